@@ -1,0 +1,69 @@
+"""The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
+
+from data_contracts.cohort import Case, Cohort, LeakageCertificate, Part, Split
+from data_contracts.errors import (
+    CatalogueError,
+    ContractError,
+    DataError,
+    EnvironmentProblem,
+    ExplanationError,
+    IngestCode,
+    IngestError,
+    KnowledgeError,
+    LeakageError,
+    MedkdError,
+    RecipeError,
+    RegistryError,
+    SourceError,
+    StoreError,
+    TeacherRefused,
+)
+from data_contracts.explanation import (
+    AttributionAgreement,
+    ExplanationRef,
+    Lesion,
+    LesionExplanation,
+    MeasureValue,
+    MethodRecord,
+    TargetRecord,
+)
+from data_contracts.feedback import Feedback, LesionVerdict
+from data_contracts.geometry import Geometry
+from data_contracts.knowledge import KnowledgeRef, StoredView
+from data_contracts.model import Checkpoint, GateFinding, GateVerdict, ManifestEntry, ModelCard, ModelManifest, ModelRef
+from data_contracts.recipe import (
+    Arm,
+    Entry,
+    Explain,
+    Fit,
+    Gate,
+    ImageFolderData,
+    Network,
+    NetworkSpec,
+    PhantomData,
+    Recipe,
+    Role,
+    StoreData,
+    StudentRecipe,
+    Task,
+    TaskKind,
+    TeacherRecipe,
+    Term,
+)
+from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
+from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReviewReport
+from data_contracts.scorecard import Scorecard
+from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
+from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
+
+__all__ = [
+    "BANNER", "MIGRATIONS", "RECORDS", "Arm", "AttributionAgreement", "Case", "CatalogueError", "Caveat", "Checkpoint", "Cohort",
+    "ContractError", "DataError", "Entry", "EnvironmentProblem", "Explain", "ExplanationError", "ExplanationRef", "Feedback",
+    "Figure", "FileOutcome", "Finding", "Fit", "Gate", "GateFinding", "GateVerdict", "Geometry", "ImageFolderData", "IngestCode",
+    "IngestError", "IngestReport", "IngestedSeries", "KnowledgeError", "KnowledgeRef", "LabelRef", "LeakageCertificate",
+    "LeakageError", "Lesion", "LesionExplanation", "LesionVerdict", "ManifestEntry", "MeasureValue", "MedkdError", "MethodRecord",
+    "ModelCard", "ModelManifest", "ModelRef", "Network", "NetworkSpec", "Outcome", "OutsideFocus", "Part", "PhantomData",
+    "Recipe", "RecipeError", "Record", "Ref", "RegistryError", "ReportMap", "ReportModel", "ReviewReport", "Role", "Scorecard",
+    "Segment", "SeriesRecord", "SourceError", "Split", "StoreData", "StoreError", "StoreManifest", "StoredView", "StudentRecipe",
+    "TargetRecord", "Task", "TaskKind", "TeacherRecipe", "TeacherRefused", "Term", "Value", "VolumeRef", "load_record", "read_record",
+]  # fmt: skip

@@ -1,0 +1,101 @@
+"""Cases, cohorts, and the certificate that no patient is on both sides of a split."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from data_contracts.errors import LeakageError
+from data_contracts.record import Key, Record, Ref, Sha256, Value
+
+
+class Part(StrEnum):
+    """The parts of a split."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Case(Value):
+    """One learnable unit: an image, what is known of it, and whose it is.
+
+    ``label`` is an index into the cohort's classes; ``mask`` a stored label array on the image's grid.
+    ``attributes`` are subgroup columns (device, side, …), never identifiers.
+    """
+
+    case_key: Key
+    patient_key: Key
+    image: Ref
+    mask: Ref | None = None
+    label: int | None = Field(default=None, ge=0)
+    pixel_sha256: Sha256 | None = None
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class Split(Value):
+    """Case keys per part."""
+
+    parts: dict[Part, tuple[Key, ...]]
+
+    def part_of(self) -> dict[str, Part]:
+        """Return the part of each case key."""
+        return {key: part for part, keys in self.parts.items() for key in keys}
+
+
+class Cohort(Record):
+    """Cases with a patient-wise split. A patient in two parts is refused when the record is made."""
+
+    SCHEMA: ClassVar[str] = "cohort/1"
+    name: str
+    origin: str
+    classes: tuple[str, ...]
+    cases: tuple[Case, ...]
+    split: Split
+
+    def model_post_init(self, context: Any) -> None:
+        """Check that each case is in exactly one part and each patient too."""
+        super().model_post_init(context)
+        keys = [case.case_key for case in self.cases]
+        listed = [key for part in self.split.parts.values() for key in part]
+        if len(set(keys)) != len(keys):
+            raise ValueError("expected every case key once in a cohort, got one twice")
+        if sorted(keys) != sorted(listed):
+            raise ValueError("expected the split to hold each case of the cohort exactly once")
+        shared = shared_patients(self)
+        if shared:
+            raise LeakageError("PATIENT_IN_TWO_PARTS", f"expected each patient in one part of the split, got {shared[:5]} in two or more")
+        if any(case.label is not None and case.label >= len(self.classes) for case in self.cases):
+            raise ValueError(f"expected labels below {len(self.classes)} (classes {self.classes})")
+
+    def part(self, part: Part) -> tuple[Case, ...]:
+        """Return the cases of one part, in cohort order."""
+        wanted = set(self.split.parts.get(part, ()))
+        return tuple(case for case in self.cases if case.case_key in wanted)
+
+
+def shared_patients(cohort: Cohort) -> list[str]:
+    """Return the patient keys that occur in more than one part."""
+    part_of = cohort.split.part_of()
+    seen: dict[str, set[Part]] = {}
+    for case in cohort.cases:
+        seen.setdefault(case.patient_key, set()).add(part_of[case.case_key])
+    return sorted(patient for patient, parts in seen.items() if len(parts) > 1)
+
+
+class LeakageCertificate(Record):
+    """Result of the leakage checks of one cohort (``medkd.volumes.split.certify``); no certificate, no registration."""
+
+    SCHEMA: ClassVar[str] = "leakage_certificate/1"
+    cohort_digest: Sha256
+    patients: dict[Part, int]
+    shared_patients: tuple[Key, ...]
+    shared_pixel_digests: tuple[Sha256, ...]
+    teacher_saw_test_patients: tuple[Key, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """True when nothing is shared."""
+        return not (self.shared_patients or self.shared_pixel_digests or self.teacher_saw_test_patients)

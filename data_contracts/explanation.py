@@ -1,0 +1,95 @@
+"""Explanations: an attribution map, what it explains, how it was made, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from data_contracts.geometry import Geometry
+from data_contracts.recipe import Option
+from data_contracts.record import Finite, Key, Record, Ref, Sha256, Value
+
+
+class TargetRecord(Value):
+    """The explained scalar: kind and parameters of a function in ``medkd.targets``; ``mask_sha256`` for lesion targets."""
+
+    kind: str
+    options: dict[str, Option] = Field(default_factory=dict)
+    mask_sha256: Sha256 | None = None
+    score: Finite | None = None
+
+
+class MethodRecord(Value):
+    """The explainer: catalogue name, options, and the properties its file declares."""
+
+    explainer: str
+    options: dict[str, Option] = Field(default_factory=dict)
+    layer: str | None = None
+    signed: bool = True
+    passes_randomisation: bool | None = None
+
+
+class MeasureValue(Value):
+    """One measure of one map. ``value`` is None where the measure is undefined, with the reason."""
+
+    name: str
+    value: Finite | None
+    higher_is_better: bool
+    unit: str = ""
+    reason: str = ""
+
+
+class ExplanationRef(Record):
+    """A stored attribution map: raw, signed, in units of the target, on the original grid. The digest is its content id."""
+
+    SCHEMA: ClassVar[str] = "explanation/1"
+    case_key: Key
+    source_digest: Sha256
+    model: str
+    model_role: Literal["teacher", "student"]
+    weights_digest: Sha256
+    method: MethodRecord
+    target: TargetRecord
+    array: Ref
+    tensor: str
+    shape: tuple[int, ...]
+    geometry: Geometry | None = None
+    unit: str = "logit"
+    preprocessing_digest: str = ""
+    seed: int = 0
+    measures: tuple[MeasureValue, ...] = ()
+
+
+class AttributionAgreement(Value):
+    """How alike the teacher's and the student's map of one target are: cosine and Spearman rank correlation in [-1, 1]."""
+
+    cosine: Finite | None
+    rank_correlation: Finite | None
+    inside_gap: Finite | None = None
+
+
+class Lesion(Value):
+    """A connected component (26-neighbourhood) of a lesion class on the unperturbed prediction, frozen for its explanation."""
+
+    tracking_id: str
+    class_name: str
+    voxels: int = Field(ge=1)
+    volume_ml: Finite | None
+    diameter_mm: Finite | None
+    centroid_lps_mm: tuple[Finite, Finite, Finite] | None
+    key_slice: int = Field(ge=0)
+    first_slice: int = Field(ge=0)
+    last_slice: int = Field(ge=0)
+    side: Literal["left", "right", "midline", "unknown"] = "unknown"
+    mask_sha256: Sha256
+
+
+class LesionExplanation(Record):
+    """Everything said about one lesion: the student's and the teacher's maps, and how far they agree."""
+
+    SCHEMA: ClassVar[str] = "lesion_explanation/1"
+    lesion: Lesion
+    student: tuple[ExplanationRef, ...]
+    teacher: tuple[ExplanationRef, ...] = ()
+    agreement: dict[str, AttributionAgreement] = Field(default_factory=dict)

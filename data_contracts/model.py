@@ -1,0 +1,99 @@
+"""Checkpoints, model cards and registered model versions."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from data_contracts.recipe import NetworkSpec, Role, Task
+from data_contracts.record import Finite, Record, Ref, Sha256, Value
+
+
+class Checkpoint(Record):
+    """A trained network as files: weights (safetensors), its specification, and what it was trained from."""
+
+    SCHEMA: ClassVar[str] = "checkpoint/1"
+    role: Role
+    arm: str
+    seed: int
+    network: NetworkSpec
+    task: Task
+    weights: Ref
+    weights_digest: Sha256
+    cohort_digest: str
+    recipe_digest: Sha256
+    teacher_digest: str | None = None
+    parameters: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    train_seconds: Finite = 0.0
+    train_patients_digest: str = ""
+
+
+class ModelRef(Record):
+    """One registered version. ``manifest_digest`` is that of its manifest and is verified on every load."""
+
+    SCHEMA: ClassVar[str] = "model/1"
+    name: str
+    version: int = Field(ge=1)
+    manifest_digest: Sha256
+    role: Role
+    weights_digest: Sha256
+    teacher: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """Return the MLflow URI ``models:/name/version``."""
+        return f"models:/{self.name}/{self.version}"
+
+
+class ManifestEntry(Value):
+    """A file of a registered version: its sha256 and size in bytes."""
+
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class ModelManifest(Record):
+    """What a registered version consists of; MLflow keeps no checksums, so we do."""
+
+    SCHEMA: ClassVar[str] = "model_manifest/1"
+    files: dict[str, ManifestEntry]
+
+
+class ModelCard(Record):
+    """What a person should know before using a version. Research use only, always."""
+
+    SCHEMA: ClassVar[str] = "model_card/1"
+    name: str
+    role: Role
+    intended_use: str = "Research use only. Not a medical device."
+    task: Task
+    parameters: int
+    cohort_digest: str
+    recipe_digest: Sha256
+    teacher: str | None = None
+    limits: tuple[str, ...] = ()
+
+
+class GateFinding(Value):
+    """One requirement of a gate: what was asked, what was measured, whether it holds."""
+
+    requirement: str
+    measured: Finite
+    bound: Finite
+    holds: bool
+
+
+class GateVerdict(Record):
+    """The verdict of a gate over a model, with every finding."""
+
+    SCHEMA: ClassVar[str] = "gate/1"
+    subject: str
+    findings: tuple[GateFinding, ...]
+    enforced: bool
+
+    @property
+    def passed(self) -> bool:
+        """True when every finding holds."""
+        return all(finding.holds for finding in self.findings)

@@ -1,0 +1,196 @@
+"""The recipe: everything a run needs to know, in at most twelve top-level fields, validated before any compute is spent."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from data_contracts.record import Finite, Record, Value
+
+Option = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+
+
+class TaskKind(StrEnum):
+    """What is predicted: one class per image, or one class per pixel."""
+
+    CLASSIFICATION = "classification"
+    SEGMENTATION = "segmentation"
+
+
+class Role(StrEnum):
+    """Who is trained."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
+class Task(Value):
+    """The question: its kind, its classes (index 0 is background or the negative class), the size images are brought to."""
+
+    kind: TaskKind
+    classes: tuple[str, ...] = Field(min_length=2)
+    image_size: tuple[int, int] = (64, 64)
+
+
+class NetworkSpec(Value):
+    """A builder of ``medkd/models`` and its options; in and out channels follow from the task."""
+
+    builder: str
+    in_channels: int = Field(default=1, ge=1)
+    out_channels: int = Field(default=2, ge=1)
+    spatial_dims: Literal[2, 3] = 2
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class Network(Value):
+    """Wish for a network: catalogue name and its options."""
+
+    builder: str
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class Term(Value):
+    """One weighted term of an objective: a loss of the catalogue and its options, bound to its signature before compute."""
+
+    loss: str
+    weight: Finite = Field(default=1.0, ge=0)
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class Fit(Value):
+    """How a network is fitted. ``bf16`` runs forward passes under bfloat16 autocast; losses stay float32."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=32, ge=2)
+    learning_rate: Finite = Field(default=2e-3, gt=0)
+    weight_decay: Finite = Field(default=1e-4, ge=0)
+    precision: Literal["fp32", "bf16"] = "bf16"
+    augment: bool = True
+    samples_per_epoch: int | None = Field(default=None, ge=2)
+
+
+class Gate(Value):
+    """What a teacher must show before students may copy it; ``enforce=False`` records the verdict and goes on."""
+
+    min_auc: Finite | None = None
+    min_dice: Finite | None = None
+    min_mass_in_lesion: Finite | None = None
+    max_marker_effect: Finite | None = None
+    enforce: bool = True
+
+
+class TeacherRecipe(Value):
+    """Network, fit, objective and gate of the teacher."""
+
+    network: Network
+    fit: Fit
+    terms: tuple[Term, ...] = Field(min_length=1)
+    gate: Gate = Gate()
+    seed: int = 0
+
+
+class StudentRecipe(Value):
+    """Network and fit that all arms share, so that they differ in nothing but their objective."""
+
+    network: Network
+    fit: Fit
+
+
+class Arm(Value):
+    """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there)."""
+
+    terms: tuple[Term, ...] = Field(min_length=1)
+    unlabelled: bool = False
+
+
+class PhantomData(Value):
+    """Direct phantom cohorts (origin ``phantom-direct``): sizes, and the marker rates per class (benign, malignant)."""
+
+    kind: Literal["phantom"] = "phantom"
+    teacher: int = Field(ge=8)
+    teacher_validation: int = Field(default=400, ge=8)
+    student: int = Field(ge=8)
+    unlabelled: int = Field(default=0, ge=0)
+    test: int = Field(default=600, ge=8)
+    debiased: int = Field(default=800, ge=8)
+    reversed: int = Field(default=600, ge=8)
+    marker_pairs: int = Field(default=256, ge=8)
+    teacher_marker_rates: tuple[Finite, Finite] = (0.5, 0.5)
+    student_marker_rates: tuple[Finite, Finite] = (0.05, 0.95)
+    difficulty: Finite = Field(default=1.0, gt=0)
+    cohort_seed: int = 1000
+
+
+class ImageFolderData(Value):
+    """A labelled image folder: ``table`` (CSV) names id, patient and label columns; images and masks are found by id.
+
+    ``path`` is relative to the data root (``MEDKD_DATA``). Where the table has a ``part_column`` its values are used
+    (values in ``validation_values`` are the validation part), otherwise the split is made by patient.
+    """
+
+    kind: Literal["image_folder"] = "image_folder"
+    path: str
+    table: str = "cases.csv"
+    id_column: str = "ID"
+    patient_column: str = "patient"
+    label_column: str = "label"
+    part_column: str | None = None
+    validation_values: tuple[str, ...] = ("val", "validation")
+    attribute_columns: tuple[str, ...] = ()
+    images: str = "images"
+    masks: str | None = "masks"
+    margin_px: int = Field(default=0, ge=0)
+    inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
+
+
+class StoreData(Value):
+    """An ingested store (``medkd ingest``): volumes with labels, split by patient; slices are the learnable units."""
+
+    kind: Literal["store"] = "store"
+    path: str
+    validation: Finite = Field(default=0.2, gt=0, lt=1)
+    window_hu: tuple[Finite, Finite] = (-160.0, 240.0)
+    split_seed: int = 0
+
+
+Data = Annotated[PhantomData | ImageFolderData | StoreData, Field(discriminator="kind")]
+
+
+class Entry(Value):
+    """An entry of the catalogue with options."""
+
+    name: str
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class Explain(Value):
+    """Which explainers and measures the trained models are judged by, and on how many cases."""
+
+    explainers: tuple[Entry, ...] = (Entry(name="cam"),)
+    measures: tuple[Entry, ...] = ()
+    cases: int = Field(default=40, ge=1)
+    randomisation: bool = True
+
+
+class Recipe(Record):
+    """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration."""
+
+    SCHEMA: ClassVar[str] = "recipe/1"
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
+    description: str = ""
+    task: Task
+    data: Data
+    seeds: tuple[int, ...] = Field(min_length=1)
+    teacher: TeacherRecipe
+    student: StudentRecipe
+    arms: dict[str, Arm] = Field(min_length=1)
+    explain: Explain = Explain()
+
+    def model_post_init(self, context: Any) -> None:
+        """Names of arms are part of file names and registry names."""
+        super().model_post_init(context)
+        bad = [arm for arm in self.arms if not arm.replace("_", "").isalnum() or not arm.islower()]
+        if bad:
+            raise ValueError(f"expected arm names of lower-case letters, digits and underscores, got {bad}")

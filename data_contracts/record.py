@@ -1,0 +1,150 @@
+"""The frozen record: what every stored, sent or signed fact of medkd is made of.
+
+A record is immutable, refuses unknown fields, carries its schema version and has one digest: the sha256 of its canonical
+JSON (sorted keys, no white space, UTF-8, no NaN). Arrays never live in a record; a :class:`Ref` points to stored bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from data_contracts.errors import ContractError
+
+
+def _finite(value: float) -> float:
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError("expected a finite number")
+    return value
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Finite = Annotated[float, AfterValidator(_finite)]
+#: A pseudonymous key: keyed hash of an identifier, never the identifier (see ``medkd.dicom.deidentify``).
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+
+
+class Value(BaseModel):
+    """A frozen part of a record, without a version of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    def canonical_json(self) -> bytes:
+        """Return the bytes that are digested and signed: sorted keys, compact separators, UTF-8."""
+        payload = self.model_dump(mode="json")
+        return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+    def digest(self) -> str:
+        """Return the sha256 (hex) of :meth:`canonical_json`."""
+        return hashlib.sha256(self.canonical_json()).hexdigest()
+
+
+class Record(Value):
+    """A versioned fact. Subclasses set ``SCHEMA`` (``name/version``), which is written as ``schema_version``."""
+
+    SCHEMA: ClassVar[str] = ""
+    schema_version: str = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the record under its schema; two records may not share one."""
+        super().__init_subclass__(**kwargs)
+        other = RECORDS.get(cls.SCHEMA)
+        if other is not None and other.__qualname__ != cls.__qualname__:
+            raise TypeError(f"expected one record per schema, {cls.SCHEMA!r} is both {other.__name__} and {cls.__name__}")
+        RECORDS[cls.SCHEMA] = cls
+
+    def model_post_init(self, context: Any) -> None:
+        """Fill or check the schema version."""
+        if self.schema_version == "":
+            object.__setattr__(self, "schema_version", self.SCHEMA)
+        elif self.schema_version != self.SCHEMA:
+            raise ValueError(f"expected schema {self.SCHEMA}, got {self.schema_version}")
+
+    def write(self, path: Path) -> Path:
+        """Write the canonical JSON by atomic rename and return ``path``."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(self.canonical_json())
+        partial.replace(path)
+        return path
+
+
+#: schema → newest class; filled by subclassing.
+RECORDS: dict[str, type[Record]] = {}
+#: schema → pure function that lifts a payload to the next version of the same record.
+MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+
+def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
+    """Read a record from canonical JSON, migrating older versions.
+
+    Raises:
+        ContractError: ``CONTRACT_UNREADABLE`` when it is not JSON, ``CONTRACT_VERSION`` when the version is unknown,
+            ``CONTRACT_INVALID`` when a field does not fit.
+    """
+    try:
+        data = json.loads(payload)
+    except ValueError as error:
+        raise ContractError("CONTRACT_UNREADABLE", f"expected the JSON of {expected.SCHEMA}, got text that is not JSON: {error}") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    while version in MIGRATIONS:
+        data = MIGRATIONS[version](data)
+        version = data["schema_version"]
+    if version != expected.SCHEMA:
+        raise ContractError("CONTRACT_VERSION", f"expected a record {expected.SCHEMA}, got {version!r}; this medkd cannot read it")
+    try:
+        return expected.model_validate(data)
+    except ValidationError as error:
+        raise ContractError("CONTRACT_INVALID", f"expected a valid {expected.SCHEMA}: {first_problem(error)}") from error
+
+
+def load_record(path: Path, expected: type[RecordType]) -> RecordType:
+    """Read a record from a file; a missing file is a :class:`ContractError` ``CONTRACT_MISSING``."""
+    if not path.is_file():
+        raise ContractError("CONTRACT_MISSING", f"expected a {expected.SCHEMA} at {path}, found no file")
+    return read_record(path.read_bytes(), expected)
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say the first problem of a pydantic error in one clause: where, what, what came."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "record"
+    came = repr(problem.get("input"))
+    return f"{where}: {problem['msg']} (got {came[:120]})"
+
+
+class Ref(Value):
+    """Pointer to stored bytes: name of the store, key relative to it, sha256 of the bytes.
+
+    Where a store lies is configuration, resolved at run time, and never digested.
+    """
+
+    store: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    key: str
+    sha256: Sha256
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse keys that leave their store."""
+        if self.key.startswith("/") or ".." in self.key.split("/"):
+            raise ValueError(f"expected a key relative to the store, got {self.key!r}")
+
+
+class Figure(Value):
+    """A measured number with its interval: mean, 95 % bounds, and the number of independent units.
+
+    ``missing`` counts units for which the measure is undefined; they are reported, never dropped in silence.
+    """
+
+    mean: Finite
+    low: Finite
+    high: Finite
+    n: int = Field(ge=0)
+    missing: int = Field(default=0, ge=0)
+    unit: str = ""

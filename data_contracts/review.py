@@ -1,0 +1,96 @@
+"""The review report: everything the page shows is in this record and the arrays it points to.
+
+Rendering is a pure function of the two: the same report gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from data_contracts.explanation import AttributionAgreement, Lesion, MeasureValue
+from data_contracts.geometry import Geometry
+from data_contracts.record import Finite, Key, Record, Ref, Sha256, Value
+
+BANNER = "RESEARCH USE ONLY. Not a medical device. No clinical claim is made."
+
+
+class ReportModel(Value):
+    """A model that took part: registered name, version and digest, and its parameter count."""
+
+    role: Literal["teacher", "student"]
+    name: str
+    version: int
+    manifest_digest: Sha256
+    parameters: int
+
+
+class ReportMap(Value):
+    """An attribution map shown in the report: its tensor in the arrays file, its explainer, its measures."""
+
+    role: Literal["teacher", "student"]
+    explainer: str
+    target: str
+    tensor: str
+    explanation_digest: Sha256
+    measures: tuple[MeasureValue, ...] = ()
+    fails_randomisation: bool | None = None
+
+
+class OutsideFocus(Value):
+    """The largest attribution outside every lesion: where it is and which share of the absolute attribution lies outside."""
+
+    explainer: str
+    slice_index: int = Field(ge=0)
+    row: int = Field(ge=0)
+    column: int = Field(ge=0)
+    position_lps_mm: tuple[Finite, Finite, Finite]
+    share_outside: Finite
+
+
+class Finding(Value):
+    """One lesion with what the models say of it. Probabilities are per class name."""
+
+    lesion: Lesion
+    student_probability: dict[str, Finite]
+    teacher_probability: dict[str, Finite] = Field(default_factory=dict)
+    dice_to_teacher: Finite | None = None
+    dice_to_reference: Finite | None = None
+    maps: tuple[ReportMap, ...] = ()
+    agreement: dict[str, AttributionAgreement] = Field(default_factory=dict)
+    outside: OutsideFocus | None = None
+
+
+class Caveat(Value):
+    """A computed warning: stable code, a sentence made of quantity, unit and source, and how grave it is (3 worst)."""
+
+    code: str
+    text: str
+    severity: int = Field(ge=1, le=3)
+
+
+class ReviewReport(Record):
+    """One study, ready to be reviewed.
+
+    ``arrays`` names a safetensors file with ``volume`` float32, ``student_mask``, ``teacher_mask`` and (where known)
+    ``reference_mask`` uint8, and one float32 tensor per map, all of shape ``geometry.shape``.
+    """
+
+    SCHEMA: ClassVar[str] = "review/1"
+    patient_key: Key
+    study_key: Key
+    series_key: Key
+    modality: str
+    unit: str
+    origin: str
+    geometry: Geometry
+    arrays: Ref
+    window: tuple[Finite, Finite]
+    models: tuple[ReportModel, ...]
+    findings: tuple[Finding, ...]
+    caveats: tuple[Caveat, ...] = ()
+    reference_class: str | None = None
+    lineage: dict[str, str] = Field(default_factory=dict)
+    seed: int = 0
+    status: Literal["UNVERIFIED"] = "UNVERIFIED"

@@ -1,0 +1,26 @@
+"""Scorecards: what a model was measured to do, with n and interval, and the table a run ends with."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from data_contracts.record import Figure, Record, Sha256
+
+
+class Scorecard(Record):
+    """Measures of one model (or of one arm over its seeds). Figures carry n, interval and missing count."""
+
+    SCHEMA: ClassVar[str] = "scorecard/1"
+    subject: str
+    role: str
+    cohort_digest: str
+    weights_digests: tuple[Sha256, ...]
+    seeds: tuple[int, ...]
+    figures: dict[str, Figure]
+    per_seed: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
+    interval: str = "95 % percentile bootstrap over patients, 1000 resamples"
+    parameters: int = 0
+    latency_ms: float | None = None
+    train_seconds: float | None = None

@@ -1,0 +1,94 @@
+"""What ingestion found: one outcome per file, one record per series, one report per source."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from data_contracts.errors import IngestCode
+from data_contracts.record import Finite, Key, Record, Ref, Value
+
+
+class Outcome(StrEnum):
+    """What became of a file. Every file found has exactly one."""
+
+    ACCEPTED = "accepted"
+    QUARANTINED = "quarantined"
+    IGNORED = "ignored"
+
+
+class FileOutcome(Value):
+    """One file of the source: its path relative to the source, what became of it, and the code when it was not accepted."""
+
+    path: str
+    outcome: Outcome
+    code: IngestCode | None = None
+    evidence: str = ""
+
+    def model_post_init(self, context: Any) -> None:
+        """A file that was not accepted needs its reason."""
+        if (self.code is None) != (self.outcome is Outcome.ACCEPTED):
+            raise ValueError(f"expected a code exactly for files that were not accepted, got {self.outcome} with {self.code}")
+
+
+class SeriesRecord(Record):
+    """One de-identified series: pseudonymous keys, modality, and facts that are safe to store."""
+
+    SCHEMA: ClassVar[str] = "series/1"
+    patient_key: Key
+    study_key: Key
+    series_key: Key
+    frame_of_reference_key: Key | None
+    modality: str
+    slices: int = Field(ge=1)
+    origin: str = "dicom"
+    volume_digest: str | None = None
+    flags: tuple[IngestCode, ...] = ()
+    sex: str = ""
+    age_years: int | None = None
+
+
+class IngestedSeries(Value):
+    """A line of the ingest report: where the volume lies and how well its geometry is proved."""
+
+    volume: str
+    first_file: str
+    residual_mm: Finite
+    shape: tuple[int, ...]
+
+
+class IngestReport(Record):
+    """The ledger of one ingestion: found = accepted + quarantined + ignored, file by file."""
+
+    SCHEMA: ClassVar[str] = "ingest_report/1"
+    files: tuple[FileOutcome, ...]
+    series: tuple[IngestedSeries, ...]
+    manifest: Ref | None = None
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many files have this outcome."""
+        return sum(1 for file in self.files if file.outcome is outcome)
+
+    def codes(self) -> dict[str, int]:
+        """Return how often each code occurs, most frequent first."""
+        counts: dict[str, int] = {}
+        for file in self.files:
+            if file.code is not None:
+                counts[file.code.value] = counts.get(file.code.value, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def summary(self) -> dict[str, Any]:
+        """Return the machine-readable summary that ``medkd ingest --json`` ends with."""
+        return {
+            "ingest": {
+                "found": len(self.files),
+                "accepted": self.count(Outcome.ACCEPTED),
+                "quarantined": self.count(Outcome.QUARANTINED),
+                "ignored": self.count(Outcome.IGNORED),
+            },
+            "codes": self.codes(),
+            "series": [series.model_dump(mode="json") for series in self.series],
+            "files": [{"path": f.path, "outcome": f.outcome.value, "code": f.code.value if f.code else None} for f in self.files],
+        }

@@ -1,0 +1,68 @@
+"""A stored volume and its stored label."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from data_contracts.errors import IngestCode
+from data_contracts.geometry import Geometry
+from data_contracts.record import Finite, Key, Record, Ref, Value
+
+
+class Segment(Value):
+    """One labelled structure: the voxel value it is stored as and its name; ``tracking_id`` as in DICOM SEG."""
+
+    value: int = Field(ge=1)
+    name: str
+    tracking_id: str = ""
+
+
+class LabelRef(Record):
+    """A stored label array (uint8, axes slice, row, column) bound by geometry to one volume."""
+
+    SCHEMA: ClassVar[str] = "label/1"
+    array: Ref
+    geometry: Geometry
+    segments: tuple[Segment, ...]
+    volume_sha256: str
+    source: str = "dicom-seg"
+    max_deviation_mm: Finite = 0.0
+
+
+class VolumeRef(Record):
+    """A stored volume (float32 or int16, axes slice, row, column) with its proved geometry.
+
+    ``unit`` is ``HU`` for CT and ``raw`` where no calibrated unit exists. ``array`` names the safetensors file whose
+    tensor ``volume`` holds the voxels.
+    """
+
+    SCHEMA: ClassVar[str] = "volume/1"
+    array: Ref
+    geometry: Geometry
+    unit: str
+    modality: str
+    patient_key: Key
+    study_key: Key
+    series_key: Key
+    frame_of_reference_key: Key | None = None
+    origin: str = "dicom"
+    class_label: str | None = None
+    label: LabelRef | None = None
+    flags: tuple[IngestCode, ...] = ()
+
+
+class StoreManifest(Record):
+    """Everything a store holds, written last and by atomic rename: what is not listed here does not exist."""
+
+    SCHEMA: ClassVar[str] = "store/1"
+    volumes: tuple[VolumeRef, ...]
+    source_digest: str = ""
+
+    def model_post_init(self, context: Any) -> None:
+        """A series may be listed once."""
+        super().model_post_init(context)
+        keys = [volume.series_key for volume in self.volumes]
+        if len(set(keys)) != len(keys):
+            raise ValueError("expected every series once in a store manifest, got a series twice")

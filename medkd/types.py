@@ -1,0 +1,19 @@
+"""Shape vocabulary. ``*space`` is (row, column) in 2D and (slice, row, column) in 3D; batch comes first, then channel."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Images: TypeAlias = Float[Tensor, "batch channel *space"]
+Logits: TypeAlias = Float[Tensor, "batch classes *space"]
+FeatureMap: TypeAlias = Float[Tensor, "batch features *grid"]
+AttributionMap: TypeAlias = Float[Tensor, "batch *space"]
+Scores: TypeAlias = Float[Tensor, "batch"]
+Scalar: TypeAlias = Float[Tensor, ""]
+Labels: TypeAlias = Int[Tensor, "batch"]
+Masks: TypeAlias = Int[Tensor, "batch *space"]
+Weights: TypeAlias = Float[Tensor, "batch *space"]
+Inside: TypeAlias = Bool[Tensor, "batch *space"]

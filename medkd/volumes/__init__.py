@@ -1,0 +1,1 @@
+"""Arrays at home: the store, windows, splits, importers and the phantom."""

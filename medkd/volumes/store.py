@@ -1,0 +1,80 @@
+"""The store: safetensors files below one root, addressed by :class:`~data_contracts.Ref` and verified when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from data_contracts import Ref, StoreError
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_bytes(path: Path, payload: bytes) -> Path:
+    """Write by atomic rename: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as stream:
+        stream.write(payload)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+    return path
+
+
+class Store:
+    """A folder of tensors. ``name`` is what a ``Ref`` carries; ``root`` is this machine's business.
+
+    Args:
+        root: folder, made on the first write.
+        name: logical name, for example ``store`` or ``runs``.
+    """
+
+    def __init__(self, root: Path, name: str = "store") -> None:
+        self.root = Path(root)
+        self.name = name
+
+    def path(self, ref: Ref) -> Path:
+        """Return where the bytes of a reference lie."""
+        if ref.store != self.name:
+            raise StoreError("STORE_FOREIGN", f"expected a reference into store {self.name!r}, got one into {ref.store!r}")
+        return self.root / ref.key
+
+    def write_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> Ref:
+        """Write tensors as one safetensors file by atomic rename and return its reference."""
+        payload = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+        write_bytes(self.root / key, payload)
+        return Ref(store=self.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
+
+    def read_tensors(self, ref: Ref) -> dict[str, Tensor]:
+        """Read the tensors of a reference.
+
+        Raises:
+            StoreError: ``STORE_MISSING`` or ``STORE_ALTERED`` when the bytes are gone or differ from the digest.
+        """
+        path = self.path(ref)
+        if not path.is_file():
+            raise StoreError("STORE_MISSING", f"expected stored bytes at {ref.key} in store {self.name!r}, found no file")
+        payload = path.read_bytes()
+        found = hashlib.sha256(payload).hexdigest()
+        if found != ref.sha256:
+            raise StoreError("STORE_ALTERED", f"expected sha256 {ref.sha256[:12]} for {ref.key}, the file has {found[:12]}: it was altered")
+        try:
+            return safetensors.torch.load(payload)
+        except SafetensorError as error:
+            raise StoreError("STORE_UNREADABLE", f"expected a safetensors file at {ref.key}: {error}") from error
+
+    def verify(self, ref: Ref) -> bool:
+        """Return whether the bytes of a reference are there and unaltered."""
+        path = self.path(ref)
+        return path.is_file() and sha256_file(path) == ref.sha256
