@@ -92,10 +92,20 @@ def _draw_case(seed: int, index: int, marker_rates: tuple[float, float], difficu
     angles = 2 * math.pi * (torch.arange(LOBES) + between(-0.25, 0.25, LOBES)) / LOBES + between(0, 2 * math.pi, 1)
     amplitude = between(0.5, 1.2, LOBES) / difficulty * float(label)
     organs = torch.stack(
-        [centre + between(-16, 16, 3), centre + between(-18, 18, 3), between(5, 10, 3), between(4, 8, 3), between(0, math.pi, 3), between(0.36, 0.56, 3)], dim=-1
-    )  # fmt: skip
+        [
+            centre + between(-16, 16, 3),
+            centre + between(-18, 18, 3),
+            between(5, 10, 3),
+            between(4, 8, 3),
+            between(0, math.pi, 3),
+            between(0.36, 0.56, 3),
+        ],
+        dim=-1,
+    )
     vessels = torch.stack([centre + between(-14, 14, 2), centre + between(-14, 14, 2), between(1.2, 2.2, 2), between(0.65, 0.8, 2)], dim=-1)
-    balls = torch.stack([centre + between(-15, 15, 2), centre + between(-17, 17, 2), between(-8, 8, 2), between(2.2, 3.6, 2), between(0.2, 0.45, 2)], dim=-1)
+    balls = torch.stack(
+        [centre + between(-15, 15, 2), centre + between(-17, 17, 2), between(-8, 8, 2), between(2.2, 3.6, 2), between(0.2, 0.45, 2)], dim=-1
+    )
     return {
         "label": torch.tensor(label),
         "marker": torch.rand((), generator=generator) < marker_rates[label],
@@ -156,7 +166,9 @@ def _render_chunk(cases: PhantomCases, slice_index: Tensor) -> tuple[Tensor, Ten
         near = (row - _per_case(vessel[:, 0] + drift)) ** 2 + (column - _per_case(vessel[:, 1] - drift)) ** 2
         value = torch.where(near < _per_case(vessel[:, 2]) ** 2, _per_case(vessel[:, 3]), value)
     for ball in cases.balls.unbind(1):
-        away = (row - _per_case(ball[:, 0])) ** 2 + (column - _per_case(ball[:, 1])) ** 2 + _per_case(((depth - ball[:, 2]) / SPACING_MM) ** 2)
+        away = (
+            (row - _per_case(ball[:, 0])) ** 2 + (column - _per_case(ball[:, 1])) ** 2 + _per_case(((depth - ball[:, 2]) / SPACING_MM) ** 2)
+        )
         value = value + _per_case(ball[:, 4]) * torch.exp(-away / (2 * _per_case(ball[:, 3]) ** 2))
     white, smooth, texture = _noise(cases, slice_index)
     edge, mask = _lesion(cases, row, column, depth)
@@ -232,7 +244,9 @@ def _marker(cases: PhantomCases) -> Tensor:
     return (upright | foot) & _per_case(cases.marker)
 
 
-def study_cases(studies: int, seed: int, *, marker_rates: tuple[float, float] = (0.5, 0.5), difficulty: float = 1.0) -> tuple[PhantomCases, tuple[int, ...]]:
+def study_cases(
+    studies: int, seed: int, *, marker_rates: tuple[float, float] = (0.5, 0.5), difficulty: float = 1.0
+) -> tuple[PhantomCases, tuple[int, ...]]:
     """Draw the cases of a DICOM cohort and the patient each belongs to: every fourth patient has two studies.
 
     A patient keeps one class over all studies (the class is per patient).
