@@ -1,6 +1,6 @@
 """The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
-from data_contracts.cohort import Case, Cohort, LeakageCertificate, Part, Split
+from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split
 from data_contracts.errors import (
     CatalogueError,
     ContractError,
@@ -57,7 +57,7 @@ from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outc
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
 __all__ = [
-    "BANNER", "MIGRATIONS", "RECORDS", "Arm", "AttributionAgreement", "Case", "CatalogueError", "Caveat", "Checkpoint", "Cohort",
+    "BANNER", "MIGRATIONS", "RECORDS", "Arm", "AttributionAgreement", "Case", "CatalogueError", "Caveat", "Checkpoint", "Cohort", "CohortSet", "CohortUse",
     "ContractError", "DataError", "Entry", "EnvironmentProblem", "Explain", "ExplanationError", "ExplanationRef", "Feedback",
     "Figure", "FileOutcome", "Finding", "Fit", "Gate", "GateFinding", "GateVerdict", "Geometry", "ImageFolderData", "IngestCode",
     "IngestError", "IngestReport", "IngestedSeries", "KnowledgeError", "KnowledgeRef", "LabelRef", "LeakageCertificate",

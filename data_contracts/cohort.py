@@ -99,3 +99,22 @@ class LeakageCertificate(Record):
     def clean(self) -> bool:
         """True when nothing is shared."""
         return not (self.shared_patients or self.shared_pixel_digests or self.teacher_saw_test_patients)
+
+
+class CohortUse(Value):
+    """A part of a stored cohort, for one purpose."""
+
+    cohort: Ref
+    part: Part
+
+
+class CohortSet(Record):
+    """Which cohort serves which purpose of a run.
+
+    Purposes: ``teacher_train``, ``teacher_validation``, ``student_train/SEED``, ``unlabelled/SEED``, ``test`` (same bias as the
+    students' training), and where they exist ``debiased``, ``reversed``, ``marker_pairs``.
+    """
+
+    SCHEMA: ClassVar[str] = "cohort_set/1"
+    uses: dict[str, CohortUse]
+    certificates: tuple[LeakageCertificate, ...]

@@ -27,11 +27,15 @@ class Role(StrEnum):
 
 
 class Task(Value):
-    """The question: its kind, its classes (index 0 is background or the negative class), the size images are brought to."""
+    """The question: its kind, its classes (index 0 is background or the negative class), the size images are brought to.
+
+    ``window`` is the range of stored values that is mapped to [-1, 1] (HU for CT, 0 to 255 for 8-bit pictures).
+    """
 
     kind: TaskKind
     classes: tuple[str, ...] = Field(min_length=2)
     image_size: tuple[int, int] = (64, 64)
+    window: tuple[Finite, Finite] = (-160.0, 240.0)
 
 
 class NetworkSpec(Value):
@@ -60,14 +64,18 @@ class Term(Value):
 
 
 class Fit(Value):
-    """How a network is fitted. ``bf16`` runs forward passes under bfloat16 autocast; losses stay float32."""
+    """How a network is fitted. ``bf16`` runs forward passes under bfloat16 autocast; losses stay float32.
+
+    ``samples_per_epoch`` draws that many cases an epoch (with replacement when there are fewer), so that arms with different
+    amounts of data make the same number of steps.
+    """
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=32, ge=2)
     learning_rate: Finite = Field(default=2e-3, gt=0)
     weight_decay: Finite = Field(default=1e-4, ge=0)
     precision: Literal["fp32", "bf16"] = "bf16"
-    augment: bool = True
+    augment: Literal["none", "flip", "affine"] = "flip"
     samples_per_epoch: int | None = Field(default=None, ge=2)
 
 
@@ -106,7 +114,10 @@ class Arm(Value):
 
 
 class PhantomData(Value):
-    """Direct phantom cohorts (origin ``phantom-direct``): sizes, and the marker rates per class (benign, malignant)."""
+    """Direct phantom cohorts (origin ``phantom-direct``): sizes, and the marker rates per class (benign, malignant).
+
+    ``student_contrast`` bounds the lesion contrast of the students' labelled cases; all other cases span the full range.
+    """
 
     kind: Literal["phantom"] = "phantom"
     teacher: int = Field(ge=8)
@@ -119,6 +130,7 @@ class PhantomData(Value):
     marker_pairs: int = Field(default=256, ge=8)
     teacher_marker_rates: tuple[Finite, Finite] = (0.5, 0.5)
     student_marker_rates: tuple[Finite, Finite] = (0.05, 0.95)
+    student_contrast: tuple[Finite, Finite] = (0.15, 0.45)
     difficulty: Finite = Field(default=1.0, gt=0)
     cohort_seed: int = 1000
 

@@ -25,6 +25,7 @@ AIR_HU, MARKER_HU = -1000.0, 400.0
 #: A value of 1 in the drawing below is this many HU above -160 (the soft-tissue window's width).
 HU_PER_UNIT, HU_OFFSET = 400.0, -160.0
 LOBES = 7
+CONTRAST = (0.15, 0.45)
 _CHUNK = 64
 
 
@@ -67,7 +68,9 @@ def derive_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 2
 
 
-def draw_cases(n: int, seed: int, *, marker_rates: tuple[float, float] = (0.5, 0.5), difficulty: float = 1.0) -> PhantomCases:
+def draw_cases(
+    n: int, seed: int, *, marker_rates: tuple[float, float] = (0.5, 0.5), difficulty: float = 1.0, contrast: tuple[float, float] = CONTRAST
+) -> PhantomCases:
     """Draw the parameters of ``n`` cases; case i depends on (seed, i) alone, not on n.
 
     Args:
@@ -75,9 +78,13 @@ def draw_cases(n: int, seed: int, *, marker_rates: tuple[float, float] = (0.5, 0
         seed: seed of the cohort.
         marker_rates: probability of the corner marker for (benign, malignant).
         difficulty: 1 is the reference; above 1 lobes get shorter and noise stronger.
+        contrast: bounds of the lesion's contrast, as a share of the soft-tissue window.
     """
     rows = [_draw_case(seed, index, marker_rates, difficulty) for index in range(n)]
-    return PhantomCases(**{f.name: torch.stack([row[f.name] for row in rows]) for f in fields(PhantomCases)})
+    cases = PhantomCases(**{f.name: torch.stack([row[f.name] for row in rows]) for f in fields(PhantomCases)})
+    share = (cases.lesion[:, 5] - CONTRAST[0]) / (CONTRAST[1] - CONTRAST[0])
+    cases.lesion[:, 5] = contrast[0] + share * (contrast[1] - contrast[0])
+    return cases
 
 
 def _draw_case(seed: int, index: int, marker_rates: tuple[float, float], difficulty: float) -> dict[str, Tensor]:
@@ -116,7 +123,7 @@ def _draw_case(seed: int, index: int, marker_rates: tuple[float, float], difficu
         "organs": organs,
         "vessels": vessels,
         "balls": balls,
-        "lesion": torch.cat([place, between(5.0, 8.0, 1), between(0.75, 1.0, 1), between(0, math.pi, 1), between(0.15, 0.45, 1)]),
+        "lesion": torch.cat([place, between(5.0, 8.0, 1), between(0.75, 1.0, 1), between(0, math.pi, 1), between(*CONTRAST, 1)]),
         "lesion_depth": between(10.0, 16.0),
         "lobes": torch.stack([angles, amplitude, between(14.0, 30.0, LOBES)], dim=-1),
         "roughness": torch.cat([between(0.0, 0.06, 1), between(0, 2 * math.pi, 1)]),

@@ -1,0 +1,44 @@
+"""The report's way into the catalogue: a frozen network, an image, an explainer by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from data_contracts import DataError
+from medkd.catalogue import EXPLAINERS
+from medkd.targets import Target
+from medkd.trace import anatomy_of, forked_rng, frozen, trace
+from medkd.types import AttributionMap, Images
+
+
+def attribute(
+    model: nn.Module, image: Images, target: Target, *, explainer: str, options: Mapping[str, Any] | None = None, seed: int = 0
+) -> AttributionMap:
+    """Explain a frozen network: the same catalogue function that a loss calls with ``differentiable=True``.
+
+    Args:
+        model: network with an anatomy; its mode, flags and gradients are left as they were.
+        image: [batch, channel, *space], already windowed.
+        target: the explained scalar.
+        explainer: name in the catalogue.
+        options: its options.
+        seed: seed of explainers that draw; the global generator is left as it was.
+
+    Returns:
+        Signed map [batch, *space], float32, in units of the target.
+
+    Raises:
+        DataError: ``IMAGE_NOT_FINITE`` when the image holds NaN or infinity.
+    """
+    if not bool(image.isfinite().all()):
+        raise DataError("IMAGE_NOT_FINITE", "expected a finite image to explain, got NaN or infinity")
+    method = EXPLAINERS.bind(explainer, options or {})
+    with frozen(model), forked_rng(seed):
+        with torch.no_grad():
+            kept = trace(model, image, layers=(anatomy_of(model).cam_layer,))
+        attribution: AttributionMap = method(kept, target)
+    return attribution.detach()

@@ -1,0 +1,138 @@
+"""The folder is the catalogue: one entry is one file that holds one function (or module class) of the same name.
+
+Nothing is registered by importing; :class:`Catalogue` looks into its package and into the entry points that third parties
+declare (``medkd.losses``, ``medkd.explainers``, ``medkd.measures``, ``medkd.networks``). A name claimed twice is an error
+that names both places.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from data_contracts import CatalogueError
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One entry: its function, its module, and the upper-case facts that its file declares."""
+
+    name: str
+    function: Callable[..., Any]
+    module: ModuleType
+
+    def fact(self, name: str, default: Any = None) -> Any:
+        """Return a declared constant of the entry's file, for example ``NEEDS`` or ``HIGHER_IS_BETTER``."""
+        return getattr(self.module, name, default)
+
+    def options(self) -> dict[str, inspect.Parameter]:
+        """Return the keyword-only options that a recipe may set, by name."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def source_digest(self) -> str:
+        """Return the sha256 of the entry's source: part of a recipe's digest, so that a changed loss is a changed run."""
+        return hashlib.sha256(inspect.getsource(self.module).encode()).hexdigest()
+
+    def summary(self) -> str:
+        """Return the first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``medkd catalogue --json`` prints of the entry."""
+        facts = {key.lower(): _plain(value) for key, value in vars(self.module).items() if key.isupper() and not key.startswith("_")}
+        options = {name: _plain(p.default) if p.default is not p.empty else "required" for name, p in self.options().items()}
+        return {"name": self.name, "summary": self.summary(), "options": options, **facts}
+
+
+class Catalogue:
+    """The entries of one package.
+
+    Args:
+        kind: plural noun, also the entry-point group ``medkd.<kind>``.
+        package: package whose public modules are the entries.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all entries, sorted."""
+        return tuple(sorted({*self._local(), *self._foreign()}))
+
+    def entry(self, name: str) -> CatalogueEntry:
+        """Load one entry.
+
+        Raises:
+            CatalogueError: ``CATALOGUE_UNKNOWN``, ``CATALOGUE_CLASH`` or ``CATALOGUE_MALFORMED``.
+        """
+        local, foreign = name in self._local(), self._foreign().get(name)
+        if local and foreign is not None:
+            raise CatalogueError(
+                "CATALOGUE_CLASH", f"expected one {self.kind} entry {name!r}, found {self.package}.{name} and {foreign.value}"
+            )
+        if not local and foreign is None:
+            known = ", ".join(self.names())
+            raise CatalogueError("CATALOGUE_UNKNOWN", f"expected one of the {self.kind} [{known}], got {name!r}")
+        module = importlib.import_module(f"{self.package}.{name}" if foreign is None else foreign.module)
+        function = getattr(module, name, None)
+        if not callable(function):
+            raise CatalogueError("CATALOGUE_MALFORMED", f"expected {module.__name__} to define a callable {name!r}, it does not")
+        return CatalogueEntry(name, function, module)
+
+    def load(self, name: str) -> Callable[..., Any]:
+        """Return the function of an entry."""
+        return self.entry(name).function
+
+    def bind(self, name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return the entry with its options set; an unknown or missing option is a ``CATALOGUE_OPTION`` error."""
+        entry = self.entry(name)
+        known = entry.options()
+        unknown = sorted(set(options) - set(known))
+        missing = sorted(key for key, p in known.items() if p.default is p.empty and key not in options)
+        if unknown or missing:
+            what = f"unknown option {unknown[0]!r}" if unknown else f"no value for the required option {missing[0]!r}"
+            raise CatalogueError("CATALOGUE_OPTION", f"expected options of {name} among {sorted(known)}, got {what}")
+        if inspect.isclass(entry.function):
+            bound: Callable[..., Any] = entry.function(**options)
+            return bound
+        return partial(entry.function, **options)
+
+    def _local(self) -> set[str]:
+        package = importlib.import_module(self.package)
+        return {module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")}
+
+    def _foreign(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=f"medkd.{self.kind}"):
+            if point.name in found:
+                raise CatalogueError(
+                    "CATALOGUE_CLASH", f"expected one {self.kind} entry {point.name!r}, found {found[point.name].value} and {point.value}"
+                )
+            found[point.name] = point
+        return found
+
+
+LOSSES = Catalogue("losses", "medkd.distillation")
+EXPLAINERS = Catalogue("explainers", "medkd.attribution")
+MEASURES = Catalogue("measures", "medkd.measures")
+NETWORKS = Catalogue("networks", "medkd.models")
+CATALOGUES = {catalogue.kind: catalogue for catalogue in (LOSSES, EXPLAINERS, MEASURES, NETWORKS)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON-friendly form of a declared fact."""
+    if isinstance(value, frozenset | set):
+        return sorted(str(item) for item in value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)

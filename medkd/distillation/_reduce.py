@@ -1,0 +1,64 @@
+"""The one reduction law, and what several terms need of a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from data_contracts import KnowledgeError
+from medkd.knowledge.interface import Knowledge
+from medkd.targets import Target, class_margin, lesion_margin
+from medkd.trace import Sample
+
+_TINY = 1e-8
+
+
+def over_voxels(values: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the weighted mean over everything after the batch: [batch, *space] -> [batch]."""
+    flat = values.flatten(1)
+    if weights is None:
+        return flat.mean(1)
+    share = weights.to(flat.dtype).flatten(1)
+    return (flat * share).sum(1) / share.sum(1).clamp_min(_TINY)
+
+
+def over_batch(values: Tensor, sample: Sample, present: Tensor | None = None) -> Tensor:
+    """Return the weighted mean over the cases that are present; a differentiable zero when none is."""
+    weights = torch.ones_like(values) if sample.weights is None else sample.weights.to(values)
+    if present is not None:
+        weights = weights * present.to(values)
+        values = torch.where(present.bool(), values, torch.zeros_like(values))
+    return (values * weights).sum() / weights.sum().clamp_min(_TINY)
+
+
+def asked(teacher: Knowledge | None, loss: str) -> Knowledge:
+    """Return the teacher, or say which loss needs one."""
+    if teacher is None:
+        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher for the loss {loss!r}, this arm has none")
+    return teacher
+
+
+def teacher_target(teacher: Knowledge) -> tuple[Target, Tensor]:
+    """Return what the teacher says, as a target: its class against the others, or its lesion; and which cases have one.
+
+    Segmentation with several lesion classes takes the union of all foreground against the background of class 1.
+    """
+    logits = teacher.logits()
+    answer = logits.argmax(1)
+    if logits.ndim == 2:
+        return class_margin(answer), torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+    lesion = (answer > 0).to(torch.uint8)
+    return lesion_margin(lesion), lesion.flatten(1).any(1)
+
+
+def pooled(attribution: Tensor, grid: int) -> Tensor:
+    """Average a map [batch, *space] down to ``grid`` cells along each axis (never up) and flatten it to [batch, cells]."""
+    pool = {2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}[attribution.ndim - 1]
+    size = tuple(min(grid, extent) for extent in attribution.shape[1:])
+    return pool(attribution[:, None], size).flatten(1)
+
+
+def unit_norm(rows: Tensor) -> Tensor:
+    """Scale each row to Euclidean norm one (rows of zeros stay zero, with a finite gradient)."""
+    return rows / (rows.square().sum(1, keepdim=True) + _TINY**2).sqrt()

@@ -1,0 +1,49 @@
+"""Soft targets: the student's tempered distribution follows the teacher's."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.knowledge.interface import Knowledge
+from medkd.trace import Sample, Trace
+from medkd.types import Logits, Scalar
+
+NEEDS = frozenset({"teacher"})
+TASKS = frozenset({"classification", "segmentation"})
+SOURCE = "Hinton et al. 2015 (1503.02531)"
+RANGE = (0.0, float("inf"))
+MINIMUM_AT_TEACHER = True
+
+
+def logit_kd(
+    student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0, background: float = 1.0, dilation: int = 3
+) -> Scalar:
+    """Return T^2 KL(softmax(teacher/T) || softmax(student/T)): summed over classes, weighted mean over voxels, mean over cases.
+
+    Args:
+        student: logits [batch, classes, *space].
+        teacher: its logits, same shape.
+        sample: weights and valid mask.
+        temperature: T; the factor T^2 keeps gradients comparable over temperatures.
+        background: weight of voxels away from the teacher's foreground, relative to 1 inside it. Below 1 the few foreground
+            voxels of a segmentation are not drowned by background; classification ignores it.
+        dilation: voxels by which the teacher's foreground is grown before weighting.
+    """
+    wanted = asked(teacher, "logit_kd").logits().float()
+    log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
+    log_teacher = functional.log_softmax(wanted / temperature, dim=1)
+    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
+    if divergence.ndim == 1:
+        return temperature**2 * over_batch(divergence, sample)
+    return temperature**2 * over_batch(over_voxels(divergence, _voxel_weights(wanted, sample, background, dilation)), sample)
+
+
+def _voxel_weights(logits: Logits, sample: Sample, background: float, dilation: int) -> Tensor:
+    """Return 1 within ``dilation`` voxels of the teacher's foreground, ``background`` elsewhere, 0 where voxels are not valid."""
+    foreground = (logits.argmax(1) > 0).to(logits.dtype)[:, None]
+    pool = {4: functional.max_pool2d, 5: functional.max_pool3d}[foreground.ndim]
+    near = pool(foreground, kernel_size=2 * dilation + 1, stride=1, padding=dilation)[:, 0]
+    weights = background + (1 - background) * near
+    return weights if sample.valid_mask is None else weights * sample.valid_mask.to(weights)

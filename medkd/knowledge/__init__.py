@@ -1,0 +1,1 @@
+"""What a teacher knows about a batch, whether it is asked now or was asked before."""

@@ -1,0 +1,113 @@
+"""The protocol that losses read a teacher through, and two of its kinds: a live teacher and remembered tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import KnowledgeError
+from medkd.catalogue import EXPLAINERS
+from medkd.targets import Target
+from medkd.trace import Trace, anatomy_of, trace
+from medkd.types import AttributionMap, FeatureMap, Logits
+
+
+@runtime_checkable
+class Knowledge(Protocol):
+    """A teacher's answers about one batch. None of them carries a gradient."""
+
+    def logits(self) -> Logits:
+        """Return the teacher's logits of the batch."""
+        ...
+
+    def features(self, tap: str) -> FeatureMap:
+        """Return the teacher's features at a named layer."""
+        ...
+
+    def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
+        """Return the teacher's map of the batch for a target, [batch, *space]."""
+        ...
+
+
+class LiveKnowledge:
+    """A live teacher asked about one batch: one forward pass, made when first needed, then kept.
+
+    The teacher is evaluated with running statistics and without gradients, whatever mode it was left in.
+
+    Args:
+        teacher: frozen network with an anatomy.
+        inputs: the batch as the student sees it (same view).
+    """
+
+    def __init__(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        self._teacher = teacher
+        self._inputs = inputs
+        self._kept: Trace | None = None
+
+    def _trace(self) -> Trace:
+        if self._kept is None:
+            if self._teacher.training:
+                raise KnowledgeError(
+                    "TEACHER_TRAINING", "expected a teacher in eval mode, got one whose dropout and batch statistics are active"
+                )
+            anatomy = anatomy_of(self._teacher)
+            with torch.no_grad():
+                self._kept = trace(self._teacher, self._inputs, layers=dict.fromkeys((*anatomy.taps, anatomy.cam_layer)))
+        return self._kept
+
+    def logits(self) -> Logits:
+        """Return the teacher's logits, float32."""
+        return self._trace().logits.float()
+
+    def features(self, tap: str) -> FeatureMap:
+        """Return the teacher's features at a tap of its anatomy."""
+        return self._trace().feature(tap)
+
+    def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
+        """Return the teacher's map, by the very function that the report calls."""
+        attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._trace(), target)
+        return attribution.detach()
+
+
+class RememberedKnowledge:
+    """Answers that were computed before, by name; what was not extracted is an error before it is a wrong gradient.
+
+    Args:
+        logits: [batch, classes, *space].
+        features: by tap.
+        attributions: by explainer name.
+    """
+
+    def __init__(
+        self,
+        logits: Tensor | None = None,
+        *,
+        features: Mapping[str, Tensor] | None = None,
+        attributions: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self._logits = logits
+        self._features = dict(features or {})
+        self._attributions = dict(attributions or {})
+
+    def logits(self) -> Logits:
+        """Return the remembered logits."""
+        if self._logits is None:
+            raise KnowledgeError("KNOWLEDGE_MISSING", "expected stored logits, this knowledge holds none: extract it with logits")
+        return self._logits
+
+    def features(self, tap: str) -> FeatureMap:
+        """Return the remembered features of a tap."""
+        if tap not in self._features:
+            raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored features of {tap!r}, this knowledge holds {sorted(self._features)}")
+        return self._features[tap]
+
+    def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
+        """Return the remembered map of an explainer."""
+        if explainer not in self._attributions:
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING", f"expected stored maps of {explainer!r}, this knowledge holds {sorted(self._attributions)}"
+            )
+        return self._attributions[explainer]

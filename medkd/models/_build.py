@@ -1,0 +1,34 @@
+"""From a specification to a network with an anatomy, and back to files."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from data_contracts import ExplanationError, NetworkSpec
+from medkd.catalogue import NETWORKS
+from medkd.trace import anatomy_of, forked_rng
+
+
+def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
+    """Build the network of a specification with weights drawn under ``seed`` (the global generator is left as it was).
+
+    Raises:
+        CatalogueError: unknown builder or option.
+        ExplanationError: ``ANATOMY_MISSING`` when the builder names a layer that does not exist.
+    """
+    with forked_rng(seed):
+        network: nn.Module = NETWORKS.bind(spec.builder, spec.options)(spec)
+    for module in network.modules():
+        # MONAI's blocks hard-code in-place activations in places; tapping the layer before one would return its output.
+        if getattr(module, "inplace", False):
+            module.inplace = False
+    anatomy, known = anatomy_of(network), dict(network.named_modules())
+    for layer in (*anatomy.taps, anatomy.cam_layer, anatomy.head):
+        if layer not in known:
+            raise ExplanationError("ANATOMY_MISSING", f"expected builder {spec.builder!r} to name layers it has, {layer!r} is not one")
+    return network
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return the number of trainable and frozen parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,60 @@
+"""Strided U-Net with a 1x1 head: the class map of its last features is closed-form."""
+
+from __future__ import annotations
+
+from monai.networks.nets import UNet
+from torch import Tensor, nn
+
+from data_contracts import NetworkSpec
+from medkd.trace import Anatomy
+
+TASKS = frozenset({"segmentation"})
+SOURCE = "Ronneberger et al. 2015 (1505.04597); MONAI UNet (residual, strided)"
+
+
+class HeadedUNet(nn.Module):
+    """MONAI's UNet up to its last features, an out-of-place activation, and a 1x1 head."""
+
+    def __init__(self, trunk: UNet, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.features = nn.ReLU(inplace=False)
+        self.head = head
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits [batch, classes, *space] of an image [batch, channel, *space]."""
+        return self.head(self.features(self.trunk(image)))
+
+
+def unet(
+    spec: NetworkSpec,
+    *,
+    channels: tuple[int, ...] = (16, 32, 64, 128),
+    residual_units: int = 1,
+    head_features: int = 8,
+) -> nn.Module:
+    """Build a residual U-Net that halves the grid between its levels; the image size must divide by 2^(levels - 1).
+
+    Args:
+        spec: channels in and out, spatial dimensions.
+        channels: width per level, finest first.
+        residual_units: convolutions per residual unit.
+        head_features: width of the last features, [batch, head_features, *space], that the 1x1 head reads.
+
+    Batch norm, not instance norm: the latter quantises and prunes badly.
+    """
+    trunk = UNet(
+        spatial_dims=spec.spatial_dims,
+        in_channels=spec.in_channels,
+        out_channels=head_features,
+        channels=tuple(channels),
+        strides=(2,) * (len(channels) - 1),
+        num_res_units=residual_units,
+        norm="batch",
+        act=("relu", {"inplace": False}),
+    )
+    convolution = nn.Conv2d if spec.spatial_dims == 2 else nn.Conv3d
+    network = HeadedUNet(trunk, convolution(head_features, spec.out_channels, kernel_size=1))
+    deepest = "trunk.model" + ".1.submodule" * (len(channels) - 1)
+    network.anatomy = Anatomy(taps=(deepest, "features"), cam_layer="features", head="head")
+    return network

@@ -1,0 +1,200 @@
+"""One forward pass, kept: inputs, outputs of all heads, and the features of named layers. The only forward hook of medkd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import ExplanationError
+from medkd.types import FeatureMap, Images, Logits
+
+DEFAULT_HEAD = "default"
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What a network says of itself: layers that may be tapped, the layer class maps are read from, and its linear head.
+
+    ``cam_layer`` feeds ``head`` through global average pooling (classification) or directly (segmentation, 1x1 head), so that
+    the class map is closed-form: weight times features. Builders in ``medkd/models`` attach it as ``network.anatomy``.
+    """
+
+    taps: tuple[str, ...]
+    cam_layer: str
+    head: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch and what is known of it.
+
+    Attributes:
+        inputs: named inputs; ``image`` is float32 [batch, channel, *space].
+        labels: int64 [batch] (classification) or [batch, *space] (segmentation); -1 where missing; None where unknown.
+        masks: uint8 [batch, *space], where the lesion is; None where unknown.
+        valid_mask: bool [batch, *space], False where voxels were synthesised or padded; None means all valid.
+        weights: float32 [batch], weight of each case; None means one.
+        spacing_mm: voxel spacing in the order of ``space``; None where unknown.
+        view: name of the spatial view drawn (crop, flip, window).
+    """
+
+    inputs: Mapping[str, Tensor]
+    labels: Tensor | None = None
+    masks: Tensor | None = None
+    valid_mask: Tensor | None = None
+    weights: Tensor | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    view: str = "clean"
+
+    @property
+    def image(self) -> Images:
+        """Return the default input."""
+        return self.inputs["image"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A kept forward pass of ``model``. ``logits`` is the default head's output; ``features`` holds the tapped layers."""
+
+    model: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    head: str = DEFAULT_HEAD
+
+    @property
+    def image(self) -> Images:
+        """Return the default input, [batch, channel, *space]."""
+        return self.inputs["image"]
+
+    @property
+    def logits(self) -> Logits:
+        """Return the default head's output, [batch, classes] or [batch, classes, *space]."""
+        return self.outputs[self.head]
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Return the model's anatomy."""
+        return anatomy_of(self.model)
+
+    def feature(self, layer: str) -> FeatureMap:
+        """Return a tapped layer's output, or say which layers were tapped."""
+        if layer not in self.features:
+            raise ExplanationError("LAYER_NOT_TAPPED", f"expected features of layer {layer!r}, this trace holds {sorted(self.features)}")
+        return self.features[layer]
+
+    def head_weight(self) -> Tensor:
+        """Return the linear head's weight as [classes, features], whatever its layer kind (Linear or 1x1 convolution)."""
+        weight = self.model.get_submodule(self.anatomy.head).weight
+        if not isinstance(weight, Tensor) or weight[0, 0].numel() != 1:
+            raise ExplanationError(
+                "HEAD_NOT_LINEAR", f"expected a Linear or 1x1 convolution at {self.anatomy.head!r} for a closed-form class map"
+            )
+        return weight.flatten(1)
+
+
+def anatomy_of(model: nn.Module) -> Anatomy:
+    """Return ``model.anatomy``, which every builder of the catalogue attaches."""
+    anatomy = getattr(model, "anatomy", None)
+    if not isinstance(anatomy, Anatomy):
+        raise ExplanationError("ANATOMY_MISSING", f"expected a network built by medkd (with an anatomy), got {type(model).__name__}")
+    return anatomy
+
+
+def trace(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], *, layers: Sequence[str] = (), leaf: str | None = None) -> Trace:
+    """Run ``model`` once and keep what the named layers put out.
+
+    Args:
+        model: network with an anatomy.
+        inputs: image [batch, channel, *space], or a mapping with the key ``image``.
+        layers: names of submodules to tap; none by default.
+        leaf: where the autograd graph is to begin: this layer's output is detached and made a leaf, nothing below it is
+            recorded. For explanations of frozen networks only (a loss would lose its gradient below the leaf).
+
+    Raises:
+        ExplanationError: ``LAYER_UNKNOWN`` when a layer does not exist, ``LAYER_SILENT`` when it was not reached.
+
+    Hooks are removed on every way out, exceptions included. Flags and gradients of the model are not touched.
+    """
+    given = {"image": inputs} if isinstance(inputs, Tensor) else dict(inputs)
+    wanted = tuple(dict.fromkeys((*layers, *((leaf,) if leaf else ()))))
+    kept: dict[str, Tensor] = {}
+    with _tapped(model, wanted, kept, leaf):
+        output = model(given["image"])
+    silent = [layer for layer in wanted if layer not in kept]
+    if silent:
+        raise ExplanationError("LAYER_SILENT", f"expected layer {silent[0]!r} to be reached in the forward pass, it was not")
+    outputs = dict(output) if isinstance(output, Mapping) else {DEFAULT_HEAD: output}
+    return Trace(model=model, inputs=given, outputs=outputs, features=kept)
+
+
+@contextmanager
+def _tapped(model: nn.Module, layers: Sequence[str], kept: dict[str, Tensor], leaf: str | None) -> Iterator[None]:
+    known = dict(model.named_modules())
+    missing = [layer for layer in layers if layer not in known]
+    if missing:
+        tappable = getattr(getattr(model, "anatomy", None), "taps", ())
+        raise ExplanationError(
+            "LAYER_UNKNOWN", f"expected a layer of {type(model).__name__} (named taps: {list(tappable)}), got {missing[0]!r}"
+        )
+
+    def keep(layer: str) -> object:
+        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:
+            if layer == leaf:
+                output = output.detach().requires_grad_()
+            kept[layer] = output
+            return output
+
+        return hook
+
+    handles = []
+    try:
+        handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)  # type: ignore[arg-type]
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Evaluate with running statistics and without parameter gradients; mode and flags are restored on every way out.
+
+    The mode of each submodule is restored on its own: a partly frozen network comes back partly frozen.
+    """
+    modes = {module: module.training for module in model.modules()}
+    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    try:
+        model.eval()
+        for parameter in flags:
+            parameter.requires_grad_(False)
+        yield model
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for parameter, wanted in flags.items():
+            parameter.requires_grad_(wanted)
+
+
+@contextmanager
+def running_statistics(model: nn.Module) -> Iterator[nn.Module]:
+    """Evaluate with running statistics while parameters keep their gradients; each submodule's mode is restored."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield model
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def forked_rng(seed: int) -> Iterator[torch.Generator]:
+    """Seed torch's global generators for a block and put them back as they were."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield torch.default_generator

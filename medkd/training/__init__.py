@@ -1,0 +1,1 @@
+"""One loop for teacher and student; the objective is a weighted sum of catalogue terms."""

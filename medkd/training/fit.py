@@ -1,0 +1,170 @@
+"""The one training loop: a network, an objective, a cohort; Lightning Fabric carries device and precision."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from data_contracts import DataError, Fit, TaskKind
+from medkd.knowledge.interface import LiveKnowledge
+from medkd.trace import Sample, anatomy_of, forked_rng, trace
+from medkd.training.checkpoint import Journal, load_state, save_state
+from medkd.training.objective import Objective
+from medkd.volumes.augment import draw_view
+from medkd.volumes.phantom import derive_seed
+from medkd.volumes.tensor_cohort import MISSING, TensorCohort
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What to fit: how, under which seed, where the state goes, and the key that state must match to be resumed."""
+
+    fit: Fit
+    task: TaskKind
+    seed: int
+    folder: Path
+    key: str
+    progress: bool = False
+    title: str = "train"
+
+
+class Parcel:
+    """A sample on its way through Fabric's wrapper, which refuses frozen dataclasses and leaves unknown objects alone."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+
+
+class DistillationStep(nn.Module):
+    """What Fabric wraps: the student inside, the teacher outside of the module tree (and so of every checkpoint).
+
+    Args:
+        student: the network that learns.
+        objective: its weighted terms.
+        teacher: frozen network, or None.
+    """
+
+    def __init__(self, student: nn.Module, objective: Objective, teacher: nn.Module | None) -> None:
+        super().__init__()
+        self.student = student
+        self._outside = (objective, teacher)
+
+    def forward(self, parcel: Parcel) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and the value of each term."""
+        sample = parcel.sample
+        objective, teacher = self._outside
+        layers = (anatomy_of(self.student).cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
+        knowledge = LiveKnowledge(teacher, sample.inputs) if teacher is not None else None
+        return objective(trace(self.student, sample.inputs, layers=layers), knowledge, sample)
+
+
+def fit(
+    student: nn.Module, objective: Objective, cohort: TensorCohort, request: FitRequest, *, teacher: nn.Module | None = None
+) -> nn.Module:
+    """Fit a network and return it in eval mode; a state left by an interrupted run of the same key is continued.
+
+    Order of cases, views and steps are functions of (seed, epoch): the result does not depend on interruptions.
+
+    Raises:
+        DataError: ``LOSS_NOT_FINITE`` when the objective becomes NaN or infinite.
+    """
+    wish, state = request.fit, request.folder / "state.safetensors"
+    fabric = Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if wish.precision == "bf16" else "32-true")
+    if wish.precision == "bf16" or fabric.device.type == "cuda":
+        # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
+        student = student.to(memory_format=torch.channels_last)
+    step = DistillationStep(student.train(), objective, _freeze(teacher, fabric.device, wish.precision))
+    optimizer = torch.optim.AdamW(step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
+    done = load_state(state, step, optimizer, key=request.key)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
+        wrapped, wrapped_optimizer = fabric.setup(step, optimizer)
+    journal, batches = Journal(request.folder / "metrics.jsonl"), _batches_per_epoch(cohort, wish)
+    bar = tqdm(
+        total=wish.epochs * batches, initial=done * batches, desc=request.title, disable=not request.progress, leave=False, unit="step"
+    )
+    with bar, forked_rng(derive_seed("dropout", request.seed, done)):
+        for epoch in range(done, wish.epochs):
+            begun, sums = time.perf_counter(), {}
+            for index, sample in enumerate(epoch_samples(cohort, request, epoch)):
+                _set_rate(optimizer, wish, (epoch * batches + index) / (wish.epochs * batches))
+                loss, values = wrapped(Parcel(_to(sample, fabric.device)))
+                wrapped_optimizer.zero_grad()
+                fabric.backward(loss)
+                wrapped_optimizer.step()
+                for name, value in {"loss": loss.detach(), **values}.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                bar.update()
+            if not math.isfinite(sums["loss"]):
+                raise DataError(
+                    "LOSS_NOT_FINITE",
+                    f"expected a finite loss in epoch {epoch + 1} of {request.title}, got {sums['loss']}: lower the learning rate",
+                )
+            save_state(state, step, optimizer, epoch=epoch + 1, key=request.key)
+            journal.write_epoch(
+                epoch + 1, {**{name: total / batches for name, total in sums.items()}, "seconds": time.perf_counter() - begun}
+            )
+    return step.student.to(memory_format=torch.contiguous_format).cpu().eval()
+
+
+def _freeze(teacher: nn.Module | None, device: torch.device, precision: str) -> nn.Module | None:
+    if teacher is None:
+        return None
+    teacher = teacher.to(device).eval().requires_grad_(False)
+    return teacher.to(memory_format=torch.channels_last) if precision == "bf16" else teacher
+
+
+def _batches_per_epoch(cohort: TensorCohort, wish: Fit) -> int:
+    return max(1, (wish.samples_per_epoch or len(cohort)) // wish.batch_size)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, wish: Fit, share: float) -> None:
+    """Warm up over the first tenth of training, then decay along a cosine to one percent."""
+    warm = min(1.0, (share + 1e-3) / 0.1)
+    rate = wish.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def epoch_samples(cohort: TensorCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:
+    """Yield the batches of one epoch: a function of (cohort, seed, epoch). The last, smaller batch is left out."""
+    wish = request.fit
+    generator = torch.Generator().manual_seed(derive_seed("epoch", request.seed, epoch))
+    wanted = max(wish.samples_per_epoch or len(cohort), wish.batch_size)
+    rounds = [torch.randperm(len(cohort), generator=generator) for _ in range(math.ceil(wanted / len(cohort)))]
+    order = torch.cat(rounds)[:wanted]
+    for begin in range(0, len(order) - wish.batch_size + 1, wish.batch_size):
+        yield draw_view(make_sample(cohort, order[begin : begin + wish.batch_size], request.task), wish.augment, generator)
+
+
+def make_sample(cohort: TensorCohort, rows: Tensor, task: TaskKind) -> Sample:
+    """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
+    masks, known = cohort.masks[rows], cohort.has_mask[rows]
+    labels = cohort.labels[rows]
+    if task is TaskKind.SEGMENTATION:
+        labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
+    return Sample(inputs={"image": cohort.images[rows]}, labels=labels, masks=masks, valid_mask=cohort.valid[rows])
+
+
+def _to(sample: Sample, device: torch.device) -> Sample:
+    def move(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.to(device)
+
+    return Sample(
+        inputs={name: value.to(device) for name, value in sample.inputs.items()},
+        labels=move(sample.labels),
+        masks=move(sample.masks),
+        valid_mask=move(sample.valid_mask),
+        weights=move(sample.weights),
+        spacing_mm=sample.spacing_mm,
+        view=sample.view,
+    )

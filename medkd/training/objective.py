@@ -1,0 +1,168 @@
+"""From a recipe's terms to one objective; everything that can be wrong is said before any compute is spent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from torch import Tensor
+
+from data_contracts import ImageFolderData, NetworkSpec, Recipe, RecipeError, Role, Term
+from data_contracts.record import first_problem
+from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
+from medkd.knowledge.interface import Knowledge
+from medkd.trace import Sample, Trace
+
+LossFunction = Callable[[Trace, Knowledge | None, Sample], Tensor]
+
+
+@dataclass(frozen=True)
+class BoundTerm:
+    """A term whose options have been checked against its signature."""
+
+    name: str
+    weight: float
+    function: LossFunction
+    needs: frozenset[str]
+
+
+class Objective:
+    """A weighted sum of bound terms.
+
+    Args:
+        terms: terms of a recipe.
+    """
+
+    def __init__(self, terms: tuple[Term, ...]) -> None:
+        self.terms = tuple(_bind_term(term) for term in terms)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return the union of what the terms need."""
+        return frozenset().union(*(term.needs for term in self.terms))
+
+    def __call__(self, student: Trace, teacher: Knowledge | None, sample: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum and each term's unweighted value (detached)."""
+        total, values = student.logits.new_zeros((), dtype=student.logits.float().dtype), {}
+        for term in self.terms:
+            value = term.function(student, teacher, sample)
+            total = total + term.weight * value
+            values[term.name] = value.detach()
+        return total, values
+
+
+def _bind_term(term: Term) -> BoundTerm:
+    entry = LOSSES.entry(term.loss)
+    return BoundTerm(term.loss, term.weight, LOSSES.bind(term.loss, term.options), entry.fact("NEEDS", frozenset()))
+
+
+def network_spec(recipe: Recipe, role: Role) -> NetworkSpec:
+    """Return the full specification of a role's network: channels follow from the task."""
+    wish = recipe.teacher.network if role is Role.TEACHER else recipe.student.network
+    return NetworkSpec(builder=wish.builder, in_channels=1, out_channels=len(recipe.task.classes), options=wish.options)
+
+
+def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read, override and bind a recipe.
+
+    Args:
+        path: YAML file.
+        overrides: dotted field → value, for example ``{"teacher.fit.epochs": 2}``.
+
+    Raises:
+        RecipeError: ``RECIPE_MISSING``, ``RECIPE_UNREADABLE``, ``RECIPE_INVALID``, or what :func:`bind_recipe` finds.
+        CatalogueError: an entry or option that does not exist.
+    """
+    if not path.is_file():
+        raise RecipeError("RECIPE_MISSING", f"expected a recipe at {path}, found no file")
+    try:
+        payload = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError("RECIPE_UNREADABLE", f"expected YAML in {path.name}: {' '.join(str(error).split())}") from error
+    if not isinstance(payload, dict):
+        raise RecipeError("RECIPE_UNREADABLE", f"expected a mapping of recipe fields in {path.name}, got {type(payload).__name__}")
+    for dotted, value in (overrides or {}).items():
+        _override(payload, dotted, value)
+    try:
+        recipe = Recipe.model_validate(payload)
+    except ValidationError as error:
+        raise RecipeError("RECIPE_INVALID", f"expected a valid recipe in {path.name}: {first_problem(error)}") from error
+    bind_recipe(recipe)
+    return recipe
+
+
+def _override(payload: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    place = payload
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise RecipeError("RECIPE_OVERRIDE", f"expected a field with fields at {parent!r} of {dotted!r}, got {type(place).__name__}")
+    place[last] = value
+
+
+def bind_recipe(recipe: Recipe) -> None:
+    """Check a recipe against the catalogue: entries, options, needs, tasks.
+
+    Raises:
+        CatalogueError: unknown entry or option.
+        RecipeError: ``RECIPE_TASK`` (an entry is not for this task), ``RECIPE_NEEDS`` (a term needs what the data lack, or the
+            teacher would need a teacher), ``RECIPE_EXPLAINER`` (a loss asks for an explainer without a gradient).
+    """
+    for wish in (recipe.teacher.network, recipe.student.network):
+        NETWORKS.bind(wish.builder, wish.options)
+    for entry in bound_entries(recipe):
+        tasks = entry.fact("TASKS")
+        if tasks is not None and recipe.task.kind.value not in tasks:
+            raise RecipeError("RECIPE_TASK", f"expected entries for {recipe.task.kind.value}, {entry.name} is for {sorted(tasks)}")
+    if "teacher" in Objective(recipe.teacher.terms).needs:
+        raise RecipeError("RECIPE_NEEDS", "expected teacher terms that need no teacher, one of them does")
+    for term in (*recipe.teacher.terms, *(term for arm in recipe.arms.values() for term in arm.terms)):
+        _check_term(term, recipe)
+    for arm_name, arm in recipe.arms.items():
+        if arm.unlabelled and "teacher" not in Objective(arm.terms).needs:
+            raise RecipeError(
+                "RECIPE_NEEDS", f"expected a term with a teacher in arm {arm_name!r}: nobody answers for its unlabelled images"
+            )
+    for wish in (*recipe.explain.explainers, *recipe.explain.measures):
+        catalogue = EXPLAINERS if wish in recipe.explain.explainers else MEASURES
+        catalogue.bind(wish.name, wish.options)
+
+
+def _check_term(term: Term, recipe: Recipe) -> None:
+    needs = LOSSES.entry(term.loss).fact("NEEDS", frozenset())
+    LOSSES.bind(term.loss, term.options)
+    no_masks = isinstance(recipe.data, ImageFolderData) and recipe.data.masks is None
+    if "masks" in needs and no_masks:
+        raise RecipeError("RECIPE_NEEDS", f"expected data with masks for the loss {term.loss!r}, data.masks is null")
+    if "explainer" in needs:
+        entry = EXPLAINERS.entry(str(term.options.get("explainer", "cam")))
+        if not entry.fact("DIFFERENTIABLE", False):
+            raise RecipeError("RECIPE_EXPLAINER", f"expected a differentiable explainer in the loss {term.loss!r}, {entry.name} is not")
+
+
+def bound_entries(recipe: Recipe) -> tuple[CatalogueEntry, ...]:
+    """Return every catalogue entry a recipe uses, each once."""
+    terms = (*recipe.teacher.terms, *(term for arm in recipe.arms.values() for term in arm.terms))
+    entries = {("networks", wish.builder): NETWORKS.entry(wish.builder) for wish in (recipe.teacher.network, recipe.student.network)}
+    entries |= {("losses", term.loss): LOSSES.entry(term.loss) for term in terms}
+    entries |= {
+        ("explainers", str(term.options["explainer"])): EXPLAINERS.entry(str(term.options["explainer"]))
+        for term in terms
+        if "explainer" in term.options
+    }
+    entries |= {("explainers", wish.name): EXPLAINERS.entry(wish.name) for wish in recipe.explain.explainers}
+    return tuple(entries.values())
+
+
+def bound_digest(recipe: Recipe) -> str:
+    """Return the sha256 of the recipe together with the source of each entry it binds: a changed loss is a changed run."""
+    sources = {entry.name: entry.source_digest() for entry in bound_entries(recipe)}
+    payload = json.dumps({"recipe": recipe.digest(), "sources": sources}, sort_keys=True)
+    return hashlib.sha256(payload.encode()).hexdigest()

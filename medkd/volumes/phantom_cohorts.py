@@ -1,0 +1,110 @@
+"""The statistical cohorts of the phantom, rendered directly as tensors (origin ``phantom-direct``)."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from data_contracts import Case, Cohort, CohortSet, CohortUse, Part, PhantomData, Recipe, Ref, Split, TaskKind
+from medkd.volumes.phantom import CLASSES, PhantomCases, draw_cases, render_key_slices
+from medkd.volumes.split import certify
+from medkd.volumes.store import Store, write_bytes
+
+ORIGIN = "phantom-direct"
+
+
+def prepare_phantom_cohorts(recipe: Recipe, data: PhantomData, store: Store) -> CohortSet:
+    """Render and store every cohort of a recipe: teacher, one student cohort per seed, and the shared test cohorts.
+
+    Test cohorts are shared by all arms and seeds, so that arms compare case by case; student cohorts are each seed's own.
+    """
+    writer = _Writer(store, recipe)
+    uses = {}
+    common = {"difficulty": data.difficulty}
+    base = data.cohort_seed
+    train = draw_cases(data.teacher, base, marker_rates=data.teacher_marker_rates, **common)
+    held = draw_cases(data.teacher_validation, base + 1, marker_rates=data.teacher_marker_rates, **common)
+    teacher = writer.write("teacher", {Part.TRAIN: (train, base), Part.VALIDATION: (held, base + 1)})
+    uses["teacher_train"] = CohortUse(cohort=teacher, part=Part.TRAIN)
+    uses["teacher_validation"] = CohortUse(cohort=teacher, part=Part.VALIDATION)
+    for seed in recipe.seeds:
+        own = base + 100 + 2 * seed
+        cases = draw_cases(data.student, own, marker_rates=data.student_marker_rates, contrast=data.student_contrast, **common)
+        uses[f"student_train/{seed}"] = CohortUse(cohort=writer.write(f"student-{seed}", {Part.TRAIN: (cases, own)}), part=Part.TRAIN)
+        if data.unlabelled:
+            extra = draw_cases(data.unlabelled, own + 1, marker_rates=data.student_marker_rates, **common)
+            ref = writer.write(f"unlabelled-{seed}", {Part.TRAIN: (extra, own + 1)}, labelled=False)
+            uses[f"unlabelled/{seed}"] = CohortUse(cohort=ref, part=Part.TRAIN)
+    for purpose, cases, seed in _tests(data, recipe.task.kind):
+        uses[purpose] = CohortUse(cohort=writer.write(purpose, {Part.TEST: (cases, seed)}), part=Part.TEST)
+    return CohortSet(uses=uses, certificates=tuple(certify(cohort) for cohort in writer.written))
+
+
+def _tests(data: PhantomData, kind: TaskKind) -> list[tuple[str, PhantomCases, int]]:
+    """Return purpose, cases and seed of each test cohort; the marker plays no part in segmentation."""
+    base, rates, difficulty = data.cohort_seed, data.student_marker_rates, data.difficulty
+    same = draw_cases(data.test, base + 2, marker_rates=rates, difficulty=difficulty)
+    if kind is TaskKind.SEGMENTATION:
+        return [("test", same, base + 2)]
+    pairs = draw_cases(data.marker_pairs, base + 5, difficulty=difficulty)
+    return [
+        ("test", same, base + 2),
+        ("debiased", draw_cases(data.debiased, base + 3, marker_rates=(0.5, 0.5), difficulty=difficulty), base + 3),
+        ("reversed", draw_cases(data.reversed, base + 4, marker_rates=(rates[1], rates[0]), difficulty=difficulty), base + 4),
+        ("marker_pairs", interleave(pairs.with_marker(True), pairs.with_marker(False)), base + 5),
+    ]
+
+
+def interleave(first: PhantomCases, second: PhantomCases) -> PhantomCases:
+    """Return cases in pairs: row 2i is the i-th of the first, row 2i + 1 the i-th of the second."""
+    names = PhantomCases.__dataclass_fields__
+    return PhantomCases(**{name: torch.stack([getattr(first, name), getattr(second, name)], dim=1).flatten(0, 1) for name in names})
+
+
+class _Writer:
+    """Writes cohorts of one recipe and remembers their records."""
+
+    def __init__(self, store: Store, recipe: Recipe) -> None:
+        self.store = store
+        self.recipe = recipe
+        self.written: list[Cohort] = []
+
+    def write(self, name: str, parts: dict[Part, tuple[PhantomCases, int]], *, labelled: bool = True) -> Ref:
+        shards = {part: self._shard(f"{name}-{part.value}", cases) for part, (cases, _) in parts.items()}
+        cases = {part: self._cases(shards[part], drawn, seed, labelled, name) for part, (drawn, seed) in parts.items()}
+        cohort = Cohort(
+            name=name,
+            origin=ORIGIN,
+            classes=self.recipe.task.classes if self.recipe.task.kind is TaskKind.CLASSIFICATION else CLASSES,
+            cases=tuple(case for group in cases.values() for case in group),
+            split=Split(parts={part: tuple(case.case_key for case in group) for part, group in cases.items()}),
+        )
+        self.written.append(cohort)
+        payload = cohort.canonical_json()
+        key = f"cohorts/{name}.json"
+        write_bytes(self.store.root / key, payload)
+        return Ref(store=self.store.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
+
+    def _shard(self, name: str, cases: PhantomCases) -> tuple[Ref, Tensor]:
+        images, masks = render_key_slices(cases)
+        ref = self.store.write_tensors(f"cohorts/{name}.safetensors", {"images": images, "masks": masks, "markers": cases.marker})
+        return ref, images
+
+    @staticmethod
+    def _cases(shard: tuple[Ref, Tensor], drawn: PhantomCases, seed: int, labelled: bool, name: str) -> tuple[Case, ...]:
+        ref, images = shard
+        paired = name == "marker_pairs"
+        return tuple(
+            Case(
+                case_key=f"c{seed}-{row}",
+                patient_key=f"p{seed}-{row // 2 if paired else row}",
+                image=ref,
+                mask=ref if labelled else None,
+                label=int(drawn.label[row]) if labelled else None,
+                pixel_sha256=hashlib.sha256(images[row].numpy().tobytes()).hexdigest(),
+                attributes={"marker": str(bool(drawn.marker[row])).lower()},
+            )
+            for row in range(len(drawn))
+        )

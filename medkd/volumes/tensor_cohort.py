@@ -1,0 +1,113 @@
+"""A cohort opened: its arrays side by side, for as long as one stage runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, read_record
+from medkd.volumes.store import Store
+from medkd.volumes.window import window_intensity
+
+MISSING = -1
+
+
+@dataclass(frozen=True)
+class TensorCohort:
+    """Arrays of n cases in the order of ``cases``.
+
+    Attributes:
+        images: float32 [n, 1, row, column] in [-1, 1].
+        labels: int64 [n], -1 where missing.
+        masks: uint8 [n, row, column]; zeros where ``has_mask`` is False.
+        has_mask: bool [n].
+        valid: bool [n, row, column], False where an image was padded.
+        markers: bool [n], planted marker present (phantom only, otherwise False).
+    """
+
+    cases: tuple[Case, ...]
+    images: Tensor
+    labels: Tensor
+    masks: Tensor
+    has_mask: Tensor
+    valid: Tensor
+    markers: Tensor
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def select(self, rows: Tensor) -> TensorCohort:
+        """Return the cases of the given rows (int64), repeated rows allowed."""
+        arrays = {name: getattr(self, name)[rows] for name in ("images", "labels", "masks", "has_mask", "valid", "markers")}
+        return replace(self, cases=tuple(self.cases[row] for row in rows.tolist()), **arrays)
+
+    def patients(self) -> list[str]:
+        """Return the patient key of each case."""
+        return [case.patient_key for case in self.cases]
+
+
+def concatenate(first: TensorCohort, second: TensorCohort) -> TensorCohort:
+    """Return both cohorts as one."""
+    arrays = {
+        name: torch.cat([getattr(first, name), getattr(second, name)])
+        for name in ("images", "labels", "masks", "has_mask", "valid", "markers")
+    }
+    return TensorCohort(cases=first.cases + second.cases, **arrays)
+
+
+def read_cohort(ref: Ref, store: Store) -> Cohort:
+    """Read a cohort record from a store, its digest verified."""
+    if not store.verify(ref):
+        raise DataError("COHORT_ALTERED", f"expected the cohort {ref.key} with sha256 {ref.sha256[:12]}, it is missing or altered")
+    return read_record(store.path(ref).read_bytes(), Cohort)
+
+
+def open_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
+    """Open the cohort that serves a purpose.
+
+    Raises:
+        DataError: ``COHORT_MISSING`` when the set has no such purpose, ``COHORT_SHAPE`` when images are not of the task's size.
+    """
+    use = cohorts.uses.get(purpose)
+    if use is None:
+        raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
+    return open_cohort(use, store, task)
+
+
+def open_cohort(use: CohortUse, store: Store, task: Task) -> TensorCohort:
+    """Open one part of a stored cohort; rows of a shard follow the order of its cases in the record."""
+    cohort = read_cohort(use.cohort, store)
+    wanted = {case.case_key for case in cohort.part(use.part)}
+    opened: list[TensorCohort] = []
+    for shard in dict.fromkeys(case.image for case in cohort.cases):
+        of_shard = tuple(case for case in cohort.cases if case.image == shard)
+        rows = torch.tensor([row for row, case in enumerate(of_shard) if case.case_key in wanted], dtype=torch.int64)
+        if len(rows):
+            opened.append(_open_shard(store.read_tensors(shard), of_shard, rows, task))
+    if not opened:
+        raise DataError("COHORT_EMPTY", f"expected cases in the {use.part.value} part of cohort {cohort.name!r}, it has none")
+    result = opened[0]
+    for more in opened[1:]:
+        result = concatenate(result, more)
+    return result
+
+
+def _open_shard(shard: dict[str, Tensor], cases: tuple[Case, ...], rows: Tensor, task: Task) -> TensorCohort:
+    if shard["images"].shape != (len(cases), *task.image_size):
+        raise DataError("COHORT_SHAPE", f"expected images of shape {(len(cases), *task.image_size)}, got {tuple(shard['images'].shape)}")
+    images = shard["images"][rows]
+    chosen = tuple(cases[row] for row in rows.tolist())
+    masks = shard.get("masks", torch.zeros(shard["images"].shape, dtype=torch.uint8))[rows]
+    valid = shard["valid"][rows].bool() if "valid" in shard else torch.ones(images.shape, dtype=torch.bool)
+    markers = shard["markers"][rows].bool() if "markers" in shard else torch.zeros(len(rows), dtype=torch.bool)
+    return TensorCohort(
+        cases=chosen,
+        images=window_intensity(images, task.window)[:, None],
+        labels=torch.tensor([MISSING if case.label is None else case.label for case in chosen]),
+        masks=masks,
+        has_mask=torch.tensor([case.mask is not None for case in chosen]),
+        valid=valid,
+        markers=markers,
+    )
