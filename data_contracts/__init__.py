@@ -52,13 +52,13 @@ from data_contracts.recipe import (
 )
 from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
 from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReviewReport
-from data_contracts.scorecard import Scorecard
+from data_contracts.scorecard import Evaluation, Scorecard
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
 __all__ = [
     "BANNER", "MIGRATIONS", "RECORDS", "Arm", "AttributionAgreement", "Case", "CatalogueError", "Caveat", "Checkpoint", "Cohort", "CohortSet", "CohortUse",
-    "ContractError", "DataError", "Entry", "EnvironmentProblem", "Explain", "ExplanationError", "ExplanationRef", "Feedback",
+    "ContractError", "DataError", "Entry", "EnvironmentProblem", "Evaluation", "Explain", "ExplanationError", "ExplanationRef", "Feedback",
     "Figure", "FileOutcome", "Finding", "Fit", "Gate", "GateFinding", "GateVerdict", "Geometry", "ImageFolderData", "IngestCode",
     "IngestError", "IngestReport", "IngestedSeries", "KnowledgeError", "KnowledgeRef", "LabelRef", "LeakageCertificate",
     "LeakageError", "Lesion", "LesionExplanation", "LesionVerdict", "ManifestEntry", "MeasureValue", "MedkdError", "MethodRecord",

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from data_contracts.record import Figure, Record, Sha256
+from data_contracts.record import Figure, Record, Ref, Sha256
 
 
 class Scorecard(Record):
@@ -24,3 +24,20 @@ class Scorecard(Record):
     parameters: int = 0
     latency_ms: float | None = None
     train_seconds: float | None = None
+
+
+class Evaluation(Record):
+    """Per-case results of one trained network: what scorecards are bootstrapped from.
+
+    ``arrays`` holds float64 tensors named ``purpose/quantity``, one value per case of that purpose's cohort, in cohort order.
+    """
+
+    SCHEMA: ClassVar[str] = "evaluation/1"
+    arm: str
+    role: str
+    seed: int
+    weights_digest: Sha256
+    parameters: int
+    latency_ms: float
+    train_seconds: float
+    arrays: Ref

@@ -1,0 +1,40 @@
+"""Logits of many images, in chunks, by a frozen network."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+from torch import Tensor, nn
+
+from medkd.trace import Trace, anatomy_of, frozen, trace
+from medkd.types import Images, Logits
+
+CHUNK = 128
+
+
+def predict_logits(model: nn.Module, images: Images, *, chunk: int = CHUNK) -> Logits:
+    """Return float32 logits [n, classes, *space] of images [n, channel, *space], without gradients."""
+    with frozen(model), torch.no_grad():
+        return torch.cat([model(images[begin : begin + chunk]).float() for begin in range(0, len(images), chunk)])
+
+
+def predict_class_maps(model: nn.Module, images: Images, *, chunk: int = CHUNK) -> tuple[Logits, Tensor, Trace]:
+    """Return logits, the features of the ``cam_layer``, and one trace that holds them for all images at once."""
+    layer = anatomy_of(model).cam_layer
+    with frozen(model), torch.no_grad():
+        traces = [trace(model, images[begin : begin + chunk], layers=(layer,)) for begin in range(0, len(images), chunk)]
+    logits, features = torch.cat([t.logits for t in traces]).float(), torch.cat([t.feature(layer) for t in traces]).float()
+    return logits, features, Trace(model=model, inputs={"image": images}, outputs={"default": logits}, features={layer: features})
+
+
+def measure_latency_ms(model: nn.Module, image: Images, *, repeats: int = 20) -> float:
+    """Return the median wall-clock milliseconds of one forward pass of one image (float32, this machine)."""
+    times = []
+    with frozen(model), torch.no_grad():
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            model(image[:1])
+            times.append(1000 * (time.perf_counter() - begun))
+    return statistics.median(times)

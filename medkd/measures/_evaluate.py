@@ -1,0 +1,161 @@
+"""From trained networks to scorecards: per-case results once, figures with intervals from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Recipe, Scorecard, TaskKind
+from medkd.attribution.cam import cam
+from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
+from medkd.measures._bootstrap import Statistic, auc_of, bootstrap_figure, mean_of
+from medkd.measures.cosine_agreement import cosine_agreement
+from medkd.measures.dice import dice
+from medkd.measures.expected_calibration_error import expected_calibration_error
+from medkd.measures.marker_effect import marker_effect
+from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.measures.pointing_game import pointing_game
+from medkd.targets import class_margin, lesion_margin
+from medkd.training.train import load_network
+from medkd.volumes.store import Store
+from medkd.volumes.tensor_cohort import TensorCohort, open_use, read_cohort
+from medkd.workspace import Workspace, stage
+
+#: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
+_AUC_NAMES = {"test": "auc_same_bias", "debiased": "auc_debiased", "reversed": "auc_reversed"}
+#: Maps are judged on at most this many cases of the cohort without the planted bias.
+MAP_CASES = 400
+
+
+@stage
+def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
+    """Evaluate one network on every test cohort and compare its class maps with the teacher's and with the lesions."""
+    model = load_network(workspace, checkpoint)
+    guide = load_network(workspace, teacher)
+    if recipe.task.kind is TaskKind.CLASSIFICATION:
+        arrays = _classification(model, guide, cohorts, workspace, recipe)
+    else:
+        arrays = _segmentation(model, guide, open_use(cohorts, "test", workspace.store, recipe.task))
+    name = f"{recipe.name}/{checkpoint.arm}-{checkpoint.seed}"
+    sample = open_use(cohorts, "test", workspace.store, recipe.task).images[:1]
+    return Evaluation(
+        arm=checkpoint.arm,
+        role=checkpoint.role.value,
+        seed=checkpoint.seed,
+        weights_digest=checkpoint.weights_digest,
+        parameters=checkpoint.parameters,
+        latency_ms=measure_latency_ms(model, sample),
+        train_seconds=checkpoint.train_seconds,
+        arrays=workspace.store.write_tensors(f"evaluations/{name}.safetensors", arrays),
+    )
+
+
+def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, recipe: Recipe) -> dict[str, Tensor]:
+    arrays = {}
+    for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
+        cohort = open_use(cohorts, purpose, workspace.store, recipe.task)
+        arrays[f"{purpose}/probability"] = predict_logits(model, cohort.images).softmax(1)[:, 1].double()
+    if "marker_pairs" in cohorts.uses:
+        pairs = open_use(cohorts, "marker_pairs", workspace.store, recipe.task)
+        probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
+        arrays["marker_pairs/marker_effect"] = marker_effect(probability[0::2], probability[1::2])
+    purpose = map_purpose(cohorts)
+    cohort = open_use(cohorts, purpose, workspace.store, recipe.task)
+    judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
+    return arrays | {f"{purpose}/{name}": value for name, value in _maps(model, guide, judged).items()}
+
+
+def map_purpose(cohorts: CohortSet) -> str:
+    """Return the cohort on which maps are judged: the one without the planted bias where there is one."""
+    return "debiased" if "debiased" in cohorts.uses else "test"
+
+
+def _maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
+    """Compare class maps of the teacher's answer: both networks explain the same question."""
+    answered, _, theirs = predict_class_maps(guide, cohort.images)
+    _, _, mine = predict_class_maps(model, cohort.images)
+    target = class_margin(answered.argmax(1))
+    student, reference = cam(mine, target), cam(theirs, target)
+    return {
+        "agreement": cosine_agreement(student, reference),
+        "mass_in_lesion": mass_in_lesion(student, cohort.masks),
+        "pointing": pointing_game(student, cohort.masks),
+    }
+
+
+def _segmentation(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
+    logits, _, mine = predict_class_maps(model, cohort.images)
+    answered, _, theirs = predict_class_maps(guide, cohort.images)
+    answer, reference = logits.argmax(1), answered.argmax(1)
+    target = lesion_margin((reference > 0).to(torch.uint8))
+    student_map, teacher_map = cam(mine, target), cam(theirs, target)
+    return {
+        "test/dice": dice(answer, cohort.masks),
+        "test/dice_to_teacher": dice(answer, reference),
+        "test/agreement": cosine_agreement(student_map, teacher_map),
+        "test/mass_in_lesion": mass_in_lesion(student_map, cohort.masks),
+        "test/false_positive_pixels": ((answer > 0) & (cohort.masks == 0)).flatten(1).sum(1).double(),
+    }
+
+
+@stage
+def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluations: tuple[Evaluation, ...]) -> Scorecard:
+    """Make the scorecard of one arm from the evaluations of its seeds, with two-level bootstrap intervals."""
+    arrays = [workspace.store.read_tensors(evaluation.arrays) for evaluation in evaluations]
+    figures: dict[str, Figure] = {}
+    per_seed: dict[str, tuple[float | None, ...]] = {}
+    for key in arrays[0]:
+        purpose, quantity = key.split("/")
+        values = torch.stack([array[key] for array in arrays]).numpy()
+        labels, patients = _units(workspace.store, cohorts, purpose, quantity, values.shape[1])
+        for name, statistic in _statistics(purpose, quantity, values, labels, single="debiased" not in cohorts.uses).items():
+            missing = int(np.isnan(values).sum())
+            figures[name] = bootstrap_figure(statistic, patients, seeds=len(evaluations), missing=missing)
+            everything = np.arange(values.shape[1])
+            per_seed[name] = tuple(_or_none(statistic(everything, seed)) for seed in range(len(evaluations)))
+    first = evaluations[0]
+    return Scorecard(
+        subject=f"{recipe.name}/{first.arm}",
+        role=first.role,
+        cohort_digest=cohorts.digest(),
+        weights_digests=tuple(evaluation.weights_digest for evaluation in evaluations),
+        seeds=tuple(evaluation.seed for evaluation in evaluations),
+        figures=figures,
+        per_seed=per_seed,
+        interval="95 % percentile bootstrap, 1000 resamples, seeds then patients",
+        parameters=first.parameters,
+        latency_ms=float(np.median([evaluation.latency_ms for evaluation in evaluations])),
+        train_seconds=float(np.mean([evaluation.train_seconds for evaluation in evaluations])),
+    )
+
+
+def _units(store: Store, cohorts: CohortSet, purpose: str, quantity: str, rows: int) -> tuple[np.ndarray, list[str]]:
+    """Return label and patient of each row of an array; a pair is one row, of one patient."""
+    use = cohorts.uses[purpose]
+    cases = read_cohort(use.cohort, store).part(Part(use.part))
+    cases = cases[0::2] if quantity == "marker_effect" else cases[:rows]
+    return np.array([-1 if case.label is None else case.label for case in cases]), [case.patient_key for case in cases]
+
+
+def _statistics(purpose: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
+    if quantity != "probability":
+        return {quantity: mean_of(values)}
+    name = "auc" if single else _AUC_NAMES[purpose]
+    statistics: dict[str, Statistic] = {name: auc_of(values, labels)}
+    if purpose == "test":
+        statistics["ece"] = _ece_of(values, labels)
+    return statistics
+
+
+def _ece_of(values: np.ndarray, labels: np.ndarray) -> Statistic:
+    def statistic(rows: np.ndarray, seed: int) -> float:
+        return float(expected_calibration_error(torch.from_numpy(values[seed, rows]), torch.from_numpy(labels[rows])))
+
+    return statistic
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
