@@ -12,7 +12,7 @@ from torch import nn
 from data_contracts import Checkpoint, CohortSet, NetworkSpec, Recipe, Role, StoreError
 from medkd.models._build import build_network, parameter_count
 from medkd.training.fit import FitRequest, fit
-from medkd.training.objective import Objective, bound_digest, network_spec
+from medkd.training.objective import Objective, network_spec
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.store import sha256_file
 from medkd.volumes.tensor_cohort import TensorCohort, concatenate, open_use
