@@ -20,6 +20,7 @@ from data_contracts.errors import (
 )
 from data_contracts.explanation import (
     AttributionAgreement,
+    ExplanationBundle,
     ExplanationRef,
     Lesion,
     LesionExplanation,
@@ -58,7 +59,7 @@ from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
 __all__ = [
     "BANNER", "MIGRATIONS", "RECORDS", "Arm", "AttributionAgreement", "Case", "CatalogueError", "Caveat", "Checkpoint", "Cohort", "CohortSet", "CohortUse",
-    "ContractError", "DataError", "Entry", "EnvironmentProblem", "Evaluation", "Explain", "ExplanationError", "ExplanationRef", "Feedback",
+    "ContractError", "DataError", "Entry", "EnvironmentProblem", "Evaluation", "Explain", "ExplanationBundle", "ExplanationError", "ExplanationRef", "Feedback",
     "Figure", "FileOutcome", "Finding", "Fit", "Gate", "GateFinding", "GateVerdict", "Geometry", "ImageFolderData", "IngestCode",
     "IngestError", "IngestReport", "IngestedSeries", "KnowledgeError", "KnowledgeRef", "LabelRef", "LeakageCertificate",
     "LeakageError", "Lesion", "LesionExplanation", "LesionVerdict", "ManifestEntry", "MeasureValue", "MedkdError", "MethodRecord",

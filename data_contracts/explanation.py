@@ -8,7 +8,7 @@ from pydantic import Field
 
 from data_contracts.geometry import Geometry
 from data_contracts.recipe import Option
-from data_contracts.record import Finite, Key, Record, Ref, Sha256, Value
+from data_contracts.record import Figure, Finite, Key, Record, Ref, Sha256, Value
 
 
 class TargetRecord(Value):
@@ -93,3 +93,19 @@ class LesionExplanation(Record):
     student: tuple[ExplanationRef, ...]
     teacher: tuple[ExplanationRef, ...] = ()
     agreement: dict[str, AttributionAgreement] = Field(default_factory=dict)
+
+
+class ExplanationBundle(Record):
+    """The explanations of one model over a cohort: maps packed in one file, measures per map, figures per explainer.
+
+    ``figures`` is keyed ``explainer/measure``. ``not_to_be_trusted`` names explainers whose maps hardly change when the
+    weights are drawn anew: on this model they say more of the image than of the network.
+    """
+
+    SCHEMA: ClassVar[str] = "explanation_bundle/1"
+    subject: str
+    weights_digest: Sha256
+    teacher_digest: Sha256
+    explanations: tuple[ExplanationRef, ...]
+    figures: dict[str, Figure]
+    not_to_be_trusted: tuple[str, ...] = ()

@@ -107,7 +107,7 @@ def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluati
     arrays = [workspace.store.read_tensors(evaluation.arrays) for evaluation in evaluations]
     figures: dict[str, Figure] = {}
     per_seed: dict[str, tuple[float | None, ...]] = {}
-    for key in arrays[0]:
+    for key in sorted(arrays[0]):
         purpose, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
         labels, patients = _units(workspace.store, cohorts, purpose, quantity, values.shape[1])

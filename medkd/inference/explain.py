@@ -1,0 +1,179 @@
+"""Explain a cohort: every explainer of the recipe, the student beside its teacher, each map measured and sanity-checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    Entry,
+    ExplanationBundle,
+    ExplanationRef,
+    Figure,
+    MeasureValue,
+    MethodRecord,
+    Recipe,
+    TargetRecord,
+    TaskKind,
+)
+from medkd.attribution._attribute import attribute
+from medkd.catalogue import EXPLAINERS, MEASURES
+from medkd.inference.predict import predict_logits
+from medkd.measures._bootstrap import bootstrap_figure, mean_of
+from medkd.measures._evaluate import map_purpose
+from medkd.measures._perturb import Perturbation, blurred
+from medkd.measures.randomisation import FAILS_ABOVE
+from medkd.models._build import build_network
+from medkd.targets import Target, class_margin, lesion_margin
+from medkd.training.train import load_network
+from medkd.volumes.tensor_cohort import TensorCohort, open_use
+from medkd.workspace import Workspace, stage
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case."""
+
+    images: Tensor
+    target: Target
+    masks: Tensor
+    answer: Tensor
+    task: TaskKind
+
+
+@stage
+def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint) -> ExplanationBundle:
+    """Explain the first cases of the map cohort by the student and, for comparison, by the teacher."""
+    cohort = open_use(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
+    cohort = cohort.select(torch.arange(min(recipe.explain.cases, len(cohort))))
+    model, guide = load_network(workspace, student), load_network(workspace, teacher)
+    question = ask(guide, cohort, recipe.task.kind)
+    maps: dict[str, Tensor] = {}
+    values: dict[str, dict[str, Tensor]] = {}
+    for wish in recipe.explain.explainers:
+        mine, theirs = (
+            attribute(network, cohort.images, question.target, explainer=wish.name, options=wish.options) for network in (model, guide)
+        )
+        maps |= {f"student/{wish.name}": mine, f"teacher/{wish.name}": theirs}
+        values[wish.name] = _measure(recipe, mine, theirs, model, question)
+        if recipe.explain.randomisation:
+            values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
+    key = f"explanations/{recipe.name}/{student.arm}-{student.seed}.safetensors"
+    packed = workspace.store.write_tensors(key, maps)
+    figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}
+    records = [
+        _record(cohort, row, wish, student, packed, values[wish.name], question)
+        for wish in recipe.explain.explainers
+        for row in range(len(cohort))
+    ]
+    failing = tuple(e.name for e in recipe.explain.explainers if fails_randomisation(values[e.name]))
+    return ExplanationBundle(
+        subject=f"{recipe.name}/{student.arm}-{student.seed}",
+        weights_digest=student.weights_digest,
+        teacher_digest=teacher.weights_digest,
+        explanations=tuple(records),
+        figures={name: figure for name, figure in figures.items() if figure is not None},
+        not_to_be_trusted=failing,
+    )
+
+
+def ask(guide: nn.Module, cohort: TensorCohort, task: TaskKind) -> Question:
+    """Return the question put to both networks: why the class (or the lesion) that the teacher answered?"""
+    answer = predict_logits(guide, cohort.images).argmax(1)
+    if task is TaskKind.CLASSIFICATION:
+        return Question(cohort.images, class_margin(answer), cohort.masks, answer, task)
+    lesion = (answer > 0).to(torch.uint8)
+    return Question(cohort.images, lesion_margin(lesion), cohort.masks, answer, task)
+
+
+def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
+    """Return whether an explainer's maps stay alike after its network's weights were drawn anew (median over cases)."""
+    similarity = values.get("randomisation")
+    return similarity is not None and bool(similarity.nanmedian() > FAILS_ABOVE)
+
+
+def _measure(recipe: Recipe, mine: Tensor, theirs: Tensor, model: nn.Module, question: Question) -> dict[str, Tensor]:
+    values = {}
+    for wish in recipe.explain.measures:
+        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, wish.options)
+        kind = entry.fact("KIND")
+        if kind == "localisation":
+            values[wish.name] = measure(mine, question.masks)
+        elif kind == "agreement":
+            values[wish.name] = measure(mine, theirs)
+        elif kind == "faithfulness" and question.task is TaskKind.CLASSIFICATION:
+            values[wish.name] = measure(mine, class_perturbation(model, question.images, question.answer))
+    return values
+
+
+def class_perturbation(model: nn.Module, images: Tensor, answer: Tensor) -> Perturbation:
+    """Return the perturbation of a classifier: its probability of the explained class, deleted pixels blurred."""
+
+    def score(changed: Tensor, case: Tensor) -> Tensor:
+        return predict_logits(model, changed).softmax(1).gather(1, answer[case][:, None])[:, 0]
+
+    return Perturbation(score=score, image=images, baseline=blurred(images))
+
+
+def _randomised(student: Checkpoint, mine: Tensor, question: Question, wish: Entry) -> Tensor:
+    """Compare with the maps of the same architecture under weights that were never trained."""
+    network = build_network(student.network, seed=2**31 + student.seed).eval()
+    other = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
+    value: Tensor = MEASURES.load("randomisation")(mine, other)
+    return value
+
+
+def _figure(values: Tensor, cohort: TensorCohort) -> Figure | None:
+    """Return the figure of a measure, or None where it is undefined for every case."""
+    array = values.double().numpy()[None]
+    if np.all(np.isnan(array)):
+        return None
+    return bootstrap_figure(mean_of(array), cohort.patients(), missing=int(np.isnan(array).sum()))
+
+
+def _record(
+    cohort: TensorCohort, row: int, wish: Entry, student: Checkpoint, packed, values: Mapping[str, Tensor], question: Question
+) -> ExplanationRef:  # type: ignore[no-untyped-def]
+    entry, target = EXPLAINERS.entry(wish.name), question.target.record()
+    return ExplanationRef(
+        case_key=cohort.cases[row].case_key,
+        source_digest=cohort.cases[row].pixel_sha256 or hashlib.sha256(cohort.images[row].numpy().tobytes()).hexdigest(),
+        model=f"{student.arm}-{student.seed}",
+        model_role="student",
+        weights_digest=student.weights_digest,
+        method=MethodRecord(
+            explainer=wish.name,
+            options=wish.options,
+            signed=entry.fact("SIGNED", True),
+            passes_randomisation=not fails_randomisation(values),
+        ),
+        target=TargetRecord(
+            kind=target.kind,
+            options={**target.options, **({"index": int(question.answer[row])} if question.answer.ndim == 1 else {})},
+            mask_sha256=target.mask_sha256,
+        ),
+        array=packed,
+        tensor=f"student/{wish.name}",
+        shape=tuple(cohort.images.shape[2:]),
+        measures=tuple(measure_value(name, value[row]) for name, value in values.items()),
+    )
+
+
+def measure_value(name: str, value: Tensor | float) -> MeasureValue:
+    """Return the storable form of one measured value; NaN becomes "undefined" with the measure's own convention as reason."""
+    entry, number = MEASURES.entry(name), float(value)
+    defined = number == number
+    return MeasureValue(
+        name=name,
+        value=number if defined else None,
+        higher_is_better=entry.fact("HIGHER_IS_BETTER"),
+        unit=entry.fact("UNIT", ""),
+        reason="" if defined else str(entry.fact("EMPTY", "undefined")),
+    )

@@ -1,0 +1,96 @@
+"""What the rest of medkd asks of a registry, and the package that a version consists of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from data_contracts import Checkpoint, ManifestEntry, ModelManifest, ModelRef, RegistryError, load_record
+from medkd.volumes.store import sha256_file, write_bytes
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A packed model and what is said of it.
+
+    Attributes:
+        name: registered model name.
+        folder: files of the version, ``manifest.json`` included.
+        tags: lineage tags (digests, teacher, role).
+        params: parameters of the run.
+        metrics: final figures.
+        history: journal lines of training, each with ``epoch``.
+    """
+
+    name: str
+    folder: Path
+    checkpoint: Checkpoint
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[Mapping[str, float], ...] = ()
+
+
+class Registry(Protocol):
+    """Versions in, verified versions out. Registering the same manifest twice gives the version that exists."""
+
+    def register(self, publication: Publication) -> ModelRef:
+        """Register a package and return its version; the same manifest is never registered twice."""
+        ...
+
+    def fetch(self, uri: str) -> tuple[ModelRef, Path]:
+        """Return a version by ``models:/name/version`` and the folder of its files, every byte verified."""
+        ...
+
+    def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
+        """Add artefacts (explanations, reports) beside a version and set tags on it."""
+        ...
+
+
+def pack_model(folder: Path, files: Mapping[str, bytes]) -> str:
+    """Write the files of a version and its manifest last; return the manifest's digest."""
+    for name, payload in files.items():
+        write_bytes(folder / name, payload)
+    entries = {
+        name: ManifestEntry(sha256=hashlib.sha256(payload).hexdigest(), bytes=len(payload)) for name, payload in sorted(files.items())
+    }
+    manifest = ModelManifest(files=entries)
+    manifest.write(folder / MANIFEST)
+    return manifest.digest()
+
+
+def verify_folder(folder: Path, expected: str) -> ModelManifest:
+    """Verify a version's folder against the digest its registry holds.
+
+    Raises:
+        RegistryError: ``VERSION_ALTERED``, naming the first file that is missing or differs.
+    """
+    manifest = load_record(folder / MANIFEST, ModelManifest)
+    if manifest.digest() != expected:
+        raise RegistryError(
+            "VERSION_ALTERED", f"expected manifest digest {expected[:12]}, {MANIFEST} has {manifest.digest()[:12]}: it was altered"
+        )
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != entry.sha256:
+            raise RegistryError("VERSION_ALTERED", f"expected {name} with sha256 {entry.sha256[:12]}, the file is missing or altered")
+    return manifest
+
+
+def parse_uri(uri: str) -> tuple[str, int]:
+    """Return name and version of ``models:/name/version``."""
+    name, _, version = uri.removeprefix("models:/").rpartition("/")
+    if not uri.startswith("models:/") or not name or not version.isdigit():
+        raise RegistryError("MODEL_URI", f"expected a model URI models:/NAME/VERSION, got {uri!r}")
+    return name, int(version)
+
+
+def canonical(payload: Mapping[str, object]) -> bytes:
+    """Return indented, sorted JSON for files a person may read."""
+    return (json.dumps(payload, indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,55 @@
+"""The shipped double: a registry in memory, for tests and for runs without tracking. It passes the same laws as MLflow's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_contracts import ModelRef, RegistryError
+from medkd.registry.interface import MANIFEST, Publication, parse_uri, verify_folder
+from medkd.volumes.store import sha256_file
+
+
+class MemoryRegistry:
+    """Versions as references to folders that stay where they are."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, list[tuple[ModelRef, Path]]] = {}
+        self.attached: dict[str, dict[str, Path]] = {}
+        self.tags: dict[str, dict[str, str]] = {}
+
+    def register(self, publication: Publication) -> ModelRef:
+        """Register a package; the same manifest gives the version that exists."""
+        digest = sha256_file(publication.folder / MANIFEST)
+        verify_folder(publication.folder, digest)
+        versions = self._versions.setdefault(publication.name, [])
+        for existing, _ in versions:
+            if existing.manifest_digest == digest:
+                return existing
+        checkpoint = publication.checkpoint
+        model = ModelRef(
+            name=publication.name,
+            version=len(versions) + 1,
+            manifest_digest=digest,
+            role=checkpoint.role,
+            weights_digest=checkpoint.weights_digest,
+            teacher=publication.tags.get("medkd.teacher"),
+        )
+        versions.append((model, publication.folder))
+        self.tags[model.uri] = dict(publication.tags)
+        return model
+
+    def fetch(self, uri: str) -> tuple[ModelRef, Path]:
+        """Return a version and its verified folder."""
+        name, version = parse_uri(uri)
+        versions = self._versions.get(name, [])
+        if not 1 <= version <= len(versions):
+            raise RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist")
+        model, folder = versions[version - 1]
+        verify_folder(folder, model.manifest_digest)
+        return model, folder
+
+    def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
+        """Remember artefacts and tags of a version."""
+        self.attached.setdefault(model.uri, {}).update(files)
+        self.tags.setdefault(model.uri, {}).update(tags)

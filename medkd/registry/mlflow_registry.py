@@ -1,0 +1,128 @@
+"""The MLflow registry. The one file that imports mlflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_contracts import ModelRef, RegistryError, Role
+from medkd.registry.interface import MANIFEST, Publication, parse_uri, verify_folder
+from medkd.volumes.store import sha256_file
+
+# Set before mlflow is imported: no telemetry, no pickle, no job runner; a dead server is an error within seconds.
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+for _noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+    logging.getLogger(_noisy).setLevel(logging.WARNING)
+
+from mlflow.entities import Metric, Param, RunTag  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.tracking import MlflowClient  # noqa: E402
+
+_MODEL_PATH = "model"
+_DIGEST_TAG = "medkd.manifest_digest"
+
+
+class MlflowRegistry:
+    """Registered models of one tracking URI; runs go to one experiment with an absolute artifact location.
+
+    Args:
+        tracking_uri: ``sqlite:////absolute/path`` or the URL of a server.
+        artifacts: folder for artefacts of new experiments when the URI is a local database.
+        experiment: name of the experiment.
+    """
+
+    def __init__(self, tracking_uri: str, *, artifacts: Path, experiment: str = "medkd") -> None:
+        self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        self._local = artifacts.resolve() if tracking_uri.startswith("sqlite") else None
+        found = self._client.get_experiment_by_name(experiment)
+        location = self._local.as_uri() if self._local is not None else None
+        self._experiment = found.experiment_id if found else self._client.create_experiment(experiment, artifact_location=location)
+
+    def register(self, publication: Publication) -> ModelRef:
+        """Log a run with the package as artefacts, then register it; the same manifest gives the version that exists."""
+        digest = sha256_file(publication.folder / MANIFEST)
+        verify_folder(publication.folder, digest)
+        self._ensure_model(publication.name)
+        known = self._client.search_model_versions(f"name = '{publication.name}'")
+        for version in known:
+            if version.tags.get(_DIGEST_TAG) == digest:
+                return _model_ref(publication.name, int(version.version), version.tags)
+        checkpoint = publication.checkpoint
+        tags = {
+            **publication.tags,
+            _DIGEST_TAG: digest,
+            "medkd.role": checkpoint.role.value,
+            "medkd.weights_digest": checkpoint.weights_digest,
+        }
+        run_id = self._log_run(publication, tags)
+        source = f"{self._client.get_run(run_id).info.artifact_uri}/{_MODEL_PATH}"
+        version = self._client.create_model_version(publication.name, source=source, run_id=run_id, tags=tags)
+        return _model_ref(publication.name, int(version.version), tags)
+
+    def fetch(self, uri: str) -> tuple[ModelRef, Path]:
+        """Download a version and verify every byte against the digest in its tags.
+
+        Raises:
+            RegistryError: ``MODEL_URI``, ``VERSION_UNKNOWN`` or ``VERSION_ALTERED``.
+        """
+        name, number = parse_uri(uri)
+        try:
+            version = self._client.get_model_version(name, str(number))
+        except MlflowException as error:
+            raise RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist in this registry") from error
+        folder = Path(self._client.download_artifacts(version.run_id, _MODEL_PATH))
+        verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
+        return _model_ref(name, number, version.tags), folder
+
+    def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
+        """Log artefacts into the run of a version and set tags on the version."""
+        version = self._client.get_model_version(model.name, str(model.version))
+        for place, path in files.items():
+            self._client.log_artifact(version.run_id, str(path), place)
+        for key, value in tags.items():
+            self._client.set_model_version_tag(model.name, str(model.version), key, value)
+
+    def _ensure_model(self, name: str) -> None:
+        try:
+            self._client.get_registered_model(name)
+        except MlflowException:
+            self._client.create_registered_model(name, description="Research use only. Not a medical device.")
+
+    def _log_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
+        run = self._client.create_run(self._experiment, run_name=f"{publication.name}-{publication.checkpoint.seed}", tags=dict(tags))
+        now = int(time.time() * 1000)
+        history = [
+            Metric(key, float(value), now, int(line["epoch"]))
+            for line in publication.history
+            for key, value in line.items()
+            if key != "epoch"
+        ]
+        final = [Metric(key, float(value), now, 0) for key, value in publication.metrics.items()]
+        params = [Param(key, value[:500]) for key, value in publication.params.items()]
+        self._client.log_batch(run.info.run_id, metrics=[*history, *final], params=params, tags=[RunTag("medkd.kind", "model")])
+        self._client.log_artifacts(run.info.run_id, str(publication.folder), _MODEL_PATH)
+        self._client.set_terminated(run.info.run_id)
+        return str(run.info.run_id)
+
+
+def _model_ref(name: str, version: int, tags: Mapping[str, str]) -> ModelRef:
+    missing = [tag for tag in (_DIGEST_TAG, "medkd.role", "medkd.weights_digest") if tag not in tags]
+    if missing:
+        raise RegistryError(
+            "VERSION_INCOMPLETE", f"expected the tag {missing[0]} on {name} version {version}, it was not registered by medkd"
+        )
+    return ModelRef(
+        name=name,
+        version=version,
+        manifest_digest=tags[_DIGEST_TAG],
+        role=Role(tags["medkd.role"]),
+        weights_digest=tags["medkd.weights_digest"],
+        teacher=tags.get("medkd.teacher"),
+    )

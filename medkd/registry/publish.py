@@ -1,0 +1,148 @@
+"""Stages that register: checkpoints with their cards and scorecards, then what was explained and reported beside them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    ExplanationBundle,
+    LeakageError,
+    ModelCard,
+    ModelRef,
+    Recipe,
+    Record,
+    Role,
+    Scorecard,
+    load_record,
+)
+from medkd.registry.interface import Publication, Registry, canonical, pack_model
+from medkd.training.checkpoint import Journal
+from medkd.training.train import restore_network
+from medkd.workspace import Workspace
+
+
+class Registered(Record):
+    """The versions that a run registered, teacher first."""
+
+    SCHEMA: ClassVar[str] = "registered/1"
+    models: tuple[ModelRef, ...]
+
+
+def open_registry(workspace: Workspace) -> Registry:
+    """Return the MLflow registry of a workspace (the import takes seconds, so it is made here and not before)."""
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(workspace.tracking_uri, artifacts=workspace.root / "mlartifacts")
+
+
+def register_models(
+    workspace: Workspace,
+    recipe: Recipe,
+    cohorts: CohortSet,
+    checkpoints: tuple[Checkpoint, ...],
+    scorecards: tuple[Scorecard, ...],
+    registry: Registry | None = None,
+) -> Registered:
+    """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
+
+    Raises:
+        LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean.
+    """
+    unclean = [c for c in cohorts.certificates if not c.clean]
+    if unclean:
+        raise LeakageError(
+            "NO_CLEAN_CERTIFICATE",
+            f"expected clean leakage certificates before registration, cohort {unclean[0].cohort_digest[:12]} shares patients or images",
+        )
+    target = registry or open_registry(workspace)
+    cards = {card.subject: card for card in scorecards}
+    ordered = sorted(checkpoints, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed))
+    models: list[ModelRef] = []
+    for checkpoint in ordered:
+        teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
+        models.append(
+            target.register(_publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], teacher))
+        )
+    return Registered(models=tuple(models))
+
+
+def _publication(
+    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, scorecard: Scorecard, teacher: ModelRef | None
+) -> Publication:
+    folder = workspace.root / "packages" / f"{recipe.name}-{checkpoint.arm}-{checkpoint.seed}"
+    lineage = f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}" if teacher else None
+    card = ModelCard(
+        name=f"{recipe.name}-{checkpoint.arm}",
+        role=checkpoint.role,
+        task=checkpoint.task,
+        parameters=checkpoint.parameters,
+        cohort_digest=checkpoint.cohort_digest,
+        recipe_digest=checkpoint.recipe_digest,
+        teacher=lineage,
+        limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
+    )
+    architecture = {"network": checkpoint.network.model_dump(mode="json"), "task": checkpoint.task.model_dump(mode="json")}
+    pack_model(
+        folder,
+        {
+            "weights.safetensors": workspace.store.path(checkpoint.weights).read_bytes(),
+            "architecture.json": canonical(architecture),
+            "checkpoint.json": checkpoint.canonical_json(),
+            "card.json": card.canonical_json(),
+            "scorecard.json": scorecard.canonical_json(),
+        },
+    )
+    tags = {
+        "medkd.recipe_digest": checkpoint.recipe_digest,
+        "medkd.cohort_digest": checkpoint.cohort_digest,
+        "medkd.split_digest": cohorts.digest(),
+        "medkd.arm": checkpoint.arm,
+        "medkd.seed": str(checkpoint.seed),
+        "medkd.use": "research only",
+        **({"medkd.teacher": lineage} if lineage else {}),
+    }
+    journal = Journal(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
+    return Publication(
+        name=card.name,
+        folder=folder,
+        checkpoint=checkpoint,
+        tags=tags,
+        params={"recipe": recipe.name, "arm": checkpoint.arm, "seed": str(checkpoint.seed), "network": checkpoint.network.builder},
+        metrics={name: figure.mean for name, figure in scorecard.figures.items()},
+        history=tuple(journal.read()),
+    )
+
+
+def load_registered(registry: Registry, uri: str):  # type: ignore[no-untyped-def]
+    """Return (ModelRef, Checkpoint, network in eval mode) of a registered version, every byte verified first."""
+    model, folder = registry.fetch(uri)
+    checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
+    network = restore_network(checkpoint.network, folder / "weights.safetensors", checkpoint.weights_digest)
+    return model, checkpoint, network
+
+
+def attach_explanations(
+    workspace: Workspace, registry: Registry, model: ModelRef, bundle: ExplanationBundle, previews: Mapping[str, Path]
+) -> None:
+    """Put a bundle beside its version: maps and index in one archive, at most twenty previews, its digest as a tag."""
+    folder = workspace.root / "bundles"
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / f"{model.name}-{model.version}.zip"
+    maps = sorted({explanation.array.key for explanation in bundle.explanations})
+    with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_STORED) as packed:
+        # A fixed time stamp: the same explanations give the same archive.
+        for name, payload in (
+            ("index.json", bundle.canonical_json()),
+            *((Path(key).name, (workspace.store.root / key).read_bytes()) for key in maps),
+        ):
+            packed.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), payload)
+    files = {"explanations": archive}
+    tags = {"medkd.explanations": bundle.digest(), "medkd.not_to_be_trusted": ",".join(bundle.not_to_be_trusted) or "none"}
+    registry.attach(model, files, tags)
+    for preview in list(previews.values())[:20]:
+        registry.attach(model, {"previews": preview}, {})
