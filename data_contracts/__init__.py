@@ -52,7 +52,7 @@ from data_contracts.recipe import (
     Term,
 )
 from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
-from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReviewReport
+from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.scorecard import Evaluation, Scorecard
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
@@ -64,7 +64,7 @@ __all__ = [
     "IngestError", "IngestReport", "IngestedSeries", "KnowledgeError", "KnowledgeRef", "LabelRef", "LeakageCertificate",
     "LeakageError", "Lesion", "LesionExplanation", "LesionVerdict", "ManifestEntry", "MeasureValue", "MedkdError", "MethodRecord",
     "ModelCard", "ModelManifest", "ModelRef", "Network", "NetworkSpec", "Outcome", "OutsideFocus", "Part", "PhantomData",
-    "Recipe", "RecipeError", "Record", "Ref", "RegistryError", "ReportMap", "ReportModel", "ReviewReport", "Role", "Scorecard",
+    "Recipe", "RecipeError", "Record", "Ref", "RegistryError", "ReportMap", "ReportModel", "ReportSet", "ReviewPanel", "ReviewReport", "Role", "Scorecard",
     "Segment", "SeriesRecord", "SourceError", "Split", "StoreData", "StoreError", "StoreManifest", "StoredView", "StudentRecipe",
     "TargetRecord", "Task", "TaskKind", "TeacherRecipe", "TeacherRefused", "Term", "Value", "VolumeRef", "load_record", "read_record",
 ]  # fmt: skip

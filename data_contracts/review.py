@@ -11,6 +11,7 @@ from pydantic import Field
 
 from data_contracts.explanation import AttributionAgreement, Lesion, MeasureValue
 from data_contracts.geometry import Geometry
+from data_contracts.model import Checkpoint
 from data_contracts.record import Finite, Key, Record, Ref, Sha256, Value
 
 BANNER = "RESEARCH USE ONLY. Not a medical device. No clinical claim is made."
@@ -94,3 +95,24 @@ class ReviewReport(Record):
     lineage: dict[str, str] = Field(default_factory=dict)
     seed: int = 0
     status: Literal["UNVERIFIED"] = "UNVERIFIED"
+
+
+class ReviewPanel(Record):
+    """The models a report is made with: a segmenter and a classifier, teacher and student each."""
+
+    SCHEMA: ClassVar[str] = "review_panel/1"
+    segmentation_teacher: Checkpoint
+    segmentation_student: Checkpoint
+    classification_teacher: Checkpoint
+    classification_student: Checkpoint
+    models: tuple[ReportModel, ...]
+    not_to_be_trusted: tuple[str, ...] = ()
+
+
+class ReportSet(Record):
+    """Written reports: the record, the page and the picture of each study."""
+
+    SCHEMA: ClassVar[str] = "report_set/1"
+    reports: tuple[Ref, ...]
+    pages: tuple[Ref, ...]
+    pictures: tuple[Ref, ...]

@@ -1,0 +1,58 @@
+"""Computed caveats: when a reader should look twice, with the quantity that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from data_contracts import Caveat, Finding, ReportMap
+from medkd.review.wording import MARKING, require_neutral
+
+SMALL_ML, SMALL_MM = 1.0, 10.0
+LOW_INSIDE, INSIDE_GAP = 0.1, 0.15
+OUTSIDE_MILD, OUTSIDE_GRAVE = 0.5, 0.8
+UNDECIDED = (0.35, 0.65)
+
+
+def compute_caveats(findings: tuple[Finding, ...]) -> tuple[Caveat, ...]:
+    """Return all caveats, worst first. The probabilities of this version are never calibrated, and it says so."""
+    found = [Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
+    for number, finding in enumerate(findings, 1):
+        found.extend(
+            Caveat(code=code, text=require_neutral(f"Lesion {number}: {text}"), severity=severity) for severity, code, text in _of(finding)
+        )
+    return tuple(sorted(found, key=lambda caveat: (-caveat.severity, caveat.code, caveat.text)))
+
+
+def _of(finding: Finding) -> Iterator[tuple[int, str, str]]:
+    lesion = finding.lesion
+    if lesion.volume_ml is not None and lesion.volume_ml < SMALL_ML:
+        yield 2, "SMALL_LESION", f"volume {lesion.volume_ml:.2f} ml, below {SMALL_ML:g} ml; maps are least reliable on small lesions."
+    elif lesion.diameter_mm is not None and lesion.diameter_mm < SMALL_MM:
+        yield 2, "SMALL_LESION", f"diameter {lesion.diameter_mm:.1f} mm, below {SMALL_MM:g} mm; maps are least reliable on small lesions."
+    if finding.student_probability:
+        name, top = max(finding.student_probability.items(), key=lambda item: item[1])
+        if UNDECIDED[0] <= top <= UNDECIDED[1]:
+            yield 2, "UNDECIDED", f"the student's largest probability is {top:.2f} ({name})."
+        if finding.teacher_probability and max(finding.teacher_probability, key=lambda key: finding.teacher_probability[key]) != name:
+            yield 3, "TEACHER_DISAGREES", "student and teacher give different classes."
+    yield from _of_maps(finding.maps)
+    if finding.outside is not None and finding.outside.share_outside > OUTSIDE_MILD:
+        share = finding.outside.share_outside
+        grave = 3 if share > OUTSIDE_GRAVE else 1
+        yield grave, "OUTSIDE_FOCUS", f"{share:.0%} of the absolute attribution ({finding.outside.explainer}) lies outside every lesion."
+
+
+def _of_maps(maps: tuple[ReportMap, ...]) -> Iterator[tuple[int, str, str]]:
+    inside = {(m.explainer, m.role): v.value for m in maps for v in m.measures if v.name == "mass_in_lesion" and v.value is not None}
+    for (explainer, role), value in sorted(inside.items()):
+        if role == "student" and value < LOW_INSIDE:
+            yield 2, "LOW_INSIDE", f"{value:.0%} of the student's absolute attribution ({explainer}) lies inside, below {LOW_INSIDE:.0%}."
+        teacher = inside.get((explainer, "teacher"))
+        if role == "student" and teacher is not None and abs(teacher - value) > INSIDE_GAP:
+            yield (
+                1,
+                "INSIDE_GAP",
+                f"inside share of student {value:.0%} and teacher {teacher:.0%} ({explainer}) differ by more than {INSIDE_GAP:.0%}.",
+            )
+    for explainer in sorted({m.explainer for m in maps if m.fails_randomisation}):
+        yield 3, "RANDOMISATION_FAILED", f"maps of {explainer} hardly change when the weights are drawn anew: {MARKING}."

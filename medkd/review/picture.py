@@ -1,0 +1,83 @@
+"""One picture of a study: key slice with contours, then student's, teacher's and their difference map."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from skimage.measure import find_contours
+from torch import Tensor
+
+from data_contracts import BANNER, ReviewReport
+from medkd.review._colours import NEGATIVE, POSITIVE, REFERENCE, STUDENT, TEACHER, blend, grey, heat
+
+_ZOOM, _GAP, _TOP, _BOTTOM = 5, 14, 62, 58
+
+
+def render_picture(report: ReviewReport, arrays: Mapping[str, Tensor]) -> bytes:
+    """Return a PNG for the first finding and its first explainer (the middle slice alone where nothing was found)."""
+    finding = report.findings[0] if report.findings else None
+    place = finding.lesion.key_slice if finding else report.geometry.shape[0] // 2
+    base = grey(arrays["volume"][place].numpy(), report.window)
+    panels = [("key slice", np.repeat(base[..., None], 3, axis=2))]
+    limit = 0.0
+    if finding is not None and finding.maps:
+        name = finding.maps[0].explainer
+        own, guide = (
+            arrays[next(m.tensor for m in finding.maps if m.role == role and m.explainer == name)][place].numpy()
+            for role in ("student", "teacher")
+        )
+        limit = float(max(np.abs(own).max(), np.abs(guide).max()))
+        panels += [(f"student, {name}", blend(base, heat(own, limit))), (f"teacher, {name}", blend(base, heat(guide, limit)))]
+        panels += [("student - teacher", blend(base, heat(own - guide, limit)))]
+    return _sheet(report, arrays, place, panels, limit)
+
+
+def _sheet(
+    report: ReviewReport, arrays: Mapping[str, Tensor], place: int, panels: list[tuple[str, NDArray[np.uint8]]], limit: float
+) -> bytes:
+    rows, columns = report.geometry.shape[1:]
+    width = max(_GAP + len(panels) * (columns * _ZOOM + _GAP), 700)
+    sheet = Image.new("RGB", (width, _TOP + rows * _ZOOM + _BOTTOM), (17, 20, 24))
+    draw, font, small = ImageDraw.Draw(sheet), ImageFont.load_default(15), ImageFont.load_default(13)
+    draw.text((_GAP, 8), BANNER, fill=(255, 176, 59), font=font)
+    for index, (title, pixels) in enumerate(panels):
+        left = _GAP + index * (columns * _ZOOM + _GAP)
+        draw.text((left, 36), title, fill=(226, 230, 235), font=font)
+        sheet.paste(Image.fromarray(pixels).resize((columns * _ZOOM, rows * _ZOOM), Image.Resampling.NEAREST), (left, _TOP))
+        for name, colour in (("reference_mask", REFERENCE), ("teacher_mask", TEACHER), ("student_mask", STUDENT)):
+            if name in arrays and (index == 0 or name == "student_mask"):
+                _outline(draw, arrays[name][place].numpy(), (left, _TOP), colour)
+    below = _TOP + rows * _ZOOM + 10
+    draw.text((_GAP, below), "contours: student yellow, teacher cyan, reference green", fill=(170, 178, 188), font=small)
+    draw.text(
+        (_GAP, below + 20), f"study {report.study_key}, slice {place + 1} of {report.geometry.shape[0]}", fill=(170, 178, 188), font=small
+    )
+    if limit > 0:
+        _colour_bar(draw, (width - 330, below + 4), limit, small)
+    stream = io.BytesIO()
+    sheet.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _outline(draw: ImageDraw.ImageDraw, mask: NDArray[np.uint8], corner: tuple[int, int], colour: str) -> None:
+    for contour in find_contours(np.pad(mask.astype(float), 1), 0.5):
+        points = [(corner[0] + (c - 0.5) * _ZOOM, corner[1] + (r - 0.5) * _ZOOM) for r, c in contour]
+        draw.line(points, fill=colour, width=2)
+
+
+def _colour_bar(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], limit: float, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
+) -> None:
+    left, top = corner
+    for x in range(200):
+        share = (x - 100) / 100
+        colour = POSITIVE if share > 0 else NEGATIVE
+        weight = abs(share) ** 0.7
+        draw.line([(left + 50 + x, top), (left + 50 + x, top + 14)], fill=tuple(round(40 + (part - 40) * weight) for part in colour))
+    draw.text((left, top + 18), f"{-limit:.3g}", fill=(170, 178, 188), font=font)
+    draw.text((left + 255, top), f"{limit:.3g}", fill=(170, 178, 188), font=font)
+    draw.text((left + 96, top + 18), "attribution, logit", fill=(170, 178, 188), font=font)
