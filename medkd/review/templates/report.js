@@ -1,0 +1,112 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const at = (id) => document.getElementById(id);
+  const SVG = "http://www.w3.org/2000/svg";
+  const [rows, columns] = data.size;
+  const last = data.base.length - 1;
+  const state = { slice: data.first, locked: false, heat: false, lesion: 0, spot: null };
+  const panes = [...document.querySelectorAll(".pane")];
+
+  for (const pane of panes) {
+    pane.querySelector(".stack").style.aspectRatio = `${data.aspect[0]} / ${data.aspect[1]}`;
+    const svg = pane.querySelector("svg");
+    svg.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
+    svg.setAttribute("preserveAspectRatio", "none");
+  }
+
+  function outline(svg, name, path) {
+    const element = document.createElementNS(SVG, "path");
+    element.setAttribute("class", name);
+    element.setAttribute("d", path);
+    svg.append(element);
+  }
+
+  function circle(svg, [row, column]) {
+    const element = document.createElementNS(SVG, "path");
+    const [x, y, r] = [column + 0.5, row + 0.5, 3];
+    element.setAttribute("class", "spot");
+    element.setAttribute("d", `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`);
+    svg.append(element);
+  }
+
+  function draw() {
+    const maps = (data.heat[state.lesion] || {})[at("explainer").value];
+    at("slice").value = state.slice;
+    at("where").textContent = `slice ${state.slice + 1} of ${last + 1}, z ${data.positions[state.slice]} mm`;
+    for (const pane of panes) {
+      const role = pane.dataset.role;
+      pane.querySelector(".base").src = data.base[state.slice];
+      const over = pane.querySelector(".heat");
+      const picture = state.locked && state.heat && maps && role !== "plain" ? maps.planes[role][state.slice] : undefined;
+      over.hidden = picture === undefined;
+      if (picture !== undefined) over.src = picture; else over.removeAttribute("src");
+      const svg = pane.querySelector("svg");
+      svg.replaceChildren();
+      if (!state.locked) continue;
+      const shown = role === "plain" ? ["reference", "teacher", "student"] : role === "difference" ? ["student", "teacher"] : [role];
+      for (const name of shown) {
+        const path = (data.outlines[name] || [])[state.slice];
+        if (path) outline(svg, name, path);
+      }
+      if (state.spot && state.spot.slice === state.slice) circle(svg, state.spot.place);
+    }
+    at("scale").hidden = !(state.heat && maps);
+    if (maps) { at("low").textContent = `−${maps.limit}`; at("high").textContent = maps.limit; }
+  }
+
+  function go(slice) { state.slice = Math.max(0, Math.min(last, slice)); draw(); }
+
+  function lesion(index) {
+    const keys = [...document.querySelectorAll("button.go:not([data-spot])")];
+    if (!keys.length) return;
+    state.lesion = (index + keys.length) % keys.length;
+    state.spot = null;
+    at("lesion").value = state.lesion;
+    go(Number(keys[state.lesion].dataset.slice));
+  }
+
+  function lock() {
+    const read = document.querySelector("input[name=read]:checked");
+    if (!read || state.locked) return;
+    state.locked = true;
+    document.querySelectorAll("input[name=read]").forEach((input) => { input.disabled = true; });
+    at("lock").disabled = true;
+    at("locked").textContent = `Own read locked: ${read.value}.`;
+    document.querySelectorAll(".ai").forEach((element) => { element.hidden = false; });
+    document.querySelector(".panes").classList.remove("alone");
+    document.body.dataset.locked = "true";
+    draw();
+  }
+
+  function heat(on) { state.heat = on; at("heat").checked = on; draw(); }
+
+  document.querySelectorAll("input[name=read]").forEach((input) => input.addEventListener("change", () => { at("lock").disabled = false; }));
+  at("lock").addEventListener("click", lock);
+  at("slice").addEventListener("input", (event) => go(Number(event.target.value)));
+  at("heat").addEventListener("change", (event) => heat(event.target.checked));
+  at("lesion").addEventListener("change", (event) => lesion(Number(event.target.value)));
+  at("explainer").addEventListener("change", draw);
+  document.querySelectorAll("button.go").forEach((button) => button.addEventListener("click", () => {
+    state.lesion = Number(button.dataset.lesion);
+    at("lesion").value = state.lesion;
+    const slice = Number(button.dataset.slice);
+    state.spot = button.dataset.spot ? { slice, place: button.dataset.spot.split(",").map(Number) } : null;
+    go(slice);
+    at("images").scrollIntoView();
+  }));
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "BUTTON"].includes(event.target.tagName)) return;
+    const steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 };
+    if (event.key in steps) { event.preventDefault(); go(state.slice + steps[event.key]); return; }
+    if (!state.locked) return;
+    const key = event.key.toLowerCase();
+    if (key === "h") heat(!state.heat);
+    if (key === "n") lesion(state.lesion + 1);
+    if (key === "p") lesion(state.lesion - 1);
+  });
+
+  document.querySelector(".panes").classList.add("alone");
+  draw();
+  document.body.dataset.ready = "true";
+})();
