@@ -31,7 +31,7 @@ from data_contracts.explanation import (
 from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
 from data_contracts.knowledge import KnowledgeRef, StoredView
-from data_contracts.model import Checkpoint, GateFinding, GateVerdict, ManifestEntry, ModelCard, ModelManifest, ModelRef
+from data_contracts.model import Checkpoint, GateFinding, GateVerdict, ManifestEntry, ModelCard, ModelManifest, ModelRef, Registered
 from data_contracts.recipe import (
     Arm,
     Entry,
@@ -44,7 +44,6 @@ from data_contracts.recipe import (
     PhantomData,
     Recipe,
     Role,
-    StoreData,
     StudentRecipe,
     Task,
     TaskKind,
@@ -53,18 +52,18 @@ from data_contracts.recipe import (
 )
 from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
 from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReportSet, ReviewPanel, ReviewReport
-from data_contracts.scorecard import Evaluation, Scorecard
+from data_contracts.scorecard import Comparison, Evaluation, Scorecard
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
 __all__ = [
-    "BANNER", "MIGRATIONS", "RECORDS", "Arm", "AttributionAgreement", "Case", "CatalogueError", "Caveat", "Checkpoint", "Cohort", "CohortSet", "CohortUse",
+    "BANNER", "MIGRATIONS", "RECORDS", "Arm", "AttributionAgreement", "Case", "CatalogueError", "Caveat", "Checkpoint", "Cohort", "CohortSet", "CohortUse", "Comparison",
     "ContractError", "DataError", "Entry", "EnvironmentProblem", "Evaluation", "Explain", "ExplanationBundle", "ExplanationError", "ExplanationRef", "Feedback",
     "Figure", "FileOutcome", "Finding", "Fit", "Gate", "GateFinding", "GateVerdict", "Geometry", "ImageFolderData", "IngestCode",
     "IngestError", "IngestReport", "IngestedSeries", "KnowledgeError", "KnowledgeRef", "LabelRef", "LeakageCertificate",
     "LeakageError", "Lesion", "LesionExplanation", "LesionVerdict", "ManifestEntry", "MeasureValue", "MedkdError", "MethodRecord",
     "ModelCard", "ModelManifest", "ModelRef", "Network", "NetworkSpec", "Outcome", "OutsideFocus", "Part", "PhantomData",
-    "Recipe", "RecipeError", "Record", "Ref", "RegistryError", "ReportMap", "ReportModel", "ReportSet", "ReviewPanel", "ReviewReport", "Role", "Scorecard",
-    "Segment", "SeriesRecord", "SourceError", "Split", "StoreData", "StoreError", "StoreManifest", "StoredView", "StudentRecipe",
+    "Recipe", "RecipeError", "Record", "Ref", "Registered", "RegistryError", "ReportMap", "ReportModel", "ReportSet", "ReviewPanel", "ReviewReport", "Role", "Scorecard",
+    "Segment", "SeriesRecord", "SourceError", "Split", "StoreError", "StoreManifest", "StoredView", "StudentRecipe",
     "TargetRecord", "Task", "TaskKind", "TeacherRecipe", "TeacherRefused", "Term", "Value", "VolumeRef", "load_record", "read_record",
 ]  # fmt: skip

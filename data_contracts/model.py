@@ -47,6 +47,13 @@ class ModelRef(Record):
         return f"models:/{self.name}/{self.version}"
 
 
+class Registered(Record):
+    """The versions that a run registered, teacher first."""
+
+    SCHEMA: ClassVar[str] = "registered/1"
+    models: tuple[ModelRef, ...]
+
+
 class ManifestEntry(Value):
     """A file of a registered version: its sha256 and size in bytes."""
 

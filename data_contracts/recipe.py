@@ -157,17 +157,7 @@ class ImageFolderData(Value):
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
 
 
-class StoreData(Value):
-    """An ingested store (``medkd ingest``): volumes with labels, split by patient; slices are the learnable units."""
-
-    kind: Literal["store"] = "store"
-    path: str
-    validation: Finite = Field(default=0.2, gt=0, lt=1)
-    window_hu: tuple[Finite, Finite] = (-160.0, 240.0)
-    split_seed: int = 0
-
-
-Data = Annotated[PhantomData | ImageFolderData | StoreData, Field(discriminator="kind")]
+Data = Annotated[PhantomData | ImageFolderData, Field(discriminator="kind")]
 
 
 class Entry(Value):

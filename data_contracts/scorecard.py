@@ -41,3 +41,13 @@ class Evaluation(Record):
     latency_ms: float
     train_seconds: float
     arrays: Ref
+
+
+class Comparison(Record):
+    """Two arms compared case by case: each figure is ``arm`` minus ``baseline``, its interval from paired resamples."""
+
+    SCHEMA: ClassVar[str] = "comparison/1"
+    arm: str
+    baseline: str
+    figures: dict[str, Figure]
+    interval: str = "95 % percentile bootstrap of paired differences, 1000 resamples, seeds then patients"

@@ -35,11 +35,13 @@ class Workspace:
         root: folder of the run.
         tracking_uri: MLflow tracking and registry URI.
         progress: show progress bars.
+        data_root: folder that paths of recipes are relative to.
     """
 
     root: Path
     tracking_uri: str
     progress: bool = False
+    data_root: Path = Path()
 
     @property
     def store(self) -> Store:
@@ -47,11 +49,11 @@ class Workspace:
         return Store(self.root / "store", "run")
 
 
-def embedded_workspace(root: Path, *, progress: bool = False) -> Workspace:
+def embedded_workspace(root: Path, *, progress: bool = False, data_root: Path = Path()) -> Workspace:
     """Return a workspace that tracks to a SQLite file of its own, no server needed."""
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)
-    return Workspace(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", progress=progress)
+    return Workspace(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", progress=progress, data_root=data_root.resolve())
 
 
 def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concatenate[Workspace, P], R]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from data_contracts import (
     FileOutcome,
     IngestCode,
@@ -27,11 +25,12 @@ from data_contracts import (
 from medkd.dicom.bind_labels import bind_segmentation
 from medkd.dicom.classify import IGNORED_CODES, ObjectKind, classify
 from medkd.dicom.decode import decode_series
-from medkd.dicom.deidentify import pseudonym
+from medkd.dicom.deidentify import pseudonym, site_secret
 from medkd.dicom.discover import FoundFile, discover, quiet_dicom
 from medkd.dicom.group import SliceGroup, find_conflicts, group_slices
 from medkd.dicom.quarantine import quarantine_file
 from medkd.dicom.solve_geometry import Solution, solve_geometry
+from medkd.progress import progress_bar
 from medkd.volumes.orientation import write_nifti
 from medkd.volumes.store import Store, write_bytes
 
@@ -57,7 +56,7 @@ class _Ledger:
             self.refused.append((file, code, evidence or {}))
 
 
-def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False, progress: bool = False) -> IngestReport:
+def ingest_folder(source: Path, out: Path, *, secret: bytes | None = None, nifti: bool = False, progress: bool = False) -> IngestReport:
     """Ingest DICOM below ``source`` into the store at ``out``.
 
     Volumes go to ``volumes/``, labels to ``labels/``, refused files to ``quarantine/``; ``manifest.json`` is written last and
@@ -66,7 +65,7 @@ def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False
     Args:
         source: folder or file.
         out: store folder; an existing store is extended.
-        secret: key of the pseudonyms.
+        secret: key of the pseudonyms; the site's own when None (it is never an argument of anything that is recorded).
         nifti: also write ``nifti/<series>.nii.gz`` per accepted volume.
         progress: show a progress bar.
 
@@ -74,7 +73,7 @@ def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False
         SourceError: only when the source cannot be read at all.
     """
     with quiet_dicom():
-        return _ingest(source, out, secret, nifti=nifti, progress=progress)
+        return _ingest(source, out, secret or site_secret(), nifti=nifti, progress=progress)
 
 
 def _ingest(source: Path, out: Path, secret: bytes, *, nifti: bool, progress: bool) -> IngestReport:
@@ -83,7 +82,7 @@ def _ingest(source: Path, out: Path, secret: bytes, *, nifti: bool, progress: bo
     known = _known_volumes(out)
     volumes: list[tuple[VolumeRef, SliceGroup]] = []
     groups = group_slices(images)
-    for group in tqdm(groups, desc="ingest", unit="series", disable=not progress, leave=False):
+    for group in progress_bar(groups, title="ingest", unit="series", enabled=progress):
         volume = _ingest_group(group, store, secret, known, ledger)
         if volume is not None:
             volumes.append((volume, group))

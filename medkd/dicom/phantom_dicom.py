@@ -19,8 +19,8 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from tqdm import tqdm
 
+from medkd.progress import progress_bar
 from medkd.volumes.phantom import CLASSES, SLICE_SPACING_MM, SLICES, SPACING_MM, PhantomCases, derive_seed, render_volume, study_cases
 
 _INTERCEPT = -1024
@@ -71,7 +71,7 @@ def write_phantom_dicom(
     """
     cases, patients = study_cases(studies + int(faults), seed, difficulty=difficulty)
     written = []
-    for study in tqdm(range(len(patients)), desc="phantom", unit="study", disable=not progress, leave=False):
+    for study in progress_bar(range(len(patients)), title="phantom", unit="study", enabled=progress):
         plan = _Plan(seed, study, patients[study], int(cases.label[study]))
         folder = out / f"study{study:03d}"
         hu, mask = render_volume(cases, study)

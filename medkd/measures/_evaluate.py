@@ -110,8 +110,8 @@ def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluati
     for key in sorted(arrays[0]):
         purpose, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
-        labels, patients = _units(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        for name, statistic in _statistics(purpose, quantity, values, labels, single="debiased" not in cohorts.uses).items():
+        labels, patients = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
+        for name, statistic in statistics_of(purpose, quantity, values, labels, single="debiased" not in cohorts.uses).items():
             missing = int(np.isnan(values).sum())
             figures[name] = bootstrap_figure(statistic, patients, seeds=len(evaluations), missing=missing)
             everything = np.arange(values.shape[1])
@@ -132,7 +132,7 @@ def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluati
     )
 
 
-def _units(store: Store, cohorts: CohortSet, purpose: str, quantity: str, rows: int) -> tuple[np.ndarray, list[str]]:
+def units_of(store: Store, cohorts: CohortSet, purpose: str, quantity: str, rows: int) -> tuple[np.ndarray, list[str]]:
     """Return label and patient of each row of an array; a pair is one row, of one patient."""
     use = cohorts.uses[purpose]
     cases = read_cohort(use.cohort, store).part(Part(use.part))
@@ -140,7 +140,8 @@ def _units(store: Store, cohorts: CohortSet, purpose: str, quantity: str, rows: 
     return np.array([-1 if case.label is None else case.label for case in cases]), [case.patient_key for case in cases]
 
 
-def _statistics(purpose: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
+def statistics_of(purpose: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
+    """Return the named statistics that are made of one stored quantity; ``single`` when there is one test cohort only."""
     if quantity != "probability":
         return {quantity: mean_of(values)}
     name = "auc" if single else _AUC_NAMES[purpose]

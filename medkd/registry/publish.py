@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from data_contracts import (
     Checkpoint,
@@ -15,7 +14,9 @@ from data_contracts import (
     ModelCard,
     ModelRef,
     Recipe,
-    Record,
+    Registered,
+    ReportSet,
+    ReviewPanel,
     Role,
     Scorecard,
     load_record,
@@ -24,13 +25,6 @@ from medkd.registry.interface import Publication, Registry, canonical, pack_mode
 from medkd.training.checkpoint import Journal
 from medkd.training.train import restore_network
 from medkd.workspace import Workspace
-
-
-class Registered(Record):
-    """The versions that a run registered, teacher first."""
-
-    SCHEMA: ClassVar[str] = "registered/1"
-    models: tuple[ModelRef, ...]
 
 
 def open_registry(workspace: Workspace) -> Registry:
@@ -130,19 +124,50 @@ def attach_explanations(
     workspace: Workspace, registry: Registry, model: ModelRef, bundle: ExplanationBundle, previews: Mapping[str, Path]
 ) -> None:
     """Put a bundle beside its version: maps and index in one archive, at most twenty previews, its digest as a tag."""
-    folder = workspace.root / "bundles"
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / f"{model.name}-{model.version}.zip"
+    archive = workspace.root / "bundles" / f"{model.name}-{model.version}.zip"
     maps = sorted({explanation.array.key for explanation in bundle.explanations})
-    with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_STORED) as packed:
-        # A fixed time stamp: the same explanations give the same archive.
-        for name, payload in (
-            ("index.json", bundle.canonical_json()),
-            *((Path(key).name, (workspace.store.root / key).read_bytes()) for key in maps),
-        ):
-            packed.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), payload)
+    _pack(archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}})
     files = {"explanations": archive}
     tags = {"medkd.explanations": bundle.digest(), "medkd.not_to_be_trusted": ",".join(bundle.not_to_be_trusted) or "none"}
     registry.attach(model, files, tags)
     for preview in list(previews.values())[:20]:
         registry.attach(model, {"previews": preview}, {})
+
+
+Group = tuple[Recipe, CohortSet, tuple[Checkpoint, ...], tuple[Scorecard, ...], tuple[ExplanationBundle, ...]]
+
+
+def register_everything(workspace: Workspace, groups: tuple[Group, ...], registry: Registry | None = None) -> tuple[Registered, ...]:
+    """Register the models of several recipes, each explanation bundle beside the student it explains."""
+    target = registry or open_registry(workspace)
+    done = []
+    for recipe, cohorts, checkpoints, scorecards, bundles in groups:
+        registered = register_models(workspace, recipe, cohorts, checkpoints, scorecards, target)
+        for bundle in bundles:
+            model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
+            attach_explanations(workspace, target, model, bundle, {})
+        done.append(registered)
+    return tuple(done)
+
+
+def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSet, registry: Registry | None = None) -> Registered:
+    """Put the reports beside every student of the panel: one archive, pictures as previews, the set's digest as a tag."""
+    target = registry or open_registry(workspace)
+    folder = workspace.root / "bundles"
+    archive = folder / f"reports-{reports.digest()[:12]}.zip"
+    refs = [*reports.reports, *reports.pages]
+    _pack(archive, {ref.key.removeprefix("reports/"): workspace.store.path(ref).read_bytes() for ref in refs})
+    students = []
+    for entry in (model for model in panel.models if model.role == "student"):
+        model, _ = target.fetch(f"models:/{entry.name}/{entry.version}")
+        target.attach(model, {"reports": archive}, {"medkd.reports": reports.digest()})
+        students.append(model)
+    return Registered(models=tuple(students))
+
+
+def _pack(archive: Path, files: Mapping[str, bytes]) -> None:
+    """Write a zip whose bytes depend on its contents alone (fixed time stamps)."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_STORED) as packed:
+        for name, payload in files.items():
+            packed.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), payload)

@@ -72,7 +72,9 @@ def _template():  # type: ignore[no-untyped-def]
 def _policy() -> str:
     """Return the page's content-security policy: what is not in the file is not loaded."""
     style, script = (base64.b64encode(hashlib.sha256(_source(name).encode()).digest()).decode() for name in ("report.css", "report.js"))
-    return f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _embed(payload: Mapping[str, Any]) -> str:
@@ -87,9 +89,7 @@ def _page_data(report: ReviewReport, arrays: Mapping[str, Tensor]) -> dict[str, 
         "size": [rows, columns],
         "aspect": [columns * spacing[2], rows * spacing[1]],
         "base": [_data_uri(grey(plane, report.window)) for plane in arrays["volume"].float().numpy()],
-        "outlines": {
-            name: [_path(plane) for plane in arrays[f"{name}_mask"].numpy()] for name in _OUTLINES if f"{name}_mask" in arrays
-        },
+        "outlines": {name: [_path(plane) for plane in arrays[f"{name}_mask"].numpy()] for name in _OUTLINES if f"{name}_mask" in arrays},
         "heat": [_heat_of(finding, arrays, slices) for finding in report.findings],
         "first": report.findings[0].lesion.key_slice if report.findings else slices // 2,
         "positions": [round(float(report.geometry.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],

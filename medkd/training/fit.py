@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from data_contracts import DataError, Fit, TaskKind
 from medkd.knowledge.interface import LiveKnowledge
+from medkd.progress import progress_bar
 from medkd.trace import Sample, anatomy_of, forked_rng, trace
 from medkd.training.checkpoint import Journal, load_state, save_state
 from medkd.training.objective import Objective
 from medkd.volumes.augment import draw_view
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.tensor_cohort import MISSING, TensorCohort
+
+
+# Fabric announces its precision on every set-up; a run has twenty of them.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -89,9 +95,7 @@ def fit(
         warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
         wrapped, wrapped_optimizer = fabric.setup(step, optimizer)
     journal, batches = Journal(request.folder / "metrics.jsonl"), _batches_per_epoch(cohort, wish)
-    bar = tqdm(
-        total=wish.epochs * batches, initial=done * batches, desc=request.title, disable=not request.progress, leave=False, unit="step"
-    )
+    bar: Any = progress_bar(title=request.title, unit="step", enabled=request.progress, total=wish.epochs * batches, initial=done * batches)
     with bar, forked_rng(derive_seed("dropout", request.seed, done)):
         for epoch in range(done, wish.epochs):
             begun, sums = time.perf_counter(), {}

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, ImageFolderData, Part, Recipe, Ref, SourceError, Split, Task
+from medkd.progress import progress_bar
 from medkd.volumes.split import certify, split_by_patient
 from medkd.volumes.store import Store, write_bytes
 
@@ -44,10 +44,11 @@ class _Row:
 
 def prepare_image_folder(recipe: Recipe, data: ImageFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
     """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
-    cohort = import_image_folder(root / data.path, data, recipe.task, store, progress=progress)
+    key = f"cohorts/{recipe.name}"
+    cohort = import_image_folder(root / data.path, data, recipe.task, store, key=key, progress=progress)
     payload = cohort.canonical_json()
-    write_bytes(store.root / "cohorts/all.json", payload)
-    ref = Ref(store=store.name, key="cohorts/all.json", sha256=hashlib.sha256(payload).hexdigest())
+    write_bytes(store.root / f"{key}/all.json", payload)
+    ref = Ref(store=store.name, key=f"{key}/all.json", sha256=hashlib.sha256(payload).hexdigest())
     held = Part.TEST if Part.TEST in cohort.split.parts else Part.VALIDATION
     uses = {
         "teacher_train": CohortUse(cohort=ref, part=Part.TRAIN),
@@ -58,7 +59,9 @@ def prepare_image_folder(recipe: Recipe, data: ImageFolderData, root: Path, stor
     return CohortSet(uses=uses, certificates=(certify(cohort),))
 
 
-def import_image_folder(root: Path, data: ImageFolderData, task: Task, store: Store, *, progress: bool = False) -> Cohort:
+def import_image_folder(
+    root: Path, data: ImageFolderData, task: Task, store: Store, *, key: str = "cohorts", progress: bool = False
+) -> Cohort:
     """Read table, pictures and masks into one shard of the store and return the cohort, split by patient.
 
     Cases whose picture or mask is missing, unreadable or of another size are left out, counted and named in the log.
@@ -70,7 +73,7 @@ def import_image_folder(root: Path, data: ImageFolderData, task: Task, store: St
     """
     table = _read_table(root, data)
     rows, left_out = [], []
-    for line in tqdm(table, desc="import", unit="image", disable=not progress, leave=False):
+    for line in progress_bar(table, title="import", unit="image", enabled=progress):
         try:
             rows.append(_read_row(line, root, data, task))
         except _LeftOut as reason:
@@ -80,7 +83,7 @@ def import_image_folder(root: Path, data: ImageFolderData, task: Task, store: St
     if not rows:
         raise DataError("COHORT_EMPTY", f"expected readable cases in {root.name}, all {len(table)} were left out, the first: {left_out[0]}")
     shard = store.write_tensors(
-        "cohorts/all.safetensors",
+        f"{key}/all.safetensors",
         {
             "images": torch.from_numpy(np.stack([row.image for row in rows])),
             "masks": torch.from_numpy(np.stack([np.zeros_like(row.image) if row.mask is None else row.mask for row in rows])),

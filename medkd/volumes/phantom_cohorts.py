@@ -83,13 +83,15 @@ class _Writer:
         )
         self.written.append(cohort)
         payload = cohort.canonical_json()
-        key = f"cohorts/{name}.json"
+        key = f"cohorts/{self.recipe.name}/{name}.json"
         write_bytes(self.store.root / key, payload)
         return Ref(store=self.store.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
 
     def _shard(self, name: str, cases: PhantomCases) -> tuple[Ref, Tensor]:
         images, masks = render_key_slices(cases)
-        ref = self.store.write_tensors(f"cohorts/{name}.safetensors", {"images": images, "masks": masks, "markers": cases.marker})
+        ref = self.store.write_tensors(
+            f"cohorts/{self.recipe.name}/{name}.safetensors", {"images": images, "masks": masks, "markers": cases.marker}
+        )
         return ref, images
 
     @staticmethod

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from data_contracts import Cohort, LeakageCertificate, Part
+from data_contracts import Cohort, DataError, LeakageCertificate, Part
 from data_contracts.cohort import shared_patients
 
 
@@ -17,10 +17,20 @@ def split_by_patient(patients: Sequence[str], labels: Sequence[int], *, validati
     Args:
         patients: patient of each case.
         labels: class of each case.
-        validation: share of cases wanted for validation; realised as one fold of round(1 / validation).
+        validation: share of cases wanted for validation; realised as one fold of round(1 / validation), of fewer folds where a
+            class has fewer patients.
         seed: seed of the shuffle.
+
+    Raises:
+        DataError: ``SPLIT_TOO_FEW`` when a class has fewer than two patients.
     """
-    folds = max(2, round(1 / validation))
+    patients_of = {label: len({p for p, own in zip(patients, labels, strict=True) if own == label}) for label in set(labels)}
+    if min(patients_of.values()) < 2:
+        scarce = min(patients_of, key=lambda label: patients_of[label])
+        raise DataError(
+            "SPLIT_TOO_FEW", f"expected at least two patients of every class for a split, class {scarce} has {patients_of[scarce]}"
+        )
+    folds = min(max(2, round(1 / validation)), *patients_of.values())
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     _, held = next(splitter.split(np.zeros(len(labels)), np.asarray(labels), np.asarray(patients)))
     chosen = set(held.tolist())

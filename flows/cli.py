@@ -1,0 +1,282 @@
+"""The command line. Heavy libraries are imported by the command that needs them: ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from data_contracts.errors import MedkdError, RecipeError
+
+if TYPE_CHECKING:
+    from data_contracts import Recipe
+    from flows.pipeline import PipelineResult
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+class EngineName(StrEnum):
+    prefect = "prefect"
+    none = "none"
+
+
+class DemoSize(StrEnum):
+    full = "full"
+    smoke = "smoke"
+
+
+class Kind(StrEnum):
+    losses = "losses"
+    explainers = "explainers"
+    measures = "measures"
+    networks = "networks"
+
+
+class Last(StrEnum):
+    evaluate = "evaluate"
+    explain = "explain"
+    register = "register"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
+Engine = Annotated[EngineName, typer.Option(help="Who drives: the embedded Prefect, or nobody (the same functions).")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field, dotted; may be repeated.")
+]
+RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
+RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
+
+
+@app.callback()
+def root() -> None:
+    """medkd: distil and explain medical imaging models. Research use only."""
+
+
+@app.command()
+def demo(
+    size: Annotated[
+        DemoSize, typer.Option(help="full: the measured comparison; smoke: everything runs, nothing is learnt.")
+    ] = DemoSize.full,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
+    engine: Engine = EngineName.prefect,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
+    from flows.demo import run_demo
+    from flows.summary import run_tables
+
+    result, summary = run_demo(out, size=size.value, engine=engine.value, progress=True)
+    if as_json:
+        _say_json(summary)
+        return
+    _say(run_tables(result))
+    _say_where(summary, out)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 48,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 7,
+    difficulty: Annotated[float, typer.Option(min=0.1, help="1 is the reference; more is harder.")] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Write the phantom as DICOM studies with lesion segmentations."""
+    from medkd.dicom.phantom_dicom import write_phantom_dicom
+
+    _, written = write_phantom_dicom(out, studies=studies, seed=seed, difficulty=difficulty, progress=True)
+    if as_json:
+        _say_json({"studies": len(written), "patients": len({study.patient for study in written}), "out": str(out)})
+    else:
+        _say(f"wrote {len(written)} studies of {len({study.patient for study in written})} patients to {out}")
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path, typer.Argument(help="Folder (or file) of DICOM.")],
+    out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
+    nifti: Annotated[bool, typer.Option("--nifti", help="Also write each accepted volume as NIfTI.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
+    from medkd.dicom.ingest import ingest_folder
+
+    report = ingest_folder(source, out, nifti=nifti, progress=True)
+    summary = report.summary()
+    if as_json:
+        _say_json(summary)
+        return
+    counts = summary["ingest"]
+    _say(f"{counts['found']} files: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
+    for code, count in summary["codes"].items():
+        _say(f"  {count:6d}  {code}")
+    _say(f"{len(summary['series'])} volumes in {out}; refused files with their reasons in {out / 'quarantine'}")
+
+
+@app.command()
+def run(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.prefect, as_json: AsJson = False
+) -> None:
+    """Run a recipe: teacher, gate, students of every arm and seed, scorecards, explanations, registry."""
+    _learn(recipe, out, overrides, engine, Last.register, as_json)
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Print the scorecards of a recipe's run; what is not trained yet is trained first."""
+    _learn(recipe, out, overrides, engine, Last.evaluate, as_json)
+
+
+@app.command()
+def explain(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Explain the students of a recipe's run beside their teacher and print what was measured of the maps."""
+    _learn(recipe, out, overrides, engine, Last.explain, as_json)
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],
+    run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Write a review report for every study of a store, with the models of an earlier run."""
+    from data_contracts import ReviewPanel, load_record
+    from flows.engine import start_engine
+    from flows.pipeline import report_store
+    from medkd.workspace import embedded_workspace
+
+    panel = load_record(run_folder / "panel.json", ReviewPanel)
+    workspace = embedded_workspace(run_folder, progress=True)
+    with start_engine(engine.value, workspace.root, progress=True):
+        written = report_store(workspace, store, panel)
+    pages = [str(workspace.store.path(ref)) for ref in written.pages]
+    if as_json:
+        _say_json({"reports": pages})
+    else:
+        _say("\n".join(pages))
+
+
+@app.command()
+def catalogue(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_json: AsJson = False) -> None:
+    """List losses, explainers, measures or networks with their options."""
+    from medkd.catalogue import CATALOGUES
+
+    folder = CATALOGUES[kind.value]
+    entries = [folder.entry(name).described() for name in folder.names()]
+    if as_json:
+        _say_json({"entries": entries})
+        return
+    width = max(len(entry["name"]) for entry in entries)
+    for entry in entries:
+        _say(f"{entry['name'].ljust(width)}  {entry['summary']}")
+        if entry["options"]:
+            _say(f"{' ' * width}  options: " + ", ".join(f"{key}={value}" for key, value in entry["options"].items()))
+
+
+def _learn(recipe_file: Path, out: Path | None, overrides: list[str] | None, engine: EngineName, last: Last, as_json: bool) -> None:
+    from flows.engine import start_engine
+    from flows.pipeline import PipelineResult, learn, pipeline
+    from flows.summary import run_summary
+    from medkd.training.objective import read_recipe
+    from medkd.workspace import embedded_workspace
+
+    begun = time.perf_counter()
+    recipe = read_recipe(recipe_file, _parse_overrides(overrides))
+    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
+    folder = out or Path("runs") / recipe.name
+    workspace = embedded_workspace(folder, progress=True, data_root=data_root)
+    with start_engine(engine.value, workspace.root, progress=True):
+        result = pipeline(workspace, (recipe,)) if last is Last.register else PipelineResult(learn(workspace, (recipe,), until=last.value))
+    summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - begun, project=Path.cwd())
+    summary["maps"] = _maps(result)
+    _write_json(workspace.root / "summary.json", summary)
+    _tell(recipe, result, summary, folder, as_json)
+
+
+def _tell(recipe: Recipe, result: PipelineResult, summary: dict[str, Any], folder: Path, as_json: bool) -> None:
+    from flows.summary import run_tables
+
+    if as_json:
+        _say_json({"recipe": recipe.name, **summary})
+        return
+    _say(run_tables(result))
+    for subject, figures in summary["maps"].items():
+        _say(f"\n{subject}: " + "; ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+    _say_where(summary, folder)
+
+
+def _maps(result: PipelineResult) -> dict[str, dict[str, float]]:
+    return {b.subject: {name: figure.mean for name, figure in b.figures.items()} for o in result.outcomes for b in o.bundles}
+
+
+def _parse_overrides(overrides: list[str] | None) -> dict[str, Any]:
+    import yaml
+
+    parsed = {}
+    for item in overrides or ():
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise RecipeError("RECIPE_OVERRIDE", f"expected --set FIELD=VALUE, got {item!r}")
+        parsed[name] = yaml.safe_load(value)
+    return parsed
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _say_json(payload: dict[str, Any]) -> None:
+    _say(json.dumps(payload))
+
+
+def _write_json(path: Path, payload: dict[str, Any]) -> None:
+    path.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
+
+
+def _say_where(summary: dict[str, Any], folder: Path) -> None:
+    if summary["ingest"]:
+        counts = summary["ingest"]
+        _say(
+            f"\nstudies   {counts['found']} files found: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored"
+        )
+    if summary["models"]:
+        _say(f"registry  {len(summary['models'])} model versions, {summary['explanations']} explanations")
+        _say(f"          open it with: mlflow ui --backend-store-uri {summary['tracking_uri']}")
+    for page in summary["reports"]:
+        _say(f"report    {page}")
+    _say(f"summary   {folder / 'summary.json'} ({summary['seconds']:.0f} s, engine {summary['engine']})")
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Turn an error of ours into one sentence and exit status 2."""
+    try:
+        yield
+    except MedkdError as error:
+        sys.stderr.write(f"{error.code}: {error}\n")
+        raise SystemExit(2) from error
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    with _clear_errors():
+        app()
+
+
+if __name__ == "__main__":
+    main()

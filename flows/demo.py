@@ -1,0 +1,51 @@
+"""The demo: the whole way of the data on invented studies, at one of two sizes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from data_contracts import Recipe
+from flows.engine import start_engine
+from flows.pipeline import PipelineResult, pipeline
+from flows.summary import run_summary
+from medkd.dicom.phantom_dicom import write_phantom_dicom
+from medkd.training.objective import read_recipe
+from medkd.volumes.store import write_bytes
+from medkd.workspace import embedded_workspace
+
+RECIPES = Path(__file__).parent / "recipes"
+STUDIES = {"full": 48, "smoke": 12}
+_TINY_FIT = {"teacher.fit.epochs": 1, "student.fit.epochs": 1, "explain.cases": 4, "teacher.gate.enforce": False, "seeds": [0]}
+_TINY = {"data.teacher": 128, "data.teacher_validation": 64, "data.test": 64, **_TINY_FIT}
+#: Fields of the recipes that the sizes change: at ``smoke`` everything runs and nothing is learnt.
+OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
+    "full": {"phantom-classification": {}, "phantom-segmentation": {}},
+    "smoke": {
+        "phantom-classification": {**_TINY, "data.student": 64, "data.debiased": 64, "data.reversed": 64, "data.marker_pairs": 16},
+        "phantom-segmentation": {**_TINY, "data.student": 32, "data.unlabelled": 32, "student.fit.samples_per_epoch": 64},
+    },
+}
+
+
+def demo_recipes(size: str) -> tuple[Recipe, ...]:
+    """Return the demo's recipes at a size."""
+    return tuple(read_recipe(RECIPES / f"{name}.yaml", overrides) for name, overrides in OVERRIDES[size].items())
+
+
+def run_demo(out: Path, *, size: str, engine: str, progress: bool) -> tuple[PipelineResult, dict[str, Any]]:
+    """Run the demo below ``out`` and write ``summary.json`` there; a repeated run takes up what is finished."""
+    begun, out = time.perf_counter(), out.resolve()
+    # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
+    os.environ["MEDKD_SECRET"] = "demo"
+    recipes = demo_recipes(size)
+    workspace = embedded_workspace(out, progress=progress)
+    with start_engine(engine, out, progress=progress):
+        write_phantom_dicom(out / "dicom", studies=STUDIES[size], progress=progress)
+        result = pipeline(workspace, recipes, out / "dicom")
+    summary = run_summary(result, workspace, engine=engine, seconds=time.perf_counter() - begun, project=Path.cwd())
+    write_bytes(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    return result, summary

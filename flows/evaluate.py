@@ -1,0 +1,44 @@
+"""Flow: every model is evaluated on every test cohort, arms get scorecards and are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data_contracts import Checkpoint, CohortSet, Comparison, Evaluation, Recipe, Scorecard
+from flows.engine import orchestrated, run_all
+from medkd.measures._compare import compare_arms
+from medkd.measures._evaluate import evaluate_model, summarise
+from medkd.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one recipe's models were measured to do: a scorecard per arm (teacher first), later arms against earlier ones."""
+
+    scorecards: tuple[Scorecard, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+@orchestrated
+def evaluate(
+    workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...], models: tuple[tuple[Checkpoint, ...], ...]
+) -> tuple[Judged, ...]:
+    """Evaluate the models of each recipe; ``models`` holds the teacher first, then the students."""
+    calls = [(workspace, r, c, model, own[0]) for r, c, own in zip(recipes, cohorts, models, strict=True) for model in own]
+    done = iter(run_all(evaluate_model, calls, title="evaluate"))
+    groups = [_by_arm([next(done) for _ in own]) for own in models]
+    cards = [(workspace, r, c, arm) for r, c, arms in zip(recipes, cohorts, groups, strict=True) for arm in arms.values()]
+    scorecards = iter(run_all(summarise, cards, title="scorecards"))
+    pairs = [(workspace, c, arms[a], arms[b]) for c, arms in zip(cohorts, groups, strict=True) for a, b in _pairs(arms)]
+    comparisons = iter(run_all(compare_arms, pairs, title="compare"))
+    return tuple(Judged(tuple(next(scorecards) for _ in arms), tuple(next(comparisons) for _ in _pairs(arms))) for arms in groups)
+
+
+def _by_arm(evaluations: list[Evaluation]) -> dict[str, tuple[Evaluation, ...]]:
+    return {arm: tuple(e for e in evaluations if e.arm == arm) for arm in dict.fromkeys(e.arm for e in evaluations)}
+
+
+def _pairs(arms: dict[str, tuple[Evaluation, ...]]) -> list[tuple[str, str]]:
+    """Return which student arm is compared with which: each with the one listed before it."""
+    students = [arm for arm, group in arms.items() if group[0].role == "student"]
+    return list(zip(students[1:], students[:-1], strict=True))

@@ -1,0 +1,153 @@
+"""What a run says at its end: a table for people, a dictionary for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_contracts import Comparison, Figure, Scorecard, TaskKind
+from flows.pipeline import Outcome, PipelineResult
+from medkd.workspace import Workspace
+
+PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg"}
+#: Columns of the tables: title and figure.
+COLUMNS = {
+    TaskKind.CLASSIFICATION: (
+        ("AUC", "auc"),
+        ("AUC same bias", "auc_same_bias"),
+        ("AUC de-biased", "auc_debiased"),
+        ("AUC reversed", "auc_reversed"),
+        ("agreement", "agreement"),
+        ("mass in lesion", "mass_in_lesion"),
+        ("pointing", "pointing"),
+        ("marker effect", "marker_effect"),
+    ),
+    TaskKind.SEGMENTATION: (
+        ("Dice", "dice"),
+        ("Dice to teacher", "dice_to_teacher"),
+        ("agreement", "agreement"),
+        ("mass in lesion", "mass_in_lesion"),
+    ),
+}
+
+
+def run_summary(result: PipelineResult, workspace: Workspace, *, engine: str, seconds: float, project: Path) -> dict[str, Any]:
+    """Return the machine-readable summary of a run; paths are relative to ``project``."""
+    pages = () if result.reports is None else result.reports.pages
+    return {
+        "ok": True,
+        "seconds": round(seconds, 1),
+        "engine": engine,
+        "ingest": {} if result.ingested is None else result.ingested.summary()["ingest"],
+        "models": [
+            {"name": model.name, "version": model.version, "digest": model.manifest_digest, "role": model.role.value}
+            for outcome in result.outcomes
+            if outcome.registered is not None
+            for model in outcome.registered.models
+        ],
+        "scorecards": {key: scorecard_summary(card) for outcome in result.outcomes for key, card in _cards(outcome).items()},
+        "comparisons": {
+            f"{PREFIX[outcome.recipe.task.kind]}.{c.arm} - {c.baseline}": {name: _bounds(figure) for name, figure in c.figures.items()}
+            for outcome in result.outcomes
+            for c in _comparisons(outcome)
+        },
+        "explanations": sum(len(bundle.explanations) for outcome in result.outcomes for bundle in outcome.bundles),
+        "reports": [_relative(workspace.store.path(ref), project) for ref in pages],
+        "pictures": [] if result.reports is None else [_relative(workspace.store.path(ref), project) for ref in result.reports.pictures],
+        "tracking_uri": workspace.tracking_uri,
+    }
+
+
+def scorecard_summary(card: Scorecard) -> dict[str, Any]:
+    """Return means by name, and the interval of each below ``interval``."""
+    return {
+        **{name: figure.mean for name, figure in card.figures.items()},
+        "seeds": list(card.seeds),
+        "n": {name: figure.n for name, figure in card.figures.items()},
+        "interval": {"method": card.interval, **{name: [figure.low, figure.high] for name, figure in card.figures.items()}},
+        "parameters": card.parameters,
+        "latency_ms": card.latency_ms,
+        "train_seconds": card.train_seconds,
+    }
+
+
+def run_tables(result: PipelineResult) -> str:
+    """Return the tables of a run as text: one per recipe, then what later arms gain and give up against earlier ones."""
+    return "\n\n".join(part for outcome in result.outcomes for part in (_table(outcome), _gains(outcome)) if part)
+
+
+def _cards(outcome: Outcome) -> Mapping[str, Scorecard]:
+    cards = () if outcome.judged is None else outcome.judged.scorecards
+    return {f"{PREFIX[outcome.recipe.task.kind]}.{card.subject.rpartition('/')[2]}": card for card in cards}
+
+
+def _comparisons(outcome: Outcome) -> Sequence[Comparison]:
+    return () if outcome.judged is None else outcome.judged.comparisons
+
+
+def _table(outcome: Outcome) -> str:
+    cards = _cards(outcome)
+    columns = [(title, name) for title, name in COLUMNS[outcome.recipe.task.kind] if any(name in card.figures for card in cards.values())]
+    seeds = {key: len(card.seeds) for key, card in cards.items()}
+    header = [outcome.recipe.name, "seeds", *(title for title, _ in columns), "parameters", "ms/image", "train s"]
+    rows = [
+        [
+            key,
+            str(seeds[key]),
+            *(_cell(card.figures.get(name)) for _, name in columns),
+            f"{card.parameters:,}",
+            "" if card.latency_ms is None else f"{card.latency_ms:.2f}",
+            "" if card.train_seconds is None else f"{card.train_seconds:.0f}",
+        ]
+        for key, card in cards.items()
+    ]
+    sizes = sorted({figure.n for card in cards.values() for figure in card.figures.values()})
+    interval = next(iter(cards.values())).interval
+    return _align([header, *rows]) + f"\nIn brackets: {interval}; n = {', '.join(map(str, sizes))} patients, by figure."
+
+
+def _gains(outcome: Outcome) -> str:
+    lines = []
+    for comparison in _comparisons(outcome):
+        figures = [
+            f"{title} {_signed(comparison.figures[name])}"
+            for title, name in COLUMNS[outcome.recipe.task.kind]
+            if name in comparison.figures
+        ]
+        lines.append(f"{comparison.arm} - {comparison.baseline}: " + "; ".join(figures))
+    if not lines:
+        return ""
+    price = (
+        "A fall of the AUC under the same bias is the price of giving up the shortcut; the de-biased AUC beside it is the gain.\n"
+        if outcome.recipe.data.kind == "phantom" and outcome.recipe.task.kind is TaskKind.CLASSIFICATION
+        else ""
+    )
+    return "Differences, paired over cases and seeds:\n" + price + "\n".join(lines)
+
+
+def _align(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _cell(figure: Figure | None) -> str:
+    return "" if figure is None else f"{_short(figure.mean)} [{_short(figure.low)}, {_short(figure.high)}]"
+
+
+def _signed(figure: Figure) -> str:
+    return f"{figure.mean:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def _short(value: float) -> str:
+    return "nan" if math.isnan(value) else f"{value:.3f}"
+
+
+def _bounds(figure: Figure) -> dict[str, float]:
+    return {"mean": figure.mean, "low": figure.low, "high": figure.high}
+
+
+def _relative(path: Path, project: Path) -> str:
+    return path.relative_to(project).as_posix() if path.is_relative_to(project) else str(path)

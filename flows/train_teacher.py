@@ -1,0 +1,25 @@
+"""Flow: teachers are trained, then judged; an unfit teacher stops the run here."""
+
+from __future__ import annotations
+
+from data_contracts import Checkpoint, CohortSet, Recipe
+from flows.engine import orchestrated, run_all
+from medkd.training import train
+from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.training.objective import bound_digest
+from medkd.workspace import Workspace
+
+
+@orchestrated
+def train_teacher(workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...]) -> tuple[Checkpoint, ...]:
+    """Train the teacher of each recipe and let the gate judge it.
+
+    Raises:
+        TeacherRefused: when an enforced gate fails.
+    """
+    pairs = list(zip(recipes, cohorts, strict=True))
+    teachers = run_all(train.train_teacher, [(workspace, recipe, own, bound_digest(recipe)) for recipe, own in pairs], title="teachers")
+    calls = [(workspace, recipe, own, teacher) for (recipe, own), teacher in zip(pairs, teachers, strict=True)]
+    for verdict in run_all(judge_teacher, calls, title="teacher gate"):
+        require_fit_teacher(verdict)
+    return tuple(teachers)

@@ -1,0 +1,46 @@
+"""The stage that turns a recipe's data into cohorts, whatever their kind."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from data_contracts import CohortSet, ImageFolderData, Recipe, SourceError
+from medkd.volumes.image_folder import prepare_image_folder
+from medkd.volumes.phantom_cohorts import prepare_phantom_cohorts
+from medkd.volumes.store import sha256_file
+from medkd.workspace import Workspace, stage
+
+
+@stage
+def prepare_cohorts(workspace: Workspace, recipe: Recipe, source: str) -> CohortSet:  # noqa: ARG001 - part of the key
+    """Prepare every cohort of a recipe.
+
+    Args:
+        workspace: where shards go and data lie.
+        recipe: names the data.
+        source: ``source_digest(recipe, workspace.data_root)``: changed files are a changed cohort.
+    """
+    if isinstance(recipe.data, ImageFolderData):
+        return prepare_image_folder(recipe, recipe.data, workspace.data_root, workspace.store, progress=workspace.progress)
+    return prepare_phantom_cohorts(recipe, recipe.data, workspace.store)
+
+
+def source_digest(recipe: Recipe, data_root: Path) -> str:
+    """Return the sha256 over every file the recipe's data are read from; empty for the phantom.
+
+    Raises:
+        SourceError: ``SOURCE_MISSING`` when there is no such folder.
+    """
+    if not isinstance(recipe.data, ImageFolderData):
+        return ""
+    root = data_root / recipe.data.path
+    if not root.is_dir():
+        raise SourceError(
+            "SOURCE_MISSING",
+            f"expected the folder {recipe.data.path} in {data_root}, found none; set MEDKD_DATA to the folder that holds it",
+        )
+    folders = [folder for folder in (recipe.data.images, recipe.data.masks) if folder is not None]
+    paths = [root / recipe.data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
+    lines = [f"{path.relative_to(root).as_posix()} {sha256_file(path)}" for path in paths if path.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
