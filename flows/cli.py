@@ -108,9 +108,9 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
-    from medkd.dicom.ingest import ingest_folder
+    from medkd.dicom.ingest import ingest_with_site_secret
 
-    report = ingest_folder(source, out, nifti=nifti, progress=True)
+    report = ingest_with_site_secret(source, out, nifti, True)
     summary = report.summary()
     if as_json:
         _say_json(summary)

@@ -60,7 +60,7 @@ class PipelineResult:
 @orchestrated
 def pipeline(workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | None = None) -> PipelineResult:
     """Ingest studies, take the recipes from data to registered models, and report the test patients' studies."""
-    ingested = None if studies is None else ingest(studies, workspace.root / STORE, progress=workspace.progress)
+    ingested = None if studies is None else ingest(studies, workspace.root / STORE, False, workspace.progress)
     outcomes = learn(workspace, recipes)
     reports = None if ingested is None else review(workspace, outcomes)
     return PipelineResult(outcomes, ingested, reports)

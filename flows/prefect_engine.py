@@ -49,8 +49,8 @@ def _in_pool(function: Callable[..., R], pool: ProcessPoolExecutor | None) -> Ca
         return function
 
     @functools.wraps(function)
-    def run(*args: Any) -> R:
-        return pool.submit(function, *args).result()
+    def run(*args: Any, **kwargs: Any) -> R:
+        return pool.submit(function, *args, **kwargs).result()
 
     return run
 

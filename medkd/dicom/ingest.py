@@ -56,7 +56,7 @@ class _Ledger:
             self.refused.append((file, code, evidence or {}))
 
 
-def ingest_folder(source: Path, out: Path, *, secret: bytes | None = None, nifti: bool = False, progress: bool = False) -> IngestReport:
+def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False, progress: bool = False) -> IngestReport:
     """Ingest DICOM below ``source`` into the store at ``out``.
 
     Volumes go to ``volumes/``, labels to ``labels/``, refused files to ``quarantine/``; ``manifest.json`` is written last and
@@ -65,7 +65,7 @@ def ingest_folder(source: Path, out: Path, *, secret: bytes | None = None, nifti
     Args:
         source: folder or file.
         out: store folder; an existing store is extended.
-        secret: key of the pseudonyms; the site's own when None (it is never an argument of anything that is recorded).
+        secret: key of the pseudonyms.
         nifti: also write ``nifti/<series>.nii.gz`` per accepted volume.
         progress: show a progress bar.
 
@@ -73,7 +73,12 @@ def ingest_folder(source: Path, out: Path, *, secret: bytes | None = None, nifti
         SourceError: only when the source cannot be read at all.
     """
     with quiet_dicom():
-        return _ingest(source, out, secret or site_secret(), nifti=nifti, progress=progress)
+        return _ingest(source, out, secret, nifti=nifti, progress=progress)
+
+
+def ingest_with_site_secret(source: Path, out: Path, nifti: bool, progress: bool) -> IngestReport:
+    """Ingest with the site's own secret, read here and now: an orchestrator records the arguments of its tasks in clear."""
+    return ingest_folder(source, out, secret=site_secret(), nifti=nifti, progress=progress)
 
 
 def _ingest(source: Path, out: Path, secret: bytes, *, nifti: bool, progress: bool) -> IngestReport:

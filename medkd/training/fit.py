@@ -25,7 +25,6 @@ from medkd.volumes.augment import draw_view
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.tensor_cohort import MISSING, TensorCohort
 
-
 # Fabric announces its precision on every set-up; a run has twenty of them.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
