@@ -7,6 +7,7 @@ that names both places.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import inspect
@@ -113,13 +114,19 @@ class Catalogue:
 
     def _foreign(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
-        for point in entry_points(group=f"medkd.{self.kind}"):
+        for point in declared_entry_points(f"medkd.{self.kind}"):
             if point.name in found:
                 raise CatalogueError(
                     "CATALOGUE_CLASH", f"expected one {self.kind} entry {point.name!r}, found {found[point.name].value} and {point.value}"
                 )
             found[point.name] = point
         return found
+
+
+@functools.cache
+def declared_entry_points(group: str) -> tuple[EntryPoint, ...]:
+    """Return what installed packages declare; read once, since it reads the metadata of every distribution."""
+    return tuple(entry_points(group=group))
 
 
 LOSSES = Catalogue("losses", "medkd.distillation")

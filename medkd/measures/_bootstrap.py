@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,26 +28,42 @@ def bootstrap_figure(statistic: Statistic, patients: Sequence[str], *, seeds: in
     """
     rng = np.random.default_rng(20260101)
     codes = np.unique(np.asarray(patients), return_inverse=True)[1]
-    rows_of = [np.flatnonzero(codes == patient) for patient in range(codes.max() + 1)]
-    everything = np.arange(len(codes))
-    mean = float(np.nanmean([statistic(everything, seed) for seed in range(seeds)]))
+    sizes = np.bincount(codes)
+    order, begins = np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes
+    mean = _mean([statistic(np.arange(len(codes)), seed) for seed in range(seeds)])
     draws = []
     for _ in range(RESAMPLES):
-        rows = np.concatenate([rows_of[patient] for patient in rng.integers(0, len(rows_of), len(rows_of))])
-        drawn = rng.integers(0, seeds, seeds) if seeds > 1 else np.zeros(1, dtype=np.int64)
-        values = [statistic(rows, int(seed)) for seed in drawn]
-        if not np.all(np.isnan(values)):
-            draws.append(np.nanmean(values))
-    low, high = np.percentile(draws, [2.5, 97.5]) if draws else (mean, mean)
-    return Figure(mean=mean, low=float(low), high=float(high), n=len(rows_of), missing=missing, unit=unit)
+        drawn_patients = rng.integers(0, len(sizes), len(sizes))
+        rows = order[_ranges(begins[drawn_patients], sizes[drawn_patients])]
+        drawn = rng.integers(0, seeds, seeds) if seeds > 1 else (0,)
+        draws.append(_mean([statistic(rows, int(seed)) for seed in drawn]))
+    defined = [value for value in draws if not math.isnan(value)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (mean, mean)
+    return Figure(mean=mean, low=float(low), high=float(high), n=len(sizes), missing=missing, unit=unit)
+
+
+def _ranges(begins: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return begin, begin + 1, … of each range, one after the other."""
+    ends = np.cumsum(sizes)
+    within: NDArray[np.int64] = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
+    return np.repeat(begins, sizes) + within
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of the defined values, NaN when there is none."""
+    defined = [value for value in values if not math.isnan(value)]
+    return math.fsum(defined) / len(defined) if defined else math.nan
 
 
 def mean_of(values: NDArray[np.float64]) -> Statistic:
     """Return the statistic that averages values [seeds, rows], NaN left out."""
 
+    defined = ~np.isnan(values)
+    filled = np.where(defined, values, 0.0)
+
     def statistic(rows: NDArray[np.int64], seed: int) -> float:
-        chosen = values[seed, rows]
-        return float(np.nanmean(chosen)) if not np.all(np.isnan(chosen)) else float("nan")
+        count = int(np.count_nonzero(defined[seed, rows]))
+        return float(filled[seed, rows].sum()) / count if count else math.nan
 
     return statistic
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from monai.networks.nets import ResNet
 from torch import nn
 
 from data_contracts import NetworkSpec
@@ -31,6 +30,8 @@ def resnet(
 
     Logits are [batch, classes]; ``layer4`` is [batch, channels[3], *grid] and feeds the head through the global average.
     """
+    from monai.networks.nets import ResNet  # seconds to import: paid where a network is built, not where a recipe is read
+
     network = ResNet(
         "basic",
         list(blocks),

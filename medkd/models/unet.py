@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from monai.networks.nets import UNet
 from torch import Tensor, nn
 
 from data_contracts import NetworkSpec
@@ -15,7 +14,7 @@ SOURCE = "Ronneberger et al. 2015 (1505.04597); MONAI UNet (residual, strided)"
 class HeadedUNet(nn.Module):
     """MONAI's UNet up to its last features, an out-of-place activation, and a 1x1 head."""
 
-    def __init__(self, trunk: UNet, head: nn.Module) -> None:
+    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.trunk = trunk
         self.features = nn.ReLU(inplace=False)
@@ -43,6 +42,8 @@ def unet(
 
     Batch norm, not instance norm: the latter quantises and prunes badly.
     """
+    from monai.networks.nets import UNet  # seconds to import: paid where a network is built, not where a recipe is read
+
     trunk = UNet(
         spatial_dims=spec.spatial_dims,
         in_channels=spec.in_channels,
