@@ -71,10 +71,16 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
-    from flows.demo import run_demo
-    from flows.summary import run_tables
+    from flows.engine import start_engine
 
-    result, summary = run_demo(out, size=size.value, engine=engine.value, progress=True)
+    begun = time.perf_counter()
+    # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
+    os.environ["MEDKD_SECRET"] = "demo"
+    with start_engine(engine.value, out.resolve(), progress=True):
+        from flows.demo import run_demo
+        from flows.summary import run_tables
+
+        result, summary = run_demo(out.resolve(), size=size.value, engine=engine.value, progress=True, begun=begun)
     if as_json:
         _say_json(summary)
         return

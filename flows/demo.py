@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from data_contracts import Recipe
-from flows.engine import start_engine
 from flows.pipeline import PipelineResult, pipeline
 from flows.summary import run_summary
 from medkd.dicom.phantom_dicom import write_phantom_dicom
@@ -36,16 +34,15 @@ def demo_recipes(size: str) -> tuple[Recipe, ...]:
     return tuple(read_recipe(RECIPES / f"{name}.yaml", overrides) for name, overrides in OVERRIDES[size].items())
 
 
-def run_demo(out: Path, *, size: str, engine: str, progress: bool) -> tuple[PipelineResult, dict[str, Any]]:
-    """Run the demo below ``out`` and write ``summary.json`` there; a repeated run takes up what is finished."""
-    begun, out = time.perf_counter(), out.resolve()
-    # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
-    os.environ["MEDKD_SECRET"] = "demo"
+def run_demo(out: Path, *, size: str, engine: str, progress: bool, begun: float) -> tuple[PipelineResult, dict[str, Any]]:
+    """Run the demo below ``out`` under the engine in charge and write ``summary.json``; a repeated run takes up what is finished.
+
+    ``begun`` is the ``time.perf_counter()`` at which the command began.
+    """
     recipes = demo_recipes(size)
     workspace = embedded_workspace(out, progress=progress)
-    with start_engine(engine, out, progress=progress):
-        write_phantom_dicom(out / "dicom", studies=STUDIES[size], progress=progress)
-        result = pipeline(workspace, recipes, out / "dicom")
+    write_phantom_dicom(out / "dicom", studies=STUDIES[size], progress=progress)
+    result = pipeline(workspace, recipes, out / "dicom")
     summary = run_summary(result, workspace, engine=engine, seconds=time.perf_counter() - begun, project=Path.cwd())
     write_bytes(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     return result, summary

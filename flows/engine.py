@@ -161,7 +161,10 @@ def _start_pool(workers: int) -> ProcessPoolExecutor:
     lines = context.SimpleQueue()
     for line in range(1, workers + 1):
         lines.put(line)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(lines, workers, lock))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(lines, workers, lock))
+    for _ in range(workers):
+        pool.submit(os.getpid)  # processes start, and import, while this one does
+    return pool
 
 
 def _begin_worker(lines: Any, workers: int, lock: Any) -> None:
@@ -171,3 +174,4 @@ def _begin_worker(lines: Any, workers: int, lock: Any) -> None:
 
     if workers > 1:
         torch.set_num_threads(1)
+    import medkd.training.train  # noqa: F401 - what every stage needs, imported before the first one is asked for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
@@ -10,11 +11,13 @@ from typing import Any, TypeVar
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.engine import PlainEngine
 
 R = TypeVar("R")
+_SERVER = threading.Lock()
 
 
 class PrefectEngine(PlainEngine):
@@ -27,11 +30,21 @@ class PrefectEngine(PlainEngine):
 
     def __init__(self, pool: ProcessPoolExecutor | None, *, progress: bool = False) -> None:
         super().__init__(pool, progress=progress)
+        # The embedded server takes seconds to start: begun here, it is there when the first flow asks for it.
+        self.lasting_server = bool(get_current_settings().api.url)
+        if not self.lasting_server:
+            threading.Thread(target=_start_server, daemon=True).start()
 
     def run_flow(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Run a function as a (sub)flow."""
+        with _SERVER:  # wait for a server that is starting: two of them would fight for one database
+            pass
         decorated = flow(function, name=_key(function), validate_parameters=False, task_runner=ThreadPoolTaskRunner(max_workers=4))
-        return decorated(*args, **kwargs)
+        # Heartbeats tell a lasting server of a lost process; ending their thread costs a second a flow. The embedded server
+        # ends with this process, so nobody would listen.
+        settings = {} if self.lasting_server else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        with temporary_settings(settings):
+            return decorated(*args, **kwargs)
 
     def run_all(self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str) -> list[R]:
         """Submit every call as a task run."""
@@ -42,6 +55,13 @@ class PrefectEngine(PlainEngine):
                 future.add_done_callback(lambda _: bar.update())
             wait(futures)
             return [future.result() for future in futures]
+
+
+def _start_server() -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    with _SERVER:
+        SubprocessASGIServer().start()
 
 
 def _in_pool(function: Callable[..., R], pool: ProcessPoolExecutor | None) -> Callable[..., R]:

@@ -1,14 +1,13 @@
-"""Flow: models, explanations and reports go to the MLflow registry with their lineage."""
+"""Step: models, explanations and reports go to the MLflow registry with their lineage."""
 
 from __future__ import annotations
 
 from data_contracts import Checkpoint, CohortSet, ExplanationBundle, Recipe, Registered, ReportSet, ReviewPanel, Scorecard
-from flows.engine import orchestrated, run_all
+from flows.engine import run_all
 from medkd.registry.publish import register_everything, register_reports
 from medkd.workspace import Workspace
 
 
-@orchestrated
 def register(
     workspace: Workspace,
     recipes: tuple[Recipe, ...],
@@ -22,7 +21,6 @@ def register(
     return tuple(run_all(register_everything, [(workspace, grouped)], title="register")[0])
 
 
-@orchestrated
 def register_review(workspace: Workspace, panel: ReviewPanel, reports: ReportSet) -> Registered:
     """Put the reports beside the student they are made with."""
     return run_all(register_reports, [(workspace, panel, reports)], title="register reports")[0]
