@@ -17,14 +17,20 @@ from medkd.workspace import embedded_workspace
 
 RECIPES = Path(__file__).parent / "recipes"
 STUDIES = {"full": 48, "smoke": 12}
-_TINY_FIT = {"teacher.fit.epochs": 1, "student.fit.epochs": 1, "explain.cases": 4, "teacher.gate.enforce": False, "seeds": [0]}
+_TINY_FIT = {"teacher.fit.epochs": 1, "student.fit.epochs": 1, "explain.cases": 2, "teacher.gate.enforce": False, "seeds": [0]}
 _TINY = {"data.teacher": 128, "data.teacher_validation": 64, "data.test": 64, **_TINY_FIT}
 #: Fields of the recipes that the sizes change: at ``smoke`` everything runs and nothing is learnt.
 OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "full": {"phantom-classification": {}, "phantom-segmentation": {}},
     "smoke": {
         "phantom-classification": {**_TINY, "data.student": 64, "data.debiased": 64, "data.reversed": 64, "data.marker_pairs": 16},
-        "phantom-segmentation": {**_TINY, "data.student": 32, "data.unlabelled": 32, "student.fit.samples_per_epoch": 64},
+        "phantom-segmentation": {
+            **_TINY,
+            "data.student": 32,
+            "data.unlabelled": 32,
+            "student.fit.samples_per_epoch": 64,
+            "explain.explainers": [{"name": "cam"}, {"name": "grad_cam"}],
+        },
     },
 }
 

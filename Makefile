@@ -1,0 +1,61 @@
+# medkd: `make demo` shows it, `make test` proves it. Both do all set-up on a fresh machine.
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo test test-extended lint schemas clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+TORCH := 2.13.0
+# Index of PyTorch's CPU wheels, for machines without a GPU whose pip does not know one; empty uses pip's own settings.
+TORCH_INDEX ?=
+WORKERS ?= 2
+# With several worker processes each computes with one thread: two threads each would fight over the cores.
+export OMP_NUM_THREADS ?= 1
+export DO_NOT_TRACK = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export MLFLOW_DISABLE_TELEMETRY = true
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## make .venv with everything that is pinned in pyproject.toml
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# Without a GPU the CPU build is wanted: a bare "torch" brings gigabytes of CUDA packages.
+	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then \
+	  $(BIN)/pip install --quiet "torch==$(TORCH)"; \
+	elif [ -n "$(TORCH_INDEX)" ]; then \
+	  $(BIN)/pip install --quiet "torch==$(TORCH)" --index-url "$(TORCH_INDEX)"; \
+	else \
+	  $(BIN)/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || $(BIN)/pip install --quiet "torch==$(TORCH)"; \
+	fi
+	$(BIN)/pip install --quiet -e ".[dev]"
+	touch $@
+
+system: ## install the system packages that some tests use (Debian, as root); does nothing elsewhere
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  command -v chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; \
+	else echo "not root or no apt-get: tests that need chromium will skip, naming it"; fi
+
+demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations, registry, reports
+	$(BIN)/medkd demo
+
+test: $(STAMP) lint ## all tests but the extended ones, at most ten minutes on two cores
+	$(BIN)/pytest -n $(WORKERS) -m "not extended" -q
+
+test-extended: $(STAMP) ## all tests
+	$(BIN)/pytest -n $(WORKERS) -q
+
+lint: $(STAMP) ## ruff over everything, mypy (strict) over the contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schemas: $(STAMP) ## write the JSON Schema of every record to docs/schemas
+	$(BIN)/python -m data_contracts
+
+clean: ## remove the virtual environment and what runs left
+	rm -rf $(VENV) runs store

@@ -1,0 +1,80 @@
+"""Fixtures shared by all tests: tiny networks with seeded weights, batches, and what this machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import flows  # noqa: F401 - sets the environment: nothing looks outside
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["MEDKD_SECRET"] = "tests"
+
+import pytest
+import torch
+
+from data_contracts import NetworkSpec
+from medkd.models._build import build_network
+from medkd.trace import Sample
+
+torch.set_num_threads(1)
+CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
+SEGMENTER = NetworkSpec(builder="unet", options={"channels": (4, 8, 8)})
+
+
+@pytest.fixture(params=["classification", "segmentation"])
+def task(request):
+    return request.param
+
+
+@pytest.fixture
+def make_network(task):
+    """Return a maker of small networks for the task, by seed and number of classes; running statistics are not trivial."""
+
+    def make(seed: int = 0, classes: int = 2):
+        spec = (CLASSIFIER if task == "classification" else SEGMENTER).model_copy(update={"out_channels": classes})
+        network = build_network(spec, seed=seed)
+        generator = torch.Generator().manual_seed(seed + 100)
+        for module in network.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.running_mean.normal_(0, 0.1, generator=generator)
+                module.running_var.uniform_(0.5, 1.5, generator=generator)
+        return network
+
+    return make
+
+
+@pytest.fixture
+def make_sample(task):
+    """Return a maker of batches of 32 x 32 images with labels and masks for the task."""
+
+    def make(n: int = 4, seed: int = 0, classes: int = 2, **changes) -> Sample:
+        generator = torch.Generator().manual_seed(seed)
+        image = torch.rand(n, 1, 32, 32, generator=generator) * 2 - 1
+        masks = torch.zeros(n, 32, 32, dtype=torch.uint8)
+        for row in range(n):
+            masks[row, 6 + row : 14 + row, 8:18] = 1
+        labels = torch.arange(n) % classes if task == "classification" else masks.long() * (classes - 1)
+        given = {"inputs": {"image": image}, "labels": labels, "masks": masks, **changes}
+        return Sample(**given)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data, or skip."""
+    folder = Path(os.environ.get("MEDKD_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("real data absent: set MEDKD_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Return the path of Debian's chromium, or skip."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("chromium is missing: run `make system` as root")
+    return found
