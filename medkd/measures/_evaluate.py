@@ -27,7 +27,7 @@ from medkd.workspace import Workspace, stage
 #: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
 _AUC_NAMES = {"test": "auc_same_bias", "debiased": "auc_debiased", "reversed": "auc_reversed"}
 #: Maps are judged on at most this many cases of the cohort without the planted bias.
-MAP_CASES = 400
+MAP_CASES = 200
 
 
 @stage

@@ -91,7 +91,6 @@ def _page_data(report: ReviewReport, arrays: Mapping[str, Tensor]) -> dict[str, 
         "base": [_data_uri(grey(plane, report.window)) for plane in arrays["volume"].float().numpy()],
         "outlines": {name: [_path(plane) for plane in arrays[f"{name}_mask"].numpy()] for name in _OUTLINES if f"{name}_mask" in arrays},
         "heat": [_heat_of(finding, arrays, slices) for finding in report.findings],
-        "first": report.findings[0].lesion.key_slice if report.findings else slices // 2,
         "positions": [round(float(report.geometry.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],
     }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import safetensors.torch
 import pytest
+import safetensors.torch
 import torch
 
 from data_contracts import NetworkSpec

@@ -5,7 +5,8 @@
   const SVG = "http://www.w3.org/2000/svg";
   const [rows, columns] = data.size;
   const last = data.base.length - 1;
-  const state = { slice: data.first, locked: false, heat: false, lesion: 0, spot: null };
+  // Begin in the middle: the key slice of a finding would give the model's answer away before the own read.
+  const state = { slice: Math.floor(data.base.length / 2), locked: false, heat: false, lesion: 0, spot: null };
   const panes = [...document.querySelectorAll(".pane")];
 
   for (const pane of panes) {
@@ -77,6 +78,7 @@
     document.querySelector(".panes").classList.remove("alone");
     document.body.dataset.locked = "true";
     draw();
+    lesion(0);
   }
 
   function heat(on) { state.heat = on; at("heat").checked = on; draw(); }
