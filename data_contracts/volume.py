@@ -9,6 +9,7 @@ from pydantic import Field
 from data_contracts.errors import IngestCode
 from data_contracts.geometry import Geometry
 from data_contracts.record import Finite, Key, Record, Ref, Value
+from data_contracts.study import SeriesRecord
 
 
 class Segment(Value):
@@ -58,11 +59,13 @@ class StoreManifest(Record):
 
     SCHEMA: ClassVar[str] = "store/1"
     volumes: tuple[VolumeRef, ...]
+    series: tuple[SeriesRecord, ...] = ()
     source_digest: str = ""
 
     def model_post_init(self, context: Any) -> None:
         """A series may be listed once."""
         super().model_post_init(context)
         keys = [volume.series_key for volume in self.volumes]
-        if len(set(keys)) != len(keys):
+        described = [series.series_key for series in self.series]
+        if len(set(keys)) != len(keys) or len(set(described)) != len(described):
             raise ValueError("expected every series once in a store manifest, got a series twice")

@@ -18,6 +18,7 @@ from data_contracts import (
     MedkdError,
     Outcome,
     Ref,
+    SeriesRecord,
     StoreManifest,
     VolumeRef,
     load_record,
@@ -25,7 +26,7 @@ from data_contracts import (
 from medkd.dicom.bind_labels import bind_segmentation
 from medkd.dicom.classify import IGNORED_CODES, ObjectKind, classify
 from medkd.dicom.decode import decode_series
-from medkd.dicom.deidentify import pseudonym, site_secret
+from medkd.dicom.deidentify import describe_series, pseudonym, site_secret
 from medkd.dicom.discover import FoundFile, discover, quiet_dicom
 from medkd.dicom.group import SliceGroup, find_conflicts, group_slices
 from medkd.dicom.quarantine import quarantine_file
@@ -98,7 +99,12 @@ def _ingest(source: Path, out: Path, secret: bytes, *, nifti: bool, progress: bo
         for volume in bound:
             write_nifti(store, volume, out / "nifti" / f"{volume.series_key}.nii.gz")
     merged = {**{key: volume for key, (_, volume) in known.items()}, **{volume.series_key: volume for volume in bound}}
-    manifest = StoreManifest(volumes=tuple(merged[key] for key in sorted(merged)))
+    described = {record.series_key: record for record in _known_series(out)} | {
+        volume.series_key: describe_series(volume, group.header) for volume, group in volumes
+    }
+    manifest = StoreManifest(
+        volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(described[key] for key in sorted(described) if key in merged)
+    )
     _write_contents(out, volumes, known)
     manifest.write(out / MANIFEST)
     first_files = {volume.series_key: min(file.relative for file in group.files) for volume, group in volumes}
@@ -255,6 +261,13 @@ def _known_volumes(out: Path) -> dict[str, tuple[str, VolumeRef]]:
     except (MedkdError, ValueError):
         return {}
     return {volume.series_key: (digests.get(volume.series_key, ""), volume) for volume in manifest.volumes}
+
+
+def _known_series(out: Path) -> tuple[SeriesRecord, ...]:
+    try:
+        return load_record(out / MANIFEST, StoreManifest).series
+    except MedkdError:
+        return ()
 
 
 def _write_contents(out: Path, volumes: list[tuple[VolumeRef, SliceGroup]], known: dict[str, tuple[str, VolumeRef]]) -> None:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from data_contracts import Case, Cohort, LeakageError, Part, Ref, Split
+from medkd.volumes.split import certify, split_by_patient
+
+REF = Ref(store="run", key="x", sha256="0" * 64)
+
+
+def cohort(patients, parts, digests=None):
+    cases = tuple(
+        Case(case_key=f"c{i}", patient_key=p, image=REF, label=i % 2, pixel_sha256=digests[i] if digests else None)
+        for i, p in enumerate(patients)
+    )
+    return Cohort(name="x", origin="test", classes=("a", "b"), cases=cases, split=Split(parts=parts))
+
+
+def test_a_patient_in_two_parts_is_refused_by_the_contract():
+    with pytest.raises(LeakageError) as caught:
+        cohort(["p1", "p1"], {Part.TRAIN: ("c0",), Part.TEST: ("c1",)})
+    assert caught.value.code == "PATIENT_IN_TWO_PARTS"
+    assert "p1" in str(caught.value)
+
+
+def test_a_case_outside_the_split_or_twice_in_it_is_refused():
+    with pytest.raises(ValueError, match="exactly once"):
+        cohort(["p1", "p2"], {Part.TRAIN: ("c0",)})
+    with pytest.raises(ValueError, match="exactly once"):
+        cohort(["p1", "p2"], {Part.TRAIN: ("c0", "c1"), Part.TEST: ("c1",)})
+
+
+def test_a_label_without_a_class_is_refused():
+    with pytest.raises(ValueError, match="labels below 2"):
+        Cohort(
+            name="x",
+            origin="test",
+            classes=("a", "b"),
+            cases=(Case(case_key="c0", patient_key="p", image=REF, label=2),),
+            split=Split(parts={Part.TRAIN: ("c0",)}),
+        )
+
+
+def test_the_certificate_finds_the_same_picture_under_two_patients():
+    shared = cohort(["p1", "p2"], {Part.TRAIN: ("c0",), Part.TEST: ("c1",)}, digests=["a" * 64, "a" * 64])
+    assert certify(shared).shared_pixel_digests == ("a" * 64,)
+    assert not certify(shared).clean
+    assert certify(cohort(["p1", "p2"], {Part.TRAIN: ("c0",), Part.TEST: ("c1",)}, digests=["a" * 64, "b" * 64])).clean
+
+
+def test_a_split_keeps_patients_together_and_classes_balanced():
+    patients = [f"p{i // 2}" for i in range(200)]
+    labels = [(i // 2) % 4 == 0 for i in range(200)]
+    parts = split_by_patient(patients, [int(v) for v in labels], validation=0.2, seed=0)
+    held = [i for i, part in enumerate(parts) if part is Part.VALIDATION]
+    assert 30 <= len(held) <= 50
+    assert not {patients[i] for i in held} & {patients[i] for i, part in enumerate(parts) if part is Part.TRAIN}
+    assert abs(sum(labels[i] for i in held) / len(held) - 0.25) < 0.06
+
+
+def test_a_class_with_one_patient_cannot_be_split():
+    from data_contracts import DataError
+
+    with pytest.raises(DataError) as caught:
+        split_by_patient(["a", "b", "c"], [0, 0, 1], validation=0.2, seed=0)
+    assert caught.value.code == "SPLIT_TOO_FEW"

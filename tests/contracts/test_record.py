@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from data_contracts import (
+    MIGRATIONS,
+    ContractError,
+    Figure,
+    FileOutcome,
+    IngestCode,
+    IngestError,
+    MedkdError,
+    Ref,
+    Registered,
+    SourceError,
+    load_record,
+    read_record,
+)
+from data_contracts.record import Record
+
+
+def test_the_digest_is_of_the_content_and_not_of_the_order_of_its_writing():
+    first = Ref(store="run", key="a", sha256="0" * 64)
+    second = Ref.model_validate({"sha256": "0" * 64, "key": "a", "store": "run"})
+    assert first.digest() == second.digest()
+    assert first.digest() != Ref(store="run", key="b", sha256="0" * 64).digest()
+
+
+@pytest.mark.parametrize("key", ["/absolute", "../up", "a/../../b"])
+def test_a_reference_cannot_leave_its_store(key):
+    with pytest.raises(ValueError, match="relative to the store"):
+        Ref(store="run", key=key, sha256="0" * 64)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_figure_is_finite(value):
+    with pytest.raises(ValueError, match="finite"):
+        Figure(mean=value, low=0, high=1, n=1)
+
+
+def test_a_refused_file_has_its_reason_and_an_accepted_one_has_none():
+    with pytest.raises(ValueError, match="expected a code"):
+        FileOutcome(path="a", outcome="quarantined")
+    with pytest.raises(ValueError, match="expected a code"):
+        FileOutcome(path="a", outcome="accepted", code=IngestCode.NOT_DICOM)
+
+
+def test_text_that_is_not_json_a_wrong_version_and_a_missing_file_have_their_codes(tmp_path):
+    with pytest.raises(ContractError) as caught:
+        read_record(b"{", Registered)
+    assert caught.value.code == "CONTRACT_UNREADABLE"
+    with pytest.raises(ContractError) as caught:
+        read_record(b'{"schema_version":"registered/99","models":[]}', Registered)
+    assert caught.value.code == "CONTRACT_VERSION"
+    with pytest.raises(ContractError) as caught:
+        load_record(tmp_path / "none.json", Registered)
+    assert caught.value.code == "CONTRACT_MISSING"
+
+
+def test_an_older_version_is_lifted_by_its_migration(monkeypatch):
+    monkeypatch.setitem(MIGRATIONS, "registered/0", lambda data: {"schema_version": "registered/1", "models": data["versions"]})
+    assert read_record(b'{"schema_version":"registered/0","versions":[]}', Registered).models == ()
+
+
+def test_two_records_cannot_share_a_schema():
+    with pytest.raises(TypeError, match="one record per schema"):
+        type("Impostor", (Record,), {"SCHEMA": "registered/1", "__module__": __name__})
+
+
+def test_errors_keep_code_and_sentence_across_processes():
+    error = pickle.loads(pickle.dumps(SourceError("SOURCE_MISSING", "expected a folder, found none")))
+    assert (type(error), error.code, str(error)) == (SourceError, "SOURCE_MISSING", "expected a folder, found none")
+    refusal = pickle.loads(pickle.dumps(IngestError(IngestCode.GANTRY_TILT, "expected upright slices", {"degrees": 12.0})))
+    assert (refusal.ingest_code, refusal.evidence) == (IngestCode.GANTRY_TILT, {"degrees": 12.0})
+
+
+def test_every_error_descends_from_one_root():
+    import data_contracts
+
+    errors = [v for v in vars(data_contracts).values() if isinstance(v, type) and issubclass(v, Exception)]
+    assert len(errors) >= 13
+    assert all(issubclass(error, MedkdError) for error in errors)
