@@ -44,5 +44,8 @@ def resnet(
         num_classes=spec.out_channels,
         act=("relu", {"inplace": False}),
     )
+    # No bias: the class map then accounts for the whole logit. With one, a network may keep maps of one sign for all cases and
+    # let the bias decide, so that the direction of a map, which is what attribution_transfer copies, says nothing of the class.
+    network.fc = nn.Linear(network.fc.in_features, spec.out_channels, bias=False)
     network.anatomy = Anatomy(taps=("layer1", "layer2", "layer3", "layer4"), cam_layer="layer4", head="fc")
     return network

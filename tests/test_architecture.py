@@ -1,0 +1,94 @@
+"""The house: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("data_contracts", "medkd", "flows", "mlflow_server")
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module}
+    return found
+
+
+def files_of(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def tops(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports_of(path)}
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [("data_contracts", {"medkd", "flows"}), ("medkd", {"flows"}), ("mlflow_server", {"medkd", "flows", "data_contracts"})],
+)
+def test_rooms_depend_in_one_direction(room, forbidden):
+    assert not {path.name: tops(path) & forbidden for path in files_of(room) if tops(path) & forbidden}
+
+
+def test_contracts_need_pydantic_and_nothing_else():
+    foreign = {name for path in files_of("data_contracts") for name in tops(path)} - set(sys.stdlib_module_names) - {"data_contracts"}
+    assert foreign == {"pydantic"}
+
+
+def test_only_flows_imports_prefect():
+    assert not [path for room in ("data_contracts", "medkd", "mlflow_server") for path in files_of(room) if "prefect" in tops(path)]
+    assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == ["prefect_engine.py"]
+
+
+def test_one_file_imports_mlflow():
+    assert [path.name for room in ROOMS for path in files_of(room) if "mlflow" in tops(path)] == ["mlflow_registry.py"]
+
+
+def test_flows_do_no_arithmetic_on_tensors():
+    assert not [path.name for path in files_of("flows") if tops(path) & {"torch", "numpy"} and path.name != "engine.py"]
+
+
+def test_losses_may_import_explainers_and_never_the_reverse():
+    assert not [path for path in files_of("medkd/attribution") if any("distillation" in name for name in imports_of(path))]
+    assert [path for path in files_of("medkd/distillation") if any("attribution" in name for name in imports_of(path))]
+
+
+def test_the_foundations_import_nothing_above_them():
+    above = ("medkd.distillation", "medkd.training", "medkd.inference", "medkd.review", "medkd.registry", "medkd.measures", "medkd.dicom")
+    for name in ("types.py", "trace.py", "targets.py", "catalogue.py"):
+        assert not [i for i in imports_of(ROOT / "medkd" / name) if i.startswith(above)]
+
+
+def test_forward_hooks_are_registered_in_one_place():
+    assert [p.name for p in files_of("medkd") if "register_forward_hook" in p.read_text(encoding="utf-8")] == ["trace.py"]
+
+
+def test_importing_the_contracts_pulls_in_neither_torch_nor_numpy():
+    code = "import sys, data_contracts; print(sorted({'torch', 'numpy', 'monai', 'mlflow', 'prefect'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_top_level_is_the_fixed_one():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
+    assert folders <= {"flows", "medkd", "data_contracts", "tests", "mlflow_server", "docs", ".ci"}
+
+
+def test_flow_bodies_are_short():
+    for path in files_of("flows"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any(isinstance(d, ast.Name) and d.id == "orchestrated" for d in node.decorator_list):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                assert body[-1].end_lineno - body[0].lineno + 1 <= 25, f"{path.name}: {node.name}"

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from data_contracts import ModelManifest, Ref, ReportSet
+from medkd import workspace as room
+from medkd.workspace import Workspace, code_version, embedded_workspace, references, stage
+
+CALLS = []
+
+
+@stage
+def write_something(workspace: Workspace, text: str, number: int) -> ReportSet:
+    CALLS.append(text)
+    ref = workspace.store.write_tensors(f"things/{text}.safetensors", {"x": torch.full((2,), float(number))})
+    return ReportSet(reports=(ref,), pages=(), pictures=())
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    CALLS.clear()
+    return embedded_workspace(tmp_path)
+
+
+def test_a_finished_stage_is_not_repeated(workspace):
+    first, second = (write_something(workspace, "a", 1) for _ in range(2))
+    assert first == second
+    assert CALLS == ["a"]
+
+
+def test_other_arguments_are_another_result(workspace):
+    write_something(workspace, "a", 1)
+    write_something(workspace, "a", number=2)
+    write_something(workspace, text="b", number=1)
+    assert CALLS == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("spoil", ["flip", "remove"])
+def test_a_result_whose_bytes_were_altered_is_made_again(workspace, caplog, spoil):
+    ref = write_something(workspace, "a", 1).reports[0]
+    path = workspace.store.path(ref)
+    if spoil == "flip":
+        payload = bytearray(path.read_bytes())
+        payload[-1] ^= 1
+        path.write_bytes(payload)
+    else:
+        path.unlink()
+    with caplog.at_level(logging.WARNING):
+        again = write_something(workspace, "a", 1)
+    assert CALLS == ["a", "a"]
+    assert workspace.store.verify(again.reports[0])
+    assert "runs again" in caplog.text
+
+
+def test_a_result_record_that_was_cut_short_is_made_again(workspace):
+    write_something(workspace, "a", 1)
+    path = next((workspace.root / "stages").iterdir())
+    path.write_bytes(path.read_bytes()[:20])
+    write_something(workspace, "a", 1)
+    assert CALLS == ["a", "a"]
+
+
+def test_changed_code_is_another_result(workspace, monkeypatch):
+    write_something(workspace, "a", 1)
+    monkeypatch.setattr(room, "code_version", lambda _: "other")
+    write_something(workspace, "a", 1)
+    assert CALLS == ["a", "a"]
+
+
+def test_the_version_of_a_stage_is_of_what_it_imports_and_of_nothing_else():
+    closure = set(room._closure("medkd.training.train"))
+    assert "medkd.trace" in closure
+    assert "medkd.review.render_html" not in closure
+    assert "medkd.distillation.logit_kd" not in closure
+    assert code_version("medkd.training.train") != code_version("medkd.review.render_html")
+
+
+def test_references_are_found_however_deep():
+    ref = Ref(store="run", key="a", sha256="0" * 64)
+    assert list(references(ReportSet(reports=(ref,), pages=(ref,), pictures=()))) == [ref, ref]
+    assert list(references(ModelManifest(files={}))) == []
+
+
+def test_an_argument_without_a_digest_is_refused(workspace):
+    with pytest.raises(TypeError, match="expected a record"):
+        write_something(workspace, object(), 1)
