@@ -73,7 +73,7 @@ def test_frozen_restores_each_submodule_and_each_flag_on_exceptions_too(make_net
     part.eval()
     first = next(network.parameters())
     first.requires_grad_(False)
-    with pytest.raises(ValueError, match="x"), frozen(network):
+    with pytest.raises(ValueError, match="x"), frozen(network):  # noqa: PT012
         assert not any(p.requires_grad for p in network.parameters())
         assert not network.training
         raise ValueError("x")

@@ -61,14 +61,12 @@ def discover(source: Path) -> tuple[FoundFile, ...]:
     """Return every file below a folder (or the one file), sorted by relative path.
 
     Raises:
-        SourceError: ``SOURCE_MISSING`` or ``SOURCE_EMPTY``.
+        SourceError: ``SOURCE_MISSING``. An empty folder is not an error: nothing was found in it.
     """
     if not source.exists():
         raise SourceError("SOURCE_MISSING", f"expected a DICOM folder or file at {source}, there is nothing")
     root = source if source.is_dir() else source.parent
     paths = sorted(Path(folder) / name for folder, _, names in os.walk(root) for name in names) if source.is_dir() else [source]
-    if not paths:
-        raise SourceError("SOURCE_EMPTY", f"expected files below {source}, found none")
     with quiet_dicom(), ThreadPoolExecutor(_THREADS) as pool:
         return tuple(pool.map(lambda path: _read(path, path.relative_to(root).as_posix()), paths))
 

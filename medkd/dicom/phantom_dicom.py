@@ -174,6 +174,10 @@ def _write_segmentation(folder: Path, plan: _Plan, slices: list[Dataset], mask: 
     )
     for element in _clock(segmentation):
         element.value = "20250101" if element.VR == "DA" else "101500"
+    for item in segmentation.get("ContributingEquipmentSequence", ()):
+        item.ContributionDateTime = "20250101101500"
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
+        item.DimensionOrganizationUID = plan.uid("dimensions", plan.study)
     for item in segmentation.PerFrameFunctionalGroupsSequence:
         item.pop("FrameContentDateTime", None)
     segmentation.save_as(folder / "SEG0001.dcm", enforce_file_format=True)
