@@ -15,7 +15,7 @@ def test_a_small_image_keeps_a_map_worth_explaining():
 def test_the_student_of_the_demo_is_sixteen_times_smaller_than_its_teacher():
     teacher = build_network(NetworkSpec(builder="resnet", options={"channels": (16, 32, 64, 128)}))
     student = build_network(NetworkSpec(builder="resnet", options={"channels": (8, 16, 16, 24)}))
-    assert (parameter_count(teacher), parameter_count(student)) == (307_730, 19_186)
+    assert (parameter_count(teacher), parameter_count(student)) == (307_728, 19_184)
 
 
 def test_the_stem_can_halve_the_grid():

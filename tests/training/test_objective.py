@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import flows
+from data_contracts import CatalogueError, RecipeError, Role, Term
+from medkd.training.objective import Objective, bind_recipe, bound_digest, network_spec, read_recipe
+
+RECIPES = sorted((Path(flows.__file__).parent / "recipes").glob("*.yaml"))
+PHANTOM = next(path for path in RECIPES if path.stem == "phantom-classification")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_binds(path):
+    recipe = read_recipe(path)
+    assert recipe.name == path.stem
+    assert len(yaml.safe_load(path.read_text())) <= 12
+
+
+@pytest.mark.parametrize(
+    ("override", "code"),
+    [
+        ({"arms.kd.terms": [{"loss": "logit_kdd"}]}, "CATALOGUE_UNKNOWN"),
+        ({"arms.kd.terms": [{"loss": "logit_kd", "options": {"temprature": 4}}]}, "CATALOGUE_OPTION"),
+        ({"student.network.builder": "vgg"}, "CATALOGUE_UNKNOWN"),
+        ({"student.network.builder": "unet"}, "RECIPE_TASK"),
+        ({"student.network.options.chanels": [1]}, "CATALOGUE_OPTION"),
+        ({"teacher.terms": [{"loss": "logit_kd"}]}, "RECIPE_NEEDS"),
+        ({"arms.kd.unlabelled": True, "arms.kd.terms": [{"loss": "hard_label"}]}, "RECIPE_NEEDS"),
+        (
+            {"arms.kd_explanation.terms": [{"loss": "attribution_transfer", "options": {"explainer": "integrated_gradients"}}]},
+            "RECIPE_EXPLAINER",
+        ),
+        ({"explain.explainers": [{"name": "lime"}]}, "CATALOGUE_UNKNOWN"),
+        ({"explain.measures": [{"name": "auc", "options": {"bins": 3}}]}, "CATALOGUE_OPTION"),
+        ({"student.fit.epochs": 0}, "RECIPE_INVALID"),
+        ({"student.fit.learning_rate": "fast"}, "RECIPE_INVALID"),
+        ({"surprise": 1}, "RECIPE_INVALID"),
+        ({"seeds": []}, "RECIPE_INVALID"),
+        ({"arms": {"Not Good": {"terms": [{"loss": "hard_label"}]}}}, "RECIPE_INVALID"),
+        ({"name.inner": 1}, "RECIPE_OVERRIDE"),
+    ],
+)
+def test_what_can_be_wrong_is_said_before_any_compute(override, code):
+    with pytest.raises((RecipeError, CatalogueError)) as caught:
+        read_recipe(PHANTOM, override)
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_a_broken_and_a_listed_recipe_have_their_codes(tmp_path):
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    (tmp_path / "list.yaml").write_text("- a")
+    for name, code in (("none", "RECIPE_MISSING"), ("broken", "RECIPE_UNREADABLE"), ("list", "RECIPE_UNREADABLE")):
+        with pytest.raises(RecipeError) as caught:
+            read_recipe(tmp_path / f"{name}.yaml")
+        assert caught.value.code == code
+
+
+def test_masks_are_asked_for_before_training():
+    busbra = next(path for path in RECIPES if path.stem == "busbra")
+    with pytest.raises(RecipeError, match="masks") as caught:
+        read_recipe(busbra, {"data.masks": None})
+    assert caught.value.code == "RECIPE_NEEDS"
+
+
+def test_the_channels_of_a_network_follow_from_the_task():
+    recipe = read_recipe(PHANTOM)
+    assert network_spec(recipe, Role.STUDENT).out_channels == 2
+    assert network_spec(recipe, Role.TEACHER).options == {"channels": (16, 32, 64, 128)}
+
+
+def test_the_digest_of_a_run_changes_with_the_recipe_and_with_the_source_of_a_loss(monkeypatch):
+    recipe, other = read_recipe(PHANTOM), read_recipe(PHANTOM, {"student.fit.epochs": 11})
+    first = bound_digest(recipe)
+    assert first == bound_digest(recipe) != bound_digest(other)
+    monkeypatch.setattr("medkd.catalogue.CatalogueEntry.source_digest", lambda _: "changed")
+    assert bound_digest(recipe) != first
+    bind_recipe(recipe)
+
+
+def test_an_objective_is_the_weighted_sum_of_its_terms(make_network, make_sample):
+    from medkd.knowledge.interface import LiveKnowledge
+    from medkd.trace import anatomy_of, trace
+
+    terms = (Term(loss="hard_label", weight=0.5), Term(loss="logit_kd", weight=2.0, options={"temperature": 2.0}))
+    objective, sample = Objective(terms), make_sample(3)
+    network = make_network().eval()
+    kept = trace(network, sample.inputs, layers=(anatomy_of(network).cam_layer,))
+    total, values = objective(kept, LiveKnowledge(make_network(1).eval(), sample.inputs), sample)
+    assert float(total) == pytest.approx(0.5 * float(values["hard_label"]) + 2 * float(values["logit_kd"]), rel=1e-6)
+    assert not values["logit_kd"].requires_grad
+    assert objective.needs == {"labels", "teacher"}
