@@ -44,10 +44,10 @@ demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations
 	$(BIN)/medkd demo
 
 test: $(STAMP) lint ## all tests but the extended ones, at most ten minutes on two cores
-	$(BIN)/pytest -n $(WORKERS) -m "not extended" -q
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not extended" -q
 
 test-extended: $(STAMP) ## all tests
-	$(BIN)/pytest -n $(WORKERS) -q
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
 
 lint: $(STAMP) ## ruff over everything, mypy (strict) over the contracts
 	$(BIN)/ruff check .

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +45,8 @@ class MlflowRegistry:
     def __init__(self, tracking_uri: str, *, artifacts: Path, experiment: str = "medkd") -> None:
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         self._local = artifacts.resolve() if tracking_uri.startswith("sqlite") else None
+        self._downloads = Path(tempfile.mkdtemp(prefix="medkd-"))
+        weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         found = self._client.get_experiment_by_name(experiment)
         location = self._local.as_uri() if self._local is not None else None
         self._experiment = found.experiment_id if found else self._client.create_experiment(experiment, artifact_location=location)
@@ -68,7 +73,7 @@ class MlflowRegistry:
         return _model_ref(publication.name, int(version.version), tags)
 
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
-        """Download a version and verify every byte against the digest in its tags.
+        """Download a version and verify every byte against the digest in its tags. The copy lives as long as this object.
 
         Raises:
             RegistryError: ``MODEL_URI``, ``VERSION_UNKNOWN`` or ``VERSION_ALTERED``.
@@ -78,7 +83,10 @@ class MlflowRegistry:
             version = self._client.get_model_version(name, str(number))
         except MlflowException as error:
             raise RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist in this registry") from error
-        folder = Path(self._client.download_artifacts(version.run_id, _MODEL_PATH))
+        copy = self._downloads / f"{name}-{number}"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        folder = Path(self._client.download_artifacts(version.run_id, _MODEL_PATH, dst_path=str(copy)))
         verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
         return _model_ref(name, number, version.tags), folder
 

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+#: Notes every address that any process of the run connects to or looks up; loaded by each interpreter as it starts.
+HOOK = """
+import os, socket
+_log = os.environ.get("MEDKD_TEST_SOCKET_LOG")
+if _log:
+    def _note(kind, address):
+        with open(_log, "a") as stream:
+            stream.write(f"{kind} {address}\\n")
+    _connect, _lookup = socket.socket.connect, socket.getaddrinfo
+    def connect(self, address):
+        if self.family != socket.AF_UNIX:
+            _note("connect", address[0])
+        return _connect(self, address)
+    def getaddrinfo(host, *args, **kwargs):
+        _note("lookup", host)
+        return _lookup(host, *args, **kwargs)
+    socket.socket.connect, socket.getaddrinfo = connect, getaddrinfo
+"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished smoke demo: its project folder, its run folder, its summary, and what sockets were used."""
+
+    project: Path
+    folder: Path
+    summary: dict[str, Any]
+    sockets: tuple[str, ...]
+
+
+def run_medkd(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+
+@pytest.fixture(scope="session")
+def medkd():
+    return run_medkd
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory) -> Demo:
+    """Run ``medkd demo --size smoke`` with the default engine, every process's sockets watched."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "hook").mkdir()
+    (project / "hook" / "sitecustomize.py").write_text(HOOK)
+    log = project / "sockets.log"
+    root = Path(__file__).parents[2]
+    done = run_medkd(
+        "demo", "--size", "smoke", "--json", cwd=project, PYTHONPATH=f"{project / 'hook'}{os.pathsep}{root}", MEDKD_TEST_SOCKET_LOG=str(log)
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = tuple(log.read_text().splitlines()) if log.is_file() else ()
+    return Demo(project, project / "runs" / "demo", json.loads(done.stdout.splitlines()[-1]), lines)

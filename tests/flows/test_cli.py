@@ -1,0 +1,98 @@
+"""The command line as a newcomer meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flows
+from flows.cli import main
+
+RECIPES = Path(flows.__file__).parent / "recipes"
+COMMANDS = ("demo", "phantom", "ingest", "run", "evaluate", "explain", "report", "catalogue")
+
+
+def call(monkeypatch, capsys, *arguments):
+    """Call the command line in this process; return exit status, last line of stdout, and stderr."""
+    monkeypatch.setattr(sys, "argv", ["medkd", *map(str, arguments)])
+    try:
+        main()
+        status = 0
+    except SystemExit as stopped:
+        status = stopped.code or 0
+    said = capsys.readouterr()
+    return status, said.out.strip().splitlines()[-1] if said.out.strip() else "", said.err
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_answers_without_heavy_libraries(command):
+    code = (
+        "import sys; sys.argv = ['medkd', *filter(None, [sys.argv[1]]), '--help']\n"
+        "from flows.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'monai', 'mlflow', 'prefect', 'numpy', 'highdicom'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Usage: medkd" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["losses", "explainers", "measures", "networks"])
+def test_the_catalogue_is_listed(monkeypatch, capsys, kind):
+    status, line, _ = call(monkeypatch, capsys, "catalogue", kind, "--json")
+    entries = json.loads(line)["entries"]
+    assert status == 0
+    assert len(entries) >= 2
+    assert all({"name", "summary", "options", "source"} <= set(entry) for entry in entries)
+    status, _, _ = call(monkeypatch, capsys, "catalogue", kind)
+    assert status == 0
+
+
+def test_phantom_and_ingest_work_from_folder_to_store(monkeypatch, capsys, tmp_path):
+    status, line, _ = call(monkeypatch, capsys, "phantom", "--out", tmp_path / "dicom", "--studies", 2, "--json")
+    assert (status, json.loads(line)["studies"]) == (0, 2)
+    status, line, _ = call(monkeypatch, capsys, "ingest", tmp_path / "dicom", "--out", tmp_path / "store", "--nifti", "--json")
+    summary = json.loads(line)
+    assert status == 0
+    assert set(summary) == {"ingest", "codes", "series", "files"}
+    assert set(summary["series"][0]) == {"volume", "first_file", "residual_mm", "shape"}
+    assert set(summary["files"][0]) == {"path", "outcome", "code"}
+    assert summary["ingest"] == {"found": 39, "accepted": 26, "quarantined": 11, "ignored": 2}
+    assert len(list((tmp_path / "store" / "nifti").glob("*.nii.gz"))) == 2
+    status, line, _ = call(monkeypatch, capsys, "ingest", tmp_path / "dicom", "--out", tmp_path / "store")
+    assert status == 0
+    assert "quarantine" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("ingest", "nowhere"), "SOURCE_MISSING"),
+        (("run", "nowhere.yaml"), "RECIPE_MISSING"),
+        (("run", RECIPES / "phantom-classification.yaml", "--set", "student.fit.epochs=none"), "RECIPE_INVALID"),
+        (("run", RECIPES / "phantom-classification.yaml", "--set", "epochs"), "RECIPE_OVERRIDE"),
+        (("evaluate", RECIPES / "busbra.yaml", "--set", "data.path=nowhere"), "SOURCE_MISSING"),
+        (("report", "store", "--run", "nowhere"), "CONTRACT_MISSING"),
+    ],
+)
+def test_bad_input_is_one_sentence_with_a_code_and_status_two(monkeypatch, capsys, tmp_path, arguments, code):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDKD_DATA", str(tmp_path))
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    status, line, error = call(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert line == ""
+    assert error.startswith(f"{code}: expected")
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("catalogue", "nothing"), ("demo", "--size", "huge"), ("run",), ("fly",)])
+def test_a_wrong_call_is_status_two(monkeypatch, capsys, arguments):
+    status, _, error = call(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert "Usage" in error or "Error" in error

@@ -1,0 +1,140 @@
+"""The demo, run for real with the embedded Prefect and MLflow, and what can be done with what it leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data_contracts import ReviewPanel, StoreManifest, load_record
+from medkd.registry.mlflow_registry import MlflowRegistry
+from medkd.registry.publish import load_registered
+from medkd.workspace import embedded_workspace
+
+pytestmark = pytest.mark.xdist_group("demo")
+IDENTIFIERS = (b"Hartwell", b"Okafor", b"Lindqvist", b"Testcase", b"HOSP-", b"ACC88", b"Saint Example", b"Referrer^")
+
+
+def test_the_summary_is_whole(smoke):
+    summary = smoke.summary
+    assert summary["ok"] is True
+    assert summary["engine"] == "prefect"
+    counts = summary["ingest"]
+    assert counts["found"] == counts["accepted"] + counts["quarantined"] + counts["ignored"] == 12 * 13 + 11 + 2
+    assert {"cls.teacher", "cls.alone", "cls.kd", "cls.kd_explanation", "seg.teacher", "seg.alone", "seg.kd"} <= set(summary["scorecards"])
+    for name, card in summary["scorecards"].items():
+        wanted = (
+            {"dice"}
+            if name.startswith("seg")
+            else {"auc_same_bias", "auc_debiased", "auc_reversed", "agreement", "mass_in_lesion", "marker_effect"}
+        )
+        assert wanted | {"seeds", "interval"} <= set(card)
+    assert summary["explanations"] > 0
+    assert summary["tracking_uri"].startswith("sqlite:////")
+    assert json.loads((smoke.folder / "summary.json").read_text()) == summary
+
+
+def test_every_report_is_a_page_that_lies_where_it_is_said_to(smoke):
+    assert len(smoke.summary["reports"]) >= 2
+    for page in smoke.summary["reports"]:
+        text = (smoke.project / page).read_text()
+        assert "RESEARCH USE ONLY" in text
+        assert len(text.encode()) < 8 * 2**20
+
+
+def test_reported_studies_are_of_test_patients_only(smoke):
+    from data_contracts import Cohort, Part
+
+    cohort = load_record(smoke.folder / "cohort.json", Cohort)
+    reported = {page.split("/")[-2] for page in smoke.summary["reports"]}
+    assert reported == {case.case_key for case in cohort.part(Part.TEST)}
+    assert not {c.patient_key for c in cohort.part(Part.TEST)} & {c.patient_key for c in cohort.part(Part.TRAIN)}
+
+
+def test_every_registered_version_is_verified_and_students_name_their_teacher(smoke):
+    registry = MlflowRegistry(smoke.summary["tracking_uri"], artifacts=smoke.folder / "mlartifacts")
+    assert len(smoke.summary["models"]) == 8
+    teachers = {f"{m['name']}/{m['version']}@{m['digest']}" for m in smoke.summary["models"] if m["role"] == "teacher"}
+    for model in smoke.summary["models"]:
+        ref, checkpoint, _ = load_registered(registry, f"models:/{model['name']}/{model['version']}")
+        assert ref.manifest_digest == model["digest"]
+        if checkpoint.teacher_digest is not None:
+            assert ref.teacher in teachers
+
+
+def test_explanations_scorecard_and_reports_are_registered(smoke):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=smoke.summary["tracking_uri"])
+    student = next(m for m in smoke.summary["models"] if m["name"] == "phantom-classification-kd")
+    version = client.get_model_version(student["name"], str(student["version"]))
+    files = {item.path for item in client.list_artifacts(version.run_id, "model")}
+    assert {
+        "model/weights.safetensors",
+        "model/architecture.json",
+        "model/manifest.json",
+        "model/card.json",
+        "model/scorecard.json",
+    } <= files
+    assert client.list_artifacts(version.run_id, "explanations")
+    panel = load_record(smoke.folder / "panel.json", ReviewPanel)
+    for entry in (m for m in panel.models if m.role == "student"):
+        reported = client.get_model_version(entry.name, str(entry.version))
+        assert len(reported.tags["medkd.reports"]) == 64
+        assert client.list_artifacts(reported.run_id, "reports")
+
+
+def test_no_process_looked_outside(smoke):
+    assert any(line.startswith("connect 127.0.0.1") for line in smoke.sockets), "the hook saw nothing: it was not loaded"
+    outside = [
+        line for line in smoke.sockets if line.split()[1] not in {"127.0.0.1", "localhost", "::1", "0.0.0.0", "None", "b'127.0.0.1'"}
+    ]
+    assert outside == []
+
+
+def test_no_identifier_is_left_anywhere_but_in_source_and_quarantine(smoke):
+    looked = 0
+    for path in smoke.folder.rglob("*"):
+        if path.is_file() and not {"dicom", "quarantine"} & set(path.relative_to(smoke.folder).parts):
+            payload = path.read_bytes()
+            looked += 1
+            assert not [identifier for identifier in IDENTIFIERS if identifier in payload], path
+    assert looked > 100
+
+
+def test_a_second_run_without_prefect_finds_everything_done(smoke, medkd, tmp_path):
+    copy = shutil.copytree(smoke.folder, tmp_path / "runs" / "demo", ignore=shutil.ignore_patterns("prefect"))
+    before = {path.name: path.stat().st_mtime_ns for path in (copy / "stages").iterdir()}
+    done = medkd("demo", "--size", "smoke", "--json", "--engine", "none", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert {path.name: path.stat().st_mtime_ns for path in (copy / "stages").iterdir()} == before
+    assert summary["scorecards"]["cls.kd"] == smoke.summary["scorecards"]["cls.kd"]
+
+
+def test_reports_of_a_store_can_be_made_with_the_models_of_a_run(smoke, medkd, tmp_path):
+    source = smoke.folder / "dicom" / "study003"
+    done = medkd("ingest", str(source), "--out", str(tmp_path / "store"), "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(load_record(tmp_path / "store" / "manifest.json", StoreManifest).volumes) == 1
+    done = medkd("report", str(tmp_path / "store"), "--run", str(smoke.folder), "--json", cwd=tmp_path, MEDKD_WORKERS="0")
+    assert done.returncode == 0, done.stderr[-2000:]
+    (page,) = json.loads(done.stdout.splitlines()[-1])["reports"]
+    assert "RESEARCH USE ONLY" in Path(page).read_text()
+
+
+def test_a_flipped_byte_in_a_stored_report_array_is_found(smoke, tmp_path):
+    copy = shutil.copytree(smoke.folder / "store" / "reports", tmp_path / "store" / "reports")
+    from data_contracts import ReviewReport, StoreError
+
+    folder = next(copy.iterdir())
+    report = load_record(folder / "report.json", ReviewReport)
+    arrays = folder / "arrays.safetensors"
+    payload = bytearray(arrays.read_bytes())
+    payload[-1] ^= 1
+    arrays.write_bytes(payload)
+    with pytest.raises(StoreError) as caught:
+        embedded_workspace(tmp_path).store.read_tensors(report.arrays)
+    assert caught.value.code == "STORE_ALTERED"

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from data_contracts import EnvironmentProblem, StoreError
+from flows.engine import PlainEngine, _gather, current_engine, orchestrated, run_all, start_engine
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def fail(number: int) -> int:
+    if number == 2:
+        raise StoreError("STORE_MISSING", "expected 2, found none")
+    return number
+
+
+def die(number: int) -> int:
+    os._exit(number)
+
+
+@orchestrated
+def doubled(numbers: tuple[int, ...]) -> list[int]:
+    """Double all numbers."""
+    return run_all(double, [(n,) for n in numbers], title="double")
+
+
+def test_without_an_engine_everything_runs_here_and_now():
+    assert doubled((1, 2, 3)) == [2, 4, 6]
+    assert isinstance(current_engine(), PlainEngine)
+
+
+def test_a_flow_is_the_plain_function_decorated():
+    assert doubled.__wrapped__.__name__ == "doubled"
+    assert doubled.__doc__ == "Double all numbers."
+
+
+def test_results_come_in_the_order_of_the_calls(tmp_path):
+    with start_engine("none", tmp_path, workers=0):
+        assert doubled((5, 1)) == [10, 2]
+
+
+def test_an_error_of_ours_crosses_as_itself(tmp_path):
+    with start_engine("none", tmp_path, workers=0), pytest.raises(StoreError) as caught:
+        run_all(fail, [(1,), (2,)], title="fail")
+    assert caught.value.code == "STORE_MISSING"
+
+
+class Lost:
+    def result(self):
+        raise BrokenProcessPool
+
+    def cancel(self):
+        return True
+
+
+def test_a_lost_worker_is_said_in_one_sentence(monkeypatch):
+    monkeypatch.setattr("flows.engine.as_completed", iter)
+    with pytest.raises(EnvironmentProblem, match="one was killed") as caught:
+        _gather([Lost()], PlainEngine().bar("x", 1))
+    assert caught.value.code == "WORKER_LOST"
+
+
+def test_prefects_server_module_imports_with_the_pinned_set():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import prefect.server.api.server as s; print(s.create_app.__name__)"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "create_app", done.stderr[-1000:]
+
+
+def test_telemetry_is_off_in_every_process_of_ours():
+    code = (
+        "import flows, os\n"
+        "from prefect.settings import get_current_settings\n"
+        "print(get_current_settings().server.analytics_enabled, os.environ['DO_NOT_TRACK'], os.environ['MLFLOW_DISABLE_TELEMETRY'])"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False 1 true"

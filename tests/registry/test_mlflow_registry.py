@@ -1,0 +1,81 @@
+"""What is asked of MLflow itself: runs, metrics, tags, absolute artefact locations, no stray folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch, empty_database):
+    from mlflow.tracking import MlflowClient
+
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    return MlflowRegistry(uri, artifacts=tmp_path / "artifacts"), MlflowClient(tracking_uri=uri), tmp_path
+
+
+def publication(tmp_path):
+    from data_contracts import Checkpoint, NetworkSpec, Ref, Role, Task
+    from medkd.registry.interface import Publication, pack_model
+
+    digest = "a" * 64
+    checkpoint = Checkpoint(
+        role=Role.TEACHER, arm="teacher", seed=0, network=NetworkSpec(builder="resnet"), task=Task(kind="classification", classes=("a", "b")),
+        weights=Ref(store="run", key="w", sha256=digest), weights_digest=digest, cohort_digest="c", recipe_digest=digest, parameters=1, epochs=2,
+    )  # fmt: skip
+    pack_model(tmp_path / "package", {"checkpoint.json": checkpoint.canonical_json()})
+    history = ({"epoch": 1, "loss": 2.0, "seconds": 0.1}, {"epoch": 2, "loss": 1.0, "seconds": 0.1})
+    return Publication("net", tmp_path / "package", checkpoint, {"medkd.cohort_digest": "c"}, {"recipe": "r"}, {"auc": 0.75}, history)
+
+
+def test_a_run_holds_parameters_metrics_per_epoch_and_lineage_tags(parts):
+    registry, client, folder = parts
+    registry.register(publication(folder))
+    version = client.get_model_version("net", "1")
+    run = client.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["recipe"] == "r"
+    assert run.data.metrics["auc"] == 0.75
+    assert [(m.step, m.value) for m in client.get_metric_history(version.run_id, "loss")] == [(1, 2.0), (2, 1.0)]
+    assert version.tags["medkd.cohort_digest"] == "c"
+    assert version.tags["medkd.role"] == "teacher"
+    assert len(version.tags["medkd.manifest_digest"]) == 64
+
+
+def test_artefacts_lie_where_they_were_asked_to_and_nowhere_else(parts):
+    registry, client, folder = parts
+    registry.register(publication(folder))
+    run = client.get_run(client.get_model_version("net", "1").run_id)
+    assert run.info.artifact_uri.startswith((folder / "artifacts").as_uri())
+    assert (folder / "artifacts").is_dir()
+    assert os.listdir(folder / "cwd") == []
+
+
+def test_a_second_client_of_the_same_database_finds_the_version(parts):
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    registry, _, folder = parts
+    model = registry.register(publication(folder))
+    other = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts")
+    assert other.fetch(model.uri)[0] == model
+    assert other.register(publication(folder)) == model
+
+
+def test_a_version_that_was_not_registered_by_us_is_refused(parts):
+    from data_contracts import RegistryError
+
+    registry, client, _ = parts
+    client.create_registered_model("foreign")
+    run = client.create_run("0")
+    client.log_text(run.info.run_id, "x", "model/manifest.json")
+    client.create_model_version("foreign", source=f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+    with pytest.raises(Exception, match=r"expected") as caught:
+        registry.fetch("models:/foreign/1")
+    assert isinstance(caught.value, RegistryError) or caught.value.code.startswith("CONTRACT")

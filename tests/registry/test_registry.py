@@ -1,0 +1,134 @@
+"""Laws of a registry: the shipped double and the real MLflow keep the same ones."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from data_contracts import Checkpoint, NetworkSpec, Ref, RegistryError, Role, Task, load_record
+from medkd.models._build import build_network, parameter_count
+from medkd.registry.interface import Publication, canonical, pack_model, parse_uri
+from medkd.registry.memory_registry import MemoryRegistry
+from medkd.registry.publish import load_registered
+from medkd.trace import frozen
+
+SPEC = NetworkSpec(builder="resnet", options={"channels": (4, 4, 4, 4)})
+
+
+@pytest.fixture(params=["memory", "mlflow"])
+def registry(request, tmp_path_factory, empty_database):
+    if request.param == "memory":
+        return MemoryRegistry()
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    return MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts")
+
+
+@pytest.fixture
+def publish(tmp_path):
+    """Return a maker of publications; each seed is another model."""
+
+    def make(seed=0, name="student", teacher=None):
+        from safetensors.torch import save
+
+        network = build_network(SPEC, seed=seed)
+        weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
+        import hashlib
+
+        digest = hashlib.sha256(weights).hexdigest()
+        checkpoint = Checkpoint(
+            role=Role.STUDENT if teacher else Role.TEACHER, arm="kd", seed=seed, network=SPEC,
+            task=Task(kind="classification", classes=("a", "b")), weights=Ref(store="run", key="w", sha256=digest), weights_digest=digest,
+            cohort_digest="c", recipe_digest="0" * 64, teacher_digest=teacher, parameters=parameter_count(network), epochs=1,
+        )  # fmt: skip
+        folder = tmp_path / f"{name}-{seed}"
+        pack_model(
+            folder,
+            {"weights.safetensors": weights, "checkpoint.json": checkpoint.canonical_json(), "architecture.json": canonical({"a": 1})},
+        )
+        tags = {"medkd.arm": "kd", **({"medkd.teacher": f"teacher/1@{teacher}"} if teacher else {})}
+        return Publication(
+            name=name,
+            folder=folder,
+            checkpoint=checkpoint,
+            tags=tags,
+            params={"arm": "kd"},
+            metrics={"auc": 0.9},
+            history=({"epoch": 1, "loss": 2.0},),
+        )
+
+    return make
+
+
+def test_versions_count_up_and_the_same_manifest_is_never_registered_twice(registry, publish):
+    first, second, again = registry.register(publish(0)), registry.register(publish(1)), registry.register(publish(0))
+    assert (first.version, second.version) == (1, 2)
+    assert again == first
+    assert first.manifest_digest != second.manifest_digest
+
+
+def test_what_is_fetched_is_what_was_registered(registry, publish):
+    publication = publish(0, teacher="f" * 64)
+    model = registry.register(publication)
+    fetched, folder = registry.fetch(model.uri)
+    assert fetched == model
+    assert fetched.role is Role.STUDENT
+    assert fetched.teacher == "teacher/1@" + "f" * 64
+    assert load_record(folder / "checkpoint.json", Checkpoint) == publication.checkpoint
+
+
+def test_a_registered_network_answers_as_before(registry, publish):
+    model = registry.register(publish(3))
+    _, checkpoint, network = load_registered(registry, model.uri)
+    image = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    original = build_network(SPEC, seed=3)
+    with frozen(original), frozen(network), torch.no_grad():
+        assert torch.equal(original(image), network(image))
+    assert checkpoint.seed == 3
+
+
+def test_unknown_versions_and_malformed_uris_have_their_codes(registry, publish):
+    registry.register(publish(0))
+    for uri, code in (("models:/student/9", "VERSION_UNKNOWN"), ("models:/nobody/1", "VERSION_UNKNOWN"), ("student/1", "MODEL_URI")):
+        with pytest.raises(RegistryError) as caught:
+            registry.fetch(uri)
+        assert caught.value.code == code
+
+
+def test_a_package_that_was_altered_before_registration_is_refused(registry, publish):
+    publication = publish(0)
+    (publication.folder / "weights.safetensors").write_bytes(b"other")
+    with pytest.raises(RegistryError, match=r"weights\.safetensors") as caught:
+        registry.register(publication)
+    assert caught.value.code == "VERSION_ALTERED"
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "architecture.json", "manifest.json", "checkpoint.json"])
+def test_one_flipped_byte_in_a_registered_version_is_found_and_named(registry, publish, name):
+    model = registry.register(publish(0))
+    held = publish(0).folder if isinstance(registry, MemoryRegistry) else registry._local
+    path = next(p for p in held.rglob(name))
+    payload = bytearray(path.read_bytes())
+    payload[len(payload) // 2] ^= 1
+    path.write_bytes(payload)
+    with pytest.raises(Exception, match=name.split(".")[0]) as caught:
+        registry.fetch(model.uri)
+    assert getattr(caught.value, "code", "") in {"VERSION_ALTERED", "CONTRACT_INVALID", "CONTRACT_UNREADABLE", "CONTRACT_VERSION"}
+
+
+def test_artefacts_can_be_put_beside_a_version(registry, publish, tmp_path):
+    model = registry.register(publish(0))
+    (tmp_path / "note.txt").write_text("x")
+    registry.attach(model, {"explanations": tmp_path / "note.txt"}, {"medkd.explanations": "abc"})
+    assert registry.fetch(model.uri)[0] == model
+
+
+def test_a_uri_names_a_model_and_a_version():
+    assert parse_uri("models:/a-b/12") == ("a-b", 12)
+    for bad in ("models:/a", "models:/a/latest", "models://3", "a/3"):
+        with pytest.raises(RegistryError):
+            parse_uri(bad)

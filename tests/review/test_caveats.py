@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from data_contracts import MeasureValue
+from medkd.review.caveats import compute_caveats
+
+
+def with_values(report, *, lesion=None, inside=(0.5, 0.5), share=0.2, **changes):
+    finding = report.findings[0]
+    maps = tuple(
+        m.model_copy(
+            update={
+                "measures": (MeasureValue(name="mass_in_lesion", value=v, higher_is_better=True),),
+                "fails_randomisation": changes.get("fails", False),
+            }
+        )
+        for m, v in zip(finding.maps, inside, strict=True)
+    )
+    large = finding.lesion.model_copy(update={"volume_ml": 5.0, "diameter_mm": 30.0} | (lesion or {}))
+    return (
+        finding.model_copy(
+            update={
+                "maps": maps,
+                "lesion": large,
+                "outside": finding.outside.model_copy(update={"share_outside": share}),
+                "student_probability": changes.get("student", {"benign": 0.1, "malignant": 0.9}),
+                "teacher_probability": {"benign": 0.1, "malignant": 0.9},
+            }
+        ),
+    )
+
+
+def codes(findings):
+    return [caveat.code for caveat in compute_caveats(findings)]
+
+
+def test_a_clear_finding_has_only_the_standing_caveat(report):
+    assert codes(with_values(report)) == ["NOT_CALIBRATED"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"lesion": {"volume_ml": 0.99}}, "SMALL_LESION"),
+        ({"lesion": {"diameter_mm": 9.9}}, "SMALL_LESION"),
+        ({"inside": (0.09, 0.1)}, "LOW_INSIDE"),
+        ({"inside": (0.5, 0.3)}, "INSIDE_GAP"),
+        ({"share": 0.51}, "OUTSIDE_FOCUS"),
+        ({"student": {"benign": 0.45, "malignant": 0.55}}, "UNDECIDED"),
+        ({"student": {"benign": 0.9, "malignant": 0.1}}, "TEACHER_DISAGREES"),
+        ({"fails": True}, "RANDOMISATION_FAILED"),
+    ],
+)
+def test_each_caveat_fires_on_its_quantity(report, change, code):
+    assert code in codes(with_values(report, **change))
+
+
+def test_the_worst_comes_first(report):
+    severities = [c.severity for c in compute_caveats(with_values(report, share=0.9, inside=(0.05, 0.5)))]
+    assert severities == sorted(severities, reverse=True)
+    assert severities[0] == 3

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_contracts import BANNER, DataError, Finding, ReviewReport, read_record
+from medkd.review import render_html as room
+from medkd.review.render_html import render_html
+from medkd.review.wording import FORBIDDEN, MARKING
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S).group(1))
+
+
+def visible(page):
+    return re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", page, flags=re.S)
+
+
+def test_the_same_report_gives_the_same_bytes(report, arrays):
+    again = read_record(report.canonical_json(), ReviewReport)
+    assert render_html(report, arrays) == render_html(again, {name: value.clone() for name, value in arrays.items()})
+
+
+def test_the_page_says_what_it_is_and_names_its_sources(report, arrays):
+    page = render_html(report, arrays)
+    assert page.count(BANNER) >= 2
+    assert "STATUS: UNVERIFIED" in page
+    assert report.digest()[:16] in page
+    for model in report.models:
+        assert model.name in page
+        assert model.manifest_digest[:12] in page
+
+
+def test_the_policy_names_the_style_and_the_script_by_their_digests_and_nothing_else(report, arrays):
+    page = render_html(report, arrays)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page).group(1).replace("&#39;", "'")
+    style, script = re.search(r"<style>(.*?)</style>", page, re.S).group(1), re.search(r"<script>(.*?)</script>", page, re.S).group(1)
+    for kind, text in (("style-src", style), ("script-src", script)):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert not re.search(r"\son\w+=|\sstyle=", page)
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
+
+
+def test_generated_text_persuades_nobody(report, arrays):
+    text = visible(render_html(report, arrays)).replace(MARKING, "").lower()
+    assert not [word for word in FORBIDDEN if re.search(rf"\b{word}", text)]
+
+
+def test_slices_show_the_window(report, arrays):
+    picture = data_of(render_html(report, arrays))["base"][4]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.split(",")[1]))))
+    low, high = report.window
+    expected = ((arrays["volume"][4].numpy() - low) / (high - low)).clip(0, 1) * 255
+    assert np.abs(pixels - expected).max() <= 0.51
+
+
+def test_heat_has_one_symmetric_scale_for_student_teacher_and_difference(report, arrays):
+    heat = data_of(render_html(report, arrays))["heat"][0]["cam"]
+    limit = max(float(arrays[f"map/1/{role}/cam"].abs().max()) for role in ("student", "teacher"))
+    assert float(heat["limit"]) == pytest.approx(limit, rel=0.01)
+    student = arrays["map/1/student/cam"][4].numpy()
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(heat["planes"]["student"]["4"].split(",")[1]))))
+    positive, negative = pixels[student > 0.3 * limit], pixels[student < -0.3 * limit]
+    assert (positive[:, 0] > positive[:, 2]).all()
+    assert (negative[:, 2] > negative[:, 0]).all()
+    assert (pixels[student == 0][:, 3] == 0).all()
+    assert "0" not in heat["planes"]["student"]
+
+
+def test_outlines_run_round_the_mask(report, arrays):
+    paths = data_of(render_html(report, arrays))["outlines"]
+    points = np.array([[float(v) for v in pair.split()] for pair in re.findall(r"[\d.]+ [\d.]+", paths["student"][4])])
+    assert points.min(0) == pytest.approx((12.0, 10.0), abs=0.51)
+    assert points.max(0) == pytest.approx((24.0, 20.0), abs=0.51)
+    assert paths["student"][0] == ""
+    assert set(paths) == {"student", "teacher", "reference"}
+
+
+def test_a_study_without_a_finding_has_a_page_too(nothing_found, arrays):
+    page = render_html(nothing_found, arrays)
+    assert "segments no lesion" in page
+    assert data_of(page)["heat"] == []
+
+
+def test_an_explainer_that_failed_its_check_is_marked(report, arrays):
+    finding: Finding = report.findings[0]
+    failing = tuple(m.model_copy(update={"fails_randomisation": True}) for m in finding.maps)
+    page = render_html(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failing}),)}), arrays)
+    assert MARKING in page
+    assert MARKING not in render_html(report, arrays)
+
+
+def test_text_in_a_record_cannot_become_markup(report, arrays):
+    evil = report.model_copy(update={"origin": "<script>alert(1)</script>", "reference_class": "</script><b>"})
+    page = render_html(evil, arrays)
+    assert "<script>alert" not in page
+    assert "</script><b>" not in page
+
+
+def test_a_page_that_would_be_too_large_is_refused(report, arrays, monkeypatch):
+    monkeypatch.setattr(room, "MOST_BYTES", 10_000)
+    with pytest.raises(DataError) as caught:
+        render_html(report, arrays)
+    assert caught.value.code == "PAGE_TOO_LARGE"
+
+
+def test_heat_far_from_the_key_slice_is_left_out(report, arrays, monkeypatch):
+    monkeypatch.setattr(room, "HEAT_REACH", 1)
+    planes = data_of(render_html(report, arrays))["heat"][0]["cam"]["planes"]["student"]
+    assert set(planes) == {"3", "4", "5"}
+    assert torch.count_nonzero(arrays["map/1/student/cam"][6]) > 0
