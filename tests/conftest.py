@@ -13,6 +13,21 @@ os.environ["MEDKD_SECRET"] = "tests"
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
+
+# The shape vocabulary in the signatures of these rooms is checked on every call while tests run.
+with install_import_hook(
+    ["medkd.attribution", "medkd.distillation", "medkd.measures", "medkd.trace", "medkd.targets", "medkd.knowledge"], "beartype.beartype"
+):
+    import medkd.attribution._attribute
+    import medkd.knowledge.interface
+    import medkd.targets
+    import medkd.trace
+    from medkd.catalogue import CATALOGUES
+
+    for _folder in CATALOGUES.values():
+        for _name in _folder.names():
+            _folder.load(_name)
 
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network

@@ -55,7 +55,7 @@ class LiveKnowledge:
                 )
             anatomy = anatomy_of(self._teacher)
             with torch.no_grad():
-                self._kept = trace(self._teacher, self._inputs, layers=dict.fromkeys((*anatomy.taps, anatomy.cam_layer)))
+                self._kept = trace(self._teacher, self._inputs, layers=(*anatomy.taps, anatomy.cam_layer))
         return self._kept
 
     def logits(self) -> Logits:
