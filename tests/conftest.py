@@ -19,10 +19,6 @@ from jaxtyping import install_import_hook
 with install_import_hook(
     ["medkd.attribution", "medkd.distillation", "medkd.measures", "medkd.trace", "medkd.targets", "medkd.knowledge"], "beartype.beartype"
 ):
-    import medkd.attribution._attribute
-    import medkd.knowledge.interface
-    import medkd.targets
-    import medkd.trace
     from medkd.catalogue import CATALOGUES
 
     for _folder in CATALOGUES.values():
