@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml
 	else \
 	  $(BIN)/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || $(BIN)/pip install --quiet "torch==$(TORCH)"; \
 	fi
-	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/pip install --quiet --quiet -e ".[dev]"
 	touch $@
 
 system: ## install the system packages that some tests use (Debian, as root); does nothing elsewhere

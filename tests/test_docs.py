@@ -1,0 +1,68 @@
+"""What the documents show is run: examples of CONTRIBUTING.md keep the laws, files and commands that are named exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from medkd.knowledge.interface import LiveKnowledge
+from medkd.targets import class_margin
+from medkd.trace import trace
+
+ROOT = Path(__file__).parents[1]
+
+
+def example(name):
+    """Return the function of a python block of CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", text, re.S) if f"def {name}" in b)
+    space = {"__name__": name}
+    exec(compile(block, name, "exec"), space)
+    return space[name]
+
+
+@pytest.fixture
+def task():
+    return "classification"
+
+
+def test_the_example_of_a_loss_works(make_network, make_sample):
+    student, teacher, sample = make_network(0), make_network(1).eval(), make_sample(3)
+    loss = example("margin_gap")(trace(student, sample.inputs), LiveKnowledge(teacher, sample.inputs), sample, scale=2.0)
+    with torch.no_grad():
+        gap = (student(sample.image) - teacher(sample.image)) * 2
+    assert float(loss) == pytest.approx(float((gap[:, 1] - gap[:, 0]).square().mean()), rel=1e-4)
+    loss.backward()
+
+
+def test_the_example_of_an_explainer_works(make_network, make_sample):
+    network, sample = make_network(0).eval(), make_sample(2)
+    attribution = example("input_times_gradient")(trace(network, sample.image), class_margin(1))
+    assert attribution.shape == (2, 32, 32)
+
+
+def test_files_that_are_named_exist():
+    for document in ("README.md", "CONTRIBUTING.md", "medkd/README.md", "flows/README.md", "data_contracts/README.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        named = set(re.findall(r"\b((?:medkd|flows|tests|docs|data_contracts)/[\w/.-]+\.(?:py|yaml|png|md))\b", text))
+        invented = {
+            "medkd/distillation/margin_gap.py",
+            "medkd/attribution/input_times_gradient.py",
+            "medkd/measures/centre_distance.py",
+            "medkd/models/x.py",
+            "tests/distillation/test_margin_gap.py",
+        }
+        assert not [name for name in named - invented if not (ROOT / name).is_file()], document
+
+
+def test_commands_that_are_named_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"\bmake ([a-z-]+)", text)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+    cli = (ROOT / "flows" / "cli.py").read_text(encoding="utf-8")
+    for command in set(re.findall(r"(?:^|`)medkd ([a-z]+)", text, re.M)) - {"takes"}:
+        assert f"def {command}(" in cli, command
