@@ -73,7 +73,7 @@ def test_a_version_that_was_not_registered_by_us_is_refused(parts):
 
     registry, client, _ = parts
     client.create_registered_model("foreign")
-    run = client.create_run("0")
+    run = client.create_run(client.get_experiment_by_name("medkd").experiment_id)
     client.log_text(run.info.run_id, "x", "model/manifest.json")
     client.create_model_version("foreign", source=f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
     with pytest.raises(Exception, match=r"expected") as caught:
