@@ -66,6 +66,7 @@ def pipeline(workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | 
     return PipelineResult(outcomes, ingested, reports)
 
 
+@orchestrated
 def learn(
     workspace: Workspace, recipes: tuple[Recipe, ...], *, until: Literal["evaluate", "explain", "register"] = "register"
 ) -> tuple[Outcome, ...]:

@@ -39,7 +39,9 @@ class PrefectEngine(PlainEngine):
         """Run a function as a (sub)flow."""
         with _SERVER:  # wait for a server that is starting: two of them would fight for one database
             pass
-        decorated = flow(function, name=_key(function), validate_parameters=False, task_runner=ThreadPoolTaskRunner(max_workers=4))
+        # A task waits in its thread for the pool; without a pool it works there, and stages seed torch's one global generator.
+        runner = ThreadPoolTaskRunner(max_workers=1 if self.pool is None else 4)
+        decorated = flow(function, name=_key(function), validate_parameters=False, task_runner=runner)
         # Heartbeats tell a lasting server of a lost process; ending their thread costs a second a flow. The embedded server
         # ends with this process, so nobody would listen.
         settings = {} if self.lasting_server else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}

@@ -143,6 +143,8 @@ def _tapped(model: nn.Module, layers: Sequence[str], kept: dict[str, Tensor], le
         )
 
     def keep(layer: str) -> object:
+        """Return the hook of one layer."""
+
         def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:
             if layer == leaf:
                 output = output.detach().requires_grad_()

@@ -66,6 +66,7 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
 
     @functools.wraps(function)
     def remembered(workspace: Workspace, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the remembered result, or run the function and remember."""
         arguments = inspect.signature(function).bind(workspace, *args, **kwargs).arguments
         inputs = {name: _plain(value) for name, value in arguments.items() if not isinstance(value, Workspace)}
         payload = json.dumps({"stage": function.__name__, "inputs": inputs, "code": code_version(function.__module__)}, sort_keys=True)

@@ -73,6 +73,7 @@ def auc_of(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> Statistic:
     from scipy.stats import rankdata
 
     def statistic(rows: NDArray[np.int64], seed: int) -> float:
+        """Return the AUC of some rows: the rank sum of the positives, ties sharing their rank."""
         chosen = labels[rows]
         positives = int(chosen.sum())
         negatives = len(chosen) - positives

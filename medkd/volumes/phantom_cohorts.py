@@ -72,6 +72,7 @@ class _Writer:
         self.written: list[Cohort] = []
 
     def write(self, name: str, parts: dict[Part, tuple[PhantomCases, int]], *, labelled: bool = True) -> Ref:
+        """Render and store the parts of one cohort, and return where its record lies."""
         shards = {part: self._shard(f"{name}-{part.value}", cases) for part, (cases, _) in parts.items()}
         cases = {part: self._cases(shards[part], drawn, seed, labelled, name) for part, (drawn, seed) in parts.items()}
         cohort = Cohort(

@@ -1,0 +1,165 @@
+"""The page in a real browser, with a finding whose place and maps are known."""
+
+from __future__ import annotations
+
+import pytest
+
+from medkd.review.render_html import render_html
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture
+def open_page(chromium_path, tmp_path):
+    """Return an opener of reports; an opened page keeps its requests and its console messages and errors."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+
+        def opener(report, arrays):
+            path = tmp_path / "report.html"
+            path.write_text(render_html(report, arrays), encoding="utf-8")
+            page = browser.new_page(viewport={"width": 1360, "height": 900})
+            page.requests, page.problems = [], []
+            page.on("request", lambda request: page.requests.append(request.url))
+            page.on("console", lambda message: page.problems.append(message.text))
+            page.on("pageerror", lambda error: page.problems.append(str(error)))
+            page.goto(path.as_uri())
+            page.wait_for_selector("body[data-ready]")
+            return page
+
+        yield opener
+        browser.close()
+
+
+@pytest.fixture
+def page(open_page, report, arrays):
+    return open_page(report, arrays)
+
+
+def lock(page):
+    page.check("input[value=present]")
+    page.click("#lock")
+
+
+def shown(page, role):
+    """Return whether the pane of a role shows heat, and how many outlines."""
+    pane = page.locator(f".pane[data-role={role}]")
+    return pane.locator(".heat").is_visible(), pane.locator("svg path").count()
+
+
+def test_nothing_is_asked_of_the_network_and_the_console_stays_silent(page):
+    lock(page)
+    for key in ("h", "ArrowDown", "ArrowUp", "PageDown", "PageUp", "n", "p", "h"):
+        page.keyboard.press(key)
+    for button in page.locator("button.go").all():
+        button.click()
+    assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
+    assert len([url for url in page.requests if url.startswith("file:")]) == 1
+    assert page.problems == []
+
+
+def test_the_banner_stays_in_sight(page):
+    lock(page)
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    assert 0 <= page.locator(".banner").first.bounding_box()["y"] < 40
+
+
+def test_the_own_read_comes_first_and_nothing_gives_the_answer_away(page):
+    assert page.locator("#lock").is_disabled()
+    assert page.locator(".ai:visible").count() == 0
+    assert page.locator("svg path").count() == 0
+    assert page.locator("#where").inner_text().startswith("slice 7 of 12"), "the middle, not the key slice of the finding"
+    page.keyboard.press("h")
+    assert page.locator(".heat:visible").count() == 0
+    lock(page)
+    assert page.locator("#findings").is_visible()
+    assert page.locator("#where").inner_text().startswith("slice 5 of 12")
+    assert page.locator("input[name=read]").first.is_disabled()
+    assert "present" in page.locator("#locked").inner_text()
+
+
+def test_heat_is_off_until_it_is_asked_for_and_all_panes_show_the_same_slice(page):
+    lock(page)
+    assert not any(shown(page, role)[0] for role in ("plain", "student", "teacher", "difference"))
+    page.keyboard.press("h")
+    assert [shown(page, role)[0] for role in ("plain", "student", "teacher", "difference")] == [False, True, True, True]
+    assert page.locator("#scale").is_visible()
+    assert page.locator("#high").inner_text() == page.locator("#low").inner_text().replace("−", "")
+    assert len(set(page.locator(".base").evaluate_all("all => all.map(i => i.src)"))) == 1
+    page.keyboard.press("h")
+    assert not page.locator("#scale").is_visible()
+
+
+def test_outlines_of_student_teacher_and_reference_are_drawn_where_the_lesion_is(page):
+    lock(page)
+    assert shown(page, "plain")[1] == 3
+    assert shown(page, "student")[1] == 1
+    pane = page.locator(".pane[data-role=plain] .stack").bounding_box()
+    outline = page.locator(".pane[data-role=plain] svg path.student").bounding_box()
+    # The lesion of the fixture spans columns 12 to 24 of 48 and rows 10 to 20 of 40.
+    assert (outline["x"] - pane["x"]) / pane["width"] == pytest.approx(12 / 48, abs=0.02)
+    assert (outline["y"] - pane["y"]) / pane["height"] == pytest.approx(10 / 40, abs=0.02)
+    assert outline["width"] / pane["width"] == pytest.approx(12 / 48, abs=0.03)
+    page.keyboard.press("PageDown")
+    assert shown(page, "plain")[1] == 0
+
+
+def test_jumps_go_to_the_lesion_and_to_the_focus_outside(page):
+    lock(page)
+    page.locator("button.go[data-spot]").click()
+    assert page.locator("#where").inner_text().startswith("slice 2 of 12")
+    assert page.locator("svg path.spot").count() == 4
+    page.locator("button.go:not([data-spot])").click()
+    assert page.locator("#where").inner_text().startswith("slice 5 of 12")
+    assert page.locator("svg path.spot").count() == 0
+
+
+def test_keys_turn_the_slices_and_stop_at_the_ends(page):
+    first = page.locator(".base").first.get_attribute("src")
+    page.keyboard.press("ArrowDown")
+    assert page.locator(".base").first.get_attribute("src") != first
+    page.keyboard.press("PageDown")
+    assert page.locator("#where").inner_text().startswith("slice 12 of 12")
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#where").inner_text().startswith("slice 12 of 12")
+
+
+def test_a_voxel_has_the_proportions_of_its_spacing(page):
+    box = page.locator(".pane .stack").first.bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(48 / 40, rel=0.01)
+
+
+def test_a_narrow_window_has_one_column(page):
+    lock(page)
+    page.set_viewport_size({"width": 700, "height": 900})
+    boxes = [pane.bounding_box() for pane in page.locator(".pane").all()]
+    assert len({round(box["x"]) for box in boxes}) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
+
+
+def test_a_study_without_a_finding_can_be_read_too(open_page, nothing_found, arrays):
+    page = open_page(nothing_found, arrays)
+    lock(page)
+    page.keyboard.press("n")
+    page.keyboard.press("h")
+    assert page.locator("#findings").inner_text().count("no lesion") == 1
+    assert page.problems == []
+
+
+def test_an_attack_in_a_record_does_not_run(open_page, report, arrays):
+    page = open_page(
+        report.model_copy(update={"origin": "<img src=x onerror=alert(1)>", "reference_class": "<script>alert(1)</script>"}), arrays
+    )
+    lock(page)
+    assert page.locator("img:not(.base):not(.heat)").count() == 0
+    assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
+    assert page.problems == []
