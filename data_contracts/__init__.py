@@ -49,6 +49,7 @@ from data_contracts.recipe import (
     TaskKind,
     TeacherRecipe,
     Term,
+    VolumeFolderData,
 )
 from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
 from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReportSet, ReviewPanel, ReviewReport
@@ -65,5 +66,5 @@ __all__ = [
     "ModelCard", "ModelManifest", "ModelRef", "Network", "NetworkSpec", "Outcome", "OutsideFocus", "Part", "PhantomData",
     "Recipe", "RecipeError", "Record", "Ref", "Registered", "RegistryError", "ReportMap", "ReportModel", "ReportSet", "ReviewPanel", "ReviewReport", "Role", "Scorecard",
     "Segment", "SeriesRecord", "SourceError", "Split", "StoreError", "StoreManifest", "StoredView", "StudentRecipe",
-    "TargetRecord", "Task", "TaskKind", "TeacherRecipe", "TeacherRefused", "Term", "Value", "VolumeRef", "load_record", "read_record",
+    "TargetRecord", "Task", "TaskKind", "TeacherRecipe", "TeacherRefused", "Term", "Value", "VolumeFolderData", "VolumeRef", "load_record", "read_record",
 ]  # fmt: skip

@@ -27,15 +27,25 @@ class Role(StrEnum):
 
 
 class Task(Value):
-    """The question: its kind, its classes (index 0 is background or the negative class), the size images are brought to.
+    """The question: its kind, its classes (index 0 is background or the negative class), and what a network sees at once.
 
-    ``window`` is the range of stored values that is mapped to [-1, 1] (HU for CT, 0 to 255 for 8-bit pictures).
+    ``image_size`` is (row, column) for pictures, which are brought to it, and (slice, row, column) for volumes, which are cut
+    into patches of it. ``window`` is the range of stored values that is mapped to [-1, 1] (HU for CT, 0 to 255 for 8-bit
+    pictures); with ``intensity`` "standardised" each volume is brought to mean 0 and deviation 1 within itself instead (MR has no
+    unit). ``overlap`` is the share by which neighbouring windows of a sliding prediction overlap.
     """
 
     kind: TaskKind
     classes: tuple[str, ...] = Field(min_length=2)
-    image_size: tuple[int, int] = (64, 64)
+    image_size: tuple[int, int] | tuple[int, int, int] = (64, 64)
     window: tuple[Finite, Finite] = (-160.0, 240.0)
+    intensity: Literal["window", "standardised"] = "window"
+    overlap: Finite = Field(default=0.5, ge=0, lt=1)
+
+    @property
+    def spatial_dims(self) -> Literal[2, 3]:
+        """Return 2 for pictures and 3 for volumes."""
+        return 3 if len(self.image_size) == 3 else 2
 
 
 class NetworkSpec(Value):
@@ -67,7 +77,8 @@ class Fit(Value):
     """How a network is fitted. ``bf16`` runs forward passes under bfloat16 autocast; losses stay float32.
 
     ``samples_per_epoch`` draws that many cases an epoch (with replacement when there are fewer), so that arms with different
-    amounts of data make the same number of steps.
+    amounts of data make the same number of steps. ``foreground_share`` of the patches of a volume are centred on a labelled
+    voxel (volumes larger than a patch; Isensee et al. 2021, nnU-Net).
     """
 
     epochs: int = Field(ge=1)
@@ -77,6 +88,7 @@ class Fit(Value):
     precision: Literal["fp32", "bf16"] = "bf16"
     augment: Literal["none", "flip", "affine"] = "flip"
     samples_per_epoch: int | None = Field(default=None, ge=2)
+    foreground_share: Finite = Field(default=0.33, ge=0, le=1)
 
 
 class Gate(Value):
@@ -157,7 +169,34 @@ class ImageFolderData(Value):
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
 
 
-Data = Annotated[PhantomData | ImageFolderData, Field(discriminator="kind")]
+class VolumeFolderData(Value):
+    """Volumes with label maps as NIfTI, listed by a ``dataset.json`` as in the Medical Segmentation Decathlon.
+
+    Who a file belongs to is said by ``table`` (columns ``id_column`` and ``patient_column``), or by ``pair_by``: ``odd-even`` (the
+    numbers 2k - 1 and 2k are one person) or a regular expression whose first group is the person. Without either, every file would
+    be a person of its own, which is refused. Part column, attributes and inner validation as in :class:`ImageFolderData`.
+    """
+
+    kind: Literal["volume_folder"] = "volume_folder"
+    path: str
+    dataset: str = "dataset.json"
+    table: str | None = None
+    id_column: str = "case"
+    patient_column: str = "subject"
+    pair_by: str | None = None
+    part_column: str | None = None
+    validation_values: tuple[str, ...] = ("val", "validation")
+    attribute_columns: tuple[str, ...] = ()
+    inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
+    most: int | None = Field(default=None, ge=4)
+
+    def model_post_init(self, context: Any) -> None:
+        """Say how files of one person are known."""
+        if self.table is None and self.pair_by is None:
+            raise ValueError("expected a table with a patient column, or pair_by: files of one person must be known to be so")
+
+
+Data = Annotated[PhantomData | ImageFolderData | VolumeFolderData, Field(discriminator="kind")]
 
 
 class Entry(Value):

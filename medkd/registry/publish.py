@@ -86,9 +86,10 @@ def _publication(
         {
             "weights.safetensors": workspace.store.path(checkpoint.weights).read_bytes(),
             "architecture.json": canonical(architecture),
-            "checkpoint.json": checkpoint.canonical_json(),
+            # No wall-clock value is part of a version: the same training gives the same digest.
+            "checkpoint.json": checkpoint.model_copy(update={"train_seconds": 0.0}).canonical_json(),
             "card.json": card.canonical_json(),
-            "scorecard.json": scorecard.canonical_json(),
+            "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
         },
     )
     tags = {
@@ -107,7 +108,7 @@ def _publication(
         checkpoint=checkpoint,
         tags=tags,
         params={"recipe": recipe.name, "arm": checkpoint.arm, "seed": str(checkpoint.seed), "network": checkpoint.network.builder},
-        metrics={name: figure.mean for name, figure in scorecard.figures.items()},
+        metrics={"train_seconds": checkpoint.train_seconds, **{name: figure.mean for name, figure in scorecard.figures.items()}},
         history=tuple(journal.read()),
     )
 

@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from data_contracts import DataError, Fit, TaskKind
+from data_contracts import DataError, Fit, Task
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.progress import progress_bar
 from medkd.trace import Sample, anatomy_of, forked_rng, trace
@@ -23,10 +23,14 @@ from medkd.training.checkpoint import Journal, load_state, save_state
 from medkd.training.objective import Objective
 from medkd.volumes.augment import draw_view
 from medkd.volumes.phantom import derive_seed
-from medkd.volumes.tensor_cohort import MISSING, TensorCohort
+from medkd.volumes.tensor_cohort import TensorCohort
+from medkd.volumes.volume_cohort import VolumeCohort
 
 # Fabric announces its precision on every set-up; a run has twenty of them.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
+TrainingCohort = TensorCohort | VolumeCohort
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class FitRequest:
     """What to fit: how, under which seed, where the state goes, and the key that state must match to be resumed."""
 
     fit: Fit
-    task: TaskKind
+    task: Task
     seed: int
     folder: Path
     key: str
@@ -73,7 +77,7 @@ class DistillationStep(nn.Module):
 
 
 def fit(
-    student: nn.Module, objective: Objective, cohort: TensorCohort, request: FitRequest, *, teacher: nn.Module | None = None
+    student: nn.Module, objective: Objective, cohort: TrainingCohort, request: FitRequest, *, teacher: nn.Module | None = None
 ) -> nn.Module:
     """Fit a network and return it in eval mode; a state left by an interrupted run of the same key is continued.
 
@@ -84,10 +88,14 @@ def fit(
     """
     wish, state = request.fit, request.folder / "state.safetensors"
     fabric = Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if wish.precision == "bf16" else "32-true")
-    if wish.precision == "bf16" or fabric.device.type == "cuda":
+    if request.task.spatial_dims == 2 and (wish.precision == "bf16" or fabric.device.type == "cuda"):
         # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
         student = student.to(memory_format=torch.channels_last)
-    step = DistillationStep(student.train(), objective, _freeze(teacher, fabric.device, wish.precision))
+    step = DistillationStep(
+        student.train(),
+        objective,
+        _freeze(teacher, fabric.device, channels_last=request.task.spatial_dims == 2 and wish.precision == "bf16"),
+    )
     optimizer = torch.optim.AdamW(step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
     done = load_state(state, step, optimizer, key=request.key)
     with warnings.catch_warnings():
@@ -119,11 +127,11 @@ def fit(
     return step.student.to(memory_format=torch.contiguous_format).cpu().eval()
 
 
-def _freeze(teacher: nn.Module | None, device: torch.device, precision: str) -> nn.Module | None:
+def _freeze(teacher: nn.Module | None, device: torch.device, *, channels_last: bool) -> nn.Module | None:
     if teacher is None:
         return None
     teacher = teacher.to(device).eval().requires_grad_(False)
-    return teacher.to(memory_format=torch.channels_last) if precision == "bf16" else teacher
+    return teacher.to(memory_format=torch.channels_last) if channels_last else teacher
 
 
 def _batches_per_epoch(cohort: TensorCohort, wish: Fit) -> int:
@@ -138,7 +146,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, wish: Fit, share: float) -> None
         group["lr"] = rate
 
 
-def epoch_samples(cohort: TensorCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:
+def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:
     """Yield the batches of one epoch: a function of (cohort, seed, epoch). The last, smaller batch is left out."""
     wish = request.fit
     generator = torch.Generator().manual_seed(derive_seed("epoch", request.seed, epoch))
@@ -146,16 +154,8 @@ def epoch_samples(cohort: TensorCohort, request: FitRequest, epoch: int) -> Iter
     rounds = [torch.randperm(len(cohort), generator=generator) for _ in range(math.ceil(wanted / len(cohort)))]
     order = torch.cat(rounds)[:wanted]
     for begin in range(0, len(order) - wish.batch_size + 1, wish.batch_size):
-        yield draw_view(make_sample(cohort, order[begin : begin + wish.batch_size], request.task), wish.augment, generator)
-
-
-def make_sample(cohort: TensorCohort, rows: Tensor, task: TaskKind) -> Sample:
-    """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
-    masks, known = cohort.masks[rows], cohort.has_mask[rows]
-    labels = cohort.labels[rows]
-    if task is TaskKind.SEGMENTATION:
-        labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
-    return Sample(inputs={"image": cohort.images[rows]}, labels=labels, masks=masks, valid_mask=cohort.valid[rows])
+        sample = cohort.draw(order[begin : begin + wish.batch_size], request.task, wish, generator)
+        yield draw_view(sample, wish.augment, generator)
 
 
 def _to(sample: Sample, device: torch.device) -> Sample:

@@ -65,7 +65,13 @@ def _bind_term(term: Term) -> BoundTerm:
 def network_spec(recipe: Recipe, role: Role) -> NetworkSpec:
     """Return the full specification of a role's network: channels follow from the task."""
     wish = recipe.teacher.network if role is Role.TEACHER else recipe.student.network
-    return NetworkSpec(builder=wish.builder, in_channels=1, out_channels=len(recipe.task.classes), options=wish.options)
+    return NetworkSpec(
+        builder=wish.builder,
+        in_channels=1,
+        out_channels=len(recipe.task.classes),
+        spatial_dims=recipe.task.spatial_dims,
+        options=wish.options,
+    )
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:

@@ -9,13 +9,15 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
-from data_contracts import Checkpoint, CohortSet, NetworkSpec, Recipe, Role, StoreError
+from data_contracts import Checkpoint, CohortSet, NetworkSpec, Recipe, RecipeError, Role, StoreError
 from medkd.models._build import build_network, parameter_count
-from medkd.training.fit import FitRequest, fit
+from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective, network_spec
+from medkd.volumes.open_cohort import open_for_training
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.store import sha256_file
-from medkd.volumes.tensor_cohort import TensorCohort, concatenate, open_use
+from medkd.volumes.tensor_cohort import concatenate
+from medkd.volumes.volume_cohort import VolumeCohort
 from medkd.workspace import Workspace, stage
 
 
@@ -29,7 +31,7 @@ def train_teacher(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, boun
         cohorts: prepared cohorts.
         bound: ``bound_digest(recipe)``: the recipe with the source of the entries it binds.
     """
-    cohort = open_use(cohorts, "teacher_train", workspace.store, recipe.task)
+    cohort = open_for_training(cohorts, "teacher_train", workspace.store, recipe.task)
     job = _Job(workspace, recipe, Role.TEACHER, "teacher", recipe.teacher.seed, bound)
     return job.run(cohort, Objective(recipe.teacher.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256)
 
@@ -37,10 +39,13 @@ def train_teacher(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, boun
 @stage
 def distill(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, bound: str) -> Checkpoint:
     """Train one student: the arm's objective on ``student_train/seed``, and on ``unlabelled/seed`` where the arm may use it."""
-    cohort = open_use(cohorts, f"student_train/{seed}", workspace.store, recipe.task)
+    cohort = open_for_training(cohorts, f"student_train/{seed}", workspace.store, recipe.task)
     objective = Objective(recipe.arms[arm].terms)
     if recipe.arms[arm].unlabelled and f"unlabelled/{seed}" in cohorts.uses:
-        cohort = concatenate(cohort, open_use(cohorts, f"unlabelled/{seed}", workspace.store, recipe.task))
+        extra = open_for_training(cohorts, f"unlabelled/{seed}", workspace.store, recipe.task)
+        if isinstance(cohort, VolumeCohort) or isinstance(extra, VolumeCohort):
+            raise RecipeError("RECIPE_NEEDS", "expected pictures for an arm with unlabelled cases, volumes have no unlabelled cohort yet")
+        cohort = concatenate(cohort, extra)
     job = _Job(workspace, recipe, Role.STUDENT, arm, seed, bound)
     with_teacher = "teacher" in objective.needs
     network = load_network(workspace, teacher) if with_teacher else None
@@ -78,7 +83,7 @@ class _Job:
 
     def run(
         self,
-        cohort: TensorCohort,
+        cohort: TrainingCohort,
         objective: Objective,
         *,
         cohort_digest: str,
@@ -93,7 +98,7 @@ class _Job:
         key = hashlib.sha256(f"{self.bound}{cohort_digest}{teacher_digest}{self.name}".encode()).hexdigest()
         folder = self.workspace.root / "training" / self.name
         seed = derive_seed(self.role.value, self.seed)
-        request = FitRequest(wish, self.recipe.task.kind, seed, folder, key, self.workspace.progress, self.name)
+        request = FitRequest(wish, self.recipe.task, seed, folder, key, self.workspace.progress, self.name)
         begun = time.perf_counter()
         fitted = fit(network, objective, cohort, request, teacher=teacher)
         weights = self.workspace.store.write_tensors(f"models/{self.name}.safetensors", fitted.state_dict())

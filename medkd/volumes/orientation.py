@@ -1,11 +1,14 @@
-"""The one place where LPS becomes RAS: NIfTI at the edge."""
+"""The one place where LPS becomes RAS and back: NIfTI at the edge."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel import orientations
 from numpy.typing import NDArray
 
 from data_contracts import Geometry, VolumeRef
@@ -14,17 +17,88 @@ from medkd.volumes.store import Store
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie: shape (slice, row, column) and the affine (slice, row, column, 1) → LPS mm, float64 [4, 4]."""
+
+    shape: tuple[int, int, int]
+    affine_lps_mm: NDArray[np.float64]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Return the length of a step along each axis."""
+        lengths = np.linalg.norm(self.affine_lps_mm[:3, :3], axis=0)
+        return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
+
+
 def ras_affine(geometry: Geometry) -> NDArray[np.float64]:
     """Return the NIfTI affine, (column, row, slice) index → RAS mm, of a geometry kept as (slice, row, column) → LPS mm."""
-    lps = np.asarray(geometry.affine_lps_mm)
-    return _LPS_TO_RAS @ lps[:, [2, 1, 0, 3]]
+    return ras_of(np.asarray(geometry.affine_lps_mm))
+
+
+def ras_of(affine_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the NIfTI affine of an affine (slice, row, column) → LPS mm."""
+    return _LPS_TO_RAS @ affine_lps_mm[:, [2, 1, 0, 3]]
+
+
+def read_nifti(path: Path) -> tuple[NDArray[Any], Grid]:
+    """Read a NIfTI file, its axes brought to (inferior to superior, posterior to anterior, left to right) as near as they come.
+
+    Returns:
+        Voxels [slice, row, column] and their grid. Axes are only swapped and mirrored, nothing is resampled.
+
+    Raises:
+        ValueError: not three-dimensional.
+    """
+    image = nibabel.as_closest_canonical(nibabel.load(path))
+    values = np.asanyarray(image.dataobj)
+    if values.ndim == 4 and values.shape[3] == 1:
+        values = values[..., 0]
+    if values.ndim != 3:
+        raise ValueError(f"expected three dimensions, got {values.ndim}")
+    return values.transpose(2, 1, 0), grid_of_ras(image.affine, values.shape[::-1])
+
+
+def grid_of_ras(affine_ras: NDArray[np.float64], shape: tuple[int, int, int]) -> Grid:
+    """Return the grid of a NIfTI affine, (column, row, slice) index → RAS mm; ``shape`` is (slice, row, column)."""
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), (_LPS_TO_RAS @ affine_ras)[:, [2, 1, 0, 3]])
 
 
 def write_nifti(store: Store, volume: VolumeRef, path: Path) -> Path:
     """Write a stored volume as NIfTI with axes (column, row, slice) and its affine in RAS mm; the header names no one."""
     values = store.read_tensors(volume.array)["volume"].numpy()
-    image = nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), ras_affine(volume.geometry))
+    return save_nifti(values, ras_affine(volume.geometry), path)
+
+
+def save_nifti(values: NDArray[Any], affine_ras: NDArray[np.float64], path: Path) -> Path:
+    """Write voxels [slice, row, column] with a NIfTI affine; the header names no one."""
+    image = nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine_ras)
     image.header.set_xyzt_units("mm")
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(image, path)
     return path
+
+
+def canonical_axes(grid: Grid) -> tuple[NDArray[np.float64], Grid]:
+    """Return how a grid's axes are swapped and mirrored to those of :func:`read_nifti`, and the grid after that.
+
+    The first is nibabel's orientation array over axes (column, row, slice); apply it with :func:`to_canonical`, undo it with
+    :func:`from_canonical`.
+    """
+    affine = ras_of(grid.affine_lps_mm)
+    turn = orientations.io_orientation(affine)
+    shape = grid.shape[::-1]
+    turned = affine @ orientations.inv_ornt_aff(turn, shape)
+    new_shape = tuple(int(shape[int(np.flatnonzero(turn[:, 0] == axis)[0])]) for axis in range(3))
+    return turn, grid_of_ras(turned, new_shape[::-1])  # type: ignore[arg-type]
+
+
+def to_canonical(values: NDArray[Any], turn: NDArray[np.float64]) -> NDArray[Any]:
+    """Swap and mirror voxels [slice, row, column] by an orientation of :func:`canonical_axes`."""
+    return np.ascontiguousarray(orientations.apply_orientation(values.transpose(2, 1, 0), turn).transpose(2, 1, 0))
+
+
+def from_canonical(values: NDArray[Any], turn: NDArray[np.float64]) -> NDArray[Any]:
+    """Undo :func:`to_canonical`."""
+    back = orientations.ornt_transform(np.array([[0, 1], [1, 1], [2, 1]], dtype=float), turn)
+    return np.ascontiguousarray(orientations.apply_orientation(values.transpose(2, 1, 0), back).transpose(2, 1, 0))

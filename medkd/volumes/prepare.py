@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from data_contracts import CohortSet, ImageFolderData, Recipe, SourceError
+from data_contracts import CohortSet, ImageFolderData, PhantomData, Recipe, SourceError, VolumeFolderData
 from medkd.volumes.image_folder import prepare_image_folder
 from medkd.volumes.phantom_cohorts import prepare_phantom_cohorts
 from medkd.volumes.store import sha256_file
+from medkd.volumes.volume_folder import prepare_volume_folder
 from medkd.workspace import Workspace, stage
 
 
@@ -21,6 +22,8 @@ def prepare_cohorts(workspace: Workspace, recipe: Recipe, source: str) -> Cohort
         recipe: names the data.
         source: ``source_digest(recipe, workspace.data_root)``: changed files are a changed cohort.
     """
+    if isinstance(recipe.data, VolumeFolderData):
+        return prepare_volume_folder(recipe, recipe.data, workspace.data_root, workspace.store, progress=workspace.progress)
     if isinstance(recipe.data, ImageFolderData):
         return prepare_image_folder(recipe, recipe.data, workspace.data_root, workspace.store, progress=workspace.progress)
     return prepare_phantom_cohorts(recipe, recipe.data, workspace.store)
@@ -32,7 +35,7 @@ def source_digest(recipe: Recipe, data_root: Path) -> str:
     Raises:
         SourceError: ``SOURCE_MISSING`` when there is no such folder.
     """
-    if not isinstance(recipe.data, ImageFolderData):
+    if isinstance(recipe.data, PhantomData):
         return ""
     root = data_root / recipe.data.path
     if not root.is_dir():
@@ -40,7 +43,10 @@ def source_digest(recipe: Recipe, data_root: Path) -> str:
             "SOURCE_MISSING",
             f"expected the folder {recipe.data.path} in {data_root}, found none; set MEDKD_DATA to the folder that holds it",
         )
-    folders = [folder for folder in (recipe.data.images, recipe.data.masks) if folder is not None]
-    paths = [root / recipe.data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
+    if isinstance(recipe.data, VolumeFolderData):
+        paths = sorted(root.rglob("*"))
+    else:
+        folders = [folder for folder in (recipe.data.images, recipe.data.masks) if folder is not None]
+        paths = [root / recipe.data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
     lines = [f"{path.relative_to(root).as_posix()} {sha256_file(path)}" for path in paths if path.is_file()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, read_record
+from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Fit, Ref, Task, TaskKind, read_record
+from medkd.trace import Sample
 from medkd.volumes.store import Store
 from medkd.volumes.window import window_intensity
 
@@ -42,6 +43,14 @@ class TensorCohort:
         """Return the cases of the given rows (int64), repeated rows allowed."""
         arrays = {name: getattr(self, name)[rows] for name in ("images", "labels", "masks", "has_mask", "valid", "markers")}
         return replace(self, cases=tuple(self.cases[row] for row in rows.tolist()), **arrays)
+
+    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+        """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
+        del wish, generator  # whole pictures: nothing is cut
+        masks, known, labels = self.masks[rows], self.has_mask[rows], self.labels[rows]
+        if task.kind is TaskKind.SEGMENTATION:
+            labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
+        return Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows])
 
     def patients(self) -> list[str]:
         """Return the patient key of each case."""

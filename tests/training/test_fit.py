@@ -5,16 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data_contracts import DataError, Fit, Part, Role, TaskKind, Term
+from data_contracts import DataError, Fit, Part, Role, Task, TaskKind, Term
 from medkd.models._build import build_network
 from medkd.training import fit as loop
 from medkd.training.checkpoint import Journal
-from medkd.training.fit import FitRequest, epoch_samples, fit, make_sample
+from medkd.training.fit import FitRequest, epoch_samples, fit
 from medkd.training.objective import Objective, bound_digest, network_spec
 from medkd.training.train import distill, load_network, train_teacher
 from medkd.volumes.tensor_cohort import open_use
 
 FIT = Fit(epochs=3, batch_size=16, learning_rate=0.01, precision="fp32", augment="flip")
+TASK = Task(kind="classification", classes=("benign", "malignant"))
 TERMS = Objective((Term(loss="hard_label"),))
 
 
@@ -29,7 +30,7 @@ def network(recipe):
 
 
 def request(folder, fit_=FIT, key="k"):
-    return FitRequest(fit_, TaskKind.CLASSIFICATION, 0, folder, key)
+    return FitRequest(fit_, TASK, 0, folder, key)
 
 
 def same(first, second):
@@ -100,7 +101,7 @@ def test_few_cases_can_fill_an_epoch(cohort, tmp_path):
 
 def test_the_labels_of_a_segmentation_are_its_masks_and_missing_where_there_is_none(cohort):
     half = replace(cohort, has_mask=torch.arange(len(cohort)) % 2 == 0)
-    sample = make_sample(half, torch.arange(4), TaskKind.SEGMENTATION)
+    sample = half.draw(torch.arange(4), TASK.model_copy(update={"kind": TaskKind.SEGMENTATION}), FIT, torch.Generator())
     assert torch.equal(sample.labels[0], cohort.masks[0].long())
     assert bool((sample.labels[1] == -1).all())
 

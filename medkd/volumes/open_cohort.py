@@ -1,0 +1,32 @@
+"""Open what serves a purpose: pictures as one array, volumes each on its own grid."""
+
+from __future__ import annotations
+
+from data_contracts import CohortSet, DataError, Task
+from medkd.volumes.store import Store
+from medkd.volumes.tensor_cohort import TensorCohort, open_use
+from medkd.volumes.volume_cohort import VolumeCohort, open_volumes
+
+
+def open_for_training(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort | VolumeCohort:
+    """Return the cohort of a purpose in the form that training draws from."""
+    return open_volume_use(cohorts, purpose, store, task) if task.spatial_dims == 3 else open_use(cohorts, purpose, store, task)
+
+
+def open_volume_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> VolumeCohort:
+    """Return the volumes of a purpose.
+
+    Raises:
+        DataError: ``COHORT_MISSING`` when the set has no such purpose.
+    """
+    use = cohorts.uses.get(purpose)
+    if use is None:
+        raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
+    return open_volumes(use, store, task)
+
+
+def open_for_maps(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
+    """Return the cohort of a purpose as one array: volumes that fit into one patch, padded to it."""
+    if task.spatial_dims == 3:
+        return open_volume_use(cohorts, purpose, store, task).as_tensors(task)
+    return open_use(cohorts, purpose, store, task)
