@@ -33,7 +33,8 @@ from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.training.train import load_network
-from medkd.volumes.tensor_cohort import TensorCohort, open_use
+from medkd.volumes.open_cohort import open_for_maps
+from medkd.volumes.tensor_cohort import TensorCohort
 from medkd.workspace import Workspace, stage
 
 
@@ -51,7 +52,7 @@ class Question:
 @stage
 def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint) -> ExplanationBundle:
     """Explain the first cases of the map cohort by the student and, for comparison, by the teacher."""
-    cohort = open_use(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
+    cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
     cohort = cohort.select(torch.arange(min(recipe.explain.cases, len(cohort))))
     model, guide = load_network(workspace, student), load_network(workspace, teacher)
     question = ask(guide, cohort, recipe.task.kind)

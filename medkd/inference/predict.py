@@ -8,6 +8,7 @@ import time
 import torch
 from torch import Tensor, nn
 
+from data_contracts import Task
 from medkd.trace import Trace, anatomy_of, frozen, trace
 from medkd.types import Images, Logits
 
@@ -27,6 +28,27 @@ def predict_class_maps(model: nn.Module, images: Images, *, chunk: int = CHUNK) 
         traces = [trace(model, images[begin : begin + chunk], layers=(layer,)) for begin in range(0, len(images), chunk)]
     logits, features = torch.cat([t.logits for t in traces]).float(), torch.cat([t.feature(layer) for t in traces]).float()
     return logits, features, Trace(model=model, inputs={"image": images}, outputs={"default": logits}, features={layer: features})
+
+
+def predict_volume(model: nn.Module, volume: Tensor, task: Task) -> Tensor:
+    """Return float32 logits [classes, *space] of one volume [channel, *space], by overlapping windows.
+
+    Windows are of the task's size and overlap by its share; their logits are averaged with Gaussian weights. A volume that fits into
+    one window is padded with its lowest value and predicted once: windows then change nothing.
+    """
+    from monai.inferers.utils import sliding_window_inference  # seconds to import: paid where volumes are predicted
+
+    with frozen(model), torch.no_grad():
+        logits: Tensor = sliding_window_inference(
+            volume[None],
+            roi_size=task.image_size,
+            sw_batch_size=2,
+            predictor=model,
+            overlap=task.overlap,
+            mode="gaussian",
+            cval=float(volume.min()),
+        )
+    return logits[0].float()
 
 
 def measure_latency_ms(model: nn.Module, image: Images, *, repeats: int = 20) -> float:

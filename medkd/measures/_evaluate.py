@@ -12,6 +12,7 @@ from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Reci
 from medkd.attribution.cam import cam
 from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
 from medkd.measures._bootstrap import Statistic, auc_of, bootstrap_figure, mean_of
+from medkd.measures._evaluate_volumes import evaluate_volumes
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.expected_calibration_error import expected_calibration_error
@@ -20,6 +21,7 @@ from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.train import load_network
+from medkd.volumes.open_cohort import open_volume_use
 from medkd.volumes.store import Store
 from medkd.volumes.tensor_cohort import TensorCohort, open_use, read_cohort
 from medkd.workspace import Workspace, stage
@@ -37,10 +39,12 @@ def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, che
     guide = load_network(workspace, teacher)
     if recipe.task.kind is TaskKind.CLASSIFICATION:
         arrays = _classification(model, guide, cohorts, workspace, recipe)
+    elif recipe.task.spatial_dims == 3:
+        arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, "test", workspace.store, recipe.task), recipe.task)
     else:
         arrays = _segmentation(model, guide, open_use(cohorts, "test", workspace.store, recipe.task))
     name = f"{recipe.name}/{checkpoint.arm}-{checkpoint.seed}"
-    sample = open_use(cohorts, "test", workspace.store, recipe.task).images[:1]
+    sample = torch.zeros(1, 1, *recipe.task.image_size)
     return Evaluation(
         arm=checkpoint.arm,
         role=checkpoint.role.value,
