@@ -11,6 +11,8 @@ import functools
 import logging
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -167,7 +169,15 @@ def _start_pool(workers: int) -> ProcessPoolExecutor:
     return pool
 
 
+def _end_with_parent(parent: int) -> None:
+    """End this worker when the process that started it is gone: a killed run must not go on writing beside its successor."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 def _begin_worker(lines: Any, workers: int, lock: Any) -> None:
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     os.environ[_PROGRESS_LINE] = str(lines.get())
     tqdm.set_lock(lock)
     import torch

@@ -73,11 +73,19 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
         path = workspace.root / "stages" / f"{function.__name__}-{hashlib.sha256(payload.encode()).hexdigest()[:24]}.json"
         found = _recall(path, produces, workspace)
         if found is None:
+            _note_begin(path)
             found = function(workspace, *args, **kwargs)
             found.write(path)
         return found
 
     return remembered
+
+
+def _note_begin(path: Path) -> None:
+    """Append a line to ``stages/begun.log``: a stage that is named twice was interrupted, or its result was altered."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / "begun.log").open("a", encoding="utf-8") as stream:
+        stream.write(f"{path.stem}\n")
 
 
 def _recall(path: Path, produces: type[R], workspace: Workspace) -> R | None:

@@ -67,6 +67,7 @@ class MlflowRegistry:
             "medkd.role": checkpoint.role.value,
             "medkd.weights_digest": checkpoint.weights_digest,
         }
+        self._close_stale(digest)
         run_id = self._log_run(publication, tags)
         source = f"{self._client.get_run(run_id).info.artifact_uri}/{_MODEL_PATH}"
         version = self._client.create_model_version(publication.name, source=source, run_id=run_id, tags=tags)
@@ -103,6 +104,12 @@ class MlflowRegistry:
             self._client.get_registered_model(name)
         except MlflowException:
             self._client.create_registered_model(name, description="Research use only. Not a medical device.")
+
+    def _close_stale(self, digest: str) -> None:
+        """Mark runs of this package that never ended as killed: whoever made them died before registering."""
+        wanted = f"attributes.status = 'RUNNING' and tags.`{_DIGEST_TAG}` = '{digest}'"
+        for run in self._client.search_runs([self._experiment], filter_string=wanted):
+            self._client.set_terminated(run.info.run_id, status="KILLED")
 
     def _log_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
         run = self._client.create_run(self._experiment, run_name=f"{publication.name}-{publication.checkpoint.seed}", tags=dict(tags))

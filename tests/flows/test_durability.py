@@ -1,0 +1,88 @@
+"""SIGKILL at any moment, start again: nothing finished is repeated, and what comes out is what an undisturbed run gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(900)]
+COMMAND = [sys.executable, "-m", "flows.cli", "demo", "--size", "smoke", "--engine", "none", "--json"]
+
+
+def digests(summary):
+    return {(m["name"], m["version"]): m["digest"] for m in summary["models"]}
+
+
+def kill_after(seconds: float, cwd: Path) -> bool:
+    """Start the demo, kill its parent process after a while, and return whether it was still at work; its workers must end too."""
+    process = subprocess.Popen(COMMAND, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(timeout=seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    deadline = time.monotonic() + 10
+    while workers_in(cwd) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert workers_in(cwd) == []
+    return True
+
+
+def workers_in(folder: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(entry / "cwd")) == folder and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def finish(cwd: Path):
+    done = subprocess.run(COMMAND, cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check(summary, smoke, folder: Path, kills: int):
+    from mlflow.tracking import MlflowClient
+
+    assert digests(summary) == digests(smoke.summary)
+    client = MlflowClient(tracking_uri=summary["tracking_uri"])
+    for model in client.search_registered_models():
+        assert [int(v.version) for v in client.search_model_versions(f"name = '{model.name}'")] == [1]
+    experiment = client.get_experiment_by_name("medkd").experiment_id
+    assert client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'") == []
+    begun = Counter((folder / "stages" / "begun.log").read_text().split())
+    repeated = sum(count - 1 for count in begun.values())
+    # Two workers may each lose the stage they are at.
+    assert repeated <= 2 * kills
+    return repeated
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are counted through /proc")
+def test_a_killed_run_ends_where_an_undisturbed_one_does(smoke, tmp_path):
+    assert kill_after(16, tmp_path)
+    check(finish(tmp_path), smoke, tmp_path / "runs" / "demo", kills=1)
+
+
+@pytest.mark.extended
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are counted through /proc")
+def test_five_kills_at_random_moments_change_nothing(smoke, tmp_path, record_property):
+    moments = random.Random(3)
+    kills = sum(kill_after(moments.uniform(4, 22), tmp_path) for _ in range(5))
+    repeated = check(finish(tmp_path), smoke, tmp_path / "runs" / "demo", kills=kills)
+    record_property("kills", kills)
+    record_property("repeated_stages", repeated)
+    sys.stdout.write(f"{kills} kills, {repeated} repeated stages\n")
