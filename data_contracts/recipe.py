@@ -32,7 +32,8 @@ class Task(Value):
     ``image_size`` is (row, column) for pictures, which are brought to it, and (slice, row, column) for volumes, which are cut
     into patches of it. ``window`` is the range of stored values that is mapped to [-1, 1] (HU for CT, 0 to 255 for 8-bit
     pictures); with ``intensity`` "standardised" each volume is brought to mean 0 and deviation 1 within itself instead (MR has no
-    unit). ``overlap`` is the share by which neighbouring windows of a sliding prediction overlap.
+    unit). ``overlap`` is the share by which neighbouring windows of a sliding prediction overlap. ``spacing_mm`` (slice, row,
+    column, after axes were brought to the patient's) is what volumes are resampled to; None takes them as they are.
     """
 
     kind: TaskKind
@@ -41,6 +42,7 @@ class Task(Value):
     window: tuple[Finite, Finite] = (-160.0, 240.0)
     intensity: Literal["window", "standardised"] = "window"
     overlap: Finite = Field(default=0.5, ge=0, lt=1)
+    spacing_mm: tuple[Finite, Finite, Finite] | None = None
 
     @property
     def spatial_dims(self) -> Literal[2, 3]:

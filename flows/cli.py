@@ -176,6 +176,52 @@ def report(
         _say("\n".join(pages))
 
 
+@app.command("run-study")
+def run_study_command(
+    source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
+    model: Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")],
+    out: Annotated[Path, typer.Option(help="Folder to write report and segmentation to.")],
+    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry holds the model.")] = Path("runs/demo"),
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")] = None,
+    series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Prove, segment, explain and report one new study with a registered model. No finding is an answer."""
+    from flows.engine import start_engine
+    from flows.run_study import run_study
+    from medkd.workspace import Workspace
+
+    begun, out = time.perf_counter(), out.resolve()
+    uri = tracking_uri or f"sqlite:///{run_folder.resolve() / 'mlflow.db'}"
+    _require_registry(uri)
+    workspace = Workspace(root=out, tracking_uri=uri, progress=True)
+    with start_engine(engine.value, out, workers=0, progress=True):
+        outcome = run_study(workspace, source, model, out, series)
+    report = outcome.report
+    found = [{"class": f.lesion.class_name, "volume_ml": f.lesion.volume_ml, "side": f.lesion.side} for f in report.findings]
+    summary = {"ok": True, "seconds": round(time.perf_counter() - begun, 1), "findings": found, "report": str(out / "report.html")}
+    if as_json:
+        _say_json(
+            {**summary, "report_digest": report.digest(), "segmentation": str(out / "segmentation.nii.gz"), **outcome.ingested.summary()}
+        )
+        return
+    for item in found or [{"class": "no finding", "volume_ml": 0.0, "side": "unknown"}]:
+        _say(f"{item['class']}: {item['volume_ml']:.2f} ml, side {item['side']}")
+    _say(f"report        {out / 'report.html'}\nsegmentation  {out / 'segmentation.nii.gz'}\n{summary['seconds']:.0f} s")
+
+
+def _require_registry(uri: str) -> None:
+    """Refuse a database that is not there: MLflow would make an empty one and find nothing in it."""
+    from data_contracts.errors import RegistryError
+
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:") and not path.is_file():
+        raise RegistryError(
+            "REGISTRY_MISSING", f"expected a registry at {path}, found no file; name the run with --run or a server with --tracking-uri"
+        )
+
+
 @app.command()
 def catalogue(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_json: AsJson = False) -> None:
     """List losses, explainers, measures or networks with their options."""

@@ -15,7 +15,6 @@ from data_contracts import (
     Finding,
     Lesion,
     MeasureValue,
-    OutsideFocus,
     Ref,
     ReportMap,
     ReportSet,
@@ -31,9 +30,8 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.deletion import deletion
 from medkd.measures.dice import dice
 from medkd.measures.insertion import insertion
-from medkd.measures.mass_in_lesion import mass_in_lesion
-from medkd.measures.pointing_game import pointing_game
 from medkd.measures.rank_agreement import rank_agreement
+from medkd.review._region import number_or_none, outside_focus, region_measures
 from medkd.review.caveats import compute_caveats
 from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
@@ -164,10 +162,10 @@ def _finding(index: int, lesion: Lesion, mask: Tensor, study: _Study, panel: _Pa
     span = slice(lesion.first_slice, lesion.last_slice + 1)
     agreement = {
         name: AttributionAgreement(
-            cosine=_number(
+            cosine=number_or_none(
                 cosine_agreement(volumes[f"map/{index}/student/{name}"][None, span], volumes[f"map/{index}/teacher/{name}"][None, span])
             ),
-            rank_correlation=_number(
+            rank_correlation=number_or_none(
                 rank_agreement(volumes[f"map/{index}/student/{name}"][None, span], volumes[f"map/{index}/teacher/{name}"][None, span])
             ),
         )
@@ -177,11 +175,11 @@ def _finding(index: int, lesion: Lesion, mask: Tensor, study: _Study, panel: _Pa
         lesion=lesion,
         student_probability=_probabilities(logits["student"], classes),
         teacher_probability=_probabilities(logits["teacher"], classes),
-        dice_to_teacher=_number(dice(mask[None], study.masks["teacher"][None])),
-        dice_to_reference=None if study.reference is None else _number(dice(mask[None], study.reference[None])),
+        dice_to_teacher=number_or_none(dice(mask[None], study.masks["teacher"][None])),
+        dice_to_reference=None if study.reference is None else number_or_none(dice(mask[None], study.reference[None])),
         maps=maps,
         agreement=agreement,
-        outside=_outside_focus(volumes[f"map/{index}/student/cam"], study),
+        outside=outside_focus(volumes[f"map/{index}/student/cam"], study.masks["student"], study.volume.geometry),
     )
 
 
@@ -201,7 +199,7 @@ def _maps(
             tensor = f"map/{index}/{role}/{name}"
             volumes[tensor] = torch.zeros(study.volume.geometry.shape)
             volumes[tensor][span] = values
-            measures = _measures(values, inside)
+            measures = region_measures(values, inside)
             if task == "classification":
                 measures += _faithfulness(values[lesion.key_slice - span.start], network, study.images[lesion.key_slice], answer)
             maps.append(
@@ -218,14 +216,6 @@ def _maps(
     return tuple(maps), volumes
 
 
-def _measures(values: Tensor, inside: Tensor) -> tuple[MeasureValue, ...]:
-    whole, lesion = values[None], inside[None]
-    return (
-        measure_value("mass_in_lesion", mass_in_lesion(whole, lesion)[0]),
-        measure_value("pointing_game", pointing_game(whole, lesion)[0]),
-    )
-
-
 def _faithfulness(values: Tensor, network: nn.Module, image: Tensor, answer: int) -> tuple[MeasureValue, ...]:
     perturbation = class_perturbation(network, image[None], torch.tensor([answer]))
     return (
@@ -234,22 +224,5 @@ def _faithfulness(values: Tensor, network: nn.Module, image: Tensor, answer: int
     )
 
 
-def _outside_focus(attribution: Tensor, study: _Study) -> OutsideFocus | None:
-    """Return the largest absolute attribution outside every lesion, and the share of all that lies outside."""
-    outside = attribution.abs() * (study.masks["student"] == 0)
-    total = float(attribution.abs().sum())
-    if total == 0:
-        return None
-    place = [int(value) for value in torch.unravel_index(outside.argmax(), outside.shape)]
-    position = study.volume.geometry.position_lps_mm(*place)
-    share = float(outside.sum()) / total
-    return OutsideFocus(explainer="cam", slice_index=place[0], row=place[1], column=place[2], position_lps_mm=position, share_outside=share)
-
-
 def _probabilities(logits: Tensor, classes: tuple[str, ...]) -> dict[str, float]:
     return {name: float(value) for name, value in zip(classes, logits.softmax(0), strict=True)}
-
-
-def _number(value: Tensor) -> float | None:
-    number = float(value[0])
-    return number if number == number else None

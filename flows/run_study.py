@@ -1,0 +1,54 @@
+"""One new study: geometry proved, segmented by a registered model, explained, reported, written in patient space."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_contracts import DataError, IngestReport, ReviewReport, StoreManifest, VolumeRef, load_record
+from flows.engine import orchestrated, run_all
+from medkd.dicom.ingest import ingest_with_site_secret
+from medkd.review.write_study import write_study
+from medkd.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What was ingested, and the report of the chosen volume."""
+
+    ingested: IngestReport
+    report: ReviewReport
+
+
+@orchestrated
+def run_study(workspace: Workspace, source: Path, model_uri: str, out: Path, series: str | None = None) -> StudyOutcome:
+    """Ingest a study below ``out``, ask a registered model about one of its volumes, and write everything to ``out``.
+
+    Raises:
+        DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
+    """
+    store = out / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    ingested = run_all(ingest_with_site_secret, [(source, store, False, workspace.progress)], title="ingest")[0]
+    volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
+    report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
+    return StudyOutcome(ingested, report)
+
+
+def choose_volume(manifest: StoreManifest, ingested: IngestReport, series: str | None) -> VolumeRef:
+    """Return the one volume that is meant; nothing is guessed."""
+    if not manifest.volumes:
+        raise DataError(
+            "NO_VOLUME",
+            f"expected a series whose geometry can be proved, none of {len(ingested.files)} files gives one: {ingested.codes()}",
+        )
+    listed = ", ".join(f"{v.series_key} ({v.modality}, {v.geometry.shape[0]} slices)" for v in manifest.volumes)
+    if series is not None:
+        chosen = [volume for volume in manifest.volumes if volume.series_key == series]
+        if not chosen:
+            raise DataError("WHICH_SERIES", f"expected one of the series {listed}, got {series!r}")
+        return chosen[0]
+    if len(manifest.volumes) > 1:
+        raise DataError("WHICH_SERIES", f"expected one series in the source, it holds several; choose with --series: {listed}")
+    return manifest.volumes[0]

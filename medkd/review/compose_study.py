@@ -1,0 +1,134 @@
+"""One new study and one registered model: segmentation, findings, maps of student and teacher, caveats, a report."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data_contracts import AttributionAgreement, Finding, Geometry, Lesion, ReportMap, ReportModel, ReviewReport, Task, VolumeRef
+from medkd.inference.lesions import find_lesions
+from medkd.inference.segment import PreparedStudy, explain_region, prepare_study, segment
+from medkd.measures.cosine_agreement import cosine_agreement
+from medkd.measures.dice import dice
+from medkd.measures.rank_agreement import rank_agreement
+from medkd.review._region import number_or_none, outside_focus, region_measures
+from medkd.review.caveats import compute_caveats
+from medkd.review.compose_report import MOST_LESIONS
+from medkd.volumes.orientation import Grid
+from medkd.volumes.store import Store
+
+EXPLAINERS = ("cam", "grad_cam")
+#: Components smaller than this are noise at a millimetre.
+SMALLEST_VOXELS = 20
+PERCENTILES = (1.0, 99.0)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The model that is asked, its teacher where the registry knows it, and their names for the page."""
+
+    task: Task
+    networks: dict[str, nn.Module]
+    models: tuple[ReportModel, ...]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A composed report with its arrays, and the segmentation on the study's voxels, uint8 [slice, row, column]."""
+
+    report: ReviewReport
+    arrays: dict[str, Tensor]
+    segmentation: Tensor
+
+
+def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) -> StudyResult:
+    """Ask a panel about one volume. No finding is an answer.
+
+    Args:
+        volume: ingested volume.
+        source: store that holds its voxels.
+        out: store that the report's arrays go to, under ``arrays.safetensors``.
+        panel: networks of one segmentation task.
+    """
+    values = source.read_tensors(volume.array)["volume"]
+    grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
+    study = prepare_study(values, grid, panel.task)
+    answers = {role: segment(network, study) for role, network in panel.networks.items()}
+    arrays = {"volume": values.float(), **{f"{role}_mask": (answer > 0).to(torch.uint8) for role, answer in answers.items()}}
+    found = _components(answers["student"], volume, panel.task)
+    findings = []
+    for number, (lesion, region, index) in enumerate(found, 1):
+        maps = _maps(number, region, index, study, panel)
+        arrays |= maps
+        findings.append(_finding(number, lesion, region, index, answers, maps=maps, geometry=volume.geometry))
+    low, high = (float(v) for v in np.percentile(values.float().numpy(), PERCENTILES))
+    report = ReviewReport(
+        patient_key=volume.patient_key,
+        study_key=volume.study_key,
+        series_key=volume.series_key,
+        modality=volume.modality,
+        unit=volume.unit,
+        origin=volume.origin,
+        geometry=volume.geometry,
+        arrays=out.write_tensors("arrays.safetensors", arrays),
+        window=(low, max(high, low + 1.0)) if panel.task.intensity == "standardised" else panel.task.window,
+        models=panel.models,
+        findings=tuple(findings),
+        caveats=compute_caveats(tuple(findings)),
+        lineage={"volume sha256": volume.array.sha256, "task": panel.task.digest()},
+    )
+    return StudyResult(report, arrays, answers["student"])
+
+
+def _components(answer: Tensor, volume: VolumeRef, task: Task) -> list[tuple[Lesion, Tensor, int]]:
+    """Return the largest components of every foreground class, with their own masks and class index."""
+    found = [
+        (lesion, region, index)
+        for index, name in enumerate(task.classes[1:], 1)
+        for lesion, region in find_lesions(answer == index, volume.geometry, class_name=name, smallest=SMALLEST_VOXELS)
+    ]
+    return sorted(found, key=lambda item: -item[0].voxels)[:MOST_LESIONS]
+
+
+def _maps(number: int, region: Tensor, index: int, study: PreparedStudy, panel: Panel) -> dict[str, Tensor]:
+    return {
+        f"map/{number}/{role}/{explainer}": explain_region(network, study, region, index, explainer=explainer)
+        for explainer in EXPLAINERS
+        for role, network in panel.networks.items()
+    }
+
+
+def _finding(
+    number: int, lesion: Lesion, region: Tensor, index: int, answers: dict[str, Tensor], *, maps: dict[str, Tensor], geometry: Geometry
+) -> Finding:
+    shown = [
+        ReportMap(
+            role=role,  # type: ignore[arg-type]
+            explainer=explainer,
+            target=f"segmentation: margin of {lesion.class_name}",
+            tensor=f"map/{number}/{role}/{explainer}",
+            explanation_digest=hashlib.sha256(maps[f"map/{number}/{role}/{explainer}"].contiguous().numpy().tobytes()).hexdigest(),
+            measures=region_measures(maps[f"map/{number}/{role}/{explainer}"], region),
+        )
+        for explainer in EXPLAINERS
+        for role in answers
+    ]
+    agreement = {}
+    if "teacher" in answers:
+        for explainer in EXPLAINERS:
+            mine, theirs = (maps[f"map/{number}/{role}/{explainer}"][None] for role in ("student", "teacher"))
+            agreement[explainer] = AttributionAgreement(
+                cosine=number_or_none(cosine_agreement(mine, theirs)), rank_correlation=number_or_none(rank_agreement(mine, theirs))
+            )
+    return Finding(
+        lesion=lesion,
+        student_probability={},
+        dice_to_teacher=number_or_none(dice(region[None], (answers["teacher"] == index)[None])) if "teacher" in answers else None,
+        maps=tuple(shown),
+        agreement=agreement,
+        outside=outside_focus(maps[f"map/{number}/student/cam"], answers["student"], geometry),
+    )
