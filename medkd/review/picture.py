@@ -26,13 +26,11 @@ def render_picture(report: ReviewReport, arrays: Mapping[str, Tensor]) -> bytes:
     limit = 0.0
     if finding is not None and finding.maps:
         name = finding.maps[0].explainer
-        own, guide = (
-            arrays[next(m.tensor for m in finding.maps if m.role == role and m.explainer == name)][place].numpy()
-            for role in ("student", "teacher")
-        )
-        limit = float(max(np.abs(own).max(), np.abs(guide).max()))
-        panels += [(f"student, {name}", blend(base, heat(own, limit))), (f"teacher, {name}", blend(base, heat(guide, limit)))]
-        panels += [("student - teacher", blend(base, heat(own - guide, limit)))]
+        maps = {m.role: arrays[m.tensor][place].numpy() for m in finding.maps if m.explainer == name}
+        limit = float(max(np.abs(plane).max() for plane in maps.values()))
+        panels += [(f"{role}, {name}", blend(base, heat(maps[role], limit))) for role in ("student", "teacher") if role in maps]
+        if len(maps) == 2:
+            panels += [("student - teacher", blend(base, heat(maps["student"] - maps["teacher"], limit)))]
     return _sheet(report, arrays, place, panels, limit)
 
 

@@ -25,6 +25,7 @@ MOST_BYTES = 8 * 2**20
 #: Heat is embedded on the key slice and this many slices to each side of it.
 HEAT_REACH = 8
 _OUTLINES = ("student", "teacher", "reference")
+_PANES = (("plain", "Slice"), ("student", "Student"), ("teacher", "Teacher"), ("difference", "Student − teacher"))
 
 
 def render_html(report: ReviewReport, arrays: Mapping[str, Tensor]) -> str:
@@ -49,12 +50,19 @@ def render_html(report: ReviewReport, arrays: Mapping[str, Tensor]) -> str:
         script=Markup(_source("report.js")),
         data=Markup(_embed(_page_data(report, arrays))),
         rows=[_row(number, finding) for number, finding in enumerate(report.findings, 1)],
+        panes=[(role, title) for role, title in _PANES if role in _shown_roles(report)],
         marks=picture_marks(report.geometry),
         spacing_mm=_spacing_mm(report),
     )
     if len(page.encode()) > MOST_BYTES:
         raise DataError("PAGE_TOO_LARGE", f"expected a page of at most {MOST_BYTES} bytes, got {len(page.encode())}")
     return page
+
+
+def _shown_roles(report: ReviewReport) -> set[str]:
+    """Return the panes of a report: without a teacher there is neither its pane nor a difference."""
+    roles = {"plain"} | {model.role for model in report.models}
+    return roles | {"difference"} if {"student", "teacher"} <= roles else roles
 
 
 @functools.cache
@@ -96,15 +104,16 @@ def _page_data(report: ReviewReport, arrays: Mapping[str, Tensor]) -> dict[str, 
 
 
 def _heat_of(finding: Finding, arrays: Mapping[str, Tensor], slices: int) -> dict[str, Any]:
-    """Return per explainer the pictures of student, teacher and difference: one symmetric scale for all three."""
+    """Return per explainer the pictures of student, teacher (if there is one) and their difference: one symmetric scale for all."""
     tensors = {(m.explainer, m.role): arrays[m.tensor].float().numpy() for m in finding.maps}
     key = finding.lesion.key_slice
     shown = range(max(0, key - HEAT_REACH), min(slices, key + HEAT_REACH + 1))
     result: dict[str, Any] = {}
     for explainer in dict.fromkeys(m.explainer for m in finding.maps):
-        own, guide = tensors[explainer, "student"], tensors[explainer, "teacher"]
-        limit = float(max(np.abs(own).max(), np.abs(guide).max()))
-        planes = {"student": own, "teacher": guide, "difference": own - guide}
+        planes = {role: tensors[explainer, role] for role in ("student", "teacher") if (explainer, role) in tensors}
+        limit = float(max(np.abs(plane).max() for plane in planes.values()))
+        if len(planes) == 2:
+            planes["difference"] = planes["student"] - planes["teacher"]
         result[explainer] = {
             "limit": f"{limit:.3g}",
             "planes": {role: {str(k): _data_uri(heat(plane[k], limit)) for k in shown if plane[k].any()} for role, plane in planes.items()},
