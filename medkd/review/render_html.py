@@ -50,7 +50,7 @@ def render_html(report: ReviewReport, arrays: Mapping[str, Tensor]) -> str:
         script=Markup(_source("report.js")),
         data=Markup(_embed(_page_data(report, arrays))),
         rows=[_row(number, finding) for number, finding in enumerate(report.findings, 1)],
-        panes=[(role, title) for role, title in _PANES if role in _shown_roles(report)],
+        panes=[(role, title) for role, title in _PANES if role in _shown_roles(report, arrays)],
         marks=picture_marks(report.geometry),
         spacing_mm=_spacing_mm(report),
     )
@@ -59,10 +59,10 @@ def render_html(report: ReviewReport, arrays: Mapping[str, Tensor]) -> str:
     return page
 
 
-def _shown_roles(report: ReviewReport) -> set[str]:
-    """Return the panes of a report: without a teacher there is neither its pane nor a difference."""
-    roles = {"plain"} | {model.role for model in report.models}
-    return roles | {"difference"} if {"student", "teacher"} <= roles else roles
+def _shown_roles(report: ReviewReport, arrays: Mapping[str, Tensor]) -> set[str]:
+    """Return the panes of a report: without a teacher's answer there is neither its pane nor a difference."""
+    teacher = "teacher_mask" in arrays or any(m.role == "teacher" for finding in report.findings for m in finding.maps)
+    return {"plain", "student"} | ({"teacher", "difference"} if teacher else set())
 
 
 @functools.cache
