@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from data_contracts import Checkpoint, CohortSet, Comparison, Evaluation, Recipe, Scorecard
 from flows.engine import orchestrated, run_all
-from medkd.measures._compare import compare_arms
-from medkd.measures._evaluate import evaluate_model, summarise
+from medkd.evaluation.compare import compare_arms
+from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.workspace import Workspace
 
 

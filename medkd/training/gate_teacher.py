@@ -7,7 +7,7 @@ import torch
 from data_contracts import Checkpoint, CohortSet, GateFinding, GateVerdict, Recipe, TaskKind, TeacherRefused
 from medkd.attribution.cam import cam
 from medkd.inference.predict import predict_class_maps, predict_logits
-from medkd.measures._evaluate_volumes import mean_foreground_dice
+from medkd.evaluation.evaluate_volumes import mean_foreground_dice
 from medkd.measures.auc import auc
 from medkd.measures.dice import dice
 from medkd.measures.marker_effect import marker_effect

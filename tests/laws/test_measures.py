@@ -9,7 +9,7 @@ from medkd.catalogue import MEASURES
 from medkd.measures._perturb import Perturbation
 
 NAMES = MEASURES.names()
-KINDS = {"classification", "segmentation", "localisation", "agreement", "faithfulness", "sanity", "counterfactual"}
+KINDS = {"classification", "segmentation", "localisation", "agreement", "faithfulness", "sanity", "counterfactual", "detection"}
 
 
 @pytest.fixture(params=NAMES)
@@ -27,6 +27,8 @@ def arguments(entry, n: int = 6, seed: int = 0):
         return probabilities, torch.arange(n) % 2
     if entry.fact("KIND") == "counterfactual":
         return probabilities, torch.rand(n, generator=generator)
+    if entry.fact("KIND") == "detection":
+        return torch.rand(n, 12, 12, generator=generator), masks
     if entry.fact("KIND") == "segmentation":
         return (torch.rand(n, 12, 12, generator=generator) > 0.6).to(torch.uint8), masks
     if entry.fact("KIND") == "localisation":
@@ -80,7 +82,7 @@ def test_the_order_of_cases_does_not_matter_to_a_cohort(entry):
 
 
 def test_an_empty_mask_follows_the_declared_convention(entry):
-    if entry.fact("KIND") not in {"localisation", "segmentation"}:
+    if entry.fact("KIND") not in {"localisation", "segmentation", "detection"}:
         pytest.skip("no mask")
     prediction, reference = arguments(entry, n=2)
     empty = torch.zeros_like(reference)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Recipe, Scorecard, TaskKind
 from medkd.attribution.cam import cam
 from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
-from medkd.measures._bootstrap import Statistic, auc_of, bootstrap_figure, mean_of
-from medkd.measures._evaluate_volumes import evaluate_volumes
+from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, mean_of
+from medkd.evaluation.evaluate_volumes import evaluate_volumes
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.expected_calibration_error import expected_calibration_error

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
-from medkd.measures._bootstrap import auc_of, bootstrap_figure, mean_of
+from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, mean_of
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy():

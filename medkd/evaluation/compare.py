@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from data_contracts import CohortSet, Comparison, Evaluation, Figure
-from medkd.measures._bootstrap import Statistic, bootstrap_figure
-from medkd.measures._evaluate import statistics_of, units_of
+from medkd.evaluation.bootstrap import Statistic, bootstrap_figure
+from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.workspace import Workspace, stage
 
 
