@@ -34,6 +34,7 @@ class Task(Value):
     pictures); with ``intensity`` "standardised" each volume is brought to mean 0 and deviation 1 within itself instead (MR has no
     unit). ``overlap`` is the share by which neighbouring windows of a sliding prediction overlap. ``spacing_mm`` (slice, row,
     column, after axes were brought to the patient's) is what volumes are resampled to; None takes them as they are.
+    ``test_time_flips`` are axes of ``image_size``: logits are averaged over the image and all its mirrorings along them.
     """
 
     kind: TaskKind
@@ -43,6 +44,12 @@ class Task(Value):
     intensity: Literal["window", "standardised"] = "window"
     overlap: Finite = Field(default=0.5, ge=0, lt=1)
     spacing_mm: tuple[Finite, Finite, Finite] | None = None
+    test_time_flips: tuple[int, ...] = ()
+
+    def model_post_init(self, context: Any) -> None:
+        """Axes of flips are axes of the image, each once."""
+        if len(set(self.test_time_flips)) != len(self.test_time_flips) or not set(self.test_time_flips) <= set(range(self.spatial_dims)):
+            raise ValueError(f"expected different axes below {self.spatial_dims} in test_time_flips, got {self.test_time_flips}")
 
     @property
     def spatial_dims(self) -> Literal[2, 3]:
@@ -153,7 +160,8 @@ class ImageFolderData(Value):
     """A labelled image folder: ``table`` (CSV) names id, patient and label columns; images and masks are found by id.
 
     ``path`` is relative to the data root (``MEDKD_DATA``). Where the table has a ``part_column`` its values are used
-    (values in ``validation_values`` are the validation part), otherwise the split is made by patient.
+    (values in ``validation_values`` are the validation part), otherwise the split is made by patient. ``where`` keeps the lines
+    whose columns have these values.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -161,34 +169,41 @@ class ImageFolderData(Value):
     table: str = "cases.csv"
     id_column: str = "ID"
     patient_column: str = "patient"
-    label_column: str = "label"
+    label_column: str | None = "label"
     part_column: str | None = None
     validation_values: tuple[str, ...] = ("val", "validation")
     attribute_columns: tuple[str, ...] = ()
+    where: dict[str, str] = Field(default_factory=dict)
     images: str = "images"
     masks: str | None = "masks"
-    margin_px: int = Field(default=0, ge=0)
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
 
 
 class VolumeFolderData(Value):
-    """Volumes with label maps as NIfTI, listed by a ``dataset.json`` as in the Medical Segmentation Decathlon.
+    """Volumes with label maps as NIfTI, listed by a ``dataset.json`` as in the Medical Segmentation Decathlon, or found by name.
+
+    Without ``dataset`` the files of the folder ``images`` are the cases, and ``masks`` holds a label map of the same name for each
+    (null where there are none: classification by the table's ``label_column``).
 
     Who a file belongs to is said by ``table`` (columns ``id_column`` and ``patient_column``), or by ``pair_by``: ``odd-even`` (the
     numbers 2k - 1 and 2k are one person) or a regular expression whose first group is the person. Without either, every file would
-    be a person of its own, which is refused. Part column, attributes and inner validation as in :class:`ImageFolderData`.
+    be a person of its own, which is refused. Columns, ``where`` and inner validation as in :class:`ImageFolderData`.
     """
 
     kind: Literal["volume_folder"] = "volume_folder"
     path: str
-    dataset: str = "dataset.json"
+    dataset: str | None = "dataset.json"
+    images: str = "images"
+    masks: str | None = "masks"
     table: str | None = None
     id_column: str = "case"
     patient_column: str = "subject"
+    label_column: str | None = None
     pair_by: str | None = None
     part_column: str | None = None
     validation_values: tuple[str, ...] = ("val", "validation")
     attribute_columns: tuple[str, ...] = ()
+    where: dict[str, str] = Field(default_factory=dict)
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
     most: int | None = Field(default=None, ge=4)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_contracts import Comparison, Figure, Scorecard, TaskKind
+from data_contracts import Comparison, Figure, Recipe, Scorecard, TaskKind
 from flows.pipeline import Outcome, PipelineResult
 from medkd.workspace import Workspace
 
@@ -26,11 +26,24 @@ COLUMNS = {
     ),
     TaskKind.SEGMENTATION: (
         ("Dice", "dice"),
+        ("Dice {}", "dice_{}"),
+        ("HD95 {} mm", "hausdorff_95_{}"),
+        ("NSD {}", "surface_dice_{}"),
         ("Dice to teacher", "dice_to_teacher"),
         ("agreement", "agreement"),
         ("mass in lesion", "mass_in_lesion"),
     ),
 }
+
+
+def _columns(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return the columns of a recipe's table; those with a gap once for each foreground class."""
+    names = [(name, name.lower().replace(" ", "_")) for name in recipe.task.classes[1:]]
+    return [
+        (title.format(name), figure.format(key))
+        for title, figure in COLUMNS[recipe.task.kind]
+        for name, key in (names if "{}" in figure else [("", "")])
+    ]
 
 
 def run_summary(result: PipelineResult, workspace: Workspace, *, engine: str, seconds: float, project: Path) -> dict[str, Any]:
@@ -89,7 +102,7 @@ def _comparisons(outcome: Outcome) -> Sequence[Comparison]:
 
 def _table(outcome: Outcome) -> str:
     cards = _cards(outcome)
-    columns = [(title, name) for title, name in COLUMNS[outcome.recipe.task.kind] if any(name in card.figures for card in cards.values())]
+    columns = [(title, name) for title, name in _columns(outcome.recipe) if any(name in card.figures for card in cards.values())]
     seeds = {key: len(card.seeds) for key, card in cards.items()}
     header = [outcome.recipe.name, "seeds", *(title for title, _ in columns), "parameters", "ms/image", "train s"]
     rows = [
@@ -111,11 +124,7 @@ def _table(outcome: Outcome) -> str:
 def _gains(outcome: Outcome) -> str:
     lines = []
     for comparison in _comparisons(outcome):
-        figures = [
-            f"{title} {_signed(comparison.figures[name])}"
-            for title, name in COLUMNS[outcome.recipe.task.kind]
-            if name in comparison.figures
-        ]
+        figures = [f"{title} {_signed(comparison.figures[name])}" for title, name in _columns(outcome.recipe) if name in comparison.figures]
         lines.append(f"{comparison.arm} - {comparison.baseline}: " + "; ".join(figures))
     if not lines:
         return ""

@@ -20,12 +20,14 @@ class Anatomy:
     """What a network says of itself: layers that may be tapped, the layer class maps are read from, and its linear head.
 
     ``cam_layer`` feeds ``head`` through global average pooling (classification) or directly (segmentation, 1x1 head), so that
-    the class map is closed-form: weight times features. Builders in ``medkd/models`` attach it as ``network.anatomy``.
+    the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first. Builders in
+    ``medkd/models`` attach it as ``network.anatomy``.
     """
 
     taps: tuple[str, ...]
     cam_layer: str
     head: str
+    deep_heads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

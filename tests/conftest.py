@@ -27,7 +27,7 @@ with install_import_hook(
 
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network
-from medkd.trace import Sample
+from medkd.trace import Sample, anatomy_of
 
 torch.set_num_threads(1)
 CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
@@ -40,32 +40,48 @@ def task(request):
 
 
 @pytest.fixture
-def make_network(task):
+def space():
+    """Return the number of spatial dimensions; the laws override it to run over pictures and volumes."""
+    return 2
+
+
+@pytest.fixture
+def make_network(task, space):
     """Return a maker of small networks for the task, by seed and number of classes; running statistics are not trivial."""
 
     def make(seed: int = 0, classes: int = 2):
-        spec = (CLASSIFIER if task == "classification" else SEGMENTER).model_copy(update={"out_channels": classes})
+        spec = (CLASSIFIER if task == "classification" else SEGMENTER).model_copy(update={"out_channels": classes, "spatial_dims": space})
         network = build_network(spec, seed=seed)
         generator = torch.Generator().manual_seed(seed + 100)
         for module in network.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 module.running_mean.normal_(0, 0.1, generator=generator)
                 module.running_var.uniform_(0.5, 1.5, generator=generator)
-        return network
+        return balanced(network, space) if task == "segmentation" else network
 
     return make
 
 
+def balanced(network, space):
+    """Shift the head's bias until all classes have the same mean logit on noise: each is then predicted somewhere."""
+    image = torch.rand(2, 1, *(16,) * space, generator=torch.Generator().manual_seed(9)) * 2 - 1
+    with torch.no_grad():
+        mean = network.eval()(image).transpose(0, 1).flatten(1).mean(1)
+        network.get_submodule(anatomy_of(network).head).bias -= mean - mean.mean()
+    return network.train()
+
+
 @pytest.fixture
-def make_sample(task):
-    """Return a maker of batches of 32 x 32 images with labels and masks for the task."""
+def make_sample(task, space):
+    """Return a maker of batches of 32 x 32 images (volumes: 8 slices of them) with labels and masks for the task."""
 
     def make(n: int = 4, seed: int = 0, classes: int = 2, **changes) -> Sample:
         generator = torch.Generator().manual_seed(seed)
-        image = torch.rand(n, 1, 32, 32, generator=generator) * 2 - 1
-        masks = torch.zeros(n, 32, 32, dtype=torch.uint8)
+        size = (32, 32) if space == 2 else (8, 32, 32)
+        image = torch.rand(n, 1, *size, generator=generator) * 2 - 1
+        masks = torch.zeros(n, *size, dtype=torch.uint8)
         for row in range(n):
-            masks[row, 6 + row : 14 + row, 8:18] = 1
+            masks[row, ..., 6 + row : 14 + row, 8:18] = 1
         labels = torch.arange(n) % classes if task == "classification" else masks.long() * (classes - 1)
         given = {"inputs": {"image": image}, "labels": labels, "masks": masks, **changes}
         return Sample(**given)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Recipe, Scorecard, TaskKind
 from medkd.attribution.cam import cam
-from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
 from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, mean_of
 from medkd.evaluation.evaluate_volumes import evaluate_volumes
+from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.expected_calibration_error import expected_calibration_error
@@ -21,15 +21,13 @@ from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.train import load_network
-from medkd.volumes.open_cohort import open_volume_use
+from medkd.volumes.open_cohort import open_pictures, open_volume_use
 from medkd.volumes.store import Store
 from medkd.volumes.tensor_cohort import TensorCohort, open_use, read_cohort
 from medkd.workspace import Workspace, stage
 
 #: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
 _AUC_NAMES = {"test": "auc_same_bias", "debiased": "auc_debiased", "reversed": "auc_reversed"}
-#: Maps are judged on at most this many cases of the cohort without the planted bias.
-MAP_CASES = 200
 
 
 @stage
@@ -42,7 +40,7 @@ def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, che
     elif recipe.task.spatial_dims == 3:
         arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, "test", workspace.store, recipe.task), recipe.task)
     else:
-        arrays = _segmentation(model, guide, open_use(cohorts, "test", workspace.store, recipe.task))
+        arrays = _segmentation(model, guide, open_use(cohorts, "test", workspace.store, recipe.task), recipe.task.test_time_flips)
     name = f"{recipe.name}/{checkpoint.arm}-{checkpoint.seed}"
     sample = torch.zeros(1, 1, *recipe.task.image_size)
     return Evaluation(
@@ -60,16 +58,16 @@ def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, che
 def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, recipe: Recipe) -> dict[str, Tensor]:
     arrays = {}
     for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
-        cohort = open_use(cohorts, purpose, workspace.store, recipe.task)
-        arrays[f"{purpose}/probability"] = predict_logits(model, cohort.images).softmax(1)[:, 1].double()
+        cohort = open_pictures(cohorts, purpose, workspace.store, recipe.task)
+        logits = predict_logits(model, cohort.images, flips=recipe.task.test_time_flips)
+        arrays[f"{purpose}/probability"] = logits.softmax(1)[:, 1].double()
     if "marker_pairs" in cohorts.uses:
         pairs = open_use(cohorts, "marker_pairs", workspace.store, recipe.task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
         arrays["marker_pairs/marker_effect"] = marker_effect(probability[0::2], probability[1::2])
     purpose = map_purpose(cohorts)
-    cohort = open_use(cohorts, purpose, workspace.store, recipe.task)
-    judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
-    return arrays | {f"{purpose}/{name}": value for name, value in _maps(model, guide, judged).items()}
+    cohort = open_pictures(cohorts, purpose, workspace.store, recipe.task)
+    return arrays | {f"{purpose}/{name}": value for name, value in compare_class_maps(model, guide, cohort).items()}
 
 
 def map_purpose(cohorts: CohortSet) -> str:
@@ -77,8 +75,11 @@ def map_purpose(cohorts: CohortSet) -> str:
     return "debiased" if "debiased" in cohorts.uses else "test"
 
 
-def _maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
-    """Compare class maps of the teacher's answer: both networks explain the same question."""
+def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
+    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps: both networks explain the teacher's answer.
+
+    Cases without a mask have no localisation (NaN).
+    """
     answered, _, theirs = predict_class_maps(guide, cohort.images)
     _, _, mine = predict_class_maps(model, cohort.images)
     target = class_margin(answered.argmax(1))
@@ -90,19 +91,23 @@ def _maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str,
     }
 
 
-def _segmentation(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
-    logits, _, mine = predict_class_maps(model, cohort.images)
-    answered, _, theirs = predict_class_maps(guide, cohort.images)
-    answer, reference = logits.argmax(1), answered.argmax(1)
-    target = lesion_margin((reference > 0).to(torch.uint8))
-    student_map, teacher_map = cam(mine, target), cam(theirs, target)
+def _segmentation(model: nn.Module, guide: nn.Module, cohort: TensorCohort, flips: tuple[int, ...]) -> dict[str, Tensor]:
+    answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
     return {
         "test/dice": dice(answer, cohort.masks),
         "test/dice_to_teacher": dice(answer, reference),
-        "test/agreement": cosine_agreement(student_map, teacher_map),
-        "test/mass_in_lesion": mass_in_lesion(student_map, cohort.masks),
         "test/false_positive_pixels": ((answer > 0) & (cohort.masks == 0)).flatten(1).sum(1).double(),
+        **{f"test/{name}": value for name, value in compare_segmentation_maps(model, guide, cohort).items()},
     }
+
+
+def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
+    """Return ``agreement`` and ``mass_in_lesion`` [n] of class maps: both networks explain the region the guide segments."""
+    _, _, mine = predict_class_maps(model, cohort.images)
+    answered, _, theirs = predict_class_maps(guide, cohort.images)
+    target = lesion_margin((answered.argmax(1) > 0).to(torch.uint8))
+    student, reference = cam(mine, target), cam(theirs, target)
+    return {"agreement": cosine_agreement(student, reference), "mass_in_lesion": mass_in_lesion(student, cohort.masks)}
 
 
 @stage

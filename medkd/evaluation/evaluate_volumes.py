@@ -1,6 +1,11 @@
-"""Per-case results of a network that segments volumes: every class on its own, distances in mm, maps beside the teacher's."""
+"""Per-case results of a network that segments volumes: every class on its own, distances in mm, maps beside the teacher's.
+
+Answers are brought back to the voxels a volume was imported with and scored there, whatever grid the network works on.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,23 +16,31 @@ from medkd.inference.predict import predict_class_maps, predict_volume
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.hausdorff_95 import hausdorff_95
+from medkd.measures.lesion_f1 import lesion_f1
 from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.measures.pointing_game import pointing_game
 from medkd.measures.surface_dice import surface_dice
 from medkd.targets import lesion_margin
 from medkd.volumes.volume_cohort import VolumeCohort
 
-#: Maps are compared on at most this many volumes.
-MAP_CASES = 12
+#: Patches per forward pass when maps are made.
+CHUNK = 2
 
 
 def evaluate_volumes(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, task: Task) -> dict[str, Tensor]:
-    """Return float64 [n] per quantity, named ``test/QUANTITY``; per class ``dice_CLASS``, ``hausdorff_95_CLASS``, ``surface_dice_CLASS``."""
-    rows = [_case(model, guide, cohort, row, task) for row in range(len(cohort))]
-    arrays = {f"test/{name}": torch.stack([row[name] for row in rows]) for name in rows[0]}
-    arrays["test/dice"] = torch.stack([arrays[f"test/dice_{name}"] for name in class_names(task)]).nanmean(0)
-    fitting = cohort.select(torch.arange(min(MAP_CASES, len(cohort)))).as_tensors(task)
-    agreement, mass = _maps(model, guide, fitting.images, fitting.masks)
-    return arrays | {"test/agreement": agreement, "test/mass_in_lesion": mass}
+    """Return float64 [n] per quantity, named ``test/QUANTITY``; per class ``dice_CLASS``, ``hausdorff_95_CLASS``, …"""
+    rows = []
+    for row in range(len(cohort)):
+        answer, reference = (volume_logits(network, cohort, row, task).argmax(0) for network in (model, guide))
+        values = score_answer(answer, cohort.references[row], task, spacing_mm=cohort.spacing_mm(row))
+        rows.append(values | {"dice_to_teacher": dice((answer > 0)[None], (reference > 0)[None])[0].double()})
+    arrays = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return {f"test/{name}": value for name, value in (arrays | compare_maps(model, guide, cohort, task)).items()}
+
+
+def volume_logits(model: nn.Module, cohort: VolumeCohort, row: int, task: Task) -> Tensor:
+    """Return logits [classes, slice, row, column] of one case on the voxels it was imported with."""
+    return cohort.alignments[row].to_source(predict_volume(model, cohort.images[row], task))
 
 
 def class_names(task: Task) -> tuple[str, ...]:
@@ -35,32 +48,57 @@ def class_names(task: Task) -> tuple[str, ...]:
     return tuple(name.lower().replace(" ", "_") for name in task.classes[1:])
 
 
-def mean_foreground_dice(model: nn.Module, cohort: VolumeCohort, task: Task) -> float:
-    """Return the mean over cases and foreground classes."""
-    values = [
-        dice((answer == index)[None], (cohort.labels[row] == index)[None])
-        for row in range(len(cohort))
-        for answer in (predict_volume(model, cohort.images[row], task).argmax(0),)
-        for index in range(1, len(task.classes))
-    ]
-    return float(torch.stack(values).nanmean())
+def score_answer(answer: Tensor, label: Tensor, task: Task, *, spacing_mm: tuple[float, ...] | None) -> dict[str, Tensor]:
+    """Return 0-d float64 values of one case: ``MEASURE_CLASS`` for each foreground class, and ``dice``, their mean where defined.
 
-
-def _case(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, row: int, task: Task) -> dict[str, Tensor]:
-    answer, reference = (predict_volume(network, cohort.images[row], task).argmax(0) for network in (model, guide))
-    label, spacing = cohort.labels[row], cohort.spacing_mm(row)
-    values = {"dice_to_teacher": dice((answer > 0)[None], (reference > 0)[None])[0].double()}
+    Args:
+        answer: class index of every voxel, [*space].
+        label: of the same shape.
+        task: names the classes; with one foreground class the names carry no suffix.
+        spacing_mm: voxel spacing; None (pictures) gives distances in pixels, named ``…_px``.
+    """
+    values = {}
     for index, name in enumerate(class_names(task), 1):
+        suffix = f"_{name}" if len(task.classes) > 2 else ""
         mine, wanted = (answer == index)[None], (label == index)[None]
-        values[f"dice_{name}"] = dice(mine, wanted)[0].double()
-        values[f"hausdorff_95_{name}"] = hausdorff_95(mine, wanted, spacing_mm=spacing)[0]
-        values[f"surface_dice_{name}"] = surface_dice(mine, wanted, spacing_mm=spacing)[0]
+        values[f"dice{suffix}"] = dice(mine, wanted)[0].double()
+        unit = "_px" if spacing_mm is None else ""
+        values[f"hausdorff_95{unit}{suffix}"] = hausdorff_95(mine, wanted, spacing_mm=spacing_mm)[0]
+        values[f"surface_dice{unit}{suffix}"] = surface_dice(mine, wanted, spacing_mm=spacing_mm)[0]
+        values[f"lesion_f1{suffix}"] = lesion_f1(mine, wanted)[0]
+    values["dice"] = torch.stack([value for name, value in values.items() if name.startswith("dice")]).nanmean()
     return values
 
 
-def _maps(model: nn.Module, guide: nn.Module, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    _, _, mine = predict_class_maps(model, images, chunk=2)
-    answered, _, theirs = predict_class_maps(guide, images, chunk=2)
-    target = lesion_margin((answered.argmax(1) > 0).to(torch.uint8))
-    student, reference = cam(mine, target), cam(theirs, target)
-    return cosine_agreement(student, reference), mass_in_lesion(student, masks)
+def compare_maps(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, task: Task) -> dict[str, Tensor]:
+    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps in the patch round each label.
+
+    Both networks explain the guide's answer.
+    """
+    parts: dict[str, list[Tensor]] = {"agreement": [], "mass_in_lesion": [], "pointing": []}
+    for images, masks in _patches(cohort, task):
+        _, _, mine = predict_class_maps(model, images, chunk=CHUNK)
+        answered, _, theirs = predict_class_maps(guide, images, chunk=CHUNK)
+        target = lesion_margin((answered.argmax(1) > 0).to(torch.uint8))
+        student, reference = cam(mine, target), cam(theirs, target)
+        parts["agreement"].append(cosine_agreement(student, reference).double())
+        parts["mass_in_lesion"].append(mass_in_lesion(student, masks).double())
+        parts["pointing"].append(pointing_game(student, masks).double())
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def _patches(cohort: VolumeCohort, task: Task) -> Iterator[tuple[Tensor, Tensor]]:
+    for begin in range(0, len(cohort), CHUNK):
+        few = cohort.select(torch.arange(begin, min(begin + CHUNK, len(cohort)))).as_tensors(task, centre="label")
+        yield few.images, few.masks
+
+
+def mean_foreground_dice(model: nn.Module, cohort: VolumeCohort, task: Task) -> float:
+    """Return the mean over cases and foreground classes."""
+    values = [
+        dice((answer == index)[None], (cohort.references[row] == index)[None])
+        for row in range(len(cohort))
+        for answer in (volume_logits(model, cohort, row, task).argmax(0),)
+        for index in range(1, len(task.classes))
+    ]
+    return float(torch.stack(values).nanmean())

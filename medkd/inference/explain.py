@@ -25,9 +25,9 @@ from data_contracts import (
 )
 from medkd.attribution._attribute import attribute
 from medkd.catalogue import EXPLAINERS, MEASURES
-from medkd.inference.predict import predict_logits
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import map_purpose
+from medkd.inference.predict import predict_logits
 from medkd.measures._perturb import Perturbation, blurred
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network

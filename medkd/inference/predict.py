@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +17,33 @@ from medkd.types import Images, Logits
 CHUNK = 128
 
 
-def predict_logits(model: nn.Module, images: Images, *, chunk: int = CHUNK) -> Logits:
-    """Return float32 logits [n, classes, *space] of images [n, channel, *space], without gradients."""
+def predict_logits(model: nn.Module, images: Images, *, chunk: int = CHUNK, flips: tuple[int, ...] = ()) -> Logits:
+    """Return float32 logits [n, classes, *space] of images [n, channel, *space], without gradients.
+
+    Args:
+        model: network.
+        images: of one size.
+        chunk: images per forward pass.
+        flips: axes of space; logits are averaged over all mirrorings along them (a task's ``test_time_flips``).
+    """
+    answer = averaged_over_flips(model, flips)
     with frozen(model), torch.no_grad():
-        return torch.cat([model(images[begin : begin + chunk]).float() for begin in range(0, len(images), chunk)])
+        return torch.cat([answer(images[begin : begin + chunk]).float() for begin in range(0, len(images), chunk)])
+
+
+def averaged_over_flips(model: Callable[[Tensor], Tensor], flips: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    """Return a network that answers with the mean of its logits over an image [n, channel, *space] and its mirrorings, turned back."""
+    subsets = [axes for size in range(len(flips) + 1) for axes in itertools.combinations(flips, size)]
+
+    def answer(image: Tensor) -> Tensor:
+        total = torch.zeros(())
+        for axes in subsets:
+            places = tuple(axis + 2 for axis in axes)
+            logits = model(image.flip(places)).float()
+            total = total.to(logits.device) + (logits.flip(places) if logits.ndim > 2 else logits)
+        return total / len(subsets)
+
+    return answer if flips else model
 
 
 def predict_class_maps(model: nn.Module, images: Images, *, chunk: int = CHUNK) -> tuple[Logits, Tensor, Trace]:
@@ -34,7 +59,8 @@ def predict_volume(model: nn.Module, volume: Tensor, task: Task) -> Tensor:
     """Return float32 logits [classes, *space] of one volume [channel, *space], by overlapping windows.
 
     Windows are of the task's size and overlap by its share; their logits are averaged with Gaussian weights. A volume that fits into
-    one window is padded with its lowest value and predicted once: windows then change nothing.
+    one window is padded with its lowest value and predicted once: windows then change nothing. The task's ``test_time_flips`` are
+    averaged within each window.
     """
     from monai.inferers.utils import sliding_window_inference  # seconds to import: paid where volumes are predicted
 
@@ -43,7 +69,7 @@ def predict_volume(model: nn.Module, volume: Tensor, task: Task) -> Tensor:
             volume[None],
             roi_size=task.image_size,
             sw_batch_size=2,
-            predictor=model,
+            predictor=averaged_over_flips(model, task.test_time_flips),
             overlap=task.overlap,
             mode="gaussian",
             cval=float(volume.min()),

@@ -15,7 +15,7 @@ from medkd.inference.predict import predict_logits, predict_volume
 from medkd.targets import lesion_margin
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import Alignment, align
-from medkd.volumes.volume_cohort import bring_intensity, cut
+from medkd.volumes.volume_cohort import bring_intensity, corner_of, cut
 from medkd.volumes.window import window_intensity
 
 
@@ -66,7 +66,7 @@ def segment(model: nn.Module, study: PreparedStudy) -> Tensor:
     Logits, not labels, are brought back to the study's grid: where it is resampled, edges are placed between voxels.
     """
     if study.alignment is None:
-        return predict_logits(model, study.image).argmax(1).to(torch.uint8)
+        return predict_logits(model, study.image, flips=study.task.test_time_flips).argmax(1).to(torch.uint8)
     return study.to_study(predict_volume(model, study.image, study.task)).argmax(0).to(torch.uint8)
 
 
@@ -90,16 +90,9 @@ def explain_region(
         return result
     size = study.task.image_size
     middle = inside.nonzero().float().mean(0).round().long().tolist()
-    corner = [_begin(m, s, e) for m, s, e in zip(middle, size, inside.shape, strict=True)]
+    corner = corner_of(middle, size, tuple(inside.shape))
     patch = cut(study.image[0], corner, size, fill=float(study.image.min()))[None, None]
     target = lesion_margin(cut(inside, corner, size, fill=0)[None], index=index)
     attribution = attribute(model, patch, target, explainer=explainer, options=options)[0]
     placed = cut(attribution, [-c for c in corner], tuple(inside.shape), fill=0.0)
     return study.to_study(placed[None])[0]
-
-
-def _begin(middle: int, size: int, extent: int) -> int:
-    """Return where a window of ``size`` round ``middle`` begins: inside the array where it fits, centred on it where not."""
-    if extent <= size:
-        return (extent - size) // 2
-    return min(max(middle - size // 2, 0), extent - size)

@@ -23,7 +23,7 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
         if getattr(module, "inplace", False):
             module.inplace = False
     anatomy, known = anatomy_of(network), dict(network.named_modules())
-    for layer in (*anatomy.taps, anatomy.cam_layer, anatomy.head):
+    for layer in (*anatomy.taps, anatomy.cam_layer, anatomy.head, *anatomy.deep_heads):
         if layer not in known:
             raise ExplanationError("ANATOMY_MISSING", f"expected builder {spec.builder!r} to name layers it has, {layer!r} is not one")
     return network

@@ -12,12 +12,16 @@ SOURCE = "Ronneberger et al. 2015 (1505.04597); MONAI UNet (residual, strided)"
 
 
 class HeadedUNet(nn.Module):
-    """MONAI's UNet up to its last features, an out-of-place activation, and a 1x1 head."""
+    """MONAI's UNet up to its last features, normalised and activated out of place, and a 1x1 head.
 
-    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
+    Without the normalisation a narrow student can begin with so many dead features that a class is never predicted: on the
+    hippocampus one seed of two stayed at Dice 0 for the posterior part, with it that seed reached .83 after the same 8 epochs.
+    """
+
+    def __init__(self, trunk: nn.Module, head: nn.Module, normalisation: nn.Module) -> None:
         super().__init__()
         self.trunk = trunk
-        self.features = nn.ReLU(inplace=False)
+        self.features = nn.Sequential(normalisation, nn.ReLU(inplace=False))
         self.head = head
 
     def forward(self, image: Tensor) -> Tensor:
@@ -54,8 +58,8 @@ def unet(
         norm="batch",
         act=("relu", {"inplace": False}),
     )
-    convolution = nn.Conv2d if spec.spatial_dims == 2 else nn.Conv3d
-    network = HeadedUNet(trunk, convolution(head_features, spec.out_channels, kernel_size=1))
+    convolution, norm = (nn.Conv2d, nn.BatchNorm2d) if spec.spatial_dims == 2 else (nn.Conv3d, nn.BatchNorm3d)
+    network = HeadedUNet(trunk, convolution(head_features, spec.out_channels, kernel_size=1), norm(head_features))
     deepest = "trunk.model" + ".1.submodule" * (len(channels) - 1)
     network.anatomy = Anatomy(taps=(deepest, "features"), cam_layer="features", head="head")
     return network

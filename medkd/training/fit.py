@@ -71,7 +71,9 @@ class DistillationStep(nn.Module):
         """Return the loss and the value of each term."""
         sample = parcel.sample
         objective, teacher = self._outside
-        layers = (anatomy_of(self.student).cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
+        anatomy = anatomy_of(self.student)
+        layers = (anatomy.cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
+        layers += anatomy.deep_heads if "deep_heads" in objective.needs else ()
         knowledge = LiveKnowledge(teacher, sample.inputs) if teacher is not None else None
         return objective(trace(self.student, sample.inputs, layers=layers), knowledge, sample)
 

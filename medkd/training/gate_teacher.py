@@ -6,15 +6,15 @@ import torch
 
 from data_contracts import Checkpoint, CohortSet, GateFinding, GateVerdict, Recipe, TaskKind, TeacherRefused
 from medkd.attribution.cam import cam
-from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.evaluation.evaluate_volumes import mean_foreground_dice
+from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
 from medkd.measures.dice import dice
 from medkd.measures.marker_effect import marker_effect
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.targets import class_margin
 from medkd.training.train import load_network
-from medkd.volumes.open_cohort import open_volume_use
+from medkd.volumes.open_cohort import open_pictures, open_volume_use
 from medkd.volumes.tensor_cohort import open_use
 from medkd.workspace import Workspace, stage
 
@@ -57,12 +57,12 @@ def require_fit_teacher(verdict: GateVerdict) -> None:
 
 def _measure(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint) -> dict[str, float]:
     model = load_network(workspace, teacher)
-    if recipe.task.spatial_dims == 3:
+    if recipe.task.spatial_dims == 3 and recipe.task.kind is TaskKind.SEGMENTATION:
         volumes = open_volume_use(cohorts, "teacher_validation", workspace.store, recipe.task)
         return {"dice": mean_foreground_dice(model, volumes, recipe.task)}
-    cohort = open_use(cohorts, "teacher_validation", workspace.store, recipe.task)
+    cohort = open_pictures(cohorts, "teacher_validation", workspace.store, recipe.task)
     if recipe.task.kind is TaskKind.SEGMENTATION:
-        answer = predict_logits(model, cohort.images).argmax(1)
+        answer = predict_logits(model, cohort.images, flips=recipe.task.test_time_flips).argmax(1)
         return {"dice": float(dice(answer, cohort.masks).nanmean())}
     logits, _, kept = predict_class_maps(model, cohort.images)
     measured = {"auc": float(auc(logits.softmax(1)[:, 1], cohort.labels))}

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 from torch import Tensor
 
-from data_contracts import ImageFolderData, NetworkSpec, Recipe, RecipeError, Role, Term
+from data_contracts import ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, Term
 from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
 from medkd.knowledge.interface import Knowledge
@@ -131,7 +131,9 @@ def bind_recipe(recipe: Recipe) -> None:
         raise RecipeError("RECIPE_NEEDS", "expected teacher terms that need no teacher, one of them does")
     for term in (*recipe.teacher.terms, *(term for arm in recipe.arms.values() for term in arm.terms)):
         _check_term(term, recipe)
+    _check_deep_heads(recipe.teacher.terms, recipe.teacher.network, "the teacher")
     for arm_name, arm in recipe.arms.items():
+        _check_deep_heads(arm.terms, recipe.student.network, f"arm {arm_name!r}")
         if arm.unlabelled and "teacher" not in Objective(arm.terms).needs:
             raise RecipeError(
                 "RECIPE_NEEDS", f"expected a term with a teacher in arm {arm_name!r}: nobody answers for its unlabelled images"
@@ -139,6 +141,14 @@ def bind_recipe(recipe: Recipe) -> None:
     for wish in (*recipe.explain.explainers, *recipe.explain.measures):
         catalogue = EXPLAINERS if wish in recipe.explain.explainers else MEASURES
         catalogue.bind(wish.name, wish.options)
+
+
+def _check_deep_heads(terms: tuple[Term, ...], network: Network, who: str) -> None:
+    if "deep_heads" in Objective(terms).needs and not network.options.get("deep_supervision"):
+        raise RecipeError(
+            "RECIPE_NEEDS",
+            f"expected a network with deep_supervision of 1 or more (dyn_unet) for {who}, {network.builder} has no coarser heads",
+        )
 
 
 def _check_term(term: Term, recipe: Recipe) -> None:

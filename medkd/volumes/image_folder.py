@@ -6,8 +6,8 @@ the aspect, padded with zeros at the bottom and right, and the padding is marked
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,25 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, ImageFolderData, Part, Recipe, Ref, SourceError, Split, Task
+from data_contracts import (
+    Case,
+    Cohort,
+    CohortSet,
+    DataError,
+    FileOutcome,
+    ImageFolderData,
+    IngestCode,
+    IngestError,
+    IngestReport,
+    Outcome,
+    Part,
+    Recipe,
+    Ref,
+    Task,
+)
 from medkd.progress import progress_bar
-from medkd.volumes.split import certify, split_by_patient
-from medkd.volumes.store import Store, write_bytes
+from medkd.volumes.case_table import Line, assign_parts, case_key, label_of, make_cohort, patient_key, read_table, serve_purposes
+from medkd.volumes.store import Store
 
 ORIGIN = "image-folder"
 _LOG = logging.getLogger("medkd")
@@ -28,14 +43,12 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif")
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Picture:
     """One readable case of the table, brought to the task's size."""
 
-    identifier: str
-    patient: str
-    label: int
-    part: str
-    attributes: dict[str, str]
+    line: Line
+    label: int | None
+    files: tuple[str, ...]
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
     valid: NDArray[np.uint8]
@@ -44,106 +57,84 @@ class _Row:
 
 def prepare_image_folder(recipe: Recipe, data: ImageFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
     """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
-    key = f"cohorts/{recipe.name}"
-    cohort = import_image_folder(root / data.path, data, recipe.task, store, key=key, progress=progress)
-    payload = cohort.canonical_json()
-    write_bytes(store.root / f"{key}/all.json", payload)
-    ref = Ref(store=store.name, key=f"{key}/all.json", sha256=hashlib.sha256(payload).hexdigest())
-    held = Part.TEST if Part.TEST in cohort.split.parts else Part.VALIDATION
-    uses = {
-        "teacher_train": CohortUse(cohort=ref, part=Part.TRAIN),
-        "teacher_validation": CohortUse(cohort=ref, part=Part.VALIDATION),
-        "test": CohortUse(cohort=ref, part=held),
-        **{f"student_train/{seed}": CohortUse(cohort=ref, part=Part.TRAIN) for seed in recipe.seeds},
-    }
-    return CohortSet(uses=uses, certificates=(certify(cohort),))
+    cohort, ledger = import_image_folder(root / data.path, data, recipe.task, store, key=f"cohorts/{recipe.name}", progress=progress)
+    return serve_purposes(recipe, cohort, ledger, store)
 
 
 def import_image_folder(
-    root: Path, data: ImageFolderData, task: Task, store: Store, *, key: str = "cohorts", progress: bool = False
-) -> Cohort:
-    """Read table, pictures and masks into one shard of the store and return the cohort, split by patient.
+    root: Path, data: ImageFolderData, task: Task, store: Store, *, key: str = "cohorts", whole: Part | None = None, progress: bool = False
+) -> tuple[Cohort, IngestReport]:
+    """Read table, pictures and masks into one shard of the store; return the cohort, split by patient, and the ledger of its files.
 
-    Cases whose picture or mask is missing, unreadable or of another size are left out, counted and named in the log.
+    Cases whose picture or mask is missing, unreadable or of another size are quarantined with the reason.
+
+    Args:
+        root: folder of table, pictures and masks.
+        data: columns and folders.
+        task: classes and picture size.
+        store: where the shard goes.
+        key: folder in the store.
+        whole: put every case into this part instead of splitting.
+        progress: show a bar.
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when folder or table does not exist.
-        DataError: ``TABLE_COLUMN``, ``TABLE_LABEL`` or ``COHORT_EMPTY``.
+        DataError: ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL`` or ``COHORT_EMPTY``.
         LeakageError: when the table's own parts share a patient.
     """
-    table = _read_table(root, data)
-    rows, left_out = [], []
+    table = read_table(root, data)
+    pictures: list[_Picture] = []
+    ledger: dict[str, FileOutcome] = {}
     for line in progress_bar(table, title="import", unit="image", enabled=progress):
         try:
-            rows.append(_read_row(line, root, data, task))
-        except _LeftOut as reason:
-            left_out.append(f"{line[data.id_column]}: {reason}")
-    if left_out:
-        _LOG.warning("left out %d of %d cases, the first: %s", len(left_out), len(table), left_out[0])
-    if not rows:
-        raise DataError("COHORT_EMPTY", f"expected readable cases in {root.name}, all {len(table)} were left out, the first: {left_out[0]}")
+            picture = _read_picture(line, root, data, task)
+        except IngestError as error:
+            refused = _files(root, data, line[data.id_column]) or (f"{data.images}/{line[data.id_column]}",)
+            reason = {"outcome": Outcome.QUARANTINED, "code": error.ingest_code, "evidence": json.dumps({"what": str(error)})}
+            ledger |= {name: FileOutcome(path=name, **reason) for name in refused}
+            continue
+        pictures.append(picture)
+        ledger |= {name: FileOutcome(path=name, outcome=Outcome.ACCEPTED) for name in picture.files}
+    report = IngestReport(files=tuple(ledger[name] for name in sorted(ledger)), series=())
+    if len(pictures) < len(table):
+        _LOG.warning("left out %d of %d cases: %s", len(table) - len(pictures), len(table), report.codes())
+    if not pictures:
+        raise DataError("COHORT_EMPTY", f"expected readable cases in {root.name}, none of {len(table)} is: {report.codes()}")
     shard = store.write_tensors(
         f"{key}/all.safetensors",
         {
-            "images": torch.from_numpy(np.stack([row.image for row in rows])),
-            "masks": torch.from_numpy(np.stack([np.zeros_like(row.image) if row.mask is None else row.mask for row in rows])),
-            "valid": torch.from_numpy(np.stack([row.valid for row in rows])),
+            "images": torch.from_numpy(np.stack([picture.image for picture in pictures])),
+            "masks": torch.from_numpy(np.stack([np.zeros_like(p.image) if p.mask is None else p.mask for p in pictures])),
+            "valid": torch.from_numpy(np.stack([picture.valid for picture in pictures])),
         },
     )
-    return _cohort(rows, shard, data, task, name=root.name)
+    return _cohort(pictures, shard, data, task, name=root.name, whole=whole), report
 
 
-class _LeftOut(Exception):
-    """One case cannot be used; its text is the reason."""
+def _files(root: Path, data: ImageFolderData, identifier: str) -> tuple[str, ...]:
+    """Return the files of a case that exist, relative to the folder."""
+    folders = [folder for folder in (data.images, data.masks) if folder is not None]
+    return tuple(f"{folder}/{identifier}{s}" for folder in folders for s in _SUFFIXES if (root / folder / f"{identifier}{s}").is_file())
 
 
-def _read_table(root: Path, data: ImageFolderData) -> list[dict[str, str]]:
-    path = root / data.table
-    if not path.is_file():
-        raise SourceError(
-            "SOURCE_MISSING",
-            f"expected a table {data.table} in {root}, found no file (set MEDKD_DATA to the folder that holds {data.path})",
-        )
-    with path.open(newline="", encoding="utf-8") as stream:
-        lines = list(csv.DictReader(stream))
-    wanted = [
-        data.id_column,
-        data.patient_column,
-        data.label_column,
-        *data.attribute_columns,
-        *([data.part_column] if data.part_column else []),
-    ]
-    present = list(lines[0]) if lines else []
-    missing = [column for column in wanted if column not in present]
-    if missing:
-        raise DataError("TABLE_COLUMN", f"expected the column {missing[0]!r} in {data.table}, it has {present}")
-    return lines
-
-
-def _read_row(line: dict[str, str], root: Path, data: ImageFolderData, task: Task) -> _Row:
-    identifier = line[data.id_column]
-    label = line[data.label_column]
-    if label not in task.classes:
-        raise DataError(
-            "TABLE_LABEL", f"expected a label among {task.classes} in column {data.label_column!r}, case {identifier} has {label!r}"
-        )
-    pixels = _read_grey(root / data.images, identifier)
+def _read_picture(line: Line, root: Path, data: ImageFolderData, task: Task) -> _Picture:
+    identifier, label = line[data.id_column], label_of(line, data, task)
+    pixels = _read_grey(root / data.images, identifier, IngestCode.LABEL_WITHOUT_IMAGE)
     mask = None
     if data.masks is not None:
-        mask = (_read_grey(root / data.masks, identifier) > 0).astype(np.uint8)
+        mask = (_read_grey(root / data.masks, identifier, IngestCode.LABEL_MISSING) > 0).astype(np.uint8)
         if mask.shape != pixels.shape:
-            raise _LeftOut(f"mask of {mask.shape} on an image of {pixels.shape} pixels")
-    image, valid = _letterbox(pixels, task.image_size, Image.Resampling.BOX)
+            raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected a mask of {pixels.shape} pixels, got {mask.shape}")
+    rows, columns = task.image_size[-2:]
+    image, valid = _letterbox(pixels, (rows, columns), Image.Resampling.BOX)
     small = None
     if mask is not None:
         # A pixel belongs to the lesion when more than half of the pixels it stands for do.
-        small = (_letterbox(mask * 255, task.image_size, Image.Resampling.BOX)[0] > 127).astype(np.uint8)
-    return _Row(
-        identifier=identifier,
-        patient=line[data.patient_column],
-        label=task.classes.index(label),
-        part=line[data.part_column] if data.part_column else "",
-        attributes={column: line[column] for column in data.attribute_columns},
+        small = (_letterbox(mask * 255, (rows, columns), Image.Resampling.BOX)[0] > 127).astype(np.uint8)
+    return _Picture(
+        line=line,
+        label=label,
+        files=_files(root, data, identifier),
         image=image,
         mask=small,
         valid=valid,
@@ -151,15 +142,15 @@ def _read_row(line: dict[str, str], root: Path, data: ImageFolderData, task: Tas
     )
 
 
-def _read_grey(folder: Path, identifier: str) -> NDArray[np.uint8]:
+def _read_grey(folder: Path, identifier: str, missing: IngestCode) -> NDArray[np.uint8]:
     path = next((folder / f"{identifier}{suffix}" for suffix in _SUFFIXES if (folder / f"{identifier}{suffix}").is_file()), None)
     if path is None:
-        raise _LeftOut(f"no picture in {folder.name}")
+        raise IngestError(missing, f"expected a picture of the case in {folder.name}, there is none")
     try:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("L"))
     except (UnidentifiedImageError, OSError) as error:
-        raise _LeftOut(f"unreadable picture in {folder.name} ({type(error).__name__})") from error
+        raise IngestError(IngestCode.DECODE_FAILED, f"expected a readable picture in {folder.name} ({type(error).__name__})") from error
 
 
 def _letterbox(
@@ -174,40 +165,20 @@ def _letterbox(
     return image, valid
 
 
-def _cohort(rows: list[_Row], shard: Ref, data: ImageFolderData, task: Task, *, name: str) -> Cohort:
-    keys = [_key("c", row.identifier) for row in rows]
-    cases = tuple(
+def _cohort(pictures: list[_Picture], shard: Ref, data: ImageFolderData, task: Task, *, name: str, whole: Part | None) -> Cohort:
+    cases = [
         Case(
-            case_key=key,
-            patient_key=_key("p", row.patient),
+            case_key=case_key(picture.line[data.id_column]),
+            patient_key=patient_key(picture.line[data.patient_column]),
             image=shard,
-            mask=shard if row.mask is not None else None,
-            label=row.label,
-            pixel_sha256=row.pixel_sha256,
-            attributes=row.attributes,
+            mask=shard if picture.mask is not None else None,
+            label=picture.label,
+            pixel_sha256=picture.pixel_sha256,
+            attributes={column: picture.line[column] for column in data.attribute_columns},
         )
-        for key, row in zip(keys, rows, strict=True)
-    )
-    parts = _parts(rows, data)
-    split = Split(parts={part: tuple(key for key, own in zip(keys, parts, strict=True) if own is part) for part in sorted(set(parts))})
-    return Cohort(name=name, origin=ORIGIN, classes=task.classes, cases=cases, split=split)
-
-
-def _parts(rows: list[_Row], data: ImageFolderData) -> list[Part]:
-    """Return the part of each row: the table's where it has one, and an inner validation part cut from training by patient."""
-    patients, labels = [row.patient for row in rows], [row.label for row in rows]
-    if data.part_column is None:
-        return list(split_by_patient(patients, labels, validation=0.2, seed=0))
-    held = [row.part in data.validation_values for row in rows]
-    if data.inner_validation == 0:
-        return [Part.VALIDATION if out else Part.TRAIN for out in held]
-    training = [index for index, out in enumerate(held) if not out]
-    inner = split_by_patient([patients[i] for i in training], [labels[i] for i in training], validation=data.inner_validation, seed=0)
-    parts = [Part.TEST] * len(rows)
-    for index, part in zip(training, inner, strict=True):
-        parts[index] = part
-    return parts
-
-
-def _key(kind: str, identifier: str) -> str:
-    return f"{kind}{hashlib.sha256(identifier.encode()).hexdigest()[:16]}"
+        for picture in pictures
+    ]
+    people, strata = [picture.line[data.patient_column] for picture in pictures], [picture.label or 0 for picture in pictures]
+    named = [picture.line[data.part_column] if data.part_column else "" for picture in pictures]
+    parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
+    return make_cohort(name, ORIGIN, task.classes, cases, parts)

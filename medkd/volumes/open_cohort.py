@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from data_contracts import CohortSet, DataError, Task
+from data_contracts import CohortSet, DataError, Task, TaskKind
 from medkd.volumes.store import Store
 from medkd.volumes.tensor_cohort import TensorCohort, open_use
 from medkd.volumes.volume_cohort import VolumeCohort, open_volumes
 
 
 def open_for_training(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort | VolumeCohort:
-    """Return the cohort of a purpose in the form that training draws from."""
-    return open_volume_use(cohorts, purpose, store, task) if task.spatial_dims == 3 else open_use(cohorts, purpose, store, task)
+    """Return the cohort of a purpose in the form that training draws from: volumes to be segmented are cut anew for every batch."""
+    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+        return open_volume_use(cohorts, purpose, store, task)
+    return open_pictures(cohorts, purpose, store, task)
+
+
+def open_pictures(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
+    """Return the cohort of a purpose as one array; of volumes, the patch in their middle."""
+    if task.spatial_dims == 3:
+        return open_volume_use(cohorts, purpose, store, task).as_tensors(task)
+    return open_use(cohorts, purpose, store, task)
 
 
 def open_volume_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> VolumeCohort:
@@ -26,7 +35,7 @@ def open_volume_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) 
 
 
 def open_for_maps(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
-    """Return the cohort of a purpose as one array: volumes that fit into one patch, padded to it."""
-    if task.spatial_dims == 3:
-        return open_volume_use(cohorts, purpose, store, task).as_tensors(task)
-    return open_use(cohorts, purpose, store, task)
+    """Return the cohort of a purpose as one array; of volumes that are segmented, the patch round their label."""
+    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+        return open_volume_use(cohorts, purpose, store, task).as_tensors(task, centre="label")
+    return open_pictures(cohorts, purpose, store, task)

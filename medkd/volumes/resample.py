@@ -47,6 +47,14 @@ class Alignment:
         turned = torch.from_numpy(to_canonical(values.float().numpy(), self.turn))
         return _sample(turned[None], self._steps(), self.network.shape)[0] if self.resamples else turned
 
+    def labels_to_network(self, labels: Tensor) -> Tensor:
+        """Bring a label map [*source] to uint8 [*network]: each voxel gets the label with the largest share of it."""
+        if not self.resamples:
+            return torch.from_numpy(to_canonical(labels.numpy(), self.turn))
+        values = labels.unique().tolist()
+        shares = torch.stack([self.to_network(labels == value) for value in values])
+        return torch.tensor(values, dtype=torch.uint8)[shares.argmax(0)]
+
     def to_source(self, values: Tensor) -> Tensor:
         """Bring voxels [channel, *network] back to the study's own, [channel, *source]; linear where grids differ."""
         if self.resamples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch.nn import functional
 
 from data_contracts import Case, CohortUse, DataError, Fit, Task
 from medkd.trace import Sample
+from medkd.volumes.orientation import Grid
+from medkd.volumes.resample import Alignment, align
 from medkd.volumes.store import Store
 from medkd.volumes.tensor_cohort import MISSING, TensorCohort, read_cohort
 from medkd.volumes.window import window_intensity
@@ -24,17 +27,19 @@ class VolumeCohort:
     """Volumes of n cases.
 
     Attributes:
-        images: float32 [1, slice, row, column] each.
-        labels: uint8 [slice, row, column] each, 0 background.
+        images: float32 [1, slice, row, column] each, as a network sees them (resampled where the task names a spacing).
+        labels: uint8 [slice, row, column] each on the image's grid, 0 background.
         has_label: whether a label exists.
-        affines_lps_mm: float64 [4, 4] each.
+        alignments: how each image belongs to the voxels it was imported with.
+        references: uint8 label maps on the imported voxels: what predictions are scored against.
     """
 
     cases: tuple[Case, ...]
     images: tuple[Tensor, ...]
     labels: tuple[Tensor, ...]
     has_label: tuple[bool, ...]
-    affines_lps_mm: tuple[Tensor, ...]
+    alignments: tuple[Alignment, ...]
+    references: tuple[Tensor, ...]
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -46,13 +51,12 @@ class VolumeCohort:
     def select(self, rows: Tensor) -> VolumeCohort:
         """Return the cases of the given rows."""
         chosen = rows.tolist()
-        names = ("cases", "images", "labels", "has_label", "affines_lps_mm")
+        names = ("cases", "images", "labels", "has_label", "alignments", "references")
         return replace(self, **{name: tuple(getattr(self, name)[row] for row in chosen) for name in names})
 
     def spacing_mm(self, row: int) -> tuple[float, float, float]:
-        """Return the voxel spacing of one case, mm."""
-        lengths = self.affines_lps_mm[row][:3, :3].norm(dim=0)
-        return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
+        """Return the voxel spacing of one case as it was imported, mm."""
+        return self.alignments[row].source.spacing_mm
 
     def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
         """Return a batch of patches, one per row: a share of them centred on a labelled voxel, padded where a volume is smaller.
@@ -82,31 +86,40 @@ class VolumeCohort:
             cut(torch.ones_like(label, dtype=torch.bool), corner, size, fill=False),
         )
 
-    def as_tensors(self, task: Task) -> TensorCohort:
-        """Return the volumes that fit into one patch as one array, centred and padded; the others are left out.
+    def as_tensors(self, task: Task, *, centre: Literal["volume", "label"] = "volume") -> TensorCohort:
+        """Return one patch of each volume as one array: cut where the volume is larger, padded (and marked so) where it is smaller.
 
-        Raises:
-            DataError: ``COHORT_SHAPE`` when none fits.
+        Args:
+            task: its ``image_size`` is the patch.
+            centre: patches are centred in the volume, or on the centre of mass of the label where there is one.
         """
-        rows = [row for row, label in enumerate(self.labels) if all(e <= p for e, p in zip(label.shape, task.image_size, strict=True))]
-        if not rows:
-            raise DataError("COHORT_SHAPE", f"expected volumes that fit into {task.image_size}, none does")
-        corners = [[(e - p) // 2 for e, p in zip(self.labels[row].shape, task.image_size, strict=True)] for row in rows]
         size = task.image_size
-        labels = [cut(self.labels[row], corner, size, fill=0) for row, corner in zip(rows, corners, strict=True)]
+        corners = [self._corner(row, size, centre) for row in range(len(self))]
+        labels = [cut(label, corner, size, fill=0) for label, corner in zip(self.labels, corners, strict=True)]
+        images = [cut(i[0], corner, size, fill=float(i.min())) for i, corner in zip(self.images, corners, strict=True)]
+        valid = [
+            cut(torch.ones_like(x, dtype=torch.bool), corner, size, fill=False) for x, corner in zip(self.labels, corners, strict=True)
+        ]
         return TensorCohort(
-            cases=tuple(self.cases[row] for row in rows),
-            images=torch.stack(
-                [cut(self.images[r][0], c, size, fill=float(self.images[r].min())) for r, c in zip(rows, corners, strict=True)]
-            )[:, None],
-            labels=torch.full((len(rows),), MISSING),
+            cases=self.cases,
+            images=torch.stack(images)[:, None],
+            labels=torch.tensor([MISSING if case.label is None else case.label for case in self.cases]),
             masks=(torch.stack(labels) > 0).to(torch.uint8),
-            has_mask=torch.tensor([self.has_label[row] for row in rows]),
-            valid=torch.stack(
-                [cut(torch.ones_like(self.labels[r], dtype=torch.bool), c, size, fill=False) for r, c in zip(rows, corners, strict=True)]
-            ),
-            markers=torch.zeros(len(rows), dtype=torch.bool),
+            has_mask=torch.tensor(self.has_label),
+            valid=torch.stack(valid),
+            markers=torch.zeros(len(self), dtype=torch.bool),
         )
+
+    def _corner(self, row: int, size: tuple[int, ...], centre: str) -> list[int]:
+        label = self.labels[row]
+        wanted = label.nonzero().float().mean(0).round().long().tolist() if centre == "label" and bool(label.any()) else None
+        return corner_of(wanted, size, tuple(label.shape))
+
+
+def corner_of(centre: list[int] | None, size: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
+    """Return where a patch of ``size`` begins: inside the volume where it fits, the volume in its middle where it is smaller."""
+    middle = [extent // 2 for extent in shape] if centre is None else centre
+    return [(e - s) // 2 if e <= s else min(max(m - s // 2, 0), e - s) for m, s, e in zip(middle, size, shape, strict=True)]
 
 
 def cut(values: Tensor, corner: list[int], size: tuple[int, ...], *, fill: float) -> Tensor:
@@ -124,18 +137,22 @@ def cut(values: Tensor, corner: list[int], size: tuple[int, ...], *, fill: float
 
 
 def open_volumes(use: CohortUse, store: Store, task: Task) -> VolumeCohort:
-    """Open one part of a stored cohort of volumes, intensities as the task asks."""
+    """Open one part of a stored cohort of volumes, on the grid and with the intensities that the task asks for."""
     cohort = read_cohort(use.cohort, store)
     cases = cohort.part(use.part)
     if not cases:
         raise DataError("COHORT_EMPTY", f"expected cases in the {use.part.value} part of cohort {cohort.name!r}, it has none")
     shards = [store.read_tensors(case.image) for case in cases]
+    references = tuple(shard.get("label", torch.zeros(shard["image"].shape, dtype=torch.uint8)) for shard in shards)
+    alignments = tuple(align(Grid(tuple(s["image"].shape), s["affine_lps_mm"].numpy()), task) for s in shards)  # type: ignore[arg-type]
+    images = (alignment.to_network(shard["image"]) for alignment, shard in zip(alignments, shards, strict=True))
     return VolumeCohort(
         cases=cases,
-        images=tuple(bring_intensity(shard["image"], task)[None] for shard in shards),
-        labels=tuple(shard["label"] for shard in shards),
+        images=tuple(bring_intensity(image, task)[None] for image in images),
+        labels=tuple(alignment.labels_to_network(label) for alignment, label in zip(alignments, references, strict=True)),
         has_label=tuple(case.mask is not None for case in cases),
-        affines_lps_mm=tuple(shard["affine_lps_mm"] for shard in shards),
+        alignments=alignments,
+        references=references,
     )
 
 

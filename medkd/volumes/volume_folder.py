@@ -1,11 +1,12 @@
-"""Importer of volumes with label maps (NIfTI, listed as in the Medical Segmentation Decathlon); marked ``origin=volume-folder``.
+"""Importer of volumes with label maps (NIfTI, listed as in the Medical Segmentation Decathlon, or found by name);
+marked ``origin=volume-folder``.
 
-Every file of the dataset is accounted for: accepted, or quarantined with a reason. Files of one person stay together.
+Every file of the dataset is accounted for: accepted, or quarantined with a reason. Files of one person stay together. Voxels are kept
+as they are (axes brought to the patient's, nothing resampled): what a network sees is made when a cohort is opened.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -23,7 +24,6 @@ from data_contracts import (
     Case,
     Cohort,
     CohortSet,
-    CohortUse,
     DataError,
     FileOutcome,
     IngestCode,
@@ -34,29 +34,33 @@ from data_contracts import (
     Recipe,
     Ref,
     SourceError,
-    Split,
     Task,
+    TaskKind,
     VolumeFolderData,
 )
 from medkd.progress import progress_bar
+from medkd.volumes.case_table import Line, assign_parts, case_key, label_of, make_cohort, patient_key, read_table, serve_purposes
 from medkd.volumes.orientation import Grid, read_nifti
-from medkd.volumes.split import certify, split_by_patient
-from medkd.volumes.store import Store, write_bytes
+from medkd.volumes.store import Store
 
 ORIGIN = "volume-folder"
 _LOG = logging.getLogger("medkd")
 #: Image and label must lie on the same grid to this many mm at every corner.
 SAME_GRID_MM = 0.01
 
+#: File names of an image and of its label map, where there is one.
+Pair = tuple[str, str | None]
+
 
 @dataclass(frozen=True)
 class _Volume:
-    """One accepted case: its file names, its person, what the table says of it, and its arrays [slice, row, column]."""
+    """One accepted case: whose it is, what the table says of it, and its arrays [slice, row, column]."""
 
     identifier: str
     person: str
-    part: str
-    attributes: dict[str, str]
+    line: Line
+    label: int | None
+    has_mask: bool
     shard: Ref
     pixel_sha256: str
     foreground: int
@@ -64,54 +68,55 @@ class _Volume:
 
 def prepare_volume_folder(recipe: Recipe, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
     """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
-    key = f"cohorts/{recipe.name}"
-    cohort, report = import_volume_folder(root / data.path, data, recipe.task, store, key=key, progress=progress)
-    write_bytes(store.root / f"{key}/import.json", report.canonical_json())
-    payload = cohort.canonical_json()
-    write_bytes(store.root / f"{key}/all.json", payload)
-    ref = Ref(store=store.name, key=f"{key}/all.json", sha256=hashlib.sha256(payload).hexdigest())
-    held = Part.TEST if Part.TEST in cohort.split.parts else Part.VALIDATION
-    uses = {
-        "teacher_train": CohortUse(cohort=ref, part=Part.TRAIN),
-        "teacher_validation": CohortUse(cohort=ref, part=Part.VALIDATION),
-        "test": CohortUse(cohort=ref, part=held),
-        **{f"student_train/{seed}": CohortUse(cohort=ref, part=Part.TRAIN) for seed in recipe.seeds},
-    }
-    return CohortSet(uses=uses, certificates=(certify(cohort),))
+    cohort, ledger = import_volume_folder(root / data.path, data, recipe.task, store, key=f"cohorts/{recipe.name}", progress=progress)
+    return serve_purposes(recipe, cohort, ledger, store)
 
 
 def import_volume_folder(
-    root: Path, data: VolumeFolderData, task: Task, store: Store, *, key: str = "cohorts", progress: bool = False
+    root: Path, data: VolumeFolderData, task: Task, store: Store, *, key: str = "cohorts", whole: Part | None = None, progress: bool = False
 ) -> tuple[Cohort, IngestReport]:
-    """Read every listed pair into the store and return the cohort, split by person, with the ledger of all files.
+    """Read every pair into the store and return the cohort, split by person, with the ledger of all files.
+
+    Args:
+        root: folder of the dataset.
+        data: list, table, columns.
+        task: classes; label values are their indices.
+        store: where the shards go.
+        key: folder in the store.
+        whole: put every case into this part instead of splitting.
+        progress: show a bar.
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when folder, list or table does not exist.
-        DataError: ``DATASET_UNREADABLE``, ``TABLE_COLUMN``, ``PAIR_BY`` or ``COHORT_EMPTY``.
+        DataError: ``DATASET_UNREADABLE``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``PAIR_BY`` or ``COHORT_EMPTY``.
         LeakageError: when the table's own parts share a person.
     """
-    pairs, table = _read_dataset(root, data), _read_table(root, data)
+    pairs = _listed(root, data) if data.dataset is not None else _found(root, data)
+    table = {line[data.id_column]: line for line in read_table(root, data)} if data.table is not None else None
     ledger: dict[str, FileOutcome] = _orphans(root, pairs)
+    if data.where:
+        pairs = [(image, label) for image, label in pairs if identifier_of(image) in (table or {})]
     accepted: list[_Volume] = []
     for image, label in progress_bar(pairs[: data.most], title="import", unit="volume", enabled=progress):
+        files = [name for name in (image, label) if name is not None]
         try:
-            accepted.append(_import_pair(root, image, label, table, data=data, task=task, store=store, key=key))
-            ledger |= {name: FileOutcome(path=name, outcome=Outcome.ACCEPTED) for name in (image, label)}
+            accepted.append(_import_pair(root, (image, label), table, data=data, task=task, store=store, key=key))
+            ledger |= {name: FileOutcome(path=name, outcome=Outcome.ACCEPTED) for name in files}
         except IngestError as error:
             evidence = json.dumps({"what": str(error), **error.evidence}, sort_keys=True, default=str)
             refused = {"outcome": Outcome.QUARANTINED, "code": error.ingest_code, "evidence": evidence}
-            ledger |= {name: FileOutcome(path=name, **refused) for name in (image, label) if (root / name).is_file()}
+            ledger |= {name: FileOutcome(path=name, **refused) for name in files if (root / name).is_file()}
     report = IngestReport(files=tuple(ledger[name] for name in sorted(ledger)), series=())
     refused_count = report.count(Outcome.QUARANTINED)
     if refused_count:
         _LOG.warning("quarantined %d of %d files: %s", refused_count, len(ledger), report.codes())
     if not accepted:
-        raise DataError("COHORT_EMPTY", f"expected readable pairs of image and label in {root.name}, none of {len(pairs)} could be used")
-    return _cohort(accepted, data, task, name=root.name), report
+        raise DataError("COHORT_EMPTY", f"expected readable volumes in {root.name}, none of {len(pairs)} could be used: {report.codes()}")
+    return _cohort(accepted, data, task, name=root.name, whole=whole), report
 
 
-def _read_dataset(root: Path, data: VolumeFolderData) -> list[tuple[str, str]]:
-    path = root / data.dataset
+def _listed(root: Path, data: VolumeFolderData) -> list[Pair]:
+    path = root / str(data.dataset)
     if not path.is_file():
         raise SourceError(
             "SOURCE_MISSING", f"expected {data.dataset} in {root.name}, found no file (set MEDKD_DATA to the folder that holds it)"
@@ -125,6 +130,22 @@ def _read_dataset(root: Path, data: VolumeFolderData) -> list[tuple[str, str]]:
         ) from error
 
 
+def _found(root: Path, data: VolumeFolderData) -> list[Pair]:
+    """Return the files of the image folder, each with the label map that bears its name."""
+    if not (root / data.images).is_dir():
+        raise SourceError("SOURCE_MISSING", f"expected a folder {data.images} in {root.name}, found none")
+    names = sorted(path.name for path in (root / data.images).glob("*.nii*"))
+    labels = {identifier_of(path.name): path.name for path in (root / data.masks).glob("*.nii*")} if data.masks else {}
+    return [
+        (f"{data.images}/{name}", None if data.masks is None else f"{data.masks}/{labels.get(identifier_of(name), name)}") for name in names
+    ]
+
+
+def identifier_of(name: str) -> str:
+    """Return what a file is called without its folder and suffixes."""
+    return Path(name).name.split(".")[0]
+
+
 def _relative(name: str) -> str:
     plain = Path(str(name)).as_posix()
     if plain.startswith("/") or ".." in plain.split("/"):
@@ -132,27 +153,12 @@ def _relative(name: str) -> str:
     return plain
 
 
-def _read_table(root: Path, data: VolumeFolderData) -> dict[str, dict[str, str]]:
-    if data.table is None:
-        return {}
-    path = root / data.table
-    if not path.is_file():
-        raise SourceError("SOURCE_MISSING", f"expected a table {data.table} in {root.name}, found no file")
-    with path.open(newline="", encoding="utf-8") as stream:
-        lines = list(csv.DictReader(stream))
-    wanted = [data.id_column, data.patient_column, *data.attribute_columns, *([data.part_column] if data.part_column else [])]
-    missing = [column for column in wanted if column not in (lines[0] if lines else {})]
-    if missing:
-        raise DataError("TABLE_COLUMN", f"expected the column {missing[0]!r} in {data.table}, it has {list(lines[0]) if lines else []}")
-    return {line[data.id_column]: line for line in lines}
-
-
-def _orphans(root: Path, pairs: list[tuple[str, str]]) -> dict[str, FileOutcome]:
-    """Return the files beside the listed ones that nobody lists: an image without a label, or a label without an image."""
-    images, labels = {image for image, _ in pairs}, {label for _, label in pairs}
+def _orphans(root: Path, pairs: list[Pair]) -> dict[str, FileOutcome]:
+    """Return the files beside the pairs that belong to none: an image without a label, or a label without an image."""
+    images, labels = {image for image, _ in pairs}, {label for _, label in pairs if label is not None}
     found = {}
-    for listed, code in ((images, IngestCode.LABEL_MISSING), (labels, IngestCode.LABEL_WITHOUT_IMAGE)):
-        for folder in sorted({Path(name).parent for name in listed}):
+    for known, code in ((images, IngestCode.LABEL_MISSING), (labels, IngestCode.LABEL_WITHOUT_IMAGE)):
+        for folder in sorted({Path(name).parent for name in known}):
             for path in sorted((root / folder).glob("*.nii*")):
                 name = path.relative_to(root).as_posix()
                 if name not in images | labels:
@@ -163,37 +169,42 @@ def _orphans(root: Path, pairs: list[tuple[str, str]]) -> dict[str, FileOutcome]
 
 
 def _import_pair(
-    root: Path, image: str, label: str, table: dict[str, dict[str, str]], *, data: VolumeFolderData, task: Task, store: Store, key: str
+    root: Path, pair: Pair, table: dict[str, Line] | None, *, data: VolumeFolderData, task: Task, store: Store, key: str
 ) -> _Volume:
-    identifier = Path(image).name.split(".")[0]
+    image, label = pair
+    identifier = identifier_of(image)
     values, grid = _read(root, image, IngestCode.LABEL_WITHOUT_IMAGE)
-    wanted, label_grid = _read(root, label, IngestCode.LABEL_MISSING)
-    _require_same_grid(grid, label_grid)
     if not np.isfinite(values).all():
         raise IngestError(IngestCode.NAN_OR_INF, "expected finite voxels")
-    known = np.unique(wanted)
-    if not np.isin(known, np.arange(len(task.classes))).all():
-        raise IngestError(IngestCode.UNKNOWN_SEGMENT, f"expected label values below {len(task.classes)}, got {known.tolist()[:9]}")
-    shard = store.write_tensors(
-        f"{key}/{identifier_key(identifier)}.safetensors",
-        {
-            "image": torch.from_numpy(np.ascontiguousarray(values.astype(np.float32))),
-            "label": torch.from_numpy(np.ascontiguousarray(wanted.astype(np.uint8))),
-            "affine_lps_mm": torch.from_numpy(grid.affine_lps_mm),
-        },
-    )
-    line = table.get(identifier)
-    if data.table is not None and line is None:
+    arrays = {
+        "image": torch.from_numpy(np.ascontiguousarray(values.astype(np.float32))),
+        "affine_lps_mm": torch.from_numpy(grid.affine_lps_mm),
+    }
+    if label is not None:
+        wanted, label_grid = _read(root, label, IngestCode.LABEL_MISSING)
+        _require_same_grid(grid, label_grid)
+        _require_known_values(wanted, task)
+        arrays["label"] = torch.from_numpy(np.ascontiguousarray(wanted.astype(np.uint8)))
+    line = {} if table is None else table.get(identifier)
+    if line is None:
         raise IngestError(IngestCode.PATIENT_ID_MISSING, f"expected a line for the case in {data.table}, there is none")
     return _Volume(
         identifier=identifier,
         person=line[data.patient_column] if line else person_of(identifier, str(data.pair_by)),
-        part=line[data.part_column] if line and data.part_column else "",
-        attributes={column: line[column] for column in data.attribute_columns} if line else {},
-        shard=shard,
+        line=line,
+        label=label_of(line, data, task),
+        has_mask=label is not None,
+        shard=store.write_tensors(f"{key}/{case_key(identifier)}.safetensors", arrays),
         pixel_sha256=hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest(),
-        foreground=int((wanted > 0).sum()),
+        foreground=int((arrays["label"] > 0).sum()) if "label" in arrays else 0,
     )
+
+
+def _require_known_values(wanted: NDArray[Any], task: Task) -> None:
+    """A segmentation's values are its class indices; a classification's mask says lesion or not."""
+    known, most = np.unique(wanted), len(task.classes) if task.kind is TaskKind.SEGMENTATION else 256
+    if not np.isin(known, np.arange(most)).all():
+        raise IngestError(IngestCode.UNKNOWN_SEGMENT, f"expected label values below {most}, got {known.tolist()[:9]}")
 
 
 def _read(root: Path, name: str, missing: IngestCode) -> tuple[NDArray[Any], Grid]:
@@ -233,45 +244,22 @@ def person_of(identifier: str, pair_by: str) -> str:
     raise DataError("PAIR_BY", f"expected the rule {pair_by!r} to find the person of {identifier!r}, it finds none")
 
 
-def identifier_key(identifier: str) -> str:
-    """Return the key of a case: a digest of its file's name, which may hold a name."""
-    return f"c{hashlib.sha256(identifier.encode()).hexdigest()[:16]}"
-
-
-def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name: str) -> Cohort:
-    cases = tuple(
+def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name: str, whole: Part | None) -> Cohort:
+    cases = [
         Case(
-            case_key=identifier_key(volume.identifier),
-            patient_key=f"p{hashlib.sha256(volume.person.encode()).hexdigest()[:16]}",
+            case_key=case_key(volume.identifier),
+            patient_key=patient_key(volume.person),
             image=volume.shard,
-            mask=volume.shard,
-            label=None,
+            mask=volume.shard if volume.has_mask else None,
+            label=volume.label,
             pixel_sha256=volume.pixel_sha256,
-            attributes=volume.attributes,
+            attributes={column: volume.line[column] for column in data.attribute_columns if column in volume.line},
         )
         for volume in volumes
-    )
-    parts = _parts(volumes, data)
-    split = Split(
-        parts={part: tuple(c.case_key for c, own in zip(cases, parts, strict=True) if own is part) for part in sorted(set(parts))}
-    )
-    return Cohort(name=name, origin=ORIGIN, classes=task.classes, cases=cases, split=split)
-
-
-def _parts(volumes: list[_Volume], data: VolumeFolderData) -> list[Part]:
-    """Return the part of each volume: the table's, or a split by person with sizes of foreground balanced."""
+    ]
     people = [volume.person for volume in volumes]
     middle = float(np.median([volume.foreground for volume in volumes]))
-    strata = [int(volume.foreground > middle) for volume in volumes]
-    if data.part_column is None:
-        return list(split_by_patient(people, strata, validation=0.2, seed=0))
-    held = [volume.part in data.validation_values for volume in volumes]
-    parts = [Part.VALIDATION if out else Part.TRAIN for out in held]
-    if data.inner_validation == 0:
-        return parts
-    training = [index for index, out in enumerate(held) if not out]
-    inner = split_by_patient([people[i] for i in training], [strata[i] for i in training], validation=data.inner_validation, seed=0)
-    result = [Part.TEST] * len(volumes)
-    for index, part in zip(training, inner, strict=True):
-        result[index] = part
-    return result
+    strata = [int(v.foreground > middle) if v.label is None else v.label for v in volumes]
+    named = [volume.line[data.part_column] if data.part_column else "" for volume in volumes]
+    parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
+    return make_cohort(name, ORIGIN, task.classes, cases, parts)

@@ -43,7 +43,7 @@ def test_an_explainer_declares_its_properties(entry):
 def test_a_map_is_finite_float32_on_the_grid_of_the_image(entry, make_network, make_sample, target):
     image = make_sample(2).image
     attribution = attribute(make_network().eval(), image, target, explainer=entry.name)
-    assert attribution.shape == (2, 32, 32)
+    assert attribution.shape == (2, *image.shape[2:])
     assert attribution.dtype == torch.float32
     assert bool(attribution.isfinite().all())
     assert not attribution.requires_grad

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data_contracts import KnowledgeError
+from data_contracts import KnowledgeError, NetworkSpec
 from medkd.catalogue import LOSSES
 from medkd.knowledge.interface import LiveKnowledge
+from medkd.models._build import build_network
 from medkd.trace import Sample, anatomy_of, trace
 
 NAMES = LOSSES.names()
@@ -23,8 +24,22 @@ def entry(request, task):
     return found
 
 
+@pytest.fixture
+def make_network(entry, make_network, space):
+    """Give a loss that reads coarser heads a network that has them."""
+
+    def make(seed, classes=2):
+        if "deep_heads" not in entry.fact("NEEDS"):
+            return make_network(seed, classes=classes)
+        options = {"filters": (4, 8, 12), "deep_supervision": 1}
+        return build_network(NetworkSpec(builder="dyn_unet", out_channels=classes, spatial_dims=space, options=options), seed=seed)
+
+    return make
+
+
 def traced(network, sample):
-    return trace(network, sample.inputs, layers=(anatomy_of(network).cam_layer,))
+    anatomy = anatomy_of(network)
+    return trace(network, sample.inputs, layers=(anatomy.cam_layer, *anatomy.deep_heads))
 
 
 def value_of(entry, student, teacher, sample):

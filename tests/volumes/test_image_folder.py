@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_contracts import DataError, ImageFolderData, LeakageError, Part, SourceError, Task
+from data_contracts import DataError, ImageFolderData, LeakageError, Outcome, Part, SourceError, Task
 from medkd.volumes.image_folder import import_image_folder
 from medkd.volumes.store import Store
 
@@ -55,7 +55,7 @@ def rows_of(folder):
 
 def test_pictures_keep_their_aspect_and_the_padding_is_marked(folder, tmp_path):
     store = Store(tmp_path / "store")
-    cohort = import_image_folder(folder, DATA, TASK, store)
+    cohort, _ = import_image_folder(folder, DATA, TASK, store)
     shard = store.read_tensors(cohort.cases[0].image)
     assert shard["images"].shape == (12, 32, 32)
     assert int(shard["valid"][0].sum()) == 32 * round(40 * 32 / 60)
@@ -66,7 +66,7 @@ def test_pictures_keep_their_aspect_and_the_padding_is_marked(folder, tmp_path):
 
 
 def test_the_tables_own_parts_are_kept_and_no_name_is_stored(folder, tmp_path):
-    cohort = import_image_folder(folder, DATA, TASK, Store(tmp_path / "store"))
+    cohort, _ = import_image_folder(folder, DATA, TASK, Store(tmp_path / "store"))
     assert {part: len(cohort.part(part)) for part in (Part.TRAIN, Part.VALIDATION)} == {Part.TRAIN: 8, Part.VALIDATION: 4}
     assert b"Jane" not in cohort.canonical_json()
     assert b"x-3" not in cohort.canonical_json()
@@ -83,7 +83,7 @@ def test_a_table_that_splits_a_patient_is_refused(folder, tmp_path):
 
 def test_an_inner_validation_part_is_cut_from_training_by_patient(folder, tmp_path):
     data = DATA.model_copy(update={"inner_validation": 0.4})
-    cohort = import_image_folder(folder, data, TASK, Store(tmp_path / "store"))
+    cohort, _ = import_image_folder(folder, data, TASK, Store(tmp_path / "store"))
     assert len(cohort.part(Part.TEST)) == 4
     assert len(cohort.part(Part.VALIDATION)) in {2, 4}
 
@@ -91,14 +91,28 @@ def test_an_inner_validation_part_is_cut_from_training_by_patient(folder, tmp_pa
 def test_a_case_that_cannot_be_read_is_left_out_and_said(folder, tmp_path, caplog):
     (folder / "images" / "x-2.png").write_bytes(b"not a picture")
     (folder / "masks" / "x-5.png").unlink()
-    cohort = import_image_folder(folder, DATA, TASK, Store(tmp_path / "store"))
+    cohort, ledger = import_image_folder(folder, DATA, TASK, Store(tmp_path / "store"))
     assert len(cohort.cases) == 10
     assert "left out 2 of 12" in caplog.text
+    assert ledger.codes() == {"DECODE_FAILED": 2, "LABEL_MISSING": 1}
+    assert ledger.count(Outcome.ACCEPTED) == 20
+
+
+def test_lines_are_chosen_by_their_values_and_may_all_go_to_one_part(folder, tmp_path):
+    data = DATA.model_copy(update={"where": {"split": "val"}})
+    cohort, ledger = import_image_folder(folder, data, TASK, Store(tmp_path / "store"), whole=Part.TEST)
+    assert len(cohort.part(Part.TEST)) == len(cohort.cases) == 4
+    assert len(ledger.files) == 8
 
 
 @pytest.mark.parametrize(
     ("change", "code"),
-    [({"label_column": "nothing"}, "TABLE_COLUMN"), ({"table": "other.csv"}, "SOURCE_MISSING"), ({"label_column": "split"}, "TABLE_LABEL")],
+    [
+        ({"label_column": "nothing"}, "TABLE_COLUMN"),
+        ({"table": "other.csv"}, "SOURCE_MISSING"),
+        ({"label_column": "split"}, "TABLE_LABEL"),
+        ({"where": {"split": "no"}}, "COHORT_EMPTY"),
+    ],
 )
 def test_a_table_that_does_not_fit_says_why(folder, tmp_path, change, code):
     with pytest.raises((DataError, SourceError)) as caught:
