@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from data_contracts.record import Figure, Record, Ref, Sha256
+from data_contracts.record import Figure, Record, Ref, Sha256, Value
+from data_contracts.review import ReportModel
 
 
 class Scorecard(Record):
@@ -51,3 +52,33 @@ class Comparison(Record):
     baseline: str
     figures: dict[str, Figure]
     interval: str = "95 % percentile bootstrap of paired differences, 1000 resamples, seeds then patients"
+
+
+class Subgroup(Value):
+    """The cases with one value of a column: patients, cases, and the metrics that are defined among them."""
+
+    n: int = Field(ge=1)
+    cases: int = Field(ge=1)
+    metrics: dict[str, Figure]
+
+
+class FolderEvaluation(Record):
+    """A registered model scored on a folder it has never seen.
+
+    ``files`` counts what became of the folder's files (accepted, or the code of each quarantine). A metric that is undefined for all
+    cases is not in ``metrics``; ``conventions`` says what each measure makes of empty masks.
+    """
+
+    SCHEMA: ClassVar[str] = "folder_evaluation/1"
+    model: ReportModel
+    teacher: ReportModel | None = None
+    folder: str
+    cohort_digest: Sha256
+    n: int = Field(ge=1)
+    cases: int = Field(ge=1)
+    files: dict[str, int]
+    metrics: dict[str, Figure]
+    teacher_metrics: dict[str, Figure] = Field(default_factory=dict)
+    subgroups: dict[str, dict[str, Subgroup]] = Field(default_factory=dict)
+    conventions: dict[str, str] = Field(default_factory=dict)
+    interval: str = "95 % percentile bootstrap over patients, 1000 resamples"

@@ -138,10 +138,45 @@ def run(
 
 @app.command()
 def evaluate(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe: print its run's scorecards. Or give --model and --data.")] = None,
+    model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Registered teacher to compare with.")] = None,
+    where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Keep these lines of cases.csv; may be repeated.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column that names the files, where it is not recognised.")] = None,
+    patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
+    pair_by: Annotated[
+        str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the person.")
+    ] = None,
+    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry holds the model.")] = Path("runs/demo"),
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")] = None,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
 ) -> None:
-    """Print the scorecards of a recipe's run; what is not trained yet is trained first."""
-    _learn(recipe, out, overrides, engine, Last.evaluate, as_json)
+    """Score a registered model on a folder it has never seen, or print the scorecards of a recipe's run."""
+    if recipe is not None and model is None and data is None:
+        _learn(recipe, out, overrides, engine, Last.evaluate, as_json)
+        return
+    if recipe is not None or model is None or data is None:
+        raise typer.BadParameter("expected a recipe, or --model and --data together")
+    from flows.engine import start_engine
+    from flows.evaluate_folder import evaluate_folder
+    from flows.summary import folder_json, folder_tables
+    from medkd.volumes.foreign_folder import FolderHints
+    from medkd.workspace import Workspace
+
+    uri = _registry_uri(run_folder, tracking_uri)
+    hints = FolderHints(id_column, patient_column, label_column, pair_by, _pairs(where, "--where COLUMN=VALUE"))
+    folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()
+    with start_engine(engine.value, folder, workers=0, progress=True):
+        evaluation = evaluate_folder(Workspace(root=folder, tracking_uri=uri, progress=True), data.resolve(), hints, model, teacher)
+    if as_json:
+        _say_json(folder_json(evaluation))
+    else:
+        _say(folder_tables(evaluation) + f"\n\nrows and picture in {folder}")
 
 
 @app.command()
@@ -193,8 +228,7 @@ def run_study_command(
     from medkd.workspace import Workspace
 
     begun, out = time.perf_counter(), out.resolve()
-    uri = tracking_uri or f"sqlite:///{run_folder.resolve() / 'mlflow.db'}"
-    _require_registry(uri)
+    uri = _registry_uri(run_folder, tracking_uri)
     workspace = Workspace(root=out, tracking_uri=uri, progress=True)
     with start_engine(engine.value, out, workers=0, progress=True):
         outcome = run_study(workspace, source, model, out, series)
@@ -211,15 +245,17 @@ def run_study_command(
     _say(f"report        {out / 'report.html'}\nsegmentation  {out / 'segmentation.nii.gz'}\n{summary['seconds']:.0f} s")
 
 
-def _require_registry(uri: str) -> None:
-    """Refuse a database that is not there: MLflow would make an empty one and find nothing in it."""
+def _registry_uri(run_folder: Path, tracking_uri: str | None) -> str:
+    """Return where the registry is; a database that is not there is refused: MLflow would make an empty one and find nothing in it."""
     from data_contracts.errors import RegistryError
 
+    uri = tracking_uri or f"sqlite:///{run_folder.resolve() / 'mlflow.db'}"
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:") and not path.is_file():
         raise RegistryError(
             "REGISTRY_MISSING", f"expected a registry at {path}, found no file; name the run with --run or a server with --tracking-uri"
         )
+    return uri
 
 
 @app.command()
@@ -278,12 +314,17 @@ def _maps(result: PipelineResult) -> dict[str, dict[str, float]]:
 def _parse_overrides(overrides: list[str] | None) -> dict[str, Any]:
     import yaml
 
+    return {name: yaml.safe_load(value) for name, value in _pairs(overrides, "--set FIELD=VALUE").items()}
+
+
+def _pairs(items: list[str] | None, wanted: str) -> dict[str, str]:
+    """Return NAME=VALUE options as a dictionary."""
     parsed = {}
-    for item in overrides or ():
+    for item in items or ():
         name, equals, value = item.partition("=")
         if not equals:
-            raise RecipeError("RECIPE_OVERRIDE", f"expected --set FIELD=VALUE, got {item!r}")
-        parsed[name] = yaml.safe_load(value)
+            raise RecipeError("RECIPE_OVERRIDE" if wanted.startswith("--set") else "OPTION_PAIR", f"expected {wanted}, got {item!r}")
+        parsed[name] = value
     return parsed
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_contracts import Comparison, Figure, Recipe, Scorecard, TaskKind
+from data_contracts import Comparison, Figure, FolderEvaluation, Recipe, Scorecard, TaskKind
 from flows.pipeline import Outcome, PipelineResult
 from medkd.workspace import Workspace
 
@@ -89,6 +89,60 @@ def scorecard_summary(card: Scorecard) -> dict[str, Any]:
 def run_tables(result: PipelineResult) -> str:
     """Return the tables of a run as text: one per recipe, then what later arms gain and give up against earlier ones."""
     return "\n\n".join(part for outcome in result.outcomes for part in (_table(outcome), _gains(outcome)) if part)
+
+
+def folder_json(evaluation: FolderEvaluation) -> dict[str, Any]:
+    """Return what ``medkd evaluate --json`` ends with."""
+    return {
+        "n": evaluation.n,
+        "cases": evaluation.cases,
+        "files": evaluation.files,
+        "metrics": _figures_json(evaluation.metrics),
+        "teacher_metrics": _figures_json(evaluation.teacher_metrics),
+        "subgroups": {
+            column: {
+                value: {"n": group.n, "cases": group.cases, "metrics": _figures_json(group.metrics)} for value, group in values.items()
+            }
+            for column, values in evaluation.subgroups.items()
+        },
+    }
+
+
+def _figures_json(figures: Mapping[str, Figure]) -> dict[str, dict[str, float]]:
+    return {name: {**_bounds(figure), "n": figure.n, "missing": figure.missing} for name, figure in figures.items()}
+
+
+def folder_tables(evaluation: FolderEvaluation) -> str:
+    """Return the tables of a folder's evaluation: all figures, then those that subgroups are compared by."""
+    names = sorted(evaluation.metrics)
+    header = [
+        "metric",
+        f"{evaluation.model.name} {evaluation.model.version}",
+        *([f"{evaluation.teacher.name} {evaluation.teacher.version}"] if evaluation.teacher else []),
+        "missing",
+    ]
+    rows = [
+        [
+            name,
+            _cell(evaluation.metrics[name]),
+            *([_cell(evaluation.teacher_metrics.get(name))] if evaluation.teacher else []),
+            str(evaluation.metrics[name].missing),
+        ]
+        for name in names
+    ]
+    parts = [_align([header, *rows]) + f"\nIn brackets: {evaluation.interval}; {evaluation.n} patients, {evaluation.cases} cases."]
+    chosen = [name for name in names if name.split("_")[0] in ("auc", "dice", "ece")][:4]
+    groups = [
+        [f"{column}: {value}", str(group.n), *(_cell(group.metrics.get(name)) for name in chosen)]
+        for column, values in evaluation.subgroups.items()
+        for value, group in values.items()
+    ]
+    if groups:
+        parts.append(_align([["subgroup", "patients", *chosen], *groups]))
+    refused = {code: count for code, count in evaluation.files.items() if code != "accepted"}
+    if refused:
+        parts.append("left out: " + ", ".join(f"{count} files {code}" for code, count in refused.items()))
+    return "\n\n".join(parts)
 
 
 def _cards(outcome: Outcome) -> Mapping[str, Scorecard]:

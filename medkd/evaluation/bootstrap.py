@@ -83,3 +83,20 @@ def auc_of(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> Statistic:
         return float((ranks[chosen == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
     return statistic
+
+
+def average_precision_of(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> Statistic:
+    """Return the statistic that gives the average precision of scores [seeds, rows] (as the measure ``auprc``, fast in a bootstrap)."""
+
+    def statistic(rows: NDArray[np.int64], seed: int) -> float:
+        order = np.argsort(-scores[seed, rows], kind="stable")
+        ranked, chosen = scores[seed, rows][order], labels[rows][order]
+        positives = int(chosen.sum())
+        if positives in (0, len(chosen)):
+            return math.nan
+        ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+        found = np.cumsum(chosen)[ends]
+        gained = np.diff(found, prepend=0)
+        return float((gained * found / (ends + 1)).sum() / positives)
+
+    return statistic

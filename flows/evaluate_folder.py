@@ -1,0 +1,20 @@
+"""Flow: a registered model is scored on a folder it has never seen."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from data_contracts import FolderEvaluation
+from flows.engine import orchestrated, run_all
+from medkd.evaluation import write_score
+from medkd.volumes.foreign_folder import FolderHints
+from medkd.workspace import Workspace
+
+
+@orchestrated
+def evaluate_folder(workspace: Workspace, data: Path, hints: FolderHints, model: str, teacher: str | None) -> FolderEvaluation:
+    """Score a model on a folder and write record, tables and picture to the workspace; imported arrays are thrown away."""
+    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
+        calls = [(workspace, data, hints, model, teacher, Path(scratch))]
+        return run_all(write_score.evaluate_folder, calls, title="evaluate")[0]
