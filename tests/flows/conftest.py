@@ -52,6 +52,24 @@ def run_medkd(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
     )
 
 
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Return a caller of the command line in this process (a new one needs seconds to import): exit status, stdout, stderr."""
+    from flows.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["medkd", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def medkd():
     return run_medkd

@@ -55,35 +55,17 @@ def test_the_written_segmentation_lies_on_the_written_image(studied):
         (("nowhere", "models:/phantom-segmentation-teacher/1"), "SOURCE_MISSING"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(smoke, medkd, tmp_path, arguments, code):
+def test_what_cannot_be_done_is_one_sentence(smoke, here, tmp_path, arguments, code):
     source, model = arguments
-    done = medkd(
-        "run-study",
-        str(smoke.folder / "dicom" / source),
-        "--model",
-        model,
-        "--run",
-        str(smoke.folder),
-        "--out",
-        str(tmp_path / "o"),
-        cwd=tmp_path,
-    )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"{code}: expected")
+    status, _, errors = here("run-study", smoke.folder / "dicom" / source, "--model", model, "--run", smoke.folder, "--out", tmp_path / "o")
+    assert status == 2
+    assert errors.splitlines()[-1].startswith(f"{code}: expected")
 
 
-def test_a_registry_that_is_not_there_is_not_made(medkd, smoke, tmp_path):
-    done = medkd(
-        "run-study",
-        str(smoke.folder / "dicom" / "study001"),
-        "--model",
-        "models:/a/1",
-        "--run",
-        str(tmp_path / "none"),
-        "--out",
-        str(tmp_path / "o"),
-        cwd=tmp_path,
+def test_a_registry_that_is_not_there_is_not_made(here, smoke, tmp_path):
+    status, _, errors = here(
+        "run-study", smoke.folder / "dicom" / "study001", "--model", "models:/a/1", "--run", tmp_path / "none", "--out", tmp_path / "o"
     )
-    assert done.returncode == 2
-    assert done.stderr.startswith("REGISTRY_MISSING: expected")
+    assert status == 2
+    assert errors.startswith("REGISTRY_MISSING: expected")
     assert not (tmp_path / "none").exists()

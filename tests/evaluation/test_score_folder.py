@@ -1,0 +1,203 @@
+"""A foreign folder scored: figures against independent derivations, and against the run's own scorecard."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+import flows
+from data_contracts import FolderEvaluation, ImageFolderData, NetworkSpec, ReportModel, Task
+from medkd.evaluation.bootstrap import average_precision_of
+from medkd.evaluation.evaluate import evaluate_model, summarise
+from medkd.evaluation.score_folder import Subject, score_folder
+from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
+from medkd.inference.predict import predict_logits, predict_volume
+from medkd.models._build import build_network
+from medkd.training.objective import bound_digest, read_recipe
+from medkd.training.train import distill, load_network, train_teacher
+from medkd.volumes.foreign_folder import FolderHints, describe_folder
+from medkd.volumes.prepare import prepare_cohorts
+from medkd.volumes.store import Store
+from medkd.workspace import embedded_workspace
+
+TASK = Task(kind="classification", classes=("benign", "malignant"), image_size=(32, 32), window=(0, 255))
+MODEL = ReportModel(role="student", name="m", version=1, manifest_digest="a" * 64, parameters=1)
+
+
+def write_pictures(root, n=24, masks=True):
+    rng, rows = np.random.default_rng(0), []
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for i in range(n):
+        Image.fromarray(rng.integers(0, 255, (32, 32), dtype=np.uint8)).save(root / "images" / f"x{i}.png")
+        mask = np.zeros((32, 32), dtype=bool)
+        mask[4 : 8 + i // 3, 5:15] = True
+        Image.fromarray(mask).save(root / "masks" / f"x{i}.png")
+        rows.append({"id": f"x{i}", "patient": f"p{i // 2}", "label": TASK.classes[i // 2 % 2], "sex": "FM"[i // 2 % 2 if i < 4 else i // 6 % 2], "age": ["17", "18", "64", "", "80"][i // 2 % 5]})  # fmt: skip
+    with (root / "cases.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp("pictures") / "clinic")
+
+
+def subject(task=TASK, guide=True, builder="resnet", **options):
+    spec = NetworkSpec(builder=builder, out_channels=len(task.classes), spatial_dims=task.spatial_dims, options=options)
+    other = build_network(spec, seed=5).eval()
+    return Subject(task, build_network(spec, seed=3).eval(), MODEL, other if guide else None, MODEL if guide else None)
+
+
+@pytest.fixture(scope="module")
+def classified(pictures, tmp_path_factory):
+    who = subject(channels=(4, 4, 6, 8))
+    return who, score_folder(who, pictures, describe_folder(pictures, TASK, FolderHints()), Store(tmp_path_factory.mktemp("s"), "s"))
+
+
+def test_a_classifiers_figures_are_those_of_scikit_learn(classified, pictures):
+    who, score = classified
+    images = torch.stack([torch.from_numpy(np.array(Image.open(pictures / "images" / f"x{i}.png"))).float() for i in range(24)])
+    probability = predict_logits(who.network, (images / 127.5 - 1)[:, None]).softmax(1)[:, 1].double().numpy()
+    label = np.array([i // 2 % 2 for i in range(24)])
+    figures = score.evaluation.metrics
+    assert figures["auc"].mean == pytest.approx(roc_auc_score(label, probability))
+    assert figures["auprc"].mean == pytest.approx(average_precision_score(label, probability))
+    assert figures["brier"].mean == pytest.approx(brier_score_loss(label, probability))
+    assert figures["accuracy"].mean == pytest.approx(np.mean((probability > 0.5) == label))
+    assert (score.evaluation.n, score.evaluation.cases, figures["auc"].n) == (12, 24, 12)
+    assert {"ece", "agreement", "same_answer", "mass_in_lesion", "pointing"} <= set(figures)
+    assert set(score.evaluation.teacher_metrics) >= {"auc", "auprc", "ece", "brier"}
+
+
+def test_subgroups_are_what_the_table_says_ages_in_bands_lesions_in_thirds(classified):
+    _, score = classified
+    groups = score.evaluation.subgroups
+    assert set(groups) == {"sex", "age", "lesion size"}
+    assert set(groups["age"]) == {"0-17", "18-39", "60-79", "unknown", "80+"}
+    assert sum(group.cases for group in groups["sex"].values()) == 24
+    assert [group.cases for group in groups["lesion size"].values()] == [9, 9, 6]
+    assert "auc" not in groups["age"]["0-17"].metrics or groups["age"]["0-17"].cases > 2
+
+
+def test_without_a_teacher_there_is_no_agreement(pictures, tmp_path):
+    who = subject(guide=False, channels=(4, 4, 6, 8))
+    score = score_folder(who, pictures, describe_folder(pictures, TASK, FolderHints()), Store(tmp_path, "s"))
+    assert not {"agreement", "same_answer"} & set(score.evaluation.metrics)
+    assert score.evaluation.teacher_metrics == {}
+
+
+def test_a_segmenter_of_pictures_counts_in_pixels(pictures, tmp_path):
+    task = Task(kind="segmentation", classes=("background", "lesion"), image_size=(32, 32), window=(0, 255))
+    score = score_folder(
+        subject(task, builder="unet", channels=(4, 8)), pictures, describe_folder(pictures, task, FolderHints()), Store(tmp_path, "s")
+    )
+    assert {"dice", "hausdorff_95_px", "surface_dice_px", "lesion_f1", "froc", "dice_to_teacher", "agreement"} <= set(
+        score.evaluation.metrics
+    )
+    assert not any(name.endswith("mm") for name in score.evaluation.metrics)
+    assert score.evaluation.conventions["dice"].startswith("both empty: NaN")
+    assert render_froc(score).startswith(b"\x89PNG")
+
+
+def test_a_segmenter_of_volumes_is_scored_on_the_imported_voxels(tmp_path):
+    task = Task(kind="segmentation", classes=("background", "front", "back"), image_size=(16, 16, 16), intensity="standardised", spacing_mm=(1.0, 1.0, 1.0))  # fmt: skip
+    rng, listed = np.random.default_rng(1), []
+    root = tmp_path / "msd"
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+    for number in range(1, 5):
+        image, label = rng.normal(100, 20, (14, 18, 10)).astype(np.float32), np.zeros((14, 18, 10), dtype=np.uint8)
+        label[2:6, 3:8, 4:9], label[6:9, 3:8, 4:9] = 1, 2 if number < 4 else 1
+        affine = np.diag([1.0, 1.0, 2.0, 1.0])
+        nibabel.save(nibabel.Nifti1Image(image, affine), root / "imagesTr" / f"b_{number}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(label, affine), root / "labelsTr" / f"b_{number}.nii.gz")
+        listed.append({"image": f"imagesTr/b_{number}.nii.gz", "label": f"labelsTr/b_{number}.nii.gz"})
+    (root / "dataset.json").write_text(json.dumps({"training": listed}))
+    who = subject(task, builder="unet", channels=(4, 8))
+    score = score_folder(who, root, describe_folder(root, task, FolderHints(pair_by="odd-even")), Store(tmp_path / "s", "s"))
+    metrics = score.evaluation.metrics
+    assert {f"{m}_{c}" for m in ("dice", "hausdorff_95", "surface_dice", "lesion_f1", "froc") for c in ("front", "back")} <= set(metrics)
+    assert (score.evaluation.n, score.evaluation.cases) == (2, 4)
+    # by hand: the answer on the imported voxels
+    image = torch.from_numpy(nibabel.load(root / "imagesTr" / "b_1.nii.gz").get_fdata().astype(np.float32).transpose(2, 1, 0).copy())
+    label = nibabel.load(root / "labelsTr" / "b_1.nii.gz").get_fdata().transpose(2, 1, 0)
+    finer = torch.nn.functional.interpolate(image[None, None], size=(19, 18, 14), mode="trilinear", align_corners=True)[0]
+    low, high = np.percentile(finer.numpy(), (0.5, 99.5))
+    finer = finer.clamp(float(low), float(high))
+    logits = predict_volume(who.network, (finer - finer.mean()) / finer.std(), task)
+    answer = torch.nn.functional.interpolate(logits[None], size=(10, 18, 14), mode="trilinear", align_corners=True)[0].argmax(0).numpy()
+    wanted = 2 * ((answer == 1) & (label == 1)).sum() / ((answer == 1).sum() + (label == 1).sum())
+    assert score.scores.rows["dice_front"][0] == pytest.approx(wanted, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_fast_average_precision_is_scikit_learns(seed):
+    rng = np.random.default_rng(seed)
+    labels, scores = (rng.random(60) < 0.3).astype(np.int64), np.round(rng.random((1, 60)), 1)
+    rows = rng.integers(0, 60, 60)
+    assert average_precision_of(scores, labels)(rows, 0) == pytest.approx(average_precision_score(labels[rows], scores[0, rows]))
+
+
+def test_a_reliability_curve_counts_every_case_once(classified):
+    probability = np.array([0.0, 0.01, 0.5, 0.99, 1.0])
+    mean, share, count = reliability(probability, np.array([0.0, 1.0, 1.0, 1.0, 0.0]))
+    assert count.tolist() == [2, 1, 2]
+    assert mean == pytest.approx([0.005, 0.5, 0.995])
+    assert share == pytest.approx([0.5, 1.0, 0.5])
+    assert wilson(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)  # Wilson 1927, as tabulated
+    assert render_calibration(classified[1]).startswith(b"\x89PNG")
+
+
+def test_the_record_survives_its_file(classified, tmp_path):
+    classified[1].evaluation.write(tmp_path / "e.json")
+    assert FolderEvaluation.model_validate_json((tmp_path / "e.json").read_bytes()).digest() == classified[1].evaluation.digest()
+    assert b"x3" not in (tmp_path / "e.json").read_bytes()
+
+
+def test_several_classes_are_each_measured_against_the_rest(tmp_path):
+    root, task = write_pictures(tmp_path / "clinic"), TASK.model_copy(update={"classes": ("benign", "malignant", "other")})
+    data = ImageFolderData(path=".", id_column="id", patient_column="patient", label_column="label")
+    score = score_folder(subject(task, channels=(4, 4, 6, 8)), root, data, Store(tmp_path / "s", "s"))
+    assert {"auc_benign", "auc_malignant", "brier_other", "ece_other", "accuracy"} <= set(score.evaluation.metrics)
+    assert "auc_other" not in score.evaluation.metrics
+    assert render_calibration(score).startswith(b"\x89PNG")
+
+
+def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard(tmp_path):
+    root = write_pictures(tmp_path / "data" / "clinic", n=64)
+    with (root / "cases.csv").open() as stream:
+        rows = [{**row, "split": "val" if i >= 40 else "train"} for i, row in enumerate(csv.DictReader(stream))]
+    with (root / "cases.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    network, fit = {"builder": "resnet", "options": {"channels": [4, 4, 6, 8]}}, {"epochs": 1, "batch_size": 8}
+    small = {
+        "data.path": "clinic", "data.id_column": "id", "data.label_column": "label", "data.attribute_columns": ["sex"], "seeds": [0],
+        "task.image_size": [32, 32], "data.inner_validation": 0.2, "teacher.network": network, "teacher.fit": fit, "student.network": network, "student.fit": fit,
+    }  # fmt: skip
+    recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "busbra.yaml", small)
+    workspace = embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    cohorts = prepare_cohorts(workspace, recipe, "")
+    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
+    student = distill(workspace, recipe, cohorts, teacher, "kd_explanation", 0, bound_digest(recipe))
+    card = summarise(workspace, recipe, cohorts, (evaluate_model(workspace, recipe, cohorts, student, teacher),))
+    who = Subject(recipe.task, load_network(workspace, student), MODEL, load_network(workspace, teacher), MODEL)
+    score = score_folder(who, root, describe_folder(root, recipe.task, FolderHints(where={"split": "val"})), Store(tmp_path / "s", "s"))
+    same = set(card.figures) & set(score.evaluation.metrics)
+    assert {"auc", "ece", "agreement", "mass_in_lesion", "pointing"} <= same
+    for name in same:
+        mine, theirs = score.evaluation.metrics[name], card.figures[name]
+        assert (mine.mean, mine.low, mine.high, mine.n) == pytest.approx((theirs.mean, theirs.low, theirs.high, theirs.n)), name
