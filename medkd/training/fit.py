@@ -35,7 +35,10 @@ TrainingCohort = TensorCohort | VolumeCohort
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What to fit: how, under which seed, where the state goes, and the key that state must match to be resumed."""
+    """What to fit: how, under which seed, where the state goes, and the key that state must match to be resumed.
+
+    ``gpu`` is the index of the GPU that is held for it; None lets Fabric choose (the CPU where there is no GPU).
+    """
 
     fit: Fit
     task: Task
@@ -44,6 +47,7 @@ class FitRequest:
     key: str
     progress: bool = False
     title: str = "train"
+    gpu: int | None = None
 
 
 class Parcel:
@@ -89,7 +93,11 @@ def fit(
         DataError: ``LOSS_NOT_FINITE`` when the objective becomes NaN or infinite.
     """
     wish, state = request.fit, request.folder / "state.safetensors"
-    fabric = Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if wish.precision == "bf16" else "32-true")
+    fabric = Fabric(
+        accelerator="auto",
+        devices=1 if request.gpu is None else [request.gpu],
+        precision="bf16-mixed" if wish.precision == "bf16" else "32-true",
+    )
     if request.task.spatial_dims == 2 and (wish.precision == "bf16" or fabric.device.type == "cuda"):
         # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
         student = student.to(memory_format=torch.channels_last)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
 from torch import nn
 
 from data_contracts import Checkpoint, CohortSet, NetworkSpec, Recipe, RecipeError, Role, StoreError
+from medkd.gpu_slot import gpu_slot
 from medkd.models._build import build_network, parameter_count
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective, network_spec
@@ -99,8 +101,10 @@ class _Job:
         folder = self.workspace.root / "training" / self.name
         seed = derive_seed(self.role.value, self.seed)
         request = FitRequest(wish, self.recipe.task, seed, folder, key, self.workspace.progress, self.name)
-        begun = time.perf_counter()
-        fitted = fit(network, objective, cohort, request, teacher=teacher)
+        with gpu_slot() as gpu:
+            begun = time.perf_counter()
+            fitted = fit(network, objective, cohort, replace(request, gpu=gpu), teacher=teacher)
+            seconds = time.perf_counter() - begun
         weights = self.workspace.store.write_tensors(f"models/{self.name}.safetensors", fitted.state_dict())
         patients = "\n".join(sorted(set(cohort.patients())))
         return Checkpoint(
@@ -116,6 +120,6 @@ class _Job:
             teacher_digest=teacher_digest,
             parameters=parameter_count(fitted),
             epochs=wish.epochs,
-            train_seconds=time.perf_counter() - begun,
+            train_seconds=seconds,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
         )

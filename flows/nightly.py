@@ -1,0 +1,45 @@
+"""The scheduled flow: recipes to registered models and reports, driven by a Prefect server and a process work pool.
+
+Deployed by ``flows/prefect.yaml``; what is finished is remembered by the stages, so a night without new data costs a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.engine import start_engine
+from flows.pipeline import pipeline
+from flows.summary import run_summary
+from medkd.training.objective import read_recipe
+from medkd.workspace import Workspace, embedded_workspace
+
+
+@flow(name="nightly", validate_parameters=True, persist_result=False)
+def nightly(
+    recipes: list[str],
+    out: str = "runs/nightly",
+    studies: str | None = None,
+    tracking_uri: str | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Take recipes from data to registered models; with ``studies``, ingest that folder and report its test patients.
+
+    Args:
+        recipes: recipe files, relative to the deployment's working directory.
+        out: folder of the run; the same folder every night, so that only what is new is computed.
+        studies: folder of DICOM, or None.
+        tracking_uri: MLflow server; by default the run's own database.
+        overrides: dotted recipe fields and values, for all recipes.
+    """
+    begun, root = time.perf_counter(), Path(out).resolve()
+    chosen = tuple(read_recipe(Path(name), overrides) for name in recipes)
+    embedded = embedded_workspace(root, data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
+    workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
+    with start_engine("prefect", root):
+        result = pipeline(workspace, chosen, None if studies is None else Path(studies))
+    return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - begun, project=Path.cwd())

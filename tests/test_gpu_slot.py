@@ -1,0 +1,66 @@
+"""Slots are held by processes, so they are tested with processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from data_contracts import EnvironmentProblem
+from medkd.gpu_slot import gpu_slot, lock_folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from medkd.gpu_slot import gpu_slot
+with gpu_slot(gpus=int(sys.argv[2]), folder=Path(sys.argv[1])) as index:
+    print(index, flush=True)
+    time.sleep(60)
+"""
+
+
+def hold(folder, gpus):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder), str(gpus)], stdout=subprocess.PIPE, text=True)
+    return process, int(process.stdout.readline())
+
+
+@pytest.fixture
+def holders(tmp_path):
+    found = [hold(tmp_path, 2) for _ in range(2)]
+    yield found
+    for process, _ in found:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_each_gpu_is_held_once_and_a_killed_holder_frees_it_at_once(tmp_path, holders):
+    assert sorted(index for _, index in holders) == [0, 1]
+    with pytest.raises(EnvironmentProblem) as caught, gpu_slot(gpus=2, folder=tmp_path, most_s=0.2):
+        pass
+    assert caught.value.code == "GPU_BUSY"
+    victim, index = holders[0]
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    begun = time.monotonic()
+    with gpu_slot(gpus=2, folder=tmp_path, most_s=5) as mine:
+        assert mine == index
+    assert time.monotonic() - begun < 2
+
+
+def test_a_slot_is_given_back_after_an_exception(tmp_path):
+    with pytest.raises(ZeroDivisionError), gpu_slot(gpus=1, folder=tmp_path):
+        raise ZeroDivisionError
+    with gpu_slot(gpus=1, folder=tmp_path, most_s=0) as index:
+        assert index == 0
+
+
+def test_without_a_gpu_nothing_is_held(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDKD_LOCKS", str(tmp_path / "locks"))
+    with gpu_slot(gpus=0) as index:
+        assert index is None
+    assert lock_folder() == tmp_path / "locks"
+    assert not lock_folder().exists()
