@@ -75,7 +75,9 @@ class ReviewReport(Record):
     """One study, ready to be reviewed.
 
     ``arrays`` names a safetensors file with ``volume`` float32, ``student_mask``, ``teacher_mask`` and (where known)
-    ``reference_mask`` uint8, and one float32 tensor per map, all of shape ``geometry.shape``.
+    ``reference_mask`` uint8, and one float32 tensor per map, all of shape ``geometry.shape``. ``mass`` says which part of the maps
+    shares are taken of: the absolute attribution, or the positive one (what speaks for a segmented structure: the background of a
+    volume is mostly evidence against it).
     """
 
     SCHEMA: ClassVar[str] = "review/1"
@@ -91,6 +93,7 @@ class ReviewReport(Record):
     models: tuple[ReportModel, ...]
     findings: tuple[Finding, ...]
     caveats: tuple[Caveat, ...] = ()
+    mass: Literal["absolute", "positive"] = "absolute"
     reference_class: str | None = None
     lineage: dict[str, str] = Field(default_factory=dict)
     seed: int = 0

@@ -13,17 +13,23 @@ OUTSIDE_MILD, OUTSIDE_GRAVE = 0.5, 0.8
 UNDECIDED = (0.35, 0.65)
 
 
-def compute_caveats(findings: tuple[Finding, ...]) -> tuple[Caveat, ...]:
-    """Return all caveats, worst first. The probabilities of this version are never calibrated, and it says so."""
+def compute_caveats(findings: tuple[Finding, ...], *, mass: str = "absolute") -> tuple[Caveat, ...]:
+    """Return all caveats, worst first. The probabilities of this version are never calibrated, and it says so.
+
+    Args:
+        findings: of one study.
+        mass: which part of the maps their shares were taken of, as in the report.
+    """
     found = [Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
     for number, finding in enumerate(findings, 1):
         found.extend(
-            Caveat(code=code, text=require_neutral(f"Lesion {number}: {text}"), severity=severity) for severity, code, text in _of(finding)
+            Caveat(code=code, text=require_neutral(f"Lesion {number}: {text}"), severity=severity)
+            for severity, code, text in _of(finding, mass)
         )
     return tuple(sorted(found, key=lambda caveat: (-caveat.severity, caveat.code, caveat.text)))
 
 
-def _of(finding: Finding) -> Iterator[tuple[int, str, str]]:
+def _of(finding: Finding, mass: str) -> Iterator[tuple[int, str, str]]:
     lesion = finding.lesion
     if lesion.volume_ml is not None and lesion.volume_ml < SMALL_ML:
         yield 2, "SMALL_LESION", f"volume {lesion.volume_ml:.2f} ml, below {SMALL_ML:g} ml; maps are least reliable on small lesions."
@@ -35,18 +41,18 @@ def _of(finding: Finding) -> Iterator[tuple[int, str, str]]:
             yield 2, "UNDECIDED", f"the student's largest probability is {top:.2f} ({name})."
         if finding.teacher_probability and max(finding.teacher_probability, key=lambda key: finding.teacher_probability[key]) != name:
             yield 3, "TEACHER_DISAGREES", "student and teacher give different classes."
-    yield from _of_maps(finding.maps)
+    yield from _of_maps(finding.maps, mass)
     if finding.outside is not None and finding.outside.share_outside > OUTSIDE_MILD:
         share = finding.outside.share_outside
         grave = 3 if share > OUTSIDE_GRAVE else 1
-        yield grave, "OUTSIDE_FOCUS", f"{share:.0%} of the absolute attribution ({finding.outside.explainer}) lies outside every lesion."
+        yield grave, "OUTSIDE_FOCUS", f"{share:.0%} of the {mass} attribution ({finding.outside.explainer}) lies outside every lesion."
 
 
-def _of_maps(maps: tuple[ReportMap, ...]) -> Iterator[tuple[int, str, str]]:
+def _of_maps(maps: tuple[ReportMap, ...], mass: str) -> Iterator[tuple[int, str, str]]:
     inside = {(m.explainer, m.role): v.value for m in maps for v in m.measures if v.name == "mass_in_lesion" and v.value is not None}
     for (explainer, role), value in sorted(inside.items()):
         if role == "student" and value < LOW_INSIDE:
-            yield 2, "LOW_INSIDE", f"{value:.0%} of the student's absolute attribution ({explainer}) lies inside, below {LOW_INSIDE:.0%}."
+            yield 2, "LOW_INSIDE", f"{value:.0%} of the student's {mass} attribution ({explainer}) lies inside, below {LOW_INSIDE:.0%}."
         teacher = inside.get((explainer, "teacher"))
         if role == "student" and teacher is not None and abs(teacher - value) > INSIDE_GAP:
             yield (

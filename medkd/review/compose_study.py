@@ -78,7 +78,8 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         window=(low, max(high, low + 1.0)) if panel.task.intensity == "standardised" else panel.task.window,
         models=panel.models,
         findings=tuple(findings),
-        caveats=compute_caveats(tuple(findings)),
+        caveats=compute_caveats(tuple(findings), mass="positive"),
+        mass="positive",
         lineage={"volume sha256": volume.array.sha256, "task": panel.task.digest()},
     )
     return StudyResult(report, arrays, answers["student"])
@@ -112,7 +113,7 @@ def _finding(
             target=f"segmentation: margin of {lesion.class_name}",
             tensor=f"map/{number}/{role}/{explainer}",
             explanation_digest=hashlib.sha256(maps[f"map/{number}/{role}/{explainer}"].contiguous().numpy().tobytes()).hexdigest(),
-            measures=region_measures(maps[f"map/{number}/{role}/{explainer}"], region),
+            measures=region_measures(maps[f"map/{number}/{role}/{explainer}"].clamp_min(0), region),
         )
         for explainer in EXPLAINERS
         for role in answers
@@ -130,5 +131,5 @@ def _finding(
         dice_to_teacher=number_or_none(dice(region[None], (answers["teacher"] == index)[None])) if "teacher" in answers else None,
         maps=tuple(shown),
         agreement=agreement,
-        outside=outside_focus(maps[f"map/{number}/student/cam"], answers["student"], geometry),
+        outside=outside_focus(maps[f"map/{number}/student/cam"].clamp_min(0), answers["student"], geometry),
     )

@@ -50,6 +50,7 @@ def render_html(report: ReviewReport, arrays: Mapping[str, Tensor]) -> str:
         script=Markup(_source("report.js")),
         data=Markup(_embed(_page_data(report, arrays))),
         rows=[_row(number, finding) for number, finding in enumerate(report.findings, 1)],
+        probabilities=any(finding.student_probability or finding.teacher_probability for finding in report.findings),
         panes=[(role, title) for role, title in _PANES if role in _shown_roles(report, arrays)],
         marks=picture_marks(report.geometry),
         spacing_mm=_spacing_mm(report),
