@@ -49,7 +49,7 @@ test: $(STAMP) lint ## all tests but the extended ones, at most ten minutes on t
 test-extended: $(STAMP) ## all tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
 
-lint: $(STAMP) ## ruff over everything, mypy (strict) over the contracts
+lint: $(STAMP) ## ruff over everything, mypy (strict) over contracts and medkd
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

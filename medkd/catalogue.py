@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from data_contracts import CatalogueError
 
@@ -104,8 +104,7 @@ class Catalogue:
             what = f"unknown option {unknown[0]!r}" if unknown else f"no value for the required option {missing[0]!r}"
             raise CatalogueError("CATALOGUE_OPTION", f"expected options of {name} among {sorted(known)}, got {what}")
         if inspect.isclass(entry.function):
-            bound: Callable[..., Any] = entry.function(**options)
-            return bound
+            return cast(Callable[..., Any], entry.function(**options))
         return partial(entry.function, **options)
 
     def _local(self) -> set[str]:

@@ -16,4 +16,5 @@ T = TypeVar("T")
 def progress_bar(items: Iterable[T] | None = None, *, title: str, unit: str, enabled: bool, **options: Any) -> tqdm[T]:
     """Return a bar over ``items`` (or one to be updated) on standard error; silent when not enabled or not on a terminal."""
     line = int(os.environ.get(POSITION_VARIABLE, "0"))
-    return tqdm(items, desc=title, unit=unit, disable=None if enabled else True, leave=False, position=line, **options)
+    bar: tqdm[Any] = tqdm(items, desc=title, unit=unit, disable=None if enabled else True, leave=False, position=line, **options)
+    return bar

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from data_contracts import ExplanationError
 from medkd.types import FeatureMap, Images, Logits
@@ -107,6 +108,12 @@ def anatomy_of(model: nn.Module) -> Anatomy:
     return anatomy
 
 
+def with_anatomy(model: nn.Module, anatomy: Anatomy) -> nn.Module:
+    """Attach what a builder says of its network and return the network."""
+    vars(model)["anatomy"] = anatomy  # a plain attribute: neither parameter nor submodule
+    return model
+
+
 def trace(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], *, layers: Sequence[str] = (), leaf: str | None = None) -> Trace:
     """Run ``model`` once and keep what the named layers put out.
 
@@ -155,9 +162,9 @@ def _tapped(model: nn.Module, layers: Sequence[str], kept: dict[str, Tensor], le
 
         return hook
 
-    handles = []
+    handles: list[RemovableHandle] = []
     try:
-        handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)  # type: ignore[arg-type]
+        handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)
         yield
     finally:
         for handle in handles:

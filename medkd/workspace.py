@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
 from data_contracts import MedkdError, Record, Ref, Value, load_record
 from medkd.volumes.store import Store
@@ -78,7 +78,7 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
             found.write(path)
         return found
 
-    return remembered
+    return cast(Callable[Concatenate[Workspace, P], R], remembered)
 
 
 def _note_begin(path: Path) -> None:

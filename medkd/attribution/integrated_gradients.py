@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from captum.attr import IntegratedGradients
 
@@ -52,13 +54,14 @@ def integrated_gradients(
     return require_finite(torch.cat(maps).float(), "integrated_gradients")
 
 
-def _score_of(trace: Trace, target: Target, case: int):  # type: ignore[no-untyped-def]
+def _score_of(trace: Trace, target: Target, case: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return images [n, channel, *space] -> scores [n] for one case's target, reading the coefficients off the traced logits."""
     coefficients = target.coefficients(trace.logits)[case : case + 1].detach()
 
     def score(images: torch.Tensor) -> torch.Tensor:
         output = trace.model(images)
         logits = output[trace.head] if isinstance(output, dict) else output
-        return (logits.float() * coefficients).flatten(1).sum(1)
+        scores: torch.Tensor = (logits.float() * coefficients).flatten(1).sum(1)
+        return scores
 
     return score

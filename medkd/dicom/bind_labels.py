@@ -105,7 +105,8 @@ def _group(own: Dataset, shared: Dataset, keyword: str) -> Dataset:
         raise IngestError(
             IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected {keyword} in the functional groups, it is missing", {"missing": keyword}
         )
-    return source[keyword].value[0]
+    first: Dataset = source[keyword].value[0]
+    return first
 
 
 def _segment(number: int, item: Dataset) -> Segment:

@@ -16,6 +16,7 @@ import torch
 from highdicom.sr.coding import CodedConcept
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -183,7 +184,7 @@ def _write_segmentation(folder: Path, plan: _Plan, slices: list[Dataset], mask: 
     segmentation.save_as(folder / "SEG0001.dcm", enforce_file_format=True)
 
 
-def _clock(dataset: Dataset) -> Iterator:  # type: ignore[type-arg]
+def _clock(dataset: Dataset) -> Iterator[DataElement]:
     """Yield the elements that highdicom fills from the clock: the same seed must write the same bytes."""
     for keyword in ("ContentDate", "ContentTime", "SeriesDate", "SeriesTime", "InstanceCreationDate", "InstanceCreationTime"):
         if keyword in dataset:

@@ -84,7 +84,7 @@ def solve_geometry(planes: SlicePlanes) -> Solution:
     residual = float(np.linalg.norm(predicted - positions, axis=1).max())
     geometry = Geometry(
         shape=(len(positions), *planes.matrix),
-        affine_lps_mm=tuple(tuple(float(value) for value in row) for row in affine),  # type: ignore[arg-type]
+        affine_lps_mm=tuple(tuple(float(value) for value in row) for row in affine),
         spacing_mm=(float(np.linalg.norm(slice_step)), *planes.pixel_spacing_mm),
         residual_mm=residual,
     )
@@ -93,10 +93,10 @@ def solve_geometry(planes: SlicePlanes) -> Solution:
 
 def _axes(planes: SlicePlanes) -> tuple[Array, Array, Array]:
     along_columns, along_rows = planes.orientation[:3], planes.orientation[3:]
-    lengths = np.linalg.norm(along_columns), np.linalg.norm(along_rows)
+    lengths = float(np.linalg.norm(along_columns)), float(np.linalg.norm(along_rows))
     skew = abs(float(along_columns @ along_rows))
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), skew) > ORTHONORMAL or not np.isfinite(planes.orientation).all():
-        evidence = {"lengths": [float(length) for length in lengths], "dot": skew}
+        evidence = {"lengths": list(lengths), "dot": skew}
         raise IngestError(IngestCode.ORIENTATION_NOT_ORTHONORMAL, f"expected orthonormal orientation vectors to {ORTHONORMAL}", evidence)
     return along_columns, along_rows, np.cross(along_columns, along_rows)
 

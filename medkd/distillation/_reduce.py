@@ -54,9 +54,10 @@ def teacher_target(teacher: Knowledge) -> tuple[Target, Tensor]:
 
 def pooled(attribution: Tensor, grid: int) -> Tensor:
     """Average a map [batch, *space] down to ``grid`` cells along each axis (never up) and flatten it to [batch, cells]."""
-    pool = {2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}[attribution.ndim - 1]
-    size = tuple(min(grid, extent) for extent in attribution.shape[1:])
-    return pool(attribution[:, None], size).flatten(1)
+    size = [min(grid, extent) for extent in attribution.shape[1:]]
+    pool = functional.adaptive_avg_pool2d if len(size) == 2 else functional.adaptive_avg_pool3d
+    cells: Tensor = pool(attribution[:, None], size)  # type: ignore[arg-type]
+    return cells.flatten(1)
 
 
 def unit_norm(rows: Tensor) -> Tensor:

@@ -103,8 +103,10 @@ def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *
     Raises:
         DataError: as the importers.
     """
-    read = import_image_folder if isinstance(data, ImageFolderData) else import_volume_folder
-    cohort, ledger = read(root, data, subject.task, store, key="folder", whole=Part.TEST, progress=progress)  # type: ignore[operator]
+    if isinstance(data, ImageFolderData):
+        cohort, ledger = import_image_folder(root, data, subject.task, store, key="folder", whole=Part.TEST, progress=progress)
+    else:
+        cohort, ledger = import_volume_folder(root, data, subject.task, store, key="folder", whole=Part.TEST, progress=progress)
     payload = cohort.canonical_json()
     write_bytes(store.root / "folder/all.json", payload)
     use = CohortUse(cohort=Ref(store=store.name, key="folder/all.json", sha256=cohort.digest()), part=Part.TEST)

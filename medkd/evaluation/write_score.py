@@ -198,7 +198,7 @@ def render_froc(score: FolderScore) -> bytes:
 
 def _png(sheet: Sheet) -> bytes:
     sheet.text(0.5, 0.005, BANNER, ha="center", fontsize=7, color="0.4")
-    sheet.set_layout_engine("constrained", rect=(0, 0.03, 1, 0.97))  # type: ignore[call-arg]
+    sheet.set_layout_engine("constrained", rect=(0, 0.03, 1, 0.97))
     stream = io.BytesIO()
     FigureCanvasAgg(sheet).print_png(stream, metadata={"Software": "medkd"})
     return stream.getvalue()

@@ -20,6 +20,7 @@ from data_contracts import (
     MeasureValue,
     MethodRecord,
     Recipe,
+    Ref,
     TargetRecord,
     TaskKind,
 )
@@ -140,8 +141,8 @@ def _figure(values: Tensor, cohort: TensorCohort) -> Figure | None:
 
 
 def _record(
-    cohort: TensorCohort, row: int, wish: Entry, student: Checkpoint, packed, values: Mapping[str, Tensor], question: Question
-) -> ExplanationRef:  # type: ignore[no-untyped-def]
+    cohort: TensorCohort, row: int, wish: Entry, student: Checkpoint, packed: Ref, values: Mapping[str, Tensor], question: Question
+) -> ExplanationRef:
     entry, target = EXPLAINERS.entry(wish.name), question.target.record()
     return ExplanationRef(
         case_key=cohort.cases[row].case_key,

@@ -65,7 +65,7 @@ def predict_volume(model: nn.Module, volume: Tensor, task: Task) -> Tensor:
     from monai.inferers.utils import sliding_window_inference  # seconds to import: paid where volumes are predicted
 
     with frozen(model), torch.no_grad():
-        logits: Tensor = sliding_window_inference(
+        logits = sliding_window_inference(
             volume[None],
             roi_size=task.image_size,
             sw_batch_size=2,
@@ -74,6 +74,8 @@ def predict_volume(model: nn.Module, volume: Tensor, task: Task) -> Tensor:
             mode="gaussian",
             cval=float(volume.min()),
         )
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"expected one tensor of logits from {type(model).__name__}, got {type(logits).__name__}")
     return logits[0].float()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -39,7 +41,7 @@ def diagonal_mm(shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None) ->
     return float(np.sqrt(sum((extent * step) ** 2 for extent, step in zip(shape, spacing, strict=True))))
 
 
-def per_case(prediction: Tensor, reference: Tensor, measure) -> Tensor:  # type: ignore[no-untyped-def]
+def per_case(prediction: Tensor, reference: Tensor, measure: Callable[[Tensor, Tensor], float]) -> Tensor:
     """Return a float64 value per case of masks [n, *space]."""
     return torch.tensor([measure(p, r) for p, r in zip(prediction, reference, strict=True)], dtype=torch.double)
 

@@ -21,7 +21,7 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
     for module in network.modules():
         # MONAI's blocks hard-code in-place activations in places; tapping the layer before one would return its output.
         if getattr(module, "inplace", False):
-            module.inplace = False
+            vars(module)["inplace"] = False
     anatomy, known = anatomy_of(network), dict(network.named_modules())
     for layer in (*anatomy.taps, anatomy.cam_layer, anatomy.head, *anatomy.deep_heads):
         if layer not in known:

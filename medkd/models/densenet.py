@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy
+from medkd.trace import Anatomy, with_anatomy
 
 TASKS = frozenset({"classification"})
 SOURCE = "Huang et al. 2017 (1608.06993); MONAI DenseNet"
@@ -46,7 +46,7 @@ def densenet(
         act=("relu", {"inplace": False}),
     )
     # No bias, for the reason given in resnet.py: the class map accounts for the whole logit.
-    network.class_layers.out = nn.Linear(network.class_layers.out.in_features, spec.out_channels, bias=False)
+    width = int(network.get_parameter("class_layers.out.weight").shape[1])
+    network.class_layers.out = nn.Linear(width, spec.out_channels, bias=False)
     blocks = tuple(f"features.denseblock{index}" for index in range(1, len(block_config) + 1))
-    network.anatomy = Anatomy(taps=(*blocks, "class_layers.relu"), cam_layer="class_layers.relu", head="class_layers.out")
-    return network
+    return with_anatomy(network, Anatomy(taps=(*blocks, "class_layers.relu"), cam_layer="class_layers.relu", head="class_layers.out"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy
+from medkd.trace import Anatomy, with_anatomy
 
 if TYPE_CHECKING:
     from monai.networks.nets import DynUNet
@@ -71,5 +71,4 @@ def dyn_unet(
     network = HeadedDynUNet(net)
     heads = tuple(f"deep_heads.{index}" for index in range(deep_supervision))
     taps = ("bottleneck", *(f"upsamples.{index}" for index in range(levels - 1)))
-    network.anatomy = Anatomy(taps=taps, cam_layer=taps[-1], head="head", deep_heads=heads)
-    return network
+    return with_anatomy(network, Anatomy(taps=taps, cam_layer=taps[-1], head="head", deep_heads=heads))

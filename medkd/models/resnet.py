@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy
+from medkd.trace import Anatomy, with_anatomy
 
 TASKS = frozenset({"classification"})
 SOURCE = "He et al. 2016 (1512.03385); MONAI ResNet"
@@ -46,6 +46,5 @@ def resnet(
     )
     # No bias: the class map then accounts for the whole logit. With one, a network may keep maps of one sign for all cases and
     # let the bias decide, so that the direction of a map, which is what attribution_transfer copies, says nothing of the class.
-    network.fc = nn.Linear(network.fc.in_features, spec.out_channels, bias=False)
-    network.anatomy = Anatomy(taps=("layer1", "layer2", "layer3", "layer4"), cam_layer="layer4", head="fc")
-    return network
+    network.fc = nn.Linear(channels[-1], spec.out_channels, bias=False)
+    return with_anatomy(network, Anatomy(taps=("layer1", "layer2", "layer3", "layer4"), cam_layer="layer4", head="fc"))

@@ -87,7 +87,7 @@ class MlflowRegistry:
         copy = self._downloads / f"{name}-{number}"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
-        folder = Path(self._client.download_artifacts(version.run_id, _MODEL_PATH, dst_path=str(copy)))
+        folder = Path(self._client.download_artifacts(str(version.run_id), _MODEL_PATH, dst_path=str(copy)))
         verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
         return _model_ref(name, number, version.tags), folder
 

@@ -6,6 +6,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
 from data_contracts import (
     Checkpoint,
     CohortSet,
@@ -113,7 +115,7 @@ def _publication(
     )
 
 
-def load_registered(registry: Registry, uri: str):  # type: ignore[no-untyped-def]
+def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module]:
     """Return (ModelRef, Checkpoint, network in eval mode) of a registered version, every byte verified first."""
     model, folder = registry.fetch(uri)
     checkpoint = load_record(folder / "checkpoint.json", Checkpoint)

@@ -15,7 +15,8 @@ STUDENT, TEACHER, REFERENCE = "#ffd23f", "#4cc9f0", "#7bd88f"
 def grey(values: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np.uint8]:
     """Return 8-bit grey of values through a window."""
     low, high = window
-    return (np.clip((values - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    pixels: NDArray[np.uint8] = (np.clip((values - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    return pixels
 
 
 def heat(values: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:

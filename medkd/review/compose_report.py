@@ -35,7 +35,7 @@ from medkd.review._region import number_or_none, outside_focus, region_measures
 from medkd.review.caveats import compute_caveats
 from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
-from medkd.targets import class_margin, lesion_margin
+from medkd.targets import Target, class_margin, lesion_margin
 from medkd.training.train import load_network
 from medkd.volumes.store import Store, write_bytes
 from medkd.volumes.window import window_intensity
@@ -189,7 +189,9 @@ def _maps(
     """Explain class and outline on the lesion's slices; the lesion's mask and the class are frozen for the whole explanation."""
     span = slice(lesion.first_slice, lesion.last_slice + 1)
     images, inside = study.images[span], mask[span]
-    wanted = [("classification", name, options, class_margin(answer)) for name, options in CLASS_EXPLAINERS.items()]
+    wanted: list[tuple[str, str, dict[str, int], Target]] = [
+        ("classification", name, options, class_margin(answer)) for name, options in CLASS_EXPLAINERS.items()
+    ]
     wanted += [("segmentation", name, options, lesion_margin(inside)) for name, options in LESION_EXPLAINERS.items()]
     maps, volumes = [], {}
     for task, name, options, target in wanted:

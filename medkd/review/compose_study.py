@@ -108,7 +108,7 @@ def _finding(
 ) -> Finding:
     shown = [
         ReportMap(
-            role=role,  # type: ignore[arg-type]
+            role=role,
             explainer=explainer,
             target=f"segmentation: margin of {lesion.class_name}",
             tensor=f"map/{number}/{role}/{explainer}",

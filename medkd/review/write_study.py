@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from data_contracts import ReportModel, ReviewReport, VolumeRef
+from data_contracts import ModelRef, ReportModel, ReviewReport, VolumeRef
 from medkd.registry.publish import load_registered, open_registry
 from medkd.review.compose_study import Panel, compose_study
 from medkd.review.picture import render_picture
@@ -51,5 +52,5 @@ def load_panel(workspace: Workspace, model_uri: str) -> Panel:
     return Panel(checkpoint.task, networks, tuple(models))
 
 
-def _named(role, model, parameters: int) -> ReportModel:  # type: ignore[no-untyped-def]
+def _named(role: Literal["teacher", "student"], model: ModelRef, parameters: int) -> ReportModel:
     return ReportModel(role=role, name=model.name, version=model.version, manifest_digest=model.manifest_digest, parameters=parameters)

@@ -76,7 +76,7 @@ class DistillationStep(nn.Module):
         sample = parcel.sample
         objective, teacher = self._outside
         anatomy = anatomy_of(self.student)
-        layers = (anatomy.cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
+        layers: tuple[str, ...] = (anatomy.cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
         layers += anatomy.deep_heads if "deep_heads" in objective.needs else ()
         knowledge = LiveKnowledge(teacher, sample.inputs) if teacher is not None else None
         return objective(trace(self.student, sample.inputs, layers=layers), knowledge, sample)
@@ -100,7 +100,7 @@ def fit(
     )
     if request.task.spatial_dims == 2 and (wish.precision == "bf16" or fabric.device.type == "cuda"):
         # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
-        student = student.to(memory_format=torch.channels_last)
+        student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     step = DistillationStep(
         student.train(),
         objective,
@@ -115,7 +115,8 @@ def fit(
     bar: Any = progress_bar(title=request.title, unit="step", enabled=request.progress, total=wish.epochs * batches, initial=done * batches)
     with bar, forked_rng(derive_seed("dropout", request.seed, done)):
         for epoch in range(done, wish.epochs):
-            begun, sums = time.perf_counter(), {}
+            begun = time.perf_counter()
+            sums: dict[str, float] = {}
             for index, sample in enumerate(epoch_samples(cohort, request, epoch)):
                 _set_rate(optimizer, wish, (epoch * batches + index) / (wish.epochs * batches))
                 loss, values = wrapped(Parcel(_to(sample, fabric.device)))
@@ -134,17 +135,20 @@ def fit(
             journal.write_epoch(
                 epoch + 1, {**{name: total / batches for name, total in sums.items()}, "seconds": time.perf_counter() - begun}
             )
-    return step.student.to(memory_format=torch.contiguous_format).cpu().eval()
+    fitted: nn.Module = step.student.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return fitted.cpu().eval()
 
 
 def _freeze(teacher: nn.Module | None, device: torch.device, *, channels_last: bool) -> nn.Module | None:
     if teacher is None:
         return None
     teacher = teacher.to(device).eval().requires_grad_(False)
-    return teacher.to(memory_format=torch.channels_last) if channels_last else teacher
+    if channels_last:
+        teacher = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return teacher
 
 
-def _batches_per_epoch(cohort: TensorCohort, wish: Fit) -> int:
+def _batches_per_epoch(cohort: TrainingCohort, wish: Fit) -> int:
     return max(1, (wish.samples_per_epoch or len(cohort)) // wish.batch_size)
 
 

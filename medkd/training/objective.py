@@ -138,9 +138,9 @@ def bind_recipe(recipe: Recipe) -> None:
             raise RecipeError(
                 "RECIPE_NEEDS", f"expected a term with a teacher in arm {arm_name!r}: nobody answers for its unlabelled images"
             )
-    for wish in (*recipe.explain.explainers, *recipe.explain.measures):
-        catalogue = EXPLAINERS if wish in recipe.explain.explainers else MEASURES
-        catalogue.bind(wish.name, wish.options)
+    for catalogue, chosen in ((EXPLAINERS, recipe.explain.explainers), (MEASURES, recipe.explain.measures)):
+        for one in chosen:
+            catalogue.bind(one.name, one.options)
 
 
 def _check_deep_heads(terms: tuple[Term, ...], network: Network, who: str) -> None:

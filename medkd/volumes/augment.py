@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -44,12 +45,20 @@ def draw_view(sample: Sample, kind: Kind, generator: torch.Generator) -> Sample:
     return replace(moved, inputs={**moved.inputs, "image": image}, view="affine")
 
 
-def _apply(sample: Sample, move) -> Sample:  # type: ignore[no-untyped-def]
+def _apply(sample: Sample, move: Callable[[Tensor], Tensor]) -> Sample:
     """Apply a spatial map to every array of a sample that lives on the image's grid."""
     spatial = sample.image.ndim - 1
-    arrays = {name: getattr(sample, name) for name in ("labels", "masks", "valid_mask")}
-    moved = {name: move(value) if isinstance(value, Tensor) and value.ndim == spatial else value for name, value in arrays.items()}
-    return replace(sample, inputs={key: move(value) for key, value in sample.inputs.items()}, **moved)
+
+    def moved(value: Tensor | None) -> Tensor | None:
+        return move(value) if value is not None and value.ndim == spatial else value
+
+    return replace(
+        sample,
+        inputs={key: move(value) for key, value in sample.inputs.items()},
+        labels=moved(sample.labels),
+        masks=moved(sample.masks),
+        valid_mask=moved(sample.valid_mask),
+    )
 
 
 def _draw_affine(n: int, space: int, generator: torch.Generator) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from data_contracts import DataError, ImageFolderData, SourceError, Task, TaskKind, VolumeFolderData
 from medkd.volumes.case_table import FolderData, Line, read_lines
@@ -53,7 +54,7 @@ def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
         return VolumeFolderData(path=".", pair_by=hints.pair_by)
     lines = read_lines(root / TABLE)
     masks = "masks" if (root / "masks").is_dir() else None
-    columns = {
+    columns: dict[str, Any] = {
         "table": TABLE,
         "id_column": _id_column(lines, root, hints, dataset=dataset and task.spatial_dims == 3),
         "patient_column": _patient_column(lines, hints),
@@ -67,8 +68,8 @@ def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
     if task.kind is TaskKind.SEGMENTATION and masks is None and not listed:
         raise SourceError("SOURCE_MISSING", f"expected a folder masks in {root.name} to score a segmentation, found none")
     if task.spatial_dims == 3:
-        return VolumeFolderData(path=".", dataset=DATASET if listed else None, masks=masks, **columns)  # type: ignore[arg-type]
-    return ImageFolderData(path=".", masks=masks, **columns)  # type: ignore[arg-type]
+        return VolumeFolderData(path=".", dataset=DATASET if listed else None, masks=masks, **columns)
+    return ImageFolderData(path=".", masks=masks, **columns)
 
 
 def _id_column(lines: Sequence[Line], root: Path, hints: FolderHints, *, dataset: bool) -> str:

@@ -89,8 +89,8 @@ def canonical_axes(grid: Grid) -> tuple[NDArray[np.float64], Grid]:
     turn = orientations.io_orientation(affine)
     shape = grid.shape[::-1]
     turned = affine @ orientations.inv_ornt_aff(turn, shape)
-    new_shape = tuple(int(shape[int(np.flatnonzero(turn[:, 0] == axis)[0])]) for axis in range(3))
-    return turn, grid_of_ras(turned, new_shape[::-1])  # type: ignore[arg-type]
+    columns, rows, slices = (int(shape[int(np.flatnonzero(turn[:, 0] == axis)[0])]) for axis in range(3))
+    return turn, grid_of_ras(turned, (slices, rows, columns))
 
 
 def to_canonical(values: NDArray[Any], turn: NDArray[np.float64]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -15,6 +16,12 @@ from medkd.volumes.store import Store, write_bytes
 ORIGIN = "phantom-direct"
 
 
+class _Common(TypedDict):
+    """What all cohorts of a recipe share."""
+
+    difficulty: float
+
+
 def prepare_phantom_cohorts(recipe: Recipe, data: PhantomData, store: Store) -> CohortSet:
     """Render and store every cohort of a recipe: teacher, one student cohort per seed, and the shared test cohorts.
 
@@ -22,7 +29,7 @@ def prepare_phantom_cohorts(recipe: Recipe, data: PhantomData, store: Store) -> 
     """
     writer = _Writer(store, recipe)
     uses = {}
-    common = {"difficulty": data.difficulty}
+    common: _Common = {"difficulty": data.difficulty}
     base = data.cohort_seed
     train = draw_cases(data.teacher, base, marker_rates=data.teacher_marker_rates, **common)
     held = draw_cases(data.teacher_validation, base + 1, marker_rates=data.teacher_marker_rates, **common)

@@ -73,9 +73,9 @@ def align(grid: Grid, task: Task) -> Alignment:
     if wanted is None or all(abs(w / own - 1) <= SAME_SPACING for w, own in zip(wanted, turned.spacing_mm, strict=True)):
         return Alignment(grid, turn, turned, turned)
     steps = np.array([w / own for w, own in zip(wanted, turned.spacing_mm, strict=True)])
-    shape = tuple(int(np.floor((extent - 1) / step + 1e-6)) + 1 for extent, step in zip(turned.shape, steps, strict=True))
+    slices, rows, columns = (int(np.floor((extent - 1) / step + 1e-6)) + 1 for extent, step in zip(turned.shape, steps, strict=True))
     affine = turned.affine_lps_mm @ np.diag([*steps, 1.0])
-    return Alignment(grid, turn, turned, Grid(shape, affine))  # type: ignore[arg-type]
+    return Alignment(grid, turn, turned, Grid((slices, rows, columns), affine))
 
 
 def _sample(values: Tensor, steps: tuple[float, ...], shape: tuple[int, ...]) -> Tensor:

@@ -144,7 +144,7 @@ def open_volumes(use: CohortUse, store: Store, task: Task) -> VolumeCohort:
         raise DataError("COHORT_EMPTY", f"expected cases in the {use.part.value} part of cohort {cohort.name!r}, it has none")
     shards = [store.read_tensors(case.image) for case in cases]
     references = tuple(shard.get("label", torch.zeros(shard["image"].shape, dtype=torch.uint8)) for shard in shards)
-    alignments = tuple(align(Grid(tuple(s["image"].shape), s["affine_lps_mm"].numpy()), task) for s in shards)  # type: ignore[arg-type]
+    alignments = tuple(align(_grid(shard), task) for shard in shards)
     images = (alignment.to_network(shard["image"]) for alignment, shard in zip(alignments, shards, strict=True))
     return VolumeCohort(
         cases=cases,
@@ -154,6 +154,11 @@ def open_volumes(use: CohortUse, store: Store, task: Task) -> VolumeCohort:
         alignments=alignments,
         references=references,
     )
+
+
+def _grid(shard: dict[str, Tensor]) -> Grid:
+    slices, rows, columns = shard["image"].shape
+    return Grid((slices, rows, columns), shard["affine_lps_mm"].numpy())
 
 
 def bring_intensity(values: Tensor, task: Task) -> Tensor:
