@@ -30,7 +30,8 @@ def hard_label(student: Trace, teacher: Knowledge | None, sample: Sample, *, dic
         label_smoothing: as in ``torch.nn.functional.cross_entropy``.
     """
     del teacher
-    logits, labels = student.logits.float(), _labels(sample)
+    logits = student.logits.float()
+    labels = _labels(sample, logits)
     valid = labels != MISSING
     if sample.valid_mask is not None and labels.ndim > 1:
         valid = valid & sample.valid_mask
@@ -42,9 +43,9 @@ def hard_label(student: Trace, teacher: Knowledge | None, sample: Sample, *, dic
     return over_batch(loss, sample, known)
 
 
-def _labels(sample: Sample) -> Tensor:
+def _labels(sample: Sample, logits: Tensor) -> Tensor:
     if sample.labels is None:
-        return torch.full((len(sample.image),), MISSING, device=sample.image.device)
+        return torch.full((len(logits), *logits.shape[2:]), MISSING, device=logits.device)
     return sample.labels.long()
 
 

@@ -42,6 +42,8 @@ def test_every_shipped_recipe_binds(path):
         ({"seeds": []}, "RECIPE_INVALID"),
         ({"arms": {"Not Good": {"terms": [{"loss": "hard_label"}]}}}, "RECIPE_INVALID"),
         ({"name.inner": 1}, "RECIPE_OVERRIDE"),
+        ({"task.test_time_flips": [2]}, "RECIPE_INVALID"),
+        ({"task.test_time_flips": [1, 1]}, "RECIPE_INVALID"),
     ],
 )
 def test_what_can_be_wrong_is_said_before_any_compute(override, code):
@@ -94,3 +96,13 @@ def test_an_objective_is_the_weighted_sum_of_its_terms(make_network, make_sample
     assert float(total) == pytest.approx(0.5 * float(values["hard_label"]) + 2 * float(values["logit_kd"]), rel=1e-6)
     assert not values["logit_kd"].requires_grad
     assert objective.needs == {"labels", "teacher"}
+
+
+def test_deep_supervision_asks_for_a_network_with_coarser_heads_before_any_compute():
+    path = next(path for path in RECIPES if path.stem == "phantom-segmentation")
+    terms = {"arms.alone.terms": [{"loss": "hard_label"}, {"loss": "deep_supervision"}]}
+    with pytest.raises(RecipeError, match="deep_supervision") as caught:
+        read_recipe(path, terms)
+    assert caught.value.code == "RECIPE_NEEDS"
+    network = {"builder": "dyn_unet", "options": {"filters": [4, 6, 8], "deep_supervision": 1}}
+    assert read_recipe(path, {**terms, "student.network": network}).student.network.builder == "dyn_unet"

@@ -1,0 +1,135 @@
+"""Volumes all the way: patches with deep supervision, and a class per volume, from NIfTI to scorecard."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from data_contracts import Part, Role
+from medkd.evaluation.evaluate import evaluate_model, summarise
+from medkd.inference.explain import explain_cohort
+from medkd.models._build import build_network
+from medkd.training.fit import FitRequest, fit
+from medkd.training.gate_teacher import judge_teacher
+from medkd.training.objective import Objective, bound_digest, network_spec, read_recipe
+from medkd.training.train import distill, load_network, train_teacher
+from medkd.volumes.open_cohort import open_for_training
+from medkd.volumes.prepare import prepare_cohorts
+from medkd.volumes.volume_cohort import VolumeCohort
+from medkd.workspace import embedded_workspace
+
+FIT = {"epochs": 2, "batch_size": 4, "learning_rate": 0.01, "augment": "flip", "foreground_share": 0.5}
+
+
+def write_volumes(root, n=24):
+    """Write volumes with a bright box: small boxes are one class, large ones the other."""
+    rng, lines = np.random.default_rng(0), ["case,subject,kind"]
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for i in range(n):
+        image, mask = rng.normal(0, 1, (16, 16, 16)).astype(np.float32), np.zeros((16, 16, 16), dtype=np.uint8)
+        size = 4 if i // 2 % 2 else 9
+        mask[3 : 3 + size, 4 : 4 + size, 3 : 3 + size] = 1
+        image[mask > 0] += 3
+        for folder, values in (("images", image), ("masks", mask)):
+            nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 1.0, 1.0])), root / folder / f"v{i:02d}.nii.gz")
+        lines.append(f"v{i:02d},s{i // 2},{'small' if i // 2 % 2 else 'large'}")
+    (root / "cases.csv").write_text("\n".join(lines))
+
+
+def recipe_for(tmp_path, kind):
+    segment = kind == "segmentation"
+    network = (
+        {"builder": "dyn_unet", "options": {"filters": [4, 6, 8], "deep_supervision": 1}}
+        if segment
+        else {"builder": "densenet", "options": {"init_features": 8, "growth_rate": 4, "block_config": [1, 1]}}
+    )
+    extra = [{"loss": "deep_supervision", "weight": 0.5}] if segment else []
+    payload = {
+        "name": f"tiny-{kind}",
+        "task": {"kind": kind, "classes": ["background", "box"] if segment else ["small", "large"], "image_size": [16, 16, 16], "intensity": "standardised"},
+        "data": {"kind": "volume_folder", "path": "boxes", "dataset": None, "table": "cases.csv", "label_column": None if segment else "kind"},
+        "seeds": [0],
+        "teacher": {"network": network, "fit": FIT, "terms": [{"loss": "hard_label"}, *extra], "gate": {"enforce": False, "min_auc": 0.5, "min_dice": 0.1}},
+        "student": {"network": network, "fit": FIT},
+        "arms": {"kd": {"terms": [{"loss": "hard_label"}, {"loss": "logit_kd"}, *extra]}},
+        "explain": {"explainers": [{"name": "cam"}], "measures": [{"name": "mass_in_lesion"}, {"name": "randomisation"}], "cases": 2},
+    }  # fmt: skip
+    path = tmp_path / f"tiny-{kind}.yaml"
+    path.write_text(yaml.safe_dump(payload))
+    return read_recipe(path)
+
+
+@pytest.mark.parametrize(("kind", "figures"), [("segmentation", {"dice", "hausdorff_95", "surface_dice", "lesion_f1", "dice_to_teacher"}), ("classification", {"auc", "ece", "agreement", "mass_in_lesion"})])  # fmt: skip
+def test_volumes_are_learnt_distilled_explained_and_scored(tmp_path, kind, figures):
+    write_volumes(tmp_path / "data" / "boxes")
+    recipe, workspace = recipe_for(tmp_path, kind), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    cohorts = prepare_cohorts(workspace, recipe, "")
+    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
+    verdict = judge_teacher(workspace, recipe, cohorts, teacher)
+    assert [finding.requirement for finding in verdict.findings] == ["min_dice" if kind == "segmentation" else "min_auc"]
+    student = distill(workspace, recipe, cohorts, teacher, "kd", 0, bound_digest(recipe))
+    assert student.network.spatial_dims == 3
+    card = summarise(workspace, recipe, cohorts, (evaluate_model(workspace, recipe, cohorts, student, teacher),))
+    assert figures <= set(card.figures)
+    assert all(figure.n == len({c.patient_key for c in read(workspace, cohorts)}) for figure in card.figures.values())
+    bundle = explain_cohort(workspace, recipe, cohorts, student, teacher)
+    assert all(explanation.shape == (16, 16, 16) for explanation in bundle.explanations)
+
+
+def read(workspace, cohorts):
+    from medkd.volumes.tensor_cohort import read_cohort
+
+    return read_cohort(cohorts.uses["test"].cohort, workspace.store).part(Part.VALIDATION)
+
+
+def test_training_on_patches_continues_bit_equal_after_an_interruption(tmp_path):
+    write_volumes(tmp_path / "data" / "boxes", n=12)
+    recipe, workspace = recipe_for(tmp_path, "segmentation"), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    cohort = open_for_training(prepare_cohorts(workspace, recipe, ""), "teacher_train", workspace.store, recipe.task)
+    assert isinstance(cohort, VolumeCohort)
+
+    def trained(folder, *epochs):
+        for wanted in epochs:
+            # The schedule follows the epochs wanted, so an interruption is a run of the same wish that is stopped early.
+            network = build_network(network_spec(recipe, Role.TEACHER), seed=1)
+            request = FitRequest(recipe.teacher.fit, recipe.task, 3, tmp_path / folder, "k")
+            if wanted < recipe.teacher.fit.epochs:
+                with pytest.raises(Interrupted):
+                    fit(network, Stopping(recipe.teacher.terms, after=wanted * (len(cohort) // 4)), cohort, request)
+            else:
+                fitted = fit(network, Objective(recipe.teacher.terms), cohort, request)
+        return fitted.state_dict()
+
+    straight, resumed = trained("a", 2), trained("b", 1, 2)
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Stopping(Objective):
+    """An objective that is interrupted after some steps."""
+
+    def __init__(self, terms, after):
+        super().__init__(terms)
+        self.left = after
+
+    def __call__(self, student, teacher, sample):
+        if self.left == 0:
+            raise Interrupted
+        self.left -= 1
+        return super().__call__(student, teacher, sample)
+
+
+def test_the_teacher_of_a_run_can_be_loaded_again(tmp_path):
+    write_volumes(tmp_path / "data" / "boxes", n=12)
+    recipe, workspace = recipe_for(tmp_path, "classification"), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    cohorts = prepare_cohorts(workspace, recipe, "")
+    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
+    network = load_network(workspace, teacher)
+    assert network(torch.zeros(1, 1, 16, 16, 16)).shape == (1, 2)
