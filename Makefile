@@ -1,6 +1,6 @@
 # medkd: `make demo` shows it, `make test` proves it. Both do all set-up on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-extended lint schemas clean
+.PHONY: help setup system demo test test-extended lint reference clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -57,8 +57,9 @@ lint: $(STAMP) ## ruff over everything, mypy (strict) over contracts and medkd
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-schemas: $(STAMP) ## write the JSON Schema of every record to docs/schemas
+reference: $(STAMP) ## write docs/reference and the JSON Schema of every record to docs/schemas
 	$(BIN)/python -m data_contracts
+	$(BIN)/python -m flows.reference
 
 clean: ## remove the virtual environment and what runs left
 	rm -rf $(VENV) runs store

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from data_contracts import NetworkSpec
+from flows.reference import write_reference
+from medkd.attribution.cam import cam
 from medkd.knowledge.interface import LiveKnowledge
-from medkd.targets import class_margin
+from medkd.targets import class_logit, class_margin
 from medkd.trace import trace
 
 ROOT = Path(__file__).parents[1]
@@ -44,25 +47,53 @@ def test_the_example_of_an_explainer_works(make_network, make_sample):
     assert attribution.shape == (2, 32, 32)
 
 
+def test_the_example_of_a_measure_works():
+    masks = torch.zeros(2, 9, 9, dtype=torch.uint8)
+    masks[:, 2:5, 2:5] = 1
+    maps = torch.zeros(2, 9, 9)
+    maps[0, 3, 3], maps[1, 3, 7] = 1.0, 1.0
+    assert example("centre_distance")(maps, masks).tolist() == pytest.approx([0.0, 4.0])
+
+
+def test_the_example_of_a_network_works(make_sample):
+    network = example("plain_cnn")(NetworkSpec(builder="plain_cnn", out_channels=3), width=4).eval()
+    kept = trace(network, make_sample(2).inputs, layers=(network.anatomy.cam_layer,))
+    torch.testing.assert_close(cam(kept, class_logit(1)).flatten(1).mean(1) * 32 * 32, kept.logits[:, 1].detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_every_example_is_run():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.S)
+    assert len([block for block in blocks if "def " in block]) == 4
+
+
+def test_the_reference_is_the_code_as_it_stands(tmp_path):
+    """When this fails: `make reference`."""
+    for page in write_reference(tmp_path):
+        assert page.read_text() == (ROOT / "docs" / "reference" / page.name).read_text(), page.name
+
+
 def test_files_that_are_named_exist():
-    for document in ("README.md", "CONTRIBUTING.md", "medkd/README.md", "flows/README.md", "data_contracts/README.md"):
+    documents = ("README.md", "CONTRIBUTING.md", "medkd/README.md", "flows/README.md", "data_contracts/README.md")
+    for document in (*documents, "docs/tutorial.md", "docs/explanations.md"):
         text = (ROOT / document).read_text(encoding="utf-8")
         named = set(re.findall(r"\b((?:medkd|flows|tests|docs|data_contracts)/[\w/.-]+\.(?:py|yaml|png|md))\b", text))
         invented = {
             "medkd/distillation/margin_gap.py",
             "medkd/attribution/input_times_gradient.py",
             "medkd/measures/centre_distance.py",
-            "medkd/models/x.py",
+            "medkd/models/plain_cnn.py",
             "tests/distillation/test_margin_gap.py",
         }
         assert not [name for name in named - invented if not (ROOT / name).is_file()], document
 
 
 def test_commands_that_are_named_exist():
-    text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(
+        (ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "docs/tutorial.md", "flows/README.md")
+    )
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"\bmake ([a-z-]+)", text)):
+    for target in set(re.findall(r"`make ([a-z-]+)", text)):
         assert re.search(rf"^{target}:", makefile, re.M), target
     cli = (ROOT / "flows" / "cli.py").read_text(encoding="utf-8")
-    for command in set(re.findall(r"(?:^|`)medkd ([a-z]+)", text, re.M)) - {"takes"}:
-        assert f"def {command}(" in cli, command
+    for command in set(re.findall(r"(?:^|`)medkd ([a-z-]+)", text, re.M)) - {"takes"}:
+        assert f"def {command}(" in cli or f'command("{command}")' in cli, command

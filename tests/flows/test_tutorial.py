@@ -1,0 +1,40 @@
+"""The tutorial is run: every ``sh`` block, in order, in a folder of its own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"), re.S)
+    for line in block.strip().splitlines()
+]
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+def test_every_command_of_the_tutorial_works(smoke, here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(smoke.folder)
+    done = []
+    for command in COMMANDS:
+        program, *arguments = shlex.split(command)
+        assert program == "medkd"
+        if arguments[0] == "demo":
+            assert arguments == ["demo", "--size", "smoke", "--out", "runs/demo"]  # the fixture ran just this
+        else:
+            status, _, errors = here(*arguments)
+            assert status == 0, errors
+        done.append(arguments[0])
+    assert done == ["demo", "phantom", "ingest", "run-study"]
+    named = set(re.findall(r"`([\w.]+\.(?:html|json|png|nii\.gz))`", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")))
+    written = {path.name for path in (tmp_path / "my-report").iterdir()}
+    assert {"report.html", "report.json", "segmentation.nii.gz", "image.nii.gz", "picture.png"} <= named & written
+    assert list((tmp_path / "my-store" / "nifti").glob("*.nii.gz"))
+    assert list((tmp_path / "my-store" / "quarantine").rglob("reason.json"))
