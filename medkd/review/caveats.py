@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from data_contracts import Caveat, Finding, ReportMap
 from medkd.review.wording import MARKING, require_neutral
@@ -13,14 +13,19 @@ OUTSIDE_MILD, OUTSIDE_GRAVE = 0.5, 0.8
 UNDECIDED = (0.35, 0.65)
 
 
-def compute_caveats(findings: tuple[Finding, ...], *, mass: str = "absolute") -> tuple[Caveat, ...]:
+def compute_caveats(findings: tuple[Finding, ...], *, mass: str = "absolute", not_shown: Sequence[float | None] = ()) -> tuple[Caveat, ...]:
     """Return all caveats, worst first. The probabilities of this version are never calibrated, and it says so.
 
     Args:
         findings: of one study.
         mass: which part of the maps their shares were taken of, as in the report.
+        not_shown: volume in ml of each component that was segmented but is too small to be among the findings.
     """
     found = [Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
+    if not_shown:
+        largest = max((volume for volume in not_shown if volume is not None), default=0.0)
+        text = f"{len(not_shown)} smaller components are outlined but not explained; the largest has {largest:.2f} ml."
+        found.append(Caveat(code="NOT_EXPLAINED", text=require_neutral(text), severity=2))
     for number, finding in enumerate(findings, 1):
         found.extend(
             Caveat(code=code, text=require_neutral(f"Lesion {number}: {text}"), severity=severity)

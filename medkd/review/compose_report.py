@@ -41,7 +41,7 @@ from medkd.volumes.store import Store, write_bytes
 from medkd.volumes.window import window_intensity
 from medkd.workspace import Workspace, stage
 
-MOST_LESIONS = 5
+MOST_LESIONS = 3
 ROLES = ("student", "teacher")
 #: Explainers of the class, asked of the classifier; and of the lesion's outline, asked of the segmenter.
 CLASS_EXPLAINERS: dict[str, dict[str, int]] = {"cam": {}, "integrated_gradients": {"steps": 16}}
@@ -115,7 +115,8 @@ def compose_report(out: Store, volume: VolumeRef, source: Store, panel: _Panel) 
         DataError: ``GRID_MISMATCH`` when the slices are not of the size the networks were trained on.
     """
     study = _open_study(volume, source, panel)
-    lesions = find_lesions(study.masks["student"], volume.geometry)[:MOST_LESIONS]
+    found = find_lesions(study.masks["student"], volume.geometry)
+    lesions, smaller = found[:MOST_LESIONS], found[MOST_LESIONS:]
     arrays = {"volume": source.read_tensors(volume.array)["volume"].float()}
     arrays |= {f"{role}_mask": mask for role, mask in study.masks.items()}
     if study.reference is not None:
@@ -133,7 +134,7 @@ def compose_report(out: Store, volume: VolumeRef, source: Store, panel: _Panel) 
         window=panel.record.classification_student.task.window,
         models=panel.record.models,
         findings=findings,
-        caveats=compute_caveats(findings),
+        caveats=compute_caveats(findings, not_shown=[lesion.volume_ml for lesion, _ in smaller]),
         reference_class=volume.class_label,
         lineage={"volume sha256": volume.array.sha256, "panel": panel.record.digest()},
     )

@@ -61,7 +61,7 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
     arrays = {"volume": values.float(), **{f"{role}_mask": (answer > 0).to(torch.uint8) for role, answer in answers.items()}}
     found = _components(answers["student"], volume, panel.task)
     findings = []
-    for number, (lesion, region, index) in enumerate(found, 1):
+    for number, (lesion, region, index) in enumerate(found[:MOST_LESIONS], 1):
         maps = _maps(number, region, index, study, panel)
         arrays |= maps
         findings.append(_finding(number, lesion, region, index, answers, maps=maps, geometry=volume.geometry))
@@ -78,7 +78,7 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         window=(low, max(high, low + 1.0)) if panel.task.intensity == "standardised" else panel.task.window,
         models=panel.models,
         findings=tuple(findings),
-        caveats=compute_caveats(tuple(findings), mass="positive"),
+        caveats=compute_caveats(tuple(findings), mass="positive", not_shown=[lesion.volume_ml for lesion, _, _ in found[MOST_LESIONS:]]),
         mass="positive",
         lineage={"volume sha256": volume.array.sha256, "task": panel.task.digest()},
     )
@@ -86,13 +86,13 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
 
 
 def _components(answer: Tensor, volume: VolumeRef, task: Task) -> list[tuple[Lesion, Tensor, int]]:
-    """Return the largest components of every foreground class, with their own masks and class index."""
+    """Return the components of every foreground class, largest first, with their own masks and class index."""
     found = [
         (lesion, region, index)
         for index, name in enumerate(task.classes[1:], 1)
         for lesion, region in find_lesions(answer == index, volume.geometry, class_name=name, smallest=SMALLEST_VOXELS)
     ]
-    return sorted(found, key=lambda item: -item[0].voxels)[:MOST_LESIONS]
+    return sorted(found, key=lambda item: -item[0].voxels)
 
 
 def _maps(number: int, region: Tensor, index: int, study: PreparedStudy, panel: Panel) -> dict[str, Tensor]:

@@ -60,3 +60,9 @@ def test_the_worst_comes_first(report):
     severities = [c.severity for c in compute_caveats(with_values(report, share=0.9, inside=(0.05, 0.5)))]
     assert severities == sorted(severities, reverse=True)
     assert severities[0] == 3
+
+
+def test_components_that_are_not_explained_are_counted(report):
+    told = [caveat for caveat in compute_caveats(report.findings, not_shown=[0.4, 1.25, None]) if caveat.code == "NOT_EXPLAINED"]
+    assert [caveat.text for caveat in told] == ["3 smaller components are outlined but not explained; the largest has 1.25 ml."]
+    assert "NOT_EXPLAINED" not in codes(report.findings)
