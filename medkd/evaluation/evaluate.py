@@ -37,7 +37,7 @@ MAP_CASES = 400
 def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
     """Evaluate one network on every test cohort and compare its class maps with the teacher's and with the lesions."""
     model = load_network(workspace, checkpoint)
-    guide = load_network(workspace, teacher)
+    guide = model if teacher == checkpoint else load_network(workspace, teacher)
     if recipe.task.kind is TaskKind.CLASSIFICATION:
         arrays = _classification(model, guide, cohorts, workspace, recipe)
     elif recipe.task.spatial_dims == 3:
@@ -59,19 +59,24 @@ def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, che
 
 
 def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, recipe: Recipe) -> dict[str, Tensor]:
-    arrays = {}
+    arrays, flips = {}, recipe.task.test_time_flips
     for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
         cohort = open_pictures(cohorts, purpose, workspace.store, recipe.task)
-        logits = predict_logits(model, cohort.images, flips=recipe.task.test_time_flips)
+        if purpose == map_purpose(cohorts):
+            judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
+            maps, logits = compare_class_maps(model, guide, judged)
+            arrays |= {f"{purpose}/{name}": value for name, value in maps.items()}
+            known = 0 if flips else len(judged)
+            rest = predict_logits(model, cohort.images[known:], flips=flips) if known < len(cohort) else logits[:0]
+            logits = torch.cat([logits[:known], rest])
+        else:
+            logits = predict_logits(model, cohort.images, flips=flips)
         arrays[f"{purpose}/probability"] = logits.softmax(1)[:, 1].double()
     if "marker_pairs" in cohorts.uses:
         pairs = open_use(cohorts, "marker_pairs", workspace.store, recipe.task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
         arrays["marker_pairs/marker_effect"] = marker_effect(probability[0::2], probability[1::2])
-    purpose = map_purpose(cohorts)
-    cohort = open_pictures(cohorts, purpose, workspace.store, recipe.task)
-    judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
-    return arrays | {f"{purpose}/{name}": value for name, value in compare_class_maps(model, guide, judged).items()}
+    return arrays
 
 
 def map_purpose(cohorts: CohortSet) -> str:
@@ -79,39 +84,46 @@ def map_purpose(cohorts: CohortSet) -> str:
     return "debiased" if "debiased" in cohorts.uses else "test"
 
 
-def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
-    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps: both networks explain the teacher's answer.
+def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
+    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps, and the model's logits (of the images as they are).
 
-    Cases without a mask have no localisation (NaN).
+    Both networks explain the teacher's answer. Cases without a mask have no localisation (NaN).
     """
-    answered, _, theirs = predict_class_maps(guide, cohort.images)
-    _, _, mine = predict_class_maps(model, cohort.images)
+    logits, _, mine = predict_class_maps(model, cohort.images)
+    answered, _, theirs = (logits, None, mine) if guide is model else predict_class_maps(guide, cohort.images)
     target = class_margin(answered.argmax(1))
     student, reference = cam(mine, target), cam(theirs, target)
     return {
         "agreement": cosine_agreement(student, reference),
         "mass_in_lesion": mass_in_lesion(student, cohort.masks),
         "pointing": pointing_game(student, cohort.masks),
-    }
+    }, logits
 
 
 def _segmentation(model: nn.Module, guide: nn.Module, cohort: TensorCohort, flips: tuple[int, ...]) -> dict[str, Tensor]:
-    answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
+    maps, answer, reference = compare_segmentation_maps(model, guide, cohort)
+    if flips:
+        answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
     return {
         "test/dice": dice(answer, cohort.masks),
         "test/dice_to_teacher": dice(answer, reference),
         "test/false_positive_pixels": ((answer > 0) & (cohort.masks == 0)).flatten(1).sum(1).double(),
-        **{f"test/{name}": value for name, value in compare_segmentation_maps(model, guide, cohort).items()},
+        **{f"test/{name}": value for name, value in maps.items()},
     }
 
 
-def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> dict[str, Tensor]:
-    """Return ``agreement`` and ``mass_in_lesion`` [n] of class maps: both networks explain the region the guide segments."""
-    _, _, mine = predict_class_maps(model, cohort.images)
-    answered, _, theirs = predict_class_maps(guide, cohort.images)
-    target = lesion_margin((answered.argmax(1) > 0).to(torch.uint8))
-    student, reference = cam(mine, target), cam(theirs, target)
-    return {"agreement": cosine_agreement(student, reference), "mass_in_lesion": mass_in_lesion(student, cohort.masks)}
+def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Return ``agreement`` and ``mass_in_lesion`` [n] of class maps, and what model and guide answer [n, *space].
+
+    Both networks explain the region the guide segments.
+    """
+    logits, _, mine = predict_class_maps(model, cohort.images)
+    answered, _, theirs = (logits, None, mine) if guide is model else predict_class_maps(guide, cohort.images)
+    reference = answered.argmax(1)
+    target = lesion_margin((reference > 0).to(torch.uint8))
+    student, wanted = cam(mine, target), cam(theirs, target)
+    maps = {"agreement": cosine_agreement(student, wanted), "mass_in_lesion": mass_in_lesion(student, cohort.masks)}
+    return maps, logits.argmax(1), reference
 
 
 @stage

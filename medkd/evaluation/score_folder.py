@@ -174,7 +174,7 @@ def _classes(network: nn.Module, guide: nn.Module | None, cohort: TensorCohort, 
     if guide is not None:
         answered = predict_logits(guide, cohort.images, flips=task.test_time_flips).argmax(1)
         scores.rows["same_answer"] = (probability.argmax(1) == answered).double().numpy()
-    maps = compare_class_maps(network, guide or network, cohort)
+    maps, _ = compare_class_maps(network, guide or network, cohort)
     _add_maps(scores, {name: value.double().numpy() for name, value in maps.items()}, cohort.has_mask.numpy(), with_guide=guide is not None)
     return scores
 
@@ -190,7 +190,7 @@ def _pictures(network: nn.Module, guide: nn.Module | None, cohort: TensorCohort,
     if guide is not None:
         reference = predict_logits(guide, cohort.images, flips=task.test_time_flips).argmax(1)
         scores.rows["dice_to_teacher"] = dice(answer, reference).double().numpy()
-    maps = compare_segmentation_maps(network, guide or network, cohort)
+    maps, _, _ = compare_segmentation_maps(network, guide or network, cohort)
     _add_maps(scores, {name: value.double().numpy() for name, value in maps.items()}, cohort.has_mask.numpy(), with_guide=guide is not None)
     return scores
 
