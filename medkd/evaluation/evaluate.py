@@ -59,7 +59,8 @@ def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, che
 
 
 def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, recipe: Recipe) -> dict[str, Tensor]:
-    arrays, flips = {}, recipe.task.test_time_flips
+    arrays: dict[str, Tensor] = {}
+    flips = recipe.task.test_time_flips
     for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
         cohort = open_pictures(cohorts, purpose, workspace.store, recipe.task)
         if purpose == map_purpose(cohorts):
