@@ -97,6 +97,7 @@ def folder_json(evaluation: FolderEvaluation) -> dict[str, Any]:
         "n": evaluation.n,
         "cases": evaluation.cases,
         "files": evaluation.files,
+        "conventions": evaluation.conventions,
         "metrics": _figures_json(evaluation.metrics),
         "teacher_metrics": _figures_json(evaluation.teacher_metrics),
         "subgroups": {

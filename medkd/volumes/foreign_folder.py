@@ -15,8 +15,8 @@ PATIENT_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", 
 LABEL_NAMES = ("label", "class", "target", "diagnosis", "pathology")
 #: Columns that say how a table was split; they describe no patient.
 SPLIT_NAMES = ("split", "fold", "kfold", "part", "set")
-#: A column with more values than this is no subgroup (ages are put into bands).
-MOST_VALUES = 12
+#: A column with more values than this is no subgroup (ages are put into bands); of numbers, fewer: they are mostly measurements.
+MOST_VALUES, MOST_NUMBERS = 12, 6
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,19 @@ def _subgroup_columns(lines: Sequence[Line], used: set[str]) -> tuple[str, ...]:
         values = {line[column] for line in lines}
         if column in used or column.lower() in SPLIT_NAMES:
             continue
-        if is_age(column) or 2 <= len(values) <= MOST_VALUES:
+        if is_age(column) or _divides(values):
             chosen.append(column)
     return tuple(chosen)
+
+
+def _divides(values: set[str]) -> bool:
+    """Return whether values are names of groups: few, and if they are numbers whole and fewer (a score, not a measurement)."""
+    said = {value for value in values if value.strip()}
+    try:
+        numbers = [float(value) for value in said]
+    except ValueError:
+        return 2 <= len(values) <= MOST_VALUES
+    return 2 <= len(said) <= MOST_NUMBERS and all(number.is_integer() for number in numbers) and not any("." in value for value in said)
 
 
 def is_age(column: str) -> bool:

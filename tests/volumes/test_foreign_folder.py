@@ -96,3 +96,15 @@ def test_volumes_without_a_list_are_found_by_name(tmp_path):
             (tmp_path / folder / f"v{i}.nii.gz").touch()
     data = describe_folder(tmp_path, VOLUMES, NONE)
     assert (data.dataset, data.masks, data.id_column, data.patient_column) == (None, "masks", "case", "subject")
+
+
+@pytest.mark.parametrize(
+    ("values", "divides"),
+    [("2 3 4 5", True), ("A B", True), ("0.0 1.0", False), ("31 32 33 34 35 36 37", False), ("A", False), ("GE Siemens 3", True), ("a b c d e f g h i j k l m", False)],
+)  # fmt: skip
+def test_columns_of_measurements_are_no_subgroups(root, values, divides):
+    with (root / "cases.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    known = values.split()
+    table(root, [{**row, "extra": known[i % len(known)]} for i, row in enumerate(rows)])
+    assert ("extra" in describe_folder(root, PICTURES, NONE).attribute_columns) is divides
