@@ -14,6 +14,8 @@ from data_contracts import Geometry, Lesion
 
 #: 26-neighbourhood: voxels that share a face, an edge or a corner.
 _NEIGHBOURS = np.ones((3, 3, 3), dtype=np.uint8)
+#: Volumes that reach less far from left to right than this show a part of the body.
+NARROW_MM = 100.0
 
 
 def find_lesions(mask: Tensor, geometry: Geometry, *, class_name: str = "lesion", smallest: int = 8) -> tuple[tuple[Lesion, Tensor], ...]:
@@ -68,7 +70,12 @@ def _diameter_mm(positions: np.ndarray) -> float:
 
 
 def _side(centroid: np.ndarray, geometry: Geometry) -> str:
-    """Return the side of the volume's middle: LPS x grows to the patient's left. Within 5 mm it is the midline."""
+    """Return the side of the volume's middle: LPS x grows to the patient's left. Within 5 mm it is the midline.
+
+    A narrow volume is a crop whose middle is not the patient's: its side is not known.
+    """
+    if float(np.abs(np.asarray(geometry.affine_lps_mm)[0, :3]) @ (np.array(geometry.shape) - 1)) < NARROW_MM:
+        return "unknown"
     middle = geometry.position_lps_mm(*((extent - 1) / 2 for extent in geometry.shape))[0]
     offset = float(centroid[0]) - middle
     return "midline" if abs(offset) < 5.0 else ("left" if offset > 0 else "right")

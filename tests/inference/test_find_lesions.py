@@ -69,3 +69,9 @@ def test_the_largest_diameter_of_a_ball_is_found_up_to_a_voxel():
     )
     ((lesion, _),) = find_lesions(ball, unit)
     assert lesion.diameter_mm == pytest.approx(17.5, abs=1.0)
+
+
+def test_the_side_within_a_crop_is_not_known():
+    narrow = ((0.0, 0.0, 1.0, 12.0), (0.0, 1.0, 0.0, -94.5), AFFINE[2], AFFINE[3])
+    ((lesion, _),) = find_lesions(box(((2, 5), (30, 34), (50, 56))), geometry(affine=narrow, spacing=(4.0, 1.0, 1.0)))
+    assert lesion.side == "unknown"
