@@ -113,8 +113,10 @@ def fit(
         wrapped, wrapped_optimizer = fabric.setup(step, optimizer)
     journal, batches = Journal(request.folder / "metrics.jsonl"), _batches_per_epoch(cohort, wish)
     bar: Any = progress_bar(title=request.title, unit="step", enabled=request.progress, total=wish.epochs * batches, initial=done * batches)
-    with bar, forked_rng(derive_seed("dropout", request.seed, done)):
+    with bar, forked_rng(request.seed):
         for epoch in range(done, wish.epochs):
+            # Seeded anew for every epoch: what dropout draws must not depend on where a run was interrupted.
+            torch.manual_seed(derive_seed("dropout", request.seed, epoch))
             begun = time.perf_counter()
             sums: dict[str, float] = {}
             for index, sample in enumerate(epoch_samples(cohort, request, epoch)):

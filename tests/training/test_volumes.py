@@ -40,14 +40,18 @@ def write_volumes(root, n=24):
     (root / "cases.csv").write_text("\n".join(lines))
 
 
-def recipe_for(tmp_path, kind):
+DROPOUT = {"builder": "seg_resnet", "options": {"init_filters": 8, "blocks_down": [1, 1], "blocks_up": [1], "dropout": 0.5}}
+
+
+def recipe_for(tmp_path, kind, network=None):
     segment = kind == "segmentation"
-    network = (
+    own = (
         {"builder": "dyn_unet", "options": {"filters": [4, 6, 8], "deep_supervision": 1}}
         if segment
         else {"builder": "densenet", "options": {"init_features": 8, "growth_rate": 4, "block_config": [1, 1]}}
     )
-    extra = [{"loss": "deep_supervision", "weight": 0.5}] if segment else []
+    extra = [{"loss": "deep_supervision", "weight": 0.5}] if segment and network is None else []
+    network = network or own
     payload = {
         "name": f"tiny-{kind}",
         "task": {"kind": kind, "classes": ["background", "box"] if segment else ["small", "large"], "image_size": [16, 16, 16], "intensity": "standardised"},
@@ -86,9 +90,10 @@ def read(workspace, cohorts):
     return read_cohort(cohorts.uses["test"].cohort, workspace.store).part(Part.VALIDATION)
 
 
-def test_training_on_patches_continues_bit_equal_after_an_interruption(tmp_path):
+@pytest.mark.parametrize("network", [None, DROPOUT], ids=["deep supervision", "dropout"])
+def test_training_on_patches_continues_bit_equal_after_an_interruption(tmp_path, network):
     write_volumes(tmp_path / "data" / "boxes", n=12)
-    recipe, workspace = recipe_for(tmp_path, "segmentation"), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    recipe, workspace = recipe_for(tmp_path, "segmentation", network), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
     cohort = open_for_training(prepare_cohorts(workspace, recipe, ""), "teacher_train", workspace.store, recipe.task)
     assert isinstance(cohort, VolumeCohort)
 
