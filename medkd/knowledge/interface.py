@@ -12,7 +12,10 @@ from data_contracts import KnowledgeError
 from medkd.catalogue import EXPLAINERS
 from medkd.targets import Target
 from medkd.trace import Trace, anatomy_of, trace
-from medkd.types import AttributionMap, FeatureMap, Logits
+from medkd.types import AttributionMap, FeatureMap, Images, Logits
+
+#: Tap that stands for the layer a network's class maps are read from, whatever it is called there.
+LAST = "last"
 
 
 @runtime_checkable
@@ -29,6 +32,10 @@ class Knowledge(Protocol):
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return the teacher's map of the batch for a target, [batch, *space]."""
+        ...
+
+    def about(self, image: Images) -> Knowledge:
+        """Return what the teacher says of other images, [batch, channel, *space]."""
         ...
 
 
@@ -64,12 +71,17 @@ class LiveKnowledge:
 
     def features(self, tap: str) -> FeatureMap:
         """Return the teacher's features at a tap of its anatomy."""
-        return self._trace().feature(tap)
+        kept = self._trace()
+        return kept.feature(kept.anatomy.cam_layer if tap == LAST else tap)
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return the teacher's map, by the very function that the report calls."""
         attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._trace(), target)
         return attribution.detach()
+
+    def about(self, image: Images) -> Knowledge:
+        """Return what the same teacher says of other images."""
+        return LiveKnowledge(self._teacher, {**self._inputs, "image": image})
 
 
 class RememberedKnowledge:
@@ -111,3 +123,7 @@ class RememberedKnowledge:
                 "KNOWLEDGE_MISSING", f"expected stored maps of {explainer!r}, this knowledge holds {sorted(self._attributions)}"
             )
         return self._attributions[explainer]
+
+    def about(self, image: Images) -> Knowledge:
+        """Refuse: what was not asked when the knowledge was extracted is not known."""
+        raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, this knowledge holds none")

@@ -1,0 +1,38 @@
+"""Where the energy of the features is: attention of the last features, whatever their width."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
+from medkd.knowledge.interface import LAST, Knowledge
+from medkd.trace import Sample, Trace
+from medkd.types import Scalar
+
+NEEDS = frozenset({"teacher", "features"})
+TASKS = frozenset({"classification", "segmentation"})
+SOURCE = "Zagoruyko and Komodakis 2017 (1612.03928), p = 2; medical: EMKD, Qin et al. 2021 (2108.09987)"
+RANGE = (0.0, 2.0)
+MINIMUM_AT_TEACHER = True
+
+
+def attention_transfer(student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 8, power: float = 2.0) -> Scalar:
+    """Return the squared distance of unit-norm attention maps, mean over channels of |feature|^power: 2 (1 - cosine), in [0, 2].
+
+    No class enters: the map says where a network is active, not for what. It is the baseline that class maps are compared with.
+
+    Args:
+        student: trace with the ``cam_layer`` tapped.
+        teacher: gives its features of the same layer, of any width.
+        sample: weights of the cases.
+        grid: maps are averaged to at most this many cells along each axis.
+        power: exponent p.
+    """
+    theirs = asked(teacher, "attention_transfer").features(LAST).float()
+    mine = student.feature(student.anatomy.cam_layer).float()
+    gap = unit_norm(pooled(_attention(mine, power), grid)) - unit_norm(pooled(_attention(theirs, power), grid))
+    return over_batch(gap.square().sum(1), sample)
+
+
+def _attention(features: Tensor, power: float) -> Tensor:
+    return features.abs().pow(power).mean(1)

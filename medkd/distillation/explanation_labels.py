@@ -1,0 +1,55 @@
+"""The explanation as extra soft labels: every region of an image gets the distribution over classes that the teacher's maps give it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from medkd.attribution.cam import cam
+from medkd.distillation._reduce import asked, over_batch, pooled
+from medkd.knowledge.interface import Knowledge
+from medkd.targets import class_logit
+from medkd.trace import Sample, Trace
+from medkd.types import Scalar
+
+NEEDS = frozenset({"teacher", "head"})
+TASKS = frozenset({"classification"})
+SOURCE = "class maps (Zhou et al. 2016) read as dense labels, after Yun et al. 2021 (ReLabel, 2101.05022)"
+RANGE = (0.0, float("inf"))
+MINIMUM_AT_TEACHER = True
+
+
+def explanation_labels(student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 8, temperature: float = 4.0) -> Scalar:
+    """Return T^2 KL over classes between teacher's and student's class maps, mean over the cells of a grid and over cases.
+
+    A class map scaled by the number of its cells averages to the class's logit (for heads without a bias): each cell has logits of its
+    own, and the ordinary soft label is their mean. Unlike the cosine of two maps this also says *how much* evidence a region holds.
+
+    Args:
+        student: trace with the ``cam_layer`` tapped, logits [batch, classes].
+        teacher: gives ``attribution("cam", class_logit(c))`` for each class c of the student.
+        sample: weights of the cases.
+        grid: maps are averaged to at most this many cells along each axis.
+        temperature: T; the factor T^2 keeps gradients comparable over temperatures.
+    """
+    knowledge = asked(teacher, "explanation_labels")
+    mine, theirs = [], []
+    for index in range(student.logits.shape[1]):
+        target = class_logit(index)
+        mine.append(_cell_logits(cam(student, target, differentiable=True), student, grid))
+        theirs.append(_cell_logits(knowledge.attribution("cam", target).float(), student, grid))
+    log_student = functional.log_softmax(torch.stack(mine, 1) / temperature, dim=1)
+    log_teacher = functional.log_softmax(torch.stack(theirs, 1) / temperature, dim=1)
+    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
+    return temperature**2 * over_batch(divergence.mean(1), sample)
+
+
+def _cell_logits(attribution: Tensor, student: Trace, grid: int) -> Tensor:
+    """Return [batch, cells] whose mean over the cells is the map's share of the logit.
+
+    The closed-form map sums to the logit over the *layer's* grid; interpolated to the image it keeps its values, so its mean times the
+    number of the layer's cells is the logit.
+    """
+    cells = student.feature(student.anatomy.cam_layer)[0, 0].numel()
+    return pooled(attribution, grid) * cells

@@ -1,0 +1,44 @@
+"""Soft labels corrected by the hard ones: a teacher that is wrong is not believed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.knowledge.interface import Knowledge
+from medkd.trace import Sample, Trace
+from medkd.types import Scalar
+
+NEEDS = frozenset({"teacher", "labels"})
+TASKS = frozenset({"classification", "segmentation"})
+SOURCE = "label refinement by blending, after Zhou et al. 2021 (2102.00650) and Bagherinezhad et al. 2018 (1805.02641)"
+RANGE = (0.0, float("inf"))
+MINIMUM_AT_TEACHER = False
+
+
+def soft_label_refinement(
+    student: Trace, teacher: Knowledge | None, sample: Sample, *, blend: float = 0.1, where_wrong: float = 1.0, temperature: float = 1.0
+) -> Scalar:
+    """Return T^2 KL(q || student) with q = (1 - b) teacher + b label; b is ``where_wrong`` where the teacher's answer is not the label.
+
+    Args:
+        student: logits [batch, classes, *space].
+        teacher: its logits, same shape.
+        sample: labels [batch, *space], -1 where missing (b is 0 there); weights, valid mask.
+        blend: share of the hard label where the teacher is right.
+        where_wrong: share of the hard label where it is wrong; 1 leaves the teacher no say there.
+        temperature: T of both distributions.
+    """
+    wanted = asked(teacher, "soft_label_refinement").logits().float()
+    soft = (wanted / temperature).softmax(1)
+    labels = torch.full(wanted.argmax(1).shape, -1, device=wanted.device) if sample.labels is None else sample.labels.long()
+    share = torch.where(wanted.argmax(1) == labels, blend, where_wrong) * (labels >= 0)
+    hard = functional.one_hot(labels.clamp_min(0), wanted.shape[1]).movedim(-1, 1).to(soft)
+    target = torch.lerp(soft, hard, share[:, None].to(soft))
+    log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
+    divergence: Tensor = (torch.xlogy(target, target) - target * log_student).sum(1)
+    if divergence.ndim > 1:
+        divergence = over_voxels(divergence, sample.valid_mask)
+    return temperature**2 * over_batch(divergence, sample)
