@@ -38,7 +38,15 @@ def _by_arm(evaluations: list[Evaluation]) -> dict[str, tuple[Evaluation, ...]]:
     return {arm: tuple(e for e in evaluations if e.arm == arm) for arm in dict.fromkeys(e.arm for e in evaluations)}
 
 
+#: Arms that others are compared with, where a recipe has them: the student without a teacher, and plain soft labels.
+BASELINES = ("alone", "kd")
+
+
 def _pairs(arms: dict[str, tuple[Evaluation, ...]]) -> list[tuple[str, str]]:
-    """Return which student arm is compared with which: each with the one listed before it."""
+    """Return which student arm is compared with which: each with the baselines before it, or with the arm before it if there is none."""
     students = [arm for arm, group in arms.items() if group[0].role == "student"]
-    return list(zip(students[1:], students[:-1], strict=True))
+    pairs = []
+    for place, arm in enumerate(students[1:], 1):
+        earlier = students[:place]
+        pairs += [(arm, baseline) for baseline in ([a for a in BASELINES if a in earlier] or earlier[-1:])]
+    return pairs
