@@ -27,6 +27,7 @@ class Checkpoint(Record):
     parameters: int = Field(ge=1)
     epochs: int = Field(ge=1)
     train_seconds: Finite = 0.0
+    largest_extent_mm: tuple[Finite, Finite, Finite] | None = None
     train_patients_digest: str = ""
 
 

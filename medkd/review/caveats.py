@@ -13,15 +13,26 @@ OUTSIDE_MILD, OUTSIDE_GRAVE = 0.5, 0.8
 UNDECIDED = (0.35, 0.65)
 
 
-def compute_caveats(findings: tuple[Finding, ...], *, mass: str = "absolute", not_shown: Sequence[float | None] = ()) -> tuple[Caveat, ...]:
+def compute_caveats(
+    findings: tuple[Finding, ...],
+    *,
+    mass: str = "absolute",
+    not_shown: Sequence[float | None] = (),
+    too_large: Sequence[float] | None = None,
+) -> tuple[Caveat, ...]:
     """Return all caveats, worst first. The probabilities of this version are never calibrated, and it says so.
 
     Args:
         findings: of one study.
         mass: which part of the maps their shares were taken of, as in the report.
+        too_large: extent in mm of a study that reaches much further than any volume of the training, None for others.
         not_shown: volume in ml of each component that was segmented but is too small to be among the findings.
     """
     found = [Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
+    if too_large is not None:
+        extent = " x ".join(f"{length:.0f}" for length in too_large)
+        text = f"the study covers {extent} mm, much more than any volume the model was trained on; it was never measured on such studies."
+        found.append(Caveat(code="FIELD_OF_VIEW", text=require_neutral(text), severity=3))
     if not_shown:
         largest = max((volume for volume in not_shown if volume is not None), default=0.0)
         text = f"{len(not_shown)} smaller components are outlined but not explained; the largest has {largest:.2f} ml."

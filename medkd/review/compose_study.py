@@ -25,6 +25,8 @@ EXPLAINERS = ("cam", "grad_cam")
 #: Components smaller than this are noise at a millimetre.
 SMALLEST_VOXELS = 20
 PERCENTILES = (1.0, 99.0)
+#: A study that reaches this many times as far as the largest volume of the training shows what the model has never seen.
+MUCH_LARGER = 1.5
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Panel:
     task: Task
     networks: dict[str, nn.Module]
     models: tuple[ReportModel, ...]
+    largest_extent_mm: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,25 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         window=(low, max(high, low + 1.0)) if panel.task.intensity == "standardised" else panel.task.window,
         models=panel.models,
         findings=tuple(findings),
-        caveats=compute_caveats(tuple(findings), mass="positive", not_shown=[lesion.volume_ml for lesion, _, _ in found[MOST_LESIONS:]]),
+        caveats=compute_caveats(
+            tuple(findings),
+            mass="positive",
+            too_large=_too_large(study, panel),
+            not_shown=[lesion.volume_ml for lesion, _, _ in found[MOST_LESIONS:]],
+        ),
         mass="positive",
         lineage={"volume sha256": volume.array.sha256, "task": panel.task.digest()},
     )
     return StudyResult(report, arrays, answers["student"])
+
+
+def _too_large(study: PreparedStudy, panel: Panel) -> tuple[float, float, float] | None:
+    """Return a study's extent in mm where it reaches much further than any volume of the training did, None otherwise."""
+    if study.alignment is None or panel.largest_extent_mm is None:
+        return None
+    slices, rows, columns = np.multiply(study.alignment.turned.shape, study.alignment.turned.spacing_mm).tolist()
+    larger = max(own / known for own, known in zip((slices, rows, columns), panel.largest_extent_mm, strict=True))
+    return (slices, rows, columns) if larger > MUCH_LARGER else None
 
 
 def _components(answer: Tensor, volume: VolumeRef, task: Task) -> list[tuple[Lesion, Tensor, int]]:

@@ -121,5 +121,6 @@ class _Job:
             parameters=parameter_count(fitted),
             epochs=wish.epochs,
             train_seconds=seconds,
+            largest_extent_mm=cohort.largest_extent_mm() if isinstance(cohort, VolumeCohort) else None,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
         )

@@ -58,6 +58,12 @@ class VolumeCohort:
         """Return the voxel spacing of one case as it was imported, mm."""
         return self.alignments[row].source.spacing_mm
 
+    def largest_extent_mm(self) -> tuple[float, float, float]:
+        """Return how far the largest of the volumes reach along (slice, row, column) of the patient's axes, mm."""
+        grids = [alignment.turned for alignment in self.alignments]
+        slices, rows, columns = np.array([np.multiply(grid.shape, grid.spacing_mm) for grid in grids]).max(0).tolist()
+        return (slices, rows, columns)
+
     def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
         """Return a batch of patches, one per row: a share of them centred on a labelled voxel, padded where a volume is smaller.
 
