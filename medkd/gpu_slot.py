@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -42,6 +43,8 @@ def gpu_slot(*, gpus: int | None = None, folder: Path | None = None, most_s: flo
         return
     place = folder or lock_folder()
     place.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # another user made it, and did this
+        place.chmod(0o777)
     index, lock = _acquire(place, count, most_s)
     try:
         yield index

@@ -51,6 +51,12 @@ def test_each_gpu_is_held_once_and_a_killed_holder_frees_it_at_once(tmp_path, ho
     assert time.monotonic() - begun < 2
 
 
+def test_other_users_may_lock_too(tmp_path):
+    with gpu_slot(gpus=1, folder=tmp_path / "locks"):
+        assert (tmp_path / "locks").stat().st_mode & 0o777 == 0o777
+        assert (tmp_path / "locks" / "gpu-0.lock").stat().st_mode & 0o666 == 0o666
+
+
 def test_a_slot_is_given_back_after_an_exception(tmp_path):
     with pytest.raises(ZeroDivisionError), gpu_slot(gpus=1, folder=tmp_path):
         raise ZeroDivisionError

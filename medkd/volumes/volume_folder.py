@@ -94,6 +94,8 @@ def import_volume_folder(
     pairs = _listed(root, data) if data.dataset is not None else _found(root, data)
     table = {line[data.id_column]: line for line in read_table(root, data)} if data.table is not None else None
     ledger: dict[str, FileOutcome] = _orphans(root, pairs)
+    if data.dataset is None and table is not None:
+        ledger |= _without_file(table, {identifier_of(image) for image, _ in pairs}, data)
     if data.where:
         pairs = [(image, label) for image, label in pairs if identifier_of(image) in (table or {})]
     accepted: list[_Volume] = []
@@ -166,6 +168,14 @@ def _orphans(root: Path, pairs: list[Pair]) -> dict[str, FileOutcome]:
                         path=name, outcome=Outcome.QUARANTINED, code=code, evidence='{"what": "not listed in the dataset"}'
                     )
     return found
+
+
+def _without_file(table: dict[str, Line], found: set[str], data: VolumeFolderData) -> dict[str, FileOutcome]:
+    """Return the cases that the table lists and the folder lacks: a missing case must not be missed."""
+    evidence = json.dumps({"what": f"listed in {data.table}, no such file in {data.images}"})
+    names = [f"{data.images}/{identifier}" for identifier in table if identifier not in found]
+    refused = {"outcome": Outcome.QUARANTINED, "code": IngestCode.LABEL_WITHOUT_IMAGE, "evidence": evidence}
+    return {name: FileOutcome(path=name, **refused) for name in names}
 
 
 def _import_pair(

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from medkd.attribution._attribute import attribute
 from medkd.distillation.attribution_consistency import attribution_consistency
 from medkd.targets import class_margin, lesion_margin
-from medkd.trace import Sample, trace
+from medkd.trace import Anatomy, trace
 
 
 def test_by_hand_with_the_reports_own_maps(make_network, make_sample, task):
@@ -23,15 +24,30 @@ def test_by_hand_with_the_reports_own_maps(make_network, make_sample, task):
     assert float(value) > 1e-4
 
 
-def test_a_symmetric_image_has_a_symmetric_map(make_network, make_sample):
-    """The map of an image equal to its mirror image is explained twice alike; it costs only what the map itself is asymmetric."""
-    network = make_network(0).eval()
-    image = make_sample(2).image
-    image = image + image.flip(-1)
-    kept = trace(network, image, layers=(network.anatomy.cam_layer,))
-    own = kept.feature(network.anatomy.cam_layer)
-    asymmetric = float((own - own.flip(-1)).abs().max())
-    assert (float(attribution_consistency(kept, None, Sample(inputs={"image": image}))) < 1e-6) is (asymmetric < 1e-6)
+class Pointwise(nn.Module):
+    """Looks at each pixel alone: its maps move with the image exactly."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.pool, self.features = pool, nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU())
+        self.head = nn.Linear(3, 2, bias=False) if pool else nn.Conv2d(3, 2, 1, bias=False)
+        with torch.no_grad():
+            self.features[0].weight.copy_(torch.tensor([1.0, -1.0, 2.0]).view(3, 1, 1, 1))
+            self.head.weight.copy_(torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]).view(self.head.weight.shape))
+        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+
+    def forward(self, image):
+        features = self.features(image)
+        return self.head(features.flatten(2).mean(2) if self.pool else features)
+
+
+def test_a_network_that_looks_at_each_pixel_alone_is_consistent_and_one_that_looks_aside_is_not(make_sample, task):
+    network, sample = Pointwise(task == "classification").eval(), make_sample(3)
+    assert float(attribution_consistency(trace(network, sample.inputs), None, sample)) == pytest.approx(0, abs=1e-6)
+    aside = nn.Conv2d(1, 3, (1, 3), padding=(0, 1))
+    aside.load_state_dict({"weight": torch.tensor([1.0, 0, 0, 0, -1.0, 0, 2.0, 0, 0]).view(3, 1, 1, 3), "bias": torch.zeros(3)})
+    network.features[0] = aside
+    assert float(attribution_consistency(trace(network, sample.inputs), None, sample, grid=32)) > 0.01
 
 
 def test_a_batch_without_any_segmented_region_costs_nothing(make_network, make_sample, task):

@@ -167,6 +167,18 @@ def test_a_class_per_volume_comes_from_the_table(root, tmp_path):
     assert not bool(tensors.has_mask.any())
 
 
+def test_a_case_that_the_table_lists_and_the_folder_lacks_is_not_missed(root, tmp_path):
+    (root / "imagesTr").rename(root / "images")
+    (root / "labelsTr").rename(root / "masks")
+    (root / "images" / "brain_003.nii.gz").unlink()
+    (root / "masks" / "brain_003.nii.gz").unlink()
+    (root / "cases.csv").write_text("case,subject\n" + "".join(f"brain_{n:03d},S{n}\n" for n in range(1, 9)))
+    data = VolumeFolderData(path=".", dataset=None, table="cases.csv")
+    cohort, ledger = imported(root, Store(tmp_path / "s"), data, whole=Part.TEST)
+    assert len(cohort.cases) == 7
+    assert {file.path: file.code.value for file in ledger.files if file.code is not None} == {"images/brain_003": "LABEL_WITHOUT_IMAGE"}
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [(None, "SOURCE_MISSING"), ("{", "DATASET_UNREADABLE"), ('{"training": [{"image": "/etc/passwd", "label": "x"}]}', "DATASET_UNREADABLE"), ('{"training": [{"image": "a/b.nii.gz", "label": "c/b.nii.gz"}]}', "COHORT_EMPTY")],
