@@ -92,6 +92,15 @@ def test_subgroups_are_what_the_table_says_ages_in_bands_lesions_in_thirds(class
     assert "auc" in groups["age"]["0-17"].metrics
 
 
+def test_a_subgroups_figure_is_that_of_its_own_cases(classified):
+    _, score = classified
+    probability, label = score.scores.shown["probability"], score.scores.labels
+    for sex, group in score.evaluation.subgroups["sex"].items():
+        rows = [row for row, case in enumerate(score.cases) if case.attributes["sex"] == sex]
+        assert group.metrics["auc"].mean == pytest.approx(roc_auc_score(label[rows], probability[rows]))
+        assert group.metrics["brier"].mean == pytest.approx(brier_score_loss(label[rows], probability[rows]))
+
+
 def test_without_a_teacher_there_is_no_agreement(pictures, tmp_path):
     who = subject(guide=False, channels=(4, 4, 6, 8))
     score = score_folder(who, pictures, describe_folder(pictures, TASK, FolderHints()), Store(tmp_path, "s"))
