@@ -127,17 +127,37 @@ class StudentRecipe(Value):
     fit: Fit
 
 
+class Evidence(StrEnum):
+    """Whose explanations an arm's terms read: the teacher's own, or a control's (``medkd/knowledge/control.py``)."""
+
+    TEACHER = "teacher"
+    ANOTHER_PATIENT = "another_patient"
+    CENTRE_GAUSSIAN = "centre_gaussian"
+    RANDOM_TEACHER = "random_teacher"
+    SHUFFLED = "shuffled"
+
+
 class Arm(Value):
-    """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there)."""
+    """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there).
+
+    ``evidence`` replaces the teacher's explanations, never its answers: a control.
+    """
 
     terms: tuple[Term, ...] = Field(min_length=1)
     unlabelled: bool = False
+    evidence: Evidence = Evidence.TEACHER
 
 
 class PhantomData(Value):
     """Direct phantom cohorts (origin ``phantom-direct``): sizes, and the marker rates per class (benign, malignant).
 
     ``student_contrast`` bounds the lesion contrast of the students' labelled cases; all other cases span the full range.
+
+    ``student_validation`` cases are drawn as the students' training cases are (same bias): what weights and epochs are chosen on.
+    ``cue`` draws a mark beside the lesions of the students' labelled cases (segmentation): the teacher sees it beside lesions,
+    elsewhere or not at all, a third each; the tests are ``test`` (beside), ``uncued`` (none) and ``misplaced`` (elsewhere).
+    ``mask_share`` of the students' cases have a mask (cases are still labelled). ``teacher_wrong_labels`` of the teacher's training
+    cases carry the other class's label, and ``teacher_contrast`` bounds the contrast of its lesions: a wrong and a mismatched teacher.
     """
 
     kind: Literal["phantom"] = "phantom"
@@ -152,6 +172,11 @@ class PhantomData(Value):
     teacher_marker_rates: tuple[Finite, Finite] = (0.5, 0.5)
     student_marker_rates: tuple[Finite, Finite] = (0.05, 0.95)
     student_contrast: tuple[Finite, Finite] = (0.15, 0.45)
+    student_validation: int = Field(default=0, ge=0)
+    cue: Literal["none", "ring", "caliper"] = "none"
+    mask_share: Finite = Field(default=1.0, ge=0, le=1)
+    teacher_wrong_labels: Finite = Field(default=0.0, ge=0, le=1)
+    teacher_contrast: tuple[Finite, Finite] = (0.15, 0.45)
     difficulty: Finite = Field(default=1.0, gt=0)
     cohort_seed: int = 1000
 
@@ -232,6 +257,68 @@ class Explain(Value):
     randomisation: bool = True
 
 
+class Condition(Value):
+    """Other circumstances for some arms: fields of the recipe (dotted) that are different there."""
+
+    overrides: dict[str, Option] = Field(min_length=1)
+    arms: tuple[str, ...] = Field(min_length=1)
+    description: str = ""
+
+
+class GapRounds(Value):
+    """Rounds after distillation that dwell on where teacher and student part (``medkd/experiment/gap_rounds.py``).
+
+    A round trains the arm's student for ``epochs`` more, cases and voxels weighted by their share of the gap to the power ``strength``;
+    rounds end when the mean gap on the validation cases falls by less than ``least_gain`` of its value.
+    """
+
+    arm: str
+    rounds: int = Field(default=3, ge=1)
+    epochs: int = Field(default=3, ge=1)
+    strength: Finite = Field(default=1.0, ge=0)
+    least_gain: Finite = Field(default=0.02, ge=0)
+
+
+class ExperimentPlan(Value):
+    """What ``medkd experiment`` does with a recipe beyond training its arms.
+
+    Attributes:
+        primary: figure that the verdicts are about (harm, controls, Pareto sweep).
+        baselines: the student alone, and plain soft labels.
+        select: what configurations, weights and epochs are chosen by, on the same-bias validation cases: ``task`` (AUC, Dice) or
+            ``agreement`` with the teacher's class maps (arms without a teacher are then chosen by ``task``).
+        search: configurations per arm, dotted fields of the arm (``terms.1.weight``) or of the recipe (``student.fit.learning_rate``);
+            every arm that is searched has the same number of them.
+        search_seeds: seeds of the search; they are not seeds of the recipe.
+        controlled: arms whose explanations the controls replace; every control is run for each.
+        plateau_epochs: budget of the second, longer training that learning curves and plateaus are read from.
+        null_repetitions: times the arm alone is trained again from other initial weights: none of them should be called harmful.
+        conditions: other circumstances, by name.
+        gap: rounds of dwelling on the gap.
+        pareto: arm whose configurations are drawn as accuracy against explanation.
+    """
+
+    primary: str
+    baselines: tuple[str, str] = ("alone", "kd")
+    select: Literal["task", "agreement"] = "agreement"
+    search: dict[str, tuple[dict[str, Option], ...]] = Field(default_factory=dict)
+    search_seeds: tuple[int, ...] = ()
+    controlled: tuple[str, ...] = ()
+    plateau_epochs: int | None = Field(default=None, ge=2)
+    null_repetitions: int = Field(default=0, ge=0)
+    conditions: dict[str, Condition] = Field(default_factory=dict)
+    gap: GapRounds | None = None
+    pareto: str | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse unequal search budgets: the arm that is tried more often looks better."""
+        budgets = {arm: len(tried) for arm, tried in self.search.items()}
+        if len(set(budgets.values())) > 1:
+            raise ValueError(f"expected the same number of configurations for every searched arm, got {budgets}")
+        if self.search and not self.search_seeds:
+            raise ValueError("expected search_seeds for the search, got none")
+
+
 class Recipe(Record):
     """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration."""
 
@@ -245,10 +332,24 @@ class Recipe(Record):
     student: StudentRecipe
     arms: dict[str, Arm] = Field(min_length=1)
     explain: Explain = Explain()
+    experiment: ExperimentPlan | None = None
 
     def model_post_init(self, context: Any) -> None:
-        """Names of arms are part of file names and registry names."""
+        """Names of arms are part of file names and registry names; what an experiment names are arms."""
         super().model_post_init(context)
         bad = [arm for arm in self.arms if not arm.replace("_", "").isalnum() or not arm.islower()]
         if bad:
             raise ValueError(f"expected arm names of lower-case letters, digits and underscores, got {bad}")
+        if self.experiment is not None:
+            self._check_plan(self.experiment)
+
+    def _check_plan(self, plan: ExperimentPlan) -> None:
+        named = {*plan.baselines, *plan.search, *plan.controlled, *(arm for c in plan.conditions.values() for arm in c.arms)}
+        named |= {arm for arm in (plan.pareto, None if plan.gap is None else plan.gap.arm) if arm is not None}
+        unknown = sorted(named - set(self.arms))
+        if unknown:
+            raise ValueError(f"expected arms of the recipe in its experiment, {unknown} are none; it has {sorted(self.arms)}")
+        if set(plan.search_seeds) & set(self.seeds):
+            raise ValueError("expected search_seeds that are not seeds of the recipe: what was chosen on must not be scored on")
+        if plan.pareto is not None and plan.pareto not in plan.search:
+            raise ValueError(f"expected the arm {plan.pareto!r} of the Pareto sweep among the searched arms")

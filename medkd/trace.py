@@ -41,6 +41,8 @@ class Sample:
         masks: uint8 [batch, *space], where the lesion is; None where unknown.
         valid_mask: bool [batch, *space], False where voxels were synthesised or padded; None means all valid.
         weights: float32 [batch], weight of each case; None means one.
+        voxel_weights: float32 [batch, *space], weight of each voxel in the terms that compare teacher and student; None means one.
+        patients: int64 [batch], equal where two cases are one patient's; None means all different.
         spacing_mm: voxel spacing in the order of ``space``; None where unknown.
         view: name of the spatial view drawn (crop, flip, window).
     """
@@ -50,6 +52,8 @@ class Sample:
     masks: Tensor | None = None
     valid_mask: Tensor | None = None
     weights: Tensor | None = None
+    voxel_weights: Tensor | None = None
+    patients: Tensor | None = None
     spacing_mm: tuple[float, ...] | None = None
     view: str = "clean"
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from torch import Tensor
+
 from medkd.catalogue import EXPLAINERS
 from medkd.distillation._reduce import asked, over_batch, pooled, teacher_target, unit_norm
 from medkd.knowledge.interface import Knowledge
@@ -11,22 +15,36 @@ from medkd.types import Scalar
 
 NEEDS = frozenset({"teacher", "explainer"})
 TASKS = frozenset({"classification", "segmentation"})
-SOURCE = "e2KD, Parchami-Araghi et al. ECCV 2024 (2402.03119)"
-RANGE = (0.0, 2.0)
+SOURCE = "e2KD, Parchami-Araghi et al. ECCV 2024 (2402.03119); squared distance in the teacher's units: own"
+RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
+_TINY = 1e-12
 
 
 def attribution_transfer(
-    student: Trace, teacher: Knowledge | None, sample: Sample, *, explainer: str = "cam", grid: int = 8, frozen_statistics: bool = False
+    student: Trace,
+    teacher: Knowledge | None,
+    sample: Sample,
+    *,
+    explainer: str = "cam",
+    grid: int = 8,
+    distance: Literal["cosine", "squared"] = "cosine",
+    frozen_statistics: bool = False,
 ) -> Scalar:
-    """Return 1 - cosine(E_student(x, y), E_teacher(x, y)) with y what the *teacher* answered, mean over cases that have an answer.
+    """Return the distance of E_student(x, y) and E_teacher(x, y) with y what the *teacher* answered, mean over cases with an answer.
+
+    ``cosine`` is 1 - cosine per case, in [0, 2], as published. Its gradient is divided by the norm of the student's own map, so that it
+    is worst conditioned where the student says least, at the beginning. ``squared`` is the squared distance divided by the mean squared
+    norm of the teacher's maps over the batch, from 0 up, 1 for a student whose maps are zero: it also says *how much* evidence a region
+    holds, and cases about which the teacher says little weigh little.
 
     Args:
         student: trace with the explainer's layer tapped and a graph.
         teacher: gives its logits (the target) and its map by the same explainer.
-        sample: weights of the cases.
+        sample: weights of the cases; voxel weights weigh the cells.
         explainer: any entry of the catalogue that declares DIFFERENTIABLE.
         grid: maps are averaged to at most this many cells along each axis before they are compared.
+        distance: ``cosine`` or ``squared``.
         frozen_statistics: explain the student with its running statistics (one more forward pass): the loss then sees exactly
             the map that the report shows. Off by default: the training pass's own features cost nothing extra.
     """
@@ -38,6 +56,17 @@ def attribution_transfer(
             mine = method(run(student.model, student.inputs, layers=tuple(student.features)), target, differentiable=True)
     else:
         mine = method(student, target, differentiable=True)
-    theirs = knowledge.attribution(explainer, target).float()
-    cosine = (unit_norm(pooled(mine, grid)) * unit_norm(pooled(theirs, grid))).sum(1)
-    return over_batch(1 - cosine, sample, present)
+    theirs = pooled(knowledge.attribution(explainer, target).float(), grid)
+    mine = pooled(mine, grid)
+    if sample.voxel_weights is not None:
+        share = pooled(sample.voxel_weights.float(), grid).sqrt()
+        mine, theirs = mine * share, theirs * share
+    gap = _squared(mine, theirs, present) if distance == "squared" else 1 - (unit_norm(mine) * unit_norm(theirs)).sum(1)
+    return over_batch(gap, sample, present)
+
+
+def _squared(mine: Tensor, theirs: Tensor, present: Tensor) -> Tensor:
+    """Return the squared distance of each row in units of the teacher's mean squared norm over the rows that count."""
+    energy = theirs.square().sum(1) * present
+    scale = energy.sum() / present.sum().clamp_min(1)
+    return (mine - theirs).square().sum(1) / scale.clamp_min(_TINY)

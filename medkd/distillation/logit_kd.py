@@ -46,4 +46,6 @@ def _voxel_weights(logits: Logits, sample: Sample, background: float, dilation: 
     pool = {4: functional.max_pool2d, 5: functional.max_pool3d}[foreground.ndim]
     near = pool(foreground, kernel_size=2 * dilation + 1, stride=1, padding=dilation)[:, 0]
     weights = background + (1 - background) * near
+    if sample.voxel_weights is not None:
+        weights = weights * sample.voxel_weights.to(weights)
     return weights if sample.valid_mask is None else weights * sample.valid_mask.to(weights)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
-from torch import Tensor
-from torch.nn import functional
 
+from medkd.distillation._occlude import hide, occlusion_patterns
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
 from medkd.types import Scalar
 
-NEEDS = frozenset({"teacher", "views"})
+NEEDS = frozenset({"teacher", "responses"})
 TASKS = frozenset({"classification", "segmentation"})
 SOURCE = "own; perturbation-based explanation in the loss, cf. RISE (Petsiuk et al. 2018) and KernelSHAP (Lundberg and Lee 2017)"
 RANGE = (0.0, float("inf"))
@@ -31,7 +28,7 @@ def response_matching(
 
     Args:
         student: trace whose model is asked again, 1 + ``patterns`` images a case.
-        teacher: answers about the hidden images too (``about``).
+        teacher: gives its own change (``response``).
         sample: weights and valid mask.
         patterns: how many ways to hide.
         cells: the image is divided into this many cells along each axis.
@@ -40,29 +37,11 @@ def response_matching(
     """
     knowledge = asked(teacher, "response_matching")
     image, n = student.image, len(student.image)
-    masks = _patterns(image.ndim - 2, patterns, cells, hidden, seed).to(image.device)
-    views = torch.cat([image, *(_hide(image, mask) for mask in masks)])
+    masks = occlusion_patterns(image.ndim - 2, patterns, cells, hidden, seed).to(image.device)
+    views = [hide(image, mask) for mask in masks]
     with running_statistics(student.model):
-        mine = student.model(views).float()
-    theirs = torch.cat([knowledge.logits().float(), *(knowledge.about(v).logits().float() for v in views[n:].split(n))])
-    gap = (mine - theirs).reshape(1 + patterns, n, *mine.shape[1:])
-    squared = (gap[:1] - gap[1:]).square().mean(2).mean(0)
+        mine = student.model(torch.cat([image, *views])).float()
+    answers = mine.reshape(1 + patterns, n, *mine.shape[1:])
+    wanted = torch.stack([knowledge.response(view).float() for view in views])
+    squared = (answers[:1] - answers[1:] - wanted).square().mean(2).mean(0)
     return over_batch(squared if squared.ndim == 1 else over_voxels(squared, sample.valid_mask), sample)
-
-
-def _hide(image: Tensor, mask: Tensor) -> Tensor:
-    """Return the image [batch, channel, *space] with its mean where the mask [1, 1, *cells], brought to its size, is 1."""
-    covers = functional.interpolate(mask, size=image.shape[2:], mode="nearest")
-    mean = image.flatten(2).mean(2).reshape(*image.shape[:2], *(1,) * (image.ndim - 2))
-    return torch.lerp(image, mean.expand_as(image), covers.to(image.dtype).expand_as(image))
-
-
-@functools.cache
-def _patterns(space: int, patterns: int, cells: int, hidden: float, seed: int) -> Tensor:
-    """Return float32 masks [patterns, 1, 1, *cells], 1 where hidden; each hides the same number of cells."""
-    count = cells**space
-    generator = torch.Generator().manual_seed(seed)
-    masks = torch.zeros(patterns, count)
-    for mask in masks:
-        mask[torch.randperm(count, generator=generator)[: max(1, round(hidden * count))]] = 1.0
-    return masks.reshape(patterns, 1, 1, *(cells,) * space)

@@ -38,6 +38,10 @@ class Knowledge(Protocol):
         """Return what the teacher says of other images, [batch, channel, *space]."""
         ...
 
+    def response(self, hidden: Images) -> Logits:
+        """Return how the teacher's logits change, logits(image) - logits(hidden), when parts of the images are hidden."""
+        ...
+
 
 class LiveKnowledge:
     """A live teacher asked about one batch: one forward pass, made when first needed, then kept.
@@ -83,6 +87,10 @@ class LiveKnowledge:
         """Return what the same teacher says of other images."""
         return LiveKnowledge(self._teacher, {**self._inputs, "image": image})
 
+    def response(self, hidden: Images) -> Logits:
+        """Return the change of the teacher's logits when parts are hidden."""
+        return self.logits() - self.about(hidden).logits()
+
 
 class RememberedKnowledge:
     """Answers that were computed before, by name; what was not extracted is an error before it is a wrong gradient.
@@ -127,3 +135,7 @@ class RememberedKnowledge:
     def about(self, image: Images) -> Knowledge:
         """Refuse: what was not asked when the knowledge was extracted is not known."""
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, this knowledge holds none")
+
+    def response(self, hidden: Images) -> Logits:
+        """Refuse, as :meth:`about` does."""
+        return self.about(hidden).logits()

@@ -6,8 +6,8 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from data_contracts import DataError, Fit, Task
-from medkd.knowledge.interface import LiveKnowledge
+from data_contracts import DataError, Evidence, Fit, Task
+from medkd.knowledge.control import ControlledKnowledge
+from medkd.knowledge.interface import Knowledge, LiveKnowledge
 from medkd.progress import progress_bar
 from medkd.trace import Sample, anatomy_of, forked_rng, trace
 from medkd.training.checkpoint import Journal, load_state, save_state
@@ -37,7 +38,9 @@ TrainingCohort = TensorCohort | VolumeCohort
 class FitRequest:
     """What to fit: how, under which seed, where the state goes, and the key that state must match to be resumed.
 
-    ``gpu`` is the index of the GPU that is held for it; None lets Fabric choose (the CPU where there is no GPU).
+    ``gpu`` is the index of the GPU that is held for it; None lets Fabric choose (the CPU where there is no GPU). ``evidence`` says whose
+    explanations the teacher gives, ``stranger`` is the network with random weights that one control asks. ``after_epoch`` is called
+    with the number of finished epochs and the student.
     """
 
     fit: Fit
@@ -48,6 +51,9 @@ class FitRequest:
     progress: bool = False
     title: str = "train"
     gpu: int | None = None
+    evidence: Evidence = Evidence.TEACHER
+    stranger: nn.Module | None = None
+    after_epoch: Callable[[int, nn.Module], None] | None = None
 
 
 class Parcel:
@@ -64,22 +70,29 @@ class DistillationStep(nn.Module):
         student: the network that learns.
         objective: its weighted terms.
         teacher: frozen network, or None.
+        request: says whose explanations the teacher gives.
+        projectors: modules that terms train beside the student.
     """
 
-    def __init__(self, student: nn.Module, objective: Objective, teacher: nn.Module | None) -> None:
+    def __init__(
+        self, student: nn.Module, objective: Objective, teacher: nn.Module | None, request: FitRequest, projectors: nn.ModuleDict
+    ) -> None:
         super().__init__()
         self.student = student
-        self._outside = (objective, teacher)
+        self.projectors = projectors
+        self._outside = (objective, teacher, request)
 
     def forward(self, parcel: Parcel) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and the value of each term."""
         sample = parcel.sample
-        objective, teacher = self._outside
+        objective, teacher, request = self._outside
         anatomy = anatomy_of(self.student)
         layers: tuple[str, ...] = (anatomy.cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
         layers += anatomy.deep_heads if "deep_heads" in objective.needs else ()
-        knowledge = LiveKnowledge(teacher, sample.inputs) if teacher is not None else None
-        return objective(trace(self.student, sample.inputs, layers=layers), knowledge, sample)
+        knowledge: Knowledge | None = LiveKnowledge(teacher, sample.inputs) if teacher is not None else None
+        if knowledge is not None and request.evidence is not Evidence.TEACHER:
+            knowledge = ControlledKnowledge(knowledge, request.evidence, sample, request.stranger)
+        return objective(trace(self.student, sample.inputs, layers=layers), knowledge, sample, dict(self.projectors.items()))
 
 
 def fit(
@@ -101,11 +114,12 @@ def fit(
     if request.task.spatial_dims == 2 and (wish.precision == "bf16" or fabric.device.type == "cuda"):
         # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
         student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = DistillationStep(
-        student.train(),
-        objective,
-        _freeze(teacher, fabric.device, channels_last=request.task.spatial_dims == 2 and wish.precision == "bf16"),
-    )
+    with forked_rng(derive_seed("projectors", request.seed)):
+        projectors = objective.connect(student, teacher, torch.zeros(1, 1, *request.task.image_size))
+    channels_last = request.task.spatial_dims == 2 and wish.precision == "bf16"
+    guide = _freeze(teacher, fabric.device, channels_last=channels_last)
+    request = replace(request, stranger=_freeze(request.stranger, fabric.device, channels_last=channels_last))
+    step = DistillationStep(student.train(), objective, guide, request, projectors)
     optimizer = torch.optim.AdamW(step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
     done = load_state(state, step, optimizer, key=request.key)
     with warnings.catch_warnings():
@@ -133,6 +147,9 @@ def fit(
                     "LOSS_NOT_FINITE",
                     f"expected a finite loss in epoch {epoch + 1} of {request.title}, got {sums['loss']}: lower the learning rate",
                 )
+            if request.after_epoch is not None:
+                # Before the state: a run that is interrupted between the two repeats the epoch and its call.
+                request.after_epoch(epoch + 1, step.student)
             save_state(state, step, optimizer, epoch=epoch + 1, key=request.key)
             journal.write_epoch(
                 epoch + 1, {**{name: total / batches for name, total in sums.items()}, "seconds": time.perf_counter() - begun}
@@ -184,6 +201,8 @@ def _to(sample: Sample, device: torch.device) -> Sample:
         masks=move(sample.masks),
         valid_mask=move(sample.valid_mask),
         weights=move(sample.weights),
+        voxel_weights=move(sample.voxel_weights),
+        patients=sample.patients,
         spacing_mm=sample.spacing_mm,
         view=sample.view,
     )

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
-from data_contracts import ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, Term
+from data_contracts import Evidence, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, Term
 from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
 from medkd.knowledge.interface import Knowledge
-from medkd.trace import Sample, Trace
+from medkd.trace import Sample, Trace, anatomy_of, frozen, trace
 
-LossFunction = Callable[[Trace, Knowledge | None, Sample], Tensor]
+LossFunction = Callable[..., Tensor]
+
+
+#: What a loss may need of a teacher that is not its answer.
+EXPLANATIONS = frozenset({"explainer", "head", "features", "responses"})
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,33 @@ class Objective:
         """Return the union of what the terms need."""
         return frozenset().union(*(term.needs for term in self.terms))
 
-    def __call__(self, student: Trace, teacher: Knowledge | None, sample: Sample) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum and each term's unweighted value (detached)."""
+    def __call__(
+        self, student: Trace, teacher: Knowledge | None, sample: Sample, projectors: Mapping[str, nn.Module] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum and each term's unweighted value (detached); ``projectors`` are those of :meth:`connect`."""
         total, values = student.logits.new_zeros((), dtype=student.logits.float().dtype), {}
         for term in self.terms:
-            value = term.function(student, teacher, sample)
+            own = {"projector": projectors[term.name]} if projectors and term.name in projectors else {}
+            value = term.function(student, teacher, sample, **own)
             total = total + term.weight * value
             values[term.name] = value.detach()
         return total, values
+
+    def connect(self, student: nn.Module, teacher: nn.Module | None, image: Tensor) -> nn.ModuleDict:
+        """Return a 1x1 projection from the student's last channels to the teacher's for each term that asks for one.
+
+        Sizes are read off a dry forward pass of one image [1, channel, *space]; nothing of the networks changes.
+        """
+        asking = [term.name for term in self.terms if "projector" in term.needs]
+        if not asking or teacher is None:
+            return nn.ModuleDict()
+        channels = []
+        for network in (student, teacher):
+            layer = anatomy_of(network).cam_layer
+            with frozen(network), torch.no_grad():
+                channels.append(trace(network, image, layers=(layer,)).feature(layer).shape[1])
+        kind = nn.Conv2d if image.ndim == 4 else nn.Conv3d
+        return nn.ModuleDict({name: kind(*channels, kernel_size=1) for name in asking})
 
 
 def _bind_term(term: Term) -> BoundTerm:
@@ -93,24 +117,41 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
         raise RecipeError("RECIPE_UNREADABLE", f"expected YAML in {path.name}: {' '.join(str(error).split())}") from error
     if not isinstance(payload, dict):
         raise RecipeError("RECIPE_UNREADABLE", f"expected a mapping of recipe fields in {path.name}, got {type(payload).__name__}")
-    for dotted, value in (overrides or {}).items():
+    return make_recipe(payload, overrides or {}, path.name)
+
+
+def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with dotted fields changed, bound again; errors as :func:`read_recipe`."""
+    return make_recipe(json.loads(recipe.canonical_json()), overrides, recipe.name)
+
+
+def make_recipe(payload: dict[str, Any], overrides: Mapping[str, Any], source: str) -> Recipe:
+    """Validate and bind a recipe from plain fields; ``source`` names it in errors."""
+    for dotted, value in overrides.items():
         _override(payload, dotted, value)
     try:
         recipe = Recipe.model_validate(payload)
     except ValidationError as error:
-        raise RecipeError("RECIPE_INVALID", f"expected a valid recipe in {path.name}: {first_problem(error)}") from error
+        raise RecipeError("RECIPE_INVALID", f"expected a valid recipe in {source}: {first_problem(error)}") from error
     bind_recipe(recipe)
     return recipe
 
 
 def _override(payload: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a dotted field; a number names an item of a list, for example ``arms.kd.terms.0.weight``."""
     *parents, last = dotted.split(".")
-    place = payload
+    place: Any = payload
     for parent in parents:
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
+        place = place[_item(place, parent, dotted)] if isinstance(place, list) else place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
             raise RecipeError("RECIPE_OVERRIDE", f"expected a field with fields at {parent!r} of {dotted!r}, got {type(place).__name__}")
-    place[last] = value
+    place[_item(place, last, dotted) if isinstance(place, list) else last] = value
+
+
+def _item(items: list[Any], text: str, dotted: str) -> int:
+    if not text.isdigit() or int(text) >= len(items):
+        raise RecipeError("RECIPE_OVERRIDE", f"expected a number below {len(items)} in {dotted!r}, got {text!r}")
+    return int(text)
 
 
 def bind_recipe(recipe: Recipe) -> None:
@@ -134,6 +175,10 @@ def bind_recipe(recipe: Recipe) -> None:
     _check_deep_heads(recipe.teacher.terms, recipe.teacher.network, "the teacher")
     for arm_name, arm in recipe.arms.items():
         _check_deep_heads(arm.terms, recipe.student.network, f"arm {arm_name!r}")
+        if arm.evidence is not Evidence.TEACHER and not Objective(arm.terms).needs & EXPLANATIONS:
+            raise RecipeError(
+                "RECIPE_NEEDS", f"expected a term that reads the teacher's explanations in arm {arm_name!r}: a control would change nothing"
+            )
         if arm.unlabelled and "teacher" not in Objective(arm.terms).needs:
             raise RecipeError(
                 "RECIPE_NEEDS", f"expected a term with a teacher in arm {arm_name!r}: nobody answers for its unlabelled images"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from torch import nn
 
-from data_contracts import Checkpoint, CohortSet, NetworkSpec, Recipe, RecipeError, Role, StoreError
+from data_contracts import Checkpoint, CohortSet, Evidence, NetworkSpec, Recipe, RecipeError, Role, StoreError
 from medkd.gpu_slot import gpu_slot
 from medkd.models._build import build_network, parameter_count
 from medkd.training.fit import FitRequest, TrainingCohort, fit
@@ -34,27 +36,49 @@ def train_teacher(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, boun
         bound: ``bound_digest(recipe)``: the recipe with the source of the entries it binds.
     """
     cohort = open_for_training(cohorts, "teacher_train", workspace.store, recipe.task)
-    job = _Job(workspace, recipe, Role.TEACHER, "teacher", recipe.teacher.seed, bound)
+    job = Job(workspace, recipe, Role.TEACHER, "teacher", recipe.teacher.seed, bound)
     return job.run(cohort, Objective(recipe.teacher.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256)
 
 
 @stage
 def distill(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, bound: str) -> Checkpoint:
     """Train one student: the arm's objective on ``student_train/seed``, and on ``unlabelled/seed`` where the arm may use it."""
-    cohort = open_for_training(cohorts, f"student_train/{seed}", workspace.store, recipe.task)
     objective = Objective(recipe.arms[arm].terms)
+    job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound)
+    digest = cohorts.uses[f"student_train/{seed}"].cohort.sha256
+    return job.run(
+        student_cohort(workspace, recipe, cohorts, arm, seed),
+        objective,
+        cohort_digest=digest,
+        guidance=guidance(workspace, objective, teacher),
+    )
+
+
+def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm: str, seed: int) -> TrainingCohort:
+    """Return what an arm's student of a seed is trained on."""
+    cohort = open_for_training(cohorts, f"student_train/{seed}", workspace.store, recipe.task)
     if recipe.arms[arm].unlabelled and f"unlabelled/{seed}" in cohorts.uses:
         extra = open_for_training(cohorts, f"unlabelled/{seed}", workspace.store, recipe.task)
         if isinstance(cohort, VolumeCohort) or isinstance(extra, VolumeCohort):
             raise RecipeError("RECIPE_NEEDS", "expected pictures for an arm with unlabelled cases, volumes have no unlabelled cohort yet")
         cohort = concatenate(cohort, extra)
-    job = _Job(workspace, recipe, Role.STUDENT, arm, seed, bound)
-    with_teacher = "teacher" in objective.needs
-    network = load_network(workspace, teacher) if with_teacher else None
-    digest = cohorts.uses[f"student_train/{seed}"].cohort.sha256
-    return job.run(
-        cohort, objective, cohort_digest=digest, teacher=network, teacher_digest=teacher.weights_digest if with_teacher else None
-    )
+    return cohort
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """A teacher's network, and the specification and digest of it."""
+
+    network: nn.Module
+    spec: NetworkSpec
+    digest: str
+
+
+def guidance(workspace: Workspace, objective: Objective, teacher: Checkpoint) -> Guidance | None:
+    """Return the teacher where the objective asks one."""
+    if "teacher" not in objective.needs:
+        return None
+    return Guidance(load_network(workspace, teacher), teacher.network, teacher.weights_digest)
 
 
 def load_network(workspace: Workspace, checkpoint: Checkpoint) -> nn.Module:
@@ -76,12 +100,32 @@ def restore_network(spec: NetworkSpec, path: Path, sha256: str) -> nn.Module:
     return network.eval()
 
 
-class _Job:
-    """One training run of a recipe: names, seeds, folders and the checkpoint record follow from it."""
+def family(name: str) -> str:
+    """Return the name of the recipe that a variant's name, ``RECIPE--VARIANT``, was made from: variants begin at the same weights."""
+    return name.partition("--")[0]
 
-    def __init__(self, workspace: Workspace, recipe: Recipe, role: Role, arm: str, seed: int, bound: str) -> None:
+
+class Job:
+    """One training run of a recipe: names, seeds, folders and the checkpoint record follow from it.
+
+    Args:
+        workspace: where files go.
+        recipe: bound recipe.
+        role: teacher or student.
+        arm: of the recipe.
+        seed: of the run.
+        bound: ``bound_digest(recipe)``.
+        suffix: tells several runs of one arm and seed apart.
+    """
+
+    def __init__(self, workspace: Workspace, recipe: Recipe, role: Role, arm: str, seed: int, bound: str, suffix: str = "") -> None:
         self.workspace, self.recipe, self.role, self.arm, self.seed, self.bound = workspace, recipe, role, arm, seed, bound
-        self.name = f"{recipe.name}/{arm}-{seed}"
+        self.name = f"{recipe.name}/{arm}-{seed}{suffix}"
+        self.spec = network_spec(recipe, role)
+
+    def begin(self) -> nn.Module:
+        """Return the network with its first weights: all arms of a seed begin at the same ones and differ in their objective only."""
+        return build_network(self.spec, seed=derive_seed(family(self.recipe.name), self.role.value, self.seed))
 
     def run(
         self,
@@ -89,32 +133,47 @@ class _Job:
         objective: Objective,
         *,
         cohort_digest: str,
-        teacher: nn.Module | None = None,
-        teacher_digest: str | None = None,
+        guidance: Guidance | None = None,
+        begun: nn.Module | None = None,
+        epochs: int | None = None,
+        after_epoch: Callable[[int, nn.Module], None] | None = None,
     ) -> Checkpoint:
-        """Fit, store the weights by their digest, and return the checkpoint."""
+        """Fit, store the weights by their digest, and return the checkpoint; ``begun`` goes on from a network of before."""
         wish = self.recipe.teacher.fit if self.role is Role.TEACHER else self.recipe.student.fit
-        spec = network_spec(self.recipe, self.role)
-        # All arms of a seed begin at the same weights: they differ in nothing but their objective.
-        network = build_network(spec, seed=derive_seed(self.recipe.name, self.role.value, self.seed))
-        key = hashlib.sha256(f"{self.bound}{cohort_digest}{teacher_digest}{self.name}".encode()).hexdigest()
-        folder = self.workspace.root / "training" / self.name
-        seed = derive_seed(self.role.value, self.seed)
-        request = FitRequest(wish, self.recipe.task, seed, folder, key, self.workspace.progress, self.name)
+        wish = wish if epochs is None else wish.model_copy(update={"epochs": epochs})
+        teacher_digest = None if guidance is None else guidance.digest
+        key = hashlib.sha256(f"{self.bound}{cohort_digest}{teacher_digest}{self.name}{wish.epochs}".encode()).hexdigest()
+        evidence = self.recipe.arms[self.arm].evidence if self.role is Role.STUDENT else Evidence.TEACHER
+        request = FitRequest(
+            wish,
+            self.recipe.task,
+            derive_seed(self.role.value, self.seed),
+            self.workspace.root / "training" / self.name,
+            key,
+            self.workspace.progress,
+            self.name,
+            evidence=evidence,
+            stranger=_stranger(guidance) if evidence is Evidence.RANDOM_TEACHER else None,
+            after_epoch=after_epoch,
+        )
         with gpu_slot() as gpu:
-            begun = time.perf_counter()
-            fitted = fit(network, objective, cohort, replace(request, gpu=gpu), teacher=teacher)
-            seconds = time.perf_counter() - begun
-        weights = self.workspace.store.write_tensors(f"models/{self.name}.safetensors", fitted.state_dict())
+            began = time.perf_counter()
+            fitted = fit(
+                self.begin() if begun is None else begun,
+                objective,
+                cohort,
+                replace(request, gpu=gpu),
+                teacher=None if guidance is None else guidance.network,
+            )
+            seconds = time.perf_counter() - began
         patients = "\n".join(sorted(set(cohort.patients())))
         return Checkpoint(
             role=self.role,
             arm=self.arm,
             seed=self.seed,
-            network=spec,
+            network=self.spec,
             task=self.recipe.task,
-            weights=weights,
-            weights_digest=weights.sha256,
+            **self._weights(fitted),
             cohort_digest=cohort_digest,
             recipe_digest=self.bound,
             teacher_digest=teacher_digest,
@@ -124,3 +183,12 @@ class _Job:
             largest_extent_mm=cohort.largest_extent_mm() if isinstance(cohort, VolumeCohort) else None,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
         )
+
+    def _weights(self, fitted: nn.Module) -> dict[str, Any]:
+        weights = self.workspace.store.write_tensors(f"models/{self.name}.safetensors", fitted.state_dict())
+        return {"weights": weights, "weights_digest": weights.sha256}
+
+
+def _stranger(guidance: Guidance | None) -> nn.Module | None:
+    """Return a network of the teacher's build that has learned nothing."""
+    return None if guidance is None else build_network(guidance.spec, seed=derive_seed("stranger")).eval()

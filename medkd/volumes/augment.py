@@ -50,6 +50,7 @@ def _apply(sample: Sample, move: Callable[[Tensor], Tensor]) -> Sample:
     spatial = sample.image.ndim - 1
 
     def moved(value: Tensor | None) -> Tensor | None:
+        """Move what lies on the grid; one number per case stays."""
         return move(value) if value is not None and value.ndim == spatial else value
 
     return replace(
@@ -58,6 +59,7 @@ def _apply(sample: Sample, move: Callable[[Tensor], Tensor]) -> Sample:
         labels=moved(sample.labels),
         masks=moved(sample.masks),
         valid_mask=moved(sample.valid_mask),
+        voxel_weights=moved(sample.voxel_weights),
     )
 
 

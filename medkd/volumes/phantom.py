@@ -3,7 +3,8 @@
 A case is a set of drawn parameters; :func:`render_slices` is a pure function of them. Benign lesions are smooth ellipsoids,
 malignant ones carry seven angular lobes and inner texture; area, contrast and place do not tell the class. An L-shaped
 corner marker can be given a rate per class: the planted shortcut. With and without the marker everything else, noise
-included, stays the same, so that its causal effect on a network can be read off.
+included, stays the same, so that its causal effect on a network can be read off. For segmentation the shortcut is a cue: a ring
+or a pair of caliper crosses round the lesion, elsewhere, or not there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import math
 from dataclasses import dataclass, fields, replace
 from itertools import chain
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +28,10 @@ AIR_HU, MARKER_HU = -1000.0, 400.0
 HU_PER_UNIT, HU_OFFSET = 400.0, -160.0
 LOBES = 7
 CONTRAST = (0.15, 0.45)
+CUES = ("none", "ring", "caliper")
+CUE_HU = 300.0
+#: A misplaced cue is at least this far from the lesion's centre, pixels.
+CUE_AWAY_PX = 18.0
 _CHUNK = 64
 
 
@@ -51,6 +57,8 @@ class PhantomCases:
     roughness: Tensor  # [n, 2]: amplitude and phase of the third harmonic
     texture: Tensor  # [n] amplitude of the inner texture
     noise: Tensor  # [n] standard deviation of the white and of the smooth noise
+    cue_kind: Tensor  # int64: index into CUES
+    cue: Tensor  # [n, 3]: row, column, radius
 
     def __len__(self) -> int:
         return len(self.label)
@@ -129,6 +137,8 @@ def _draw_case(seed: int, index: int, marker_rates: tuple[float, float], difficu
         "roughness": torch.cat([between(0.0, 0.06, 1), between(0, 2 * math.pi, 1)]),
         "texture": between(0.0, 0.12) * float(label),
         "noise": torch.tensor(0.05 * difficulty),
+        "cue_kind": torch.tensor(0),
+        "cue": torch.zeros(3),
     }
 
 
@@ -183,6 +193,7 @@ def _render_chunk(cases: PhantomCases, slice_index: Tensor) -> tuple[Tensor, Ten
     value = value + _per_case(cases.noise) * (white + smooth)
     hu = torch.where(inside, HU_OFFSET + HU_PER_UNIT * value, AIR_HU + HU_PER_UNIT * 0.05 * white)
     hu = torch.where(_marker(cases), MARKER_HU, hu)
+    hu = torch.where(_cue(cases, row, column), CUE_HU, hu)
     return hu.round().clamp(-1024, 3071).to(torch.int16), (mask & inside).to(torch.uint8)
 
 
@@ -249,6 +260,49 @@ def _marker(cases: PhantomCases) -> Tensor:
     upright = (row >= 0) & (row < 7) & (column >= 0) & (column < 2)
     foot = (row >= 5) & (row < 7) & (column >= 0) & (column < 7)
     return (upright | foot) & _per_case(cases.marker)
+
+
+def place_cues(
+    cases: PhantomCases, kind: Literal["none", "ring", "caliper"], where: Literal["beside", "elsewhere", "balanced"], seed: int
+) -> PhantomCases:
+    """Return the same cases with a cue round the lesion, away from it, or (balanced) either or none with equal chance.
+
+    A case's cue depends on (seed, its row) alone; everything else about the case stays as it was.
+    """
+    rows = []
+    for row in range(len(cases)):
+        generator = torch.Generator().manual_seed(derive_seed("cue", seed, row))
+        lesion = cases.lesion[row]
+        radius = 1.5 * lesion[2] + 2.0
+        candidates = (SIZE_PX - 1) / 2 + 32.0 * (torch.rand(64, 2, generator=generator) - 0.5)
+        away = (candidates - lesion[:2]).norm(dim=1)
+        far = (away >= CUE_AWAY_PX).nonzero()
+        other = candidates[far[0, 0] if len(far) else away.argmax()]
+        chosen = where if where != "balanced" else ("beside", "elsewhere", "none")[int(torch.randint(3, (), generator=generator))]
+        place = lesion[:2] if chosen == "beside" else other
+        rows.append((0 if chosen == "none" else CUES.index(kind), torch.cat([place, radius[None]])))
+    return replace(cases, cue_kind=torch.tensor([kind for kind, _ in rows]), cue=torch.stack([place for _, place in rows]))
+
+
+def cue_regions(cases: PhantomCases) -> Tensor:
+    """Return uint8 [n, row, column]: the disc that a case's cue encloses, empty where there is none."""
+    row, column = torch.meshgrid(torch.arange(SIZE_PX, dtype=torch.float32), torch.arange(SIZE_PX, dtype=torch.float32), indexing="ij")
+    inside = torch.hypot(row - _per_case(cases.cue[:, 0]), column - _per_case(cases.cue[:, 1])) <= _per_case(cases.cue[:, 2])
+    return (inside & _per_case(cases.cue_kind > 0)).to(torch.uint8)
+
+
+def _cue(cases: PhantomCases, row: Tensor, column: Tensor) -> Tensor:
+    """A ring of about 1.5 pixels, or two crosses of 5 x 5 pixels at both ends of the lesion's axis."""
+    r, c = row - _per_case(cases.cue[:, 0]), column - _per_case(cases.cue[:, 1])
+    radius = _per_case(cases.cue[:, 2])
+    ring = (torch.hypot(r, c) - radius).abs() < 0.75
+    angle = _per_case(cases.lesion[:, 4])
+    crosses = torch.zeros_like(ring)
+    for sign in (1.0, -1.0):
+        across, down = (r - sign * radius * angle.cos()).abs(), (c - sign * radius * angle.sin()).abs()
+        crosses |= (torch.minimum(across, down) < 0.6) & (torch.maximum(across, down) < 2.6)
+    kind = _per_case(cases.cue_kind)
+    return ((kind == CUES.index("ring")) & ring) | ((kind == CUES.index("caliper")) & crosses)
 
 
 def study_cases(

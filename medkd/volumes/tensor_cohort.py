@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,11 +52,17 @@ class TensorCohort:
         masks, known, labels = self.masks[rows], self.has_mask[rows], self.labels[rows]
         if task.kind is TaskKind.SEGMENTATION:
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
-        return Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows])
+        patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
+        return Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
 
     def patients(self) -> list[str]:
         """Return the patient key of each case."""
         return [case.patient_key for case in self.cases]
+
+
+def patient_codes(keys: Iterable[str]) -> Tensor:
+    """Return one int64 per key, equal for equal keys."""
+    return torch.tensor([zlib.crc32(key.encode()) for key in keys])
 
 
 def concatenate(first: TensorCohort, second: TensorCohort) -> TensorCohort:

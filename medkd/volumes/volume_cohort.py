@@ -15,7 +15,7 @@ from medkd.trace import Sample
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import Alignment, align
 from medkd.volumes.store import Store
-from medkd.volumes.tensor_cohort import MISSING, TensorCohort, read_cohort
+from medkd.volumes.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
 from medkd.volumes.window import window_intensity
 
 #: Percentiles between which a volume is standardised: one bright vessel must not set the scale.
@@ -71,7 +71,9 @@ class VolumeCohort:
         """
         patches = [self._draw_patch(row, task.image_size, wish.foreground_share, generator) for row in rows.tolist()]
         image, label, valid = (torch.stack(parts) for parts in zip(*patches, strict=True))
-        return Sample(inputs={"image": image[:, None]}, labels=label, masks=(label > 0).to(torch.uint8), valid_mask=valid)
+        patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
+        masks = (label > 0).to(torch.uint8)
+        return Sample(inputs={"image": image[:, None]}, labels=label, masks=masks, valid_mask=valid, patients=patients)
 
     def _draw_patch(self, row: int, size: tuple[int, ...], share: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         image, label = self.images[row][0], self.labels[row]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from medkd.attribution._attribute import attribute
+from medkd.attribution.cam import cam
 from medkd.catalogue import EXPLAINERS
+from medkd.distillation._reduce import pooled, teacher_target
 from medkd.distillation.attribution_transfer import attribution_transfer
 from medkd.knowledge.interface import LiveKnowledge, RememberedKnowledge
 from medkd.targets import class_margin, lesion_margin
@@ -78,3 +82,39 @@ def test_following_the_gradient_brings_the_maps_together(make_network, make_samp
         optimizer.step()
         values.append(float(loss))
     assert values[-1] < 0.5 * values[0]
+
+
+def test_squared_is_one_for_a_silent_student_and_knows_the_scale(make_network, make_sample):
+    """Twice the teacher's maps are as far away as no maps at all; the cosine sees no difference to the teacher."""
+    teacher, sample = make_network(1).eval(), make_sample(4)
+    knowledge = LiveKnowledge(teacher, sample.inputs)
+    values = {}
+    for factor in (0.0, 1.0, 2.0):
+        student = make_network(1).eval()
+        student.get_submodule(anatomy_of(student).head).weight.data *= factor
+        kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+        values[factor] = float(attribution_transfer(kept, knowledge, sample, distance="squared"))
+    assert values == pytest.approx({0.0: 1.0, 1.0: 0.0, 2.0: 1.0}, abs=1e-5)
+
+
+def test_squared_by_hand_over_the_cases_that_have_an_answer(make_network, make_sample):
+    student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
+    kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+    knowledge = LiveKnowledge(teacher, sample.inputs)
+    target, present = teacher_target(knowledge)
+    assert bool(present.all())
+    mine, theirs = (pooled(m.detach().float(), 8) for m in (cam(kept, target), knowledge.attribution("cam", target)))
+    wanted = (mine - theirs).square().sum() / theirs.square().sum()
+    assert float(attribution_transfer(kept, knowledge, sample, distance="squared")) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_voxels_of_weight_zero_do_not_count(make_network, make_sample):
+    student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
+    kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+    knowledge = LiveKnowledge(teacher, sample.inputs)
+    weights = torch.ones(3, 32, 32)
+    weights[:, 16:] = 0
+    target, _ = teacher_target(knowledge)
+    maps = [pooled(m.detach().float(), 4)[:, :8] for m in (cam(kept, target), knowledge.attribution("cam", target))]
+    value = attribution_transfer(kept, knowledge, replace(sample, voxel_weights=weights), grid=4)
+    assert float(value) == pytest.approx(float((1 - torch.nn.functional.cosine_similarity(*maps)).mean()), abs=1e-5)

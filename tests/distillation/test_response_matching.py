@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from data_contracts import KnowledgeError
-from medkd.distillation.response_matching import _patterns, response_matching
+from medkd.distillation._occlude import occlusion_patterns as _patterns
+from medkd.distillation.response_matching import response_matching
 from medkd.knowledge.interface import LiveKnowledge, RememberedKnowledge
 from medkd.trace import trace
 

@@ -125,11 +125,11 @@ class Stopping(Objective):
         super().__init__(terms)
         self.left = after
 
-    def __call__(self, student, teacher, sample):
+    def __call__(self, student, teacher, sample, projectors=None):
         if self.left == 0:
             raise Interrupted
         self.left -= 1
-        return super().__call__(student, teacher, sample)
+        return super().__call__(student, teacher, sample, projectors)
 
 
 def test_the_teacher_of_a_run_can_be_loaded_again(tmp_path):

@@ -1,0 +1,37 @@
+"""Channel-wise distillation: where in the image each class is most present, relative to the rest of the image."""
+
+from __future__ import annotations
+
+from torch.nn import functional
+
+from medkd.distillation._reduce import asked, over_batch
+from medkd.knowledge.interface import Knowledge
+from medkd.trace import Sample, Trace
+from medkd.types import Scalar
+
+NEEDS = frozenset({"teacher"})
+TASKS = frozenset({"segmentation"})
+SOURCE = "CWD, Shu et al. ICCV 2021 (2011.13256)"
+RANGE = (0.0, float("inf"))
+MINIMUM_AT_TEACHER = True
+
+
+def channel_wise(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0) -> Scalar:
+    """Return T^2 / C times the sum over classes of KL(softmax over voxels of teacher/T || of student/T), mean over cases.
+
+    Each class's logits become a distribution over the voxels of the case: a constant added to a class does not matter, its places do.
+
+    Args:
+        student: logits [batch, classes, *space].
+        teacher: its logits, same shape.
+        sample: weights; voxels that are not valid are left out of the distributions.
+        temperature: T.
+    """
+    wanted, mine = asked(teacher, "channel_wise").logits().float().flatten(2) / temperature, student.logits.float().flatten(2) / temperature
+    if sample.valid_mask is not None:
+        outside = ~sample.valid_mask.flatten(1)[:, None].bool()
+        # Far below every logit rather than minus infinity: 0 * inf would be NaN in the divergence.
+        wanted, mine = wanted.masked_fill(outside, -1e4), mine.masked_fill(outside, -1e4)
+    log_teacher, log_student = functional.log_softmax(wanted, dim=2), functional.log_softmax(mine, dim=2)
+    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(2)
+    return temperature**2 * over_batch(divergence.mean(1), sample)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+
+from medkd.distillation.channel_wise import channel_wise
+from medkd.knowledge.interface import RememberedKnowledge
+from medkd.trace import Sample, trace
+
+
+@pytest.fixture(params=["segmentation"])
+def task(request):
+    return request.param
+
+
+def test_by_scipy_over_the_places_of_each_class(make_network, make_sample):
+    student, sample = make_network(0, classes=3).eval(), make_sample(2, classes=3)
+    kept, wanted = trace(student, sample.inputs), torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    value = channel_wise(kept, RememberedKnowledge(wanted), sample, temperature=2.0)
+    total = 0.0
+    for case in range(2):
+        for index in range(3):
+            t, s = (log_softmax(x[case, index].detach().numpy().ravel().astype(float) / 2.0) for x in (wanted, kept.logits))
+            total += float((np.exp(t) * (t - s)).sum())
+    assert float(value) == pytest.approx(4.0 * total / 3 / 2, rel=1e-4)
+
+
+def test_a_constant_per_class_does_not_matter(make_network, make_sample):
+    student, sample = make_network(0).eval(), make_sample(2)
+    kept = trace(student, sample.inputs)
+    shifted = kept.logits.detach() + torch.tensor([5.0, -3.0]).view(1, 2, 1, 1)
+    assert float(channel_wise(kept, RememberedKnowledge(shifted), sample)) == pytest.approx(0, abs=1e-5)
+
+
+def test_voxels_that_are_not_valid_do_not_count(make_network, make_sample):
+    student, sample = make_network(0).eval(), make_sample(2)
+    kept = trace(student, sample.inputs)
+    valid = torch.ones(2, 32, 32, dtype=torch.bool)
+    valid[..., 20:] = False
+    wanted = torch.randn(2, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+    changed = wanted.clone()
+    changed[..., 20:] += 50
+    held = Sample(inputs=sample.inputs, valid_mask=valid)
+    first, second = (float(channel_wise(kept, RememberedKnowledge(w), held)) for w in (wanted, changed))
+    assert first == pytest.approx(second, rel=1e-6)
+    assert first != pytest.approx(float(channel_wise(kept, RememberedKnowledge(wanted), sample)), rel=1e-3)
