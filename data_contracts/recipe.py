@@ -296,6 +296,7 @@ class ExperimentPlan(Value):
         conditions: other circumstances, by name.
         gap: rounds of dwelling on the gap.
         pareto: arm whose configurations are drawn as accuracy against explanation.
+        ceiling: arm that the gap closure is measured up to, instead of the teacher (``arm@condition`` names one of a condition).
     """
 
     primary: str
@@ -309,6 +310,7 @@ class ExperimentPlan(Value):
     conditions: dict[str, Condition] = Field(default_factory=dict)
     gap: GapRounds | None = None
     pareto: str | None = None
+    ceiling: str | None = None
 
     def model_post_init(self, context: Any) -> None:
         """Refuse unequal search budgets: the arm that is tried more often looks better."""

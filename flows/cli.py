@@ -137,6 +137,36 @@ def run(
 
 
 @app.command()
+def experiment(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
+    from flows.engine import start_engine
+    from medkd.training.objective import read_recipe
+    from medkd.workspace import embedded_workspace
+
+    begun = time.perf_counter()
+    wanted = read_recipe(recipe, _parse_overrides(overrides))
+    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
+    workspace = embedded_workspace(out or Path("runs/experiments") / wanted.name, progress=True, data_root=data_root)
+    with start_engine(engine.value, workspace.root, progress=True):
+        from flows.experiment import experiment as run_experiment
+        from medkd.experiment.write_scoreboard import scoreboard_text
+
+        board = run_experiment(workspace, wanted)
+    seconds = time.perf_counter() - begun
+    if as_json:
+        _say_json(
+            {
+                **board.model_dump(mode="json", include={"name", "arms", "comparisons", "harmful", "searched", "null_flags"}),
+                "seconds": round(seconds, 1),
+            }
+        )
+    else:
+        _say(scoreboard_text(board) + f"\n\nscoreboard, tables and figure in {workspace.root} ({seconds:.0f} s)")
+
+
+@app.command()
 def evaluate(
     recipe: Annotated[Path | None, typer.Argument(help="Recipe: print its run's scorecards. Or give --model and --data.")] = None,
     model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,

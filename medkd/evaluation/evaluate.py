@@ -29,6 +29,9 @@ from medkd.workspace import Workspace, stage
 #: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
 _AUC_NAMES = {"test": "auc_same_bias", "debiased": "auc_debiased", "reversed": "auc_reversed"}
 
+#: Test cohorts of a segmentation and what their figures' names end with.
+SEGMENTATION_TESTS = {"test": "", "uncued": "_uncued", "misplaced": "_misplaced"}
+
 #: Maps are judged on at most this many cases: beyond, the figure's interval hardly changes and the time does.
 MAP_CASES = 400
 
@@ -43,8 +46,8 @@ def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, che
     elif recipe.task.spatial_dims == 3:
         arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, "test", workspace.store, recipe.task), recipe.task)
     else:
-        arrays = _segmentation(model, guide, open_use(cohorts, "test", workspace.store, recipe.task), recipe.task.test_time_flips)
-    name = f"{recipe.name}/{checkpoint.arm}-{checkpoint.seed}"
+        arrays = _segmentation(model, guide, cohorts, workspace, recipe)
+    name = f"{recipe.name}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
     sample = torch.zeros(1, 1, *recipe.task.image_size)
     return Evaluation(
         arm=checkpoint.arm,
@@ -101,16 +104,34 @@ def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort)
     }, logits
 
 
-def _segmentation(model: nn.Module, guide: nn.Module, cohort: TensorCohort, flips: tuple[int, ...]) -> dict[str, Tensor]:
-    maps, answer, reference = compare_segmentation_maps(model, guide, cohort)
-    if flips:
-        answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
-    return {
-        "test/dice": dice(answer, cohort.masks),
-        "test/dice_to_teacher": dice(answer, reference),
-        "test/false_positive_pixels": ((answer > 0) & (cohort.masks == 0)).flatten(1).sum(1).double(),
-        **{f"test/{name}": value for name, value in maps.items()},
-    }
+def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, recipe: Recipe) -> dict[str, Tensor]:
+    arrays: dict[str, Tensor] = {}
+    flips = recipe.task.test_time_flips
+    for purpose, suffix in SEGMENTATION_TESTS.items():
+        if purpose not in cohorts.uses:
+            continue
+        cohort = open_use(cohorts, purpose, workspace.store, recipe.task)
+        maps, answer, reference = compare_segmentation_maps(model, guide, cohort)
+        if flips:
+            answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
+        outside = (answer > 0) & (cohort.masks == 0)
+        quantities = {
+            "dice": dice(answer, cohort.masks),
+            "dice_to_teacher": dice(answer, reference),
+            "false_positive_pixels": outside.flatten(1).sum(1).double(),
+            **maps,
+        }
+        if purpose == "misplaced":
+            quantities["false_positives_at_cue"] = (outside & _cue_regions(cohorts, purpose, workspace)).flatten(1).sum(1).double()
+        arrays |= {f"{purpose}/{name}{suffix if name != 'false_positives_at_cue' else ''}": value for name, value in quantities.items()}
+    return arrays
+
+
+def _cue_regions(cohorts: CohortSet, purpose: str, workspace: Workspace) -> Tensor:
+    """Return bool [n, row, column]: the disc that each case's cue encloses (phantom)."""
+    use = cohorts.uses[purpose]
+    shard = workspace.store.read_tensors(read_cohort(use.cohort, workspace.store).part(Part(use.part))[0].image)
+    return shard["cues"].bool()
 
 
 def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor, Tensor]:

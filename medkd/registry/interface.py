@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -37,6 +37,25 @@ class Publication:
     history: tuple[Mapping[str, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class LoggedRun:
+    """A run to be shown in a tracking server: one arm of an experiment, or the experiment itself with its files.
+
+    Attributes:
+        name: of the run.
+        metrics: final figures.
+        params: short texts.
+        history: lines with ``epoch``, drawn as curves.
+        files: what is kept beside it.
+    """
+
+    name: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[Mapping[str, float], ...] = ()
+    files: tuple[Path, ...] = ()
+
+
 class Registry(Protocol):
     """Versions in, verified versions out. Registering the same manifest twice gives the version that exists."""
 
@@ -50,6 +69,10 @@ class Registry(Protocol):
 
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Add artefacts (explanations, reports) beside a version and set tags on it."""
+        ...
+
+    def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
+        """Show an experiment as a run with a run below it per arm; the same digest is shown once."""
         ...
 
 

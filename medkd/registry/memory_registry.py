@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import ModelRef, RegistryError
-from medkd.registry.interface import MANIFEST, Publication, parse_uri, verify_folder
+from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, verify_folder
 from medkd.volumes.store import sha256_file
 
 
@@ -17,6 +17,7 @@ class MemoryRegistry:
         self._versions: dict[str, list[tuple[ModelRef, Path]]] = {}
         self.attached: dict[str, dict[str, Path]] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self.experiments: dict[str, tuple[LoggedRun, tuple[LoggedRun, ...]]] = {}
 
     def register(self, publication: Publication) -> ModelRef:
         """Register a package; the same manifest gives the version that exists."""
@@ -53,3 +54,7 @@ class MemoryRegistry:
         """Remember artefacts and tags of a version."""
         self.attached.setdefault(model.uri, {}).update(files)
         self.tags.setdefault(model.uri, {}).update(tags)
+
+    def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
+        """Remember an experiment and its arms."""
+        self.experiments.setdefault(digest, (parent, tuple(arms)))

@@ -8,11 +8,11 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import ModelRef, RegistryError, Role
-from medkd.registry.interface import MANIFEST, Publication, parse_uri, verify_folder
+from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, verify_folder
 from medkd.volumes.store import sha256_file
 
 # Set before mlflow is imported: no telemetry, no pickle, no job runner; a dead server is an error within seconds.
@@ -98,6 +98,33 @@ class MlflowRegistry:
             self._client.log_artifact(version.run_id, str(path), place)
         for key, value in tags.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
+
+    def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
+        """Log an experiment and its arms as nested runs; one that is there, finished, is left alone, one that was cut short is closed."""
+        tag = "medkd.scoreboard"
+        for run in self._client.search_runs([self._experiment], filter_string=f"tags.`{tag}` = '{digest}'"):
+            if run.info.status == "FINISHED":
+                return
+            self._client.set_terminated(run.info.run_id, status="KILLED")
+        top = self._client.create_run(self._experiment, run_name=parent.name, tags={tag: digest, "medkd.kind": "experiment"})
+        for arm in arms:
+            tags = {"mlflow.parentRunId": top.info.run_id, "medkd.kind": "arm"}
+            self._write_run(arm, self._client.create_run(self._experiment, run_name=arm.name, tags=tags).info.run_id)
+        self._write_run(parent, top.info.run_id)
+
+    def _write_run(self, run: LoggedRun, run_id: str) -> None:
+        now = int(time.time() * 1000)
+        curves = [
+            Metric(key, float(value), now, int(line["epoch"])) for line in run.history for key, value in line.items() if key != "epoch"
+        ]
+        final = [Metric(key, float(value), now, 0) for key, value in run.metrics.items()]
+        params = [Param(key, value[:500]) for key, value in run.params.items()]
+        for begin in range(0, len(curves) + len(final), 900):  # a server takes a thousand metrics at a time
+            self._client.log_batch(run_id, metrics=[*curves, *final][begin : begin + 900])
+        self._client.log_batch(run_id, params=params)
+        for path in run.files:
+            self._client.log_artifact(run_id, str(path))
+        self._client.set_terminated(run_id)
 
     def _ensure_model(self, name: str) -> None:
         try:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -24,14 +24,25 @@ from medkd.training.checkpoint import Journal, load_state, save_state
 from medkd.training.objective import Objective
 from medkd.volumes.augment import draw_view
 from medkd.volumes.phantom import derive_seed
-from medkd.volumes.tensor_cohort import TensorCohort
-from medkd.volumes.volume_cohort import VolumeCohort
 
 # Fabric announces its precision on every set-up; a run has twenty of them.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
-TrainingCohort = TensorCohort | VolumeCohort
+class TrainingCohort(Protocol):
+    """What training draws from: a function of rows, never of what was drawn before."""
+
+    def __len__(self) -> int:
+        """Return the number of cases."""
+        ...
+
+    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+        """Return the batch of some rows."""
+        ...
+
+    def patients(self) -> list[str]:
+        """Return the patient key of each case."""
+        ...
 
 
 @dataclass(frozen=True)

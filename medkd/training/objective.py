@@ -72,13 +72,13 @@ class Objective:
         asking = [term.name for term in self.terms if "projector" in term.needs]
         if not asking or teacher is None:
             return nn.ModuleDict()
-        channels = []
+        channels: list[int] = []
         for network in (student, teacher):
             layer = anatomy_of(network).cam_layer
             with frozen(network), torch.no_grad():
                 channels.append(trace(network, image, layers=(layer,)).feature(layer).shape[1])
-        kind = nn.Conv2d if image.ndim == 4 else nn.Conv3d
-        return nn.ModuleDict({name: kind(*channels, kernel_size=1) for name in asking})
+        kind, (mine, theirs) = nn.Conv2d if image.ndim == 4 else nn.Conv3d, channels
+        return nn.ModuleDict({name: kind(mine, theirs, kernel_size=1) for name in asking})
 
 
 def _bind_term(term: Term) -> BoundTerm:

@@ -20,7 +20,7 @@ from medkd.training.objective import Objective, network_spec
 from medkd.volumes.open_cohort import open_for_training
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.store import sha256_file
-from medkd.volumes.tensor_cohort import concatenate
+from medkd.volumes.tensor_cohort import TensorCohort, concatenate
 from medkd.volumes.volume_cohort import VolumeCohort
 from medkd.workspace import Workspace, stage
 
@@ -54,14 +54,14 @@ def distill(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: C
     )
 
 
-def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm: str, seed: int) -> TrainingCohort:
+def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm: str, seed: int) -> TensorCohort | VolumeCohort:
     """Return what an arm's student of a seed is trained on."""
     cohort = open_for_training(cohorts, f"student_train/{seed}", workspace.store, recipe.task)
     if recipe.arms[arm].unlabelled and f"unlabelled/{seed}" in cohorts.uses:
         extra = open_for_training(cohorts, f"unlabelled/{seed}", workspace.store, recipe.task)
         if isinstance(cohort, VolumeCohort) or isinstance(extra, VolumeCohort):
             raise RecipeError("RECIPE_NEEDS", "expected pictures for an arm with unlabelled cases, volumes have no unlabelled cohort yet")
-        cohort = concatenate(cohort, extra)
+        return concatenate(cohort, extra)
     return cohort
 
 

@@ -137,6 +137,11 @@ def serve_purposes(recipe: Recipe, cohort: Cohort, ledger: IngestReport, store: 
         "teacher_train": CohortUse(cohort=ref, part=Part.TRAIN),
         "teacher_validation": CohortUse(cohort=ref, part=Part.VALIDATION),
         "test": CohortUse(cohort=ref, part=held),
-        **{f"student_train/{seed}": CohortUse(cohort=ref, part=Part.TRAIN) for seed in recipe.seeds},
+        **{f"student_train/{seed}": CohortUse(cohort=ref, part=Part.TRAIN) for seed in all_seeds(recipe)},
     }
     return CohortSet(uses=uses, certificates=(certify(cohort),))
+
+
+def all_seeds(recipe: Recipe) -> tuple[int, ...]:
+    """Return the seeds that students are trained under, those of an experiment's search after the recipe's own."""
+    return (*recipe.seeds, *(recipe.experiment.search_seeds if recipe.experiment else ()))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, Part, PhantomData, Recipe, Ref, Split, TaskKind
+from medkd.volumes.case_table import all_seeds
 from medkd.volumes.phantom import CLASSES, PhantomCases, cue_regions, draw_cases, place_cues, render_key_slices
 from medkd.volumes.split import certify
 from medkd.volumes.store import Store, write_bytes
@@ -43,7 +44,7 @@ def prepare_phantom_cohorts(recipe: Recipe, data: PhantomData, store: Store) -> 
     teacher = writer.write("teacher", parts, wrong={Part.TRAIN: data.teacher_wrong_labels})
     uses["teacher_train"] = CohortUse(cohort=teacher, part=Part.TRAIN)
     uses["teacher_validation"] = CohortUse(cohort=teacher, part=Part.VALIDATION)
-    for seed in (*recipe.seeds, *(recipe.experiment.search_seeds if recipe.experiment else ())):
+    for seed in all_seeds(recipe):
         own = base + 100 + 2 * seed
         cases = draw_cases(data.student, own, marker_rates=data.student_marker_rates, contrast=data.student_contrast, **common)
         ref = writer.write(f"student-{seed}", {Part.TRAIN: (_cued(cases, data, "beside", own), own)}, mask_share=data.mask_share)

@@ -56,6 +56,17 @@ class Store:
         write_bytes(self.root / key, payload)
         return Ref(store=self.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
 
+    def refer(self, key: str) -> Ref:
+        """Return the reference of bytes that were written before.
+
+        Raises:
+            StoreError: ``STORE_MISSING`` when there are none.
+        """
+        path = self.root / key
+        if not path.is_file():
+            raise StoreError("STORE_MISSING", f"expected stored bytes at {key} in store {self.name!r}, found no file")
+        return Ref(store=self.name, key=key, sha256=sha256_file(path))
+
     def read_tensors(self, ref: Ref) -> dict[str, Tensor]:
         """Read the tensors of a reference.
 

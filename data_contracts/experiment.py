@@ -1,0 +1,180 @@
+"""What an experiment finds: trials, courses of training, comparisons, and the scoreboard that holds them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from data_contracts.model import Checkpoint, GateVerdict
+from data_contracts.recipe import Evidence, Option
+from data_contracts.record import Figure, Finite, Record, Ref, Value
+
+
+class Validated(Record):
+    """What one student shows: on the same-bias validation cases (what may be chosen by), and on the test (what may not).
+
+    ``task`` is the AUC or the mean Dice, ``agreement`` the mean cosine of its class maps with the teacher's, ``gap`` the mean absolute
+    difference of teacher's and student's margin (logits); ``oracle`` is the experiment's primary figure.
+    """
+
+    SCHEMA: ClassVar[str] = "validated/1"
+    arm: str
+    seed: int
+    task: Finite
+    agreement: Finite
+    gap: Finite
+    oracle: Finite
+    seconds: Finite = 0.0
+
+
+class CoursePoint(Value):
+    """A student after some epochs."""
+
+    epoch: int = Field(ge=1)
+    weights: Ref
+    validated: Validated
+
+
+class Course(Record):
+    """One long training, its student kept at several epochs."""
+
+    SCHEMA: ClassVar[str] = "course/1"
+    last: Checkpoint
+    points: tuple[CoursePoint, ...] = Field(min_length=1)
+
+    def at(self, epoch: int) -> Checkpoint:
+        """Return the student after ``epoch`` epochs, which must be one of the points; its training time is its share of the whole."""
+        (point,) = [p for p in self.points if p.epoch == epoch]
+        changes = {
+            "weights": point.weights,
+            "weights_digest": point.weights.sha256,
+            "epochs": epoch,
+            "train_seconds": self.last.train_seconds * epoch / self.last.epochs,
+        }
+        return self.last.model_copy(update=changes)
+
+
+class GapRound(Value):
+    """A round of dwelling on the gap: its student and what it shows."""
+
+    round: int = Field(ge=0)
+    checkpoint: Checkpoint
+    validated: Validated
+
+
+class GapCourse(Record):
+    """Rounds of one seed, the first before any; ``stopped`` says why no more were made, ``chosen`` is the round to keep."""
+
+    SCHEMA: ClassVar[str] = "gap_course/1"
+    rounds: tuple[GapRound, ...] = Field(min_length=1)
+    weighted: bool
+    stopped: str
+    chosen: int = Field(ge=0)
+
+
+class Contrast(Value):
+    """``a`` minus ``b`` in one figure, paired; ``p_holm`` is corrected over all arms compared with the same ``b`` by the same figure."""
+
+    a: str
+    b: str
+    metric: str
+    difference: Finite
+    low: Finite
+    high: Finite
+    p: Finite
+    p_holm: Finite
+    n: int = Field(ge=1)
+    seeds: int = Field(ge=1)
+
+
+class ArmFigures(Record):
+    """Figures of one arm and its differences from others (``p_holm`` not yet corrected)."""
+
+    SCHEMA: ClassVar[str] = "arm_figures/1"
+    arm: str
+    figures: dict[str, Figure]
+    contrasts: tuple[Contrast, ...] = ()
+
+
+class Configuration(Value):
+    """One configuration that was tried: its options and the means over the search seeds."""
+
+    options: dict[str, Option]
+    task: Finite
+    agreement: Finite
+    oracle: Finite
+    seconds: Finite
+
+
+class Search(Value):
+    """What was tried for an arm, what ``by`` chose on the same-bias validation cases, and what else could have been chosen."""
+
+    by: str
+    configurations: tuple[Configuration, ...] = Field(min_length=1)
+    chosen: int = Field(ge=0)
+    by_task: int = Field(ge=0)
+    oracle: int = Field(ge=0)
+
+
+class CurvePoint(Value):
+    """Means over seeds after some epochs, as in :class:`Validated`."""
+
+    epoch: int = Field(ge=1)
+    task: Finite
+    agreement: Finite
+    oracle: Finite
+
+
+class Plateau(Value):
+    """An arm's learning curve, the epoch chosen on the same-bias validation cases, and the epoch an oracle would have chosen."""
+
+    by: str
+    epoch: int = Field(ge=1)
+    oracle_epoch: int = Field(ge=1)
+    curve: tuple[CurvePoint, ...]
+
+
+class ControlVerdict(Value):
+    """An arm against the same arm with explanations that are not the teacher's, by the primary figure.
+
+    ``gain`` is the control's own difference from plain soft labels. ``helps_as_much`` unless the interval of ``difference`` is above zero.
+    """
+
+    arm: str
+    control: Evidence
+    difference: Contrast
+    gain: Contrast
+    helps_as_much: bool
+
+
+class GapSummary(Value):
+    """Rounds of dwelling on the gap, and the same further epochs without weights."""
+
+    weighted: tuple[GapCourse, ...]
+    plain: tuple[GapCourse, ...]
+
+
+class Scoreboard(Record):
+    """Everything an experiment found. Names of arms: ``arm``, ``arm@plateau``, ``arm@condition``, ``arm__control``."""
+
+    SCHEMA: ClassVar[str] = "scoreboard/1"
+    name: str
+    description: str = ""
+    primary: str
+    baselines: tuple[str, str]
+    seeds: tuple[int, ...]
+    epochs: int
+    arms: dict[str, dict[str, Figure]]
+    comparisons: tuple[Contrast, ...]
+    harmful: tuple[str, ...]
+    searched: dict[str, Search] = Field(default_factory=dict)
+    plateaus: dict[str, Plateau] = Field(default_factory=dict)
+    controls: tuple[ControlVerdict, ...] = ()
+    nulls: tuple[Contrast, ...] = ()
+    null_flags: tuple[str, ...] = ()
+    gates: dict[str, GateVerdict] = Field(default_factory=dict)
+    conditions: dict[str, str] = Field(default_factory=dict)
+    gap: GapSummary | None = None
+    pareto: str | None = None
+    interval: str = "arms: 95 % percentile bootstrap, seeds then patients; differences: paired, t over seeds crossed with patients"

@@ -1,0 +1,297 @@
+"""Flow: an experiment, arms times seeds with search, controls, plateaus and conditions, ends in a scoreboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from data_contracts import (
+    ArmFigures,
+    Checkpoint,
+    CohortSet,
+    Evaluation,
+    ExperimentPlan,
+    GapSummary,
+    GateVerdict,
+    Option,
+    Plateau,
+    Recipe,
+    RecipeError,
+    Scoreboard,
+    Search,
+)
+from flows.engine import orchestrated, run_all
+from flows.prepare import prepare
+from medkd.evaluation.evaluate import evaluate_model
+from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
+from medkd.experiment.gap_rounds import dwell_on_gap
+from medkd.experiment.judge import validation_purpose
+from medkd.experiment.scoreboard import compared_with, correct, harmful_arms, judge_controls, score_arm, sibling
+from medkd.experiment.trials import examine, follow, validate
+from medkd.experiment.variants import PRIMARIES, in_condition, renamed, single_arm, teacher_only, with_controls
+from medkd.experiment.write_scoreboard import write_scoreboard
+from medkd.training import train
+from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.training.objective import bound_digest
+from medkd.workspace import Workspace
+
+Changes = Mapping[str, Option]
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Where arms meet: a recipe with its cohorts and its teacher, the base or a condition."""
+
+    name: str
+    recipe: Recipe
+    cohorts: CohortSet
+    teacher: Checkpoint
+    verdict: GateVerdict
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An arm at one reading: its students by seed."""
+
+    name: str
+    arena: Arena
+    recipe: Recipe
+    students: tuple[Checkpoint, ...]
+
+
+@orchestrated
+def experiment(workspace: Workspace, recipe: Recipe) -> Scoreboard:
+    """Run an experiment of a recipe from data to scoreboard."""
+    plan = plan_of(recipe)
+    base, *conditions = open_arenas(workspace, recipe)
+    validation_purpose(base.cohorts)
+    searched = search(workspace, base)
+    chosen = {arm: found.configurations[found.chosen].options for arm, found in searched.items()}
+    entries = train_arms(workspace, base, chosen)
+    longer, plateaus = follow_arms(workspace, base, chosen)
+    nulls = train_nulls(workspace, base, chosen)
+    dwelt, gap = dwell(workspace, entries, plan)
+    elsewhere = [entry for arena in conditions for entry in train_condition(workspace, arena, plan, chosen)]
+    found = Found([*entries, *longer, *dwelt, *elsewhere], nulls, searched, plateaus, gap)
+    board = settle(workspace, base, found, {arena.name: arena.verdict for arena in (base, *conditions)})
+    write_scoreboard(workspace, board)
+    return board
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was trained and chosen, before it is scored."""
+
+    entries: list[Entry]
+    nulls: list[Entry]
+    searched: dict[str, Search]
+    plateaus: dict[str, Plateau]
+    gap: GapSummary | None
+
+
+def plan_of(recipe: Recipe) -> ExperimentPlan:
+    """Return a recipe's plan.
+
+    Raises:
+        RecipeError: ``EXPERIMENT_PLAN`` when it has none, or its primary figure is not one that a verdict can rest on.
+    """
+    plan = recipe.experiment
+    if plan is None:
+        raise RecipeError(
+            "EXPERIMENT_PLAN", f"expected a field experiment in the recipe {recipe.name}, it has none; `medkd run` trains its arms"
+        )
+    if plan.primary not in PRIMARIES:
+        raise RecipeError("EXPERIMENT_PLAN", f"expected a primary figure among {sorted(PRIMARIES)}, got {plan.primary!r}")
+    return plan
+
+
+@orchestrated
+def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
+    """Prepare cohorts and teacher of the base and of every condition; only the base's teacher must pass an enforced gate."""
+    conditions = plan_of(recipe).conditions
+    recipes = (recipe, *(in_condition(recipe, condition.overrides) for condition in conditions.values()))
+    cohorts = prepare(workspace, recipes)
+    alone = [teacher_only(one) for one in recipes]
+    calls = [(workspace, one, own, bound_digest(one)) for one, own in zip(alone, cohorts, strict=True)]
+    teachers = run_all(train.train_teacher, calls, title="teachers")
+    judged = [(workspace, one, own, teacher) for one, own, teacher in zip(alone, cohorts, teachers, strict=True)]
+    verdicts = run_all(judge_teacher, judged, title="teacher gate")
+    require_fit_teacher(verdicts[0])
+    names = ("", *conditions)
+    return [Arena(*parts) for parts in zip(names, recipes, cohorts, teachers, verdicts, strict=True)]
+
+
+@orchestrated
+def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
+    """Try every configuration of every searched arm under the search seeds, and choose on the validation cases."""
+    plan = plan_of(base.recipe)
+    tried = [(arm, options) for arm, all_options in plan.search.items() for options in all_options]
+    entries = train_all(
+        workspace, base, [(arm, single_arm(base.recipe, arm, options)) for arm, options in tried], plan.search_seeds, "search"
+    )
+    calls = [(workspace, e.recipe, base.cohorts, student, base.teacher, plan.primary) for e in entries for student in e.students]
+    seen = iter(run_all(validate, calls, title="search: validation"))
+    shown = [[next(seen) for _ in entry.students] for entry in entries]
+    found = {}
+    for arm, all_options in plan.search.items():
+        rows = [index for index, (name, _) in enumerate(tried) if name == arm]
+        found[arm] = choose_configuration(all_options, [shown[row] for row in rows], criterion(base.recipe, arm))
+    return found
+
+
+def train_all(workspace: Workspace, arena: Arena, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str) -> list[Entry]:
+    """Train variants of one arm each under every seed."""
+    calls = [
+        (workspace, recipe, arena.cohorts, arena.teacher, next(iter(recipe.arms)), seed, bound_digest(recipe))
+        for _, recipe in named
+        for seed in seeds
+    ]
+    students = iter(run_all(train.distill, calls, title=title))
+    return [Entry(name, arena, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
+
+
+def variants(recipe: Recipe, chosen: Mapping[str, Changes], more: Changes | None = None) -> list[tuple[str, Recipe]]:
+    """Return every arm and every control as a recipe of its own, with what was chosen for it."""
+    arms = [(arm, single_arm(recipe, arm, {**chosen.get(arm, {}), **(more or {})})) for arm in recipe.arms]
+    controls = [
+        (name, single_arm(recipe, arm, {**chosen.get(arm, {}), **(more or {}), "evidence": kind.value}, name=name))
+        for name, (arm, kind) in with_controls(recipe).items()
+    ]
+    return [*arms, *controls]
+
+
+@orchestrated
+def train_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]) -> list[Entry]:
+    """Train every arm and every control under every seed."""
+    return train_all(workspace, base, variants(base.recipe, chosen), base.recipe.seeds, "arms")
+
+
+@orchestrated
+def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]) -> tuple[list[Entry], dict[str, Plateau]]:
+    """Train every arm and control for longer, choose each one's epoch, and return its students of that epoch."""
+    plan = plan_of(base.recipe)
+    if plan.plateau_epochs is None:
+        return [], {}
+    named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
+    calls = [
+        (workspace, recipe, base.cohorts, base.teacher, name, seed, plan.primary) for name, recipe in named for seed in base.recipe.seeds
+    ]
+    courses = iter(run_all(follow, calls, title="plateaus"))
+    entries, plateaus = [], {}
+    for name, recipe in named:
+        own = [next(courses) for _ in base.recipe.seeds]
+        plateaus[name] = choose_epoch(own, criterion(base.recipe, name.partition("__")[0]))
+        students = tuple(course.at(plateaus[name].epoch) for course in own)
+        entries.append(Entry(f"{name}@plateau", base, recipe, students))
+    return entries, plateaus
+
+
+@orchestrated
+def train_nulls(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]) -> list[Entry]:
+    """Train the student alone again, from other initial weights: differences between these are chance."""
+    plan = plan_of(base.recipe)
+    alone = plan.baselines[0]
+    named = [
+        (f"null{k}", single_arm(renamed(base.recipe, f"{base.recipe.name}-null{k}"), alone, chosen.get(alone)))
+        for k in range(1, plan.null_repetitions + 1)
+    ]
+    return train_all(workspace, base, named, base.recipe.seeds, "null repetitions") if named else []
+
+
+@orchestrated
+def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) -> tuple[list[Entry], GapSummary | None]:
+    """Let the students of one arm dwell on the gap, and beside them go on for as long without."""
+    if plan.gap is None:
+        return [], None
+    (own,) = [entry for entry in entries if entry.name == plan.gap.arm]
+    calls = [
+        (workspace, own.recipe, own.arena.cohorts, own.arena.teacher, student, plan.gap, weighted, plan.primary)
+        for weighted in (True, False)
+        for student in own.students
+    ]
+    courses = run_all(dwell_on_gap, calls, title="gap rounds")
+    summary = GapSummary(weighted=tuple(courses[: len(own.students)]), plain=tuple(courses[len(own.students) :]))
+    named = (("gap", summary.weighted), ("longer", summary.plain))
+    kept = [
+        Entry(f"{own.name}_{suffix}", own.arena, own.recipe, tuple(c.rounds[c.chosen].checkpoint for c in group)) for suffix, group in named
+    ]
+    return kept, summary
+
+
+@orchestrated
+def train_condition(workspace: Workspace, arena: Arena, plan: ExperimentPlan, chosen: Mapping[str, Changes]) -> list[Entry]:
+    """Train a condition's arms with what was chosen without it."""
+    wanted = plan.conditions[arena.name].arms
+    named = [(f"{arm}@{arena.name}", single_arm(arena.recipe, arm, chosen.get(arm))) for arm in wanted]
+    return train_all(workspace, arena, named, arena.recipe.seeds, f"condition {arena.name}")
+
+
+@orchestrated
+def settle(workspace: Workspace, base: Arena, found: Found, gates: dict[str, GateVerdict]) -> Scoreboard:
+    """Evaluate everything that was trained and draw the verdicts."""
+    recipe, plan = base.recipe, plan_of(base.recipe)
+    teachers = [Entry(f"teacher{reading}", arena, arena.recipe, (arena.teacher,)) for reading, arena in _arenas(found.entries).items()]
+    evaluated = evaluate_entries(workspace, [*teachers, *found.entries, *found.nulls])
+    scored = score_entries(workspace, [*teachers, *found.entries], found.nulls, evaluated, plan)
+    names = {entry.name for entry in (*teachers, *found.entries)}
+    comparisons = correct([c for figures in scored for c in figures.contrasts if figures.arm in names])
+    nulls = tuple(c for figures in scored for c in figures.contrasts if figures.arm not in names and c.metric == plan.primary)
+    return Scoreboard(
+        name=recipe.name,
+        description=recipe.description,
+        primary=plan.primary,
+        baselines=plan.baselines,
+        seeds=recipe.seeds,
+        epochs=recipe.student.fit.epochs,
+        arms={figures.arm: figures.figures for figures in scored if figures.arm in names},
+        comparisons=comparisons,
+        harmful=harmful_arms(comparisons, plan.primary, plan.baselines[0]),
+        searched=found.searched,
+        plateaus=found.plateaus,
+        controls=judge_controls(comparisons, with_controls(recipe), plan.primary, plan.baselines[1]),
+        nulls=nulls,
+        null_flags=harmful_arms(nulls, plan.primary, plan.baselines[0]),
+        gates={name or "base": verdict for name, verdict in gates.items()},
+        conditions={name: condition.description for name, condition in plan.conditions.items()},
+        gap=found.gap,
+        pareto=plan.pareto,
+    )
+
+
+def _arenas(entries: Sequence[Entry]) -> dict[str, Arena]:
+    """Return each arena once, by the reading that its arms' names end with."""
+    found: dict[str, Arena] = {}
+    for entry in entries:
+        found.setdefault(f"@{entry.arena.name}" if entry.arena.name else "", entry.arena)
+    return found
+
+
+Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
+
+
+@orchestrated
+def evaluate_entries(workspace: Workspace, entries: Sequence[Entry]) -> Evaluated:
+    """Evaluate and examine every student on the test cohorts of its arena."""
+    calls = [(workspace, e.recipe, e.arena.cohorts, student, e.arena.teacher) for e in entries for student in e.students]
+    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, calls, title="examine"))
+    return {entry.name: tuple((next(plain), next(close)) for _ in entry.students) for entry in entries}
+
+
+@orchestrated
+def score_entries(
+    workspace: Workspace, entries: Sequence[Entry], nulls: Sequence[Entry], evaluated: Evaluated, plan: ExperimentPlan
+) -> list[ArmFigures]:
+    """Score every entry against those it is compared with, and null repetitions against the student alone."""
+    names = [entry.name for entry in entries]
+    controls = with_controls(entries[0].arena.recipe)
+    calls = []
+    for entry in (*entries, *nulls):
+        is_null = entry.name not in names
+        wanted = plan.baselines[:1] if is_null else compared_with(entry.name, names, controls, plan.baselines)
+        others = tuple((other, evaluated[other]) for other in wanted)
+        alone = sibling(plan.baselines[0], entry.name, names)
+        ceiling = plan.ceiling or (f"teacher@{entry.arena.name}" if entry.arena.name else "teacher")
+        is_student = not is_null and not entry.name.startswith("teacher") and alone is not None
+        reference = (evaluated[alone], evaluated[ceiling]) if is_student and alone else ()
+        calls.append((workspace, entry.arena.cohorts, entry.name, evaluated[entry.name], others, reference, plan.primary))
+    return run_all(score_arm, calls, title="scoreboard")

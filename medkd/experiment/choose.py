@@ -1,0 +1,62 @@
+"""Choices are made on validation cases that carry the students' own bias; what an oracle would have chosen is shown, never taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Literal
+
+from data_contracts import Configuration, Course, CurvePoint, Option, Plateau, Recipe, Search, Validated
+from medkd.training.objective import Objective
+
+Criterion = Literal["task", "agreement"]
+
+
+def criterion(recipe: Recipe, arm: str) -> Criterion:
+    """Return what an arm is chosen by: as the plan says, but never by agreement with a teacher it does not have."""
+    wanted: Criterion = "agreement" if recipe.experiment is None else recipe.experiment.select
+    return wanted if "teacher" in Objective(recipe.arms[arm].terms).needs else "task"
+
+
+def choose_configuration(tried: Sequence[dict[str, Option]], seen: Sequence[Sequence[Validated]], by: Criterion) -> Search:
+    """Return the search of one arm; ``seen`` holds what each configuration showed under each search seed. Ties go to the first."""
+    configurations = tuple(
+        Configuration(
+            options=options,
+            task=fmean(v.task for v in shown),
+            agreement=fmean(v.agreement for v in shown),
+            oracle=fmean(v.oracle for v in shown),
+            seconds=sum(v.seconds for v in shown),
+        )
+        for options, shown in zip(tried, seen, strict=True)
+    )
+    scores = {
+        "task": [c.task for c in configurations],
+        "agreement": [c.agreement for c in configurations],
+        "oracle": [c.oracle for c in configurations],
+    }
+    best = {name: values.index(max(values)) for name, values in scores.items()}
+    return Search(by=by, configurations=configurations, chosen=best[by], by_task=best["task"], oracle=best["oracle"])
+
+
+def choose_epoch(courses: Sequence[Course], by: Criterion) -> Plateau:
+    """Return an arm's curve over its seeds and the epoch at which the criterion is highest, the earliest where there are several."""
+    curve = []
+    for index, point in enumerate(courses[0].points):
+        shown = [course.points[index].validated for course in courses]
+        task, agreement, oracle = (fmean(getattr(v, name) for v in shown) for name in ("task", "agreement", "oracle"))
+        curve.append(CurvePoint(epoch=point.epoch, task=task, agreement=agreement, oracle=oracle))
+    chosen = max(curve, key=lambda p: (p.task if by == "task" else p.agreement, -p.epoch))
+    seen = max(curve, key=lambda p: (p.oracle, -p.epoch))
+    return Plateau(by=by, epoch=chosen.epoch, oracle_epoch=seen.epoch, curve=tuple(curve))
+
+
+def dominated(configurations: Sequence[Configuration]) -> tuple[bool, ...]:
+    """Return for each configuration whether another is at least as good in task and agreement and better in one (off the Pareto front)."""
+    return tuple(
+        any(
+            other.task >= one.task and other.agreement >= one.agreement and (other.task > one.task or other.agreement > one.agreement)
+            for other in configurations
+        )
+        for one in configurations
+    )

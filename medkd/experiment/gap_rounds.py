@@ -1,0 +1,138 @@
+"""Rounds that dwell on where teacher and student part: the gap weighs cases and voxels of the next round, until it no longer falls."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    Fit,
+    GapCourse,
+    GapRound,
+    GapRounds,
+    Recipe,
+    RecipeError,
+    Role,
+    Task,
+    TaskKind,
+    Validated,
+)
+from medkd.experiment.judge import Judge
+from medkd.knowledge.gap import gap_attribution, margin_gap
+from medkd.targets import Target, class_margin, lesion_margin
+from medkd.trace import Sample
+from medkd.training.objective import Objective, bound_digest
+from medkd.training.train import Guidance, Job, guidance, load_network, student_cohort
+from medkd.volumes.tensor_cohort import TensorCohort
+from medkd.workspace import Workspace, stage
+
+#: Weights stay within this factor of one: a case that is hopeless for the student must not be all it sees.
+MOST = 4.0
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class WeightedCohort:
+    """A cohort whose batches carry weights: of cases [n], mean 1, and of voxels [n, *space], mean 1 per case."""
+
+    cohort: TensorCohort
+    cases: Tensor
+    voxels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.cohort)
+
+    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+        """Return the cohort's batch with its weights."""
+        return replace(self.cohort.draw(rows, task, wish, generator), weights=self.cases[rows], voxel_weights=self.voxels[rows])
+
+    def patients(self) -> list[str]:
+        """Return the patient key of each case."""
+        return self.cohort.patients()
+
+
+@stage
+def dwell_on_gap(
+    workspace: Workspace,
+    recipe: Recipe,
+    cohorts: CohortSet,
+    teacher: Checkpoint,
+    student: Checkpoint,
+    wish: GapRounds,
+    weighted: bool,
+    primary: str,
+) -> GapCourse:
+    """Go on training a student in rounds; with ``weighted`` false all weights stay one: the control, the same further epochs.
+
+    Rounds end when the mean gap on the validation cases (teacher's margin less the student's, absolute) falls by less than the wished
+    share, or when all are made; the round with the smallest gap there is kept.
+    """
+    arm, seed = student.arm, student.seed
+    cohort = student_cohort(workspace, recipe, cohorts, arm, seed)
+    if not isinstance(cohort, TensorCohort):
+        raise RecipeError("RECIPE_NEEDS", "expected pictures for rounds on the gap, volumes have none yet")
+    objective = Objective(recipe.arms[arm].terms)
+    guide = guidance(workspace, objective, teacher)
+    if guide is None:
+        raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {arm!r}: without one there is no gap")
+    judge = Judge(workspace, recipe, cohorts, teacher, primary)
+    rounds = [GapRound(round=0, checkpoint=student, validated=_look(workspace, judge, student))]
+    stopped = f"all {wish.rounds} rounds made"
+    for number in range(1, wish.rounds + 1):
+        begun = load_network(workspace, rounds[-1].checkpoint)
+        weights = gap_weights(guide, begun, cohort, recipe.task, wish.strength if weighted else 0.0)
+        suffix = f"-gap{number}{'w' if weighted else 'p'}"
+        bound = hashlib.sha256(f"{bound_digest(recipe)}{rounds[-1].checkpoint.weights_digest}{wish.digest()}".encode()).hexdigest()
+        job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound, suffix=suffix)
+        trained = job.run(
+            WeightedCohort(cohort, *weights),
+            objective,
+            cohort_digest=student.cohort_digest,
+            guidance=guide,
+            begun=begun,
+            epochs=wish.epochs,
+        ).model_copy(update={"recipe_digest": student.recipe_digest})
+        rounds.append(GapRound(round=number, checkpoint=trained, validated=_look(workspace, judge, trained)))
+        before, now = (entry.validated.gap for entry in rounds[-2:])
+        if now > (1 - wish.least_gain) * before:
+            stopped = f"round {number} lowered the gap from {before:.3f} to {now:.3f}, less than {wish.least_gain:.0%}"
+            break
+    chosen = min(range(len(rounds)), key=lambda index: rounds[index].validated.gap)
+    return GapCourse(rounds=tuple(rounds), weighted=weighted, stopped=stopped, chosen=chosen)
+
+
+def _look(workspace: Workspace, judge: Judge, checkpoint: Checkpoint) -> Validated:
+    network = load_network(workspace, checkpoint)
+    return judge.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
+
+
+def gap_weights(guide: Guidance, student: torch.nn.Module, cohort: TensorCohort, task: Task, strength: float) -> tuple[Tensor, Tensor]:
+    """Return weights of cases [n] and voxels [n, *space] from the gap: its share of the mean to the power ``strength``, kept in bounds."""
+    if strength == 0:
+        return torch.ones(len(cohort)), torch.ones(cohort.images[:, 0].shape)
+    gaps, maps = [], []
+    for begin in range(0, len(cohort), CHUNK):
+        images = cohort.images[begin : begin + CHUNK]
+        target = _target(guide, images, task)
+        gaps.append(margin_gap(guide.network, student, images, target).abs())
+        maps.append(gap_attribution(guide.network, student, images, target).abs())
+    voxels = torch.cat(maps)
+    return bounded(torch.cat(gaps)[None], strength)[0], bounded(voxels.flatten(1), strength).reshape(voxels.shape)
+
+
+def bounded(values: Tensor, strength: float) -> Tensor:
+    """Return rows of weights [rows, n]: each value's share of its row's mean to a power, within a factor of MOST of one, mean 1."""
+    share = values / values.mean(1, keepdim=True).clamp_min(1e-12)
+    weights = share.pow(strength).clamp(1 / MOST, MOST)
+    return weights / weights.mean(1, keepdim=True)
+
+
+def _target(guide: Guidance, images: Tensor, task: Task) -> Target:
+    with torch.no_grad():
+        answer = guide.network(images).argmax(1)
+    return class_margin(answer) if task.kind is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))

@@ -1,0 +1,91 @@
+"""The quick look at a student that choices are made by: validation cases, and beside them what an oracle would see."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import Checkpoint, CohortSet, DataError, Recipe, RecipeError, TaskKind, Validated
+from medkd.attribution.cam import cam
+from medkd.evaluation.evaluate import MAP_CASES
+from medkd.experiment.variants import PRIMARIES
+from medkd.inference.predict import predict_class_maps, predict_logits
+from medkd.measures.auc import auc
+from medkd.measures.cosine_agreement import cosine_agreement
+from medkd.measures.dice import dice
+from medkd.targets import Target, class_margin, lesion_margin
+from medkd.training.train import load_network
+from medkd.volumes.open_cohort import open_for_maps
+from medkd.volumes.tensor_cohort import TensorCohort
+from medkd.workspace import Workspace
+
+VALIDATIONS = ("student_validation", "teacher_validation")
+
+
+def validation_purpose(cohorts: CohortSet) -> str:
+    """Return the purpose of the cases that choices are made on.
+
+    Raises:
+        RecipeError: ``EXPERIMENT_VALIDATION`` when there are none, or when they are the test cases.
+    """
+    purpose = next((name for name in VALIDATIONS if name in cohorts.uses), None)
+    if purpose is None or cohorts.uses[purpose] == cohorts.uses["test"]:
+        raise RecipeError(
+            "EXPERIMENT_VALIDATION",
+            "expected validation cases apart from the test cases, there are none: set data.student_validation or data.inner_validation",
+        )
+    return purpose
+
+
+class Judge:
+    """Looks at students of one task beside their teacher; cohorts are opened and the teacher is asked once.
+
+    Args:
+        workspace: where cohorts and weights lie.
+        recipe: its task.
+        cohorts: of the experiment.
+        teacher: checkpoint of the teacher.
+        primary: the experiment's primary figure.
+    """
+
+    def __init__(self, workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, primary: str) -> None:
+        self.task = recipe.task
+
+        def opened(purpose: str) -> TensorCohort:
+            if purpose not in cohorts.uses:
+                raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
+            return open_for_maps(cohorts, purpose, workspace.store, recipe.task)
+
+        self.cases, self.test = opened(validation_purpose(cohorts)), opened(PRIMARIES[primary])
+        self.judged = self.cases.select(torch.arange(min(MAP_CASES, len(self.cases))))
+        guide = load_network(workspace, teacher)
+        self.wanted, _, kept = predict_class_maps(guide, self.judged.images)
+        self.target = self._target(self.wanted.argmax(1))
+        self.maps = cam(kept, self.target)
+
+    def look(self, network: nn.Module, *, arm: str, seed: int, seconds: float) -> Validated:
+        """Return what a student shows."""
+        logits, _, kept = predict_class_maps(network, self.judged.images)
+        rest = predict_logits(network, self.cases.images[len(self.judged) :]) if len(self.judged) < len(self.cases) else logits[:0]
+        agreement = cosine_agreement(cam(kept, self.target), self.maps).nanmean()
+        gap = (self.target(logits) - self.target(self.wanted)).abs().mean()
+        return Validated(
+            arm=arm,
+            seed=seed,
+            task=self._score(torch.cat([logits, rest]), self.cases),
+            agreement=0.0 if math.isnan(float(agreement)) else float(agreement),
+            gap=float(gap),
+            oracle=self._score(predict_logits(network, self.test.images), self.test),
+            seconds=seconds,
+        )
+
+    def _target(self, answer: Tensor) -> Target:
+        return class_margin(answer) if self.task.kind is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
+
+    def _score(self, logits: Tensor, cohort: TensorCohort) -> float:
+        """Return the AUC, or the mean Dice over the cases that have a mask."""
+        if self.task.kind is TaskKind.CLASSIFICATION:
+            return float(auc(logits.softmax(1)[:, 1], cohort.labels))
+        return float(dice(logits.argmax(1), cohort.masks)[cohort.has_mask].nanmean())

@@ -1,0 +1,176 @@
+"""From evaluations to the scoreboard: figures per arm, paired differences, and the verdicts that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_contracts import ArmFigures, CohortSet, Contrast, ControlVerdict, Evaluation, Evidence, Figure
+from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, crossed_estimate, holm, mean_of
+from medkd.evaluation.evaluate import statistics_of, units_of
+from medkd.workspace import Workspace, stage
+
+#: Below this distance between ceiling and baseline a share of it says nothing.
+LEAST_GAP = 0.02
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Statistics of one arm by figure name, and the patients of each statistic's rows."""
+
+    statistics: Mapping[str, Statistic]
+    patients: Mapping[str, Sequence[str]]
+    missing: Mapping[str, int]
+    seeds: int
+
+
+@stage
+def score_arm(
+    workspace: Workspace,
+    cohorts: CohortSet,
+    name: str,
+    own: tuple[tuple[Evaluation, ...], ...],
+    others: tuple[tuple[str, tuple[tuple[Evaluation, ...], ...]], ...],
+    reference: tuple[tuple[tuple[Evaluation, ...], ...], ...],
+    primary: str,
+) -> ArmFigures:
+    """Return the figures of an arm, its paired differences from others, and its gap closure.
+
+    Args:
+        workspace: where the evaluations lie.
+        cohorts: the cohorts they were made on.
+        name: of the arm.
+        own: evaluations of each seed (all that were made of that student).
+        others: arms to compare with, by name, in the same order of seeds.
+        reference: the student alone and the ceiling (the teacher), for the gap closure; empty for none.
+        primary: figure that the gap closure is about.
+    """
+    mine = _measured(workspace, cohorts, own)
+    figures = {
+        figure: bootstrap_figure(statistic, mine.patients[figure], seeds=mine.seeds, missing=mine.missing[figure])
+        for figure, statistic in mine.statistics.items()
+        if _defined(statistic, mine.patients[figure])
+    }
+    if reference:
+        alone, ceiling = (_measured(workspace, cohorts, group) for group in reference)
+        closure = _closure(mine, alone, ceiling, primary)
+        if _defined(closure, mine.patients[primary]):
+            figures["gap_closure"] = bootstrap_figure(closure, mine.patients[primary], seeds=mine.seeds)
+    first = [evaluations[0] for evaluations in own]
+    figures |= {
+        "parameters": _spread([float(e.parameters) for e in first]),
+        "latency_ms": _spread([e.latency_ms for e in first], unit="ms", middle=median),
+        "train_seconds": _spread([e.train_seconds for e in first], unit="s"),
+    }
+    contrasts = [c for other, group in others for c in _contrasts(name, other, mine, _measured(workspace, cohorts, group))]
+    return ArmFigures(arm=name, figures=figures, contrasts=tuple(contrasts))
+
+
+def _measured(workspace: Workspace, cohorts: CohortSet, group: tuple[tuple[Evaluation, ...], ...]) -> _Measured:
+    arrays = [{key: value for e in evaluations for key, value in workspace.store.read_tensors(e.arrays).items()} for evaluations in group]
+    statistics: dict[str, Statistic] = {}
+    patients: dict[str, Sequence[str]] = {}
+    missing: dict[str, int] = {}
+    for key in sorted(arrays[0]):
+        purpose, quantity = key.split("/")
+        values = torch.stack([array[key] for array in arrays]).numpy()
+        labels, people = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
+        found = dict(statistics_of(purpose, quantity, values, labels, single="debiased" not in cohorts.uses))
+        if quantity == "probability" and purpose == "test":
+            found["brier"] = mean_of((values - labels) ** 2)
+        for name, statistic in found.items():
+            statistics[name], patients[name], missing[name] = statistic, people, int(np.isnan(values).sum())
+    return _Measured(statistics, patients, missing, len(group))
+
+
+def _defined(statistic: Statistic, patients: Sequence[str]) -> bool:
+    return not np.isnan(statistic(np.arange(len(patients)), 0))
+
+
+def _closure(mine: _Measured, alone: _Measured, ceiling: _Measured, primary: str) -> Statistic:
+    """Return (arm - alone) / (ceiling - alone); NaN where there is hardly a gap to close."""
+
+    def statistic(rows: NDArray[np.int64], seed: int) -> float:
+        low = alone.statistics[primary](rows, seed)
+        top = ceiling.statistics[primary](rows, seed % ceiling.seeds)
+        return (mine.statistics[primary](rows, seed) - low) / (top - low) if top - low > LEAST_GAP else float("nan")
+
+    return statistic
+
+
+def _contrasts(a: str, b: str, mine: _Measured, theirs: _Measured) -> list[Contrast]:
+    found = []
+    for name in sorted(set(mine.statistics) & set(theirs.statistics)):
+        estimate = crossed_estimate(_difference(mine.statistics[name], theirs.statistics[name]), mine.patients[name], seeds=mine.seeds)
+        if not np.isnan(estimate.mean):
+            values = {"difference": estimate.mean, "low": estimate.low, "high": estimate.high, "p": estimate.p, "p_holm": estimate.p}
+            found.append(Contrast(a=a, b=b, metric=name, n=estimate.n, seeds=mine.seeds, **values))
+    return found
+
+
+def _difference(first: Statistic, second: Statistic) -> Statistic:
+    return lambda rows, seed: first(rows, seed) - second(rows, seed)
+
+
+def _spread(values: Sequence[float], *, unit: str = "", middle: Callable[[Sequence[float]], float] = fmean) -> Figure:
+    return Figure(mean=float(middle(values)), low=min(values), high=max(values), n=len(values), unit=unit)
+
+
+def correct(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
+    """Return contrasts with ``p_holm`` corrected; a family is everything compared with one arm by one figure."""
+    families: dict[tuple[str, str], list[int]] = {}
+    for index, contrast in enumerate(contrasts):
+        families.setdefault((contrast.b, contrast.metric), []).append(index)
+    corrected = list(contrasts)
+    for members in families.values():
+        for index, p in zip(members, holm([contrasts[i].p for i in members]), strict=True):
+            corrected[index] = contrasts[index].model_copy(update={"p_holm": p})
+    return tuple(corrected)
+
+
+def reading(arm: str) -> str:
+    """Return the reading of an arm's name, ``@plateau`` or ``@condition``, or nothing."""
+    return f"@{arm.partition('@')[2]}" if "@" in arm else ""
+
+
+def sibling(arm: str, of: str, names: Sequence[str]) -> str | None:
+    """Return the arm of the same reading as ``of``, the arm itself where that reading has none, and None where it is ``of``."""
+    found = f"{arm}{reading(of)}" if f"{arm}{reading(of)}" in names else arm
+    return None if found == of or found not in names else found
+
+
+def compared_with(name: str, names: Sequence[str], controls: Mapping[str, tuple[str, Evidence]], baselines: Sequence[str]) -> list[str]:
+    """Return the arms that an arm is compared with: the baselines, and its own controls where it has some."""
+    if name.partition("@")[0] == "teacher":
+        return []
+    found = [sibling(baseline, name, names) for baseline in baselines]
+    if name.endswith("_gap"):
+        found.append(f"{name.removesuffix('_gap')}_longer")  # the same further epochs without weights
+    found += [f"{control}{reading(name)}" for control, (arm, _) in controls.items() if arm == name.partition("@")[0]]
+    return [other for other in dict.fromkeys(found) if other is not None and other in names]
+
+
+def harmful_arms(contrasts: Sequence[Contrast], primary: str, alone: str) -> tuple[str, ...]:
+    """Return the arms whose difference from the student alone has its whole interval below zero, by the primary figure."""
+    return tuple(dict.fromkeys(c.a for c in contrasts if c.metric == primary and c.b.partition("@")[0] == alone and c.high < 0))
+
+
+def judge_controls(
+    contrasts: Sequence[Contrast], controls: Mapping[str, tuple[str, Evidence]], primary: str, kd: str
+) -> tuple[ControlVerdict, ...]:
+    """Return for each control, at each reading, whether it helps as much as the teacher's own explanations."""
+    known = {(c.a, c.b): c for c in contrasts if c.metric == primary}
+    verdicts = []
+    for (a, b), difference in known.items():
+        control = controls.get(b.partition("@")[0])
+        gain = known.get((b, f"{kd}{reading(b)}"))
+        if control is not None and gain is not None:
+            verdicts.append(
+                ControlVerdict(arm=a, control=control[1], difference=difference, gain=gain, helps_as_much=not difference.low > 0)
+            )
+    return tuple(verdicts)

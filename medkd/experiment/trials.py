@@ -1,0 +1,112 @@
+"""Stages of an experiment that train or look at one student each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Recipe, Role, TaskKind, Validated
+from medkd.attribution._attribute import attribute
+from medkd.evaluation.evaluate import map_purpose
+from medkd.experiment.judge import Judge
+from medkd.inference.explain import class_perturbation
+from medkd.inference.predict import predict_logits
+from medkd.measures.deletion import deletion
+from medkd.measures.insertion import insertion
+from medkd.measures.randomisation import randomisation
+from medkd.models._build import build_network
+from medkd.targets import class_margin, lesion_margin
+from medkd.training.objective import Objective, bound_digest
+from medkd.training.train import Job, guidance, load_network, restore_network, student_cohort
+from medkd.volumes.open_cohort import open_for_maps
+from medkd.workspace import Workspace, stage
+
+#: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
+FAITHFUL_CASES = 24
+#: A course keeps about this many students.
+POINTS = 10
+
+
+@stage
+def validate(
+    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, primary: str
+) -> Validated:
+    """Look at one trained student."""
+    network = load_network(workspace, checkpoint)
+    judge = Judge(workspace, recipe, cohorts, teacher, primary)
+    return judge.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
+
+
+@stage
+def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, primary: str) -> Course:
+    """Train one student, keep it at about ten epochs, and look at each."""
+    objective, epochs = Objective(recipe.arms[arm].terms), recipe.student.fit.epochs
+    job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound_digest(recipe))
+    wanted = sorted({max(1, round(epochs * k / POINTS)) for k in range(1, POINTS + 1)})
+
+    def keep(epoch: int, network: nn.Module) -> None:
+        if epoch in wanted:
+            weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+            workspace.store.write_tensors(_place(job.name, epoch), weights)
+
+    last = job.run(
+        student_cohort(workspace, recipe, cohorts, arm, seed),
+        objective,
+        cohort_digest=cohorts.uses[f"student_train/{seed}"].cohort.sha256,
+        guidance=guidance(workspace, objective, teacher),
+        after_epoch=keep,
+    )
+    judge = Judge(workspace, recipe, cohorts, teacher, primary)
+    points = []
+    for epoch in wanted:
+        ref = workspace.store.refer(_place(job.name, epoch))
+        network = restore_network(last.network, workspace.store.path(ref), ref.sha256)
+        seconds = last.train_seconds * epoch / epochs
+        points.append(CoursePoint(epoch=epoch, weights=ref, validated=judge.look(network, arm=arm, seed=seed, seconds=seconds)))
+    return Course(last=last, points=tuple(points))
+
+
+def _place(name: str, epoch: int) -> str:
+    return f"models/{name}-epoch{epoch}.safetensors"
+
+
+@stage
+def examine(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
+    """Measure what costs more or asks more: faithfulness, randomisation, and whether the teacher's mistakes were learned too."""
+    purpose = map_purpose(cohorts)
+    cohort = open_for_maps(cohorts, purpose, workspace.store, recipe.task)
+    model, guide = load_network(workspace, checkpoint), load_network(workspace, teacher)
+    answer, wanted = (predict_logits(network, cohort.images).argmax(1) for network in (model, guide))
+    truth = cohort.labels if recipe.task.kind is TaskKind.CLASSIFICATION else cohort.masks.long()
+    same, wrong = answer == wanted, wanted != truth
+    arrays = {"answers_as_teacher": share(same, torch.ones_like(same)), "copies_mistakes": share(same, wrong)}
+    few = cohort.select(torch.arange(min(FAITHFUL_CASES, len(cohort))))
+    own = answer[: len(few)]
+    target = class_margin(own) if recipe.task.kind is TaskKind.CLASSIFICATION else lesion_margin((own > 0).to(torch.uint8))
+    maps = attribute(model, few.images, target, explainer="cam")
+    blank = build_network(checkpoint.network, seed=2**31 + checkpoint.seed).eval()
+    measured = {"randomisation": randomisation(maps, attribute(blank, few.images, target, explainer="cam"))}
+    if recipe.task.kind is TaskKind.CLASSIFICATION and recipe.task.spatial_dims == 2:
+        perturbed = class_perturbation(model, few.images, own)
+        measured |= {"deletion": deletion(maps, perturbed), "insertion": insertion(maps, perturbed)}
+    arrays |= measured
+    return Evaluation(
+        arm=checkpoint.arm,
+        role=checkpoint.role.value,
+        seed=checkpoint.seed,
+        weights_digest=checkpoint.weights_digest,
+        parameters=checkpoint.parameters,
+        latency_ms=0.0,
+        train_seconds=checkpoint.train_seconds,
+        arrays=workspace.store.write_tensors(
+            f"evaluations/{recipe.name}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}-examined.safetensors",
+            {f"{purpose}/{name}": value.double() for name, value in arrays.items()},
+        ),
+    )
+
+
+def share(is_it: Tensor, among: Tensor) -> Tensor:
+    """Return per case the share of places that are so among some places; NaN where there are none. [n, *space] -> [n]."""
+    counted = (is_it & among).reshape(len(is_it), -1).sum(1).double()
+    total = among.reshape(len(among), -1).sum(1).double()
+    return torch.where(total > 0, counted / total.clamp_min(1), torch.full_like(counted, float("nan")))

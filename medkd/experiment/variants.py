@@ -1,0 +1,77 @@
+"""Variants of a recipe: one arm at a time, so that adding an arm does not train the others again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from data_contracts import Arm, Evidence, Explain, Option, Recipe, StudentRecipe, Term
+from medkd.training.objective import vary_recipe
+
+#: Figures that a primary may be, and the test cohort that each is read from. All of them are better when higher.
+PRIMARIES = {
+    "auc": "test",
+    "auc_same_bias": "test",
+    "auc_debiased": "debiased",
+    "auc_reversed": "reversed",
+    "dice": "test",
+    "dice_uncued": "uncued",
+    "dice_misplaced": "misplaced",
+}
+
+
+def single_arm(recipe: Recipe, arm: str, changes: Mapping[str, Option] | None = None, *, name: str | None = None) -> Recipe:
+    """Return the recipe with one arm and nothing else that this arm's training does not depend on.
+
+    Args:
+        recipe: bound recipe.
+        arm: of the recipe.
+        changes: dotted fields: of the arm where they begin with ``terms`` (or name one of its fields), of the recipe otherwise.
+        name: new name of the arm.
+
+    The variant is called ``RECIPE--DIGEST``: its files lie apart from those of other variants, and it begins at the same weights.
+    """
+    called = name or arm
+    kept = recipe.model_copy(update={"arms": {called: recipe.arms[arm]}, "explain": Explain(), "experiment": None, "seeds": (0,)})
+    varied = vary_recipe(kept, {of_arm(called, field): _plain(value) for field, value in (changes or {}).items()})
+    return varied.model_copy(update={"name": f"{recipe.name.partition('--')[0]}--{varied.digest()[:10]}"})
+
+
+def teacher_only(recipe: Recipe) -> Recipe:
+    """Return the recipe as its teacher's training depends on it: arms, students and plan are stand-ins."""
+    fit = recipe.teacher.fit.model_copy(update={"epochs": 1})
+    changes = {
+        "arms": {"alone": Arm(terms=(Term(loss="hard_label"),))},
+        "student": StudentRecipe(network=recipe.teacher.network, fit=fit),
+        "explain": Explain(),
+        "experiment": None,
+        "seeds": (0,),
+    }
+    return recipe.model_copy(update=changes)
+
+
+def renamed(recipe: Recipe, name: str) -> Recipe:
+    """Return the recipe under another family name: its networks begin at other weights."""
+    return recipe.model_copy(update={"name": name})
+
+
+def of_arm(arm: str, field: str) -> str:
+    """Return the recipe's dotted field that a search means."""
+    return f"arms.{arm}.{field}" if field.partition(".")[0] in ("terms", "unlabelled", "evidence") else field
+
+
+def with_controls(recipe: Recipe) -> dict[str, tuple[str, Evidence]]:
+    """Return the controls of an experiment: name of the new arm, the arm it controls, and whose explanations it gets."""
+    plan = recipe.experiment
+    wanted = [kind for kind in Evidence if kind is not Evidence.TEACHER]
+    return {f"{arm}__{kind.value}": (arm, kind) for arm in (plan.controlled if plan else ()) for kind in wanted}
+
+
+def in_condition(recipe: Recipe, overrides: Mapping[str, Option]) -> Recipe:
+    """Return the recipe in other circumstances, under a name of its own."""
+    varied = vary_recipe(recipe, {field: _plain(value) for field, value in overrides.items()})
+    return varied.model_copy(update={"name": f"{recipe.name}--{varied.digest()[:10]}"})
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
