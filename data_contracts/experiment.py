@@ -14,8 +14,9 @@ from data_contracts.record import Figure, Finite, Record, Ref, Value
 class Validated(Record):
     """What one student shows: on the same-bias validation cases (what may be chosen by), and on the test (what may not).
 
-    ``task`` is the AUC or the mean Dice, ``agreement`` the mean cosine of its class maps with the teacher's, ``gap`` the mean absolute
-    difference of teacher's and student's margin (logits); ``oracle`` is the experiment's primary figure.
+    ``task`` is the AUC or the mean Dice, ``agreement`` the mean cosine of its class maps with the teacher's, ``response`` the mean cosine of
+    how its logits change when parts of the image are hidden with how the teacher's do, ``gap`` the mean absolute difference of teacher's
+    and student's margin (logits); ``oracle`` is the experiment's primary figure.
     """
 
     SCHEMA: ClassVar[str] = "validated/1"
@@ -23,6 +24,7 @@ class Validated(Record):
     seed: int
     task: Finite
     agreement: Finite
+    response: Finite
     gap: Finite
     oracle: Finite
     seconds: Finite = 0.0
@@ -103,6 +105,7 @@ class Configuration(Value):
     options: dict[str, Option]
     task: Finite
     agreement: Finite
+    response: Finite
     oracle: Finite
     seconds: Finite
 
@@ -123,6 +126,7 @@ class CurvePoint(Value):
     epoch: int = Field(ge=1)
     task: Finite
     agreement: Finite
+    response: Finite
     oracle: Finite
 
 

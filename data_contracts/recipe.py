@@ -285,8 +285,9 @@ class ExperimentPlan(Value):
     Attributes:
         primary: figure that the verdicts are about (harm, controls, Pareto sweep).
         baselines: the student alone, and plain soft labels.
-        select: what configurations, weights and epochs are chosen by, on the same-bias validation cases: ``task`` (AUC, Dice) or
-            ``agreement`` with the teacher's class maps (arms without a teacher are then chosen by ``task``).
+        select: what configurations, weights and epochs are chosen by, on the same-bias validation cases: ``task`` (AUC, Dice),
+            ``agreement`` with the teacher's class maps, or ``response``, agreement of how answers change when parts of the image are
+            hidden (arms without a teacher are chosen by ``task``).
         search: configurations per arm, dotted fields of the arm (``terms.1.weight``) or of the recipe (``student.fit.learning_rate``);
             every arm that is searched has the same number of them.
         search_seeds: seeds of the search; they are not seeds of the recipe.
@@ -301,7 +302,7 @@ class ExperimentPlan(Value):
 
     primary: str
     baselines: tuple[str, str] = ("alone", "kd")
-    select: Literal["task", "agreement"] = "agreement"
+    select: Literal["task", "agreement", "response"] = "agreement"
     search: dict[str, tuple[dict[str, Option], ...]] = Field(default_factory=dict)
     search_seeds: tuple[int, ...] = ()
     controlled: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from typing import Literal
 from data_contracts import Configuration, Course, CurvePoint, Option, Plateau, Recipe, Search, Validated
 from medkd.training.objective import Objective
 
-Criterion = Literal["task", "agreement"]
+Criterion = Literal["task", "agreement", "response"]
 
 
 def criterion(recipe: Recipe, arm: str) -> Criterion:
@@ -25,16 +25,13 @@ def choose_configuration(tried: Sequence[dict[str, Option]], seen: Sequence[Sequ
             options=options,
             task=fmean(v.task for v in shown),
             agreement=fmean(v.agreement for v in shown),
+            response=fmean(v.response for v in shown),
             oracle=fmean(v.oracle for v in shown),
             seconds=sum(v.seconds for v in shown),
         )
         for options, shown in zip(tried, seen, strict=True)
     )
-    scores = {
-        "task": [c.task for c in configurations],
-        "agreement": [c.agreement for c in configurations],
-        "oracle": [c.oracle for c in configurations],
-    }
+    scores = {name: [getattr(c, name) for c in configurations] for name in ("task", "agreement", "response", "oracle")}
     best = {name: values.index(max(values)) for name, values in scores.items()}
     return Search(by=by, configurations=configurations, chosen=best[by], by_task=best["task"], oracle=best["oracle"])
 
@@ -44,9 +41,9 @@ def choose_epoch(courses: Sequence[Course], by: Criterion) -> Plateau:
     curve = []
     for index, point in enumerate(courses[0].points):
         shown = [course.points[index].validated for course in courses]
-        task, agreement, oracle = (fmean(getattr(v, name) for v in shown) for name in ("task", "agreement", "oracle"))
-        curve.append(CurvePoint(epoch=point.epoch, task=task, agreement=agreement, oracle=oracle))
-    chosen = max(curve, key=lambda p: (p.task if by == "task" else p.agreement, -p.epoch))
+        means = {name: fmean(getattr(v, name) for v in shown) for name in ("task", "agreement", "response", "oracle")}
+        curve.append(CurvePoint(epoch=point.epoch, **means))
+    chosen = max(curve, key=lambda p: (getattr(p, by), -p.epoch))
     seen = max(curve, key=lambda p: (p.oracle, -p.epoch))
     return Plateau(by=by, epoch=chosen.epoch, oracle_epoch=seen.epoch, curve=tuple(curve))
 

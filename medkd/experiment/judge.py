@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from data_contracts import Checkpoint, CohortSet, DataError, Recipe, RecipeError, TaskKind, Validated
 from medkd.attribution.cam import cam
+from medkd.distillation._occlude import hide, occlusion_patterns
 from medkd.evaluation.evaluate import MAP_CASES
 from medkd.experiment.variants import PRIMARIES
 from medkd.inference.predict import predict_class_maps, predict_logits
@@ -21,6 +22,8 @@ from medkd.volumes.open_cohort import open_for_maps
 from medkd.volumes.tensor_cohort import TensorCohort
 from medkd.workspace import Workspace
 
+#: How validation images are hidden: other patterns than a loss is trained with.
+PATTERNS, CELLS, HIDDEN = 4, 8, 0.25
 VALIDATIONS = ("student_validation", "teacher_validation")
 
 
@@ -64,22 +67,30 @@ class Judge:
         self.wanted, _, kept = predict_class_maps(guide, self.judged.images)
         self.target = self._target(self.wanted.argmax(1))
         self.maps = cam(kept, self.target)
+        self.changes = self._changes(guide, self.wanted)
 
     def look(self, network: nn.Module, *, arm: str, seed: int, seconds: float) -> Validated:
         """Return what a student shows."""
         logits, _, kept = predict_class_maps(network, self.judged.images)
         rest = predict_logits(network, self.cases.images[len(self.judged) :]) if len(self.judged) < len(self.cases) else logits[:0]
-        agreement = cosine_agreement(cam(kept, self.target), self.maps).nanmean()
+        agreement = cosine_agreement(cam(kept, self.target), self.maps)
         gap = (self.target(logits) - self.target(self.wanted)).abs().mean()
         return Validated(
             arm=arm,
             seed=seed,
             task=self._score(torch.cat([logits, rest]), self.cases),
-            agreement=0.0 if math.isnan(float(agreement)) else float(agreement),
+            agreement=_mean(agreement),
+            response=_mean(cosine_agreement(self._changes(network, logits), self.changes)),
             gap=float(gap),
             oracle=self._score(predict_logits(network, self.test.images), self.test),
             seconds=seconds,
         )
+
+    def _changes(self, network: nn.Module, logits: Tensor) -> Tensor:
+        """Return how the margins against class 0 change when parts are hidden, [n, all patterns, classes and places]."""
+        masks = occlusion_patterns(self.task.spatial_dims, PATTERNS, CELLS, HIDDEN, 1)
+        changes = [logits - predict_logits(network, hide(self.judged.images, mask)) for mask in masks]
+        return torch.cat([(change[:, 1:] - change[:, :1]).flatten(1) for change in changes], dim=1)
 
     def _target(self, answer: Tensor) -> Target:
         return class_margin(answer) if self.task.kind is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
@@ -89,3 +100,9 @@ class Judge:
         if self.task.kind is TaskKind.CLASSIFICATION:
             return float(auc(logits.softmax(1)[:, 1], cohort.labels))
         return float(dice(logits.argmax(1), cohort.masks)[cohort.has_mask].nanmean())
+
+
+def _mean(values: Tensor) -> float:
+    """Return the mean over the cases where a cosine is defined, 0 where it is for none."""
+    mean = float(values.nanmean())
+    return 0.0 if math.isnan(mean) else mean

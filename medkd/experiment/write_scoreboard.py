@@ -133,8 +133,9 @@ def _searches(searched: dict[str, Search]) -> str:
                 if at == index
             ]
             options = ", ".join(f"{field}={value}" for field, value in tried.options.items()) or "as in the recipe"
-            rows.append([arm, options, f"{tried.task:.3f}", f"{tried.agreement:.3f}", f"{tried.oracle:.3f}", ", ".join(marks)])
-    return _table(["arm", "configuration", "task, validation", "agreement, validation", "oracle", ""], rows)
+            seen = [f"{value:.3f}" for value in (tried.task, tried.agreement, tried.response, tried.oracle)]
+            rows.append([arm, options, *seen, ", ".join(marks)])
+    return _table(["arm", "configuration", "task", "agreement", "response", "oracle", ""], rows)
 
 
 def _figures_table(board: Scoreboard, columns: tuple[str, ...]) -> str:
