@@ -119,9 +119,9 @@ def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: in
 
     The variance is that among seeds (on the same patients) divided by their number, plus that of the mean over seeds among bootstrap
     samples of patients; the interval is Student's t with Satterthwaite's degrees of freedom, as in multi-reader studies (Obuchowski and
-    Rockette 1995, with runs in the place of readers). A percentile bootstrap over five seeds is too narrow: it calls one difference in
-    ten significant where there is none (``tests/evaluation/test_bootstrap.py``). The part of the variance that is a seed's own error on
-    single patients is counted twice, which errs on the side of caution.
+    Rockette 1995, with runs in the place of readers). A percentile bootstrap over five seeds is too narrow: where training runs vary
+    most, it calls one difference in eight significant where there is none (``tests/evaluation/test_bootstrap.py``). The part of the
+    variance that is a seed's own error on single patients is counted twice, which errs on the side of caution.
 
     Args:
         statistic: as in :func:`bootstrap_figure`; for a difference, of both arms on the same rows and seed (paired).

@@ -54,7 +54,7 @@ class ControlledKnowledge:
         """Return the teacher's own answers about other images: they are answers, not explanations."""
         return self._teacher.about(image)
 
-    def response(self, hidden: Images) -> Logits:
+    def response(self, hidden: Images) -> Tensor:
         """Return replaced responses."""
         return self._replace(self._source().response(hidden), first_axis=2)
 

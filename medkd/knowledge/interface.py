@@ -38,7 +38,7 @@ class Knowledge(Protocol):
         """Return what the teacher says of other images, [batch, channel, *space]."""
         ...
 
-    def response(self, hidden: Images) -> Logits:
+    def response(self, hidden: Images) -> Tensor:
         """Return how the teacher's logits change, logits(image) - logits(hidden), when parts of the images are hidden."""
         ...
 
@@ -87,7 +87,7 @@ class LiveKnowledge:
         """Return what the same teacher says of other images."""
         return LiveKnowledge(self._teacher, {**self._inputs, "image": image})
 
-    def response(self, hidden: Images) -> Logits:
+    def response(self, hidden: Images) -> Tensor:
         """Return the change of the teacher's logits when parts are hidden."""
         return self.logits() - self.about(hidden).logits()
 
@@ -136,6 +136,6 @@ class RememberedKnowledge:
         """Refuse: what was not asked when the knowledge was extracted is not known."""
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, this knowledge holds none")
 
-    def response(self, hidden: Images) -> Logits:
+    def response(self, hidden: Images) -> Tensor:
         """Refuse, as :meth:`about` does."""
         return self.about(hidden).logits()

@@ -12,7 +12,7 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 
-from data_contracts import Checkpoint, CohortSet, Evidence, NetworkSpec, Recipe, RecipeError, Role, StoreError
+from data_contracts import Checkpoint, CohortSet, Evidence, NetworkSpec, Recipe, Role, StoreError
 from medkd.gpu_slot import gpu_slot
 from medkd.models._build import build_network, parameter_count
 from medkd.training.fit import FitRequest, TrainingCohort, fit
@@ -21,7 +21,7 @@ from medkd.volumes.open_cohort import open_for_training
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.store import sha256_file
 from medkd.volumes.tensor_cohort import TensorCohort, concatenate
-from medkd.volumes.volume_cohort import VolumeCohort
+from medkd.volumes.volume_cohort import VolumeCohort, concatenate_volumes
 from medkd.workspace import Workspace, stage
 
 
@@ -59,9 +59,10 @@ def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm
     cohort = open_for_training(cohorts, f"student_train/{seed}", workspace.store, recipe.task)
     if recipe.arms[arm].unlabelled and f"unlabelled/{seed}" in cohorts.uses:
         extra = open_for_training(cohorts, f"unlabelled/{seed}", workspace.store, recipe.task)
-        if isinstance(cohort, VolumeCohort) or isinstance(extra, VolumeCohort):
-            raise RecipeError("RECIPE_NEEDS", "expected pictures for an arm with unlabelled cases, volumes have no unlabelled cohort yet")
-        return concatenate(cohort, extra)
+        if isinstance(cohort, VolumeCohort) and isinstance(extra, VolumeCohort):
+            return concatenate_volumes(cohort, extra)
+        if isinstance(cohort, TensorCohort) and isinstance(extra, TensorCohort):
+            return concatenate(cohort, extra)
     return cohort
 
 

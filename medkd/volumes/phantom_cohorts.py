@@ -12,7 +12,17 @@ from torch import Tensor
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, Part, PhantomData, Recipe, Ref, Split, TaskKind
 from medkd.volumes.case_table import all_seeds
-from medkd.volumes.phantom import CLASSES, PhantomCases, cue_regions, draw_cases, place_cues, render_key_slices
+from medkd.volumes.phantom import (
+    CLASSES,
+    SLICE_SPACING_MM,
+    SPACING_MM,
+    PhantomCases,
+    cue_regions,
+    draw_cases,
+    place_cues,
+    render_key_slices,
+    render_volume,
+)
 from medkd.volumes.split import certify
 from medkd.volumes.store import Store, write_bytes
 
@@ -133,23 +143,39 @@ class _Writer:
         write_bytes(self.store.root / key, payload)
         return Ref(store=self.store.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
 
-    def _shard(self, name: str, cases: PhantomCases) -> tuple[Ref, Tensor]:
+    def _shard(self, name: str, cases: PhantomCases) -> tuple[tuple[Ref, ...], Tensor]:
+        """Render cases and return where each lies, and the images: pictures side by side in one file, volumes in one each."""
+        if self.recipe.task.spatial_dims == 3:
+            return self._volumes(name, cases)
         images, masks = render_key_slices(cases)
         arrays = {"images": images, "masks": masks, "markers": cases.marker}
         if bool(cases.cue_kind.any()):
             arrays["cues"] = cue_regions(cases)
-        return self.store.write_tensors(f"cohorts/{self.recipe.name}/{name}.safetensors", arrays), images
+        return (self.store.write_tensors(f"cohorts/{self.recipe.name}/{name}.safetensors", arrays),) * len(cases), images
+
+    def _volumes(self, name: str, cases: PhantomCases) -> tuple[tuple[Ref, ...], Tensor]:
+        # Voxel (slice, row, column) to LPS mm: columns run to the left, rows to the back, slices upwards.
+        affine = torch.zeros(4, 4, dtype=torch.float64)
+        affine[0, 2] = affine[1, 1] = SPACING_MM
+        affine[2, 0], affine[3, 3] = SLICE_SPACING_MM, 1.0
+        refs, images = [], []
+        for row in range(len(cases)):
+            image, mask = render_volume(cases, row)
+            arrays = {"image": image.float(), "label": mask, "affine_lps_mm": affine}
+            refs.append(self.store.write_tensors(f"cohorts/{self.recipe.name}/{name}/{row}.safetensors", arrays))
+            images.append(image)
+        return tuple(refs), torch.stack(images)
 
     @staticmethod
-    def _cases(shard: tuple[Ref, Tensor], drawn: PhantomCases, seed: int, known: _Labels, name: str) -> tuple[Case, ...]:
-        ref, images = shard
+    def _cases(shard: tuple[tuple[Ref, ...], Tensor], drawn: PhantomCases, seed: int, known: _Labels, name: str) -> tuple[Case, ...]:
+        refs, images = shard
         paired = name == "marker_pairs"
         return tuple(
             Case(
                 case_key=f"c{seed}-{row}",
                 patient_key=f"p{seed}-{row // 2 if paired else row}",
-                image=ref,
-                mask=ref if known.labelled and chosen(row, known.mask_share) else None,
+                image=refs[row],
+                mask=refs[row] if known.labelled and chosen(row, known.mask_share) else None,
                 label=abs(int(drawn.label[row]) - chosen(row, known.wrong)) if known.labelled else None,
                 pixel_sha256=hashlib.sha256(images[row].numpy().tobytes()).hexdigest(),
                 attributes={"marker": str(bool(drawn.marker[row])).lower()},

@@ -124,6 +124,12 @@ class VolumeCohort:
         return corner_of(wanted, size, tuple(label.shape))
 
 
+def concatenate_volumes(first: VolumeCohort, second: VolumeCohort) -> VolumeCohort:
+    """Return both cohorts as one."""
+    names = ("cases", "images", "labels", "has_label", "alignments", "references")
+    return VolumeCohort(**{name: getattr(first, name) + getattr(second, name) for name in names})
+
+
 def corner_of(centre: list[int] | None, size: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
     """Return where a patch of ``size`` begins: inside the volume where it fits, the volume in its middle where it is smaller."""
     middle = [extent // 2 for extent in shape] if centre is None else centre

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, t
 from sklearn.metrics import roc_auc_score
 
-from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, mean_of
+from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, crossed_estimate, holm, mean_of
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy():
@@ -43,3 +43,70 @@ def test_the_fast_auc_is_scikit_learns():
     rng = np.random.default_rng(0)
     scores, labels = rng.integers(0, 9, 60) / 9, rng.integers(0, 2, 60)
     assert auc_of(scores[None], labels)(np.arange(60), 0) == pytest.approx(roc_auc_score(labels, scores))
+
+
+def test_crossed_estimate_agrees_with_the_normal_theory_of_a_crossed_design():
+    """Mean over seeds and patients of a_s + b_i: variance sigma_a^2 / S + sigma_b^2 / P, known here."""
+    rng = np.random.default_rng(0)
+    runs, people = rng.normal(0, 0.5, 6), rng.normal(0, 2.0, 300)
+    values = runs[:, None] + people[None]
+    estimate = crossed_estimate(mean_of(values), [str(i) for i in range(300)], seeds=6, resamples=2000)
+    variance = runs.var(ddof=1) / 6 + people.var(ddof=1) / 300
+    freedom = variance**2 / ((runs.var(ddof=1) / 6) ** 2 / 5 + (people.var(ddof=1) / 300) ** 2 / 299)
+    reach = t.ppf(0.975, freedom) * np.sqrt(variance)
+    assert estimate.mean == pytest.approx(values.mean())
+    assert estimate.high - estimate.mean == pytest.approx(reach, rel=0.06)
+    assert estimate.p == pytest.approx(2 * t.sf(abs(values.mean()) / np.sqrt(variance), freedom), abs=0.03)
+    assert estimate.n == 300
+
+
+def false_alarms(interval, trials=300):
+    """Return how often the interval of a difference that is zero leaves zero out: five seeds, sixty patients, both vary."""
+    rng = np.random.default_rng(3)
+    patients = [str(i) for i in range(60)]
+    alarms = 0
+    for _ in range(trials):
+        values = rng.normal(0, 2.0, 5)[:, None] + rng.normal(0, 2.0, 60)[None] + rng.normal(0, 1.0, (5, 60))
+        low, high = interval(mean_of(values), patients)
+        alarms += low > 0 or high < 0
+    return alarms / trials
+
+
+def test_few_seeds_raise_no_more_false_alarms_than_promised():
+    """Five in a hundred are promised; the percentile bootstrap over five seeds raises more."""
+
+    def crossed(statistic, patients):
+        estimate = crossed_estimate(statistic, patients, seeds=5, resamples=100)
+        return estimate.low, estimate.high
+
+    def percentile(statistic, patients):
+        rng, draws = np.random.default_rng(0), []
+        for _ in range(200):
+            rows, seeds = rng.integers(0, 60, 60), rng.integers(0, 5, 5)
+            draws.append(np.mean([statistic(rows, s) for s in seeds]))
+        return tuple(np.percentile(draws, [2.5, 97.5]))
+
+    assert false_alarms(crossed) <= 0.075
+    assert false_alarms(percentile) > 0.1
+
+
+def test_one_seed_leaves_the_patients():
+    values = np.random.default_rng(0).normal(0.3, 1.0, 200)
+    estimate = crossed_estimate(mean_of(values[None]), [str(i) for i in range(200)], seeds=1, resamples=2000)
+    low, high = t.interval(0.95, 199, values.mean(), values.std(ddof=1) / np.sqrt(200))
+    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_no_difference_at_all_is_no_difference():
+    estimate = crossed_estimate(mean_of(np.zeros((3, 10))), [str(i) for i in range(10)], seeds=3, resamples=20)
+    assert (estimate.mean, estimate.low, estimate.high, estimate.p) == (0, 0, 0, 1)
+    nothing = crossed_estimate(mean_of(np.full((2, 4), np.nan)), list("abcd"), seeds=2, resamples=5)
+    assert np.isnan(nothing.mean)
+    assert nothing.p == 1
+
+
+def test_holm_by_hand():
+    """Sorted .005 .01 .03 .04 times 4 3 2 1, never falling: Holm 1979."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
+    assert holm([0.9, 0.8]) == (1.0, 1.0)
+    assert holm([]) == ()

@@ -7,7 +7,18 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from medkd.volumes.phantom import SLICES, derive_seed, draw_cases, render_key_slices, render_volume, study_cases
+from medkd.volumes.phantom import (
+    CUE_AWAY_PX,
+    CUE_HU,
+    SLICES,
+    cue_regions,
+    derive_seed,
+    draw_cases,
+    place_cues,
+    render_key_slices,
+    render_volume,
+    study_cases,
+)
 
 
 def test_the_same_seed_gives_the_same_pictures_and_another_does_not():
@@ -91,3 +102,28 @@ def test_harder_means_more_noise_and_shorter_lobes():
 def test_seeds_of_different_purposes_differ():
     assert derive_seed("a", 1) != derive_seed("b", 1)
     assert 0 <= derive_seed("a", math.pi) < 2**62
+
+
+@pytest.mark.parametrize("kind", ["ring", "caliper"])
+def test_a_cue_lies_round_the_lesion_or_away_from_it_and_changes_nothing_else(kind):
+    cases = draw_cases(40, 5)
+    plain, masks = render_key_slices(cases)
+    beside, elsewhere, balanced = (place_cues(cases, kind, where, 9) for where in ("beside", "elsewhere", "balanced"))
+    for placed, far in ((beside, False), (elsewhere, True)):
+        images, again = render_key_slices(placed)
+        assert torch.equal(masks, again)
+        changed = images != plain
+        assert bool(changed.flatten(1).any(1).all())
+        assert bool((images[changed] == CUE_HU).all())
+        distance = (placed.cue[:, :2] - cases.lesion[:, :2]).norm(dim=1)
+        assert bool((distance >= CUE_AWAY_PX).all()) if far else float(distance.max()) == 0
+    inside = (cue_regions(beside).bool() & (masks > 0)).flatten(1).sum(1) / (masks > 0).flatten(1).sum(1)
+    assert float(inside.mean()) > 0.95
+    counts = [int((balanced.cue_kind == 0).sum()), int((balanced.cue[:, :2] == cases.lesion[:, :2]).all(1).sum())]
+    assert all(3 <= count <= 30 for count in counts)
+
+
+def test_the_cue_of_a_case_does_not_depend_on_how_many_there_are():
+    cases = draw_cases(12, 5)
+    assert torch.equal(place_cues(cases, "ring", "balanced", 2).cue[:4], place_cues(cases[slice(0, 4)], "ring", "balanced", 2).cue)
+    assert not bool(cue_regions(cases).any())

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from data_contracts import Case, Cohort, CohortSet, CohortUse, Contrast, Evaluation, Evidence, Part, Ref, Split
+from medkd.experiment.scoreboard import compared_with, correct, harmful_arms, judge_controls, reading, score_arm, sibling
+from medkd.volumes.store import write_bytes
+from medkd.workspace import embedded_workspace
+
+N = 60
+
+
+def contrast(a, b, difference=0.1, half=0.05, p=0.01, metric="auc_debiased"):
+    return Contrast(
+        a=a, b=b, metric=metric, difference=difference, low=difference - half, high=difference + half, p=p, p_holm=p, n=9, seeds=2
+    )
+
+
+def test_a_family_is_what_is_compared_with_one_arm_by_one_figure():
+    given = [
+        contrast("x", "kd", p=0.01),
+        contrast("y", "kd", p=0.04),
+        contrast("x", "alone", p=0.04),
+        contrast("x", "kd", p=0.03, metric="ece"),
+    ]
+    assert [c.p_holm for c in correct(given)] == pytest.approx([0.02, 0.04, 0.04, 0.03])
+    assert [c.p for c in correct(given)] == [0.01, 0.04, 0.04, 0.03]
+
+
+def test_harm_is_an_interval_below_zero_against_the_student_alone_of_any_reading():
+    given = [
+        contrast("bad", "alone", -0.2), contrast("unsure", "alone", -0.04), contrast("good", "alone", 0.2), contrast("worse", "kd", -0.3),
+        contrast("late@plateau", "alone@plateau", -0.2), contrast("other", "alone", -0.2, metric="ece"),
+    ]  # fmt: skip
+    assert harmful_arms(given, "auc_debiased", "alone") == ("bad", "late@plateau")
+
+
+def test_a_control_helps_as_much_unless_the_teachers_own_explanations_are_better_beyond_chance():
+    controls = {"e__shuffled": ("e", Evidence.SHUFFLED), "e__another_patient": ("e", Evidence.ANOTHER_PATIENT)}
+    given = [
+        contrast("e", "kd", 0.2), contrast("e", "e__shuffled", 0.2), contrast("e__shuffled", "kd", 0.0),
+        contrast("e", "e__another_patient", 0.02), contrast("e__another_patient", "kd", 0.18),
+        contrast("e@plateau", "e__shuffled@plateau", 0.3), contrast("e__shuffled@plateau", "kd@plateau", 0.0),
+    ]  # fmt: skip
+    verdicts = {(v.arm, v.control): v.helps_as_much for v in judge_controls(given, controls, "auc_debiased", "kd")}
+    assert verdicts == {("e", Evidence.SHUFFLED): False, ("e", Evidence.ANOTHER_PATIENT): True, ("e@plateau", Evidence.SHUFFLED): False}
+
+
+def test_who_is_compared_with_whom():
+    names = ["teacher", "alone", "kd", "e", "e__shuffled", "alone@plateau", "kd@plateau", "e@plateau", "kd_gap", "kd_longer", "e@wrong"]
+    controls = {"e__shuffled": ("e", Evidence.SHUFFLED)}
+
+    def others(name):
+        return compared_with(name, names, controls, ("alone", "kd"))
+
+    assert others("teacher") == []
+    assert others("alone") == ["kd"]
+    assert others("e") == ["alone", "kd", "e__shuffled"]
+    assert others("e__shuffled") == ["alone", "kd"]
+    assert others("e@plateau") == ["alone@plateau", "kd@plateau"]
+    assert others("kd_gap") == ["alone", "kd", "kd_longer"]
+    assert others("e@wrong") == ["alone", "kd"]
+    assert sibling("alone", "alone@plateau", names) is None
+    assert (reading("e@plateau"), reading("e")) == ("@plateau", "")
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Two arms and a ceiling of known probabilities over two test cohorts."""
+    workspace = embedded_workspace(tmp_path / "run")
+    rng = np.random.default_rng(0)
+    labels = np.arange(N) % 2
+    ref = Ref(store="run", key="x", sha256="0" * 64)
+
+    def use(name):
+        cases = tuple(Case(case_key=f"{name}{i}", patient_key=f"p{name}{i}", image=ref, label=int(labels[i])) for i in range(N))
+        split = Split(parts={Part.TEST: tuple(c.case_key for c in cases)})
+        payload = Cohort(name=name, origin="made", classes=("a", "b"), cases=cases, split=split).canonical_json()
+        write_bytes(workspace.store.root / f"{name}.json", payload)
+        return CohortUse(cohort=Ref(store="run", key=f"{name}.json", sha256=hashlib.sha256(payload).hexdigest()), part=Part.TEST)
+
+    cohorts = CohortSet(uses={name: use(name) for name in ("test", "debiased")}, certificates=())
+    drawn = {}
+
+    def evaluation(arm, seed, signal):
+        found = {}
+        for purpose in ("test", "debiased"):
+            found[f"{purpose}/probability"] = 1 / (1 + np.exp(-(signal * (2 * labels - 1) + rng.normal(size=N))))
+        drawn[arm, seed] = found
+        arrays = workspace.store.write_tensors(f"{arm}{seed}", {k: torch.from_numpy(v) for k, v in found.items()})
+        return Evaluation(
+            arm=arm, role="student", seed=seed, weights_digest="0" * 64, parameters=7, latency_ms=1.0 + seed, train_seconds=2.0 + 2 * seed,
+            arrays=arrays,
+        )  # fmt: skip
+
+    groups = {arm: tuple((evaluation(arm, s, signal),) for s in (0, 1)) for arm, signal in (("alone", 0.2), ("kd", 0.8))}
+    groups["teacher"] = ((evaluation("teacher", 0, 2.5),),)
+    return workspace, cohorts, groups, drawn, labels
+
+
+def test_figures_differences_and_gap_closure_are_those_of_scikit_learn(scored):
+    workspace, cohorts, groups, drawn, labels = scored
+    result = score_arm(
+        workspace, cohorts, "kd", groups["kd"], (("alone", groups["alone"]),), (groups["alone"], groups["teacher"]), "auc_debiased"
+    )
+    auc = {key: roc_auc_score(labels, found["debiased/probability"]) for key, found in drawn.items()}
+    own, other = (np.mean([auc[arm, s] for s in (0, 1)]) for arm in ("kd", "alone"))
+    assert result.figures["auc_debiased"].mean == pytest.approx(own)
+    closure = np.mean([(auc["kd", s] - auc["alone", s]) / (auc["teacher", 0] - auc["alone", s]) for s in (0, 1)])
+    assert result.figures["gap_closure"].mean == pytest.approx(closure)
+    brier = np.mean([brier_score_loss(labels, drawn["kd", s]["test/probability"]) for s in (0, 1)])
+    assert result.figures["brier"].mean == pytest.approx(brier)
+    (found,) = [c for c in result.contrasts if c.metric == "auc_debiased"]
+    assert (found.a, found.b, found.seeds, found.n) == ("kd", "alone", 2, N)
+    assert found.difference == pytest.approx(own - other)
+    assert found.low < found.difference < found.high
+    assert result.figures["train_seconds"].mean == 3.0
+    assert (result.figures["latency_ms"].low, result.figures["latency_ms"].high) == (1.0, 2.0)
+
+
+def test_where_there_is_no_gap_there_is_no_closure(scored):
+    workspace, cohorts, groups, _, _ = scored
+    result = score_arm(workspace, cohorts, "kd", groups["kd"], (), (groups["alone"], (groups["alone"][0],)), "auc_debiased")
+    assert "gap_closure" not in result.figures

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import flows
+from data_contracts import CatalogueError, Evidence, RecipeError
+from medkd.experiment.variants import in_condition, renamed, single_arm, teacher_only, with_controls
+from medkd.training.objective import bound_digest, read_recipe
+from medkd.training.train import family
+
+RECIPES = Path(flows.__file__).parent / "recipes"
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return read_recipe(RECIPES / "shortcut.yaml")
+
+
+def test_a_variant_does_not_change_when_another_arm_does(recipe):
+    other = recipe.model_copy(update={"arms": {k: v for k, v in recipe.arms.items() if k != "hints"}, "experiment": None, "seeds": (0, 7)})
+    assert bound_digest(single_arm(recipe, "kd")) == bound_digest(single_arm(other, "kd"))
+    assert list(single_arm(recipe, "kd").arms) == ["kd"]
+
+
+def test_changes_are_of_the_arm_or_of_the_recipe(recipe):
+    varied = single_arm(recipe, "kd_explanation", {"terms.1.weight": 30.0, "student.fit.learning_rate": 0.01})
+    assert varied.arms["kd_explanation"].terms[1].weight == 30.0
+    assert varied.student.fit.learning_rate == 0.01
+    assert varied.name != single_arm(recipe, "kd_explanation").name
+    assert family(varied.name) == recipe.name == family(single_arm(recipe, "kd").name)
+
+
+def test_a_change_that_does_not_exist_is_refused_before_anything_is_trained(recipe):
+    with pytest.raises(CatalogueError, match="warmth"):
+        single_arm(recipe, "kd", {"terms.0.options.warmth": 2})
+    with pytest.raises(RecipeError) as caught:
+        single_arm(recipe, "kd", {"terms.5.weight": 2})
+    assert caught.value.code == "RECIPE_OVERRIDE"
+
+
+def test_every_control_is_run_for_every_controlled_arm(recipe):
+    controls = with_controls(recipe)
+    assert {kind for _, kind in controls.values()} == set(Evidence) - {Evidence.TEACHER}
+    assert set(controls) == {f"kd_explanation__{kind.value}" for kind in Evidence if kind is not Evidence.TEACHER}
+    varied = single_arm(recipe, "kd_explanation", {"evidence": "shuffled"}, name="kd_explanation__shuffled")
+    assert varied.arms["kd_explanation__shuffled"].evidence is Evidence.SHUFFLED
+
+
+def test_a_control_of_an_arm_without_explanations_is_refused(recipe):
+    with pytest.raises(RecipeError, match="control would change nothing"):
+        single_arm(recipe, "kd", {"evidence": "shuffled"})
+
+
+def test_a_teacher_is_not_trained_again_because_arms_or_students_changed(recipe):
+    changed = recipe.model_copy(update={"arms": {"kd": recipe.arms["kd"]}, "experiment": None, "seeds": (3,)})
+    changed = changed.model_copy(update={"student": changed.student.model_copy(update={"fit": recipe.teacher.fit})})
+    assert bound_digest(teacher_only(recipe)) == bound_digest(teacher_only(changed))
+    biased = in_condition(recipe, {"data.teacher_marker_rates": (0.05, 0.95)})
+    assert bound_digest(teacher_only(recipe)) != bound_digest(teacher_only(biased))
+    assert family(biased.name) == recipe.name
+
+
+def test_null_repetitions_begin_at_other_weights(recipe):
+    assert family(single_arm(renamed(recipe, "shortcut-null1"), "alone").name) == "shortcut-null1"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"experiment.search.kd": [{}]}, "same number of configurations"),
+        ({"experiment.search_seeds": [0]}, "must not be scored on"),
+        ({"experiment.search_seeds": []}, "search_seeds"),
+        ({"experiment.controlled": ["nobody"]}, "nobody"),
+        ({"experiment.pareto": "refined"}, "refined"),
+        ({"experiment.conditions": {"x": {"overrides": {"data.student": 9}, "arms": ["who"]}}}, "who"),
+    ],
+)
+def test_a_plan_that_flatters_or_does_not_fit_is_refused(change, said):
+    with pytest.raises(RecipeError, match=said):
+        read_recipe(RECIPES / "shortcut.yaml", change)
