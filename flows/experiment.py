@@ -26,7 +26,7 @@ from medkd.evaluation.evaluate import evaluate_model
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
 from medkd.experiment.gap_rounds import dwell_on_gap
 from medkd.experiment.judge import validation_purpose
-from medkd.experiment.scoreboard import compared_with, correct, harmful_arms, judge_controls, score_arm, sibling
+from medkd.experiment.scoreboard import Choices, compared_with, compose_board, score_arm, sibling
 from medkd.experiment.trials import examine, follow, validate
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, single_arm, teacher_only, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
@@ -229,33 +229,12 @@ def train_condition(workspace: Workspace, arena: Arena, plan: ExperimentPlan, ch
 @orchestrated
 def settle(workspace: Workspace, base: Arena, found: Found, gates: dict[str, GateVerdict]) -> Scoreboard:
     """Evaluate everything that was trained and draw the verdicts."""
-    recipe, plan = base.recipe, plan_of(base.recipe)
+    plan = plan_of(base.recipe)
     teachers = [Entry(f"teacher{reading}", arena, arena.recipe, (arena.teacher,)) for reading, arena in _arenas(found.entries).items()]
     evaluated = evaluate_entries(workspace, [*teachers, *found.entries, *found.nulls])
     scored = score_entries(workspace, [*teachers, *found.entries], found.nulls, evaluated, plan)
-    names = {entry.name for entry in (*teachers, *found.entries)}
-    comparisons = correct([c for figures in scored for c in figures.contrasts if figures.arm in names])
-    nulls = tuple(c for figures in scored for c in figures.contrasts if figures.arm not in names and c.metric == plan.primary)
-    return Scoreboard(
-        name=recipe.name,
-        description=recipe.description,
-        primary=plan.primary,
-        baselines=plan.baselines,
-        seeds=recipe.seeds,
-        epochs=recipe.student.fit.epochs,
-        arms={figures.arm: figures.figures for figures in scored if figures.arm in names},
-        comparisons=comparisons,
-        harmful=harmful_arms(comparisons, plan.primary, plan.baselines[0]),
-        searched=found.searched,
-        plateaus=found.plateaus,
-        controls=judge_controls(comparisons, with_controls(recipe), plan.primary, plan.baselines[1]),
-        nulls=nulls,
-        null_flags=harmful_arms(nulls, plan.primary, plan.baselines[0]),
-        gates={name or "base": verdict for name, verdict in gates.items()},
-        conditions={name: condition.description for name, condition in plan.conditions.items()},
-        gap=found.gap,
-        pareto=plan.pareto,
-    )
+    chosen = Choices(searched=found.searched, plateaus=found.plateaus, gap=found.gap, gates=gates)
+    return compose_board(base.recipe, plan, scored, {entry.name for entry in found.nulls}, chosen)
 
 
 def _arenas(entries: Sequence[Entry]) -> dict[str, Arena]:

@@ -22,7 +22,7 @@ from data_contracts import (
     TaskKind,
     Validated,
 )
-from medkd.experiment.judge import Judge
+from medkd.experiment.judge import Judge, judge_of
 from medkd.knowledge.gap import gap_attribution, margin_gap
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
@@ -80,7 +80,7 @@ def dwell_on_gap(
     guide = guidance(workspace, objective, teacher)
     if guide is None:
         raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {arm!r}: without one there is no gap")
-    judge = Judge(workspace, recipe, cohorts, teacher, primary)
+    judge = judge_of(workspace, recipe, cohorts, teacher, primary)
     rounds = [GapRound(round=0, checkpoint=student, validated=_look(workspace, judge, student))]
     stopped = f"all {wish.rounds} rounds made"
     for number in range(1, wish.rounds + 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,20 @@ def validation_purpose(cohorts: CohortSet) -> str:
             "expected validation cases apart from the test cases, there are none: set data.student_validation or data.inner_validation",
         )
     return purpose
+
+
+_KEPT: OrderedDict[tuple[str, ...], Judge] = OrderedDict()
+
+
+def judge_of(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, primary: str) -> Judge:
+    """Return the judge of an arena; a process keeps the last two, since asking the teacher costs more than a look at a student."""
+    key = (str(workspace.root), recipe.task.digest(), cohorts.digest(), teacher.weights_digest, primary)
+    if key not in _KEPT:
+        _KEPT[key] = Judge(workspace, recipe, cohorts, teacher, primary)
+    _KEPT.move_to_end(key)
+    while len(_KEPT) > 2:
+        _KEPT.popitem(last=False)
+    return _KEPT[key]
 
 
 class Judge:

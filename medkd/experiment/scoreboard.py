@@ -10,9 +10,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_contracts import ArmFigures, CohortSet, Contrast, ControlVerdict, Evaluation, Evidence, Figure
+from data_contracts import (
+    ArmFigures,
+    CohortSet,
+    Contrast,
+    ControlVerdict,
+    Evaluation,
+    Evidence,
+    ExperimentPlan,
+    Figure,
+    GapSummary,
+    GateVerdict,
+    Plateau,
+    Recipe,
+    Scoreboard,
+    Search,
+)
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, crossed_estimate, holm, mean_of
 from medkd.evaluation.evaluate import statistics_of, units_of
+from medkd.experiment.variants import with_controls
 from medkd.workspace import Workspace, stage
 
 #: Below this distance between ceiling and baseline a share of it says nothing.
@@ -174,3 +190,41 @@ def judge_controls(
                 ControlVerdict(arm=a, control=control[1], difference=difference, gain=gain, helps_as_much=not difference.low > 0)
             )
     return tuple(verdicts)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen on the way to a scoreboard, and what the gate said of each teacher."""
+
+    searched: dict[str, Search]
+    plateaus: dict[str, Plateau]
+    gap: GapSummary | None
+    gates: dict[str, GateVerdict]
+
+
+def compose_board(recipe: Recipe, plan: ExperimentPlan, scored: Sequence[ArmFigures], nulls: set[str], chosen: Choices) -> Scoreboard:
+    """Return the scoreboard of scored arms; null repetitions are judged apart, so that they take no part in corrections."""
+    arms = [figures for figures in scored if figures.arm not in nulls]
+    comparisons = correct([c for figures in arms for c in figures.contrasts])
+    chance = tuple(c for figures in scored if figures.arm in nulls for c in figures.contrasts if c.metric == plan.primary)
+    alone, kd = plan.baselines
+    return Scoreboard(
+        name=recipe.name,
+        description=recipe.description,
+        primary=plan.primary,
+        baselines=plan.baselines,
+        seeds=recipe.seeds,
+        epochs=recipe.student.fit.epochs,
+        arms={figures.arm: figures.figures for figures in arms},
+        comparisons=comparisons,
+        harmful=harmful_arms(comparisons, plan.primary, alone),
+        searched=chosen.searched,
+        plateaus=chosen.plateaus,
+        controls=judge_controls(comparisons, with_controls(recipe), plan.primary, kd),
+        nulls=chance,
+        null_flags=harmful_arms(chance, plan.primary, alone),
+        gates={name or "base": verdict for name, verdict in chosen.gates.items()},
+        conditions={name: condition.description for name, condition in plan.conditions.items()},
+        gap=chosen.gap,
+        pareto=plan.pareto,
+    )

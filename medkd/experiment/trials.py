@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Recipe, Role, TaskKind, Validated
 from medkd.attribution._attribute import attribute
 from medkd.evaluation.evaluate import map_purpose
-from medkd.experiment.judge import Judge
+from medkd.experiment.judge import judge_of
 from medkd.inference.explain import class_perturbation
 from medkd.inference.predict import predict_logits
 from medkd.measures.deletion import deletion
@@ -33,7 +33,7 @@ def validate(
 ) -> Validated:
     """Look at one trained student."""
     network = load_network(workspace, checkpoint)
-    judge = Judge(workspace, recipe, cohorts, teacher, primary)
+    judge = judge_of(workspace, recipe, cohorts, teacher, primary)
     return judge.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
 
 
@@ -56,7 +56,7 @@ def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Ch
         guidance=guidance(workspace, objective, teacher),
         after_epoch=keep,
     )
-    judge = Judge(workspace, recipe, cohorts, teacher, primary)
+    judge = judge_of(workspace, recipe, cohorts, teacher, primary)
     points = []
     for epoch in wanted:
         ref = workspace.store.refer(_place(job.name, epoch))
@@ -75,8 +75,9 @@ def examine(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint
     """Measure what costs more or asks more: faithfulness, randomisation, and whether the teacher's mistakes were learned too."""
     purpose = map_purpose(cohorts)
     cohort = open_for_maps(cohorts, purpose, workspace.store, recipe.task)
-    model, guide = load_network(workspace, checkpoint), load_network(workspace, teacher)
-    answer, wanted = (predict_logits(network, cohort.images).argmax(1) for network in (model, guide))
+    model = load_network(workspace, checkpoint)
+    answer = predict_logits(model, cohort.images).argmax(1)
+    wanted = _teachers_answer(workspace, recipe, cohorts, purpose, teacher)
     truth = cohort.labels if recipe.task.kind is TaskKind.CLASSIFICATION else cohort.masks.long()
     same, wrong = answer == wanted, wanted != truth
     arrays = {"answers_as_teacher": share(same, torch.ones_like(same)), "copies_mistakes": share(same, wrong)}
@@ -103,6 +104,20 @@ def examine(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint
             {f"{purpose}/{name}": value.double() for name, value in arrays.items()},
         ),
     )
+
+
+_ANSWERS: dict[tuple[str, ...], Tensor] = {}
+
+
+def _teachers_answer(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, purpose: str, teacher: Checkpoint) -> Tensor:
+    """Return what the teacher answers on a test cohort; a process keeps the answers of its last experiment."""
+    key = (str(workspace.root), recipe.task.digest(), cohorts.digest(), purpose, teacher.weights_digest)
+    if key not in _ANSWERS:
+        if len(_ANSWERS) >= 4:
+            _ANSWERS.clear()
+        images = open_for_maps(cohorts, purpose, workspace.store, recipe.task).images
+        _ANSWERS[key] = predict_logits(load_network(workspace, teacher), images).argmax(1)
+    return _ANSWERS[key]
 
 
 def share(is_it: Tensor, among: Tensor) -> Tensor:

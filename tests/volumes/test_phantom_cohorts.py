@@ -128,7 +128,7 @@ def test_a_task_of_volumes_gets_whole_phantoms_with_their_spacing(tmp_path):
     assert [tuple(image.shape) for image in volumes.images] == [(1, 12, 64, 64)] * 8
     assert volumes.spacing_mm(0) == pytest.approx((4.0, 3.0, 3.0))
     cases = draw_cases(8, recipe.data.cohort_seed + 2)
-    image, mask = render_volume(cases, 3)
+    _, mask = render_volume(cases, 3)
     # Rows run backwards and columns to the left in the stored file; a network sees the volume turned to one orientation.
     assert int((volumes.labels[3] > 0).sum()) == int(mask.sum()) > 0
     assert float(volumes.images[3].max()) <= 1
