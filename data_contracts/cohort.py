@@ -118,3 +118,9 @@ class CohortSet(Record):
     SCHEMA: ClassVar[str] = "cohort_set/1"
     uses: dict[str, CohortUse]
     certificates: tuple[LeakageCertificate, ...]
+
+    def only(self, *purposes: str) -> CohortSet:
+        """Return the set with some purposes (those it has), and the certificates of their cohorts: what depends on nothing else."""
+        uses = {purpose: use for purpose, use in self.uses.items() if purpose in purposes}
+        kept = {use.cohort.sha256 for use in uses.values()}
+        return CohortSet(uses=uses, certificates=tuple(c for c in self.certificates if c.cohort_digest in kept))

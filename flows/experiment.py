@@ -112,7 +112,7 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     recipes = (recipe, *(in_condition(recipe, condition.overrides) for condition in conditions.values()))
     cohorts = prepare(workspace, recipes)
     alone = [teacher_only(one) for one in recipes]
-    calls = [(workspace, one, own, bound_digest(one)) for one, own in zip(alone, cohorts, strict=True)]
+    calls = [(workspace, one, own.only("teacher_train"), bound_digest(one)) for one, own in zip(alone, cohorts, strict=True)]
     teachers = run_all(train.train_teacher, calls, title="teachers")
     judged = [(workspace, one, own, teacher) for one, own, teacher in zip(alone, cohorts, teachers, strict=True)]
     verdicts = run_all(judge_teacher, judged, title="teacher gate")
@@ -142,12 +142,17 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
 def train_all(workspace: Workspace, arena: Arena, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str) -> list[Entry]:
     """Train variants of one arm each under every seed."""
     calls = [
-        (workspace, recipe, arena.cohorts, arena.teacher, next(iter(recipe.arms)), seed, bound_digest(recipe))
+        (workspace, recipe, _of_student(arena, seed), arena.teacher, next(iter(recipe.arms)), seed, bound_digest(recipe))
         for _, recipe in named
         for seed in seeds
     ]
     students = iter(run_all(train.distill, calls, title=title))
     return [Entry(name, arena, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
+
+
+def _of_student(arena: Arena, seed: int, *more: str) -> CohortSet:
+    """Return the cohorts that a student of a seed depends on: another seed more must not train it again."""
+    return arena.cohorts.only(f"student_train/{seed}", f"unlabelled/{seed}", *more)
 
 
 def variants(recipe: Recipe, chosen: Mapping[str, Changes], more: Changes | None = None) -> list[tuple[str, Recipe]]:
@@ -173,8 +178,11 @@ def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
     if plan.plateau_epochs is None:
         return [], {}
     named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
+    looked_at = (validation_purpose(base.cohorts), PRIMARIES[plan.primary])
     calls = [
-        (workspace, recipe, base.cohorts, base.teacher, name, seed, plan.primary) for name, recipe in named for seed in base.recipe.seeds
+        (workspace, recipe, _of_student(base, seed, *looked_at), base.teacher, name, seed, plan.primary)
+        for name, recipe in named
+        for seed in base.recipe.seeds
     ]
     courses = iter(run_all(follow, calls, title="plateaus"))
     entries, plateaus = [], {}

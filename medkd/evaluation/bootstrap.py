@@ -13,6 +13,8 @@ from data_contracts import Figure
 
 Statistic = Callable[[NDArray[np.int64], int], float]
 RESAMPLES = 1000
+#: A variance needs fewer resamples than a percentile.
+CROSSED_RESAMPLES = 400
 
 
 def bootstrap_figure(statistic: Statistic, patients: Sequence[str], *, seeds: int = 1, missing: int = 0, unit: str = "") -> Figure:
@@ -114,7 +116,7 @@ class Estimate:
     n: int
 
 
-def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: int, resamples: int = 400) -> Estimate:
+def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: int, resamples: int | None = None) -> Estimate:
     """Return the mean over seeds of a statistic, with an interval that holds for few seeds: training runs and patients are crossed.
 
     The variance is that among seeds (on the same patients) divided by their number, plus that of the mean over seeds among bootstrap
@@ -127,7 +129,7 @@ def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: in
         statistic: as in :func:`bootstrap_figure`; for a difference, of both arms on the same rows and seed (paired).
         patients: patient of each row.
         seeds: how many trained networks; with one, only patients vary.
-        resamples: bootstrap samples of patients.
+        resamples: bootstrap samples of patients; by default ``CROSSED_RESAMPLES``.
     """
     from scipy.stats import t
 
@@ -140,7 +142,7 @@ def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: in
     if not len(each):
         return Estimate(math.nan, math.nan, math.nan, 1.0, len(sizes))
     draws = []
-    for _ in range(resamples):
+    for _ in range(resamples or CROSSED_RESAMPLES):
         drawn = rng.integers(0, len(sizes), len(sizes))
         rows = order[_ranges(begins[drawn], sizes[drawn])]
         draws.append(_mean([statistic(rows, seed) for seed in range(seeds)]))

@@ -35,7 +35,7 @@ def validation_purpose(cohorts: CohortSet) -> str:
         RecipeError: ``EXPERIMENT_VALIDATION`` when there are none, or when they are the test cases.
     """
     purpose = next((name for name in VALIDATIONS if name in cohorts.uses), None)
-    if purpose is None or cohorts.uses[purpose] == cohorts.uses["test"]:
+    if purpose is None or cohorts.uses[purpose] == cohorts.uses.get("test"):
         raise RecipeError(
             "EXPERIMENT_VALIDATION",
             "expected validation cases apart from the test cases, there are none: set data.student_validation or data.inner_validation",
@@ -48,7 +48,8 @@ _KEPT: OrderedDict[tuple[str, ...], Judge] = OrderedDict()
 
 def judge_of(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, primary: str) -> Judge:
     """Return the judge of an arena; a process keeps the last two, since asking the teacher costs more than a look at a student."""
-    key = (str(workspace.root), recipe.task.digest(), cohorts.digest(), teacher.weights_digest, primary)
+    seen = cohorts.only(*VALIDATIONS, PRIMARIES[primary])
+    key = (str(workspace.root), recipe.task.digest(), seen.digest(), teacher.weights_digest, primary)
     if key not in _KEPT:
         _KEPT[key] = Judge(workspace, recipe, cohorts, teacher, primary)
     _KEPT.move_to_end(key)
