@@ -354,5 +354,10 @@ class Recipe(Record):
             raise ValueError(f"expected arms of the recipe in its experiment, {unknown} are none; it has {sorted(self.arms)}")
         if set(plan.search_seeds) & set(self.seeds):
             raise ValueError("expected search_seeds that are not seeds of the recipe: what was chosen on must not be scored on")
+        if plan.ceiling is not None:
+            arm, _, condition = plan.ceiling.partition("@")
+            held = plan.conditions[condition].arms if condition in plan.conditions else () if condition else tuple(self.arms)
+            if arm not in held:
+                raise ValueError(f"expected an arm, or arm@condition, as ceiling, got {plan.ceiling!r}")
         if plan.pareto is not None and plan.pareto not in plan.search:
             raise ValueError(f"expected the arm {plan.pareto!r} of the Pareto sweep among the searched arms")

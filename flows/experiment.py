@@ -33,6 +33,7 @@ from medkd.experiment.write_scoreboard import write_scoreboard
 from medkd.training import train
 from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.training.objective import bound_digest
+from medkd.volumes.split import require_clean
 from medkd.workspace import Workspace
 
 Changes = Mapping[str, Option]
@@ -111,6 +112,8 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     conditions = plan_of(recipe).conditions
     recipes = (recipe, *(in_condition(recipe, condition.overrides) for condition in conditions.values()))
     cohorts = prepare(workspace, recipes)
+    for own in cohorts:
+        require_clean(own, before="an experiment")
     alone = [teacher_only(one) for one in recipes]
     calls = [(workspace, one, own.only("teacher_train"), bound_digest(one)) for one, own in zip(alone, cohorts, strict=True)]
     teachers = run_all(train.train_teacher, calls, title="teachers")

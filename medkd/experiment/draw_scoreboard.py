@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as Sheet
 
 from data_contracts import BANNER, Scoreboard, Search
 from medkd.experiment.choose import dominated
+from medkd.experiment.scoreboard import reading
 
 #: Okabe and Ito's colours: told apart by people who see colours differently.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
@@ -18,7 +19,7 @@ PLAIN, GOOD, BAD, CONTROL = "#0072b2", "#009e73", "#d55e00", "#999999"
 
 def draw_scoreboard(board: Scoreboard) -> bytes:
     """Return a PNG: arms with their intervals, and beside them learning curves and the Pareto sweep where there are any."""
-    arms = [arm for arm, figures in board.arms.items() if board.primary in figures]
+    arms = sorted((arm for arm, figures in board.arms.items() if board.primary in figures), key=reading)
     panels = 1 + bool(board.plateaus) + (board.pareto is not None)
     sheet = Sheet(figsize=(7.0 + 5.2 * (panels - 1), max(4.6, 0.27 * len(arms) + 1.6)), dpi=110)
     axes = list(sheet.subplots(1, panels, squeeze=False, width_ratios=[1.35, *[1.0] * (panels - 1)])[0])
@@ -45,7 +46,7 @@ def _forest(axes: Axes, board: Scoreboard, arms: list[str]) -> None:
     if alone is not None:
         axes.axvline(alone.mean, color="0.6", linestyle="--", linewidth=1)
     axes.set_xlabel(f"{board.primary} (95 % interval); dashed: {board.baselines[0]}")
-    axes.set_title(f"{board.name}: green above {board.baselines[1]}, orange harmful, grey controls", fontsize=9)
+    axes.set_title(f"{board.name}: green above {board.baselines[1]} (Holm), orange harmful, grey controls", fontsize=9)
     axes.grid(axis="x", color="0.9")
 
 
@@ -79,12 +80,11 @@ def _sweep(axes: Axes, arm: str, search: Search) -> None:
     for index, tried in enumerate(search.configurations):
         colour = GOOD if index == search.chosen else "0.6" if off[index] else PLAIN
         axes.plot(tried.agreement, tried.task, marker="o", color=colour, markersize=9 if index == search.chosen else 6)
-        said = ", ".join(f"{field.rpartition('.')[2]} {value}" for field, value in tried.options.items())
-        axes.annotate(
-            f"{said}\noracle {tried.oracle:.3f}", (tried.agreement, tried.task), xytext=(5, 4), textcoords="offset points", fontsize=7
-        )
-    axes.set_xlabel("explanation: agreement of class maps with the teacher's, validation")
-    axes.set_ylabel("accuracy: task figure, same-bias validation")
-    axes.set_title(f"{arm}: green is chosen, for the highest {search.by}; grey is beaten in both", fontsize=9)
-    axes.margins(0.22)
+        said = "\n".join(f"{field.rpartition('.')[2]} {value}" for field, value in tried.options.items())
+        text = f"{said}\noracle {tried.oracle:.3f}"
+        axes.annotate(text, (tried.agreement, tried.task), xytext=(6, 5), textcoords="offset points", fontsize=7)
+    axes.set_xlabel("agreement of class maps with the teacher's, validation")
+    axes.set_ylabel("task figure, same-bias validation")
+    axes.set_title(f"{arm}: accuracy against explanation\ngreen: chosen, highest {search.by}; grey: beaten in both", fontsize=9)
+    axes.margins(0.25)
     axes.grid(color="0.9")

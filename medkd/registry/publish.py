@@ -12,7 +12,6 @@ from data_contracts import (
     Checkpoint,
     CohortSet,
     ExplanationBundle,
-    LeakageError,
     ModelCard,
     ModelRef,
     Recipe,
@@ -26,6 +25,7 @@ from data_contracts import (
 from medkd.registry.interface import Publication, Registry, canonical, pack_model
 from medkd.training.checkpoint import Journal
 from medkd.training.train import restore_network
+from medkd.volumes.split import require_clean
 from medkd.workspace import Workspace
 
 
@@ -49,12 +49,7 @@ def register_models(
     Raises:
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean.
     """
-    unclean = [c for c in cohorts.certificates if not c.clean]
-    if unclean:
-        raise LeakageError(
-            "NO_CLEAN_CERTIFICATE",
-            f"expected clean leakage certificates before registration, cohort {unclean[0].cohort_digest[:12]} shares patients or images",
-        )
+    require_clean(cohorts, before="registration")
     target = registry or open_registry(workspace)
     cards = {card.subject: card for card in scorecards}
     ordered = sorted(checkpoints, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from data_contracts import Cohort, DataError, LeakageCertificate, Part
+from data_contracts import Cohort, CohortSet, DataError, LeakageCertificate, LeakageError, Part
 from data_contracts.cohort import shared_patients
 
 
@@ -51,3 +51,17 @@ def certify(cohort: Cohort) -> LeakageCertificate:
         shared_patients=tuple(shared_patients(cohort)),
         shared_pixel_digests=tuple(sorted(digest for digest, parts in parts_of_pixels.items() if len(parts) > 1)),
     )
+
+
+def require_clean(cohorts: CohortSet, *, before: str) -> None:
+    """Refuse cohorts that share patients or images between parts.
+
+    Raises:
+        LeakageError: ``NO_CLEAN_CERTIFICATE``.
+    """
+    unclean = [c for c in cohorts.certificates if not c.clean]
+    if unclean:
+        raise LeakageError(
+            "NO_CLEAN_CERTIFICATE",
+            f"expected clean leakage certificates before {before}, cohort {unclean[0].cohort_digest[:12]} shares patients or images",
+        )

@@ -74,6 +74,7 @@ def test_null_repetitions_begin_at_other_weights(recipe):
         ({"experiment.search_seeds": []}, "search_seeds"),
         ({"experiment.controlled": ["nobody"]}, "nobody"),
         ({"experiment.pareto": "refined"}, "refined"),
+        ({"experiment.ceiling": "alone@nowhere"}, "alone@nowhere"),
         ({"experiment.conditions": {"x": {"overrides": {"data.student": 9}, "arms": ["who"]}}}, "who"),
     ],
 )
