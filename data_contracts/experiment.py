@@ -15,8 +15,8 @@ class Validated(Record):
     """What one student shows: on the same-bias validation cases (what may be chosen by), and on the test (what may not).
 
     ``task`` is the AUC or the mean Dice, ``agreement`` the mean cosine of its class maps with the teacher's, ``response`` the mean cosine of
-    how its logits change when parts of the image are hidden with how the teacher's do, ``gap`` the mean absolute difference of teacher's
-    and student's margin (logits); ``oracle`` is the experiment's primary figure.
+    how its logits change when parts of the image are hidden with how the teacher's do (looked at where choices are made by it), ``gap`` the
+    mean absolute difference of teacher's and student's margin (logits); ``oracle`` is the experiment's primary figure.
     """
 
     SCHEMA: ClassVar[str] = "validated/1"
@@ -24,9 +24,9 @@ class Validated(Record):
     seed: int
     task: Finite
     agreement: Finite
-    response: Finite
     gap: Finite
     oracle: Finite
+    response: Finite | None = None
     seconds: Finite = 0.0
 
 
@@ -105,7 +105,7 @@ class Configuration(Value):
     options: dict[str, Option]
     task: Finite
     agreement: Finite
-    response: Finite
+    response: Finite | None = None
     oracle: Finite
     seconds: Finite
 
@@ -126,7 +126,7 @@ class CurvePoint(Value):
     epoch: int = Field(ge=1)
     task: Finite
     agreement: Finite
-    response: Finite
+    response: Finite | None = None
     oracle: Finite
 
 

@@ -279,6 +279,13 @@ class GapRounds(Value):
     least_gain: Finite = Field(default=0.02, ge=0)
 
 
+class Goal(Value):
+    """What an experiment is judged by, and what its choices are made by (see :class:`ExperimentPlan`)."""
+
+    primary: str
+    select: Literal["task", "agreement", "response"]
+
+
 class ExperimentPlan(Value):
     """What ``medkd experiment`` does with a recipe beyond training its arms.
 
@@ -312,6 +319,11 @@ class ExperimentPlan(Value):
     gap: GapRounds | None = None
     pareto: str | None = None
     ceiling: str | None = None
+
+    @property
+    def goal(self) -> Goal:
+        """Return what a look at a student depends on."""
+        return Goal(primary=self.primary, select=self.select)
 
     def model_post_init(self, context: Any) -> None:
         """Refuse unequal search budgets: the arm that is tried more often looks better."""

@@ -132,7 +132,7 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
     entries = train_all(
         workspace, base, [(arm, single_arm(base.recipe, arm, options)) for arm, options in tried], plan.search_seeds, "search"
     )
-    calls = [(workspace, e.recipe, base.cohorts, student, base.teacher, plan.primary) for e in entries for student in e.students]
+    calls = [(workspace, e.recipe, base.cohorts, student, base.teacher, plan.goal) for e in entries for student in e.students]
     seen = iter(run_all(validate, calls, title="search: validation"))
     shown = [[next(seen) for _ in entry.students] for entry in entries]
     found = {}
@@ -183,7 +183,7 @@ def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
     named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
     looked_at = (validation_purpose(base.cohorts), PRIMARIES[plan.primary])
     calls = [
-        (workspace, recipe, _of_student(base, seed, *looked_at), base.teacher, name, seed, plan.primary)
+        (workspace, recipe, _of_student(base, seed, *looked_at), base.teacher, name, seed, plan.goal)
         for name, recipe in named
         for seed in base.recipe.seeds
     ]
@@ -216,7 +216,7 @@ def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) 
         return [], None
     (own,) = [entry for entry in entries if entry.name == plan.gap.arm]
     calls = [
-        (workspace, own.recipe, own.arena.cohorts, own.arena.teacher, student, plan.gap, weighted, plan.primary)
+        (workspace, own.recipe, own.arena.cohorts, own.arena.teacher, student, plan.gap, weighted, plan.goal)
         for weighted in (True, False)
         for student in own.students
     ]

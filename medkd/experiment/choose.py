@@ -25,13 +25,13 @@ def choose_configuration(tried: Sequence[dict[str, Option]], seen: Sequence[Sequ
             options=options,
             task=fmean(v.task for v in shown),
             agreement=fmean(v.agreement for v in shown),
-            response=fmean(v.response for v in shown),
+            response=_mean_or_none([v.response for v in shown]),
             oracle=fmean(v.oracle for v in shown),
             seconds=sum(v.seconds for v in shown),
         )
         for options, shown in zip(tried, seen, strict=True)
     )
-    scores = {name: [getattr(c, name) for c in configurations] for name in ("task", "agreement", "response", "oracle")}
+    scores = {name: [getattr(c, name) for c in configurations] for name in {"task", "oracle", by}}
     best = {name: values.index(max(values)) for name, values in scores.items()}
     return Search(by=by, configurations=configurations, chosen=best[by], by_task=best["task"], oracle=best["oracle"])
 
@@ -41,11 +41,16 @@ def choose_epoch(courses: Sequence[Course], by: Criterion) -> Plateau:
     curve = []
     for index, point in enumerate(courses[0].points):
         shown = [course.points[index].validated for course in courses]
-        means = {name: fmean(getattr(v, name) for v in shown) for name in ("task", "agreement", "response", "oracle")}
-        curve.append(CurvePoint(epoch=point.epoch, **means))
+        means = {name: fmean(getattr(v, name) for v in shown) for name in ("task", "agreement", "oracle")}
+        curve.append(CurvePoint(epoch=point.epoch, response=_mean_or_none([v.response for v in shown]), **means))
     chosen = max(curve, key=lambda p: (getattr(p, by), -p.epoch))
     seen = max(curve, key=lambda p: (p.oracle, -p.epoch))
     return Plateau(by=by, epoch=chosen.epoch, oracle_epoch=seen.epoch, curve=tuple(curve))
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def dominated(configurations: Sequence[Configuration]) -> tuple[bool, ...]:

@@ -15,6 +15,7 @@ from data_contracts import (
     GapCourse,
     GapRound,
     GapRounds,
+    Goal,
     Recipe,
     RecipeError,
     Role,
@@ -65,7 +66,7 @@ def dwell_on_gap(
     student: Checkpoint,
     wish: GapRounds,
     weighted: bool,
-    primary: str,
+    goal: Goal,
 ) -> GapCourse:
     """Go on training a student in rounds; with ``weighted`` false all weights stay one: the control, the same further epochs.
 
@@ -80,7 +81,7 @@ def dwell_on_gap(
     guide = guidance(workspace, objective, teacher)
     if guide is None:
         raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {arm!r}: without one there is no gap")
-    judge = judge_of(workspace, recipe, cohorts, teacher, primary)
+    judge = judge_of(workspace, recipe, cohorts, teacher, goal)
     rounds = [GapRound(round=0, checkpoint=student, validated=_look(workspace, judge, student))]
     stopped = f"all {wish.rounds} rounds made"
     for number in range(1, wish.rounds + 1):

@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, DataError, Recipe, RecipeError, TaskKind, Validated
+from data_contracts import Checkpoint, CohortSet, DataError, Goal, Recipe, RecipeError, TaskKind, Validated
 from medkd.attribution.cam import cam
 from medkd.distillation._occlude import hide, occlusion_patterns
 from medkd.evaluation.evaluate import MAP_CASES
@@ -46,12 +46,12 @@ def validation_purpose(cohorts: CohortSet) -> str:
 _KEPT: OrderedDict[tuple[str, ...], Judge] = OrderedDict()
 
 
-def judge_of(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, primary: str) -> Judge:
+def judge_of(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, goal: Goal) -> Judge:
     """Return the judge of an arena; a process keeps the last two, since asking the teacher costs more than a look at a student."""
-    seen = cohorts.only(*VALIDATIONS, PRIMARIES[primary])
-    key = (str(workspace.root), recipe.task.digest(), seen.digest(), teacher.weights_digest, primary)
+    seen = cohorts.only(*VALIDATIONS, PRIMARIES[goal.primary])
+    key = (str(workspace.root), recipe.task.digest(), seen.digest(), teacher.weights_digest, goal.digest())
     if key not in _KEPT:
-        _KEPT[key] = Judge(workspace, recipe, cohorts, teacher, primary)
+        _KEPT[key] = Judge(workspace, recipe, cohorts, teacher, goal)
     _KEPT.move_to_end(key)
     while len(_KEPT) > 2:
         _KEPT.popitem(last=False)
@@ -66,10 +66,10 @@ class Judge:
         recipe: its task.
         cohorts: of the experiment.
         teacher: checkpoint of the teacher.
-        primary: the experiment's primary figure.
+        goal: the experiment's primary figure and what it chooses by.
     """
 
-    def __init__(self, workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, primary: str) -> None:
+    def __init__(self, workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, goal: Goal) -> None:
         self.task = recipe.task
 
         def opened(purpose: str) -> TensorCohort:
@@ -77,13 +77,13 @@ class Judge:
                 raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
             return open_for_maps(cohorts, purpose, workspace.store, recipe.task)
 
-        self.cases, self.test = opened(validation_purpose(cohorts)), opened(PRIMARIES[primary])
+        self.cases, self.test = opened(validation_purpose(cohorts)), opened(PRIMARIES[goal.primary])
         self.judged = self.cases.select(torch.arange(min(MAP_CASES, len(self.cases))))
         guide = load_network(workspace, teacher)
         self.wanted, _, kept = predict_class_maps(guide, self.judged.images)
         self.target = self._target(self.wanted.argmax(1))
         self.maps = cam(kept, self.target)
-        self.changes = self._changes(guide, self.wanted)
+        self.changes = self._changes(guide, self.wanted) if goal.select == "response" else None
 
     def look(self, network: nn.Module, *, arm: str, seed: int, seconds: float) -> Validated:
         """Return what a student shows."""
@@ -96,7 +96,7 @@ class Judge:
             seed=seed,
             task=self._score(torch.cat([logits, rest]), self.cases),
             agreement=_mean(agreement),
-            response=_mean(cosine_agreement(self._changes(network, logits), self.changes)),
+            response=None if self.changes is None else _mean(cosine_agreement(self._changes(network, logits), self.changes)),
             gap=float(gap),
             oracle=self._score(predict_logits(network, self.test.images), self.test),
             seconds=seconds,

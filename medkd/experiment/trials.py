@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Recipe, Role, TaskKind, Validated
+from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Goal, Recipe, Role, TaskKind, Validated
 from medkd.attribution._attribute import attribute
 from medkd.evaluation.evaluate import map_purpose
 from medkd.experiment.judge import judge_of
@@ -29,16 +29,16 @@ POINTS = 10
 
 @stage
 def validate(
-    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, primary: str
+    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, goal: Goal
 ) -> Validated:
     """Look at one trained student."""
     network = load_network(workspace, checkpoint)
-    judge = judge_of(workspace, recipe, cohorts, teacher, primary)
+    judge = judge_of(workspace, recipe, cohorts, teacher, goal)
     return judge.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
 
 
 @stage
-def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, primary: str) -> Course:
+def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, goal: Goal) -> Course:
     """Train one student, keep it at about ten epochs, and look at each."""
     objective, epochs = Objective(recipe.arms[arm].terms), recipe.student.fit.epochs
     job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound_digest(recipe))
@@ -56,7 +56,7 @@ def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Ch
         guidance=guidance(workspace, objective, teacher),
         after_epoch=keep,
     )
-    judge = judge_of(workspace, recipe, cohorts, teacher, primary)
+    judge = judge_of(workspace, recipe, cohorts, teacher, goal)
     points = []
     for epoch in wanted:
         ref = workspace.store.refer(_place(job.name, epoch))

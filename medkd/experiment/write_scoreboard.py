@@ -48,7 +48,7 @@ def logged_arm(board: Scoreboard, arm: str) -> LoggedRun:
         metrics |= {name: figure.mean, f"{name}_low": figure.low, f"{name}_high": figure.high}
     name, at = arm.partition("@")[0], reading(arm)
     plateau = board.plateaus.get(name) if at == "@plateau" else None
-    history = () if plateau is None else tuple(point.model_dump() for point in plateau.curve)
+    history = () if plateau is None else tuple(point.model_dump(exclude_none=True) for point in plateau.curve)
     search = board.searched.get(name)
     chosen = {} if search is None else {field: str(value) for field, value in search.configurations[search.chosen].options.items()}
     return LoggedRun(name=f"{board.name}/{arm}", metrics=metrics, params=chosen, history=history)
@@ -133,7 +133,7 @@ def _searches(searched: dict[str, Search]) -> str:
                 if at == index
             ]
             options = ", ".join(f"{field}={value}" for field, value in tried.options.items()) or "as in the recipe"
-            seen = [f"{value:.3f}" for value in (tried.task, tried.agreement, tried.response, tried.oracle)]
+            seen = ["" if value is None else f"{value:.3f}" for value in (tried.task, tried.agreement, tried.response, tried.oracle)]
             rows.append([arm, options, *seen, ", ".join(marks)])
     return _table(["arm", "configuration", "task", "agreement", "response", "oracle", ""], rows)
 
