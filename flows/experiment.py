@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data_contracts import (
     ArmFigures,
@@ -52,12 +52,13 @@ class Arena:
 
 @dataclass(frozen=True)
 class Entry:
-    """An arm at one reading: its students by seed."""
+    """An arm at one reading: its students by seed; ``is_null`` for a repetition of the student alone."""
 
     name: str
     arena: Arena
     recipe: Recipe
     students: tuple[Checkpoint, ...]
+    is_null: bool = False
 
 
 @orchestrated
@@ -206,7 +207,7 @@ def train_nulls(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
         (f"null{k}", single_arm(renamed(base.recipe, f"{base.recipe.name}-null{k}"), alone, chosen.get(alone)))
         for k in range(1, plan.null_repetitions + 1)
     ]
-    return train_all(workspace, base, named, base.recipe.seeds, "null repetitions") if named else []
+    return [replace(entry, is_null=True) for entry in train_all(workspace, base, named, base.recipe.seeds, "null repetitions")]
 
 
 @orchestrated
@@ -261,10 +262,11 @@ Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
 
 @orchestrated
 def evaluate_entries(workspace: Workspace, entries: Sequence[Entry]) -> Evaluated:
-    """Evaluate and examine every student on the test cohorts of its arena."""
+    """Evaluate every student on the test cohorts of its arena, and examine all but those of null repetitions."""
     calls = [(workspace, e.recipe, e.arena.cohorts, student, e.arena.teacher) for e in entries for student in e.students]
-    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, calls, title="examine"))
-    return {entry.name: tuple((next(plain), next(close)) for _ in entry.students) for entry in entries}
+    judged = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
+    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, judged, title="examine"))
+    return {e.name: tuple((next(plain),) if e.is_null else (next(plain), next(close)) for _ in e.students) for e in entries}
 
 
 @orchestrated
@@ -276,12 +278,11 @@ def score_entries(
     controls = with_controls(entries[0].arena.recipe)
     calls = []
     for entry in (*entries, *nulls):
-        is_null = entry.name not in names
-        wanted = plan.baselines[:1] if is_null else compared_with(entry.name, names, controls, plan.baselines)
+        wanted = plan.baselines[:1] if entry.is_null else compared_with(entry.name, names, controls, plan.baselines)
         others = tuple((other, evaluated[other]) for other in wanted)
         alone = sibling(plan.baselines[0], entry.name, names)
         ceiling = plan.ceiling or (f"teacher@{entry.arena.name}" if entry.arena.name else "teacher")
-        is_student = not is_null and not entry.name.startswith("teacher") and alone is not None
+        is_student = not entry.is_null and not entry.name.startswith("teacher") and alone is not None
         reference = (evaluated[alone], evaluated[ceiling]) if is_student and alone else ()
         calls.append((workspace, entry.arena.cohorts, entry.name, evaluated[entry.name], others, reference, plan.primary))
     return run_all(score_arm, calls, title="scoreboard")

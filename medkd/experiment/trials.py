@@ -24,7 +24,7 @@ from medkd.workspace import Workspace, stage
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
 FAITHFUL_CASES = 24
 #: A course keeps about this many students.
-POINTS = 10
+POINTS = 8
 
 
 @stage
@@ -39,7 +39,7 @@ def validate(
 
 @stage
 def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, goal: Goal) -> Course:
-    """Train one student, keep it at about ten epochs, and look at each."""
+    """Train one student, keep it at about eight epochs, and look at each."""
     objective, epochs = Objective(recipe.arms[arm].terms), recipe.student.fit.epochs
     job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound_digest(recipe))
     wanted = sorted({max(1, round(epochs * k / POINTS)) for k in range(1, POINTS + 1)})
