@@ -216,9 +216,10 @@ def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) 
     if plan.gap is None:
         return [], None
     (own,) = [entry for entry in entries if entry.name == plan.gap.arm]
+    wishes = (plan.gap, plan.gap.model_copy(update={"strength": 0.0}))
     calls = [
-        (workspace, own.recipe, own.arena.cohorts, own.arena.teacher, student, plan.gap, weighted, plan.goal)
-        for weighted in (True, False)
+        (workspace, own.recipe, own.arena.cohorts, own.arena.teacher, student, wish, plan.goal)
+        for wish in wishes
         for student in own.students
     ]
     courses = run_all(dwell_on_gap, calls, title="gap rounds")

@@ -65,10 +65,9 @@ def dwell_on_gap(
     teacher: Checkpoint,
     student: Checkpoint,
     wish: GapRounds,
-    weighted: bool,
     goal: Goal,
 ) -> GapCourse:
-    """Go on training a student in rounds; with ``weighted`` false all weights stay one: the control, the same further epochs.
+    """Go on training a student in rounds; with ``strength`` 0 all weights stay one: the control, the same further epochs.
 
     Rounds end when the mean gap on the validation cases (teacher's margin less the student's, absolute) falls by less than the wished
     share, or when all are made; the round with the smallest gap there is kept.
@@ -86,8 +85,8 @@ def dwell_on_gap(
     stopped = f"all {wish.rounds} rounds made"
     for number in range(1, wish.rounds + 1):
         begun = load_network(workspace, rounds[-1].checkpoint)
-        weights = gap_weights(guide, begun, cohort, recipe.task, wish.strength if weighted else 0.0)
-        suffix = f"-gap{number}{'w' if weighted else 'p'}"
+        weights = gap_weights(guide, begun, cohort, recipe.task, wish.strength)
+        suffix = f"-gap{number}-{wish.digest()[:6]}"
         bound = hashlib.sha256(f"{bound_digest(recipe)}{rounds[-1].checkpoint.weights_digest}{wish.digest()}".encode()).hexdigest()
         job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound, suffix=suffix)
         trained = job.run(
@@ -104,7 +103,7 @@ def dwell_on_gap(
             stopped = f"round {number} lowered the gap from {before:.3f} to {now:.3f}, less than {wish.least_gain:.0%}"
             break
     chosen = min(range(len(rounds)), key=lambda index: rounds[index].validated.gap)
-    return GapCourse(rounds=tuple(rounds), weighted=weighted, stopped=stopped, chosen=chosen)
+    return GapCourse(rounds=tuple(rounds), weighted=wish.strength > 0, stopped=stopped, chosen=chosen)
 
 
 def _look(workspace: Workspace, judge: Judge, checkpoint: Checkpoint) -> Validated:

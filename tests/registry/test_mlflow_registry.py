@@ -79,3 +79,30 @@ def test_a_version_that_was_not_registered_by_us_is_refused(parts):
     with pytest.raises(Exception, match=r"expected") as caught:
         registry.fetch("models:/foreign/1")
     assert isinstance(caught.value, RegistryError) or caught.value.code.startswith("CONTRACT")
+
+
+def test_an_experiment_that_was_cut_short_is_closed_and_logged_again_once(parts):
+    from medkd.registry.interface import LoggedRun
+
+    registry, client, folder = parts
+    where = client.get_experiment_by_name("medkd").experiment_id
+    dead = client.create_run(where, tags={"medkd.scoreboard": "d1"})
+    (folder / "board.md").write_text("x")
+    top = LoggedRun("experiment x", params={"primary": "auc"}, files=(folder / "board.md",))
+    arms = [
+        LoggedRun(
+            "x/kd", metrics={f"m{k}": k / 7 for k in range(1200)}, history=({"epoch": 1, "oracle": 0.5}, {"epoch": 3, "oracle": 0.75})
+        )
+    ]
+    for _ in range(2):
+        registry.log_experiment("d1", top, arms)
+    runs = client.search_runs([where])
+    assert {r.info.run_name: r.info.status for r in runs if r.info.run_id != dead.info.run_id} == {
+        "experiment x": "FINISHED",
+        "x/kd": "FINISHED",
+    }
+    assert client.get_run(dead.info.run_id).info.status == "KILLED"
+    (arm,) = [r for r in runs if r.info.run_name == "x/kd"]
+    assert len(arm.data.metrics) == 1201
+    assert [(m.step, m.value) for m in client.get_metric_history(arm.info.run_id, "oracle")] == [(1, 0.5), (3, 0.75)]
+    assert arm.data.tags["mlflow.parentRunId"] in {r.info.run_id for r in runs}
