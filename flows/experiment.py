@@ -28,7 +28,7 @@ from medkd.experiment.gap_rounds import dwell_on_gap
 from medkd.experiment.judge import validation_purpose
 from medkd.experiment.scoreboard import Choices, compared_with, compose_board, score_arm, sibling
 from medkd.experiment.trials import examine, follow, validate
-from medkd.experiment.variants import PRIMARIES, in_condition, renamed, single_arm, teacher_only, with_controls
+from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, teacher_only, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
 from medkd.training import train
 from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
@@ -104,6 +104,7 @@ def plan_of(recipe: Recipe) -> ExperimentPlan:
         )
     if plan.primary not in PRIMARIES:
         raise RecipeError("EXPERIMENT_PLAN", f"expected a primary figure among {sorted(PRIMARIES)}, got {plan.primary!r}")
+    require_controls(recipe, plan)
     return plan
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_contracts import Arm, Evidence, Explain, Option, Recipe, StudentRecipe, Term
-from medkd.training.objective import vary_recipe
+from data_contracts import Arm, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError, StudentRecipe, Term
+from medkd.training.objective import Objective, reads_explanations, vary_recipe
 
 #: Figures that a primary may be, and the test cohort that each is read from. All of them are better when higher.
 PRIMARIES = {
@@ -65,6 +65,19 @@ def with_controls(recipe: Recipe) -> dict[str, tuple[str, Evidence]]:
     plan = recipe.experiment
     wanted = [kind for kind in Evidence if kind is not Evidence.TEACHER]
     return {f"{arm}__{kind.value}": (arm, kind) for arm in (plan.controlled if plan else ()) for kind in wanted}
+
+
+def require_controls(recipe: Recipe, plan: ExperimentPlan) -> None:
+    """Refuse an experiment on explanations without a control.
+
+    Raises:
+        RecipeError: ``EXPERIMENT_CONTROLS``.
+    """
+    reading = [arm for arm, wish in recipe.arms.items() if reads_explanations(Objective(wish.terms).needs)]
+    if reading and not plan.controlled:
+        raise RecipeError(
+            "EXPERIMENT_CONTROLS", f"expected an arm among {reading} under experiment.controlled: without controls nobody knows what helped"
+        )
 
 
 def in_condition(recipe: Recipe, overrides: Mapping[str, Option]) -> Recipe:

@@ -81,6 +81,11 @@ class Objective:
         return nn.ModuleDict({name: kind(mine, theirs, kernel_size=1) for name in asking})
 
 
+def reads_explanations(needs: frozenset[str]) -> bool:
+    """Return whether terms with these needs read a teacher's explanations, so that a control can replace them."""
+    return "teacher" in needs and bool(needs & EXPLANATIONS)
+
+
 def _bind_term(term: Term) -> BoundTerm:
     entry = LOSSES.entry(term.loss)
     return BoundTerm(term.loss, term.weight, LOSSES.bind(term.loss, term.options), entry.fact("NEEDS", frozenset()))
@@ -175,7 +180,7 @@ def bind_recipe(recipe: Recipe) -> None:
     _check_deep_heads(recipe.teacher.terms, recipe.teacher.network, "the teacher")
     for arm_name, arm in recipe.arms.items():
         _check_deep_heads(arm.terms, recipe.student.network, f"arm {arm_name!r}")
-        if arm.evidence is not Evidence.TEACHER and not Objective(arm.terms).needs & EXPLANATIONS:
+        if arm.evidence is not Evidence.TEACHER and not reads_explanations(Objective(arm.terms).needs):
             raise RecipeError(
                 "RECIPE_NEEDS", f"expected a term that reads the teacher's explanations in arm {arm_name!r}: a control would change nothing"
             )

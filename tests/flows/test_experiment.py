@@ -142,13 +142,13 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     recipe = small_recipe()
     attention = read_recipe(RECIPES / "shortcut.yaml").arms["attention"]
     before = begun(workspace)
-    plan = recipe.experiment.model_copy(update={"null_repetitions": 0, "gap": None, "conditions": {}, "controlled": ()})
+    plan = recipe.experiment.model_copy(update={"null_repetitions": 0, "gap": None, "conditions": {}})
     more = {"arms": {**recipe.arms, "attention": attention}, "seeds": (0, 1, 2), "experiment": plan}
     board = experiment(workspace, recipe.model_copy(update=more))
     assert board.arms["attention"]["auc_debiased"].n == 32
     begun_now = [line.partition("-")[0] for line in begun(workspace)[len(before) :]]
-    # Two seeds of the new arm and the third of all five, briefly and for long.
-    assert begun_now.count("distill") == begun_now.count("follow") == 2 + 5
+    # Two seeds of the new arm and the third of all five arms and four controls, briefly and for long.
+    assert begun_now.count("distill") == begun_now.count("follow") == 2 + 5 + 4
     assert "train_teacher" not in begun_now
 
 
@@ -181,6 +181,8 @@ def test_bad_recipes_are_one_sentence_and_exit_status_two(here, tmp_path):
     status, _, error = here("experiment", RECIPES / "phantom-classification.yaml", "--out", tmp_path / "x")
     assert status == 2
     assert error.startswith("EXPERIMENT_PLAN: expected a field experiment")
+    status, _, error = here("experiment", RECIPES / "shortcut.yaml", "--out", tmp_path / "x", "--set", "experiment.controlled=[]")
+    assert (status, error.partition(":")[0]) == (2, "EXPERIMENT_CONTROLS")
     status, _, error = here("experiment", RECIPES / "shortcut.yaml", "--out", tmp_path / "x", "--set", "experiment.primary=ece")
     assert status == 2
     assert "expected a primary figure among" in error
