@@ -16,7 +16,7 @@ PHANTOM = next(path for path in RECIPES if path.stem == "phantom-classification"
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_shipped_recipe_binds(path):
     recipe = read_recipe(path)
-    assert recipe.name == path.stem
+    assert recipe.name == path.stem.replace("_", "-")
     assert len(yaml.safe_load(path.read_text())) <= 12
 
 
