@@ -71,7 +71,7 @@ def scoreboard_text(board: Scoreboard) -> str:
 def _verdicts(board: Scoreboard) -> list[str]:
     lines = [f"harmful: {', '.join(board.harmful) or 'none'} (interval of {board.primary} minus {board.baselines[0]} below zero)"]
     for verdict in board.controls:
-        said = "HELPS AS MUCH as" if verdict.helps_as_much else "does not help as much as"
+        said = "HELPS AS MUCH as" if verdict.helps_as_much else "helps, but less than" if verdict.gain.low > 0 else "does not help as"
         lines.append(
             f"control {verdict.control.value} {said} the teacher's explanations in {verdict.arm}: {_signed(verdict.difference)} between them; "
             f"the control itself {_signed(verdict.gain)} against {verdict.gain.b}"
