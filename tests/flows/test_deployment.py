@@ -114,7 +114,7 @@ def test_every_schedule_has_a_timezone_and_a_slug_and_runs_do_not_overtake_each_
         assert all((ROOT / name).is_file() for name in deployment["parameters"]["recipes"])
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(540)
 def test_a_scheduled_run_really_happens_and_shows_in_prefect_and_mlflow(site, tmp_path):
     out = tmp_path / "nightly"
     parameters = {
@@ -126,13 +126,14 @@ def test_a_scheduled_run_really_happens_and_shows_in_prefect_and_mlflow(site, tm
     site.prefect("deploy", "--prefect-file", "flows/prefect.yaml", "--name", "nightly", "--params", json.dumps(parameters), "--no-prompt")
     deployment = site.get("/deployments/name/nightly/nightly")
     assert [schedule["schedule"]["timezone"] for schedule in deployment["schedules"]] == ["UTC"]
-    # The shipped schedule comes at night; one that is due in seconds is put beside it.
+    # The shipped schedule comes at night; one that is due in seconds is put beside it, and again and again: on a busy machine the first
+    # time may be over before the schedule is there. A run that comes while another goes on is cancelled.
     soon = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%S+00:00")
-    site.prefect("deployment", "schedule", "create", "nightly/nightly", "--interval", "86400", "--anchor-date", soon)
+    site.prefect("deployment", "schedule", "create", "nightly/nightly", "--interval", "90", "--anchor-date", soon)
     site.start("worker", "start", "--pool", "medkd", "--name", "tester")
 
     wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}, "deployment_id": {"any_": [deployment["id"]]}}}
-    [done] = site.wait_for(lambda: site.post("/flow_runs/filter", wanted), 300)
+    done, *_ = site.wait_for(lambda: site.post("/flow_runs/filter", wanted), 360)
     assert done["state"]["type"] == "COMPLETED", (tmp_path / "worker.log").read_text()[-3000:]
     assert done["auto_scheduled"] is True
     assert done["work_pool_name"] == "medkd"
