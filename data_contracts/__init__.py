@@ -46,6 +46,7 @@ from data_contracts.explanation import (
 )
 from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
+from data_contracts.ingest_policy import CODES, Action, CodeFact, IngestPolicy, Severity
 from data_contracts.knowledge import KnowledgeRef, StoredView
 from data_contracts.model import Checkpoint, GateFinding, GateVerdict, ManifestEntry, ModelCard, ModelManifest, ModelRef, Registered
 from data_contracts.recipe import (
@@ -81,8 +82,10 @@ from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
 __all__ = [
     "BANNER",
+    "CODES",
     "MIGRATIONS",
     "RECORDS",
+    "Action",
     "Arm",
     "ArmFigures",
     "AttributionAgreement",
@@ -90,6 +93,7 @@ __all__ = [
     "CatalogueError",
     "Caveat",
     "Checkpoint",
+    "CodeFact",
     "Cohort",
     "CohortSet",
     "CohortUse",
@@ -130,6 +134,7 @@ __all__ = [
     "ImageFolderData",
     "IngestCode",
     "IngestError",
+    "IngestPolicy",
     "IngestReport",
     "IngestedSeries",
     "KnowledgeError",
@@ -172,6 +177,7 @@ __all__ = [
     "Search",
     "Segment",
     "SeriesRecord",
+    "Severity",
     "SourceError",
     "Split",
     "StoreError",

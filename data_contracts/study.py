@@ -20,12 +20,16 @@ class Outcome(StrEnum):
 
 
 class FileOutcome(Value):
-    """One file of the source: its path relative to the source, what became of it, and the code when it was not accepted."""
+    """One file of the source: its path relative to the source, what became of it, and the code when it was not accepted.
+
+    ``findings`` are all codes that were met in it, those included that were accepted or repaired.
+    """
 
     path: str
     outcome: Outcome
     code: IngestCode | None = None
     evidence: str = ""
+    findings: tuple[IngestCode, ...] = ()
 
     def model_post_init(self, context: Any) -> None:
         """A file that was not accepted needs its reason."""
@@ -57,6 +61,9 @@ class IngestedSeries(Value):
     first_file: str
     residual_mm: Finite
     shape: tuple[int, ...]
+    flags: tuple[IngestCode, ...] = ()
+    synthetic_slices: int = 0
+    picture: str = ""
 
 
 class IngestReport(Record):
@@ -66,6 +73,7 @@ class IngestReport(Record):
     files: tuple[FileOutcome, ...]
     series: tuple[IngestedSeries, ...]
     manifest: Ref | None = None
+    decoded_files: int = Field(default=0, ge=0)
 
     def count(self, outcome: Outcome) -> int:
         """Return how many files have this outcome."""
@@ -89,6 +97,15 @@ class IngestReport(Record):
                 "ignored": self.count(Outcome.IGNORED),
             },
             "codes": self.codes(),
+            "decoded_files": self.decoded_files,
             "series": [series.model_dump(mode="json") for series in self.series],
-            "files": [{"path": f.path, "outcome": f.outcome.value, "code": f.code.value if f.code else None} for f in self.files],
+            "files": [
+                {
+                    "path": f.path,
+                    "outcome": f.outcome.value,
+                    "code": f.code.value if f.code else None,
+                    "findings": [code.value for code in f.findings],
+                }
+                for f in self.files
+            ],
         }

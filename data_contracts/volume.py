@@ -21,7 +21,11 @@ class Segment(Value):
 
 
 class LabelRef(Record):
-    """A stored label array (uint8, axes slice, row, column) bound by geometry to one volume."""
+    """A stored label array (uint8, axes slice, row, column) bound by geometry to one volume.
+
+    Tensor ``label`` holds the map. Where segments overlap, ``segment/VALUE`` holds each one's own mask, and the map shows the highest
+    value; of a fractional segmentation ``fraction/VALUE`` holds 255 · probability.
+    """
 
     SCHEMA: ClassVar[str] = "label/1"
     array: Ref
@@ -30,13 +34,16 @@ class LabelRef(Record):
     volume_sha256: str
     source: str = "dicom-seg"
     max_deviation_mm: Finite = 0.0
+    flags: tuple[IngestCode, ...] = ()
 
 
 class VolumeRef(Record):
     """A stored volume (float32 or int16, axes slice, row, column) with its proved geometry.
 
     ``unit`` is ``HU`` for CT and ``raw`` where no calibrated unit exists. ``array`` names the safetensors file whose
-    tensor ``volume`` holds the voxels.
+    tensor ``volume`` holds the voxels. Where ``synthetic_voxels`` is not 0, tensor ``synthetic`` (uint8) is 1 at every voxel that was
+    not measured: a slice that a repair interpolated, a padded or undefined pixel. Training and measures leave those out.
+    ``evidence`` says per flag what was measured, as JSON; ``tilt_degrees`` is the shear that the affine carries.
     """
 
     SCHEMA: ClassVar[str] = "volume/1"
@@ -51,7 +58,12 @@ class VolumeRef(Record):
     origin: str = "dicom"
     class_label: str | None = None
     label: LabelRef | None = None
+    further_labels: tuple[LabelRef, ...] = ()
     flags: tuple[IngestCode, ...] = ()
+    evidence: dict[IngestCode, str] = Field(default_factory=dict)
+    synthetic_slices: tuple[int, ...] = ()
+    synthetic_voxels: int = Field(default=0, ge=0)
+    tilt_degrees: Finite = 0.0
 
 
 class StoreManifest(Record):

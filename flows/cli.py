@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_contracts.errors import MedkdError, RecipeError
+from data_contracts.errors import IngestCode, MedkdError, RecipeError
 
 if TYPE_CHECKING:
     from data_contracts import Recipe
@@ -108,15 +108,21 @@ def phantom(
 
 @app.command()
 def ingest(
-    source: Annotated[Path, typer.Argument(help="Folder (or file) of DICOM.")],
+    source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
+    policy: Annotated[
+        str | None, typer.Option(help="reject, repair or accept_with_flag for all codes that allow it, or a YAML file per code.")
+    ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write each accepted volume as NIfTI.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge everything, write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
-    from medkd.dicom.ingest import ingest_with_site_secret
+    from data_contracts import CODES
+    from flows.ingest import read_policy
+    from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 
-    report = ingest_with_site_secret(source, out, nifti, True)
+    report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
     summary = report.summary()
     if as_json:
         _say_json(summary)
@@ -124,8 +130,15 @@ def ingest(
     counts = summary["ingest"]
     _say(f"{counts['found']} files: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     for code, count in summary["codes"].items():
-        _say(f"  {count:6d}  {code}")
-    _say(f"{len(summary['series'])} volumes in {out}; refused files with their reasons in {out / 'quarantine'}")
+        _say(f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}")
+    for line in report.series:
+        flags = ", ".join(code.value for code in line.flags)
+        shape = " x ".join(str(size) for size in line.shape)
+        _say(f"  {shape.ljust(16)} residual {line.residual_mm:.4f} mm  {line.first_file}" + (f"  [{flags}]" if flags else ""))
+    if dry_run:
+        _say(f"{len(summary['series'])} volumes would be stored; nothing was written")
+    else:
+        _say(f"{len(summary['series'])} volumes in {out}; refused files with their reasons: {out / 'quarantine' / 'report.html'}")
 
 
 @app.command()

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_contracts import IngestReport
+import yaml
+from pydantic import ValidationError
+
+from data_contracts import Action, ContractError, IngestPolicy, IngestReport
+from data_contracts.record import first_problem
 from flows.engine import orchestrated, run_all
-from medkd.dicom.ingest import ingest_with_site_secret
+from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 
 
 @orchestrated
-def ingest(source: Path, store: Path, nifti: bool = False, progress: bool = False) -> IngestReport:
-    """Ingest ``source`` into ``store``; unchanged series are taken from the store."""
-    return run_all(ingest_with_site_secret, [(source, store, nifti, progress)], title="ingest")[0]
+def ingest(request: IngestRequest) -> IngestReport:
+    """Ingest a source into a store; unchanged series are taken from the store."""
+    return run_all(ingest_with_site_secret, [(request,)], title="ingest")[0]
+
+
+def read_policy(wanted: str | None) -> IngestPolicy:
+    """Return the policy of a command line: the name of one action for all codes, or a YAML file (``every``, ``actions``).
+
+    Raises:
+        ContractError: ``POLICY_UNREADABLE`` or ``POLICY_NOT_ALLOWED``.
+    """
+    if wanted is None:
+        return IngestPolicy()
+    choices = [Action.REJECT, Action.REPAIR, Action.ACCEPT_WITH_FLAG]
+    if wanted in choices:
+        return IngestPolicy(every=Action(wanted))
+    path = Path(wanted)
+    if not path.is_file():
+        named = ", ".join(choice.value for choice in choices)
+        raise ContractError("POLICY_UNREADABLE", f"expected one of {named}, or a YAML file, got {wanted!r}")
+    try:
+        return IngestPolicy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except ValidationError as error:
+        raise ContractError("POLICY_UNREADABLE", f"expected a policy in {path}: {first_problem(error)}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractError("POLICY_UNREADABLE", f"expected YAML in {path} ({type(error).__name__})") from error

@@ -29,6 +29,7 @@ from flows.prepare import prepare
 from flows.register import register, register_review
 from flows.report import report
 from flows.train_teacher import train_teacher
+from medkd.dicom.ingest import IngestRequest
 from medkd.review.choose_panel import Candidates, choose_panel
 from medkd.volumes.curate import curate_store, volumes_of
 from medkd.workspace import Workspace
@@ -60,7 +61,7 @@ class PipelineResult:
 @orchestrated
 def pipeline(workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | None = None) -> PipelineResult:
     """Ingest studies, take the recipes from data to registered models, and report the test patients' studies."""
-    ingested = None if studies is None else ingest(studies, workspace.root / STORE, False, workspace.progress)
+    ingested = None if studies is None else ingest(IngestRequest(studies, workspace.root / STORE, progress=workspace.progress))
     outcomes = learn(workspace, recipes)
     reports = None if ingested is None else review(workspace, outcomes)
     return PipelineResult(outcomes, ingested, reports)

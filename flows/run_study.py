@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_contracts import DataError, IngestReport, ReviewReport, StoreManifest, VolumeRef, load_record
 from flows.engine import orchestrated, run_all
-from medkd.dicom.ingest import ingest_with_site_secret
+from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.review.write_study import write_study
 from medkd.workspace import Workspace
 
@@ -30,7 +30,7 @@ def run_study(workspace: Workspace, source: Path, model_uri: str, out: Path, ser
     """
     store = out / "store"
     shutil.rmtree(store, ignore_errors=True)
-    ingested = run_all(ingest_with_site_secret, [(source, store, False, workspace.progress)], title="ingest")[0]
+    ingested = run_all(ingest_with_site_secret, [(IngestRequest(source, store, progress=workspace.progress),)], title="ingest")[0]
     volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
     report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
     return StudyOutcome(ingested, report)

@@ -1,4 +1,4 @@
-"""What a DICOM object is, and whether this version can prove anything about it."""
+"""What a DICOM object is, and whether anything can be proved about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from enum import StrEnum
 from pydicom import Dataset
 from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from data_contracts import IngestCode, IngestError
+from data_contracts import CODES, Action, IngestCode, IngestError
+from medkd.dicom.findings import Findings
 
 
 class ObjectKind(StrEnum):
@@ -15,54 +16,66 @@ class ObjectKind(StrEnum):
 
     IMAGE = "image"
     SEGMENTATION = "segmentation"
+    STRUCTURE_SET = "structure_set"
+    NIFTI = "nifti"
 
 
 #: Codes whose files are set aside as not meant for us; every other refusal is quarantined.
-IGNORED_CODES = frozenset({IngestCode.LOCALIZER, IngestCode.NON_IMAGE_SOP, IngestCode.DICOMDIR_SKIPPED, IngestCode.DUPLICATE_FILE})
+IGNORED_CODES = frozenset(code for code, fact in CODES.items() if fact.default is Action.IGNORE)
+LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _MULTI_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."
+#: Storage classes of projections: CR, DX, mammography, intra-oral, XA, RF, and their enhanced kin.
+_PROJECTIONS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.12")
+#: Modalities whose pictures usually carry text: without a statement that they do not, they are taken to.
+_TEXT_MODALITIES = frozenset({"US", "ES", "XC", "GM", "SM", "OP", "OT", "IVUS"})
 
 
-def classify(header: Dataset) -> ObjectKind:
+def classify(header: Dataset, findings: Findings) -> ObjectKind:
     """Return the kind of an object.
 
     Raises:
-        IngestError: with the code of the first reason why it is neither a provable slice nor a segmentation.
+        IngestError: with the code of the first reason why it is neither a provable image nor a label.
     """
     sop_class = str(header.get("SOPClassUID", ""))
-    if not sop_class:
-        raise IngestError(IngestCode.MISSING_SOP_CLASS, "expected an SOP class, the header has none")
-    if sop_class == SegmentationStorage:
+    if not sop_class and "Rows" in header:
+        complete = all(keyword in header for keyword in ("Modality", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+        message = "expected an SOP class, the header has none"
+        findings.settle(IngestCode.MISSING_SOP_CLASS, message, {"modality": str(header.get("Modality", ""))[:16]}, repairable=complete)
+    if sop_class in (SegmentationStorage, LABELMAP_STORAGE):
         return ObjectKind.SEGMENTATION
     if sop_class == RTStructureSetStorage:
-        raise IngestError(IngestCode.LABEL_UNSUPPORTED, "expected a DICOM SEG as label, got an RT structure set")
+        return ObjectKind.STRUCTURE_SET
     if sop_class == SecondaryCaptureImageStorage or sop_class.startswith(_MULTI_SECONDARY_CAPTURE):
         raise IngestError(IngestCode.SECONDARY_CAPTURE, "expected an acquired image, got a secondary capture")
     if "Rows" not in header or "Columns" not in header:
         raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, the object has no rows and columns")
-    _require_provable(header)
+    _require_provable(header, sop_class, findings)
     return ObjectKind.IMAGE
 
 
-def _require_provable(header: Dataset) -> None:
+def _require_provable(header: Dataset, sop_class: str, findings: Findings) -> None:
     if int(header.get("SamplesPerPixel", 1) or 1) != 1:
         raise IngestError(IngestCode.COLOUR_UNSUPPORTED, "expected one sample per pixel", {"samples": int(header.SamplesPerPixel)})
     if "LOCALIZER" in [str(part).upper() for part in header.get("ImageType", None) or ()]:
         raise IngestError(IngestCode.LOCALIZER, "a localizer belongs to no volume")
-    if int(header.get("NumberOfFrames", 1) or 1) > 1 or "SharedFunctionalGroupsSequence" in header:
-        raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, "expected single-frame slices, got a multi-frame object")
-    for keyword, length in (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)):
-        if len(header.get(keyword, None) or ()) != length:
-            raise IngestError(
-                IngestCode.MISSING_POSITION,
-                f"expected {length} values of {keyword}, the geometry cannot be proved without",
-                {"missing": keyword},
-            )
-    if str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1":
-        raise IngestError(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale of MONOCHROME1 runs the other way")
+    if (
+        sop_class == _PROJECTIONS[0] or sop_class.startswith(tuple(f"{p}." for p in _PROJECTIONS))
+    ) and "ImagePositionPatient" not in header:
+        raise IngestError(IngestCode.PROJECTION, "expected an image with a place in space, a projection has none")
+    _judge_text(header, findings)
     for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         if not str(header.get(keyword, "")):
-            raise IngestError(
-                IngestCode.PATIENT_ID_MISSING,
-                f"expected a value of {keyword}, slices cannot be kept together without",
-                {"missing": keyword},
-            )
+            message = f"expected a value of {keyword}, slices cannot be kept together without"
+            raise IngestError(IngestCode.PATIENT_ID_MISSING, message, {"missing": keyword})
+
+
+def _judge_text(header: Dataset, findings: Findings) -> None:
+    """Act on burned-in text as the header states it, or as the modality makes likely. Source: PS3.3 C.7.6.1.1 (0028,0301)."""
+    stated = str(header.get("BurnedInAnnotation", "")).upper()
+    if states_text(stated, str(header.get("Modality", ""))):
+        findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": stated or "nothing"}, repairable=True)
+
+
+def states_text(stated: str, modality: str) -> bool:
+    """Return whether an image has to be taken to carry text: it says so, or says nothing and is of a kind that usually does."""
+    return stated == "YES" or (stated != "NO" and modality in _TEXT_MODALITIES)

@@ -1,95 +1,246 @@
-"""From stored pixels to values in their unit: HU for CT, raw otherwise."""
+"""From stored pixels to values in their unit: HU for CT, raw otherwise.
+
+Decoding writes straight into the array it is given (a mapped file), so that a volume is never in memory twice and worker processes
+send nothing back but numbers. This module imports neither torch nor any decoder before it is needed: workers start fast.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.pixels import pixel_array
-from torch import Tensor
 
 from data_contracts import IngestCode, IngestError
-from medkd.dicom.discover import FoundFile, quiet_dicom
+from medkd.dicom.discover import PixelPlace, quiet_dicom, transfer_syntax
+from medkd.dicom.slices import Slice
+
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
-def decode_series(files: tuple[FoundFile, ...]) -> tuple[Tensor, str, tuple[IngestCode, ...]]:
-    """Decode slices in the order given.
+@dataclass(frozen=True)
+class PixelPlan:
+    """Everything needed to decode one slice, small enough to be sent to another process.
 
-    Returns:
-        Values [slice, row, column], int16 where exact and float32 otherwise; the unit (``HU`` or ``raw``); flags.
+    Attributes:
+        path: file.
+        relative: its name in evidence.
+        frame: index in the pixel data.
+        place: where uncompressed pixels lie, or None where a decoder is needed.
+        matrix: rows, columns.
+        bits: allocated, stored.
+        signed: whether stored values are in two's complement.
+        big_endian: byte order of uncompressed pixels.
+        floating: bytes per value of float pixel data, 0 for integers.
+        slope: of the rescale.
+        intercept: of the rescale.
+        padding: stored values from, to which are padding, or None.
+        cut_bits: cut bits above those stored instead of refusing them.
+        keep_nan: let values that are not finite pass (they are replaced later) instead of refusing them.
+    """
+
+    path: Path
+    relative: str
+    frame: int
+    place: PixelPlace | None
+    matrix: tuple[int, int]
+    bits: tuple[int, int]
+    signed: bool
+    big_endian: bool = False
+    floating: int = 0
+    slope: float = 1.0
+    intercept: float = 0.0
+    padding: tuple[float, float] | None = None
+    cut_bits: bool = False
+    keep_nan: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Return whether integers stay integers under the rescale."""
+        return self.floating == 0 and self.slope.is_integer() and self.intercept.is_integer()
+
+
+@dataclass(frozen=True)
+class SliceStats:
+    """What decoding met in one slice.
+
+    Attributes:
+        low: smallest value.
+        high: largest value.
+        padded: number of padding pixels.
+        not_finite: number of values that are not finite.
+        error: code, sentence and evidence where the slice could not be decoded.
+        overflow: whether values did not fit into int16.
+        cut: whether bits above those stored were cut.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    padded: int = 0
+    not_finite: int = 0
+    error: tuple[IngestCode, str, dict[str, Any]] | None = None
+    overflow: bool = False
+    cut: bool = False
+
+
+def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) -> PixelPlan:
+    """Return how a slice is decoded.
 
     Raises:
-        IngestError: ``NO_PIXEL_DATA``, ``UNSUPPORTED_TRANSFER_SYNTAX``, ``TRUNCATED_PIXELS``, ``DECODE_FAILED``,
-            ``RESCALE_MISSING``, ``NAN_OR_INF``; the evidence names the file.
+        IngestError: ``NO_PIXEL_DATA``, ``NONLINEAR_LUT``, ``RESCALE_MISSING`` is not raised here: no rescale is slope 1, intercept 0.
     """
-    with quiet_dicom():
-        slices = [decode_slice(file.path, file.relative) for file in files]
-    modality = str(files[0].header.get("Modality", "")) if files[0].header else ""
-    flags = {
-        IngestCode.LOSSY_COMPRESSED
-        for file in files
-        if file.header is not None and str(file.header.get("LossyImageCompression", "")) == "01"
-    }
-    return _compact(np.stack(slices)), "HU" if modality == "CT" else "raw", tuple(sorted(flags))
+    header, place = item.header, item.file.pixels
+    if place is None:
+        raise IngestError(IngestCode.NO_PIXEL_DATA, "expected pixel data, the object has none", {"file": item.file.relative})
+    if "ModalityLUTSequence" in header:
+        message = "expected a linear rescale, the object carries a modality look-up table"
+        raise IngestError(IngestCode.NONLINEAR_LUT, message, {"file": item.file.relative})
+    syntax = transfer_syntax(header)
+    allocated = int(header.get("BitsAllocated", 16) or 16)
+    floating = 0 if "BitsStored" in header or allocated not in (32, 64) else allocated // 8
+    native = not syntax.is_encapsulated and place.offset is not None and allocated in (8, 16, 32, 64)
+    return PixelPlan(
+        path=item.file.path,
+        relative=item.file.relative,
+        frame=item.frame,
+        place=place if native else None,
+        matrix=item.matrix,
+        bits=(allocated, int(header.get("BitsStored", allocated) or allocated)),
+        signed=int(header.get("PixelRepresentation", 0) or 0) == 1,
+        big_endian=str(syntax) == _BIG_ENDIAN,
+        floating=floating,
+        slope=1.0 if item.slope is None else item.slope,
+        intercept=0.0 if item.intercept is None else item.intercept,
+        padding=_padding(header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")),
+        cut_bits=cut_bits,
+        keep_nan=keep_nan,
+    )
 
 
-def decode_slice(path: Path, relative: str) -> NDArray[np.float64]:
-    """Decode one single-frame file and apply its own rescale slope and intercept."""
-    dataset = dcmread(path)
-    if "PixelData" not in dataset:
-        raise IngestError(IngestCode.NO_PIXEL_DATA, "expected pixel data, the object has none", {"file": relative})
-    stored = _stored_values(dataset, relative)
-    slope, intercept = _rescale(dataset, relative)
-    values = stored.astype(np.float64) * slope + intercept
-    if not np.isfinite(values).all():
-        raise IngestError(IngestCode.NAN_OR_INF, "expected finite values", {"file": relative})
-    return values
+def _padding(value: Any, limit: Any) -> tuple[float, float] | None:
+    if value is None or value == "":
+        return None
+    first = float(value)
+    other = first if limit in (None, "") else float(limit)
+    return min(first, other), max(first, other)
 
 
-def _stored_values(dataset: Dataset, relative: str) -> NDArray[np.generic]:
-    expected = int(dataset.Rows) * int(dataset.Columns) * (int(dataset.BitsAllocated) // 8)
-    if not dataset.file_meta.TransferSyntaxUID.is_compressed and len(dataset.PixelData) < expected:
-        evidence = {"file": relative, "expected_bytes": expected, "bytes": len(dataset.PixelData)}
-        raise IngestError(IngestCode.TRUNCATED_PIXELS, f"expected {expected} bytes of pixel data, got {len(dataset.PixelData)}", evidence)
+def decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
+    """Decode one slice into ``target`` [row, column] (int16 or float32), rescaled; errors come back in the statistics."""
     try:
-        return np.asarray(pixel_array(dataset, raw=True))
-    except (NotImplementedError, RuntimeError) as error:
-        if "transfer syntax" in str(error).lower():
-            evidence = {"file": relative, "transfer_syntax": str(dataset.file_meta.TransferSyntaxUID)}
-            raise IngestError(
-                IngestCode.UNSUPPORTED_TRANSFER_SYNTAX, "expected a transfer syntax that can be decoded here", evidence
-            ) from error
-        raise IngestError(
-            IngestCode.DECODE_FAILED, f"expected decodable pixel data, the decoder stopped ({type(error).__name__})", {"file": relative}
-        ) from error
+        with quiet_dicom():
+            return _decode_into(target, plan)
+    except IngestError as error:
+        return SliceStats(error=(error.ingest_code, error.message, error.evidence))
+
+
+def stored_values(plan: PixelPlan) -> NDArray[Any]:
+    """Return the stored pixels [row, column] of a slice, before any rescale.
+
+    Raises:
+        IngestError: ``TRUNCATED_PIXELS``, ``UNSUPPORTED_TRANSFER_SYNTAX``, ``DECODE_FAILED``, ``BITS_MISMATCH``.
+    """
+    return _stored(plan)[0]
+
+
+def _stored(plan: PixelPlan) -> tuple[NDArray[Any], bool]:
+    values = _native(plan) if plan.place is not None else _decoded(plan)
+    if values.shape != plan.matrix:
+        evidence = {"file": plan.relative, "shape": list(values.shape), "matrix": list(plan.matrix)}
+        raise IngestError(IngestCode.DECODE_FAILED, f"expected a picture of {plan.matrix} pixels, got {values.shape}", evidence)
+    return (values, False) if plan.floating else _within_bits(values, plan)
+
+
+def _native(plan: PixelPlan) -> NDArray[Any]:
+    assert plan.place is not None
+    kind = "f" if plan.floating else ("i" if plan.signed else "u")
+    dtype = np.dtype(f"{'>' if plan.big_endian else '<'}{kind}{plan.bits[0] // 8}")
+    count = plan.matrix[0] * plan.matrix[1]
+    begin = plan.frame * count * dtype.itemsize
+    there = (plan.place.length or 0) - begin
+    if there < count * dtype.itemsize:
+        evidence = {"file": plan.relative, "frame": plan.frame, "expected_bytes": count * dtype.itemsize, "bytes": max(there, 0)}
+        message = f"expected {count * dtype.itemsize} bytes of pixel data, got {max(there, 0)}"
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, message, evidence)
+    values = np.fromfile(plan.path, dtype, count, offset=(plan.place.offset or 0) + begin)
+    return values.reshape(plan.matrix)
+
+
+def _decoded(plan: PixelPlan) -> NDArray[Any]:
+    try:
+        dataset = dcmread(plan.path, force=True)
+        if "PixelData" not in dataset:
+            # Elements that break off inside the pixel data are not read at all.
+            raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data, they break off", {"file": plan.relative})
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
+        frames = int(dataset.get("NumberOfFrames", 1) or 1)
+        return np.asarray(pixel_array(dataset, raw=True, index=plan.frame if frames > 1 else None))
+    except IngestError:
+        raise
     except Exception as error:  # decoders raise what they like; the class of error is the evidence
-        raise IngestError(
-            IngestCode.DECODE_FAILED, f"expected decodable pixel data, the decoder stopped ({type(error).__name__})", {"file": relative}
-        ) from error
+        evidence = {"file": plan.relative, "error": type(error).__name__}
+        if "transfer syntax" in str(error).lower() and isinstance(error, NotImplementedError | RuntimeError):
+            message = "expected a transfer syntax that can be decoded here"
+            raise IngestError(IngestCode.UNSUPPORTED_TRANSFER_SYNTAX, message, evidence) from error
+        message = f"expected decodable pixel data, the decoder stopped ({type(error).__name__})"
+        raise IngestError(IngestCode.DECODE_FAILED, message, evidence) from error
 
 
-def _rescale(dataset: Dataset, relative: str) -> tuple[float, float]:
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    if "ModalityLUTSequence" in dataset:
-        raise IngestError(
-            IngestCode.RESCALE_MISSING, "expected a linear rescale, the object carries a modality look-up table", {"file": relative}
-        )
-    if slope is None or intercept is None:
-        if str(dataset.get("Modality", "")) == "CT":
-            raise IngestError(
-                IngestCode.RESCALE_MISSING,
-                "expected rescale slope and intercept in CT, Hounsfield units cannot be computed without",
-                {"file": relative},
-            )
-        return 1.0, 0.0
-    return float(slope), float(intercept)
+def _within_bits(values: NDArray[Any], plan: PixelPlan) -> tuple[NDArray[Any], bool]:
+    """Return values that fit the bits stored, and whether any had to be cut. Source: PS3.5 8.1.1."""
+    allocated, stored = plan.bits
+    if stored >= allocated or values.dtype.kind not in "iu":
+        return values, False
+    if stored < 1:
+        raise IngestError(IngestCode.BITS_MISMATCH, f"expected at least one bit stored, got {stored}", {"file": plan.relative})
+    width = values.dtype.itemsize * 8
+    if plan.signed:
+        # Bits above the sign may be anything that repeats the sign, or nothing: both mean the same number.
+        shifted = (values.astype(f"i{values.dtype.itemsize}") << (width - stored)) >> (width - stored)
+        foreign = (values != shifted) & (values.astype(np.int64) >> stored != 0)
+    else:
+        if int(values.max(initial=0)) >> stored == 0:
+            return values, False
+        shifted = values & ((1 << stored) - 1)
+        foreign = values != shifted
+    if not foreign.any():
+        return shifted, False
+    if not plan.cut_bits:
+        evidence = {"file": plan.relative, "bits_stored": stored, "largest": int(np.abs(values.astype(np.int64)).max())}
+        raise IngestError(IngestCode.BITS_MISMATCH, f"expected values of {stored} bits, some need more", evidence)
+    return shifted, True
 
 
-def _compact(values: NDArray[np.float64]) -> Tensor:
-    """Return int16 where that loses nothing, float32 otherwise."""
-    if values.min() >= -32768 and values.max() <= 32767 and (values == np.rint(values)).all():
-        return torch.from_numpy(values.astype(np.int16))
-    return torch.from_numpy(values.astype(np.float32))
+def _decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
+    stored, cut = _stored(plan)
+    padded = 0 if plan.padding is None else int(((stored >= plan.padding[0]) & (stored <= plan.padding[1])).sum())
+    if not (math.isfinite(plan.slope) and math.isfinite(plan.intercept)):
+        raise IngestError(IngestCode.NAN_OR_INF, "expected a finite slope and intercept", {"file": plan.relative})
+    if plan.floating:
+        finite = np.isfinite(stored)
+        bad = int((~finite).sum())
+        if bad and not plan.keep_nan:
+            raise IngestError(IngestCode.NAN_OR_INF, "expected finite values", {"file": plan.relative, "count": bad})
+        target[...] = stored.astype(np.float64) * plan.slope + plan.intercept
+        known = target[finite] if bad else target
+        return SliceStats(float(known.min(initial=0)), float(known.max(initial=0)), padded, bad)
+    low, high = (float(edge) * plan.slope + plan.intercept for edge in (int(stored.min()), int(stored.max())))
+    low, high = min(low, high), max(low, high)
+    if target.dtype == np.int16:
+        if low < -32768 or high > 32767:
+            return SliceStats(low, high, overflow=True)
+        # In place and in 16 bits: the result fits, so that wrapping on the way is undone by wrapping back.
+        np.copyto(target, stored, casting="unsafe")
+        if plan.slope != 1:
+            np.multiply(target, np.array(int(plan.slope)).astype(np.int16), out=target)
+        if plan.intercept:
+            np.add(target, np.array(int(plan.intercept)).astype(np.int16), out=target)
+    else:
+        target[...] = stored.astype(np.float64) * plan.slope + plan.intercept
+    return SliceStats(low, high, padded, cut=cut)

@@ -1,26 +1,52 @@
-"""Find every file of a source and read its header; nothing is judged here but whether it is DICOM at all."""
+"""Find every file of a source and read its header; nothing is judged here but whether it is DICOM at all, and whether it is whole."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
 import os
+import struct
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import Dataset, config, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
 
-from data_contracts import IngestCode, SourceError
-from medkd.volumes.store import sha256_file
+from data_contracts import IngestCode, IngestError, SourceError
+from medkd.dicom.archive import is_archive, unpack
+from medkd.progress import progress_bar
 
 _THREADS = 4
+#: Files up to this are read at once; larger ones are streamed.
+_AT_ONCE = 32 * 2**20
+_PIXEL_DATA = (0x7FE00010, 0x7FE00008, 0x7FE00009)
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
 
 @dataclass(frozen=True)
+class PixelPlace:
+    """Where the pixel data of a file lie.
+
+    Attributes:
+        offset: of the first byte of the value; None where it is not in the file as it is (deflated).
+        length: bytes of the value; None where they are encapsulated.
+        whole: False where the value reaches beyond the end of the file.
+    """
+
+    offset: int | None
+    length: int | None
+    whole: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class FoundFile:
     """A file of the source.
 
@@ -31,6 +57,8 @@ class FoundFile:
         header: everything before the pixel data, or None.
         code: why there is no usable header.
         evidence: what was met, without identifiers.
+        pixels: where its pixel data lie, or None.
+        notes: oddities of the encoding that change no value.
     """
 
     path: Path
@@ -39,6 +67,8 @@ class FoundFile:
     header: Dataset | None
     code: IngestCode | None = None
     evidence: str = ""
+    pixels: PixelPlace | None = None
+    notes: tuple[IngestCode, ...] = field(default=())
 
 
 @contextmanager
@@ -57,37 +87,157 @@ def quiet_dicom() -> Iterator[None]:
         config.settings.reading_validation_mode = before
 
 
-def discover(source: Path) -> tuple[FoundFile, ...]:
-    """Return every file below a folder (or the one file), sorted by relative path.
+def discover(source: Path, scratch: Path, *, progress: bool = False) -> tuple[FoundFile, ...]:
+    """Return every file below a folder (or the one file), sorted by relative path; members of archives follow their archive.
+
+    Args:
+        source: folder, file, archive, or a DICOMDIR (then its folder is meant).
+        scratch: folder for what archives hold; the caller removes it.
+        progress: show a progress bar.
 
     Raises:
         SourceError: ``SOURCE_MISSING``. An empty folder is not an error: nothing was found in it.
     """
     if not source.exists():
         raise SourceError("SOURCE_MISSING", f"expected a DICOM folder or file at {source}, there is nothing")
+    if source.name.upper() == "DICOMDIR" and source.is_file():
+        source = source.parent
     root = source if source.is_dir() else source.parent
     paths = sorted(Path(folder) / name for folder, _, names in os.walk(root) for name in names) if source.is_dir() else [source]
+    places: list[tuple[Path, str]] = []
+    opened: dict[str, FoundFile] = {}
+    for path in paths:
+        relative = path.relative_to(root).as_posix()
+        places.append((path, relative))
+        if path.is_file() and is_archive(path):
+            code, evidence, members = _open_archive(path, scratch / str(len(opened)))
+            opened[relative] = FoundFile(path, relative, _sha256(path), None, code, evidence)
+            places.extend((member, f"{relative}/{name}") for member, name in members)
     with quiet_dicom(), ThreadPoolExecutor(_THREADS) as pool:
-        return tuple(pool.map(lambda path: _read(path, path.relative_to(root).as_posix()), paths))
+        read = pool.map(lambda place: opened.get(place[1]) or read_file(*place), places)
+        return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(places)))
 
 
-def _read(path: Path, relative: str) -> FoundFile:
-    digest = sha256_file(path)
-    if path.name.upper() == "DICOMDIR":
-        return FoundFile(path, relative, digest, None, IngestCode.DICOMDIR_SKIPPED, "a directory of files, not an image")
+def _open_archive(path: Path, folder: Path) -> tuple[IngestCode, str, list[tuple[Path, str]]]:
     try:
-        return FoundFile(path, relative, digest, dcmread(path, stop_before_pixels=True))
+        members = unpack(path, folder)
+    except IngestError as error:
+        return error.ingest_code, str(error), []
+    return IngestCode.ARCHIVE_OPENED, f"{len(members)} members", [(member.path, member.name) for member in members]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_file(path: Path, relative: str) -> FoundFile:
+    """Read the header of one file; whatever is wrong with it becomes its code."""
+    try:
+        if not path.is_file():
+            return FoundFile(
+                path, relative, hashlib.sha256(b"").hexdigest(), None, IngestCode.NOT_DICOM, "a link to nothing, or no regular file"
+            )
+        if path.stat().st_size <= _AT_ONCE:
+            payload = path.read_bytes()
+            return _read(path, relative, hashlib.sha256(payload).hexdigest(), io.BytesIO(payload), len(payload))
+        digest = _sha256(path)
+        with path.open("rb") as stream:
+            return _read(path, relative, digest, stream, path.stat().st_size)
+    except OSError as error:
+        return FoundFile(path, relative, hashlib.sha256(b"").hexdigest(), None, IngestCode.UNREADABLE_HEADER, type(error).__name__)
+
+
+def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -> FoundFile:
+    name = Path(relative).name.upper()
+    found = FoundFile(path, relative, digest, None)
+    if name == "DICOMDIR":
+        return replace(found, code=IngestCode.DICOMDIR_SKIPPED, evidence=_directory(stream, path))
+    try:
+        header = dcmread(stream, stop_before_pixels=True)
+        if not header:
+            return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence="no element behind the file header")
+        notes = (IngestCode.BAD_VR,) if _unknown_vrs(header) else ()
+        return replace(found, header=header, pixels=_pixel_place(stream, header, size), notes=notes)
     except InvalidDicomError:
-        code = IngestCode.MISSING_META if _reads_by_force(path) else IngestCode.NOT_DICOM
-        return FoundFile(path, relative, digest, None, code, "no DICM prefix behind the preamble")
+        return _without_meta(found, stream, size)
     except Exception as error:  # any header can be broken in any way; the file is kept and its class of error named
-        return FoundFile(path, relative, digest, None, IngestCode.UNREADABLE_HEADER, type(error).__name__)
+        return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence=type(error).__name__)
 
 
-def _reads_by_force(path: Path) -> bool:
-    """Return whether the bytes parse as a DICOM dataset without its file header."""
+def _without_meta(found: FoundFile, stream: BinaryIO, size: int) -> FoundFile:
+    """Read a dataset that begins without file header: kept beside its code, for a policy that repairs."""
     try:
-        dataset = dcmread(path, stop_before_pixels=True, force=True)
-        return any(keyword in dataset for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "StudyInstanceUID", "PatientID"))
+        stream.seek(0)
+        header = dcmread(stream, stop_before_pixels=True, force=True)
+        if any(keyword in header for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "StudyInstanceUID", "PatientID")):
+            place = _pixel_place(stream, header, size)
+            return replace(found, header=header, code=IngestCode.MISSING_META, evidence="no DICM prefix behind the preamble", pixels=place)
     except Exception:  # not DICOM in any reading
-        return False
+        return replace(found, code=IngestCode.NOT_DICOM, evidence="no DICM prefix behind the preamble")
+    return replace(found, code=IngestCode.NOT_DICOM, evidence="no DICM prefix behind the preamble")
+
+
+def _unknown_vrs(header: Dataset) -> bool:
+    """Return whether attributes that every dictionary knows are written as UN."""
+    return any(tag in header and header.get_item(tag).VR == "UN" for tag in (0x00080016, 0x00080060, 0x00280010))
+
+
+def transfer_syntax(header: Dataset) -> UID:
+    """Return the transfer syntax of a dataset; where no file header states it, the uncompressed one it was read with."""
+    stated = getattr(header, "file_meta", Dataset()).get("TransferSyntaxUID")
+    if stated:
+        return UID(str(stated))
+    implicit, little = header.original_encoding
+    if implicit:
+        return UID("1.2.840.10008.1.2")
+    return UID("1.2.840.10008.1.2.1" if little is not False else "1.2.840.10008.1.2.2")
+
+
+def _pixel_place(stream: BinaryIO, header: Dataset, size: int) -> PixelPlace | None:
+    """Find the pixel data behind the header that was just read from the stream, and whether they are all there."""
+    syntax = transfer_syntax(header)
+    if syntax.is_deflated:
+        return PixelPlace(None, None)
+    order = "<" if syntax.is_little_endian else ">"
+    begin = stream.tell()
+    start = stream.read(12)
+    if len(start) < 8:
+        return None
+    group, element = struct.unpack(f"{order}HH", start[:4])
+    if (group << 16 | element) not in _PIXEL_DATA:
+        return None
+    explicit = start[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN")
+    if explicit and len(start) < 12:
+        return PixelPlace(begin, 0, whole=False)
+    length = struct.unpack(f"{order}I", start[8:12] if explicit else start[4:8])[0]
+    offset = begin + (12 if explicit else 8)
+    if length != _UNDEFINED:
+        return PixelPlace(offset, min(length, size - offset), whole=offset + length <= size)
+    return PixelPlace(offset, None, whole=_items_whole(stream, offset, size))
+
+
+def _items_whole(stream: BinaryIO, offset: int, size: int) -> bool:
+    """Walk the items of encapsulated pixel data: each must end inside the file. A missing last delimiter is forgiven."""
+    while offset + 8 <= size:
+        stream.seek(offset)
+        group, element, length = struct.unpack("<HHI", stream.read(8))
+        tag = group << 16 | element
+        if tag == _DELIMITER:
+            return True
+        if tag != _ITEM or length == _UNDEFINED:
+            return False
+        offset += 8 + length
+    return offset == size
+
+
+def _directory(stream: BinaryIO, path: Path) -> str:
+    """Say how many of the files that a DICOMDIR lists are there; file ids hold no identifiers."""
+    try:
+        records = dcmread(stream).get("DirectoryRecordSequence") or []
+        listed = [record.ReferencedFileID for record in records if record.get("ReferencedFileID")]
+        parts = [[item] if isinstance(item, str) else list(item) for item in listed]
+        missing = ["/".join(item) for item in parts if not path.parent.joinpath(*item).is_file()]
+    except Exception as error:  # a broken directory changes nothing: files are found by walking
+        return f"a directory that cannot be read ({type(error).__name__})"
+    return f"lists {len(parts)} files, {len(missing)} of them missing" + (f", the first {missing[0]}" if missing else "")

@@ -2,274 +2,334 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from data_contracts import (
-    FileOutcome,
+    Action,
     IngestCode,
     IngestedSeries,
     IngestError,
+    IngestPolicy,
     IngestReport,
-    LabelRef,
-    MedkdError,
-    Outcome,
     Ref,
-    SeriesRecord,
     StoreManifest,
     VolumeRef,
-    load_record,
 )
-from medkd.dicom.bind_labels import bind_segmentation
-from medkd.dicom.classify import IGNORED_CODES, ObjectKind, classify
-from medkd.dicom.decode import decode_series
+from medkd.dicom.assemble import Decoders, decoders, store_volume
+from medkd.dicom.classify import ObjectKind, classify
+from medkd.dicom.decode import plan_pixels, stored_values
 from medkd.dicom.deidentify import describe_series, pseudonym, site_secret
 from medkd.dicom.discover import FoundFile, discover, quiet_dicom
-from medkd.dicom.group import SliceGroup, find_conflicts, group_slices
-from medkd.dicom.quarantine import quarantine_file
-from medkd.dicom.solve_geometry import Solution, solve_geometry
+from medkd.dicom.findings import Findings
+from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, split_repeated
+from medkd.dicom.labels.bind import LabelBinder
+from medkd.dicom.labels.nifti import is_nifti
+from medkd.dicom.ledger import Ledger
+from medkd.dicom.memory import MANIFEST, Memory
+from medkd.dicom.qc_picture import draw_volume
+from medkd.dicom.quarantine import write_quarantine
+from medkd.dicom.slices import Slice, slices_of
+from medkd.dicom.solve_geometry import solve_geometry
 from medkd.progress import progress_bar
 from medkd.volumes.orientation import write_nifti
-from medkd.volumes.store import Store, write_bytes
+from medkd.volumes.store import Store
 
-MANIFEST = "manifest.json"
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
+_SCRATCH = ".unpacked"
 
 
-@dataclass
-class _Ledger:
-    """What became of each file so far; a file has one outcome."""
+@dataclass(frozen=True)
+class IngestRequest:
+    """What is ingested, and how.
 
-    outcomes: dict[str, FileOutcome] = field(default_factory=dict)
-    refused: list[tuple[FoundFile, IngestCode, dict[str, Any]]] = field(default_factory=list)
+    Attributes:
+        source: folder, file, zip archive or DICOMDIR.
+        out: store folder; an existing store is extended.
+        policy: what is done about findings.
+        nifti: also write ``nifti/<series>.nii.gz`` per accepted volume.
+        dry_run: judge everything, keep nothing.
+        progress: show progress bars.
+    """
 
-    def accept(self, file: FoundFile) -> None:
-        self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=Outcome.ACCEPTED)
-
-    def refuse(self, file: FoundFile, code: IngestCode, evidence: dict[str, Any] | None = None, *, ignore: bool = False) -> None:
-        outcome = Outcome.IGNORED if ignore else Outcome.QUARANTINED
-        text = json.dumps(evidence or {}, sort_keys=True, default=str)
-        self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=outcome, code=code, evidence=text)
-        if not ignore:
-            self.refused.append((file, code, evidence or {}))
+    source: Path
+    out: Path
+    policy: IngestPolicy = field(default_factory=IngestPolicy)
+    nifti: bool = False
+    dry_run: bool = False
+    progress: bool = False
 
 
 def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False, progress: bool = False) -> IngestReport:
-    """Ingest DICOM below ``source`` into the store at ``out``.
+    """Ingest with every code's own default action; see :func:`ingest`."""
+    return ingest(IngestRequest(source, out, nifti=nifti, progress=progress), secret=secret)
 
-    Volumes go to ``volumes/``, labels to ``labels/``, refused files to ``quarantine/``; ``manifest.json`` is written last and
-    by atomic rename, so that a store is never half-written. Unchanged series are taken from the store without decoding.
+
+def ingest_with_site_secret(request: IngestRequest) -> IngestReport:
+    """Ingest with the site's own secret, read here and now: an orchestrator records the arguments of its tasks in clear."""
+    return ingest(request, secret=site_secret())
+
+
+def ingest(request: IngestRequest, *, secret: bytes) -> IngestReport:
+    """Ingest DICOM into a store.
+
+    Volumes go to ``volumes/``, labels to ``labels/``, pictures to ``qc/``, refused files to ``quarantine/``; ``manifest.json`` is
+    written last and by atomic rename, so that a store is never half-written. Unchanged series are taken from the store without decoding.
 
     Args:
-        source: folder or file.
-        out: store folder; an existing store is extended.
+        request: source, store, policy.
         secret: key of the pseudonyms.
-        nifti: also write ``nifti/<series>.nii.gz`` per accepted volume.
-        progress: show a progress bar.
 
     Raises:
         SourceError: only when the source cannot be read at all.
     """
-    with quiet_dicom():
-        return _ingest(source, out, secret, nifti=nifti, progress=progress)
-
-
-def ingest_with_site_secret(source: Path, out: Path, nifti: bool, progress: bool) -> IngestReport:
-    """Ingest with the site's own secret, read here and now: an orchestrator records the arguments of its tasks in clear."""
-    return ingest_folder(source, out, secret=site_secret(), nifti=nifti, progress=progress)
-
-
-def _ingest(source: Path, out: Path, secret: bytes, *, nifti: bool, progress: bool) -> IngestReport:
-    found, ledger, store = discover(source), _Ledger(), Store(out)
-    images, labels = _sort_files(list(found), ledger)
-    known = _known_volumes(out)
-    volumes: list[tuple[VolumeRef, SliceGroup]] = []
-    groups = group_slices(images)
-    for group in progress_bar(groups, title="ingest", unit="series", enabled=progress):
-        volume = _ingest_group(group, store, secret, known, ledger)
-        if volume is not None:
-            volumes.append((volume, group))
-    bound = _bind_labels(volumes, labels, store, ledger)
-    for file, code, evidence in ledger.refused:
-        quarantine_file(out / "quarantine", file, code, evidence)
-    if nifti:
-        for volume in bound:
-            write_nifti(store, volume, out / "nifti" / f"{volume.series_key}.nii.gz")
-    merged = {**{key: volume for key, (_, volume) in known.items()}, **{volume.series_key: volume for volume in bound}}
-    described = {record.series_key: record for record in _known_series(out)} | {
-        volume.series_key: describe_series(volume, group.header) for volume, group in volumes
-    }
-    manifest = StoreManifest(
-        volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(described[key] for key in sorted(described) if key in merged)
-    )
-    _write_contents(out, volumes, known)
-    manifest.write(out / MANIFEST)
-    first_files = {volume.series_key: min(file.relative for file in group.files) for volume, group in volumes}
-    return IngestReport(
-        files=tuple(ledger.outcomes[file.relative] for file in found),
-        series=tuple(_line(volume, first_files[volume.series_key]) for volume in bound),
-        manifest=Ref(store=store.name, key=MANIFEST, sha256=manifest.digest()),
-    )
-
-
-def _line(volume: VolumeRef, first_file: str) -> IngestedSeries:
-    return IngestedSeries(
-        volume=volume.array.key, first_file=first_file, residual_mm=volume.geometry.residual_mm, shape=volume.geometry.shape
-    )
-
-
-def _sort_files(found: list[FoundFile], ledger: _Ledger) -> tuple[list[FoundFile], list[FoundFile]]:
-    """Return images and segmentations; everything else gets its outcome here."""
-    kinds: dict[ObjectKind, list[FoundFile]] = {ObjectKind.IMAGE: [], ObjectKind.SEGMENTATION: []}
-    conflicts = find_conflicts(found)
-    for file in found:
-        if file.code is not None:
-            # A text among the images was never meant to be one; a file that calls itself DICOM was.
-            foreign = file.code is IngestCode.NOT_DICOM and file.path.suffix.lower() not in _DICOM_SUFFIXES
-            ledger.refuse(file, file.code, {"what": file.evidence}, ignore=foreign or file.code in IGNORED_CODES)
-        elif file.relative in conflicts:
-            ledger.refuse(file, conflicts[file.relative], ignore=conflicts[file.relative] in IGNORED_CODES)
-        elif file.header is not None:
-            try:
-                kinds[classify(file.header)].append(file)
-            except IngestError as error:
-                ledger.refuse(file, error.ingest_code, error.evidence, ignore=error.ingest_code in IGNORED_CODES)
-            except Exception as error:  # a header can be broken in ways no rule foresees; the file is kept, its error named
-                ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
-    return kinds[ObjectKind.IMAGE], kinds[ObjectKind.SEGMENTATION]
-
-
-def _ingest_group(
-    group: SliceGroup, store: Store, secret: bytes, known: dict[str, tuple[str, VolumeRef]], ledger: _Ledger
-) -> VolumeRef | None:
-    """Prove, decode and store one group, or quarantine all its files with one reason."""
-    try:
-        solution = solve_geometry(group.planes())
-        key, content = _series_key(group, secret), _content(group)
-        if key in known and known[key][0] == content and _intact(known[key][1], store):
-            volume = known[key][1]
-        else:
-            volume = _store_volume(group, solution, key, store, secret)
-    except IngestError as error:
-        for file in group.files:
-            ledger.refuse(file, error.ingest_code, error.evidence)
-        return None
-    except Exception as error:  # one broken series must not stop the others
-        for file in group.files:
-            ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
-        return None
-    for file in group.files:
-        ledger.accept(file)
-    return volume
-
-
-def _intact(volume: VolumeRef, store: Store) -> bool:
-    return store.verify(volume.array) and (volume.label is None or store.verify(volume.label.array))
-
-
-def _series_key(group: SliceGroup, secret: bytes) -> str:
-    """Return the key of a volume: of its series, and of what splits a series into several volumes."""
-    header, planes = group.header, group.planes()
-    split = (
-        planes.orientation.round(4).tolist(),
-        planes.matrix,
-        planes.pixel_spacing_mm,
-        [str(p) for p in header.get("ImageType", None) or ()],
-    )
-    echo = str(header.get("EchoNumbers", "")), str(header.get("DiffusionBValue", ""))
-    return pseudonym(secret, "series", f"{header.SeriesInstanceUID}|{split}|{echo}")
-
-
-def _content(group: SliceGroup) -> str:
-    return hashlib.sha256("".join(sorted(file.sha256 for file in group.files)).encode()).hexdigest()
-
-
-def _store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, secret: bytes) -> VolumeRef:
-    values, unit, flags = decode_series(tuple(group.files[index] for index in solution.order))
-    header = group.header
-    frame = str(header.get("FrameOfReferenceUID", ""))
-    return VolumeRef(
-        array=store.write_tensors(f"volumes/{key}.safetensors", {"volume": values}),
-        geometry=solution.geometry,
-        unit=unit,
-        modality=str(header.get("Modality", "OT"))[:16],
-        patient_key=pseudonym(secret, "patient", str(header.PatientID)),
-        study_key=pseudonym(secret, "study", str(header.StudyInstanceUID)),
-        series_key=key,
-        frame_of_reference_key=pseudonym(secret, "frame", frame) if frame else None,
-        flags=flags,
-    )
-
-
-def _bind_labels(volumes: list[tuple[VolumeRef, SliceGroup]], labels: list[FoundFile], store: Store, ledger: _Ledger) -> list[VolumeRef]:
-    """Bind each segmentation to the one volume that it refers to and whose geometry it fits."""
-    result = {volume.series_key: volume for volume, _ in volumes}
-    for file in labels:
-        candidates = [volume for volume, group in volumes if file.header is not None and _refers(file, group)]
+    with _folder(request) as out, quiet_dicom(), decoders() as pool:
+        ingestion = _Ingestion(replace(request, out=out), secret, pool)
         try:
-            if not candidates:
-                raise IngestError(
-                    IngestCode.LABEL_REFERENCES_MISSING,
-                    "expected the image series of the label in the source, it is not there or was refused",
-                )
-            volume = result[candidates[0].series_key]
-            if volume.label is not None and volume.label.source == file.sha256:
-                ledger.accept(file)
-                continue
-            result[volume.series_key] = _with_label(volume, file, store)
-            ledger.accept(file)
-        except IngestError as error:
-            ledger.refuse(file, error.ingest_code, error.evidence)
-        except Exception as error:  # one broken label must not stop the others
-            ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
-    return [result[key] for key in sorted(result)]
+            return ingestion.run()
+        finally:
+            shutil.rmtree(out / _SCRATCH, ignore_errors=True)
 
 
-def _refers(file: FoundFile, group: SliceGroup) -> bool:
-    header = file.header
-    if header is None:
+@contextmanager
+def _folder(request: IngestRequest) -> Iterator[Path]:
+    """Give the store's folder, or one that is thrown away: a dry run does everything and keeps nothing."""
+    if not request.dry_run:
+        yield request.out
+        return
+    with TemporaryDirectory(prefix="medkd-dry-run-") as folder:
+        yield Path(folder)
+
+
+class _Ingestion:
+    """One run over one source."""
+
+    def __init__(self, request: IngestRequest, secret: bytes, pool: Decoders) -> None:
+        self.request, self.secret, self.pool = request, secret, pool
+        self.ledger, self.store = Ledger(), Store(request.out)
+        self.memory = Memory(request.out, request.policy)
+        self.volumes: dict[str, tuple[VolumeRef, SliceGroup]] = {}
+        self.refused_keys: set[str] = set()
+        self.compared = 0
+
+    def run(self) -> IngestReport:
+        for stale in self.request.out.glob("volumes/*.partial"):
+            stale.unlink(missing_ok=True)
+        found = discover(self.request.source, self.request.out / _SCRATCH, progress=self.request.progress)
+        images, labels = self._sort(found)
+        groups = group_slices(images)
+        for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):
+            self._ingest_series(group)
+        binder = LabelBinder(self.volumes, self.store, self.memory, self._findings)
+        for file, kind in labels:
+            self._bind(binder, file, kind)
+        pictures = {
+            key: draw_volume(self.store, volume, self.request.out / "qc" / f"{key}.png") for key, (volume, _) in self.volumes.items()
+        }
+        if self.request.nifti:
+            for key, (volume, _) in self.volumes.items():
+                write_nifti(self.store, volume, self.request.out / "nifti" / f"{key}.nii.gz")
+        manifest = self._manifest()
+        report = IngestReport(
+            files=self.ledger.rows(found),
+            series=tuple(_line(volume, group, pictures[key]) for key, (volume, group) in sorted(self.volumes.items())),
+            manifest=Ref(store=self.store.name, key=MANIFEST, sha256=manifest.digest()),
+            decoded_files=self.pool.decoded + self.compared + binder.decoded,
+        )
+        write_quarantine(self.request.out, self.ledger, report, progress=self.request.progress)
+        self.memory.write()
+        manifest.write(self.request.out / MANIFEST)
+        return report
+
+    def _findings(self) -> Findings:
+        return Findings(self.request.policy)
+
+    def _sort(self, found: tuple[FoundFile, ...]) -> tuple[list[Slice], list[tuple[FoundFile, ObjectKind]]]:
+        """Return the slices of all images, and the labels; everything else gets its outcome here."""
+        images: list[Slice] = []
+        labels: list[tuple[FoundFile, ObjectKind]] = []
+        conflicts = find_conflicts(list(found), self._same_image)
+        for file in found:
+            self.ledger.note(file, file.notes)
+            findings = self._findings()
+            try:
+                if is_nifti(Path(file.relative)):
+                    labels.append((file, ObjectKind.NIFTI))
+                    continue
+                if not self._readable(file, findings):
+                    continue
+                if file.relative in conflicts:
+                    self.ledger.refuse(file, conflicts[file.relative])
+                    continue
+                assert file.header is not None
+                kind = classify(file.header, findings)
+                if kind is ObjectKind.IMAGE:
+                    images.extend(slices_of(file))
+                else:
+                    labels.append((file, kind))
+            except IngestError as error:
+                broken = file.pixels is not None and not file.pixels.whole
+                # What breaks off is the cause of whatever else is missing.
+                code = IngestCode.TRUNCATED_PIXELS if broken else error.ingest_code
+                self.ledger.note(file, {error.ingest_code})
+                self.ledger.refuse(file, code, {"what": error.message, **error.evidence})
+            except Exception as error:  # a header can be broken in ways no rule foresees; the file is kept, its error named
+                self.ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
+            self.ledger.note(file, set(findings.flags))
+        return images, labels
+
+    def _readable(self, file: FoundFile, findings: Findings) -> bool:
+        """Return whether a file has a usable header; otherwise it gets its outcome."""
+        if file.code is None:
+            return True
+        if file.code is IngestCode.MISSING_META and file.header is not None:
+            findings.settle(file.code, "expected a DICOM file header, there is none", {"what": file.evidence})
+            return True
+        # A text among the images was never meant to be one; a file that calls itself DICOM was.
+        foreign = file.code is IngestCode.NOT_DICOM and Path(file.relative).suffix.lower() not in _DICOM_SUFFIXES
+        self.ledger.refuse(file, file.code, {"what": file.evidence}, ignore=foreign)
         return False
-    wanted = {str(item.get("SeriesInstanceUID", "")) for item in header.get("ReferencedSeriesSequence", None) or ()}
-    same_frame = str(header.get("FrameOfReferenceUID", "")) == str(group.header.get("FrameOfReferenceUID", "-"))
-    return str(group.header.SeriesInstanceUID) in wanted if wanted else same_frame
+
+    def _ingest_series(self, group: SliceGroup) -> None:
+        """Prove, decode and store what one group of slices gives; a refusal is the outcome of all its files."""
+        findings = self._findings()
+        for file in group.files:
+            self.ledger.note(file, file.notes)
+        try:
+            self._judge_files(group, findings)
+            parts = split_repeated(group, findings, self._same_slice)
+        except IngestError as error:
+            self._refuse(group, error)
+            return
+        except Exception as error:  # one broken series must not stop the others
+            self._refuse(group, IngestError(IngestCode.UNREADABLE_HEADER, "expected readable headers", {"error": type(error).__name__}))
+            return
+        for part in parts:
+            self._ingest_volume(part, replace(findings, flags=dict(findings.flags)), group)
+
+    def _judge_files(self, group: SliceGroup, findings: Findings) -> None:
+        """Settle what the files themselves lack, before the geometry: that is the cause which is to be named."""
+        for file in group.files:
+            if file.code is IngestCode.MISSING_META:
+                findings.note(file.code, {"action": Action.REPAIR.value})
+            if file.header is not None:
+                classify(file.header, findings)
+            if file.pixels is not None and not file.pixels.whole:
+                few = len(group.slices) > 2 * sum(1 for item in group.slices if item.file is file)
+                message = "expected whole pixel data, they reach beyond the end of the file"
+                findings.settle(IngestCode.TRUNCATED_PIXELS, message, {"file": file.relative}, repairable=few)
+        if group.lone is not None:
+            raise IngestError(
+                group.lone, f"expected slices like the rest of their series, {len(group.slices)} differ", {"slices": len(group.slices)}
+            )
+
+    def _ingest_volume(self, group: SliceGroup, findings: Findings, whole: SliceGroup) -> None:
+        key = self._series_key(group)
+        content = self.memory.content([f"{item.file.sha256}/{item.frame}" for item in group.slices])
+        try:
+            volume = self.memory.recall_volume(key, content)
+            if volume is None:
+                volume = self._store_volume(group, findings, key)
+            else:
+                volume = volume.model_copy(update={"label": None, "further_labels": (), "class_label": None})
+            self.memory.keep(f"volume:{key}", content)
+        except IngestError as error:
+            self.memory.keep_refusal(content, error)
+            self.refused_keys.add(key)
+            self._refuse(group, error)
+            return
+        except Exception as error:  # one broken series must not stop the others
+            self.refused_keys.add(key)
+            self._refuse(group, IngestError(IngestCode.UNREADABLE_HEADER, "expected readable pixels", {"error": type(error).__name__}))
+            return
+        self.volumes[key] = volume, group
+        used = set(group.files) if len(group.slices) < len(whole.slices) and group.moment else set(whole.files)
+        for file in sorted(used, key=lambda one: one.relative):
+            self.ledger.note(file, set(volume.flags))
+            self.ledger.accept(file)
+
+    def _store_volume(self, group: SliceGroup, findings: Findings, key: str) -> VolumeRef:
+        header = group.header
+        solution = solve_geometry(group.planes(), findings)
+        volume = store_volume(group, solution, key, self.store, findings, self.pool)
+        frame = str(header.get("FrameOfReferenceUID", ""))
+        return volume.model_copy(
+            update={
+                "patient_key": pseudonym(self.secret, "patient", str(header.PatientID)),
+                "study_key": pseudonym(self.secret, "study", str(header.StudyInstanceUID)),
+                "frame_of_reference_key": pseudonym(self.secret, "frame", frame) if frame else None,
+            }
+        )
+
+    def _series_key(self, group: SliceGroup) -> str:
+        """Return the key of a volume: of its series, and of what splits a series into several volumes."""
+        first = group.slices[0]
+        orientation = (np.round(first.orientation, 3) + 0.0).tolist()
+        split = (orientation, first.matrix, [round(v, 4) for v in first.spacing_mm], first.contrast, group.moment)
+        return pseudonym(self.secret, "series", f"{group.header.SeriesInstanceUID}|{split}")
+
+    def _refuse(self, group: SliceGroup, error: IngestError) -> None:
+        for file in group.files:
+            self.ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
+
+    def _bind(self, binder: LabelBinder, file: FoundFile, kind: ObjectKind) -> None:
+        try:
+            self.ledger.note(file, binder.bind(file, kind))
+            self.ledger.accept(file)
+        except IngestError as error:
+            self.ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
+        except Exception as error:  # one broken label must not stop the others
+            self.ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
+
+    def _same_slice(self, first: Slice, second: Slice) -> bool:
+        """Return whether two slices hold the same stored pixels and rescale."""
+        if (first.slope, first.intercept) != (second.slope, second.intercept):
+            return False
+        name = "same:" + "|".join(sorted((f"{first.file.sha256}/{first.frame}", f"{second.file.sha256}/{second.frame}")))
+        known = self.memory.recall(name)
+        if known is None:
+            self.compared += 2
+            known = _equal_pixels(first, second)
+            self.memory.keep(name, known)
+        return bool(known)
+
+    def _same_image(self, first: FoundFile, second: FoundFile) -> bool:
+        """Return whether two objects say the same in all but the encoding of their pixels."""
+        try:
+            pairs = zip(slices_of(first), slices_of(second), strict=True)
+            return all(self._same_slice(one, other) for one, other in pairs)
+        except Exception:  # what cannot be compared is not the same
+            return False
+
+    def _manifest(self) -> StoreManifest:
+        kept = {key: volume for key, volume in self.memory.volumes.items() if key not in self.refused_keys}
+        merged = kept | {key: volume for key, (volume, _) in self.volumes.items()}
+        described = self.memory.series | {key: describe_series(volume, group.header) for key, (volume, group) in self.volumes.items()}
+        return StoreManifest(
+            volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(described[key] for key in sorted(described) if key in merged)
+        )
 
 
-def _with_label(volume: VolumeRef, file: FoundFile, store: Store) -> VolumeRef:
-    bound = bind_segmentation(file, volume.geometry)
-    if volume.label is not None:
-        raise IngestError(IngestCode.OVERLAPPING_SEGMENTS, "expected one segmentation object per series, this is a second one")
-    label = LabelRef(
-        array=store.write_tensors(f"labels/{volume.series_key}.safetensors", {"label": bound.array}),
-        geometry=volume.geometry,
-        segments=bound.segments,
-        volume_sha256=volume.array.sha256,
-        source=file.sha256,
-        max_deviation_mm=bound.deviation_mm,
+def _equal_pixels(first: Slice, second: Slice) -> bool:
+    try:
+        return bool(np.array_equal(stored_values(plan_pixels(first, cut_bits=True)), stored_values(plan_pixels(second, cut_bits=True))))
+    except IngestError:  # what cannot be compared is not the same
+        return False
+
+
+def _line(volume: VolumeRef, group: SliceGroup, picture: Path) -> IngestedSeries:
+    return IngestedSeries(
+        volume=volume.array.key,
+        first_file=min(file.relative for file in group.files),
+        residual_mm=volume.geometry.residual_mm,
+        shape=volume.geometry.shape,
+        flags=volume.flags,
+        synthetic_slices=len(volume.synthetic_slices),
+        picture=f"qc/{picture.name}",
     )
-    return volume.model_copy(update={"label": label, "class_label": bound.class_label})
-
-
-def _known_volumes(out: Path) -> dict[str, tuple[str, VolumeRef]]:
-    """Return content digest and volume of each series that an earlier run stored and committed."""
-    contents = out / "contents.json"
-    try:
-        manifest = load_record(out / MANIFEST, StoreManifest)
-        digests = json.loads(contents.read_text(encoding="utf-8")) if contents.is_file() else {}
-    except (MedkdError, ValueError):
-        return {}
-    return {volume.series_key: (digests.get(volume.series_key, ""), volume) for volume in manifest.volumes}
-
-
-def _known_series(out: Path) -> tuple[SeriesRecord, ...]:
-    try:
-        return load_record(out / MANIFEST, StoreManifest).series
-    except MedkdError:
-        return ()
-
-
-def _write_contents(out: Path, volumes: list[tuple[VolumeRef, SliceGroup]], known: dict[str, tuple[str, VolumeRef]]) -> None:
-    digests = {key: content for key, (content, _) in known.items()} | {volume.series_key: _content(group) for volume, group in volumes}
-    write_bytes(out / "contents.json", json.dumps(digests, sort_keys=True).encode())

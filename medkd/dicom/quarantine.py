@@ -1,4 +1,7 @@
-"""Quarantine: the file itself, and beside it why it is there and what would mend it."""
+"""Quarantine: the file itself, beside it why it is there and what would mend it, and a report that a person can read.
+
+Quarantine is as confidential as the source: files are the originals, and their names may be names of people.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,93 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from data_contracts import IngestCode
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from data_contracts import CODES, IngestCode, IngestError, IngestReport, Outcome
+from medkd.dicom.decode import plan_pixels, stored_values
 from medkd.dicom.discover import FoundFile
+from medkd.dicom.ledger import Ledger
+from medkd.dicom.qc_picture import draw_slice
+from medkd.dicom.slices import slices_of
+from medkd.progress import progress_bar
 from medkd.volumes.store import write_bytes
 
-_MEND = {
-    IngestCode.MISSING_META: "Export again as DICOM files (Part 10), or add the file meta information.",
-    IngestCode.MISSING_SLICES: "Export the series again and compare the number of images with the scanner's.",
-    IngestCode.GANTRY_TILT: "Resample the series upright at the scanner or workstation, and send that.",
-    IngestCode.DUPLICATE_UID_CONFLICT: "Two different images carry one instance UID: find out at the source which one is right.",
-    IngestCode.TRUNCATED_PIXELS: "The transfer broke off: send the file again.",
-    IngestCode.TOO_FEW_SLICES: "Send the whole series.",
-    IngestCode.MISSING_POSITION: "Send an acquired series with image position and orientation; projections have no such geometry.",
-    IngestCode.ENHANCED_UNSUPPORTED: "Convert to single-frame objects until multi-frame is supported.",
-    IngestCode.LABEL_REFERENCES_MISSING: "Send the image series that the label was drawn on, in the same folder.",
-    IngestCode.LABEL_GEOMETRY_MISMATCH: "The label lies on another grid: export it on the grid of its image series.",
-    IngestCode.PATIENT_ID_COLLISION: "One series names two patients: correct the identity at the source.",
-}
+FOLDER, REPORT = "quarantine", "report.html"
+#: Pictures drawn per code: enough to see what it is about.
+_PICTURES = 3
+
+
+def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, progress: bool = False) -> Path:
+    """Keep every refused file and write the report of the whole ingestion; return where the report lies."""
+    folder = out / FOLDER
+    places: dict[str, Path] = {}
+    drawn: dict[IngestCode, list[Path]] = {}
+    refused = sorted(ledger.refused.values(), key=lambda entry: entry[0].relative)
+    for file, code, evidence in progress_bar(refused, title="quarantine", unit="file", enabled=progress):
+        place = quarantine_file(folder, file, code, evidence)
+        places[file.relative] = place
+        if len(drawn.setdefault(code, [])) < _PICTURES and (picture := _draw(file, place)) is not None:
+            drawn[code].append(picture)
+    path = folder / REPORT
+    write_bytes(path, _page(report, places, drawn, folder).encode())
+    return path
 
 
 def quarantine_file(folder: Path, file: FoundFile, code: IngestCode, evidence: dict[str, Any]) -> Path:
-    """Keep a refused file (hard link, or copy across file systems) with its ``reason.json``, in a folder named by its bytes.
-
-    The file's bytes are the original's: quarantine is as confidential as the source.
-    """
+    """Keep a refused file (hard link, or copy across file systems) with its ``reason.json``, in a folder named by its bytes."""
     place = folder / file.sha256[:16]
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "file"
-    if not kept.exists():
+    if not kept.exists() and file.path.is_file():
         try:
-            os.link(file.path, kept)
+            os.link(file.path.resolve(), kept)
         except OSError:
-            shutil.copyfile(file.path, kept)
+            partial = place / f"file.{os.getpid()}.partial"
+            shutil.copyfile(file.path, partial)
+            partial.replace(kept)
     reason = {
         "code": code.value,
+        "meaning": CODES[code].meaning,
         "evidence": evidence,
-        "how_to_mend": _MEND.get(code, "Correct the object at its source and send it again."),
-        "reproduce": f"medkd ingest {file.relative!r} --json",
+        "how_to_mend": CODES[code].mend,
+        "repair": CODES[code].repair or None,
+        "reproduce": f"medkd ingest {file.relative!r} --dry-run --json",
         "source_path": file.relative,
         "sha256": file.sha256,
     }
     write_bytes(place / "reason.json", (json.dumps(reason, indent=1, sort_keys=True, default=str) + "\n").encode())
     return place
+
+
+def _draw(file: FoundFile, place: Path) -> Path | None:
+    """Draw the middle picture of a refused image, once; None where there is nothing to see or it was tried before."""
+    path, tried = place / "picture.png", place / "no-picture"
+    if path.is_file():
+        return path
+    if file.header is None or "Rows" not in file.header or tried.is_file():
+        return None
+    try:
+        slices = slices_of(file)
+        middle = slices[len(slices) // 2]
+        return draw_slice(stored_values(plan_pixels(middle, cut_bits=True, keep_nan=True)), middle.spacing_mm, path)
+    except (IngestError, ValueError, TypeError, ArithmeticError, AttributeError):
+        write_bytes(tried, b"")
+        return None
+
+
+def _page(report: IngestReport, places: dict[str, Path], drawn: dict[IngestCode, list[Path]], folder: Path) -> str:
+    environment = Environment(loader=PackageLoader("medkd.dicom", "templates"), autoescape=True, undefined=StrictUndefined)
+    groups = []
+    for name, count in report.codes().items():
+        code = IngestCode(name)
+        rows = [
+            {"path": file.path, "evidence": file.evidence, "place": places[file.path].name if file.path in places else ""}
+            for file in report.files
+            if file.code is code
+        ]
+        pictures = [picture.relative_to(folder).as_posix() for picture in drawn.get(code, [])]
+        groups.append({"code": name, "count": count, "fact": CODES[code], "rows": rows, "pictures": pictures})
+    counts = {outcome.value: report.count(outcome) for outcome in Outcome}
+    facts = {code.value: CODES[code] for code in IngestCode}
+    template = environment.get_template("ingest_report.html")
+    return template.render(found=len(report.files), counts=counts, series=report.series, groups=groups, facts=facts)

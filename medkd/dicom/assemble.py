@@ -1,0 +1,277 @@
+"""One group of slices becomes a stored volume: solved, decoded into place, repaired in the open, or refused."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_contracts import Action, IngestCode, IngestError, Ref, VolumeRef
+from medkd.dicom.decode import PixelPlan, SliceStats, decode_into, plan_pixels, stored_values
+from medkd.dicom.findings import Findings
+from medkd.dicom.group import SliceGroup
+from medkd.dicom.mapped_volume import MappedVolume
+from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
+from medkd.volumes.store import Store
+
+#: Compressed pixels from which worker processes pay for their start (about a second each).
+_POOL_FROM_PIXELS = 16 * 512 * 512
+_LOSSY = "01"
+#: Hounsfield units outside of this are not tissue, air, metal or a usual padding value.
+PLAUSIBLE_HU = (-4096.0, 32767.0)
+
+
+class Decoders:
+    """Worker threads for uncompressed pixels; worker processes, started when first needed, for compressed ones."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or max(1, len(os.sched_getaffinity(0)))
+        self._threads = ThreadPoolExecutor(self.workers)
+        self._processes: ProcessPoolExecutor | None = None
+        self.decoded = 0
+
+    def decode(self, volume: MappedVolume, jobs: Sequence[tuple[int, PixelPlan]]) -> list[SliceStats]:
+        """Decode slices into array ``volume`` at their places; statistics in the order of ``jobs``."""
+        self.decoded += len(jobs)
+        target = volume.open("volume")
+        compressed = [plan for _, plan in jobs if plan.place is None]
+        if sum(plan.matrix[0] * plan.matrix[1] for plan in compressed) < _POOL_FROM_PIXELS or self.workers == 1:
+            return list(self._threads.map(lambda job: decode_into(target[job[0]], job[1]), jobs))
+        if self._processes is None:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["medkd.dicom.decode"])
+            self._processes = ProcessPoolExecutor(self.workers, mp_context=context)
+        where = (volume.partial, target.dtype.str, target.shape, target.offset)
+        parts = [(where, jobs[begin : begin + 8]) for begin in range(0, len(jobs), 8)]
+        return [stats for done in self._processes.map(_decode_part, parts) for stats in done]
+
+    def close(self) -> None:
+        """Stop all workers."""
+        self._threads.shutdown()
+        if self._processes is not None:
+            self._processes.shutdown()
+
+
+@contextmanager
+def decoders(workers: int | None = None) -> Iterator[Decoders]:
+    """Give workers for one ingestion and stop them afterwards."""
+    pool = Decoders(workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _decode_part(job: tuple[Any, Sequence[tuple[int, PixelPlan]]]) -> list[SliceStats]:
+    (path, dtype, shape, offset), part = job
+    target = np.memmap(path, dtype=dtype, mode="r+", offset=offset, shape=shape)
+    return [decode_into(target[place], plan) for place, plan in part]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What decoding a volume gave: the file, its arrays' shape, and which voxels were not measured."""
+
+    file: MappedVolume
+    synthetic_slices: tuple[int, ...]
+    synthetic_voxels: int
+
+
+def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, findings: Findings, pool: Decoders) -> VolumeRef:
+    """Decode, repair and store a solved group; keys of patient and study are the caller's to fill in.
+
+    Raises:
+        IngestError: codes of PIXEL and VALUE, unless the policy settles them otherwise.
+    """
+    header = group.header
+    _judge_header(group, findings)
+    unit = _unit(group, findings)
+    target = f"volumes/{key}.safetensors"
+    decoded = _decode(group, solution, store, target, findings, pool)
+    try:
+        if unit == "HU":
+            _judge_hu(decoded, findings)
+        digest = decoded.file.commit()
+    except BaseException:
+        decoded.file.discard()
+        raise
+    return VolumeRef(
+        array=Ref(store=store.name, key=target, sha256=digest),
+        geometry=solution.geometry,
+        unit=unit,
+        modality=str(header.get("Modality", "OT"))[:16],
+        patient_key="p",
+        study_key="s",
+        series_key=key,
+        flags=tuple(sorted(findings.flags)),
+        evidence={code: _evidence(evidence) for code, evidence in sorted(findings.flags.items())},
+        synthetic_slices=decoded.synthetic_slices,
+        synthetic_voxels=decoded.synthetic_voxels,
+        tilt_degrees=round(solution.tilt_degrees, 6),
+    )
+
+
+def _evidence(evidence: dict[str, Any]) -> str:
+    """Return evidence as JSON without names of files: those may hold names of people."""
+    kept = {name: value for name, value in evidence.items() if name not in {"file", "files"}}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _judge_header(group: SliceGroup, findings: Findings) -> None:
+    image_type = [part.upper() for part in group.slices[0].contrast[0].split("\\")]
+    if any("MPR" in part or "REFORMAT" in part for part in image_type):
+        findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": image_type})
+    headers = [file.header for file in group.files if file.header is not None]
+    if any(str(header.get("LossyImageCompression", "")) == _LOSSY for header in headers):
+        ratio = str(group.header.get("LossyImageCompressionRatio", ""))
+        findings.settle(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
+    if any(str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1" for header in headers):
+        findings.settle(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", {"values": "not inverted"})
+    if any(IngestCode.BAD_VR in file.notes for file in group.files):
+        findings.settle(IngestCode.BAD_VR, "expected known value representations, known attributes are written as UN", {"vr": "UN"})
+
+
+def _unit(group: SliceGroup, findings: Findings) -> str:
+    modality = str(group.header.get("Modality", ""))
+    if modality == "CT":
+        if all(item.slope is not None and item.intercept is not None for item in group.slices):
+            return "HU"
+        message = "expected rescale slope and intercept in CT, Hounsfield units cannot be computed without"
+        findings.settle(IngestCode.RESCALE_MISSING, message, {"modality": "CT"})
+    if modality == "PT":
+        needed = ("PatientWeight", "RadiopharmaceuticalInformationSequence", "Units")
+        missing = [name for name in needed if not group.header.get(name)]
+        if missing:
+            findings.settle(IngestCode.SUV_INPUTS_MISSING, f"expected {', '.join(missing)} in PET", {"missing": missing})
+    return "raw"
+
+
+def _decode(group: SliceGroup, solution: Solution, store: Store, key: str, findings: Findings, pool: Decoders) -> Decoded:
+    cut = findings.policy.action(IngestCode.BITS_MISMATCH) is Action.REPAIR
+    keep = findings.policy.action(IngestCode.NAN_OR_INF) is Action.REPAIR
+    slices = [group.slices[index] for index in solution.order]
+    jobs = [(row, plan_pixels(item, cut_bits=cut, keep_nan=keep)) for row, item in enumerate(slices) if item not in group.unusable]
+    shape = (len(slices), *solution.geometry.shape[1:])
+    for dtype in ("int16", "float32") if all(plan.exact for _, plan in jobs) else ("float32",):
+        file = MappedVolume(store.root / key, {"volume": (dtype, shape)})
+        stats = pool.decode(file, jobs)
+        if not any(item.overflow for item in stats):
+            break
+        file.discard()
+    try:
+        lost = _settle_slices(jobs, stats, findings) | {row for row, item in enumerate(slices) if item in group.unusable}
+        repaired = _not_measured(jobs, stats, findings, shape)
+        if not lost and repaired is None and solution.places == tuple(range(solution.geometry.shape[0])):
+            return Decoded(file, (), 0)
+        return _repair(file, solution, lost, repaired)
+    except BaseException:
+        file.discard()
+        raise
+
+
+def _settle_slices(jobs: list[tuple[int, PixelPlan]], stats: list[SliceStats], findings: Findings) -> set[int]:
+    """Settle what decoding met, and return the places of slices that could not be decoded but may be filled."""
+    lost: set[int] = set()
+    for (place, plan), item in zip(jobs, stats, strict=True):
+        if item.error is not None:
+            code, message, evidence = item.error
+            if code not in (IngestCode.TRUNCATED_PIXELS, IngestCode.DECODE_FAILED):
+                raise IngestError(code, message, evidence)
+            findings.settle(code, message, evidence)
+            lost.add(place)
+        if item.cut:
+            findings.note(IngestCode.BITS_MISMATCH, {"bits_stored": plan.bits[1], "action": Action.REPAIR.value})
+    if len(lost) > len(jobs) / 2:
+        raise IngestError(
+            IngestCode.TRUNCATED_PIXELS, f"expected most of {len(jobs)} slices whole, {len(lost)} are not", {"lost": len(lost)}
+        )
+    constant = [place for (place, _), item in zip(jobs, stats, strict=True) if item.low == item.high and item.error is None]
+    if constant:
+        message = f"expected slices with contents, {len(constant)} hold one value only"
+        findings.settle(IngestCode.CONSTANT_SLICE, message, {"slices": constant[:20], "count": len(constant)})
+    padded = sum(item.padded for item in stats)
+    if padded:
+        findings.settle(IngestCode.PADDING_VALUE, f"expected measured pixels, {padded} carry the padding value", {"pixels": padded})
+    not_finite = sum(item.not_finite for item in stats)
+    if not_finite:
+        findings.settle(IngestCode.NAN_OR_INF, f"expected finite values, {not_finite} are not", {"count": not_finite})
+    return lost
+
+
+def _not_measured(
+    jobs: list[tuple[int, PixelPlan]], stats: list[SliceStats], findings: Findings, shape: tuple[int, ...]
+) -> NDArray[np.uint8] | None:
+    """Return 1 at every padded and every undefined pixel of the given slices, or None where the policy repairs neither."""
+    repairs_padding = findings.flags.get(IngestCode.PADDING_VALUE, {}).get("action") == Action.REPAIR.value
+    repairs_nan = IngestCode.NAN_OR_INF in findings.flags
+    if not (repairs_padding or repairs_nan):
+        return None
+    mask = np.zeros(shape, dtype=np.uint8)
+    for (row, plan), item in zip(jobs, stats, strict=True):
+        if item.error is not None or not (item.not_finite or item.padded):
+            continue
+        stored = stored_values(plan)
+        if plan.padding is not None and repairs_padding:
+            mask[row] |= (stored >= plan.padding[0]) & (stored <= plan.padding[1])
+        if plan.floating:
+            mask[row] |= ~np.isfinite(stored)
+    return mask
+
+
+def _repair(file: MappedVolume, solution: Solution, lost: set[int], repaired: NDArray[np.uint8] | None) -> Decoded:
+    """Write the volume again with everything filled that was not measured, and the mask of it beside the voxels."""
+    given = np.array(file.open("volume"))
+    file.discard()
+    if repaired is not None:
+        with np.errstate(invalid="ignore"):
+            measured = given[(repaired == 0) & np.isfinite(given)]
+        given[repaired > 0] = measured.min() if measured.size else 0
+    shape = solution.geometry.shape
+    result = MappedVolume(file.path, {"volume": (given.dtype.name, shape), "synthetic": ("uint8", shape)})
+    values, mask = result.open("volume"), result.open("synthetic")
+    usable = [(place, row) for row, place in enumerate(solution.places) if row not in lost]
+    synthetic = []
+    for place in range(shape[0]):
+        first, second, weight = _between(usable, place)
+        if weight == 0 and first is not None:
+            values[place] = given[first]
+            mask[place] = 0 if repaired is None else repaired[first]
+            continue
+        synthetic.append(place)
+        mask[place] = 1
+        blend = given[first if first is not None else second].astype(np.float64)
+        if first is not None and second is not None:
+            blend = blend * (1 - weight) + given[second].astype(np.float64) * weight
+        values[place] = np.rint(blend) if values.dtype.kind == "i" else blend
+    return Decoded(result, tuple(synthetic), int(np.count_nonzero(mask)))
+
+
+def _between(usable: list[tuple[float, int]], place: int) -> tuple[int | None, int | None, float]:
+    """Return the slices before and after an output slice and the weight of the second; weight 0 is the slice itself."""
+    nearest = min(usable, key=lambda pair: abs(pair[0] - place))
+    if abs(nearest[0] - place) <= SHARE_OF_STEP:
+        return nearest[1], None, 0.0
+    before = max((pair for pair in usable if pair[0] < place), default=None)
+    after = min((pair for pair in usable if pair[0] > place), default=None)
+    if before is None or after is None:
+        return (None, after[1], 1.0) if after is not None else (before[1] if before else None, None, 1.0)
+    return before[1], after[1], (place - before[0]) / (after[0] - before[0])
+
+
+def _judge_hu(decoded: Decoded, findings: Findings) -> None:
+    values = decoded.file.open("volume")
+    # Every eighth row and column is enough to see what unit values are in.
+    sample = np.asarray(values[:, ::8, ::8], dtype=np.float64)
+    low, middle, high = (float(v) for v in np.percentile(sample, (0.1, 50, 99.9)))
+    padded = IngestCode.PADDING_VALUE in findings.flags
+    if (low < PLAUSIBLE_HU[0] and not padded) or high >= PLAUSIBLE_HU[1] or (low >= 0 and middle > 300):
+        message = f"expected Hounsfield units, values go from {low:.0f} over {middle:.0f} (median) to {high:.0f}"
+        findings.settle(IngestCode.HU_RANGE_IMPLAUSIBLE, message, {"low": low, "median": middle, "high": high})

@@ -1,0 +1,48 @@
+"""The ledger: what became of each file. Every file has one outcome, and the worst that is known of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_contracts import FileOutcome, IngestCode, Outcome
+from medkd.dicom.classify import IGNORED_CODES
+from medkd.dicom.discover import FoundFile
+
+
+@dataclass
+class Ledger:
+    """What became of each file so far."""
+
+    outcomes: dict[str, FileOutcome] = field(default_factory=dict)
+    refused: dict[str, tuple[FoundFile, IngestCode, dict[str, Any]]] = field(default_factory=dict)
+    findings: dict[str, set[IngestCode]] = field(default_factory=dict)
+
+    def note(self, file: FoundFile, codes: set[IngestCode] | frozenset[IngestCode] | tuple[IngestCode, ...]) -> None:
+        """Remember codes that were met in a file, whatever becomes of it."""
+        self.findings.setdefault(file.relative, set()).update(codes)
+
+    def accept(self, file: FoundFile) -> None:
+        """A file went into a volume; that one of its frames was refused elsewhere does not change it."""
+        self.refused.pop(file.relative, None)
+        self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=Outcome.ACCEPTED)
+
+    def refuse(self, file: FoundFile, code: IngestCode, evidence: dict[str, Any] | None = None, *, ignore: bool = False) -> None:
+        """A file is quarantined, or set aside where its code says that it was not meant for ingestion."""
+        self.note(file, {code})
+        if file.relative in self.outcomes and self.outcomes[file.relative].outcome is Outcome.ACCEPTED:
+            return
+        aside = ignore or code in IGNORED_CODES
+        text = json.dumps(evidence or {}, sort_keys=True, default=str)
+        outcome = Outcome.IGNORED if aside else Outcome.QUARANTINED
+        self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=outcome, code=code, evidence=text)
+        if not aside:
+            self.refused[file.relative] = (file, code, evidence or {})
+
+    def rows(self, found: tuple[FoundFile, ...]) -> tuple[FileOutcome, ...]:
+        """Return one line per file found, in their order, with everything that was met in it."""
+        return tuple(
+            self.outcomes[file.relative].model_copy(update={"findings": tuple(sorted(self.findings.get(file.relative, ())))})
+            for file in found
+        )
