@@ -1,6 +1,6 @@
 # medkd: `make demo` shows it, `make test` proves it. Both do all set-up on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-extended lint reference clean
+.PHONY: help setup system demo test test-extended lint reference bench-peers clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -60,6 +60,12 @@ lint: $(STAMP) ## ruff over everything, mypy (strict) over contracts and medkd
 reference: $(STAMP) ## write docs/reference and the JSON Schema of every record to docs/schemas
 	$(BIN)/python -m data_contracts
 	$(BIN)/python -m flows.reference
+
+bench-peers: ## make .venv-bench with the tools that benchmarks compare with
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || .venv-bench/bin/pip install --quiet "torch==$(TORCH)"
+	.venv-bench/bin/pip install --quiet monai==1.6.1 itk==5.4.7 SimpleITK==2.5.7 dcm2niix==1.0.20260724 dicom2nifti==2.6.2 \
+	  highdicom==0.28.2 dicom-anonymizer==2.1.0 deid==0.4.13 dicognito==0.19.0 nibabel==5.4.2
 
 clean: ## remove the virtual environment and what runs left
 	rm -rf $(VENV) runs store

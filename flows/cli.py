@@ -94,9 +94,25 @@ def phantom(
     studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 48,
     seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 7,
     difficulty: Annotated[float, typer.Option(min=0.1, help="1 is the reference; more is harder.")] = 1.0,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Write this nasty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
+    ] = None,
+    variant: Annotated[str, typer.Option(help="How a case is scanned and written: axial, oblique, sagittal, coronal, …")] = "axial",
     as_json: AsJson = False,
 ) -> None:
-    """Write the phantom as DICOM studies with lesion segmentations."""
+    """Write the phantom as DICOM studies with lesion segmentations, or small series with one known fault each."""
+    if case:
+        from medkd.dicom.phantom_cases import CASES, find_variant, write_case
+
+        names = list(CASES) if "all" in case else case
+        chosen = find_variant(variant)
+        files = {name: [str(path) for path in write_case(out / name, name, chosen, seed=seed)] for name in names}
+        if as_json:
+            _say_json({"cases": files, "out": str(out)})
+        else:
+            _say("\n".join(f"{name.ljust(24)} {len(paths):3d} files in {out / name}" for name, paths in files.items()))
+        return
     from medkd.dicom.phantom_dicom import write_phantom_dicom
 
     _, written = write_phantom_dicom(out, studies=studies, seed=seed, difficulty=difficulty, progress=True)

@@ -24,7 +24,6 @@ from medkd.volumes.store import Store
 
 #: Compressed pixels from which worker processes pay for their start (about a second each).
 _POOL_FROM_PIXELS = 16 * 512 * 512
-_LOSSY = "01"
 #: Hounsfield units outside of this are not tissue, air, metal or a usual padding value.
 PLAUSIBLE_HU = (-4096.0, 32767.0)
 
@@ -49,7 +48,7 @@ class Decoders:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["medkd.dicom.decode"])
             self._processes = ProcessPoolExecutor(self.workers, mp_context=context)
-        where = (volume.partial, target.dtype.str, target.shape, target.offset)
+        where = (volume.partial, target.dtype.str, target.shape, volume.offset("volume"))
         parts = [(where, jobs[begin : begin + 8]) for begin in range(0, len(jobs), 8)]
         return [stats for done in self._processes.map(_decode_part, parts) for stats in done]
 
@@ -92,7 +91,6 @@ def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, 
         IngestError: codes of PIXEL and VALUE, unless the policy settles them otherwise.
     """
     header = group.header
-    _judge_header(group, findings)
     unit = _unit(group, findings)
     target = f"volumes/{key}.safetensors"
     decoded = _decode(group, solution, store, target, findings, pool)
@@ -123,20 +121,6 @@ def _evidence(evidence: dict[str, Any]) -> str:
     """Return evidence as JSON without names of files: those may hold names of people."""
     kept = {name: value for name, value in evidence.items() if name not in {"file", "files"}}
     return json.dumps(kept, sort_keys=True, default=str)
-
-
-def _judge_header(group: SliceGroup, findings: Findings) -> None:
-    image_type = [part.upper() for part in group.slices[0].contrast[0].split("\\")]
-    if any("MPR" in part or "REFORMAT" in part for part in image_type):
-        findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": image_type})
-    headers = [file.header for file in group.files if file.header is not None]
-    if any(str(header.get("LossyImageCompression", "")) == _LOSSY for header in headers):
-        ratio = str(group.header.get("LossyImageCompressionRatio", ""))
-        findings.settle(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
-    if any(str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1" for header in headers):
-        findings.settle(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", {"values": "not inverted"})
-    if any(IngestCode.BAD_VR in file.notes for file in group.files):
-        findings.settle(IngestCode.BAD_VR, "expected known value representations, known attributes are written as UN", {"vr": "UN"})
 
 
 def _unit(group: SliceGroup, findings: Findings) -> str:

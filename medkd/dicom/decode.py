@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.pixels import pixel_array
 
 from data_contracts import IngestCode, IngestError
-from medkd.dicom.discover import PixelPlace, quiet_dicom, transfer_syntax
+from medkd.dicom.discover import FoundFile, PixelPlace, quiet_dicom, transfer_syntax
 from medkd.dicom.slices import Slice
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -146,6 +146,18 @@ def stored_values(plan: PixelPlan) -> NDArray[Any]:
         IngestError: ``TRUNCATED_PIXELS``, ``UNSUPPORTED_TRANSFER_SYNTAX``, ``DECODE_FAILED``, ``BITS_MISMATCH``.
     """
     return _stored(plan)[0]
+
+
+def decode_error(file: FoundFile) -> IngestCode | None:
+    """Return why the pixels of an object cannot be decoded at all, None where they can; colour and odd depths do not matter."""
+    assert file.header is not None
+    matrix = (int(file.header.Rows), int(file.header.Columns))
+    flat = PixelPlan(file.path, file.relative, 0, None, matrix, (16, 16), signed=False)
+    try:
+        _decoded(flat)
+    except IngestError as error:
+        return error.ingest_code
+    return None
 
 
 def _stored(plan: PixelPlan) -> tuple[NDArray[Any], bool]:

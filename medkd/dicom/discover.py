@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset, config, dcmread
+from pydicom.datadict import dictionary_has_tag
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
@@ -179,8 +180,8 @@ def _without_meta(found: FoundFile, stream: BinaryIO, size: int) -> FoundFile:
 
 
 def _unknown_vrs(header: Dataset) -> bool:
-    """Return whether attributes that every dictionary knows are written as UN."""
-    return any(tag in header and header.get_item(tag).VR == "UN" for tag in (0x00080016, 0x00080060, 0x00280010))
+    """Return whether an attribute that the dictionary knows is written as UN. Values are not touched: they are parsed when asked for."""
+    return any(element.VR == "UN" and not element.tag.group % 2 and dictionary_has_tag(element.tag) for element in header.values())
 
 
 def transfer_syntax(header: Dataset) -> UID:

@@ -24,6 +24,9 @@ from medkd.dicom.solve_geometry import FEWEST_SLICES, SAME_MM, SlicePlanes
 #: Direction cosines that differ by less are one orientation.
 SAME_ORIENTATION = 1e-3
 
+#: LossyImageCompression (0028,2110) of an image that was.
+_LOSSY = "01"
+
 Array = NDArray[np.float64]
 Same = Callable[[Slice, Slice], bool]
 
@@ -198,3 +201,21 @@ def find_conflicts(files: list[FoundFile], same: Callable[[FoundFile, FoundFile]
             conflicts |= {member.relative: IngestCode.PATIENT_ID_COLLISION for member in members}
     return conflicts
 
+
+def judge_headers(group: SliceGroup, findings: Findings) -> None:
+    """Settle what the headers say of the whole group: how its voxels came about and how they are written.
+
+    Raises:
+        IngestError: ``DERIVED_MPR``, ``LOSSY_COMPRESSED``, ``MONOCHROME1`` or ``BAD_VR``, where the policy refuses them.
+    """
+    image_type = [part.upper() for part in group.slices[0].contrast[0].split("\\")]
+    if any("MPR" in part or "REFORMAT" in part for part in image_type):
+        findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": image_type})
+    headers = [file.header for file in group.files if file.header is not None]
+    if any(str(header.get("LossyImageCompression", "")) == _LOSSY for header in headers):
+        ratio = str(group.header.get("LossyImageCompressionRatio", ""))
+        findings.settle(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
+    if any(str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1" for header in headers):
+        findings.settle(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", {"values": "not inverted"})
+    if any(IngestCode.BAD_VR in file.notes for file in group.files):
+        findings.settle(IngestCode.BAD_VR, "expected known value representations, known attributes are written as UN", {"vr": "UN"})

@@ -24,11 +24,11 @@ from data_contracts import (
 )
 from medkd.dicom.assemble import Decoders, decoders, store_volume
 from medkd.dicom.classify import ObjectKind, classify
-from medkd.dicom.decode import plan_pixels, stored_values
+from medkd.dicom.decode import decode_error, plan_pixels, stored_values
 from medkd.dicom.deidentify import describe_series, pseudonym, site_secret
 from medkd.dicom.discover import FoundFile, discover, quiet_dicom
 from medkd.dicom.findings import Findings
-from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, split_repeated
+from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, judge_headers, split_repeated
 from medkd.dicom.labels.bind import LabelBinder
 from medkd.dicom.labels.nifti import is_nifti
 from medkd.dicom.ledger import Ledger
@@ -177,12 +177,25 @@ class _Ingestion:
                 broken = file.pixels is not None and not file.pixels.whole
                 # What breaks off is the cause of whatever else is missing.
                 code = IngestCode.TRUNCATED_PIXELS if broken else error.ingest_code
-                self.ledger.note(file, {error.ingest_code})
+                self.ledger.note(file, {error.ingest_code, *self._autopsy(file)})
                 self.ledger.refuse(file, code, {"what": error.message, **error.evidence})
             except Exception as error:  # a header can be broken in ways no rule foresees; the file is kept, its error named
                 self.ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
             self.ledger.note(file, set(findings.flags))
         return images, labels
+
+    def _autopsy(self, file: FoundFile) -> set[IngestCode]:
+        """Return whether the pixels of a refused image could not be decoded or used: what else is wrong with it belongs into the ledger too."""
+        if file.header is None or file.pixels is None or "Rows" not in file.header:
+            return set()
+        name = f"autopsy:{file.sha256}"
+        known = self.memory.recall(name)
+        if known is None:
+            self.compared += 1
+            known = decode_error(file) or ""
+            self.memory.keep(name, known)
+        lookup = {IngestCode.NONLINEAR_LUT} if "ModalityLUTSequence" in file.header else set()
+        return lookup | ({IngestCode(known)} if known else set())
 
     def _readable(self, file: FoundFile, findings: Findings) -> bool:
         """Return whether a file has a usable header; otherwise it gets its outcome."""
@@ -205,10 +218,11 @@ class _Ingestion:
             self._judge_files(group, findings)
             parts = split_repeated(group, findings, self._same_slice)
         except IngestError as error:
-            self._refuse(group, error)
+            self._refuse(group, error, findings)
             return
         except Exception as error:  # one broken series must not stop the others
-            self._refuse(group, IngestError(IngestCode.UNREADABLE_HEADER, "expected readable headers", {"error": type(error).__name__}))
+            named = IngestError(IngestCode.UNREADABLE_HEADER, "expected readable headers", {"error": type(error).__name__})
+            self._refuse(group, named, findings)
             return
         for part in parts:
             self._ingest_volume(part, replace(findings, flags=dict(findings.flags)), group)
@@ -224,6 +238,7 @@ class _Ingestion:
                 few = len(group.slices) > 2 * sum(1 for item in group.slices if item.file is file)
                 message = "expected whole pixel data, they reach beyond the end of the file"
                 findings.settle(IngestCode.TRUNCATED_PIXELS, message, {"file": file.relative}, repairable=few)
+        judge_headers(group, findings)
         if group.lone is not None:
             raise IngestError(
                 group.lone, f"expected slices like the rest of their series, {len(group.slices)} differ", {"slices": len(group.slices)}
@@ -242,11 +257,12 @@ class _Ingestion:
         except IngestError as error:
             self.memory.keep_refusal(content, error)
             self.refused_keys.add(key)
-            self._refuse(group, error)
+            self._refuse(group, error, findings)
             return
         except Exception as error:  # one broken series must not stop the others
             self.refused_keys.add(key)
-            self._refuse(group, IngestError(IngestCode.UNREADABLE_HEADER, "expected readable pixels", {"error": type(error).__name__}))
+            named = IngestError(IngestCode.UNREADABLE_HEADER, "expected readable pixels", {"error": type(error).__name__})
+            self._refuse(group, named, findings)
             return
         self.volumes[key] = volume, group
         used = set(group.files) if len(group.slices) < len(whole.slices) and group.moment else set(whole.files)
@@ -274,8 +290,9 @@ class _Ingestion:
         split = (orientation, first.matrix, [round(v, 4) for v in first.spacing_mm], first.contrast, group.moment)
         return pseudonym(self.secret, "series", f"{group.header.SeriesInstanceUID}|{split}")
 
-    def _refuse(self, group: SliceGroup, error: IngestError) -> None:
+    def _refuse(self, group: SliceGroup, error: IngestError, findings: Findings) -> None:
         for file in group.files:
+            self.ledger.note(file, set(findings.flags))
             self.ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
 
     def _bind(self, binder: LabelBinder, file: FoundFile, kind: ObjectKind) -> None:

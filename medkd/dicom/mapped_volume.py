@@ -41,10 +41,14 @@ class MappedVolume:
             stream.write(len(text).to_bytes(8, "little") + text)
             stream.truncate(self.begin + end)
 
+    def offset(self, name: str) -> int:
+        """Return where one array begins in the file."""
+        return self.begin + self._offsets[name]
+
     def open(self, name: str) -> NDArray[Any]:
         """Return one array, mapped for reading and writing."""
         dtype, shape = self.arrays[name]
-        return np.memmap(self.partial, dtype=dtype, mode="r+", offset=self.begin + self._offsets[name], shape=shape)
+        return np.memmap(self.partial, dtype=dtype, mode="r+", offset=self.offset(name), shape=shape)
 
     def commit(self) -> str:
         """Make the file durable under its final name and return the sha256 of its bytes."""

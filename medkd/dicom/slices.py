@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from pydicom import Dataset
 
@@ -95,7 +96,7 @@ def _enhanced(file: FoundFile, header: Dataset) -> tuple[Slice, ...]:
 def _slice(file: FoundFile, frame: int, header: Dataset, sources: list[Dataset]) -> Slice:
     enhanced = sources[0] is not header
 
-    def value(keyword: str, sequence: str | None) -> object:
+    def value(keyword: str, sequence: str | None) -> Any:
         if enhanced and sequence is not None:
             for source in sources:
                 if source.get(sequence):
@@ -108,7 +109,7 @@ def _slice(file: FoundFile, frame: int, header: Dataset, sources: list[Dataset])
     def numbers(keyword: str, sequence: str, length: int) -> tuple[float, ...]:
         found = value(keyword, sequence)
         try:
-            result = tuple(float(part) for part in found or ())  # type: ignore[attr-defined]
+            result = tuple(float(part) for part in found or ())
         except (TypeError, ValueError):
             result = ()
         if len(result) != length or not all(math.isfinite(part) for part in result):
@@ -140,11 +141,11 @@ def _frame_type(sources: list[Dataset]) -> str:
     return next((name for name in known for source in sources if name in source), known[0])
 
 
-def _number(value: object) -> float | None:
-    return None if value is None or value == "" else float(value)  # type: ignore[arg-type]
+def _number(value: Any) -> float | None:
+    return None if value is None or value == "" else float(value)
 
 
-def _contrast(header: Dataset, frame_type: object) -> tuple[str, ...]:
+def _contrast(header: Dataset, frame_type: Any) -> tuple[str, ...]:
     parts = frame_type or header.get("ImageType", None) or ()
-    image_type = "\\".join(str(part) for part in parts)  # type: ignore[attr-defined]
+    image_type = "\\".join(str(part) for part in parts)
     return (image_type, *(str(header.get(keyword, "")) for keyword in ("EchoNumbers", "DiffusionBValue", "FrameOfReferenceUID")))

@@ -119,7 +119,7 @@ def _affine(*columns: Array) -> Any:
 def _axes(planes: SlicePlanes, findings: Findings) -> tuple[Array, Array, Array]:
     along_columns, along_rows = planes.orientation[:3], planes.orientation[3:]
     lengths = float(np.linalg.norm(along_columns)), float(np.linalg.norm(along_rows))
-    deviation = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(along_columns @ along_rows)))
+    deviation = float(np.abs([lengths[0] - 1, lengths[1] - 1, along_columns @ along_rows]).max())
     if not deviation <= ORTHONORMAL:  # NaN is not small either
         findings.settle(
             IngestCode.ORIENTATION_NOT_ORTHONORMAL,
@@ -213,10 +213,10 @@ def _is_change(multiples: Array) -> bool:
 
 def _resampled(steps: Array, step: float, finest: float, findings: Findings) -> tuple[float, Array]:
     """Settle a stack whose step changes: onto the finest step where all are multiples of it, else onto the median step."""
-    target = finest if _on_grid(steps, finest) else step
-    multiples = np.round(steps / finest) if target == finest else steps / step
+    fits = _on_grid(steps, finest)
+    target, multiples = (finest, np.round(steps / finest)) if fits else (step, steps / step)
     total = float(multiples.sum())
-    measured = len(steps) + 1 if target == finest else _near_integers(np.concatenate([[0], np.cumsum(multiples)]))
+    measured = len(steps) + 1 if fits else _near_integers(np.concatenate([[0], np.cumsum(multiples)]))
     synthetic = 1 - measured / (np.floor(total + 1e-6) + 1)
     evidence = {
         "median_step_mm": step,

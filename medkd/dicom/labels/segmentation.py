@@ -49,8 +49,7 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings) -
                     raise IngestError(IngestCode.UNKNOWN_SEGMENT, message, {"frame": index, "segment": number})
                 if kind == "FRACTIONAL":
                     fractions[number][place] = part
-                    part = part >= AT_LEAST * 255
-                masks[number][place] |= part > 0
+                masks[number][place] |= part >= AT_LEAST * 255 if kind == "FRACTIONAL" else part > 0
         if kind == "FRACTIONAL":
             message = "expected voxels that belong to a segment or do not, got fractions"
             findings.settle(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})

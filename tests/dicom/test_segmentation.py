@@ -5,9 +5,10 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from data_contracts import IngestError, StoreManifest, load_record
-from medkd.dicom.bind_labels import bind_segmentation
-from medkd.dicom.discover import discover
+from data_contracts import IngestError, IngestPolicy, StoreManifest, load_record
+from medkd.dicom.discover import read_file
+from medkd.dicom.findings import Findings
+from medkd.dicom.labels.segmentation import bind_segmentation
 
 
 @pytest.fixture
@@ -21,8 +22,7 @@ def bound(phantom, ingested, tmp_path):
         dataset = pydicom.dcmread(study.folder / "SEG0001.dcm")
         change(dataset)
         dataset.save_as(tmp_path / "seg.dcm")
-        (file,) = discover(tmp_path / "seg.dcm")
-        return bind_segmentation(file, volume.geometry)
+        return bind_segmentation(read_file(tmp_path / "seg.dcm", "seg.dcm"), volume.geometry, Findings(IngestPolicy()))
 
     return bind
 
@@ -45,8 +45,8 @@ def rescale(dataset):
     dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [2.0, 2.0]
 
 
-def fractional(dataset):
-    dataset.SegmentationType = "FRACTIONAL"
+def unheard_of(dataset):
+    dataset.SegmentationType = "PAINTED"
 
 
 def empty(dataset):
@@ -62,7 +62,7 @@ def rename(dataset):
     [
         (move, "LABEL_GEOMETRY_MISMATCH"),
         (rescale, "LABEL_GEOMETRY_MISMATCH"),
-        (fractional, "LABEL_UNSUPPORTED"),
+        (unheard_of, "LABEL_UNSUPPORTED"),
         (empty, "EMPTY_LABEL"),
         (rename, "UNKNOWN_SEGMENT"),
     ],
