@@ -25,7 +25,7 @@ def _finite(value: float) -> float:
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, AfterValidator(_finite)]
-#: A pseudonymous key: keyed hash of an identifier, never the identifier (see ``medkd.dicom.deidentify``).
+#: A pseudonymous key: keyed hash of an identifier, never the identifier (see ``medkd.dicom.confidentiality``).
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
 

@@ -134,7 +134,6 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
-    from data_contracts import CODES
     from flows.ingest import read_policy
     from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 
@@ -145,8 +144,7 @@ def ingest(
         return
     counts = summary["ingest"]
     _say(f"{counts['found']} files: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
-    for code, count in summary["codes"].items():
-        _say(f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}")
+    _say_codes(report.codes())
     for line in report.series:
         flags = ", ".join(code.value for code in line.flags)
         shape = " x ".join(str(size) for size in line.shape)
@@ -155,6 +153,32 @@ def ingest(
         _say(f"{len(summary['series'])} volumes would be stored; nothing was written")
     else:
         _say(f"{len(summary['series'])} volumes in {out}; refused files with their reasons: {out / 'quarantine' / 'report.html'}")
+
+
+@app.command()
+def deidentify(
+    source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
+    out: Annotated[Path, typer.Option(help="Folder to hand on: PATIENT/STUDY/SERIES/INSTANCE.dcm and nothing else.")],
+    kept: Annotated[Path | None, typer.Option(help="Folder for quarantine and report, which stay here; by default OUT.quarantine.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="repair blanks text that was found in pixels; accept_with_flag lets it pass; or a YAML file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write DICOM without what identifies anybody (PS3.15 Annex E); a study with a leak is not published."""
+    from flows.ingest import read_policy
+    from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
+    from medkd.dicom.confidentiality.secret import site_secret
+
+    request = DeidentifyRequest(source, out, kept, read_policy(policy), progress=True)
+    report = deidentify_folder(request, secret=site_secret())
+    if as_json:
+        _say_json(report.summary())
+        return
+    counts = report.summary()["ingest"]
+    _say(f"{counts['found']} files: {counts['accepted']} published, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
+    _say_codes(report.codes())
+    _say(f"published in {out}; what stays here, with the reasons: {request.house() / 'quarantine' / 'report.html'}")
 
 
 @app.command()
@@ -302,6 +326,13 @@ def run_study_command(
     for item in found or [{"class": "no finding", "volume_ml": 0.0, "side": "unknown"}]:
         _say(f"{item['class']}: {item['volume_ml']:.2f} ml, side {item['side']}")
     _say(f"report        {out / 'report.html'}\nsegmentation  {out / 'segmentation.nii.gz'}\n{summary['seconds']:.0f} s")
+
+
+def _say_codes(codes: dict[str, int]) -> None:
+    from data_contracts import CODES
+
+    for code, count in codes.items():
+        _say(f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}")
 
 
 def _registry_uri(run_folder: Path, tracking_uri: str | None) -> str:

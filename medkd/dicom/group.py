@@ -192,7 +192,7 @@ def find_conflicts(files: list[FoundFile], same: Callable[[FoundFile, FoundFile]
             instances[str(file.header.get("SOPInstanceUID", "")) or file.relative].append(file)
             series[str(file.header.get("SeriesInstanceUID", "")) or file.relative].append(file)
     for members in instances.values():
-        if len(members) > 1 and all(members[0].header == other.header and same(members[0], other) for other in members[1:]):
+        if len(members) > 1 and all(same(members[0], other) for other in members[1:]):
             conflicts |= {member.relative: IngestCode.DUPLICATE_FILE for member in members[1:]}
         elif len(members) > 1:
             conflicts |= {member.relative: IngestCode.DUPLICATE_UID_CONFLICT for member in members}

@@ -24,8 +24,10 @@ from data_contracts import (
 )
 from medkd.dicom.assemble import Decoders, decoders, store_volume
 from medkd.dicom.classify import ObjectKind, classify
-from medkd.dicom.decode import decode_error, plan_pixels, stored_values
-from medkd.dicom.deidentify import describe_series, pseudonym, site_secret
+from medkd.dicom.compare import same_image, same_slice
+from medkd.dicom.confidentiality.describe import describe_series
+from medkd.dicom.confidentiality.secret import pseudonym, site_secret
+from medkd.dicom.decode import decode_error
 from medkd.dicom.discover import FoundFile, discover, quiet_dicom
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, judge_headers, split_repeated
@@ -305,39 +307,27 @@ class _Ingestion:
             self.ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
 
     def _same_slice(self, first: Slice, second: Slice) -> bool:
-        """Return whether two slices hold the same stored pixels and rescale."""
-        if (first.slope, first.intercept) != (second.slope, second.intercept):
-            return False
+        """Return whether two slices hold the same, as far as possible from memory."""
         name = "same:" + "|".join(sorted((f"{first.file.sha256}/{first.frame}", f"{second.file.sha256}/{second.frame}")))
         known = self.memory.recall(name)
         if known is None:
             self.compared += 2
-            known = _equal_pixels(first, second)
+            known = same_slice(first, second)
             self.memory.keep(name, known)
         return bool(known)
 
     def _same_image(self, first: FoundFile, second: FoundFile) -> bool:
-        """Return whether two objects say the same in all but the encoding of their pixels."""
-        try:
-            pairs = zip(slices_of(first), slices_of(second), strict=True)
-            return all(self._same_slice(one, other) for one, other in pairs)
-        except Exception:  # what cannot be compared is not the same
-            return False
+        return same_image(first, second, self._same_slice)
 
     def _manifest(self) -> StoreManifest:
         kept = {key: volume for key, volume in self.memory.volumes.items() if key not in self.refused_keys}
         merged = kept | {key: volume for key, (volume, _) in self.volumes.items()}
-        described = self.memory.series | {key: describe_series(volume, group.header) for key, (volume, group) in self.volumes.items()}
+        described = self.memory.series | {
+            key: describe_series(volume, group.header, self.secret) for key, (volume, group) in self.volumes.items()
+        }
         return StoreManifest(
             volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(described[key] for key in sorted(described) if key in merged)
         )
-
-
-def _equal_pixels(first: Slice, second: Slice) -> bool:
-    try:
-        return bool(np.array_equal(stored_values(plan_pixels(first, cut_bits=True)), stored_values(plan_pixels(second, cut_bits=True))))
-    except IngestError:  # what cannot be compared is not the same
-        return False
 
 
 def _line(volume: VolumeRef, group: SliceGroup, picture: Path) -> IngestedSeries:

@@ -119,7 +119,7 @@ def _affine(*columns: Array) -> Any:
 def _axes(planes: SlicePlanes, findings: Findings) -> tuple[Array, Array, Array]:
     along_columns, along_rows = planes.orientation[:3], planes.orientation[3:]
     lengths = float(np.linalg.norm(along_columns)), float(np.linalg.norm(along_rows))
-    deviation = float(np.abs([lengths[0] - 1, lengths[1] - 1, along_columns @ along_rows]).max())
+    deviation = float(np.abs([lengths[0] - 1, lengths[1] - 1, float(along_columns @ along_rows)]).max())
     if not deviation <= ORTHONORMAL:  # NaN is not small either
         findings.settle(
             IngestCode.ORIENTATION_NOT_ORTHONORMAL,

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from medkd.dicom.deidentify import pseudonym, site_secret
+from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 
 
 def test_a_pseudonym_is_the_same_for_the_same_and_another_for_another():
@@ -36,9 +36,9 @@ def test_ages_are_years_and_the_oldest_are_not_told_apart(age, years, ingested):
     from pydicom import Dataset
 
     from data_contracts import StoreManifest, load_record
-    from medkd.dicom.deidentify import describe_series
+    from medkd.dicom.confidentiality.describe import describe_series
 
     volume = load_record(ingested[1] / "manifest.json", StoreManifest).volumes[0]
     header = Dataset()
     header.PatientAge, header.PatientSex = age, "F"
-    assert describe_series(volume, header).age_years == years
+    assert describe_series(volume, header, b"k").age_years == years

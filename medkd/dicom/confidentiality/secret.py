@@ -6,17 +6,11 @@ import hashlib
 import hmac
 import logging
 import os
-import re
 import secrets
 from pathlib import Path
 
-from pydicom import Dataset
-
-from data_contracts import SeriesRecord, VolumeRef
-
 _LOG = logging.getLogger("medkd")
 _LENGTH = 16
-_AGE = re.compile(r"^(\d{3})Y$")
 
 
 def pseudonym(secret: bytes, kind: str, identifier: str) -> str:
@@ -29,29 +23,9 @@ def pseudonym(secret: bytes, kind: str, identifier: str) -> str:
     return f"{kind[0]}{digest[:_LENGTH]}"
 
 
-#: Ages above this are given as this: the very old are few enough to be found.
-OLDEST_YEARS = 90
-
-
-def describe_series(volume: VolumeRef, header: Dataset) -> SeriesRecord:
-    """Return what may be stored of a series: its keys and facts that name nobody (sex, age in years up to 90).
-
-    An allow-list: everything else in the header, dates and free text first of all, stays behind.
-    """
-    sex = str(header.get("PatientSex", "")).strip().upper()
-    age = _AGE.match(str(header.get("PatientAge", "")).strip())
-    return SeriesRecord(
-        patient_key=volume.patient_key,
-        study_key=volume.study_key,
-        series_key=volume.series_key,
-        frame_of_reference_key=volume.frame_of_reference_key,
-        modality=volume.modality,
-        slices=volume.geometry.shape[0],
-        volume_digest=volume.array.sha256,
-        flags=volume.flags,
-        sex=sex if sex in {"F", "M", "O"} else "",
-        age_years=min(int(age.group(1)), OLDEST_YEARS) if age else None,
-    )
+def keyed_number(secret: bytes, kind: str, identifier: str) -> int:
+    """Return a number of 128 bits from an identifier: the same for the same secret, unrelated for another."""
+    return int.from_bytes(hmac.new(secret, f"{kind}\0{identifier}".encode(), hashlib.sha256).digest()[:16], "big")
 
 
 def site_secret() -> bytes:

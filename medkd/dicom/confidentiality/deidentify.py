@@ -1,0 +1,248 @@
+"""De-identify a dataset: every attribute, at any depth, through the profile; and the list of what must not be found afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom import Dataset, Sequence
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID
+
+from medkd.dicom.confidentiality.dates import DateShift
+from medkd.dicom.confidentiality.profile import EDITION, Treatment, is_identifying, treat
+from medkd.dicom.confidentiality.secret import keyed_number, pseudonym
+from medkd.dicom.confidentiality.words import clean_text, standard_meanings
+from medkd.dicom.discover import transfer_syntax
+
+#: UIDs of the standard itself (classes, transfer syntaxes, coding schemes) name nobody.
+_STANDARD_ROOT = "1.2.840.10008."
+_CODE = re.compile(r"^[A-Z0-9_ \-./+]{0,16}$")
+_TECHNICAL = re.compile(r"^[A-Za-z0-9_. :\-/{}\[\]()%*]{0,16}$")
+_NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
+#: Ages above this are given as this: the very old are few enough to be found.
+OLDEST_YEARS = 90
+#: Shortest part of a name, and of another identifier, that is looked for in what was written.
+_SHORTEST_NAME, _SHORTEST = 3, 5
+_IMPLEMENTATION = UID("2.25.294210917236310861953142390271645510427")
+_METHODS = (
+    ("113100", "Basic Application Confidentiality Profile"),
+    ("113105", "Clean Descriptors Option"),
+    ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    ("113108", "Retain Patient Characteristics Option"),
+)
+CLEAN_PIXELS = ("113101", "Clean Pixel Data Option")
+
+
+@dataclass
+class Deidentified:
+    """A de-identified dataset.
+
+    Attributes:
+        dataset: new; the original is not touched.
+        originals: identifying values of the original with the keyword they stood under; none may be found in what is written.
+    """
+
+    dataset: Dataset
+    originals: dict[str, str] = field(default_factory=dict)
+
+
+def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
+    """Return a copy of a dataset without what identifies anybody.
+
+    Args:
+        dataset: object with file meta information.
+        secret: key of pseudonyms, UIDs and dates: the same over a cohort keeps its objects together.
+    """
+    walk = _Walk(secret, str(dataset.get("PatientID", "") or dataset.get("StudyInstanceUID", "")))
+    walk.collect(dataset)
+    result = walk.dataset(dataset)
+    result.SpecificCharacterSet = "ISO_IR 192"
+    result.PatientIdentityRemoved = "YES"
+    result.DeidentificationMethod = f"medkd, {EDITION}"
+    result.DeidentificationMethodCodeSequence = Sequence([method_code(*method) for method in _METHODS])
+    result.LongitudinalTemporalInformationModified = "MODIFIED"
+    result.file_meta = walk.file_meta(dataset)
+    result.preamble = b"\0" * 128
+    return Deidentified(result, walk.originals)
+
+
+def method_code(value: str, meaning: str) -> Dataset:
+    """Return an item of the De-identification Method Code Sequence (PS3.16 CID 7050)."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
+class _Walk:
+    """One object's way through the profile."""
+
+    def __init__(self, secret: bytes, patient: str) -> None:
+        self.secret, self.patient = secret, patient
+        self.shift = DateShift(secret, patient)
+        self.originals: dict[str, str] = {}
+        self.forbidden: frozenset[str] = frozenset()
+        self._treatments: dict[Treatment, Callable[[DataElement, Dataset], Any]] = {
+            Treatment.KEEP: self._keep,
+            Treatment.EMPTY: lambda *_: "",
+            Treatment.DUMMY: self._dummy,
+            Treatment.UID: self._uid,
+            Treatment.DATE: self._date,
+            Treatment.CLEAN: self._clean,
+            Treatment.KEY: self._key,
+            Treatment.CHARACTERISTIC: self._characteristic,
+            Treatment.RECURSE: self._sequence,
+        }
+
+    def collect(self, dataset: Dataset) -> None:
+        """Remember every identifying value, before anything is decided: a name may stand in a description that comes first."""
+        for element in _elements(dataset):
+            if element.VR == "SQ":
+                for item in element.value or ():
+                    self.collect(item)
+            elif not element.tag.is_private and is_identifying(element.tag, element.VR):
+                for part in _parts(element):
+                    self.originals.setdefault(part, element.keyword or str(element.tag))
+        self.forbidden = frozenset(part.lower() for part in self.originals)
+
+    def dataset(self, dataset: Dataset) -> Dataset:
+        """Return the treated copy of a dataset or item."""
+        result = Dataset()
+        for element in _elements(dataset):
+            act = self._treatments.get(treat(element.tag, element.VR))
+            value = None if act is None else act(element, dataset)
+            if value is not None:
+                result[element.tag] = DataElement(element.tag, element.VR, value, already_converted=element.VR == "SQ")
+                if element.tag.group == 0x7FE0:
+                    result[element.tag].is_undefined_length = element.is_undefined_length
+        return result
+
+    def file_meta(self, dataset: Dataset) -> FileMetaDataset:
+        """Return file meta information made anew."""
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = UID(str(dataset.get("SOPClassUID", "")))
+        meta.MediaStorageSOPInstanceUID = UID(self._new_uid(str(dataset.get("SOPInstanceUID", ""))))
+        meta.TransferSyntaxUID = transfer_syntax(dataset)
+        meta.ImplementationClassUID, meta.ImplementationVersionName = _IMPLEMENTATION, "MEDKD"
+        return meta
+
+    def _new_uid(self, uid: str) -> str:
+        return uid if uid.startswith(_STANDARD_ROOT) or not uid else f"2.25.{keyed_number(self.secret, 'uid', uid)}"
+
+    def _sequence(self, element: DataElement, _: Dataset) -> Sequence | None:
+        return Sequence([self.dataset(item) for item in element.value or ()])
+
+    def _uid(self, element: DataElement, _: Dataset) -> Any:
+        values = [self._new_uid(str(value).strip("\0 ")) for value in _values(element)]
+        return values if len(values) != 1 else values[0]
+
+    def _keep(self, element: DataElement, _: Dataset) -> Any:
+        form = {"CS": _CODE, "DS": _NUMBER, "IS": _NUMBER, "SH": _TECHNICAL, "LO": _TECHNICAL}.get(element.VR)
+        if form is None:
+            return element.value
+        fits = all(str(value) == "" or form.match(str(value)) for value in _values(element))
+        spoken = any(str(value).strip().lower() in self.forbidden for value in _values(element))
+        # A number or a code that repeats an identifier (a series numbered like its patient) is one.
+        return element.value if fits and not spoken else None
+
+    def _dummy(self, element: DataElement, _: Dataset) -> Any:
+        return {"PN": "Removed", "LO": "REMOVED", "SH": "REMOVED", "ST": "REMOVED", "LT": "REMOVED", "UT": "REMOVED", "UC": "REMOVED"}.get(
+            element.VR
+        )
+
+    def _date(self, element: DataElement, dataset: Dataset) -> Any:
+        shifted = [self._moved(element, str(value), dataset) for value in _values(element)]
+        if any(value is None for value in shifted):
+            return None
+        return shifted if len(shifted) != 1 else shifted[0]
+
+    def _moved(self, element: DataElement, value: str, dataset: Dataset) -> str | None:
+        if not value.strip():
+            return ""
+        if element.VR == "DT":
+            return self.shift.datetime(value)
+        other = _partner(element, dataset)
+        if other is not None:
+            date, time = (value, other) if element.VR == "DA" else (other, value)
+            both = self.shift.pair(date, time)
+            if both is not None:
+                return both[0] if element.VR == "DA" else both[1]
+        return self.shift.date(value) if element.VR == "DA" else self.shift.time(value)
+
+    def _clean(self, element: DataElement, _: Dataset) -> Any:
+        values = []
+        for value in map(str, _values(element)):
+            whole = element.keyword == "CodeMeaning" and value in standard_meanings() and value.lower() not in self.forbidden
+            values.append(value if whole else clean_text(value, self.forbidden))
+        return values if len(values) != 1 else values[0]
+
+    def _key(self, element: DataElement, _: Dataset) -> Any:
+        return pseudonym(self.secret, "patient", self.patient) if str(element.value or "") else ""
+
+    def _characteristic(self, element: DataElement, _: Dataset) -> Any:
+        return characteristic(element.keyword, element.value)
+
+
+def characteristic(keyword: str, value: Any) -> Any:
+    """Return a characteristic of the patient when it is one, None when it could be anything else."""
+    text = str(value if value is not None else "").strip().upper()
+    if keyword == "PatientAge":
+        match = re.match(r"^(\d{3})([DWMY])$", text)
+        if match is None:
+            return None
+        return f"{min(int(match[1]), OLDEST_YEARS):03d}Y" if match[2] == "Y" else text
+    allowed = {
+        "PatientSex": {"F", "M", "O", ""},
+        "SmokingStatus": {"YES", "NO", "UNKNOWN"},
+        "PatientSexNeutered": {"ALTERED", "UNALTERED"},
+        "PregnancyStatus": {"1", "2", "3", "4"},
+    }.get(keyword)
+    if allowed is not None:
+        return value if text in allowed else None
+    return value if _NUMBER.match(text) and 0 < float(text) < 1000 else None
+
+
+def _elements(dataset: Dataset) -> Iterator[DataElement]:
+    """Yield the elements whose values can be parsed; the others are not copied, which removes them."""
+    for tag in sorted(dataset.keys()):
+        try:
+            yield dataset[tag]
+        except Exception:  # a value that contradicts its representation
+            continue
+
+
+def _values(element: DataElement) -> list[Any]:
+    value = element.value
+    if value is None:
+        return [""]
+    return list(value) if element.VM > 1 else [value]
+
+
+def _partner(element: DataElement, dataset: Dataset) -> str | None:
+    """Return the time that belongs to a date, or the date that belongs to a time, where there is exactly one."""
+    keyword = keyword_for_tag(element.tag)
+    ends = ("Date", "Time") if element.VR == "DA" else ("Time", "Date")
+    if not keyword.endswith(ends[0]):
+        return None
+    other = dataset.get(keyword[: -len(ends[0])] + ends[1])
+    return str(other) if other and isinstance(other, str) else None
+
+
+def _parts(element: DataElement) -> list[str]:
+    """Return the pieces of an identifying value that are long enough to be looked for."""
+    found = []
+    for value in map(str, _values(element)):
+        text = value.strip("\0 ")
+        if element.VR == "UI":
+            found += [text] if not text.startswith(_STANDARD_ROOT) and len(text) > 2 * _SHORTEST else []
+        elif element.VR == "PN":
+            found += [part for part in re.split(r"[\^= ,]+", text) if len(part) >= _SHORTEST_NAME]
+        elif element.VR in ("DA", "DT"):
+            found += [text] if len(text) >= 8 else []
+        elif len(text) >= _SHORTEST:
+            found.append(text)
+    return found

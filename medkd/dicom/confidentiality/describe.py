@@ -1,0 +1,33 @@
+"""What the store keeps of a series: read from its de-identified header, never from the original one."""
+
+from __future__ import annotations
+
+import re
+
+from pydicom import Dataset
+
+from data_contracts import SeriesRecord, VolumeRef
+from medkd.dicom.confidentiality.deidentify import deidentify
+
+_YEARS = re.compile(r"^(\d{3})Y$")
+
+
+def describe_series(volume: VolumeRef, header: Dataset, secret: bytes) -> SeriesRecord:
+    """Return what may be stored of a series: its keys and facts that name nobody (sex, age in years up to 90).
+
+    An allow-list behind an allow-list: dates and free text, even cleaned, stay behind.
+    """
+    clean = deidentify(header, secret).dataset
+    age = _YEARS.match(str(clean.get("PatientAge", "")))
+    return SeriesRecord(
+        patient_key=volume.patient_key,
+        study_key=volume.study_key,
+        series_key=volume.series_key,
+        frame_of_reference_key=volume.frame_of_reference_key,
+        modality=volume.modality,
+        slices=volume.geometry.shape[0],
+        volume_digest=volume.array.sha256,
+        flags=volume.flags,
+        sex=str(clean.get("PatientSex", "")),
+        age_years=int(age.group(1)) if age else None,
+    )

@@ -1,0 +1,250 @@
+"""De-identify a folder of DICOM into a folder that may be handed on: study by study, checked on the written bytes, all or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset, config, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, SegmentationStorage
+
+from data_contracts import Action, IngestCode, IngestError, IngestPolicy, IngestReport
+from medkd.dicom.classify import LABELMAP_STORAGE, states_text
+from medkd.dicom.compare import same_image
+from medkd.dicom.confidentiality.burned_in import TextBox, blank_text, find_text
+from medkd.dicom.confidentiality.deidentify import CLEAN_PIXELS, Deidentified, deidentify, method_code
+from medkd.dicom.confidentiality.residual import find_residuals
+from medkd.dicom.confidentiality.secret import pseudonym
+from medkd.dicom.discover import FoundFile, discover, quiet_dicom
+from medkd.dicom.findings import Findings
+from medkd.dicom.group import find_conflicts
+from medkd.dicom.ledger import Ledger
+from medkd.dicom.quarantine import write_quarantine
+from medkd.progress import progress_bar
+from medkd.volumes.store import write_bytes
+
+_SCRATCH, _STAGING = ".unpacked", ".staging"
+_LABELS = (SegmentationStorage, RTStructureSetStorage, LABELMAP_STORAGE)
+
+
+@dataclass(frozen=True)
+class DeidentifyRequest:
+    """What is de-identified, and where to.
+
+    Attributes:
+        source: folder, file, zip archive or DICOMDIR.
+        out: folder to hand on: ``PATIENT/STUDY/SERIES/INSTANCE.dcm``, nothing else.
+        kept: folder of this house for quarantine and report, never inside ``out``; by default ``out`` with ``.quarantine`` appended.
+        policy: what is done about burned-in text and missing file headers.
+        progress: show progress bars.
+    """
+
+    source: Path
+    out: Path
+    kept: Path | None = None
+    policy: IngestPolicy = field(default_factory=IngestPolicy)
+    progress: bool = False
+
+    def house(self) -> Path:
+        """Return the folder for what stays in the house."""
+        return self.kept or self.out.with_name(self.out.name + ".quarantine")
+
+
+def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestReport:
+    """De-identify every image, segmentation and structure set below a source.
+
+    A study is published when not one of its files holds an original identifier any more, by atomic rename; else all its files are
+    quarantined as ``DEID_RESIDUAL``. The original identifiers are never written outside the quarantine.
+
+    Raises:
+        SourceError: when the source cannot be read at all.
+    """
+    house = request.house()
+    house.mkdir(parents=True, exist_ok=True)
+    staging = request.out / _STAGING
+    with _lenient():
+        try:
+            found = discover(request.source, house / _SCRATCH, progress=request.progress)
+            ledger = Ledger()
+            conflicts = find_conflicts([file for file in found if file.header is not None], same_image)
+            studies: dict[str, list[FoundFile]] = defaultdict(list)
+            for file in found:
+                if file.relative in conflicts:
+                    ledger.refuse(file, conflicts[file.relative])
+                elif _publishable(file, ledger, Findings(request.policy)):
+                    assert file.header is not None
+                    studies[str(file.header.get("StudyInstanceUID", "")) or file.relative].append(file)
+            bar = progress_bar(studies.values(), title="de-identify", unit="study", enabled=request.progress)
+            for files in bar:
+                _publish_study(files, request, secret, ledger, staging)
+            report = IngestReport(files=ledger.rows(found), series=())
+            write_quarantine(house, ledger, report, progress=request.progress)
+            write_bytes(house / "deidentification.json", report.canonical_json())
+            return report
+        finally:
+            shutil.rmtree(house / _SCRATCH, ignore_errors=True)
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _lenient() -> Iterator[None]:
+    """Let values of the original be written as they were read: what they may say was decided by the profile."""
+    before = config.settings.writing_validation_mode
+    config.settings.writing_validation_mode = config.IGNORE
+    try:
+        with quiet_dicom():
+            yield
+    finally:
+        config.settings.writing_validation_mode = before
+
+
+def _publishable(file: FoundFile, ledger: Ledger, findings: Findings) -> bool:
+    """Return whether a file is an object that the profile is made for; otherwise it gets its outcome."""
+    try:
+        if file.code is IngestCode.MISSING_META and file.header is not None:
+            findings.settle(file.code, "expected a DICOM file header, there is none", {"what": file.evidence})
+        elif file.code is not None or file.header is None:
+            foreign = file.code is IngestCode.NOT_DICOM and Path(file.relative).suffix.lower() not in (".dcm", ".dicom", ".ima", "")
+            ledger.refuse(file, file.code or IngestCode.UNREADABLE_HEADER, {"what": file.evidence}, ignore=foreign)
+            return False
+        header = file.header
+        if "Rows" not in header and str(header.get("SOPClassUID", "")) not in _LABELS:
+            raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, a segmentation or a structure set")
+        if not str(header.get("SOPInstanceUID", "")) or not str(header.get("StudyInstanceUID", "")):
+            raise IngestError(IngestCode.PATIENT_ID_MISSING, "expected study and instance UIDs")
+        if file.pixels is not None and not file.pixels.whole:
+            raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data")
+        return True
+    except IngestError as error:
+        ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
+        return False
+
+
+def _publish_study(files: list[FoundFile], request: DeidentifyRequest, secret: bytes, ledger: Ledger, staging: Path) -> None:
+    """Write a study to staging, scan what was written, and move it into place."""
+    written: list[tuple[FoundFile, Path]] = []
+    for file in files:
+        try:
+            place = _write(file, request, secret, staging, ledger)
+        except IngestError as error:
+            if error.ingest_code is not IngestCode.DEID_RESIDUAL:
+                ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
+                continue
+            # One leak condemns the study: its other files come from the same hands.
+            for other in files:
+                ledger.refuse(other, error.ingest_code, {"what": error.message, "file": file.relative, **error.evidence})
+            shutil.rmtree(staging, ignore_errors=True)
+            return
+        except Exception as error:  # one broken object must not stop the others
+            ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
+            continue
+        written.append((file, place))
+    for study in {place.relative_to(staging).parts[:2] for _, place in written}:
+        _move_into_place(staging.joinpath(*study), request.out.joinpath(*study))
+    for file, _ in written:
+        ledger.accept(file)
+
+
+def _move_into_place(new: Path, final: Path) -> None:
+    """Replace a published study by a newer one in two renames; instances that were published before and are not new are kept."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if not final.exists():
+        new.rename(final)
+        return
+    for old in final.rglob("*.dcm"):
+        target = new / old.relative_to(final)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(old, target)
+    retired = final.with_name(f".{final.name}.retired")
+    shutil.rmtree(retired, ignore_errors=True)
+    final.rename(retired)
+    new.rename(final)
+    shutil.rmtree(retired)
+
+
+def _write(file: FoundFile, request: DeidentifyRequest, secret: bytes, staging: Path, ledger: Ledger) -> Path:
+    dataset = dcmread(file.path, force=file.code is IngestCode.MISSING_META)
+    if not hasattr(dataset, "file_meta"):
+        raise IngestError(IngestCode.MISSING_META, "expected a DICOM file header, there is none")
+    if not dataset:
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected a whole dataset, it breaks off")
+    findings = Findings(request.policy)
+    boxes = _text_boxes(dataset, findings)
+    result = deidentify(dataset, secret)
+    if boxes:
+        _blank(dataset, result, boxes)
+    ledger.note(file, set(findings.flags))
+    payload, header_bytes = _bytes(result.dataset)
+    residuals = find_residuals(payload, result.originals, header_bytes)
+    if residuals:
+        raise IngestError(
+            IngestCode.DEID_RESIDUAL, "expected no original identifier in the written file, some are left", {"attributes": residuals}
+        )
+    header = result.dataset
+    patient = pseudonym(secret, "patient", str(dataset.get("PatientID", "") or dataset.StudyInstanceUID))
+    study = pseudonym(secret, "study", str(dataset.StudyInstanceUID))
+    series = pseudonym(secret, "series", str(dataset.get("SeriesInstanceUID", "")))
+    place = staging / patient / study / series / f"{header.SOPInstanceUID}.dcm"
+    write_bytes(place, payload)
+    return place
+
+
+def _bytes(dataset: Dataset) -> tuple[bytes, int]:
+    """Return the file's bytes and where its pixel data begin."""
+    if dataset.file_meta.TransferSyntaxUID.is_deflated:
+        # Deflated bytes hide what they say from the scan: they are written plainly.
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    payload = buffer.getvalue()
+    scratch = BytesIO(payload)
+    dcmread(scratch, stop_before_pixels=True)
+    return payload, scratch.tell()
+
+
+def _text_boxes(dataset: Dataset, findings: Findings) -> list[tuple[TextBox, ...]]:
+    """Settle burned-in text and return the boxes to blank, per frame; empty where nothing is to be done."""
+    if "PixelData" not in dataset or str(dataset.get("SOPClassUID", "")) in _LABELS:
+        return []
+    stated = str(dataset.get("BurnedInAnnotation", "")).upper()
+    expected = states_text(stated, str(dataset.get("Modality", "")))
+    frames = _frames(dataset)
+    boxes = [find_text(frame) for frame in frames]
+    count = sum(len(found) for found in boxes)
+    if not expected and not count:
+        return []
+    evidence = {"stated": stated or "nothing", "lines_found": count}
+    # Text that is stated and not found cannot be blanked.
+    action = findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", evidence, repairable=count > 0)
+    return boxes if action is Action.REPAIR else []
+
+
+def _frames(dataset: Dataset) -> list[np.ndarray]:
+    try:
+        pixels = np.asarray(dataset.pixel_array)
+    except Exception as error:  # decoders raise what they like
+        raise IngestError(IngestCode.DECODE_FAILED, f"expected decodable pixels to look for text in ({type(error).__name__})") from error
+    return list(pixels) if int(dataset.get("NumberOfFrames", 1) or 1) > 1 else [pixels]
+
+
+def _blank(original: Dataset, result: Deidentified, boxes: list[tuple[TextBox, ...]]) -> None:
+    """Write pixels without the text that was found, uncompressed, and say so."""
+    frames = [blank_text(frame, found) for frame, found in zip(_frames(original), boxes, strict=True)]
+    dataset = result.dataset
+    stacked = np.stack(frames) if len(frames) > 1 else frames[0]
+    dataset.PixelData = stacked.astype(stacked.dtype.newbyteorder("<")).tobytes()
+    dataset["PixelData"].VR = "OB" if stacked.dtype.itemsize == 1 else "OW"
+    dataset["PixelData"].is_undefined_length = False
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if stacked.ndim == 3 and len(frames) == 1:
+        dataset.PlanarConfiguration = 0
+    dataset.BurnedInAnnotation = "NO"
+    dataset.DeidentificationMethodCodeSequence.append(method_code(*CLEAN_PIXELS))
