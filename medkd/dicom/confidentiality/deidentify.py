@@ -58,7 +58,7 @@ def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
         dataset: object with file meta information.
         secret: key of pseudonyms, UIDs and dates: the same over a cohort keeps its objects together.
     """
-    walk = _Walk(secret, str(dataset.get("PatientID", "") or dataset.get("StudyInstanceUID", "")))
+    walk = _Walk(secret, str(dataset.get("PatientID", "") or dataset.get("StudyInstanceUID", "")), str(dataset.get("StudyTime", "") or ""))
     walk.collect(dataset)
     result = walk.dataset(dataset)
     result.SpecificCharacterSet = "ISO_IR 192"
@@ -81,9 +81,9 @@ def method_code(value: str, meaning: str) -> Dataset:
 class _Walk:
     """One object's way through the profile."""
 
-    def __init__(self, secret: bytes, patient: str) -> None:
+    def __init__(self, secret: bytes, patient: str, study_time: str) -> None:
         self.secret, self.patient = secret, patient
-        self.shift = DateShift(secret, patient)
+        self.shift, self.study_time = DateShift(secret, patient), study_time
         self.originals: dict[str, str] = {}
         self.forbidden: frozenset[str] = frozenset()
         self._treatments: dict[Treatment, Callable[[DataElement, Dataset], Any]] = {
@@ -165,8 +165,9 @@ class _Walk:
             return ""
         if element.VR == "DT":
             return self.shift.datetime(value)
-        other = _partner(element, dataset)
-        if other is not None:
+        # A date without a time of its own moves as if taken when the study was: dates of one day stay one day.
+        other = _partner(element, dataset) or (self.study_time if element.VR == "DA" else None)
+        if other:
             date, time = (value, other) if element.VR == "DA" else (other, value)
             both = self.shift.pair(date, time)
             if both is not None:
