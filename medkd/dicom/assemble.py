@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import Action, IngestCode, IngestError, Ref, VolumeRef
-from medkd.dicom.decode import PixelPlan, SliceStats, decode_into, plan_pixels, stored_values
+from medkd.dicom.decode import PixelPlan, SliceStats, decode_into, decode_part, plan_pixels, stored_values
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.mapped_volume import MappedVolume
@@ -29,32 +29,30 @@ PLAUSIBLE_HU = (-4096.0, 32767.0)
 
 
 class Decoders:
-    """Worker threads for uncompressed pixels; worker processes, started when first needed, for compressed ones."""
+    """Decodes here what is uncompressed or little; worker processes, started when first needed, take the rest."""
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or max(1, len(os.sched_getaffinity(0)))
-        self._threads = ThreadPoolExecutor(self.workers)
         self._processes: ProcessPoolExecutor | None = None
         self.decoded = 0
 
     def decode(self, volume: MappedVolume, jobs: Sequence[tuple[int, PixelPlan]]) -> list[SliceStats]:
         """Decode slices into array ``volume`` at their places; statistics in the order of ``jobs``."""
         self.decoded += len(jobs)
-        target = volume.open("volume")
-        compressed = [plan for _, plan in jobs if plan.place is None]
+        compressed = [plan for _, plan in jobs if not plan.plain]
         if sum(plan.matrix[0] * plan.matrix[1] for plan in compressed) < _POOL_FROM_PIXELS or self.workers == 1:
-            return list(self._threads.map(lambda job: decode_into(target[job[0]], job[1]), jobs))
+            return _decode_in_order(volume, jobs)
+        target = volume.open("volume")
         if self._processes is None:
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["medkd.dicom.decode"])
+            context.set_forkserver_preload(["medkd.dicom.decode", "pydicom.pixels.decoders", "openjpeg", "libjpeg", "rle"])
             self._processes = ProcessPoolExecutor(self.workers, mp_context=context)
         where = (volume.partial, target.dtype.str, target.shape, volume.offset("volume"))
         parts = [(where, jobs[begin : begin + 8]) for begin in range(0, len(jobs), 8)]
-        return [stats for done in self._processes.map(_decode_part, parts) for stats in done]
+        return [stats for done in self._processes.map(decode_part, parts) for stats in done]
 
     def close(self) -> None:
         """Stop all workers."""
-        self._threads.shutdown()
         if self._processes is not None:
             self._processes.shutdown()
 
@@ -69,10 +67,19 @@ def decoders(workers: int | None = None) -> Iterator[Decoders]:
         pool.close()
 
 
-def _decode_part(job: tuple[Any, Sequence[tuple[int, PixelPlan]]]) -> list[SliceStats]:
-    (path, dtype, shape, offset), part = job
-    target = np.memmap(path, dtype=dtype, mode="r+", offset=offset, shape=shape)
-    return [decode_into(target[place], plan) for place, plan in part]
+def _decode_in_order(volume: MappedVolume, jobs: Sequence[tuple[int, PixelPlan]]) -> list[SliceStats]:
+    """Decode one slice after another through one buffer into the file; places without a job are zero."""
+    dtype, shape = volume.arrays["volume"]
+    plans, stats = dict(jobs), []
+    plane = np.zeros(shape[1:], dtype=dtype)
+    for place in range(shape[0]):
+        plan = plans.get(place)
+        if plan is None or (result := decode_into(plane, plan)).error is not None:
+            plane[...] = 0
+        if plan is not None:
+            stats.append(result)
+        volume.append(plane)
+    return stats
 
 
 @dataclass(frozen=True)
@@ -252,8 +259,8 @@ def _between(usable: list[tuple[float, int]], place: int) -> tuple[int | None, i
 
 def _judge_hu(decoded: Decoded, findings: Findings) -> None:
     values = decoded.file.open("volume")
-    # Every eighth row and column is enough to see what unit values are in.
-    sample = np.asarray(values[:, ::8, ::8], dtype=np.float64)
+    # A coarse grid over about 32 slices is enough to see what unit values are in.
+    sample = np.asarray(values[:: max(1, len(values) // 32), ::16, ::16], dtype=np.float64)
     low, middle, high = (float(v) for v in np.percentile(sample, (0.1, 50, 99.9)))
     padded = IngestCode.PADDING_VALUE in findings.flags
     if (low < PLAUSIBLE_HU[0] and not padded) or high >= PLAUSIBLE_HU[1] or (low >= 0 and middle > 300):

@@ -9,6 +9,7 @@ from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, Seg
 
 from data_contracts import CODES, Action, IngestCode, IngestError
 from medkd.dicom.findings import Findings
+from medkd.dicom.raw_values import raw_int, raw_text
 
 
 class ObjectKind(StrEnum):
@@ -26,6 +27,7 @@ LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _MULTI_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."
 #: Storage classes of projections: CR, DX, mammography, intra-oral, XA, RF, and their enhanced kin.
 _PROJECTIONS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.12")
+_IDENTITY = {"PatientID": 0x00100020, "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "SOPInstanceUID": 0x00080018}
 #: Modalities whose pictures usually carry text: without a statement that they do not, they are taken to.
 _TEXT_MODALITIES = frozenset({"US", "ES", "XC", "GM", "SM", "OP", "OT", "IVUS"})
 
@@ -36,7 +38,7 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
     Raises:
         IngestError: with the code of the first reason why it is neither a provable image nor a label.
     """
-    sop_class = str(header.get("SOPClassUID", ""))
+    sop_class = raw_text(header, 0x00080016)
     if not sop_class and "Rows" in header:
         complete = all(keyword in header for keyword in ("Modality", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
         message = "expected an SOP class, the header has none"
@@ -54,25 +56,26 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
 
 
 def _require_provable(header: Dataset, sop_class: str, findings: Findings) -> None:
-    if int(header.get("SamplesPerPixel", 1) or 1) != 1:
-        raise IngestError(IngestCode.COLOUR_UNSUPPORTED, "expected one sample per pixel", {"samples": int(header.SamplesPerPixel)})
-    if "LOCALIZER" in [str(part).upper() for part in header.get("ImageType", None) or ()]:
+    samples = raw_int(header, 0x00280002, 1)
+    if samples != 1:
+        raise IngestError(IngestCode.COLOUR_UNSUPPORTED, "expected one sample per pixel", {"samples": samples})
+    if "LOCALIZER" in raw_text(header, 0x00080008).upper().split("\\"):
         raise IngestError(IngestCode.LOCALIZER, "a localizer belongs to no volume")
     if (
         sop_class == _PROJECTIONS[0] or sop_class.startswith(tuple(f"{p}." for p in _PROJECTIONS))
     ) and "ImagePositionPatient" not in header:
         raise IngestError(IngestCode.PROJECTION, "expected an image with a place in space, a projection has none")
     _judge_text(header, findings)
-    for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        if not str(header.get(keyword, "")):
+    for keyword, tag in _IDENTITY.items():
+        if not raw_text(header, tag):
             message = f"expected a value of {keyword}, slices cannot be kept together without"
             raise IngestError(IngestCode.PATIENT_ID_MISSING, message, {"missing": keyword})
 
 
 def _judge_text(header: Dataset, findings: Findings) -> None:
     """Act on burned-in text as the header states it, or as the modality makes likely. Source: PS3.3 C.7.6.1.1 (0028,0301)."""
-    stated = str(header.get("BurnedInAnnotation", "")).upper()
-    if states_text(stated, str(header.get("Modality", ""))):
+    stated = raw_text(header, 0x00280301).upper()
+    if states_text(stated, raw_text(header, 0x00080060)):
         findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": stated or "nothing"}, repairable=True)
 
 

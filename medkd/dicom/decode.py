@@ -7,17 +7,21 @@ send nothing back but numbers. This module imports neither torch nor any decoder
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
-from pydicom.pixels import pixel_array
+from pydicom import Dataset, dcmread
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import UID
 
 from data_contracts import IngestCode, IngestError
 from medkd.dicom.discover import FoundFile, PixelPlace, quiet_dicom, transfer_syntax
+from medkd.dicom.raw_values import raw_int, raw_text
 from medkd.dicom.slices import Slice
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -31,7 +35,10 @@ class PixelPlan:
         path: file.
         relative: its name in evidence.
         frame: index in the pixel data.
-        place: where uncompressed pixels lie, or None where a decoder is needed.
+        place: where pixel data lie in the file; its offset is None where they are not in it as they are (deflated).
+        syntax: transfer syntax of encapsulated pixel data, "" of plain ones.
+        frames: number of frames in the pixel data.
+        photometric: photometric interpretation.
         matrix: rows, columns.
         bits: allocated, stored.
         signed: whether stored values are in two's complement.
@@ -47,10 +54,13 @@ class PixelPlan:
     path: Path
     relative: str
     frame: int
-    place: PixelPlace | None
+    place: PixelPlace
     matrix: tuple[int, int]
     bits: tuple[int, int]
     signed: bool
+    syntax: str = ""
+    frames: int = 1
+    photometric: str = "MONOCHROME2"
     big_endian: bool = False
     floating: int = 0
     slope: float = 1.0
@@ -58,6 +68,11 @@ class PixelPlan:
     padding: tuple[float, float] | None = None
     cut_bits: bool = False
     keep_nan: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Return whether pixels can be read from the file as they lie."""
+        return not self.syntax and self.place.offset is not None and self.bits[0] in (8, 16, 32, 64)
 
     @property
     def exact(self) -> bool:
@@ -101,17 +116,19 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
         message = "expected a linear rescale, the object carries a modality look-up table"
         raise IngestError(IngestCode.NONLINEAR_LUT, message, {"file": item.file.relative})
     syntax = transfer_syntax(header)
-    allocated = int(header.get("BitsAllocated", 16) or 16)
+    allocated = raw_int(header, 0x00280100, 16)
     floating = 0 if "BitsStored" in header or allocated not in (32, 64) else allocated // 8
-    native = not syntax.is_encapsulated and place.offset is not None and allocated in (8, 16, 32, 64)
     return PixelPlan(
         path=item.file.path,
         relative=item.file.relative,
         frame=item.frame,
-        place=place if native else None,
+        place=place,
         matrix=item.matrix,
-        bits=(allocated, int(header.get("BitsStored", allocated) or allocated)),
-        signed=int(header.get("PixelRepresentation", 0) or 0) == 1,
+        bits=(allocated, raw_int(header, 0x00280101, allocated)),
+        signed=raw_int(header, 0x00280103, 0) == 1,
+        syntax=str(syntax) if syntax.is_encapsulated else "",
+        frames=raw_int(header, 0x00280008, 1),
+        photometric=raw_text(header, 0x00280004) or "MONOCHROME2",
         big_endian=str(syntax) == _BIG_ENDIAN,
         floating=floating,
         slope=1.0 if item.slope is None else item.slope,
@@ -133,10 +150,16 @@ def _padding(value: Any, limit: Any) -> tuple[float, float] | None:
 def decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
     """Decode one slice into ``target`` [row, column] (int16 or float32), rescaled; errors come back in the statistics."""
     try:
-        with quiet_dicom():
-            return _decode_into(target, plan)
+        return _decode_into(target, plan)
     except IngestError as error:
         return SliceStats(error=(error.ingest_code, error.message, error.evidence))
+
+
+def decode_part(job: tuple[tuple[Path, str, tuple[int, ...], int], Sequence[tuple[int, PixelPlan]]]) -> list[SliceStats]:
+    """Decode some slices into their places of an array in a file: what a worker process is asked to do."""
+    (path, dtype, shape, offset), part = job
+    target = np.memmap(path, dtype=dtype, mode="r+", offset=offset, shape=shape)
+    return [decode_into(target[place], plan) for place, plan in part]
 
 
 def stored_values(plan: PixelPlan) -> NDArray[Any]:
@@ -150,18 +173,18 @@ def stored_values(plan: PixelPlan) -> NDArray[Any]:
 
 def decode_error(file: FoundFile) -> IngestCode | None:
     """Return why the pixels of an object cannot be decoded at all, None where they can; colour and odd depths do not matter."""
-    assert file.header is not None
-    matrix = (int(file.header.Rows), int(file.header.Columns))
-    flat = PixelPlan(file.path, file.relative, 0, None, matrix, (16, 16), signed=False)
     try:
-        _decoded(flat)
+        with quiet_dicom():
+            _ = _dataset(file.path).pixel_array
     except IngestError as error:
         return error.ingest_code
+    except Exception:  # decoders raise what they like
+        return IngestCode.DECODE_FAILED
     return None
 
 
 def _stored(plan: PixelPlan) -> tuple[NDArray[Any], bool]:
-    values = _native(plan) if plan.place is not None else _decoded(plan)
+    values = _native(plan) if plan.plain else _decoded(plan)
     if values.shape != plan.matrix:
         evidence = {"file": plan.relative, "shape": list(values.shape), "matrix": list(plan.matrix)}
         raise IngestError(IngestCode.DECODE_FAILED, f"expected a picture of {plan.matrix} pixels, got {values.shape}", evidence)
@@ -169,7 +192,6 @@ def _stored(plan: PixelPlan) -> tuple[NDArray[Any], bool]:
 
 
 def _native(plan: PixelPlan) -> NDArray[Any]:
-    assert plan.place is not None
     kind = "f" if plan.floating else ("i" if plan.signed else "u")
     dtype = np.dtype(f"{'>' if plan.big_endian else '<'}{kind}{plan.bits[0] // 8}")
     count = plan.matrix[0] * plan.matrix[1]
@@ -184,15 +206,24 @@ def _native(plan: PixelPlan) -> NDArray[Any]:
 
 
 def _decoded(plan: PixelPlan) -> NDArray[Any]:
+    index = plan.frame if plan.frames > 1 else None
     try:
-        dataset = dcmread(plan.path, force=True)
-        if "PixelData" not in dataset:
-            # Elements that break off inside the pixel data are not read at all.
-            raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data, they break off", {"file": plan.relative})
-        if "TransferSyntaxUID" not in dataset.file_meta:
-            dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
-        frames = int(dataset.get("NumberOfFrames", 1) or 1)
-        return np.asarray(pixel_array(dataset, raw=True, index=plan.frame if frames > 1 else None))
+        with quiet_dicom():
+            if not plan.syntax or plan.place.offset is None:
+                return np.asarray(pixel_array(_dataset(plan.path), raw=True, index=index))
+            options: dict[str, Any] = {
+                "rows": plan.matrix[0],
+                "columns": plan.matrix[1],
+                "number_of_frames": plan.frames,
+                "samples_per_pixel": 1,
+                "photometric_interpretation": plan.photometric,
+                "pixel_representation": int(plan.signed),
+                "bits_allocated": plan.bits[0],
+                "bits_stored": plan.bits[1],
+                "pixel_keyword": "PixelData",
+            }
+            source = _encapsulated(plan.path, plan.place.offset)
+            return np.asarray(get_decoder(UID(plan.syntax)).as_array(source, raw=True, index=index, **options)[0])
     except IngestError:
         raise
     except Exception as error:  # decoders raise what they like; the class of error is the evidence
@@ -202,6 +233,26 @@ def _decoded(plan: PixelPlan) -> NDArray[Any]:
             raise IngestError(IngestCode.UNSUPPORTED_TRANSFER_SYNTAX, message, evidence) from error
         message = f"expected decodable pixel data, the decoder stopped ({type(error).__name__})"
         raise IngestError(IngestCode.DECODE_FAILED, message, evidence) from error
+
+
+@lru_cache(maxsize=1)
+def _encapsulated(path: Path, offset: int) -> bytes:
+    """Return the encapsulated pixel data of a file; frames of one file follow one another."""
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read()
+
+
+@lru_cache(maxsize=1)
+def _dataset(path: Path) -> Dataset:
+    """Return a whole dataset, where pixels are not in the file as they are, or not in a depth that can be read plainly."""
+    dataset = dcmread(path, force=True)
+    if "PixelData" not in dataset:
+        # Elements that break off inside the pixel data are not read at all.
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data, they break off", {})
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
+    return dataset
 
 
 def _within_bits(values: NDArray[Any], plan: PixelPlan) -> tuple[NDArray[Any], bool]:
@@ -247,12 +298,13 @@ def _decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
     if target.dtype == np.int16:
         if low < -32768 or high > 32767:
             return SliceStats(low, high, overflow=True)
-        # In place and in 16 bits: the result fits, so that wrapping on the way is undone by wrapping back.
-        np.copyto(target, stored, casting="unsafe")
+        # In 16 bits: the result fits, so that wrapping on the way is undone by wrapping back.
+        same = stored.dtype.isnative and stored.dtype.itemsize == 2
+        source = stored.view(np.int16) if same else stored.astype(np.int16)
+        slope, intercept = (np.array(int(value)).astype(np.int16) for value in (plan.slope, plan.intercept))
         if plan.slope != 1:
-            np.multiply(target, np.array(int(plan.slope)).astype(np.int16), out=target)
-        if plan.intercept:
-            np.add(target, np.array(int(plan.intercept)).astype(np.int16), out=target)
+            source = source * slope
+        np.add(source, intercept, out=target)
     else:
         target[...] = stored.astype(np.float64) * plan.slope + plan.intercept
     return SliceStats(low, high, padded, cut=cut)

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+import xxhash
 from pydicom import Dataset, config, dcmread
 from pydicom.datadict import dictionary_has_tag
 from pydicom.errors import InvalidDicomError
@@ -25,8 +27,12 @@ from medkd.dicom.archive import is_archive, unpack
 from medkd.progress import progress_bar
 
 _THREADS = 4
+#: Files that a thread reads before it hands them over: handing over costs more than reading a slice from the cache.
+_BATCH = 16
 #: Files up to this are read at once; larger ones are streamed.
 _AT_ONCE = 32 * 2**20
+#: Bytes of a file that are kept until its header is parsed.
+_HEADER_BYTES = 64 * 2**10
 _PIXEL_DATA = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
@@ -54,7 +60,8 @@ class FoundFile:
     Attributes:
         path: where it lies.
         relative: path below the source, with forward slashes; what reports name.
-        sha256: of its bytes.
+        digest: XXH3 (128 bits) of its bytes: what tells files apart here. Not cryptographic: it meets no adversary, and equal files are
+            compared byte by byte where it matters.
         header: everything before the pixel data, or None.
         code: why there is no usable header.
         evidence: what was met, without identifiers.
@@ -64,12 +71,17 @@ class FoundFile:
 
     path: Path
     relative: str
-    sha256: str
+    digest: str
     header: Dataset | None
     code: IngestCode | None = None
     evidence: str = ""
     pixels: PixelPlace | None = None
     notes: tuple[IngestCode, ...] = field(default=())
+
+    @property
+    def sha256(self) -> str:
+        """Return the sha256 of the file's bytes, read again: only what is quarantined or kept as a source needs it."""
+        return _sha256(self.path) if self.path.is_file() else hashlib.sha256(b"").hexdigest()
 
 
 @contextmanager
@@ -112,10 +124,14 @@ def discover(source: Path, scratch: Path, *, progress: bool = False) -> tuple[Fo
         places.append((path, relative))
         if path.is_file() and is_archive(path):
             code, evidence, members = _open_archive(path, scratch / str(len(opened)))
-            opened[relative] = FoundFile(path, relative, _sha256(path), None, code, evidence)
+            opened[relative] = FoundFile(path, relative, _fetch(path)[0], None, code, evidence)
             places.extend((member, f"{relative}/{name}") for member, name in members)
     with quiet_dicom(), ThreadPoolExecutor(_THREADS) as pool:
-        read = pool.map(lambda place: opened.get(place[1]) or read_file(*place), places)
+        # Threads read and hash, which frees the interpreter; headers are parsed here: two threads parsing cost more than one.
+        batches = [places[begin : begin + _BATCH] for begin in range(0, len(places), _BATCH)]
+        fetched = pool.map(lambda batch: [None if relative in opened else _fetch(path) for path, relative in batch], batches)
+        pairs = zip(places, chain.from_iterable(fetched), strict=True)
+        read = (opened.get(place[1]) or _parse(*place, fetch) for place, fetch in pairs)
         return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(places)))
 
 
@@ -134,19 +150,49 @@ def _sha256(path: Path) -> str:
 
 def read_file(path: Path, relative: str) -> FoundFile:
     """Read the header of one file; whatever is wrong with it becomes its code."""
+    return _parse(path, relative, _fetch(path))
+
+
+#: Digest, the first bytes of the file (all of a small one), size, and why there are none.
+_Fetched = tuple[str, bytes, int, str]
+
+
+def _fetch(path: Path) -> _Fetched:
     try:
         if not path.is_file():
-            return FoundFile(
-                path, relative, hashlib.sha256(b"").hexdigest(), None, IngestCode.NOT_DICOM, "a link to nothing, or no regular file"
-            )
-        if path.stat().st_size <= _AT_ONCE:
+            return "", b"", 0, "a link to nothing, or no regular file"
+        size = path.stat().st_size
+        if size <= _AT_ONCE:
             payload = path.read_bytes()
-            return _read(path, relative, hashlib.sha256(payload).hexdigest(), io.BytesIO(payload), len(payload))
-        digest = _sha256(path)
+            # Of a large image the header and the end are enough, and memory is not.
+            return xxhash.xxh3_128_hexdigest(payload), payload[:_HEADER_BYTES], len(payload), ""
+        digest = xxhash.xxh3_128()
         with path.open("rb") as stream:
-            return _read(path, relative, digest, stream, path.stat().st_size)
+            while chunk := stream.read(2**20):
+                digest.update(chunk)
+        return digest.hexdigest(), b"", size, ""
     except OSError as error:
-        return FoundFile(path, relative, hashlib.sha256(b"").hexdigest(), None, IngestCode.UNREADABLE_HEADER, type(error).__name__)
+        return "", b"", 0, type(error).__name__
+
+
+def _parse(path: Path, relative: str, fetched: _Fetched | None) -> FoundFile:
+    digest, start, size, problem = fetched or _fetch(path)
+    if problem:
+        code = IngestCode.NOT_DICOM if problem.startswith("a link") else IngestCode.UNREADABLE_HEADER
+        return FoundFile(path, relative, digest, None, code, problem)
+    if len(start) == size:
+        return _read(path, relative, digest, io.BytesIO(start), size)
+    if start:
+        found = _read(path, relative, digest, io.BytesIO(start), size)
+        place = found.pixels
+        # Whole headers of uncompressed images end where their pixels begin; everything else is read from the file.
+        if found.code is None and place is not None and place.offset is not None and place.length is not None and place.offset < len(start):
+            return found
+    try:
+        with path.open("rb") as stream:
+            return _read(path, relative, digest, stream, size)
+    except OSError as error:
+        return FoundFile(path, relative, digest, None, IngestCode.UNREADABLE_HEADER, type(error).__name__)
 
 
 def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -> FoundFile:

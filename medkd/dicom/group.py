@@ -6,6 +6,7 @@ acquisition numbers count only where positions repeat: scanners give every slice
 
 from __future__ import annotations
 
+import filecmp
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,12 +19,15 @@ from pydicom import Dataset
 from data_contracts import Action, IngestCode, IngestError
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
+from medkd.dicom.raw_values import raw_text
 from medkd.dicom.slices import MOMENTS, Slice
 from medkd.dicom.solve_geometry import FEWEST_SLICES, SAME_MM, SlicePlanes
 
 #: Direction cosines that differ by less are one orientation.
 SAME_ORIENTATION = 1e-3
 
+#: PatientID, StudyInstanceUID, SeriesInstanceUID.
+_IDENTITY = (0x00100020, 0x0020000D, 0x0020000E)
 #: LossyImageCompression (0028,2110) of an image that was.
 _LOSSY = "01"
 
@@ -74,11 +78,11 @@ def group_slices(slices: list[Slice]) -> tuple[SliceGroup, ...]:
     """Group slices; single ones that differ from the rest of their series say in what."""
     groups: dict[tuple[object, ...], list[list[Slice]]] = defaultdict(list)
     for item in slices:
-        identity = tuple(str(item.header.get(k, "")) for k in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
+        identity = tuple(raw_text(item.header, tag) for tag in _IDENTITY)
         spacing = tuple(round(value, 5) for value in item.spacing_mm)
         alike = groups[(*identity, item.matrix, spacing, item.contrast)]
         for members in alike:
-            if np.abs(np.subtract(members[0].orientation, item.orientation)).max() < SAME_ORIENTATION:
+            if max(abs(a - b) for a, b in zip(members[0].orientation, item.orientation, strict=True)) < SAME_ORIENTATION:
                 members.append(item)
                 break
         else:
@@ -147,7 +151,7 @@ def _by_moment(group: SliceGroup, places: list[list[Slice]]) -> tuple[SliceGroup
     for index, (keyword, _) in enumerate(MOMENTS):
         parts: dict[str, list[Slice]] = defaultdict(list)
         for item in group.slices:
-            parts[item.moments[index]].append(item)
+            parts[item.moment(index)].append(item)
         whole = all(len({place_of[item] for item in part}) == len(part) for part in parts.values())
         enough = all(len(part) >= max(FEWEST_SLICES, len(places) / 2) for part in parts.values())
         if 1 < len(parts) <= 2 * most and "" not in parts and whole and enough:
@@ -182,22 +186,23 @@ def find_conflicts(files: list[FoundFile], same: Callable[[FoundFile, FoundFile]
     ``PATIENT_ID_COLLISION``: one series UID under two patient ids.
     """
     conflicts: dict[str, IngestCode] = {}
-    first_with: dict[str, str] = {}
+    first_with: dict[str, FoundFile] = {}
     instances: dict[str, list[FoundFile]] = defaultdict(list)
     series: dict[str, list[FoundFile]] = defaultdict(list)
     for file in files:
-        if first_with.setdefault(file.sha256, file.relative) != file.relative:
+        first = first_with.setdefault(file.digest, file)
+        if first is not file and filecmp.cmp(first.path, file.path, shallow=False):
             conflicts[file.relative] = IngestCode.DUPLICATE_FILE
         elif file.header is not None:
-            instances[str(file.header.get("SOPInstanceUID", "")) or file.relative].append(file)
-            series[str(file.header.get("SeriesInstanceUID", "")) or file.relative].append(file)
+            instances[raw_text(file.header, 0x00080018) or file.relative].append(file)
+            series[raw_text(file.header, _IDENTITY[2]) or file.relative].append(file)
     for members in instances.values():
         if len(members) > 1 and all(same(members[0], other) for other in members[1:]):
             conflicts |= {member.relative: IngestCode.DUPLICATE_FILE for member in members[1:]}
         elif len(members) > 1:
             conflicts |= {member.relative: IngestCode.DUPLICATE_UID_CONFLICT for member in members}
     for members in series.values():
-        if len({str(member.header.get("PatientID", "")) for member in members if member.header is not None}) > 1:
+        if len({raw_text(member.header, _IDENTITY[0]) for member in members if member.header is not None}) > 1:
             conflicts |= {member.relative: IngestCode.PATIENT_ID_COLLISION for member in members}
     return conflicts
 
@@ -212,10 +217,10 @@ def judge_headers(group: SliceGroup, findings: Findings) -> None:
     if any("MPR" in part or "REFORMAT" in part for part in image_type):
         findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": image_type})
     headers = [file.header for file in group.files if file.header is not None]
-    if any(str(header.get("LossyImageCompression", "")) == _LOSSY for header in headers):
+    if any(raw_text(header, 0x00282110) == _LOSSY for header in headers):
         ratio = str(group.header.get("LossyImageCompressionRatio", ""))
         findings.settle(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
-    if any(str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1" for header in headers):
+    if any(raw_text(header, 0x00280004) == "MONOCHROME1" for header in headers):
         findings.settle(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", {"values": "not inverted"})
     if any(IngestCode.BAD_VR in file.notes for file in group.files):
         findings.settle(IngestCode.BAD_VR, "expected known value representations, known attributes are written as UN", {"vr": "UN"})

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -118,6 +119,7 @@ class _Ingestion:
         self.memory = Memory(request.out, request.policy)
         self.volumes: dict[str, tuple[VolumeRef, SliceGroup]] = {}
         self.refused_keys: set[str] = set()
+        self.classified: dict[FoundFile, dict[IngestCode, dict[str, Any]]] = {}
         self.compared = 0
 
     def run(self) -> IngestReport:
@@ -171,6 +173,8 @@ class _Ingestion:
                     continue
                 assert file.header is not None
                 kind = classify(file.header, findings)
+                if findings.flags:
+                    self.classified[file] = dict(findings.flags)
                 if kind is ObjectKind.IMAGE:
                     images.extend(slices_of(file))
                 else:
@@ -190,7 +194,7 @@ class _Ingestion:
         """Return whether the pixels of a refused image could not be decoded or used: what else is wrong with it belongs into the ledger too."""
         if file.header is None or file.pixels is None or "Rows" not in file.header:
             return set()
-        name = f"autopsy:{file.sha256}"
+        name = f"autopsy:{file.digest}"
         known = self.memory.recall(name)
         if known is None:
             self.compared += 1
@@ -234,8 +238,8 @@ class _Ingestion:
         for file in group.files:
             if file.code is IngestCode.MISSING_META:
                 findings.note(file.code, {"action": Action.REPAIR.value})
-            if file.header is not None:
-                classify(file.header, findings)
+            for code, evidence in self.classified.get(file, {}).items():
+                findings.note(code, evidence)
             if file.pixels is not None and not file.pixels.whole:
                 few = len(group.slices) > 2 * sum(1 for item in group.slices if item.file is file)
                 message = "expected whole pixel data, they reach beyond the end of the file"
@@ -248,7 +252,7 @@ class _Ingestion:
 
     def _ingest_volume(self, group: SliceGroup, findings: Findings, whole: SliceGroup) -> None:
         key = self._series_key(group)
-        content = self.memory.content([f"{item.file.sha256}/{item.frame}" for item in group.slices])
+        content = self.memory.content([f"{item.file.digest}/{item.frame}" for item in group.slices])
         try:
             volume = self.memory.recall_volume(key, content)
             if volume is None:
@@ -308,7 +312,7 @@ class _Ingestion:
 
     def _same_slice(self, first: Slice, second: Slice) -> bool:
         """Return whether two slices hold the same, as far as possible from memory."""
-        name = "same:" + "|".join(sorted((f"{first.file.sha256}/{first.frame}", f"{second.file.sha256}/{second.frame}")))
+        name = "same:" + "|".join(sorted((f"{first.file.digest}/{first.frame}", f"{second.file.digest}/{second.frame}")))
         known = self.memory.recall(name)
         if known is None:
             self.compared += 2

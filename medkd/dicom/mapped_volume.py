@@ -1,4 +1,5 @@
-"""A safetensors file that is mapped while it is filled: the volume is never in memory twice, and processes can fill it together."""
+"""A safetensors file filled slice by slice: in order by one process, or mapped and in any order by several. The volume is never in
+memory as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,12 @@ class MappedVolume:
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         self.begin = 8 + len(text)
+        self._end = self.begin + end
+        self._written, self._digest = self.begin, hashlib.sha256(len(text).to_bytes(8, "little") + text)
         with self.partial.open("wb") as stream:
             stream.write(len(text).to_bytes(8, "little") + text)
-            stream.truncate(self.begin + end)
+            stream.truncate(self._end)
+        self._stream: BinaryIO | None = None
 
     def offset(self, name: str) -> int:
         """Return where one array begins in the file."""
@@ -50,14 +54,32 @@ class MappedVolume:
         dtype, shape = self.arrays[name]
         return np.memmap(self.partial, dtype=dtype, mode="r+", offset=self.offset(name), shape=shape)
 
+    def append(self, part: NDArray[Any]) -> None:
+        """Write the next bytes of the arrays, in the order they lie in the file; they are hashed while they are at hand."""
+        if self._stream is None:
+            self._stream = self.partial.open("r+b", buffering=0)
+            self._stream.seek(self.begin)
+        view = np.ascontiguousarray(part).data.cast("B")
+        self._stream.write(view)
+        self._digest.update(view)
+        self._written += len(view)
+
     def commit(self) -> str:
         """Make the file durable under its final name and return the sha256 of its bytes."""
+        self._close()
         with self.partial.open("r+b") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            whole = self._written == self._end
+            digest = self._digest.hexdigest() if whole else hashlib.file_digest(stream, "sha256").hexdigest()
             os.fsync(stream.fileno())
         self.partial.replace(self.path)
         return digest
 
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
     def discard(self) -> None:
         """Remove what was written."""
+        self._close()
         self.partial.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from data_contracts import IngestCode, IngestError, IngestPolicy, MedkdError, Se
 from medkd.volumes.store import Store, write_bytes
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
-INGESTION = 2
+INGESTION = 3
 MANIFEST, MEMORY = "manifest.json", "contents.json"
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from data_contracts import CODES, IngestCode, IngestError, IngestReport, Outcome
 from medkd.dicom.decode import plan_pixels, stored_values
@@ -85,8 +86,13 @@ def _draw(file: FoundFile, place: Path) -> Path | None:
         return None
 
 
-def _page(report: IngestReport, places: dict[str, Path], drawn: dict[IngestCode, list[Path]], folder: Path) -> str:
+@cache
+def _template() -> Template:
     environment = Environment(loader=PackageLoader("medkd.dicom", "templates"), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("ingest_report.html")
+
+
+def _page(report: IngestReport, places: dict[str, Path], drawn: dict[IngestCode, list[Path]], folder: Path) -> str:
     groups = []
     for name, count in report.codes().items():
         code = IngestCode(name)
@@ -99,5 +105,4 @@ def _page(report: IngestReport, places: dict[str, Path], drawn: dict[IngestCode,
         groups.append({"code": name, "count": count, "fact": CODES[code], "rows": rows, "pictures": pictures})
     counts = {outcome.value: report.count(outcome) for outcome in Outcome}
     facts = {code.value: CODES[code] for code in IngestCode}
-    template = environment.get_template("ingest_report.html")
-    return template.render(found=len(report.files), counts=counts, series=report.series, groups=groups, facts=facts)
+    return _template().render(found=len(report.files), counts=counts, series=report.series, groups=groups, facts=facts)

@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from data_contracts import IngestCode, IngestError
 from medkd.dicom.discover import FoundFile
+from medkd.dicom.raw_values import raw_int, raw_numbers, raw_text
 
 #: What may tell slices at one position apart, most telling first: (keyword, functional group it lies in where the object is enhanced).
 MOMENTS = (
@@ -28,8 +29,12 @@ MOMENTS = (
     ("ContentTime", None),
 )
 
+#: ImageType, EchoNumbers, DiffusionBValue, FrameOfReferenceUID.
+_CONTRAST = (0x00080008, 0x00180086, 0x00189087, 0x00200052)
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Slice:
     """One plane of an image object.
 
@@ -43,7 +48,7 @@ class Slice:
         slope: rescale slope, or None where the object states none.
         intercept: rescale intercept.
         contrast: image type, echo, b-value and frame of reference: slices that differ here never share a volume.
-        moments: values of :data:`MOMENTS`, "" where absent.
+        groups: functional groups of the frame, then the shared ones; empty for single-frame objects.
     """
 
     file: FoundFile
@@ -55,7 +60,7 @@ class Slice:
     slope: float | None
     intercept: float | None
     contrast: tuple[str, ...]
-    moments: tuple[str, ...]
+    groups: tuple[Dataset, ...] = ()
 
     @property
     def header(self) -> Dataset:
@@ -64,21 +69,64 @@ class Slice:
             raise ValueError("expected a slice of a readable object")
         return self.file.header
 
+    def moment(self, index: int) -> str:
+        """Return the value of one of :data:`MOMENTS`, "" where absent."""
+        keyword, sequence = MOMENTS[index]
+        found = _grouped(self.groups, keyword, sequence) if self.groups else self.header.get(keyword)
+        if self.groups and found is None and sequence is None:
+            found = self.header.get(keyword)
+        return "" if found is None else str(found)
+
 
 def slices_of(file: FoundFile) -> tuple[Slice, ...]:
     """Return the slices of an image object.
 
     Raises:
-        IngestError: ``MISSING_POSITION`` naming what is missing, ``ENHANCED_UNSUPPORTED``, ``NONLINEAR_LUT``.
+        IngestError: ``MISSING_POSITION`` naming what is missing, or ``ENHANCED_UNSUPPORTED``.
     """
     header = file.header
     if header is None:
         raise ValueError("expected a readable object")
-    if "SharedFunctionalGroupsSequence" in header or "PerFrameFunctionalGroupsSequence" in header:
+    if _SHARED in header or _PER_FRAME in header:
         return _enhanced(file, header)
-    if int(header.get("NumberOfFrames", 1) or 1) > 1:
+    if raw_int(header, 0x00280008, 1) > 1:
         raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, "expected functional groups in a multi-frame object, there are none")
-    return (_slice(file, 0, header, [header]),)
+    spacing = _plane(_raw(header, 0x00280030), "PixelSpacing", 2, 0)
+    slope, intercept = _raw(header, 0x00281053), _raw(header, 0x00281052)
+    return (
+        Slice(
+            file=file,
+            frame=0,
+            position_mm=_plane(_raw(header, 0x00200032), "ImagePositionPatient", 3, 0),
+            orientation=_plane(_raw(header, 0x00200037), "ImageOrientationPatient", 6, 0),
+            spacing_mm=(spacing[0], spacing[1]),
+            matrix=(raw_int(header, 0x00280010, 0), raw_int(header, 0x00280011, 0)),
+            slope=slope[0] if slope else None,
+            intercept=intercept[0] if intercept else None,
+            contrast=tuple(raw_text(header, tag) for tag in _CONTRAST),
+        ),
+    )
+
+
+def _raw(header: Dataset, tag: int) -> tuple[float, ...]:
+    try:
+        return raw_numbers(header, tag)
+    except ValueError:
+        return ()
+
+
+def _plane(numbers: Any, keyword: str, length: int, frame: int) -> tuple[float, ...]:
+    try:
+        result = tuple(float(part) for part in numbers or ())
+    except (TypeError, ValueError):
+        result = ()
+    if len(result) != length or not all(math.isfinite(part) for part in result):
+        raise IngestError(
+            IngestCode.MISSING_POSITION,
+            f"expected {length} values of {keyword}, the geometry cannot be proved without",
+            {"missing": keyword, "frame": frame},
+        )
+    return result
 
 
 def _enhanced(file: FoundFile, header: Dataset) -> tuple[Slice, ...]:
@@ -90,62 +138,45 @@ def _enhanced(file: FoundFile, header: Dataset) -> tuple[Slice, ...]:
         raise IngestError(
             IngestCode.ENHANCED_UNSUPPORTED, f"expected functional groups for each of {count} frames, got {len(frames)}", evidence
         )
-    return tuple(_slice(file, index, header, [frames[index], shared] if frames else [shared]) for index in range(count))
+    return tuple(_frame(file, index, header, (frames[index], shared) if frames else (shared,)) for index in range(count))
 
 
-def _slice(file: FoundFile, frame: int, header: Dataset, sources: list[Dataset]) -> Slice:
-    enhanced = sources[0] is not header
-
-    def value(keyword: str, sequence: str | None) -> Any:
-        if enhanced and sequence is not None:
-            for source in sources:
-                if source.get(sequence):
-                    found = source[sequence].value[0].get(keyword)
-                    if found is not None:
-                        return found
-            return None
-        return header.get(keyword)
-
-    def numbers(keyword: str, sequence: str, length: int) -> tuple[float, ...]:
-        found = value(keyword, sequence)
-        try:
-            result = tuple(float(part) for part in found or ())
-        except (TypeError, ValueError):
-            result = ()
-        if len(result) != length or not all(math.isfinite(part) for part in result):
-            raise IngestError(
-                IngestCode.MISSING_POSITION,
-                f"expected {length} values of {keyword}, the geometry cannot be proved without",
-                {"missing": keyword, "frame": frame},
-            )
-        return result
-
-    spacing = numbers("PixelSpacing", "PixelMeasuresSequence", 2)
+def _frame(file: FoundFile, index: int, header: Dataset, groups: tuple[Dataset, ...]) -> Slice:
+    spacing = _plane(_grouped(groups, "PixelSpacing", "PixelMeasuresSequence"), "PixelSpacing", 2, index)
     rescale = "PixelValueTransformationSequence"
     return Slice(
         file=file,
-        frame=frame,
-        position_mm=numbers("ImagePositionPatient", "PlanePositionSequence", 3),
-        orientation=numbers("ImageOrientationPatient", "PlaneOrientationSequence", 6),
+        frame=index,
+        position_mm=_plane(_grouped(groups, "ImagePositionPatient", "PlanePositionSequence"), "ImagePositionPatient", 3, index),
+        orientation=_plane(_grouped(groups, "ImageOrientationPatient", "PlaneOrientationSequence"), "ImageOrientationPatient", 6, index),
         spacing_mm=(spacing[0], spacing[1]),
         matrix=(int(header.Rows), int(header.Columns)),
-        slope=_number(value("RescaleSlope", rescale)),
-        intercept=_number(value("RescaleIntercept", rescale)),
-        contrast=_contrast(header, value("FrameType", _frame_type(sources)) if enhanced else None),
-        moments=tuple(str(found) if (found := value(keyword, group)) is not None else "" for keyword, group in MOMENTS),
+        slope=_number(_grouped(groups, "RescaleSlope", rescale)),
+        intercept=_number(_grouped(groups, "RescaleIntercept", rescale)),
+        contrast=_contrast(header, groups),
+        groups=groups,
     )
 
 
-def _frame_type(sources: list[Dataset]) -> str:
-    known = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
-    return next((name for name in known for source in sources if name in source), known[0])
+def _grouped(groups: tuple[Dataset, ...], keyword: str, sequence: str | None) -> Any:
+    """Return a value from the functional group it lies in, of the frame before the shared ones."""
+    if sequence is None:
+        return None
+    for group in groups:
+        if group.get(sequence):
+            found = group[sequence].value[0].get(keyword)
+            if found is not None:
+                return found
+    return None
 
 
 def _number(value: Any) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
-def _contrast(header: Dataset, frame_type: Any) -> tuple[str, ...]:
-    parts = frame_type or header.get("ImageType", None) or ()
-    image_type = "\\".join(str(part) for part in parts)
-    return (image_type, *(str(header.get(keyword, "")) for keyword in ("EchoNumbers", "DiffusionBValue", "FrameOfReferenceUID")))
+def _contrast(header: Dataset, groups: tuple[Dataset, ...]) -> tuple[str, ...]:
+    known = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
+    frame_types = (_grouped(groups, "FrameType", name) for name in known)
+    frame_type = next((found for found in frame_types if found), None)
+    shown = "\\".join(str(part) for part in frame_type) if frame_type else raw_text(header, _CONTRAST[0])
+    return (shown, *(raw_text(header, tag) for tag in _CONTRAST[1:]))

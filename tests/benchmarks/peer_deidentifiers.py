@@ -24,9 +24,7 @@ def deid(source, target):
 
     with tempfile.TemporaryDirectory() as folder:
         ids = get_identifiers([source])
-        written = replace_identifiers(
-            dicom_files=[source], deid=DeidRecipe(), ids=ids, output_folder=folder, overwrite=True, remove_private=True
-        )
+        written = replace_identifiers(dicom_files=[source], deid=DeidRecipe(), ids=ids, output_folder=folder, overwrite=True, save=True)
         os.replace(written[0], target)
 
 

@@ -50,7 +50,7 @@ class LabelBinder:
             IngestError: why it belongs to no volume.
         """
         candidates = self._candidates(file, kind)
-        content = self.memory.content([file.sha256, *sorted(volume.array.sha256 for volume, _ in candidates)])
+        content = self.memory.content([file.digest, *sorted(volume.array.sha256 for volume, _ in candidates)])
         remembered = self.memory.recall(f"label:{content}")
         if remembered is not None:
             label = LabelRef.model_validate(remembered["label"])
@@ -109,7 +109,7 @@ class LabelBinder:
             message = f"expected one volume on the grid of the label, {len(fits)} lie on it: put the label beside its series"
             raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, {"volumes": len(fits)})
         volume, bound = fits[0]
-        key = f"labels/{volume.series_key}-{file.sha256[:12]}.safetensors"
+        key = f"labels/{volume.series_key}-{file.digest[:12]}.safetensors"
         label = LabelRef(
             array=self.store.write_tensors(key, {"label": bound.array, **bound.extra}),
             geometry=volume.geometry,
