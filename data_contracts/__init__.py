@@ -1,6 +1,6 @@
 """The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
-from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split
+from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, TrainingManifest
 from data_contracts.errors import (
     CatalogueError,
     ContractError,
@@ -52,6 +52,7 @@ from data_contracts.model import Checkpoint, GateFinding, GateVerdict, ManifestE
 from data_contracts.recipe import (
     Arm,
     Condition,
+    DicomData,
     Entry,
     Evidence,
     ExperimentPlan,
@@ -107,6 +108,7 @@ __all__ = [
     "CoursePoint",
     "CurvePoint",
     "DataError",
+    "DicomData",
     "Entry",
     "EnvironmentProblem",
     "Evaluation",
@@ -191,6 +193,7 @@ __all__ = [
     "TeacherRecipe",
     "TeacherRefused",
     "Term",
+    "TrainingManifest",
     "Validated",
     "Value",
     "VolumeFolderData",

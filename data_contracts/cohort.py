@@ -23,7 +23,8 @@ class Case(Value):
     """One learnable unit: an image, what is known of it, and whose it is.
 
     ``label`` is an index into the cohort's classes; ``mask`` a stored label array on the image's grid.
-    ``attributes`` are subgroup columns (device, side, …), never identifiers.
+    ``attributes`` are subgroup columns (device, side, …), never identifiers. ``perceptual_hash`` finds pictures that look the same
+    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none.
     """
 
     case_key: Key
@@ -32,6 +33,9 @@ class Case(Value):
     mask: Ref | None = None
     label: int | None = Field(default=None, ge=0)
     pixel_sha256: Sha256 | None = None
+    perceptual_hash: str | None = None
+    study_key: Key | None = None
+    frame_of_reference_key: Key | None = None
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
@@ -86,19 +90,49 @@ def shared_patients(cohort: Cohort) -> list[str]:
 
 
 class LeakageCertificate(Record):
-    """Result of the leakage checks of one cohort (``medkd.volumes.split.certify``); no certificate, no registration."""
+    """Result of the leakage checks of one cohort (``medkd.volumes.split.certify``); no certificate, no registration.
+
+    Between parts nothing may be shared: patients, studies, frames of reference, images (equal pixels), pictures of different patients that
+    look the same (pairs of case keys). ``normalisation`` says where intensities are scaled from: ``per case`` needs no other case.
+    """
 
     SCHEMA: ClassVar[str] = "leakage_certificate/1"
     cohort_digest: Sha256
     patients: dict[Part, int]
     shared_patients: tuple[Key, ...]
     shared_pixel_digests: tuple[Sha256, ...]
-    teacher_saw_test_patients: tuple[Key, ...] = ()
+    shared_studies: tuple[Key, ...] = ()
+    shared_frames: tuple[Key, ...] = ()
+    look_alikes: tuple[tuple[Key, Key], ...] = ()
+    hashed: int = Field(default=0, ge=0)
+    normalisation: str = "per case"
 
     @property
     def clean(self) -> bool:
         """True when nothing is shared."""
-        return not (self.shared_patients or self.shared_pixel_digests or self.teacher_saw_test_patients)
+        return not self.problems()
+
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        """Return what is shared, by kind; keys are pseudonyms."""
+        found = {
+            "patients": self.shared_patients,
+            "images": self.shared_pixel_digests,
+            "studies": self.shared_studies,
+            "frames of reference": self.shared_frames,
+            "look-alikes of different patients": tuple("~".join(pair) for pair in self.look_alikes),
+        }
+        return {kind: shared for kind, shared in found.items() if shared}
+
+
+class TrainingManifest(Record):
+    """Whose data a model was trained on: pseudonymous patient keys, so that nobody is tested on a model that has seen them.
+
+    Travels with every registered version; for a student it holds the teacher's patients too: what the teacher saw, the student was told.
+    """
+
+    SCHEMA: ClassVar[str] = "training_manifest/1"
+    cohorts: tuple[Sha256, ...]
+    patients: tuple[Key, ...]
 
 
 class CohortUse(Value):

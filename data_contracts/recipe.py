@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from data_contracts.ingest_policy import IngestPolicy
 from data_contracts.record import Finite, Record, Value
 
 Option = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
@@ -238,7 +239,24 @@ class VolumeFolderData(Value):
             raise ValueError("expected a table with a patient column, or pair_by: files of one person must be known to be so")
 
 
-Data = Annotated[PhantomData | ImageFolderData | VolumeFolderData, Field(discriminator="kind")]
+class DicomData(Value):
+    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI), ingested under ``policy``: one case per proved volume that has a label.
+
+    ``modality`` keeps the series of one modality. For segmentation, ``segments`` names the class of a segment (by the segment's name);
+    without it segments and classes must have the same names. For classification the class is what the segmentation states
+    (``class=NAME``). The split is made by patient; ``inner_validation`` as in :class:`ImageFolderData`.
+    """
+
+    kind: Literal["dicom"] = "dicom"
+    path: str
+    policy: IngestPolicy = Field(default_factory=IngestPolicy)
+    modality: str | None = None
+    segments: dict[str, str] = Field(default_factory=dict)
+    held_out: Finite = Field(default=0.2, gt=0, lt=1)
+    inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
+
+
+Data = Annotated[PhantomData | ImageFolderData | VolumeFolderData | DicomData, Field(discriminator="kind")]
 
 
 class Entry(Value):

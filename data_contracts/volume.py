@@ -64,6 +64,7 @@ class VolumeRef(Record):
     synthetic_slices: tuple[int, ...] = ()
     synthetic_voxels: int = Field(default=0, ge=0)
     tilt_degrees: Finite = 0.0
+    perceptual_hash: str | None = None
 
 
 class StoreManifest(Record):

@@ -28,7 +28,7 @@ from medkd.progress import progress_bar
 
 _THREADS = 4
 #: Files that a thread reads before it hands them over: handing over costs more than reading a slice from the cache.
-_BATCH = 16
+_BATCH = 64
 #: Files up to this are read at once; larger ones are streamed.
 _AT_ONCE = 32 * 2**20
 #: Bytes of a file that are kept until its header is parsed.

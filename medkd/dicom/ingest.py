@@ -36,12 +36,13 @@ from medkd.dicom.labels.bind import LabelBinder
 from medkd.dicom.labels.nifti import is_nifti
 from medkd.dicom.ledger import Ledger
 from medkd.dicom.memory import MANIFEST, Memory
-from medkd.dicom.qc_picture import draw_volume
+from medkd.dicom.qc_picture import draw_volume, open_mapped
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.slices import Slice, slices_of
 from medkd.dicom.solve_geometry import solve_geometry
 from medkd.progress import progress_bar
 from medkd.volumes.orientation import write_nifti
+from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
@@ -130,6 +131,7 @@ class _Ingestion:
         groups = group_slices(images)
         for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):
             self._ingest_series(group)
+        self._refuse_shared_pixels()
         binder = LabelBinder(self.volumes, self.store, self.memory, self._findings)
         for file, kind in labels:
             self._bind(binder, file, kind)
@@ -286,8 +288,24 @@ class _Ingestion:
                 "patient_key": pseudonym(self.secret, "patient", str(header.PatientID)),
                 "study_key": pseudonym(self.secret, "study", str(header.StudyInstanceUID)),
                 "frame_of_reference_key": pseudonym(self.secret, "frame", frame) if frame else None,
+                "perceptual_hash": perceptual_hash(open_mapped(self.store, volume)),
             }
         )
+
+    def _refuse_shared_pixels(self) -> None:
+        """Refuse volumes whose voxels another patient has too: one of them carries a wrong name."""
+        owners: dict[str, set[str]] = {}
+        kept = (volume for key, volume in self.memory.volumes.items() if key not in self.refused_keys)
+        for volume in (*kept, *(volume for volume, _ in self.volumes.values())):
+            owners.setdefault(volume.array.sha256, set()).add(volume.patient_key)
+        for key, (volume, group) in list(self.volumes.items()):
+            if len(owners[volume.array.sha256]) > 1:
+                del self.volumes[key]
+                self.refused_keys.add(key)
+                self.ledger.withdraw(group.files)
+                message = "expected an image of one patient, another one has the same"
+                error = IngestError(IngestCode.PIXEL_IDENTICAL_ACROSS_PATIENTS, message, {"patients": len(owners[volume.array.sha256])})
+                self._refuse(group, error, self._findings())
 
     def _series_key(self, group: SliceGroup) -> str:
         """Return the key of a volume: of its series, and of what splits a series into several volumes."""

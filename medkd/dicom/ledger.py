@@ -28,6 +28,11 @@ class Ledger:
         self.refused.pop(file.relative, None)
         self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=Outcome.ACCEPTED)
 
+    def withdraw(self, files: tuple[FoundFile, ...]) -> None:
+        """Take back that files were accepted."""
+        for file in files:
+            self.outcomes.pop(file.relative, None)
+
     def refuse(self, file: FoundFile, code: IngestCode, evidence: dict[str, Any] | None = None, *, ignore: bool = False) -> None:
         """A file is quarantined, or set aside where its code says that it was not meant for ingestion."""
         self.note(file, {code})

@@ -32,10 +32,17 @@ def evaluate_volumes(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, t
     rows = []
     for row in range(len(cohort)):
         answer, reference = (volume_logits(network, cohort, row, task).argmax(0) for network in (model, guide))
-        values = score_answer(answer, cohort.references[row], task, spacing_mm=cohort.spacing_mm(row))
+        answer, reference, label = (leave_out_synthetic(cohort, row, one) for one in (answer, reference, cohort.references[row]))
+        values = score_answer(answer, label, task, spacing_mm=cohort.spacing_mm(row))
         rows.append(values | {"dice_to_teacher": dice((answer > 0)[None], (reference > 0)[None])[0].double()})
     arrays = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
     return {f"test/{name}": value for name, value in (arrays | compare_maps(model, guide, cohort, task)).items()}
+
+
+def leave_out_synthetic(cohort: VolumeCohort, row: int, labels: Tensor) -> Tensor:
+    """Return a label map on the imported voxels with background where nothing was measured: there is nothing to be right about."""
+    synthetic = cohort.synthetic[row]
+    return labels if synthetic is None else labels.masked_fill(synthetic, 0)
 
 
 def volume_logits(model: nn.Module, cohort: VolumeCohort, row: int, task: Task) -> Tensor:
@@ -96,9 +103,9 @@ def _patches(cohort: VolumeCohort, task: Task) -> Iterator[tuple[Tensor, Tensor]
 def mean_foreground_dice(model: nn.Module, cohort: VolumeCohort, task: Task) -> float:
     """Return the mean over cases and foreground classes."""
     values = [
-        dice((answer == index)[None], (cohort.references[row] == index)[None])
+        dice((answer == index)[None], (leave_out_synthetic(cohort, row, cohort.references[row]) == index)[None])
         for row in range(len(cohort))
-        for answer in (volume_logits(model, cohort, row, task).argmax(0),)
+        for answer in (leave_out_synthetic(cohort, row, volume_logits(model, cohort, row, task).argmax(0)),)
         for index in range(1, len(task.classes))
     ]
     return float(torch.stack(values).nanmean())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from torch import nn
 
 from data_contracts import (
     Checkpoint,
+    Cohort,
     CohortSet,
     ExplanationBundle,
+    LeakageError,
     ModelCard,
     ModelRef,
     Recipe,
@@ -20,13 +22,17 @@ from data_contracts import (
     ReviewPanel,
     Role,
     Scorecard,
+    TrainingManifest,
     load_record,
 )
 from medkd.registry.interface import Publication, Registry, canonical, pack_model
 from medkd.training.checkpoint import Journal
 from medkd.training.train import restore_network
-from medkd.volumes.split import require_clean
+from medkd.volumes.split import TESTS, require_clean, require_unseen
 from medkd.workspace import Workspace
+
+#: File of every version that says whose data it was trained on.
+TRAINING_MANIFEST = "training_manifest.json"
 
 
 def open_registry(workspace: Workspace) -> Registry:
@@ -47,7 +53,8 @@ def register_models(
     """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
 
     Raises:
-        LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean.
+        LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean, ``TEACHER_SAW_TEST_PATIENTS`` when a
+            student would be tested on patients that its teacher was trained on.
     """
     require_clean(cohorts, before="registration")
     target = registry or open_registry(workspace)
@@ -56,15 +63,59 @@ def register_models(
     models: list[ModelRef] = []
     for checkpoint in ordered:
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
+        manifest = training_manifest(workspace, cohorts, checkpoint)
+        if teacher is not None:
+            taught = _manifest_of(target, teacher)
+            tested = _patients(workspace, cohorts, [purpose for purpose in TESTS if purpose in cohorts.uses])
+            require_unseen(taught, tested, student=f"{recipe.name}-{checkpoint.arm}")
+            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *taught.patients}))})
         models.append(
-            target.register(_publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], teacher))
+            target.register(
+                _publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], (teacher, manifest))
+            )
         )
     return Registered(models=tuple(models))
 
 
+def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint) -> TrainingManifest:
+    """Return whose data a checkpoint was trained on, as the cohorts of its run say."""
+    purposes = (
+        ["teacher_train"] if checkpoint.role is Role.TEACHER else [f"student_train/{checkpoint.seed}", f"unlabelled/{checkpoint.seed}"]
+    )
+    used = [purpose for purpose in purposes if purpose in cohorts.uses]
+    digests = tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in used}))
+    return TrainingManifest(cohorts=digests, patients=tuple(sorted(_patients(workspace, cohorts, used))))
+
+
+def _patients(workspace: Workspace, cohorts: CohortSet, purposes: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for purpose in purposes:
+        use = cohorts.uses[purpose]
+        found |= {case.patient_key for case in load_record(workspace.store.path(use.cohort), Cohort).part(use.part)}
+    return found
+
+
+def _manifest_of(registry: Registry, model: ModelRef) -> TrainingManifest:
+    """Return the training manifest of a registered version.
+
+    Raises:
+        LeakageError: ``NO_TRAINING_MANIFEST``: whom a teacher has seen must be known before its student is tested.
+    """
+    path = registry.fetch(model.uri)[1] / TRAINING_MANIFEST
+    if not path.is_file():
+        raise LeakageError("NO_TRAINING_MANIFEST", f"expected {TRAINING_MANIFEST} in {model.uri}, it has none: register the teacher again")
+    return load_record(path, TrainingManifest)
+
+
 def _publication(
-    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, scorecard: Scorecard, teacher: ModelRef | None
+    workspace: Workspace,
+    recipe: Recipe,
+    cohorts: CohortSet,
+    checkpoint: Checkpoint,
+    scorecard: Scorecard,
+    origin: tuple[ModelRef | None, TrainingManifest],
 ) -> Publication:
+    teacher, manifest = origin
     folder = workspace.root / "packages" / f"{recipe.name}-{checkpoint.arm}-{checkpoint.seed}"
     lineage = f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}" if teacher else None
     card = ModelCard(
@@ -86,6 +137,7 @@ def _publication(
             # No wall-clock value is part of a version: the same training gives the same digest.
             "checkpoint.json": checkpoint.model_copy(update={"train_seconds": 0.0}).canonical_json(),
             "card.json": card.canonical_json(),
+            TRAINING_MANIFEST: manifest.canonical_json(),
             "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
         },
     )

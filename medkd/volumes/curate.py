@@ -34,6 +34,9 @@ def curate_store(manifest: StoreManifest, *, name: str, test: float = 0.2, seed:
             mask=volume.label.array if volume.label else None,
             label=label,
             pixel_sha256=volume.array.sha256,
+            perceptual_hash=volume.perceptual_hash,
+            study_key=volume.study_key,
+            frame_of_reference_key=volume.frame_of_reference_key,
         )
         for volume, label in zip(volumes, labels, strict=True)
     )

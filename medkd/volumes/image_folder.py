@@ -35,6 +35,7 @@ from data_contracts import (
 )
 from medkd.progress import progress_bar
 from medkd.volumes.case_table import Line, assign_parts, case_key, label_of, make_cohort, patient_key, read_table, serve_purposes
+from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
 ORIGIN = "image-folder"
@@ -53,6 +54,7 @@ class _Picture:
     mask: NDArray[np.uint8] | None
     valid: NDArray[np.uint8]
     pixel_sha256: str
+    perceptual_hash: str
 
 
 def prepare_image_folder(recipe: Recipe, data: ImageFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
@@ -139,6 +141,7 @@ def _read_picture(line: Line, root: Path, data: ImageFolderData, task: Task) -> 
         mask=small,
         valid=valid,
         pixel_sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
+        perceptual_hash=perceptual_hash(pixels),
     )
 
 
@@ -174,6 +177,7 @@ def _cohort(pictures: list[_Picture], shard: Ref, data: ImageFolderData, task: T
             mask=shard if picture.mask is not None else None,
             label=picture.label,
             pixel_sha256=picture.pixel_sha256,
+            perceptual_hash=picture.perceptual_hash,
             attributes={column: picture.line[column] for column in data.attribute_columns},
         )
         for picture in pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from data_contracts import CohortSet, ImageFolderData, PhantomData, Recipe, SourceError, VolumeFolderData
+from data_contracts import CohortSet, DicomData, ImageFolderData, PhantomData, Recipe, SourceError, VolumeFolderData
 from medkd.volumes.image_folder import prepare_image_folder
 from medkd.volumes.phantom_cohorts import prepare_phantom_cohorts
 from medkd.volumes.store import sha256_file
@@ -24,6 +24,11 @@ def prepare_cohorts(workspace: Workspace, recipe: Recipe, source: str) -> Cohort
     """
     if isinstance(recipe.data, VolumeFolderData):
         return prepare_volume_folder(recipe, recipe.data, workspace.data_root, workspace.store, progress=workspace.progress)
+    if isinstance(recipe.data, DicomData):
+        # Imported here: only a recipe on DICOM pays for the readers.
+        from medkd.dicom.cohort import prepare_dicom
+
+        return prepare_dicom(recipe, recipe.data, workspace)
     if isinstance(recipe.data, ImageFolderData):
         return prepare_image_folder(recipe, recipe.data, workspace.data_root, workspace.store, progress=workspace.progress)
     return prepare_phantom_cohorts(recipe, recipe.data, workspace.store)
@@ -43,7 +48,7 @@ def source_digest(recipe: Recipe, data_root: Path) -> str:
             "SOURCE_MISSING",
             f"expected the folder {recipe.data.path} in {data_root}, found none; set MEDKD_DATA to the folder that holds it",
         )
-    if isinstance(recipe.data, VolumeFolderData):
+    if isinstance(recipe.data, VolumeFolderData | DicomData):
         paths = sorted(root.rglob("*"))
     else:
         folders = [folder for folder in (recipe.data.images, recipe.data.masks) if folder is not None]

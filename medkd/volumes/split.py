@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from data_contracts import Cohort, CohortSet, DataError, LeakageCertificate, LeakageError, Part
+from data_contracts import Case, Cohort, CohortSet, DataError, LeakageCertificate, LeakageError, Part, TrainingManifest
 from data_contracts.cohort import shared_patients
+from medkd.volumes.perceptual import look_alikes
 
 
 def split_by_patient(patients: Sequence[str], labels: Sequence[int], *, validation: float, seed: int) -> tuple[Part, ...]:
@@ -38,30 +39,60 @@ def split_by_patient(patients: Sequence[str], labels: Sequence[int], *, validati
 
 
 def certify(cohort: Cohort) -> LeakageCertificate:
-    """Check a cohort for patients and for pixel-identical images in two parts, and certify the result."""
+    """Check a cohort for anything that two of its parts share, and certify the result."""
     part_of = cohort.split.part_of()
-    parts_of_pixels: dict[str, set[Part]] = {}
-    for case in cohort.cases:
-        if case.pixel_sha256 is not None:
-            parts_of_pixels.setdefault(case.pixel_sha256, set()).add(part_of[case.case_key])
     patients = {part: len({case.patient_key for case in cohort.part(part)}) for part in cohort.split.parts}
+    pairs = look_alikes([case.perceptual_hash for case in cohort.cases], [case.patient_key for case in cohort.cases])
+    keys = [case.case_key for case in cohort.cases]
     return LeakageCertificate(
         cohort_digest=cohort.digest(),
         patients=patients,
         shared_patients=tuple(shared_patients(cohort)),
-        shared_pixel_digests=tuple(sorted(digest for digest, parts in parts_of_pixels.items() if len(parts) > 1)),
+        shared_pixel_digests=_shared(cohort, lambda case: case.pixel_sha256),
+        shared_studies=_shared(cohort, lambda case: case.study_key),
+        shared_frames=_shared(cohort, lambda case: case.frame_of_reference_key),
+        look_alikes=tuple((keys[a], keys[b]) for a, b in pairs if part_of[keys[a]] is not part_of[keys[b]]),
+        hashed=sum(case.perceptual_hash is not None for case in cohort.cases),
     )
 
 
+def _shared(cohort: Cohort, value: Callable[[Case], str | None]) -> tuple[str, ...]:
+    """Return the values that occur in more than one part."""
+    part_of, parts = cohort.split.part_of(), dict[str, set[Part]]()
+    for case in cohort.cases:
+        if (found := value(case)) is not None:
+            parts.setdefault(found, set()).add(part_of[case.case_key])
+    return tuple(sorted(found for found, where in parts.items() if len(where) > 1))
+
+
 def require_clean(cohorts: CohortSet, *, before: str) -> None:
-    """Refuse cohorts that share patients or images between parts.
+    """Refuse cohorts that share anything between parts.
 
     Raises:
-        LeakageError: ``NO_CLEAN_CERTIFICATE``.
+        LeakageError: ``NO_CLEAN_CERTIFICATE``, naming what is shared.
     """
-    unclean = [c for c in cohorts.certificates if not c.clean]
-    if unclean:
+    for certificate in cohorts.certificates:
+        for kind, shared in certificate.problems().items():
+            raise LeakageError(
+                "NO_CLEAN_CERTIFICATE",
+                f"expected clean leakage certificates before {before}, parts of cohort {certificate.cohort_digest[:12]} share {len(shared)} {kind}: "
+                f"{', '.join(shared[:5])}",
+            )
+
+
+#: Purposes that a model is tested on.
+TESTS = ("test", "debiased", "reversed", "marker_pairs", "uncued", "misplaced")
+
+
+def require_unseen(teacher: TrainingManifest, tested: Iterable[str], *, student: str) -> None:
+    """Refuse a student whose test patients its teacher was trained on: soft labels would tell it the answers.
+
+    Raises:
+        LeakageError: ``TEACHER_SAW_TEST_PATIENTS``, naming the patients' keys.
+    """
+    seen = sorted(set(teacher.patients) & set(tested))
+    if seen:
+        named = ", ".join(seen[:10]) + (f" and {len(seen) - 10} more" if len(seen) > 10 else "")
         raise LeakageError(
-            "NO_CLEAN_CERTIFICATE",
-            f"expected clean leakage certificates before {before}, cohort {unclean[0].cohort_digest[:12]} shares patients or images",
+            "TEACHER_SAW_TEST_PATIENTS", f"expected a teacher that never saw the test patients of {student}, it was trained on {named}"
         )

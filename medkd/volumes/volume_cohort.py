@@ -32,6 +32,8 @@ class VolumeCohort:
         has_label: whether a label exists.
         alignments: how each image belongs to the voxels it was imported with.
         references: uint8 label maps on the imported voxels: what predictions are scored against.
+        synthetic: bool maps on the imported voxels, true where nothing was measured (repaired slices, padding); None where all was.
+            Training and measures leave those voxels out.
     """
 
     cases: tuple[Case, ...]
@@ -40,6 +42,7 @@ class VolumeCohort:
     has_label: tuple[bool, ...]
     alignments: tuple[Alignment, ...]
     references: tuple[Tensor, ...]
+    synthetic: tuple[Tensor | None, ...]
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -51,7 +54,7 @@ class VolumeCohort:
     def select(self, rows: Tensor) -> VolumeCohort:
         """Return the cases of the given rows."""
         chosen = rows.tolist()
-        names = ("cases", "images", "labels", "has_label", "alignments", "references")
+        names = ("cases", "images", "labels", "has_label", "alignments", "references", "synthetic")
         return replace(self, **{name: tuple(getattr(self, name)[row] for row in chosen) for name in names})
 
     def spacing_mm(self, row: int) -> tuple[float, float, float]:
@@ -87,12 +90,21 @@ class VolumeCohort:
             low, high = min(0, extent - wanted), max(0, extent - wanted)
             free = int(torch.randint(low, high + 1, (), generator=generator))
             corner.append(free if centre is None else min(max(centre[axis] - wanted // 2, low), high))
+        measured = self.measured(row)
         known = label.long() if self.has_label[row] else torch.full_like(label, 0).long() + MISSING
         return (
             cut(image, corner, size, fill=float(image.min())),
-            cut(known, corner, size, fill=MISSING),
-            cut(torch.ones_like(label, dtype=torch.bool), corner, size, fill=False),
+            cut(known.masked_fill(~measured, MISSING), corner, size, fill=MISSING),
+            cut(measured, corner, size, fill=False),
         )
+
+    def measured(self, row: int) -> Tensor:
+        """Return where the voxels of one image, as a network sees it, were measured: bool [slice, row, column]."""
+        synthetic = self.synthetic[row]
+        if synthetic is None:
+            return torch.ones_like(self.labels[row], dtype=torch.bool)
+        # Where voxels are interpolated, one that took anything from a synthetic one is synthetic too.
+        return self.alignments[row].to_network(synthetic) <= 0
 
     def as_tensors(self, task: Task, *, centre: Literal["volume", "label"] = "volume") -> TensorCohort:
         """Return one patch of each volume as one array: cut where the volume is larger, padded (and marked so) where it is smaller.
@@ -105,9 +117,7 @@ class VolumeCohort:
         corners = [self._corner(row, size, centre) for row in range(len(self))]
         labels = [cut(label, corner, size, fill=0) for label, corner in zip(self.labels, corners, strict=True)]
         images = [cut(i[0], corner, size, fill=float(i.min())) for i, corner in zip(self.images, corners, strict=True)]
-        valid = [
-            cut(torch.ones_like(x, dtype=torch.bool), corner, size, fill=False) for x, corner in zip(self.labels, corners, strict=True)
-        ]
+        valid = [cut(self.measured(row), corner, size, fill=False) for row, corner in enumerate(corners)]
         return TensorCohort(
             cases=self.cases,
             images=torch.stack(images)[:, None],
@@ -126,7 +136,7 @@ class VolumeCohort:
 
 def concatenate_volumes(first: VolumeCohort, second: VolumeCohort) -> VolumeCohort:
     """Return both cohorts as one."""
-    names = ("cases", "images", "labels", "has_label", "alignments", "references")
+    names = ("cases", "images", "labels", "has_label", "alignments", "references", "synthetic")
     return VolumeCohort(**{name: getattr(first, name) + getattr(second, name) for name in names})
 
 
@@ -167,6 +177,7 @@ def open_volumes(use: CohortUse, store: Store, task: Task) -> VolumeCohort:
         has_label=tuple(case.mask is not None for case in cases),
         alignments=alignments,
         references=references,
+        synthetic=tuple(shard["synthetic"] > 0 if "synthetic" in shard else None for shard in shards),
     )
 
 

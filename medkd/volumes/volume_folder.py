@@ -41,6 +41,7 @@ from data_contracts import (
 from medkd.progress import progress_bar
 from medkd.volumes.case_table import Line, assign_parts, case_key, label_of, make_cohort, patient_key, read_table, serve_purposes
 from medkd.volumes.orientation import Grid, read_nifti
+from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
 ORIGIN = "volume-folder"
@@ -63,6 +64,7 @@ class _Volume:
     has_mask: bool
     shard: Ref
     pixel_sha256: str
+    perceptual_hash: str
     foreground: int
 
 
@@ -206,6 +208,7 @@ def _import_pair(
         has_mask=label is not None,
         shard=store.write_tensors(f"{key}/{case_key(identifier)}.safetensors", arrays),
         pixel_sha256=hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest(),
+        perceptual_hash=perceptual_hash(values),
         foreground=int((arrays["label"] > 0).sum()) if "label" in arrays else 0,
     )
 
@@ -263,6 +266,7 @@ def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name:
             mask=volume.shard if volume.has_mask else None,
             label=volume.label,
             pixel_sha256=volume.pixel_sha256,
+            perceptual_hash=volume.perceptual_hash,
             attributes={column: volume.line[column] for column in data.attribute_columns if column in volume.line},
         )
         for volume in volumes

@@ -25,7 +25,7 @@ def cohort(*shapes, labelled=True):
     cases = tuple(
         Case(case_key=f"c{n}", patient_key=f"p{n}", image=REF, mask=REF if labelled else None, label=n % 2) for n in range(len(shapes))
     )
-    return VolumeCohort(cases, tuple(images), tuple(labels), (labelled,) * len(shapes), alignments, tuple(labels))
+    return VolumeCohort(cases, tuple(images), tuple(labels), (labelled,) * len(shapes), alignments, tuple(labels), (None,) * len(shapes))
 
 
 def drawn(volumes, share, seeds=60):
@@ -105,7 +105,7 @@ def test_views_of_volumes_move_image_and_label_together():
     volumes = cohort((12, 12, 12))
     label = torch.zeros(12, 12, 12, dtype=torch.uint8)
     label[3:8, 2:7, 4:9] = 1
-    bright = VolumeCohort(volumes.cases, (label[None].float() * 2 - 1,), (label,), (True,), volumes.alignments, (label,))
+    bright = VolumeCohort(volumes.cases, (label[None].float() * 2 - 1,), (label,), (True,), volumes.alignments, (label,), (None,))
     task = TASK.model_copy(update={"image_size": (12, 12, 12)})
     sample = bright.draw(torch.zeros(4, dtype=torch.int64), task, Fit(epochs=1), torch.Generator().manual_seed(0))
     moved = draw_view(sample, "affine", torch.Generator().manual_seed(2))

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from medkd.dicom.phantom_cases import VARIANTS, write_case
+from tests.dicom.fuzz import fuzz
+
+#: Mutated lengths ask for gigabytes; what is really allocated stays below this.
+MOST_GROWTH_BYTES = 1_500 * 2**20
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory, phantom):
+    """Return sound files of every encoding, an enhanced object, a segmentation, and the real files where they are."""
+    folder = tmp_path_factory.mktemp("seeds")
+    written = [path for variant in VARIANTS for path in write_case(folder / variant.name, "regular", variant)[:3]]
+    written += write_case(folder / "enhanced", "enhanced", VARIANTS[1])
+    written += [phantom[2][0].folder / "SEG0001.dcm"]
+    real = Path(os.environ.get("MEDKD_DATA", "../shared/data")) / "dicom_real"
+    return written + sorted(p for p in real.rglob("*") if p.is_file() and p.stat().st_size < 200_000)
+
+
+def run(seeds, work, files, seed):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    report = fuzz(seeds, work, files=files, seed=seed)
+    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    assert report.files == files
+    assert report.unaccounted == 0
+    assert report.slowest_seconds < 10
+    assert growth < MOST_GROWTH_BYTES
+    # A fuzzer whose files are all accepted, or all refused for one reason, tests nothing.
+    assert len(report.codes) >= 8
+    return report
+
+
+def test_five_hundred_mutated_files_are_all_accounted_for(seeds, tmp_path):
+    run(seeds, tmp_path, 500, seed=1)
+
+
+@pytest.mark.extended
+@pytest.mark.timeout(3000)
+def test_ten_thousand_mutated_files_are_all_accounted_for(seeds, tmp_path):
+    report = run(seeds, tmp_path, 10_000, seed=2)
+    print(report)
