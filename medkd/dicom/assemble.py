@@ -263,6 +263,6 @@ def _judge_hu(decoded: Decoded, findings: Findings) -> None:
     sample = np.asarray(values[:: max(1, len(values) // 32), ::16, ::16], dtype=np.float64)
     low, middle, high = (float(v) for v in np.percentile(sample, (0.1, 50, 99.9)))
     padded = IngestCode.PADDING_VALUE in findings.flags
-    if (low < PLAUSIBLE_HU[0] and not padded) or high >= PLAUSIBLE_HU[1] or (low >= 0 and middle > 300):
+    if ((low < PLAUSIBLE_HU[0] or high >= PLAUSIBLE_HU[1]) and not padded) or (low >= 0 and middle > 300):
         message = f"expected Hounsfield units, values go from {low:.0f} over {middle:.0f} (median) to {high:.0f}"
         findings.settle(IngestCode.HU_RANGE_IMPLAUSIBLE, message, {"low": low, "median": middle, "high": high})

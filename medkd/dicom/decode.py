@@ -7,7 +7,8 @@ send nothing back but numbers. This module imports neither torch nor any decoder
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -171,10 +172,21 @@ def stored_values(plan: PixelPlan) -> NDArray[Any]:
     return _stored(plan)[0]
 
 
+@contextmanager
+def contained() -> Iterator[None]:
+    """Turn a panic of a compiled decoder, which is no ``Exception``, into one."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError("the decoder panicked") from error
+
+
 def decode_error(file: FoundFile) -> IngestCode | None:
     """Return why the pixels of an object cannot be decoded at all, None where they can; colour and odd depths do not matter."""
     try:
-        with quiet_dicom():
+        with quiet_dicom(), contained():
             _ = _dataset(file.path).pixel_array
     except IngestError as error:
         return error.ingest_code
@@ -208,7 +220,7 @@ def _native(plan: PixelPlan) -> NDArray[Any]:
 def _decoded(plan: PixelPlan) -> NDArray[Any]:
     index = plan.frame if plan.frames > 1 else None
     try:
-        with quiet_dicom():
+        with quiet_dicom(), contained():
             if not plan.syntax or plan.place.offset is None:
                 return np.asarray(pixel_array(_dataset(plan.path), raw=True, index=index))
             options: dict[str, Any] = {

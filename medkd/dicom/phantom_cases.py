@@ -153,6 +153,7 @@ def _identified(scan: _Scan, *name: object) -> Dataset:
     dataset.PatientBirthDate, dataset.PatientSex = "19500515", "F"
     dataset.StudyInstanceUID, dataset.FrameOfReferenceUID = scan.uid("study"), scan.uid("frame")
     dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = "20250203", "101112", "ACC4711"
+    dataset.StudyID, dataset.ReferringPhysicianName, dataset.Manufacturer = "S1", "Referrer^Rita", "medkd phantom"
     return dataset
 
 

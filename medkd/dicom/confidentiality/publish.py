@@ -22,6 +22,7 @@ from medkd.dicom.confidentiality.burned_in import TextBox, blank_text, find_text
 from medkd.dicom.confidentiality.deidentify import CLEAN_PIXELS, Deidentified, deidentify, method_code
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.secret import pseudonym
+from medkd.dicom.decode import contained
 from medkd.dicom.discover import FoundFile, discover, quiet_dicom
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import find_conflicts
@@ -229,7 +230,8 @@ def _text_boxes(dataset: Dataset, findings: Findings) -> list[tuple[TextBox, ...
 
 def _frames(dataset: Dataset) -> list[np.ndarray]:
     try:
-        pixels = np.asarray(dataset.pixel_array)
+        with contained():
+            pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise what they like
         raise IngestError(IngestCode.DECODE_FAILED, f"expected decodable pixels to look for text in ({type(error).__name__})") from error
     return list(pixels) if int(dataset.get("NumberOfFrames", 1) or 1) > 1 else [pixels]

@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmread
 
 from data_contracts import Geometry, IngestCode, IngestError, Segment
 from medkd.dicom.classify import LABELMAP_STORAGE
+from medkd.dicom.decode import contained
 from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
 from medkd.dicom.labels.bound import BoundLabel, Mask, combine
@@ -61,7 +62,8 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings) -
 
 def _frames(dataset: Dataset) -> NDArray[np.uint8]:
     try:
-        frames = np.asarray(dataset.pixel_array)
+        with contained():
+            frames = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise what they like
         raise IngestError(IngestCode.DECODE_FAILED, f"expected decodable segmentation frames ({type(error).__name__})") from error
     return frames if frames.ndim == 3 else frames[None]
