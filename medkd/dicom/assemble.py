@@ -19,6 +19,7 @@ from medkd.dicom.decode import PixelPlan, SliceStats, decode_into, decode_part, 
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.mapped_volume import MappedVolume
+from medkd.dicom.raw_values import text_of
 from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
 from medkd.volumes.store import Store
 
@@ -112,7 +113,7 @@ def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, 
         array=Ref(store=store.name, key=target, sha256=digest),
         geometry=solution.geometry,
         unit=unit,
-        modality=str(header.get("Modality", "OT"))[:16],
+        modality=(text_of(header, "Modality") or "OT")[:16],
         patient_key="p",
         study_key="s",
         series_key=key,
@@ -131,7 +132,7 @@ def _evidence(evidence: dict[str, Any]) -> str:
 
 
 def _unit(group: SliceGroup, findings: Findings) -> str:
-    modality = str(group.header.get("Modality", ""))
+    modality = text_of(group.header, "Modality")
     if modality == "CT":
         if all(item.slope is not None and item.intercept is not None for item in group.slices):
             return "HU"

@@ -38,6 +38,7 @@ from medkd.dicom.ledger import Ledger
 from medkd.dicom.memory import MANIFEST, Memory
 from medkd.dicom.qc_picture import draw_volume, open_mapped
 from medkd.dicom.quarantine import write_quarantine
+from medkd.dicom.raw_values import text_of
 from medkd.dicom.slices import Slice, slices_of
 from medkd.dicom.solve_geometry import solve_geometry
 from medkd.progress import progress_bar
@@ -226,11 +227,11 @@ class _Ingestion:
             self._judge_files(group, findings)
             parts = split_repeated(group, findings, self._same_slice)
         except IngestError as error:
-            self._refuse(group, error, findings)
+            self._refuse(group.files, error, findings)
             return
         except Exception as error:  # one broken series must not stop the others
             named = IngestError(IngestCode.UNREADABLE_HEADER, "expected readable headers", {"error": type(error).__name__})
-            self._refuse(group, named, findings)
+            self._refuse(group.files, named, findings)
             return
         for part in parts:
             self._ingest_volume(part, replace(findings, flags=dict(findings.flags)), group)
@@ -254,6 +255,8 @@ class _Ingestion:
 
     def _ingest_volume(self, group: SliceGroup, findings: Findings, whole: SliceGroup) -> None:
         key = self._series_key(group)
+        # Equal slices that were set aside share the fate of the one that is used.
+        files = group.files if group.moment else whole.files
         content = self.memory.content([f"{item.file.digest}/{item.frame}" for item in group.slices])
         try:
             volume = self.memory.recall_volume(key, content)
@@ -265,16 +268,15 @@ class _Ingestion:
         except IngestError as error:
             self.memory.keep_refusal(content, error)
             self.refused_keys.add(key)
-            self._refuse(group, error, findings)
+            self._refuse(files, error, findings)
             return
         except Exception as error:  # one broken series must not stop the others
             self.refused_keys.add(key)
             named = IngestError(IngestCode.UNREADABLE_HEADER, "expected readable pixels", {"error": type(error).__name__})
-            self._refuse(group, named, findings)
+            self._refuse(files, named, findings)
             return
         self.volumes[key] = volume, group
-        used = set(group.files) if len(group.slices) < len(whole.slices) and group.moment else set(whole.files)
-        for file in sorted(used, key=lambda one: one.relative):
+        for file in files:
             self.ledger.note(file, set(volume.flags))
             self.ledger.accept(file)
 
@@ -282,11 +284,11 @@ class _Ingestion:
         header = group.header
         solution = solve_geometry(group.planes(), findings)
         volume = store_volume(group, solution, key, self.store, findings, self.pool)
-        frame = str(header.get("FrameOfReferenceUID", ""))
+        frame = text_of(header, "FrameOfReferenceUID")
         return volume.model_copy(
             update={
-                "patient_key": pseudonym(self.secret, "patient", str(header.PatientID)),
-                "study_key": pseudonym(self.secret, "study", str(header.StudyInstanceUID)),
+                "patient_key": pseudonym(self.secret, "patient", text_of(header, "PatientID")),
+                "study_key": pseudonym(self.secret, "study", text_of(header, "StudyInstanceUID")),
                 "frame_of_reference_key": pseudonym(self.secret, "frame", frame) if frame else None,
                 "perceptual_hash": perceptual_hash(open_mapped(self.store, volume)),
             }
@@ -305,17 +307,17 @@ class _Ingestion:
                 self.ledger.withdraw(group.files)
                 message = "expected an image of one patient, another one has the same"
                 error = IngestError(IngestCode.PIXEL_IDENTICAL_ACROSS_PATIENTS, message, {"patients": len(owners[volume.array.sha256])})
-                self._refuse(group, error, self._findings())
+                self._refuse(group.files, error, self._findings())
 
     def _series_key(self, group: SliceGroup) -> str:
         """Return the key of a volume: of its series, and of what splits a series into several volumes."""
         first = group.slices[0]
         orientation = (np.round(first.orientation, 3) + 0.0).tolist()
         split = (orientation, first.matrix, [round(v, 4) for v in first.spacing_mm], first.contrast, group.moment)
-        return pseudonym(self.secret, "series", f"{group.header.SeriesInstanceUID}|{split}")
+        return pseudonym(self.secret, "series", f"{text_of(group.header, 'SeriesInstanceUID')}|{split}")
 
-    def _refuse(self, group: SliceGroup, error: IngestError, findings: Findings) -> None:
-        for file in group.files:
+    def _refuse(self, files: tuple[FoundFile, ...], error: IngestError, findings: Findings) -> None:
+        for file in files:
             self.ledger.note(file, set(findings.flags))
             self.ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
 

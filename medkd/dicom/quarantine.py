@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from data_contracts import CODES, IngestCode, IngestError, IngestReport, Outcome
+from data_contracts import CODES, IngestCode, IngestReport, Outcome
 from medkd.dicom.decode import plan_pixels, stored_values
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.ledger import Ledger
@@ -81,7 +81,7 @@ def _draw(file: FoundFile, place: Path) -> Path | None:
         slices = slices_of(file)
         middle = slices[len(slices) // 2]
         return draw_slice(stored_values(plan_pixels(middle, cut_bits=True, keep_nan=True)), middle.spacing_mm, path)
-    except (IngestError, ValueError, TypeError, ArithmeticError, AttributeError):
+    except Exception:  # what was refused may be broken in any way; a report without its picture is a report
         write_bytes(tried, b"")
         return None
 

@@ -58,29 +58,43 @@ def mutate(payload: bytes, rng: random.Random) -> bytes:
 class FuzzReport:
     """What became of all mutated files."""
 
-    files: int = 0
+    mutated: int = 0
+    volumes: int = 0
     unaccounted: int = 0
     slowest_seconds: float = 0.0
     codes: dict[str, int] = field(default_factory=dict)
 
 
-def fuzz(seeds: list[Path], work: Path, *, files: int, seed: int, batch: int = 50) -> FuzzReport:
-    """Ingest mutated copies in small batches, half of them in a whole series, under every policy in turn."""
+def fuzz(seeds: list[Path], series: list[list[Path]], work: Path, *, files: int, seed: int, batch: int = 50) -> FuzzReport:
+    """Ingest mutated copies under every policy in turn: loose files in batches, and whole series in which a few are mutated.
+
+    In a series the others are sound, so that what is wrong is met late: while solving, comparing or decoding.
+    """
     rng, report = random.Random(seed), FuzzReport()
     payloads = [path.read_bytes() for path in seeds]
     policies = [IngestPolicy(), IngestPolicy(every=Action.REPAIR), IngestPolicy(every=Action.ACCEPT_WITH_FLAG)]
-    for begin in range(0, files, batch):
+    turn = 0
+    while report.mutated < files:
         source, out = work / "in", work / "out"
         for folder in (source, out):
             shutil.rmtree(folder, ignore_errors=True)
         source.mkdir(parents=True)
-        for index in range(min(batch, files - begin)):
-            (source / f"f{index:03d}.dcm").write_bytes(mutate(rng.choice(payloads), rng))
+        if turn % 2:
+            members = [path.read_bytes() for path in rng.choice(series)]
+            for place in rng.sample(range(len(members)), rng.choice((1, 2))):
+                members[place] = mutate(members[place], rng)
+                report.mutated += 1
+        else:
+            members = [mutate(rng.choice(payloads), rng) for _ in range(min(batch, files - report.mutated))]
+            report.mutated += len(members)
+        for index, payload in enumerate(members):
+            (source / f"f{index:03d}.dcm").write_bytes(payload)
         started = time.perf_counter()
-        ledger = ingest(IngestRequest(source, out, policies[begin // batch % len(policies)]), secret=b"fuzz")
+        ledger = ingest(IngestRequest(source, out, policies[turn % len(policies)]), secret=b"fuzz")
         report.slowest_seconds = max(report.slowest_seconds, time.perf_counter() - started)
-        report.files += len(ledger.files)
-        report.unaccounted += min(batch, files - begin) - len(ledger.files)
+        report.unaccounted += len(members) - len(ledger.files)
+        report.volumes += len(ledger.series)
         for code, count in ledger.codes().items():
             report.codes[code] = report.codes.get(code, 0) + count
+        turn += 1
     return report

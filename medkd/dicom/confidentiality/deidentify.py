@@ -18,6 +18,7 @@ from medkd.dicom.confidentiality.profile import EDITION, Treatment, is_identifyi
 from medkd.dicom.confidentiality.secret import keyed_number, pseudonym
 from medkd.dicom.confidentiality.words import clean_text, standard_meanings
 from medkd.dicom.discover import transfer_syntax
+from medkd.dicom.raw_values import text_of
 
 #: UIDs of the standard itself (classes, transfer syntaxes, coding schemes) name nobody.
 _STANDARD_ROOT = "1.2.840.10008."
@@ -58,7 +59,7 @@ def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
         dataset: object with file meta information.
         secret: key of pseudonyms, UIDs and dates: the same over a cohort keeps its objects together.
     """
-    walk = _Walk(secret, str(dataset.get("PatientID", "") or dataset.get("StudyInstanceUID", "")), str(dataset.get("StudyTime", "") or ""))
+    walk = _Walk(secret, text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID"), text_of(dataset, "StudyTime"))
     walk.collect(dataset)
     result = walk.dataset(dataset)
     result.SpecificCharacterSet = "ISO_IR 192"
@@ -114,7 +115,10 @@ class _Walk:
         result = Dataset()
         for element in _elements(dataset):
             act = self._treatments.get(treat(element.tag, element.VR))
-            value = None if act is None else act(element, dataset)
+            try:
+                value = None if act is None else act(element, dataset)
+            except Exception:  # what cannot be treated is not copied
+                value = None
             if value is not None:
                 result[element.tag] = DataElement(element.tag, element.VR, value, already_converted=element.VR == "SQ")
                 if element.tag.group == 0x7FE0:
@@ -124,8 +128,8 @@ class _Walk:
     def file_meta(self, dataset: Dataset) -> FileMetaDataset:
         """Return file meta information made anew."""
         meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = UID(str(dataset.get("SOPClassUID", "")))
-        meta.MediaStorageSOPInstanceUID = UID(self._new_uid(str(dataset.get("SOPInstanceUID", ""))))
+        meta.MediaStorageSOPClassUID = UID(text_of(dataset, "SOPClassUID"))
+        meta.MediaStorageSOPInstanceUID = UID(self._new_uid(text_of(dataset, "SOPInstanceUID")))
         meta.TransferSyntaxUID = transfer_syntax(dataset)
         meta.ImplementationClassUID, meta.ImplementationVersionName = _IMPLEMENTATION, "MEDKD"
         return meta

@@ -28,6 +28,7 @@ from medkd.dicom.findings import Findings
 from medkd.dicom.group import find_conflicts
 from medkd.dicom.ledger import Ledger
 from medkd.dicom.quarantine import write_quarantine
+from medkd.dicom.raw_values import text_of
 from medkd.progress import progress_bar
 from medkd.volumes.store import write_bytes
 
@@ -81,7 +82,7 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
                     ledger.refuse(file, conflicts[file.relative])
                 elif _publishable(file, ledger, Findings(request.policy)):
                     assert file.header is not None
-                    studies[str(file.header.get("StudyInstanceUID", "")) or file.relative].append(file)
+                    studies[text_of(file.header, "StudyInstanceUID") or file.relative].append(file)
             bar = progress_bar(studies.values(), title="de-identify", unit="study", enabled=request.progress)
             for files in bar:
                 _publish_study(files, request, secret, ledger, staging)
@@ -116,9 +117,9 @@ def _publishable(file: FoundFile, ledger: Ledger, findings: Findings) -> bool:
             ledger.refuse(file, file.code or IngestCode.UNREADABLE_HEADER, {"what": file.evidence}, ignore=foreign)
             return False
         header = file.header
-        if "Rows" not in header and str(header.get("SOPClassUID", "")) not in _LABELS:
+        if "Rows" not in header and text_of(header, "SOPClassUID") not in _LABELS:
             raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, a segmentation or a structure set")
-        if not str(header.get("SOPInstanceUID", "")) or not str(header.get("StudyInstanceUID", "")):
+        if not text_of(header, "SOPInstanceUID") or not text_of(header, "StudyInstanceUID"):
             raise IngestError(IngestCode.PATIENT_ID_MISSING, "expected study and instance UIDs")
         if file.pixels is not None and not file.pixels.whole:
             raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data")
@@ -190,9 +191,9 @@ def _write(file: FoundFile, request: DeidentifyRequest, secret: bytes, staging: 
             IngestCode.DEID_RESIDUAL, "expected no original identifier in the written file, some are left", {"attributes": residuals}
         )
     header = result.dataset
-    patient = pseudonym(secret, "patient", str(dataset.get("PatientID", "") or dataset.StudyInstanceUID))
-    study = pseudonym(secret, "study", str(dataset.StudyInstanceUID))
-    series = pseudonym(secret, "series", str(dataset.get("SeriesInstanceUID", "")))
+    patient = pseudonym(secret, "patient", text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID"))
+    study = pseudonym(secret, "study", text_of(dataset, "StudyInstanceUID"))
+    series = pseudonym(secret, "series", text_of(dataset, "SeriesInstanceUID"))
     place = staging / patient / study / series / f"{header.SOPInstanceUID}.dcm"
     write_bytes(place, payload)
     return place

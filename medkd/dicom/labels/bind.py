@@ -16,6 +16,7 @@ from medkd.dicom.labels.nifti import bind_nifti
 from medkd.dicom.labels.segmentation import bind_segmentation
 from medkd.dicom.labels.structure_set import bind_structure_set, referenced_instances
 from medkd.dicom.memory import Memory
+from medkd.dicom.raw_values import text_of
 from medkd.volumes.store import Store
 
 _READERS = {
@@ -127,18 +128,18 @@ def _segmentation_refers(file: FoundFile, group: SliceGroup) -> bool:
     if header is None:
         return False
     wanted = {str(item.get("SeriesInstanceUID", "")) for item in header.get("ReferencedSeriesSequence") or []}
-    if str(group.header.SeriesInstanceUID) in wanted:
+    if text_of(group.header, "SeriesInstanceUID") in wanted:
         return True
     # A reference to a copy of the series (a converted multi-frame object) still shares its frame of reference.
-    frame = str(header.get("FrameOfReferenceUID", ""))
-    return bool(frame) and frame == str(group.header.get("FrameOfReferenceUID", ""))
+    frame = text_of(header, "FrameOfReferenceUID")
+    return bool(frame) and frame == text_of(group.header, "FrameOfReferenceUID")
 
 
 def _contours_refer(file: FoundFile, group: SliceGroup) -> bool:
     if file.header is None:
         return False
     wanted = referenced_instances(file.header)
-    return bool(wanted) and wanted <= {str(item.header.get("SOPInstanceUID", "")) for item in group.slices}
+    return bool(wanted) and wanted <= {text_of(item.header, "SOPInstanceUID") for item in group.slices}
 
 
 def _lies_beside(file: FoundFile, group: SliceGroup) -> bool:
