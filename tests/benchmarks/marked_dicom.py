@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -103,6 +104,12 @@ def _value(vr: str, number: int, days: int) -> tuple[Any, str]:
 
 def write_marked(path: Path) -> list[Marker]:
     """Write the object with all listed attributes marked, private and file-meta markers included, and return the markers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # markers are no valid ages and codes, which is their point
+        return _write_marked(path)
+
+
+def _write_marked(path: Path) -> list[Marker]:
     dataset, planter = _blank(), _Planter()
     series, instance = Dataset(), Dataset()
     for holder, above in ((dataset, ()), (series, (0x00081115,)), (instance, (0x00081115, 0x0008114A))):

@@ -19,8 +19,8 @@ _CONTRAST = 0.25
 _FILLED = (0.12, 0.95)
 #: Share of the value range over which the brightest letters may fade.
 _SOFT = 0.2
-#: Share of a letter's pixels that have exactly the value it was drawn in.
-_EXACT = 0.15
+#: Pixels of a letter that have exactly the value it was drawn in: noise reaches its highest value once.
+_EXACT = 2
 #: Values tried: drawn text has the brightest or one of the most frequent bright values of a picture.
 _VALUES = 3
 
@@ -79,12 +79,24 @@ def _lines(drawn: NDArray[np.bool_], grey: NDArray[Any], value: int, contrast: f
         if not (_HEIGHTS[0] <= height <= _HEIGHTS[1] and width <= 1.5 * height):
             continue
         own = labels[rows, columns] == index
-        if (grey[rows, columns][own] == value).mean() < _EXACT:
+        if np.count_nonzero(grey[rows, columns][own] == value) < _EXACT:
             continue
         ground = grey[rows, columns][~own]
         if width == 1 or (_FILLED[0] <= own.mean() <= _FILLED[1] and ground.size and value - np.median(ground) >= contrast):
             letters.append((rows.start, columns.start, rows.stop, columns.stop))
-    return _join(sorted(letters, key=lambda box: box[1]))
+    return [_extend(line, drawn) for line in _join(sorted(letters, key=lambda box: box[1]))]
+
+
+def _extend(line: TextBox, drawn: NDArray[np.bool_]) -> TextBox:
+    """Take in what is drawn beside a line and was no letter by itself: touching letters, thin ones, punctuation."""
+    reach = round(_APART * (line.bottom - line.top))
+    used = np.flatnonzero(drawn[line.top : line.bottom].any(axis=0))
+    left, right = line.left, line.right
+    while (near := used[(used < left) & (used >= left - reach)]).size:
+        left = int(near.min())
+    while (near := used[(used >= right) & (used < right + reach)]).size:
+        right = int(near.max()) + 1
+    return TextBox(line.top, left, line.bottom, right)
 
 
 def _join(letters: list[tuple[int, int, int, int]]) -> list[TextBox]:

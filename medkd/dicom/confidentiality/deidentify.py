@@ -117,12 +117,14 @@ class _Walk:
             act = self._treatments.get(treat(element.tag, element.VR))
             try:
                 value = None if act is None else act(element, dataset)
+                if value is None:
+                    continue
+                kept = DataElement(element.tag, element.VR, value, already_converted=element.VR == "SQ")
             except Exception:  # what cannot be treated is not copied
-                value = None
-            if value is not None:
-                result[element.tag] = DataElement(element.tag, element.VR, value, already_converted=element.VR == "SQ")
-                if element.tag.group == 0x7FE0:
-                    result[element.tag].is_undefined_length = element.is_undefined_length
+                continue
+            if element.tag.group == 0x7FE0:
+                kept.is_undefined_length = element.is_undefined_length
+            result[element.tag] = kept
         return result
 
     def file_meta(self, dataset: Dataset) -> FileMetaDataset:

@@ -157,6 +157,9 @@ def _publish_study(files: list[FoundFile], request: DeidentifyRequest, secret: b
 def _move_into_place(new: Path, final: Path) -> None:
     """Replace a published study by a newer one in two renames; instances that were published before and are not new are kept."""
     final.parent.mkdir(parents=True, exist_ok=True)
+    retired = final.with_name(f".{final.name}.retired")
+    if retired.exists() and not final.exists():
+        retired.rename(final)  # an earlier move was cut short between its two renames
     if not final.exists():
         new.rename(final)
         return
@@ -165,7 +168,6 @@ def _move_into_place(new: Path, final: Path) -> None:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(old, target)
-    retired = final.with_name(f".{final.name}.retired")
     shutil.rmtree(retired, ignore_errors=True)
     final.rename(retired)
     new.rename(final)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Set
 from functools import cache
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z]*[0-9]?[A-Za-z]?|\d{1,3}(?:\.\d{1,2})?(?=\s*(?:mm|MM|min|cm)\b)|class=[a-z_]{1,32}")
+_WORD = re.compile(r"class=[a-z]{1,32}|[A-Za-z][A-Za-z]*[0-9]?[A-Za-z]?|\d{1,3}(?:\.\d{1,2})?(?=\s*(?:mm|MM|min|cm)\b)")
 #: Longest description that is written.
 _LONGEST = 64
 
