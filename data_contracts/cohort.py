@@ -101,6 +101,7 @@ class LeakageCertificate(Record):
     patients: dict[Part, int]
     shared_patients: tuple[Key, ...]
     shared_pixel_digests: tuple[Sha256, ...]
+    teacher_saw_test_patients: tuple[Key, ...] = ()
     shared_studies: tuple[Key, ...] = ()
     shared_frames: tuple[Key, ...] = ()
     look_alikes: tuple[tuple[Key, Key], ...] = ()
@@ -116,6 +117,7 @@ class LeakageCertificate(Record):
         """Return what is shared, by kind; keys are pseudonyms."""
         found = {
             "patients": self.shared_patients,
+            "patients that the teacher was trained on": self.teacher_saw_test_patients,
             "images": self.shared_pixel_digests,
             "studies": self.shared_studies,
             "frames of reference": self.shared_frames,

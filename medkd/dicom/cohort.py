@@ -39,7 +39,7 @@ def prepare_dicom(recipe: Recipe, data: DicomData, workspace: Workspace) -> Coho
         DataError: ``COHORT_EMPTY`` when no volume has a usable label.
     """
     store = workspace.store
-    ingested = Store(store.root / "ingested" / recipe.name, name="ingested")
+    ingested = Store(store.root / "ingested" / recipe.name)
     request = IngestRequest(workspace.data_root / data.path, ingested.root, data.policy, progress=workspace.progress)
     report = ingest(request, secret=site_secret())
     cases: list[Case] = []

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from data_contracts import Case, Cohort, LeakageError, Part, Ref, Split
-from medkd.volumes.split import certify, split_by_patient
+from data_contracts import Case, Cohort, CohortSet, LeakageError, Part, Ref, Split, TrainingManifest
+from medkd.volumes.split import certify, require_clean, require_unseen, split_by_patient
 
 REF = Ref(store="run", key="x", sha256="0" * 64)
 
@@ -46,6 +46,37 @@ def test_the_certificate_finds_the_same_picture_under_two_patients():
     assert certify(shared).shared_pixel_digests == ("a" * 64,)
     assert not certify(shared).clean
     assert certify(cohort(["p1", "p2"], {Part.TRAIN: ("c0",), Part.TEST: ("c1",)}, digests=["a" * 64, "b" * 64])).clean
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("study_key", "s1", "studies"),
+        ("frame_of_reference_key", "f1", "frames of reference"),
+        ("perceptual_hash", "ab" * 32, "look-alikes of different patients"),
+    ],
+)
+def test_the_certificate_finds_whatever_two_parts_share(field, value, problem):
+    plain = cohort(["p1", "p2", "p3"], {Part.TRAIN: ("c0", "c1"), Part.TEST: ("c2",)})
+    shared = plain.model_copy(
+        update={"cases": tuple(c.model_copy(update={field: value}) if c.case_key != "c1" else c for c in plain.cases)}
+    )
+    inside = plain.model_copy(
+        update={"cases": tuple(c.model_copy(update={field: value}) if c.case_key != "c2" else c for c in plain.cases)}
+    )
+    assert list(certify(shared).problems()) == [problem]
+    assert certify(inside).clean
+    with pytest.raises(LeakageError, match=rf"before training, parts of cohort \w+ share 1 {problem}") as caught:
+        require_clean(CohortSet(uses={}, certificates=(certify(shared),)), before="training")
+    assert caught.value.code == "NO_CLEAN_CERTIFICATE"
+
+
+def test_a_teacher_that_saw_the_test_patients_is_refused_and_the_patients_are_named():
+    teacher = TrainingManifest(cohorts=(), patients=("p1", "p2", "p3"))
+    require_unseen(teacher, ["p4", "p5"], student="net-kd")
+    with pytest.raises(LeakageError, match="test patients of net-kd, it was trained on p2, p3") as caught:
+        require_unseen(teacher, ["p3", "p4", "p2"], student="net-kd")
+    assert caught.value.code == "TEACHER_SAW_TEST_PATIENTS"
 
 
 def test_a_split_keeps_patients_together_and_classes_balanced():

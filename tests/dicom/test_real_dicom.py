@@ -4,50 +4,157 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from data_contracts import Outcome
+from data_contracts import Outcome, StoreManifest, load_record
+from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.ingest import ingest_folder
+from medkd.volumes.store import Store
+
+SECRET = b"tests"
 
 
 @pytest.fixture(scope="module")
-def real(real_data, tmp_path_factory):
-    folder = real_data / "dicom_real"
-    if not folder.is_dir():
+def folder(real_data):
+    found = real_data / "dicom_real"
+    if not found.is_dir():
         pytest.skip("dicom_real absent from the real data")
-    return folder, ingest_folder(folder, tmp_path_factory.mktemp("store"), secret=b"tests")
+    return found
 
 
-def test_every_file_of_the_folder_is_accounted_for(real):
-    folder, report = real
+@pytest.fixture(scope="module")
+def real(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("store")
+    return ingest_folder(folder, out, secret=SECRET), out
+
+
+def test_every_file_of_the_folder_is_accounted_for(folder, real):
+    report, _ = real
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     assert sorted(file.path for file in report.files) == found
     counts = report.summary()["ingest"]
     assert counts["found"] == counts["accepted"] + counts["quarantined"] + counts["ignored"] == len(found)
 
 
-def test_known_faults_have_their_codes(real):
-    _, report = real
-    of = {file.path: file.code for file in report.files}
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        ("bad/cxr_wrong_tags_duplicate_uid/test4.dcm", "DUPLICATE_UID_CONFLICT"),
+        ("bad/cxr_wrong_tags_duplicate_uid/test5.dcm", "DUPLICATE_UID_CONFLICT"),
+        ("bad/cxr_wrong_tags_duplicate_uid/test6.dcm", "DUPLICATE_UID_CONFLICT"),
+        ("bad/encoding/ExplVR_LitEndNoMeta.dcm", "MISSING_META"),
+        ("bad/encoding/JLSL_RGB_ILV0.dcm", "MISSING_META"),
+        ("bad/encoding/JLSN_RGB_ILV0.dcm", "MISSING_META"),
+        ("bad/encoding/MR-SIEMENS-DICOM-WithOverlays.dcm", "DERIVED_MPR"),
+        ("bad/encoding/MR_truncated.dcm", "TRUNCATED_PIXELS"),
+        ("bad/encoding/US1_UNCI.dcm", "COLOUR_UNSUPPORTED"),
+        ("bad/encoding/bad_sequence.dcm", "BAD_VR"),
+        ("bad/encoding/emri_small_jpeg_2k_lossless_too_short.dcm", "TRUNCATED_PIXELS"),
+        ("bad/encoding/explicit_VR-UN.dcm", "BAD_VR"),
+        ("bad/encoding/mlut_18.dcm", "NONLINEAR_LUT"),
+        ("bad/encoding/vlut_04.dcm", "SECONDARY_CAPTURE"),
+        ("bad/geometry/gantrytilting/", "GANTRY_TILT"),
+        ("bad/geometry/notavolume/", "TEMPORAL_STACK"),
+        ("bad/geometry/slicecount/", "TOO_FEW_SLICES"),
+        ("bad/geometry/sliceincrement_001/", "MISSING_SLICES"),
+        ("bad/not_dicom/README.md", "NOT_DICOM"),
+        ("bad/rt_phantom/ct_", "TOO_FEW_SLICES"),
+        ("bad/rt_phantom/rt.dcm", "LABEL_REFERENCES_MISSING"),
+        ("bad/rt_phantom/empty/", "DUPLICATE_UID_CONFLICT"),
+        ("bad/rt_phantom/non_existent", "DUPLICATE_UID_CONFLICT"),
+    ],
+)
+def test_every_known_fault_is_named_by_its_own_code(real, part, code):
+    files = [file for file in real[0].files if file.path.startswith(part)]
+    assert files
+    assert all(code in {found.value for found in file.findings} for file in files)
+    assert all(file.outcome is not Outcome.ACCEPTED for file in files)
 
-    def codes_below(part):
-        return {code.value for path, code in of.items() if part in path and code is not None}
 
-    assert "GANTRY_TILT" in codes_below("bad/geometry")
-    assert "MISSING_SLICES" in codes_below("bad/geometry")
-    assert "TOO_FEW_SLICES" in codes_below("bad/geometry")
-    assert "DUPLICATE_UID_CONFLICT" in codes_below("duplicate_uid")
-    assert not [path for path, code in of.items() if code is None and "/bad/geometry/" in path]
+@pytest.mark.parametrize(
+    ("series", "shape"),
+    [
+        ("good/mr_brain_PGBM-003/11-T1post", (22, 320, 280)),
+        ("good/mr_brain_PGBM-003/36468-FLAIRreg", (22, 320, 280)),
+        ("good/mr_brain_PGBM-003/11_HCropVolume", (40, 50, 34)),
+        ("good/mr_vendors/ge_anatomical", (4, 256, 256)),
+        ("good/mr_vendors/siemens_anatomical", (4, 256, 256)),
+        ("good/mr_vendors/generic_compressed_jpegls", (4, 256, 256)),
+        ("good/ct_liver_seg_dcmqi/ct-3slice", (3, 512, 512)),
+        ("good/ct_liver_seg_dcmqi/23x38x3/image", (3, 38, 23)),
+        ("good/ct_liver_seg_dcmqi/23x38x3/multiframe", (3, 38, 23)),
+        ("good/ct_liver_seg_dcmqi/24x38x3/image", (3, 38, 24)),
+        ("good/ct_liver_seg_dcmqi/24x38x3/multiframe", (3, 38, 24)),
+    ],
+)
+def test_good_series_are_accepted_with_their_geometry_proved(real, series, shape):
+    (line,) = [line for line in real[0].series if line.first_file.startswith(series)]
+    assert line.shape == shape
+    assert line.residual_mm < 0.01
 
 
-def test_good_brains_are_accepted_with_their_geometry_proved(real):
-    _, report = real
-    accepted = {file.path for file in report.files if file.outcome is Outcome.ACCEPTED and "mr_brain_PGBM" in file.path}
-    assert len(accepted) >= 44
-    assert all(series.residual_mm < 0.05 for series in report.series)
+def test_what_is_refused_under_good_is_no_volume_or_contradicts_another_file(real):
+    refused = {
+        (file.path, file.code.value) for file in real[0].files if file.path.startswith("good/") and file.outcome is Outcome.QUARANTINED
+    }
+    assert refused == {
+        ("good/cxr_dx_nih/test1.dcm", "DUPLICATE_UID_CONFLICT"),
+        ("good/cxr_dx_nih/test2.dcm", "SECONDARY_CAPTURE"),
+        ("good/cxr_dx_nih/test3.dcm", "SECONDARY_CAPTURE"),
+        ("good/ct_liver_seg_dcmqi/sparse-labelmap-noppv.dcm", "DUPLICATE_UID_CONFLICT"),
+        ("good/ct_liver_seg_dcmqi/sparse-labelmap-ppv5.dcm", "DUPLICATE_UID_CONFLICT"),
+    }
+
+
+def test_the_series_in_two_encodings_is_one(real):
+    codes = {file.path: file.code for file in real[0].files if "generic_compressed" in file.path}
+    assert sorted({code.value for code in codes.values() if code}) == ["DUPLICATE_FILE"]
+    assert sum(code is None for code in codes.values()) == 4
+
+
+def read_nrrd(path):
+    """Read a raw or gzipped NRRD label map as [slice, row, column]."""
+    import gzip
+
+    payload = path.read_bytes()
+    head, _, data = payload.partition(b"\n\n")
+    fields = dict(line.split(b": ", 1) for line in head.splitlines() if b": " in line)
+    sizes = [int(v) for v in fields[b"sizes"].split()]
+    raw = gzip.decompress(data) if b"gz" in fields[b"encoding"] else data
+    kinds = {b"unsigned char": "u1", b"short": "<i2", b"unsigned short": "<u2", b"uint8": "u1", b"int16": "<i2", b"signed short": "<i2"}
+    return np.frombuffer(raw, kinds[fields[b"type"]]).reshape(sizes[::-1])
+
+
+def labels_of(real, name):
+    report, out = real
+    manifest = load_record(out / "manifest.json", StoreManifest)
+    (line,) = [line for line in report.series if line.first_file.startswith(name)]
+    (volume,) = [volume for volume in manifest.volumes if volume.array.key == line.volume]
+    return [Store(out).read_tensors(label.array)["label"].numpy() for label in (volume.label, *volume.further_labels)]
+
+
+def test_the_liver_of_the_segmentation_is_the_liver_of_the_other_file_format(folder, real):
+    """The same label was published as DICOM SEG and as NRRD; slices may run either way in the latter."""
+    wanted = read_nrrd(folder / "good/ct_liver_seg_dcmqi/liver_seg.nrrd") > 0
+    found = labels_of(real, "good/ct_liver_seg_dcmqi/ct-3slice")
+    matches = [np.array_equal(label > 0, turned) for label in found for turned in (wanted, wanted[::-1])]
+    assert any(matches)
 
 
 def test_the_summary_has_no_original_identifier(real):
-    text = json.dumps(real[1].summary())
+    text = json.dumps(real[0].summary())
     assert "1.2.840" not in text
     assert "1.3.6.1" not in text
+
+
+def test_what_is_published_of_the_folder_gives_the_same_volumes(folder, real, tmp_path):
+    report = deidentify_folder(DeidentifyRequest(folder, tmp_path / "out"), secret=SECRET)
+    assert "DEID_RESIDUAL" not in report.codes()
+    again = ingest_folder(tmp_path / "out", tmp_path / "store", secret=SECRET)
+
+    def voxels(out):
+        return sorted(volume.array.sha256 for volume in load_record(out / "manifest.json", StoreManifest).volumes)
+
+    assert voxels(tmp_path / "store") == voxels(real[1])
+    assert again.count(Outcome.ACCEPTED) == real[0].count(Outcome.ACCEPTED)

@@ -59,9 +59,9 @@ def test_phantom_and_ingest_work_from_folder_to_store(monkeypatch, capsys, tmp_p
     status, line, _ = call(monkeypatch, capsys, "ingest", tmp_path / "dicom", "--out", tmp_path / "store", "--nifti", "--json")
     summary = json.loads(line)
     assert status == 0
-    assert set(summary) == {"ingest", "codes", "series", "files"}
-    assert set(summary["series"][0]) == {"volume", "first_file", "residual_mm", "shape"}
-    assert set(summary["files"][0]) == {"path", "outcome", "code"}
+    assert set(summary) == {"ingest", "codes", "decoded_files", "series", "files"}
+    assert set(summary["series"][0]) == {"volume", "first_file", "residual_mm", "shape", "flags", "synthetic_slices", "picture"}
+    assert set(summary["files"][0]) == {"path", "outcome", "code", "findings"}
     assert summary["ingest"] == {"found": 39, "accepted": 26, "quarantined": 11, "ignored": 2}
     assert len(list((tmp_path / "store" / "nifti").glob("*.nii.gz"))) == 2
     status, line, _ = call(monkeypatch, capsys, "ingest", tmp_path / "dicom", "--out", tmp_path / "store")
@@ -69,10 +69,40 @@ def test_phantom_and_ingest_work_from_folder_to_store(monkeypatch, capsys, tmp_p
     assert "quarantine" in line
 
 
+def test_a_nasty_case_is_refused_or_repaired_as_the_policy_says(monkeypatch, capsys, tmp_path):
+    status, line, _ = call(monkeypatch, capsys, "phantom", "--case", "gantry_tilt", "--case", "missing_slice", "--out", tmp_path / "in")
+    assert (status, line.split()[:3]) == (0, ["missing_slice", "13", "files"])
+    status, line, _ = call(monkeypatch, capsys, "ingest", tmp_path / "in", "--out", tmp_path / "store", "--dry-run")
+    assert status == 0
+    assert line == "0 volumes would be stored; nothing was written"
+    assert not (tmp_path / "store").exists()
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("actions: {GANTRY_TILT: accept_with_flag}\n")
+    for wanted, volumes in (("repair", 2), (str(policy), 1), ("reject", 0)):
+        status, line, _ = call(
+            monkeypatch, capsys, "ingest", tmp_path / "in", "--out", tmp_path / wanted[-6:], "--policy", wanted, "--json"
+        )
+        assert (status, len(json.loads(line)["series"])) == (0, volumes)
+
+
+def test_deidentify_writes_dicom_and_keeps_the_rest_here(monkeypatch, capsys, tmp_path):
+    call(monkeypatch, capsys, "phantom", "--case", "regular", "--out", tmp_path / "in")
+    status, line, _ = call(monkeypatch, capsys, "deidentify", tmp_path / "in", "--out", tmp_path / "out")
+    assert status == 0
+    assert line.startswith("published in")
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 14
+    status, line, _ = call(monkeypatch, capsys, "deidentify", tmp_path / "in", "--out", tmp_path / "out", "--json")
+    assert (status, json.loads(line)["ingest"]["accepted"]) == (0, 14)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (("ingest", "nowhere"), "SOURCE_MISSING"),
+        (("ingest", ".", "--policy", "hope"), "POLICY_UNREADABLE"),
+        (("deidentify", "nowhere", "--out", "out"), "SOURCE_MISSING"),
+        (("phantom", "--case", "nonsense", "--out", "out"), "CASE_UNKNOWN"),
+        (("phantom", "--case", "regular", "--variant", "nonsense", "--out", "out"), "VARIANT_UNKNOWN"),
         (("run", "nowhere.yaml"), "RECIPE_MISSING"),
         (("run", RECIPES / "phantom-classification.yaml", "--set", "student.fit.epochs=none"), "RECIPE_INVALID"),
         (("run", RECIPES / "phantom-classification.yaml", "--set", "epochs"), "RECIPE_OVERRIDE"),

@@ -1,12 +1,33 @@
 from __future__ import annotations
 
 import zipfile
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from data_contracts import CohortSet, CohortUse, ExplanationBundle, LeakageCertificate, LeakageError, ModelRef, Part, Ref, Role
+from data_contracts import (
+    Case,
+    Checkpoint,
+    Cohort,
+    CohortSet,
+    CohortUse,
+    ExplanationBundle,
+    LeakageCertificate,
+    LeakageError,
+    ModelRef,
+    NetworkSpec,
+    Part,
+    Ref,
+    Role,
+    Scorecard,
+    Split,
+    Task,
+    TrainingManifest,
+    load_record,
+)
 from medkd.registry.memory_registry import MemoryRegistry
-from medkd.registry.publish import attach_explanations, register_models
+from medkd.registry.publish import TRAINING_MANIFEST, attach_explanations, register_models
 from medkd.workspace import embedded_workspace
 
 MODEL = ModelRef(name="net", version=1, manifest_digest="a" * 64, role=Role.STUDENT, weights_digest="b" * 64)
@@ -33,3 +54,49 @@ def test_explanations_are_one_archive_whose_bytes_depend_on_its_contents_alone(t
     with zipfile.ZipFile(registry.attached[MODEL.uri]["explanations"]) as archive:
         assert archive.read("index.json") == bundle.canonical_json()
     assert registry.tags[MODEL.uri]["medkd.explanations"] == bundle.digest()
+
+
+def leaky_run(tmp_path, tested):
+    """Return workspace, cohorts, checkpoints and scorecards of a teacher trained on p0 and p1 and a student tested on ``tested``."""
+    workspace = embedded_workspace(tmp_path)
+    weights = workspace.store.write_tensors("weights.safetensors", {"w": torch.zeros(1)})
+    uses = {}
+    for purpose, patients in (("teacher_train", ("p0", "p1")), ("student_train/1", ("p2",)), ("test", tested)):
+        cases = tuple(Case(case_key=f"c-{purpose[:7]}-{p}", patient_key=p, image=weights) for p in patients)
+        split = Split(parts={Part.TRAIN: tuple(case.case_key for case in cases)})
+        cohort = Cohort(name=purpose[:7], origin="test", classes=("a", "b"), cases=cases, split=split)
+        path = cohort.write(workspace.store.root / f"{purpose[:7]}.json")
+        uses[purpose] = CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)
+    task = Task(kind="classification", classes=("a", "b"))
+    common = {
+        "network": NetworkSpec(builder="resnet"),
+        "task": task,
+        "weights": weights,
+        "cohort_digest": "c" * 64,
+        "recipe_digest": "d" * 64,
+    }
+    common |= {"parameters": 1, "epochs": 1}
+    teacher = Checkpoint(role=Role.TEACHER, arm="teacher", seed=0, weights_digest="1" * 64, **common)
+    student = Checkpoint(role=Role.STUDENT, arm="kd", seed=1, weights_digest="2" * 64, teacher_digest="1" * 64, **common)
+    cards = tuple(
+        Scorecard(subject=f"r/{arm}", role=arm, cohort_digest="c" * 64, weights_digests=("1" * 64,), seeds=(1,), figures={})
+        for arm in ("teacher", "kd")
+    )
+    return workspace, CohortSet(uses=uses, certificates=()), (teacher, student), cards
+
+
+def test_a_student_tested_on_its_teachers_patients_is_not_registered(tmp_path):
+    workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p1", "p9"))
+    registry = MemoryRegistry()
+    with pytest.raises(LeakageError, match=r"never saw the test patients of r-kd, it was trained on p1$") as caught:
+        register_models(workspace, SimpleNamespace(name="r"), cohorts, checkpoints, cards, registry)
+    assert caught.value.code == "TEACHER_SAW_TEST_PATIENTS"
+    assert not any("r-kd" in uri for uri in registry.tags)
+
+
+def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw(tmp_path):
+    workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p8", "p9"))
+    registry = MemoryRegistry()
+    registered = register_models(workspace, SimpleNamespace(name="r"), cohorts, checkpoints, cards, registry)
+    seen = [load_record(registry.fetch(model.uri)[1] / TRAINING_MANIFEST, TrainingManifest).patients for model in registered.models]
+    assert seen == [("p0", "p1"), ("p0", "p1", "p2")]
