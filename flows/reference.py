@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import data_contracts
-from data_contracts import IngestCode, MedkdError
+from data_contracts import CODES, IngestCode, MedkdError
 from flows.cli import app
 from medkd.catalogue import CATALOGUES
 from medkd.volumes.store import write_bytes
@@ -71,7 +71,13 @@ def _contracts() -> Iterator[str]:
     yield "| class | when |\n|---|---|"
     for error in sorted(_below(MedkdError), key=lambda one: one.__name__):
         yield f"| `{error.__name__}` | {_cell(_first(error))} |"
-    yield "\nReasons for which ingestion refuses, flags or ignores a file: " + ", ".join(f"`{code.value}`" for code in IngestCode)
+    yield "\n# Codes of ingestion\n\nWhat was found, what is done about it by default, and what `--policy` may ask for instead.\n"
+    yield "| code | found | default | may be | at the source |\n|---|---|---|---|---|"
+    for code in IngestCode:
+        fact = CODES[code]
+        others = ", ".join(sorted(action.value for action in fact.allows - {fact.default}))
+        repair = f"; repair: {fact.repair}" if fact.repair else ""
+        yield f"| `{code.value}` | {_cell(fact.meaning)}{_cell(repair)} | {fact.default.value} | {others} | {_cell(fact.mend)} |"
 
 
 def _model(model: type[BaseModel], title: str) -> Iterator[str]:

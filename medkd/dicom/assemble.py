@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import Action, IngestCode, IngestError, Ref, VolumeRef
+from medkd.dicom.confidentiality.burned_in import find_text
 from medkd.dicom.decode import PixelPlan, SliceStats, decode_into, decode_part, plan_pixels, stored_values
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
@@ -25,6 +26,8 @@ from medkd.volumes.store import Store
 
 #: Compressed pixels from which worker processes pay for their start (about a second each).
 _POOL_FROM_PIXELS = 16 * 512 * 512
+#: Pixels of the brightest value that a line of text has at least.
+_FEWEST_LETTER_PIXELS = 16
 #: Hounsfield units outside of this are not tissue, air, metal or a usual padding value.
 PLAUSIBLE_HU = (-4096.0, 32767.0)
 
@@ -103,8 +106,11 @@ def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, 
     target = f"volumes/{key}.safetensors"
     decoded = _decode(group, solution, store, target, findings, pool)
     try:
+        values = decoded.file.open("volume")
         if unit == "HU":
-            _judge_hu(decoded, findings)
+            _judge_hu(values, findings)
+        _judge_text(values, findings)
+        del values
         digest = decoded.file.commit()
     except BaseException:
         decoded.file.discard()
@@ -258,8 +264,18 @@ def _between(usable: list[tuple[float, int]], place: int) -> tuple[int | None, i
     return before[1], after[1], (place - before[0]) / (after[0] - before[0])
 
 
-def _judge_hu(decoded: Decoded, findings: Findings) -> None:
-    values = decoded.file.open("volume")
+def _judge_text(values: NDArray[Any], findings: Findings) -> None:
+    """Look for drawn text in the first, the middle and the last slice."""
+    for place in sorted({0, len(values) // 2, len(values) - 1}):
+        plane = np.asarray(values[place])
+        # Letters are many pixels of one value; without them the search is spared.
+        if np.count_nonzero(plane == plane.max()) >= _FEWEST_LETTER_PIXELS and (found := find_text(plane)):
+            evidence = {"slice": place, "lines_found": len(found)}
+            message = f"expected pixels without text, slice {place} shows {len(found)} lines of it"
+            findings.settle(IngestCode.BURNED_IN_TEXT, message, evidence, repairable=False)
+
+
+def _judge_hu(values: NDArray[Any], findings: Findings) -> None:
     # A coarse grid over about 32 slices is enough to see what unit values are in.
     sample = np.asarray(values[:: max(1, len(values) // 32), ::16, ::16], dtype=np.float64)
     low, middle, high = (float(v) for v in np.percentile(sample, (0.1, 50, 99.9)))

@@ -76,7 +76,8 @@ def _judge_text(header: Dataset, findings: Findings) -> None:
     """Act on burned-in text as the header states it, or as the modality makes likely. Source: PS3.3 C.7.6.1.1 (0028,0301)."""
     stated = raw_text(header, 0x00280301).upper()
     if states_text(stated, raw_text(header, 0x00080060)):
-        findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": stated or "nothing"}, repairable=True)
+        # Text in a volume is not blanked: that would be a hole in an anatomy. `medkd deidentify` blanks pictures.
+        findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": stated or "nothing"}, repairable=False)
 
 
 def states_text(stated: str, modality: str) -> bool:

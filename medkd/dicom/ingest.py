@@ -145,7 +145,7 @@ class _Ingestion:
         manifest = self._manifest()
         report = IngestReport(
             files=self.ledger.rows(found),
-            series=tuple(_line(volume, group, pictures[key]) for key, (volume, group) in sorted(self.volumes.items())),
+            series=tuple(sorted((_line(*pair, pictures[key]) for key, pair in self.volumes.items()), key=lambda line: line.first_file)),
             manifest=Ref(store=self.store.name, key=MANIFEST, sha256=manifest.digest()),
             decoded_files=self.pool.decoded + self.compared + binder.decoded,
         )

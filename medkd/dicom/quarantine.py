@@ -86,6 +86,15 @@ def _draw(file: FoundFile, place: Path) -> Path | None:
         return None
 
 
+def _told(evidence: str) -> dict[str, str]:
+    """Return the sentence of a refusal, and what was measured as short pairs."""
+    found = json.loads(evidence or "{}")
+    measured = {
+        name: f"{value:.4g}" if isinstance(value, float) else value for name, value in found.items() if name not in ("what", "file")
+    }
+    return {"what": str(found.get("what", "")), "measured": ", ".join(f"{name} {value}" for name, value in measured.items())}
+
+
 @cache
 def _template() -> Template:
     environment = Environment(loader=PackageLoader("medkd.dicom", "templates"), autoescape=True, undefined=StrictUndefined)
@@ -97,7 +106,7 @@ def _page(report: IngestReport, places: dict[str, Path], drawn: dict[IngestCode,
     for name, count in report.codes().items():
         code = IngestCode(name)
         rows = [
-            {"path": file.path, "evidence": file.evidence, "place": places[file.path].name if file.path in places else ""}
+            {"path": file.path, **_told(file.evidence), "place": places[file.path].name if file.path in places else ""}
             for file in report.files
             if file.code is code
         ]

@@ -167,6 +167,33 @@ def test_a_lookup_table_instead_of_a_rescale_is_refused(series):
     assert ingested(series(table))[0].codes() == {"NONLINEAR_LUT": 14}
 
 
+def test_a_volume_with_text_in_its_pixels_is_refused_and_never_blanked(series):
+    from PIL import Image, ImageDraw, ImageFont
+
+    def write(index, dataset):
+        canvas = Image.new("L", (200, 120))
+        ImageDraw.Draw(canvas).text((8, 40), "DOE JANE 1950", fill=255, font=ImageFont.load_default(size=18))
+        drawn = np.array(canvas)
+        noise = np.random.default_rng(index).normal(1000, 60, drawn.shape)
+        dataset.Rows, dataset.Columns = drawn.shape
+        dataset.PixelData = np.where(drawn > 128, 3000, noise).astype("<u2").tobytes()
+
+    folder = series(write)
+    for every in (None, Action.REPAIR):
+        report, volumes = ingested(folder, every=every)
+        assert report.codes() == {"BURNED_IN_TEXT": 14}
+        assert volumes == []
+    _, [(volume, _)] = ingested(folder, every=Action.ACCEPT_WITH_FLAG)
+    assert IngestCode.BURNED_IN_TEXT in volume.flags
+
+
+@pytest.mark.parametrize("every", [None, Action.REPAIR])
+def test_text_that_the_header_states_is_refused(series, every):
+    report, volumes = ingested(series(lambda _, dataset: setattr(dataset, "BurnedInAnnotation", "YES")), every=every)
+    assert report.codes() == {"BURNED_IN_TEXT": 14}
+    assert volumes == []
+
+
 def test_evidence_in_the_store_names_no_file(series):
     def cut(index, dataset):
         if index == 4:

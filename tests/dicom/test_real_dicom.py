@@ -142,6 +142,25 @@ def test_the_liver_of_the_segmentation_is_the_liver_of_the_other_file_format(fol
     assert any(matches)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_lossless_jpeg_is_decoded_like_the_original(folder, tmp_path):
+    """One real slice, laid three times in a row: its values come back as another path of the decoder gives them."""
+    import pydicom
+
+    source = pydicom.dcmread(folder / "bad/encoding/bad_sequence.dcm")
+    (tmp_path / "in").mkdir()
+    for place in range(3):
+        source.SOPInstanceUID = source.file_meta.MediaStorageSOPInstanceUID = f"1.2.{place + 1}"
+        x, y, z = source.ImagePositionPatient
+        source.ImagePositionPatient = [x, y, z + 1]
+        source.save_as(tmp_path / "in" / f"{place}.dcm")
+    report = ingest_folder(tmp_path / "in", tmp_path / "store", secret=SECRET)
+    (volume,) = load_record(tmp_path / "store" / "manifest.json", StoreManifest).volumes
+    values = Store(tmp_path / "store").read_tensors(volume.array)["volume"].numpy()
+    assert report.count(Outcome.ACCEPTED) == 3
+    assert (values == source.pixel_array.astype(int) - 1024).all()
+
+
 def test_the_summary_has_no_original_identifier(real):
     text = json.dumps(real[0].summary())
     assert "1.2.840" not in text

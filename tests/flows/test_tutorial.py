@@ -32,9 +32,12 @@ def test_every_command_of_the_tutorial_works(smoke, here, tmp_path, monkeypatch)
             status, _, errors = here(*arguments)
             assert status == 0, errors
         done.append(arguments[0])
-    assert done == ["demo", "phantom", "ingest", "run-study"]
+    assert done == ["demo", "phantom", "ingest", "ingest", "deidentify", "phantom", "run-study"]
     named = set(re.findall(r"`([\w.]+\.(?:html|json|png|nii\.gz))`", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")))
     written = {path.name for path in (tmp_path / "my-report").iterdir()}
     assert {"report.html", "report.json", "segmentation.nii.gz", "image.nii.gz", "picture.png"} <= named & written
     assert list((tmp_path / "my-store" / "nifti").glob("*.nii.gz"))
     assert list((tmp_path / "my-store" / "quarantine").rglob("reason.json"))
+    assert (tmp_path / "my-store" / "quarantine" / "report.html").is_file()
+    assert {path.suffix for path in (tmp_path / "my-share").rglob("*") if path.is_file()} == {".dcm"}
+    assert {path.name for path in (tmp_path / "nasty").iterdir()} == {"gantry_tilt", "missing_slice", "two_time_points"}
