@@ -13,6 +13,7 @@ from data_contracts import (
     DicomData,
     IngestCode,
     IngestError,
+    LabelRef,
     Part,
     Recipe,
     StoreManifest,
@@ -91,7 +92,7 @@ def _case(volume: VolumeRef, data: DicomData, task: Task, stores: tuple[Store, S
             raise IngestError(IngestCode.LABEL_MISSING, f"expected a class among {task.classes}, the volume has {volume.class_label}")
         label = task.classes.index(volume.class_label)
     if volume.label is not None:
-        shard["label"] = _label_map(volume, source, data, task)
+        shard["label"] = _label_map(volume.label, source, data, task)
     elif task.kind is TaskKind.SEGMENTATION:
         raise IngestError(IngestCode.LABEL_MISSING, "expected a label, the volume has none")
     ref = target.write_tensors(f"{folder}/{volume.series_key}.safetensors", shard)
@@ -109,15 +110,14 @@ def _case(volume: VolumeRef, data: DicomData, task: Task, stores: tuple[Store, S
     return case, int((shard["label"] > 0).sum()) if "label" in shard else 0
 
 
-def _label_map(volume: VolumeRef, source: Store, data: DicomData, task: Task) -> Tensor:
+def _label_map(label: LabelRef, source: Store, data: DicomData, task: Task) -> Tensor:
     """Return the label with class indices for segment values; of a classification, any segment is the lesion."""
-    assert volume.label is not None
-    stored = source.read_tensors(volume.label.array)["label"]
+    stored = source.read_tensors(label.array)["label"]
     if task.kind is TaskKind.CLASSIFICATION:
         return (stored > 0).to(torch.uint8)
     result = torch.zeros_like(stored)
     by_name = {name.lower(): index for index, name in enumerate(task.classes)}
-    for segment in volume.label.segments:
+    for segment in label.segments:
         wanted = data.segments.get(segment.name, segment.name).lower()
         if wanted not in by_name:
             raise IngestError(

@@ -125,6 +125,7 @@ class _Ingestion:
         self.compared = 0
 
     def run(self) -> IngestReport:
+        """Discover, judge, store, bind, report; the manifest is written last."""
         for stale in self.request.out.glob("volumes/*.partial"):
             stale.unlink(missing_ok=True)
         found = discover(self.request.source, self.request.out / _SCRATCH, progress=self.request.progress)
@@ -169,12 +170,11 @@ class _Ingestion:
                 if is_nifti(Path(file.relative)):
                     labels.append((file, ObjectKind.NIFTI))
                     continue
-                if not self._readable(file, findings):
+                if not self._readable(file, findings) or file.header is None:
                     continue
                 if file.relative in conflicts:
                     self.ledger.refuse(file, conflicts[file.relative])
                     continue
-                assert file.header is not None
                 kind = classify(file.header, findings)
                 if findings.flags:
                     self.classified[file] = dict(findings.flags)

@@ -117,6 +117,7 @@ class _Scan:
             self.datasets.append(self.slice(position, int(time)))
 
     def slice(self, position: Array, time: int, *, add: float = 0.0) -> Dataset:
+        """Return the dataset of one slice, everywhere ``add`` HU brighter."""
         number = len(self.datasets)
         dataset = _identified(self, "slice", self.series, number, time)
         axes, spacing = self.variant.axes(), self.variant.spacing_mm

@@ -7,7 +7,6 @@ what was written. Peers run with their defaults in ``.venv-bench`` (``make bench
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
+from tests.benchmarks.command import asks_for_json
 from tests.benchmarks.marked_dicom import Marker, left, write_marked, write_named
 from tests.benchmarks.peer_deidentifiers import TOOLS
 
@@ -23,9 +23,7 @@ PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="only the last line")
-    quiet = parser.parse_args().json
+    quiet = asks_for_json(__doc__)
     with tempfile.TemporaryDirectory(prefix="medkd-deid-") as name:
         folder = Path(name)
         planted = {folder / "marked.dcm": write_marked(folder / "marked.dcm"), **write_named(folder)}

@@ -9,7 +9,6 @@ their own code by default), ``usable_share`` (right and whole under ``--policy r
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from data_contracts import Action
 from medkd.dicom.phantom_cases import CASES, VARIANTS, write_case
 from medkd.progress import progress_bar
 from tests.benchmarks.acid_test import WRONG_SHARE, ReadVolume, is_named, is_usable, judge, wrong_share
+from tests.benchmarks.command import asks_for_json
 from tests.benchmarks.peer_readers import READERS
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +29,7 @@ PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="only the last line")
-    quiet = parser.parse_args().json
+    quiet = asks_for_json(__doc__)
     with tempfile.TemporaryDirectory(prefix="medkd-geometry-") as folder:
         root = Path(folder)
         wanted = [(name, variant) for name in CASES for variant in VARIANTS]

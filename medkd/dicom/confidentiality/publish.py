@@ -80,8 +80,7 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
             for file in found:
                 if file.relative in conflicts:
                     ledger.refuse(file, conflicts[file.relative])
-                elif _publishable(file, ledger, Findings(request.policy)):
-                    assert file.header is not None
+                elif _publishable(file, ledger, Findings(request.policy)) and file.header is not None:
                     studies[text_of(file.header, "StudyInstanceUID") or file.relative].append(file)
             bar = progress_bar(studies.values(), title="de-identify", unit="study", enabled=request.progress)
             for files in bar:

@@ -96,16 +96,15 @@ class LabelBinder:
         """Read a label onto the one candidate whose grid it fits."""
         source, read = _READERS[kind]
         fits: list[tuple[VolumeRef, BoundLabel]] = []
-        first_error: IngestError | None = None
+        errors: list[IngestError] = []
         for volume, _ in candidates:
             try:
                 self.decoded += 1
                 fits.append((volume, read(file, volume.geometry, self.findings())))
             except IngestError as error:
-                first_error = first_error or error
+                errors.append(error)
         if not fits:
-            assert first_error is not None
-            raise first_error
+            raise errors[0]
         if len(fits) > 1 and kind is ObjectKind.NIFTI:
             message = f"expected one volume on the grid of the label, {len(fits)} lie on it: put the label beside its series"
             raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, {"volumes": len(fits)})
