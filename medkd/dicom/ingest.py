@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from data_contracts import (
     Action,
@@ -47,7 +48,7 @@ from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
-_SCRATCH = ".unpacked"
+_SCRATCH, _LOCK = ".unpacked", ".lock"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def ingest(request: IngestRequest, *, secret: bytes) -> IngestReport:
     Raises:
         SourceError: only when the source cannot be read at all.
     """
-    with _folder(request) as out, quiet_dicom(), decoders() as pool:
+    with _folder(request) as out, _alone(out), quiet_dicom(), decoders() as pool:
         ingestion = _Ingestion(replace(request, out=out), secret, pool)
         try:
             return ingestion.run()
@@ -112,6 +113,14 @@ def _folder(request: IngestRequest) -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Let one ingestion at a time write to a store; another one waits. The lock ends with its process, however that ends."""
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / _LOCK):
+        yield
+
+
 class _Ingestion:
     """One run over one source."""
 
@@ -126,7 +135,8 @@ class _Ingestion:
 
     def run(self) -> IngestReport:
         """Discover, judge, store, bind, report; the manifest is written last."""
-        for stale in self.request.out.glob("volumes/*.partial"):
+        # What a killed run left half-written; the lock says that no other run is writing.
+        for stale in self.request.out.rglob("*.partial"):
             stale.unlink(missing_ok=True)
         found = discover(self.request.source, self.request.out / _SCRATCH, progress=self.request.progress)
         images, labels = self._sort(found)
