@@ -190,6 +190,8 @@ def find_conflicts(files: list[FoundFile], same: Callable[[FoundFile, FoundFile]
     instances: dict[str, list[FoundFile]] = defaultdict(list)
     series: dict[str, list[FoundFile]] = defaultdict(list)
     for file in files:
+        if not file.digest:
+            continue  # a link to nothing has no bytes to compare
         first = first_with.setdefault(file.digest, file)
         if first is not file and filecmp.cmp(first.path, file.path, shallow=False):
             conflicts[file.relative] = IngestCode.DUPLICATE_FILE

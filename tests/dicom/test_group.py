@@ -84,6 +84,17 @@ def test_slices_at_one_position_are_told_apart_by_what_the_header_says(change, t
     assert (codes, volumes, accepted) == ({}, 2, 28)
 
 
+def test_an_attribute_that_only_some_slices_carry_tells_nothing_apart(change):
+    def edit(_, dataset):
+        first = dataset.TemporalPositionIdentifier == 1
+        for name in ("TemporalPositionIdentifier", "AcquisitionNumber", "AcquisitionTime"):
+            del dataset[name]
+        if first:
+            dataset.EchoTime = 4.6
+
+    assert outcome(change(edit, case="two_time_points")) == ({"TEMPORAL_STACK": 28}, 0, 0)
+
+
 def test_time_points_that_nothing_tells_apart_are_refused(change):
     def edit(_, dataset):
         for name in ("TemporalPositionIdentifier", "AcquisitionNumber", "AcquisitionTime"):

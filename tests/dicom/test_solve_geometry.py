@@ -83,6 +83,23 @@ def test_what_is_not_proved_is_refused_with_its_reason(places, code):
     assert str(caught.value).startswith("expected")
 
 
+@pytest.mark.parametrize(
+    ("places", "code"),
+    [
+        ([0, 4, 8, 12, 14, 16, 18, 20, 22], IngestCode.VARIABLE_SPACING),  # wide steps up to the first slice
+        ([0, 2, 4, 6, 8, 10, 12, 16, 20], IngestCode.VARIABLE_SPACING),  # wide steps up to the last
+        ([0, 2, 6, 8, 12, 14, 18, 20], IngestCode.VARIABLE_SPACING),  # wide steps all over
+        ([0, 4, 6, 8, 10, 12, 14, 16, 18], IngestCode.MISSING_SLICES),  # one slice lost beside an end
+        ([0, 2, 4, 8, 10, 12, 16, 18, 20], IngestCode.MISSING_SLICES),  # two slices lost between others
+        ([0, 2, 4, 12, 14, 16, 18, 20, 22], IngestCode.MISSING_SLICES),  # three neighbours lost
+    ],
+)
+def test_lost_slices_and_a_changed_protocol_are_told_apart(places, code):
+    with pytest.raises(IngestError) as caught:
+        solve_geometry(planes(positions=positions(places)))
+    assert caught.value.ingest_code is code
+
+
 def test_a_gap_is_named():
     with pytest.raises(IngestError, match=r"1 missing, the first gap from 8\.00 to 16\.00 mm"):
         solve_geometry(planes(positions=positions([0, 4, 8, 16, 20])))
