@@ -7,12 +7,13 @@ import io
 import logging
 import os
 import struct
+import time
 import warnings
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,8 +28,8 @@ from medkd.dicom.archive import is_archive, unpack
 from medkd.progress import progress_bar
 
 _THREADS = 4
-#: Files that a thread reads before it hands them over: handing over costs more than reading a slice from the cache.
-_BATCH = 64
+#: Seconds per file from which reading is waiting, and how many files are then read ahead.
+_WAITING_SECONDS, _AHEAD = 0.002, 32
 #: Files up to this are read at once; larger ones are streamed.
 _AT_ONCE = 32 * 2**20
 #: Bytes of a file that are kept until its header is parsed.
@@ -36,6 +37,10 @@ _HEADER_BYTES = 64 * 2**10
 _PIXEL_DATA = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+
+
+#: Digest, the first bytes of the file (all of a small one), size, and why there are none.
+_Fetched = tuple[str, bytes, int, str]
 
 
 @dataclass(frozen=True)
@@ -126,13 +131,35 @@ def discover(source: Path, scratch: Path, *, progress: bool = False) -> tuple[Fo
             code, evidence, members = _open_archive(path, scratch / str(len(opened)))
             opened[relative] = FoundFile(path, relative, _fetch(path)[0], None, code, evidence)
             places.extend((member, f"{relative}/{name}") for member, name in members)
-    with quiet_dicom(), ThreadPoolExecutor(_THREADS) as pool:
-        # Threads read and hash, which frees the interpreter; headers are parsed here: two threads parsing cost more than one.
-        batches = [places[begin : begin + _BATCH] for begin in range(0, len(places), _BATCH)]
-        fetched = pool.map(lambda batch: [None if relative in opened else _fetch(path) for path, relative in batch], batches)
-        pairs = zip(places, chain.from_iterable(fetched), strict=True)
+    with quiet_dicom():
+        pairs = zip(places, _fetch_all([path for path, _ in places]), strict=True)
         read = (opened.get(place[1]) or _parse(*place, fetch) for place, fetch in pairs)
         return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(places)))
+
+
+def _fetch_all(paths: list[Path]) -> Iterator[_Fetched]:
+    """Yield what is read of each file, in order; in threads as soon as reading means waiting (a disc, a network).
+
+    Files in the machine's memory are read here: handing them between threads costs more than reading them.
+    """
+    begun = time.perf_counter()
+    for done, path in enumerate(paths):
+        if done and (time.perf_counter() - begun) / done > _WAITING_SECONDS:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                # A few files ahead of whoever parses them: a cohort does not fit into memory.
+                ahead: deque[Future[_Fetched]] = deque()
+                for later in paths[done:]:
+                    ahead.append(pool.submit(_fetch, later))
+                    if len(ahead) >= _AHEAD:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            return
+        fetched = _fetch(path)
+        # Only reading counts, not what the caller does with it.
+        paused = time.perf_counter()
+        yield fetched
+        begun += time.perf_counter() - paused
 
 
 def _open_archive(path: Path, folder: Path) -> tuple[IngestCode, str, list[tuple[Path, str]]]:
@@ -151,10 +178,6 @@ def _sha256(path: Path) -> str:
 def read_file(path: Path, relative: str) -> FoundFile:
     """Read the header of one file; whatever is wrong with it becomes its code."""
     return _parse(path, relative, _fetch(path))
-
-
-#: Digest, the first bytes of the file (all of a small one), size, and why there are none.
-_Fetched = tuple[str, bytes, int, str]
 
 
 def _fetch(path: Path) -> _Fetched:

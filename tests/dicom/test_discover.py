@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 
 import pydicom
 import pytest
@@ -13,8 +15,6 @@ from medkd.dicom.discover import discover, read_file
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.phantom_cases import VARIANTS, write_case
 
-# pydicom's FileSet leaves the removal of its scratch folder to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
@@ -25,6 +25,7 @@ def medium(tmp_path):
     for path in write_case(tmp_path / "case", "regular"):
         fileset.add(path)
     fileset.write(tmp_path / "disc")
+    fileset._stage["t"].cleanup()  # or the collector does it, with a warning
     return tmp_path / "disc"
 
 
@@ -89,6 +90,24 @@ def test_large_files_are_streamed_with_the_same_result(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("medkd.dicom.discover._HEADER_BYTES", 64)
     assert read_file(path, "x").pixels == at_once.pixels
+
+
+def test_slow_sources_are_read_in_threads_with_the_same_result(tmp_path, monkeypatch):
+    from medkd.dicom import discover as module
+
+    write_case(tmp_path / "in", "regular")
+    fast = discover(tmp_path / "in", tmp_path / "scratch")
+    real, threads = module._fetch, set()
+
+    def slow(path):
+        threads.add(threading.get_ident())
+        time.sleep(0.01)
+        return real(path)
+
+    monkeypatch.setattr(module, "_fetch", slow)
+    read = discover(tmp_path / "in", tmp_path / "scratch")
+    assert len(threads) > 1
+    assert [(file.relative, file.digest, file.header) for file in read] == [(file.relative, file.digest, file.header) for file in fast]
 
 
 def test_links_to_nothing_and_odd_files_are_files_too(tmp_path):
