@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from data_contracts import Action, IngestCode, IngestError
-from medkd.dicom.discover import FoundFile
+from medkd.dicom.discover import FoundFile, transfer_syntax
 from medkd.dicom.findings import Findings
 from medkd.dicom.raw_values import raw_text
 from medkd.dicom.slices import MOMENTS, Slice
@@ -30,6 +30,8 @@ SAME_ORIENTATION = 1e-3
 _IDENTITY = (0x00100020, 0x0020000D, 0x0020000E)
 #: LossyImageCompression (0028,2110) of an image that was.
 _LOSSY = "01"
+#: JPEG baseline and extended, JPEG-LS near-lossless, JPEG XL lossy: never without loss, whatever the header says.
+_LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 112))
 
 Array = NDArray[np.float64]
 Same = Callable[[Slice, Slice], bool]
@@ -219,7 +221,7 @@ def judge_headers(group: SliceGroup, findings: Findings) -> None:
     if any("MPR" in part or "REFORMAT" in part for part in image_type):
         findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": image_type})
     headers = [file.header for file in group.files if file.header is not None]
-    if any(raw_text(header, 0x00282110) == _LOSSY for header in headers):
+    if any(raw_text(header, 0x00282110) == _LOSSY or transfer_syntax(header) in _LOSSY_SYNTAXES for header in headers):
         ratio = str(group.header.get("LossyImageCompressionRatio", ""))
         findings.settle(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
     if any(raw_text(header, 0x00280004) == "MONOCHROME1" for header in headers):

@@ -35,7 +35,7 @@ def main() -> None:
         wanted = [(name, variant) for name in CASES for variant in VARIANTS]
         for name, variant in progress_bar(wanted, title="write", unit="series", enabled=True):
             write_case(root / name / variant.name, name, variant)
-        figures, complaints = _ours(root)
+        figures, complaints, columns = _ours(root)
         peers = _peers(root) if PEER_PYTHON.is_file() else {}
     if not quiet:
         for complaint in complaints:
@@ -45,13 +45,14 @@ def main() -> None:
             print(
                 f"{name:20s} silently wrong in {sum(v == 'wrong' for v in verdicts.values())}: {', '.join(dict.fromkeys(c[0] for c in wrong))}"
             )
-    columns = {
+    columns |= {
         name: {kind: sum(v == kind for v in verdicts.values()) for kind in ("right", "wrong", "raised")} for name, verdicts in peers.items()
     }
     print(json.dumps({"figures": figures, "peers": columns, "n": len(wanted)}))
 
 
-def _ours(root: Path) -> tuple[dict[str, float], list[str]]:
+def _ours(root: Path) -> tuple[dict[str, float], list[str], dict[str, dict[str, int]]]:
+    columns = {name: {"right": 0, "wrong": 0, "refused": 0} for name in ("medkd", "medkd --policy repair")}
     wrong = misnamed = usable = total = 0
     complaints = []
     for name in progress_bar(CASES, title="ours", unit="case", enabled=True):
@@ -60,12 +61,14 @@ def _ours(root: Path) -> tuple[dict[str, float], list[str]]:
             source = root / name / variant.name
             by_default = judge(source, root / "store" / name / variant.name / "default", name, None)
             repaired = judge(source, root / "store" / name / variant.name / "repair", name, Action.REPAIR)
+            for column, judged in zip(columns.values(), (by_default, repaired), strict=True):
+                column["wrong" if judged.silently_wrong else "right" if is_usable(name, judged) else "refused"] += 1
             bad = by_default.silently_wrong or repaired.silently_wrong
             named, whole = is_named(name, variant, by_default), is_usable(name, repaired)
             wrong, misnamed, usable = wrong + bad, misnamed + (not named), usable + whole
             if bad or not named or not whole:
                 complaints.append(f"{name} {variant.name}: by default {by_default}, repaired {repaired}")
-    return {"cases": total, "silently_wrong": wrong, "wrong_code": misnamed, "usable_share": usable / total}, complaints
+    return {"cases": total, "silently_wrong": wrong, "wrong_code": misnamed, "usable_share": usable / total}, complaints, columns
 
 
 def _peers(root: Path) -> dict[str, dict[tuple[str, str], str]]:
