@@ -105,12 +105,13 @@ def quiet_dicom() -> Iterator[None]:
         config.settings.reading_validation_mode = before
 
 
-def discover(source: Path, scratch: Path, *, progress: bool = False) -> tuple[FoundFile, ...]:
+def discover(source: Path, scratch: Path, *, without: tuple[Path, ...] = (), progress: bool = False) -> tuple[FoundFile, ...]:
     """Return every file below a folder (or the one file), sorted by relative path; members of archives follow their archive.
 
     Args:
         source: folder, file, archive, or a DICOMDIR (then its folder is meant).
         scratch: folder for what archives hold; the caller removes it.
+        without: folders that are left out: what is written must not be read again where it lies inside the source.
         progress: show a progress bar.
 
     Raises:
@@ -121,7 +122,7 @@ def discover(source: Path, scratch: Path, *, progress: bool = False) -> tuple[Fo
     if source.name.upper() == "DICOMDIR" and source.is_file():
         source = source.parent
     root = source if source.is_dir() else source.parent
-    paths = sorted(Path(folder) / name for folder, _, names in os.walk(root) for name in names) if source.is_dir() else [source]
+    paths = _walk(root, tuple(folder.resolve() for folder in without)) if source.is_dir() else [source]
     places: list[tuple[Path, str]] = []
     opened: dict[str, FoundFile] = {}
     for path in paths:
@@ -135,6 +136,16 @@ def discover(source: Path, scratch: Path, *, progress: bool = False) -> tuple[Fo
         pairs = zip(places, _fetch_all([path for path, _ in places]), strict=True)
         read = (opened.get(place[1]) or _parse(*place, fetch) for place, fetch in pairs)
         return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(places)))
+
+
+def _walk(root: Path, without: tuple[Path, ...]) -> list[Path]:
+    """Return every file below a folder, sorted."""
+    found = []
+    for folder, below, names in os.walk(root):
+        here = Path(folder)
+        below[:] = [name for name in below if (here / name).resolve() not in without]
+        found += [here / name for name in names]
+    return sorted(found)
 
 
 def _fetch_all(paths: list[Path]) -> Iterator[_Fetched]:

@@ -138,7 +138,7 @@ class _Ingestion:
         # What a killed run left half-written; the lock says that no other run is writing.
         for stale in self.request.out.rglob("*.partial"):
             stale.unlink(missing_ok=True)
-        found = discover(self.request.source, self.request.out / _SCRATCH, progress=self.request.progress)
+        found = discover(self.request.source, self.request.out / _SCRATCH, without=(self.request.out,), progress=self.request.progress)
         images, labels = self._sort(found)
         groups = group_slices(images)
         for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):

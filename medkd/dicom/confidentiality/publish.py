@@ -73,7 +73,7 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
     staging = request.out / _STAGING
     with _lenient():
         try:
-            found = discover(request.source, house / _SCRATCH, progress=request.progress)
+            found = discover(request.source, house / _SCRATCH, without=(request.out, house), progress=request.progress)
             ledger = Ledger()
             conflicts = find_conflicts([file for file in found if file.header is not None], same_image)
             studies: dict[str, list[FoundFile]] = defaultdict(list)
