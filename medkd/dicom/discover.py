@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+import stat
 import struct
 import time
 import warnings
@@ -20,8 +21,11 @@ from typing import BinaryIO
 import xxhash
 from pydicom import Dataset, config, dcmread
 from pydicom.datadict import dictionary_has_tag
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
 from data_contracts import IngestCode, IngestError, SourceError
 from medkd.dicom.archive import is_archive, unpack
@@ -35,6 +39,8 @@ _AT_ONCE = 32 * 2**20
 #: Bytes of a file that are kept until its header is parsed.
 _HEADER_BYTES = 64 * 2**10
 _PIXEL_DATA = (0x7FE00010, 0x7FE00008, 0x7FE00009)
+#: Encodings that differ from one another in nothing that a header shows.
+_ORDINARY = frozenset(syntax for syntax in AllTransferSyntaxes if syntax.is_little_endian and not syntax.is_deflated)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
@@ -193,11 +199,16 @@ def read_file(path: Path, relative: str) -> FoundFile:
 
 def _fetch(path: Path) -> _Fetched:
     try:
-        if not path.is_file():
+        try:
+            status = path.stat()
+        except FileNotFoundError:
             return "", b"", 0, "a link to nothing, or no regular file"
-        size = path.stat().st_size
+        if not stat.S_ISREG(status.st_mode):
+            return "", b"", 0, "a link to nothing, or no regular file"
+        size = status.st_size
         if size <= _AT_ONCE:
-            payload = path.read_bytes()
+            with path.open("rb", buffering=0) as plain:
+                payload = plain.readall()
             # Of a large image the header and the end are enough, and memory is not.
             return xxhash.xxh3_128_hexdigest(payload), payload[:_HEADER_BYTES], len(payload), ""
         digest = xxhash.xxh3_128()
@@ -235,7 +246,7 @@ def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -
     if name == "DICOMDIR":
         return replace(found, code=IngestCode.DICOMDIR_SKIPPED, evidence=_directory(stream, path))
     try:
-        header = dcmread(stream, stop_before_pixels=True)
+        header = _plain_header(stream) or dcmread(stream, stop_before_pixels=True)
         if not header:
             return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence="no element behind the file header")
         notes = (IngestCode.BAD_VR,) if _unknown_vrs(header) else ()
@@ -244,6 +255,35 @@ def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -
         return _without_meta(found, stream, size)
     except Exception as error:  # any header can be broken in any way; the file is kept and its class of error named
         return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence=type(error).__name__)
+
+
+def _plain_header(stream: BinaryIO) -> Dataset | None:
+    """Read the header of an ordinary file with pydicom's own reader, without the detours that ``dcmread`` takes for all others.
+
+    Returns:
+        What ``dcmread(stream, stop_before_pixels=True)`` returns; None, with the stream at its begin, where anything is out of the ordinary.
+    """
+    start = stream.read(132)
+    if start[128:] == b"DICM":
+        meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_behind_meta)
+        syntax = meta.get("TransferSyntaxUID")
+        first = stream.read(6)
+        stream.seek(-len(first), os.SEEK_CUR)
+        looks_explicit = first[4:6].isalpha() and first[4:6].isupper()
+        if isinstance(syntax, UID) and syntax in _ORDINARY and looks_explicit is (syntax != ImplicitVRLittleEndian) and len(first) == 6:
+            header = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_at_pixels)
+            header.file_meta = FileMetaDataset(meta)
+            return header
+    stream.seek(0)
+    return None
+
+
+def _behind_meta(tag: BaseTag, *_: object) -> bool:
+    return tag.group != 2
+
+
+def _at_pixels(tag: BaseTag, *_: object) -> bool:
+    return tag in _PIXEL_DATA
 
 
 def _without_meta(found: FoundFile, stream: BinaryIO, size: int) -> FoundFile:

@@ -51,10 +51,14 @@ def write_series(folder: Path, slices: int, *, compressed: bool, seed: int = 0) 
         _save(dataset, folder / f"IM{index:04d}.dcm", JPEG2000Lossless if compressed else ExplicitVRLittleEndian)
 
 
-def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of all its descendants, ended and living (worker processes of worker servers)."""
+def own_seconds() -> float:
+    """Return the CPU seconds of this process and of its children that have ended."""
     own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    living = 0.0
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+
+
+def living_seconds() -> float:
+    """Return the CPU seconds of living descendants, and of theirs that have ended: workers of worker servers among them."""
     parents, used = {}, {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -63,19 +67,22 @@ def cpu_seconds() -> float:
             continue
         pid = int(entry.parent.name)
         parents[pid], used[pid] = int(fields[1]), sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    total = 0.0
     for pid in parents:
         above = parents[pid]
         while above in parents and above != os.getpid():
             above = parents[above]
-        living += used[pid] if above == os.getpid() else 0.0
-    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime + living
+        total += used[pid] if above == os.getpid() else 0.0
+    return total
 
 
 def measured(call) -> float:
-    """Return the CPU seconds of a call."""
-    begun = cpu_seconds()
+    """Return the CPU seconds of a call, in this process and all its descendants; looking them up does not count."""
+    before = living_seconds()
+    begun = own_seconds()
     call()
-    return cpu_seconds() - begun
+    used = own_seconds() - begun
+    return used + living_seconds() - before
 
 
 def run_ingest(source: Path, out: Path):

@@ -11,7 +11,7 @@ import pytest
 from pydicom.fileset import FileSet
 
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome
-from medkd.dicom.discover import discover, read_file
+from medkd.dicom.discover import discover, quiet_dicom, read_file
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.phantom_cases import VARIANTS, write_case
 
@@ -60,6 +60,30 @@ def test_the_place_of_the_pixels_is_found_in_every_encoding(tmp_path, variant):
     else:
         assert payload[found.pixels.offset : found.pixels.offset + found.pixels.length] == wanted.PixelData
     assert found.pixels.whole
+
+
+@pytest.mark.parametrize("variant", sorted(BY_NAME))
+def test_headers_are_those_that_pydicom_reads(tmp_path, variant):
+    for case in ("regular", "enhanced"):
+        for path in write_case(tmp_path / case, case, BY_NAME[variant])[:2]:
+            found, wanted = read_file(path, "x").header, pydicom.dcmread(path, stop_before_pixels=True)
+            assert found == wanted
+            assert found.file_meta == wanted.file_meta
+            assert found.original_encoding == wanted.original_encoding
+
+
+def test_real_headers_are_those_that_pydicom_reads(real_data):
+    read = 0
+    for path in sorted((real_data / "dicom_real").rglob("*.dcm")):
+        found = read_file(path, "x")
+        if found.header is None or found.code is not None:
+            continue
+        with quiet_dicom():
+            wanted = pydicom.dcmread(path, stop_before_pixels=True)
+            assert found.header == wanted
+            assert found.header.file_meta == wanted.file_meta
+        read += 1
+    assert read > 100
 
 
 @pytest.mark.parametrize("variant", ["axial", "oblique", "sagittal", "coronal", "big_endian"])
