@@ -1,6 +1,6 @@
 """What ingestion costs, ours beside dcm2niix and beside the decoder alone.
 
-``python -m tests.benchmarks.ingest --json``: 200 raw slices of 512 x 512, five interleaved repeats, CPU seconds of the whole process tree.
+``python -m tests.benchmarks.ingest --json``: 200 raw slices of 512 x 512, seven interleaved repeats, CPU seconds of the whole process tree.
 ``cpu_ratio_dcm2niix``: header scan, hashing, geometry, decoding, HU, store, picture and report, over dcm2niix writing uncompressed NIfTI.
 ``memory_ratio_payload``: peak memory above that of a process that only imported everything, over the bytes of the voxels.
 ``jpeg2000_ratio_decoder``: the same for JPEG 2000 slices, over decoding them and nothing else, per core.
@@ -28,7 +28,7 @@ from medkd.progress import progress_bar
 
 ROOT = Path(__file__).parents[2]
 DCM2NIIX = ROOT / ".venv-bench" / "bin" / "dcm2niix"
-SLICES, SIDE, REPEATS = 200, 512, 5
+SLICES, SIDE, REPEATS = 200, 512, 7
 
 
 def write_series(folder: Path, slices: int, *, compressed: bool, seed: int = 0) -> None:
@@ -78,6 +78,7 @@ def living_seconds() -> float:
 
 def measured(call) -> float:
     """Return the CPU seconds of a call, in this process and all its descendants; looking them up does not count."""
+    os.sync()  # what others left to be written is not this call's
     before = living_seconds()
     begun = own_seconds()
     call()
