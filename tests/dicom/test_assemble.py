@@ -127,6 +127,30 @@ def test_signed_values_of_fewer_bits_are_read_whatever_fills_the_rest(series, va
     assert np.abs(arrays["volume"].numpy() - truth(volume)).max() < 1
 
 
+def test_float_pixels_are_read_and_undefined_ones_are_refused_or_marked(series):
+    def parametric(undefined):
+        def change(index, dataset):
+            values = dataset.pixel_array.astype("<f4") - 1024
+            if undefined and index == 2:
+                values[4, 5:9] = np.nan
+            del dataset.PixelData, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation
+            dataset.RescaleSlope, dataset.RescaleIntercept, dataset.BitsAllocated = 1, 0, 32
+            dataset.FloatPixelData = values.tobytes()
+
+        return change
+
+    _, [(volume, arrays)] = ingested(series(parametric(False)))
+    assert str(arrays["volume"].dtype) == "torch.float32"
+    assert np.abs(arrays["volume"].numpy() - truth(volume)).max() < 1
+    folder = series(parametric(True))
+    assert ingested(folder)[0].codes() == {"NAN_OR_INF": 14}
+    _, [(volume, arrays)] = ingested(folder, every=Action.REPAIR)
+    mask = arrays["synthetic"].numpy() > 0
+    assert volume.synthetic_voxels == mask.sum() == 4
+    assert mask[2, 4, 5:9].all()
+    assert np.abs(arrays["volume"].numpy() - truth(volume))[~mask].max() < 1
+
+
 def test_a_constant_slice_is_flagged(series):
     def blank(index, dataset):
         if index == 3:
