@@ -49,6 +49,9 @@ class Last(StrEnum):
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 Engine = Annotated[EngineName, typer.Option(help="Who drives: the embedded Prefect, or nobody (the same functions).")]
+Policy = Annotated[
+    str | None, typer.Option(help="reject, repair or accept_with_flag for all codes that allow it, or a YAML file per code.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field, dotted; may be repeated.")
 ]
@@ -126,9 +129,7 @@ def phantom(
 def ingest(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
-    policy: Annotated[
-        str | None, typer.Option(help="reject, repair or accept_with_flag for all codes that allow it, or a YAML file per code.")
-    ] = None,
+    policy: Policy = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write each accepted volume as NIfTI.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge everything, write nothing.")] = False,
     as_json: AsJson = False,
@@ -302,11 +303,13 @@ def run_study_command(
     run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry holds the model.")] = Path("runs/demo"),
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")] = None,
     series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
+    policy: Policy = None,
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
     """Prove, segment, explain and report one new study with a registered model. No finding is an answer."""
     from flows.engine import start_engine
+    from flows.ingest import read_policy
     from flows.run_study import run_study
     from medkd.workspace import Workspace
 
@@ -314,7 +317,7 @@ def run_study_command(
     uri = _registry_uri(run_folder, tracking_uri)
     workspace = Workspace(root=out, tracking_uri=uri, progress=True)
     with start_engine(engine.value, out, workers=0, progress=True):
-        outcome = run_study(workspace, source, model, out, series)
+        outcome = run_study(workspace, source, model, out, series, read_policy(policy))
     report = outcome.report
     found = [{"class": f.lesion.class_name, "volume_ml": f.lesion.volume_ml, "side": f.lesion.side} for f in report.findings]
     summary = {"ok": True, "seconds": round(time.perf_counter() - begun, 1), "findings": found, "report": str(out / "report.html")}

@@ -13,6 +13,7 @@ from typing import Any
 from prefect import flow
 
 from flows.engine import start_engine
+from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.summary import run_summary
 from medkd.training.objective import read_recipe
@@ -26,6 +27,7 @@ def nightly(
     studies: str | None = None,
     tracking_uri: str | None = None,
     overrides: dict[str, Any] | None = None,
+    policy: str | None = None,
 ) -> dict[str, Any]:
     """Take recipes from data to registered models; with ``studies``, ingest that folder and report its test patients.
 
@@ -35,11 +37,12 @@ def nightly(
         studies: folder of DICOM, or None.
         tracking_uri: MLflow server; by default the run's own database.
         overrides: dotted recipe fields and values, for all recipes.
+        policy: what is done about findings of ingestion: as ``medkd ingest --policy``.
     """
     begun, root = time.perf_counter(), Path(out).resolve()
     chosen = tuple(read_recipe(Path(name), overrides) for name in recipes)
     embedded = embedded_workspace(root, data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root):
-        result = pipeline(workspace, chosen, None if studies is None else Path(studies))
+        result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))
     return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - begun, project=Path.cwd())

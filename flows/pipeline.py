@@ -10,6 +10,7 @@ from data_contracts import (
     Checkpoint,
     CohortSet,
     ExplanationBundle,
+    IngestPolicy,
     IngestReport,
     Part,
     Recipe,
@@ -59,9 +60,13 @@ class PipelineResult:
 
 
 @orchestrated
-def pipeline(workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | None = None) -> PipelineResult:
+def pipeline(
+    workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | None = None, policy: IngestPolicy | None = None
+) -> PipelineResult:
     """Ingest studies, take the recipes from data to registered models, and report the test patients' studies."""
-    ingested = None if studies is None else ingest(IngestRequest(studies, workspace.root / STORE, progress=workspace.progress))
+    ingested = None
+    if studies is not None:
+        ingested = ingest(IngestRequest(studies, workspace.root / STORE, policy or IngestPolicy(), progress=workspace.progress))
     outcomes = learn(workspace, recipes)
     reports = None if ingested is None else review(workspace, outcomes)
     return PipelineResult(outcomes, ingested, reports)

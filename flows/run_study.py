@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts import DataError, IngestReport, ReviewReport, StoreManifest, VolumeRef, load_record
+from data_contracts import DataError, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef, load_record
 from flows.engine import orchestrated, run_all
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.review.write_study import write_study
@@ -22,7 +22,9 @@ class StudyOutcome:
 
 
 @orchestrated
-def run_study(workspace: Workspace, source: Path, model_uri: str, out: Path, series: str | None = None) -> StudyOutcome:
+def run_study(
+    workspace: Workspace, source: Path, model_uri: str, out: Path, series: str | None = None, policy: IngestPolicy | None = None
+) -> StudyOutcome:
     """Ingest a study below ``out``, ask a registered model about one of its volumes, and write everything to ``out``.
 
     Raises:
@@ -30,7 +32,9 @@ def run_study(workspace: Workspace, source: Path, model_uri: str, out: Path, ser
     """
     store = out / "store"
     shutil.rmtree(store, ignore_errors=True)
-    ingested = run_all(ingest_with_site_secret, [(IngestRequest(source, store, progress=workspace.progress),)], title="ingest")[0]
+    ingested = run_all(
+        ingest_with_site_secret, [(IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress),)], title="ingest"
+    )[0]
     volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
     report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
     return StudyOutcome(ingested, report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from data_contracts import Caveat, Finding, ReportMap
+from data_contracts import CODES, Caveat, Finding, ReportMap, Severity, VolumeRef
 from medkd.review.wording import MARKING, require_neutral
 
 SMALL_ML, SMALL_MM = 1.0, 10.0
@@ -19,6 +19,7 @@ def compute_caveats(
     mass: str = "absolute",
     not_shown: Sequence[float | None] = (),
     too_large: Sequence[float] | None = None,
+    volume: VolumeRef | None = None,
 ) -> tuple[Caveat, ...]:
     """Return all caveats, worst first. The probabilities of this version are never calibrated, and it says so.
 
@@ -26,6 +27,7 @@ def compute_caveats(
         findings: of one study.
         mass: which part of the maps their shares were taken of, as in the report.
         too_large: extent in mm of a study that reaches much further than any volume of the training, None for others.
+        volume: what was ingested: what was repaired or flagged there a reader must know.
         not_shown: volume in ml of each component that was segmented but is too small to be among the findings.
     """
     found = [Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
@@ -33,8 +35,10 @@ def compute_caveats(
         extent = " x ".join(f"{length:.0f}" for length in too_large)
         text = f"the study covers {extent} mm, much more than any volume the model was trained on; it was never measured on such studies."
         found.append(Caveat(code="FIELD_OF_VIEW", text=require_neutral(text), severity=3))
+    if volume is not None:
+        found.extend(Caveat(code=code, text=require_neutral(text), severity=severity) for severity, code, text in _of_source(volume))
     if not_shown:
-        largest = max((volume for volume in not_shown if volume is not None), default=0.0)
+        largest = max((millilitres for millilitres in not_shown if millilitres is not None), default=0.0)
         text = f"{len(not_shown)} smaller components are outlined but not explained; the largest has {largest:.2f} ml."
         found.append(Caveat(code="NOT_EXPLAINED", text=require_neutral(text), severity=2))
     for number, finding in enumerate(findings, 1):
@@ -43,6 +47,22 @@ def compute_caveats(
             for severity, code, text in _of(finding, mass)
         )
     return tuple(sorted(found, key=lambda caveat: (-caveat.severity, caveat.code, caveat.text)))
+
+
+def _of_source(volume: VolumeRef) -> Iterator[tuple[int, str, str]]:
+    """Yield what ingestion repaired or accepted with a warning."""
+    if volume.synthetic_slices:
+        places = ", ".join(str(place + 1) for place in volume.synthetic_slices[:10])
+        more = f" and {len(volume.synthetic_slices) - 10} more" if len(volume.synthetic_slices) > 10 else ""
+        slices = f"{len(volume.synthetic_slices)} of {volume.geometry.shape[0]} slices ({places}{more})"
+        yield 3, "SYNTHETIC_SLICES", f"{slices} were not measured but interpolated between their neighbours."
+    elif volume.synthetic_voxels:
+        yield 2, "SYNTHETIC_VOXELS", f"{volume.synthetic_voxels} voxels were not measured and have a substitute value."
+    if volume.tilt_degrees:
+        yield 2, "SHEARED_GRID", f"the gantry was tilted by {volume.tilt_degrees:.1f} degrees; slices are sheared, not resampled."
+    for code in volume.flags:
+        if CODES[code].severity is Severity.WARNING:
+            yield 2, code.value, f"{CODES[code].meaning}."
 
 
 def _of(finding: Finding, mass: str) -> Iterator[tuple[int, str, str]]:

@@ -134,7 +134,7 @@ def compose_report(out: Store, volume: VolumeRef, source: Store, panel: _Panel) 
         window=panel.record.classification_student.task.window,
         models=panel.record.models,
         findings=findings,
-        caveats=compute_caveats(findings, not_shown=[lesion.volume_ml for lesion, _ in smaller]),
+        caveats=compute_caveats(findings, volume=volume, not_shown=[lesion.volume_ml for lesion, _ in smaller]),
         reference_class=volume.class_label,
         lineage={"volume sha256": volume.array.sha256, "panel": panel.record.digest()},
     )

@@ -84,6 +84,7 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         caveats=compute_caveats(
             tuple(findings),
             mass="positive",
+            volume=volume,
             too_large=_too_large(study, panel),
             not_shown=[lesion.volume_ml for lesion, _, _ in found[MOST_LESIONS:]],
         ),

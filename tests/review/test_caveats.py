@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_contracts import MeasureValue
+from data_contracts import IngestCode, MeasureValue, Ref, VolumeRef
 from medkd.review.caveats import compute_caveats
 
 
@@ -66,3 +66,30 @@ def test_components_that_are_not_explained_are_counted(report):
     told = [caveat for caveat in compute_caveats(report.findings, not_shown=[0.4, 1.25, None]) if caveat.code == "NOT_EXPLAINED"]
     assert [caveat.text for caveat in told] == ["3 smaller components are outlined but not explained; the largest has 1.25 ml."]
     assert "NOT_EXPLAINED" not in codes(report.findings)
+
+
+def test_what_ingestion_repaired_or_doubted_is_told(report):
+    volume = VolumeRef(
+        array=Ref(store="store", key="v", sha256="a" * 64),
+        geometry=report.geometry,
+        unit="HU",
+        modality="CT",
+        patient_key="p",
+        study_key="s",
+        series_key="x",
+        flags=(IngestCode.LOSSY_COMPRESSED, IngestCode.MONOCHROME1),
+        synthetic_slices=(1, 4),
+        synthetic_voxels=800,
+        tilt_degrees=14.0,
+    )
+    told = {caveat.code: caveat for caveat in compute_caveats(with_values(report), volume=volume)}
+    slices = report.geometry.shape[0]
+    assert told["SYNTHETIC_SLICES"].text == f"2 of {slices} slices (2, 5) were not measured but interpolated between their neighbours."
+    assert told["SYNTHETIC_SLICES"].severity == 3
+    assert "14.0 degrees" in told["SHEARED_GRID"].text
+    assert told["LOSSY_COMPRESSED"].severity == 2
+    assert "MONOCHROME1" not in told
+    marked = volume.model_copy(update={"synthetic_slices": ()})
+    assert "SYNTHETIC_VOXELS" in {caveat.code for caveat in compute_caveats((), volume=marked)}
+    plain = marked.model_copy(update={"flags": (), "synthetic_voxels": 0, "tilt_degrees": 0.0})
+    assert [caveat.code for caveat in compute_caveats((), volume=plain)] == ["NOT_CALIBRATED"]
