@@ -1,0 +1,44 @@
+"""Soft targets as independent yes and no: for two classes the margin, for several labels each on its own."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.knowledge.interface import Knowledge
+from medkd.trace import Sample, Trace
+from medkd.types import Scalar
+
+NEEDS = frozenset({"teacher"})
+TASKS = frozenset({"classification", "segmentation"})
+SOURCE = "Hinton et al. 2015 (1503.02531) with Bernoulli instead of categorical distributions"
+RANGE = (0.0, float("inf"))
+MINIMUM_AT_TEACHER = True
+
+
+def bernoulli_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0) -> Scalar:
+    """Return T^2 times the sum over labels of KL(Bernoulli(teacher/T) || Bernoulli(student/T)).
+
+    Two classes are one label, their margin: the value then equals ``logit_kd``. Three or more are taken as labels of their own, which
+    may all be true or none.
+
+    Args:
+        student: logits [batch, classes, *space].
+        teacher: its logits, same shape.
+        sample: weights and valid mask.
+        temperature: T; the factor T^2 keeps gradients comparable over temperatures.
+    """
+    wanted = _labels(asked(teacher, "bernoulli_kd").logits().float()) / temperature
+    found = _labels(student.logits.float()) / temperature
+    # log sigmoid of both signs stays exact where sigmoid rounds to 0 or 1.
+    yes = wanted.sigmoid() * (functional.logsigmoid(wanted) - functional.logsigmoid(found))
+    no = (-wanted).sigmoid() * (functional.logsigmoid(-wanted) - functional.logsigmoid(-found))
+    divergence = (yes + no).sum(1)
+    if divergence.ndim > 1:
+        divergence = over_voxels(divergence, sample.valid_mask)
+    return temperature**2 * over_batch(divergence, sample)
+
+
+def _labels(logits: Tensor) -> Tensor:
+    return logits[:, 1:] - logits[:, :1] if logits.shape[1] == 2 else logits

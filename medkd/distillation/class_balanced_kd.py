@@ -1,0 +1,41 @@
+"""Soft targets in which a small structure counts as much as the background."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from medkd.distillation._reduce import asked, over_batch
+from medkd.knowledge.interface import Knowledge
+from medkd.trace import Sample, Trace
+from medkd.types import Scalar
+
+NEEDS = frozenset({"teacher"})
+TASKS = frozenset({"segmentation"})
+SOURCE = "Hinton et al. 2015 (1503.02531), averaged per region of the teacher's answer, then over regions"
+RANGE = (0.0, float("inf"))
+MINIMUM_AT_TEACHER = True
+_TINY = 1e-8
+
+
+def class_balanced_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0) -> Scalar:
+    """Return T^2 KL(teacher || student), averaged over the voxels of each class that the teacher answers, then over those classes.
+
+    Args:
+        student: logits [batch, classes, *space].
+        teacher: its logits, same shape; its answer is where a class is.
+        sample: weights and valid mask: a voxel that is not valid belongs to no class.
+        temperature: T; the factor T^2 keeps gradients comparable over temperatures.
+    """
+    wanted = asked(teacher, "class_balanced_kd").logits().float()
+    log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
+    log_teacher = functional.log_softmax(wanted / temperature, dim=1)
+    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
+    regions = functional.one_hot(wanted.argmax(1), wanted.shape[1]).movedim(-1, 1).to(divergence)
+    if sample.valid_mask is not None:
+        regions = regions * sample.valid_mask.to(divergence)[:, None]
+    voxels = regions.flatten(2).sum(2)
+    per_class = (regions * divergence[:, None]).flatten(2).sum(2) / voxels.clamp_min(_TINY)
+    there = (voxels > 0).to(divergence)
+    balanced = (per_class * there).sum(1) / there.sum(1).clamp_min(_TINY)
+    return temperature**2 * over_batch(balanced, sample, present=torch.any(there > 0, dim=1))
