@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from data_contracts import Action, IngestCode, IngestError, Ref, VolumeRef
 from medkd.dicom.confidentiality.burned_in import find_text
@@ -26,6 +28,7 @@ from medkd.volumes.store import Store
 
 #: Compressed pixels from which worker processes pay for their start (about a second each).
 _POOL_FROM_PIXELS = 16 * 512 * 512
+_DEFINED_TERM = re.compile(r"^[A-Z]{2,16}$")
 #: Pixels of the brightest value that a line of text has at least.
 _FEWEST_LETTER_PIXELS = 16
 #: Hounsfield units outside of this are not tissue, air, metal or a usual padding value.
@@ -119,7 +122,7 @@ def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, 
         array=Ref(store=store.name, key=target, sha256=digest),
         geometry=solution.geometry,
         unit=unit,
-        modality=(text_of(header, "Modality") or "OT")[:16],
+        modality=_modality(header),
         patient_key="p",
         study_key="s",
         series_key=key,
@@ -129,6 +132,12 @@ def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, 
         synthetic_voxels=decoded.synthetic_voxels,
         tilt_degrees=round(solution.tilt_degrees, 6),
     )
+
+
+def _modality(header: Dataset) -> str:
+    """Return the modality when it is a defined term by its form (PS3.3 C.7.3.1.1.1), OT otherwise: a value can be anything."""
+    stated = text_of(header, "Modality")
+    return stated if _DEFINED_TERM.match(stated) else "OT"
 
 
 def _evidence(evidence: dict[str, Any]) -> str:

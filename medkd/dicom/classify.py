@@ -42,7 +42,7 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
     if not sop_class and "Rows" in header:
         complete = all(keyword in header for keyword in ("Modality", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
         message = "expected an SOP class, the header has none"
-        findings.settle(IngestCode.MISSING_SOP_CLASS, message, {"modality": str(header.get("Modality", ""))[:16]}, repairable=complete)
+        findings.settle(IngestCode.MISSING_SOP_CLASS, message, {"complete": complete}, repairable=complete)
     if sop_class in (SegmentationStorage, LABELMAP_STORAGE):
         return ObjectKind.SEGMENTATION
     if sop_class == RTStructureSetStorage:

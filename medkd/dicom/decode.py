@@ -34,6 +34,7 @@ class PixelPlan:
 
     Attributes:
         path: file.
+        digest: of the file's bytes: what is cached of a path is of these bytes and no others.
         relative: its name in evidence.
         frame: index in the pixel data.
         place: where pixel data lie in the file; its offset is None where they are not in it as they are (deflated).
@@ -53,6 +54,7 @@ class PixelPlan:
     """
 
     path: Path
+    digest: str
     relative: str
     frame: int
     place: PixelPlace
@@ -108,7 +110,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     """Return how a slice is decoded.
 
     Raises:
-        IngestError: ``NO_PIXEL_DATA``, ``NONLINEAR_LUT``, ``RESCALE_MISSING`` is not raised here: no rescale is slope 1, intercept 0.
+        IngestError: ``NO_PIXEL_DATA`` or ``NONLINEAR_LUT``. Without a rescale the slope is 1 and the intercept 0.
     """
     header, place = item.header, item.file.pixels
     if place is None:
@@ -121,6 +123,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     floating = 0 if "BitsStored" in header or allocated not in (32, 64) else allocated // 8
     return PixelPlan(
         path=item.file.path,
+        digest=item.file.digest,
         relative=item.file.relative,
         frame=item.frame,
         place=place,
@@ -187,7 +190,7 @@ def decode_error(file: FoundFile) -> IngestCode | None:
     """Return why the pixels of an object cannot be decoded at all, None where they can; colour and odd depths do not matter."""
     try:
         with quiet_dicom(), contained():
-            _ = _dataset(file.path).pixel_array
+            _ = _dataset(file.path, file.digest).pixel_array
     except IngestError as error:
         return error.ingest_code
     except Exception:  # decoders raise what they like
@@ -222,7 +225,7 @@ def _decoded(plan: PixelPlan) -> NDArray[Any]:
     try:
         with quiet_dicom(), contained():
             if not plan.syntax or plan.place.offset is None:
-                return np.asarray(pixel_array(_dataset(plan.path), raw=True, index=index))
+                return np.asarray(pixel_array(_dataset(plan.path, plan.digest), raw=True, index=index))
             options: dict[str, Any] = {
                 "rows": plan.matrix[0],
                 "columns": plan.matrix[1],
@@ -234,7 +237,7 @@ def _decoded(plan: PixelPlan) -> NDArray[Any]:
                 "bits_stored": plan.bits[1],
                 "pixel_keyword": "PixelData",
             }
-            source = _encapsulated(plan.path, plan.place.offset)
+            source = _encapsulated(plan.path, plan.digest, plan.place.offset)
             return np.asarray(get_decoder(UID(plan.syntax)).as_array(source, raw=True, index=index, **options)[0])
     except IngestError:
         raise
@@ -248,7 +251,7 @@ def _decoded(plan: PixelPlan) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=1)
-def _encapsulated(path: Path, offset: int) -> bytes:
+def _encapsulated(path: Path, digest: str, offset: int) -> bytes:  # noqa: ARG001 - part of the key
     """Return the encapsulated pixel data of a file; frames of one file follow one another."""
     with path.open("rb") as stream:
         stream.seek(offset)
@@ -256,7 +259,7 @@ def _encapsulated(path: Path, offset: int) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _dataset(path: Path) -> Dataset:
+def _dataset(path: Path, digest: str) -> Dataset:  # noqa: ARG001 - part of the key
     """Return a whole dataset, where pixels are not in the file as they are, or not in a depth that can be read plainly."""
     dataset = dcmread(path, force=True)
     if "PixelData" not in dataset:

@@ -218,8 +218,9 @@ def judge_headers(group: SliceGroup, findings: Findings) -> None:
         IngestError: ``DERIVED_MPR``, ``LOSSY_COMPRESSED``, ``MONOCHROME1`` or ``BAD_VR``, where the policy refuses them.
     """
     image_type = [part.upper() for part in group.slices[0].contrast[0].split("\\")]
-    if any("MPR" in part or "REFORMAT" in part for part in image_type):
-        findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": image_type})
+    derived = next((word for word in ("MPR", "REFORMAT") for part in image_type if word in part), None)
+    if derived is not None:
+        findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": derived})
     headers = [file.header for file in group.files if file.header is not None]
     if any(raw_text(header, 0x00282110) == _LOSSY or transfer_syntax(header) in _LOSSY_SYNTAXES for header in headers):
         ratio = str(group.header.get("LossyImageCompressionRatio", ""))

@@ -1,6 +1,7 @@
 """What earlier ingestions into a store found, by content: unchanged input is neither decoded nor judged again.
 
-Written before the manifest, by atomic rename. It is a memory and no record: losing it costs time and changes no result.
+Written before the manifest, by atomic rename. It is a memory and no record: losing it costs time and changes no result. Reasons of refusals
+name files, and those may be named after people: it lies in the quarantine.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from medkd.volumes.store import Store, write_bytes
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
 INGESTION = 3
-MANIFEST, MEMORY = "manifest.json", "contents.json"
+MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
 
 
 class Memory:

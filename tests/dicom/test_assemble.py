@@ -237,6 +237,25 @@ def test_loss_is_flagged_when_the_header_says_so_and_when_the_encoding_knows_no_
         assert (IngestCode.LOSSY_COMPRESSED in findings.flags) is lossy
 
 
+@pytest.mark.parametrize("variant", ["axial", "sagittal", "deflated"])
+def test_a_file_that_changed_in_place_is_read_anew_in_the_same_process(tmp_path, variant):
+    """What a decoder keeps of a path must not outlive the bytes it was read from."""
+    (path,) = write_case(tmp_path / "case", "enhanced", BY_NAME[variant])
+    _, [(first, _)] = ingested(path.parent)
+    dataset = pydicom.dcmread(path)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    dataset.PixelData = (dataset.pixel_array + 1).astype("<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset["PixelData"].is_undefined_length = False
+    if syntax.is_encapsulated:
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.compress(syntax, generate_instance_uid=False)
+    dataset.save_as(path, enforce_file_format=True)
+    _, [(volume, arrays)] = ingested(path.parent)
+    assert first.array.sha256 != volume.array.sha256
+    assert np.abs(arrays["volume"].numpy() - 1 - truth(volume)).max() < 1
+
+
 def test_evidence_in_the_store_names_no_file(series):
     def cut(index, dataset):
         if index == 4:

@@ -33,7 +33,7 @@ def start(source, out):
 
 def contents(out: Path) -> dict[str, bytes]:
     """Return every file but quarantined originals and reports, by its place."""
-    kept = [path for path in out.rglob("*") if path.is_file() and "quarantine" not in path.parts and path.name != "contents.json"]
+    kept = [path for path in out.rglob("*") if path.is_file() and "quarantine" not in path.parts]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in kept}
 
 

@@ -12,6 +12,7 @@ import torch
 
 from data_contracts import IngestCode, Outcome, SourceError, StoreManifest, load_record
 from medkd.dicom.ingest import ingest_folder
+from medkd.dicom.phantom_cases import VARIANTS, write_case
 from medkd.volumes.phantom import render_volume
 from medkd.volumes.store import Store
 
@@ -62,6 +63,23 @@ def test_no_identifier_is_left_in_the_store_or_in_the_report(ingested):
     for text in texts:
         for identifier in IDENTIFIERS:
             assert identifier not in text
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_names_of_files_and_odd_values_stay_out_of_the_store(tmp_path):
+    """Folders are named after people, and so are values that should be codes."""
+    for path in write_case(tmp_path / "in" / "Doe_Jane", "truncated_slice", VARIANTS[0]):
+        change(path, Modality="Doe Jane", BurnedInAnnotation="Doe Jane", ImageType=["DERIVED", "MPR Doe Jane"])
+    for folder in ("Doe_Jane", "Doe_Jane_sound"):
+        if folder.endswith("sound"):
+            for path in write_case(tmp_path / "in" / folder, "regular", VARIANTS[0], seed=4):
+                change(path, Modality="Doe Jane", BurnedInAnnotation="Doe Jane", ImageType=["DERIVED", "MPR Doe Jane"])
+    report = ingest_folder(tmp_path / "in", tmp_path / "store", secret=SECRET)
+    assert len(report.series) == 1
+    kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and "quarantine" not in path.parts]
+    assert len(kept) >= 3
+    assert not [path.name for path in kept if b"doe" in path.read_bytes().lower().replace(b"_", b"")]
+    assert not [path for path in kept if "Doe" in path.name]
 
 
 def test_series_are_described_without_naming_anybody(ingested):
