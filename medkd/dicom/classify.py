@@ -77,7 +77,9 @@ def _judge_text(header: Dataset, findings: Findings) -> None:
     stated = raw_text(header, 0x00280301).upper()
     if states_text(stated, raw_text(header, 0x00080060)):
         # Text in a volume is not blanked: that would be a hole in an anatomy. `medkd deidentify` blanks pictures.
-        findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": stated or "nothing"}, repairable=False)
+        findings.settle(
+            IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": "YES" if stated == "YES" else "nothing"}, repairable=False
+        )
 
 
 def states_text(stated: str, modality: str) -> bool:

@@ -172,6 +172,8 @@ def _pixels(dataset: Dataset, hu: Array, variant: Variant, *, slope: float = 1.0
 
 
 Spoil = Callable[[_Scan], None]
+#: See :class:`NastyCase`.
+HALF = -1
 
 
 def _whole(scan: _Scan) -> None:
@@ -306,7 +308,8 @@ class NastyCase:
         codes: of which ingestion by default must name one; empty where the case is accepted as it is.
         flags: which an accepted case must carry, by default or after repair.
         volumes: how many a right answer consists of, after repair.
-        truncate: cut this many slices' files short.
+        fills: slices that a repair has to invent; ``HALF`` where every second step of the second half is one.
+        truncate: cut the middle slice's file short.
     """
 
     lay: Spoil
@@ -314,7 +317,12 @@ class NastyCase:
     codes: frozenset[IngestCode] = frozenset()
     flags: frozenset[IngestCode] = frozenset()
     volumes: int = 1
+    fills: int = 0
     truncate: bool = False
+
+    def synthetic(self, variant: Variant) -> int:
+        """Return how many slices a right repair invents."""
+        return variant.slices // 2 if self.fills == HALF else self.fills
 
 
 def _case(lay: Spoil, *spoil: Spoil, codes: tuple[IngestCode, ...] = (), flags: tuple[IngestCode, ...] = (), **more: Any) -> NastyCase:
@@ -336,29 +344,29 @@ CASES: dict[str, NastyCase] = {
     "regular": _case(_whole),
     "reversed": _case(_reversed),
     "gantry_tilt": _case(_tilted, codes=(_C.GANTRY_TILT,)),
-    "missing_slice": _case(_whole, _missing, codes=(_C.MISSING_SLICES,)),
+    "missing_slice": _case(_whole, _missing, codes=(_C.MISSING_SLICES,), fills=1),
     "duplicate_slice": _case(_whole, _equal, codes=(_C.DUPLICATE_POSITION,)),
-    "duplicate_conflict": _case(_whole, _unequal, codes=(_C.DUPLICATE_CONFLICT,)),
-    "spacing_change": _case(_changed, codes=(_C.VARIABLE_SPACING,)),
+    "duplicate_conflict": _case(_whole, _unequal, codes=(_C.DUPLICATE_CONFLICT,), fills=1),
+    "spacing_change": _case(_changed, codes=(_C.VARIABLE_SPACING,), fills=HALF),
     "localizer_inside": _case(_whole, _localizer),
     "two_series": _case(_whole, _second_series, volumes=2),
     "two_time_points": _case(_timed, volumes=2),
     "slope_per_slice": _case(_whole, _slopes),
     "monochrome1": _case(_whole, _inverted, flags=(_C.MONOCHROME1,)),
-    "truncated_slice": _case(_whole, codes=_BROKEN, truncate=True),
+    "truncated_slice": _case(_whole, codes=_BROKEN, truncate=True, fills=1),
     "enhanced": _case(_whole, _enhanced),
     "missing_sop_class": _case(_whole, _without_class, codes=(_C.MISSING_SOP_CLASS,)),
     "padding": _case(_whole, _padded, flags=(_C.PADDING_VALUE,)),
     # Two faults at once.
-    "tilt_and_missing": _case(_tilted, _missing, codes=(_C.GANTRY_TILT, _C.MISSING_SLICES)),
+    "tilt_and_missing": _case(_tilted, _missing, codes=(_C.GANTRY_TILT, _C.MISSING_SLICES), fills=1),
     "tilt_and_padding": _case(_tilted, _padded, codes=(_C.GANTRY_TILT,), flags=(_C.PADDING_VALUE,)),
-    "missing_and_duplicate": _case(_whole, _missing, _equal, codes=(_C.MISSING_SLICES, _C.DUPLICATE_POSITION)),
-    "reversed_and_missing": _case(_reversed, _missing, codes=(_C.MISSING_SLICES,)),
-    "conflict_and_localizer": _case(_whole, _unequal, _localizer, codes=(_C.DUPLICATE_CONFLICT,)),
-    "times_and_missing": _case(_timed, _missing, codes=(_C.MISSING_SLICES,), volumes=2),
-    "change_and_inverted": _case(_changed, _inverted, codes=(_C.VARIABLE_SPACING,), flags=(_C.MONOCHROME1,)),
-    "truncated_and_slopes": _case(_whole, _slopes, codes=_BROKEN, truncate=True),
-    "enhanced_and_missing": _case(_whole, _missing, _enhanced, codes=(_C.MISSING_SLICES,)),
+    "missing_and_duplicate": _case(_whole, _missing, _equal, codes=(_C.MISSING_SLICES, _C.DUPLICATE_POSITION), fills=1),
+    "reversed_and_missing": _case(_reversed, _missing, codes=(_C.MISSING_SLICES,), fills=1),
+    "conflict_and_localizer": _case(_whole, _unequal, _localizer, codes=(_C.DUPLICATE_CONFLICT,), fills=1),
+    "times_and_missing": _case(_timed, _missing, codes=(_C.MISSING_SLICES,), volumes=2, fills=1),
+    "change_and_inverted": _case(_changed, _inverted, codes=(_C.VARIABLE_SPACING,), flags=(_C.MONOCHROME1,), fills=HALF),
+    "truncated_and_slopes": _case(_whole, _slopes, codes=_BROKEN, truncate=True, fills=1),
+    "enhanced_and_missing": _case(_whole, _missing, _enhanced, codes=(_C.MISSING_SLICES,), fills=1),
     "series_and_class": _case(_whole, _second_series, _without_class, codes=(_C.MISSING_SOP_CLASS,), volumes=2),
 }
 COMBINED = tuple(list(CASES)[-10:])

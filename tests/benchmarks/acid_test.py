@@ -96,6 +96,7 @@ def is_named(name: str, variant: Variant, judged: Judgement) -> bool:
     return not refusals and {code.value for code in case.flags} <= judged.flags and len(judged.wrong) == case.volumes
 
 
-def is_usable(name: str, judged: Judgement) -> bool:
-    """Return whether a repaired case gave all its volumes, right at every measured voxel."""
-    return len(judged.wrong) == CASES[name].volumes and not judged.silently_wrong
+def is_usable(name: str, variant: Variant, judged: Judgement) -> bool:
+    """Return whether a repaired case gave all its volumes, right at every measured voxel, and no more invented than was lost."""
+    case = CASES[name]
+    return len(judged.wrong) == case.volumes and not judged.silently_wrong and judged.synthetic == case.synthetic(variant)

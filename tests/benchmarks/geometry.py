@@ -62,9 +62,9 @@ def _ours(root: Path) -> tuple[dict[str, float], list[str], dict[str, dict[str, 
             by_default = judge(source, root / "store" / name / variant.name / "default", name, None)
             repaired = judge(source, root / "store" / name / variant.name / "repair", name, Action.REPAIR)
             for column, judged in zip(columns.values(), (by_default, repaired), strict=True):
-                column["wrong" if judged.silently_wrong else "right" if is_usable(name, judged) else "refused"] += 1
+                column["wrong" if judged.silently_wrong else "right" if is_usable(name, variant, judged) else "refused"] += 1
             bad = by_default.silently_wrong or repaired.silently_wrong
-            named, whole = is_named(name, variant, by_default), is_usable(name, repaired)
+            named, whole = is_named(name, variant, by_default), is_usable(name, variant, repaired)
             wrong, misnamed, usable = wrong + bad, misnamed + (not named), usable + whole
             if bad or not named or not whole:
                 complaints.append(f"{name} {variant.name}: by default {by_default}, repaired {repaired}")

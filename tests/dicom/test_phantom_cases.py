@@ -17,7 +17,7 @@ def test_a_nasty_case_is_named_by_default_and_right_after_repair(name, variant, 
     repaired = judge(tmp_path / "case", tmp_path / "repaired", name, Action.REPAIR)
     assert is_named(name, BY_NAME[variant], by_default), by_default
     assert not by_default.silently_wrong
-    assert is_usable(name, repaired), repaired
+    assert is_usable(name, BY_NAME[variant], repaired), repaired
 
 
 def test_ten_cases_hold_two_faults():
