@@ -188,7 +188,10 @@ CODES: dict[IngestCode, CodeFact] = {
         "an original identifier is left in what would be published", "Report it: the identifier's place is in the evidence."
     ),
     _C.BURNED_IN_TEXT: _error(
-        "text is, or may be, burned into the pixels", "Export without annotations.", "detected text is blanked", acceptable=True
+        "text is, or may be, burned into the pixels",
+        "Export without annotations.",
+        "text that was found is blanked in published pictures; volumes are refused",
+        acceptable=True,
     ),
     # LABEL
     _C.LABEL_GEOMETRY_MISMATCH: _error("the label lies on another grid", "Export the label on the grid of its image series."),

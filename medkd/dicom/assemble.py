@@ -24,6 +24,7 @@ from medkd.dicom.group import SliceGroup
 from medkd.dicom.mapped_volume import MappedVolume
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
+from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
 #: Compressed pixels from which worker processes pay for their start (about a second each).
@@ -98,21 +99,32 @@ class Decoded:
     synthetic_voxels: int
 
 
-def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, findings: Findings, pool: Decoders) -> VolumeRef:
-    """Decode, repair and store a solved group; keys of patient and study are the caller's to fill in.
+@dataclass(frozen=True)
+class SeriesKeys:
+    """Pseudonyms under which a volume is stored."""
+
+    patient: str
+    study: str
+    series: str
+    frame_of_reference: str | None
+
+
+def store_volume(group: SliceGroup, solution: Solution, keys: SeriesKeys, store: Store, findings: Findings, pool: Decoders) -> VolumeRef:
+    """Decode, repair and store a solved group.
 
     Raises:
         IngestError: codes of PIXEL and VALUE, unless the policy settles them otherwise.
     """
     header = group.header
     unit = _unit(group, findings)
-    target = f"volumes/{key}.safetensors"
+    target = f"volumes/{keys.series}.safetensors"
     decoded = _decode(group, solution, store, target, findings, pool)
     try:
         values = decoded.file.open("volume")
         if unit == "HU":
             _judge_hu(values, findings)
         _judge_text(values, findings)
+        looks = perceptual_hash(values)
         del values
         digest = decoded.file.commit()
     except BaseException:
@@ -123,14 +135,16 @@ def store_volume(group: SliceGroup, solution: Solution, key: str, store: Store, 
         geometry=solution.geometry,
         unit=unit,
         modality=_modality(header),
-        patient_key="p",
-        study_key="s",
-        series_key=key,
+        patient_key=keys.patient,
+        study_key=keys.study,
+        series_key=keys.series,
+        frame_of_reference_key=keys.frame_of_reference,
         flags=tuple(sorted(findings.flags)),
         evidence={code: _evidence(evidence) for code, evidence in sorted(findings.flags.items())},
         synthetic_slices=decoded.synthetic_slices,
         synthetic_voxels=decoded.synthetic_voxels,
         tilt_degrees=round(solution.tilt_degrees, 6),
+        perceptual_hash=looks,
     )
 
 

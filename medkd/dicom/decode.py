@@ -186,6 +186,24 @@ def contained() -> Iterator[None]:
         raise RuntimeError("the decoder panicked") from error
 
 
+def decode_frames(dataset: Dataset, *, purpose: str) -> NDArray[Any]:
+    """Return the pixels of a whole object, [frame, row, column] or with colours last.
+
+    Args:
+        dataset: with its pixel data.
+        purpose: what they are wanted for, as the refusal says it.
+
+    Raises:
+        IngestError: ``DECODE_FAILED``.
+    """
+    try:
+        with contained():
+            pixels = np.asarray(dataset.pixel_array)
+    except Exception as error:  # decoders raise what they like
+        raise IngestError(IngestCode.DECODE_FAILED, f"expected decodable {purpose} ({type(error).__name__})") from error
+    return pixels if int(dataset.get("NumberOfFrames", 1) or 1) > 1 else pixels[None]
+
+
 def decode_error(file: FoundFile) -> IngestCode | None:
     """Return why the pixels of an object cannot be decoded at all, None where they can; colour and odd depths do not matter."""
     try:

@@ -24,7 +24,7 @@ from data_contracts import (
     StoreManifest,
     VolumeRef,
 )
-from medkd.dicom.assemble import Decoders, decoders, store_volume
+from medkd.dicom.assemble import Decoders, SeriesKeys, decoders, store_volume
 from medkd.dicom.classify import ObjectKind, classify
 from medkd.dicom.compare import same_image, same_slice
 from medkd.dicom.confidentiality.describe import describe_series
@@ -37,17 +37,15 @@ from medkd.dicom.labels.bind import LabelBinder
 from medkd.dicom.labels.nifti import is_nifti
 from medkd.dicom.ledger import Ledger
 from medkd.dicom.memory import MANIFEST, Memory
-from medkd.dicom.qc_picture import draw_volume, open_mapped
+from medkd.dicom.qc_picture import draw_volume
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.slices import Slice, slices_of
 from medkd.dicom.solve_geometry import solve_geometry
 from medkd.progress import progress_bar
 from medkd.volumes.orientation import write_nifti
-from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
-_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
 _SCRATCH, _LOCK = ".unpacked", ".lock"
 
 
@@ -180,7 +178,7 @@ class _Ingestion:
                 if is_nifti(Path(file.relative)):
                     labels.append((file, ObjectKind.NIFTI))
                     continue
-                if not self._readable(file, findings) or file.header is None:
+                if not self.ledger.admit(file, findings) or file.header is None:
                     continue
                 if file.relative in conflicts:
                     self.ledger.refuse(file, conflicts[file.relative])
@@ -215,18 +213,6 @@ class _Ingestion:
             self.memory.keep(name, known)
         lookup = {IngestCode.NONLINEAR_LUT} if "ModalityLUTSequence" in file.header else set()
         return lookup | ({IngestCode(known)} if known else set())
-
-    def _readable(self, file: FoundFile, findings: Findings) -> bool:
-        """Return whether a file has a usable header; otherwise it gets its outcome."""
-        if file.code is None:
-            return True
-        if file.code is IngestCode.MISSING_META and file.header is not None:
-            findings.settle(file.code, "expected a DICOM file header, there is none", {"what": file.evidence})
-            return True
-        # A text among the images was never meant to be one; a file that calls itself DICOM was.
-        foreign = file.code is IngestCode.NOT_DICOM and Path(file.relative).suffix.lower() not in _DICOM_SUFFIXES
-        self.ledger.refuse(file, file.code, {"what": file.evidence}, ignore=foreign)
-        return False
 
     def _ingest_series(self, group: SliceGroup) -> None:
         """Prove, decode and store what one group of slices gives; a refusal is the outcome of all its files."""
@@ -292,17 +278,15 @@ class _Ingestion:
 
     def _store_volume(self, group: SliceGroup, findings: Findings, key: str) -> VolumeRef:
         header = group.header
-        solution = solve_geometry(group.planes(), findings)
-        volume = store_volume(group, solution, key, self.store, findings, self.pool)
         frame = text_of(header, "FrameOfReferenceUID")
-        return volume.model_copy(
-            update={
-                "patient_key": pseudonym(self.secret, "patient", text_of(header, "PatientID")),
-                "study_key": pseudonym(self.secret, "study", text_of(header, "StudyInstanceUID")),
-                "frame_of_reference_key": pseudonym(self.secret, "frame", frame) if frame else None,
-                "perceptual_hash": perceptual_hash(open_mapped(self.store, volume)),
-            }
+        keys = SeriesKeys(
+            patient=pseudonym(self.secret, "patient", text_of(header, "PatientID")),
+            study=pseudonym(self.secret, "study", text_of(header, "StudyInstanceUID")),
+            series=key,
+            frame_of_reference=pseudonym(self.secret, "frame", frame) if frame else None,
         )
+        solution = solve_geometry(group.planes(), findings)
+        return store_volume(group, solution, keys, self.store, findings, self.pool)
 
     def _refuse_shared_pixels(self) -> None:
         """Refuse volumes whose voxels another patient has too: one of them carries a wrong name."""

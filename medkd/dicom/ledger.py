@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from data_contracts import FileOutcome, IngestCode, Outcome
 from medkd.dicom.classify import IGNORED_CODES
 from medkd.dicom.discover import FoundFile
+from medkd.dicom.findings import Findings
+
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
 
 
 @dataclass
@@ -44,6 +48,22 @@ class Ledger:
         self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=outcome, code=code, evidence=text)
         if not aside:
             self.refused[file.relative] = (file, code, evidence or {})
+
+    def admit(self, file: FoundFile, findings: Findings) -> bool:
+        """Return whether a file has a usable header; otherwise it gets its outcome.
+
+        Raises:
+            IngestError: ``MISSING_META``, where the policy does not repair it.
+        """
+        if file.code is None:
+            return True
+        if file.code is IngestCode.MISSING_META and file.header is not None:
+            findings.settle(file.code, "expected a DICOM file header, there is none", {"what": file.evidence})
+            return True
+        # A text among the images was never meant to be one; a file that calls itself DICOM was.
+        foreign = file.code is IngestCode.NOT_DICOM and Path(file.relative).suffix.lower() not in _DICOM_SUFFIXES
+        self.refuse(file, file.code, {"what": file.evidence}, ignore=foreign)
+        return False
 
     def rows(self, found: tuple[FoundFile, ...]) -> tuple[FileOutcome, ...]:
         """Return one line per file found, in their order, with everything that was met in it."""

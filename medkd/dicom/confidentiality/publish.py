@@ -22,7 +22,7 @@ from medkd.dicom.confidentiality.burned_in import TextBox, blank_text, find_text
 from medkd.dicom.confidentiality.deidentify import CLEAN_PIXELS, Deidentified, deidentify, method_code
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.secret import pseudonym
-from medkd.dicom.decode import contained
+from medkd.dicom.decode import decode_frames
 from medkd.dicom.discover import FoundFile, discover, quiet_dicom
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import find_conflicts
@@ -33,6 +33,7 @@ from medkd.progress import progress_bar
 from medkd.volumes.store import write_bytes
 
 _SCRATCH, _STAGING = ".unpacked", ".staging"
+_TO_LOOK = "pixels to look for text in"
 _LABELS = (SegmentationStorage, RTStructureSetStorage, LABELMAP_STORAGE)
 
 
@@ -109,11 +110,7 @@ def _lenient() -> Iterator[None]:
 def _publishable(file: FoundFile, ledger: Ledger, findings: Findings) -> bool:
     """Return whether a file is an object that the profile is made for; otherwise it gets its outcome."""
     try:
-        if file.code is IngestCode.MISSING_META and file.header is not None:
-            findings.settle(file.code, "expected a DICOM file header, there is none", {"what": file.evidence})
-        elif file.code is not None or file.header is None:
-            foreign = file.code is IngestCode.NOT_DICOM and Path(file.relative).suffix.lower() not in (".dcm", ".dicom", ".ima", "")
-            ledger.refuse(file, file.code or IngestCode.UNREADABLE_HEADER, {"what": file.evidence}, ignore=foreign)
+        if not ledger.admit(file, findings) or file.header is None:
             return False
         header = file.header
         if "Rows" not in header and text_of(header, "SOPClassUID") not in _LABELS:
@@ -219,7 +216,7 @@ def _text_boxes(dataset: Dataset, findings: Findings) -> list[tuple[TextBox, ...
         return []
     stated = str(dataset.get("BurnedInAnnotation", "")).upper()
     expected = states_text(stated, str(dataset.get("Modality", "")))
-    frames = _frames(dataset)
+    frames = decode_frames(dataset, purpose=_TO_LOOK)
     boxes = [find_text(frame) for frame in frames]
     count = sum(len(found) for found in boxes)
     if not expected and not count:
@@ -230,18 +227,9 @@ def _text_boxes(dataset: Dataset, findings: Findings) -> list[tuple[TextBox, ...
     return boxes if action is Action.REPAIR else []
 
 
-def _frames(dataset: Dataset) -> list[np.ndarray]:
-    try:
-        with contained():
-            pixels = np.asarray(dataset.pixel_array)
-    except Exception as error:  # decoders raise what they like
-        raise IngestError(IngestCode.DECODE_FAILED, f"expected decodable pixels to look for text in ({type(error).__name__})") from error
-    return list(pixels) if int(dataset.get("NumberOfFrames", 1) or 1) > 1 else [pixels]
-
-
 def _blank(original: Dataset, result: Deidentified, boxes: list[tuple[TextBox, ...]]) -> None:
     """Write pixels without the text that was found, uncompressed, and say so."""
-    frames = [blank_text(frame, found) for frame, found in zip(_frames(original), boxes, strict=True)]
+    frames = [blank_text(frame, found) for frame, found in zip(decode_frames(original, purpose=_TO_LOOK), boxes, strict=True)]
     dataset = result.dataset
     stacked = np.stack(frames) if len(frames) > 1 else frames[0]
     dataset.PixelData = stacked.astype(stacked.dtype.newbyteorder("<")).tobytes()

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 
 from data_contracts import Geometry, IngestCode, IngestError, Segment
 from medkd.dicom.classify import LABELMAP_STORAGE
-from medkd.dicom.decode import contained
+from medkd.dicom.decode import decode_frames
 from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
 from medkd.dicom.labels.bound import BoundLabel, Mask, combine
@@ -37,7 +37,7 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings) -
         known = {int(item.SegmentNumber): item for item in dataset.get("SegmentSequence") or []}
         background = int(dataset.get("PixelPaddingValue", 0) or 0) if kind == "LABELMAP" else 0
         known.pop(background, None)
-        pixels = _frames(dataset)
+        pixels = decode_frames(dataset, purpose="segmentation frames")
         fractions = {number: np.zeros(geometry.shape, dtype=np.uint8) for number in known} if kind == "FRACTIONAL" else {}
         masks: dict[int, Mask] = {number: np.zeros(geometry.shape, dtype=bool) for number in known}
         deviation = 0.0
@@ -58,15 +58,6 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings) -
         if not masks:
             raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one described segment, there is none")
         return combine(masks, segments, deviation, findings, fractions=fractions, class_label=_class_label(known))
-
-
-def _frames(dataset: Dataset) -> NDArray[np.uint8]:
-    try:
-        with contained():
-            frames = np.asarray(dataset.pixel_array)
-    except Exception as error:  # decoders raise what they like
-        raise IngestError(IngestCode.DECODE_FAILED, f"expected decodable segmentation frames ({type(error).__name__})") from error
-    return frames if frames.ndim == 3 else frames[None]
 
 
 def _segments_of(dataset: Dataset, index: int, frame: NDArray[np.uint8], kind: str, background: int) -> dict[int, NDArray[np.uint8]]:
