@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import KnowledgeError
-from medkd.knowledge.interface import Knowledge
+from medkd.distillation._together import mean_over_processes
+from medkd.knowledge.interface import LAST, Knowledge
 from medkd.targets import Target, class_margin, lesion_margin
-from medkd.trace import Sample
+from medkd.trace import Sample, Trace
 
 _TINY = 1e-8
 
@@ -24,12 +25,16 @@ def over_voxels(values: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def over_batch(values: Tensor, sample: Sample, present: Tensor | None = None) -> Tensor:
-    """Return the weighted mean over the cases that are present; a differentiable zero when none is."""
+    """Return the weighted mean over the cases that are present; a differentiable zero when none is.
+
+    Where a batch is spread over processes the weights are those of all of it, divided by their number: the mean of the processes' values,
+    which is what their averaged gradients belong to, is then the value of the whole batch.
+    """
     weights = torch.ones_like(values) if sample.weights is None else sample.weights.to(values)
     if present is not None:
         weights = weights * present.to(values)
         values = torch.where(present.bool(), values, torch.zeros_like(values))
-    return (values * weights).sum() / weights.sum().clamp_min(_TINY)
+    return (values * weights).sum() / mean_over_processes(weights.sum()).clamp_min(_TINY)
 
 
 def asked(teacher: Knowledge | None, loss: str) -> Knowledge:
@@ -50,6 +55,43 @@ def teacher_target(teacher: Knowledge) -> tuple[Target, Tensor]:
         return class_margin(answer), torch.ones(len(logits), dtype=torch.bool, device=logits.device)
     lesion = (answer > 0).to(torch.uint8)
     return lesion_margin(lesion), lesion.flatten(1).any(1)
+
+
+def tapped_pair(
+    student: Trace, teacher: Knowledge | None, loss: str, taps: tuple[str, str], projector: nn.Module | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return float32 features of both, [batch, features, *grid], the student's projected where there is a projector.
+
+    Args:
+        student: trace with the layer tapped.
+        teacher: asked for its layer.
+        loss: name, for errors.
+        taps: the student's layer and the teacher's; ``last`` is the layer that class maps are read from.
+        projector: 1x1 convolution from the student's channels to the teacher's.
+    """
+    mine, theirs = taps
+    found = student.feature(student.anatomy.cam_layer if mine == LAST else mine).float()
+    wanted = asked(teacher, loss).features(theirs).float()
+    return (found if projector is None else projector(found).float()), wanted
+
+
+def common_grid(first: Tensor, second: Tensor, grid: int) -> list[int]:
+    """Return how many cells both features [batch, features, *grid] can be averaged to: at most ``grid`` along each axis."""
+    return [min(grid, a, b) for a, b in zip(first.shape[2:], second.shape[2:], strict=True)]
+
+
+def averaged(features: Tensor, cells: list[int]) -> Tensor:
+    """Average features [batch, features, *grid] to [batch, features, *cells]."""
+    if list(features.shape[2:]) == cells:
+        return features
+    pool = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
+    result: Tensor = pool(features, cells)  # type: ignore[arg-type]
+    return result
+
+
+def centred(logits: Tensor) -> Tensor:
+    """Return logits with mean zero over the classes: a constant added to all classes of a voxel is what no softmax sees."""
+    return logits - logits.mean(1, keepdim=True)
 
 
 def pooled(attribution: Tensor, grid: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
+from medkd.distillation._reduce import over_batch, pooled, tapped_pair, unit_norm
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
@@ -16,21 +16,32 @@ RANGE = (0.0, 2.0)
 MINIMUM_AT_TEACHER = True
 
 
-def attention_transfer(student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 8, power: float = 2.0) -> Scalar:
+def attention_transfer(
+    student: Trace,
+    teacher: Knowledge | None,
+    sample: Sample,
+    *,
+    grid: int = 8,
+    power: float = 2.0,
+    tap: str = LAST,
+    teacher_tap: str = LAST,
+) -> Scalar:
     """Return the squared distance of unit-norm attention maps, mean over channels of |feature|^power: 2 (1 - cosine), in [0, 2].
 
     No class enters: the map says where a network is active, not for what. It is the baseline that class maps are compared with.
 
     Args:
-        student: trace with the ``cam_layer`` tapped.
-        teacher: gives its features of the same layer, of any width.
+        student: trace with its layer tapped.
+        teacher: gives its features, of any width.
         sample: weights of the cases.
         grid: maps are averaged to at most this many cells along each axis.
         power: exponent p.
+        tap: the student's layer.
+        teacher_tap: the teacher's.
     """
-    theirs = asked(teacher, "attention_transfer").features(LAST).float()
-    mine = student.feature(student.anatomy.cam_layer).float()
-    gap = unit_norm(pooled(_attention(mine, power), grid)) - unit_norm(pooled(_attention(theirs, power), grid))
+    mine, theirs = tapped_pair(student, teacher, "attention_transfer", (tap, teacher_tap))
+    cells = min(grid, *mine.shape[2:], *theirs.shape[2:]) if mine.shape[2:] != theirs.shape[2:] else grid
+    gap = unit_norm(pooled(_attention(mine, power), cells)) - unit_norm(pooled(_attention(theirs, power), cells))
     return over_batch(gap.square().sum(1), sample)
 
 

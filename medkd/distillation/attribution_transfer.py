@@ -8,6 +8,7 @@ from torch import Tensor
 
 from medkd.catalogue import EXPLAINERS
 from medkd.distillation._reduce import asked, over_batch, pooled, teacher_target, unit_norm
+from medkd.distillation._together import mean_over_processes
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
 from medkd.trace import trace as run
@@ -68,5 +69,5 @@ def attribution_transfer(
 def _squared(mine: Tensor, theirs: Tensor, present: Tensor) -> Tensor:
     """Return the squared distance of each row in units of the teacher's mean squared norm over the rows that count."""
     energy = theirs.square().sum(1) * present
-    scale = energy.sum() / present.sum().clamp_min(1)
+    scale = mean_over_processes(energy.sum()) / mean_over_processes(present.sum().float()).clamp_min(_TINY)
     return (mine - theirs).square().sum(1) / scale.clamp_min(_TINY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from medkd.distillation._circumstances import Circumstances
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
@@ -42,3 +43,10 @@ def bernoulli_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, t
 
 def _labels(logits: Tensor) -> Tensor:
     return logits[:, 1:] - logits[:, :1] if logits.shape[1] == 2 else logits
+
+
+def guard(circumstances: Circumstances, **_: object) -> str | None:
+    """Three or more labels of their own are read off logits whose level counts."""
+    if circumstances.from_store and circumstances.task == "segmentation" and circumstances.classes > 2:
+        return "a knowledge store keeps the logits of a segmentation up to a constant per voxel, and a label of its own needs that constant"
+    return None

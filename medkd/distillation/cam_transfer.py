@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from data_contracts import DataError
 from medkd.attribution.cam import cam
+from medkd.distillation._circumstances import Circumstances
 from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
 from medkd.knowledge.interface import Knowledge
 from medkd.targets import class_logit
@@ -57,6 +58,16 @@ def cam_transfer(
         distances.append((unit_norm(pooled(mine, grid)) - unit_norm(pooled(theirs, grid))).square().sum(1))
     present = None if within is None else within.flatten(1).any(1)
     return over_batch(torch.stack(distances).mean(0), sample, present)
+
+
+def guard(circumstances: Circumstances, **_: object) -> str | None:
+    """The class maps of a segmentation are its logits, level included."""
+    if circumstances.from_store and circumstances.task == "segmentation":
+        return (
+            "a knowledge store keeps the logits of a segmentation up to a constant per voxel; attribution_transfer compares class margins, "
+            "which do not need it"
+        )
+    return None
 
 
 def _around(knowledge: Knowledge, sample: Sample, reach: int) -> Tensor:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, over_batch
+from medkd.distillation._reduce import asked, centred, over_batch
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"segmentation"})
-SOURCE = "CWD, Shu et al. ICCV 2021 (2011.13256)"
+SOURCE = "CWD, Shu et al. ICCV 2021 (2011.13256), on logits centred over the classes"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
 
@@ -20,6 +20,7 @@ def channel_wise(student: Trace, teacher: Knowledge | None, sample: Sample, *, t
     """Return T^2 / C times the sum over classes of KL(softmax over voxels of teacher/T || of student/T), mean over cases.
 
     Each class's logits become a distribution over the voxels of the case: a constant added to a class does not matter, its places do.
+    Logits are centred over the classes of each voxel first: how large all of them are together is no answer, and no store keeps it.
 
     Args:
         student: logits [batch, classes, *space].
@@ -27,7 +28,8 @@ def channel_wise(student: Trace, teacher: Knowledge | None, sample: Sample, *, t
         sample: weights; voxels that are not valid are left out of the distributions.
         temperature: T.
     """
-    wanted, mine = asked(teacher, "channel_wise").logits().float().flatten(2) / temperature, student.logits.float().flatten(2) / temperature
+    wanted = centred(asked(teacher, "channel_wise").logits().float()).flatten(2) / temperature
+    mine = centred(student.logits.float()).flatten(2) / temperature
     if sample.valid_mask is not None:
         outside = ~sample.valid_mask.flatten(1)[:, None].bool()
         # Far below every logit rather than minus infinity: 0 * inf would be NaN in the divergence.

@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
-from torch import nn
-from torch.nn import functional
+from typing import Literal
+
+from torch import Tensor, nn
 
 from data_contracts import KnowledgeError
-from medkd.distillation._reduce import asked, over_batch
+from medkd.distillation._reduce import averaged, common_grid, over_batch, tapped_pair
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
 
 NEEDS = frozenset({"teacher", "features", "projector"})
 TASKS = frozenset({"classification", "segmentation"})
-SOURCE = "FitNets, Romero et al. 2015 (1412.6550)"
+SOURCE = "FitNets, Romero et al. 2015 (1412.6550); correlation: PKD, Cao et al. 2022 (2207.02039)"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
+_TINY = 1e-8
 
 
-def hint(student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 8, projector: nn.Module | None = None) -> Scalar:
-    """Return the mean squared distance of features, in units of the teacher's mean square of the case.
+def hint(
+    student: Trace,
+    teacher: Knowledge | None,
+    sample: Sample,
+    *,
+    grid: int = 8,
+    distance: Literal["squared", "correlation"] = "squared",
+    tap: str = LAST,
+    teacher_tap: str = LAST,
+    projector: nn.Module | None = None,
+) -> Scalar:
+    """Return the distance of features: mean squared in units of the teacher's mean square of the case, or 1 - Pearson per channel.
 
     Features are averaged to at most ``grid`` cells along each axis. Dividing by the teacher's mean square makes the weight independent of
-    how large its features happen to be.
+    how large its features happen to be; the correlation over the cells of each channel (Cao et al. 2022, PKD) also of their mean.
 
     Args:
-        student: trace with the ``cam_layer`` tapped.
-        teacher: gives its features of the same layer.
+        student: trace with its layer tapped.
+        teacher: gives its features.
         sample: weights of the cases.
         grid: cells along each axis.
+        distance: ``squared``, or ``correlation``: half the squared distance of standardised channels, in [0, 2].
+        tap: the student's layer.
+        teacher_tap: the teacher's.
         projector: 1x1 convolution from the student's channels to the teacher's; the objective finds its size and trains it with the
             student. None compares the features as they are.
 
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    theirs = asked(teacher, "hint").features(LAST).float()
-    mine = student.feature(student.anatomy.cam_layer).float()
-    if projector is not None:
-        mine = projector(mine).float()
+    mine, theirs = tapped_pair(student, teacher, "hint", (tap, teacher_tap), projector)
     if mine.shape[1] != theirs.shape[1]:
         raise KnowledgeError(
             "HINT_CHANNELS", f"expected {theirs.shape[1]} channels as the teacher's features have, got {mine.shape[1]} and no projector"
         )
-    pool = functional.adaptive_avg_pool2d if mine.ndim == 4 else functional.adaptive_avg_pool3d
-    size = [min(grid, extent) for extent in theirs.shape[2:]]
-    mine, theirs = pool(mine, size), pool(theirs, size)  # type: ignore[arg-type]
-    scale = theirs.square().flatten(1).mean(1).clamp_min(1e-8)
+    cells = common_grid(mine, theirs, grid)
+    mine, theirs = averaged(mine, cells), averaged(theirs, cells)
+    if distance == "correlation":
+        return over_batch(1 - (_standardised(mine) * _standardised(theirs)).sum(2).mean(1), sample)
+    scale = theirs.square().flatten(1).mean(1).clamp_min(_TINY)
     return over_batch((mine - theirs).square().flatten(1).mean(1) / scale, sample)
+
+
+def _standardised(features: Tensor) -> Tensor:
+    """Return channels [batch, features, cells] of mean zero and norm one."""
+    rows = features.flatten(2)
+    rows = rows - rows.mean(2, keepdim=True)
+    return rows / (rows.square().sum(2, keepdim=True) + _TINY**2).sqrt()

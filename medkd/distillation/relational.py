@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, over_batch
+from medkd.distillation._reduce import averaged, common_grid, over_batch, tapped_pair
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
@@ -18,25 +18,27 @@ RANGE = (0.0, 4.0)
 MINIMUM_AT_TEACHER = True
 
 
-def relational(student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 4) -> Scalar:
+def relational(
+    student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 4, tap: str = LAST, teacher_tap: str = LAST
+) -> Scalar:
     """Return the mean squared difference of the cosine similarities between all pairs of cells of a case, in [0, 4].
 
     Args:
-        student: trace with the ``cam_layer`` tapped.
-        teacher: gives its features of the same layer, of any width.
+        student: trace with its layer tapped.
+        teacher: gives its features, of any width.
         sample: weights of the cases.
         grid: features are averaged to at most this many cells along each axis; with one cell there are no relations, and the value is 0.
+        tap: the student's layer.
+        teacher_tap: the teacher's.
     """
-    theirs = asked(teacher, "relational").features(LAST).float()
-    mine = student.feature(student.anatomy.cam_layer).float()
-    cells = [min(grid, a, b) for a, b in zip(mine.shape[2:], theirs.shape[2:], strict=True)]
+    mine, theirs = tapped_pair(student, teacher, "relational", (tap, teacher_tap))
+    cells = common_grid(mine, theirs, grid)
     return over_batch((_similarities(mine, cells) - _similarities(theirs, cells)).square().flatten(1).mean(1), sample)
 
 
 def _similarities(features: Tensor, cells: list[int]) -> Tensor:
     """Return [batch, cells, cells] cosines between the mean features of cells."""
-    pool = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
-    tokens = functional.normalize(pool(features, cells).flatten(2), dim=1)  # type: ignore[arg-type]
+    tokens = functional.normalize(averaged(features, cells).flatten(2), dim=1)
     # Autocast would make the product bf16, whose rounding is larger than what is compared.
     with torch.autocast(tokens.device.type, enabled=False):
         return tokens.transpose(1, 2) @ tokens

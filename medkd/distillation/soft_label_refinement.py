@@ -13,13 +13,20 @@ from medkd.types import Scalar
 
 NEEDS = frozenset({"teacher", "labels"})
 TASKS = frozenset({"classification", "segmentation"})
-SOURCE = "label refinement by blending, after Zhou et al. 2021 (2102.00650) and Bagherinezhad et al. 2018 (1805.02641)"
+SOURCE = "label refinement by blending, after Bagherinezhad et al. 2018 (1805.02641); weighted: WSLD, Zhou et al. ICLR 2021 (2102.00650)"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = False
 
 
 def soft_label_refinement(
-    student: Trace, teacher: Knowledge | None, sample: Sample, *, blend: float = 0.1, where_wrong: float = 1.0, temperature: float = 1.0
+    student: Trace,
+    teacher: Knowledge | None,
+    sample: Sample,
+    *,
+    blend: float = 0.1,
+    where_wrong: float = 1.0,
+    weighted: bool = False,
+    temperature: float = 1.0,
 ) -> Scalar:
     """Return T^2 KL(q || student) with q = (1 - b) teacher + b label; b is ``where_wrong`` where the teacher's answer is not the label.
 
@@ -29,6 +36,8 @@ def soft_label_refinement(
         sample: labels [batch, *space], -1 where missing (b is 0 there); weights, valid mask.
         blend: share of the hard label where the teacher is right.
         where_wrong: share of the hard label where it is wrong; 1 leaves the teacher no say there.
+        weighted: weigh each voxel by 1 - exp(-CE(student) / CE(teacher)) at the label: where the student already does better than the
+            teacher there is little to be learnt from it (bias and variance of soft labels). Voxels without a label count whole.
         temperature: T of both distributions.
     """
     wanted = asked(teacher, "soft_label_refinement").logits().float()
@@ -39,6 +48,17 @@ def soft_label_refinement(
     target = torch.lerp(soft, hard, share[:, None].to(soft))
     log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
     divergence: Tensor = (torch.xlogy(target, target) - target * log_student).sum(1)
+    if weighted:
+        divergence = divergence * _still_to_learn(student.logits.detach().float(), wanted, labels)
     if divergence.ndim > 1:
         divergence = over_voxels(divergence, sample.valid_mask)
     return temperature**2 * over_batch(divergence, sample)
+
+
+def _still_to_learn(mine: Tensor, theirs: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 - exp(-CE_student / CE_teacher) at the label, 1 where there is none."""
+    known = labels.clamp_min(0)
+    ratio = functional.cross_entropy(mine, known, reduction="none") / functional.cross_entropy(theirs, known, reduction="none").clamp_min(
+        1e-6
+    )
+    return torch.where(labels >= 0, 1 - torch.exp(-ratio), torch.ones_like(ratio))

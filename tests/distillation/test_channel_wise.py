@@ -20,9 +20,10 @@ def test_by_scipy_over_the_places_of_each_class(make_network, make_sample):
     kept, wanted = trace(student, sample.inputs), torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     value = channel_wise(kept, RememberedKnowledge(wanted), sample, temperature=2.0)
     total = 0.0
+    levelled = [x.detach().double() - x.detach().double().mean(1, keepdim=True) for x in (wanted, kept.logits)]
     for case in range(2):
         for index in range(3):
-            t, s = (log_softmax(x[case, index].detach().numpy().ravel().astype(float) / 2.0) for x in (wanted, kept.logits))
+            t, s = (log_softmax(x[case, index].numpy().ravel() / 2.0) for x in levelled)
             total += float((np.exp(t) * (t - s)).sum())
     assert float(value) == pytest.approx(4.0 * total / 3 / 2, rel=1e-4)
 
@@ -46,3 +47,11 @@ def test_voxels_that_are_not_valid_do_not_count(make_network, make_sample):
     first, second = (float(channel_wise(kept, RememberedKnowledge(w), held)) for w in (wanted, changed))
     assert first == pytest.approx(second, rel=1e-6)
     assert first != pytest.approx(float(channel_wise(kept, RememberedKnowledge(wanted), sample)), rel=1e-3)
+
+
+def test_a_constant_per_voxel_does_not_matter(made_trace, draw):
+    """It is what a knowledge store does not keep."""
+    mine, theirs, level = draw(2, 3, 8, 8, seed=1), draw(2, 3, 8, 8, seed=2), 5 * draw(2, 1, 8, 8, seed=3)
+    sample = Sample(inputs={"image": torch.zeros(2, 1, 8, 8)})
+    plain, moved = (channel_wise(made_trace(mine), RememberedKnowledge(wanted), sample) for wanted in (theirs, theirs + level))
+    assert float(plain) == pytest.approx(float(moved), rel=1e-4)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from torch.nn import functional
 from medkd.distillation.logit_kd import logit_kd
 from medkd.distillation.soft_label_refinement import soft_label_refinement
 from medkd.knowledge.interface import RememberedKnowledge
-from medkd.trace import trace
+from medkd.trace import Sample, trace
 
 
 @pytest.fixture
@@ -47,3 +48,17 @@ def test_where_it_is_right_both_speak(case):
     assert float(soft_label_refinement(kept, knowledge, right, blend=0.3)) == pytest.approx(
         float((q * (q / p).log()).sum(1).mean()), abs=1e-5
     )
+
+
+def test_weighted_by_what_the_student_has_still_to_learn(made_trace, draw):
+    """1 - exp(-CE_s / CE_t), case by case, by hand."""
+    mine, theirs, labels = draw(3, 4, seed=1), draw(3, 4, seed=2), torch.tensor([1, 3, -1])
+    value = soft_label_refinement(
+        made_trace(mine), RememberedKnowledge(theirs), Sample(inputs={}, labels=labels), blend=0, where_wrong=0, weighted=True
+    )
+    total = 0.0
+    for row, label in enumerate(labels.tolist()):
+        s, t = (x[row].double().log_softmax(0) for x in (mine, theirs))
+        divergence = float((t.exp() * (t - s)).sum())
+        total += divergence * (1 - math.exp(-float(s[label] / t[label])) if label >= 0 else 1)
+    assert float(value) == pytest.approx(total / 3, rel=1e-4)

@@ -9,6 +9,7 @@ import torch
 
 from data_contracts import KnowledgeError, NetworkSpec
 from medkd.catalogue import LOSSES
+from medkd.distillation._circumstances import Circumstances
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.models._build import build_network
 from medkd.trace import Sample, anatomy_of, trace
@@ -28,13 +29,20 @@ def entry(request, task):
 def make_network(entry, make_network, space):
     """Give a loss that reads coarser heads a network that has them."""
 
-    def make(seed, classes=2):
+    def make(seed, classes=None):
+        classes = classes or entry.fact("MIN_CLASSES", 2)
         if "deep_heads" not in entry.fact("NEEDS"):
             return make_network(seed, classes=classes)
         options = {"filters": (4, 8, 12), "deep_supervision": 1}
         return build_network(NetworkSpec(builder="dyn_unet", out_channels=classes, spatial_dims=space, options=options), seed=seed)
 
     return make
+
+
+@pytest.fixture
+def make_sample(entry, make_sample):
+    """Give a loss that compares classes with one another as many as it needs."""
+    return lambda n=4, classes=None: make_sample(n, classes=classes or entry.fact("MIN_CLASSES", 2))
 
 
 def traced(network, sample):
@@ -51,6 +59,16 @@ def test_a_loss_declares_what_it_needs(entry):
     assert entry.fact("SOURCE")
     assert len(entry.fact("RANGE")) == 2
     assert isinstance(entry.fact("MINIMUM_AT_TEACHER"), bool)
+
+
+def test_a_loss_that_needs_more_classes_says_why_before_training(entry, task):
+    guard = getattr(entry.module, "guard", None)
+    two, many = Circumstances(task, 2), Circumstances(task, 3)
+    assert guard is None or guard(many) is None
+    if entry.fact("MIN_CLASSES", 2) == 3:
+        assert "two" in guard(two) or "one other" in guard(two)
+    else:
+        assert guard is None or guard(two) is None
 
 
 def test_a_loss_is_a_finite_float32_scalar_within_its_range(entry, make_network, make_sample):

@@ -1,0 +1,30 @@
+"""One batch on several processes: what a term needs of the others' cases."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+
+
+def processes() -> int:
+    """Return how many processes share a batch; 1 outside of distributed training."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def all_cases(values: Tensor) -> Tensor:
+    """Return the rows of all processes in order, [processes * batch, ...]; gradients flow back to those that own them."""
+    if processes() == 1:
+        return values
+    from torch.distributed.nn.functional import all_gather
+
+    gathered: Tensor = torch.cat(list(all_gather(values.contiguous())))
+    return gathered
+
+
+def mean_over_processes(total: Tensor) -> Tensor:
+    """Return the mean of a total (no gradient) over the processes: a denominator that makes averaged gradients those of one batch."""
+    if processes() == 1:
+        return total
+    shared = total.detach().clone()
+    distributed.all_reduce(shared)
+    return shared / processes()

@@ -1,0 +1,50 @@
+"""Soft targets without their scale: a small student need not reach a large teacher's logits, only their shape."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from medkd.distillation._circumstances import TWO_CLASSES, Circumstances
+from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.knowledge.interface import Knowledge
+from medkd.trace import Sample, Trace
+from medkd.types import Scalar
+
+NEEDS = frozenset({"teacher"})
+TASKS = frozenset({"classification", "segmentation"})
+SOURCE = "logit standardisation, Sun et al. CVPR 2024 (2403.01427)"
+RANGE = (0.0, float("inf"))
+MINIMUM_AT_TEACHER = True
+MIN_CLASSES = 3
+_TINY = 1e-7
+
+
+def standardised_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 2.0) -> Scalar:
+    """Return T^2 KL(softmax(Z(teacher)/T) || softmax(Z(student)/T)) with Z the z-score over the classes of a voxel.
+
+    Args:
+        student: logits [batch, classes, *space], three classes or more.
+        teacher: its logits, same shape.
+        sample: weights and valid mask.
+        temperature: T; the paper's base temperature.
+    """
+    wanted = _z_score(asked(teacher, "standardised_kd").logits().float()) / temperature
+    found = _z_score(student.logits.float()) / temperature
+    log_teacher, log_student = functional.log_softmax(wanted, dim=1), functional.log_softmax(found, dim=1)
+    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
+    if divergence.ndim > 1:
+        divergence = over_voxels(divergence, sample.valid_mask)
+    return temperature**2 * over_batch(divergence, sample)
+
+
+def guard(circumstances: Circumstances, **_: object) -> str | None:
+    """Two logits have one z-score."""
+    if circumstances.classes < MIN_CLASSES:
+        return f"the z-score of two logits is +0.71 and -0.71 whatever the confidence; {TWO_CLASSES}"
+    return None
+
+
+def _z_score(logits: Tensor) -> Tensor:
+    deviation = (logits.var(1, keepdim=True) + _TINY**2).sqrt()
+    return (logits - logits.mean(1, keepdim=True)) / deviation
