@@ -75,12 +75,76 @@ class Network(Value):
     options: dict[str, Option] = Field(default_factory=dict)
 
 
+class Schedule(Value):
+    """How a number changes over training, from ``first`` (until the share ``begin`` of training) to ``last`` (from the share ``end`` on).
+
+    ``constant`` stays at ``first``. ``linear`` and ``cosine`` go straight, or along half a cosine. ``healing`` decays exponentially, by a
+    half in every fifth of the way: most of it early, while what was cut away heals. ``stop`` falls to ``last`` at ``begin`` (early-stopped
+    distillation, Cho and Hariharan 2019).
+    """
+
+    kind: Literal["constant", "linear", "cosine", "healing", "stop"]
+    first: Finite = 1.0
+    last: Finite = 0.0
+    begin: Finite = Field(default=0.0, ge=0, le=1)
+    end: Finite = Field(default=1.0, ge=0, le=1)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a way that ends before it begins."""
+        if self.end < self.begin:
+            raise ValueError(f"expected a schedule that ends after it begins, got begin {self.begin} and end {self.end}")
+
+
+class LearnedTemperature(Value):
+    """A temperature that is learnt against the student: it rises in difficulty by gradient reversal (CTKD, Li et al. 2023, 2211.16231).
+
+    It stays between ``low`` and ``high``; the reversed gradient is scaled by ``strength``, which it reaches along half a cosine.
+    """
+
+    kind: Literal["learned"]
+    first: Finite = Field(default=4.0, gt=0)
+    low: Finite = Field(default=1.0, gt=0)
+    high: Finite = Field(default=10.0, gt=0)
+    strength: Finite = Field(default=1.0, gt=0)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a first temperature that is out of reach."""
+        if not self.low < self.first < self.high:
+            raise ValueError(f"expected a first temperature between {self.low} and {self.high}, got {self.first}")
+
+
+Taps = Literal["each", "cross"] | tuple[tuple[str, str], ...]
+
+
 class Term(Value):
-    """One weighted term of an objective: a loss of the catalogue and its options, bound to its signature before compute."""
+    """One weighted term of an objective: a loss of the catalogue and its options, bound to its signature before compute.
+
+    ``taps`` names pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs):
+    ``each`` takes every named layer of the student with the teacher's of the nearest grid, ``cross`` with every layer of the teacher that is
+    no deeper (Chen et al. 2021, 2104.09044). ``schedule`` scales the weight over training, ``temperature`` replaces the option of that
+    name. With ``every`` the term is computed on one of so many steps and counts that many times there.
+    """
 
     loss: str
     weight: Finite = Field(default=1.0, ge=0)
     options: dict[str, Option] = Field(default_factory=dict)
+    taps: Taps | None = None
+    schedule: Schedule | None = None
+    temperature: Annotated[Schedule | LearnedTemperature, Field(discriminator="kind")] | None = None
+    every: int = Field(default=1, ge=1)
+
+
+class Strong(Value):
+    """How much harder the student's image is than the one that the teacher is asked about (its place stays: nothing moves).
+
+    Noise and blur in the network's input units and in voxels (standard deviations, drawn up to these), gamma up to this exponent or its
+    inverse, and ``hidden`` boxes of a quarter of each axis that get the image's mean.
+    """
+
+    noise: Finite = Field(default=0.0, ge=0)
+    blur: Finite = Field(default=0.0, ge=0)
+    gamma: Finite = Field(default=1.0, ge=1)
+    hidden: int = Field(default=0, ge=0)
 
 
 class Fit(Value):
@@ -89,6 +153,17 @@ class Fit(Value):
     ``samples_per_epoch`` draws that many cases an epoch (with replacement when there are fewer), so that arms with different
     amounts of data make the same number of steps. ``foreground_share`` of the patches of a volume are centred on a labelled
     voxel (volumes larger than a patch; Isensee et al. 2021, nnU-Net).
+
+    Attributes:
+        accumulate: batches whose gradients are averaged before a step.
+        clip_norm: largest norm of the gradient; None lets it be.
+        ema: decay of averaged weights, which are what is kept then; None keeps the last weights.
+        patience: epochs without a better validation figure after which training stops; the best epoch's weights are kept.
+        deterministic: refuse algorithms whose result depends on chance (on a GPU; on a CPU there are none).
+        mix: images (and what is known of them) are blended in pairs (``mixup``, Zhang et al. 2018) or get a box of another (``cutmix``, Yun
+            et al. 2019); a live teacher sees the mixed image, stored maps are mixed with it.
+        mix_alpha: both parameters of the Beta distribution that the share is drawn from.
+        strong: a harder image for the student than for the teacher.
     """
 
     epochs: int = Field(ge=1)
@@ -99,6 +174,14 @@ class Fit(Value):
     augment: Literal["none", "flip", "affine"] = "flip"
     samples_per_epoch: int | None = Field(default=None, ge=2)
     foreground_share: Finite = Field(default=0.33, ge=0, le=1)
+    accumulate: int = Field(default=1, ge=1)
+    clip_norm: Finite | None = Field(default=None, gt=0)
+    ema: Finite | None = Field(default=None, gt=0, lt=1)
+    patience: int | None = Field(default=None, ge=1)
+    deterministic: bool = False
+    mix: Literal["none", "mixup", "cutmix"] = "none"
+    mix_alpha: Finite = Field(default=0.4, gt=0)
+    strong: Strong | None = None
 
 
 class Gate(Value):
@@ -138,15 +221,78 @@ class Evidence(StrEnum):
     SHUFFLED = "shuffled"
 
 
+class Balance(Value):
+    """How the weights of an arm's terms follow what is measured while it trains. The terms that read labels and no teacher are the task.
+
+    Attributes:
+        norms: weights are in units of the task's gradient: each other term is scaled by |g_task| / |g_term|, the ratio of the sums over the
+            first ``warmup`` measurements, and kept so from then on.
+        warmup: measurements.
+        do_no_harm: a term whose gradient opposes the task's is damped: by 1 + c / ``worst`` where its smoothed cosine c is negative, and
+            switched off from -``worst`` on.
+        worst: cosine at which a term is off.
+        every: steps between two measurements (each costs a backward pass per term).
+        momentum: of the smoothed cosine.
+        agreement_weight: terms that read explanations are weighted by (d / d_first) to this power, d = 1 - agreement of student's and
+            teacher's class maps, smoothed: what agrees already need not be pulled.
+        agreement_rate: the learning rate is scaled by the same ratio to this power, between a tenth and 1.
+    """
+
+    norms: bool = False
+    warmup: int = Field(default=10, ge=1)
+    do_no_harm: bool = False
+    worst: Finite = Field(default=0.5, gt=0, le=1)
+    every: int = Field(default=10, ge=1)
+    momentum: Finite = Field(default=0.8, ge=0, lt=1)
+    agreement_weight: Finite = Field(default=0.0, ge=0)
+    agreement_rate: Finite = Field(default=0.0, ge=0)
+
+
 class Arm(Value):
     """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there).
 
-    ``evidence`` replaces the teacher's explanations, never its answers: a control.
+    ``evidence`` replaces the teacher's explanations, never its answers: a control. ``knowledge`` says where the teacher's answers come
+    from: a ``live`` teacher in every step, or a ``store`` that was extracted before.
     """
 
     terms: tuple[Term, ...] = Field(min_length=1)
     unlabelled: bool = False
     evidence: Evidence = Evidence.TEACHER
+    knowledge: Literal["live", "store"] = "live"
+    balance: Balance | None = None
+
+
+class MapWish(Value):
+    """Maps to store: of the teacher's own answer, by one explainer, averaged to at most ``grid`` cells along each axis."""
+
+    explainer: str
+    options: dict[str, Option] = Field(default_factory=dict)
+    grid: int = Field(default=32, ge=1)
+
+
+class KnowledgeWish(Value):
+    """What is extracted of a teacher (``medkd/knowledge/README.md``). What the arms ask for and is not named here is added to it.
+
+    Attributes:
+        views: 0 stores the clean image's knowledge, which is moved along with each view that training draws; K stores that many drawn
+            views per case, and training draws among them.
+        features: layers of the teacher (``last`` for the one that class maps are read from) and the cells that they are averaged to along
+            each axis.
+        maps: attribution maps.
+        step: quantisation step of the half-resolution logits of a segmentation.
+        residual_step: step of what they leave at full resolution, where the teacher's margin is below ``doubt``.
+        doubt: margin in logits; 0 stores no residual.
+        class_map: classes of the student and the classes of the teacher that each stands for; empty where both have the same. Classes of
+            the teacher that are not named are dropped.
+    """
+
+    views: int = Field(default=0, ge=0, le=64)
+    features: dict[str, int] = Field(default_factory=dict)
+    maps: tuple[MapWish, ...] = ()
+    step: Finite = Field(default=0.25, gt=0)
+    residual_step: Finite = Field(default=0.5, gt=0)
+    doubt: Finite = Field(default=6.0, ge=0)
+    class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class PhantomData(Value):
@@ -366,6 +512,7 @@ class Recipe(Record):
     arms: dict[str, Arm] = Field(min_length=1)
     explain: Explain = Explain()
     experiment: ExperimentPlan | None = None
+    knowledge: KnowledgeWish = KnowledgeWish()
 
     def model_post_init(self, context: Any) -> None:
         """Names of arms are part of file names and registry names; what an experiment names are arms."""

@@ -196,7 +196,7 @@ def experiment(
 ) -> None:
     """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
     from flows.engine import start_engine
-    from medkd.training.objective import read_recipe
+    from medkd.training.recipes import read_recipe
     from medkd.workspace import embedded_workspace
 
     begun = time.perf_counter()
@@ -372,7 +372,7 @@ def _learn(recipe_file: Path, out: Path | None, overrides: list[str] | None, eng
     from flows.engine import start_engine
     from flows.pipeline import PipelineResult, learn, pipeline
     from flows.summary import run_summary
-    from medkd.training.objective import read_recipe
+    from medkd.training.recipes import read_recipe
     from medkd.workspace import embedded_workspace
 
     begun = time.perf_counter()

@@ -11,7 +11,7 @@ from data_contracts import Recipe
 from flows.pipeline import PipelineResult, pipeline
 from flows.summary import run_summary
 from medkd.dicom.phantom_dicom import write_phantom_dicom
-from medkd.training.objective import read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.volumes.store import write_bytes
 from medkd.workspace import embedded_workspace
 

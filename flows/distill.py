@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_contracts import Checkpoint, CohortSet, Recipe
 from flows.engine import orchestrated, run_all
 from medkd.training import train
-from medkd.training.objective import bound_digest
+from medkd.training.recipes import bound_digest
 from medkd.workspace import Workspace
 
 

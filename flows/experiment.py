@@ -32,7 +32,7 @@ from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_
 from medkd.experiment.write_scoreboard import write_scoreboard
 from medkd.training import train
 from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
-from medkd.training.objective import bound_digest
+from medkd.training.recipes import bound_digest
 from medkd.volumes.split import require_clean
 from medkd.workspace import Workspace
 

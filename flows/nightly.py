@@ -16,7 +16,7 @@ from flows.engine import start_engine
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.summary import run_summary
-from medkd.training.objective import read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.workspace import Workspace, embedded_workspace
 
 

@@ -6,7 +6,7 @@ from data_contracts import Checkpoint, CohortSet, Recipe
 from flows.engine import orchestrated, run_all
 from medkd.training import train
 from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
-from medkd.training.objective import bound_digest
+from medkd.training.recipes import bound_digest
 from medkd.workspace import Workspace
 
 

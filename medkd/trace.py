@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from data_contracts import ExplanationError
 from medkd.types import FeatureMap, Images, Logits
 
 DEFAULT_HEAD = "default"
+#: Input under which a sample carries the image that the teacher is asked about, where the student sees a harder one.
+TEACHER_IMAGE = "teacher_image"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Sample:
         patients: int64 [batch], equal where two cases are one patient's; None means all different.
         spacing_mm: voxel spacing in the order of ``space``; None where unknown.
         view: name of the spatial view drawn (crop, flip, window).
+        window: int64 [batch, space axis], where a patch begins in its volume; None for whole pictures.
+        teacher: what a store says of the batch, moved along with the image: ``logits`` [batch, classes, *space], ``features/LAYER``
+            [batch, features, *grid], ``maps/KEY`` [batch, maps, *grid].
+        other_labels: as ``labels``, of what was blended in; None where nothing was.
+        shares: float32 [batch], how much of each case is its own; None where nothing was blended in.
     """
 
     inputs: Mapping[str, Tensor]
@@ -56,6 +64,20 @@ class Sample:
     patients: Tensor | None = None
     spacing_mm: tuple[float, ...] | None = None
     view: str = "clean"
+    window: Tensor | None = None
+    teacher: Mapping[str, Tensor] = field(default_factory=dict)
+    other_labels: Tensor | None = None
+    shares: Tensor | None = None
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Sample:
+        """Return the sample with every tensor changed."""
+        changed: dict[str, Any] = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        inputs = {name: change(value) for name, value in self.inputs.items()}
+        return replace(self, **changed, inputs=inputs, teacher={name: change(value) for name, value in self.teacher.items()})
+
+    def rows(self, wanted: slice) -> Sample:
+        """Return some cases of the batch."""
+        return self.mapped(lambda value: value[wanted])
 
     @property
     def image(self) -> Images:

@@ -17,3 +17,5 @@ Labels: TypeAlias = Int[Tensor, "batch"]
 Masks: TypeAlias = Int[Tensor, "batch *space"]
 Weights: TypeAlias = Float[Tensor, "batch *space"]
 Inside: TypeAlias = Bool[Tensor, "batch *space"]
+#: An option that may be a number or, where it is learnt, a scalar tensor.
+Number: TypeAlias = float | Tensor

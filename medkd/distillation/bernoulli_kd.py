@@ -9,7 +9,7 @@ from medkd.distillation._circumstances import Circumstances
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -18,7 +18,7 @@ RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
 
 
-def bernoulli_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0) -> Scalar:
+def bernoulli_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: Number = 4.0) -> Scalar:
     """Return T^2 times the sum over labels of KL(Bernoulli(teacher/T) || Bernoulli(student/T)).
 
     Two classes are one label, their margin: the value then equals ``logit_kd``. Three or more are taken as labels of their own, which

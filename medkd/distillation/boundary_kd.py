@@ -11,7 +11,7 @@ from torch.nn import functional
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"segmentation"})
@@ -22,7 +22,7 @@ MINIMUM_AT_TEACHER = True
 _REACH = 4
 
 
-def boundary_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0, decay: float = 2.0) -> Scalar:
+def boundary_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: Number = 4.0, decay: float = 2.0) -> Scalar:
     """Return T^2 KL(teacher || student), the mean over voxels weighted by exp(-d / decay).
 
     Args:

@@ -7,7 +7,7 @@ from torch.nn import functional
 from medkd.distillation._reduce import asked, centred, over_batch
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"segmentation"})
@@ -16,7 +16,7 @@ RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
 
 
-def channel_wise(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0) -> Scalar:
+def channel_wise(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: Number = 4.0) -> Scalar:
     """Return T^2 / C times the sum over classes of KL(softmax over voxels of teacher/T || of student/T), mean over cases.
 
     Each class's logits become a distribution over the voxels of the case: a constant added to a class does not matter, its places do.

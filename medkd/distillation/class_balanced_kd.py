@@ -8,7 +8,7 @@ from torch.nn import functional
 from medkd.distillation._reduce import asked, over_batch
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"segmentation"})
@@ -18,7 +18,7 @@ MINIMUM_AT_TEACHER = True
 _TINY = 1e-8
 
 
-def class_balanced_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0) -> Scalar:
+def class_balanced_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: Number = 4.0) -> Scalar:
     """Return T^2 KL(teacher || student), averaged over the voxels of each class that the teacher answers, then over those classes.
 
     Args:

@@ -12,7 +12,7 @@ from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
 from medkd.trace import trace as run
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher", "views"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -28,7 +28,7 @@ def consistency(
     *,
     view: Literal["mirror", "zoom", "gain"] = "mirror",
     strength: float = 0.2,
-    temperature: float = 4.0,
+    temperature: Number = 4.0,
     background: float = 1.0,
 ) -> Scalar:
     """Return ``logit_kd`` on one further view of the batch, the student with running statistics.

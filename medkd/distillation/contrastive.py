@@ -11,7 +11,7 @@ from medkd.distillation._reduce import averaged, common_grid, over_batch, tapped
 from medkd.distillation._together import all_cases
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher", "features", "projector"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -28,7 +28,7 @@ def contrastive(
     sample: Sample,
     *,
     grid: int = 2,
-    temperature: float = 0.1,
+    temperature: Number = 0.1,
     tap: str = LAST,
     teacher_tap: str = LAST,
     projector: nn.Module | None = None,

@@ -10,7 +10,7 @@ from medkd.distillation._circumstances import TWO_CLASSES, Circumstances
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher", "labels"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -21,7 +21,7 @@ MIN_CLASSES = 3
 
 
 def decoupled_kd(
-    student: Trace, teacher: Knowledge | None, sample: Sample, *, alpha: float = 1.0, beta: float = 4.0, temperature: float = 4.0
+    student: Trace, teacher: Knowledge | None, sample: Sample, *, alpha: float = 1.0, beta: float = 4.0, temperature: Number = 4.0
 ) -> Scalar:
     """Return T^2 (alpha KL(b_t || b_s) + beta KL(q_t || q_s)): b = (true class, all others), q = the others among themselves.
 

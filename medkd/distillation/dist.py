@@ -10,7 +10,7 @@ from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.distillation._together import all_cases
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -23,7 +23,7 @@ _TINY = 1e-8
 
 
 def dist(
-    student: Trace, teacher: Knowledge | None, sample: Sample, *, inter: float = 1.0, intra: float = 1.0, temperature: float = 1.0
+    student: Trace, teacher: Knowledge | None, sample: Sample, *, inter: float = 1.0, intra: float = 1.0, temperature: Number = 1.0
 ) -> Scalar:
     """Return T^2 (inter (1 - rho over classes) + intra (1 - rho within classes)) with rho Pearson's correlation of probabilities.
 

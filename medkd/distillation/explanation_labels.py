@@ -11,7 +11,7 @@ from medkd.distillation._reduce import asked, over_batch, pooled
 from medkd.knowledge.interface import Knowledge
 from medkd.targets import class_logit
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher", "head"})
 TASKS = frozenset({"classification"})
@@ -20,7 +20,7 @@ RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
 
 
-def explanation_labels(student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 8, temperature: float = 4.0) -> Scalar:
+def explanation_labels(student: Trace, teacher: Knowledge | None, sample: Sample, *, grid: int = 8, temperature: Number = 4.0) -> Scalar:
     """Return T^2 KL over classes between teacher's and student's class maps, mean over the cells of a grid and over cases.
 
     A class map scaled by the number of its cells averages to the class's logit (for heads without a bias): each cell has logits of its

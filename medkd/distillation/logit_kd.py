@@ -8,7 +8,7 @@ from torch.nn import functional
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Logits, Scalar
+from medkd.types import Logits, Number, Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -18,7 +18,7 @@ MINIMUM_AT_TEACHER = True
 
 
 def logit_kd(
-    student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 4.0, background: float = 1.0, dilation: int = 3
+    student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: Number = 4.0, background: float = 1.0, dilation: int = 3
 ) -> Scalar:
     """Return T^2 KL(softmax(teacher/T) || softmax(student/T)): summed over classes, weighted mean over voxels, mean over cases.
 

@@ -11,7 +11,7 @@ from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
 from medkd.trace import trace as run
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher", "views"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -29,7 +29,7 @@ def occluded_kd(
     cells: int = 4,
     hidden: float = 0.25,
     seed: int = 0,
-    temperature: float = 4.0,
+    temperature: Number = 4.0,
     background: float = 1.0,
 ) -> Scalar:
     """Return ``logit_kd`` on the images with parts hidden, mean over the patterns.

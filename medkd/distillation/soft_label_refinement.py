@@ -9,7 +9,7 @@ from torch.nn import functional
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher", "labels"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -26,7 +26,7 @@ def soft_label_refinement(
     blend: float = 0.1,
     where_wrong: float = 1.0,
     weighted: bool = False,
-    temperature: float = 1.0,
+    temperature: Number = 1.0,
 ) -> Scalar:
     """Return T^2 KL(q || student) with q = (1 - b) teacher + b label; b is ``where_wrong`` where the teacher's answer is not the label.
 

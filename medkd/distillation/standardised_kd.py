@@ -9,7 +9,7 @@ from medkd.distillation._circumstances import TWO_CLASSES, Circumstances
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
-from medkd.types import Scalar
+from medkd.types import Number, Scalar
 
 NEEDS = frozenset({"teacher"})
 TASKS = frozenset({"classification", "segmentation"})
@@ -20,7 +20,7 @@ MIN_CLASSES = 3
 _TINY = 1e-7
 
 
-def standardised_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: float = 2.0) -> Scalar:
+def standardised_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temperature: Number = 2.0) -> Scalar:
     """Return T^2 KL(softmax(Z(teacher)/T) || softmax(Z(student)/T)) with Z the z-score over the classes of a voxel.
 
     Args:

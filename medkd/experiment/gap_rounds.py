@@ -27,7 +27,8 @@ from medkd.experiment.judge import Judge, judge_of
 from medkd.knowledge.gap import gap_attribution, margin_gap
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
-from medkd.training.objective import Objective, bound_digest
+from medkd.training.objective import Objective
+from medkd.training.recipes import bound_digest
 from medkd.training.train import Guidance, Job, guidance, load_network, student_cohort
 from medkd.volumes.tensor_cohort import TensorCohort
 from medkd.workspace import Workspace, stage

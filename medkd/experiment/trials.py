@@ -16,7 +16,8 @@ from medkd.measures.insertion import insertion
 from medkd.measures.randomisation import randomisation
 from medkd.models._build import build_network
 from medkd.targets import class_margin, lesion_margin
-from medkd.training.objective import Objective, bound_digest
+from medkd.training.objective import Objective
+from medkd.training.recipes import bound_digest
 from medkd.training.train import Job, guidance, load_network, restore_network, student_cohort
 from medkd.volumes.open_cohort import open_for_maps
 from medkd.workspace import Workspace, stage

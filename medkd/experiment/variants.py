@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_contracts import Arm, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError, StudentRecipe, Term
-from medkd.training.objective import Objective, reads_explanations, vary_recipe
+from medkd.training.objective import Objective, reads_explanations
+from medkd.training.recipes import vary_recipe
 
 #: Figures that a primary may be, and the test cohort that each is read from. All of them are better when higher.
 PRIMARIES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -51,11 +51,13 @@ class LiveKnowledge:
     Args:
         teacher: frozen network with an anatomy.
         inputs: the batch as the student sees it (same view).
+        layers: layers to keep beside those of its anatomy.
     """
 
-    def __init__(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+    def __init__(self, teacher: nn.Module, inputs: Mapping[str, Tensor], *, layers: Sequence[str] = ()) -> None:
         self._teacher = teacher
         self._inputs = inputs
+        self._layers = tuple(layers)
         self._kept: Trace | None = None
 
     def _trace(self) -> Trace:
@@ -66,7 +68,7 @@ class LiveKnowledge:
                 )
             anatomy = anatomy_of(self._teacher)
             with torch.no_grad():
-                self._kept = trace(self._teacher, self._inputs, layers=(*anatomy.taps, anatomy.cam_layer))
+                self._kept = trace(self._teacher, self._inputs, layers=(*anatomy.taps, anatomy.cam_layer, *self._layers))
         return self._kept
 
     def logits(self) -> Logits:
@@ -85,7 +87,7 @@ class LiveKnowledge:
 
     def about(self, image: Images) -> Knowledge:
         """Return what the same teacher says of other images."""
-        return LiveKnowledge(self._teacher, {**self._inputs, "image": image})
+        return LiveKnowledge(self._teacher, {**self._inputs, "image": image}, layers=self._layers)
 
     def response(self, hidden: Images) -> Tensor:
         """Return the change of the teacher's logits when parts are hidden."""

@@ -1,12 +1,14 @@
-"""Training state as one safetensors file per epoch boundary: weights, optimiser moments, epoch. No pickle.
+"""Training state as one safetensors file: weights, optimiser moments, averaged and best weights, generators, place in the epoch. No pickle.
 
-Everything random in training is a function of (seed, epoch, batch), so no generator state needs to be kept.
+The order of cases, views and steps is a function of (seed, epoch), so that the place in the epoch says which draws are still to come; what
+dropout draws comes from the global generator, whose state is kept.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
@@ -16,27 +18,71 @@ from torch import Tensor, nn
 from medkd.volumes.store import write_bytes
 
 
-def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, *, epoch: int, key: str) -> None:
-    """Write the state after ``epoch`` finished epochs by atomic rename; ``key`` names the run it belongs to."""
-    tensors = {f"module.{name}": value for name, value in module.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
+@dataclass
+class Place:
+    """How far a run has come: finished epochs, batches of the epoch that has begun, and what was summed up in it.
+
+    ``best`` is the best validation figure so far (None before the first), ``since_best`` the epochs since then.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    best: float | None = None
+    since_best: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything that a run changes: what is wrapped (student, links, balancer), its optimiser, averaged weights, best weights."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    averaged: nn.Module | None
+    best: dict[str, Tensor]
+
+
+def save_state(path: Path, trained: Trained, place: Place, *, key: str) -> None:
+    """Write the state by atomic rename; ``key`` names the run it belongs to."""
+    tensors = {f"module.{name}": value for name, value in trained.module.state_dict().items()}
+    for index, state in trained.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    if trained.averaged is not None:
+        tensors |= {f"averaged.{name}": value for name, value in trained.averaged.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in trained.best.items()}
+    tensors["generator.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors |= {f"generator.cuda{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, metadata={"epoch": str(epoch), "key": key}))
+    write_bytes(path, safetensors.torch.save(plain, metadata={"place": json.dumps(vars(place)), "key": key}))
 
 
-def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, *, key: str) -> int:
-    """Restore a state in place and return the number of finished epochs; 0 when there is none, or it is another run's."""
+def load_state(path: Path, trained: Trained, *, key: str) -> Place:
+    """Restore a state in place and return how far it had come; the beginning when there is none, or it is another run's."""
     if not path.is_file():
-        return 0
+        return Place()
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         if metadata.get("key") != key:
-            return 0
+            return Place()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    module.load_state_dict({name.removeprefix("module."): value for name, value in tensors.items() if name.startswith("module.")})
-    optimizer.load_state_dict({"state": _moments(tensors), "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(metadata["epoch"])
+    trained.module.load_state_dict(_below("module.", tensors))
+    trained.optimizer.load_state_dict({"state": _moments(tensors), "param_groups": trained.optimizer.state_dict()["param_groups"]})
+    if trained.averaged is not None:
+        trained.averaged.load_state_dict(_below("averaged.", tensors))
+    trained.best.update(_below("best.", tensors))
+    torch.set_rng_state(tensors["generator.cpu"])
+    states = [tensors[name] for name in sorted(tensors) if name.startswith("generator.cuda")]
+    if states and torch.cuda.is_available() and len(states) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states)
+    return Place(**json.loads(metadata["place"]))
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:

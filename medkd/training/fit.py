@@ -1,9 +1,11 @@
-"""The one training loop: a network, an objective, a cohort; Lightning Fabric carries device and precision."""
+"""The one training loop: a network, an objective, a cohort; Lightning Fabric carries device, precision and processes."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,20 +15,27 @@ from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data_contracts import DataError, Evidence, Fit, Task
-from medkd.knowledge.control import ControlledKnowledge
-from medkd.knowledge.interface import Knowledge, LiveKnowledge
+from data_contracts import Balance, DataError, Fit, Task
+from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.progress import progress_bar
-from medkd.trace import Sample, anatomy_of, forked_rng, trace
-from medkd.training.checkpoint import Journal, load_state, save_state
+from medkd.trace import Sample, forked_rng
+from medkd.training.balance import Balancer
+from medkd.training.checkpoint import Journal, Place, Trained, load_state, save_state
 from medkd.training.objective import Objective
+from medkd.training.schedule import learning_rate
+from medkd.training.step import DistillationStep, Parcel
 from medkd.volumes.augment import draw_view
+from medkd.volumes.mix import harden, mix
 from medkd.volumes.phantom import derive_seed
 
 # Fabric announces its precision on every set-up; a run has twenty of them.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+#: Seconds of training that an interruption may cost.
+SAVE_SECONDS = 60.0
 
 
 class TrainingCohort(Protocol):
@@ -49,9 +58,12 @@ class TrainingCohort(Protocol):
 class FitRequest:
     """What to fit: how, under which seed, where the state goes, and the key that state must match to be resumed.
 
-    ``gpu`` is the index of the GPU that is held for it; None lets Fabric choose (the CPU where there is no GPU). ``evidence`` says whose
-    explanations the teacher gives, ``stranger`` is the network with random weights that one control asks. ``after_epoch`` is called
-    with the number of finished epochs and the student.
+    Attributes:
+        gpu: index of the GPU that is held for it; None lets Fabric choose (the CPU where there is no GPU).
+        balance: how weights follow what is measured.
+        after_epoch: called with the number of finished epochs and the student (its averaged weights where they are kept).
+        validate: figure of a student, higher is better, that ``patience`` is about.
+        save_seconds: a state is written after every epoch, and within one when so many seconds have passed.
     """
 
     fit: Fit
@@ -62,132 +74,249 @@ class FitRequest:
     progress: bool = False
     title: str = "train"
     gpu: int | None = None
-    evidence: Evidence = Evidence.TEACHER
-    stranger: nn.Module | None = None
+    balance: Balance | None = None
     after_epoch: Callable[[int, nn.Module], None] | None = None
-
-
-class Parcel:
-    """A sample on its way through Fabric's wrapper, which refuses frozen dataclasses and leaves unknown objects alone."""
-
-    def __init__(self, sample: Sample) -> None:
-        self.sample = sample
-
-
-class DistillationStep(nn.Module):
-    """What Fabric wraps: the student inside, the teacher outside of the module tree (and so of every checkpoint).
-
-    Args:
-        student: the network that learns.
-        objective: its weighted terms.
-        teacher: frozen network, or None.
-        request: says whose explanations the teacher gives.
-        projectors: modules that terms train beside the student.
-    """
-
-    def __init__(
-        self, student: nn.Module, objective: Objective, teacher: nn.Module | None, request: FitRequest, projectors: nn.ModuleDict
-    ) -> None:
-        super().__init__()
-        self.student = student
-        self.projectors = projectors
-        self._outside = (objective, teacher, request)
-
-    def forward(self, parcel: Parcel) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and the value of each term."""
-        sample = parcel.sample
-        objective, teacher, request = self._outside
-        anatomy = anatomy_of(self.student)
-        layers: tuple[str, ...] = (anatomy.cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
-        layers += anatomy.deep_heads if "deep_heads" in objective.needs else ()
-        knowledge: Knowledge | None = LiveKnowledge(teacher, sample.inputs) if teacher is not None else None
-        if knowledge is not None and request.evidence is not Evidence.TEACHER:
-            knowledge = ControlledKnowledge(knowledge, request.evidence, sample, request.stranger)
-        return objective(trace(self.student, sample.inputs, layers=layers), knowledge, sample, dict(self.projectors.items()))
+    validate: Callable[[nn.Module], float] | None = None
+    save_seconds: float = SAVE_SECONDS
 
 
 def fit(
-    student: nn.Module, objective: Objective, cohort: TrainingCohort, request: FitRequest, *, teacher: nn.Module | None = None
+    student: nn.Module,
+    objective: Objective,
+    cohort: TrainingCohort,
+    request: FitRequest,
+    *,
+    teacher: nn.Module | KnowledgeSource | None = None,
 ) -> nn.Module:
     """Fit a network and return it in eval mode; a state left by an interrupted run of the same key is continued.
 
-    Order of cases, views and steps are functions of (seed, epoch): the result does not depend on interruptions.
+    Order of cases, views and steps are functions of (seed, epoch): the result does not depend on interruptions. Started by ``torchrun``, the
+    processes share each batch.
+
+    Args:
+        student: network with an anatomy.
+        objective: what is minimised.
+        cohort: what is drawn from.
+        request: how.
+        teacher: live network, or any source of knowledge.
 
     Raises:
-        DataError: ``LOSS_NOT_FINITE`` when the objective becomes NaN or infinite.
+        DataError: ``LOSS_NOT_FINITE`` when the objective becomes NaN or infinite, ``VALIDATION_MISSING`` when patience has nothing to look at.
     """
-    wish, state = request.fit, request.folder / "state.safetensors"
-    fabric = Fabric(
-        accelerator="auto",
-        devices=1 if request.gpu is None else [request.gpu],
-        precision="bf16-mixed" if wish.precision == "bf16" else "32-true",
-    )
-    if request.task.spatial_dims == 2 and (wish.precision == "bf16" or fabric.device.type == "cuda"):
-        # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
-        student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with forked_rng(derive_seed("projectors", request.seed)):
-        projectors = objective.connect(student, teacher, torch.zeros(1, 1, *request.task.image_size))
-    channels_last = request.task.spatial_dims == 2 and wish.precision == "bf16"
-    guide = _freeze(teacher, fabric.device, channels_last=channels_last)
-    request = replace(request, stranger=_freeze(request.stranger, fabric.device, channels_last=channels_last))
-    step = DistillationStep(student.train(), objective, guide, request, projectors)
-    optimizer = torch.optim.AdamW(step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
-    done = load_state(state, step, optimizer, key=request.key)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
-        wrapped, wrapped_optimizer = fabric.setup(step, optimizer)
-    journal, batches = Journal(request.folder / "metrics.jsonl"), _batches_per_epoch(cohort, wish)
-    bar: Any = progress_bar(title=request.title, unit="step", enabled=request.progress, total=wish.epochs * batches, initial=done * batches)
-    with bar, forked_rng(request.seed):
-        for epoch in range(done, wish.epochs):
+    if request.fit.patience is not None and request.validate is None:
+        raise DataError("VALIDATION_MISSING", f"expected validation cases for the patience of {request.title}, this run has none")
+    fabric = open_fabric(request)
+    run = _Run(student, objective, cohort, request, fabric, teacher)
+    with run.bar(), forked_rng(request.seed), deterministic(request.fit.deterministic):
+        run.resume()
+        while run.place.epoch < request.fit.epochs and not run.is_exhausted():
+            run.epoch()
+    return run.result()
+
+
+def open_fabric(request: FitRequest) -> Fabric:
+    """Return Fabric for one device, or for the processes that ``torchrun`` started."""
+    processes = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    precision: Any = "bf16-mixed" if request.fit.precision == "bf16" else "32-true"
+    if processes > 1:
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+        # A term that is left out of a step leaves its projection without a gradient.
+        strategy = DDPStrategy(find_unused_parameters=True)
+        fabric = Fabric(accelerator="auto", devices=local, num_nodes=processes // local, strategy=strategy, precision=precision)
+        fabric.launch()
+        return fabric
+    return Fabric(accelerator="auto", devices=1 if request.gpu is None else [request.gpu], precision=precision)
+
+
+@contextlib.contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Refuse algorithms whose result depends on chance for a while; settings are put back."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    # cuBLAS is deterministic only with a fixed workspace, which it reads when it begins.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+class _Run:
+    """One run of the loop: what is trained, and how far it has come."""
+
+    def __init__(
+        self,
+        student: nn.Module,
+        objective: Objective,
+        cohort: TrainingCohort,
+        request: FitRequest,
+        fabric: Fabric,
+        teacher: nn.Module | KnowledgeSource | None,
+    ) -> None:
+        self.request, self.fabric = request, fabric
+        self.cohort = resident(cohort, fabric.device)
+        wish, flat = request.fit, request.task.spatial_dims == 2
+        if flat and (wish.precision == "bf16" or fabric.device.type == "cuda"):
+            # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
+            student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        source = LiveSource(teacher) if isinstance(teacher, nn.Module) else teacher
+        with forked_rng(derive_seed("projectors", request.seed)):
+            links = objective.connect(student, source, torch.zeros(1, 1, *request.task.image_size))
+        if source is not None:
+            source = source.prepared(fabric.device, channels_last=flat and wish.precision == "bf16")
+        balancer = None if request.balance is None else Balancer(request.balance, objective)
+        self.step = DistillationStep(student.train(), objective, source, links, balancer)
+        self.optimizer = torch.optim.AdamW(self.step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
+        self.averaged: AveragedModel | None = None
+        self._bar: Any = None
+        if wish.ema is not None:
+            averaging = get_ema_multi_avg_fn(wish.ema)
+            self.averaged = AveragedModel(student, device=fabric.device, multi_avg_fn=averaging, use_buffers=True)
+        self.trained = Trained(self.step, self.optimizer, self.averaged, {})
+        self.place = Place()
+        self.journal = Journal(request.folder / "metrics.jsonl")
+        self.batches = max(1, (wish.samples_per_epoch or len(cohort)) // wish.batch_size)
+
+    @property
+    def state(self) -> Path:
+        """Return where the state lies."""
+        return self.request.folder / "state.safetensors"
+
+    @contextlib.contextmanager
+    def bar(self) -> Iterator[None]:
+        """Show progress while the run lasts."""
+        total = self.request.fit.epochs * self.batches
+        shown = self.request.progress and self.fabric.is_global_zero
+        with progress_bar(title=self.request.title, unit="step", enabled=shown, total=total) as self._bar:
+            yield
+
+    def resume(self) -> None:
+        """Wrap what is trained, and take up the state of an interrupted run of the same key."""
+        self.place = load_state(self.state, self.trained, key=self.request.key)
+        self._bar.update(self.place.epoch * self.batches + self.place.batch)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
+            self.wrapped, self.wrapped_optimizer = self.fabric.setup(self.step, self.optimizer)
+        self._saved = time.perf_counter()
+
+    def is_exhausted(self) -> bool:
+        """Return whether patience is at its end."""
+        patience = self.request.fit.patience
+        return patience is not None and self.place.since_best >= patience
+
+    def epoch(self) -> None:
+        """Train one epoch, or what is left of it."""
+        place, wish, request = self.place, self.request.fit, self.request
+        if place.batch == 0:
             # Seeded anew for every epoch: what dropout draws must not depend on where a run was interrupted.
-            torch.manual_seed(derive_seed("dropout", request.seed, epoch))
-            begun = time.perf_counter()
-            sums: dict[str, float] = {}
-            for index, sample in enumerate(epoch_samples(cohort, request, epoch)):
-                _set_rate(optimizer, wish, (epoch * batches + index) / (wish.epochs * batches))
-                loss, values = wrapped(Parcel(_to(sample, fabric.device)))
-                wrapped_optimizer.zero_grad()
-                fabric.backward(loss)
-                wrapped_optimizer.step()
-                for name, value in {"loss": loss.detach(), **values}.items():
-                    sums[name] = sums.get(name, 0.0) + float(value)
-                bar.update()
-            if not math.isfinite(sums["loss"]):
-                raise DataError(
-                    "LOSS_NOT_FINITE",
-                    f"expected a finite loss in epoch {epoch + 1} of {request.title}, got {sums['loss']}: lower the learning rate",
-                )
-            if request.after_epoch is not None:
-                # Before the state: a run that is interrupted between the two repeats the epoch and its call.
-                request.after_epoch(epoch + 1, step.student)
-            save_state(state, step, optimizer, epoch=epoch + 1, key=request.key)
-            journal.write_epoch(
-                epoch + 1, {**{name: total / batches for name, total in sums.items()}, "seconds": time.perf_counter() - begun}
+            torch.manual_seed(derive_seed("dropout", request.seed, place.epoch))
+        begun, before = time.perf_counter(), place.seconds
+        for index, sample in enumerate(epoch_samples(self.cohort, request, place.epoch)):
+            if index < place.batch:
+                continue
+            self._batch(index, sample)
+            place.batch, place.seconds = index + 1, before + time.perf_counter() - begun
+            self._bar.update()
+            is_boundary = (index + 1) % wish.accumulate == 0
+            if is_boundary and time.perf_counter() - self._saved > request.save_seconds and index + 1 < self.batches:
+                self._save()
+        self._end_epoch()
+
+    def _batch(self, index: int, sample: Sample) -> None:
+        """Add one batch's gradient, and make a step where its group is complete."""
+        place, wish, fabric = self.place, self.request.fit, self.fabric
+        share = (place.epoch * self.batches + index) / (wish.epochs * self.batches)
+        group = index // wish.accumulate * wish.accumulate
+        size = min(wish.accumulate, self.batches - group)
+        is_last = index + 1 == group + size
+        rate = learning_rate(wish.learning_rate, share) * (1.0 if self.step.balancer is None else self.step.balancer.rate())
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        if index == group:
+            self.wrapped_optimizer.zero_grad()
+        with fabric.no_backward_sync(self.wrapped, enabled=not is_last):
+            loss, values = self.wrapped(Parcel(own_part(_to(sample, fabric.device), fabric), share=share, step=place.step))
+            fabric.backward(loss / size)
+        if is_last:
+            if wish.clip_norm is not None:
+                fabric.clip_gradients(self.wrapped, self.wrapped_optimizer, max_norm=wish.clip_norm, error_if_nonfinite=False)
+            self.wrapped_optimizer.step()
+            place.step += 1
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.step.student)
+        for name, value in {"loss": loss.detach(), **values}.items():
+            place.sums[name] = place.sums.get(name, 0.0) + float(value)
+            place.counts[name] = place.counts.get(name, 0) + 1
+
+    def _end_epoch(self) -> None:
+        """Judge, keep and note down a finished epoch."""
+        place, request = self.place, self.request
+        means = {name: self._mean(total / place.counts[name]) for name, total in place.sums.items()}
+        if not math.isfinite(means["loss"]):
+            raise DataError(
+                "LOSS_NOT_FINITE",
+                f"expected a finite loss in epoch {place.epoch + 1} of {request.title}, got {means['loss']}: lower the learning rate",
             )
-    fitted: nn.Module = step.student.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return fitted.cpu().eval()
+        shown = {**means, "seconds": place.seconds}
+        if self.step.balancer is not None:
+            shown |= {**self.step.balancer.curves(), "rate": self.step.balancer.rate()}
+        if request.validate is not None and request.fit.patience is not None:
+            figure = request.validate(self._student())
+            self._judge(figure)
+            shown["validation"] = figure
+        if request.after_epoch is not None:
+            # Before the state: a run that is interrupted between the two repeats the epoch and its call.
+            request.after_epoch(place.epoch + 1, self._student())
+        place.epoch, place.batch, place.sums, place.counts, place.seconds = place.epoch + 1, 0, {}, {}, 0.0
+        self._save()
+        if self.fabric.is_global_zero:
+            self.journal.write_epoch(place.epoch, shown)
+
+    def _mean(self, value: float) -> float:
+        """Return the mean over the processes that share the batches."""
+        if self.fabric.world_size == 1:
+            return value
+        shared: Any = self.fabric.all_reduce(torch.tensor(value, dtype=torch.float64), reduce_op="mean")
+        return float(shared)
+
+    def _judge(self, figure: float) -> None:
+        if self.place.best is None or figure > self.place.best:
+            self.place.best, self.place.since_best = figure, 0
+            self.trained.best.update({name: value.detach().clone() for name, value in self._student().state_dict().items()})
+        else:
+            self.place.since_best += 1
+
+    def _student(self) -> nn.Module:
+        """Return the student that would be kept now: with averaged weights where they are asked for."""
+        student: nn.Module = self.step.student if self.averaged is None else self.averaged.module
+        return student
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            save_state(self.state, self.trained, self.place, key=self.request.key)
+        self._saved = time.perf_counter()
+
+    def result(self) -> nn.Module:
+        """Return what is kept, on the CPU, in eval mode."""
+        fitted = self._student()
+        if self.trained.best:
+            fitted.load_state_dict(self.trained.best)
+        contiguous: nn.Module = fitted.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return contiguous.cpu().eval()
 
 
-def _freeze(teacher: nn.Module | None, device: torch.device, *, channels_last: bool) -> nn.Module | None:
-    if teacher is None:
-        return None
-    teacher = teacher.to(device).eval().requires_grad_(False)
-    if channels_last:
-        teacher = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return teacher
-
-
-def _batches_per_epoch(cohort: TrainingCohort, wish: Fit) -> int:
-    return max(1, (wish.samples_per_epoch or len(cohort)) // wish.batch_size)
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, wish: Fit, share: float) -> None:
-    """Warm up over the first tenth of training, then decay along a cosine to one percent."""
-    warm = min(1.0, (share + 1e-3) / 0.1)
-    rate = wish.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def resident(cohort: TrainingCohort, device: torch.device) -> TrainingCohort:
+    """Return the cohort on the device where that has a memory of its own and half of what is free is enough."""
+    size, move = getattr(cohort, "nbytes", None), getattr(cohort, "to", None)
+    if device.type != "cuda" or size is None or move is None or size() > torch.cuda.mem_get_info(device)[0] / 2:
+        return cohort
+    moved: TrainingCohort = move(device)
+    return moved
 
 
 def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:
@@ -199,21 +328,20 @@ def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> It
     order = torch.cat(rounds)[:wanted]
     for begin in range(0, len(order) - wish.batch_size + 1, wish.batch_size):
         sample = cohort.draw(order[begin : begin + wish.batch_size], request.task, wish, generator)
-        yield draw_view(sample, wish.augment, generator)
+        sample = draw_view(sample, wish.augment, generator)
+        yield harden(mix(sample, wish, generator), wish.strong, generator)
+
+
+def own_part(sample: Sample, fabric: Fabric) -> Sample:
+    """Return this process's part of a batch that is shared: rows that follow one another, so that together they are in order."""
+    if fabric.world_size == 1:
+        return sample
+    rows = len(sample.image)
+    if rows % fabric.world_size:
+        raise DataError("BATCH_UNEVEN", f"expected a batch that {fabric.world_size} processes can share evenly, got {rows} cases")
+    each = rows // fabric.world_size
+    return sample.rows(slice(fabric.global_rank * each, (fabric.global_rank + 1) * each))
 
 
 def _to(sample: Sample, device: torch.device) -> Sample:
-    def move(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.to(device)
-
-    return Sample(
-        inputs={name: value.to(device) for name, value in sample.inputs.items()},
-        labels=move(sample.labels),
-        masks=move(sample.masks),
-        valid_mask=move(sample.valid_mask),
-        weights=move(sample.weights),
-        voxel_weights=move(sample.voxel_weights),
-        patients=sample.patients,
-        spacing_mm=sample.spacing_mm,
-        view=sample.view,
-    )
+    return replace(sample.mapped(lambda value: value.to(device)), patients=sample.patients)

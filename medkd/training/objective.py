@@ -1,24 +1,21 @@
-"""From a recipe's terms to one objective; everything that can be wrong is said before any compute is spent."""
+"""A weighted sum of terms: bound to their options, to pairs of layers, and to the course of training."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-import yaml
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from data_contracts import Evidence, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, Term
-from data_contracts.record import first_problem
-from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
-from medkd.knowledge.interface import Knowledge
-from medkd.trace import Sample, Trace, anatomy_of, frozen, trace
+from data_contracts import LearnedTemperature, RecipeError, Term
+from medkd.catalogue import LOSSES
+from medkd.knowledge.interface import LAST, Knowledge
+from medkd.knowledge.source import KnowledgeSource, layer_shape
+from medkd.trace import Sample, Trace, anatomy_of
+from medkd.training.links import Links, Temperature, projection, require_matching, resolve_pairs, temperature_of
+from medkd.training.schedule import scheduled
 
 LossFunction = Callable[..., Tensor]
 
@@ -29,12 +26,34 @@ EXPLANATIONS = frozenset({"explainer", "head", "features", "responses"})
 
 @dataclass(frozen=True)
 class BoundTerm:
-    """A term whose options have been checked against its signature."""
+    """A term whose options have been checked against its signature.
 
-    name: str
-    weight: float
+    ``label`` is its name in journals: that of the loss, with a number where an objective has it several times.
+    """
+
+    label: str
+    wish: Term
     function: LossFunction
     needs: frozenset[str]
+
+    @property
+    def own_taps(self) -> tuple[str, str]:
+        """Return the layers (student's, teacher's) that its options name."""
+        mine = str(self.wish.options.get("tap", LAST))
+        return mine, str(self.wish.options.get("teacher_tap", LAST))
+
+    @property
+    def is_task(self) -> bool:
+        """Return whether it is what students are asked to do, rather than how a teacher does it."""
+        return "labels" in self.needs and not self.needs & {"teacher", "explainer", "masks"}
+
+
+class TermValue(NamedTuple):
+    """A term's weight at a point of training, and its value."""
+
+    term: BoundTerm
+    weight: float
+    value: Tensor
 
 
 class Objective:
@@ -45,7 +64,9 @@ class Objective:
     """
 
     def __init__(self, terms: tuple[Term, ...]) -> None:
-        self.terms = tuple(_bind_term(term) for term in terms)
+        names = [term.loss for term in terms]
+        labels = [name if names[:index].count(name) == 0 else f"{name}_{names[:index].count(name) + 1}" for index, name in enumerate(names)]
+        self.terms = tuple(_bind_term(term, label) for term, label in zip(terms, labels, strict=True))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -53,32 +74,123 @@ class Objective:
         return frozenset().union(*(term.needs for term in self.terms))
 
     def __call__(
-        self, student: Trace, teacher: Knowledge | None, sample: Sample, projectors: Mapping[str, nn.Module] | None = None
+        self,
+        student: Trace,
+        teacher: Knowledge | None,
+        sample: Sample,
+        links: Links | None = None,
+        *,
+        share: float = 0.0,
+        step: int = 0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum and each term's unweighted value (detached); ``projectors`` are those of :meth:`connect`."""
+        """Return the weighted sum and each term's unweighted value (detached); arguments as in :meth:`evaluate`."""
         total, values = student.logits.new_zeros((), dtype=student.logits.float().dtype), {}
-        for term in self.terms:
-            own = {"projector": projectors[term.name]} if projectors and term.name in projectors else {}
-            value = term.function(student, teacher, sample, **own)
-            total = total + term.weight * value
-            values[term.name] = value.detach()
+        for term, weight, value in self.evaluate(student, teacher, sample, links, share=share, step=step):
+            total = total + weight * value
+            values[term.label] = value.detach()
         return total, values
 
-    def connect(self, student: nn.Module, teacher: nn.Module | None, image: Tensor) -> nn.ModuleDict:
-        """Return a 1x1 projection from the student's last channels to the teacher's for each term that asks for one.
+    def evaluate(
+        self,
+        student: Trace,
+        teacher: Knowledge | None,
+        sample: Sample,
+        links: Links | None = None,
+        *,
+        share: float = 0.0,
+        step: int = 0,
+    ) -> Iterator[TermValue]:
+        """Yield the terms of one step with their scheduled weights.
+
+        Args:
+            student: trace of the student.
+            teacher: answers about the batch.
+            sample: the batch.
+            links: those of :meth:`connect`.
+            share: of training that is done, for schedules.
+            step: number of the step: a term that is asked for every few steps is left out in the others.
+        """
+        ties = links or Links()
+        for term in self.terms:
+            if step % term.wish.every:
+                continue
+            weight = term.wish.weight * term.wish.every * scheduled(term.wish.schedule, share)
+            own: dict[str, Any] = {}
+            temperature = temperature_of(term.wish.temperature, ties, term.label, share)
+            if temperature is not None:
+                own["temperature"] = temperature
+            yield TermValue(term, weight, _over_pairs(term, student, teacher, sample, ties, own))
+
+    def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> Links:
+        """Return what ties the student to its teacher: pairs of layers, projections of the right size, learned temperatures.
 
         Sizes are read off a dry forward pass of one image [1, channel, *space]; nothing of the networks changes.
+
+        Raises:
+            KnowledgeError: ``TAP_SHAPES`` when two layers cannot be compared, naming both.
+            ExplanationError: ``LAYER_UNKNOWN`` when there is no such layer.
         """
-        asking = [term.name for term in self.terms if "projector" in term.needs]
-        if not asking or teacher is None:
-            return nn.ModuleDict()
-        channels: list[int] = []
-        for network in (student, teacher):
-            layer = anatomy_of(network).cam_layer
-            with frozen(network), torch.no_grad():
-                channels.append(trace(network, image, layers=(layer,)).feature(layer).shape[1])
-        kind, (mine, theirs) = nn.Conv2d if image.ndim == 4 else nn.Conv3d, channels
-        return nn.ModuleDict({name: kind(mine, theirs, kernel_size=1) for name in asking})
+        pairs: dict[str, tuple[tuple[str, str], ...]] = {}
+        projectors: dict[str, nn.Module] = {}
+        for term in self.terms:
+            if source is None or "features" not in term.needs:
+                continue
+            mine, theirs = _Shapes(student, image), _ShapesOf(source, image)
+            pairs[term.label] = resolve_pairs(term.wish.taps, term.own_taps, mine, theirs)
+            for index, pair in enumerate(pairs[term.label]):
+                require_matching(term.label, pair, mine[pair[0]], theirs[pair[1]])
+                if "projector" in term.needs:
+                    projectors[f"{term.label}:{index}"] = projection(mine[pair[0]], theirs[pair[1]])
+        learned = {term.label: term.wish.temperature for term in self.terms if isinstance(term.wish.temperature, LearnedTemperature)}
+        links = Links(pairs, projectors, {label: Temperature(wish) for label, wish in learned.items()})
+        if source is not None:
+            source.ask_for(links.teacher_layers())
+        return links
+
+
+class _Shapes(Mapping[str, tuple[int, ...]]):
+    """Shapes that a network's layers put out, looked up when they are asked for."""
+
+    def __init__(self, network: nn.Module, image: Tensor) -> None:
+        self._network, self._image = network, image
+
+    def __getitem__(self, layer: str) -> tuple[int, ...]:
+        return layer_shape(self._network, layer, self._image)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(anatomy_of(self._network).taps)
+
+    def __len__(self) -> int:
+        return len(anatomy_of(self._network).taps)
+
+
+class _ShapesOf(Mapping[str, tuple[int, ...]]):
+    """The same of a teacher, whatever it is made of."""
+
+    def __init__(self, source: KnowledgeSource, image: Tensor) -> None:
+        self._source, self._image = source, image
+
+    def __getitem__(self, layer: str) -> tuple[int, ...]:
+        return self._source.shape(layer, self._image)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source.layers())
+
+    def __len__(self) -> int:
+        return len(self._source.layers())
+
+
+def _over_pairs(term: BoundTerm, student: Trace, teacher: Knowledge | None, sample: Sample, links: Links, own: dict[str, Any]) -> Tensor:
+    """Return a term's value, the mean over its pairs of layers where it has any."""
+    pairs = links.pairs.get(term.label)
+    if pairs is None:
+        return term.function(student, teacher, sample, **own)
+    values = []
+    for index, (mine, theirs) in enumerate(pairs):
+        key = f"{term.label}:{index}"
+        projector = {"projector": links.projectors[key]} if key in links.projectors else {}
+        values.append(term.function(student, teacher, sample, **own, **projector, tap=mine, teacher_tap=theirs))
+    return torch.stack(values).mean()
 
 
 def reads_explanations(needs: frozenset[str]) -> bool:
@@ -86,149 +198,11 @@ def reads_explanations(needs: frozenset[str]) -> bool:
     return "teacher" in needs and bool(needs & EXPLANATIONS)
 
 
-def _bind_term(term: Term) -> BoundTerm:
+def _bind_term(term: Term, label: str) -> BoundTerm:
     entry = LOSSES.entry(term.loss)
-    return BoundTerm(term.loss, term.weight, LOSSES.bind(term.loss, term.options), entry.fact("NEEDS", frozenset()))
-
-
-def network_spec(recipe: Recipe, role: Role) -> NetworkSpec:
-    """Return the full specification of a role's network: channels follow from the task."""
-    wish = recipe.teacher.network if role is Role.TEACHER else recipe.student.network
-    return NetworkSpec(
-        builder=wish.builder,
-        in_channels=1,
-        out_channels=len(recipe.task.classes),
-        spatial_dims=recipe.task.spatial_dims,
-        options=wish.options,
-    )
-
-
-def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Read, override and bind a recipe.
-
-    Args:
-        path: YAML file.
-        overrides: dotted field → value, for example ``{"teacher.fit.epochs": 2}``.
-
-    Raises:
-        RecipeError: ``RECIPE_MISSING``, ``RECIPE_UNREADABLE``, ``RECIPE_INVALID``, or what :func:`bind_recipe` finds.
-        CatalogueError: an entry or option that does not exist.
-    """
-    if not path.is_file():
-        raise RecipeError("RECIPE_MISSING", f"expected a recipe at {path}, found no file")
-    try:
-        payload = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError("RECIPE_UNREADABLE", f"expected YAML in {path.name}: {' '.join(str(error).split())}") from error
-    if not isinstance(payload, dict):
-        raise RecipeError("RECIPE_UNREADABLE", f"expected a mapping of recipe fields in {path.name}, got {type(payload).__name__}")
-    return make_recipe(payload, overrides or {}, path.name)
-
-
-def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with dotted fields changed, bound again; errors as :func:`read_recipe`."""
-    return make_recipe(json.loads(recipe.canonical_json()), overrides, recipe.name)
-
-
-def make_recipe(payload: dict[str, Any], overrides: Mapping[str, Any], source: str) -> Recipe:
-    """Validate and bind a recipe from plain fields; ``source`` names it in errors."""
-    for dotted, value in overrides.items():
-        _override(payload, dotted, value)
-    try:
-        recipe = Recipe.model_validate(payload)
-    except ValidationError as error:
-        raise RecipeError("RECIPE_INVALID", f"expected a valid recipe in {source}: {first_problem(error)}") from error
-    bind_recipe(recipe)
-    return recipe
-
-
-def _override(payload: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set a dotted field; a number names an item of a list, for example ``arms.kd.terms.0.weight``."""
-    *parents, last = dotted.split(".")
-    place: Any = payload
-    for parent in parents:
-        place = place[_item(place, parent, dotted)] if isinstance(place, list) else place.setdefault(parent, {})
-        if not isinstance(place, dict | list):
-            raise RecipeError("RECIPE_OVERRIDE", f"expected a field with fields at {parent!r} of {dotted!r}, got {type(place).__name__}")
-    place[_item(place, last, dotted) if isinstance(place, list) else last] = value
-
-
-def _item(items: list[Any], text: str, dotted: str) -> int:
-    if not text.isdigit() or int(text) >= len(items):
-        raise RecipeError("RECIPE_OVERRIDE", f"expected a number below {len(items)} in {dotted!r}, got {text!r}")
-    return int(text)
-
-
-def bind_recipe(recipe: Recipe) -> None:
-    """Check a recipe against the catalogue: entries, options, needs, tasks.
-
-    Raises:
-        CatalogueError: unknown entry or option.
-        RecipeError: ``RECIPE_TASK`` (an entry is not for this task), ``RECIPE_NEEDS`` (a term needs what the data lack, or the
-            teacher would need a teacher), ``RECIPE_EXPLAINER`` (a loss asks for an explainer without a gradient).
-    """
-    for wish in (recipe.teacher.network, recipe.student.network):
-        NETWORKS.bind(wish.builder, wish.options)
-    for entry in bound_entries(recipe):
-        tasks = entry.fact("TASKS")
-        if tasks is not None and recipe.task.kind.value not in tasks:
-            raise RecipeError("RECIPE_TASK", f"expected entries for {recipe.task.kind.value}, {entry.name} is for {sorted(tasks)}")
-    if "teacher" in Objective(recipe.teacher.terms).needs:
-        raise RecipeError("RECIPE_NEEDS", "expected teacher terms that need no teacher, one of them does")
-    for term in (*recipe.teacher.terms, *(term for arm in recipe.arms.values() for term in arm.terms)):
-        _check_term(term, recipe)
-    _check_deep_heads(recipe.teacher.terms, recipe.teacher.network, "the teacher")
-    for arm_name, arm in recipe.arms.items():
-        _check_deep_heads(arm.terms, recipe.student.network, f"arm {arm_name!r}")
-        if arm.evidence is not Evidence.TEACHER and not reads_explanations(Objective(arm.terms).needs):
-            raise RecipeError(
-                "RECIPE_NEEDS", f"expected a term that reads the teacher's explanations in arm {arm_name!r}: a control would change nothing"
-            )
-        if arm.unlabelled and "teacher" not in Objective(arm.terms).needs:
-            raise RecipeError(
-                "RECIPE_NEEDS", f"expected a term with a teacher in arm {arm_name!r}: nobody answers for its unlabelled images"
-            )
-    for catalogue, chosen in ((EXPLAINERS, recipe.explain.explainers), (MEASURES, recipe.explain.measures)):
-        for one in chosen:
-            catalogue.bind(one.name, one.options)
-
-
-def _check_deep_heads(terms: tuple[Term, ...], network: Network, who: str) -> None:
-    if "deep_heads" in Objective(terms).needs and not network.options.get("deep_supervision"):
-        raise RecipeError(
-            "RECIPE_NEEDS",
-            f"expected a network with deep_supervision of 1 or more (dyn_unet) for {who}, {network.builder} has no coarser heads",
-        )
-
-
-def _check_term(term: Term, recipe: Recipe) -> None:
-    needs = LOSSES.entry(term.loss).fact("NEEDS", frozenset())
-    LOSSES.bind(term.loss, term.options)
-    no_masks = isinstance(recipe.data, ImageFolderData) and recipe.data.masks is None
-    if "masks" in needs and no_masks:
-        raise RecipeError("RECIPE_NEEDS", f"expected data with masks for the loss {term.loss!r}, data.masks is null")
-    if "explainer" in needs:
-        entry = EXPLAINERS.entry(str(term.options.get("explainer", "cam")))
-        if not entry.fact("DIFFERENTIABLE", False):
-            raise RecipeError("RECIPE_EXPLAINER", f"expected a differentiable explainer in the loss {term.loss!r}, {entry.name} is not")
-
-
-def bound_entries(recipe: Recipe) -> tuple[CatalogueEntry, ...]:
-    """Return every catalogue entry a recipe uses, each once."""
-    terms = (*recipe.teacher.terms, *(term for arm in recipe.arms.values() for term in arm.terms))
-    entries = {("networks", wish.builder): NETWORKS.entry(wish.builder) for wish in (recipe.teacher.network, recipe.student.network)}
-    entries |= {("losses", term.loss): LOSSES.entry(term.loss) for term in terms}
-    entries |= {
-        ("explainers", str(term.options["explainer"])): EXPLAINERS.entry(str(term.options["explainer"]))
-        for term in terms
-        if "explainer" in term.options
-    }
-    entries |= {("explainers", wish.name): EXPLAINERS.entry(wish.name) for wish in recipe.explain.explainers}
-    return tuple(entries.values())
-
-
-def bound_digest(recipe: Recipe) -> str:
-    """Return the sha256 of the recipe together with the source of each entry it binds: a changed loss is a changed run."""
-    sources = {entry.name: entry.source_digest() for entry in bound_entries(recipe)}
-    payload = json.dumps({"recipe": recipe.digest(), "sources": sources}, sort_keys=True)
-    return hashlib.sha256(payload.encode()).hexdigest()
+    needs = entry.fact("NEEDS", frozenset())
+    if term.taps is not None and "features" not in needs:
+        raise RecipeError("RECIPE_NEEDS", f"expected a loss over features for taps, {term.loss!r} compares none")
+    if term.temperature is not None and "temperature" not in entry.options():
+        raise RecipeError("RECIPE_NEEDS", f"expected a loss with a temperature to change it over training, {term.loss!r} has none")
+    return BoundTerm(label, term, LOSSES.bind(term.loss, term.options), needs)

@@ -14,9 +14,11 @@ from torch import nn
 
 from data_contracts import Checkpoint, CohortSet, Evidence, NetworkSpec, Recipe, Role, StoreError
 from medkd.gpu_slot import gpu_slot
+from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network, parameter_count
 from medkd.training.fit import FitRequest, TrainingCohort, fit
-from medkd.training.objective import Objective, network_spec
+from medkd.training.objective import Objective
+from medkd.training.recipes import network_spec
 from medkd.volumes.open_cohort import open_for_training
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.store import sha256_file
@@ -144,7 +146,8 @@ class Job:
         wish = wish if epochs is None else wish.model_copy(update={"epochs": epochs})
         teacher_digest = None if guidance is None else guidance.digest
         key = hashlib.sha256(f"{self.bound}{cohort_digest}{teacher_digest}{self.name}{wish.epochs}".encode()).hexdigest()
-        evidence = self.recipe.arms[self.arm].evidence if self.role is Role.STUDENT else Evidence.TEACHER
+        arm = self.recipe.arms[self.arm] if self.role is Role.STUDENT else None
+        evidence = Evidence.TEACHER if arm is None else arm.evidence
         request = FitRequest(
             wish,
             self.recipe.task,
@@ -153,10 +156,10 @@ class Job:
             key,
             self.workspace.progress,
             self.name,
-            evidence=evidence,
-            stranger=_stranger(guidance) if evidence is Evidence.RANDOM_TEACHER else None,
+            balance=None if arm is None else arm.balance,
             after_epoch=after_epoch,
         )
+        stranger = _stranger(guidance) if evidence is Evidence.RANDOM_TEACHER else None
         with gpu_slot() as gpu:
             began = time.perf_counter()
             fitted = fit(
@@ -164,7 +167,7 @@ class Job:
                 objective,
                 cohort,
                 replace(request, gpu=gpu),
-                teacher=None if guidance is None else guidance.network,
+                teacher=None if guidance is None else LiveSource(guidance.network, evidence=evidence, stranger=stranger),
             )
             seconds = time.perf_counter() - began
         patients = "\n".join(sorted(set(cohort.patients())))

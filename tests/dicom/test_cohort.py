@@ -9,7 +9,7 @@ import torch
 from data_contracts import Action, DataError, DicomData, Fit, IngestCode, IngestPolicy, Part
 from medkd.dicom.phantom_dicom import write_phantom_dicom
 from medkd.evaluation.evaluate_volumes import leave_out_synthetic
-from medkd.training.objective import read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.volumes.open_cohort import open_volume_use
 from medkd.volumes.prepare import prepare_cohorts, source_digest
 from medkd.workspace import embedded_workspace

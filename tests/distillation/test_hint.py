@@ -9,6 +9,7 @@ from torch import nn
 from data_contracts import Fit, KnowledgeError, NetworkSpec, Task, Term
 from medkd.distillation.hint import hint
 from medkd.knowledge.interface import LiveKnowledge
+from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.trace import anatomy_of, trace
 from medkd.training.fit import FitRequest, fit
@@ -60,8 +61,8 @@ def test_the_objective_finds_the_size_and_the_projector_is_trained_but_not_kept(
     """The returned student has its own weights only, and the loss falls only because the projector learns too."""
     objective = Objective((Term(loss="hint", options={"grid": 4}),))
     student = make_network(0)
-    projectors = objective.connect(student, wide, torch.zeros(1, 1, 32, 32))
-    assert [tuple(m.weight.shape[:2]) for m in projectors.values()] == [(12, 8)]
+    links = objective.connect(student, LiveSource(wide), torch.zeros(1, 1, 32, 32))
+    assert [tuple(m.weight.shape[:2]) for m in links.projectors.values()] == [(12, 8)]
 
     class Four:
         cases = ()

@@ -54,7 +54,7 @@ def test_weighted_by_what_the_student_has_still_to_learn(made_trace, draw):
     """1 - exp(-CE_s / CE_t), case by case, by hand."""
     mine, theirs, labels = draw(3, 4, seed=1), draw(3, 4, seed=2), torch.tensor([1, 3, -1])
     value = soft_label_refinement(
-        made_trace(mine), RememberedKnowledge(theirs), Sample(inputs={}, labels=labels), blend=0, where_wrong=0, weighted=True
+        made_trace(mine), RememberedKnowledge(theirs), Sample(inputs={}, labels=labels), blend=0.0, where_wrong=0.0, weighted=True
     )
     total = 0.0
     for row, label in enumerate(labels.tolist()):

@@ -13,7 +13,7 @@ from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.inference.explain import explain_cohort
 from medkd.inference.predict import predict_logits
-from medkd.training.objective import bound_digest, read_recipe
+from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
 from medkd.volumes.prepare import prepare_cohorts
 from medkd.volumes.tensor_cohort import open_use

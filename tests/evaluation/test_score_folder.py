@@ -21,7 +21,7 @@ from medkd.evaluation.score_folder import Subject, score_folder
 from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
-from medkd.training.objective import bound_digest, read_recipe
+from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
 from medkd.volumes.foreign_folder import FolderHints, describe_folder
 from medkd.volumes.prepare import prepare_cohorts

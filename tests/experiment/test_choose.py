@@ -7,7 +7,7 @@ import pytest
 import flows
 from data_contracts import Checkpoint, Configuration, Course, CoursePoint, NetworkSpec, Ref, Role, Task, Validated
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion, dominated
-from medkd.training.objective import read_recipe
+from medkd.training.recipes import read_recipe
 
 DIGEST = "a" * 64
 

@@ -7,7 +7,7 @@ import pytest
 import flows
 from data_contracts import CatalogueError, Evidence, RecipeError
 from medkd.experiment.variants import in_condition, renamed, single_arm, teacher_only, with_controls
-from medkd.training.objective import bound_digest, read_recipe
+from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import family
 
 RECIPES = Path(flows.__file__).parent / "recipes"

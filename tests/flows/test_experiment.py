@@ -15,7 +15,7 @@ from medkd.evaluation import bootstrap
 from medkd.experiment.judge import Judge, validation_purpose
 from medkd.experiment.write_scoreboard import scoreboard_text
 from medkd.registry.memory_registry import MemoryRegistry
-from medkd.training.objective import read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.training.train import load_network
 from medkd.workspace import embedded_workspace
 

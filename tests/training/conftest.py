@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import flows
-from medkd.training.objective import read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.volumes.prepare import prepare_cohorts
 from medkd.workspace import embedded_workspace
 

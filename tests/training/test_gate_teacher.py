@@ -4,7 +4,7 @@ import pytest
 
 from data_contracts import Gate, TeacherRefused
 from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
-from medkd.training.objective import bound_digest
+from medkd.training.recipes import bound_digest
 from medkd.training.train import train_teacher
 
 

@@ -7,7 +7,8 @@ import yaml
 
 import flows
 from data_contracts import CatalogueError, RecipeError, Role, Term
-from medkd.training.objective import Objective, bind_recipe, bound_digest, network_spec, read_recipe
+from medkd.training.objective import Objective
+from medkd.training.recipes import bind_recipe, bound_digest, network_spec, read_recipe
 
 RECIPES = sorted((Path(flows.__file__).parent / "recipes").glob("*.yaml"))
 PHANTOM = next(path for path in RECIPES if path.stem == "phantom-classification")

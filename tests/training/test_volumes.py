@@ -14,7 +14,8 @@ from medkd.inference.explain import explain_cohort
 from medkd.models._build import build_network
 from medkd.training.fit import FitRequest, fit
 from medkd.training.gate_teacher import judge_teacher
-from medkd.training.objective import Objective, bound_digest, network_spec, read_recipe
+from medkd.training.objective import Objective
+from medkd.training.recipes import bound_digest, network_spec, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
 from medkd.volumes.open_cohort import open_for_training
 from medkd.volumes.prepare import prepare_cohorts
@@ -125,11 +126,11 @@ class Stopping(Objective):
         super().__init__(terms)
         self.left = after
 
-    def __call__(self, student, teacher, sample, projectors=None):
+    def evaluate(self, *args, **more):
         if self.left == 0:
             raise Interrupted
         self.left -= 1
-        return super().__call__(student, teacher, sample, projectors)
+        return super().evaluate(*args, **more)
 
 
 def test_the_teacher_of_a_run_can_be_loaded_again(tmp_path):

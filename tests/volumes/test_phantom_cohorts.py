@@ -7,7 +7,7 @@ import torch
 
 import flows
 from data_contracts import Cohort, Part, read_record
-from medkd.training.objective import read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.volumes.open_cohort import open_volume_use
 from medkd.volumes.phantom import draw_cases, render_volume
 from medkd.volumes.phantom_cohorts import prepare_phantom_cohorts

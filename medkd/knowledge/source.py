@@ -1,0 +1,90 @@
+"""Where a teacher's answers come from while a student learns: a live network, or a store. One protocol, so that the loop knows neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import Evidence
+from medkd.knowledge.control import ControlledKnowledge
+from medkd.knowledge.interface import LAST, Knowledge, LiveKnowledge
+from medkd.trace import TEACHER_IMAGE, Sample, anatomy_of, frozen, trace
+
+
+@runtime_checkable
+class KnowledgeSource(Protocol):
+    """A teacher, whatever it is made of."""
+
+    def about(self, sample: Sample) -> Knowledge:
+        """Return what the teacher says of a batch."""
+        ...
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the layers that may be compared, shallow to deep."""
+        ...
+
+    def shape(self, layer: str, image: Tensor) -> tuple[int, ...]:
+        """Return the shape [1, features, *grid] that a layer puts out for one image [1, channel, *space]."""
+        ...
+
+    def ask_for(self, layers: Sequence[str]) -> None:
+        """Say which layers will be asked for."""
+        ...
+
+    def prepared(self, device: torch.device, *, channels_last: bool) -> KnowledgeSource:
+        """Return the source ready to answer on a device."""
+        ...
+
+
+class LiveSource:
+    """A live teacher: in eval mode, without gradients, outside of the student's module tree.
+
+    Args:
+        network: with an anatomy.
+        evidence: whose explanations it gives: its own, or a control's.
+        stranger: network with random weights, for the control that asks one.
+    """
+
+    def __init__(self, network: nn.Module, *, evidence: Evidence = Evidence.TEACHER, stranger: nn.Module | None = None) -> None:
+        self.network, self.evidence, self.stranger = network, evidence, stranger
+        self._layers: tuple[str, ...] = ()
+
+    def about(self, sample: Sample) -> Knowledge:
+        """Return the network's answers about the batch, or about the easier images that the batch carries for it."""
+        inputs = dict(sample.inputs)
+        inputs["image"] = inputs.pop(TEACHER_IMAGE, inputs["image"])
+        knowledge: Knowledge = LiveKnowledge(self.network, inputs, layers=self._layers)
+        if self.evidence is not Evidence.TEACHER:
+            knowledge = ControlledKnowledge(knowledge, self.evidence, sample, self.stranger)
+        return knowledge
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the taps of the network's anatomy."""
+        return anatomy_of(self.network).taps
+
+    def shape(self, layer: str, image: Tensor) -> tuple[int, ...]:
+        """Return the shape by a dry forward pass; nothing of the network changes."""
+        return layer_shape(self.network, layer, image)
+
+    def ask_for(self, layers: Sequence[str]) -> None:
+        """Tap these layers from now on."""
+        self._layers = tuple(layer for layer in layers if layer != LAST)
+
+    def prepared(self, device: torch.device, *, channels_last: bool) -> LiveSource:
+        """Freeze the network (and the stranger) and bring it to the device."""
+        for network in (self.network, self.stranger):
+            if network is not None:
+                network.to(device).eval().requires_grad_(False)
+                if channels_last:
+                    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
+
+
+def layer_shape(network: nn.Module, layer: str, image: Tensor) -> tuple[int, ...]:
+    """Return the shape that a network's layer puts out for an image [1, channel, *space], by a dry forward pass."""
+    name = anatomy_of(network).cam_layer if layer == LAST else layer
+    with frozen(network), torch.no_grad():
+        return tuple(trace(network, image, layers=(name,)).feature(name).shape)

@@ -1,0 +1,195 @@
+"""From a file to a bound recipe: everything that can be wrong is said before any compute is spent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from data_contracts import Arm, Evidence, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, Term
+from data_contracts.record import first_problem
+from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
+from medkd.distillation._circumstances import Circumstances
+from medkd.training.objective import Objective, reads_explanations
+
+
+def network_spec(recipe: Recipe, role: Role) -> NetworkSpec:
+    """Return the full specification of a role's network: channels follow from the task."""
+    wish = recipe.teacher.network if role is Role.TEACHER else recipe.student.network
+    return NetworkSpec(
+        builder=wish.builder,
+        in_channels=1,
+        out_channels=len(recipe.task.classes),
+        spatial_dims=recipe.task.spatial_dims,
+        options=wish.options,
+    )
+
+
+def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read, override and bind a recipe.
+
+    Args:
+        path: YAML file.
+        overrides: dotted field → value, for example ``{"teacher.fit.epochs": 2}``.
+
+    Raises:
+        RecipeError: ``RECIPE_MISSING``, ``RECIPE_UNREADABLE``, ``RECIPE_INVALID``, or what :func:`bind_recipe` finds.
+        CatalogueError: an entry or option that does not exist.
+    """
+    if not path.is_file():
+        raise RecipeError("RECIPE_MISSING", f"expected a recipe at {path}, found no file")
+    try:
+        payload = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError("RECIPE_UNREADABLE", f"expected YAML in {path.name}: {' '.join(str(error).split())}") from error
+    if not isinstance(payload, dict):
+        raise RecipeError("RECIPE_UNREADABLE", f"expected a mapping of recipe fields in {path.name}, got {type(payload).__name__}")
+    return make_recipe(payload, overrides or {}, path.name)
+
+
+def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with dotted fields changed, bound again; errors as :func:`read_recipe`."""
+    return make_recipe(json.loads(recipe.canonical_json()), overrides, recipe.name)
+
+
+def make_recipe(payload: dict[str, Any], overrides: Mapping[str, Any], source: str) -> Recipe:
+    """Validate and bind a recipe from plain fields; ``source`` names it in errors."""
+    for dotted, value in overrides.items():
+        _override(payload, dotted, value)
+    try:
+        recipe = Recipe.model_validate(payload)
+    except ValidationError as error:
+        raise RecipeError("RECIPE_INVALID", f"expected a valid recipe in {source}: {first_problem(error)}") from error
+    bind_recipe(recipe)
+    return recipe
+
+
+def _override(payload: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a dotted field; a number names an item of a list, for example ``arms.kd.terms.0.weight``."""
+    *parents, last = dotted.split(".")
+    place: Any = payload
+    for parent in parents:
+        place = place[_item(place, parent, dotted)] if isinstance(place, list) else place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
+            raise RecipeError("RECIPE_OVERRIDE", f"expected a field with fields at {parent!r} of {dotted!r}, got {type(place).__name__}")
+    place[_item(place, last, dotted) if isinstance(place, list) else last] = value
+
+
+def _item(items: list[Any], text: str, dotted: str) -> int:
+    if not text.isdigit() or int(text) >= len(items):
+        raise RecipeError("RECIPE_OVERRIDE", f"expected a number below {len(items)} in {dotted!r}, got {text!r}")
+    return int(text)
+
+
+def bind_recipe(recipe: Recipe) -> None:
+    """Check a recipe against the catalogue: entries, options, needs, tasks.
+
+    Raises:
+        CatalogueError: unknown entry or option.
+        RecipeError: ``RECIPE_TASK`` (an entry is not for this task), ``RECIPE_NEEDS`` (a term needs what the data lack, or the
+            teacher would need a teacher), ``RECIPE_EXPLAINER`` (a loss asks for an explainer without a gradient),
+            ``RECIPE_GUARD`` (a term cannot work under the circumstances, with the reason).
+    """
+    for wish in (recipe.teacher.network, recipe.student.network):
+        NETWORKS.bind(wish.builder, wish.options)
+    for entry in bound_entries(recipe):
+        tasks = entry.fact("TASKS")
+        if tasks is not None and recipe.task.kind.value not in tasks:
+            raise RecipeError("RECIPE_TASK", f"expected entries for {recipe.task.kind.value}, {entry.name} is for {sorted(tasks)}")
+    if "teacher" in Objective(recipe.teacher.terms).needs:
+        raise RecipeError("RECIPE_NEEDS", "expected teacher terms that need no teacher, one of them does")
+    for term in recipe.teacher.terms:
+        _check_term(term, recipe, from_store=False)
+    for arm in recipe.arms.values():
+        for term in arm.terms:
+            _check_term(term, recipe, from_store=arm.knowledge == "store")
+    _check_deep_heads(recipe.teacher.terms, recipe.teacher.network, "the teacher")
+    for arm_name, arm in recipe.arms.items():
+        _check_deep_heads(arm.terms, recipe.student.network, f"arm {arm_name!r}")
+        if arm.evidence is not Evidence.TEACHER and not reads_explanations(Objective(arm.terms).needs):
+            raise RecipeError(
+                "RECIPE_NEEDS", f"expected a term that reads the teacher's explanations in arm {arm_name!r}: a control would change nothing"
+            )
+        _check_balance(arm_name, arm)
+        if arm.unlabelled and "teacher" not in Objective(arm.terms).needs:
+            raise RecipeError(
+                "RECIPE_NEEDS", f"expected a term with a teacher in arm {arm_name!r}: nobody answers for its unlabelled images"
+            )
+    for catalogue, chosen in ((EXPLAINERS, recipe.explain.explainers), (MEASURES, recipe.explain.measures)):
+        for one in chosen:
+            catalogue.bind(one.name, one.options)
+
+
+def _check_deep_heads(terms: tuple[Term, ...], network: Network, who: str) -> None:
+    if "deep_heads" in Objective(terms).needs and not network.options.get("deep_supervision"):
+        raise RecipeError(
+            "RECIPE_NEEDS",
+            f"expected a network with deep_supervision of 1 or more (dyn_unet) for {who}, {network.builder} has no coarser heads",
+        )
+
+
+def _check_balance(name: str, arm: Arm) -> None:
+    """Refuse weights in units of a task that an arm does not have, and a store that would have to be asked something new."""
+    objective = Objective(arm.terms)
+    follows_task = arm.balance is not None and (arm.balance.norms or arm.balance.do_no_harm)
+    if follows_task and not any(term.is_task for term in objective.terms):
+        raise RecipeError(
+            "RECIPE_NEEDS", f"expected a term that reads labels and no teacher in arm {name!r}: its balance is relative to that"
+        )
+    if arm.balance is not None and (arm.balance.agreement_rate or arm.balance.agreement_weight) and "teacher" not in objective.needs:
+        raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {name!r}: without one there is no agreement to follow")
+    if arm.knowledge == "store":
+        asking = [term.label for term in objective.terms if term.needs & {"views", "responses"} and "teacher" in term.needs]
+        if asking:
+            raise RecipeError(
+                "RECIPE_NEEDS",
+                f"expected terms whose answers can be stored in arm {name!r}, {asking[0]!r} asks the teacher about images of its own: "
+                "use knowledge: live",
+            )
+        if arm.evidence is Evidence.RANDOM_TEACHER:
+            raise RecipeError("RECIPE_NEEDS", f"expected a live teacher for the control random_teacher in arm {name!r}, it reads a store")
+
+
+def _check_term(term: Term, recipe: Recipe, *, from_store: bool) -> None:
+    entry = LOSSES.entry(term.loss)
+    needs = entry.fact("NEEDS", frozenset())
+    LOSSES.bind(term.loss, term.options)
+    guard = getattr(entry.module, "guard", None)
+    reason = guard and guard(Circumstances(recipe.task.kind.value, len(recipe.task.classes), from_store), **term.options)
+    if reason:
+        raise RecipeError("RECIPE_GUARD", f"expected a term that can work here, {term.loss!r} cannot: {reason}")
+    no_masks = isinstance(recipe.data, ImageFolderData) and recipe.data.masks is None
+    if "masks" in needs and no_masks:
+        raise RecipeError("RECIPE_NEEDS", f"expected data with masks for the loss {term.loss!r}, data.masks is null")
+    if "explainer" in needs:
+        explainer = EXPLAINERS.entry(explainer_of(term))
+        if not explainer.fact("DIFFERENTIABLE", False):
+            raise RecipeError("RECIPE_EXPLAINER", f"expected a differentiable explainer in the loss {term.loss!r}, {explainer.name} is not")
+
+
+def explainer_of(term: Term) -> str:
+    """Return the explainer that a term asks: its option, or the one that its file names."""
+    return str(term.options.get("explainer", LOSSES.entry(term.loss).fact("EXPLAINER", "cam")))
+
+
+def bound_entries(recipe: Recipe) -> tuple[CatalogueEntry, ...]:
+    """Return every catalogue entry a recipe uses, each once."""
+    terms = (*recipe.teacher.terms, *(term for arm in recipe.arms.values() for term in arm.terms))
+    entries = {("networks", wish.builder): NETWORKS.entry(wish.builder) for wish in (recipe.teacher.network, recipe.student.network)}
+    entries |= {("losses", term.loss): LOSSES.entry(term.loss) for term in terms}
+    asking = [term for term in terms if "explainer" in LOSSES.entry(term.loss).fact("NEEDS", frozenset())]
+    entries |= {("explainers", explainer_of(term)): EXPLAINERS.entry(explainer_of(term)) for term in asking}
+    entries |= {("explainers", wish.name): EXPLAINERS.entry(wish.name) for wish in recipe.explain.explainers}
+    return tuple(entries.values())
+
+
+def bound_digest(recipe: Recipe) -> str:
+    """Return the sha256 of the recipe together with the source of each entry it binds: a changed loss is a changed run."""
+    sources = {entry.name: entry.source_digest() for entry in bound_entries(recipe)}
+    payload = json.dumps({"recipe": recipe.digest(), "sources": sources}, sort_keys=True)
+    return hashlib.sha256(payload.encode()).hexdigest()

@@ -1,0 +1,73 @@
+"""One step of training as one module: what Fabric wraps, on one device or on many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medkd.knowledge.source import KnowledgeSource
+from medkd.trace import TEACHER_IMAGE, Sample, anatomy_of, trace
+from medkd.training.balance import Balancer
+from medkd.training.links import Links, is_last
+from medkd.training.objective import Objective
+
+
+class Parcel:
+    """A sample on its way through Fabric's wrapper, which refuses frozen dataclasses and leaves unknown objects alone.
+
+    ``share`` of training is done at ``step``, the number of the optimiser's steps so far.
+    """
+
+    def __init__(self, sample: Sample, *, share: float = 0.0, step: int = 0) -> None:
+        self.sample, self.share, self.step = sample, share, step
+
+
+class DistillationStep(nn.Module):
+    """The student, what ties it to its teacher, and what balances its terms; the teacher is outside of the module tree.
+
+    Args:
+        student: the network that learns.
+        objective: its weighted terms.
+        source: teacher, or None.
+        links: pairs of layers, projections, temperatures.
+        balancer: None leaves the weights as they are.
+    """
+
+    def __init__(
+        self, student: nn.Module, objective: Objective, source: KnowledgeSource | None, links: Links, balancer: Balancer | None
+    ) -> None:
+        super().__init__()
+        self.student, self.links = student, links
+        self.balancer = balancer
+        self._outside: tuple[Objective, KnowledgeSource | None] = (objective, source)
+
+    def forward(self, parcel: Parcel) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and what a journal shows of it: the value of each term, weights and cosines where they follow something."""
+        sample, (objective, source) = parcel.sample, self._outside
+        inputs = {name: value for name, value in sample.inputs.items() if name != TEACHER_IMAGE}
+        student = trace(self.student, inputs, layers=self._layers(objective))
+        knowledge = None if source is None else source.about(sample)
+        terms = list(objective.evaluate(student, knowledge, sample, self.links, share=parcel.share, step=parcel.step))
+        if self.balancer is not None and self.balancer.is_due(parcel.step) and torch.is_grad_enabled():
+            self.balancer.measure(terms, [p for p in self.student.parameters() if p.requires_grad])
+            if knowledge is not None:
+                self.balancer.compare(student, knowledge, sample)
+        total, shown = student.logits.new_zeros((), dtype=torch.float32), {}
+        for term, weight, value in terms:
+            factor = 1.0 if self.balancer is None else self.balancer.factor(term)
+            total = total + weight * factor * value
+            shown[term.label] = value.detach()
+            if self.balancer is not None or term.wish.schedule is not None:
+                shown[f"weight/{term.label}"] = torch.tensor(weight * factor, device=total.device)
+        for label, temperature in self.links.temperatures.items():
+            shown[f"temperature/{label}"] = temperature(parcel.share).detach()
+        return total, shown
+
+    def _layers(self, objective: Objective) -> tuple[str, ...]:
+        anatomy = anatomy_of(self.student)
+        reads: Any = objective.needs & {"head", "explainer", "features"} or self.balancer is not None
+        layers: tuple[str, ...] = (anatomy.cam_layer,) if reads else ()
+        layers += tuple(layer for layer in self.links.student_layers() if not is_last(layer))
+        return layers + (anatomy.deep_heads if "deep_heads" in objective.needs else ())
