@@ -47,7 +47,7 @@ from data_contracts.explanation import (
 from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
 from data_contracts.ingest_policy import CODES, Action, CodeFact, IngestPolicy, Severity
-from data_contracts.knowledge import KnowledgeRef, StoredView
+from data_contracts.knowledge import KnowledgeRef
 from data_contracts.model import Checkpoint, GateFinding, GateVerdict, ManifestEntry, ModelCard, ModelManifest, ModelRef, Registered
 from data_contracts.recipe import (
     Arm,
@@ -196,7 +196,6 @@ __all__ = [
     "Split",
     "StoreError",
     "StoreManifest",
-    "StoredView",
     "Strong",
     "StudentRecipe",
     "Subgroup",

@@ -21,10 +21,11 @@ class TaskKind(StrEnum):
 
 
 class Role(StrEnum):
-    """Who is trained."""
+    """What a registered version is: a network in one of two roles, or what a teacher said."""
 
     TEACHER = "teacher"
     STUDENT = "student"
+    KNOWLEDGE = "knowledge"
 
 
 class Task(Value):
@@ -290,7 +291,7 @@ class KnowledgeWish(Value):
     features: dict[str, int] = Field(default_factory=dict)
     maps: tuple[MapWish, ...] = ()
     step: Finite = Field(default=0.25, gt=0)
-    residual_step: Finite = Field(default=0.5, gt=0)
+    residual_step: Finite = Field(default=0.25, gt=0)
     doubt: Finite = Field(default=6.0, ge=0)
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 

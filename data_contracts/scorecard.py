@@ -26,6 +26,16 @@ class Scorecard(Record):
     latency_ms: float | None = None
     train_seconds: float | None = None
 
+    def without(self, *names: str) -> Scorecard:
+        """Return the card without some figures (``NAME`` and what begins with ``NAME_``)."""
+
+        def kept(figure: str) -> bool:
+            return not any(figure == name or figure.startswith(f"{name}_") for name in names)
+
+        figures = {name: figure for name, figure in self.figures.items() if kept(name)}
+        per_seed = {name: values for name, values in self.per_seed.items() if kept(name)}
+        return self.model_copy(update={"figures": figures, "per_seed": per_seed})
+
 
 class Evaluation(Record):
     """Per-case results of one trained network: what scorecards are bootstrapped from.

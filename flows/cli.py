@@ -20,6 +20,7 @@ from data_contracts.errors import IngestCode, MedkdError, RecipeError
 if TYPE_CHECKING:
     from data_contracts import Recipe
     from flows.pipeline import PipelineResult
+    from medkd.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -188,6 +189,54 @@ def run(
 ) -> None:
     """Run a recipe: teacher, gate, students of every arm and seed, scorecards, explanations, registry."""
     _learn(recipe, out, overrides, engine, Last.register, as_json)
+
+
+@app.command()
+def extract(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
+    from flows.engine import start_engine
+    from flows.extract_knowledge import extract_and_register
+    from flows.summary import knowledge_summary, knowledge_text
+
+    wanted, workspace = _open_run(recipe, out, overrides)
+    with start_engine(engine.value, workspace.root, progress=True):
+        model, knowledge = extract_and_register(workspace, wanted)
+    summary = knowledge_summary(model, knowledge)
+    if as_json:
+        _say_json(summary)
+    else:
+        _say(knowledge_text(summary))
+
+
+@app.command()
+def distill(
+    recipe: RecipeFile,
+    knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
+    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")] = Path("runs/demo"),
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")] = None,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Train and score a recipe's students from registered knowledge, without the teacher's weights."""
+    from dataclasses import replace
+
+    from flows.distill_from_store import distill_from_store
+    from flows.engine import start_engine
+    from flows.summary import students_summary, students_text
+
+    wanted, workspace = _open_run(recipe, out, overrides)
+    workspace = replace(workspace, tracking_uri=_registry_uri(run_folder, tracking_uri))
+    with start_engine(engine.value, workspace.root, progress=True):
+        registered, cards = distill_from_store(workspace, wanted, knowledge)
+    summary = students_summary(registered, cards)
+    if as_json:
+        _say_json({"knowledge": knowledge, **summary})
+    else:
+        _say(students_text(summary))
 
 
 @app.command()
@@ -368,18 +417,24 @@ def catalogue(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_js
             _say(f"{' ' * width}  options: " + ", ".join(f"{key}={value}" for key, value in entry["options"].items()))
 
 
+def _open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None) -> tuple[Recipe, Workspace]:
+    """Return a bound recipe and the workspace of its run."""
+    from medkd.training.recipes import read_recipe
+    from medkd.workspace import embedded_workspace
+
+    recipe = read_recipe(recipe_file, _parse_overrides(overrides))
+    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
+    return recipe, embedded_workspace(out or Path("runs") / recipe.name, progress=True, data_root=data_root)
+
+
 def _learn(recipe_file: Path, out: Path | None, overrides: list[str] | None, engine: EngineName, last: Last, as_json: bool) -> None:
     from flows.engine import start_engine
     from flows.pipeline import PipelineResult, learn, pipeline
     from flows.summary import run_summary
-    from medkd.training.recipes import read_recipe
-    from medkd.workspace import embedded_workspace
 
     begun = time.perf_counter()
-    recipe = read_recipe(recipe_file, _parse_overrides(overrides))
-    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
+    recipe, workspace = _open_run(recipe_file, out, overrides)
     folder = out or Path("runs") / recipe.name
-    workspace = embedded_workspace(folder, progress=True, data_root=data_root)
     with start_engine(engine.value, workspace.root, progress=True):
         result = pipeline(workspace, (recipe,)) if last is Last.register else PipelineResult(learn(workspace, (recipe,), until=last.value))
     summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - begun, project=Path.cwd())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_contracts import Checkpoint, CohortSet, Recipe
+from data_contracts import Checkpoint, CohortSet, KnowledgeRef, Recipe
 from flows.engine import orchestrated, run_all
 from medkd.training import train
 from medkd.training.recipes import bound_digest
@@ -11,12 +11,16 @@ from medkd.workspace import Workspace
 
 @orchestrated
 def distill(
-    workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...], teachers: tuple[Checkpoint, ...]
+    workspace: Workspace,
+    recipes: tuple[Recipe, ...],
+    cohorts: tuple[CohortSet, ...],
+    teachers: tuple[Checkpoint | None, ...],
+    knowledge: tuple[KnowledgeRef | None, ...],
 ) -> tuple[tuple[Checkpoint, ...], ...]:
     """Return the students of each recipe, in the order of its arms and then of its seeds."""
     calls = [
-        (workspace, recipe, own, teacher, arm, seed, bound_digest(recipe))
-        for recipe, own, teacher in zip(recipes, cohorts, teachers, strict=True)
+        (workspace, recipe, own, teacher, arm, seed, bound_digest(recipe), told if recipe.arms[arm].knowledge == "store" else None)
+        for recipe, own, teacher, told in zip(recipes, cohorts, teachers, knowledge, strict=True)
         for arm in recipe.arms
         for seed in recipe.seeds
     ]

@@ -25,9 +25,10 @@ from flows.distill import distill
 from flows.engine import orchestrated
 from flows.evaluate import Judged, evaluate
 from flows.explain import explain
+from flows.extract_knowledge import extract_knowledge
 from flows.ingest import ingest
 from flows.prepare import prepare
-from flows.register import register, register_review
+from flows.register import register, register_knowledge, register_review
 from flows.report import report
 from flows.train_teacher import train_teacher
 from medkd.dicom.ingest import IngestRequest
@@ -79,7 +80,8 @@ def learn(
     """Take recipes from data to registered models, or as far as ``until``."""
     cohorts = prepare(workspace, recipes)
     teachers = train_teacher(workspace, recipes, cohorts)
-    students = distill(workspace, recipes, cohorts, teachers)
+    knowledge = extract_knowledge(workspace, recipes, cohorts, teachers)
+    students = distill(workspace, recipes, cohorts, teachers, knowledge)
     models = tuple((teacher, *own) for teacher, own in zip(teachers, students, strict=True))
     judged = evaluate(workspace, recipes, cohorts, models)
     done = tuple(Outcome(r, c, m, j) for r, c, m, j in zip(recipes, cohorts, models, judged, strict=True))
@@ -90,6 +92,7 @@ def learn(
     if until == "explain":
         return done
     registered = register(workspace, recipes, cohorts, models, tuple(j.scorecards for j in judged), bundles)
+    register_knowledge(workspace, recipes, registered, knowledge)
     return tuple(replace(outcome, registered=own) for outcome, own in zip(done, registered, strict=True))
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from data_contracts import Checkpoint, CohortSet, ExplanationBundle, Recipe, Registered, ReportSet, ReviewPanel, Scorecard
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    ExplanationBundle,
+    KnowledgeRef,
+    ModelRef,
+    Recipe,
+    Registered,
+    ReportSet,
+    ReviewPanel,
+    Scorecard,
+)
 from flows.engine import run_all
 from medkd.registry.publish import register_everything, register_reports
+from medkd.registry.publish_knowledge import publish_knowledge
 from medkd.workspace import Workspace
 
 
@@ -19,6 +31,18 @@ def register(
     """Register the models of each recipe, teacher first, each explanation bundle beside its student."""
     grouped = tuple(zip(recipes, cohorts, models, scorecards, bundles, strict=True))
     return tuple(run_all(register_everything, [(workspace, grouped)], title="register")[0])
+
+
+def register_knowledge(
+    workspace: Workspace, recipes: tuple[Recipe, ...], registered: tuple[Registered, ...], knowledge: tuple[KnowledgeRef | None, ...]
+) -> tuple[ModelRef, ...]:
+    """Register what was extracted of each teacher as a version of its own, below the teacher it is of."""
+    calls = [
+        (workspace, recipe, own.models[0], told)
+        for recipe, own, told in zip(recipes, registered, knowledge, strict=True)
+        if told is not None
+    ]
+    return tuple(run_all(publish_knowledge, calls, title="register knowledge"))
 
 
 def register_review(workspace: Workspace, panel: ReviewPanel, reports: ReportSet) -> Registered:

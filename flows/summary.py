@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_contracts import Comparison, Figure, FolderEvaluation, Recipe, Scorecard, TaskKind
+from data_contracts import Comparison, Figure, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
 from flows.pipeline import Outcome, PipelineResult
 from medkd.workspace import Workspace
 
 PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg"}
+#: Figures that a line of text shows of a student.
+MAIN = frozenset({"auc", "auc_debiased", "auc_same_bias", "dice", "hausdorff_95", "surface_dice", "ece"})
 #: Columns of the tables: title and figure.
 COLUMNS = {
     TaskKind.CLASSIFICATION: (
@@ -215,3 +217,53 @@ def _bounds(figure: Figure) -> dict[str, float]:
 
 def _relative(path: Path, project: Path) -> str:
     return path.relative_to(project).as_posix() if path.is_relative_to(project) else str(path)
+
+
+def knowledge_summary(model: ModelRef, knowledge: KnowledgeRef) -> dict[str, Any]:
+    """Return the machine-readable summary of an extraction."""
+    parts = ["logits", *(f"features of {layer}" for layer in knowledge.layers), *(f"maps by {key}" for key in knowledge.maps)]
+    return {
+        "ok": True,
+        "uri": model.uri,
+        "digest": model.manifest_digest,
+        "teacher": model.teacher,
+        "cases": knowledge.cases,
+        "views": knowledge.wish.views,
+        "stores": parts,
+        "bytes": knowledge.bytes,
+        "logit_bytes": knowledge.payload_bytes,
+        "raw_logit_bytes": knowledge.raw_bytes,
+        **knowledge.measured,
+    }
+
+
+def knowledge_text(summary: Mapping[str, Any]) -> str:
+    """Return the summary of an extraction for people."""
+    views = f"{summary['views']} views each" if summary["views"] else "clean images"
+    lines = [
+        f"knowledge  {summary['uri']}, of {summary['teacher']}",
+        f"cases      {summary['cases']}, {views}",
+        f"stores     {', '.join(summary['stores'])}",
+        f"bytes      {summary['bytes']:,}; the logits 1/{summary['raw_logit_bytes'] / max(1, summary['logit_bytes']):.0f} of float32",
+    ]
+    if "kl" in summary:
+        lines.append(f"replayed   KL {summary['kl']:.1e} per voxel, the same answer in {summary['argmax_agreement']:.2%}")
+    return "\n".join(lines)
+
+
+def students_summary(registered: Registered, cards: Sequence[Scorecard]) -> dict[str, Any]:
+    """Return the machine-readable summary of students that learned from a store."""
+    return {
+        "ok": True,
+        "models": [{"uri": model.uri, "digest": model.manifest_digest, "teacher": model.teacher} for model in registered.models],
+        "scorecards": {card.subject: scorecard_summary(card) for card in cards},
+    }
+
+
+def students_text(summary: Mapping[str, Any]) -> str:
+    """Return the summary of students for people."""
+    lines = [f"{model['uri']}  learned from {model['teacher'] or 'labels'}" for model in summary["models"]]
+    for subject, card in summary["scorecards"].items():
+        shown = {name: value for name, value in card.items() if isinstance(value, float) and name in MAIN}
+        lines.append(f"{subject}: " + "; ".join(f"{name} {value:.3f}" for name, value in shown.items()))
+    return "\n".join(lines)

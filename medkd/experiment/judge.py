@@ -19,13 +19,13 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.training.train import load_network
+from medkd.training.validate import VALIDATIONS
 from medkd.volumes.open_cohort import open_for_maps
 from medkd.volumes.tensor_cohort import TensorCohort
 from medkd.workspace import Workspace
 
 #: How validation images are hidden: other patterns than a loss is trained with.
 PATTERNS, CELLS, HIDDEN = 4, 8, 0.25
-VALIDATIONS = ("student_validation", "teacher_validation")
 
 
 def validation_purpose(cohorts: CohortSet) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from data_contracts import Checkpoint, ManifestEntry, ModelManifest, ModelRef, RegistryError, load_record
+from data_contracts import ManifestEntry, ModelManifest, ModelRef, RegistryError, Role, load_record
 from medkd.volumes.store import sha256_file, write_bytes
 
 MANIFEST = "manifest.json"
@@ -23,6 +23,9 @@ class Publication:
         name: registered model name.
         folder: files of the version, ``manifest.json`` included.
         tags: lineage tags (digests, teacher, role).
+        role: what it is.
+        weights_digest: sha256 of what makes it what it is: weights, or the question that knowledge answers.
+        seed: of the training.
         params: parameters of the run.
         metrics: final figures.
         history: journal lines of training, each with ``epoch``.
@@ -30,7 +33,9 @@ class Publication:
 
     name: str
     folder: Path
-    checkpoint: Checkpoint
+    role: Role
+    weights_digest: str
+    seed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -27,13 +27,12 @@ class MemoryRegistry:
         for existing, _ in versions:
             if existing.manifest_digest == digest:
                 return existing
-        checkpoint = publication.checkpoint
         model = ModelRef(
             name=publication.name,
             version=len(versions) + 1,
             manifest_digest=digest,
-            role=checkpoint.role,
-            weights_digest=checkpoint.weights_digest,
+            role=publication.role,
+            weights_digest=publication.weights_digest,
             teacher=publication.tags.get("medkd.teacher"),
         )
         versions.append((model, publication.folder))

@@ -60,12 +60,11 @@ class MlflowRegistry:
         for version in known:
             if version.tags.get(_DIGEST_TAG) == digest:
                 return _model_ref(publication.name, int(version.version), version.tags)
-        checkpoint = publication.checkpoint
         tags = {
             **publication.tags,
             _DIGEST_TAG: digest,
-            "medkd.role": checkpoint.role.value,
-            "medkd.weights_digest": checkpoint.weights_digest,
+            "medkd.role": publication.role.value,
+            "medkd.weights_digest": publication.weights_digest,
         }
         self._close_stale(digest)
         run_id = self._log_run(publication, tags)
@@ -139,7 +138,7 @@ class MlflowRegistry:
             self._client.set_terminated(run.info.run_id, status="KILLED")
 
     def _log_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
-        run = self._client.create_run(self._experiment, run_name=f"{publication.name}-{publication.checkpoint.seed}", tags=dict(tags))
+        run = self._client.create_run(self._experiment, run_name=f"{publication.name}-{publication.seed}", tags=dict(tags))
         now = int(time.time() * 1000)
         history = [
             Metric(key, float(value), now, int(line["epoch"]))

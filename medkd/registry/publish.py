@@ -13,6 +13,7 @@ from data_contracts import (
     Cohort,
     CohortSet,
     ExplanationBundle,
+    KnowledgeRef,
     LeakageError,
     ModelCard,
     ModelRef,
@@ -49,8 +50,11 @@ def register_models(
     checkpoints: tuple[Checkpoint, ...],
     scorecards: tuple[Scorecard, ...],
     registry: Registry | None = None,
+    knowledge: KnowledgeRef | None = None,
 ) -> Registered:
     """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
+
+    Students that learned from the ``knowledge`` of a teacher that is not here are registered below that teacher.
 
     Raises:
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean, ``TEACHER_SAW_TEST_PATIENTS`` when a
@@ -64,14 +68,17 @@ def register_models(
     for checkpoint in ordered:
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         manifest = training_manifest(workspace, cohorts, checkpoint)
-        if teacher is not None:
-            taught = _manifest_of(target, teacher)
+        lineage = None if teacher is None else f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}"
+        taught = None if teacher is None else _manifest_of(target, teacher)
+        if taught is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
+            lineage, taught = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
+        if taught is not None:
             tested = _patients(workspace, cohorts, [purpose for purpose in TESTS if purpose in cohorts.uses])
             require_unseen(taught, tested, student=f"{recipe.name}-{checkpoint.arm}")
             manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *taught.patients}))})
         models.append(
             target.register(
-                _publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], (teacher, manifest))
+                _publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], (lineage, manifest))
             )
         )
     return Registered(models=tuple(models))
@@ -113,11 +120,10 @@ def _publication(
     cohorts: CohortSet,
     checkpoint: Checkpoint,
     scorecard: Scorecard,
-    origin: tuple[ModelRef | None, TrainingManifest],
+    origin: tuple[str | None, TrainingManifest],
 ) -> Publication:
-    teacher, manifest = origin
+    lineage, manifest = origin
     folder = workspace.root / "packages" / f"{recipe.name}-{checkpoint.arm}-{checkpoint.seed}"
-    lineage = f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}" if teacher else None
     card = ModelCard(
         name=f"{recipe.name}-{checkpoint.arm}",
         role=checkpoint.role,
@@ -154,7 +160,9 @@ def _publication(
     return Publication(
         name=card.name,
         folder=folder,
-        checkpoint=checkpoint,
+        role=checkpoint.role,
+        weights_digest=checkpoint.weights_digest,
+        seed=checkpoint.seed,
         tags=tags,
         params={"recipe": recipe.name, "arm": checkpoint.arm, "seed": str(checkpoint.seed), "network": checkpoint.network.builder},
         metrics={"train_seconds": checkpoint.train_seconds, **{name: figure.mean for name, figure in scorecard.figures.items()}},

@@ -52,6 +52,12 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
     return make_recipe(payload, overrides or {}, path.name)
 
 
+def reading_store(recipe: Recipe) -> Recipe:
+    """Return a recipe whose arms with a teacher all read a store, bound again; errors as :func:`read_recipe`."""
+    taught = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
+    return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in taught})
+
+
 def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """Return a recipe with dotted fields changed, bound again; errors as :func:`read_recipe`."""
     return make_recipe(json.loads(recipe.canonical_json()), overrides, recipe.name)

@@ -12,13 +12,16 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 
-from data_contracts import Checkpoint, CohortSet, Evidence, NetworkSpec, Recipe, Role, StoreError
+from data_contracts import Checkpoint, CohortSet, Evidence, KnowledgeError, KnowledgeRef, NetworkSpec, Recipe, Role, StoreError
 from medkd.gpu_slot import gpu_slot
 from medkd.knowledge.source import LiveSource
+from medkd.knowledge.stored import StoredSource, TaughtCohort, taught
 from medkd.models._build import build_network, parameter_count
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec
+from medkd.training.requirements import requirements_of
+from medkd.training.validate import validation
 from medkd.volumes.open_cohort import open_for_training
 from medkd.volumes.phantom import derive_seed
 from medkd.volumes.store import sha256_file
@@ -39,21 +42,73 @@ def train_teacher(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, boun
     """
     cohort = open_for_training(cohorts, "teacher_train", workspace.store, recipe.task)
     job = Job(workspace, recipe, Role.TEACHER, "teacher", recipe.teacher.seed, bound)
-    return job.run(cohort, Objective(recipe.teacher.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256)
+    figure = None if recipe.teacher.fit.patience is None else validation(cohorts, workspace.store, recipe.task, Role.TEACHER)
+    return job.run(cohort, Objective(recipe.teacher.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256, validate=figure)
 
 
 @stage
-def distill(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, bound: str) -> Checkpoint:
-    """Train one student: the arm's objective on ``student_train/seed``, and on ``unlabelled/seed`` where the arm may use it."""
+def distill(
+    workspace: Workspace,
+    recipe: Recipe,
+    cohorts: CohortSet,
+    teacher: Checkpoint | None,
+    arm: str,
+    seed: int,
+    bound: str,
+    knowledge: KnowledgeRef | None = None,
+) -> Checkpoint:
+    """Train one student: the arm's objective on ``student_train/seed``, and on ``unlabelled/seed`` where the arm may use it.
+
+    An arm that reads a store needs its knowledge and not the teacher's weights.
+    """
     objective = Objective(recipe.arms[arm].terms)
     job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound)
-    digest = cohorts.uses[f"student_train/{seed}"].cohort.sha256
+    cohort = student_cohort(workspace, recipe, cohorts, arm, seed)
+    guide, stored = teach(job, cohort, teacher, knowledge)
+    figure = None if recipe.student.fit.patience is None else validation(cohorts, workspace.store, recipe.task, Role.STUDENT)
     return job.run(
-        student_cohort(workspace, recipe, cohorts, arm, seed),
+        cohort if stored is None else stored.cohort,
         objective,
-        cohort_digest=digest,
-        guidance=guidance(workspace, objective, teacher),
+        cohort_digest=cohorts.uses[f"student_train/{seed}"].cohort.sha256,
+        guidance=guide,
+        stored=None if stored is None else stored.source,
+        validate=figure,
     )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A cohort with a store's answers, and the source that reads them."""
+
+    cohort: TaughtCohort
+    source: StoredSource
+
+
+def teach(
+    job: Job, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None
+) -> tuple[Guidance | None, Stored | None]:
+    """Return who teaches an arm: a live teacher, a store, or nobody; all that can be missing is said here.
+
+    Raises:
+        KnowledgeError: ``KNOWLEDGE_MISSING`` when the arm reads a store and none is given, or it lacks something;
+            ``KNOWLEDGE_FOREIGN`` when it is another teacher's; ``TEACHER_MISSING`` when a live teacher is asked and none is given.
+    """
+    recipe, arm = job.recipe, job.recipe.arms[job.arm]
+    objective = Objective(arm.terms)
+    if "teacher" not in objective.needs:
+        return None, None
+    if arm.knowledge == "live":
+        if teacher is None:
+            raise KnowledgeError(
+                "TEACHER_MISSING", f"expected a teacher for the arm {job.arm!r}, there is only a store: set knowledge: store"
+            )
+        return guidance(job.workspace, objective, teacher), None
+    if knowledge is None:
+        raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {job.arm!r}, none was extracted")
+    source = StoredSource(knowledge, recipe.task.classes, class_map=recipe.knowledge.class_map, evidence=arm.evidence)
+    needed = requirements_of(arm, recipe.task, job.begin(), source)
+    digest = None if teacher is None else teacher.weights_digest
+    return None, Stored(taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest), source)
 
 
 def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm: str, seed: int) -> TensorCohort | VolumeCohort:
@@ -140,12 +195,15 @@ class Job:
         begun: nn.Module | None = None,
         epochs: int | None = None,
         after_epoch: Callable[[int, nn.Module], None] | None = None,
+        stored: StoredSource | None = None,
+        validate: Callable[[nn.Module], float] | None = None,
     ) -> Checkpoint:
         """Fit, store the weights by their digest, and return the checkpoint; ``begun`` goes on from a network of before."""
         wish = self.recipe.teacher.fit if self.role is Role.TEACHER else self.recipe.student.fit
         wish = wish if epochs is None else wish.model_copy(update={"epochs": epochs})
-        teacher_digest = None if guidance is None else guidance.digest
-        key = hashlib.sha256(f"{self.bound}{cohort_digest}{teacher_digest}{self.name}{wish.epochs}".encode()).hexdigest()
+        teacher_digest = stored.record.teacher_digest if stored is not None else None if guidance is None else guidance.digest
+        told = "" if stored is None else stored.record.digest()
+        key = hashlib.sha256(f"{self.bound}{cohort_digest}{teacher_digest}{told}{self.name}{wish.epochs}".encode()).hexdigest()
         arm = self.recipe.arms[self.arm] if self.role is Role.STUDENT else None
         evidence = Evidence.TEACHER if arm is None else arm.evidence
         request = FitRequest(
@@ -158,8 +216,10 @@ class Job:
             self.name,
             balance=None if arm is None else arm.balance,
             after_epoch=after_epoch,
+            validate=validate,
         )
         stranger = _stranger(guidance) if evidence is Evidence.RANDOM_TEACHER else None
+        live = None if guidance is None else LiveSource(guidance.network, evidence=evidence, stranger=stranger)
         with gpu_slot() as gpu:
             began = time.perf_counter()
             fitted = fit(
@@ -167,7 +227,7 @@ class Job:
                 objective,
                 cohort,
                 replace(request, gpu=gpu),
-                teacher=None if guidance is None else LiveSource(guidance.network, evidence=evidence, stranger=stranger),
+                teacher=stored or live,
             )
             seconds = time.perf_counter() - began
         patients = "\n".join(sorted(set(cohort.patients())))

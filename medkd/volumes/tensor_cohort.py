@@ -59,6 +59,15 @@ class TensorCohort:
         """Return the patient key of each case."""
         return [case.patient_key for case in self.cases]
 
+    def nbytes(self) -> int:
+        """Return the bytes of what is drawn from."""
+        return sum(values.nbytes for values in (self.images, self.labels, self.masks, self.has_mask, self.valid))
+
+    def to(self, device: torch.device) -> TensorCohort:
+        """Return the cohort with what is drawn from on a device."""
+        names = ("images", "labels", "masks", "has_mask", "valid")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
 
 def patient_codes(keys: Iterable[str]) -> Tensor:
     """Return one int64 per key, equal for equal keys."""

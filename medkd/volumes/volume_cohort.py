@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -72,14 +72,16 @@ class VolumeCohort:
 
         Image [batch, 1, *patch], labels int64 (-1 where padded or unlabelled), masks uint8 (any foreground), valid mask.
         """
-        patches = [self._draw_patch(row, task.image_size, wish.foreground_share, generator) for row in rows.tolist()]
+        corners = [self._draw_corner(row, task.image_size, wish.foreground_share, generator) for row in rows.tolist()]
+        patches = [self._cut_patch(row, corner, task.image_size) for row, corner in zip(rows.tolist(), corners, strict=True)]
         image, label, valid = (torch.stack(parts) for parts in zip(*patches, strict=True))
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         masks = (label > 0).to(torch.uint8)
-        return Sample(inputs={"image": image[:, None]}, labels=label, masks=masks, valid_mask=valid, patients=patients)
+        window = torch.tensor(corners)
+        return Sample(inputs={"image": image[:, None]}, labels=label, masks=masks, valid_mask=valid, patients=patients, window=window)
 
-    def _draw_patch(self, row: int, size: tuple[int, ...], share: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        image, label = self.images[row][0], self.labels[row]
+    def _draw_corner(self, row: int, size: tuple[int, ...], share: float, generator: torch.Generator) -> list[int]:
+        label = self.labels[row]
         wants_foreground = bool(torch.rand((), generator=generator) < share) and self.has_label[row] and bool(label.any())
         centre = None
         if wants_foreground:
@@ -90,7 +92,10 @@ class VolumeCohort:
             low, high = min(0, extent - wanted), max(0, extent - wanted)
             free = int(torch.randint(low, high + 1, (), generator=generator))
             corner.append(free if centre is None else min(max(centre[axis] - wanted // 2, low), high))
-        measured = self.measured(row)
+        return corner
+
+    def _cut_patch(self, row: int, corner: list[int], size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        image, label, measured = self.images[row][0], self.labels[row], self.measured(row)
         known = label.long() if self.has_label[row] else torch.full_like(label, 0).long() + MISSING
         return (
             cut(image, corner, size, fill=float(image.min())),
@@ -98,13 +103,22 @@ class VolumeCohort:
             cut(measured, corner, size, fill=False),
         )
 
+    def nbytes(self) -> int:
+        """Return the bytes of what is drawn from."""
+        return sum(values.nbytes for group in (self.images, self.labels) for values in group)
+
+    def to(self, device: torch.device) -> VolumeCohort:
+        """Return the cohort with what is drawn from on a device."""
+        moved = {name: tuple(values.to(device) for values in getattr(self, name)) for name in ("images", "labels")}
+        return replace(self, **moved)
+
     def measured(self, row: int) -> Tensor:
         """Return where the voxels of one image, as a network sees it, were measured: bool [slice, row, column]."""
         synthetic = self.synthetic[row]
         if synthetic is None:
             return torch.ones_like(self.labels[row], dtype=torch.bool)
         # Where voxels are interpolated, one that took anything from a synthetic one is synthetic too.
-        return self.alignments[row].to_network(synthetic) <= 0
+        return (self.alignments[row].to_network(synthetic) <= 0).to(self.labels[row].device)
 
     def as_tensors(self, task: Task, *, centre: Literal["volume", "label"] = "volume") -> TensorCohort:
         """Return one patch of each volume as one array: cut where the volume is larger, padded (and marked so) where it is smaller.
@@ -147,12 +161,14 @@ def corner_of(centre: list[int] | None, size: tuple[int, ...], shape: tuple[int,
 
 
 def cut(values: Tensor, corner: list[int], size: tuple[int, ...], *, fill: float) -> Tensor:
-    """Return the box [*size] that begins at ``corner`` (may be negative); what lies outside is ``fill``."""
+    """Return the box [..., *size] of the last axes that begins at ``corner`` (may be negative); what lies outside is ``fill``."""
     begins = [max(c, 0) for c in corner]
-    ends = [min(c + s, e) for c, s, e in zip(corner, size, values.shape, strict=True)]
-    inner = values[tuple(slice(b, e) for b, e in zip(begins, ends, strict=True))]
+    space = values.shape[-len(size) :]
+    ends = [min(c + s, e) for c, s, e in zip(corner, size, space, strict=True)]
+    place: tuple[Any, ...] = (..., *(slice(b, e) for b, e in zip(begins, ends, strict=True)))
+    inner = values[place]
     before = [max(-c, 0) for c in corner]
-    padding = [(b, s - b - extent) for b, s, extent in zip(before, size, inner.shape, strict=True)]
+    padding = [(b, s - b - extent) for b, s, extent in zip(before, size, inner.shape[-len(size) :], strict=True)]
     flat = [amount for pair in reversed(padding) for amount in pair]
     if not any(flat):
         return inner.clone()

@@ -32,7 +32,8 @@ def publication(tmp_path):
     )  # fmt: skip
     pack_model(tmp_path / "package", {"checkpoint.json": checkpoint.canonical_json()})
     history = ({"epoch": 1, "loss": 2.0, "seconds": 0.1}, {"epoch": 2, "loss": 1.0, "seconds": 0.1})
-    return Publication("net", tmp_path / "package", checkpoint, {"medkd.cohort_digest": "c"}, {"recipe": "r"}, {"auc": 0.75}, history)
+    tags, params, metrics = {"medkd.cohort_digest": "c"}, {"recipe": "r"}, {"auc": 0.75}
+    return Publication("net", tmp_path / "package", Role.TEACHER, digest, 0, tags, params, metrics, history)
 
 
 def test_a_run_holds_parameters_metrics_per_epoch_and_lineage_tags(parts):

@@ -54,7 +54,9 @@ def publish(tmp_path):
         return Publication(
             name=name,
             folder=folder,
-            checkpoint=checkpoint,
+            role=checkpoint.role,
+            weights_digest=digest,
+            seed=seed,
             tags=tags,
             params={"arm": "kd"},
             metrics={"auc": 0.9},
@@ -78,7 +80,7 @@ def test_what_is_fetched_is_what_was_registered(registry, publish):
     assert fetched == model
     assert fetched.role is Role.STUDENT
     assert fetched.teacher == "teacher/1@" + "f" * 64
-    assert load_record(folder / "checkpoint.json", Checkpoint) == publication.checkpoint
+    assert load_record(folder / "checkpoint.json", Checkpoint) == load_record(publication.folder / "checkpoint.json", Checkpoint)
 
 
 def test_a_registered_network_answers_as_before(registry, publish):

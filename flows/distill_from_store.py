@@ -1,0 +1,26 @@
+"""Flow: students from registered knowledge, at a site that has never seen the teacher."""
+
+from __future__ import annotations
+
+from data_contracts import Recipe, Registered, Scorecard
+from flows.distill import distill
+from flows.engine import orchestrated, run_all
+from flows.evaluate import evaluate
+from flows.prepare import prepare
+from medkd.registry.publish import register_models
+from medkd.registry.publish_knowledge import fetch_knowledge
+from medkd.training.recipes import reading_store
+from medkd.workspace import Workspace
+
+
+@orchestrated
+def distill_from_store(workspace: Workspace, recipe: Recipe, uri: str) -> tuple[Registered, tuple[Scorecard, ...]]:
+    """Train every arm from knowledge, score the students and register them below the teacher that they learned from."""
+    wanted = reading_store(recipe)
+    knowledge = run_all(fetch_knowledge, [(workspace, uri)], title="fetch knowledge")[0]
+    cohorts = prepare(workspace, (wanted,))
+    students = distill(workspace, (wanted,), cohorts, (None,), (knowledge,))
+    # There is no teacher to compare with: each student is its own, and what compares is left out of the cards.
+    cards = tuple(card.without("agreement", "dice_to_teacher") for card in evaluate(workspace, (wanted,), cohorts, students)[0].scorecards)
+    call = (workspace, wanted, cohorts[0], students[0], cards, None, knowledge)
+    return run_all(register_models, [call], title="register")[0], cards

@@ -1,0 +1,273 @@
+"""A teacher that is a store: what it said before, about the batch as it is drawn now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data_contracts import Evidence, Fit, KnowledgeError, KnowledgeRef, MapWish, Task, TaskKind
+from medkd.knowledge.class_map import ClassMap, MappedKnowledge
+from medkd.knowledge.codec import LogitCodec, decode_channels, decode_plain
+from medkd.knowledge.control import ControlledKnowledge
+from medkd.knowledge.extract import Cases, Question, frozen_view, map_key, sample_digests
+from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.shards import Shelf
+from medkd.knowledge.windows import box_of, patch_of
+from medkd.targets import Target
+from medkd.trace import Sample
+from medkd.types import AttributionMap, FeatureMap, Images, Logits
+from medkd.volumes.store import Store
+from medkd.volumes.volume_cohort import VolumeCohort, cut
+
+#: Bytes of decoded answers that are kept in memory; beyond it they are decoded again whenever they are drawn.
+CACHE_BYTES = 2 << 30
+
+
+class StoredKnowledge:
+    """What a store says of a batch: the tensors that the batch carries.
+
+    Args:
+        record: what was stored.
+        answers: of the batch, moved along with its image (``Sample.teacher``).
+    """
+
+    def __init__(self, record: KnowledgeRef, answers: Mapping[str, Tensor]) -> None:
+        self._record, self._answers = record, answers
+
+    def logits(self) -> Logits:
+        """Return the stored logits; those of a segmentation have mean zero over the classes."""
+        return self._answer("logits")
+
+    def features(self, tap: str) -> FeatureMap:
+        """Return the stored features of a layer."""
+        return self._answer(f"features/{tap}")
+
+    def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
+        """Return the map of a target: class maps combine to any target of theirs, other maps are of the teacher's own answer.
+
+        Raises:
+            KnowledgeError: ``KNOWLEDGE_MISSING`` when it is not stored and does not follow from what is.
+        """
+        if explainer == "cam" and self._record.head_bias and not options:
+            return self._from_logits(target)
+        maps = self._answer(f"maps/{map_key(MapWish(explainer=explainer, options=options))}")
+        if explainer != "cam":
+            return maps[:, 0]
+        coefficients = target.coefficients(self.logits())
+        if coefficients.ndim > 2:
+            coefficients = coefficients.flatten(2).mean(2)
+        return torch.einsum("bc,bc...->b...", coefficients.to(maps), maps)
+
+    def about(self, image: Images) -> Knowledge:
+        """Refuse: what was not asked when the knowledge was extracted is not known."""
+        raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, a store holds none")
+
+    def response(self, hidden: Images) -> Tensor:
+        """Refuse, as :meth:`about` does."""
+        return self.about(hidden).logits()
+
+    def _answer(self, name: str) -> Tensor:
+        if name not in self._answers:
+            raise KnowledgeError("KNOWLEDGE_MISSING", f"expected {name!r} to be stored, this knowledge holds {sorted(self._answers)}")
+        return self._answers[name]
+
+    def _from_logits(self, target: Target) -> AttributionMap:
+        """Return the class map of a segmentation: its logits less the head's bias, weighted by the target.
+
+        Weights that sum to zero over the classes do not see the constant per voxel that the store leaves out.
+        """
+        logits = self.logits()
+        weights = target.coefficients(logits).flatten(2).mean(2).to(logits)
+        if float(weights.sum(1).abs().max()) > 1e-4 * float(weights.abs().max().clamp_min(1e-12)):
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING", "expected a target that compares classes (a margin), a store keeps no level of a segmentation's logits"
+            )
+        bias = torch.tensor(self._record.head_bias, device=logits.device)
+        return torch.einsum("bc,bc...->b...", weights, logits - bias.view(1, -1, *(1,) * (logits.ndim - 2)))
+
+
+class StoredSource:
+    """A store in the teacher's place.
+
+    Args:
+        record: what was stored.
+        classes: of the student's task.
+        class_map: classes of the teacher that each of them stands for; empty where both have the same.
+        evidence: whose explanations it gives.
+
+    Raises:
+        KnowledgeError: ``CLASSES_DIFFER`` when teacher and student have other classes and no map says how they belong together.
+    """
+
+    def __init__(
+        self,
+        record: KnowledgeRef,
+        classes: Sequence[str],
+        *,
+        class_map: Mapping[str, Sequence[str]] | None = None,
+        evidence: Evidence = Evidence.TEACHER,
+    ) -> None:
+        self.record, self.evidence = record, evidence
+        self._map = ClassMap.between(record.task.classes, classes, class_map or {})
+
+    def about(self, sample: Sample) -> Knowledge:
+        """Return what is stored about the batch."""
+        knowledge: Knowledge = StoredKnowledge(self.record, sample.teacher)
+        if self._map is not None:
+            knowledge = MappedKnowledge(knowledge, self._map)
+        if self.evidence is not Evidence.TEACHER:
+            knowledge = ControlledKnowledge(knowledge, self.evidence, sample)
+        return knowledge
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the stored layers."""
+        return tuple(self.record.layers)
+
+    def shape(self, layer: str, image: Tensor) -> tuple[int, ...]:
+        """Return the shape that a layer was stored with for an image of the task's size."""
+        del image
+        if layer not in self.record.layers:
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING", f"expected features of {layer!r} to be stored, this knowledge holds {list(self.record.layers)}"
+            )
+        return self.record.layers[layer]
+
+    def ask_for(self, layers: Sequence[str]) -> None:
+        """Check that the layers are stored."""
+        for layer in layers:
+            self.shape(layer, torch.zeros(0))
+
+    def prepared(self, device: torch.device, *, channels_last: bool) -> StoredSource:
+        """Return the source itself: answers come with the batch."""
+        del device, channels_last
+        return self
+
+
+@dataclass(frozen=True)
+class TaughtCohort:
+    """A cohort whose batches carry what a store says of them.
+
+    Attributes:
+        cohort: cases.
+        digests: of their images.
+        shelf: where answers are looked up.
+        question: that they are answers to.
+        parts: what is read: ``logits``, ``features/LAYER``, ``maps/KEY``.
+    """
+
+    cohort: Cases
+    digests: tuple[str, ...]
+    shelf: Shelf
+    question: Question
+    parts: tuple[str, ...]
+    cache: dict[tuple[str, int | None], dict[str, Tensor]]
+
+    def __len__(self) -> int:
+        return len(self.cohort)
+
+    def patients(self) -> list[str]:
+        """Return the patient key of each case."""
+        return self.cohort.patients()
+
+    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+        """Return a batch with its answers: of the clean images, to be moved along, or of drawn views, which stay as they are."""
+        views = self.question.wish.views
+        if views and self.question.views is not None:
+            chosen = torch.randint(views, (len(rows),), generator=generator).tolist()
+            drawn = [self._with_view(row, view, task, self.question.views) for row, view in zip(rows.tolist(), chosen, strict=True)]
+            return joined(drawn)
+        sample = self.cohort.draw(rows, task, wish, generator)
+        answers = [self._answer(self.digests[row], None) for row in rows.tolist()]
+        if isinstance(self.cohort, VolumeCohort) and sample.window is not None:
+            corners = [tuple(corner) for corner in sample.window.tolist()]
+            answers = [self._patch(row, corner, a) for row, corner, a in zip(rows.tolist(), corners, answers, strict=True)]
+        device = sample.image.device
+        return replace(sample, teacher={part: torch.stack([a[part] for a in answers]).to(device) for part in self.parts})
+
+    def _with_view(self, row: int, view: int, task: Task, wish: Fit) -> Sample:
+        drawn = frozen_view(self.cohort, row, view, self.digests[row], task, wish)
+        answer = self._answer(self.digests[row], view)
+        teacher = {part: answer[part][None].to(drawn.image.device) for part in self.parts}
+        return replace(drawn, teacher=teacher, view="frozen")
+
+    def _patch(self, row: int, corner: tuple[int, ...], answer: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the answers about one patch of a volume."""
+        size = self.question.task.image_size
+        box = box_of(tuple(self.cohort.images[row].shape[1:]), size)
+        found = {}
+        for part in self.parts:
+            if part == "logits":
+                found[part] = cut(answer[part], list(corner), size, fill=0.0)
+            else:
+                cells = [max(1, round(g * w / e)) for g, w, e in zip(answer[part].shape[1:], size, box.extent, strict=True)]
+                found[part] = patch_of(answer[part], box, corner, tuple(cells))
+        return found
+
+    def _answer(self, digest: str, view: int | None) -> dict[str, Tensor]:
+        """Return the decoded answers about one image, kept while there is room."""
+        if (digest, view) in self.cache:
+            return self.cache[digest, view]
+        key = self.question.key(digest, view)
+        found = {part: self._decoded(part, self.shelf.read(key, part)) for part in self.parts}
+        if sum(v.nbytes for v in found.values()) * (len(self.cache) + 1) < CACHE_BYTES:
+            self.cache[digest, view] = found
+        return found
+
+    def _decoded(self, part: str, payload: memoryview) -> Tensor:
+        if part != "logits":
+            return decode_channels(payload)
+        if self.question.task.kind is TaskKind.CLASSIFICATION:
+            return decode_plain(payload)
+        return LogitCodec.of(self.question.wish).decode(payload)
+
+
+def joined(samples: Sequence[Sample]) -> Sample:
+    """Return batches of one as one batch."""
+    first = samples[0]
+    names = [name for name, value in vars(first).items() if isinstance(value, Tensor)]
+    stacked: dict[str, Any] = {name: torch.cat([getattr(sample, name) for sample in samples]) for name in names}
+    inputs = {name: torch.cat([sample.inputs[name] for sample in samples]) for name in first.inputs}
+    teacher = {name: torch.cat([sample.teacher[name] for sample in samples]) for name in first.teacher}
+    return replace(first, **stacked, inputs=inputs, teacher=teacher)
+
+
+def taught(cohort: Cases, record: KnowledgeRef, store: Store, parts: Sequence[str], *, teacher_digest: str | None = None) -> TaughtCohort:
+    """Return a cohort with a store's answers; what is missing is said now, before anything is trained.
+
+    Args:
+        cohort: cases.
+        record: what was stored.
+        store: where its shards lie.
+        parts: what training will read.
+        teacher_digest: whose knowledge it must be, where that is known.
+
+    Raises:
+        KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is another teacher's, ``KNOWLEDGE_MISSING`` when a part or a case is not stored.
+        StoreError: when its bytes are missing or altered.
+    """
+    if teacher_digest is not None and record.teacher_digest != teacher_digest:
+        raise KnowledgeError(
+            "KNOWLEDGE_FOREIGN",
+            f"expected knowledge of the teacher {teacher_digest[:12]}, it is of {record.teacher_digest[:12]}: extract it from this teacher",
+        )
+    question = Question(record.teacher_digest, record.task, record.wish, record.views)
+    shelf = Shelf(store, record.shards, about=question.digest())
+    stored = {"logits", *(f"features/{layer}" for layer in record.layers), *(f"maps/{key}" for key in record.maps)}
+    lacking = [part for part in parts if part not in stored]
+    if lacking:
+        raise KnowledgeError(
+            "KNOWLEDGE_MISSING", f"expected {lacking[0]!r} to be stored, this knowledge holds {sorted(stored)}: extract it with that"
+        )
+    digests = tuple(sample_digests(cohort))
+    first = 0 if record.wish.views else None
+    absent = [index for index, digest in enumerate(digests) if question.key(digest, first) not in shelf]
+    if absent:
+        raise KnowledgeError(
+            "KNOWLEDGE_MISSING",
+            f"expected answers about all {len(digests)} cases, {len(absent)} are not stored: other cases, or prepared in another way",
+        )
+    return TaughtCohort(cohort, digests, shelf, question, tuple(parts), {})

@@ -1,0 +1,79 @@
+"""Knowledge as a registered version: shards, record and whose data its teacher saw, so that another site can distil without the teacher."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from data_contracts import KnowledgeRef, ModelRef, Recipe, Ref, RegistryError, Role, TrainingManifest, load_record
+from medkd.registry.interface import Publication, Registry, pack_model
+from medkd.registry.publish import TRAINING_MANIFEST, open_registry
+from medkd.volumes.store import write_bytes
+from medkd.workspace import Workspace, stage
+
+RECORD = "knowledge.json"
+
+
+@stage
+def publish_knowledge(workspace: Workspace, recipe: Recipe, teacher: ModelRef, knowledge: KnowledgeRef) -> ModelRef:
+    """Register knowledge below the teacher it is of."""
+    return register_knowledge(workspace, recipe, teacher, knowledge, open_registry(workspace))
+
+
+def register_knowledge(workspace: Workspace, recipe: Recipe, teacher: ModelRef, knowledge: KnowledgeRef, registry: Registry) -> ModelRef:
+    """Register knowledge; the same knowledge gives the version that exists.
+
+    Raises:
+        RegistryError: ``KNOWLEDGE_FOREIGN`` when it is of another teacher.
+    """
+    if teacher.weights_digest != knowledge.teacher_digest:
+        raise RegistryError(
+            "KNOWLEDGE_FOREIGN",
+            f"expected knowledge of {teacher.uri} ({teacher.weights_digest[:12]}), it is of {knowledge.teacher_digest[:12]}",
+        )
+    lineage = f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}"
+    record = knowledge.model_copy(update={"teacher": lineage})
+    folder = workspace.root / "packages" / f"{recipe.name}-knowledge"
+    # What a run before left here must not be registered with it.
+    shutil.rmtree(folder, ignore_errors=True)
+    manifest = TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
+    shards = {f"shards/{Path(ref.key).name}": workspace.store.path(ref).read_bytes() for ref in knowledge.shards}
+    pack_model(folder, {RECORD: record.canonical_json(), TRAINING_MANIFEST: manifest.canonical_json(), **shards})
+    tags = {
+        "medkd.teacher": lineage,
+        "medkd.recipe_digest": recipe.digest(),
+        "medkd.knowledge": knowledge.digest(),
+        "medkd.use": "research only",
+    }
+    figures = {"entries": knowledge.entries, "bytes": knowledge.bytes, "raw_bytes": knowledge.raw_bytes, **knowledge.measured}
+    return registry.register(
+        Publication(
+            name=f"{recipe.name}-knowledge",
+            folder=folder,
+            role=Role.KNOWLEDGE,
+            weights_digest=knowledge.teacher_digest,
+            tags=tags,
+            params={"recipe": recipe.name, "views": str(knowledge.wish.views), "cases": str(knowledge.cases)},
+            metrics={name: float(value) for name, value in figures.items()},
+        )
+    )
+
+
+def fetch_knowledge(workspace: Workspace, uri: str, registry: Registry | None = None) -> KnowledgeRef:
+    """Bring registered knowledge into a workspace's store, every byte verified, and return its record.
+
+    Raises:
+        RegistryError: ``NOT_KNOWLEDGE`` when the version is a model.
+    """
+    model, folder = (registry or open_registry(workspace)).fetch(uri)
+    if model.role is not Role.KNOWLEDGE:
+        raise RegistryError(
+            "NOT_KNOWLEDGE", f"expected registered knowledge, {uri} is a {model.role.value}: look for a name ending in -knowledge"
+        )
+    record = load_record(folder / RECORD, KnowledgeRef)
+    shards = []
+    for ref in record.shards:
+        key = f"knowledge/fetched-{record.digest()[:16]}/{Path(ref.key).name}"
+        write_bytes(workspace.store.root / key, (folder / "shards" / Path(ref.key).name).read_bytes())
+        shards.append(Ref(store=workspace.store.name, key=key, sha256=ref.sha256))
+    return record.model_copy(update={"shards": tuple(shards)})

@@ -1,0 +1,156 @@
+"""The stage that asks a teacher once and for all, and what a recipe's arms will read of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from data_contracts import (
+    Checkpoint,
+    Cohort,
+    CohortSet,
+    KnowledgeRef,
+    KnowledgeWish,
+    MapWish,
+    Recipe,
+    Ref,
+    Role,
+    TaskKind,
+    load_record,
+)
+from medkd.knowledge.codec import LogitCodec
+from medkd.knowledge.extract import Cases, Extraction, Question, divergence, map_key, sample_digests
+from medkd.knowledge.shards import Shelf
+from medkd.knowledge.source import LiveSource
+from medkd.models._build import build_network
+from medkd.progress import progress_bar
+from medkd.training.recipes import network_spec
+from medkd.training.requirements import requirements_of
+from medkd.training.train import load_network
+from medkd.volumes.open_cohort import open_for_training
+from medkd.volumes.volume_cohort import VolumeCohort
+from medkd.workspace import Workspace, stage
+
+#: Cases on which replayed logits are compared with live ones when knowledge is extracted.
+COMPARED = 8
+
+
+def completed_wish(recipe: Recipe, teacher: nn.Module) -> KnowledgeWish:
+    """Return the recipe's wish with what its arms that read a store (all, where none does) will ask for."""
+    reading = [arm for arm in recipe.arms.values() if arm.knowledge == "store"] or list(recipe.arms.values())
+    features, maps = dict(recipe.knowledge.features), {map_key(wish): wish for wish in recipe.knowledge.maps}
+    student = build_network(network_spec(recipe, Role.STUDENT))
+    for arm in reading:
+        needed = requirements_of(arm, recipe.task, student, LiveSource(teacher))
+        for layer, cells in needed.layers.items():
+            features[layer] = max(features.get(layer, 0), cells)
+        for explainer, cells in needed.maps.items():
+            known = maps.get(explainer)
+            maps[explainer] = MapWish(explainer=explainer, grid=max(cells, known.grid if known else 0))
+    return recipe.knowledge.model_copy(update={"features": features, "maps": tuple(maps[key] for key in sorted(maps))})
+
+
+def purposes_of(recipe: Recipe, cohorts: CohortSet) -> list[str]:
+    """Return the purposes whose cases students learn from."""
+    extra = any(arm.unlabelled for arm in recipe.arms.values())
+    wanted = [f"student_train/{seed}" for seed in recipe.seeds] + ([f"unlabelled/{seed}" for seed in recipe.seeds] if extra else [])
+    return [purpose for purpose in wanted if purpose in cohorts.uses]
+
+
+@stage
+def extract_knowledge(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, bound: str) -> KnowledgeRef:
+    """Ask a teacher about every case that students learn from, and store its answers.
+
+    Shards that an interrupted run finished are kept. The same image is asked about once, whatever purposes it serves.
+
+    Args:
+        workspace: where files go.
+        recipe: bound recipe.
+        cohorts: prepared cohorts.
+        teacher: whose knowledge it is.
+        bound: ``bound_digest(recipe)``.
+    """
+    del bound
+    network = load_network(workspace, teacher)
+    wish = completed_wish(recipe, network)
+    question = Question(teacher.weights_digest, teacher.task, wish, recipe.student.fit if wish.views else None)
+    extraction = Extraction(network, question)
+    folder = f"knowledge/{recipe.name}-{question.digest()[:16]}"
+    shards: list[Ref] = []
+    seen: set[str] = set()
+    total, raw = 0, 0
+    measured: dict[str, float] = {}
+    bar: Any
+    for purpose in purposes_of(recipe, cohorts):
+        cohort = open_for_training(cohorts, purpose, workspace.store, recipe.task)
+        digests = sample_digests(cohort)
+        fresh = [row for row, digest in enumerate(digests) if digest not in seen]
+        some, own = cohort.select(torch.tensor(fresh, dtype=torch.int64)), [digests[row] for row in fresh]
+        seen.update(own)
+        with progress_bar(title=f"{recipe.name} knowledge", unit="shard", enabled=workspace.progress, total=None) as bar:
+            for ref, keys in extraction.write(some, own, workspace.store, folder, label=purpose.replace("/", "-")):
+                shards.append(ref)
+                total += len(keys)
+                bar.update()
+        raw += _raw_bytes(some, own, question)
+        if not measured and fresh:
+            measured = compare(extraction, some, own, Shelf(workspace.store, shards, about=question.digest()))
+    sizes = [workspace.store.path(ref).stat().st_size for ref in shards]
+    return KnowledgeRef(
+        teacher_digest=teacher.weights_digest,
+        task=teacher.task,
+        wish=wish,
+        views=question.views,
+        cohorts=tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in purposes_of(recipe, cohorts)})),
+        patients=_patients(workspace, cohorts, ["teacher_train"]),
+        cases=len(seen),
+        entries=total,
+        layers=extraction.shapes(),
+        maps=tuple(map_key(one) for one in wish.maps),
+        head_bias=extraction.head_bias(),
+        payload_bytes=_logit_bytes(workspace, shards, question),
+        raw_bytes=raw,
+        bytes=sum(sizes),
+        measured=measured,
+        shards=tuple(shards),
+    )
+
+
+def _patients(workspace: Workspace, cohorts: CohortSet, purposes: Iterable[str]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for purpose in purposes:
+        use = cohorts.uses[purpose]
+        found |= {case.patient_key for case in load_record(workspace.store.path(use.cohort), Cohort).part(use.part)}
+    return tuple(sorted(found))
+
+
+def _raw_bytes(cohort: Cases, digests: Sequence[str], question: Question) -> int:
+    """Return the bytes of the logits of all entries as float32."""
+    classes, views = len(question.task.classes), max(1, question.wish.views)
+    if question.task.kind is TaskKind.CLASSIFICATION:
+        return 4 * classes * views * len(set(digests))
+    if isinstance(cohort, VolumeCohort) and question.views is None:
+        images = dict(zip(digests, cohort.images, strict=True))
+        return sum(4 * classes * image.numel() for image in images.values())
+    return 4 * classes * views * len(set(digests)) * int(torch.tensor(question.task.image_size).prod())
+
+
+def _logit_bytes(workspace: Workspace, shards: Sequence[Ref], question: Question) -> int:
+    shelf = Shelf(workspace.store, shards, about=question.digest())
+    return sum(len(shelf.read(key, "logits")) for key in shelf)
+
+
+def compare(extraction: Extraction, cohort: Cases, digests: Sequence[str], shelf: Shelf) -> dict[str, float]:
+    """Return how far replayed logits are from live ones on the first cases: mean KL per voxel, share of equal answers."""
+    if not extraction.is_segmentation or extraction.question.views is not None:
+        return {}
+    codec, figures = LogitCodec.of(extraction.question.wish), []
+    for row, digest in list(enumerate(digests))[:COMPARED]:
+        image = cohort.images[row]
+        live = extraction.ask_volume(image)["logits"] if isinstance(cohort, VolumeCohort) else extraction.ask(image[None])["logits"][0]
+        figures.append(divergence(live, codec.decode(shelf.read(extraction.question.key(digest, None), "logits"))))
+    kl, agreement = (sum(values) / len(values) for values in zip(*figures, strict=True))
+    return {"kl": kl, "argmax_agreement": agreement}
