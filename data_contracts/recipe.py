@@ -60,13 +60,17 @@ class Task(Value):
 
 
 class NetworkSpec(Value):
-    """A builder of ``medkd/models`` and its options; in and out channels follow from the task."""
+    """A builder of ``medkd/models`` and its options; in and out channels follow from the task.
+
+    With ``rank_share`` its convolutions are products of small ones, of so many ranks (``medkd/models/_tucker.py``).
+    """
 
     builder: str
     in_channels: int = Field(default=1, ge=1)
     out_channels: int = Field(default=2, ge=1)
     spatial_dims: Literal[2, 3] = 2
     options: dict[str, Option] = Field(default_factory=dict)
+    rank_share: Finite | None = Field(default=None, gt=0, le=1)
 
 
 class Network(Value):
@@ -253,7 +257,8 @@ class Arm(Value):
     """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there).
 
     ``evidence`` replaces the teacher's explanations, never its answers: a control. ``knowledge`` says where the teacher's answers come
-    from: a ``live`` teacher in every step, or a ``store`` that was extracted before.
+    from: a ``live`` teacher in every step, or a ``store`` that was extracted before. ``begin`` says what is trained: the student's network from
+    ``fresh`` weights, or the teacher ``compressed`` to at most the student's number of parameters, the control that distillation must beat.
     """
 
     terms: tuple[Term, ...] = Field(min_length=1)
@@ -261,6 +266,7 @@ class Arm(Value):
     evidence: Evidence = Evidence.TEACHER
     knowledge: Literal["live", "store"] = "live"
     balance: Balance | None = None
+    begin: Literal["fresh", "compressed"] = "fresh"
 
 
 class MapWish(Value):

@@ -6,6 +6,7 @@ from torch import nn
 
 from data_contracts import ExplanationError, NetworkSpec
 from medkd.catalogue import NETWORKS
+from medkd.models._tucker import factorised
 from medkd.trace import anatomy_of, forked_rng
 
 
@@ -22,6 +23,8 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
         # MONAI's blocks hard-code in-place activations in places; tapping the layer before one would return its output.
         if getattr(module, "inplace", False):
             vars(module)["inplace"] = False
+    if spec.rank_share is not None:
+        network = factorised(network, spec.rank_share)
     anatomy, known = anatomy_of(network), dict(network.named_modules())
     for layer in (*anatomy.taps, anatomy.cam_layer, anatomy.head, *anatomy.deep_heads):
         if layer not in known:

@@ -17,6 +17,7 @@ from medkd.gpu_slot import gpu_slot
 from medkd.knowledge.source import LiveSource
 from medkd.knowledge.stored import StoredSource, TaughtCohort, taught
 from medkd.models._build import build_network, parameter_count
+from medkd.models._tucker import factorised, share_for
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec
@@ -66,14 +67,30 @@ def distill(
     cohort = student_cohort(workspace, recipe, cohorts, arm, seed)
     guide, stored = teach(job, cohort, teacher, knowledge)
     figure = None if recipe.student.fit.patience is None else validation(cohorts, workspace.store, recipe.task, Role.STUDENT)
+    begun = compressed(job, teacher) if recipe.arms[arm].begin == "compressed" else None
     return job.run(
         cohort if stored is None else stored.cohort,
         objective,
         cohort_digest=cohorts.uses[f"student_train/{seed}"].cohort.sha256,
         guidance=guide,
         stored=None if stored is None else stored.source,
+        begun=begun,
         validate=figure,
     )
+
+
+def compressed(job: Job, teacher: Checkpoint | None) -> nn.Module:
+    """Return the teacher compressed to at most the student's number of parameters, and make the job one of this network.
+
+    Raises:
+        KnowledgeError: ``TEACHER_MISSING`` when there are no weights to compress.
+    """
+    if teacher is None:
+        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {job.arm!r}, there is only a store")
+    network = load_network(job.workspace, teacher)
+    share = share_for(network, parameter_count(job.begin()))
+    job.spec = teacher.network.model_copy(update={"rank_share": share})
+    return factorised(network, share)
 
 
 @dataclass(frozen=True)
