@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from data_contracts import KnowledgeWish, StoreError
 
@@ -24,6 +23,8 @@ from data_contracts import KnowledgeWish, StoreError
 ROUNDS = 4
 LEVEL = 6
 _TOP = 127
+#: Largest number that margins are compared with: they are 32-bit integers.
+_MOST = 2**31 - 1
 _LEAST = np.float32(1e-30)
 
 
@@ -86,7 +87,7 @@ class LogitCodec:
             return torch.zeros(fine.shape[1:], dtype=torch.bool)
         every = torch.cat([fine, -fine.sum(0, keepdim=True, dtype=torch.int32)])
         top = every.topk(2, dim=0).values
-        return (top[0] - top[1]) < int(self.doubt * unit / self.step)
+        return (top[0] - top[1]) < min(int(self.doubt * unit / self.step), _MOST)
 
 
 def _fitted(values: Tensor) -> Tensor:
@@ -100,8 +101,11 @@ def _fitted(values: Tensor) -> Tensor:
 
 def _halved(values: Tensor) -> Tensor:
     """Return means of blocks of two along each axis; the last block of an odd axis holds one."""
-    pool = functional.avg_pool2d if values.ndim == 3 else functional.avg_pool3d
-    return pool(values[None], 2, ceil_mode=True, count_include_pad=False)[0]
+    for axis in range(1, values.ndim):
+        if values.shape[axis] % 2:
+            values = torch.cat([values, values.narrow(axis, values.shape[axis] - 1, 1)], dim=axis)
+        values = values.unflatten(axis, (-1, 2)).mean(axis + 1)
+    return values
 
 
 def _doubled(base: Tensor, space: tuple[int, ...]) -> Tensor:

@@ -31,12 +31,13 @@ def write_shard(path: Path, entries: Mapping[str, Mapping[str, bytes]], *, about
     parts = list(next(iter(entries.values())))
     payloads = [entry[part] for entry in entries.values() for part in parts]
     ends = torch.tensor([len(payload) for payload in payloads]).cumsum(0).reshape(len(entries), len(parts))
+    # One entry of metadata: several would be written in an order that changes from run to run, and with it the digest.
     tensors = {
         "keys": torch.frombuffer(bytearray(b"".join(bytes.fromhex(key) for key in entries)), dtype=torch.uint8).reshape(-1, 32),
         "ends": ends.to(torch.uint32) if int(ends[-1, -1]) < 2**32 else ends,
         "payload": torch.frombuffer(bytearray(b"".join(payloads) or b"\0"), dtype=torch.uint8),
     }
-    write_bytes(path, safetensors.torch.save(tensors, metadata={"format": FORMAT, "about": about, "parts": json.dumps(parts)}))
+    write_bytes(path, safetensors.torch.save(tensors, metadata={FORMAT: json.dumps({"about": about, "parts": parts})}))
 
 
 class Shard:
@@ -54,20 +55,19 @@ class Shard:
     def __init__(self, path: Path, *, about: str | None = None) -> None:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in ("keys", "ends", "payload")} if metadata.get("format") == FORMAT else {}
+                found = (file.metadata() or {}).get(FORMAT)
+                tensors = {} if found is None else {name: file.get_tensor(name) for name in ("keys", "ends", "payload")}
         except (safetensors.SafetensorError, OSError) as error:
             raise StoreError("KNOWLEDGE_UNREADABLE", f"expected a shard of knowledge at {path.name}: {error}") from error
-        if not tensors:
-            raise StoreError(
-                "KNOWLEDGE_UNREADABLE", f"expected a shard of the format {FORMAT} at {path.name}, got {metadata.get('format')!r}"
-            )
+        if found is None:
+            raise StoreError("KNOWLEDGE_UNREADABLE", f"expected a shard of the format {FORMAT} at {path.name}, it is none")
+        metadata = json.loads(found)
         if about is not None and metadata["about"] != about:
             raise KnowledgeError(
                 "KNOWLEDGE_FOREIGN",
                 f"expected knowledge about {about[:12]} in {path.name}, it is about {metadata['about'][:12]}: another teacher, task or wish",
             )
-        self.parts: tuple[str, ...] = tuple(json.loads(metadata["parts"]))
+        self.parts: tuple[str, ...] = tuple(metadata["parts"])
         self.keys = [bytes(row).hex() for row in tensors["keys"].numpy()]
         self._ends: NDArray[np.int64] = tensors["ends"].to(torch.int64).flatten().numpy()
         self._payload = tensors["payload"].numpy()

@@ -1,0 +1,261 @@
+"""A store answers as the teacher did: clean and under views, pictures and volumes; what it cannot say is said before training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from data_contracts import Case, Fit, KnowledgeError, KnowledgeRef, KnowledgeWish, MapWish, NetworkSpec, Ref, Task
+from medkd.catalogue import LOSSES
+from medkd.knowledge.extract import Extraction, Question, divergence, frozen_view, sample_digests
+from medkd.knowledge.interface import LiveKnowledge
+from medkd.knowledge.stored import StoredSource, taught
+from medkd.models._build import build_network
+from medkd.targets import class_logit, class_margin, lesion_margin
+from medkd.trace import anatomy_of, trace
+from medkd.volumes.augment import View, apply_view
+from medkd.volumes.orientation import Grid
+from medkd.volumes.resample import align
+from medkd.volumes.store import Store
+from medkd.volumes.tensor_cohort import TensorCohort
+from medkd.volumes.volume_cohort import VolumeCohort
+
+FIT = Fit(epochs=1, batch_size=2, augment="none", precision="fp32")
+REF = Ref(store="store", key="x", sha256="0" * 64)
+
+
+def cases(n):
+    return tuple(Case(case_key=f"{i:064x}", patient_key=f"{i + 99:064x}", image=REF, label=i % 2) for i in range(n))
+
+
+def smooth(n, *space, seed=0):
+    """Return images as scanners make them: neighbours are alike."""
+    coarse = torch.randn(n, 1, *(max(2, e // 5) for e in space), generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, size=space, mode="bilinear" if len(space) == 2 else "trilinear", align_corners=False)
+
+
+def pictures(make_sample, n=5):
+    sample = make_sample(n)
+    space = sample.image.shape[2:]
+    return TensorCohort(
+        cases(n),
+        smooth(n, *space),
+        torch.arange(n) % 2,
+        sample.masks,
+        torch.ones(n, dtype=torch.bool),
+        torch.ones(n, *space, dtype=torch.bool),
+        torch.zeros(n, dtype=torch.bool),
+    )
+
+
+def volumes(n=3):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(16, 32, 32), (12, 20, 40), (40, 34, 33)][:n]
+    grids = [Grid(shape, torch.eye(4, dtype=torch.float64).numpy()) for shape in shapes]
+    labels = tuple((torch.rand(shape, generator=generator) > 0.7).to(torch.uint8) for shape in shapes)
+    images = tuple(smooth(1, *shape, seed=i)[0] for i, shape in enumerate(shapes))
+    task = Task(kind="segmentation", classes=("a", "b"), image_size=(16, 32, 32))
+    return VolumeCohort(cases(n), images, labels, (True,) * n, tuple(align(grid, task) for grid in grids), labels, (None,) * n)
+
+
+def extract(teacher, task, cohort, store, wish, *, digest="a" * 64, views=None):
+    """Return the record of an extraction, as the stage writes it."""
+    question = Question(digest, task, wish, views)
+    extraction = Extraction(teacher, question)
+    shards = [ref for ref, _ in extraction.write(cohort, sample_digests(cohort), store, "knowledge", label="train")]
+    maps = tuple(w.explainer for w in wish.maps)
+    return KnowledgeRef(
+        teacher_digest=digest, task=task, wish=wish, views=views, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), layers=extraction.shapes(), maps=maps,
+        head_bias=extraction.head_bias(), shards=tuple(shards),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def picture_task(task):
+    return Task(kind=task, classes=("a", "b"), image_size=(32, 32))
+
+
+def decided(network):
+    """Return a network whose logits differ as a trained one's do: those of random weights are all but equal."""
+    with torch.no_grad():
+        network.get_submodule(anatomy_of(network).head).weight *= 30
+    return network.eval()
+
+
+SEGMENTER = NetworkSpec(builder="unet", out_channels=2, spatial_dims=3, options={"channels": (4, 8, 8)})
+
+
+@pytest.fixture
+def told(make_network, make_sample, picture_task, tmp_path):
+    teacher, cohort, store = decided(make_network(1)), pictures(make_sample), Store(tmp_path)
+    wish = KnowledgeWish(features={"last": 32}, maps=(MapWish(explainer="cam", grid=32), MapWish(explainer="saliency", grid=32)))
+    record = extract(teacher, picture_task, cohort, store, wish)
+    return teacher, cohort, store, record
+
+
+PARTS = ("logits", "features/last", "maps/cam", "maps/saliency")
+
+
+def margin(task, logits):
+    answer = logits.argmax(1)
+    return class_margin(answer) if task == "classification" else lesion_margin((answer > 0).to(torch.uint8))
+
+
+def test_the_store_answers_as_the_live_teacher_does(told, task, picture_task):
+    teacher, cohort, store, record = told
+    sample = taught(cohort, record, store, PARTS).draw(torch.tensor([3, 0]), picture_task, FIT, torch.Generator())
+    stored, live = StoredSource(record, ("a", "b")).about(sample), LiveKnowledge(teacher, sample.inputs)
+    gap = (stored.logits() - live.logits()).float()
+    level = gap.mean(1, keepdim=True) if task == "segmentation" else 0.0
+    assert float((gap - level).abs().max()) < (0.2 if task == "segmentation" else 1e-6)
+    torch.testing.assert_close(stored.features("last"), live.features("last"), atol=0.02, rtol=0.02)
+    target = margin(task, live.logits())
+    for explainer in ("cam", "saliency"):
+        mine, theirs = stored.attribution(explainer, target).flatten(1), live.attribution(explainer, target).flatten(1)
+        assert float(torch.cosine_similarity(mine, theirs).min()) > 0.99, explainer
+
+
+def test_class_maps_combine_to_any_target_of_a_classification(told, task, picture_task):
+    teacher, cohort, store, record = told
+    sample = taught(cohort, record, store, PARTS).draw(torch.arange(3), picture_task, FIT, torch.Generator())
+    stored, live = StoredSource(record, ("a", "b")).about(sample), LiveKnowledge(teacher, sample.inputs)
+    if task == "segmentation":
+        # The level of the logits is not kept: a single class cannot be explained, a margin can.
+        with pytest.raises(KnowledgeError, match="margin") as caught:
+            stored.attribution("cam", class_logit(1))
+        assert caught.value.code == "KNOWLEDGE_MISSING"
+        return
+    for target in (class_logit(0), class_logit(1), class_margin(torch.tensor([0, 1, 0]))):
+        torch.testing.assert_close(stored.attribution("cam", target), live.attribution("cam", target), atol=5e-3, rtol=0.05)
+
+
+def test_what_is_stored_moves_with_the_image(told, picture_task):
+    """Mirrored twice is where it was; mirrored once, everything is."""
+    _, cohort, store, record = told
+    sample = taught(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
+    mirror = View(torch.tensor([True, True]))
+    once, twice = apply_view(sample, mirror), apply_view(apply_view(sample, mirror), mirror)
+    for name, values in sample.teacher.items():
+        assert torch.equal(twice.teacher[name], values)
+        if values.ndim == 4:
+            assert torch.equal(once.teacher[name], values.flip(-1))
+
+
+def test_frozen_views_are_the_teachers_own_answers_to_the_very_image_that_the_student_sees(
+    make_network, make_sample, task, picture_task, tmp_path
+):
+    teacher, cohort, store = decided(make_network(1)), pictures(make_sample), Store(tmp_path)
+    wish, fit = KnowledgeWish(views=3, features={"last": 8}), FIT.model_copy(update={"augment": "affine"})
+    record = extract(teacher, picture_task, cohort, store, wish, views=fit)
+    drawn = taught(cohort, record, store, ("logits", "features/last")).draw(
+        torch.tensor([1, 1, 4, 0]), picture_task, fit, torch.Generator().manual_seed(3)
+    )
+    assert drawn.view == "frozen"
+    stored, live = StoredSource(record, ("a", "b")).about(drawn), LiveKnowledge(teacher, drawn.inputs)
+    assert divergence(live.logits(), stored.logits(), first=1)[0] < 2e-3
+    views = {tuple(image.flatten()[:50].tolist()) for image in drawn.image}
+    again = frozen_view(cohort, 4, 0, sample_digests(cohort)[4], picture_task, fit).image
+    assert torch.equal(again, frozen_view(cohort, 4, 0, sample_digests(cohort)[4], picture_task, fit).image)
+    assert len(views) >= 2
+
+
+def test_a_patch_of_a_volume_carries_what_the_teacher_says_of_that_place(tmp_path):
+    cohort, store = volumes(), Store(tmp_path)
+    teacher = decided(build_network(SEGMENTER, seed=1))
+    task = Task(kind="segmentation", classes=("a", "b"), image_size=(16, 32, 32))
+    record = extract(teacher, task, cohort, store, KnowledgeWish(features={"last": 8, "trunk.model.1.submodule": 8}))
+    held = taught(cohort, record, store, ("logits", "features/last", "features/trunk.model.1.submodule"))
+    sample = held.draw(torch.tensor([0, 0]), task, FIT, torch.Generator().manual_seed(0))
+    live = LiveKnowledge(teacher, sample.inputs, layers=("trunk.model.1.submodule",))
+    stored = StoredSource(record, ("a", "b")).about(sample)
+    gap = stored.logits() - live.logits()
+    gap = (gap - gap.mean(1, keepdim=True)).abs().amax(1)
+    # The volume fits into one window: inside of it the patch is the very image that the teacher saw.
+    assert float(gap[sample.valid_mask].quantile(0.99)) < 0.3
+    mine, theirs = stored.features("trunk.model.1.submodule"), live.features("trunk.model.1.submodule").float()
+    assert mine.shape[1] == theirs.shape[1]
+    theirs = torch.nn.functional.adaptive_avg_pool3d(theirs, mine.shape[2:])
+    assert float((mine - theirs).abs().mean()) < 0.05 * float(theirs.abs().mean() + theirs.std())
+
+
+def test_a_volume_larger_than_a_window_is_asked_about_window_by_window(tmp_path):
+    cohort, store = volumes(), Store(tmp_path)
+    teacher = decided(build_network(SEGMENTER, seed=1))
+    task = Task(kind="segmentation", classes=("a", "b"), image_size=(16, 32, 32))
+    record = extract(teacher, task, cohort, store, KnowledgeWish(features={"last": 8}))
+    held = taught(cohort, record, store, ("logits", "features/last"))
+    sample = held.draw(torch.tensor([2, 2]), task, FIT, torch.Generator().manual_seed(5))
+    whole = Extraction(teacher, held.question).ask_volume(cohort.images[2])["logits"]
+    for row, corner in enumerate(sample.window.tolist()):
+        there = whole[(slice(None), *(slice(max(c, 0), c + e) for c, e in zip(corner, task.image_size, strict=True)))]
+        gap = sample.teacher["logits"][row] - there
+        assert float((gap - gap.mean(0, keepdim=True)).abs().max()) < 0.3
+    assert sample.teacher["features/last"].shape[2:] == (8, 8, 8)
+
+
+def test_what_was_not_stored_is_said_before_training(told, picture_task):
+    _, cohort, store, record = told
+    with pytest.raises(KnowledgeError, match="grad_cam") as caught:
+        taught(cohort, record, store, ("logits", "maps/grad_cam"))
+    assert caught.value.code == "KNOWLEDGE_MISSING"
+    with pytest.raises(KnowledgeError) as caught:
+        taught(cohort, record, store, PARTS, teacher_digest="b" * 64)
+    assert caught.value.code == "KNOWLEDGE_FOREIGN"
+    other = replace(cohort, images=cohort.images + 1)
+    with pytest.raises(KnowledgeError, match="5 are not stored") as caught:
+        taught(other, record, store, PARTS)
+    assert caught.value.code == "KNOWLEDGE_MISSING"
+    with pytest.raises(KnowledgeError, match="layer") as caught:
+        StoredSource(record, ("a", "b")).shape("layer9", torch.zeros(0))
+    assert caught.value.code == "KNOWLEDGE_MISSING"
+    for ask in ("about", "response"):
+        with pytest.raises(KnowledgeError):
+            getattr(
+                StoredSource(record, ("a", "b")).about(
+                    taught(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
+                ),
+                ask,
+            )(cohort.images[:2])
+
+
+def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(make_network, make_sample, picture_task, tmp_path, monkeypatch):
+    from medkd.knowledge import extract as module
+
+    monkeypatch.setattr(module, "ENTRIES", 2)
+    teacher, cohort = decided(make_network(1)), pictures(make_sample)
+    whole = extract(teacher, picture_task, cohort, Store(tmp_path / "a"), KnowledgeWish())
+    store = Store(tmp_path / "b")
+    question = Question("a" * 64, picture_task, KnowledgeWish())
+    steps = Extraction(teacher, question).write(cohort, sample_digests(cohort), store, "knowledge", label="train")
+    first, _ = next(steps)
+    steps.close()
+    written = store.path(first).stat().st_mtime_ns
+    rest = extract(teacher, picture_task, cohort, store, KnowledgeWish())
+    assert [ref.sha256 for ref in rest.shards] == [ref.sha256 for ref in whole.shards]
+    assert len(rest.shards) == 3
+    assert store.path(first).stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(name, told, task, picture_task, make_network):
+    """A finite value with a gradient, close to that of the live teacher."""
+    from medkd.distillation._circumstances import Circumstances
+
+    teacher, cohort, store, record = told
+    entry = LOSSES.entry(name)
+    guard = getattr(entry.module, "guard", lambda _: None)
+    needs = entry.fact("NEEDS")
+    skipped = task not in entry.fact("TASKS") or "teacher" not in needs or entry.fact("MIN_CLASSES", 2) > 2
+    if skipped or needs & {"views", "responses"} or guard(Circumstances(task, 2, from_store=True)):
+        pytest.skip("no teacher, not for this task, or refused with its reason")
+    student = make_network(0).train()
+    sample = taught(cohort, record, store, PARTS).draw(torch.arange(4), picture_task, FIT, torch.Generator())
+    values = []
+    for knowledge in (StoredSource(record, ("a", "b")).about(sample), LiveKnowledge(teacher, sample.inputs)):
+        kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+        values.append(entry.function(kept, knowledge, sample))
+    values[0].backward()
+    assert any(float(p.grad.abs().max()) > 0 for p in student.parameters() if p.grad is not None)
+    assert float(values[0]) == pytest.approx(float(values[1]), rel=0.1, abs=0.02)
