@@ -230,8 +230,9 @@ class _Run:
     def _batch(self, index: int, sample: Sample) -> None:
         """Add one batch's gradient, and make a step where its group is complete."""
         place, wish, fabric = self.place, self.request.fit, self.fabric
-        share = (place.epoch * self.batches + index) / (wish.epochs * self.batches)
         group = index // wish.accumulate * wish.accumulate
+        # All batches of a group belong to one step, which is made at the group's place in training.
+        share = (place.epoch * self.batches + group) / (wish.epochs * self.batches)
         size = min(wish.accumulate, self.batches - group)
         is_last = index + 1 == group + size
         rate = learning_rate(wish.learning_rate, share) * (1.0 if self.step.balancer is None else self.step.balancer.rate())

@@ -154,7 +154,7 @@ def test_frozen_views_are_the_teachers_own_answers_to_the_very_image_that_the_st
     )
     assert drawn.view == "frozen"
     stored, live = StoredSource(record, ("a", "b")).about(drawn), LiveKnowledge(teacher, drawn.inputs)
-    assert divergence(live.logits(), stored.logits(), first=1)[0] < 2e-3
+    assert divergence(live.logits(), stored.logits(), first=1)[0] < 5e-3
     views = {tuple(image.flatten()[:50].tolist()) for image in drawn.image}
     again = frozen_view(cohort, 4, 0, sample_digests(cohort)[4], picture_task, fit).image
     assert torch.equal(again, frozen_view(cohort, 4, 0, sample_digests(cohort)[4], picture_task, fit).image)
