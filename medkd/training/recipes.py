@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from data_contracts import Arm, Evidence, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, Term
+from data_contracts import Arm, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
 from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
 from medkd.distillation._circumstances import Circumstances
@@ -111,9 +111,11 @@ def bind_recipe(recipe: Recipe) -> None:
         raise RecipeError("RECIPE_NEEDS", "expected teacher terms that need no teacher, one of them does")
     for term in recipe.teacher.terms:
         _check_term(term, recipe, from_store=False)
+        _check_mix(term, recipe.teacher.fit, recipe)
     for arm in recipe.arms.values():
         for term in arm.terms:
             _check_term(term, recipe, from_store=arm.knowledge == "store")
+            _check_mix(term, recipe.student.fit, recipe)
     _check_deep_heads(recipe.teacher.terms, recipe.teacher.network, "the teacher")
     for arm_name, arm in recipe.arms.items():
         _check_deep_heads(arm.terms, recipe.student.network, f"arm {arm_name!r}")
@@ -159,6 +161,18 @@ def _check_balance(name: str, arm: Arm) -> None:
             )
         if arm.evidence is Evidence.RANDOM_TEACHER:
             raise RecipeError("RECIPE_NEEDS", f"expected a live teacher for the control random_teacher in arm {name!r}, it reads a store")
+
+
+def _check_mix(term: Term, fit: Fit, recipe: Recipe) -> None:
+    """Refuse blended images where a term would read one label, or one mask, of a case that has two."""
+    entry = LOSSES.entry(term.loss)
+    one_label = entry.fact("NEEDS", frozenset()) & {"labels", "masks"} and not entry.fact("MIXES", False)
+    # A box that is pasted into a segmentation brings its labels along: each voxel still has one.
+    blended = fit.mix == "mixup" or (fit.mix == "cutmix" and recipe.task.kind is TaskKind.CLASSIFICATION)
+    if blended and one_label:
+        raise RecipeError(
+            "RECIPE_NEEDS", f"expected terms that understand blended images with mix: {fit.mix}, {term.loss!r} reads one label per case"
+        )
 
 
 def _check_term(term: Term, recipe: Recipe, *, from_store: bool) -> None:

@@ -8,7 +8,7 @@ import yaml
 import flows
 from data_contracts import CatalogueError, RecipeError, Role, Term
 from medkd.training.objective import Objective
-from medkd.training.recipes import bind_recipe, bound_digest, network_spec, read_recipe
+from medkd.training.recipes import bind_recipe, bound_digest, network_spec, read_recipe, reading_store
 
 RECIPES = sorted((Path(flows.__file__).parent / "recipes").glob("*.yaml"))
 PHANTOM = next(path for path in RECIPES if path.stem == "phantom-classification")
@@ -44,6 +44,19 @@ def test_every_shipped_recipe_binds(path):
         ({"arms": {"Not Good": {"terms": [{"loss": "hard_label"}]}}}, "RECIPE_INVALID"),
         ({"name.inner": 1}, "RECIPE_OVERRIDE"),
         ({"task.test_time_flips": [2]}, "RECIPE_INVALID"),
+        ({"arms.kd.terms": [{"loss": "standardised_kd"}]}, "RECIPE_GUARD"),
+        ({"arms.kd.terms": [{"loss": "decoupled_kd"}]}, "RECIPE_GUARD"),
+        ({"arms.kd.terms": [{"loss": "dist"}]}, "RECIPE_GUARD"),
+        ({"arms.kd.terms": [{"loss": "logit_kd", "taps": "each"}]}, "RECIPE_NEEDS"),
+        ({"arms.kd.terms": [{"loss": "hint", "temperature": {"kind": "linear"}}]}, "RECIPE_NEEDS"),
+        ({"arms.kd.terms": [{"loss": "logit_kd", "schedule": {"kind": "linear", "begin": 0.9, "end": 0.1}}]}, "RECIPE_INVALID"),
+        ({"arms.kd.terms": [{"loss": "logit_kd", "temperature": {"kind": "learned", "first": 20.0}}]}, "RECIPE_INVALID"),
+        ({"arms.kd.terms": [{"loss": "logit_kd"}], "arms.kd.balance": {"norms": True}}, "RECIPE_NEEDS"),
+        ({"arms.kd.terms": [{"loss": "hard_label"}], "arms.kd.balance": {"agreement_rate": 1.0}}, "RECIPE_NEEDS"),
+        ({"arms.kd.knowledge": "store", "arms.kd.terms": [{"loss": "occluded_kd"}]}, "RECIPE_NEEDS"),
+        ({"arms.kd.knowledge": "store", "arms.kd.terms": [{"loss": "response_matching"}]}, "RECIPE_NEEDS"),
+        ({"student.fit.mix": "mixup", "arms.kd.terms": [{"loss": "soft_label_refinement"}]}, "RECIPE_NEEDS"),
+        ({"student.fit.ema": 1.5}, "RECIPE_INVALID"),
         ({"task.test_time_flips": [1, 1]}, "RECIPE_INVALID"),
     ],
 )
@@ -107,3 +120,21 @@ def test_deep_supervision_asks_for_a_network_with_coarser_heads_before_any_compu
     assert caught.value.code == "RECIPE_NEEDS"
     network = {"builder": "dyn_unet", "options": {"filters": [4, 6, 8], "deep_supervision": 1}}
     assert read_recipe(path, {**terms, "student.network": network}).student.network.builder == "dyn_unet"
+
+
+def test_two_classes_leave_the_correlation_within_a_class():
+    assert read_recipe(PHANTOM, {"arms.kd.terms": [{"loss": "dist", "options": {"inter": 0.0}}]}).arms["kd"].terms[0].loss == "dist"
+
+
+def test_a_segmentation_cannot_read_levels_of_logits_from_a_store():
+    path = next(path for path in RECIPES if path.stem == "phantom-segmentation")
+    with pytest.raises(RecipeError, match="constant per voxel") as caught:
+        read_recipe(path, {"arms.kd.knowledge": "store", "arms.kd.terms": [{"loss": "cam_transfer"}]})
+    assert caught.value.code == "RECIPE_GUARD"
+    mixed = {"student.fit.mix": "cutmix", "arms.kd.terms": [{"loss": "soft_label_refinement"}]}
+    assert read_recipe(path, mixed).student.fit.mix == "cutmix"
+
+
+def test_all_arms_can_be_told_to_read_a_store():
+    recipe = reading_store(read_recipe(PHANTOM))
+    assert {name: arm.knowledge for name, arm in recipe.arms.items()} == {"alone": "live", "kd": "store", "kd_explanation": "store"}
