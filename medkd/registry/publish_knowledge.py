@@ -65,7 +65,9 @@ def fetch_knowledge(workspace: Workspace, uri: str, registry: Registry | None = 
     Raises:
         RegistryError: ``NOT_KNOWLEDGE`` when the version is a model.
     """
-    model, folder = (registry or open_registry(workspace)).fetch(uri)
+    # Held by a name: what is fetched lives as long as the registry it was fetched from.
+    source = registry or open_registry(workspace)
+    model, folder = source.fetch(uri)
     if model.role is not Role.KNOWLEDGE:
         raise RegistryError(
             "NOT_KNOWLEDGE", f"expected registered knowledge, {uri} is a {model.role.value}: look for a name ending in -knowledge"

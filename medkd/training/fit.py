@@ -106,7 +106,7 @@ def fit(
     if request.fit.patience is not None and request.validate is None:
         raise DataError("VALIDATION_MISSING", f"expected validation cases for the patience of {request.title}, this run has none")
     fabric = open_fabric(request)
-    run = _Run(student, objective, cohort, request, fabric, teacher)
+    run = Run(student, objective, cohort, request, fabric, teacher)
     with run.bar(), forked_rng(request.seed), deterministic(request.fit.deterministic):
         run.resume()
         while run.place.epoch < request.fit.epochs and not run.is_exhausted():
@@ -146,7 +146,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before[1]
 
 
-class _Run:
+class Run:
     """One run of the loop: what is trained, and how far it has come."""
 
     def __init__(
@@ -219,7 +219,7 @@ class _Run:
         for index, sample in enumerate(epoch_samples(self.cohort, request, place.epoch)):
             if index < place.batch:
                 continue
-            self._batch(index, sample)
+            self.batch(index, sample)
             place.batch, place.seconds = index + 1, before + time.perf_counter() - begun
             self._bar.update()
             is_boundary = (index + 1) % wish.accumulate == 0
@@ -227,7 +227,7 @@ class _Run:
                 self._save()
         self._end_epoch()
 
-    def _batch(self, index: int, sample: Sample) -> None:
+    def batch(self, index: int, sample: Sample) -> None:
         """Add one batch's gradient, and make a step where its group is complete."""
         place, wish, fabric = self.place, self.request.fit, self.fabric
         group = index // wish.accumulate * wish.accumulate

@@ -70,13 +70,13 @@ def main() -> None:
     wish = Fit(epochs=given.epochs, batch_size=16, learning_rate=0.01, precision="fp32", ema=0.9, clip_norm=5.0)
     balance = Balance(norms=True, do_no_harm=True, every=2)
     request = FitRequest(wish, TASK, 3, given.folder, "k", balance=balance, save_seconds=0.0)
-    real = loop._Run._batch
+    real = loop.Run.batch
 
     def slowed(self, index, sample):
         real(self, index, sample)
         time.sleep(given.slow)
 
-    loop._Run._batch = slowed
+    loop.Run.batch = slowed
     fitted = fit(student, Objective(TERMS[given.terms]), Cases(), request, teacher=LiveSource(teacher))
     digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in fitted.state_dict().values())).hexdigest()
     if int(os.environ.get("RANK", "0")) == 0:

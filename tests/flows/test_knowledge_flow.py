@@ -1,0 +1,145 @@
+"""Knowledge from one site to another: extracted and registered here, distilled from there, without the teacher's weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import flows
+from data_contracts import KnowledgeRef, TrainingManifest, load_record
+from medkd.registry.publish import TRAINING_MANIFEST
+from medkd.registry.publish_knowledge import RECORD
+
+RECIPE = Path(flows.__file__).parent / "recipes" / "phantom-segmentation.yaml"
+TINY = [
+    "data.teacher=48", "data.teacher_validation=16", "data.student=16", "data.unlabelled=16", "data.test=16", "seeds=[0]", "teacher.fit.epochs=1",
+    "student.fit.epochs=1", "student.fit.samples_per_epoch=32", "teacher.fit.batch_size=16", "student.fit.batch_size=16", "teacher.gate.enforce=false",
+    "teacher.network.options.channels=[4, 8]", "student.network.options.channels=[4, 8]", "explain.cases=2",
+]  # fmt: skip
+HINTS = 'arms.kd.terms=[{"loss": "hard_label"}, {"loss": "logit_kd"}, {"loss": "hint", "taps": "each"}]'
+
+
+def options(*more):
+    return [part for value in (*TINY, *more) for part in ("--set", value)]
+
+
+@pytest.fixture(scope="module")
+def extracted(tmp_path_factory):
+    import os
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("here")
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "extract", str(RECIPE), "--out", str(folder / "run"), "--json", *options(HINTS)],
+        capture_output=True, text=True, timeout=280, env={**os.environ, "MEDKD_WORKERS": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "run", json.loads(done.stdout.splitlines()[-1])
+
+
+def test_an_extraction_says_what_it_holds_and_how_close_it_is(extracted):
+    _, summary = extracted
+    assert summary["uri"] == "models:/phantom-segmentation-knowledge/1"
+    assert summary["teacher"].startswith("phantom-segmentation-teacher/1@")
+    assert summary["cases"] == 32
+    assert summary["stores"][0] == "logits"
+    assert any("features of" in part for part in summary["stores"])
+    assert summary["raw_logit_bytes"] == 32 * 2 * 64 * 64 * 4
+    assert summary["bytes"] > summary["logit_bytes"] > 0
+    assert 0 <= summary["kl"] < 0.05
+
+
+def test_another_site_distils_without_the_teachers_weights(extracted, here, tmp_path, monkeypatch):
+    folder, summary = extracted
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    copy = tmp_path / "registry"
+    shutil.copytree(folder, copy)
+    shutil.rmtree(copy / "store")
+    assert list((copy / "mlartifacts").rglob("*.safetensors"))
+    status, out, err = here(
+        "distill", RECIPE, "--knowledge", summary["uri"], "--run", folder, "--out", tmp_path / "there", "--json", *options(HINTS)
+    )
+    assert status == 0, err
+    told = json.loads(out.splitlines()[-1])
+    lineage = {model["uri"]: model["teacher"] for model in told["models"]}
+    assert lineage["models:/phantom-segmentation-kd/1"] == summary["teacher"]
+    assert lineage["models:/phantom-segmentation-alone/1"] is None
+    assert not list((tmp_path / "there" / "store" / "models").rglob("teacher*"))
+    card = told["scorecards"]["phantom-segmentation/kd"]
+    assert 0 <= card["dice"] <= 1
+    assert "agreement" not in card
+
+
+def test_the_registered_version_carries_its_lineage_and_whom_the_teacher_has_seen(extracted):
+    from medkd.registry.publish import open_registry
+    from medkd.workspace import embedded_workspace
+
+    folder, summary = extracted
+    registry = open_registry(embedded_workspace(folder))
+    model, files = registry.fetch(summary["uri"])
+    record = load_record(files / RECORD, KnowledgeRef)
+    assert model.role == "knowledge"
+    assert model.weights_digest == record.teacher_digest
+    assert load_record(files / TRAINING_MANIFEST, TrainingManifest).patients == record.patients
+    assert len(record.patients) == 48
+    assert {Path(ref.key).name for ref in record.shards} == {path.name for path in (files / "shards").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (['arms.kd.terms=[{"loss": "logit_kd"}, {"loss": "hint", "options": {"teacher_tap": "trunk.model.0"}}]'], "KNOWLEDGE_MISSING"),
+        (
+            ['arms.kd.terms=[{"loss": "logit_kd"}, {"loss": "attribution_transfer", "options": {"explainer": "grad_cam"}}]'],
+            "KNOWLEDGE_MISSING",
+        ),
+        (['arms.kd.terms=[{"loss": "occluded_kd"}]'], "RECIPE_NEEDS"),
+        ([HINTS, "data.cohort_seed=77"], "KNOWLEDGE_MISSING"),
+        ([HINTS, "task.classes=[background, tumour]"], "CLASSES_DIFFER"),
+    ],
+)
+def test_what_is_not_in_the_store_is_one_sentence_before_training(extracted, here, tmp_path, monkeypatch, more, code):
+    folder, summary = extracted
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    status, _, err = here("distill", RECIPE, "--knowledge", summary["uri"], "--run", folder, "--out", tmp_path, "--json", *options(*more))
+    assert status == 2
+    assert err.strip().splitlines()[-1].startswith(f"{code}: expected")
+    assert not list((tmp_path / "training").rglob("kd-*/state.safetensors"))
+
+
+def test_a_student_of_another_label_set_says_which_classes_belong_together(extracted, here, tmp_path, monkeypatch):
+    folder, summary = extracted
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    renamed = ["task.classes=[background, tumour]", "knowledge.class_map={background: [background], tumour: [lesion]}"]
+    status, out, err = here(
+        "distill", RECIPE, "--knowledge", summary["uri"], "--run", folder, "--out", tmp_path, "--json", *options(HINTS, *renamed)
+    )
+    assert status == 0, err
+    assert len(json.loads(out.splitlines()[-1])["models"]) == 3
+
+
+def test_a_model_is_no_knowledge(extracted, here, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    folder, _ = extracted
+    status, _, err = here(
+        "distill", RECIPE, "--knowledge", "models:/phantom-segmentation-teacher/1", "--run", folder, "--out", tmp_path, *options()
+    )
+    assert status == 2
+    assert "NOT_KNOWLEDGE" in err
+
+
+def test_a_run_with_an_arm_that_reads_a_store_extracts_on_its_way(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    status, out, err = here("run", RECIPE, "--engine", "none", "--out", tmp_path, "--json", *options("arms.kd.knowledge=store"))
+    assert status == 0, err
+    names = {model["name"] for model in json.loads(out.splitlines()[-1])["models"]}
+    assert names == {f"phantom-segmentation-{arm}" for arm in ("teacher", "alone", "kd", "kd_explanation")}
+    from medkd.registry.publish import open_registry
+    from medkd.workspace import embedded_workspace
+
+    model, _ = open_registry(embedded_workspace(tmp_path)).fetch("models:/phantom-segmentation-knowledge/1")
+    assert model.teacher.startswith("phantom-segmentation-teacher/1@")
