@@ -289,6 +289,8 @@ class KnowledgeWish(Value):
         step: quantisation step of the half-resolution logits of a segmentation.
         residual_step: step of what they leave at full resolution, where the teacher's margin is below ``doubt``.
         doubt: margin in logits; 0 stores no residual.
+        replay: ``half`` replays the logits of a segmentation at half resolution: terms compare student and teacher there, on an eighth
+            of a volume's voxels (a quarter of a picture's pixels), and their labels at full.
         class_map: classes of the student and the classes of the teacher that each stands for; empty where both have the same. Classes of
             the teacher that are not named are dropped.
     """
@@ -299,6 +301,7 @@ class KnowledgeWish(Value):
     step: Finite = Field(default=0.25, gt=0)
     residual_step: Finite = Field(default=0.25, gt=0)
     doubt: Finite = Field(default=6.0, ge=0)
+    replay: Literal["full", "half"] = "full"
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 

@@ -110,6 +110,13 @@ class LesionMargin:
         result[:, self.index], result[:, self.background] = inside, -inside
         return result
 
+    def mean_coefficients(self, logits: Logits) -> Tensor:
+        """Return the mean of the coefficients over space, [batch, classes], without making them."""
+        share = self.mask.to(logits.device, torch.float32).flatten(1).mean(1)
+        result = torch.zeros(logits.shape[:2], device=logits.device)
+        result[:, self.index], result[:, self.background] = share, -share
+        return result
+
     def record(self) -> TargetRecord:
         """Return the storable description with the mask's digest."""
         payload = self.mask.to(torch.uint8).cpu().contiguous().numpy().tobytes()
@@ -130,3 +137,13 @@ def class_margin(index: int | Tensor) -> ClassMargin:
 def lesion_margin(mask: Tensor, *, index: int = 1, background: int = 0) -> LesionMargin:
     """Explain one lesion of a segmentation."""
     return LesionMargin(mask, index, background)
+
+
+def mean_coefficients(target: Target, logits: Logits) -> Tensor:
+    """Return the mean over space of a target's coefficients, [batch, classes]: how much each class's map counts in its own."""
+    own = getattr(target, "mean_coefficients", None)
+    if own is not None:
+        found: Tensor = own(logits)
+        return found
+    coefficients = target.coefficients(logits)
+    return coefficients if coefficients.ndim == 2 else coefficients.flatten(2).mean(2)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from medkd.attribution._grid import require_finite, resize_map
-from medkd.targets import Target
+from medkd.targets import Target, mean_coefficients
 from medkd.trace import Trace
 from medkd.types import AttributionMap
 
@@ -33,13 +34,33 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False) -> Attrib
     Raises:
         ExplanationError: ``LAYER_NOT_TAPPED``, ``HEAD_NOT_LINEAR`` or ``MAP_NOT_FINITE``.
     """
-    features = trace.feature(trace.anatomy.cam_layer).float()
-    weight, coefficients = trace.head_weight().float(), target.coefficients(trace.logits)
+    features, weight = trace.feature(trace.anatomy.cam_layer), trace.head_weight()
+    if trace.logits.ndim > 2 and all(f >= g for f, g in zip(features.shape[2:], trace.logits.shape[2:], strict=True)):
+        attribution = _from_logits(trace, target)
+    else:
+        coefficients = target.coefficients(trace.logits)
+        alpha = _channel_weights(coefficients, weight.float(), cells=features[0, 0].numel())
+        attribution = _weighted_sum(alpha, features.float())
     if not differentiable:
-        features, weight = features.detach(), weight.detach()
-    alpha = _channel_weights(coefficients, weight, cells=features[0, 0].numel())
-    attribution = (alpha.view(*alpha.shape, *(1,) * (features.ndim - 2)) * features).sum(1)
+        attribution = attribution.detach()
     return require_finite(resize_map(attribution, trace.image.shape[2:]), "cam")
+
+
+def _from_logits(trace: Trace, target: Target) -> Tensor:
+    """Return the class map of a 1x1 head from its logits less its bias: the same sum, over classes instead of features."""
+    bias = trace.model.get_submodule(trace.anatomy.head).bias
+    maps = trace.logits.float()
+    if isinstance(bias, Tensor):
+        maps = maps - bias.float().view(1, -1, *(1,) * (maps.ndim - 2))
+    return _weighted_sum(mean_coefficients(target, trace.logits), maps)
+
+
+def _weighted_sum(weights: Tensor, maps: Tensor) -> Tensor:
+    """Return sum_f weights[b, f] maps[b, f, *grid] as one product per case."""
+    # Autocast would make it a product of bf16 numbers.
+    with torch.autocast(maps.device.type, enabled=False):
+        flat = torch.bmm(weights.float()[:, None], maps.flatten(2))
+    return flat.reshape(len(maps), *maps.shape[2:])
 
 
 def _channel_weights(coefficients: Tensor, weight: Tensor, *, cells: int) -> Tensor:

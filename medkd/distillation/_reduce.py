@@ -89,6 +89,18 @@ def averaged(features: Tensor, cells: list[int]) -> Tensor:
     return result
 
 
+def grown(inside: Tensor, reach: int) -> Tensor:
+    """Grow a region [batch, 1, *space] of ones by ``reach`` voxels along each axis: a box is three (two) segments, one after the other."""
+    if reach == 0:
+        return inside
+    pool = {4: functional.max_pool2d, 5: functional.max_pool3d}[inside.ndim]
+    axes = inside.ndim - 2
+    for axis in range(axes):
+        kernel = [2 * reach + 1 if place == axis else 1 for place in range(axes)]
+        inside = pool(inside, kernel, stride=1, padding=[extent // 2 for extent in kernel])
+    return inside
+
+
 def centred(logits: Tensor) -> Tensor:
     """Return logits with mean zero over the classes: a constant added to all classes of a voxel is what no softmax sees."""
     return logits - logits.mean(1, keepdim=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.distillation._reduce import asked, grown, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Logits, Number, Scalar
@@ -29,7 +29,7 @@ def logit_kd(
         temperature: T; the factor T^2 keeps gradients comparable over temperatures.
         background: weight of voxels away from the teacher's foreground, relative to 1 inside it. Below 1 the few foreground
             voxels of a segmentation are not drowned by background; classification ignores it.
-        dilation: voxels by which the teacher's foreground is grown before weighting.
+        dilation: voxels (of the grid that the teacher answers on) by which its foreground is grown before weighting.
     """
     wanted = asked(teacher, "logit_kd").logits().float()
     log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
@@ -43,8 +43,7 @@ def logit_kd(
 def _voxel_weights(logits: Logits, sample: Sample, background: float, dilation: int) -> Tensor:
     """Return 1 within ``dilation`` voxels of the teacher's foreground, ``background`` elsewhere, 0 where voxels are not valid."""
     foreground = (logits.argmax(1) > 0).to(logits.dtype)[:, None]
-    pool = {4: functional.max_pool2d, 5: functional.max_pool3d}[foreground.ndim]
-    near = pool(foreground, kernel_size=2 * dilation + 1, stride=1, padding=dilation)[:, 0]
+    near = grown(foreground, dilation)[:, 0]
     weights = background + (1 - background) * near
     if sample.voxel_weights is not None:
         weights = weights * sample.voxel_weights.to(weights)

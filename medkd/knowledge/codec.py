@@ -93,13 +93,13 @@ class LogitCodec:
 def _fitted(values: Tensor) -> Tensor:
     """Return the half-resolution grid [channels, *half] whose interpolation comes closest to values [channels, *space]."""
     space = tuple(values.shape[1:])
-    base = _halved(values)
+    base = halved(values)
     for _ in range(ROUNDS):
-        base = base + _halved(values - _doubled(base, space) / 4 ** len(space))
+        base = base + halved(values - _doubled(base, space) / 4 ** len(space))
     return base
 
 
-def _halved(values: Tensor) -> Tensor:
+def halved(values: Tensor) -> Tensor:
     """Return means of blocks of two along each axis; the last block of an odd axis holds one."""
     for axis in range(1, values.ndim):
         if values.shape[axis] % 2:

@@ -47,8 +47,8 @@ class Question:
     views: Fit | None = None
 
     def digest(self) -> str:
-        """Return what every shard of the answers carries. The class map is the student's business."""
-        wish = self.wish.model_copy(update={"class_map": {}})
+        """Return what every shard of the answers carries. Class map and replay are the student's business."""
+        wish = self.wish.model_copy(update={"class_map": {}, "replay": "full"})
         views = None if self.views is None else {"augment": self.views.augment, "foreground_share": self.views.foreground_share}
         payload = {"teacher": self.teacher_digest, "task": self.task.digest(), "wish": wish.digest(), "views": views}
         return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from data_contracts import Evidence, Fit, KnowledgeError, KnowledgeRef, MapWish, Task, TaskKind
 from medkd.knowledge.class_map import ClassMap, MappedKnowledge
-from medkd.knowledge.codec import LogitCodec, decode_channels, decode_plain
+from medkd.knowledge.codec import LogitCodec, decode_channels, decode_plain, halved
 from medkd.knowledge.control import ControlledKnowledge
 from medkd.knowledge.extract import Cases, Question, frozen_view, map_key, sample_digests
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.shards import Shelf
-from medkd.knowledge.windows import box_of, patch_of
-from medkd.targets import Target
+from medkd.knowledge.windows import Box, box_of, patch_of
+from medkd.targets import Target, mean_coefficients
 from medkd.trace import Sample
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
 from medkd.volumes.store import Store
@@ -57,10 +57,7 @@ class StoredKnowledge:
         maps = self._answer(f"maps/{map_key(MapWish(explainer=explainer, options=options))}")
         if explainer != "cam":
             return maps[:, 0]
-        coefficients = target.coefficients(self.logits())
-        if coefficients.ndim > 2:
-            coefficients = coefficients.flatten(2).mean(2)
-        return torch.einsum("bc,bc...->b...", coefficients.to(maps), maps)
+        return torch.einsum("bc,bc...->b...", mean_coefficients(target, self.logits()).to(maps), maps)
 
     def about(self, image: Images) -> Knowledge:
         """Refuse: what was not asked when the knowledge was extracted is not known."""
@@ -81,7 +78,7 @@ class StoredKnowledge:
         Weights that sum to zero over the classes do not see the constant per voxel that the store leaves out.
         """
         logits = self.logits()
-        weights = target.coefficients(logits).flatten(2).mean(2).to(logits)
+        weights = mean_coefficients(target, logits).to(logits)
         if float(weights.sum(1).abs().max()) > 1e-4 * float(weights.abs().max().clamp_min(1e-12)):
             raise KnowledgeError(
                 "KNOWLEDGE_MISSING", "expected a target that compares classes (a margin), a store keeps no level of a segmentation's logits"
@@ -157,6 +154,8 @@ class TaughtCohort:
         shelf: where answers are looked up.
         question: that they are answers to.
         parts: what is read: ``logits``, ``features/LAYER``, ``maps/KEY``.
+        halved: logits are replayed at half resolution.
+        cache: decoded answers, by image and view.
     """
 
     cohort: Cases
@@ -164,6 +163,7 @@ class TaughtCohort:
     shelf: Shelf
     question: Question
     parts: tuple[str, ...]
+    halved: bool
     cache: dict[tuple[str, int | None], dict[str, Tensor]]
 
     def __len__(self) -> int:
@@ -200,8 +200,12 @@ class TaughtCohort:
         box = box_of(tuple(self.cohort.images[row].shape[1:]), size)
         found = {}
         for part in self.parts:
-            if part == "logits":
+            if part == "logits" and not self.halved:
                 found[part] = cut(answer[part], list(corner), size, fill=0.0)
+            elif part == "logits":
+                shape = tuple(self.cohort.images[row].shape[1:])
+                whole = Box(shape, size, (0,) * len(size), tuple(2 * extent for extent in answer[part].shape[1:]))
+                found[part] = patch_of(answer[part], whole, corner, tuple(extent // 2 for extent in size))
             else:
                 cells = [max(1, round(g * w / e)) for g, w, e in zip(answer[part].shape[1:], size, box.extent, strict=True)]
                 found[part] = patch_of(answer[part], box, corner, tuple(cells))
@@ -222,7 +226,8 @@ class TaughtCohort:
             return decode_channels(payload)
         if self.question.task.kind is TaskKind.CLASSIFICATION:
             return decode_plain(payload)
-        return LogitCodec.of(self.question.wish).decode(payload)
+        logits = LogitCodec.of(self.question.wish).decode(payload)
+        return halved(logits) if self.halved else logits
 
 
 def joined(samples: Sequence[Sample]) -> Sample:
@@ -235,7 +240,15 @@ def joined(samples: Sequence[Sample]) -> Sample:
     return replace(first, **stacked, inputs=inputs, teacher=teacher)
 
 
-def taught(cohort: Cases, record: KnowledgeRef, store: Store, parts: Sequence[str], *, teacher_digest: str | None = None) -> TaughtCohort:
+def taught(
+    cohort: Cases,
+    record: KnowledgeRef,
+    store: Store,
+    parts: Sequence[str],
+    *,
+    teacher_digest: str | None = None,
+    replay: Literal["full", "half"] = "full",
+) -> TaughtCohort:
     """Return a cohort with a store's answers; what is missing is said now, before anything is trained.
 
     Args:
@@ -244,6 +257,7 @@ def taught(cohort: Cases, record: KnowledgeRef, store: Store, parts: Sequence[st
         store: where its shards lie.
         parts: what training will read.
         teacher_digest: whose knowledge it must be, where that is known.
+        replay: at which resolution the logits of a segmentation are replayed.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is another teacher's, ``KNOWLEDGE_MISSING`` when a part or a case is not stored.
@@ -270,4 +284,5 @@ def taught(cohort: Cases, record: KnowledgeRef, store: Store, parts: Sequence[st
             "KNOWLEDGE_MISSING",
             f"expected answers about all {len(digests)} cases, {len(absent)} are not stored: other cases, or prepared in another way",
         )
-    return TaughtCohort(cohort, digests, shelf, question, tuple(parts), {})
+    is_halved = replay == "half" and record.task.kind is TaskKind.SEGMENTATION
+    return TaughtCohort(cohort, digests, shelf, question, tuple(parts), is_halved, {})

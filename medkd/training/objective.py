@@ -14,6 +14,7 @@ from medkd.catalogue import LOSSES
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.knowledge.source import KnowledgeSource, layer_shape
 from medkd.trace import Sample, Trace, anatomy_of
+from medkd.training.coarse import on_teachers_grid
 from medkd.training.links import Links, Temperature, projection, require_matching, resolve_pairs, temperature_of
 from medkd.training.schedule import scheduled
 
@@ -111,15 +112,18 @@ class Objective:
             step: number of the step: a term that is asked for every few steps is left out in the others.
         """
         ties = links or Links()
+        there, known = on_teachers_grid(student, teacher, sample) if "teacher" in self.needs else (student, sample)
         for term in self.terms:
             if step % term.wish.every:
                 continue
+            compares = "teacher" in term.needs
             weight = term.wish.weight * term.wish.every * scheduled(term.wish.schedule, share)
             own: dict[str, Any] = {}
             temperature = temperature_of(term.wish.temperature, ties, term.label, share)
             if temperature is not None:
                 own["temperature"] = temperature
-            yield TermValue(term, weight, _over_pairs(term, student, teacher, sample, ties, own))
+            seen = (there, teacher, known) if compares else (student, teacher, sample)
+            yield TermValue(term, weight, _over_pairs(term, *seen, ties, own))
 
     def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> Links:
         """Return what ties the student to its teacher: pairs of layers, projections of the right size, learned temperatures.

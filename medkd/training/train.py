@@ -125,7 +125,9 @@ def teach(
     source = StoredSource(knowledge, recipe.task.classes, class_map=recipe.knowledge.class_map, evidence=arm.evidence)
     needed = requirements_of(arm, recipe.task, job.begin(), source)
     digest = None if teacher is None else teacher.weights_digest
-    return None, Stored(taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest), source)
+    replay = recipe.knowledge.replay
+    told = taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest, replay=replay)
+    return None, Stored(told, source)
 
 
 def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm: str, seed: int) -> TensorCohort | VolumeCohort:

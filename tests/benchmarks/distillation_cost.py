@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks.distillation_cost --json`` (real hippocampus data below ``MEDKD_DATA``): steps of the training loop itself, from
 drawing the batch to the optimiser, one thread, bf16; ratios of CPU seconds, medians over interleaved repeats with the least and the most.
 
-- ``store_ratio``: KD and attribution from a knowledge store over the plain step; the larger of the two recipes.
+- ``store_ratio``: KD and attribution from a knowledge store (replayed at half resolution) over the plain step; the larger of the two
+  recipes. ``store_full_ratio_*``: the same at full resolution.
 - ``live_cam_over_live_kd``: a live teacher's KD with class maps over its KD alone; the larger of the two.
 - ``naive_ratio_*``: a live float32 teacher in every step over the plain step.
 """
@@ -77,6 +78,7 @@ def main() -> None:
             seconds = measure(name, Path(folder) / name, given.repeats)
             for figure, above, below in (
                 ("store_ratio", "store", "plain"),
+                ("store_full_ratio", "store_full", "plain"),
                 ("live_cam_over_live_kd", "live_cam", "live_kd"),
                 ("live_ratio", "live_cam", "plain"),
                 ("naive_ratio", "naive", "plain"),
@@ -103,9 +105,11 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     teacher = build_network(network_spec(recipe, Role.TEACHER), seed=1)
     cohort = open_for_training(cohorts, f"student_train/{recipe.seeds[0]}", workspace.store, recipe.task)
     record, stored = told(workspace, recipe, cohort, teacher, both)
+    _, whole = told(workspace, recipe, cohort, teacher, both, replay="full")
     ways = {
         "plain": ((label,), cohort, None),
         "store": (both, stored, StoredSource(record, recipe.task.classes)),
+        "store_full": (both, whole, StoredSource(record, recipe.task.classes)),
         "live_kd": ((label, kd), cohort, LiveSource(teacher)),
         "live_cam": (both, cohort, LiveSource(teacher)),
         "naive": (both, cohort, Float32Teacher(teacher)),
@@ -121,7 +125,7 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     return seconds
 
 
-def told(workspace, recipe: Recipe, cohort, teacher, terms) -> tuple[KnowledgeRef, object]:
+def told(workspace, recipe: Recipe, cohort, teacher, terms, replay="half") -> tuple[KnowledgeRef, object]:
     """Extract what the terms need and return the record and the cohort that carries it."""
     wished = recipe.model_copy(update={"arms": {"kd": Arm(terms=terms, knowledge="store")}})
     wish = completed_wish(wished, teacher)
@@ -133,7 +137,7 @@ def told(workspace, recipe: Recipe, cohort, teacher, terms) -> tuple[KnowledgeRe
     )  # fmt: skip
     student = build_network(network_spec(recipe, Role.STUDENT))
     needed = requirements_of(wished.arms["kd"], recipe.task, student, StoredSource(record, recipe.task.classes))
-    return record, taught(cohort, record, workspace.store, needed.parts())
+    return record, taught(cohort, record, workspace.store, needed.parts(), replay=replay)
 
 
 class Steps:

@@ -259,3 +259,47 @@ def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(nam
     values[0].backward()
     assert any(float(p.grad.abs().max()) > 0 for p in student.parameters() if p.grad is not None)
     assert float(values[0]) == pytest.approx(float(values[1]), rel=0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("space", [2, 3])
+def test_half_resolution_compares_averages_of_blocks_and_leaves_labels_alone(space, tmp_path):
+    """The terms see the student's logits averaged over blocks of two, the teacher's too; the labels' own term sees all voxels."""
+    from data_contracts import Term
+    from medkd.distillation.hard_label import hard_label
+    from medkd.distillation.logit_kd import logit_kd
+    from medkd.knowledge.interface import RememberedKnowledge
+    from medkd.trace import Sample
+    from medkd.training.objective import Objective
+
+    size = (32, 32) if space == 2 else (16, 32, 32)
+    spec = SEGMENTER.model_copy(update={"spatial_dims": space})
+    teacher, student = decided(build_network(spec, seed=1)), build_network(spec, seed=2).eval()
+    cohort, task = pictures_of(space), Task(kind="segmentation", classes=("a", "b"), image_size=size)
+    store = Store(tmp_path)
+    record = extract(teacher, task, cohort, store, KnowledgeWish())
+    drawn = taught(cohort, record, store, ("logits",), replay="half").draw(
+        torch.tensor([0, 0]), task, FIT, torch.Generator().manual_seed(0)
+    )
+    assert drawn.teacher["logits"].shape[2:] == tuple(e // 2 for e in size)
+    kept = trace(student, drawn.inputs, layers=("features",))
+    objective = Objective((Term(loss="hard_label"), Term(loss="logit_kd"), Term(loss="attribution_transfer", options={"grid": 4})))
+    total, values = objective(kept, StoredSource(record, ("a", "b")).about(drawn), drawn)
+    total.backward()
+    assert float(values["hard_label"]) == pytest.approx(float(hard_label(kept, None, drawn)), rel=1e-6)
+    pool = torch.nn.functional.avg_pool2d if space == 2 else torch.nn.functional.avg_pool3d
+    coarse = replace(kept, outputs={"default": pool(kept.logits, 2)})
+    valid = pool(drawn.valid_mask[:, None].float(), 2)[:, 0] > 0.5
+    expected = logit_kd(coarse, RememberedKnowledge(drawn.teacher["logits"]), Sample(inputs={}, valid_mask=valid))
+    assert float(values["logit_kd"]) == pytest.approx(float(expected), rel=1e-5)
+    live = LiveKnowledge(teacher, drawn.inputs).logits()
+    gap = pool(live - live.mean(1, keepdim=True), 2) - drawn.teacher["logits"]
+    assert float(gap.abs()[valid[:, None].expand_as(gap)].quantile(0.95)) < 0.3
+
+
+def pictures_of(space):
+    if space == 3:
+        return volumes()
+    n = 3
+    masks = (smooth(n, 32, 32, seed=9)[:, 0] > 0.5).to(torch.uint8)
+    everywhere = torch.ones(n, 32, 32, dtype=torch.bool)
+    return TensorCohort(cases(n), smooth(n, 32, 32), torch.arange(n) % 2, masks, everywhere[:, 0, 0], everywhere, ~everywhere[:, 0, 0])
