@@ -29,21 +29,26 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False) -> Attrib
         differentiable: keep the graph, so that a loss can pull on it.
 
     Returns:
-        Map [batch, *space], interpolated linearly from the layer's grid.
+        Map [batch, *space], interpolated linearly from the layer's grid; on the grid of the logits where these were averaged to a coarser
+        one (``medkd/training/coarse.py``).
 
     Raises:
         ExplanationError: ``LAYER_NOT_TAPPED``, ``HEAD_NOT_LINEAR`` or ``MAP_NOT_FINITE``.
     """
     features, weight = trace.feature(trace.anatomy.cam_layer), trace.head_weight()
+    grid = trace.image.shape[2:]
     if trace.logits.ndim > 2 and all(f >= g for f, g in zip(features.shape[2:], trace.logits.shape[2:], strict=True)):
         attribution = _from_logits(trace, target)
+        if trace.logits.shape[2:] != features.shape[2:]:
+            # A loss compares on a coarser grid than the network's: there is nothing to gain from going back to the image's.
+            grid = trace.logits.shape[2:]
     else:
         coefficients = target.coefficients(trace.logits)
         alpha = _channel_weights(coefficients, weight.float(), cells=features[0, 0].numel())
         attribution = _weighted_sum(alpha, features.float())
     if not differentiable:
         attribution = attribution.detach()
-    return require_finite(resize_map(attribution, trace.image.shape[2:]), "cam")
+    return require_finite(resize_map(attribution, grid), "cam")
 
 
 def _from_logits(trace: Trace, target: Target) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from data_contracts import DataError
 from medkd.attribution.cam import cam
 from medkd.distillation._circumstances import Circumstances
-from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
+from medkd.distillation._reduce import answer_of, asked, over_batch, pooled, unit_norm
 from medkd.knowledge.interface import Knowledge
 from medkd.targets import class_logit
 from medkd.trace import Sample, Trace
@@ -73,7 +73,7 @@ def guard(circumstances: Circumstances, **_: object) -> str | None:
 def _around(knowledge: Knowledge, sample: Sample, reach: int) -> Tensor:
     """Return 1 within ``reach`` voxels of the lesion and 0 elsewhere, [batch, *space]."""
     logits = knowledge.logits()
-    lesion = logits.argmax(1) > 0 if logits.ndim > 2 else sample.masks
+    lesion = answer_of(logits) > 0 if logits.ndim > 2 else sample.masks
     if lesion is None:
         raise DataError("MASKS_MISSING", "expected lesion masks for cam_transfer with region 'lesion', this batch has none")
     pool = {3: functional.max_pool2d, 4: functional.max_pool3d}[lesion.ndim]

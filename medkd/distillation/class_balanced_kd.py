@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, over_batch
+from medkd.distillation._reduce import answer_of, asked, over_batch
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -31,7 +31,7 @@ def class_balanced_kd(student: Trace, teacher: Knowledge | None, sample: Sample,
     log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
     log_teacher = functional.log_softmax(wanted / temperature, dim=1)
     divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
-    regions = functional.one_hot(wanted.argmax(1), wanted.shape[1]).movedim(-1, 1).to(divergence)
+    regions = functional.one_hot(answer_of(wanted), wanted.shape[1]).movedim(-1, 1).to(divergence)
     if sample.valid_mask is not None:
         regions = regions * sample.valid_mask.to(divergence)[:, None]
     voxels = regions.flatten(2).sum(2)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medkd.distillation._circumstances import TWO_CLASSES, Circumstances
-from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.distillation._reduce import answer_of, asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -36,7 +36,7 @@ def decoupled_kd(
         temperature: T of both.
     """
     wanted, found = asked(teacher, "decoupled_kd").logits().float(), student.logits.float()
-    answer = wanted.argmax(1)
+    answer = answer_of(wanted)
     labels = answer if sample.labels is None else torch.where(sample.labels >= 0, sample.labels.long(), answer)
     true = functional.one_hot(labels, wanted.shape[1]).movedim(-1, 1).bool()
     log_teacher, log_student = _log_parts(wanted / temperature, true), _log_parts(found / temperature, true)

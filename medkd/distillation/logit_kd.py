@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, grown, over_batch, over_voxels
+from medkd.distillation._reduce import answer_of, asked, grown, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Logits, Number, Scalar
@@ -42,7 +42,7 @@ def logit_kd(
 
 def _voxel_weights(logits: Logits, sample: Sample, background: float, dilation: int) -> Tensor:
     """Return 1 within ``dilation`` voxels of the teacher's foreground, ``background`` elsewhere, 0 where voxels are not valid."""
-    foreground = (logits.argmax(1) > 0).to(logits.dtype)[:, None]
+    foreground = (answer_of(logits) > 0).to(logits.dtype)[:, None]
     near = grown(foreground, dilation)[:, 0]
     weights = background + (1 - background) * near
     if sample.voxel_weights is not None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, averaged, common_grid, over_batch, tapped_pair
+from medkd.distillation._reduce import answer_of, asked, averaged, common_grid, over_batch, tapped_pair
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
@@ -55,7 +55,7 @@ def region_affinity(
 
 def _regions(logits: Tensor, valid: Tensor | None) -> Tensor:
     """Return [batch, 2 * classes, *space]: where the teacher is sure of each class, then where it is in doubt."""
-    answer = functional.one_hot(logits.argmax(1), logits.shape[1]).movedim(-1, 1).to(torch.float32)
+    answer = functional.one_hot(answer_of(logits), logits.shape[1]).movedim(-1, 1).to(torch.float32)
     inside = answer if valid is None else answer * valid[:, None].to(answer)
     top = logits.float().topk(2, dim=1).values
     margin = (top[:, 0] - top[:, 1])[:, None]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.distillation._reduce import answer_of, asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -42,8 +42,8 @@ def soft_label_refinement(
     """
     wanted = asked(teacher, "soft_label_refinement").logits().float()
     soft = (wanted / temperature).softmax(1)
-    labels = torch.full(wanted.argmax(1).shape, -1, device=wanted.device) if sample.labels is None else sample.labels.long()
-    share = torch.where(wanted.argmax(1) == labels, blend, where_wrong) * (labels >= 0)
+    labels = torch.full(answer_of(wanted).shape, -1, device=wanted.device) if sample.labels is None else sample.labels.long()
+    share = torch.where(answer_of(wanted) == labels, blend, where_wrong) * (labels >= 0)
     hard = functional.one_hot(labels.clamp_min(0), wanted.shape[1]).movedim(-1, 1).to(soft)
     target = torch.lerp(soft, hard, share[:, None].to(soft))
     log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)

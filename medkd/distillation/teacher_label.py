@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from medkd.distillation._reduce import asked
+from medkd.distillation._reduce import answer_of, asked
 from medkd.distillation.hard_label import hard_label
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
@@ -26,5 +26,5 @@ def teacher_label(student: Trace, teacher: Knowledge | None, sample: Sample, *, 
         sample: weights and valid mask.
         dice: weight of the Dice loss in segmentation, as in ``hard_label``.
     """
-    answers = asked(teacher, "teacher_label").logits().argmax(1)
+    answers = answer_of(asked(teacher, "teacher_label").logits())
     return hard_label(student, None, replace(sample, labels=answers), dice=dice)
