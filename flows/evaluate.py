@@ -29,13 +29,18 @@ def evaluate(
     groups = [_by_arm([next(done) for _ in own]) for own in models]
     cards = [(workspace, r, c, arm) for r, c, arms in zip(recipes, cohorts, groups, strict=True) for arm in arms.values()]
     scorecards = iter(run_all(summarise, cards, title="scorecards"))
-    pairs = [(workspace, c, arms[a], arms[b]) for c, arms in zip(cohorts, groups, strict=True) for a, b in _pairs(arms)]
+    pairs = [(workspace, c, arms[a], arms[b], _teacher(arms, b)) for c, arms in zip(cohorts, groups, strict=True) for a, b in _pairs(arms)]
     comparisons = iter(run_all(compare_arms, pairs, title="compare"))
     return tuple(Judged(tuple(next(scorecards) for _ in arms), tuple(next(comparisons) for _ in _pairs(arms))) for arms in groups)
 
 
 def _by_arm(evaluations: list[Evaluation]) -> dict[str, tuple[Evaluation, ...]]:
     return {arm: tuple(e for e in evaluations if e.arm == arm) for arm in dict.fromkeys(e.arm for e in evaluations)}
+
+
+def _teacher(arms: dict[str, tuple[Evaluation, ...]], baseline: str) -> tuple[Evaluation, ...]:
+    """Return the teacher's evaluations where the baseline is the student alone: the gap between the two is what distillation closes."""
+    return next((group for group in arms.values() if group[0].role == "teacher"), ()) if baseline == BASELINES[0] else ()
 
 
 #: Arms that others are compared with, where a recipe has them: the student without a teacher, and plain soft labels.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def scorecard_summary(card: Scorecard) -> dict[str, Any]:
         "seeds": list(card.seeds),
         "n": {name: figure.n for name, figure in card.figures.items()},
         "interval": {"method": card.interval, **{name: [figure.low, figure.high] for name, figure in card.figures.items()}},
+        "seed_deviation": {name: _deviation(values) for name, values in card.per_seed.items() if len(card.seeds) > 1},
         "parameters": card.parameters,
         "latency_ms": card.latency_ms,
         "train_seconds": card.train_seconds,
@@ -161,11 +163,13 @@ def _table(outcome: Outcome) -> str:
     cards = _cards(outcome)
     columns = [(title, name) for title, name in _columns(outcome.recipe) if any(name in card.figures for card in cards.values())]
     seeds = {key: len(card.seeds) for key, card in cards.items()}
-    header = [outcome.recipe.name, "seeds", *(title for title, _ in columns), "parameters", "ms/image", "train s"]
+    main = next((name for name in ("auc_debiased", "dice", "auc") if any(name in card.per_seed for card in cards.values())), "")
+    header = [outcome.recipe.name, "seeds", f"sd of {main}", *(title for title, _ in columns), "parameters", "ms/image", "train s"]
     rows = [
         [
             key,
             str(seeds[key]),
+            "" if seeds[key] < 2 else _short(_deviation(card.per_seed.get(main, ()))),
             *(_cell(card.figures.get(name)) for _, name in columns),
             f"{card.parameters:,}",
             "" if card.latency_ms is None else f"{card.latency_ms:.2f}",
@@ -182,7 +186,10 @@ def _gains(outcome: Outcome) -> str:
     lines = []
     for comparison in _comparisons(outcome):
         figures = [f"{title} {_signed(comparison.figures[name])}" for title, name in _columns(outcome.recipe) if name in comparison.figures]
-        lines.append(f"{comparison.arm} - {comparison.baseline}: " + "; ".join(figures))
+        closed = {name.removeprefix("gap_closure_"): f for name, f in comparison.figures.items() if name.startswith("gap_closure_")}
+        main = next((name for name in ("auc_debiased", "dice", "auc") if name in closed), None)
+        share = "" if main is None else f"; closes {_cell(closed[main])} of the gap to the teacher in {main}"
+        lines.append(f"{comparison.arm} - {comparison.baseline}: " + "; ".join(figures) + share)
     if not lines:
         return ""
     price = (
@@ -205,6 +212,12 @@ def _cell(figure: Figure | None) -> str:
 
 def _signed(figure: Figure) -> str:
     return f"{figure.mean:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def _deviation(values: Sequence[float | None]) -> float:
+    """Return the standard deviation over seeds (n - 1): how stable an arm is."""
+    defined = [value for value in values if value is not None]
+    return statistics.stdev(defined) if len(defined) > 1 else math.nan
 
 
 def _short(value: float) -> str:

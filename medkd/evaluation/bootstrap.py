@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,20 +29,44 @@ def bootstrap_figure(statistic: Statistic, patients: Sequence[str], *, seeds: in
         missing: rows without a defined value, reported in the figure.
         unit: unit of the value.
     """
+    mean = _mean([statistic(np.arange(len(patients)), seed) for seed in range(seeds)])
+    draws = [_mean([statistic(rows, seed) for seed in drawn]) for rows, drawn in _resamples(patients, seeds)]
+    return _figure(mean, draws, len(set(patients)), missing=missing, unit=unit)
+
+
+def bootstrap_ratio(above: Statistic, below: Statistic, patients: Sequence[str], *, seeds: int = 1, least: float = 0.0) -> Figure | None:
+    """Return the ratio of two means over seeds with its interval; None where the one below is at most ``least`` over all cases.
+
+    Resamples whose mean below is at most ``least`` have no ratio; they are left out of the interval and counted as missing.
+    """
+
+    def ratio(rows: NDArray[np.int64], drawn: Sequence[int]) -> float:
+        bottom = _mean([below(rows, seed) for seed in drawn])
+        return _mean([above(rows, seed) for seed in drawn]) / bottom if bottom > least else math.nan
+
+    mean = ratio(np.arange(len(patients)), range(seeds))
+    if math.isnan(mean):
+        return None
+    draws = [ratio(rows, drawn) for rows, drawn in _resamples(patients, seeds)]
+    return _figure(mean, draws, len(set(patients)), missing=sum(math.isnan(draw) for draw in draws))
+
+
+def _figure(mean: float, draws: Sequence[float], n: int, *, missing: int = 0, unit: str = "") -> Figure:
+    defined = [value for value in draws if not math.isnan(value)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (mean, mean)
+    return Figure(mean=mean, low=float(low), high=float(high), n=n, missing=missing, unit=unit)
+
+
+def _resamples(patients: Sequence[str], seeds: int) -> Iterator[tuple[NDArray[np.int64], Sequence[int]]]:
+    """Yield the rows of drawn patients and the drawn seeds; the same for every statistic of the same patients."""
     rng = np.random.default_rng(20260101)
     codes = np.unique(np.asarray(patients), return_inverse=True)[1]
     sizes = np.bincount(codes)
     order, begins = np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes
-    mean = _mean([statistic(np.arange(len(codes)), seed) for seed in range(seeds)])
-    draws = []
     for _ in range(RESAMPLES):
         drawn_patients = rng.integers(0, len(sizes), len(sizes))
         rows = order[_ranges(begins[drawn_patients], sizes[drawn_patients])]
-        drawn = rng.integers(0, seeds, seeds) if seeds > 1 else (0,)
-        draws.append(_mean([statistic(rows, int(seed)) for seed in drawn]))
-    defined = [value for value in draws if not math.isnan(value)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (mean, mean)
-    return Figure(mean=mean, low=float(low), high=float(high), n=len(sizes), missing=missing, unit=unit)
+        yield rows, rng.integers(0, seeds, seeds).tolist() if seeds > 1 else (0,)
 
 
 def _ranges(begins: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

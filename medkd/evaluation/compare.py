@@ -7,15 +7,31 @@ import torch
 from numpy.typing import NDArray
 
 from data_contracts import CohortSet, Comparison, Evaluation, Figure
-from medkd.evaluation.bootstrap import Statistic, bootstrap_figure
+from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.workspace import Workspace, stage
 
+#: Figures whose gap to the teacher is said to be closed by a share, those of them in which less is better, and the least gap that counts.
+CLOSED = ("auc", "dice", "surface_dice", "hausdorff_95")
+DISTANCES = ("hausdorff_95",)
+LEAST_GAP = 0.005
+
 
 @stage
-def compare_arms(workspace: Workspace, cohorts: CohortSet, arm: tuple[Evaluation, ...], baseline: tuple[Evaluation, ...]) -> Comparison:
-    """Return ``arm`` minus ``baseline`` for every figure both have; seeds and patients are resampled together (paired)."""
+def compare_arms(
+    workspace: Workspace,
+    cohorts: CohortSet,
+    arm: tuple[Evaluation, ...],
+    baseline: tuple[Evaluation, ...],
+    teacher: tuple[Evaluation, ...] = (),
+) -> Comparison:
+    """Return ``arm`` minus ``baseline`` for every figure both have; seeds and patients are resampled together (paired).
+
+    With the teacher's evaluations, ``gap_closure_FIGURE`` is the share of the way from baseline to teacher that the arm goes (mean
+    difference over mean gap); figures in which the teacher is hardly better than the baseline have none.
+    """
     mine, theirs = (_stacked(workspace, evaluations) for evaluations in (arm, baseline))
+    above = _stacked(workspace, teacher) if teacher else {}
     figures: dict[str, Figure] = {}
     for key in sorted(set(mine) & set(theirs)):
         purpose, quantity = key.split("/")
@@ -25,6 +41,14 @@ def compare_arms(workspace: Workspace, cohorts: CohortSet, arm: tuple[Evaluation
         other = statistics_of(purpose, quantity, theirs[key], labels, single=single)
         for name in own:
             figures[name] = bootstrap_figure(_difference(own[name], other[name]), patients, seeds=len(arm))
+        ceiling = statistics_of(purpose, quantity, above[key], labels, single=single) if key in above else {}
+        for name in sorted(set(ceiling) & set(own)):
+            if name.startswith(CLOSED):
+                sign = -1.0 if name.startswith(DISTANCES) else 1.0
+                gained, gap = _difference(own[name], other[name], sign), _difference(_first_seed(ceiling[name]), other[name], sign)
+                closure = bootstrap_ratio(gained, gap, patients, seeds=len(arm), least=LEAST_GAP)
+                if closure is not None:
+                    figures[f"gap_closure_{name}"] = closure
     return Comparison(arm=arm[0].arm, baseline=baseline[0].arm, figures=figures)
 
 
@@ -33,8 +57,13 @@ def _stacked(workspace: Workspace, evaluations: tuple[Evaluation, ...]) -> dict[
     return {key: torch.stack([array[key] for array in arrays]).numpy() for key in arrays[0]}
 
 
-def _difference(first: Statistic, second: Statistic) -> Statistic:
+def _first_seed(statistic: Statistic) -> Statistic:
+    """Return a statistic of the one network that a teacher is, whatever the student's seed."""
+    return lambda rows, _seed: statistic(rows, 0)
+
+
+def _difference(first: Statistic, second: Statistic, sign: float = 1.0) -> Statistic:
     def statistic(rows: NDArray[np.int64], seed: int) -> float:
-        return first(rows, seed) - second(rows, seed)
+        return sign * (first(rows, seed) - second(rows, seed))
 
     return statistic

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap, t
 from sklearn.metrics import roc_auc_score
 
-from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, crossed_estimate, holm, mean_of
+from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, bootstrap_ratio, crossed_estimate, holm, mean_of
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy():
@@ -110,3 +110,23 @@ def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
     assert holm([0.9, 0.8]) == (1.0, 1.0)
     assert holm([]) == ()
+
+
+def test_a_ratio_of_means_is_that_of_all_cases_and_its_interval_holds_what_resamples_give():
+    rng = np.random.default_rng(0)
+    gained, gap = rng.normal(0.3, 0.2, (2, 60)), rng.normal(1.0, 0.2, (2, 60))
+    patients = [str(i // 2) for i in range(60)]
+    figure = bootstrap_ratio(lambda r, s: gained[s][r].mean(), lambda r, s: gap[s][r].mean(), patients, seeds=2, least=0.1)
+    assert figure.mean == pytest.approx(gained.mean() / gap.mean())
+    assert figure.low < figure.mean < figure.high
+    assert (figure.n, figure.missing) == (30, 0)
+    draws = []
+    for _ in range(4000):
+        who, seeds = rng.integers(0, 30, 30), rng.integers(0, 2, 2)
+        rows = np.concatenate([[2 * w, 2 * w + 1] for w in who])
+        draws.append(np.mean([gained[s][rows].mean() for s in seeds]) / np.mean([gap[s][rows].mean() for s in seeds]))
+    assert [figure.low, figure.high] == pytest.approx(np.percentile(draws, [2.5, 97.5]), abs=0.02)
+
+
+def test_without_a_gap_there_is_no_ratio():
+    assert bootstrap_ratio(lambda _r, _s: 1.0, lambda _r, _s: 0.001, ["a", "b"], least=0.005) is None
