@@ -402,7 +402,7 @@ def _registry_uri(run_folder: Path, tracking_uri: str | None) -> str:
 
 @app.command()
 def catalogue(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_json: AsJson = False) -> None:
-    """List losses, explainers, measures or networks with their options."""
+    """List losses, explainers, measures or networks with what they declare: needs, range, source, where they cannot work."""
     from medkd.catalogue import CATALOGUES
 
     folder = CATALOGUES[kind.value]
@@ -413,8 +413,26 @@ def catalogue(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_js
     width = max(len(entry["name"]) for entry in entries)
     for entry in entries:
         _say(f"{entry['name'].ljust(width)}  {entry['summary']}")
-        if entry["options"]:
-            _say(f"{' ' * width}  options: " + ", ".join(f"{key}={value}" for key, value in entry["options"].items()))
+        for title, text in _facts(entry):
+            _say(f"{' ' * width}  {title}: {text}")
+
+
+def _facts(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what an entry declares, as (title, text)."""
+    if entry["options"]:
+        yield "options", ", ".join(f"{key}={value}" for key, value in entry["options"].items())
+    if "needs" in entry:
+        yield "needs", ", ".join(entry["needs"]) or "nothing"
+    if "tasks" in entry:
+        yield "for", ", ".join(entry["tasks"])
+    if "range" in entry:
+        flags = [name.replace("_", " ") for name in ("minimum_at_teacher", "batch_coupled", "mixes") if entry.get(name)]
+        yield "range", " to ".join(str(bound) for bound in entry["range"]) + (f" ({', '.join(flags)})" if flags else "")
+    if "guards" in entry:
+        for where, reason in entry["guards"].items():
+            yield f"not {where}", reason
+    if "source" in entry:
+        yield "source", entry["source"]
 
 
 def _open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None) -> tuple[Recipe, Workspace]:

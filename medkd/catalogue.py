@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from data_contracts import CatalogueError
+from medkd.circumstances import COMMON
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,15 @@ class CatalogueEntry:
         """Return what ``medkd catalogue --json`` prints of the entry."""
         facts = {key.lower(): _plain(value) for key, value in vars(self.module).items() if key.isupper() and not key.startswith("_")}
         options = {name: _plain(p.default) if p.default is not p.empty else "required" for name, p in self.options().items()}
-        return {"name": self.name, "summary": self.summary(), "options": options, **facts}
+        return {"name": self.name, "summary": self.summary(), "options": options, **facts, **self._guards()}
+
+    def _guards(self) -> dict[str, dict[str, str]]:
+        """Return under which circumstances an entry cannot work, with its reasons, where its file has a ``guard``."""
+        guard = getattr(self.module, "guard", None)
+        if guard is None:
+            return {}
+        found = {where: guard(circumstances) for where, circumstances in COMMON.items()}
+        return {"guards": {where: reason for where, reason in found.items() if reason}}
 
 
 class Catalogue:

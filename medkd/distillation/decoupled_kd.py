@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._circumstances import TWO_CLASSES, Circumstances
+from medkd.circumstances import TWO_CLASSES, Circumstances
 from medkd.distillation._reduce import answer_of, asked, over_batch, over_voxels
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medkd.distillation._circumstances import TWO_CLASSES, Circumstances
+from medkd.circumstances import TWO_CLASSES, Circumstances
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.distillation._together import all_cases
 from medkd.knowledge.interface import Knowledge

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from data_contracts import Arm, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
 from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
-from medkd.distillation._circumstances import Circumstances
+from medkd.circumstances import Circumstances
 from medkd.training.objective import Objective, reads_explanations
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from medkd.distillation._circumstances import Circumstances
+from medkd.circumstances import Circumstances
 from medkd.distillation.dist import dist, guard
 from medkd.knowledge.interface import RememberedKnowledge
 from medkd.trace import Sample

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import log_softmax
 from scipy.stats import zscore
 
-from medkd.distillation._circumstances import Circumstances
+from medkd.circumstances import Circumstances
 from medkd.distillation.standardised_kd import guard, standardised_kd
 from medkd.knowledge.interface import RememberedKnowledge
 from medkd.trace import Sample

@@ -241,7 +241,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(make_net
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(name, told, task, picture_task, make_network):
     """A finite value with a gradient, close to that of the live teacher."""
-    from medkd.distillation._circumstances import Circumstances
+    from medkd.circumstances import Circumstances
 
     teacher, cohort, store, record = told
     entry = LOSSES.entry(name)

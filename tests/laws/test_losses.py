@@ -9,7 +9,7 @@ import torch
 
 from data_contracts import KnowledgeError, NetworkSpec
 from medkd.catalogue import LOSSES
-from medkd.distillation._circumstances import Circumstances
+from medkd.circumstances import Circumstances
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.models._build import build_network
 from medkd.trace import Sample, anatomy_of, trace

@@ -25,3 +25,10 @@ class Circumstances:
     task: str
     classes: int
     from_store: bool = False
+
+
+#: Circumstances that a catalogue's listing tries.
+COMMON = {
+    "with two classes": Circumstances("classification", 2),
+    "for segmentation from a store": Circumstances("segmentation", 3, from_store=True),
+}
