@@ -13,6 +13,7 @@ from data_contracts import (
     ExperimentPlan,
     GapSummary,
     GateVerdict,
+    KnowledgeRef,
     Option,
     Plateau,
     Recipe,
@@ -21,6 +22,7 @@ from data_contracts import (
     Search,
 )
 from flows.engine import orchestrated, run_all
+from flows.extract_knowledge import extract_knowledge, reads_store
 from flows.prepare import prepare
 from medkd.evaluation.evaluate import evaluate_model
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
@@ -48,6 +50,7 @@ class Arena:
     cohorts: CohortSet
     teacher: Checkpoint
     verdict: GateVerdict
+    knowledge: KnowledgeRef | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     verdicts = run_all(judge_teacher, judged, title="teacher gate")
     require_fit_teacher(verdicts[0])
     names = ("", *conditions)
-    return [Arena(*parts) for parts in zip(names, recipes, cohorts, teachers, verdicts, strict=True)]
+    knowledge = extract_knowledge(workspace, recipes, cohorts, tuple(teachers))
+    return [Arena(*parts) for parts in zip(names, recipes, cohorts, teachers, verdicts, knowledge, strict=True)]
 
 
 @orchestrated
@@ -147,12 +151,26 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
 def train_all(workspace: Workspace, arena: Arena, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str) -> list[Entry]:
     """Train variants of one arm each under every seed."""
     calls = [
-        (workspace, recipe, _of_student(arena, seed), arena.teacher, next(iter(recipe.arms)), seed, bound_digest(recipe))
+        (
+            workspace,
+            recipe,
+            _of_student(arena, seed),
+            arena.teacher,
+            next(iter(recipe.arms)),
+            seed,
+            bound_digest(recipe),
+            told(arena, recipe),
+        )
         for _, recipe in named
         for seed in seeds
     ]
     students = iter(run_all(train.distill, calls, title=title))
     return [Entry(name, arena, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
+
+
+def told(arena: Arena, recipe: Recipe) -> KnowledgeRef | None:
+    """Return the arena's knowledge where the one arm of a recipe reads it: what others do not read must not train them again."""
+    return arena.knowledge if reads_store(recipe) else None
 
 
 def _of_student(arena: Arena, seed: int, *more: str) -> CohortSet:
@@ -185,7 +203,7 @@ def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
     named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
     looked_at = (validation_purpose(base.cohorts), PRIMARIES[plan.primary])
     calls = [
-        (workspace, recipe, _of_student(base, seed, *looked_at), base.teacher, name, seed, plan.goal)
+        (workspace, recipe, _of_student(base, seed, *looked_at), base.teacher, name, seed, plan.goal, told(base, recipe))
         for name, recipe in named
         for seed in base.recipe.seeds
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Goal, Recipe, Role, TaskKind, Validated
+from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Goal, KnowledgeRef, Recipe, Role, TaskKind, Validated
 from medkd.attribution._attribute import attribute
 from medkd.evaluation.evaluate import map_purpose
 from medkd.experiment.judge import judge_of
@@ -18,7 +18,7 @@ from medkd.models._build import build_network
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest
-from medkd.training.train import Job, guidance, load_network, restore_network, student_cohort
+from medkd.training.train import Job, load_network, restore_network, student_cohort, teach
 from medkd.volumes.open_cohort import open_for_maps
 from medkd.workspace import Workspace, stage
 
@@ -39,7 +39,16 @@ def validate(
 
 
 @stage
-def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, arm: str, seed: int, goal: Goal) -> Course:
+def follow(
+    workspace: Workspace,
+    recipe: Recipe,
+    cohorts: CohortSet,
+    teacher: Checkpoint,
+    arm: str,
+    seed: int,
+    goal: Goal,
+    knowledge: KnowledgeRef | None = None,
+) -> Course:
     """Train one student, keep it at about eight epochs, and look at each."""
     objective, epochs = Objective(recipe.arms[arm].terms), recipe.student.fit.epochs
     job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound_digest(recipe))
@@ -50,11 +59,14 @@ def follow(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Ch
             weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             workspace.store.write_tensors(_place(job.name, epoch), weights)
 
+    cohort = student_cohort(workspace, recipe, cohorts, arm, seed)
+    guide, stored = teach(job, cohort, teacher, knowledge)
     last = job.run(
-        student_cohort(workspace, recipe, cohorts, arm, seed),
+        cohort if stored is None else stored.cohort,
         objective,
         cohort_digest=cohorts.uses[f"student_train/{seed}"].cohort.sha256,
-        guidance=guidance(workspace, objective, teacher),
+        guidance=guide,
+        stored=None if stored is None else stored.source,
         after_epoch=keep,
     )
     judge = judge_of(workspace, recipe, cohorts, teacher, goal)

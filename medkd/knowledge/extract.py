@@ -87,10 +87,12 @@ class Extraction:
     Args:
         network: the teacher.
         question: what it is asked.
+        device: where it answers.
     """
 
-    def __init__(self, network: nn.Module, question: Question) -> None:
-        self.network, self.question = network.eval().requires_grad_(False), question
+    def __init__(self, network: nn.Module, question: Question, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
+        self.network, self.question = network.to(self.device).eval().requires_grad_(False), question
         self.layers = {name: anatomy_of(network).cam_layer if name == LAST else name for name in question.wish.features}
         self.is_segmentation = question.task.kind is TaskKind.SEGMENTATION
         self.codec = LogitCodec.of(question.wish)
@@ -114,14 +116,14 @@ class Extraction:
     def ask(self, images: Tensor) -> dict[str, Tensor]:
         """Return the answers about images [n, channel, *space]: ``logits``, ``features/LAYER``, ``maps/KEY``."""
         with frozen(self.network):
-            knowledge = LiveKnowledge(self.network, {"image": images}, layers=tuple(self.layers.values()))
+            knowledge = LiveKnowledge(self.network, {"image": images.to(self.device)}, layers=tuple(self.layers.values()))
             found = {"logits": knowledge.logits()}
             for name, cells in self.question.wish.features.items():
                 features = knowledge.features(self.layers[name]).float()
                 found[f"features/{name}"] = averaged(features, [min(cells, extent) for extent in features.shape[2:]])
             for wish in self.question.wish.maps:
                 found[f"maps/{map_key(wish)}"] = self._maps(knowledge, wish)
-        return found
+        return {name: values.cpu() for name, values in found.items()}
 
     def _maps(self, knowledge: LiveKnowledge, wish: MapWish) -> Tensor:
         """Return maps [n, maps, *cells]: closed-form class maps of every class, of other explainers the map of the teacher's answer."""
@@ -143,8 +145,9 @@ class Extraction:
         window = self.question.task.image_size
 
         def ask(image: Tensor) -> Mapping[str, Tensor]:
-            kept = trace(self.network, image, layers=tuple(self.layers.values()))
-            return {"logits": kept.logits, **{f"features/{name}": kept.feature(layer) for name, layer in self.layers.items()}}
+            kept = trace(self.network, image.to(self.device), layers=tuple(self.layers.values()))
+            features = {f"features/{name}": kept.feature(layer).cpu() for name, layer in self.layers.items()}
+            return {"logits": kept.logits.cpu(), **features}
 
         with frozen(self.network), torch.no_grad():
             found = over_windows(ask, volume, window, self.question.task.overlap)
@@ -185,7 +188,7 @@ class Extraction:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape [1, features, *cells] of each stored layer for an image of the task's size, shallow to deep."""
-        image = torch.zeros(1, 1, *self.question.task.image_size)
+        image = torch.zeros(1, 1, *self.question.task.image_size, device=self.device)
         with frozen(self.network), torch.no_grad():
             kept = trace(self.network, image, layers=tuple(self.layers.values()))
         found = {}
@@ -201,7 +204,7 @@ class Extraction:
         if not self.is_segmentation:
             return ()
         anatomy = anatomy_of(self.network)
-        image = torch.randn(1, 1, *self.question.task.image_size, generator=torch.Generator().manual_seed(0))
+        image = torch.randn(1, 1, *self.question.task.image_size, generator=torch.Generator().manual_seed(0)).to(self.device)
         with frozen(self.network), torch.no_grad():
             kept = trace(self.network, image, layers=(anatomy.cam_layer,))
             return _bias_of(kept)
@@ -212,7 +215,7 @@ def _bias_of(kept: Trace) -> tuple[float, ...]:
     if features.shape[2:] != kept.logits.shape[2:]:
         return ()
     bias = getattr(kept.model.get_submodule(kept.anatomy.head), "bias", None)
-    values = torch.zeros(weight.shape[0]) if bias is None else bias.detach().float()
+    values = torch.zeros(weight.shape[0], device=weight.device) if bias is None else bias.detach().float()
     maps = torch.einsum("cf,bf...->bc...", weight, features) + values.view(1, -1, *(1,) * (features.ndim - 2))
     return tuple(values.tolist()) if torch.allclose(maps, kept.logits, atol=1e-3, rtol=1e-3) else ()
 

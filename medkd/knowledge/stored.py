@@ -173,6 +173,14 @@ class TaughtCohort:
         """Return the patient key of each case."""
         return self.cohort.patients()
 
+    def nbytes(self) -> int:
+        """Return the bytes of what is drawn from; answers are decoded where they are needed."""
+        return self.cohort.nbytes()
+
+    def to(self, device: torch.device) -> TaughtCohort:
+        """Return the cohort with its images on a device; answers follow batch by batch."""
+        return replace(self, cohort=self.cohort.to(device))
+
     def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
         """Return a batch with its answers: of the clean images, to be moved along, or of drawn views, which stay as they are."""
         views = self.question.wish.views

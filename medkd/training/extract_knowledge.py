@@ -21,6 +21,7 @@ from data_contracts import (
     TaskKind,
     load_record,
 )
+from medkd.gpu_slot import gpu_slot
 from medkd.knowledge.codec import LogitCodec
 from medkd.knowledge.extract import Cases, Extraction, Question, divergence, map_key, sample_digests
 from medkd.knowledge.shards import Shelf
@@ -54,10 +55,9 @@ def completed_wish(recipe: Recipe, teacher: nn.Module) -> KnowledgeWish:
 
 
 def purposes_of(recipe: Recipe, cohorts: CohortSet) -> list[str]:
-    """Return the purposes whose cases students learn from."""
-    extra = any(arm.unlabelled for arm in recipe.arms.values())
-    wanted = [f"student_train/{seed}" for seed in recipe.seeds] + ([f"unlabelled/{seed}" for seed in recipe.seeds] if extra else [])
-    return [purpose for purpose in wanted if purpose in cohorts.uses]
+    """Return the purposes whose cases students learn from, whatever their seed."""
+    kinds = ("student_train/", *(("unlabelled/",) if any(arm.unlabelled for arm in recipe.arms.values()) else ()))
+    return sorted(purpose for purpose in cohorts.uses if purpose.startswith(kinds))
 
 
 @stage
@@ -74,10 +74,15 @@ def extract_knowledge(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, 
         bound: ``bound_digest(recipe)``.
     """
     del bound
+    with gpu_slot() as gpu:
+        return _extract(workspace, recipe, cohorts, teacher, torch.device("cpu" if gpu is None else f"cuda:{gpu}"))
+
+
+def _extract(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, device: torch.device) -> KnowledgeRef:
     network = load_network(workspace, teacher)
     wish = completed_wish(recipe, network)
     question = Question(teacher.weights_digest, teacher.task, wish, recipe.student.fit if wish.views else None)
-    extraction = Extraction(network, question)
+    extraction = Extraction(network, question, device)
     folder = f"knowledge/{recipe.name}-{question.digest()[:16]}"
     shards: list[Ref] = []
     seen: set[str] = set()

@@ -174,6 +174,7 @@ class Run:
         self.optimizer = torch.optim.AdamW(self.step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
         self.averaged: AveragedModel | None = None
         self._bar: Any = None
+        self._sums: dict[str, Tensor] = {}
         if wish.ema is not None:
             averaging = get_ema_multi_avg_fn(wish.ema)
             self.averaged = AveragedModel(student, device=fabric.device, multi_avg_fn=averaging, use_buffers=True)
@@ -198,6 +199,7 @@ class Run:
     def resume(self) -> None:
         """Wrap what is trained, and take up the state of an interrupted run of the same key."""
         self.place = load_state(self.state, self.trained, key=self.request.key)
+        self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in self.place.sums.items()}
         self._bar.update(self.place.epoch * self.batches + self.place.batch)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
@@ -251,12 +253,15 @@ class Run:
             if self.averaged is not None:
                 self.averaged.update_parameters(self.step.student)
         for name, value in {"loss": loss.detach(), **values}.items():
-            place.sums[name] = place.sums.get(name, 0.0) + float(value)
+            # Summed where they are: reading a number off a GPU would wait for it in every step.
+            so_far = self._sums.get(name)
+            self._sums[name] = value.double() if so_far is None else so_far.to(value.device) + value.double()
             place.counts[name] = place.counts.get(name, 0) + 1
 
     def _end_epoch(self) -> None:
         """Judge, keep and note down a finished epoch."""
         place, request = self.place, self.request
+        self._read_sums()
         means = {name: self._mean(total / place.counts[name]) for name, total in place.sums.items()}
         if not math.isfinite(means["loss"]):
             raise DataError(
@@ -274,6 +279,7 @@ class Run:
             # Before the state: a run that is interrupted between the two repeats the epoch and its call.
             request.after_epoch(place.epoch + 1, self._student())
         place.epoch, place.batch, place.sums, place.counts, place.seconds = place.epoch + 1, 0, {}, {}, 0.0
+        self._sums = {}
         self._save()
         if self.fabric.is_global_zero:
             self.journal.write_epoch(place.epoch, shown)
@@ -297,7 +303,11 @@ class Run:
         student: nn.Module = self.step.student if self.averaged is None else self.averaged.module
         return student
 
+    def _read_sums(self) -> None:
+        self.place.sums = {name: float(total) for name, total in self._sums.items()}
+
     def _save(self) -> None:
+        self._read_sums()
         if self.fabric.is_global_zero:
             save_state(self.state, self.trained, self.place, key=self.request.key)
         self._saved = time.perf_counter()

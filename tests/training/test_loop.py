@@ -162,10 +162,10 @@ def test_a_run_that_is_killed_between_batches_goes_on_there_and_ends_with_the_sa
                 raise KeyboardInterrupt
             return real(self, index, sample)
 
-        monkeypatch.setattr(loop.Run, "_batch", killed)
+        monkeypatch.setattr(loop.Run, "batch", killed)
         with pytest.raises(KeyboardInterrupt):
             run(f"part{stop}")
-        monkeypatch.setattr(loop.Run, "_batch", real)
+        monkeypatch.setattr(loop.Run, "batch", real)
         assert same(whole, run(f"part{stop}")), stop
         lines = [Journal(tmp_path / folder / "metrics.jsonl").read() for folder in ("whole", f"part{stop}")]
         assert [{k: v for k, v in line.items() if k != "seconds"} for line in lines[0]] == [
