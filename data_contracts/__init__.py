@@ -1,6 +1,7 @@
 """The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, TrainingManifest
+from data_contracts.data import DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.errors import (
     CatalogueError,
     ContractError,
@@ -53,7 +54,6 @@ from data_contracts.recipe import (
     Arm,
     Balance,
     Condition,
-    DicomData,
     Entry,
     Evidence,
     ExperimentPlan,
@@ -62,14 +62,12 @@ from data_contracts.recipe import (
     GapRounds,
     Gate,
     Goal,
-    ImageFolderData,
     KnowledgeWish,
     LearnedTemperature,
     MapWish,
     Network,
     NetworkSpec,
     Option,
-    PhantomData,
     Recipe,
     Role,
     Schedule,
@@ -80,7 +78,6 @@ from data_contracts.recipe import (
     TaskKind,
     TeacherRecipe,
     Term,
-    VolumeFolderData,
 )
 from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
 from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReportSet, ReviewPanel, ReviewReport

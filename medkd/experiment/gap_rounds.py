@@ -29,7 +29,7 @@ from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest
-from medkd.training.train import Guidance, Job, guidance, load_network, student_cohort
+from medkd.training.train import Guidance, Job, Lesson, guidance, load_network, student_cohort
 from medkd.volumes.tensor_cohort import TensorCohort
 from medkd.workspace import Workspace, stage
 
@@ -91,10 +91,9 @@ def dwell_on_gap(
         bound = hashlib.sha256(f"{bound_digest(recipe)}{rounds[-1].checkpoint.weights_digest}{wish.digest()}".encode()).hexdigest()
         job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound, suffix=suffix)
         trained = job.run(
-            WeightedCohort(cohort, *weights),
+            Lesson(WeightedCohort(cohort, *weights), guide),
             objective,
             cohort_digest=student.cohort_digest,
-            guidance=guide,
             begun=begun,
             epochs=wish.epochs,
         ).model_copy(update={"recipe_digest": student.recipe_digest})

@@ -59,14 +59,10 @@ def follow(
             weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             workspace.store.write_tensors(_place(job.name, epoch), weights)
 
-    cohort = student_cohort(workspace, recipe, cohorts, arm, seed)
-    guide, stored = teach(job, cohort, teacher, knowledge)
     last = job.run(
-        cohort if stored is None else stored.cohort,
+        teach(job, student_cohort(workspace, recipe, cohorts, arm, seed), teacher, knowledge),
         objective,
         cohort_digest=cohorts.uses[f"student_train/{seed}"].cohort.sha256,
-        guidance=guide,
-        stored=None if stored is None else stored.source,
         after_epoch=keep,
     )
     judge = judge_of(workspace, recipe, cohorts, teacher, goal)

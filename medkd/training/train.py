@@ -14,8 +14,8 @@ from torch import nn
 
 from data_contracts import Checkpoint, CohortSet, Evidence, KnowledgeError, KnowledgeRef, NetworkSpec, Recipe, Role, StoreError
 from medkd.gpu_slot import gpu_slot
-from medkd.knowledge.source import LiveSource
-from medkd.knowledge.stored import StoredSource, TaughtCohort, taught
+from medkd.knowledge.source import KnowledgeSource, LiveSource
+from medkd.knowledge.stored import StoredSource, taught
 from medkd.models._build import build_network, parameter_count
 from medkd.models._tucker import factorised, share_for
 from medkd.training.fit import FitRequest, TrainingCohort, fit
@@ -44,7 +44,9 @@ def train_teacher(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, boun
     cohort = open_for_training(cohorts, "teacher_train", workspace.store, recipe.task)
     job = Job(workspace, recipe, Role.TEACHER, "teacher", recipe.teacher.seed, bound)
     figure = None if recipe.teacher.fit.patience is None else validation(cohorts, workspace.store, recipe.task, Role.TEACHER)
-    return job.run(cohort, Objective(recipe.teacher.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256, validate=figure)
+    return job.run(
+        Lesson(cohort), Objective(recipe.teacher.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256, validate=figure
+    )
 
 
 @stage
@@ -64,19 +66,11 @@ def distill(
     """
     objective = Objective(recipe.arms[arm].terms)
     job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound)
-    cohort = student_cohort(workspace, recipe, cohorts, arm, seed)
-    guide, stored = teach(job, cohort, teacher, knowledge)
+    lesson = teach(job, student_cohort(workspace, recipe, cohorts, arm, seed), teacher, knowledge)
     figure = None if recipe.student.fit.patience is None else validation(cohorts, workspace.store, recipe.task, Role.STUDENT)
     begun = compressed(job, teacher) if recipe.arms[arm].begin == "compressed" else None
-    return job.run(
-        cohort if stored is None else stored.cohort,
-        objective,
-        cohort_digest=cohorts.uses[f"student_train/{seed}"].cohort.sha256,
-        guidance=guide,
-        stored=None if stored is None else stored.source,
-        begun=begun,
-        validate=figure,
-    )
+    digest = cohorts.uses[f"student_train/{seed}"].cohort.sha256
+    return job.run(lesson, objective, cohort_digest=digest, begun=begun, validate=figure)
 
 
 def compressed(job: Job, teacher: Checkpoint | None) -> nn.Module:
@@ -94,16 +88,29 @@ def compressed(job: Job, teacher: Checkpoint | None) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A cohort with a store's answers, and the source that reads them."""
+class Lesson:
+    """What a student is trained on and who teaches it: a live teacher, a store (whose answers the cohort then carries), or nobody."""
 
-    cohort: TaughtCohort
-    source: StoredSource
+    cohort: TrainingCohort
+    guidance: Guidance | None = None
+    stored: StoredSource | None = None
+
+    @property
+    def teacher_digest(self) -> str | None:
+        """Return the digest of the teacher's weights."""
+        if self.stored is not None:
+            return self.stored.record.teacher_digest
+        return None if self.guidance is None else self.guidance.digest
+
+    def source(self, evidence: Evidence) -> KnowledgeSource | None:
+        """Return the teacher as the loop asks it, its explanations its own or a control's."""
+        if self.stored is not None or self.guidance is None:
+            return self.stored
+        stranger = _stranger(self.guidance) if evidence is Evidence.RANDOM_TEACHER else None
+        return LiveSource(self.guidance.network, evidence=evidence, stranger=stranger)
 
 
-def teach(
-    job: Job, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None
-) -> tuple[Guidance | None, Stored | None]:
+def teach(job: Job, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None) -> Lesson:
     """Return who teaches an arm: a live teacher, a store, or nobody; all that can be missing is said here.
 
     Raises:
@@ -113,13 +120,13 @@ def teach(
     recipe, arm = job.recipe, job.recipe.arms[job.arm]
     objective = Objective(arm.terms)
     if "teacher" not in objective.needs:
-        return None, None
+        return Lesson(cohort)
     if arm.knowledge == "live":
         if teacher is None:
             raise KnowledgeError(
                 "TEACHER_MISSING", f"expected a teacher for the arm {job.arm!r}, there is only a store: set knowledge: store"
             )
-        return guidance(job.workspace, objective, teacher), None
+        return Lesson(cohort, guidance(job.workspace, objective, teacher))
     if knowledge is None:
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {job.arm!r}, none was extracted")
     source = StoredSource(knowledge, recipe.task.classes, class_map=recipe.knowledge.class_map, evidence=arm.evidence)
@@ -127,7 +134,7 @@ def teach(
     digest = None if teacher is None else teacher.weights_digest
     replay = recipe.knowledge.replay
     told = taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest, replay=replay)
-    return None, Stored(told, source)
+    return Lesson(told, stored=source)
 
 
 def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm: str, seed: int) -> TensorCohort | VolumeCohort:
@@ -206,25 +213,21 @@ class Job:
 
     def run(
         self,
-        cohort: TrainingCohort,
+        lesson: Lesson,
         objective: Objective,
         *,
         cohort_digest: str,
-        guidance: Guidance | None = None,
         begun: nn.Module | None = None,
         epochs: int | None = None,
         after_epoch: Callable[[int, nn.Module], None] | None = None,
-        stored: StoredSource | None = None,
         validate: Callable[[nn.Module], float] | None = None,
     ) -> Checkpoint:
         """Fit, store the weights by their digest, and return the checkpoint; ``begun`` goes on from a network of before."""
         wish = self.recipe.teacher.fit if self.role is Role.TEACHER else self.recipe.student.fit
         wish = wish if epochs is None else wish.model_copy(update={"epochs": epochs})
-        teacher_digest = stored.record.teacher_digest if stored is not None else None if guidance is None else guidance.digest
-        told = "" if stored is None else stored.record.digest()
-        key = hashlib.sha256(f"{self.bound}{cohort_digest}{teacher_digest}{told}{self.name}{wish.epochs}".encode()).hexdigest()
+        told = "" if lesson.stored is None else lesson.stored.record.digest()
+        key = hashlib.sha256(f"{self.bound}{cohort_digest}{lesson.teacher_digest}{told}{self.name}{wish.epochs}".encode()).hexdigest()
         arm = self.recipe.arms[self.arm] if self.role is Role.STUDENT else None
-        evidence = Evidence.TEACHER if arm is None else arm.evidence
         request = FitRequest(
             wish,
             self.recipe.task,
@@ -237,19 +240,15 @@ class Job:
             after_epoch=after_epoch,
             validate=validate,
         )
-        stranger = _stranger(guidance) if evidence is Evidence.RANDOM_TEACHER else None
-        live = None if guidance is None else LiveSource(guidance.network, evidence=evidence, stranger=stranger)
+        source = lesson.source(Evidence.TEACHER if arm is None else arm.evidence)
         with gpu_slot() as gpu:
             began = time.perf_counter()
-            fitted = fit(
-                self.begin() if begun is None else begun,
-                objective,
-                cohort,
-                replace(request, gpu=gpu),
-                teacher=stored or live,
-            )
+            network = self.begin() if begun is None else begun
+            fitted = fit(network, objective, lesson.cohort, replace(request, gpu=gpu), teacher=source)
             seconds = time.perf_counter() - began
-        patients = "\n".join(sorted(set(cohort.patients())))
+        # What a store's answers are carried by is a cohort round the cohort.
+        cases = getattr(lesson.cohort, "cohort", lesson.cohort)
+        patients = "\n".join(sorted(set(lesson.cohort.patients())))
         return Checkpoint(
             role=self.role,
             arm=self.arm,
@@ -259,11 +258,11 @@ class Job:
             **self._weights(fitted),
             cohort_digest=cohort_digest,
             recipe_digest=self.bound,
-            teacher_digest=teacher_digest,
+            teacher_digest=lesson.teacher_digest,
             parameters=parameter_count(fitted),
             epochs=wish.epochs,
             train_seconds=seconds,
-            largest_extent_mm=cohort.largest_extent_mm() if isinstance(cohort, VolumeCohort) else None,
+            largest_extent_mm=cases.largest_extent_mm() if isinstance(cases, VolumeCohort) else None,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
         )
 
