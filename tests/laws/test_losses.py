@@ -10,9 +10,9 @@ import torch
 from data_contracts import KnowledgeError, NetworkSpec
 from medkd.catalogue import LOSSES
 from medkd.circumstances import Circumstances
-from medkd.knowledge.interface import LiveKnowledge
+from medkd.knowledge.interface import LAST, LiveKnowledge, RememberedKnowledge
 from medkd.models._build import build_network
-from medkd.trace import Sample, anatomy_of, trace
+from medkd.trace import Anatomy, Sample, Trace, anatomy_of, trace, with_anatomy
 
 NAMES = LOSSES.names()
 
@@ -144,3 +144,21 @@ def test_a_loss_leaves_modes_flags_and_hooks_as_they_were(entry, make_network, m
     assert all(module.training for module in student.modules())
     assert all(p.requires_grad for p in (*student.parameters(), *teacher.parameters()))
     assert not any(module._forward_hooks for network in (student, teacher) for module in network.modules())
+
+
+def test_a_picture_is_a_volume_of_one_slice(entry, task, space):
+    """Terms that read logits and features alone say the same of both; asked once, of segmentations."""
+    if space == 3 or task == "classification" or entry.fact("NEEDS") - {"teacher", "labels", "features", "projector"}:
+        pytest.skip("asks the network again, has no space, or is asked in the other form")
+    draw, classes = torch.Generator().manual_seed(0), 3
+    logits, wanted = (torch.randn(2, classes, 8, 8, generator=draw) for _ in range(2))
+    features, told = (torch.randn(2, 4, 8, 8, generator=draw) for _ in range(2))
+    labels = torch.randint(0, classes, (2, 8, 8), generator=draw)
+    values = []
+    for deep in (lambda x: x, lambda x: x.unsqueeze(-3)):
+        model = with_anatomy(torch.nn.Identity(), Anatomy(taps=("layer",), cam_layer="layer", head=""))
+        image = deep(torch.zeros(2, 1, 8, 8))
+        kept = Trace(model, {"image": image}, {"default": deep(logits)}, {"layer": deep(features)})
+        sample = Sample(inputs={"image": image}, labels=deep(labels), valid_mask=torch.ones_like(deep(labels), dtype=torch.bool))
+        values.append(float(entry.function(kept, RememberedKnowledge(deep(wanted), features={LAST: deep(told)}), sample)))
+    assert values[0] == pytest.approx(values[1], rel=1e-4, abs=1e-6)
