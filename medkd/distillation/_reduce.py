@@ -100,14 +100,13 @@ def averaged(features: Tensor, cells: list[int]) -> Tensor:
 
 
 def grown(inside: Tensor, reach: int) -> Tensor:
-    """Grow a region [batch, 1, *space] of ones by ``reach`` voxels along each axis: a box is three (two) segments, one after the other."""
-    if reach == 0:
-        return inside
-    pool = {4: functional.max_pool2d, 5: functional.max_pool3d}[inside.ndim]
-    axes = inside.ndim - 2
-    for axis in range(axes):
-        kernel = [2 * reach + 1 if place == axis else 1 for place in range(axes)]
-        inside = pool(inside, kernel, stride=1, padding=[extent // 2 for extent in kernel])
+    """Grow a region, bool [batch, *space], by ``reach`` voxels along each axis: a box of shifts, axis after axis."""
+    for axis in range(1, inside.ndim):
+        wide, extent = inside.clone(), inside.shape[axis]
+        for step in range(1, min(reach, extent - 1) + 1):
+            wide.narrow(axis, step, extent - step).logical_or_(inside.narrow(axis, 0, extent - step))
+            wide.narrow(axis, 0, extent - step).logical_or_(inside.narrow(axis, step, extent - step))
+        inside = wide
     return inside
 
 

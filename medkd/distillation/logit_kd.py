@@ -42,8 +42,7 @@ def logit_kd(
 
 def _voxel_weights(logits: Logits, sample: Sample, background: float, dilation: int) -> Tensor:
     """Return 1 within ``dilation`` voxels of the teacher's foreground, ``background`` elsewhere, 0 where voxels are not valid."""
-    foreground = (answer_of(logits) > 0).to(logits.dtype)[:, None]
-    near = grown(foreground, dilation)[:, 0]
+    near = grown(answer_of(logits) > 0, dilation).to(logits.dtype)
     weights = background + (1 - background) * near
     if sample.voxel_weights is not None:
         weights = weights * sample.voxel_weights.to(weights)

@@ -16,7 +16,7 @@ from medkd.knowledge.control import ControlledKnowledge
 from medkd.knowledge.extract import Cases, Question, frozen_view, map_key, sample_digests
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.shards import Shelf
-from medkd.knowledge.windows import Box, box_of, patch_of
+from medkd.knowledge.windows import box_of, half_patch, patch_of
 from medkd.targets import Target, mean_coefficients
 from medkd.trace import Sample
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
@@ -211,9 +211,7 @@ class TaughtCohort:
             if part == "logits" and not self.halved:
                 found[part] = cut(answer[part], list(corner), size, fill=0.0)
             elif part == "logits":
-                shape = tuple(self.cohort.images[row].shape[1:])
-                whole = Box(shape, size, (0,) * len(size), tuple(2 * extent for extent in answer[part].shape[1:]))
-                found[part] = patch_of(answer[part], whole, corner, tuple(extent // 2 for extent in size))
+                found[part] = half_patch(answer[part], corner, tuple(extent // 2 for extent in size))
             else:
                 cells = [max(1, round(g * w / e)) for g, w, e in zip(answer[part].shape[1:], size, box.extent, strict=True)]
                 found[part] = patch_of(answer[part], box, corner, tuple(cells))

@@ -131,3 +131,30 @@ def patch_of(values: Tensor, box: Box, corner: tuple[int, ...], cells: tuple[int
         theta[0, axis, axis], theta[0, axis, space] = scale[space - 1 - axis], middle[space - 1 - axis]
     flow = functional.affine_grid(theta, [1, 1, *cells], align_corners=False)
     return functional.grid_sample(values[None], flow, mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+
+def half_patch(values: Tensor, corner: tuple[int, ...], cells: tuple[int, ...]) -> Tensor:
+    """Return values [channels, *half grid] on the cells of the patch that begins at voxel ``corner``; the border's value holds beyond it.
+
+    A cell of the grid is a block of two voxels. Where the patch begins at an odd voxel its cells lie between two of the grid's: their mean,
+    which is what linear interpolation gives, without the price of it.
+    """
+    for axis, (begin, extent) in enumerate(zip(corner, cells, strict=True), start=1):
+        first, is_between = begin // 2, begin % 2
+        wanted = extent + is_between
+        last = values.shape[axis] - 1
+        inner = values.narrow(axis, max(first, 0), max(0, min(first + wanted, last + 1) - max(first, 0)))
+        parts = [inner]
+        if first < 0:
+            parts.insert(0, values.narrow(axis, 0, 1).expand(*_times(values, axis, min(-first, wanted))))
+        beyond = first + wanted - (last + 1)
+        if beyond > 0:
+            parts.append(values.narrow(axis, last, 1).expand(*_times(values, axis, min(beyond, wanted))))
+        values = torch.cat(parts, dim=axis) if len(parts) > 1 else inner
+        if is_between:
+            values = (values.narrow(axis, 0, extent) + values.narrow(axis, 1, extent)) / 2
+    return values
+
+
+def _times(values: Tensor, axis: int, count: int) -> tuple[int, ...]:
+    return tuple(count if place == axis else extent for place, extent in enumerate(values.shape))

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from data_contracts import KnowledgeError
-from medkd.knowledge.windows import box_of, corners_of, inside, over_windows, patch_of
+from medkd.knowledge.windows import Box, box_of, corners_of, half_patch, inside, over_windows, patch_of
 
 
 def pointwise(image):
@@ -57,3 +57,12 @@ def test_a_grid_that_does_not_fall_together_between_windows_is_refused():
     with pytest.raises(KnowledgeError) as caught:
         over_windows(lambda image: {"odd": functional.adaptive_avg_pool3d(image, 5)}, torch.zeros(1, 40, 16, 16), (32, 16, 16), 0.5)
     assert caught.value.code == "WINDOW_GRID"
+
+
+@pytest.mark.parametrize("corner", [(0, 0, 0), (3, 4, 1), (-3, -4, 2), (9, 11, 12)])
+def test_a_patch_of_a_half_grid_is_what_interpolation_gives(corner):
+    values = torch.randn(3, 9, 10, 8, generator=torch.Generator().manual_seed(0))
+    size = (16, 12, 10)
+    box = Box((18, 20, 16), size, (0, 0, 0), (18, 20, 16))
+    cells = tuple(e // 2 for e in size)
+    torch.testing.assert_close(half_patch(values, corner, cells), patch_of(values, box, corner, cells), atol=1e-5, rtol=1e-5)
