@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +20,26 @@ def resize_map(attribution: Tensor, shape: Sequence[int]) -> Tensor:
         return attribution
     mode = _MODES[len(shape)]
     return functional.interpolate(attribution[:, None], size=tuple(shape), mode=mode, align_corners=False)[:, 0]
+
+
+def resize_to_cells(attribution: Tensor, shape: Sequence[int], cells: int) -> Tensor:
+    """Return what averaging the map on the image's grid to at most ``cells`` cells along each axis gives, without making that map.
+
+    Interpolation and averaging are linear and act axis by axis: together they are one small matrix per axis.
+    """
+    for axis, extent in enumerate(shape, start=1):
+        operator = _operator(attribution.shape[axis], extent, min(cells, extent)).to(attribution)
+        # Autocast would make it a product of bf16 numbers.
+        with torch.autocast(attribution.device.type, enabled=False):
+            attribution = (attribution.movedim(axis, -1) @ operator).movedim(-1, axis)
+    return attribution
+
+
+@functools.cache
+def _operator(source: int, extent: int, cells: int) -> Tensor:
+    """Return [source, cells]: linear interpolation of ``source`` values to ``extent``, averaged to ``cells``."""
+    wide = functional.interpolate(torch.eye(source)[None], size=extent, mode="linear", align_corners=False)
+    return functional.adaptive_avg_pool1d(wide, cells)[0]
 
 
 def require_finite(attribution: Tensor, explainer: str) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medkd.attribution._grid import require_finite, resize_map
+from medkd.attribution._grid import require_finite, resize_map, resize_to_cells
 from medkd.targets import Target, mean_coefficients
 from medkd.trace import Trace
 from medkd.types import AttributionMap
@@ -16,7 +16,7 @@ SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, 
 TASKS = frozenset({"classification", "segmentation"})
 
 
-def cam(trace: Trace, target: Target, *, differentiable: bool = False) -> AttributionMap:
+def cam(trace: Trace, target: Target, *, differentiable: bool = False, cells: int | None = None) -> AttributionMap:
     """Return the class activation map of a linear target, before any rectifier, in units of the target.
 
     With channel weights alpha = mean over the grid of d score / d features, the map is sum_f alpha_f A_f. For a head behind
@@ -27,6 +27,7 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False) -> Attrib
         trace: forward pass with ``anatomy.cam_layer`` tapped, image [batch, channel, *space].
         target: target linear in the logits.
         differentiable: keep the graph, so that a loss can pull on it.
+        cells: average the map to at most so many cells along each axis, at the price of a map that small.
 
     Returns:
         Map [batch, *space], interpolated linearly from the layer's grid; on the grid of the logits where these were averaged to a coarser
@@ -48,7 +49,8 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False) -> Attrib
         attribution = _weighted_sum(alpha, features.float())
     if not differentiable:
         attribution = attribution.detach()
-    return require_finite(resize_map(attribution, grid), "cam")
+    found = resize_map(attribution, grid) if cells is None else resize_to_cells(attribution, grid, cells)
+    return require_finite(found, "cam")
 
 
 def _from_logits(trace: Trace, target: Target) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from data_contracts import ExplanationError
-from medkd.attribution._grid import require_finite, resize_map
+from medkd.attribution._grid import require_finite, resize_map, resize_to_cells
 from medkd.targets import Target
 from medkd.trace import Trace, frozen
 from medkd.trace import trace as run
@@ -18,7 +18,7 @@ TASKS = frozenset({"classification", "segmentation"})
 
 
 def grad_cam(
-    trace: Trace, target: Target, *, differentiable: bool = False, layer: str | None = None, rectify: bool = False
+    trace: Trace, target: Target, *, differentiable: bool = False, layer: str | None = None, rectify: bool = False, cells: int | None = None
 ) -> AttributionMap:
     """Return sum_f alpha_f A_f with alpha the gradient's mean over the grid, in units of the target.
 
@@ -29,6 +29,7 @@ def grad_cam(
         differentiable: build the graph of the gradient (double backward), so that a loss can pull on it.
         layer: tapped layer; None means the anatomy's ``cam_layer``.
         rectify: keep positive values only, as in the paper; off by default because maps are stored signed.
+        cells: average the map to at most so many cells along each axis, at the price of a map that small.
 
     Returns:
         Map [batch, *space], interpolated linearly from the layer's grid.
@@ -53,4 +54,6 @@ def grad_cam(
     alpha = gradient.float().flatten(2).mean(2)
     attribution = (alpha.view(*alpha.shape, *(1,) * (features.ndim - 2)) * features.float()).sum(1)
     attribution = attribution.relu() if rectify else attribution
-    return require_finite(resize_map(attribution, trace.image.shape[2:]), "grad_cam")
+    shape = trace.image.shape[2:]
+    found = resize_map(attribution, shape) if cells is None else resize_to_cells(attribution, shape, cells)
+    return require_finite(found, "grad_cam")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from torch import Tensor
@@ -51,7 +53,7 @@ def attribution_transfer(
     """
     knowledge = asked(teacher, "attribution_transfer")
     target, present = teacher_target(knowledge)
-    method = EXPLAINERS.load(explainer)
+    method = _on_cells(explainer, grid)
     if frozen_statistics:
         with running_statistics(student.model):
             mine = method(run(student.model, student.inputs, layers=tuple(student.features)), target, differentiable=True)
@@ -64,6 +66,12 @@ def attribution_transfer(
         mine, theirs = mine * share, theirs * share
     gap = _squared(mine, theirs, present) if distance == "squared" else 1 - (unit_norm(mine) * unit_norm(theirs)).sum(1)
     return over_batch(gap, sample, present)
+
+
+def _on_cells(explainer: str, grid: int) -> Callable[..., Tensor]:
+    """Return an explainer whose maps are as coarse as they are compared, where it can make them so."""
+    entry = EXPLAINERS.entry(explainer)
+    return partial(entry.function, cells=grid) if "cells" in entry.options() else entry.function
 
 
 def _squared(mine: Tensor, theirs: Tensor, present: Tensor) -> Tensor:

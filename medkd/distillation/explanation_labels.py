@@ -37,7 +37,7 @@ def explanation_labels(student: Trace, teacher: Knowledge | None, sample: Sample
     mine, theirs = [], []
     for index in range(student.logits.shape[1]):
         target = class_logit(index)
-        mine.append(_cell_logits(cam(student, target, differentiable=True), student, grid))
+        mine.append(_cell_logits(cam(student, target, differentiable=True, cells=grid), student, grid))
         theirs.append(_cell_logits(knowledge.attribution("cam", target).float(), student, grid))
     log_student = functional.log_softmax(torch.stack(mine, 1) / temperature, dim=1)
     log_teacher = functional.log_softmax(torch.stack(theirs, 1) / temperature, dim=1)

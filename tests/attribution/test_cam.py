@@ -65,3 +65,17 @@ def test_a_layer_that_was_not_tapped_is_an_error(make_network, make_sample):
     with pytest.raises(ExplanationError) as caught:
         cam(trace(make_network(), make_sample(1).image), class_logit(0))
     assert caught.value.code == "LAYER_NOT_TAPPED"
+
+
+@pytest.mark.parametrize(
+    ("grid", "shape", "cells"), [((8, 8), (64, 64), 8), ((5, 7), (33, 40), 6), ((4, 6, 5), (9, 24, 20), 8), ((16, 16), (16, 16), 4)]
+)
+def test_a_coarse_map_is_the_average_of_the_fine_one(grid, shape, cells):
+    from torch.nn import functional
+
+    from medkd.attribution._grid import resize_map, resize_to_cells
+
+    found = torch.randn(2, *grid, generator=torch.Generator().manual_seed(0))
+    pool = functional.adaptive_avg_pool2d if len(grid) == 2 else functional.adaptive_avg_pool3d
+    expected = pool(resize_map(found, shape)[:, None], [min(cells, e) for e in shape])[:, 0]
+    torch.testing.assert_close(resize_to_cells(found, shape, cells), expected, atol=1e-5, rtol=1e-5)

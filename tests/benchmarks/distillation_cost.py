@@ -37,20 +37,20 @@ from medkd.volumes.open_cohort import open_for_training
 from medkd.volumes.prepare import prepare_cohorts, source_digest
 from medkd.workspace import embedded_workspace
 
-REPEATS = 11
+REPEATS = 15
 #: Recipe, its terms beside the labels, and steps of one repeat.
 RECIPES = {
     "hippocampus": (
         "hippocampus_store.yaml",
         Term(loss="logit_kd", options={"temperature": 2.0, "background": 0.1, "dilation": 2}),
         Term(loss="attribution_transfer", weight=0.2, options={"grid": 20}),
-        4,
+        6,
     ),
     "classifier": (
         "shortcut.yaml",
         Term(loss="logit_kd"),
         Term(loss="attribution_transfer", weight=10.0, options={"distance": "squared"}),
-        12,
+        15,
     ),
 }
 
