@@ -34,6 +34,11 @@ def bootstrap_figure(statistic: Statistic, patients: Sequence[str], *, seeds: in
     return _figure(mean, draws, len(set(patients)), missing=missing, unit=unit)
 
 
+def is_defined(statistic: Statistic, rows: int, seeds: int) -> bool:
+    """Return whether a statistic has a value over all rows under at least one seed: what is undefined for every case is no figure."""
+    return not math.isnan(_mean([statistic(np.arange(rows), seed) for seed in range(seeds)]))
+
+
 def bootstrap_ratio(above: Statistic, below: Statistic, patients: Sequence[str], *, seeds: int = 1, least: float = 0.0) -> Figure | None:
     """Return the ratio of two means over seeds with its interval; None where the one below is at most ``least`` over all cases.
 

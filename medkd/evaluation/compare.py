@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_contracts import CohortSet, Comparison, Evaluation, Figure
-from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio
+from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio, is_defined
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.workspace import Workspace, stage
 
@@ -40,7 +40,9 @@ def compare_arms(
         own = statistics_of(purpose, quantity, mine[key], labels, single=single)
         other = statistics_of(purpose, quantity, theirs[key], labels, single=single)
         for name in own:
-            figures[name] = bootstrap_figure(_difference(own[name], other[name]), patients, seeds=len(arm))
+            difference = _difference(own[name], other[name])
+            if is_defined(difference, len(patients), len(arm)):
+                figures[name] = bootstrap_figure(difference, patients, seeds=len(arm))
         ceiling = statistics_of(purpose, quantity, above[key], labels, single=single) if key in above else {}
         for name in sorted(set(ceiling) & set(own)):
             if name.startswith(CLOSED):

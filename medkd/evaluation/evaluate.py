@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Recipe, Scorecard, TaskKind
 from medkd.attribution.cam import cam
-from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, mean_of
+from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, is_defined, mean_of
 from medkd.evaluation.evaluate_volumes import evaluate_volumes
 from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement
@@ -150,7 +150,10 @@ def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: Tensor
 
 @stage
 def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluations: tuple[Evaluation, ...]) -> Scorecard:
-    """Make the scorecard of one arm from the evaluations of its seeds, with two-level bootstrap intervals."""
+    """Make the scorecard of one arm from the evaluations of its seeds, with two-level bootstrap intervals.
+
+    A quantity that is undefined for every case (maps of a network that finds nothing) has no figure.
+    """
     arrays = [workspace.store.read_tensors(evaluation.arrays) for evaluation in evaluations]
     figures: dict[str, Figure] = {}
     per_seed: dict[str, tuple[float | None, ...]] = {}
@@ -159,6 +162,8 @@ def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluati
         values = torch.stack([array[key] for array in arrays]).numpy()
         labels, patients = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
         for name, statistic in statistics_of(purpose, quantity, values, labels, single="debiased" not in cohorts.uses).items():
+            if not is_defined(statistic, values.shape[1], len(evaluations)):
+                continue
             missing = int(np.isnan(values).sum())
             figures[name] = bootstrap_figure(statistic, patients, seeds=len(evaluations), missing=missing)
             everything = np.arange(values.shape[1])

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap, t
 from sklearn.metrics import roc_auc_score
 
-from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, bootstrap_ratio, crossed_estimate, holm, mean_of
+from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, bootstrap_ratio, crossed_estimate, holm, is_defined, mean_of
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy():
@@ -130,3 +130,9 @@ def test_a_ratio_of_means_is_that_of_all_cases_and_its_interval_holds_what_resam
 
 def test_without_a_gap_there_is_no_ratio():
     assert bootstrap_ratio(lambda _r, _s: 1.0, lambda _r, _s: 0.001, ["a", "b"], least=0.005) is None
+
+
+def test_what_is_undefined_for_every_case_is_said_to_be_so():
+    values = np.array([[np.nan, np.nan], [np.nan, 0.5]])
+    assert not is_defined(mean_of(values[:1]), 2, 1)
+    assert is_defined(mean_of(values), 2, 2)
