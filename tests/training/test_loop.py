@@ -153,7 +153,7 @@ def test_a_run_that_is_killed_between_batches_goes_on_there_and_ends_with_the_sa
 
     whole = run("whole")
     real = loop.Run.batch
-    for stop in (1, 5, 9):
+    for stop in (1, 5, 9) if name == "everything" and precision == "fp32" else (5,):
         calls = []
 
         def killed(self, index, sample, calls=calls, stop=stop):

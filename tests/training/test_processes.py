@@ -49,6 +49,7 @@ def stamp(folder):
     return state.stat().st_mtime_ns if state.is_file() else 0
 
 
+@pytest.mark.extended  # the same with an exception instead of a signal: test_loop.py
 def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(tmp_path):
     whole = run(tmp_path / "whole")
     assert kill(tmp_path / "killed", 0.25)
@@ -65,7 +66,7 @@ def test_five_kills_at_random_moments_change_no_bit(tmp_path):
     assert sum(kills) >= 4
 
 
-@pytest.mark.parametrize("terms", ["own", "coupled"])
+@pytest.mark.parametrize("terms", [pytest.param("own", marks=pytest.mark.extended), "coupled"])
 def test_two_processes_learn_what_one_does(tmp_path, terms):
     """Cases without labels and with weights are spread unevenly: denominators are those of the whole batch, coupled terms see all of it."""
     alone, shared = run(tmp_path / "one", "--terms", terms), run(tmp_path / "two", "--terms", terms, processes=2)
