@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -119,6 +119,19 @@ class StoredSource:
         if self.evidence is not Evidence.TEACHER:
             knowledge = ControlledKnowledge(knowledge, self.evidence, sample)
         return knowledge
+
+    def require_maps(self, explainers: Iterable[str]) -> None:
+        """Refuse maps that were made of the teacher's own answer where the student has other classes; class maps combine to any.
+
+        Raises:
+            KnowledgeError: ``KNOWLEDGE_MISSING``.
+        """
+        fixed = [explainer for explainer in explainers if explainer != "cam"]
+        if self._map is not None and fixed:
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING",
+                f"expected maps in the student's classes, those of {fixed[0]!r} are stored for the teacher's own answer: use cam with a class_map",
+            )
 
     def layers(self) -> tuple[str, ...]:
         """Return the stored layers."""

@@ -193,7 +193,9 @@ def _over_pairs(term: BoundTerm, student: Trace, teacher: Knowledge | None, samp
     for index, (mine, theirs) in enumerate(pairs):
         key = f"{term.label}:{index}"
         projector = {"projector": links.projectors[key]} if key in links.projectors else {}
-        values.append(term.function(student, teacher, sample, **own, **projector, tap=mine, teacher_tap=theirs))
+        # A loss that names no layers is never handed any: its options already say what it compares.
+        layers = {} if (mine, theirs) == term.own_taps else {"tap": mine, "teacher_tap": theirs}
+        values.append(term.function(student, teacher, sample, **own, **projector, **layers))
     return torch.stack(values).mean()
 
 
@@ -205,7 +207,7 @@ def reads_explanations(needs: frozenset[str]) -> bool:
 def _bind_term(term: Term, label: str) -> BoundTerm:
     entry = LOSSES.entry(term.loss)
     needs = entry.fact("NEEDS", frozenset())
-    if term.taps is not None and "features" not in needs:
+    if term.taps is not None and not {"tap", "teacher_tap"} <= set(entry.options()):
         raise RecipeError("RECIPE_NEEDS", f"expected a loss over features for taps, {term.loss!r} compares none")
     if term.temperature is not None and "temperature" not in entry.options():
         raise RecipeError("RECIPE_NEEDS", f"expected a loss with a temperature to change it over training, {term.loss!r} has none")

@@ -131,6 +131,7 @@ def teach(job: Job, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | N
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {job.arm!r}, none was extracted")
     source = StoredSource(knowledge, recipe.task.classes, class_map=recipe.knowledge.class_map, evidence=arm.evidence)
     needed = requirements_of(arm, recipe.task, job.begin(), source)
+    source.require_maps(needed.maps)
     digest = None if teacher is None else teacher.weights_digest
     replay = recipe.knowledge.replay
     told = taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest, replay=replay)

@@ -303,3 +303,13 @@ def pictures_of(space):
     masks = (smooth(n, 32, 32, seed=9)[:, 0] > 0.5).to(torch.uint8)
     everywhere = torch.ones(n, 32, 32, dtype=torch.bool)
     return TensorCohort(cases(n), smooth(n, 32, 32), torch.arange(n) % 2, masks, everywhere[:, 0, 0], everywhere, ~everywhere[:, 0, 0])
+
+
+def test_maps_of_the_teachers_own_answer_are_no_maps_of_other_classes(told):
+    *_, record = told
+    renamed = StoredSource(record, ("x", "y"), class_map={"x": ("a",), "y": ("b",)})
+    renamed.require_maps(["cam"])
+    StoredSource(record, ("a", "b")).require_maps(["cam", "saliency"])
+    with pytest.raises(KnowledgeError, match="saliency") as caught:
+        renamed.require_maps(["cam", "saliency"])
+    assert caught.value.code == "KNOWLEDGE_MISSING"

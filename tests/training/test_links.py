@@ -132,3 +132,16 @@ def test_a_learned_temperature_begins_where_it_is_told_and_climbs_against_the_st
     assert gradients[1.0] == pytest.approx(-slope, rel=0.05)
     assert gradients[0.5] == pytest.approx(gradients[1.0] * 0.5 * (1 - math.cos(math.pi / 2)), rel=1e-3)
     STUDENT.zero_grad()
+
+
+def test_a_loss_over_features_that_names_no_layers_is_handed_none(monkeypatch):
+    """As third parties write them: the layer that class maps are read from, and nothing else."""
+    from dataclasses import replace
+
+    objective, links, kept, knowledge, sample = connected({"loss": "attention_transfer"})
+
+    def plain(student, teacher, sample):
+        return (student.feature("layer4").mean() - teacher.features("last").mean()).square()
+
+    objective.terms = (replace(objective.terms[0], function=plain),)
+    assert float(objective(kept, knowledge, sample, links)[0]) == pytest.approx(float(plain(kept, knowledge, sample)))
