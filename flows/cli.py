@@ -57,6 +57,8 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field, dotted; may be repeated.")
 ]
 RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
+RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
+TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")]
 RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
 
 
@@ -214,8 +216,8 @@ def extract(
 def distill(
     recipe: RecipeFile,
     knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
-    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")] = Path("runs/demo"),
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")] = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
     out: RunFolder = None,
     overrides: Overrides = None,
     engine: Engine = EngineName.none,
@@ -282,8 +284,8 @@ def evaluate(
     pair_by: Annotated[
         str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the person.")
     ] = None,
-    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry holds the model.")] = Path("runs/demo"),
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")] = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
     out: RunFolder = None,
     overrides: Overrides = None,
     engine: Engine = EngineName.none,
@@ -349,8 +351,8 @@ def run_study_command(
     source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
     model: Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")],
     out: Annotated[Path, typer.Option(help="Folder to write report and segmentation to.")],
-    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry holds the model.")] = Path("runs/demo"),
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")] = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
     series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
     policy: Policy = None,
     engine: Engine = EngineName.none,

@@ -28,6 +28,8 @@ def resize_to_cells(attribution: Tensor, shape: Sequence[int], cells: int) -> Te
     Interpolation and averaging are linear and act axis by axis: together they are one small matrix per axis.
     """
     for axis, extent in enumerate(shape, start=1):
+        if attribution.shape[axis] == extent <= cells:
+            continue
         operator = _operator(attribution.shape[axis], extent, min(cells, extent)).to(attribution)
         # Autocast would make it a product of bf16 numbers.
         with torch.autocast(attribution.device.type, enabled=False):

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import KnowledgeError
+from medkd.attribution._grid import resize_to_cells
 from medkd.distillation._together import mean_over_processes
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample, Trace
+from medkd.types import Number, Scalar
 
 _TINY = 1e-8
 
@@ -22,6 +24,30 @@ def over_voxels(values: Tensor, weights: Tensor | None = None) -> Tensor:
         return flat.mean(1)
     share = weights.to(flat.dtype).flatten(1)
     return (flat * share).sum(1) / share.sum(1).clamp_min(_TINY)
+
+
+def divergence(teacher: Tensor, student: Tensor, temperature: Number = 1.0, *, dim: int = 1) -> Tensor:
+    """Return KL(softmax(teacher / T) || softmax(student / T)) of float32 logits, summed over ``dim``."""
+    log_teacher, log_student = (
+        functional.log_softmax(teacher / temperature, dim=dim),
+        functional.log_softmax(student / temperature, dim=dim),
+    )
+    return log_divergence(log_teacher, log_student, dim=dim)
+
+
+def log_divergence(log_teacher: Tensor, log_student: Tensor, *, dim: int = 1) -> Tensor:
+    """Return KL(teacher || student) of log-probabilities, summed over ``dim``."""
+    return functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(dim)
+
+
+def tempered(values: Tensor, sample: Sample, temperature: Number, weights: Tensor | None = None) -> Scalar:
+    """Return T^2 times the mean over cases of the weighted mean over voxels: values [batch] or [batch, *space].
+
+    The factor T^2 keeps gradients comparable over temperatures. Weights of voxels are the valid mask where none are given.
+    """
+    if values.ndim > 1:
+        values = over_voxels(values, sample.valid_mask if weights is None else weights)
+    return temperature**2 * over_batch(values, sample)
 
 
 def over_batch(values: Tensor, sample: Sample, present: Tensor | None = None) -> Tensor:
@@ -85,6 +111,22 @@ def tapped_pair(
     return (found if projector is None else projector(found).float()), wanted
 
 
+def matched_pair(
+    student: Trace, teacher: Knowledge | None, loss: str, taps: tuple[str, str], projector: nn.Module | None
+) -> tuple[Tensor, Tensor]:
+    """Return features as :func:`tapped_pair`, of as many channels each.
+
+    Raises:
+        KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
+    """
+    mine, theirs = tapped_pair(student, teacher, loss, taps, projector)
+    if mine.shape[1] != theirs.shape[1]:
+        raise KnowledgeError(
+            "HINT_CHANNELS", f"expected {theirs.shape[1]} channels as the teacher's features have, got {mine.shape[1]} and no projector"
+        )
+    return mine, theirs
+
+
 def common_grid(first: Tensor, second: Tensor, grid: int) -> list[int]:
     """Return how many cells both features [batch, features, *grid] can be averaged to: at most ``grid`` along each axis."""
     return [min(grid, a, b) for a, b in zip(first.shape[2:], second.shape[2:], strict=True)]
@@ -117,10 +159,7 @@ def centred(logits: Tensor) -> Tensor:
 
 def pooled(attribution: Tensor, grid: int) -> Tensor:
     """Average a map [batch, *space] down to ``grid`` cells along each axis (never up) and flatten it to [batch, cells]."""
-    size = [min(grid, extent) for extent in attribution.shape[1:]]
-    pool = functional.adaptive_avg_pool2d if len(size) == 2 else functional.adaptive_avg_pool3d
-    cells: Tensor = pool(attribution[:, None], size)  # type: ignore[arg-type]
-    return cells.flatten(1)
+    return resize_to_cells(attribution, attribution.shape[1:], grid).flatten(1)
 
 
 def unit_norm(rows: Tensor) -> Tensor:

@@ -21,6 +21,11 @@ def all_cases(values: Tensor) -> Tensor:
     return gathered
 
 
+def first_row(rows: int) -> int:
+    """Return where this process's rows begin among :func:`all_cases`."""
+    return distributed.get_rank() * rows if processes() > 1 else 0
+
+
 def mean_over_processes(total: Tensor) -> Tensor:
     """Return the mean of a total (no gradient) over the processes: a denominator that makes averaged gradients those of one batch."""
     if processes() == 1:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medkd.circumstances import Circumstances
-from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.distillation._reduce import asked, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -35,10 +35,7 @@ def bernoulli_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, t
     # log sigmoid of both signs stays exact where sigmoid rounds to 0 or 1.
     yes = wanted.sigmoid() * (functional.logsigmoid(wanted) - functional.logsigmoid(found))
     no = (-wanted).sigmoid() * (functional.logsigmoid(-wanted) - functional.logsigmoid(-found))
-    divergence = (yes + no).sum(1)
-    if divergence.ndim > 1:
-        divergence = over_voxels(divergence, sample.valid_mask)
-    return temperature**2 * over_batch(divergence, sample)
+    return tempered((yes + no).sum(1), sample, temperature)
 
 
 def _labels(logits: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, over_batch, over_voxels
+from medkd.distillation._reduce import answer_of, asked, divergence, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -34,13 +34,10 @@ def boundary_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, te
         decay: voxels over which the weight falls to 1/e.
     """
     wanted = asked(teacher, "boundary_kd").logits().float()
-    log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
-    log_teacher = functional.log_softmax(wanted / temperature, dim=1)
-    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
     weights = torch.exp(-border_distance(answer_of(wanted), most=math.ceil(_REACH * decay)) / decay)
     if sample.valid_mask is not None:
         weights = weights * sample.valid_mask.to(weights)
-    return temperature**2 * over_batch(over_voxels(divergence, weights), sample)
+    return tempered(divergence(wanted, student.logits.float(), temperature), sample, temperature, weights)
 
 
 def border_distance(answer: Tensor, *, most: int) -> Tensor:

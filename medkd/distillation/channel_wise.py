@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from torch.nn import functional
-
-from medkd.distillation._reduce import asked, centred, over_batch
+from medkd.distillation._reduce import asked, centred, divergence, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -28,12 +26,10 @@ def channel_wise(student: Trace, teacher: Knowledge | None, sample: Sample, *, t
         sample: weights; voxels that are not valid are left out of the distributions.
         temperature: T.
     """
-    wanted = centred(asked(teacher, "channel_wise").logits().float()).flatten(2) / temperature
-    mine = centred(student.logits.float()).flatten(2) / temperature
+    wanted = centred(asked(teacher, "channel_wise").logits().float()).flatten(2)
+    mine = centred(student.logits.float()).flatten(2)
     if sample.valid_mask is not None:
         outside = ~sample.valid_mask.flatten(1)[:, None].bool()
         # Far below every logit rather than minus infinity: 0 * inf would be NaN in the divergence.
         wanted, mine = wanted.masked_fill(outside, -1e4), mine.masked_fill(outside, -1e4)
-    log_teacher, log_student = functional.log_softmax(wanted, dim=2), functional.log_softmax(mine, dim=2)
-    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(2)
-    return temperature**2 * over_batch(divergence.mean(1), sample)
+    return tempered(divergence(wanted, mine, temperature, dim=2).mean(1), sample, temperature)

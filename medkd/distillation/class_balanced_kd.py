@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, over_batch
+from medkd.distillation._reduce import answer_of, asked, divergence, over_batch
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -28,14 +28,12 @@ def class_balanced_kd(student: Trace, teacher: Knowledge | None, sample: Sample,
         temperature: T; the factor T^2 keeps gradients comparable over temperatures.
     """
     wanted = asked(teacher, "class_balanced_kd").logits().float()
-    log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
-    log_teacher = functional.log_softmax(wanted / temperature, dim=1)
-    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
-    regions = functional.one_hot(answer_of(wanted), wanted.shape[1]).movedim(-1, 1).to(divergence)
+    apart = divergence(wanted, student.logits.float(), temperature)
+    regions = functional.one_hot(answer_of(wanted), wanted.shape[1]).movedim(-1, 1).to(apart)
     if sample.valid_mask is not None:
-        regions = regions * sample.valid_mask.to(divergence)[:, None]
+        regions = regions * sample.valid_mask.to(apart)[:, None]
     voxels = regions.flatten(2).sum(2)
-    per_class = (regions * divergence[:, None]).flatten(2).sum(2) / voxels.clamp_min(_TINY)
-    there = (voxels > 0).to(divergence)
+    per_class = (regions * apart[:, None]).flatten(2).sum(2) / voxels.clamp_min(_TINY)
+    there = (voxels > 0).to(apart)
     balanced = (per_class * there).sum(1) / there.sum(1).clamp_min(_TINY)
     return temperature**2 * over_batch(balanced, sample, present=torch.any(there > 0, dim=1))

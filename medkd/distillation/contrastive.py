@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_contracts import KnowledgeError
-from medkd.distillation._reduce import averaged, common_grid, over_batch, tapped_pair
-from medkd.distillation._together import all_cases
+from medkd.distillation._reduce import averaged, common_grid, matched_pair, over_batch
+from medkd.distillation._together import all_cases, first_row
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -50,11 +49,7 @@ def contrastive(
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    mine, theirs = tapped_pair(student, teacher, "contrastive", (tap, teacher_tap), projector)
-    if mine.shape[1] != theirs.shape[1]:
-        raise KnowledgeError(
-            "HINT_CHANNELS", f"expected {theirs.shape[1]} channels as the teacher's features have, got {mine.shape[1]} and no projector"
-        )
+    mine, theirs = matched_pair(student, teacher, "contrastive", (tap, teacher_tap), projector)
     cells = common_grid(mine, theirs, grid)
     asking, known = _places(mine, cells), _places(theirs, cells)
     per_case = asking.shape[1]
@@ -63,7 +58,7 @@ def contrastive(
     with torch.autocast(asking.device.type, enabled=False):
         scores = asking.flatten(0, 1) @ answers.flatten(0, 1).T / temperature
     scores = scores.masked_fill(~counted.repeat_interleave(per_case)[None], _FAR)
-    own = torch.arange(len(scores), device=scores.device) + _first_of(len(scores))
+    own = torch.arange(len(scores), device=scores.device) + first_row(len(scores))
     loss = functional.cross_entropy(scores, own, reduction="none")
     return over_batch(loss.reshape(-1, per_case).mean(1), sample)
 
@@ -71,10 +66,3 @@ def contrastive(
 def _places(features: Tensor, cells: list[int]) -> Tensor:
     """Return unit features of places, [batch, places, features]."""
     return functional.normalize(averaged(features, cells).flatten(2).transpose(1, 2), dim=2)
-
-
-def _first_of(rows: int) -> int:
-    """Return where this process's rows begin among those of all."""
-    from torch import distributed
-
-    return distributed.get_rank() * rows if distributed.is_available() and distributed.is_initialized() else 0

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medkd.circumstances import TWO_CLASSES, Circumstances
-from medkd.distillation._reduce import answer_of, asked, over_batch, over_voxels
+from medkd.distillation._reduce import answer_of, asked, log_divergence, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -40,12 +40,8 @@ def decoupled_kd(
     labels = answer if sample.labels is None else torch.where(sample.labels >= 0, sample.labels.long(), answer)
     true = functional.one_hot(labels, wanted.shape[1]).movedim(-1, 1).bool()
     log_teacher, log_student = _log_parts(wanted / temperature, true), _log_parts(found / temperature, true)
-    target = _divergence(log_teacher[0], log_student[0])
-    others = _divergence(log_teacher[1], log_student[1])
-    divergence = alpha * target + beta * others
-    if divergence.ndim > 1:
-        divergence = over_voxels(divergence, sample.valid_mask)
-    return temperature**2 * over_batch(divergence, sample)
+    target, others = (log_divergence(theirs, mine) for theirs, mine in zip(log_teacher, log_student, strict=True))
+    return tempered(alpha * target + beta * others, sample, temperature)
 
 
 def guard(circumstances: Circumstances, **_: object) -> str | None:
@@ -65,7 +61,3 @@ def _log_parts(logits: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
     any_other = torch.logsumexp(others, dim=1)
     of_true = rows[picked].reshape(rows.shape[:-1])
     return torch.stack([of_true, any_other], 1), others - any_other.unsqueeze(1)
-
-
-def _divergence(log_teacher: Tensor, log_student: Tensor) -> Tensor:
-    return functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import KnowledgeError
-from medkd.distillation._reduce import averaged, over_batch, tapped_pair
+from medkd.distillation._reduce import averaged, matched_pair, over_batch
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
@@ -50,11 +50,7 @@ def detail(
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector, ``DETAIL_GRID`` when the common
             grid has no block of that size.
     """
-    mine, theirs = tapped_pair(student, teacher, "detail", (tap, teacher_tap), projector)
-    if mine.shape[1] != theirs.shape[1]:
-        raise KnowledgeError(
-            "HINT_CHANNELS", f"expected {theirs.shape[1]} channels as the teacher's features have, got {mine.shape[1]} and no projector"
-        )
+    mine, theirs = matched_pair(student, teacher, "detail", (tap, teacher_tap), projector)
     size = 2**levels
     extents = [min(grid, a, b) for a, b in zip(mine.shape[2:], theirs.shape[2:], strict=True)]
     block = [size if extent >= size else 1 for extent in extents]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from medkd.attribution.cam import cam
-from medkd.distillation._reduce import asked, over_batch, pooled
+from medkd.distillation._reduce import asked, divergence, pooled, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.targets import class_logit
 from medkd.trace import Sample, Trace
@@ -39,10 +38,8 @@ def explanation_labels(student: Trace, teacher: Knowledge | None, sample: Sample
         target = class_logit(index)
         mine.append(_cell_logits(cam(student, target, differentiable=True, cells=grid), student, grid))
         theirs.append(_cell_logits(knowledge.attribution("cam", target).float(), student, grid))
-    log_student = functional.log_softmax(torch.stack(mine, 1) / temperature, dim=1)
-    log_teacher = functional.log_softmax(torch.stack(theirs, 1) / temperature, dim=1)
-    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
-    return temperature**2 * over_batch(divergence.mean(1), sample)
+    apart = divergence(torch.stack(theirs, 1), torch.stack(mine, 1), temperature)
+    return tempered(apart.mean(1), sample, temperature)
 
 
 def _cell_logits(attribution: Tensor, student: Trace, grid: int) -> Tensor:

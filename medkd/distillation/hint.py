@@ -6,8 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from data_contracts import KnowledgeError
-from medkd.distillation._reduce import averaged, common_grid, over_batch, tapped_pair
+from medkd.distillation._reduce import averaged, common_grid, matched_pair, over_batch
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
@@ -50,11 +49,7 @@ def hint(
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    mine, theirs = tapped_pair(student, teacher, "hint", (tap, teacher_tap), projector)
-    if mine.shape[1] != theirs.shape[1]:
-        raise KnowledgeError(
-            "HINT_CHANNELS", f"expected {theirs.shape[1]} channels as the teacher's features have, got {mine.shape[1]} and no projector"
-        )
+    mine, theirs = matched_pair(student, teacher, "hint", (tap, teacher_tap), projector)
     cells = common_grid(mine, theirs, grid)
     mine, theirs = averaged(mine, cells), averaged(theirs, cells)
     if distance == "correlation":

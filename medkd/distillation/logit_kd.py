@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, grown, over_batch, over_voxels
+from medkd.distillation._reduce import answer_of, asked, divergence, grown, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Logits, Number, Scalar
@@ -32,12 +31,8 @@ def logit_kd(
         dilation: voxels (of the grid that the teacher answers on) by which its foreground is grown before weighting.
     """
     wanted = asked(teacher, "logit_kd").logits().float()
-    log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
-    log_teacher = functional.log_softmax(wanted / temperature, dim=1)
-    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
-    if divergence.ndim == 1:
-        return temperature**2 * over_batch(divergence, sample)
-    return temperature**2 * over_batch(over_voxels(divergence, _voxel_weights(wanted, sample, background, dilation)), sample)
+    weights = None if wanted.ndim == 2 else _voxel_weights(wanted, sample, background, dilation)
+    return tempered(divergence(wanted, student.logits.float(), temperature), sample, temperature, weights)
 
 
 def _voxel_weights(logits: Logits, sample: Sample, background: float, dilation: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, over_batch, over_voxels
+from medkd.distillation._reduce import answer_of, asked, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -47,12 +47,10 @@ def soft_label_refinement(
     hard = functional.one_hot(labels.clamp_min(0), wanted.shape[1]).movedim(-1, 1).to(soft)
     target = torch.lerp(soft, hard, share[:, None].to(soft))
     log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
-    divergence: Tensor = (torch.xlogy(target, target) - target * log_student).sum(1)
+    values: Tensor = (torch.xlogy(target, target) - target * log_student).sum(1)
     if weighted:
-        divergence = divergence * _still_to_learn(student.logits.detach().float(), wanted, labels)
-    if divergence.ndim > 1:
-        divergence = over_voxels(divergence, sample.valid_mask)
-    return temperature**2 * over_batch(divergence, sample)
+        values = values * _still_to_learn(student.logits.detach().float(), wanted, labels)
+    return tempered(values, sample, temperature)
 
 
 def _still_to_learn(mine: Tensor, theirs: Tensor, labels: Tensor) -> Tensor:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
 from medkd.circumstances import TWO_CLASSES, Circumstances
-from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.distillation._reduce import asked, divergence, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -29,13 +28,8 @@ def standardised_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *
         sample: weights and valid mask.
         temperature: T; the paper's base temperature.
     """
-    wanted = _z_score(asked(teacher, "standardised_kd").logits().float()) / temperature
-    found = _z_score(student.logits.float()) / temperature
-    log_teacher, log_student = functional.log_softmax(wanted, dim=1), functional.log_softmax(found, dim=1)
-    divergence = functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1)
-    if divergence.ndim > 1:
-        divergence = over_voxels(divergence, sample.valid_mask)
-    return temperature**2 * over_batch(divergence, sample)
+    wanted, found = _z_score(asked(teacher, "standardised_kd").logits().float()), _z_score(student.logits.float())
+    return tempered(divergence(wanted, found, temperature), sample, temperature)
 
 
 def guard(circumstances: Circumstances, **_: object) -> str | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
 
 from data_contracts import (
     Checkpoint,
-    Cohort,
     CohortSet,
     ExplanationBundle,
     KnowledgeRef,
@@ -30,6 +29,7 @@ from medkd.registry.interface import Publication, Registry, canonical, pack_mode
 from medkd.training.checkpoint import Journal
 from medkd.training.train import restore_network
 from medkd.volumes.split import TESTS, require_clean, require_unseen
+from medkd.volumes.tensor_cohort import patients_of
 from medkd.workspace import Workspace
 
 #: File of every version that says whose data it was trained on.
@@ -73,7 +73,7 @@ def register_models(
         if taught is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
             lineage, taught = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
         if taught is not None:
-            tested = _patients(workspace, cohorts, [purpose for purpose in TESTS if purpose in cohorts.uses])
+            tested = patients_of(cohorts, [purpose for purpose in TESTS if purpose in cohorts.uses], workspace.store)
             require_unseen(taught, tested, student=f"{recipe.name}-{checkpoint.arm}")
             manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *taught.patients}))})
         models.append(
@@ -91,15 +91,7 @@ def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Chec
     )
     used = [purpose for purpose in purposes if purpose in cohorts.uses]
     digests = tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in used}))
-    return TrainingManifest(cohorts=digests, patients=tuple(sorted(_patients(workspace, cohorts, used))))
-
-
-def _patients(workspace: Workspace, cohorts: CohortSet, purposes: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    for purpose in purposes:
-        use = cohorts.uses[purpose]
-        found |= {case.patient_key for case in load_record(workspace.store.path(use.cohort), Cohort).part(use.part)}
-    return found
+    return TrainingManifest(cohorts=digests, patients=tuple(sorted(patients_of(cohorts, used, workspace.store))))
 
 
 def _manifest_of(registry: Registry, model: ModelRef) -> TrainingManifest:

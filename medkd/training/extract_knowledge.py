@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,6 @@ from torch import nn
 
 from data_contracts import (
     Checkpoint,
-    Cohort,
     CohortSet,
     KnowledgeRef,
     KnowledgeWish,
@@ -19,7 +18,6 @@ from data_contracts import (
     Ref,
     Role,
     TaskKind,
-    load_record,
 )
 from medkd.gpu_slot import gpu_slot
 from medkd.knowledge.codec import LogitCodec
@@ -32,6 +30,7 @@ from medkd.training.recipes import network_spec
 from medkd.training.requirements import requirements_of
 from medkd.training.train import load_network
 from medkd.volumes.open_cohort import open_for_training
+from medkd.volumes.tensor_cohort import patients_of
 from medkd.volumes.volume_cohort import VolumeCohort
 from medkd.workspace import Workspace, stage
 
@@ -110,7 +109,7 @@ def _extract(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: 
         wish=wish,
         views=question.views,
         cohorts=tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in purposes_of(recipe, cohorts)})),
-        patients=_patients(workspace, cohorts, ["teacher_train"]),
+        patients=tuple(sorted(patients_of(cohorts, ["teacher_train"], workspace.store))),
         cases=len(seen),
         entries=total,
         layers=extraction.shapes(),
@@ -122,14 +121,6 @@ def _extract(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: 
         measured=measured,
         shards=tuple(shards),
     )
-
-
-def _patients(workspace: Workspace, cohorts: CohortSet, purposes: Iterable[str]) -> tuple[str, ...]:
-    found: set[str] = set()
-    for purpose in purposes:
-        use = cohorts.uses[purpose]
-        found |= {case.patient_key for case in load_record(workspace.store.path(use.cohort), Cohort).part(use.part)}
-    return tuple(sorted(found))
 
 
 def _raw_bytes(cohort: Cases, digests: Sequence[str], question: Question) -> int:

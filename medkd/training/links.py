@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from data_contracts import KnowledgeError, LearnedTemperature, Taps
-from medkd.knowledge.interface import LAST
 from medkd.training.schedule import scheduled
 
 Pair = tuple[str, str]
@@ -137,8 +136,3 @@ def projection(mine: Sequence[int], theirs: Sequence[int]) -> nn.Module:
     """Return a 1x1 convolution from the student's channels to the teacher's."""
     kind: Callable[..., nn.Module] = nn.Conv2d if len(mine) == 4 else nn.Conv3d
     return kind(mine[1], theirs[1], kernel_size=1)
-
-
-def is_last(layer: str) -> bool:
-    """Return whether a name stands for the layer that class maps are read from."""
-    return layer == LAST

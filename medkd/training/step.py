@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medkd.knowledge.interface import LAST
 from medkd.knowledge.source import KnowledgeSource
 from medkd.trace import TEACHER_IMAGE, Sample, anatomy_of, trace
 from medkd.training.balance import Balancer
-from medkd.training.links import Links, is_last
+from medkd.training.links import Links
 from medkd.training.objective import Objective
 
 
@@ -69,5 +70,5 @@ class DistillationStep(nn.Module):
         anatomy = anatomy_of(self.student)
         reads: Any = objective.needs & {"head", "explainer", "features"} or self.balancer is not None
         layers: tuple[str, ...] = (anatomy.cam_layer,) if reads else ()
-        layers += tuple(layer for layer in self.links.student_layers() if not is_last(layer))
+        layers += tuple(layer for layer in self.links.student_layers() if layer != LAST)
         return layers + (anatomy.deep_heads if "deep_heads" in objective.needs else ())

@@ -90,6 +90,12 @@ def read_cohort(ref: Ref, store: Store) -> Cohort:
     return read_record(store.path(ref).read_bytes(), Cohort)
 
 
+def patients_of(cohorts: CohortSet, purposes: Iterable[str], store: Store) -> set[str]:
+    """Return the keys of the patients whose cases serve any of these purposes."""
+    uses = [cohorts.uses[purpose] for purpose in purposes]
+    return {case.patient_key for use in uses for case in read_cohort(use.cohort, store).part(use.part)}
+
+
 def open_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
     """Open the cohort that serves a purpose.
 

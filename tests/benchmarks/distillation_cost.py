@@ -1,7 +1,8 @@
 """What distillation costs: a step that learns soft labels and explanations over the step that learns labels alone.
 
 ``python -m tests.benchmarks.distillation_cost --json`` (real hippocampus data below ``MEDKD_DATA``): steps of the training loop itself, from
-drawing the batch to the optimiser, one thread, bf16; ratios of CPU seconds, medians over interleaved repeats with the least and the most.
+drawing the batch to the optimiser, one thread, bf16; ratios of CPU seconds, medians over repeats with the least and the most. Within a repeat
+the ways take their steps in turn, one by one.
 
 - ``store_ratio``: KD and attribution from a knowledge store (replayed at half resolution) over the plain step; the larger of the two
   recipes. ``store_full_ratio_*``: the same at full resolution.
@@ -44,13 +45,13 @@ RECIPES = {
         "hippocampus_store.yaml",
         Term(loss="logit_kd", options={"temperature": 2.0, "background": 0.1, "dilation": 2}),
         Term(loss="attribution_transfer", weight=0.2, options={"grid": 20}),
-        6,
+        12,
     ),
     "classifier": (
         "shortcut.yaml",
         Term(loss="logit_kd"),
         Term(loss="attribution_transfer", weight=10.0, options={"distance": "squared"}),
-        15,
+        42,
     ),
 }
 
@@ -116,12 +117,18 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     }
     runs = {way: Steps(recipe, terms, cases, source, folder / way) for way, (terms, cases, source) in ways.items()}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for repeat in range(repeats + 1):
-        order = list(runs) if repeat % 2 else list(reversed(runs))
-        for way in order:
-            taken = runs[way].take(steps)
-            if repeat:  # the first round warms up, and decodes what the store keeps in memory
-                seconds[way].append(taken)
+    for steps_of in runs.values():  # warms up, and decodes what the store keeps in memory
+        steps_of.take(len(cohort) // recipe.student.fit.batch_size + 1)
+    names = list(runs)
+    for repeat in range(repeats):
+        taken = dict.fromkeys(runs, 0.0)
+        # Step by step in turn, each way first as often: a machine that slows down for a second slows all of them.
+        for step in range(steps):
+            first = (repeat * steps + step) % len(names)
+            for way in names[first:] + names[:first]:
+                taken[way] += runs[way].take(1) / steps
+        for way, each in taken.items():
+            seconds[way].append(each)
     return seconds
 
 
