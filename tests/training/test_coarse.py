@@ -26,7 +26,8 @@ def test_bf16_logits_are_averaged_in_float32_and_get_bf16_gradients():
     assert means.dtype == torch.float32
     torch.testing.assert_close(means, functional.avg_pool3d(values.float(), 2))
     means.square().sum().backward()
-    assert values.grad.dtype == torch.bfloat16 and values.grad.abs().sum() > 0
+    assert values.grad.dtype == torch.bfloat16
+    assert values.grad.abs().sum() > 0
 
 
 def test_second_derivatives_flow_for_terms_that_match_gradients():
