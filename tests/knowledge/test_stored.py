@@ -78,9 +78,12 @@ def picture_task(task):
 
 
 def decided(network):
-    """Return a network whose logits differ as a trained one's do: those of random weights are all but equal."""
+    """Return a network whose logits differ as a trained one's do: those of random weights are all but equal. Its head's bias counts."""
+    head = network.get_submodule(anatomy_of(network).head)
     with torch.no_grad():
-        network.get_submodule(anatomy_of(network).head).weight *= 30
+        head.weight *= 30
+        if head.bias is not None:
+            head.bias += torch.tensor([0.5, -0.5])
     return network.eval()
 
 
