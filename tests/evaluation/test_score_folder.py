@@ -28,6 +28,7 @@ from medkd.volumes.prepare import prepare_cohorts
 from medkd.volumes.store import Store
 from medkd.workspace import embedded_workspace
 
+pytestmark = pytest.mark.xdist_group("folder")
 TASK = Task(kind="classification", classes=("benign", "malignant"), image_size=(32, 32), window=(0, 255))
 MODEL = ReportModel(role="student", name="m", version=1, manifest_digest="a" * 64, parameters=1)
 

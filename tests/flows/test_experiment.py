@@ -19,6 +19,7 @@ from medkd.training.recipes import read_recipe
 from medkd.training.train import load_network
 from medkd.workspace import embedded_workspace
 
+pytestmark = pytest.mark.xdist_group("experiment")
 RECIPES = Path(flows.__file__).parent / "recipes"
 KEPT = ("alone", "kd", "hints", "kd_explanation")
 SMALL = {

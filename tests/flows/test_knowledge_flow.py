@@ -13,6 +13,7 @@ from data_contracts import KnowledgeRef, TrainingManifest, load_record
 from medkd.registry.publish import TRAINING_MANIFEST
 from medkd.registry.publish_knowledge import RECORD
 
+pytestmark = pytest.mark.xdist_group("knowledge")
 RECIPE = Path(flows.__file__).parent / "recipes" / "phantom-segmentation.yaml"
 TINY = [
     "data.teacher=48", "data.teacher_validation=16", "data.student=16", "data.unlabelled=16", "data.test=16", "seeds=[0]", "teacher.fit.epochs=1",
