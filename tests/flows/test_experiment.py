@@ -138,6 +138,7 @@ def test_run_again_it_trains_nothing_and_says_the_same(run, here):
     assert begun(workspace) == before
 
 
+@pytest.mark.extended
 def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     workspace, _ = run
     recipe = small_recipe()

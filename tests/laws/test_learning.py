@@ -21,6 +21,12 @@ from medkd.volumes.window import window_intensity
 CASES, WINDOW = 16, (-160.0, 240.0)
 
 
+@pytest.fixture(params=[2, pytest.param(3, marks=pytest.mark.extended)], ids=["pictures", "volumes"])
+def space(request):
+    """Volumes take two minutes: the other laws look at them every time."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def phantom():
     """Return images, masks and labels of the same cases as pictures of 32 pixels and as volumes of 8 x 32 x 32 voxels."""
