@@ -17,7 +17,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.engine import PlainEngine
 
 R = TypeVar("R")
-_SERVER = threading.Lock()
 
 
 class PrefectEngine(PlainEngine):
@@ -32,13 +31,14 @@ class PrefectEngine(PlainEngine):
         super().__init__(pool, progress=progress)
         # The embedded server takes seconds to start: begun here, it is there when the first flow asks for it.
         self.lasting_server = bool(get_current_settings().api.url)
+        self._starting = threading.Thread(target=_start_server, daemon=True)
         if not self.lasting_server:
-            threading.Thread(target=_start_server, daemon=True).start()
+            self._starting.start()
 
     def run_flow(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Run a function as a (sub)flow."""
-        with _SERVER:  # wait for a server that is starting: two of them would fight for one database
-            pass
+        if self._starting.ident is not None:
+            self._starting.join()  # two servers that start at once would fight for one database
         # A task waits in its thread for the pool; without a pool it works there, and stages seed torch's one global generator.
         runner = ThreadPoolTaskRunner(max_workers=1 if self.pool is None else 4)
         decorated = flow(function, name=_key(function), validate_parameters=False, task_runner=runner)
@@ -62,8 +62,7 @@ class PrefectEngine(PlainEngine):
 def _start_server() -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
-    with _SERVER:
-        SubprocessASGIServer().start()
+    SubprocessASGIServer().start()
 
 
 def _in_pool(function: Callable[..., R], pool: ProcessPoolExecutor | None) -> Callable[..., R]:

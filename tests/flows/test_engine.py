@@ -84,3 +84,23 @@ def test_telemetry_is_off_in_every_process_of_ours():
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False 1 true"
+
+
+def test_the_first_flow_waits_for_the_server_however_long_it_takes_to_start(monkeypatch):
+    """The thread that starts it may still be importing: a client that does not wait would find a server without a process."""
+    import time
+
+    from flows import prefect_engine
+
+    order = []
+
+    def slow_start():
+        time.sleep(0.5)
+        order.append("server")
+
+    monkeypatch.setattr(prefect_engine, "_start_server", slow_start)
+    monkeypatch.setattr(prefect_engine, "flow", lambda function, **_: function)
+    engine = prefect_engine.PrefectEngine(None)
+    for _ in range(2):
+        engine.run_flow(order.append, "flow")
+    assert order == ["server", "flow", "flow"]
