@@ -430,6 +430,10 @@ def _facts(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "range" in entry:
         flags = [name.replace("_", " ") for name in ("minimum_at_teacher", "batch_coupled", "mixes") if entry.get(name)]
         yield "range", " to ".join(str(bound) for bound in entry["range"]) + (f" ({', '.join(flags)})" if flags else "")
+    if "scope" in entry:
+        held = [name for name in ("signed", "complete", "additive", "differentiable") if entry.get(name)]
+        yield "is", ", ".join([entry["scope"], entry["access"], *held])
+        yield "randomisation", "passes" if entry["passes_randomisation"] else "does not pass: it says more of the image than of the network"
     if "guards" in entry:
         for where, reason in entry["guards"].items():
             yield f"not {where}", reason

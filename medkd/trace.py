@@ -24,14 +24,16 @@ class Anatomy:
     """What a network says of itself: layers that may be tapped, the layer class maps are read from, and its linear head.
 
     ``cam_layer`` feeds ``head`` through global average pooling (classification) or directly (segmentation, 1x1 head), so that
-    the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first. Builders in
-    ``medkd/models`` attach it as ``network.anatomy``.
+    the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first; ``attention``
+    layers put out attention matrices [batch, heads, query, key], first block first. Builders in ``medkd/models`` attach it as
+    ``network.anatomy``.
     """
 
     taps: tuple[str, ...]
     cam_layer: str
     head: str
     deep_heads: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,14 @@ def with_anatomy(model: nn.Module, anatomy: Anatomy) -> nn.Module:
     return model
 
 
-def trace(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], *, layers: Sequence[str] = (), leaf: str | None = None) -> Trace:
+def trace(
+    model: nn.Module,
+    inputs: Tensor | Mapping[str, Tensor],
+    *,
+    layers: Sequence[str] = (),
+    leaf: str | None = None,
+    on_output: Callable[[nn.Module, Tensor], None] | None = None,
+) -> Trace:
     """Run ``model`` once and keep what the named layers put out.
 
     Args:
@@ -149,6 +158,7 @@ def trace(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], *, layers: Se
         layers: names of submodules to tap; none by default.
         leaf: where the autograd graph is to begin: this layer's output is detached and made a leaf, nothing below it is
             recorded. For explanations of frozen networks only (a loss would lose its gradient below the leaf).
+        on_output: called with each module that has no parts, and what it puts out.
 
     Raises:
         ExplanationError: ``LAYER_UNKNOWN`` when a layer does not exist, ``LAYER_SILENT`` when it was not reached.
@@ -158,7 +168,7 @@ def trace(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], *, layers: Se
     given = {"image": inputs} if isinstance(inputs, Tensor) else dict(inputs)
     wanted = tuple(dict.fromkeys((*layers, *((leaf,) if leaf else ()))))
     kept: dict[str, Tensor] = {}
-    with _tapped(model, wanted, kept, leaf):
+    with _tapped(model, wanted, kept, leaf, on_output):
         output = model(given["image"])
     silent = [layer for layer in wanted if layer not in kept]
     if silent:
@@ -168,7 +178,13 @@ def trace(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], *, layers: Se
 
 
 @contextmanager
-def _tapped(model: nn.Module, layers: Sequence[str], kept: dict[str, Tensor], leaf: str | None) -> Iterator[None]:
+def _tapped(
+    model: nn.Module,
+    layers: Sequence[str],
+    kept: dict[str, Tensor],
+    leaf: str | None,
+    on_output: Callable[[nn.Module, Tensor], None] | None,
+) -> Iterator[None]:
     known = dict(model.named_modules())
     missing = [layer for layer in layers if layer not in known]
     if missing:
@@ -191,6 +207,10 @@ def _tapped(model: nn.Module, layers: Sequence[str], kept: dict[str, Tensor], le
     handles: list[RemovableHandle] = []
     try:
         handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)
+        if on_output is not None:
+            told = on_output
+            innermost = [module for module in known.values() if next(module.children(), None) is None]
+            handles.extend(module.register_forward_hook(lambda own, _, output: told(own, output)) for module in innermost)
         yield
     finally:
         for handle in handles:

@@ -10,8 +10,10 @@ from torch import Tensor
 Images: TypeAlias = Float[Tensor, "batch channel *space"]
 Logits: TypeAlias = Float[Tensor, "batch classes *space"]
 FeatureMap: TypeAlias = Float[Tensor, "batch features *grid"]
-AttributionMap: TypeAlias = Float[Tensor, "batch *space"]
-Scores: TypeAlias = Float[Tensor, "batch"]
+#: [batch, *space]; of several targets at once [batch, targets, *space].
+AttributionMap: TypeAlias = Float[Tensor, "batch *targets_and_space"]
+#: [batch]; of several targets at once [batch, targets].
+Scores: TypeAlias = Float[Tensor, "batch *targets"]
 Scalar: TypeAlias = Float[Tensor, ""]
 Labels: TypeAlias = Int[Tensor, "batch"]
 Masks: TypeAlias = Int[Tensor, "batch *space"]

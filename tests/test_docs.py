@@ -43,7 +43,7 @@ def test_the_example_of_a_loss_works(make_network, make_sample):
 
 def test_the_example_of_an_explainer_works(make_network, make_sample):
     network, sample = make_network(0).eval(), make_sample(2)
-    attribution = example("input_times_gradient")(trace(network, sample.image), class_margin(1))
+    attribution = example("squared_gradient")(trace(network, sample.image), class_margin(1))
     assert attribution.shape == (2, 32, 32)
 
 
@@ -74,12 +74,12 @@ def test_the_reference_is_the_code_as_it_stands(tmp_path):
 
 def test_files_that_are_named_exist():
     documents = ("README.md", "CONTRIBUTING.md", "medkd/README.md", "flows/README.md", "data_contracts/README.md")
-    for document in (*documents, "docs/tutorial.md", "docs/explanations.md", "medkd/distillation/README.md"):
+    for document in (*documents, "docs/tutorial.md", "docs/explanations.md", "medkd/distillation/README.md", "medkd/attribution/README.md"):
         text = (ROOT / document).read_text(encoding="utf-8")
         named = set(re.findall(r"\b((?:medkd|flows|tests|docs|data_contracts)/[\w/.-]+\.(?:py|yaml|png|md))\b", text))
         invented = {
             "medkd/distillation/margin_gap.py",
-            "medkd/attribution/input_times_gradient.py",
+            "medkd/attribution/squared_gradient.py",
             "medkd/measures/centre_distance.py",
             "medkd/models/plain_cnn.py",
             "tests/distillation/test_margin_gap.py",

@@ -14,6 +14,21 @@ from data_contracts import ExplanationError
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
+def weighted_sum(weights: Tensor, maps: Tensor) -> Tensor:
+    """Return sum_f weights[b, (t,) f] maps[b, f, *grid] as one product per case: [b, (t,) *grid]."""
+    # Autocast would make it a product of bf16 numbers.
+    with torch.autocast(maps.device.type, enabled=False):
+        flat = torch.bmm(weights.float() if weights.ndim > 2 else weights.float()[:, None], maps.flatten(2))
+    return flat.reshape(*weights.shape[:-1], *maps.shape[2:])
+
+
+def on_grid(maps: Tensor, shape: Sequence[int], cells: int | None = None) -> Tensor:
+    """Bring maps [batch, (targets,) *grid] to an image's grid, or to what averaging them there to ``cells`` cells gives."""
+    flat = maps.reshape(-1, *maps.shape[-len(shape) :])
+    found = resize_map(flat, shape) if cells is None else resize_to_cells(flat, shape, cells)
+    return found.reshape(*maps.shape[: -len(shape)], *found.shape[1:])
+
+
 def resize_map(attribution: Tensor, shape: Sequence[int]) -> Tensor:
     """Interpolate a map [batch, *grid] linearly to [batch, *shape]; nothing is normalised or clipped."""
     if tuple(attribution.shape[1:]) == tuple(shape):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from medkd.attribution._grid import require_finite, resize_map, resize_to_cells
+from medkd.attribution._grid import on_grid, require_finite, weighted_sum
 from medkd.targets import Target, mean_coefficients
 from medkd.trace import Trace
 from medkd.types import AttributionMap
@@ -25,12 +24,12 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False, cells: in
 
     Args:
         trace: forward pass with ``anatomy.cam_layer`` tapped, image [batch, channel, *space].
-        target: target linear in the logits.
+        target: any; one that is not linear in the logits is explained to first order. Or several.
         differentiable: keep the graph, so that a loss can pull on it.
         cells: average the map to at most so many cells along each axis, at the price of a map that small.
 
     Returns:
-        Map [batch, *space], interpolated linearly from the layer's grid; on the grid of the logits where these were averaged to a coarser
+        Map [batch, *space] ([batch, targets, *space] of several targets), interpolated linearly from the layer's grid; on the grid of the logits where these were averaged to a coarser
         one (``medkd/training/coarse.py``).
 
     Raises:
@@ -39,18 +38,17 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False, cells: in
     features, weight = trace.feature(trace.anatomy.cam_layer), trace.head_weight()
     grid = trace.image.shape[2:]
     if trace.logits.ndim > 2 and all(f >= g for f, g in zip(features.shape[2:], trace.logits.shape[2:], strict=True)):
-        attribution = _from_logits(trace, target)
+        found = _from_logits(trace, target)
         if trace.logits.shape[2:] != features.shape[2:]:
             # A loss compares on a coarser grid than the network's: there is nothing to gain from going back to the image's.
             grid = trace.logits.shape[2:]
     else:
-        coefficients = target.coefficients(trace.logits)
-        alpha = _channel_weights(coefficients, weight.float(), cells=features[0, 0].numel())
-        attribution = _weighted_sum(alpha, features.float())
+        alpha = mean_coefficients(target, trace.logits) @ weight.float()
+        # Behind global average pooling each cell's share of a feature is one over the number of cells.
+        found = weighted_sum(alpha if trace.logits.ndim > 2 else alpha / features[0, 0].numel(), features.float())
     if not differentiable:
-        attribution = attribution.detach()
-    found = resize_map(attribution, grid) if cells is None else resize_to_cells(attribution, grid, cells)
-    return require_finite(found, "cam")
+        found = found.detach()
+    return require_finite(on_grid(found, grid, cells), "cam")
 
 
 def _from_logits(trace: Trace, target: Target) -> Tensor:
@@ -59,19 +57,4 @@ def _from_logits(trace: Trace, target: Target) -> Tensor:
     maps = trace.logits.float()
     if isinstance(bias, Tensor):
         maps = maps - bias.float().view(1, -1, *(1,) * (maps.ndim - 2))
-    return _weighted_sum(mean_coefficients(target, trace.logits), maps)
-
-
-def _weighted_sum(weights: Tensor, maps: Tensor) -> Tensor:
-    """Return sum_f weights[b, f] maps[b, f, *grid] as one product per case."""
-    # Autocast would make it a product of bf16 numbers.
-    with torch.autocast(maps.device.type, enabled=False):
-        flat = torch.bmm(weights.float()[:, None], maps.flatten(2))
-    return flat.reshape(len(maps), *maps.shape[2:])
-
-
-def _channel_weights(coefficients: Tensor, weight: Tensor, *, cells: int) -> Tensor:
-    """Return alpha [batch, features]; ``cells`` is the number of grid cells that the global average runs over."""
-    if coefficients.ndim == 2:
-        return coefficients @ weight / cells
-    return coefficients.flatten(2).mean(2) @ weight
+    return weighted_sum(mean_coefficients(target, trace.logits), maps)

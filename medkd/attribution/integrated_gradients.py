@@ -1,26 +1,30 @@
-"""Integrated gradients through Captum, in chunks so that memory stays bounded."""
+"""Integrated gradients: one forward pass per node for all targets of a case, in chunks so that memory stays bounded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 
+import numpy as np
 import torch
-from captum.attr import IntegratedGradients
+from torch import Tensor
 
-from data_contracts import ExplanationError
+from medkd.attribution._budget import affordable
+from medkd.attribution._chunk import chunk_of
+from medkd.attribution._gradients import as_asked, image_gradients, refuse_differentiable
 from medkd.attribution._grid import require_finite
 from medkd.targets import Target
-from medkd.trace import Trace, frozen
+from medkd.trace import Trace
 from medkd.types import AttributionMap
 
-SOURCE = "Sundararajan et al. 2017 (1703.01365); captum 0.9"
+SOURCE = "Sundararajan et al. 2017 (1703.01365)"
 SCOPE, ACCESS = "local", "white box"
 SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, True, True, False, True
 TASKS = frozenset({"classification", "segmentation"})
+COMPLETE_WITH = {"steps": 128}
 
 
 def integrated_gradients(
-    trace: Trace, target: Target, *, differentiable: bool = False, steps: int = 32, chunk: int = 64, baseline: float = -1.0
+    trace: Trace, target: Target, *, differentiable: bool = False, steps: int = 32, chunk: int | None = None, baseline: float = -1.0
 ) -> AttributionMap:
     """Return the integral of the gradient along the straight path from a constant baseline, times the difference, summed over channels.
 
@@ -28,40 +32,43 @@ def integrated_gradients(
 
     Args:
         trace: gives the model and the image [batch, channel, *space]; the model runs frozen.
-        target: function of the logits.
+        target: any differentiable function of the logits, or several.
         differentiable: refused; double backward through every step costs more than it has shown to give.
-        steps: nodes of the path integral.
-        chunk: images per forward pass, at least one per case.
+        steps: nodes of the path integral; fewer under a time budget.
+        chunk: images per forward pass; None as many as fit the memory budget, found once per network and size.
         baseline: value of the reference image in the network's input units (-1 is the low end of the window).
+
+    Returns:
+        Map [batch, *space]; [batch, targets, *space] of several targets.
 
     Raises:
         ExplanationError: ``NOT_DIFFERENTIABLE`` or ``MAP_NOT_FINITE``.
     """
-    if differentiable:
-        raise ExplanationError(
-            "NOT_DIFFERENTIABLE",
-            "expected an explainer that declares DIFFERENTIABLE, integrated_gradients does not: choose cam or grad_cam",
-        )
+    refuse_differentiable(differentiable, "integrated_gradients")
+    image = trace.image.detach()
+    count = affordable(steps, lambda: image_gradients(trace.model, trace.inputs, target))
+    places, weights = _nodes(count)
+    size = chunk or chunk_of(trace.model, image)
     maps = []
-    with frozen(trace.model), torch.enable_grad():
-        # Case by case: a target may hold one mask or class per case, which captum's expansion over steps would not follow.
-        for case in range(len(trace.image)):
-            image = trace.image[case : case + 1].detach()
-            method = IntegratedGradients(_score_of(trace, target, case), multiply_by_inputs=True)
-            maps.append(
-                method.attribute(image, baselines=torch.full_like(image, baseline), n_steps=steps, internal_batch_size=chunk).sum(1)
+    # Case by case: a target may hold one mask or class per case.
+    for case in range(len(image)):
+        one, own = image[case], target.of_case(case)
+        inputs = {name: value[case : case + 1] for name, value in trace.inputs.items()}
+        total = torch.zeros((), device=image.device)
+        for begin in range(0, count, size):
+            place = places[begin : begin + size].to(image).view(-1, *(1,) * one.ndim)
+            weight = weights[begin : begin + size].to(image)
+            between = baseline + place * (one - baseline)
+            found = image_gradients(
+                trace.model, {**{k: v.expand(len(place), *v.shape[1:]) for k, v in inputs.items()}, "image": between}, own
             )
-    return require_finite(torch.cat(maps).float(), "integrated_gradients")
+            total = total + torch.einsum("n,n...->...", weight, found)
+        maps.append((total * (one - baseline)).sum(1))
+    return require_finite(as_asked(torch.stack(maps), target), "integrated_gradients")
 
 
-def _score_of(trace: Trace, target: Target, case: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return images [n, channel, *space] -> scores [n] for one case's target, reading the coefficients off the traced logits."""
-    coefficients = target.coefficients(trace.logits)[case : case + 1].detach()
-
-    def score(images: torch.Tensor) -> torch.Tensor:
-        output = trace.model(images)
-        logits = output[trace.head] if isinstance(output, dict) else output
-        scores: torch.Tensor = (logits.float() * coefficients).flatten(1).sum(1)
-        return scores
-
-    return score
+@functools.cache
+def _nodes(count: int) -> tuple[Tensor, Tensor]:
+    """Return nodes and weights of Gauss-Legendre quadrature over [0, 1], [count] each."""
+    places, weights = np.polynomial.legendre.leggauss(count)
+    return torch.from_numpy((places + 1) / 2), torch.from_numpy(weights / 2)

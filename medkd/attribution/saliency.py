@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from medkd.attribution._gradients import as_asked, gradients, image_gradients
 from medkd.attribution._grid import require_finite
 from medkd.targets import Target
-from medkd.trace import Trace, frozen, running_statistics
+from medkd.trace import Trace, running_statistics
 from medkd.trace import trace as run
 from medkd.types import AttributionMap
 
@@ -21,18 +22,21 @@ def saliency(trace: Trace, target: Target, *, differentiable: bool = False) -> A
 
     Args:
         trace: forward pass, image [batch, channel, *space]; the model runs again with running statistics and a graph at the image.
-        target: any differentiable function of the logits.
+        target: any differentiable function of the logits, or several.
         differentiable: keep the graph of the gradient (double backward through the whole network), so that a loss can pull on it. Biases
             have no gradient through it.
 
     Returns:
-        Map [batch, *space].
+        Map [batch, *space]; [batch, targets, *space] of several targets.
 
     Raises:
         ExplanationError: ``MAP_NOT_FINITE``.
     """
-    image = trace.image.detach().requires_grad_()
-    with running_statistics(trace.model) if differentiable else frozen(trace.model), torch.enable_grad():
-        again = run(trace.model, {**trace.inputs, "image": image})
-        (gradient,) = torch.autograd.grad(target(again.logits).sum(), image, create_graph=differentiable)
-    return require_finite(gradient.float().sum(1), "saliency")
+    if differentiable:
+        image = trace.image.detach().requires_grad_()
+        with running_statistics(trace.model), torch.enable_grad():
+            again = run(trace.model, {**trace.inputs, "image": image})
+            found = gradients(target, again.logits, image, create_graph=True).float()
+    else:
+        found = image_gradients(trace.model, trace.inputs, target)
+    return require_finite(as_asked(found.sum(2), target), "saliency")

@@ -23,8 +23,9 @@ from data_contracts import (
     TaskKind,
     Validated,
 )
+from medkd.attribution._attribute import attribute
 from medkd.experiment.judge import Judge, judge_of
-from medkd.knowledge.gap import gap_attribution, margin_gap
+from medkd.knowledge.gap import margin_gap
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
 from medkd.training.objective import Objective
@@ -120,7 +121,7 @@ def gap_weights(guide: Guidance, student: torch.nn.Module, cohort: TensorCohort,
         images = cohort.images[begin : begin + CHUNK]
         target = _target(guide, images, task)
         gaps.append(margin_gap(guide.network, student, images, target).abs())
-        maps.append(gap_attribution(guide.network, student, images, target).abs())
+        maps.append(attribute(student, images, target, explainer="gap_attribution", options={"teacher": guide.network}).abs())
     voxels = torch.cat(maps)
     return bounded(torch.cat(gaps)[None], strength)[0], bounded(voxels.flatten(1), strength).reshape(voxels.shape)
 

@@ -69,6 +69,10 @@ class MappedTarget:
             found[:, list(group)] = outer[:, index : index + 1] * plain[:, list(group)].softmax(1)
         return found
 
+    def of_case(self, case: int) -> MappedTarget:
+        """Return the target of one case."""
+        return MappedTarget(self._target.of_case(case), self._map)
+
     def record(self) -> TargetRecord:
         """Return the description of the student's target."""
         return self._target.record()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from data_contracts import KnowledgeError
 from medkd.catalogue import EXPLAINERS
 from medkd.targets import Target
-from medkd.trace import Trace, anatomy_of, trace
+from medkd.trace import Trace, anatomy_of, forked_rng, trace
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
 
 #: Tap that stands for the layer a network's class maps are read from, whatever it is called there.
@@ -82,7 +82,8 @@ class LiveKnowledge:
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return the teacher's map, by the very function that the report calls."""
-        attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._trace(), target)
+        with forked_rng(0):  # explainers that draw: the same draws as the report's, and the caller's generator left as it was
+            attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._trace(), target)
         return attribution.detach()
 
     def about(self, image: Images) -> Knowledge:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from medkd.measures._order import order_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,24 @@ class Perturbation:
     baseline: Tensor
     points: int = 32
 
+    def falls(self, case: int, hidden: Tensor) -> Tensor:
+        """Return how far a case's score falls when the voxels of each mask, bool [m, *space], become the baseline, float64 [m]."""
+        image, baseline = self.image[case], self.baseline[case]
+        images = torch.cat([image[None], torch.where(hidden[:, None].to(image.device), baseline, image)])
+        scores = self.score(images, torch.full((len(images),), case)).double()
+        return scores[0] - scores[1:]
+
+
+#: Shares of the highest pixels that comprehensiveness and sufficiency look at.
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
+
+
+def random_subsets(space: Sequence[int], subsets: int, share: float, *, seed: int = 0) -> Tensor:
+    """Return random subsets of the voxels, bool [subsets, *space], each of the same share of them."""
+    voxels = math.prod(space)
+    order = torch.rand(subsets, voxels, generator=torch.Generator().manual_seed(seed)).argsort(1).argsort(1)
+    return (order < max(1, round(share * voxels))).reshape(subsets, *space)
+
 
 def blurred(image: Tensor, sigma_px: float = 5.0) -> Tensor:
     """Return the image [n, channel, row, column] blurred by a Gaussian: a baseline that removes detail and keeps brightness."""
@@ -43,16 +64,22 @@ def curve(attribution: Tensor, perturbation: Perturbation, *, insert: bool) -> T
 
     One descending sort per case; ties keep the order of voxels.
     """
-    n, points = len(attribution), perturbation.points
-    place = attribution.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    shares = torch.linspace(0, 1, points, dtype=torch.double)
-    scores = torch.empty(n, points, dtype=torch.double)
+    shares = torch.linspace(0, 1, perturbation.points, dtype=torch.double).tolist()
+    return scores_at(attribution, perturbation, shares, insert=insert)
+
+
+def scores_at(attribution: Tensor, perturbation: Perturbation, shares: Sequence[float], *, insert: bool) -> Tensor:
+    """Return the scores with these shares of the highest ranked pixels deleted (or nothing but them inserted), float64 [n, shares]."""
+    order = order_of(attribution)
+    n, voxels = order.places.shape
+    place = torch.empty_like(order.places).scatter_(1, order.places, torch.arange(voxels, device=order.places.device).expand(n, -1))
+    counts = torch.tensor([round(share * voxels) for share in shares], device=place.device)
+    scores = torch.empty(n, len(counts), dtype=torch.double)
     for case in range(n):
-        counts = (shares * place.shape[1]).round()
-        touched = (place[case][None] < counts[:, None]).view(points, 1, *attribution.shape[1:])
+        touched = (place[case][None] < counts[:, None]).view(len(counts), 1, *attribution.shape[1:])
         kept = touched if insert else ~touched
         images = torch.where(kept, perturbation.image[case], perturbation.baseline[case])
-        scores[case] = perturbation.score(images, torch.full((points,), case)).double()
+        scores[case] = perturbation.score(images, torch.full((len(counts),), case)).double()
     return scores
 
 

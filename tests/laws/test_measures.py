@@ -9,7 +9,17 @@ from medkd.catalogue import MEASURES
 from medkd.measures._perturb import Perturbation
 
 NAMES = MEASURES.names()
-KINDS = {"classification", "segmentation", "localisation", "agreement", "faithfulness", "sanity", "counterfactual", "detection"}
+KINDS = {
+    "classification",
+    "segmentation",
+    "localisation",
+    "agreement",
+    "faithfulness",
+    "sanity",
+    "counterfactual",
+    "detection",
+    "complexity",
+}
 
 
 @pytest.fixture(params=NAMES)

@@ -1,0 +1,70 @@
+"""LIME over supervoxels: a weighted linear model of what hiding regions does to the answer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from sklearn.linear_model import Ridge
+
+from medkd.attribution._budget import affordable
+from medkd.attribution._gradients import as_asked, refuse_differentiable
+from medkd.attribution._grid import require_finite
+from medkd.attribution._hide import Draws, of_case, scores_with, spread, supervoxels
+from medkd.targets import Target
+from medkd.trace import Trace
+from medkd.types import AttributionMap
+
+SOURCE = "Ribeiro et al. 2016 (1602.04938)"
+SCOPE, ACCESS = "local", "black box"
+SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, True, False, True
+TASKS = frozenset({"classification", "segmentation"})
+
+
+def lime(
+    trace: Trace,
+    target: Target,
+    *,
+    differentiable: bool = False,
+    players: int = 32,
+    samples: int = 512,
+    width: float = 0.25,
+    ridge: float = 0.1,
+    baseline: float = -1.0,
+) -> AttributionMap:
+    """Return the slopes of a ridge regression of the score on which regions are visible, shared equally among a region's voxels.
+
+    Copies are weighted by exp(-d^2 / width^2) with d = 1 - sqrt(share of regions that are visible), the cosine distance from the image.
+
+    Args:
+        trace: gives the model and the image [batch, channel, *space].
+        target: any function of the logits, or several.
+        differentiable: refused.
+        players: about how many supervoxels the image is divided into.
+        samples: copies asked about, each region visible in half of them; fewer under a time budget.
+        width: of the kernel.
+        ridge: penalty of the regression.
+        baseline: value of what is hidden, in the network's input units.
+
+    Returns:
+        Map [batch, *space] ([batch, targets, *space] of several targets).
+
+    Raises:
+        ExplanationError: ``NOT_DIFFERENTIABLE`` or ``MAP_NOT_FINITE``.
+    """
+    refuse_differentiable(differentiable, "lime")
+    maps, draws = [], Draws()
+    for case in range(len(trace.image)):
+        inputs, own = of_case(trace.inputs, case), target.of_case(case)
+        parts = supervoxels(trace.image[case], players)
+        count = int(parts.max()) + 1
+        whole = torch.ones(1, count, dtype=torch.bool)
+        ask = partial(scores_with, trace.model, inputs, own, regions=parts, baseline=baseline)
+        asked = affordable(samples, partial(ask, whole), least=8)
+        kept = torch.cat([whole, torch.rand(asked - 1, count, generator=draws.again()) < 0.5])
+        scores = ask(kept).cpu().numpy()
+        distance = 1 - kept.double().mean(1).sqrt()
+        model = Ridge(alpha=ridge).fit(kept.double().numpy(), scores, sample_weight=torch.exp(-((distance / width) ** 2)).numpy())
+        slopes = torch.from_numpy(model.coef_).reshape(scores.shape[1], count).T
+        maps.append(spread(slopes, parts))
+    return require_finite(as_asked(torch.stack(maps).to(trace.image.device), target), "lime")

@@ -1,0 +1,93 @@
+"""Occlusion: how much the score falls when a window of the image is hidden, for every place of the window."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from medkd.attribution._budget import affordable
+from medkd.attribution._chunk import GPU_MOST, MOST
+from medkd.attribution._gradients import as_asked, refuse_differentiable
+from medkd.attribution._grid import require_finite
+from medkd.attribution._hide import of_case
+from medkd.targets import Target
+from medkd.trace import Trace, frozen
+from medkd.trace import trace as run
+from medkd.types import AttributionMap
+
+SOURCE = "Zeiler & Fergus 2014 (1311.2901)"
+SCOPE, ACCESS = "local", "black box"
+SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, True, False, True
+TASKS = frozenset({"classification", "segmentation"})
+
+
+def occlusion(
+    trace: Trace, target: Target, *, differentiable: bool = False, cells: int | None = None, baseline: float = -1.0
+) -> AttributionMap:
+    """Return per voxel the mean fall of the score over the windows that hide it, in units of the target.
+
+    Windows are 1/``cells`` of the image along each axis and move by half of that.
+
+    Args:
+        trace: gives the model and the image [batch, channel, *space].
+        target: any function of the logits, or several.
+        differentiable: refused.
+        cells: windows along each axis; None means 8 for pictures and 4 for volumes. Fewer (larger) ones under a time budget.
+        baseline: value of what is hidden, in the network's input units.
+
+    Returns:
+        Map [batch, *space] ([batch, targets, *space] of several targets).
+
+    Raises:
+        ExplanationError: ``NOT_DIFFERENTIABLE`` or ``MAP_NOT_FINITE``.
+    """
+    refuse_differentiable(differentiable, "occlusion")
+    space = trace.image.shape[2:]
+    wanted = cells or (8 if len(space) == 2 else 4)
+    maps = []
+    for case in range(len(trace.image)):
+        inputs, own = of_case(trace.inputs, case), target.of_case(case)
+        passes = affordable((2 * wanted - 1) ** len(space), partial(_ask, trace, inputs), least=3 ** len(space))
+        fitting = max(c for c in range(2, max(wanted, 2) + 1) if c == 2 or (2 * c - 1) ** len(space) <= passes)
+        maps.append(_falls(trace, inputs, own, windows(tuple(space), min(wanted, fitting)), baseline))
+    return require_finite(as_asked(torch.stack(maps), target), "occlusion")
+
+
+def _ask(trace: Trace, inputs: dict[str, Tensor]) -> Tensor:
+    with frozen(trace.model), torch.no_grad():
+        return run(trace.model, inputs).logits
+
+
+def windows(space: tuple[int, ...], cells: int) -> list[tuple[slice, ...]]:
+    """Return all places of a window of 1/``cells`` of the image, moved by half of it; together they cover every voxel."""
+    along = []
+    for extent in space:
+        size = max(1, -(-extent // cells))
+        step = max(1, size // 2)
+        begins = sorted({*range(0, extent - size, step), extent - size})
+        along.append([slice(begin, begin + size) for begin in begins])
+    return list(itertools.product(*along))
+
+
+def _falls(trace: Trace, inputs: dict[str, Tensor], target: Target, places: list[tuple[slice, ...]], baseline: float) -> Tensor:
+    """Return the mean fall per voxel, [targets, *space]."""
+    image = inputs["image"]
+    chunk = MOST.get(image.device.type, GPU_MOST)
+    with frozen(trace.model), torch.no_grad():
+        before = target(run(trace.model, inputs).logits).double().reshape(1, -1)
+        total = torch.zeros(before.shape[1], *image.shape[2:], dtype=torch.double, device=image.device)
+        times = torch.zeros(image.shape[2:], dtype=torch.double, device=image.device)
+        for begin in range(0, len(places), chunk):
+            some = places[begin : begin + chunk]
+            copies = image.repeat(len(some), *(1,) * (image.ndim - 1))
+            for copy, place in zip(copies, some, strict=True):
+                copy[(slice(None), *place)] = baseline
+            others = {name: value.expand(len(some), *value.shape[1:]) for name, value in inputs.items()}
+            falls = before - target(run(trace.model, {**others, "image": copies}).logits).double().reshape(len(some), -1)
+            for fall, place in zip(falls, some, strict=True):
+                total[(slice(None), *place)] += fall.view(-1, *(1,) * (image.ndim - 2))
+                times[place] += 1
+    return (total / times).float()
