@@ -35,7 +35,7 @@ def test_every_shipped_recipe_binds(path):
             {"arms.kd_explanation.terms": [{"loss": "attribution_transfer", "options": {"explainer": "integrated_gradients"}}]},
             "RECIPE_EXPLAINER",
         ),
-        ({"explain.explainers": [{"name": "lime"}]}, "CATALOGUE_UNKNOWN"),
+        ({"explain.explainers": [{"name": "tea_leaves"}]}, "CATALOGUE_UNKNOWN"),
         ({"explain.measures": [{"name": "auc", "options": {"bins": 3}}]}, "CATALOGUE_OPTION"),
         ({"student.fit.epochs": 0}, "RECIPE_INVALID"),
         ({"student.fit.learning_rate": "fast"}, "RECIPE_INVALID"),
