@@ -42,7 +42,7 @@ def time_budget(seconds: float | None) -> Iterator[Spending | None]:
         _CURRENT.reset(token)
 
 
-def affordable(wanted: int, one: Callable[[], object], *, least: int = 2, warm: bool = True) -> int:
+def affordable(wanted: int, one: Callable[[], object], *, least: int = 2, warm: bool = True, among: int = 1) -> int:
     """Return how many samples fit into the budget: ``wanted`` without one, never fewer than ``least``.
 
     Args:
@@ -50,6 +50,7 @@ def affordable(wanted: int, one: Callable[[], object], *, least: int = 2, warm: 
         one: makes one sample; run once to see what it takes, twice where the first pays for what the others share.
         least: samples below which there is no answer at all.
         warm: whether the first run is such a one.
+        among: how many such pieces of work, this one included, share what is left.
     """
     spending = _CURRENT.get()
     if spending is None or wanted <= least:
@@ -59,7 +60,7 @@ def affordable(wanted: int, one: Callable[[], object], *, least: int = 2, warm: 
     begun = time.perf_counter()
     one()
     each = time.perf_counter() - begun
-    made = min(wanted, max(least, int(spending.left() / max(each, 1e-9))))
+    made = min(wanted, max(least, int(spending.left() / among / max(each, 1e-9))))
     if made < wanted:
         spending.cuts.append((wanted, made))
     return made

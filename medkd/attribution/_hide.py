@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from skimage.segmentation import slic
 from torch import Tensor, nn
 
+from medkd.attribution._budget import affordable
 from medkd.attribution._chunk import GPU_MOST, MOST
+from medkd.attribution._gradients import as_asked
 from medkd.targets import Target
-from medkd.trace import frozen
+from medkd.trace import Trace, frozen
 from medkd.trace import trace as run
 
 _COMPACTNESS = (0.1, 0.3, 1.0, 10.0)
-
-
-class Draws:
-    """The same draws for every case of a batch: what a case gets does not depend on its company. Seeded by the global generator."""
-
-    def __init__(self) -> None:
-        self._seed = int(torch.randint(2**31, ()))
-
-    def again(self) -> torch.Generator:
-        """Return a generator at its beginning."""
-        return torch.Generator().manual_seed(self._seed)
 
 
 def supervoxels(image: Tensor, players: int) -> Tensor:
@@ -44,34 +36,69 @@ def supervoxels(image: Tensor, players: int) -> Tensor:
     return torch.from_numpy(numbered.reshape(labels.shape)).long()
 
 
-def scores_with(model: nn.Module, inputs: Mapping[str, Tensor], target: Target, kept: Tensor, regions: Tensor, baseline: float) -> Tensor:
-    """Return scores of copies of one image in which only some regions are kept, float64 [copies, targets].
+@dataclass(frozen=True)
+class Question:
+    """One case of a trace, asked from the outside.
 
-    Args:
+    Attributes:
         model: runs frozen, without gradients.
-        inputs: of one case, image [1, channel, *space].
-        target: of that case.
-        kept: bool [copies, regions].
-        regions: int64 [*space].
+        inputs: of the case, image [1, channel, *space].
+        target: of the case.
         baseline: value of what is hidden, in the network's input units.
+        to_come: cases that are still to be asked, this one included: they share a time budget.
     """
-    image = inputs["image"]
-    chunk = MOST.get(image.device.type, GPU_MOST)
-    kept, regions = kept.to(image.device), regions.to(image.device)
-    found = []
-    with frozen(model), torch.no_grad():
-        for begin in range(0, len(kept), chunk):
-            visible = kept[begin : begin + chunk][:, regions]
-            copies = torch.where(visible[:, None], image, torch.full_like(image, baseline))
-            others = {name: value.expand(len(copies), *value.shape[1:]) for name, value in inputs.items()}
-            scores = target(run(model, {**others, "image": copies}).logits)
-            found.append(scores.double().reshape(len(copies), -1))
-    return torch.cat(found)
+
+    model: nn.Module
+    inputs: Mapping[str, Tensor]
+    target: Target
+    baseline: float
+    to_come: int = 1
+
+    @property
+    def image(self) -> Tensor:
+        """Return the image, [1, channel, *space]."""
+        return self.inputs["image"]
+
+    def scores(self, copies: Tensor) -> Tensor:
+        """Return the scores of changed copies of the image [copies, channel, *space], float64 [copies, targets]."""
+        chunk = MOST.get(self.image.device.type, GPU_MOST)
+        found = []
+        with frozen(self.model), torch.no_grad():
+            for some in copies.split(chunk):
+                others = {name: value.expand(len(some), *value.shape[1:]) for name, value in self.inputs.items()}
+                scores = self.target(run(self.model, {**others, "image": some}).logits)
+                found.append(scores.double().reshape(len(some), -1))
+        return torch.cat(found)
+
+    def keeping(self, kept: Tensor, regions: Tensor) -> Tensor:
+        """Return the scores of copies in which only some regions are kept, float64 [copies, targets].
+
+        Args:
+            kept: bool [copies, regions].
+            regions: int64 [*space].
+        """
+        kept, regions, chunk = kept.to(self.image.device), regions.to(self.image.device), MOST.get(self.image.device.type, GPU_MOST)
+        hidden = torch.full_like(self.image, self.baseline)
+        return torch.cat([self.scores(torch.where(some[:, regions][:, None], self.image, hidden)) for some in kept.split(chunk)])
+
+    def affordable(self, wanted: int, *, least: int) -> int:
+        """Return how many copies of this case a time budget leaves."""
+        return affordable(wanted, lambda: self.scores(self.image), least=least, among=self.to_come)
 
 
-def of_case(inputs: Mapping[str, Tensor], case: int) -> dict[str, Tensor]:
-    """Return the inputs of one case of a batch."""
-    return {name: value[case : case + 1].detach() for name, value in inputs.items()}
+def case_by_case(trace: Trace, target: Target, baseline: float, explain: Callable[[Question], Tensor]) -> Tensor:
+    """Return maps [batch, *space] ([batch, targets, *space] of several targets) of what makes [targets, *space] of one case.
+
+    Each case is asked with the draws of the first: what it gets does not depend on its company.
+    """
+    maps, count = [], len(trace.image)
+    with torch.random.fork_rng(devices=[]):
+        seed = int(torch.randint(2**31, ()))
+        for case in range(count):
+            torch.manual_seed(seed)
+            inputs = {name: value[case : case + 1].detach() for name, value in trace.inputs.items()}
+            maps.append(explain(Question(trace.model, inputs, target.of_case(case), baseline, count - case)))
+    return as_asked(torch.stack(maps).to(trace.image.device), target)
 
 
 def spread(values: Tensor, regions: Tensor) -> Tensor:

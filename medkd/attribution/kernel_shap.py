@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from medkd.attribution._budget import affordable
-from medkd.attribution._gradients import as_asked, refuse_differentiable
+from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
-from medkd.attribution._hide import Draws, of_case, scores_with, spread, supervoxels
+from medkd.attribution._hide import Question, case_by_case, spread, supervoxels
 from medkd.targets import Target
 from medkd.trace import Trace
 from medkd.types import AttributionMap
@@ -55,24 +53,20 @@ def kernel_shap(
         ExplanationError: ``NOT_DIFFERENTIABLE`` or ``MAP_NOT_FINITE``.
     """
     refuse_differentiable(differentiable, "kernel_shap")
-    maps, draws = [], Draws()
-    for case in range(len(trace.image)):
-        inputs, own = of_case(trace.inputs, case), target.of_case(case)
-        parts = supervoxels(trace.image[case], players) if regions is None else regions
+
+    def explain(question: Question) -> Tensor:
+        parts = supervoxels(question.image[0], players) if regions is None else regions
         count = int(parts.max()) + 1
-        ends = torch.tensor([[True] * count, [False] * count])
-        whole, nothing = scores_with(trace.model, inputs, own, ends, parts, baseline)
+        whole, nothing = question.keeping(torch.tensor([[True] * count, [False] * count]), parts)
         if count == 1:
-            maps.append(spread((whole - nothing)[None], parts))
-            continue
-        ask = partial(scores_with, trace.model, inputs, own, regions=parts, baseline=baseline)
-        kept, weights = coalitions(count, affordable(samples, partial(ask, ends[:1]), least=8), draws.again())
-        scores = ask(kept)
-        maps.append(spread(shapley_fit(kept, weights, scores - nothing, whole - nothing), parts))
-    return require_finite(as_asked(torch.stack(maps), target), "kernel_shap")
+            return spread((whole - nothing)[None], parts)
+        kept, weights = coalitions(count, question.affordable(samples, least=8))
+        return spread(shapley_fit(kept, weights, question.keeping(kept, parts) - nothing, whole - nothing), parts)
+
+    return require_finite(case_by_case(trace, target, baseline, explain), "kernel_shap")
 
 
-def coalitions(players: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def coalitions(players: int, samples: int) -> tuple[Tensor, Tensor]:
     """Return coalitions, bool [n, players], none empty and none whole, and their weights in the fit, float64 [n].
 
     All of them with the Shapley kernel's weights where ``samples`` allows; otherwise drawn by that kernel, each with its complement.
@@ -84,8 +78,8 @@ def coalitions(players: int, samples: int, generator: torch.Generator) -> tuple[
         return kept, torch.tensor(weights, dtype=torch.double)
     sizes = torch.arange(1, players, dtype=torch.double)
     chance = 1 / (sizes * (players - sizes))
-    drawn = torch.multinomial(chance, max(1, samples // 2), replacement=True, generator=generator) + 1
-    order = torch.rand(len(drawn), players, generator=generator).argsort(1).argsort(1)
+    drawn = torch.multinomial(chance, max(1, samples // 2), replacement=True) + 1
+    order = torch.rand(len(drawn), players).argsort(1).argsort(1)
     half = order < drawn[:, None]
     return torch.cat([half, ~half]), torch.ones(2 * len(drawn), dtype=torch.double)
 

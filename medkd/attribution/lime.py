@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from sklearn.linear_model import Ridge
+from torch import Tensor
 
-from medkd.attribution._budget import affordable
-from medkd.attribution._gradients import as_asked, refuse_differentiable
+from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
-from medkd.attribution._hide import Draws, of_case, scores_with, spread, supervoxels
+from medkd.attribution._hide import Question, case_by_case, spread, supervoxels
 from medkd.targets import Target
 from medkd.trace import Trace
 from medkd.types import AttributionMap
@@ -53,18 +51,15 @@ def lime(
         ExplanationError: ``NOT_DIFFERENTIABLE`` or ``MAP_NOT_FINITE``.
     """
     refuse_differentiable(differentiable, "lime")
-    maps, draws = [], Draws()
-    for case in range(len(trace.image)):
-        inputs, own = of_case(trace.inputs, case), target.of_case(case)
-        parts = supervoxels(trace.image[case], players)
+
+    def explain(question: Question) -> Tensor:
+        parts = supervoxels(question.image[0], players)
         count = int(parts.max()) + 1
-        whole = torch.ones(1, count, dtype=torch.bool)
-        ask = partial(scores_with, trace.model, inputs, own, regions=parts, baseline=baseline)
-        asked = affordable(samples, partial(ask, whole), least=8)
-        kept = torch.cat([whole, torch.rand(asked - 1, count, generator=draws.again()) < 0.5])
-        scores = ask(kept).cpu().numpy()
+        drawn = torch.rand(question.affordable(samples, least=8) - 1, count) < 0.5
+        kept = torch.cat([torch.ones(1, count, dtype=torch.bool), drawn])
+        scores = question.keeping(kept, parts).cpu().numpy()
         distance = 1 - kept.double().mean(1).sqrt()
         model = Ridge(alpha=ridge).fit(kept.double().numpy(), scores, sample_weight=torch.exp(-((distance / width) ** 2)).numpy())
-        slopes = torch.from_numpy(model.coef_).reshape(scores.shape[1], count).T
-        maps.append(spread(slopes, parts))
-    return require_finite(as_asked(torch.stack(maps).to(trace.image.device), target), "lime")
+        return spread(torch.from_numpy(model.coef_).reshape(scores.shape[1], count).T, parts)
+
+    return require_finite(case_by_case(trace, target, baseline, explain), "lime")

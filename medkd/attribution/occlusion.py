@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from medkd.attribution._budget import affordable
 from medkd.attribution._chunk import GPU_MOST, MOST
-from medkd.attribution._gradients import as_asked, refuse_differentiable
+from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
-from medkd.attribution._hide import of_case
+from medkd.attribution._hide import Question, case_by_case
 from medkd.targets import Target
-from medkd.trace import Trace, frozen
-from medkd.trace import trace as run
+from medkd.trace import Trace
 from medkd.types import AttributionMap
 
 SOURCE = "Zeiler & Fergus 2014 (1311.2901)"
@@ -47,18 +44,13 @@ def occlusion(
     refuse_differentiable(differentiable, "occlusion")
     space = trace.image.shape[2:]
     wanted = cells or (8 if len(space) == 2 else 4)
-    maps = []
-    for case in range(len(trace.image)):
-        inputs, own = of_case(trace.inputs, case), target.of_case(case)
-        passes = affordable((2 * wanted - 1) ** len(space), partial(_ask, trace, inputs), least=3 ** len(space))
+
+    def explain(question: Question) -> Tensor:
+        passes = question.affordable((2 * wanted - 1) ** len(space), least=3 ** len(space))
         fitting = max(c for c in range(2, max(wanted, 2) + 1) if c == 2 or (2 * c - 1) ** len(space) <= passes)
-        maps.append(_falls(trace, inputs, own, windows(tuple(space), min(wanted, fitting)), baseline))
-    return require_finite(as_asked(torch.stack(maps), target), "occlusion")
+        return _falls(question, windows(tuple(space), min(wanted, fitting)))
 
-
-def _ask(trace: Trace, inputs: dict[str, Tensor]) -> Tensor:
-    with frozen(trace.model), torch.no_grad():
-        return run(trace.model, inputs).logits
+    return require_finite(case_by_case(trace, target, baseline, explain), "occlusion")
 
 
 def windows(space: tuple[int, ...], cells: int) -> list[tuple[slice, ...]]:
@@ -72,22 +64,19 @@ def windows(space: tuple[int, ...], cells: int) -> list[tuple[slice, ...]]:
     return list(itertools.product(*along))
 
 
-def _falls(trace: Trace, inputs: dict[str, Tensor], target: Target, places: list[tuple[slice, ...]], baseline: float) -> Tensor:
+def _falls(question: Question, places: list[tuple[slice, ...]]) -> Tensor:
     """Return the mean fall per voxel, [targets, *space]."""
-    image = inputs["image"]
+    image = question.image
+    before = question.scores(image)
+    total = torch.zeros(before.shape[1], *image.shape[2:], dtype=torch.double, device=image.device)
+    times = torch.zeros(image.shape[2:], dtype=torch.double, device=image.device)
     chunk = MOST.get(image.device.type, GPU_MOST)
-    with frozen(trace.model), torch.no_grad():
-        before = target(run(trace.model, inputs).logits).double().reshape(1, -1)
-        total = torch.zeros(before.shape[1], *image.shape[2:], dtype=torch.double, device=image.device)
-        times = torch.zeros(image.shape[2:], dtype=torch.double, device=image.device)
-        for begin in range(0, len(places), chunk):
-            some = places[begin : begin + chunk]
-            copies = image.repeat(len(some), *(1,) * (image.ndim - 1))
-            for copy, place in zip(copies, some, strict=True):
-                copy[(slice(None), *place)] = baseline
-            others = {name: value.expand(len(some), *value.shape[1:]) for name, value in inputs.items()}
-            falls = before - target(run(trace.model, {**others, "image": copies}).logits).double().reshape(len(some), -1)
-            for fall, place in zip(falls, some, strict=True):
-                total[(slice(None), *place)] += fall.view(-1, *(1,) * (image.ndim - 2))
-                times[place] += 1
+    for begin in range(0, len(places), chunk):
+        some = places[begin : begin + chunk]
+        copies = image.repeat(len(some), *(1,) * (image.ndim - 1))
+        for copy, place in zip(copies, some, strict=True):
+            copy[(slice(None), *place)] = question.baseline
+        for fall, place in zip(before - question.scores(copies), some, strict=True):
+            total[(slice(None), *place)] += fall.view(-1, *(1,) * (image.ndim - 2))
+            times[place] += 1
     return (total / times).float()

@@ -48,6 +48,13 @@ def random_subsets(space: Sequence[int], subsets: int, share: float, *, seed: in
     return (order < max(1, round(share * voxels))).reshape(subsets, *space)
 
 
+def over_subsets(attribution: Tensor, perturbation: Perturbation, subsets: int, share: float) -> tuple[Tensor, Tensor]:
+    """Return what random subsets of the voxels add up to in a map, and how far the score falls without each: float64 [n, subsets] both."""
+    hidden = random_subsets(attribution.shape[1:], subsets, share)
+    sums = attribution.detach().double().flatten(1) @ hidden.flatten(1).double().T
+    return sums, torch.stack([perturbation.falls(case, hidden) for case in range(len(attribution))])
+
+
 def blurred(image: Tensor, sigma_px: float = 5.0) -> Tensor:
     """Return the image [n, channel, row, column] blurred by a Gaussian: a baseline that removes detail and keeps brightness."""
     reach = int(3 * sigma_px)

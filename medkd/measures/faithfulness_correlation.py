@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from medkd.measures._perturb import Perturbation, random_subsets
+from medkd.measures._perturb import Perturbation, over_subsets
 from medkd.measures._rank import correlation
 
 KIND, LEVEL = "faithfulness", "case"
@@ -27,7 +26,4 @@ def faithfulness_correlation(
         share: of the pixels in a subset.
     """
     del spacing_mm
-    hidden = random_subsets(prediction.shape[1:], subsets, share)
-    sums = prediction.detach().double().flatten(1) @ hidden.flatten(1).double().T
-    falls = torch.stack([reference.falls(case, hidden) for case in range(len(prediction))])
-    return correlation(sums, falls)
+    return correlation(*over_subsets(prediction, reference, subsets, share))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medkd.measures._perturb import Perturbation, random_subsets
+from medkd.measures._perturb import Perturbation, over_subsets
 
 KIND, LEVEL = "faithfulness", "case"
 HIGHER_IS_BETTER, RANGE, UNIT = False, (0.0, float("inf")), ""
@@ -28,9 +28,7 @@ def infidelity(
         share: of the pixels in a subset.
     """
     del spacing_mm
-    hidden = random_subsets(prediction.shape[1:], subsets, share)
-    sums = prediction.detach().double().flatten(1) @ hidden.flatten(1).double().T
-    falls = torch.stack([reference.falls(case, hidden) for case in range(len(prediction))])
+    sums, falls = over_subsets(prediction, reference, subsets, share)
     scale = ((sums * falls).sum(1) / sums.square().sum(1).clamp_min(1e-300)).clamp_min(0)
     energy = falls.square().sum(1)
     error = (scale[:, None] * sums - falls).square().sum(1)

@@ -119,6 +119,14 @@ def test_a_budget_gives_fewer_samples_and_says_so():
     assert affordable(1000, lambda: time.sleep(9)) == 1000
 
 
+def test_a_budget_is_shared_by_the_cases_that_are_to_come():
+    with time_budget(1.0):
+        first = affordable(1000, lambda: time.sleep(0.01), warm=False, among=4)
+        all_of_it = affordable(1000, lambda: time.sleep(0.01), warm=False)
+    assert 2 <= first < 30
+    assert all_of_it > 2 * first
+
+
 @pytest.mark.parametrize("explainer", ["integrated_gradients", "smooth_grad", "kernel_shap", "occlusion", "lime", "gradient_shap"])
 def test_without_time_there_is_still_an_answer(explainer, make_network, make_sample, task):
     from medkd.targets import class_margin, lesion_margin

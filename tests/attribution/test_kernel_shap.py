@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from medkd.attribution._hide import scores_with, supervoxels
+from medkd.attribution._hide import Question, supervoxels
 from medkd.attribution.kernel_shap import coalitions, kernel_shap, shapley_fit
 from medkd.targets import Several, class_logit, class_margin, lesion_margin
 from medkd.trace import trace
@@ -32,7 +32,7 @@ def test_a_game_of_few_players_is_solved_exactly(players):
     def value(members):
         return float(worth[sum(1 << player for player in members)])
 
-    kept, weights = coalitions(players, 2**players, torch.Generator())
+    kept, weights = coalitions(players, 2**players)
     scores = torch.tensor([[value({p for p in range(players) if row[p]}) - value(set())] for row in kept], dtype=torch.double)
     total = torch.tensor([value(set(range(players))) - value(set())], dtype=torch.double)
     torch.testing.assert_close(shapley_fit(kept, weights, scores, total)[:, 0], by_definition(value, players), atol=1e-9, rtol=1e-9)
@@ -45,7 +45,7 @@ def test_regions_of_a_network_get_their_shapley_values(make_network, make_sample
 
     def value(members):
         kept = torch.tensor([[player in members for player in range(6)]])
-        return float(scores_with(network, {"image": sample.image}, target, kept, regions, -1.0))
+        return float(Question(network, {"image": sample.image}, target, -1.0).keeping(kept, regions))
 
     found = kernel_shap(trace(network, sample.image), target, samples=64, regions=regions)[0]
     expected = by_definition(value, 6)
