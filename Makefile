@@ -65,7 +65,8 @@ bench-peers: ## make .venv-bench with the tools that benchmarks compare with
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || .venv-bench/bin/pip install --quiet "torch==$(TORCH)"
 	.venv-bench/bin/pip install --quiet monai==1.6.1 itk==5.4.7 SimpleITK==2.5.7 dcm2niix==1.0.20260724 dicom2nifti==2.6.2 \
-	  highdicom==0.28.2 dicom-anonymizer==2.1.0 deid==0.4.13 dicognito==0.19.0 nibabel==5.4.2
+	  highdicom==0.28.2 dicom-anonymizer==2.1.0 deid==0.4.13 dicognito==0.19.0 nibabel==5.4.2 \
+	  captum==0.9.0 quantus==0.6.0 einops==0.8.2 scikit-image==0.26.0 pydantic safetensors==0.8.0 jaxtyping==0.3.11
 
 clean: ## remove the virtual environment and what runs left
 	rm -rf $(VENV) runs store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -177,6 +178,43 @@ def trace(
     return Trace(model=model, inputs=given, outputs=outputs, features=kept)
 
 
+def _layer(model: nn.Module, name: str) -> nn.Module:
+    try:
+        return model.get_submodule(name)
+    except AttributeError:
+        tappable = getattr(getattr(model, "anatomy", None), "taps", ())
+        message = f"expected a layer of {type(model).__name__} (named taps: {list(tappable)}), got {name!r}"
+        raise ExplanationError("LAYER_UNKNOWN", message) from None
+
+
+class _Later(Mapping[str, Tensor]):
+    """One side of a trace that is made when it is first read."""
+
+    def __init__(self, made: Callable[[], Mapping[str, Tensor]]) -> None:
+        self._made = made
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._made()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made())
+
+    def __len__(self) -> int:
+        return len(self._made())
+
+
+def trace_when_read(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], *, layers: Sequence[str] = ()) -> Trace:
+    """Return a trace without graph whose pass is run when its outputs or features are first read: most explainers run their own."""
+    made = functools.cache(lambda: _without_graph(model, inputs, layers))
+    given = {"image": inputs} if isinstance(inputs, Tensor) else dict(inputs)
+    return Trace(model=model, inputs=given, outputs=_Later(lambda: made().outputs), features=_Later(lambda: made().features))
+
+
+def _without_graph(model: nn.Module, inputs: Tensor | Mapping[str, Tensor], layers: Sequence[str]) -> Trace:
+    with torch.no_grad():
+        return trace(model, inputs, layers=layers)
+
+
 @contextmanager
 def _tapped(
     model: nn.Module,
@@ -185,13 +223,7 @@ def _tapped(
     leaf: str | None,
     on_output: Callable[[nn.Module, Tensor], None] | None,
 ) -> Iterator[None]:
-    known = dict(model.named_modules())
-    missing = [layer for layer in layers if layer not in known]
-    if missing:
-        tappable = getattr(getattr(model, "anatomy", None), "taps", ())
-        raise ExplanationError(
-            "LAYER_UNKNOWN", f"expected a layer of {type(model).__name__} (named taps: {list(tappable)}), got {missing[0]!r}"
-        )
+    known = {layer: _layer(model, layer) for layer in layers}
 
     def keep(layer: str) -> object:
         """Return the hook of one layer."""
@@ -209,7 +241,7 @@ def _tapped(
         handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)
         if on_output is not None:
             told = on_output
-            innermost = [module for module in known.values() if next(module.children(), None) is None]
+            innermost = [module for module in model.modules() if next(module.children(), None) is None]
             handles.extend(module.register_forward_hook(lambda own, _, output: told(own, output)) for module in innermost)
         yield
     finally:
@@ -223,30 +255,29 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
 
     The mode of each submodule is restored on its own: a partly frozen network comes back partly frozen.
     """
-    modes = {module: module.training for module in model.modules()}
-    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    try:
-        model.eval()
-        for parameter in flags:
-            parameter.requires_grad_(False)
-        yield model
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        for parameter, wanted in flags.items():
-            parameter.requires_grad_(wanted)
+    flags = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with running_statistics(model):
+        try:
+            for parameter in flags:
+                parameter.requires_grad_(False)
+            yield model
+        finally:
+            for parameter in flags:
+                parameter.requires_grad_(True)
 
 
 @contextmanager
 def running_statistics(model: nn.Module) -> Iterator[nn.Module]:
     """Evaluate with running statistics while parameters keep their gradients; each submodule's mode is restored."""
-    modes = {module: module.training for module in model.modules()}
+    # Only what trains is touched: an explanation of a network in eval mode costs next to nothing here.
+    training = [module for module in model.modules() if module.training]
     try:
-        model.eval()
+        if training:
+            model.eval()
         yield model
     finally:
-        for module, training in modes.items():
-            module.training = training
+        for module in training:
+            module.training = True
 
 
 @contextmanager

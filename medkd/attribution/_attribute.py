@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from data_contracts import DataError
 from medkd.catalogue import EXPLAINERS
 from medkd.targets import Target
-from medkd.trace import anatomy_of, forked_rng, frozen, trace
+from medkd.trace import anatomy_of, forked_rng, frozen, trace_when_read
 from medkd.types import AttributionMap, Images
 
 
@@ -38,7 +37,5 @@ def attribute(
         raise DataError("IMAGE_NOT_FINITE", "expected a finite image to explain, got NaN or infinity")
     method = EXPLAINERS.bind(explainer, options or {})
     with frozen(model), forked_rng(seed):
-        with torch.no_grad():
-            kept = trace(model, image, layers=(anatomy_of(model).cam_layer,))
-        attribution: AttributionMap = method(kept, target)
+        attribution: AttributionMap = method(trace_when_read(model, image, layers=(anatomy_of(model).cam_layer,)), target)
     return attribution.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,6 +16,8 @@ GPU_BUDGET = 8 << 30
 #: On a CPU larger chunks leave the caches: they are not faster, they only take memory.
 MOST = {"cpu": 16}
 GPU_MOST = 256
+#: Voxels that go forward at once on a CPU, sixteen pictures of 64 by 64: more leave its caches (twice as slow for pictures of 128 by 128).
+CPU_VOXELS = 16 * 64 * 64
 _FOUND: WeakKeyDictionary[nn.Module, dict[tuple[tuple[int, ...], str], int]] = WeakKeyDictionary()
 
 
@@ -29,6 +32,13 @@ def chunk_of(model: nn.Module, image: Tensor) -> int:
         budget, most = BUDGET.get(kind, GPU_BUDGET), MOST.get(kind, GPU_MOST)
         known[key] = max(1, min(most, budget // max(1, kept_bytes(model, image[:1]))))
     return known[key]
+
+
+def passes_at_once(image: Tensor) -> int:
+    """Return how many images [batch, channel, *space] of this size go forward at once without a graph."""
+    if image.device.type != "cpu":
+        return GPU_MOST
+    return max(1, min(MOST["cpu"], CPU_VOXELS // math.prod(image.shape[2:])))
 
 
 def kept_bytes(model: nn.Module, image: Tensor) -> int:

@@ -11,7 +11,7 @@ from skimage.segmentation import slic
 from torch import Tensor, nn
 
 from medkd.attribution._budget import affordable
-from medkd.attribution._chunk import GPU_MOST, MOST
+from medkd.attribution._chunk import passes_at_once
 from medkd.attribution._gradients import as_asked
 from medkd.targets import Target
 from medkd.trace import Trace, frozen
@@ -61,7 +61,7 @@ class Question:
 
     def scores(self, copies: Tensor) -> Tensor:
         """Return the scores of changed copies of the image [copies, channel, *space], float64 [copies, targets]."""
-        chunk = MOST.get(self.image.device.type, GPU_MOST)
+        chunk = passes_at_once(self.image)
         found = []
         with frozen(self.model), torch.no_grad():
             for some in copies.split(chunk):
@@ -77,7 +77,7 @@ class Question:
             kept: bool [copies, regions].
             regions: int64 [*space].
         """
-        kept, regions, chunk = kept.to(self.image.device), regions.to(self.image.device), MOST.get(self.image.device.type, GPU_MOST)
+        kept, regions, chunk = kept.to(self.image.device), regions.to(self.image.device), passes_at_once(self.image)
         hidden = torch.full_like(self.image, self.baseline)
         return torch.cat([self.scores(torch.where(some[:, regions][:, None], self.image, hidden)) for some in kept.split(chunk)])
 

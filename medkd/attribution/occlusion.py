@@ -7,7 +7,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from medkd.attribution._chunk import GPU_MOST, MOST
+from medkd.attribution._chunk import passes_at_once
 from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
 from medkd.attribution._hide import Question, case_by_case
@@ -70,7 +70,7 @@ def _falls(question: Question, places: list[tuple[slice, ...]]) -> Tensor:
     before = question.scores(image)
     total = torch.zeros(before.shape[1], *image.shape[2:], dtype=torch.double, device=image.device)
     times = torch.zeros(image.shape[2:], dtype=torch.double, device=image.device)
-    chunk = MOST.get(image.device.type, GPU_MOST)
+    chunk = passes_at_once(image)
     for begin in range(0, len(places), chunk):
         some = places[begin : begin + chunk]
         copies = image.repeat(len(some), *(1,) * (image.ndim - 1))

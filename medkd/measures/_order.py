@@ -47,13 +47,22 @@ def _gini(values: Tensor) -> Tensor:
     """Return the Gini index of |values| (descending, signed), float64."""
     count = len(values)
     negative = int((values < 0).sum())
-    # Ascending magnitudes of either sign.
-    above, below = values[: count - negative].flip(0).contiguous(), values[count - negative :].neg().contiguous()
-    total = above.sum(dtype=torch.double) + below.sum(dtype=torch.double)
-    if float(total) == 0:
+    # Ascending magnitudes of either sign. Gini is the mean difference of all pairs over twice the mean: pairs of one sign by their ranks,
+    # pairs of both by one look-up of where each of the shorter list would lie in the longer.
+    lists = (values[: count - negative].flip(0), values[count - negative :].neg())
+    few, many = (part.contiguous() for part in sorted(lists, key=len))
+    below = torch.cat([torch.zeros(1, dtype=torch.double), many.cumsum(0, dtype=torch.double)])
+    all_few, all_many = few.sum(dtype=torch.double), below[-1]
+    if float(all_few + all_many) == 0:
         return torch.tensor(float("nan"), dtype=torch.double)
-    ranked = torch.zeros((), dtype=torch.double)
-    for own, other, side in ((above, below, "left"), (below, above, "right")):
-        ranks = torch.arange(1, len(own) + 1) + torch.searchsorted(other, own, right=side == "right")
-        ranked = ranked + (ranks.double() * own.double()).sum()
-    return 2 * ranked / (count * total) - (count + 1) / count
+    places = torch.searchsorted(many, few)
+    between = ((2 * places - len(many)).double() * few.double()).sum() + len(few) * all_many - 2 * below[places].sum()
+    apart = between + _differences(few, all_few) + _differences(many, all_many)
+    return apart / (count * (all_few + all_many))
+
+
+def _differences(ascending: Tensor, total: Tensor) -> Tensor:
+    """Return the sum of the differences of all pairs of one ascending list."""
+    size = len(ascending)
+    ranked = torch.dot(torch.arange(size, dtype=torch.double), ascending.double())
+    return 2 * ranked - (size - 1) * total
