@@ -225,7 +225,7 @@ def _tapped(
 ) -> Iterator[None]:
     known = {layer: _layer(model, layer) for layer in layers}
 
-    def keep(layer: str) -> object:
+    def keep(layer: str) -> Callable[[nn.Module, object, Tensor], Tensor | None]:
         """Return the hook of one layer."""
 
         def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:

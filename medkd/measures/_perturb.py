@@ -22,12 +22,14 @@ class Perturbation:
         image: [n, channel, *space].
         baseline: what a deleted pixel becomes, same shape.
         points: points of the curve, on an even grid of pixel shares from 0 to 1.
+        mask: the lesion, [n, *space]; None where there is none.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
     image: Tensor
     baseline: Tensor
     points: int = 32
+    mask: Tensor | None = None
 
     def falls(self, case: int, hidden: Tensor) -> Tensor:
         """Return how far a case's score falls when the voxels of each mask, bool [m, *space], become the baseline, float64 [m]."""

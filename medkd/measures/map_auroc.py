@@ -41,4 +41,5 @@ def _case(values: Tensor, hit: Tensor) -> Tensor:
     else:
         places = at.double()
     # Voxels outside that rank above one inside: its place less those of the inside that precede it.
-    return 1 - ((places.sum() - size * (size - 1) / 2) / (size * (voxels - size))).cpu()
+    ahead: Tensor = (places.sum() - size * (size - 1) / 2) / (size * (voxels - size))
+    return 1 - ahead.cpu()
