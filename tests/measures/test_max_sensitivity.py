@@ -19,9 +19,7 @@ def test_it_is_captums_on_the_same_draws():
         return (x**3) * weight
 
     drawn = iter(draws)
-    expected = sensitivity_max(
-        explain, image, perturb_func=lambda given: (given[0] + next(drawn),), n_perturb_samples=5, max_examples_per_batch=2
-    )
+    expected = sensitivity_max(explain, image, perturb_func=lambda x: x + next(drawn), n_perturb_samples=5, max_examples_per_batch=2)
     maps = torch.stack([explain(image + draw)[:, 0] for draw in draws], dim=1)
     found = max_sensitivity(explain(image)[:, 0], Neighbours(maps, draws.flatten(2).norm(dim=2).T))
     assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
