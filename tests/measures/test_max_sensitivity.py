@@ -16,12 +16,12 @@ def test_it_is_captums_on_the_same_draws():
 
     def explain(given):
         x = given[0] if isinstance(given, tuple) else given
-        return (x**3) * weight
+        return ((x**3) * weight,)  # Captum takes the cases of a tensor for inputs
 
     drawn = iter(draws)
     expected = sensitivity_max(explain, image, perturb_func=lambda x: x + next(drawn), n_perturb_samples=5, max_examples_per_batch=2)
-    maps = torch.stack([explain(image + draw)[:, 0] for draw in draws], dim=1)
-    found = max_sensitivity(explain(image)[:, 0], Neighbours(maps, draws.flatten(2).norm(dim=2).T))
+    maps = torch.stack([explain(image + draw)[0][:, 0] for draw in draws], dim=1)
+    found = max_sensitivity(explain(image)[0][:, 0], Neighbours(maps, draws.flatten(2).norm(dim=2).T))
     assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
 
 
