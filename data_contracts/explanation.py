@@ -7,8 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from data_contracts.geometry import Geometry
-from data_contracts.recipe import Option
+from data_contracts.model import ModelRef
+from data_contracts.recipe import Entry, Option
 from data_contracts.record import Figure, Finite, Key, Record, Ref, Sha256, Value
+from data_contracts.volume import VolumeRef
 
 
 class TargetRecord(Value):
@@ -41,7 +43,10 @@ class MeasureValue(Value):
 
 
 class ExplanationRef(Record):
-    """A stored attribution map: raw, signed, in units of the target, on the original grid. The digest is its content id."""
+    """A stored attribution map: raw, signed, in units of the target, on the original grid. The digest is its content id.
+
+    ``parent`` is the content id of the teacher's map of the same target.
+    """
 
     SCHEMA: ClassVar[str] = "explanation/1"
     case_key: Key
@@ -59,6 +64,7 @@ class ExplanationRef(Record):
     preprocessing_digest: str = ""
     seed: int = 0
     measures: tuple[MeasureValue, ...] = ()
+    parent: Sha256 | None = None
 
 
 class AttributionAgreement(Value):
@@ -109,3 +115,62 @@ class ExplanationBundle(Record):
     explanations: tuple[ExplanationRef, ...]
     figures: dict[str, Figure]
     not_to_be_trusted: tuple[str, ...] = ()
+
+
+class SanityCheck(Value):
+    """One test of an explainer on one network. ``passed`` is None where the test does not apply, with the reason."""
+
+    name: Literal["randomisation", "completeness", "additivity", "random_lesion"]
+    value: Finite | None
+    limit: Finite
+    passed: bool | None
+    reason: str = ""
+
+
+class ExplainerVerdict(Value):
+    """Whether an explainer's maps may be believed on this network: every test that it failed is a reason not to.
+
+    ``samples`` is (asked for, made) where a time budget made it an approximation.
+    """
+
+    explainer: str
+    checks: tuple[SanityCheck, ...]
+    trusted: bool
+    samples: tuple[int, int] | None = None
+
+
+class ExplanationRequest(Value):
+    """What is asked of a study: which explainers, which lesion (all of them without), in how much time."""
+
+    explainers: tuple[Entry, ...]
+    lesion: int | None = Field(default=None, ge=1)
+    seconds: Finite | None = Field(default=None, gt=0)
+    seed: int = 0
+
+
+class StudyExplanation(Record):
+    """Why a registered model found what it found in one volume, lesion by lesion. Its digest is the artefact's content id.
+
+    ``array`` names a safetensors file with float32 ``map/LESION/ROLE/EXPLAINER`` and uint8 ``mask/LESION``, all on the study's own voxels.
+    No lesion is an answer: then there are no maps. ``threads`` and ``libraries`` are what the last bits depend on.
+    """
+
+    SCHEMA: ClassVar[str] = "study_explanation/1"
+    request: ExplanationRequest
+    volume: VolumeRef
+    model: ModelRef
+    teacher: ModelRef | None = None
+    task_digest: Sha256
+    parameters: int = Field(ge=1)
+    depth: int = Field(ge=0)
+    lesions: tuple[Lesion, ...]
+    maps: tuple[ExplanationRef, ...]
+    verdicts: tuple[ExplainerVerdict, ...]
+    array: Ref
+    threads: int = Field(ge=1)
+    libraries: dict[str, str]
+
+    @property
+    def not_to_be_trusted(self) -> tuple[str, ...]:
+        """Return the explainers that failed a test on this model."""
+        return tuple(verdict.explainer for verdict in self.verdicts if not verdict.trusted)

@@ -48,6 +48,8 @@ class Last(StrEnum):
     register = "register"
 
 
+#: Quick ones of three kinds: class maps of two, a gradient of the image, and what hiding does.
+DEFAULT_EXPLAINERS = "grad_cam,hires_cam,saliency,integrated_gradients,occlusion"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 Engine = Annotated[EngineName, typer.Option(help="Who drives: the embedded Prefect, or nobody (the same functions).")]
 Policy = Annotated[
@@ -316,10 +318,77 @@ def evaluate(
 
 @app.command()
 def explain(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe: explain its run's students. Or give --model and --study.")] = None,
+    model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
+    study: Annotated[Path | None, typer.Option(help="DICOM of one study (folder or file).")] = None,
+    explainers: Annotated[
+        str, typer.Option(help="Names, with commas between; `medkd catalogue explainers` lists them.")
+    ] = DEFAULT_EXPLAINERS,
+    lesion: Annotated[int | None, typer.Option(min=1, help="Explain this lesion only; the largest is 1.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="Time for all: explainers that refine make what fits and say so.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help="Key of the series, where the study holds several.")] = None,
+    policy: Policy = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    out: RunFolder = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe's field, or EXPLAINER.OPTION=VALUE with --model.")
+    ] = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
 ) -> None:
-    """Explain the students of a recipe's run beside their teacher and print what was measured of the maps."""
-    _learn(recipe, out, overrides, engine, Last.explain, as_json)
+    """Explain what a registered model finds in a study, lesion by lesion, with tests of every map; or the students of a recipe's run."""
+    if recipe is not None and model is None and study is None:
+        _learn(recipe, out, overrides, engine, Last.explain, as_json)
+        return
+    if recipe is not None or model is None or study is None:
+        raise typer.BadParameter("expected a recipe, or --model and --study together")
+    from flows.engine import start_engine
+    from flows.explain_study import explain_study
+    from flows.explanation_text import explanation_request, explanation_summary, explanation_text
+    from flows.ingest import read_policy
+    from medkd.workspace import Workspace
+
+    request = explanation_request(explainers, _parse_overrides(overrides), lesion=lesion, seconds=seconds)
+    uri = _registry_uri(run_folder, tracking_uri)
+    folder = (out or Path("runs/explanations") / study.resolve().name).resolve()
+    with start_engine(engine.value, folder, workers=0, progress=True):
+        workspace = Workspace(root=folder, tracking_uri=uri, progress=True)
+        made = explain_study(workspace, study, model, request, series=series, policy=read_policy(policy))
+    summary = explanation_summary(made)
+    if as_json:
+        _say_json(summary)
+    else:
+        _say(explanation_text(summary))
+
+
+@app.command("replay")
+def replay_command(
+    explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],
+    folder: Annotated[Path, typer.Option("--in", help="Folder that explanations are looked for in.")] = Path("runs/explanations"),
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an explanation again from its study and models, and compare every bit."""
+    from data_contracts import ExplanationError
+    from flows.explain_study import replay
+    from medkd.workspace import Workspace
+
+    workspace = Workspace(root=folder.resolve(), tracking_uri=_registry_uri(run_folder, tracking_uri))
+    place, same, differs = replay(workspace, folder.resolve(), explanation)
+    if not same:
+        worst = max(differs, key=lambda name: differs[name]) if differs else "the record"
+        raise ExplanationError(
+            "REPLAY_DIFFERS",
+            f"expected the bits of {place.name}, {len(differs)} maps differ, most of all {worst} by {differs.get(worst, 0.0):.2g} of its largest value",
+        )
+    if as_json:
+        _say_json({"ok": True, "explanation": place.name, "folder": str(place)})
+    else:
+        _say(f"{place.name}: every bit is the same")
 
 
 @app.command()

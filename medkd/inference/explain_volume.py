@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from data_contracts import ExplanationError, Task
 from medkd.attribution._attribute import attribute
+from medkd.attribution._budget import expect_windows
 from medkd.targets import LesionMargin, Several
 from medkd.types import AttributionMap
 
@@ -49,6 +50,11 @@ def plan_of(shape: Sequence[int], task: Task) -> Plan:
     for place in places:
         total[place] += bump
     return Plan(begin, extent, places, tuple(bump / total[place] for place in places))
+
+
+def flips_of(task: Task) -> list[tuple[int, ...]]:
+    """Return the mirrorings that a task's answers are averaged over, none first."""
+    return [axes for size in range(len(task.test_time_flips) + 1) for axes in itertools.combinations(task.test_time_flips, size)]
 
 
 def explain_volume(
@@ -94,11 +100,16 @@ def explain_volume(
     ]
     padded, wanted = functional.pad(volume, padding, value=float(volume.min())), functional.pad(masks.float(), padding)
     total = torch.zeros(len(masks), *plan.extent)
-    flips = [axes for size in range(len(task.test_time_flips) + 1) for axes in itertools.combinations(task.test_time_flips, size)]
+    flips = flips_of(task)
+    windows = []
     for place, share in zip(plan.places, plan.shares, strict=True):
         weights = wanted[(slice(None), *place)] * share
         told = [index for index in range(len(masks)) if bool(weights[index].any())]
-        for axes in flips if told else ():
+        if told:
+            windows.append((place, weights, told))
+    expect_windows(len(windows) * len(flips))
+    for place, weights, told in windows:
+        for axes in flips:
             mirrored = tuple(axis + 1 for axis in axes)
             image = padded[(slice(None), *place)].flip(mirrored)
             targets = [LesionMargin(weights[index].flip(axes)[None] / len(flips), classes[index]) for index in told]

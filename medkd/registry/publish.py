@@ -176,7 +176,9 @@ def attach_explanations(
     """Put a bundle beside its version: maps and index in one archive, at most twenty previews, its digest as a tag."""
     archive = workspace.root / "bundles" / f"{model.name}-{model.version}.zip"
     maps = sorted({explanation.array.key for explanation in bundle.explanations})
-    _pack(archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}})
+    pack_archive(
+        archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}}
+    )
     files = {"explanations": archive}
     tags = {"medkd.explanations": bundle.digest(), "medkd.not_to_be_trusted": ",".join(bundle.not_to_be_trusted) or "none"}
     registry.attach(model, files, tags)
@@ -206,7 +208,7 @@ def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSe
     folder = workspace.root / "bundles"
     archive = folder / f"reports-{reports.digest()[:12]}.zip"
     refs = [*reports.reports, *reports.pages]
-    _pack(archive, {ref.key.removeprefix("reports/"): workspace.store.path(ref).read_bytes() for ref in refs})
+    pack_archive(archive, {ref.key.removeprefix("reports/"): workspace.store.path(ref).read_bytes() for ref in refs})
     students = []
     for entry in (model for model in panel.models if model.role == "student"):
         model, _ = target.fetch(f"models:/{entry.name}/{entry.version}")
@@ -215,7 +217,7 @@ def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSe
     return Registered(models=tuple(students))
 
 
-def _pack(archive: Path, files: Mapping[str, bytes]) -> None:
+def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:
     """Write a zip whose bytes depend on its contents alone (fixed time stamps)."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_STORED) as packed:

@@ -48,7 +48,7 @@ def _sheet(
         sheet.paste(Image.fromarray(pixels).resize((columns * _ZOOM, rows * _ZOOM), Image.Resampling.NEAREST), (left, _TOP))
         for name, colour in (("reference_mask", REFERENCE), ("teacher_mask", TEACHER), ("student_mask", STUDENT)):
             if name in arrays and (index == 0 or name == "student_mask"):
-                _outline(draw, arrays[name][place].numpy(), (left, _TOP), colour)
+                outline(draw, arrays[name][place].numpy(), (left, _TOP), colour, zoom=_ZOOM)
     below = _TOP + rows * _ZOOM + 10
     draw.text((_GAP, below), "contours: student yellow, teacher cyan, reference green", fill=(170, 178, 188), font=small)
     draw.text(
@@ -61,9 +61,10 @@ def _sheet(
     return stream.getvalue()
 
 
-def _outline(draw: ImageDraw.ImageDraw, mask: NDArray[np.uint8], corner: tuple[int, int], colour: str) -> None:
+def outline(draw: ImageDraw.ImageDraw, mask: NDArray[np.uint8], corner: tuple[int, int], colour: str, *, zoom: int) -> None:
+    """Draw the contour of a mask [row, column] on an image that begins at ``corner`` and is enlarged ``zoom`` times."""
     for contour in find_contours(np.pad(mask.astype(float), 1), 0.5):
-        points = [(corner[0] + (c - 0.5) * _ZOOM, corner[1] + (r - 0.5) * _ZOOM) for r, c in contour]
+        points = [(corner[0] + (c - 0.5) * zoom, corner[1] + (r - 0.5) * zoom) for r, c in contour]
         draw.line(points, fill=colour, width=2)
 
 

@@ -8,7 +8,7 @@ import torch
 from data_contracts import NetworkSpec
 from medkd.attribution import _gradients
 from medkd.attribution._attribute import attribute
-from medkd.attribution._budget import affordable, time_budget
+from medkd.attribution._budget import affordable, expect_windows, time_budget
 from medkd.attribution._chunk import chunk_of, kept_bytes
 from medkd.attribution._gradients import image_gradients
 from medkd.attribution._reach import boxes_of, groups_of, reach_of
@@ -113,18 +113,31 @@ def test_a_chunk_fits_its_budget_and_is_found_once(monkeypatch):
 
 def test_a_budget_gives_fewer_samples_and_says_so():
     with time_budget(0.2) as spending:
-        made = affordable(1000, lambda: time.sleep(0.01), warm=False)
-    assert 2 <= made < 30
-    assert spending.cuts == [(1000, made)]
+        made = affordable(1000, lambda: time.sleep(0.01))
+    assert 2 <= made < 25
+    assert spending.cut == (1000, made)
+    with time_budget(1e-6) as spending:
+        assert affordable(1000, lambda: None) == 2
+    with time_budget(60.0) as spending:
+        assert affordable(50, lambda: None) == 50
+    assert spending.cut is None
     assert affordable(1000, lambda: time.sleep(9)) == 1000
 
 
-def test_a_budget_is_shared_by_the_cases_that_are_to_come():
-    with time_budget(1.0):
-        first = affordable(1000, lambda: time.sleep(0.01), warm=False, among=4)
-        all_of_it = affordable(1000, lambda: time.sleep(0.01), warm=False)
-    assert 2 <= first < 30
-    assert all_of_it > 2 * first
+def test_a_budget_is_shared_by_cases_windows_and_runs_that_are_to_come():
+    with time_budget(0.4):
+        alone = affordable(1000, lambda: time.sleep(0.005), warm=False)
+    with time_budget(0.4, runs=2):
+        expect_windows(2)
+        shared = affordable(1000, lambda: time.sleep(0.005), warm=False, among=4)
+        assert affordable(1000, lambda: time.sleep(9)) == shared
+    assert 2 <= shared < alone / 8
+
+
+def test_a_replay_makes_as_many_samples_as_were_made():
+    with time_budget(None, made=17) as spending:
+        assert affordable(1000, lambda: time.sleep(9)) == 17
+    assert spending.cut == (1000, 17)
 
 
 @pytest.mark.parametrize("explainer", ["integrated_gradients", "smooth_grad", "kernel_shap", "occlusion", "lime", "gradient_shap"])
@@ -137,4 +150,5 @@ def test_without_time_there_is_still_an_answer(explainer, make_network, make_sam
         found = attribute(network, sample.image, target, explainer=explainer)
     assert bool(found.isfinite().all())
     assert float(found.abs().max()) > 0
-    assert spending.cuts[0][1] < spending.cuts[0][0]
+    wanted, made = spending.cut
+    assert made < wanted

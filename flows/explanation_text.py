@@ -1,0 +1,103 @@
+"""What is asked of a study on the command line, and what is said of its explanation: tables for people, a dictionary for machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from data_contracts import Entry, ExplanationRequest, RecipeError, StudyExplanation, load_record
+
+
+def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int | None, seconds: float | None) -> ExplanationRequest:
+    """Return what the command line asks of a study.
+
+    Args:
+        explainers: names, with commas between.
+        options: by ``EXPLAINER.OPTION``.
+        lesion: number of the only lesion that is explained.
+        seconds: time for all.
+
+    Raises:
+        RecipeError: ``RECIPE_OVERRIDE`` for an option of an explainer that is not asked.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in explainers.split(",") if name.strip()))
+    own: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, value in options.items():
+        name, dot, option = key.partition(".")
+        if not dot or name not in own:
+            raise RecipeError("RECIPE_OVERRIDE", f"expected --set EXPLAINER.OPTION=VALUE with one of {list(names)}, got {key!r}")
+        own[name][option] = value
+    entries = tuple(Entry(name=name, options=settings) for name, settings in own.items())
+    return ExplanationRequest(explainers=entries, lesion=lesion, seconds=seconds)
+
+
+def explanation_summary(folder: Path) -> dict[str, Any]:
+    """Return what `medkd explain --model … --study …` prints of an artefact."""
+    record = load_record(folder / "explanation.json", StudyExplanation)
+    maps = [
+        {
+            "id": one.digest(),
+            "lesion": int(one.tensor.split("/")[1]),
+            "explainer": one.method.explainer,
+            "role": one.model_role,
+            "measures": {measure.name: measure.value for measure in one.measures},
+        }
+        for one in record.maps
+    ]
+    lesions = [
+        {"number": int(one.tracking_id.removeprefix("lesion-")), "class": one.class_name, "volume_ml": one.volume_ml, "voxels": one.voxels}
+        for one in record.lesions
+    ]
+    return {
+        "ok": True,
+        "explanation": record.digest(),
+        "folder": str(folder),
+        "model": f"{record.model.name}/{record.model.version}",
+        "lesions": lesions,
+        "maps": maps,
+        "verdicts": [verdict.model_dump(mode="json") for verdict in record.verdicts],
+        "not_to_be_trusted": list(record.not_to_be_trusted),
+        "previews": [str(path) for path in sorted((folder / "previews").glob("*.png"))],
+        **json.loads((folder / "cost.json").read_text(encoding="utf-8")),
+    }
+
+
+#: Measures that the table of a study shows, with their headings.
+_SHOWN = {
+    "mass_in_lesion": "inside",
+    "mass_0_to_5_mm": "0-5 mm",
+    "mass_5_to_20_mm": "5-20 mm",
+    "mass_beyond_20_mm": "> 20 mm",
+    "map_auprc": "AUPRC",
+    "otsu_iou": "IoU",
+    "rank_agreement": "teacher",
+}
+
+
+def explanation_text(summary: dict[str, Any]) -> str:
+    """Return the summary of an explained study as tables for people."""
+    if not summary["lesions"]:
+        return f"nothing found by {summary['model']}: an answer, not a map\nkept in {summary['folder']}"
+    lines = []
+    for lesion in summary["lesions"]:
+        volume = "" if lesion["volume_ml"] is None else f", {lesion['volume_ml']:.2f} ml"
+        lines.append(f"\nlesion {lesion['number']}: {lesion['class']}{volume}")
+        lines.append("  " + "explainer".ljust(22) + "".join(heading.rjust(9) for heading in _SHOWN.values()))
+        for one in (m for m in summary["maps"] if m["lesion"] == lesion["number"] and m["role"] == "student"):
+            values = (one["measures"].get(name) for name in _SHOWN)
+            lines.append("  " + one["explainer"].ljust(22) + "".join(("-" if v is None else f"{v:.3f}").rjust(9) for v in values))
+    lines.append("\ncan it be trusted on this model?")
+    for verdict in summary["verdicts"]:
+        told = []
+        for check in verdict["checks"]:
+            value = check["reason"] if check["value"] is None else f"{check['value']:.3g}"
+            told.append(f"{check['name']} {value}" + (" FAILS" if check["passed"] is False else ""))
+        made = verdict["samples"]
+        told += [f"approximation: {made[1]} of {made[0]} samples in the time given"] if made else []
+        lines.append(f"  {verdict['explainer'].ljust(22)} {'yes' if verdict['trusted'] else 'NO'.ljust(3)}  {'; '.join(told)}")
+    lines.append(
+        f"\nexplanation {summary['explanation'][:12]} in {summary['folder']} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}"
+    )
+    lines.append(f"pictures in {summary['folder']}/previews; make it again: medkd replay {summary['explanation'][:12]}")
+    return "\n".join(lines)

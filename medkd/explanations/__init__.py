@@ -1,0 +1,1 @@
+"""Explanations of studies as artefacts: made, tested, kept, made again."""

@@ -1,0 +1,277 @@
+"""Why did a registered model find what it found? Every lesion by every explainer asked for, measured, tested, kept."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from data_contracts import (
+    Checkpoint,
+    Entry,
+    ExplainerVerdict,
+    ExplanationError,
+    ExplanationRef,
+    ExplanationRequest,
+    Lesion,
+    MethodRecord,
+    ModelRef,
+    Ref,
+    StudyExplanation,
+    VolumeRef,
+)
+from medkd.attribution._budget import time_budget
+from medkd.catalogue import EXPLAINERS
+from medkd.explanations.describe import agreement_of, measures_of
+from medkd.explanations.gate import RUNS, Trial, judge
+from medkd.inference.lesions import find_lesions
+from medkd.inference.segment import PreparedStudy, explain_lesions, on_network, prepare_study, segment
+from medkd.measures.transparency import depth_of
+from medkd.progress import progress_bar
+from medkd.targets import LesionMargin
+from medkd.trace import anatomy_of
+from medkd.volumes.orientation import Grid
+
+#: Components smaller than this are noise at a millimetre.
+SMALLEST_VOXELS = 20
+STORE, ARRAYS = "explanation", "maps.safetensors"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The model that is asked and, where its lineage names one, its teacher."""
+
+    model: ModelRef
+    checkpoint: Checkpoint
+    network: nn.Module
+    teacher: ModelRef | None = None
+    guide: nn.Module | None = None
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks by role, the asked one first."""
+        return {"student": self.network, **({"teacher": self.guide} if self.guide is not None else {})}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A finished job.
+
+    Attributes:
+        record: the artefact's record.
+        payload: bytes of its arrays.
+        arrays: the same as tensors, on the study's voxels.
+        volume: the study's voxels.
+        seconds: wall time per explainer, and of the whole.
+        peak_bytes: the process's largest memory so far.
+    """
+
+    record: StudyExplanation
+    payload: bytes
+    arrays: Mapping[str, Tensor]
+    volume: Tensor
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A lesion with its class, its mask on the study's voxels and on the network's."""
+
+    number: int
+    lesion: Lesion
+    index: int
+    region: Tensor
+    inside: Tensor
+
+
+def explain_study(
+    values: Tensor,
+    volume: VolumeRef,
+    asked: Asked,
+    request: ExplanationRequest,
+    *,
+    made: Mapping[str, int] | None = None,
+    progress: bool = False,
+) -> Explained:
+    """Explain what a model finds in one volume.
+
+    Args:
+        values: voxels [slice, row, column].
+        volume: their record.
+        asked: the model, and its teacher.
+        request: explainers, lesion, time, seed.
+        made: samples per explainer, where a time budget decided them once and they are to be made again.
+        progress: show a bar.
+
+    Raises:
+        ExplanationError: ``LESION_UNKNOWN`` for a lesion that is not there; whatever the explainers refuse.
+        DataError: ``MODEL_TASK``, ``GRID_MISMATCH`` or ``IMAGE_NOT_FINITE``.
+    """
+    begun = time.perf_counter()
+    require_bound(request, asked)
+    study = prepare_study(values.float(), Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)), asked.checkpoint.task)
+    found = _chosen(_lesions(study, volume, asked), request)
+    arrays: dict[str, Tensor] = {f"mask/{one.number}": one.region for one in found}
+    verdicts: list[ExplainerVerdict] = []
+    seconds: dict[str, float] = {}
+    entries = request.explainers if found else ()
+    for place, entry in enumerate(progress_bar(entries, title="explain", unit="explainer", enabled=progress)):
+        since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
+        share = None if left is None else max(left, 0.0) / (len(entries) - place)
+        maps, verdict = _explained(study, asked, found, entry, request.seed, share, (made or {}).get(entry.name))
+        arrays |= maps
+        verdicts.append(verdict)
+        seconds[entry.name] = time.perf_counter() - since
+    payload = safetensors.torch.save({name: value.contiguous() for name, value in arrays.items()})
+    array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
+    table = _Table(asked, volume, array, arrays, {verdict.explainer: verdict for verdict in verdicts}, request.seed)
+    record = StudyExplanation(
+        request=request,
+        volume=volume,
+        model=asked.model,
+        teacher=asked.teacher,
+        task_digest=asked.checkpoint.task.digest(),
+        parameters=asked.checkpoint.parameters,
+        depth=depth_of(asked.network),
+        lesions=tuple(one.lesion for one in found),
+        maps=tuple(ref for entry in entries for one in found for ref in table.rows(one, entry)),
+        verdicts=tuple(verdicts),
+        array=array,
+        threads=torch.get_num_threads(),
+        libraries={name: version(name) for name in ("medkd", "torch", "monai")},
+    )
+    whole = {**seconds, "all": time.perf_counter() - begun}
+    return Explained(record, payload, arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def require_bound(request: ExplanationRequest, asked: Asked) -> None:
+    """Refuse what cannot be made before anything is computed.
+
+    Raises:
+        CatalogueError: an unknown explainer or option.
+        ExplanationError: ``EXPLAINER_TASK`` for one that is not for segmentation or gives no map, ``EXPLAINER_NEEDS`` for one that needs a
+            teacher or a transformer that is not there, ``LAYER_UNKNOWN``.
+    """
+    for entry in request.explainers:
+        known, needs = EXPLAINERS.entry(entry.name), EXPLAINERS.entry(entry.name).fact("NEEDS", frozenset())
+        EXPLAINERS.bind(entry.name, {**entry.options, **({"teacher": None} if "teacher" in needs else {})})
+        if asked.checkpoint.task.kind.value not in known.fact("TASKS") or known.fact("RETURNS", "map") != "map":
+            raise ExplanationError(
+                "EXPLAINER_TASK", f"expected an explainer that gives maps of a {asked.checkpoint.task.kind.value}, {entry.name} does not"
+            )
+        if "teacher" in needs and asked.guide is None:
+            raise ExplanationError("EXPLAINER_NEEDS", f"expected a model whose lineage names a teacher for {entry.name}, this one has none")
+        if "attention" in needs and not anatomy_of(asked.network).attention:
+            raise ExplanationError("EXPLAINER_NEEDS", f"expected a transformer for {entry.name}, this model has no attention layers")
+        layer = entry.options.get("layer")
+        for role, network in asked.networks().items():
+            if layer is not None and layer not in dict(network.named_modules()):
+                raise ExplanationError(
+                    "LAYER_UNKNOWN", f"expected a layer of the {role} (named taps: {list(anatomy_of(network).taps)}), got {layer!r}"
+                )
+
+
+def _lesions(study: PreparedStudy, volume: VolumeRef, asked: Asked) -> list[_Found]:
+    """Return what the model found, largest first, every foreground class."""
+    answer, task = segment(asked.network, study), asked.checkpoint.task
+    found = [
+        (lesion, region, index)
+        for index, name in enumerate(task.classes[1:], 1)
+        for lesion, region in find_lesions(answer == index, volume.geometry, class_name=name, smallest=SMALLEST_VOXELS)
+    ]
+    found.sort(key=lambda item: -item[0].voxels)
+    return [
+        _Found(number, lesion.model_copy(update={"tracking_id": f"lesion-{number}"}), index, region, on_network(study, region[None])[0])
+        for number, (lesion, region, index) in enumerate(found, 1)
+    ]
+
+
+def _chosen(found: list[_Found], request: ExplanationRequest) -> list[_Found]:
+    if request.lesion is None or not found:
+        return found
+    if request.lesion > len(found):
+        listed = ", ".join(f"{one.number} ({one.lesion.class_name}, {one.lesion.voxels} voxels)" for one in found)
+        raise ExplanationError("LESION_UNKNOWN", f"expected one of the lesions {listed}, got {request.lesion}")
+    return [found[request.lesion - 1]]
+
+
+def _explained(
+    study: PreparedStudy, asked: Asked, found: list[_Found], entry: Entry, seed: int, seconds: float | None, made: int | None
+) -> tuple[dict[str, Tensor], ExplainerVerdict]:
+    """Return the maps of one explainer on the study's voxels, and whether it may be believed here."""
+    compares = "teacher" in EXPLAINERS.entry(entry.name).fact("NEEDS", frozenset())
+    options: dict[str, Any] = {**entry.options, **({"teacher": asked.guide} if compares else {})}
+    networks = {"student": asked.network} if compares else asked.networks()
+    inside, classes = torch.stack([one.inside for one in found]), [one.index for one in found]
+    arrays: dict[str, Tensor] = {}
+    with time_budget(seconds, runs=len(networks) + RUNS, made=made) as spending:
+        first: Tensor | None = None
+        for role, network in networks.items():
+            maps = explain_lesions(network, study, inside, classes, explainer=entry.name, options=options, seed=seed)
+            first = maps[0] if first is None else first
+            on_study = study.to_study(maps)
+            arrays |= {f"map/{one.number}/{role}/{entry.name}": own for one, own in zip(found, on_study, strict=True)}
+        largest = found[0]
+        assert first is not None
+        verdict = judge(
+            Trial(asked.network, asked.checkpoint.network, study, largest.inside, largest.index, first, entry.name, options, seed)
+        )
+    cut = None if spending is None else spending.cut
+    return arrays, verdict.model_copy(update={"samples": cut})
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Everything that the records of a job's maps are written from."""
+
+    asked: Asked
+    volume: VolumeRef
+    array: Ref
+    arrays: Mapping[str, Tensor]
+    verdicts: Mapping[str, ExplainerVerdict]
+    seed: int
+
+    def rows(self, one: _Found, entry: Entry) -> list[ExplanationRef]:
+        """Return the records of one lesion's maps by one explainer: the teacher's, and the student's below it."""
+        theirs = self.arrays.get(f"map/{one.number}/teacher/{entry.name}")
+        spacing = self.volume.geometry.spacing_mm
+        own = self._row(one, entry, "student", self.asked.model)
+        if theirs is None or self.asked.teacher is None:
+            return [own]
+        above = self._row(one, entry, "teacher", self.asked.teacher)
+        agreed = agreement_of(self.arrays[own.tensor], theirs, one.region, spacing)
+        return [above, own.model_copy(update={"measures": (*own.measures, *agreed), "parent": above.digest()})]
+
+    def _row(self, one: _Found, entry: Entry, role: Literal["student", "teacher"], model: ModelRef) -> ExplanationRef:
+        checks = self.verdicts[entry.name].checks
+        return ExplanationRef(
+            case_key=self.volume.series_key,
+            source_digest=self.volume.array.sha256,
+            model=f"{model.name}/{model.version}",
+            model_role=role,
+            weights_digest=model.weights_digest,
+            method=MethodRecord(
+                explainer=entry.name,
+                options=entry.options,
+                layer=str(entry.options["layer"]) if "layer" in entry.options else None,
+                signed=EXPLAINERS.entry(entry.name).fact("SIGNED"),
+                passes_randomisation=next(check.passed for check in checks if check.name == "randomisation"),
+            ),
+            target=LesionMargin(one.region[None], one.index).record(),
+            array=self.array,
+            tensor=f"map/{one.number}/{role}/{entry.name}",
+            shape=self.volume.geometry.shape,
+            geometry=self.volume.geometry,
+            preprocessing_digest=self.asked.checkpoint.task.digest(),
+            seed=self.seed,
+            measures=measures_of(self.arrays[f"map/{one.number}/{role}/{entry.name}"], one.region, self.volume.geometry.spacing_mm),
+        )

@@ -1,0 +1,50 @@
+"""Explanations of registered models: asked of the registry, kept in the workspace, put beside the version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_contracts import ExplanationError, ExplanationRequest, VolumeRef
+from medkd.explanations.artefact import RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
+from medkd.explanations.job import explain_study
+from medkd.registry.publish import open_registry
+from medkd.volumes.store import Store
+from medkd.workspace import Workspace
+
+
+def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, request: ExplanationRequest) -> Path:
+    """Explain a volume of the workspace's ``store``; the artefact goes to ``explanations/ID`` and beside the model version.
+
+    Returns:
+        The artefact's folder.
+    """
+    registry = open_registry(workspace)
+    asked = ask_registry(registry, model_uri)
+    values = Store(workspace.root / "store").read_tensors(volume.array)["volume"]
+    folder = keep(explain_study(values, volume, asked, request, progress=workspace.progress), workspace.root / "explanations")
+    attach_study(registry, asked.model, folder)
+    return folder
+
+
+def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[Path, bool, dict[str, float]]:
+    """Make an explanation again that lies anywhere below ``folder``.
+
+    Returns:
+        Its folder, whether every bit is the same, and per map that is not its largest relative difference.
+
+    Raises:
+        ExplanationError: ``EXPLANATION_UNKNOWN``, or ``REPLAY_MODEL`` when the registry's version is not the one that was explained.
+        StoreError: when the volume is gone or altered.
+    """
+    place = find_kept(folder, wanted)
+    record, _ = read_explanation(place)
+    uri = f"models:/{record.model.name}/{record.model.version}"
+    asked = ask_registry(open_registry(workspace), uri)
+    if asked.model.manifest_digest != record.model.manifest_digest:
+        raise ExplanationError(
+            "REPLAY_MODEL",
+            f"expected {uri} with manifest {record.model.manifest_digest[:12]} as in {RECORD}, this registry has {asked.model.manifest_digest[:12]}",
+        )
+    values = Store(place.parents[1] / "store").read_tensors(record.volume.array)["volume"]
+    found = replay(place, values, asked)
+    return place, found.same, found.differs
