@@ -28,7 +28,10 @@ class ReportModel(Value):
 
 
 class ReportMap(Value):
-    """An attribution map shown in the report: its tensor in the arrays file, its explainer, its measures."""
+    """An attribution map shown in the report: its tensor in the arrays file, its explainer, its measures.
+
+    ``failed_checks`` names the tests that the explainer failed on this network.
+    """
 
     role: Literal["teacher", "student"]
     explainer: str
@@ -37,6 +40,7 @@ class ReportMap(Value):
     explanation_digest: Sha256
     measures: tuple[MeasureValue, ...] = ()
     fails_randomisation: bool | None = None
+    failed_checks: tuple[str, ...] = ()
 
 
 class OutsideFocus(Value):

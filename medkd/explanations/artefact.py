@@ -52,6 +52,7 @@ def keep(explained: Explained, folder: Path) -> Path:
     cost = {"seconds": {name: round(value, 3) for name, value in explained.seconds.items()}, "peak_bytes": explained.peak_bytes}
     files = {RECORD: record.canonical_json(), ARRAYS: explained.payload, COST: json.dumps(cost, indent=1).encode(), **_previews(explained)}
     pack_model(partial, files)
+    partial.chmod(0o755)
     shutil.rmtree(place, ignore_errors=True)
     partial.replace(place)
     return place
@@ -60,11 +61,11 @@ def keep(explained: Explained, folder: Path) -> Path:
 def _previews(explained: Explained) -> dict[str, bytes]:
     """Return pictures by file name: lesions before explainers, so that each lesion is seen before the second method is."""
     record, arrays, shown = explained.record, explained.arrays, {}
-    roles = ("student", "teacher")
+    named = {"student": record.model.name, "teacher": record.teacher.name if record.teacher else ""}
     for verdict in record.verdicts:
         for lesion in record.lesions:
             number = lesion.tracking_id.removeprefix("lesion-")
-            maps = {role: arrays[key] for role in roles if (key := f"map/{number}/{role}/{verdict.explainer}") in arrays}
+            maps = {named[role]: arrays[key] for role in named if (key := f"map/{number}/{role}/{verdict.explainer}") in arrays}
             failed = [check.name for check in verdict.checks if check.passed is False]
             shown[f"previews/lesion-{number}-{verdict.explainer}.png"] = (lesion, number, verdict.explainer, maps, failed)
     return {

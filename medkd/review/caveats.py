@@ -96,5 +96,7 @@ def _of_maps(maps: tuple[ReportMap, ...], mass: str) -> Iterator[tuple[int, str,
                 "INSIDE_GAP",
                 f"inside share of student {value:.0%} and teacher {teacher:.0%} ({explainer}) differ by more than {INSIDE_GAP:.0%}.",
             )
-    for explainer in sorted({m.explainer for m in maps if m.fails_randomisation}):
+    for explainer, failed in sorted({m.explainer: m.failed_checks for m in maps if m.failed_checks}.items()):
+        yield 3, "SANITY_FAILED", f"maps of {explainer} fail on this network: {', '.join(failed)}: {MARKING}."
+    for explainer in sorted({m.explainer for m in maps if m.fails_randomisation and not m.failed_checks}):
         yield 3, "RANDOMISATION_FAILED", f"maps of {explainer} hardly change when the weights are drawn anew: {MARKING}."

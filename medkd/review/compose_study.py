@@ -9,9 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_contracts import AttributionAgreement, Finding, Geometry, Lesion, ReportMap, ReportModel, ReviewReport, Task, VolumeRef
+from data_contracts import (
+    AttributionAgreement,
+    Finding,
+    Geometry,
+    Lesion,
+    NetworkSpec,
+    ReportMap,
+    ReportModel,
+    ReviewReport,
+    Task,
+    VolumeRef,
+)
+from medkd.explanations.gate import Trial, judge
 from medkd.inference.lesions import find_lesions
-from medkd.inference.segment import PreparedStudy, explain_region, prepare_study, segment
+from medkd.inference.segment import PreparedStudy, explain_lesions, explain_region, on_network, prepare_study, segment
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.rank_agreement import rank_agreement
@@ -21,7 +33,8 @@ from medkd.review.compose_report import MOST_LESIONS
 from medkd.volumes.orientation import Grid
 from medkd.volumes.store import Store
 
-EXPLAINERS = ("cam", "grad_cam")
+#: Class maps and Grad-CAM of a segmentation are the same for all its lesions (they fail the test with another lesion): these are not.
+EXPLAINERS = ("seg_xres_cam", "input_times_gradient")
 #: Components smaller than this are noise at a millimetre.
 SMALLEST_VOXELS = 20
 PERCENTILES = (1.0, 99.0)
@@ -31,12 +44,16 @@ MUCH_LARGER = 1.5
 
 @dataclass(frozen=True)
 class Panel:
-    """The model that is asked, its teacher where the registry knows it, and their names for the page."""
+    """The model that is asked, its teacher where the registry knows it, and their names for the page.
+
+    ``spec`` builds the model's network anew: with it the explainers are tested on every study.
+    """
 
     task: Task
     networks: dict[str, nn.Module]
     models: tuple[ReportModel, ...]
     largest_extent_mm: tuple[float, float, float] | None = None
+    spec: NetworkSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -63,11 +80,14 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
     answers = {role: segment(network, study) for role, network in panel.networks.items()}
     arrays = {"volume": values.float(), **{f"{role}_mask": (answer > 0).to(torch.uint8) for role, answer in answers.items()}}
     found = _components(answers["student"], volume, panel.task)
-    findings = []
+    findings: list[Finding] = []
+    failed = _failed(found[0], study, panel) if found else {}
     for number, (lesion, region, index) in enumerate(found[:MOST_LESIONS], 1):
         maps = _maps(number, region, index, study, panel)
         arrays |= maps
-        findings.append(_finding(number, lesion, region, index, answers, maps=maps, geometry=volume.geometry))
+        finding = _finding(number, lesion, region, index, answers, maps=maps, geometry=volume.geometry)
+        marked = tuple(one.model_copy(update={"failed_checks": failed.get(one.explainer, ())}) for one in finding.maps)
+        findings.append(finding.model_copy(update={"maps": marked}))
     low, high = (float(v) for v in np.percentile(values.float().numpy(), PERCENTILES))
     report = ReviewReport(
         patient_key=volume.patient_key,
@@ -92,6 +112,20 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         lineage={"volume sha256": volume.array.sha256, "task": panel.task.digest()},
     )
     return StudyResult(report, arrays, answers["student"])
+
+
+def _failed(largest: tuple[Lesion, Tensor, int], study: PreparedStudy, panel: Panel) -> dict[str, tuple[str, ...]]:
+    """Return the tests that each explainer fails on the asked model, tried on its largest lesion."""
+    if panel.spec is None:
+        return {}
+    _, region, index = largest
+    network, inside = panel.networks["student"], on_network(study, region[None])
+    found: dict[str, tuple[str, ...]] = {}
+    for explainer in EXPLAINERS:
+        maps = explain_lesions(network, study, inside, [index], explainer=explainer)
+        verdict = judge(Trial(network, panel.spec, study, inside[0], index, maps[0], explainer, {}))
+        found[explainer] = tuple(check.name for check in verdict.checks if check.passed is False)
+    return found
 
 
 def _too_large(study: PreparedStudy, panel: Panel) -> tuple[float, float, float] | None:
@@ -149,5 +183,7 @@ def _finding(
         dice_to_teacher=number_or_none(dice(region[None], (answers["teacher"] == index)[None])) if "teacher" in answers else None,
         maps=tuple(shown),
         agreement=agreement,
-        outside=outside_focus(maps[f"map/{number}/student/cam"].clamp_min(0), answers["student"], geometry),
+        outside=outside_focus(
+            maps[f"map/{number}/student/{EXPLAINERS[0]}"].clamp_min(0), answers["student"], geometry, explainer=EXPLAINERS[0]
+        ),
     )

@@ -151,7 +151,7 @@ def _row(number: int, finding: Finding) -> dict[str, Any]:
             {
                 "explainer": explainer,
                 "target": one.target,
-                "fails": bool(one.fails_randomisation),
+                "fails": bool(one.fails_randomisation or one.failed_checks),
                 "student": of.get("student", {}),
                 "teacher": of.get("teacher", {}),
                 "cosine": agreement.cosine if agreement else None,

@@ -60,8 +60,8 @@ def test_components_are_found_measured_and_their_maps_lie_on_them(studied):
     assert [finding.lesion.voxels for finding in result.report.findings] == [27, 27]
     assert {m.role for finding in result.report.findings for m in finding.maps} == {"student"}
     inside = [v.value for f in result.report.findings for m in f.maps for v in m.measures if v.name == "mass_in_lesion"]
-    # each map supports everything bright; half of that is the other component
-    assert inside == pytest.approx([0.5] * 4, abs=1e-3)
+    # each map supports its own component and not the other one
+    assert inside == pytest.approx([1.0] * 4, abs=1e-3)
     assert result.report.mass == "positive"
     assert int(result.segmentation.sum()) == 54
 

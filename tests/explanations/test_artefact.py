@@ -1,0 +1,112 @@
+"""Kept under its content, found out when altered, made again to the bit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from data_contracts import Entry, ExplanationError, ExplanationRequest, RegistryError
+from medkd.explanations.artefact import MOST_PREVIEWS, find_kept, keep, read_explanation, replay
+from medkd.explanations.job import explain_study
+from medkd.explanations.preview import render_preview
+
+BOX = np.s_[12:16, 4:8, 18:22]
+
+
+@pytest.fixture
+def kept(asked, make_volume, tmp_path):
+    def make(*names, boxes=(BOX,), **changes):
+        values, volume = make_volume(list(boxes))
+        request = ExplanationRequest(explainers=tuple(Entry(name=name) for name in names), **changes)
+        made = explain_study(values, volume, asked, request)
+        return keep(made, tmp_path / "explanations"), values, made
+
+    return make
+
+
+def test_the_same_question_lies_in_the_same_place(kept, asked, tmp_path):
+    place, _, made = kept("saliency", "smooth_grad")
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    again, _, _ = kept("saliency", "smooth_grad")
+    assert again == place
+    assert before == {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert [path for path in (tmp_path / "explanations").iterdir()] == [place]
+    assert place.name == made.record.digest()[:12]
+    assert json.loads((place / "cost.json").read_text())["seconds"].keys() == {"saliency", "smooth_grad", "all"}
+    record, arrays = read_explanation(place)
+    assert record == made.record
+    assert all(torch.equal(arrays[name], value) for name, value in made.arrays.items())
+
+
+def test_it_is_made_again_to_the_bit(kept, asked):
+    place, values, _ = kept("smooth_grad", "kernel_shap", "grad_cam")
+    found = replay(place, values, asked)
+    assert found.same
+    assert found.differs == {}
+
+
+def test_an_approximation_is_made_again_with_as_many_samples(kept, asked):
+    place, values, made = kept("integrated_gradients", "kernel_shap", seconds=0.05)
+    assert all(verdict.samples is not None and verdict.samples[1] < verdict.samples[0] for verdict in made.record.verdicts)
+    assert replay(place, values, asked).same
+
+
+def test_another_network_gives_other_bits(kept, asked):
+    place, values, _ = kept("saliency")
+    with torch.no_grad():
+        asked.network.features.weight[0, 0, 0, 1, 1] += 0.01
+    found = replay(place, values, asked)
+    assert not found.same
+    assert found.differs["map/1/student/saliency"] > 1e-3
+
+
+@pytest.mark.parametrize("name", ["maps.safetensors", "explanation.json", "cost.json"])
+def test_an_altered_byte_is_found_out(kept, name):
+    place, _, _ = kept("saliency")
+    payload = bytearray((place / name).read_bytes())
+    payload[-2] ^= 1
+    (place / name).write_bytes(bytes(payload))
+    with pytest.raises(RegistryError) as caught:
+        read_explanation(place)
+    assert caught.value.code == "VERSION_ALTERED"
+
+
+def test_without_its_manifest_it_was_never_finished(kept):
+    place, _, _ = kept("saliency")
+    (place / "manifest.json").unlink()
+    with pytest.raises(ExplanationError) as caught:
+        read_explanation(place)
+    assert caught.value.code == "EXPLANATION_INCOMPLETE"
+
+
+def test_it_is_found_by_its_id_or_a_maps(kept, tmp_path):
+    place, _, made = kept("saliency", "grad_cam")
+    assert find_kept(tmp_path, place.name[:5]) == place
+    assert find_kept(tmp_path, made.record.digest()) == place
+    assert find_kept(tmp_path, made.record.maps[1].digest()) == place
+    for wanted in ("ffffffff", "a"):
+        with pytest.raises(ExplanationError) as caught:
+            find_kept(tmp_path, wanted)
+        assert caught.value.code == "EXPLANATION_UNKNOWN"
+        assert place.name in str(caught.value)
+
+
+def test_there_are_at_most_twenty_previews_and_every_lesion_is_seen_first(kept):
+    boxes = [np.s_[2:5, 2:5, 1 + 5 * i : 4 + 5 * i] for i in range(5)] + [np.s_[12:15, 12:15, 1 + 5 * i : 4 + 5 * i] for i in range(5)]
+    place, _, _ = kept("saliency", "grad_cam", "hires_cam", boxes=boxes)
+    shown = {path.name for path in (place / "previews").glob("*.png")}
+    assert len(shown) == MOST_PREVIEWS
+    assert {f"lesion-{number}-saliency.png" for number in range(1, 11)} <= shown
+
+
+def test_a_preview_says_what_is_not_to_be_trusted():
+    values, mask = torch.rand(3, 20, 24), torch.zeros(3, 20, 24, dtype=torch.uint8)
+    mask[1, 4:9, 5:11] = 1
+    plain = render_preview(values, mask, {"m": values - 0.5}, 1, title="t", note="")
+    marked = render_preview(values, mask, {"m": values - 0.5}, 1, title="t", note="NOT TO BE TRUSTED HERE: fails randomisation")
+    assert plain[:4] == b"\x89PNG"
+    assert plain != marked
+    assert plain == render_preview(values, mask, {"m": values - 0.5}, 1, title="t", note="")

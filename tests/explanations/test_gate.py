@@ -1,0 +1,93 @@
+"""What fails is what must fail: maps of edges, maps that do not know their lesion, sums that do not add up."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+import torch
+
+from data_contracts import NetworkSpec, Task
+from medkd import catalogue
+from medkd.explanations.gate import Trial, elsewhere, halves, judge
+from medkd.inference.segment import PreparedStudy, explain_lesions
+from medkd.models._build import build_network
+from medkd.volumes.orientation import Grid
+from medkd.volumes.resample import align
+
+TASK = Task(kind="segmentation", classes=("background", "bright"), image_size=(16, 16, 16), window=(0.0, 1.0))
+SPEC = NetworkSpec(builder="unet", spatial_dims=3, options={"channels": (4, 8)})
+EDGES = """
+import torch
+SCOPE, ACCESS, SOURCE = "local", "white box", "a test"
+SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, False, False, True
+TASKS = frozenset({"classification", "segmentation"})
+def edges(trace, target, *, differentiable=False):
+    slope = torch.gradient(trace.image[:, 0], dim=(1, 2, 3))
+    found = torch.stack(slope).square().sum(0).sqrt()
+    return found[:, None].expand(-1, len(target.targets), -1, -1, -1)
+"""
+
+
+@pytest.fixture
+def try_it():
+    def run(explainer, **options):
+        image = torch.rand(1, 24, 24, 24, generator=torch.Generator().manual_seed(1)) * 2 - 1
+        study = PreparedStudy(TASK, image, align(Grid((24, 24, 24), np.diag([1.0, 1.0, 1.0, 1.0])), TASK))
+        inside = torch.zeros(24, 24, 24, dtype=torch.uint8)
+        inside[4:8, 5:9, 3:8] = 1
+        network = build_network(SPEC, seed=0).eval()
+        maps = explain_lesions(network, study, inside[None], [1], explainer=explainer, options=options)
+        verdict = judge(Trial(network, SPEC, study, inside, 1, maps[0], explainer, options))
+        return verdict, {check.name: check for check in verdict.checks}
+
+    return run
+
+
+def test_integrated_gradients_pass_everything_they_claim(try_it):
+    verdict, checks = try_it("integrated_gradients", steps=32)
+    assert verdict.trusted
+    assert all(checks[name].passed for name in ("randomisation", "completeness", "additivity"))
+    assert checks["completeness"].value < 0.05
+
+
+def test_too_few_steps_do_not_add_up(try_it):
+    verdict, checks = try_it("integrated_gradients", steps=1, baseline=-3.0)
+    assert checks["completeness"].passed is False
+    assert not verdict.trusted
+
+
+def test_a_class_map_does_not_know_its_lesion(try_it):
+    verdict, checks = try_it("cam")
+    assert checks["random_lesion"].passed is False
+    assert checks["random_lesion"].value == pytest.approx(1.0, abs=1e-4)
+    assert not verdict.trusted
+    assert checks["completeness"].passed is None
+    assert checks["completeness"].reason == "not claimed"
+
+
+def test_an_edge_detector_is_found_out(try_it, tmp_path, monkeypatch):
+    (tmp_path / "edge_explainer.py").write_text(EDGES)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint(name="edges", value="edge_explainer:edges", group="medkd.explainers")
+    monkeypatch.setattr(catalogue, "declared_entry_points", lambda group: (point,) if group == point.group else ())
+    try:
+        verdict, checks = try_it("edges")
+    finally:
+        sys.modules.pop("edge_explainer", None)
+    assert checks["randomisation"].value == pytest.approx(1.0)
+    assert checks["randomisation"].passed is False
+    assert checks["random_lesion"].passed is False
+    assert not verdict.trusted
+
+
+def test_halves_make_up_the_whole_and_elsewhere_is_elsewhere():
+    inside = torch.zeros(4, 6, 8, dtype=torch.uint8)
+    inside[1, 2:5, 1:6] = 1
+    first, second = halves(inside)
+    assert torch.equal(first + second, inside)
+    assert abs(int(first.sum()) - int(second.sum())) <= 1
+    assert not (elsewhere(inside) & inside).any()
+    assert elsewhere(inside).any()

@@ -1,0 +1,111 @@
+"""Maps of lesions on the study's own voxels, whatever its orientation; and what is refused before anything is computed."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from data_contracts import CatalogueError, DataError, Entry, ExplanationError, ExplanationRequest
+from medkd.explanations.job import explain_study
+
+BOX = np.s_[12:16, 4:8, 18:22]
+FAR = np.s_[3:6, 16:20, 2:6]
+
+
+def request(*names, **changes):
+    return ExplanationRequest(explainers=tuple(Entry(name=name) for name in names), **changes)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1)])
+def test_a_landmark_is_found_where_it_is_in_the_patient(asked, make_volume, order, signs):
+    """One voxel of the lesion is brighter than all others: input times gradient peaks there, in voxels and in mm, in every orientation."""
+    turn = 2.0 * np.diag(signs).astype(float)[list(order)]
+    values, volume = make_volume([BOX], turn=turn.tolist())
+    values[14, 5, 20] = 1.5
+    made = explain_study(values, volume, asked, request("input_times_gradient"))
+    attribution = made.arrays["map/1/student/input_times_gradient"]
+    assert attribution.shape == values.shape
+    assert tuple(int(v) for v in torch.unravel_index(attribution.argmax(), attribution.shape)) == (14, 5, 20)
+    assert float(attribution[values == 0].abs().max()) == pytest.approx(0.0, abs=1e-6) or float(attribution[values == 0].max()) < 1.0
+    ref = made.record.maps[0]
+    assert ref.geometry == volume.geometry
+    assert ref.geometry.position_lps_mm(14, 5, 20) == pytest.approx(tuple(turn.T @ (14, 5, 20) + (-28.0, -24.0, 5.0)))
+
+
+def test_a_resampled_map_lies_on_the_lesion_in_mm(asked, make_volume):
+    values, volume = make_volume([BOX], turn=((0, 0, 3.0), (0, 1.0, 0), (1.0, 0, 0)))
+    task = asked.checkpoint.task.model_copy(update={"spacing_mm": (2.0, 1.25, 1.25)})
+    coarse = asked.__class__(asked.model, asked.checkpoint.model_copy(update={"task": task}), asked.network)
+    made = explain_study(values, volume, coarse, request("input_times_gradient"))
+    attribution, mask = made.arrays["map/1/student/input_times_gradient"], made.arrays["mask/1"]
+    weight = attribution.clamp_min(0)
+    centre = [
+        float((weight.sum([a for a in range(3) if a != axis]) * torch.arange(weight.shape[axis])).sum() / weight.sum()) for axis in range(3)
+    ]
+    assert centre == pytest.approx([13.5, 5.5, 19.5], abs=0.3)
+    assert mask.shape == values.shape
+
+
+def test_lesions_are_explained_apart_and_only_the_asked_one_where_one_is(asked, make_volume):
+    values, volume = make_volume([BOX, FAR])
+    made = explain_study(values, volume, asked, request("saliency", "integrated_gradients"))
+    assert [lesion.voxels for lesion in made.record.lesions] == [64, 48]
+    for number, box in ((1, BOX), (2, FAR)):
+        attribution = made.arrays[f"map/{number}/student/integrated_gradients"]
+        assert float(attribution[box].sum() / attribution.sum()) > 0.9
+    one = explain_study(values, volume, asked, request("saliency", lesion=2))
+    assert [lesion.tracking_id for lesion in one.record.lesions] == ["lesion-2"]
+    torch.testing.assert_close(one.arrays["map/2/student/saliency"], made.arrays["map/2/student/saliency"])
+    inside = {m.name: m.value for m in made.record.maps[0].measures}
+    assert inside["mass_in_lesion"] + inside["mass_0_to_5_mm"] + inside["mass_5_to_20_mm"] + inside["mass_beyond_20_mm"] == pytest.approx(
+        1.0
+    )
+
+
+def test_a_teachers_map_is_the_parent_of_its_students(asked, make_volume):
+    values, volume = make_volume([BOX])
+    both = asked.__class__(asked.model, asked.checkpoint, asked.network, asked.model.model_copy(update={"name": "t"}), asked.network)
+    made = explain_study(values, volume, both, request("saliency"))
+    teacher, student = made.record.maps
+    assert (teacher.model_role, student.model_role) == ("teacher", "student")
+    assert student.parent == teacher.digest()
+    agreed = {m.name: m.value for m in student.measures}
+    assert agreed["cosine_agreement"] == pytest.approx(1.0)
+    assert agreed["inside_mass_gap"] == pytest.approx(0.0)
+
+
+def test_nothing_found_is_an_answer(asked, make_volume):
+    values, volume = make_volume([])
+    made = explain_study(values, volume, asked, request("saliency", lesion=3))
+    assert (made.record.lesions, made.record.maps, made.record.verdicts) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("asks", "code"),
+    [
+        (request("nobody"), "CATALOGUE_UNKNOWN"),
+        (ExplanationRequest(explainers=(Entry(name="grad_cam", options={"layer": "nowhere"}),)), "LAYER_UNKNOWN"),
+        (ExplanationRequest(explainers=(Entry(name="grad_cam", options={"colour": 1}),)), "CATALOGUE_OPTION"),
+        (request("gap_attribution"), "EXPLAINER_NEEDS"),
+        (request("attention_rollout"), "EXPLAINER_TASK"),
+        (request("saliency", lesion=7), "LESION_UNKNOWN"),
+    ],
+)
+def test_what_cannot_be_made_is_one_sentence(asked, make_volume, asks, code):
+    values, volume = make_volume([BOX])
+    with pytest.raises((CatalogueError, ExplanationError)) as caught:
+        explain_study(values, volume, asked, asks)
+    assert caught.value.code == code
+    assert str(caught.value).startswith("expected")
+
+
+def test_a_volume_with_nan_is_refused(asked, make_volume):
+    values, volume = make_volume([BOX])
+    values[0, 0, 0] = float("nan")
+    with pytest.raises(DataError) as caught:
+        explain_study(values, volume, asked, request("saliency"))
+    assert caught.value.code == "IMAGE_NOT_FINITE"

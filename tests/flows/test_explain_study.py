@@ -1,0 +1,79 @@
+"""`medkd explain --model … --study …` and `medkd replay ID`, on the registry of a run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from data_contracts import StudyExplanation, load_record
+from medkd.explanations.artefact import read_explanation
+
+pytestmark = pytest.mark.xdist_group("demo")
+MODEL = "models:/phantom-segmentation-teacher/1"
+
+
+@pytest.fixture(scope="module")
+def explained(smoke, medkd, tmp_path_factory):
+    out = tmp_path_factory.mktemp("explained")
+    done = medkd(
+        "explain", "--model", MODEL, "--study", str(smoke.folder / "dicom" / "study001"), "--run", str(smoke.folder), "--out", str(out),
+        "--explainers", "grad_cam,integrated_gradients", "--set", "integrated_gradients.steps=4", "--json", cwd=out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return out, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_lesion_gets_a_map_and_every_explainer_a_verdict(explained):
+    _, summary = explained
+    assert summary["lesions"]
+    asked = {(one["lesion"], one["explainer"]) for one in summary["maps"]}
+    assert asked == {(lesion["number"], name) for lesion in summary["lesions"] for name in ("grad_cam", "integrated_gradients")}
+    assert [verdict["explainer"] for verdict in summary["verdicts"]] == ["grad_cam", "integrated_gradients"]
+    # Grad-CAM of a segmentation is one map for all lesions.
+    assert "grad_cam" in summary["not_to_be_trusted"]
+
+
+def test_it_lies_beside_its_model_version(explained, smoke):
+    from mlflow.tracking import MlflowClient
+
+    out, summary = explained
+    client = MlflowClient(tracking_uri=smoke.summary["tracking_uri"], registry_uri=smoke.summary["tracking_uri"])
+    version = client.get_model_version("phantom-segmentation-teacher", "1")
+    short = summary["explanation"][:12]
+    assert f"medkd.explanation.{short}" in version.tags
+    assert "grad_cam" in version.tags["medkd.not_to_be_trusted"]
+    assert f"explanations/explanation-{short}.zip" in {f.path for f in client.list_artifacts(version.run_id, "explanations")}
+    previews = client.list_artifacts(version.run_id, f"previews/{short}")
+    assert 1 <= len(previews) <= 20
+    assert len(previews) == len(summary["previews"])
+    record, arrays = read_explanation(out / "explanations" / short)
+    assert record == load_record(out / "explanations" / short / "explanation.json", StudyExplanation)
+    assert all(tuple(value.shape) == record.volume.geometry.shape for value in arrays.values())
+
+
+def test_it_is_made_again_to_the_bit_and_refused_when_it_cannot_be(explained, here, smoke):
+    out, summary = explained
+    status, text, errors = here("replay", summary["maps"][0]["id"], "--in", out, "--run", smoke.folder)
+    assert (status, errors) == (0, "")
+    assert "every bit is the same" in text
+    status, _, errors = here("replay", "nobody", "--in", out, "--run", smoke.folder)
+    assert status == 2
+    assert errors.startswith("EXPLANATION_UNKNOWN: expected")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--model", MODEL, "--explainers", "grad_cam", "--set", "grad_cam.layer=nowhere"), "LAYER_UNKNOWN"),
+        (("--model", MODEL, "--explainers", "saliency", "--set", "lime.samples=3"), "RECIPE_OVERRIDE"),
+        (("--model", MODEL, "--explainers", "saliency", "--lesion", "99"), "LESION_UNKNOWN"),
+        (("--model", "models:/phantom-classification-teacher/1", "--explainers", "saliency"), "EXPLAINER_TASK"),
+        (("--model", "models:/nobody/1"), "VERSION_UNKNOWN"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_sentence(here, smoke, tmp_path, arguments, code):
+    study = smoke.folder / "dicom" / "study001"
+    status, _, errors = here("explain", "--study", study, *arguments, "--run", smoke.folder, "--out", tmp_path)
+    assert status == 2
+    assert errors.splitlines()[-1].startswith(f"{code}: expected")
