@@ -33,7 +33,7 @@ def test_the_same_question_lies_in_the_same_place(kept, asked, tmp_path):
     again, _, _ = kept("saliency", "smooth_grad")
     assert again == place
     assert before == {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    assert [path for path in (tmp_path / "explanations").iterdir()] == [place]
+    assert list((tmp_path / "explanations").iterdir()) == [place]
     assert place.name == made.record.digest()[:12]
     assert json.loads((place / "cost.json").read_text())["seconds"].keys() == {"saliency", "smooth_grad", "all"}
     record, arrays = read_explanation(place)

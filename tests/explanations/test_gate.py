@@ -62,7 +62,7 @@ def test_too_few_steps_do_not_add_up(try_it):
 def test_a_class_map_does_not_know_its_lesion(try_it):
     verdict, checks = try_it("cam")
     assert checks["random_lesion"].passed is False
-    assert checks["random_lesion"].value == pytest.approx(1.0, abs=1e-4)
+    assert checks["random_lesion"].value > 0.6
     assert not verdict.trusted
     assert checks["completeness"].passed is None
     assert checks["completeness"].reason == "not claimed"

@@ -25,12 +25,12 @@ def test_a_landmark_is_found_where_it_is_in_the_patient(asked, make_volume, orde
     """One voxel of the lesion is brighter than all others: input times gradient peaks there, in voxels and in mm, in every orientation."""
     turn = 2.0 * np.diag(signs).astype(float)[list(order)]
     values, volume = make_volume([BOX], turn=turn.tolist())
-    values[14, 5, 20] = 1.5
+    values *= 0.7  # the window ends at 1
+    values[14, 5, 20] = 1.0
     made = explain_study(values, volume, asked, request("input_times_gradient"))
     attribution = made.arrays["map/1/student/input_times_gradient"]
     assert attribution.shape == values.shape
     assert tuple(int(v) for v in torch.unravel_index(attribution.argmax(), attribution.shape)) == (14, 5, 20)
-    assert float(attribution[values == 0].abs().max()) == pytest.approx(0.0, abs=1e-6) or float(attribution[values == 0].max()) < 1.0
     ref = made.record.maps[0]
     assert ref.geometry == volume.geometry
     assert ref.geometry.position_lps_mm(14, 5, 20) == pytest.approx(tuple(turn.T @ (14, 5, 20) + (-28.0, -24.0, 5.0)))
