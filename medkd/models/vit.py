@@ -8,6 +8,8 @@ from data_contracts import NetworkSpec
 from medkd.trace import Anatomy, with_anatomy
 
 TASKS = frozenset({"classification"})
+#: Its layers put out attention matrices: what attention rollout asks for.
+ATTENTION = True
 SOURCE = "Dosovitskiy et al. 2021 (2010.11929), mean of the tokens instead of a class token (Beyer et al. 2022, 2205.01580); MONAI ViT"
 
 

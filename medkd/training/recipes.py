@@ -131,6 +131,21 @@ def bind_recipe(recipe: Recipe) -> None:
     for catalogue, chosen in ((EXPLAINERS, recipe.explain.explainers), (MEASURES, recipe.explain.measures)):
         for one in chosen:
             catalogue.bind(one.name, one.options)
+    builders = {recipe.teacher.network.builder, recipe.student.network.builder}
+    attentive = all(NETWORKS.entry(builder).fact("ATTENTION", False) for builder in builders)
+    for asked in recipe.explain.explainers:
+        _check_map(asked.name, attentive=attentive)
+
+
+def _check_map(explainer: str, *, attentive: bool) -> None:
+    """Refuse explainers that give no map of a network by itself, before anything is computed."""
+    entry = EXPLAINERS.entry(explainer)
+    if entry.fact("RETURNS", "map") != "map":
+        raise RecipeError("RECIPE_EXPLAINER", f"expected an explainer that gives a map, {explainer} gives {entry.fact('RETURNS')}")
+    if "attention" in entry.fact("NEEDS", frozenset()) and not attentive:
+        raise RecipeError(
+            "RECIPE_EXPLAINER", f"expected an explainer for every network of the recipe, {explainer} is for transformers only"
+        )
 
 
 def _check_deep_heads(terms: tuple[Term, ...], network: Network, who: str) -> None:

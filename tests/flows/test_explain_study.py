@@ -68,7 +68,7 @@ def test_it_is_made_again_to_the_bit_and_refused_when_it_cannot_be(explained, he
         (("--model", MODEL, "--explainers", "grad_cam", "--set", "grad_cam.layer=nowhere"), "LAYER_UNKNOWN"),
         (("--model", MODEL, "--explainers", "saliency", "--set", "lime.samples=3"), "RECIPE_OVERRIDE"),
         (("--model", MODEL, "--explainers", "saliency", "--lesion", "99"), "LESION_UNKNOWN"),
-        (("--model", "models:/phantom-classification-teacher/1", "--explainers", "saliency"), "EXPLAINER_TASK"),
+        (("--model", "models:/phantom-classification-teacher/1", "--explainers", "saliency"), "MODEL_TASK"),
         (("--model", "models:/nobody/1"), "VERSION_UNKNOWN"),
     ],
 )

@@ -15,7 +15,7 @@ from medkd.models._build import build_network
 from medkd.targets import Several, class_logit, class_margin, lesion_margin
 from medkd.trace import anatomy_of, frozen, trace
 
-NAMES = EXPLAINERS.names()
+NAMES = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("RETURNS", "map") == "map"]
 #: What keeps the laws quick: they hold for few samples as for many.
 QUICK = {
     "gradient_shap": {"samples": 4},
