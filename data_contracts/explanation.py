@@ -174,3 +174,30 @@ class StudyExplanation(Record):
     def not_to_be_trusted(self) -> tuple[str, ...]:
         """Return the explainers that failed a test on this model."""
         return tuple(verdict.explainer for verdict in self.verdicts if not verdict.trusted)
+
+
+class PlantedNetwork(Value):
+    """A network that was made to use one thing, or both, and what hiding each does to its score.
+
+    ``accuracy`` is that on the held-out cases; ``effects`` is the fall of the explained margin, in logits, when the lesion or the marker is
+    not rendered: what the network really uses.
+    """
+
+    name: Literal["lesion", "marker", "both"]
+    accuracy: Finite
+    effects: dict[Literal["lesion", "marker"], Figure]
+
+
+class PlantedTruth(Record):
+    """How well every explainer finds what a network really uses, where that is known because it was planted.
+
+    ``figures`` is network, then explainer (baselines among them), then measure. ``not_shown`` says why an
+    explainer is missing.
+    """
+
+    SCHEMA: ClassVar[str] = "planted_truth/1"
+    cases: int = Field(ge=1)
+    seed: int
+    networks: tuple[PlantedNetwork, ...]
+    figures: dict[str, dict[str, dict[str, Figure]]]
+    not_shown: dict[str, str] = Field(default_factory=dict)
