@@ -391,6 +391,29 @@ def replay_command(
         _say(f"{place.name}: every bit is the same")
 
 
+@app.command("planted-truth")
+def planted_truth_command(
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/planted-truth"),
+    cases: Annotated[int, typer.Option(min=2, help="Volumes that are explained.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of cohorts and networks.")] = 0,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
+    from flows.engine import start_engine
+    from flows.planted_truth import planted_truth
+    from medkd.experiment.write_planted_truth import planted_truth_markdown
+    from medkd.workspace import embedded_workspace
+
+    workspace = embedded_workspace(out, progress=True)
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        truth = planted_truth(workspace, cases, seed)
+    if as_json:
+        _say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
+    else:
+        _say(planted_truth_markdown(truth) + f"\ntable and picture in {workspace.root}")
+
+
 @app.command()
 def report(
     store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],

@@ -29,6 +29,7 @@ from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 from medkd.volumes.phantom import PhantomCases, derive_seed, draw_cases, render_volume
 from medkd.volumes.window import window_intensity
+from medkd.workspace import Workspace, stage
 
 NETWORKS = ("lesion", "marker", "both")
 #: Slice, row, column: the phantom at twice its pixel.
@@ -87,6 +88,12 @@ class _Lessons:
     def patients(self) -> list[str]:
         """Return one patient per case."""
         return [str(row) for row in range(len(self))]
+
+
+@stage
+def judge_explainers(workspace: Workspace, cases: int, seed: int) -> PlantedTruth:
+    """Train the networks below the workspace and judge every explainer; remembered as long as no explainer changes."""
+    return planted_truth(workspace.root / "training", cases=cases, seed=seed, progress=workspace.progress)
 
 
 def planted_truth(folder: Path, *, cases: int = 40, seed: int = 0, progress: bool = False, spec: NetworkSpec = SPEC) -> PlantedTruth:
