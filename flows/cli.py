@@ -318,7 +318,12 @@ def evaluate(
 
 @app.command()
 def explain(
-    recipe: Annotated[Path | None, typer.Argument(help="Recipe: explain its run's students. Or give --model and --study.")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Recipe: explain its run's students, or with --model a registered one on its test cases. Or give --model and --study."
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
     study: Annotated[Path | None, typer.Option(help="DICOM of one study (folder or file).")] = None,
     explainers: Annotated[
@@ -343,8 +348,12 @@ def explain(
     if recipe is not None and model is None and study is None:
         _learn(recipe, out, overrides, engine, Last.explain, as_json)
         return
-    if recipe is not None or model is None or study is None:
-        raise typer.BadParameter("expected a recipe, or --model and --study together")
+    if model is None or (recipe is None) == (study is None):
+        raise typer.BadParameter("expected a recipe, with or without --model, or --model and --study together")
+    if recipe is not None:
+        _explain_model(recipe, model, out, overrides, _registry_uri(run_folder, tracking_uri), engine, as_json)
+        return
+    assert study is not None
     from flows.engine import start_engine
     from flows.explain_study import explain_study
     from flows.explanation_text import explanation_request, explanation_summary, explanation_text
@@ -362,6 +371,30 @@ def explain(
         _say_json(summary)
     else:
         _say(explanation_text(summary))
+
+
+def _explain_model(
+    recipe_file: Path, model: str, out: Path | None, overrides: list[str] | None, registry: str, engine: EngineName, as_json: bool
+) -> None:
+    """Explain a registered model on the test cases of a recipe's data."""
+    from flows.engine import start_engine
+    from flows.explain_model import explain_model
+    from flows.explanation_text import bundle_table
+
+    recipe, workspace = _open_run(recipe_file, out, overrides)
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        bundle = explain_model(workspace, recipe, model, registry)
+    if as_json:
+        _say_json(
+            {
+                "subject": bundle.subject,
+                "explanations": bundle.digest(),
+                "figures": {name: figure.model_dump() for name, figure in bundle.figures.items()},
+                "not_to_be_trusted": list(bundle.not_to_be_trusted),
+            }
+        )
+    else:
+        _say(bundle_table(bundle))
 
 
 @app.command("replay")
@@ -560,19 +593,21 @@ def _learn(recipe_file: Path, out: Path | None, overrides: list[str] | None, eng
 
 
 def _tell(recipe: Recipe, result: PipelineResult, summary: dict[str, Any], folder: Path, as_json: bool) -> None:
+    from flows.explanation_text import bundle_table
     from flows.summary import run_tables
 
     if as_json:
         _say_json({"recipe": recipe.name, **summary})
         return
     _say(run_tables(result))
-    for subject, figures in summary["maps"].items():
-        _say(f"\n{subject}: " + "; ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+    for outcome in result.outcomes:
+        for bundle in outcome.bundles:
+            _say("\n" + bundle_table(bundle))
     _say_where(summary, folder)
 
 
-def _maps(result: PipelineResult) -> dict[str, dict[str, float]]:
-    return {b.subject: {name: figure.mean for name, figure in b.figures.items()} for o in result.outcomes for b in o.bundles}
+def _maps(result: PipelineResult) -> dict[str, dict[str, Any]]:
+    return {b.subject: {name: figure.model_dump() for name, figure in b.figures.items()} for o in result.outcomes for b in o.bundles}
 
 
 def _parse_overrides(overrides: list[str] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_contracts import Entry, ExplanationRequest, RecipeError, StudyExplanation, load_record
+from data_contracts import Entry, ExplanationBundle, ExplanationRequest, RecipeError, StudyExplanation, load_record
 
 
 def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int | None, seconds: float | None) -> ExplanationRequest:
@@ -101,3 +101,19 @@ def explanation_text(summary: dict[str, Any]) -> str:
     )
     lines.append(f"pictures in {summary['folder']}/previews; make it again: medkd replay {summary['explanation'][:12]}")
     return "\n".join(lines)
+
+
+def bundle_table(bundle: ExplanationBundle) -> str:
+    """Return the measures of a cohort's maps with their intervals: a row per explainer, baselines last."""
+    cells: dict[str, dict[str, str]] = {}
+    for key, figure in bundle.figures.items():
+        explainer, _, measure = key.partition("/")
+        cells.setdefault(explainer, {})[measure] = f"{figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+    measures = list(dict.fromkeys(measure for row in cells.values() for measure in row))
+    first, width = max(len(name) for name in cells) + 2, 23
+    lines = [f"{bundle.subject}: maps of {len({e.case_key for e in bundle.explanations})} cases, 95 % intervals over patients"]
+    lines.append(" " * first + "".join(measure.rjust(width) for measure in measures))
+    for name, row in cells.items():
+        lines.append(name.ljust(first) + "".join(row.get(measure, "-").rjust(width) for measure in measures))
+    doubtful = ", ".join(bundle.not_to_be_trusted) or "none"
+    return "\n".join([*lines, f"hardly change when the weights are drawn anew: {doubtful}"])

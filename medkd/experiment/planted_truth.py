@@ -6,6 +6,7 @@ whether both are there. Each explains the cases that show both, and its map is h
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -90,9 +91,15 @@ class _Lessons:
         return [str(row) for row in range(len(self))]
 
 
+def sources() -> str:
+    """Return the digest of every explainer's source: a changed or a new one is judged anew."""
+    return hashlib.sha256("".join(EXPLAINERS.entry(name).source_digest() for name in EXPLAINERS.names()).encode()).hexdigest()
+
+
 @stage
-def judge_explainers(workspace: Workspace, cases: int, seed: int) -> PlantedTruth:
-    """Train the networks below the workspace and judge every explainer; remembered as long as no explainer changes."""
+def judge_explainers(workspace: Workspace, cases: int, seed: int, explainers: str) -> PlantedTruth:
+    """Train the networks below the workspace and judge every explainer; ``explainers`` is what :func:`sources` says of them."""
+    del explainers  # part of the key under which the result is remembered
     return planted_truth(workspace.root / "training", cases=cases, seed=seed, progress=workspace.progress)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from data_contracts import ExplanationError, ExplanationRequest, VolumeRef
+from data_contracts import CohortSet, DataError, ExplanationBundle, ExplanationError, ExplanationRequest, Recipe, VolumeRef
 from medkd.explanations.artefact import RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanations.job import explain_study
-from medkd.registry.publish import open_registry
+from medkd.inference.explain import explain_cohort
+from medkd.registry.publish import adopt, attach_explanations, open_registry
 from medkd.volumes.store import Store
 from medkd.workspace import Workspace
 
@@ -24,6 +26,28 @@ def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, 
     folder = keep(explain_study(values, volume, asked, request, progress=workspace.progress), workspace.root / "explanations")
     attach_study(registry, asked.model, folder)
     return folder
+
+
+def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, model_uri: str, registry_uri: str) -> ExplanationBundle:
+    """Explain a registered model, and its teacher, on the test cases of a recipe's data, and put the bundle beside the version.
+
+    Args:
+        workspace: of the cohorts.
+        recipe: its explainers, measures and number of cases.
+        cohorts: prepared.
+        model_uri: ``models:/NAME/VERSION``.
+        registry_uri: of the registry that holds it.
+
+    Raises:
+        DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
+    """
+    registry = open_registry(replace(workspace, tracking_uri=registry_uri))
+    model, student, teacher = adopt(workspace, registry, model_uri)
+    if student.task != recipe.task:
+        raise DataError("MODEL_TASK", f"expected a model of the task of {recipe.name}, {model_uri} was trained for another one")
+    bundle = explain_cohort(workspace, recipe, cohorts, student, teacher)
+    attach_explanations(workspace, registry, model, bundle, {})
+    return bundle
 
 
 def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[Path, bool, dict[str, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,9 @@ from medkd.attribution._attribute import attribute
 from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import map_purpose
+from medkd.explanations.baselines import BASELINES
 from medkd.inference.predict import predict_logits
+from medkd.measures._guided import Guided
 from medkd.measures._perturb import Perturbation, blurred
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
@@ -67,6 +69,8 @@ def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, stu
         values[wish.name] = _measure(recipe, mine, theirs, model, question)
         if recipe.explain.randomisation:
             values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
+    for name, make in BASELINES.items():
+        values[name] = _measure(recipe, make(cohort.images), None, model, question)
     key = f"explanations/{recipe.name}/{student.arm}-{student.seed}.safetensors"
     packed = workspace.store.write_tensors(key, maps)
     figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}
@@ -101,18 +105,42 @@ def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
     return similarity is not None and bool(similarity.nanmedian() > FAILS_ABOVE)
 
 
-def _measure(recipe: Recipe, mine: Tensor, theirs: Tensor, model: nn.Module, question: Question) -> dict[str, Tensor]:
-    values = {}
+def _measure(recipe: Recipe, mine: Tensor, theirs: Tensor | None, model: nn.Module, question: Question) -> dict[str, Tensor]:
+    """Return the recipe's measures of the student's maps; those that compare with the teacher's where there are any."""
+    values: dict[str, Tensor] = {}
     for wish in recipe.explain.measures:
-        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, wish.options)
+        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, {**wish.options, "spacing_mm": recipe.task.spacing_mm})
         kind = entry.fact("KIND")
         if kind == "localisation":
             values[wish.name] = measure(mine, question.masks)
-        elif kind == "agreement":
+        elif kind == "complexity":
+            values[wish.name] = measure(mine)
+        elif kind == "agreement" and theirs is not None:
             values[wish.name] = measure(mine, theirs)
-        elif kind == "faithfulness" and question.task is TaskKind.CLASSIFICATION:
-            values[wish.name] = measure(mine, class_perturbation(model, question.images, question.answer))
+        elif kind == "guided" and theirs is not None:
+            values[wish.name] = measure(mine, Guided(theirs, question.masks))
+        elif kind == "faithfulness":
+            values[wish.name] = measure(mine, perturbation_of(model, question))
     return values
+
+
+def perturbation_of(model: nn.Module, question: Question) -> Perturbation:
+    """Return what a faithfulness measure needs: the score of the answer, in [0, 1], deleted voxels blurred.
+
+    A classifier's score is its probability of the explained class; a segmentation's is the mean probability of lesion against background over
+    the explained lesion.
+    """
+    if question.task is TaskKind.CLASSIFICATION:
+        return replace(class_perturbation(model, question.images, question.answer), mask=question.masks)
+    inside = question.answer > 0
+
+    def score(changed: Tensor, case: Tensor) -> Tensor:
+        logits = predict_logits(model, changed)
+        chosen = inside[case]
+        lesion = logits[:, 1:].amax(1) - logits[:, 0]
+        return (lesion.sigmoid() * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp_min(1)
+
+    return Perturbation(score=score, image=question.images, baseline=blurred(question.images), mask=inside)
 
 
 def class_perturbation(model: nn.Module, images: Tensor, answer: Tensor) -> Perturbation:

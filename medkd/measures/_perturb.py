@@ -58,14 +58,16 @@ def over_subsets(attribution: Tensor, perturbation: Perturbation, subsets: int, 
 
 
 def blurred(image: Tensor, sigma_px: float = 5.0) -> Tensor:
-    """Return the image [n, channel, row, column] blurred by a Gaussian: a baseline that removes detail and keeps brightness."""
+    """Return the image [n, channel, *space] blurred by a Gaussian: a baseline that removes detail and keeps brightness."""
     reach = int(3 * sigma_px)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=image.dtype) / sigma_px) ** 2)
-    kernel = kernel / kernel.sum()
-    n, channels, *space = image.shape
-    padded = functional.pad(image.reshape(n * channels, 1, *space), (reach,) * 4, mode="replicate")
-    rows = functional.conv2d(padded, kernel.view(1, 1, -1, 1))
-    return functional.conv2d(rows, kernel.view(1, 1, 1, -1)).reshape(image.shape)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device) / sigma_px) ** 2)
+    kernel = (kernel / kernel.sum()).view(1, 1, -1)
+    found = image
+    for axis in range(2, image.ndim):
+        moved = found.movedim(axis, -1)
+        flat = functional.pad(moved.reshape(-1, 1, moved.shape[-1]), (reach, reach), mode="replicate")
+        found = functional.conv1d(flat, kernel).reshape(moved.shape).movedim(-1, axis)
+    return found
 
 
 def curve(attribution: Tensor, perturbation: Perturbation, *, insert: bool) -> Tensor:

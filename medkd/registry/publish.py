@@ -29,6 +29,7 @@ from medkd.registry.interface import Publication, Registry, canonical, pack_mode
 from medkd.training.checkpoint import Journal
 from medkd.training.train import restore_network
 from medkd.volumes.split import TESTS, require_clean, require_unseen
+from medkd.volumes.store import write_bytes
 from medkd.volumes.tensor_cohort import patients_of
 from medkd.workspace import Workspace
 
@@ -168,6 +169,27 @@ def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint,
     checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
     network = restore_network(checkpoint.network, folder / "weights.safetensors", checkpoint.weights_digest)
     return model, checkpoint, network
+
+
+def adopt(workspace: Workspace, registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, Checkpoint]:
+    """Bring a registered model and its teacher (itself, where its lineage names none) into a workspace's store.
+
+    Returns:
+        The version, its checkpoint and its teacher's, weights below ``adopted/``.
+    """
+    model, folder = registry.fetch(uri)
+    own = _adopted(workspace, folder)
+    if model.teacher is None:
+        return model, own, own
+    name, _, number = model.teacher.partition("@")[0].rpartition("/")
+    return model, own, _adopted(workspace, registry.fetch(f"models:/{name}/{number}")[1])
+
+
+def _adopted(workspace: Workspace, folder: Path) -> Checkpoint:
+    checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
+    key = f"adopted/{checkpoint.weights_digest}.safetensors"
+    write_bytes(workspace.store.root / key, (folder / "weights.safetensors").read_bytes())
+    return checkpoint.model_copy(update={"weights": workspace.store.refer(key)})
 
 
 def attach_explanations(

@@ -1,0 +1,16 @@
+"""A registered model on the test cases of a recipe's data: every explainer, every measure, intervals over patients."""
+
+from __future__ import annotations
+
+from data_contracts import ExplanationBundle, Recipe
+from flows.engine import orchestrated, run_all
+from flows.prepare import prepare
+from medkd.explanations.of_registry import explain_on_cohort
+from medkd.workspace import Workspace
+
+
+@orchestrated
+def explain_model(workspace: Workspace, recipe: Recipe, model_uri: str, registry_uri: str) -> ExplanationBundle:
+    """Return the bundle, which lies beside the model version."""
+    (cohorts,) = prepare(workspace, (recipe,))
+    return run_all(explain_on_cohort, [(workspace, recipe, cohorts, model_uri, registry_uri)], title="explain")[0]
