@@ -327,7 +327,8 @@ def explain(
     model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
     study: Annotated[Path | None, typer.Option(help="DICOM of one study (folder or file).")] = None,
     explainers: Annotated[
-        str, typer.Option(help="Names, with commas between; `medkd catalogue explainers` lists them.")
+        str,
+        typer.Option(help="Names, with commas between (`medkd catalogue explainers`); all, with a recipe: every one, by every measure."),
     ] = DEFAULT_EXPLAINERS,
     lesion: Annotated[int | None, typer.Option(min=1, help="Explain this lesion only; the largest is 1.")] = None,
     seconds: Annotated[
@@ -350,8 +351,12 @@ def explain(
         return
     if model is None or (recipe is None) == (study is None):
         raise typer.BadParameter("expected a recipe, with or without --model, or --model and --study together")
+    registry = _registry_uri(run_folder, tracking_uri)
     if recipe is not None:
-        _explain_model(recipe, model, out, overrides, _registry_uri(run_folder, tracking_uri), engine, as_json)
+        from medkd.training.recipes import with_everything
+
+        wanted, workspace = _open_run(recipe, out, overrides)
+        _explain_model(with_everything(wanted) if explainers == "all" else wanted, workspace, model, registry, engine, as_json)
         return
     assert study is not None
     from flows.engine import start_engine
@@ -361,10 +366,9 @@ def explain(
     from medkd.workspace import Workspace
 
     request = explanation_request(explainers, _parse_overrides(overrides), lesion=lesion, seconds=seconds)
-    uri = _registry_uri(run_folder, tracking_uri)
     folder = (out or Path("runs/explanations") / study.resolve().name).resolve()
     with start_engine(engine.value, folder, workers=0, progress=True):
-        workspace = Workspace(root=folder, tracking_uri=uri, progress=True)
+        workspace = Workspace(root=folder, tracking_uri=registry, progress=True)
         made = explain_study(workspace, study, model, request, series=series, policy=read_policy(policy))
     summary = explanation_summary(made)
     if as_json:
@@ -373,15 +377,12 @@ def explain(
         _say(explanation_text(summary))
 
 
-def _explain_model(
-    recipe_file: Path, model: str, out: Path | None, overrides: list[str] | None, registry: str, engine: EngineName, as_json: bool
-) -> None:
+def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: str, engine: EngineName, as_json: bool) -> None:
     """Explain a registered model on the test cases of a recipe's data."""
     from flows.engine import start_engine
     from flows.explain_model import explain_model
     from flows.explanation_text import bundle_table
 
-    recipe, workspace = _open_run(recipe_file, out, overrides)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
         bundle = explain_model(workspace, recipe, model, registry)
     if as_json:

@@ -112,16 +112,21 @@ def _measure(recipe: Recipe, mine: Tensor, theirs: Tensor | None, model: nn.Modu
         entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, {**wish.options, "spacing_mm": recipe.task.spacing_mm})
         kind = entry.fact("KIND")
         if kind == "localisation":
-            values[wish.name] = measure(mine, question.masks)
+            values[_key(wish)] = measure(mine, question.masks)
         elif kind == "complexity":
-            values[wish.name] = measure(mine)
+            values[_key(wish)] = measure(mine)
         elif kind == "agreement" and theirs is not None:
-            values[wish.name] = measure(mine, theirs)
+            values[_key(wish)] = measure(mine, theirs)
         elif kind == "guided" and theirs is not None:
-            values[wish.name] = measure(mine, Guided(theirs, question.masks))
+            values[_key(wish)] = measure(mine, Guided(theirs, question.masks))
         elif kind == "faithfulness":
-            values[wish.name] = measure(mine, perturbation_of(model, question))
+            values[_key(wish)] = measure(mine, perturbation_of(model, question))
     return values
+
+
+def _key(wish: Entry) -> str:
+    """Return the name of a measure with the options that tell it from others of its name."""
+    return wish.name + (":" + ",".join(f"{name}={value}" for name, value in wish.options.items()) if wish.options else "")
 
 
 def perturbation_of(model: nn.Module, question: Question) -> Perturbation:
@@ -198,7 +203,7 @@ def _record(
 
 def measure_value(name: str, value: Tensor | float) -> MeasureValue:
     """Return the storable form of one measured value; NaN becomes "undefined" with the measure's own convention as reason."""
-    entry, number = MEASURES.entry(name), float(value)
+    entry, number = MEASURES.entry(name.partition(":")[0]), float(value)
     defined = number == number
     return MeasureValue(
         name=name,

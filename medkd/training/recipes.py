@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from data_contracts import Arm, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
+from data_contracts import Arm, Entry, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
 from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
 from medkd.circumstances import Circumstances
@@ -205,6 +205,26 @@ def _check_term(term: Term, recipe: Recipe, *, from_store: bool) -> None:
         explainer = EXPLAINERS.entry(explainer_of(term))
         if not explainer.fact("DIFFERENTIABLE", False):
             raise RecipeError("RECIPE_EXPLAINER", f"expected a differentiable explainer in the loss {term.loss!r}, {explainer.name} is not")
+
+
+#: Kinds of measures that a cohort's maps can be asked about.
+OF_MAPS = frozenset({"localisation", "complexity", "agreement", "guided", "faithfulness"})
+
+
+def with_everything(recipe: Recipe) -> Recipe:
+    """Return a recipe that asks every explainer of its task which gives a map by itself, and every measure of maps."""
+    explainers = []
+    for name in EXPLAINERS.names():
+        entry = EXPLAINERS.entry(name)
+        if recipe.task.kind.value in entry.fact("TASKS") and entry.fact("RETURNS", "map") == "map" and not entry.fact("NEEDS"):
+            explainers.append(Entry(name=name))
+    measures = [Entry(name=name) for name in MEASURES.names() if MEASURES.entry(name).fact("KIND") in OF_MAPS]
+    if recipe.task.spatial_dims == 3:
+        measures += [
+            Entry(name="mass_in_shell", options={"inner": inner, "outer": outer}) for inner, outer in ((5.0, 20.0), (20.0, 1000.0))
+        ]
+    explain = recipe.explain.model_copy(update={"explainers": tuple(explainers), "measures": tuple(measures), "randomisation": True})
+    return recipe.model_copy(update={"explain": explain})
 
 
 def explainer_of(term: Term) -> str:
