@@ -105,7 +105,8 @@ class ExplanationBundle(Record):
     """The explanations of one model over a cohort: maps packed in one file, measures per map, figures per explainer.
 
     ``figures`` is keyed ``explainer/measure``. ``not_to_be_trusted`` names explainers whose maps hardly change when the
-    weights are drawn anew: on this model they say more of the image than of the network.
+    weights are drawn anew: on this model they say more of the image than of the network. ``request`` names a JSON file with the records that
+    the maps can be made again from (recipe, cohorts, student, teacher), bit for bit with as many ``threads``; ``previews`` are pictures.
     """
 
     SCHEMA: ClassVar[str] = "explanation_bundle/1"
@@ -115,6 +116,9 @@ class ExplanationBundle(Record):
     explanations: tuple[ExplanationRef, ...]
     figures: dict[str, Figure]
     not_to_be_trusted: tuple[str, ...] = ()
+    previews: tuple[Ref, ...] = ()
+    request: Ref | None = None
+    threads: int = Field(default=1, ge=1)
 
 
 class SanityCheck(Value):

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, load_record
 from medkd.explanations.job import ARRAYS, STORE, Asked, Explained, explain_study
-from medkd.explanations.preview import render_preview
+from medkd.explanations.preview import MOST_PREVIEWS, render_preview
 from medkd.registry.interface import MANIFEST, Registry, pack_model, verify_folder
 from medkd.registry.publish import load_registered, pack_archive
 from medkd.volumes.store import Store, sha256_file
 
 RECORD, COST = "explanation.json", "cost.json"
-MOST_PREVIEWS = 20
 SHORT = 12
+#: Fewer letters of an id name nothing.
+LEAST_ID = 4
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def find_kept(folder: Path, wanted: str) -> Path:
     if not found:
         records = {place: load_record(place / RECORD, StudyExplanation) for place in kept}
         found = [place for place, record in records.items() if any(ref.digest().startswith(wanted) for ref in record.maps)]
-    if len(found) != 1 or len(wanted) < 4:
+    if len(found) != 1 or len(wanted) < LEAST_ID:
         listed = ", ".join(place.name for place in kept) or "none"
         raise ExplanationError(
             "EXPLANATION_UNKNOWN", f"expected the id of one explanation below {folder} ({listed}), {wanted!r} names {len(found)}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from data_contracts import CohortSet, DataError, ExplanationBundle, ExplanationError, ExplanationRequest, Recipe, VolumeRef
-from medkd.explanations.artefact import RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
+from data_contracts import CohortSet, DataError, ExplanationBundle, ExplanationError, ExplanationRequest, Recipe, VolumeRef, load_record
+from medkd.explanations.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanations.job import explain_study
-from medkd.inference.explain import explain_cohort
+from medkd.inference.explain import explain_cohort, replay_bundle
 from medkd.registry.publish import adopt, attach_explanations, open_registry
 from medkd.volumes.store import Store
 from medkd.workspace import Workspace
@@ -46,8 +46,17 @@ def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, 
     if student.task != recipe.task:
         raise DataError("MODEL_TASK", f"expected a model of the task of {recipe.name}, {model_uri} was trained for another one")
     bundle = explain_cohort(workspace, recipe, cohorts, student, teacher)
-    attach_explanations(workspace, registry, model, bundle, {})
+    attach_explanations(workspace, registry, model, bundle)
     return bundle
+
+
+def find_bundle(folder: Path, wanted: str) -> tuple[Path, ExplanationBundle] | None:
+    """Return the run folder and the bundle of a cohort's explanations that an id names, or one of its maps; None where none does."""
+    for path in sorted(folder.rglob("stages/explain_cohort-*.json")) if len(wanted) >= LEAST_ID else ():
+        bundle = load_record(path, ExplanationBundle)
+        if any(one.digest().startswith(wanted) for one in (bundle, *bundle.explanations)):
+            return path.parents[1], bundle
+    return None
 
 
 def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[Path, bool, dict[str, float]]:
@@ -60,6 +69,11 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
         ExplanationError: ``EXPLANATION_UNKNOWN``, or ``REPLAY_MODEL`` when the registry's version is not the one that was explained.
         StoreError: when the volume is gone or altered.
     """
+    of_cohort = find_bundle(folder, wanted)
+    if of_cohort is not None:
+        root, bundle = of_cohort
+        differs = replay_bundle(replace(workspace, root=root), bundle)
+        return root, not differs, differs
     place = find_kept(folder, wanted)
     record, _ = read_explanation(place)
     uri = f"models:/{record.model.name}/{record.model.version}"

@@ -13,6 +13,8 @@ from data_contracts import BANNER
 from medkd.review._colours import STUDENT, blend, grey, heat, png
 from medkd.review.picture import outline
 
+#: Pictures that an artefact holds.
+MOST_PREVIEWS = 20
 _LONGEST, _GAP, _TOP, _BOTTOM = 320, 12, 58, 34
 
 

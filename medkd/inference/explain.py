@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from data_contracts import (
     CohortSet,
     Entry,
     ExplanationBundle,
+    ExplanationError,
     ExplanationRef,
     Figure,
     MeasureValue,
@@ -29,6 +31,7 @@ from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import map_purpose
 from medkd.explanations.baselines import BASELINES
+from medkd.explanations.preview import MOST_PREVIEWS, render_preview
 from medkd.inference.predict import predict_logits
 from medkd.measures._guided import Guided
 from medkd.measures._perturb import Perturbation, blurred
@@ -37,6 +40,7 @@ from medkd.models._build import build_network
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.training.train import load_network
 from medkd.volumes.open_cohort import open_for_maps
+from medkd.volumes.store import write_bytes
 from medkd.volumes.tensor_cohort import TensorCohort
 from medkd.workspace import Workspace, stage
 
@@ -55,31 +59,28 @@ class Question:
 @stage
 def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint) -> ExplanationBundle:
     """Explain the first cases of the map cohort by the student and, for comparison, by the teacher."""
-    cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
-    cohort = cohort.select(torch.arange(min(recipe.explain.cases, len(cohort))))
-    model, guide = load_network(workspace, student), load_network(workspace, teacher)
-    question = ask(guide, cohort, recipe.task.kind)
-    maps: dict[str, Tensor] = {}
+    cohort, question, model, guide = _asked(workspace, recipe, cohorts, student, teacher)
+    maps = _maps(recipe, question, model, guide)
     values: dict[str, dict[str, Tensor]] = {}
     for wish in recipe.explain.explainers:
-        mine, theirs = (
-            attribute(network, cohort.images, question.target, explainer=wish.name, options=wish.options) for network in (model, guide)
-        )
-        maps |= {f"student/{wish.name}": mine, f"teacher/{wish.name}": theirs}
-        values[wish.name] = _measure(recipe, mine, theirs, model, question)
+        mine = maps[f"student/{wish.name}"]
+        values[wish.name] = _measure(recipe, mine, maps[f"teacher/{wish.name}"], model, question)
         if recipe.explain.randomisation:
             values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
     for name, make in BASELINES.items():
         values[name] = _measure(recipe, make(cohort.images), None, model, question)
-    key = f"explanations/{recipe.name}/{student.arm}-{student.seed}.safetensors"
-    packed = workspace.store.write_tensors(key, maps)
+    key = f"explanations/{recipe.name}/{student.arm}-{student.seed}"
+    packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
+    failing = tuple(e.name for e in recipe.explain.explainers if fails_randomisation(values[e.name]))
+    asked = {"recipe": recipe, "cohorts": cohorts, "student": student, "teacher": teacher}
+    request = json.dumps({name: json.loads(record.canonical_json()) for name, record in asked.items()}, sort_keys=True)
+    write_bytes(workspace.store.root / f"{key}.request.json", request.encode())
     figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}
     records = [
         _record(cohort, row, wish, student, packed, values[wish.name], question)
         for wish in recipe.explain.explainers
         for row in range(len(cohort))
     ]
-    failing = tuple(e.name for e in recipe.explain.explainers if fails_randomisation(values[e.name]))
     return ExplanationBundle(
         subject=f"{recipe.name}/{student.arm}-{student.seed}",
         weights_digest=student.weights_digest,
@@ -87,7 +88,86 @@ def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, stu
         explanations=tuple(records),
         figures={name: figure for name, figure in figures.items() if figure is not None},
         not_to_be_trusted=failing,
+        previews=_previews(workspace, key, recipe, cohort, maps, failing),
+        request=workspace.store.refer(f"{key}.request.json"),
+        threads=torch.get_num_threads(),
     )
+
+
+def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, float]:
+    """Make the maps of a bundle again from its records and return how far they differ: per map that is not the same bits, relative.
+
+    Args:
+        workspace: whose store holds the cohorts, the weights and the maps.
+        bundle: with a ``request``.
+
+    Raises:
+        ExplanationError: ``REPLAY_REQUEST`` for a bundle of a version that kept none.
+        StoreError: when something that the maps were made from is gone or altered.
+    """
+    if bundle.request is None or not workspace.store.verify(bundle.request):
+        raise ExplanationError(
+            "REPLAY_REQUEST", f"expected the records that the maps of {bundle.subject} were made from, they are not there"
+        )
+    told = json.loads(workspace.store.path(bundle.request).read_text(encoding="utf-8"))
+    recipe, cohorts = Recipe.model_validate(told["recipe"]), CohortSet.model_validate(told["cohorts"])
+    student, teacher = Checkpoint.model_validate(told["student"]), Checkpoint.model_validate(told["teacher"])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(bundle.threads)
+    try:
+        _, question, model, guide = _asked(workspace, recipe, cohorts, student, teacher)
+        again = _maps(recipe, question, model, guide)
+    finally:
+        torch.set_num_threads(threads)
+    kept = workspace.store.read_tensors(bundle.explanations[0].array)
+    return {
+        name: float((own - again[name]).abs().max() / own.abs().max().clamp_min(1e-30))
+        for name, own in kept.items()
+        if not torch.equal(own, again[name])
+    }
+
+
+def _asked(
+    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint
+) -> tuple[TensorCohort, Question, nn.Module, nn.Module]:
+    """Return the cases, what is asked of them, and both networks."""
+    cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
+    cohort = cohort.select(torch.arange(min(recipe.explain.cases, len(cohort))))
+    model, guide = load_network(workspace, student), load_network(workspace, teacher)
+    return cohort, ask(guide, cohort, recipe.task.kind), model, guide
+
+
+def _maps(recipe: Recipe, question: Question, model: nn.Module, guide: nn.Module) -> dict[str, Tensor]:
+    """Return the maps by ``ROLE/EXPLAINER``, [n, *space]."""
+    found = {}
+    for wish in recipe.explain.explainers:
+        for role, network in (("student", model), ("teacher", guide)):
+            found[f"{role}/{wish.name}"] = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
+    return found
+
+
+def _previews(
+    workspace: Workspace, key: str, recipe: Recipe, cohort: TensorCohort, maps: Mapping[str, Tensor], failing: tuple[str, ...]
+) -> tuple[Ref, ...]:
+    """Write pictures of the first cases, every explainer of a case before the next case."""
+    shown = [(row, wish.name) for row in range(len(cohort)) for wish in recipe.explain.explainers][:MOST_PREVIEWS]
+    refs = []
+    for row, explainer in shown:
+        # A picture is a volume of one slice.
+        image, mask = (one if one.ndim == 3 else one[None] for one in (cohort.images[row, 0], cohort.masks[row]))
+        both = {role: maps[f"{role}/{explainer}"][row] for role in ("student", "teacher")}
+        payload = render_preview(
+            image,
+            mask,
+            {role: one if one.ndim == 3 else one[None] for role, one in both.items()},
+            int(mask.flatten(1).sum(1).argmax()),
+            title=f"{cohort.cases[row].case_key}, {explainer}",
+            note="NOT TO BE TRUSTED HERE: fails randomisation" if explainer in failing else "",
+        )
+        name = f"{key}-previews/{row:02d}-{explainer}.png"
+        write_bytes(workspace.store.root / name, payload)
+        refs.append(workspace.store.refer(name))
+    return tuple(refs)
 
 
 def ask(guide: nn.Module, cohort: TensorCohort, task: TaskKind) -> Question:

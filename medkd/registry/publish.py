@@ -192,20 +192,17 @@ def _adopted(workspace: Workspace, folder: Path) -> Checkpoint:
     return checkpoint.model_copy(update={"weights": workspace.store.refer(key)})
 
 
-def attach_explanations(
-    workspace: Workspace, registry: Registry, model: ModelRef, bundle: ExplanationBundle, previews: Mapping[str, Path]
-) -> None:
+def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRef, bundle: ExplanationBundle) -> None:
     """Put a bundle beside its version: maps and index in one archive, at most twenty previews, its digest as a tag."""
     archive = workspace.root / "bundles" / f"{model.name}-{model.version}.zip"
     maps = sorted({explanation.array.key for explanation in bundle.explanations})
     pack_archive(
         archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}}
     )
-    files = {"explanations": archive}
     tags = {"medkd.explanations": bundle.digest(), "medkd.not_to_be_trusted": ",".join(bundle.not_to_be_trusted) or "none"}
-    registry.attach(model, files, tags)
-    for preview in list(previews.values())[:20]:
-        registry.attach(model, {"previews": preview}, {})
+    registry.attach(model, {"explanations": archive}, tags)
+    for preview in bundle.previews:
+        registry.attach(model, {"previews": workspace.store.path(preview)}, {})
 
 
 Group = tuple[Recipe, CohortSet, tuple[Checkpoint, ...], tuple[Scorecard, ...], tuple[ExplanationBundle, ...]]
@@ -219,7 +216,7 @@ def register_everything(workspace: Workspace, groups: tuple[Group, ...], registr
         registered = register_models(workspace, recipe, cohorts, checkpoints, scorecards, target)
         for bundle in bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
-            attach_explanations(workspace, target, model, bundle, {})
+            attach_explanations(workspace, target, model, bundle)
         done.append(registered)
     return tuple(done)
 

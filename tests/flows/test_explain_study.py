@@ -7,6 +7,7 @@ import json
 import pytest
 
 from data_contracts import StudyExplanation, load_record
+from flows.demo import RECIPES
 from medkd.explanations.artefact import read_explanation
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -77,3 +78,25 @@ def test_what_cannot_be_explained_is_one_sentence(here, smoke, tmp_path, argumen
     status, _, errors = here("explain", "--study", study, *arguments, "--run", smoke.folder, "--out", tmp_path)
     assert status == 2
     assert errors.splitlines()[-1].startswith(f"{code}: expected")
+
+
+def test_a_cohorts_maps_are_made_again_to_the_bit_too(here, smoke):
+    from data_contracts import ExplanationBundle
+
+    stages = sorted((smoke.folder / "stages").glob("explain_cohort-*.json"))
+    bundle = load_record(stages[0], ExplanationBundle)
+    assert 1 <= len(bundle.previews) <= 20
+    status, text, errors = here("replay", bundle.explanations[0].digest()[:16], "--in", smoke.folder, "--run", smoke.folder)
+    assert (status, errors) == (0, "")
+    assert "every bit is the same" in text
+
+
+def test_a_registered_model_is_explained_on_a_recipes_cases(here, smoke, tmp_path):
+    status, text, errors = here(
+        "explain", RECIPES / "phantom-classification.yaml", "--model", "models:/phantom-classification-kd/1", "--run", smoke.folder,
+        "--out", tmp_path, "--set", "data.teacher=64", "--set", "data.student=32", "--set", "data.test=24", "--set", "data.teacher_validation=16",
+        "--set", "data.debiased=24", "--set", "data.reversed=16", "--set", "data.marker_pairs=8", "--set", "explain.cases=4", "--json",
+    )  # fmt: skip
+    assert status == 0, errors[-800:]
+    figures = json.loads(text.splitlines()[-1])["figures"]
+    assert {name.split("/")[0] for name in figures} >= {"baseline_random", "baseline_edges", "baseline_centre"}

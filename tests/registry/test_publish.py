@@ -48,7 +48,7 @@ def test_explanations_are_one_archive_whose_bytes_depend_on_its_contents_alone(t
     bundle = ExplanationBundle(subject="r/kd-0", weights_digest="b" * 64, teacher_digest="c" * 64, explanations=(), figures={})
     payloads = []
     for _ in range(2):
-        attach_explanations(workspace, registry, MODEL, bundle, {})
+        attach_explanations(workspace, registry, MODEL, bundle)
         payloads.append(registry.attached[MODEL.uri]["explanations"].read_bytes())
     assert payloads[0] == payloads[1]
     with zipfile.ZipFile(registry.attached[MODEL.uri]["explanations"]) as archive:

@@ -1,0 +1,25 @@
+"""`medkd planted-truth` at a size that learns little: the whole way is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from data_contracts import PlantedTruth, load_record
+from medkd.experiment import planted_truth as planted
+from medkd.experiment.write_planted_truth import planted_truth_markdown, ranked
+
+
+@pytest.mark.extended
+def test_a_small_run_is_written_and_tracked(here, tmp_path, monkeypatch):
+    """A few cases and epochs: the way from cohort to table; the figures are those of `medkd planted-truth`."""
+    monkeypatch.setattr(planted, "TRAINING", 48)
+    monkeypatch.setattr(planted, "FIT", planted.FIT.model_copy(update={"epochs": 2}))
+    status, text, _ = here("planted-truth", "--cases", "2", "--out", tmp_path)
+    assert status == 0
+    truth = load_record(tmp_path / "planted_truth.json", PlantedTruth)
+    assert {network.name for network in truth.networks} == set(planted.NETWORKS)
+    assert {"baseline_random", "baseline_edges", "baseline_centre", "grad_cam", "kernel_shap"} <= set(truth.figures["both"])
+    assert ranked(truth, "both")[0] in text
+    assert planted_truth_markdown(truth) in text
+    assert (tmp_path / "planted_truth.png").stat().st_size > 10_000
+    assert (tmp_path / "planted_truth.csv").read_text().startswith("network,explainer,measure")
