@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -32,6 +33,32 @@ def chunk_of(model: nn.Module, image: Tensor) -> int:
         budget, most = BUDGET.get(kind, GPU_BUDGET), MOST.get(kind, GPU_MOST)
         known[key] = max(1, min(most, budget // max(1, kept_bytes(model, image[:1]))))
     return known[key]
+
+
+def in_memory(
+    model: nn.Module, image: Tensor, rows: Tensor, run: Callable[[Tensor], Tensor], join: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Run all rows at once, or in halves where the device's memory does not suffice: what fitted is remembered for the next time.
+
+    Args:
+        model: whose passes they are.
+        image: [batch, channel, *space], of their size.
+        rows: int64 [n], what is to be run.
+        run: of some rows.
+        join: of what two halves gave.
+
+    Raises:
+        torch.OutOfMemoryError: when a single row does not fit.
+    """
+    try:
+        return run(rows)
+    except torch.OutOfMemoryError:
+        if len(rows) == 1:
+            raise
+    middle = len(rows) // 2
+    known = _FOUND.setdefault(model, {})
+    known[(tuple(image.shape[1:]), image.device.type)] = max(1, middle)
+    return join(in_memory(model, image, rows[:middle], run, join), in_memory(model, image, rows[middle:], run, join))
 
 
 def passes_at_once(image: Tensor) -> int:

@@ -11,7 +11,7 @@ from skimage.segmentation import slic
 from torch import Tensor, nn
 
 from medkd.attribution._budget import affordable
-from medkd.attribution._chunk import passes_at_once
+from medkd.attribution._chunk import in_memory, passes_at_once
 from medkd.attribution._gradients import as_asked
 from medkd.targets import Target
 from medkd.trace import Trace, frozen
@@ -61,14 +61,15 @@ class Question:
 
     def scores(self, copies: Tensor) -> Tensor:
         """Return the scores of changed copies of the image [copies, channel, *space], float64 [copies, targets]."""
-        chunk = passes_at_once(self.image)
-        found = []
+
+        def scored(rows: Tensor) -> Tensor:
+            others = {name: value.expand(len(rows), *value.shape[1:]) for name, value in self.inputs.items()}
+            found = self.target(run(self.model, {**others, "image": copies[rows.to(copies.device)]}).logits)
+            return found.double().reshape(len(rows), -1)
+
         with frozen(self.model), torch.no_grad():
-            for some in copies.split(chunk):
-                others = {name: value.expand(len(some), *value.shape[1:]) for name, value in self.inputs.items()}
-                scores = self.target(run(self.model, {**others, "image": some}).logits)
-                found.append(scores.double().reshape(len(some), -1))
-        return torch.cat(found)
+            chunks = torch.arange(len(copies)).split(passes_at_once(self.image))
+            return torch.cat([in_memory(self.model, self.image, rows, scored, _beside) for rows in chunks])
 
     def keeping(self, kept: Tensor, regions: Tensor) -> Tensor:
         """Return the scores of copies in which only some regions are kept, float64 [copies, targets].
@@ -84,6 +85,10 @@ class Question:
     def affordable(self, wanted: int, *, least: int) -> int:
         """Return how many copies of this case a time budget leaves."""
         return affordable(wanted, lambda: self.scores(self.image), least=least, among=self.to_come)
+
+
+def _beside(one: Tensor, other: Tensor) -> Tensor:
+    return torch.cat([one, other])
 
 
 def case_by_case(trace: Trace, target: Target, baseline: float, explain: Callable[[Question], Tensor]) -> Tensor:

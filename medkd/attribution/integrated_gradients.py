@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medkd.attribution._budget import affordable
-from medkd.attribution._chunk import chunk_of
+from medkd.attribution._chunk import chunk_of, in_memory
 from medkd.attribution._gradients import as_asked, image_gradients, refuse_differentiable
 from medkd.attribution._grid import require_finite
 from medkd.targets import Target
@@ -54,15 +54,17 @@ def integrated_gradients(
     for case in range(len(image)):
         one, own = image[case], target.of_case(case)
         inputs = {name: value[case : case + 1] for name, value in trace.inputs.items()}
-        total = torch.zeros((), device=image.device)
-        for begin in range(0, count, size):
-            place = places[begin : begin + size].to(image).view(-1, *(1,) * one.ndim)
-            weight = weights[begin : begin + size].to(image)
+
+        def summed(rows: Tensor, one: Tensor = one, own: Target = own, inputs: dict[str, Tensor] = inputs) -> Tensor:
+            place = places[rows].to(image).view(-1, *(1,) * one.ndim)
             between = baseline + place * (one - baseline)
-            found = image_gradients(
-                trace.model, {**{k: v.expand(len(place), *v.shape[1:]) for k, v in inputs.items()}, "image": between}, own
-            )
-            total = total + torch.einsum("n,n...->...", weight, found)
+            others = {name: value.expand(len(rows), *value.shape[1:]) for name, value in inputs.items()}
+            found = image_gradients(trace.model, {**others, "image": between}, own)
+            return torch.einsum("n,n...->...", weights[rows].to(image), found)
+
+        total = torch.zeros((), device=image.device)
+        for rows in torch.arange(count).split(size):
+            total = total + in_memory(trace.model, image, rows, summed, torch.add)
         maps.append((total * (one - baseline)).sum(1))
     return require_finite(as_asked(torch.stack(maps), target), "integrated_gradients")
 

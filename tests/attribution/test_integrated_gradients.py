@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -48,3 +49,22 @@ def test_an_image_equal_to_the_baseline_gets_a_map_of_zeros(make_network, make_s
     target = class_margin(1) if task == "classification" else lesion_margin(sample.masks)
     attribution = integrated_gradients(trace(make_network().eval(), torch.full((1, 1, 32, 32), -1.0)), target, steps=4)
     assert float(attribution.abs().max()) == 0.0
+
+
+def test_without_enough_memory_it_goes_on_in_halves(make_network, make_sample, task):
+    """The device of this test is too small for more than three images; the sum is the same and the next chunk is no larger."""
+    from medkd.attribution._chunk import chunk_of, in_memory
+
+    network, image, tried = make_network().eval(), make_sample(1).image, []
+
+    def run(rows):
+        tried.append(len(rows))
+        if len(rows) > 3:
+            raise torch.OutOfMemoryError("too many")
+        return rows.double().sum()
+
+    assert float(in_memory(network, image, torch.arange(8), run, torch.add)) == 28.0
+    assert tried == [8, 4, 2, 2, 4, 2, 2]
+    assert chunk_of(network, image) == 2
+    with pytest.raises(torch.OutOfMemoryError):
+        in_memory(network, image, torch.arange(1), lambda _: run(torch.arange(9)), torch.add)
