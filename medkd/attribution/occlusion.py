@@ -22,7 +22,7 @@ TASKS = frozenset({"classification", "segmentation"})
 
 
 def occlusion(
-    trace: Trace, target: Target, *, differentiable: bool = False, cells: int | None = None, baseline: float = -1.0
+    trace: Trace, target: Target, *, differentiable: bool = False, cells: int | None = None, baseline: float = 0.0
 ) -> AttributionMap:
     """Return per voxel the mean fall of the score over the windows that hide it, in units of the target.
 
@@ -33,7 +33,8 @@ def occlusion(
         target: any function of the logits, or several.
         differentiable: refused.
         cells: windows along each axis; None means 8 for pictures and 4 for volumes. Fewer (larger) ones under a time budget.
-        baseline: value of what is hidden, in the network's input units.
+        baseline: value of what is hidden, in the network's input units: the middle of the window. Its low end is air: a hole in a body is
+            a finding of its own (on planted truth such maps were turned round, README.md).
 
     Returns:
         Map [batch, *space] ([batch, targets, *space] of several targets).
