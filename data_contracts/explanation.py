@@ -101,26 +101,6 @@ class LesionExplanation(Record):
     agreement: dict[str, AttributionAgreement] = Field(default_factory=dict)
 
 
-class ExplanationBundle(Record):
-    """The explanations of one model over a cohort: maps packed in one file, measures per map, figures per explainer.
-
-    ``figures`` is keyed ``explainer/measure``. ``not_to_be_trusted`` names explainers whose maps hardly change when the
-    weights are drawn anew: on this model they say more of the image than of the network. ``request`` names a JSON file with the records that
-    the maps can be made again from (recipe, cohorts, student, teacher), bit for bit with as many ``threads``; ``previews`` are pictures.
-    """
-
-    SCHEMA: ClassVar[str] = "explanation_bundle/1"
-    subject: str
-    weights_digest: Sha256
-    teacher_digest: Sha256
-    explanations: tuple[ExplanationRef, ...]
-    figures: dict[str, Figure]
-    not_to_be_trusted: tuple[str, ...] = ()
-    previews: tuple[Ref, ...] = ()
-    request: Ref | None = None
-    threads: int = Field(default=1, ge=1)
-
-
 class SanityCheck(Value):
     """One test of an explainer on one network. ``passed`` is None where the test does not apply, with the reason."""
 
@@ -141,6 +121,28 @@ class ExplainerVerdict(Value):
     checks: tuple[SanityCheck, ...]
     trusted: bool
     samples: tuple[int, int] | None = None
+
+
+class ExplanationBundle(Record):
+    """The explanations of one model over a cohort: maps packed in one file, measures per map, figures per explainer.
+
+    ``figures`` is keyed ``explainer/measure``. ``verdicts`` says of each explainer which tests it passed on this model, and
+    ``not_to_be_trusted`` names those that failed one: maps that hardly change when the weights are drawn anew say more of the image than of
+    the network, sums that do not add up are no account of the score. ``request`` names a JSON file with the records that
+    the maps can be made again from (recipe, cohorts, student, teacher), bit for bit with as many ``threads``; ``previews`` are pictures.
+    """
+
+    SCHEMA: ClassVar[str] = "explanation_bundle/1"
+    subject: str
+    weights_digest: Sha256
+    teacher_digest: Sha256
+    explanations: tuple[ExplanationRef, ...]
+    figures: dict[str, Figure]
+    not_to_be_trusted: tuple[str, ...] = ()
+    verdicts: tuple[ExplainerVerdict, ...] = ()
+    previews: tuple[Ref, ...] = ()
+    request: Ref | None = None
+    threads: int = Field(default=1, ge=1)
 
 
 class ExplanationRequest(Value):

@@ -115,5 +115,10 @@ def bundle_table(bundle: ExplanationBundle) -> str:
     lines.append(" " * first + "".join(measure.rjust(width) for measure in measures))
     for name, row in cells.items():
         lines.append(name.ljust(first) + "".join(row.get(measure, "-").rjust(width) for measure in measures))
-    doubtful = ", ".join(bundle.not_to_be_trusted) or "none"
-    return "\n".join([*lines, f"hardly change when the weights are drawn anew: {doubtful}"])
+    for verdict in bundle.verdicts:
+        told = "; ".join(
+            f"{c.name} {c.reason if c.value is None else format(c.value, '.3g')}{' FAILS' if c.passed is False else ''}"
+            for c in verdict.checks
+        )
+        lines.append(f"{verdict.explainer.ljust(first)}{'to be trusted' if verdict.trusted else 'NOT TO BE TRUSTED HERE'}: {told}")
+    return "\n".join(lines)

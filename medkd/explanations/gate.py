@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from data_contracts import ExplainerVerdict, NetworkSpec, SanityCheck
 from medkd.catalogue import EXPLAINERS, MEASURES
+from medkd.inference.explain import check_of
 from medkd.inference.segment import PreparedStudy, explain_lesions, logits_of
 from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
@@ -89,7 +90,7 @@ def _randomised(trial: Trial) -> SanityCheck:
         values.append(_alike(trial.attribution, trial.explained(trial.inside[None], network)[0]))
     known = [value for value in values if value is not None]
     value = float(torch.tensor(known).median()) if known else None
-    return _check("randomisation", value, _randomisation.FAILS_ABOVE, "a map of zeros with weights drawn anew")
+    return check_of("randomisation", value, _randomisation.FAILS_ABOVE, "a map of zeros with weights drawn anew")
 
 
 def _complete(trial: Trial) -> SanityCheck:
@@ -100,7 +101,7 @@ def _complete(trial: Trial) -> SanityCheck:
     plain = torch.full_like(trial.study.image, float(trial.options.get("baseline", default)))
     gap = _margin(trial, trial.study.image) - _margin(trial, plain)
     value = float(MEASURES.load("completeness")(trial.attribution[None], gap[None])[0])
-    return _check("completeness", value, limit, "the baseline scores as the image does")
+    return check_of("completeness", value, limit, "the baseline scores as the image does")
 
 
 def _margin(trial: Trial, image: Tensor) -> Tensor:
@@ -117,13 +118,13 @@ def _additive(trial: Trial, parts: Tensor) -> SanityCheck:
     if not EXPLAINERS.entry(trial.explainer).fact("ADDITIVE"):
         return SanityCheck(name="additivity", value=None, limit=limit, passed=None, reason="not claimed")
     value = float(MEASURES.load("additivity")(trial.attribution[None], parts[None])[0])
-    return _check("additivity", value, limit, "a map of zeros")
+    return check_of("additivity", value, limit, "a map of zeros")
 
 
 def _other_lesion(trial: Trial, moved: Tensor) -> SanityCheck:
     """Compare with the map of the same mask elsewhere: one that stays does not explain this lesion."""
     value = _alike(trial.attribution, moved, both=True)
-    return _check("random_lesion", value, _randomisation.FAILS_ABOVE, "the maps have no voxel in common")
+    return check_of("random_lesion", value, _randomisation.FAILS_ABOVE, "the maps have no voxel in common")
 
 
 def _alike(one: Tensor, other: Tensor, *, both: bool = False) -> float | None:
@@ -133,9 +134,3 @@ def _alike(one: Tensor, other: Tensor, *, both: bool = False) -> float | None:
         return None
     value = float(MEASURES.load("randomisation")(one[said][None], other[said][None])[0])
     return value if value == value else None
-
-
-def _check(name: str, value: float | None, limit: float, undefined: str) -> SanityCheck:
-    if value is None or value != value:
-        return SanityCheck.model_validate({"name": name, "value": None, "limit": limit, "passed": None, "reason": undefined})
-    return SanityCheck.model_validate({"name": name, "value": value, "limit": limit, "passed": value <= limit})

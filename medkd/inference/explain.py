@@ -15,6 +15,7 @@ from data_contracts import (
     Checkpoint,
     CohortSet,
     Entry,
+    ExplainerVerdict,
     ExplanationBundle,
     ExplanationError,
     ExplanationRef,
@@ -23,6 +24,7 @@ from data_contracts import (
     MethodRecord,
     Recipe,
     Ref,
+    SanityCheck,
     TargetRecord,
     TaskKind,
 )
@@ -33,27 +35,44 @@ from medkd.evaluation.evaluate import map_purpose
 from medkd.explanations.baselines import BASELINES
 from medkd.explanations.preview import MOST_PREVIEWS, render_preview
 from medkd.inference.predict import predict_logits
+from medkd.measures import additivity as _additivity
+from medkd.measures import completeness as _completeness
 from medkd.measures._guided import Guided
 from medkd.measures._perturb import Perturbation, blurred
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
-from medkd.targets import Target, class_margin, lesion_margin
+from medkd.targets import Target, class_logit, class_margin, lesion_margin
 from medkd.training.train import load_network
 from medkd.volumes.open_cohort import open_for_maps
 from medkd.volumes.store import write_bytes
 from medkd.volumes.tensor_cohort import TensorCohort
 from medkd.workspace import Workspace, stage
 
+#: Cases that the tests of an explainer take.
+TESTED = 8
+
 
 @dataclass(frozen=True)
 class Question:
-    """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case."""
+    """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case, number of classes."""
 
     images: Tensor
     target: Target
     masks: Tensor
     answer: Tensor
     task: TaskKind
+    classes: int
+
+    def whole_and_parts(self) -> tuple[Target, list[tuple[float, Target]]]:
+        """Return what is asked, and targets whose sum with signs it is: classes of a margin, or both halves of each region."""
+        if self.task is TaskKind.CLASSIFICATION:
+            others = [((self.answer + step) % self.classes, -1.0 / (self.classes - 1)) for step in range(1, self.classes)]
+            parts: list[tuple[float, Target]] = [(1.0, class_logit(self.answer)), *((sign, class_logit(index)) for index, sign in others)]
+            return class_margin(self.answer), parts
+        region = (self.answer > 0).to(torch.uint8)
+        first = region.clone()
+        first.flatten(1)[region.flatten(1).cumsum(1) > region.flatten(1).sum(1, keepdim=True) // 2] = 0
+        return lesion_margin(region), [(1.0, lesion_margin(first)), (1.0, lesion_margin(region - first))]
 
 
 @stage
@@ -71,7 +90,8 @@ def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, stu
         values[name] = _measure(recipe, make(cohort.images), None, model, question)
     key = f"explanations/{recipe.name}/{student.arm}-{student.seed}"
     packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
-    failing = tuple(e.name for e in recipe.explain.explainers if fails_randomisation(values[e.name]))
+    verdicts = tuple(_verdict(wish, question, model, maps[f"student/{wish.name}"], values[wish.name]) for wish in recipe.explain.explainers)
+    failing = tuple(verdict.explainer for verdict in verdicts if not verdict.trusted)
     asked = {"recipe": recipe, "cohorts": cohorts, "student": student, "teacher": teacher}
     request = json.dumps({name: json.loads(record.canonical_json()) for name, record in asked.items()}, sort_keys=True)
     write_bytes(workspace.store.root / f"{key}.request.json", request.encode())
@@ -88,6 +108,7 @@ def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, stu
         explanations=tuple(records),
         figures={name: figure for name, figure in figures.items() if figure is not None},
         not_to_be_trusted=failing,
+        verdicts=verdicts,
         previews=_previews(workspace, key, recipe, cohort, maps, failing),
         request=workspace.store.refer(f"{key}.request.json"),
         threads=torch.get_num_threads(),
@@ -172,11 +193,42 @@ def _previews(
 
 def ask(guide: nn.Module, cohort: TensorCohort, task: TaskKind) -> Question:
     """Return the question put to both networks: why the class (or the lesion) that the teacher answered?"""
-    answer = predict_logits(guide, cohort.images).argmax(1)
-    if task is TaskKind.CLASSIFICATION:
-        return Question(cohort.images, class_margin(answer), cohort.masks, answer, task)
-    lesion = (answer > 0).to(torch.uint8)
-    return Question(cohort.images, lesion_margin(lesion), cohort.masks, answer, task)
+    logits = predict_logits(guide, cohort.images)
+    answer, classes = logits.argmax(1), logits.shape[1]
+    target = class_margin(answer) if task is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
+    return Question(cohort.images, target, cohort.masks, answer, task, classes)
+
+
+def _verdict(wish: Entry, question: Question, model: nn.Module, mine: Tensor, values: Mapping[str, Tensor]) -> ExplainerVerdict:
+    """Test an explainer on the first cases: the median over them counts, the largest where rounding alone may differ."""
+    entry, few = EXPLAINERS.entry(wish.name), min(TESTED, len(mine))
+    some = replace(question, images=question.images[:few], answer=question.answer[:few])
+
+    def explained(target: Target) -> Tensor:
+        return attribute(model, some.images, target, explainer=wish.name, options=wish.options)
+
+    whole, parts = some.whole_and_parts()
+    median = values["randomisation"].nanmedian() if "randomisation" in values else None
+    checks = [check_of("randomisation", median, FAILS_ABOVE, "not asked, or a constant map")]
+    if entry.fact("COMPLETE"):
+        plain = torch.full_like(some.images, float(wish.options.get("baseline", entry.options()["baseline"].default)))
+        gap = whole(predict_logits(model, some.images)) - whole(predict_logits(model, plain))
+        error = MEASURES.load("completeness")(mine[:few], gap).nanmedian()
+        checks.append(check_of("completeness", error, _completeness.FAILS_ABOVE, "the baseline scores as the image does"))
+    if entry.fact("ADDITIVE"):
+        summed = torch.stack([sign * explained(part) for sign, part in parts]).sum(0)
+        error = MEASURES.load("additivity")(mine[:few], summed)
+        worst = error[~error.isnan()].amax() if bool((~error.isnan()).any()) else None
+        checks.append(check_of("additivity", worst, _additivity.FAILS_ABOVE, "maps of zeros"))
+    return ExplainerVerdict(explainer=wish.name, checks=tuple(checks), trusted=all(check.passed is not False for check in checks))
+
+
+def check_of(name: str, value: Tensor | float | None, limit: float, undefined: str) -> SanityCheck:
+    """Return the record of one test; a value that is missing or not a number has not been passed or failed."""
+    number = None if value is None else float(value)
+    if number is None or number != number:
+        return SanityCheck.model_validate({"name": name, "value": None, "limit": limit, "passed": None, "reason": undefined})
+    return SanityCheck.model_validate({"name": name, "value": number, "limit": limit, "passed": number <= limit})
 
 
 def fails_randomisation(values: Mapping[str, Tensor]) -> bool:

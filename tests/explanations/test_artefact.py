@@ -20,7 +20,7 @@ BOX = np.s_[12:16, 4:8, 18:22]
 def kept(asked, make_volume, tmp_path):
     def make(*names, boxes=(BOX,), **changes):
         values, volume = make_volume(list(boxes))
-        request = ExplanationRequest(explainers=tuple(Entry(name=name) for name in names), **changes)
+        request = ExplanationRequest(explainers=tuple(name if isinstance(name, Entry) else Entry(name=name) for name in names), **changes)
         made = explain_study(values, volume, asked, request)
         return keep(made, tmp_path / "explanations"), values, made
 
@@ -28,9 +28,10 @@ def kept(asked, make_volume, tmp_path):
 
 
 def test_the_same_question_lies_in_the_same_place(kept, asked, tmp_path):
-    place, _, made = kept("saliency", "smooth_grad")
+    asks = ("saliency", Entry(name="smooth_grad", options={"samples": 3}))
+    place, _, made = kept(*asks)
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    again, _, _ = kept("saliency", "smooth_grad")
+    again, _, _ = kept(*asks)
     assert again == place
     assert before == {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert list((tmp_path / "explanations").iterdir()) == [place]
@@ -42,7 +43,8 @@ def test_the_same_question_lies_in_the_same_place(kept, asked, tmp_path):
 
 
 def test_it_is_made_again_to_the_bit(kept, asked):
-    place, values, _ = kept("smooth_grad", "kernel_shap", "grad_cam")
+    shap = Entry(name="kernel_shap", options={"players": 8, "samples": 24})
+    place, values, _ = kept(Entry(name="smooth_grad", options={"samples": 4}), shap, "grad_cam")
     found = replay(place, values, asked)
     assert found.same
     assert found.differs == {}

@@ -86,6 +86,12 @@ def test_a_cohorts_maps_are_made_again_to_the_bit_too(here, smoke):
     stages = sorted((smoke.folder / "stages").glob("explain_cohort-*.json"))
     bundle = load_record(stages[0], ExplanationBundle)
     assert 1 <= len(bundle.previews) <= 20
+    for verdict in bundle.verdicts:
+        checks = {check.name: check for check in verdict.checks}
+        assert checks["additivity"].passed, verdict
+        assert verdict.trusted == (verdict.explainer not in bundle.not_to_be_trusted)
+        if verdict.explainer == "integrated_gradients":
+            assert checks["completeness"].value < 0.5
     status, text, errors = here("replay", bundle.explanations[0].digest()[:16], "--in", smoke.folder, "--run", smoke.folder)
     assert (status, errors) == (0, "")
     assert "every bit is the same" in text
