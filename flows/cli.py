@@ -18,7 +18,7 @@ import typer
 from data_contracts.errors import IngestCode, MedkdError, RecipeError
 
 if TYPE_CHECKING:
-    from data_contracts import Recipe
+    from data_contracts import ExplanationRequest, Recipe
     from flows.pipeline import PipelineResult
     from medkd.workspace import Workspace
 
@@ -352,24 +352,42 @@ def explain(
     if model is None or (recipe is None) == (study is None):
         raise typer.BadParameter("expected a recipe, with or without --model, or --model and --study together")
     registry = _registry_uri(run_folder, tracking_uri)
-    if recipe is not None:
+    if study is not None:
+        from flows.explanation_text import explanation_request
+
+        request = explanation_request(explainers, _parse_overrides(overrides), lesion=lesion, seconds=seconds)
+        workspace = _study_workspace(out or Path("runs/explanations") / study.resolve().name, registry)
+        _explain_study(workspace, study, model, request, (series, policy), engine, as_json)
+    elif recipe is not None:
         from medkd.training.recipes import with_everything
 
         wanted, workspace = _open_run(recipe, out, overrides)
         _explain_model(with_everything(wanted) if explainers == "all" else wanted, workspace, model, registry, engine, as_json)
-        return
-    assert study is not None
-    from flows.engine import start_engine
-    from flows.explain_study import explain_study
-    from flows.explanation_text import explanation_request, explanation_summary, explanation_text
-    from flows.ingest import read_policy
+
+
+def _study_workspace(folder: Path, registry: str) -> Workspace:
     from medkd.workspace import Workspace
 
-    request = explanation_request(explainers, _parse_overrides(overrides), lesion=lesion, seconds=seconds)
-    folder = (out or Path("runs/explanations") / study.resolve().name).resolve()
-    with start_engine(engine.value, folder, workers=0, progress=True):
-        workspace = Workspace(root=folder, tracking_uri=registry, progress=True)
-        made = explain_study(workspace, study, model, request, series=series, policy=read_policy(policy))
+    return Workspace(root=folder.resolve(), tracking_uri=registry, progress=True)
+
+
+def _explain_study(
+    workspace: Workspace,
+    study: Path,
+    model: str,
+    request: ExplanationRequest,
+    choice: tuple[str | None, str | None],
+    engine: EngineName,
+    as_json: bool,
+) -> None:
+    """Explain one study; ``choice`` is the series and the policy of its ingestion."""
+    from flows.engine import start_engine
+    from flows.explain_study import explain_study
+    from flows.explanation_text import explanation_summary, explanation_text
+    from flows.ingest import read_policy
+
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        made = explain_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
     summary = explanation_summary(made)
     if as_json:
         _say_json(summary)

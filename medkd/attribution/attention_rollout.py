@@ -45,13 +45,11 @@ def attention_rollout(trace: Trace, target: Target, *, differentiable: bool = Fa
     with frozen(trace.model), torch.no_grad():
         again = run(trace.model, trace.inputs, layers=(*anatomy.attention, anatomy.cam_layer))
         target(again.logits)  # a target that does not exist is an error here as everywhere
-        mixed = None
+        mixed = torch.eye(again.feature(anatomy.attention[0]).shape[-1], device=trace.image.device)
         for layer in anatomy.attention:
             attention = again.feature(layer).float().mean(1)
             block = residual * torch.eye(attention.shape[-1], device=attention.device) + (1 - residual) * attention
-            block = block / block.sum(2, keepdim=True)
-            mixed = block if mixed is None else block @ mixed
-    assert mixed is not None
+            mixed = block / block.sum(2, keepdim=True) @ mixed
     grid = again.feature(anatomy.cam_layer).shape[2:]
     found = on_grid(mixed.mean(1).unflatten(1, tuple(grid)), trace.image.shape[2:])
     if isinstance(target, Several):

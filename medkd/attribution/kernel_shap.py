@@ -55,6 +55,7 @@ def kernel_shap(
     refuse_differentiable(differentiable, "kernel_shap")
 
     def explain(question: Question) -> Tensor:
+        """Return the maps of one case, [targets, *space]."""
         parts = supervoxels(question.image[0], players) if regions is None else regions
         count = int(parts.max()) + 1
         whole, nothing = question.keeping(torch.tensor([[True] * count, [False] * count]), parts)

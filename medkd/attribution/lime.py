@@ -53,6 +53,7 @@ def lime(
     refuse_differentiable(differentiable, "lime")
 
     def explain(question: Question) -> Tensor:
+        """Return the maps of one case, [targets, *space]."""
         parts = supervoxels(question.image[0], players)
         count = int(parts.max()) + 1
         drawn = torch.rand(question.affordable(samples, least=8) - 1, count) < 0.5

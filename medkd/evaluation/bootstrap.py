@@ -121,6 +121,7 @@ def average_precision_of(scores: NDArray[np.float64], labels: NDArray[np.int64])
     """Return the statistic that gives the average precision of scores [seeds, rows] (as the measure ``auprc``, fast in a bootstrap)."""
 
     def statistic(rows: NDArray[np.int64], seed: int) -> float:
+        """Return the average precision of some rows."""
         order = np.argsort(-scores[seed, rows], kind="stable")
         ranked, chosen = scores[seed, rows][order], labels[rows][order]
         positives = int(chosen.sum())

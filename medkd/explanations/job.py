@@ -214,17 +214,14 @@ def _explained(
     inside, classes = torch.stack([one.inside for one in found]), [one.index for one in found]
     arrays: dict[str, Tensor] = {}
     with time_budget(seconds, runs=len(networks) + RUNS, made=made) as spending:
-        first: Tensor | None = None
-        for role, network in networks.items():
-            maps = explain_lesions(network, study, inside, classes, explainer=entry.name, options=options, seed=seed)
-            first = maps[0] if first is None else first
-            on_study = study.to_study(maps)
-            arrays |= {f"map/{one.number}/{role}/{entry.name}": own for one, own in zip(found, on_study, strict=True)}
-        largest = found[0]
-        assert first is not None
-        verdict = judge(
-            Trial(asked.network, asked.checkpoint.network, study, largest.inside, largest.index, first, entry.name, options, seed)
-        )
+        maps = {
+            role: explain_lesions(network, study, inside, classes, explainer=entry.name, options=options, seed=seed)
+            for role, network in networks.items()
+        }
+        for role, own in maps.items():
+            arrays |= {f"map/{one.number}/{role}/{entry.name}": on_study for one, on_study in zip(found, study.to_study(own), strict=True)}
+        tried, first = found[0], maps["student"][0]
+        verdict = judge(Trial(asked.network, asked.checkpoint.network, study, tried.inside, tried.index, first, entry.name, options, seed))
     cut = None if spending is None else spending.cut
     return arrays, verdict.model_copy(update={"samples": cut})
 

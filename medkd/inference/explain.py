@@ -38,6 +38,7 @@ from medkd.inference.predict import predict_logits
 from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
 from medkd.measures._guided import Guided
+from medkd.measures._neighbours import Neighbours
 from medkd.measures._perturb import Perturbation, blurred
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
@@ -50,6 +51,8 @@ from medkd.workspace import Workspace, stage
 
 #: Cases that the tests of an explainer take.
 TESTED = 8
+#: Images near an image that measures of robustness look at: how many, and the largest change of a voxel (a hundredth of the window).
+NOISY, NOISE = 4, 0.02
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, stu
     for wish in recipe.explain.explainers:
         mine = maps[f"student/{wish.name}"]
         values[wish.name] = _measure(recipe, mine, maps[f"teacher/{wish.name}"], model, question)
+        values[wish.name] |= _robust(recipe, wish, mine, model, question)
         if recipe.explain.randomisation:
             values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
     for name, make in BASELINES.items():
@@ -254,6 +258,18 @@ def _measure(recipe: Recipe, mine: Tensor, theirs: Tensor | None, model: nn.Modu
         elif kind == "faithfulness":
             values[_key(wish)] = measure(mine, perturbation_of(model, question))
     return values
+
+
+def _robust(recipe: Recipe, wish: Entry, mine: Tensor, model: nn.Module, question: Question) -> dict[str, Tensor]:
+    """Return the recipe's measures of robustness: maps of images with a little uniform noise, the same for every explainer."""
+    asked = [one for one in recipe.explain.measures if MEASURES.entry(one.name).fact("KIND") == "robustness"]
+    if not asked:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    changes = [NOISE * (2 * torch.rand(question.images.shape, generator=generator) - 1) for _ in range(NOISY)]
+    maps = [attribute(model, question.images + change, question.target, explainer=wish.name, options=wish.options) for change in changes]
+    near = Neighbours(torch.stack(maps, 1), torch.stack([change.flatten(1).norm(dim=1) for change in changes], 1))
+    return {_key(one): MEASURES.bind(one.name, one.options)(mine, near) for one in asked}
 
 
 def _key(wish: Entry) -> str:

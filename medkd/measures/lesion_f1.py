@@ -30,6 +30,7 @@ def lesion_f1(prediction: Tensor, reference: Tensor, *, spacing_mm: tuple[float,
     del spacing_mm
 
     def measure(one: Tensor, other: Tensor) -> float:
+        """Return the score of one case."""
         (found, n_found), (wanted, n_wanted) = (components(mask.cpu().numpy() > 0) for mask in (one, other))
         if n_found + n_wanted == 0:
             return float("nan")

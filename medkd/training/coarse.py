@@ -61,6 +61,7 @@ class _BlockMeans(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient of the fine values: that of each block, shared."""
         spread = (gradients[0] / math.prod(ctx.factors)).to(ctx.dtype)
         # The last axis by itself, so that the copy over the others moves whole rows.
         spread = spread.repeat_interleave(ctx.factors[-1], dim=-1)

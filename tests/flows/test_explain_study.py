@@ -102,7 +102,11 @@ def test_a_registered_model_is_explained_on_a_recipes_cases(here, smoke, tmp_pat
         "explain", RECIPES / "phantom-classification.yaml", "--model", "models:/phantom-classification-kd/1", "--run", smoke.folder,
         "--out", tmp_path, "--set", "data.teacher=64", "--set", "data.student=32", "--set", "data.test=24", "--set", "data.teacher_validation=16",
         "--set", "data.debiased=24", "--set", "data.reversed=16", "--set", "data.marker_pairs=8", "--set", "explain.cases=4", "--json",
+        "--set", "explain.measures=[{name: max_sensitivity}, {name: mass_in_lesion}, {name: deletion_outside}]",
+        "--set", "explain.explainers=[{name: cam}]",
     )  # fmt: skip
     assert status == 0, errors[-800:]
     figures = json.loads(text.splitlines()[-1])["figures"]
     assert {name.split("/")[0] for name in figures} >= {"baseline_random", "baseline_edges", "baseline_centre"}
+    assert 0 < figures["cam/max_sensitivity"]["mean"] < 5
+    assert "baseline_random/max_sensitivity" not in figures
