@@ -23,7 +23,7 @@ import torch
 
 from tests.benchmarks.command import asks_for_json
 
-REPEATS = 7
+REPEATS = 5
 PEERS = ("monai", "captum", "quantus")
 _BENCH = Path(__file__).parents[2] / ".venv-bench" / "bin" / "python"
 
