@@ -113,7 +113,7 @@ def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, stu
         figures={name: figure for name, figure in figures.items() if figure is not None},
         not_to_be_trusted=failing,
         verdicts=verdicts,
-        previews=_previews(workspace, key, recipe, cohort, maps, failing),
+        previews=_previews(workspace, key, recipe, cohort, maps, verdicts),
         request=workspace.store.refer(f"{key}.request.json"),
         threads=torch.get_num_threads(),
     )
@@ -172,10 +172,11 @@ def _maps(recipe: Recipe, question: Question, model: nn.Module, guide: nn.Module
 
 
 def _previews(
-    workspace: Workspace, key: str, recipe: Recipe, cohort: TensorCohort, maps: Mapping[str, Tensor], failing: tuple[str, ...]
+    workspace: Workspace, key: str, recipe: Recipe, cohort: TensorCohort, maps: Mapping[str, Tensor], verdicts: tuple[ExplainerVerdict, ...]
 ) -> tuple[Ref, ...]:
     """Write pictures of the first cases, every explainer of a case before the next case."""
     shown = [(row, wish.name) for row in range(len(cohort)) for wish in recipe.explain.explainers][:MOST_PREVIEWS]
+    failed = {one.explainer: [check.name for check in one.checks if check.passed is False] for one in verdicts}
     refs = []
     for row, explainer in shown:
         # A picture is a volume of one slice.
@@ -187,7 +188,7 @@ def _previews(
             {role: one if one.ndim == 3 else one[None] for role, one in both.items()},
             int(mask.flatten(1).sum(1).argmax()),
             title=f"{cohort.cases[row].case_key}, {explainer}",
-            note="NOT TO BE TRUSTED HERE: fails randomisation" if explainer in failing else "",
+            note=f"NOT TO BE TRUSTED HERE: fails {', '.join(failed[explainer])}" if failed[explainer] else "",
         )
         name = f"{key}-previews/{row:02d}-{explainer}.png"
         write_bytes(workspace.store.root / name, payload)

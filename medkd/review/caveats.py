@@ -99,4 +99,8 @@ def _of_maps(maps: tuple[ReportMap, ...], mass: str) -> Iterator[tuple[int, str,
     for explainer, failed in sorted({m.explainer: m.failed_checks for m in maps if m.failed_checks}.items()):
         yield 3, "SANITY_FAILED", f"maps of {explainer} fail on this network: {', '.join(failed)}: {MARKING}."
     for explainer in sorted({m.explainer for m in maps if m.fails_randomisation and not m.failed_checks}):
-        yield 3, "RANDOMISATION_FAILED", f"maps of {explainer} hardly change when the weights are drawn anew: {MARKING}."
+        yield (
+            3,
+            "RANDOMISATION_FAILED",
+            f"maps of {explainer} fail a test on this network (weights drawn anew, completeness or additivity): {MARKING}.",
+        )
