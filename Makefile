@@ -15,6 +15,8 @@ COVERAGE := --cov=data_contracts --cov=medkd/attribution --cov=medkd/distillatio
   --cov-report=term:skip-covered
 # With several worker processes each computes with one thread: two threads each would fight over the cores.
 export OMP_NUM_THREADS ?= 1
+# A run starts several processes: where bytecode is not written, each compiles everything anew, six seconds of them.
+unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export MLFLOW_DISABLE_TELEMETRY = true

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data_contracts.errors import IngestCode, MedkdError, RecipeError
+from flows.environment import end_quickly
 
 if TYPE_CHECKING:
     from data_contracts import ExplanationRequest, Recipe
@@ -685,6 +686,7 @@ def _clear_errors() -> Iterator[None]:
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    end_quickly()
     with _clear_errors():
         app()
 

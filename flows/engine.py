@@ -24,7 +24,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from tqdm import tqdm
 
 from data_contracts import EnvironmentProblem
-from flows.environment import prepare_prefect
+from flows.environment import end_quickly, prepare_prefect
 
 _LOG = logging.getLogger("medkd")
 #: The line of the terminal that a worker process draws its own progress on (as in ``medkd.progress``, which workers import).
@@ -177,6 +177,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _begin_worker(lines: Any, workers: int, lock: Any) -> None:
+    end_quickly()
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     os.environ[_PROGRESS_LINE] = str(lines.get())
     tqdm.set_lock(lock)

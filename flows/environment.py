@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from pathlib import Path
 
@@ -30,5 +32,13 @@ def prepare_environment() -> None:
 
 def prepare_prefect(home: Path) -> None:
     """Give the embedded Prefect a home of its own; must be called before prefect is imported."""
+    from flows.prefect_database import begin_database
+
     home.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("PREFECT_HOME", str(home))
+    if os.environ.setdefault("PREFECT_HOME", str(home)) == str(home):
+        begin_database(home)
+
+
+def end_quickly() -> None:
+    """Let this process end without a last search for garbage among torch's million objects: a second of every command and worker."""
+    atexit.register(gc.freeze)

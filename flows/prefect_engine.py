@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_sett
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.engine import PlainEngine
+from flows.prefect_database import keep_database
 
 R = TypeVar("R")
 
@@ -63,6 +64,7 @@ def _start_server() -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
     SubprocessASGIServer().start()
+    keep_database(get_current_settings().home)
 
 
 def _in_pool(function: Callable[..., R], pool: ProcessPoolExecutor | None) -> Callable[..., R]:

@@ -25,9 +25,13 @@ def expected_calibration_error(
     del spacing_mm
     if len(prediction) == 0:
         return torch.tensor(float("nan"))
+    place, gap = gaps_of(prediction, reference, bins)
+    return torch.zeros(bins, dtype=torch.double).index_add_(0, place, gap).abs().sum() / len(prediction)
+
+
+def gaps_of(prediction: Tensor, reference: Tensor, bins: int = 15) -> tuple[Tensor, Tensor]:
+    """Return of each case its confidence's bin [n] and how far being right (0 or 1) lies above the confidence [n]."""
     answer = (prediction > 0.5).long()
     confidence = torch.where(answer == 1, prediction, 1 - prediction).double()
-    right = (answer == reference).double()
     place = (torch.ceil(confidence * bins) - 1).clamp(0, bins - 1).long()
-    gaps = torch.zeros(bins, dtype=torch.double).index_add_(0, place, right - confidence)
-    return gaps.abs().sum() / len(prediction)
+    return place, (answer == reference).double() - confidence

@@ -30,7 +30,7 @@ def heat(values: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
 def png(pixels: NDArray[np.uint8]) -> bytes:
     """Return PNG bytes of grey [row, column] or RGBA [row, column, 4] pixels; the same pixels give the same bytes."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(stream, format="PNG")  # `optimize` takes ten times as long for 7 % fewer bytes
     return stream.getvalue()
 
 

@@ -11,11 +11,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -31,6 +29,9 @@ from medkd.training.step import DistillationStep, Parcel
 from medkd.volumes.augment import draw_view
 from medkd.volumes.mix import harden, mix
 from medkd.volumes.phantom import derive_seed
+
+if TYPE_CHECKING:  # Fabric brings torch's compiler with it, two seconds of every process; only one that trains has use for it
+    from lightning_fabric import Fabric
 
 # Fabric announces its precision on every set-up; a run has twenty of them.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -116,6 +117,9 @@ def fit(
 
 def open_fabric(request: FitRequest) -> Fabric:
     """Return Fabric for one device, or for the processes that ``torchrun`` started."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
     processes = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     precision: Any = "bf16-mixed" if request.fit.precision == "bf16" else "32-true"
     if processes > 1:

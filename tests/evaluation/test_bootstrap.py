@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import bootstrap, t
 from sklearn.metrics import roc_auc_score
 
 from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, bootstrap_ratio, crossed_estimate, holm, is_defined, mean_of
+from medkd.evaluation.evaluate import statistics_of
+from medkd.measures.expected_calibration_error import expected_calibration_error
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy():
@@ -39,10 +42,23 @@ def test_undefined_values_are_left_out_and_counted():
     assert figure.missing == 1
 
 
-def test_the_fast_auc_is_scikit_learns():
+def test_the_fast_auc_is_scikit_learns_also_of_a_resample():
     rng = np.random.default_rng(0)
-    scores, labels = rng.integers(0, 9, 60) / 9, rng.integers(0, 2, 60)
-    assert auc_of(scores[None], labels)(np.arange(60), 0) == pytest.approx(roc_auc_score(labels, scores))
+    scores, labels = rng.integers(0, 9, (2, 60)) / 9, rng.integers(0, 2, 60)
+    for rows in (np.arange(60), rng.integers(0, 60, 60), rng.integers(0, 60, 17)):
+        for seed in range(2):
+            assert auc_of(scores, labels)(rows, seed) == pytest.approx(roc_auc_score(labels[rows], scores[seed, rows]))
+    assert np.isnan(auc_of(scores, labels)(np.flatnonzero(labels == 1), 0))
+
+
+def test_the_fast_calibration_error_is_the_measure_also_of_a_resample():
+    rng = np.random.default_rng(1)
+    values, labels = rng.random((2, 60)), rng.integers(0, 2, 60)
+    (fast,) = (statistic for name, statistic in statistics_of("test", "probability", values, labels, single=True).items() if name == "ece")
+    for rows in (np.arange(60), rng.integers(0, 60, 60), rng.integers(0, 60, 17)):
+        for seed in range(2):
+            measured = expected_calibration_error(torch.from_numpy(values[seed, rows]), torch.from_numpy(labels[rows]))
+            assert fast(rows, seed) == pytest.approx(float(measured), abs=1e-12)
 
 
 def test_crossed_estimate_agrees_with_the_normal_theory_of_a_crossed_design():

@@ -32,9 +32,10 @@ if _log:
 
 @dataclass(frozen=True)
 class Demo:
-    """A finished smoke demo: its project folder, its run folder, its summary, and what sockets were used."""
+    """A finished smoke demo: its project folder, the user's cache it began without, its run folder, its summary, and its sockets."""
 
     project: Path
+    cache: Path
     folder: Path
     summary: dict[str, Any]
     sockets: tuple[str, ...]
@@ -83,9 +84,12 @@ def smoke(tmp_path_factory) -> Demo:
     (project / "hook" / "sitecustomize.py").write_text(HOOK)
     log = project / "sockets.log"
     root = Path(__file__).parents[2]
-    done = run_medkd(
-        "demo", "--size", "smoke", "--json", cwd=project, PYTHONPATH=f"{project / 'hook'}{os.pathsep}{root}", MEDKD_TEST_SOCKET_LOG=str(log)
-    )
+    environment = {
+        "PYTHONPATH": f"{project / 'hook'}{os.pathsep}{root}",
+        "MEDKD_TEST_SOCKET_LOG": str(log),
+        "XDG_CACHE_HOME": str(project / "cache"),
+    }
+    done = run_medkd("demo", "--size", "smoke", "--json", cwd=project, **environment)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = tuple(log.read_text().splitlines()) if log.is_file() else ()
-    return Demo(project, project / "runs" / "demo", json.loads(done.stdout.splitlines()[-1]), lines)
+    return Demo(project, project / "cache", project / "runs" / "demo", json.loads(done.stdout.splitlines()[-1]), lines)
