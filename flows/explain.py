@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_contracts import Checkpoint, CohortSet, ExplanationBundle, Recipe
 from flows.engine import orchestrated, run_all
-from medkd.inference.explain import explain_cohort
+from medkd.inference.explain import explain_cohort, siblings_of
 from medkd.workspace import Workspace
 
 
@@ -15,7 +15,7 @@ def explain(
     """Return one bundle per arm of each recipe, made with the arm's first seed."""
     chosen = [[model for model in own[1:] if model.seed == recipe.seeds[0]] for recipe, own in zip(recipes, models, strict=True)]
     calls = [
-        (workspace, recipe, own, student, group[0])
+        (workspace, recipe, own, student, group[0], siblings_of(recipe, student, group[1:]))
         for recipe, own, group, students in zip(recipes, cohorts, models, chosen, strict=True)
         for student in students
     ]

@@ -110,7 +110,7 @@ def bundle_table(bundle: ExplanationBundle) -> str:
         explainer, _, measure = key.partition("/")
         cells.setdefault(explainer, {})[measure] = f"{figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
     measures = list(dict.fromkeys(measure for row in cells.values() for measure in row))
-    first, width = max(len(name) for name in cells) + 2, 23
+    first, width = max(len(name) for name in cells) + 2, max([23, *(len(measure) + 2 for measure in measures)])
     lines = [f"{bundle.subject}: maps of {len({e.case_key for e in bundle.explanations})} cases, 95 % intervals over patients"]
     lines.append(" " * first + "".join(measure.rjust(width) for measure in measures))
     for name, row in cells.items():

@@ -9,7 +9,7 @@ from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluatio
 from medkd.attribution._attribute import attribute
 from medkd.evaluation.evaluate import map_purpose
 from medkd.experiment.judge import judge_of
-from medkd.inference.explain import class_perturbation
+from medkd.explanations.measured import class_perturbation
 from medkd.inference.predict import predict_logits
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion

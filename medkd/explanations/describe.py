@@ -6,7 +6,7 @@ from torch import Tensor
 
 from data_contracts import MeasureValue
 from medkd.catalogue import MEASURES
-from medkd.inference.explain import measure_value
+from medkd.explanations.measured import measure_value
 from medkd.measures._guided import Guided
 from medkd.measures.mass_in_shell import SHELLS
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from data_contracts import ExplainerVerdict, NetworkSpec, SanityCheck
 from medkd.catalogue import EXPLAINERS, MEASURES
-from medkd.inference.explain import check_of
+from medkd.explanations.measured import check_of
 from medkd.inference.segment import PreparedStudy, explain_lesions, logits_of
 from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness

@@ -8,7 +8,7 @@ from pathlib import Path
 from data_contracts import CohortSet, DataError, ExplanationBundle, ExplanationError, ExplanationRequest, Recipe, VolumeRef, load_record
 from medkd.explanations.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanations.job import explain_study
-from medkd.inference.explain import explain_cohort, replay_bundle
+from medkd.inference.explain import explain_cohort, replay_bundle, siblings_of
 from medkd.registry.publish import adopt, attach_explanations, open_registry
 from medkd.volumes.store import Store
 from medkd.workspace import Workspace
@@ -45,7 +45,8 @@ def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, 
     model, student, teacher = adopt(workspace, registry, model_uri)
     if student.task != recipe.task:
         raise DataError("MODEL_TASK", f"expected a model of the task of {recipe.name}, {model_uri} was trained for another one")
-    bundle = explain_cohort(workspace, recipe, cohorts, student, teacher)
+    others = [adopt(workspace, registry, one.uri)[1] for one in registry.versions(model.name) if one.version != model.version]
+    bundle = explain_cohort(workspace, recipe, cohorts, student, teacher, siblings_of(recipe, student, others))
     attach_explanations(workspace, registry, model, bundle)
     return bundle
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,29 +21,24 @@ from data_contracts import (
     ExplanationError,
     ExplanationRef,
     Figure,
-    MeasureValue,
     MethodRecord,
     Recipe,
     Ref,
-    SanityCheck,
     TargetRecord,
-    TaskKind,
 )
 from medkd.attribution._attribute import attribute
 from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import map_purpose
 from medkd.explanations.baselines import BASELINES
+from medkd.explanations.measured import Networks, Question, ask, check_of, measure_value, measured, measured_baseline
 from medkd.explanations.preview import MOST_PREVIEWS, render_preview
 from medkd.inference.predict import predict_logits
 from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
-from medkd.measures._guided import Guided
-from medkd.measures._neighbours import Neighbours
-from medkd.measures._perturb import Perturbation, blurred
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
-from medkd.targets import Target, class_logit, class_margin, lesion_margin
+from medkd.targets import Target
 from medkd.training.train import load_network
 from medkd.volumes.open_cohort import open_for_maps
 from medkd.volumes.store import write_bytes
@@ -51,47 +47,35 @@ from medkd.workspace import Workspace, stage
 
 #: Cases that the tests of an explainer take.
 TESTED = 8
-#: Images near an image that measures of robustness look at: how many, and the largest change of a voxel (a hundredth of the window).
-NOISY, NOISE = 4, 0.02
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case, number of classes."""
-
-    images: Tensor
-    target: Target
-    masks: Tensor
-    answer: Tensor
-    task: TaskKind
-    classes: int
-
-    def whole_and_parts(self) -> tuple[Target, list[tuple[float, Target]]]:
-        """Return what is asked, and targets whose sum with signs it is: classes of a margin, or both halves of each region."""
-        if self.task is TaskKind.CLASSIFICATION:
-            others = [((self.answer + step) % self.classes, -1.0 / (self.classes - 1)) for step in range(1, self.classes)]
-            parts: list[tuple[float, Target]] = [(1.0, class_logit(self.answer)), *((sign, class_logit(index)) for index, sign in others)]
-            return class_margin(self.answer), parts
-        region = (self.answer > 0).to(torch.uint8)
-        first = region.clone()
-        first.flatten(1)[region.flatten(1).cumsum(1) > region.flatten(1).sum(1, keepdim=True) // 2] = 0
-        return lesion_margin(region), [(1.0, lesion_margin(first)), (1.0, lesion_margin(region - first))]
+#: Other trainings that maps are compared with.
+MOST_SIBLINGS = 4
 
 
 @stage
-def explain_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint) -> ExplanationBundle:
-    """Explain the first cases of the map cohort by the student and, for comparison, by the teacher."""
-    cohort, question, model, guide = _asked(workspace, recipe, cohorts, student, teacher)
-    maps = _maps(recipe, question, model, guide)
+def explain_cohort(
+    workspace: Workspace,
+    recipe: Recipe,
+    cohorts: CohortSet,
+    student: Checkpoint,
+    teacher: Checkpoint,
+    siblings: tuple[Checkpoint, ...] = (),
+) -> ExplanationBundle:
+    """Explain cases of the map cohort by the student and, for comparison, by the teacher: one of each patient before another of any.
+
+    ``siblings`` are other trainings of the student: whether they would have shown the same map is its repeatability.
+    """
+    cohort, question, networks = _asked(workspace, recipe, cohorts, student, teacher)
+    model = networks.student
+    networks = replace(networks, siblings=tuple(load_network(workspace, other) for other in siblings))
+    maps = _maps(recipe, question, networks)
     values: dict[str, dict[str, Tensor]] = {}
     for wish in recipe.explain.explainers:
         mine = maps[f"student/{wish.name}"]
-        values[wish.name] = _measure(recipe, mine, maps[f"teacher/{wish.name}"], model, question)
-        values[wish.name] |= _robust(recipe, wish, mine, model, question)
+        values[wish.name] = measured(recipe, wish, mine, maps[f"teacher/{wish.name}"], networks, question)
         if recipe.explain.randomisation:
             values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
     for name, make in BASELINES.items():
-        values[name] = _measure(recipe, make(cohort.images), None, model, question)
+        values[name] = measured_baseline(recipe, make, model, question)
     key = f"explanations/{recipe.name}/{student.arm}-{student.seed}"
     packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
     verdicts = tuple(_verdict(wish, question, model, maps[f"student/{wish.name}"], values[wish.name]) for wish in recipe.explain.explainers)
@@ -140,8 +124,8 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
     threads = torch.get_num_threads()
     torch.set_num_threads(bundle.threads)
     try:
-        _, question, model, guide = _asked(workspace, recipe, cohorts, student, teacher)
-        again = _maps(recipe, question, model, guide)
+        _, question, networks = _asked(workspace, recipe, cohorts, student, teacher)
+        again = _maps(recipe, question, networks)
     finally:
         torch.set_num_threads(threads)
     kept = workspace.store.read_tensors(bundle.explanations[0].array)
@@ -152,21 +136,43 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
     }
 
 
+def siblings_of(recipe: Recipe, student: Checkpoint, models: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
+    """Return other trainings of a student among ``models``, from other seeds, where a recipe asks whether they would show the same map."""
+    if not any(MEASURES.entry(one.name).fact("KIND") == "repeated" for one in recipe.explain.measures):
+        return ()
+    by_seed = {
+        other.seed: other
+        for other in models
+        if (other.arm, other.recipe_digest, other.teacher_digest) == (student.arm, student.recipe_digest, student.teacher_digest)
+    }
+    return tuple(other for seed, other in sorted(by_seed.items()) if seed != student.seed)[:MOST_SIBLINGS]
+
+
 def _asked(
     workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint
-) -> tuple[TensorCohort, Question, nn.Module, nn.Module]:
+) -> tuple[TensorCohort, Question, Networks]:
     """Return the cases, what is asked of them, and both networks."""
     cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
-    cohort = cohort.select(torch.arange(min(recipe.explain.cases, len(cohort))))
-    model, guide = load_network(workspace, student), load_network(workspace, teacher)
-    return cohort, ask(guide, cohort, recipe.task.kind), model, guide
+    cohort = cohort.select(over_patients(cohort.patients(), recipe.explain.cases))
+    networks = Networks(load_network(workspace, student), load_network(workspace, teacher))
+    return cohort, ask(networks.teacher, cohort.images, cohort.masks, recipe.task.kind), networks
 
 
-def _maps(recipe: Recipe, question: Question, model: nn.Module, guide: nn.Module) -> dict[str, Tensor]:
+def over_patients(patients: Sequence[str], wanted: int) -> Tensor:
+    """Return the rows of at most ``wanted`` cases, int64 in rising order: the first of every patient, then the second of every patient, …"""
+    seen: Counter[str] = Counter()
+    turns = []
+    for row, patient in enumerate(patients):
+        turns.append((seen[patient], row))
+        seen[patient] += 1
+    return torch.tensor(sorted(row for _, row in sorted(turns)[:wanted]))
+
+
+def _maps(recipe: Recipe, question: Question, networks: Networks) -> dict[str, Tensor]:
     """Return the maps by ``ROLE/EXPLAINER``, [n, *space]."""
     found = {}
     for wish in recipe.explain.explainers:
-        for role, network in (("student", model), ("teacher", guide)):
+        for role, network in (("student", networks.student), ("teacher", networks.teacher)):
             found[f"{role}/{wish.name}"] = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
     return found
 
@@ -196,14 +202,6 @@ def _previews(
     return tuple(refs)
 
 
-def ask(guide: nn.Module, cohort: TensorCohort, task: TaskKind) -> Question:
-    """Return the question put to both networks: why the class (or the lesion) that the teacher answered?"""
-    logits = predict_logits(guide, cohort.images)
-    answer, classes = logits.argmax(1), logits.shape[1]
-    target = class_margin(answer) if task is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
-    return Question(cohort.images, target, cohort.masks, answer, task, classes)
-
-
 def _verdict(wish: Entry, question: Question, model: nn.Module, mine: Tensor, values: Mapping[str, Tensor]) -> ExplainerVerdict:
     """Test an explainer on the first cases: the median over them counts, the largest where rounding alone may differ."""
     entry, few = EXPLAINERS.entry(wish.name), min(TESTED, len(mine))
@@ -228,82 +226,10 @@ def _verdict(wish: Entry, question: Question, model: nn.Module, mine: Tensor, va
     return ExplainerVerdict(explainer=wish.name, checks=tuple(checks), trusted=all(check.passed is not False for check in checks))
 
 
-def check_of(name: str, value: Tensor | float | None, limit: float, undefined: str) -> SanityCheck:
-    """Return the record of one test; a value that is missing or not a number has not been passed or failed."""
-    number = None if value is None else float(value)
-    if number is None or number != number:
-        return SanityCheck.model_validate({"name": name, "value": None, "limit": limit, "passed": None, "reason": undefined})
-    return SanityCheck.model_validate({"name": name, "value": number, "limit": limit, "passed": number <= limit})
-
-
 def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
     """Return whether an explainer's maps stay alike after its network's weights were drawn anew (median over cases)."""
     similarity = values.get("randomisation")
     return similarity is not None and bool(similarity.nanmedian() > FAILS_ABOVE)
-
-
-def _measure(recipe: Recipe, mine: Tensor, theirs: Tensor | None, model: nn.Module, question: Question) -> dict[str, Tensor]:
-    """Return the recipe's measures of the student's maps; those that compare with the teacher's where there are any."""
-    values: dict[str, Tensor] = {}
-    for wish in recipe.explain.measures:
-        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, {**wish.options, "spacing_mm": recipe.task.spacing_mm})
-        kind = entry.fact("KIND")
-        if kind == "localisation":
-            values[_key(wish)] = measure(mine, question.masks)
-        elif kind == "complexity":
-            values[_key(wish)] = measure(mine)
-        elif kind == "agreement" and theirs is not None:
-            values[_key(wish)] = measure(mine, theirs)
-        elif kind == "guided" and theirs is not None:
-            values[_key(wish)] = measure(mine, Guided(theirs, question.masks))
-        elif kind == "faithfulness":
-            values[_key(wish)] = measure(mine, perturbation_of(model, question))
-    return values
-
-
-def _robust(recipe: Recipe, wish: Entry, mine: Tensor, model: nn.Module, question: Question) -> dict[str, Tensor]:
-    """Return the recipe's measures of robustness: maps of images with a little uniform noise, the same for every explainer."""
-    asked = [one for one in recipe.explain.measures if MEASURES.entry(one.name).fact("KIND") == "robustness"]
-    if not asked:
-        return {}
-    generator = torch.Generator().manual_seed(0)
-    changes = [NOISE * (2 * torch.rand(question.images.shape, generator=generator) - 1) for _ in range(NOISY)]
-    maps = [attribute(model, question.images + change, question.target, explainer=wish.name, options=wish.options) for change in changes]
-    near = Neighbours(torch.stack(maps, 1), torch.stack([change.flatten(1).norm(dim=1) for change in changes], 1))
-    return {_key(one): MEASURES.bind(one.name, one.options)(mine, near) for one in asked}
-
-
-def _key(wish: Entry) -> str:
-    """Return the name of a measure with the options that tell it from others of its name."""
-    return wish.name + (":" + ",".join(f"{name}={value}" for name, value in wish.options.items()) if wish.options else "")
-
-
-def perturbation_of(model: nn.Module, question: Question) -> Perturbation:
-    """Return what a faithfulness measure needs: the score of the answer, in [0, 1], deleted voxels blurred.
-
-    A classifier's score is its probability of the explained class; a segmentation's is the mean probability of lesion against background over
-    the explained lesion.
-    """
-    if question.task is TaskKind.CLASSIFICATION:
-        return replace(class_perturbation(model, question.images, question.answer), mask=question.masks)
-    inside = question.answer > 0
-
-    def score(changed: Tensor, case: Tensor) -> Tensor:
-        logits = predict_logits(model, changed)
-        chosen = inside[case]
-        lesion = logits[:, 1:].amax(1) - logits[:, 0]
-        return (lesion.sigmoid() * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp_min(1)
-
-    return Perturbation(score=score, image=question.images, baseline=blurred(question.images), mask=inside)
-
-
-def class_perturbation(model: nn.Module, images: Tensor, answer: Tensor) -> Perturbation:
-    """Return the perturbation of a classifier: its probability of the explained class, deleted pixels blurred."""
-
-    def score(changed: Tensor, case: Tensor) -> Tensor:
-        return predict_logits(model, changed).softmax(1).gather(1, answer[case][:, None])[:, 0]
-
-    return Perturbation(score=score, image=images, baseline=blurred(images))
 
 
 def _randomised(student: Checkpoint, mine: Tensor, question: Question, wish: Entry) -> Tensor:
@@ -347,17 +273,4 @@ def _record(
         tensor=f"student/{wish.name}",
         shape=tuple(cohort.images.shape[2:]),
         measures=tuple(measure_value(name, value[row]) for name, value in values.items()),
-    )
-
-
-def measure_value(name: str, value: Tensor | float) -> MeasureValue:
-    """Return the storable form of one measured value; NaN becomes "undefined" with the measure's own convention as reason."""
-    entry, number = MEASURES.entry(name.partition(":")[0]), float(value)
-    defined = number == number
-    return MeasureValue(
-        name=name,
-        value=number if defined else None,
-        higher_is_better=entry.fact("HIGHER_IS_BETTER"),
-        unit=entry.fact("UNIT", ""),
-        reason="" if defined else str(entry.fact("EMPTY", "undefined")),
     )

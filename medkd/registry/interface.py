@@ -72,6 +72,10 @@ class Registry(Protocol):
         """Return a version by ``models:/name/version`` and the folder of its files, every byte verified."""
         ...
 
+    def versions(self, name: str) -> tuple[ModelRef, ...]:
+        """Return all versions of a name, oldest first; none of a name that is not registered."""
+        ...
+
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Add artefacts (explanations, reports) beside a version and set tags on it."""
         ...

@@ -49,6 +49,10 @@ class MemoryRegistry:
         verify_folder(folder, model.manifest_digest)
         return model, folder
 
+    def versions(self, name: str) -> tuple[ModelRef, ...]:
+        """Return all versions of a name, oldest first."""
+        return tuple(model for model, _ in self._versions.get(name, []))
+
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Remember artefacts and tags of a version."""
         self.attached.setdefault(model.uri, {}).update(files)

@@ -90,6 +90,11 @@ class MlflowRegistry:
         verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
         return _model_ref(name, number, version.tags), folder
 
+    def versions(self, name: str) -> tuple[ModelRef, ...]:
+        """Return all versions of a name, oldest first."""
+        known = self._client.search_model_versions(f"name = '{name}'")
+        return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
+
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Log artefacts into the run of a version and set tags on the version."""
         version = self._client.get_model_version(model.name, str(model.version))

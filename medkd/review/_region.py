@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from data_contracts import Geometry, MeasureValue, OutsideFocus
-from medkd.inference.explain import measure_value
+from medkd.explanations.measured import measure_value
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
 

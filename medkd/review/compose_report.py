@@ -23,7 +23,7 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.attribution._attribute import attribute
-from medkd.inference.explain import class_perturbation, measure_value
+from medkd.explanations.measured import class_perturbation, measure_value
 from medkd.inference.lesions import find_lesions
 from medkd.inference.predict import predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement

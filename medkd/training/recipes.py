@@ -131,10 +131,20 @@ def bind_recipe(recipe: Recipe) -> None:
     for catalogue, chosen in ((EXPLAINERS, recipe.explain.explainers), (MEASURES, recipe.explain.measures)):
         for one in chosen:
             catalogue.bind(one.name, one.options)
+    _check_measures(recipe.explain.measures)
     builders = {recipe.teacher.network.builder, recipe.student.network.builder}
     attentive = all(NETWORKS.entry(builder).fact("ATTENTION", False) for builder in builders)
     for asked in recipe.explain.explainers:
         _check_map(asked.name, attentive=attentive)
+
+
+def _check_measures(measures: tuple[Entry, ...]) -> None:
+    """Refuse measures that say nothing of a map, before anything is computed."""
+    for one in measures:
+        # The randomisation goes with every job (`explain.randomisation`); named here it is one that is shown.
+        if one.name != "randomisation" and MEASURES.entry(one.name).fact("KIND") not in OF_MAPS | OF_MORE_MAPS:
+            hint = ": give explain.shift" if one.name == "off_distribution" else ""
+            raise RecipeError("RECIPE_MEASURE", f"expected a measure of maps in explain.measures, {one.name} is not one{hint}")
 
 
 def _check_map(explainer: str, *, attentive: bool) -> None:
@@ -209,6 +219,8 @@ def _check_term(term: Term, recipe: Recipe, *, from_store: bool) -> None:
 
 #: Kinds of measures that a cohort's maps can be asked about.
 OF_MAPS = frozenset({"localisation", "complexity", "agreement", "guided", "faithfulness"})
+#: Kinds that take more maps: of images nearby, of other trainings.
+OF_MORE_MAPS = frozenset({"robustness", "repeated"})
 
 
 def with_everything(recipe: Recipe) -> Recipe:
@@ -218,7 +230,7 @@ def with_everything(recipe: Recipe) -> Recipe:
         entry = EXPLAINERS.entry(name)
         if recipe.task.kind.value in entry.fact("TASKS") and entry.fact("RETURNS", "map") == "map" and not entry.fact("NEEDS"):
             explainers.append(Entry(name=name))
-    measures = [Entry(name=name) for name in MEASURES.names() if MEASURES.entry(name).fact("KIND") in OF_MAPS]
+    measures = [Entry(name=name) for name in MEASURES.names() if MEASURES.entry(name).fact("KIND") in OF_MAPS | {"repeated"}]
     if recipe.task.spatial_dims == 3:
         measures += [
             Entry(name="mass_in_shell", options={"inner": inner, "outer": outer}) for inner, outer in ((5.0, 20.0), (20.0, 1000.0))

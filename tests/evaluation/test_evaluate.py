@@ -6,16 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 import flows
+from data_contracts import Entry, Shift
+from medkd.attribution._attribute import attribute
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.inference.explain import explain_cohort
+from medkd.inference.explain import explain_cohort, over_patients, siblings_of
 from medkd.inference.predict import predict_logits
+from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.measures.structural_similarity import structural_similarity
+from medkd.targets import class_margin
 from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
 from medkd.volumes.prepare import prepare_cohorts
+from medkd.volumes.shift import shifted
 from medkd.volumes.tensor_cohort import open_use
 from medkd.workspace import embedded_workspace
 
@@ -78,3 +85,48 @@ def test_explanations_are_stored_raw_with_their_provenance(run):
     assert workspace.store.read_tensors(first.array)[first.tensor].shape == (2, 64, 64)
     assert {name.split("/")[1] for name in bundle.figures} >= {"mass_in_lesion", "randomisation", "deletion"}
     assert {value.name for value in first.measures} >= {"mass_in_lesion", "deletion", "insertion", "randomisation"}
+
+
+def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run):
+    recipe, workspace, cohorts, teacher, students, _ = run
+    explain = recipe.explain.model_copy(
+        update={
+            "explainers": (Entry(name="saliency"),),
+            "measures": (Entry(name="mass_in_lesion"), Entry(name="repeatability")),
+            "shift": Shift(kind="noise", strength=0.2),
+            "cases": 3,
+        }
+    )
+    asked, (first, second) = recipe.model_copy(update={"explain": explain}), students["kd"]
+    siblings = siblings_of(asked, first, (teacher, *students["alone"], first, second))
+    assert siblings == (second,)
+    assert siblings_of(recipe, first, (first, second)) == ()
+    bundle = explain_cohort(workspace, asked, cohorts, first, teacher, siblings)
+
+    cohort = open_use(cohorts, "debiased", workspace.store, recipe.task).select(torch.arange(3))
+    answer = predict_logits(load_network(workspace, teacher), cohort.images).argmax(1)
+    maps = [attribute(load_network(workspace, one), cohort.images, class_margin(answer), explainer="saliency") for one in (first, second)]
+    alike = [structural_similarity(maps[0], other) for other in (maps[1], maps[1].roll(1, 0))]
+    assert bundle.figures["saliency/repeatability"].mean == pytest.approx(float((alike[0] - alike[1]).mean()), abs=1e-9)
+    noisy = shifted(cohort.images, explain.shift)
+    moved = attribute(load_network(workspace, first), noisy, class_margin(answer), explainer="saliency")
+    lost = mass_in_lesion(moved, cohort.masks) - mass_in_lesion(maps[0], cohort.masks)
+    known = lost[~lost.isnan()]
+    assert bundle.figures["saliency/off_distribution:mass_in_lesion"].mean == pytest.approx(float(known.mean()), abs=1e-9)
+    assert "baseline_edges/off_distribution:mass_in_lesion" in bundle.figures
+    assert {value.name for value in bundle.explanations[0].measures} >= {"repeatability", "off_distribution:mass_in_lesion"}
+
+    alone = explain_cohort(workspace, asked, cohorts, first, teacher)
+    assert "saliency/repeatability" not in alone.figures
+    (undefined,) = (value for value in alone.explanations[0].measures if value.name == "repeatability")
+    assert undefined.value is None
+    assert "single training" in undefined.reason
+
+
+def test_one_case_of_every_patient_comes_before_another_of_any():
+    patients = ["a", "a", "b", "a", "c", "b", "d"]
+    assert over_patients(patients, 4).tolist() == [0, 2, 4, 6]
+    assert over_patients(patients, 5).tolist() == [0, 1, 2, 4, 6]
+    assert over_patients(patients, 6).tolist() == [0, 1, 2, 4, 5, 6]
+    assert over_patients(patients, 100).tolist() == list(range(7))
+    assert over_patients(["x", "y"], 1).tolist() == [0]

@@ -71,6 +71,8 @@ def test_versions_count_up_and_the_same_manifest_is_never_registered_twice(regis
     assert (first.version, second.version) == (1, 2)
     assert again == first
     assert first.manifest_digest != second.manifest_digest
+    assert registry.versions("student") == (first, second)
+    assert registry.versions("nobody") == ()
 
 
 def test_what_is_fetched_is_what_was_registered(registry, publish):

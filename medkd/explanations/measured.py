@@ -1,0 +1,203 @@
+"""What is measured of the maps of a cohort by one explainer: every measure that a recipe asks, per case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import Entry, MeasureValue, Recipe, SanityCheck, TaskKind
+from medkd.attribution._attribute import attribute
+from medkd.catalogue import MEASURES
+from medkd.inference.predict import predict_logits
+from medkd.measures._guided import Guided
+from medkd.measures._neighbours import Neighbours
+from medkd.measures._perturb import Perturbation, blurred
+from medkd.targets import Target, class_logit, class_margin, lesion_margin
+from medkd.volumes.shift import shifted
+
+#: Images near an image that measures of robustness look at: how many, and the largest change of a voxel (a hundredth of the window).
+NOISY, NOISE = 4, 0.02
+#: Before the name of a measure: its value on a shifted image, less that on the image itself.
+SHIFTED = "off_distribution"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case, number of classes."""
+
+    images: Tensor
+    target: Target
+    masks: Tensor
+    answer: Tensor
+    task: TaskKind
+    classes: int
+
+    def whole_and_parts(self) -> tuple[Target, list[tuple[float, Target]]]:
+        """Return what is asked, and targets whose sum with signs it is: classes of a margin, or both halves of each region."""
+        if self.task is TaskKind.CLASSIFICATION:
+            return class_margin(self.answer), margin_parts(self.answer, self.classes)
+        region = (self.answer > 0).to(torch.uint8)
+        first = region.clone()
+        first.flatten(1)[region.flatten(1).cumsum(1) > region.flatten(1).sum(1, keepdim=True) // 2] = 0
+        return lesion_margin(region), [(1.0, lesion_margin(first)), (1.0, lesion_margin(region - first))]
+
+
+def margin_parts(answer: Tensor, classes: int) -> list[tuple[float, Target]]:
+    """Return the logits, with signs, whose sum is the margin of each case's class."""
+    others = [((answer + step) % classes, -1.0 / (classes - 1)) for step in range(1, classes)]
+    return [(1.0, class_logit(answer)), *((sign, class_logit(index)) for index, sign in others)]
+
+
+def ask(guide: nn.Module, images: Tensor, masks: Tensor, task: TaskKind) -> Question:
+    """Return the question put to both networks: why the class (or the lesion) that the teacher answered?"""
+    logits = predict_logits(guide, images)
+    answer, classes = logits.argmax(1), logits.shape[1]
+    target = class_margin(answer) if task is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
+    return Question(images, target, masks, answer, task, classes)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Who is asked: the student, its teacher, and other trainings of the student (other seeds)."""
+
+    student: nn.Module
+    teacher: nn.Module
+    siblings: tuple[nn.Module, ...] = ()
+
+
+def measured(recipe: Recipe, wish: Entry, mine: Tensor, theirs: Tensor, networks: Networks, question: Question) -> dict[str, Tensor]:
+    """Return everything that a recipe asks of an explainer's maps, per case, by the measure's key.
+
+    Args:
+        recipe: its measures, and its shift.
+        wish: the explainer.
+        mine: the student's maps [n, *space].
+        theirs: the teacher's, of the same targets.
+        networks: the two, and other trainings of the student where repeatability is asked.
+        question: what was explained.
+    """
+
+    def explained(network: nn.Module, images: Tensor) -> Tensor:
+        return attribute(network, images, question.target, explainer=wish.name, options=wish.options)
+
+    values = compared(recipe, mine, theirs, networks.student, question)
+    values |= _robust(recipe, mine, question, lambda images: explained(networks.student, images))
+    for one in _of_kind(recipe, "repeated"):
+        others = [explained(network, question.images) for network in networks.siblings]
+        stacked = torch.stack(others, 1) if others else mine.new_zeros(len(mine), 0, *mine.shape[1:])
+        values[key_of(one)] = MEASURES.bind(one.name, one.options)(mine, stacked)
+    if recipe.explain.shift is not None:
+        other = replace(question, images=shifted(question.images, recipe.explain.shift))
+        maps = [explained(network, other.images) for network in (networks.student, networks.teacher)]
+        values |= _lost(values, compared(recipe, maps[0], maps[1], networks.student, other))
+    return values
+
+
+def measured_baseline(recipe: Recipe, make: Callable[[Tensor], Tensor], student: nn.Module, question: Question) -> dict[str, Tensor]:
+    """Return everything that can be measured of maps which know nothing of a network; ``make`` draws them from images."""
+    values = compared(recipe, make(question.images), None, student, question)
+    if recipe.explain.shift is not None:
+        other = replace(question, images=shifted(question.images, recipe.explain.shift))
+        values |= _lost(values, compared(recipe, make(other.images), None, student, other))
+    return values
+
+
+def compared(recipe: Recipe, mine: Tensor, theirs: Tensor | None, model: nn.Module, question: Question) -> dict[str, Tensor]:
+    """Return the recipe's measures of the student's maps; those that compare with the teacher's where there are any."""
+    values: dict[str, Tensor] = {}
+    for wish in recipe.explain.measures:
+        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, {**wish.options, "spacing_mm": recipe.task.spacing_mm})
+        kind = entry.fact("KIND")
+        if kind == "localisation":
+            values[key_of(wish)] = measure(mine, question.masks)
+        elif kind == "complexity":
+            values[key_of(wish)] = measure(mine)
+        elif kind == "agreement" and theirs is not None:
+            values[key_of(wish)] = measure(mine, theirs)
+        elif kind == "guided" and theirs is not None:
+            values[key_of(wish)] = measure(mine, Guided(theirs, question.masks))
+        elif kind == "faithfulness":
+            values[key_of(wish)] = measure(mine, perturbation_of(model, question))
+    return values
+
+
+def _of_kind(recipe: Recipe, kind: str) -> list[Entry]:
+    return [one for one in recipe.explain.measures if MEASURES.entry(one.name).fact("KIND") == kind]
+
+
+def _robust(recipe: Recipe, mine: Tensor, question: Question, explained: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Return the recipe's measures of robustness: maps of images with a little uniform noise, the same for every explainer."""
+    wanted = _of_kind(recipe, "robustness")
+    if not wanted:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    changes = [NOISE * (2 * torch.rand(question.images.shape, generator=generator) - 1) for _ in range(NOISY)]
+    maps = [explained(question.images + change) for change in changes]
+    near = Neighbours(torch.stack(maps, 1), torch.stack([change.flatten(1).norm(dim=1) for change in changes], 1))
+    return {key_of(one): MEASURES.bind(one.name, one.options)(mine, near) for one in wanted}
+
+
+def _lost(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    difference = MEASURES.load(SHIFTED)
+    return {f"{SHIFTED}:{name}": difference(value, before[name]) for name, value in after.items()}
+
+
+def key_of(wish: Entry) -> str:
+    """Return the name of a measure with the options that tell it from others of its name."""
+    return wish.name + (":" + ",".join(f"{name}={value}" for name, value in wish.options.items()) if wish.options else "")
+
+
+def perturbation_of(model: nn.Module, question: Question) -> Perturbation:
+    """Return what a faithfulness measure needs: the score of the answer, in [0, 1], deleted voxels blurred.
+
+    A classifier's score is its probability of the explained class; a segmentation's is the mean probability of lesion against background over
+    the explained lesion.
+    """
+    if question.task is TaskKind.CLASSIFICATION:
+        return replace(class_perturbation(model, question.images, question.answer), mask=question.masks)
+    inside = question.answer > 0
+
+    def score(changed: Tensor, case: Tensor) -> Tensor:
+        logits = predict_logits(model, changed)
+        chosen = inside[case]
+        lesion = logits[:, 1:].amax(1) - logits[:, 0]
+        return (lesion.sigmoid() * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp_min(1)
+
+    return Perturbation(score=score, image=question.images, baseline=blurred(question.images), mask=inside)
+
+
+def class_perturbation(model: nn.Module, images: Tensor, answer: Tensor) -> Perturbation:
+    """Return the perturbation of a classifier: its probability of the explained class, deleted pixels blurred."""
+
+    def score(changed: Tensor, case: Tensor) -> Tensor:
+        return predict_logits(model, changed).softmax(1).gather(1, answer[case][:, None])[:, 0]
+
+    return Perturbation(score=score, image=images, baseline=blurred(images))
+
+
+def check_of(name: str, value: Tensor | float | None, limit: float, undefined: str) -> SanityCheck:
+    """Return the record of one test; a value that is missing or not a number has not been passed or failed."""
+    number = None if value is None else float(value)
+    if number is None or number != number:
+        return SanityCheck.model_validate({"name": name, "value": None, "limit": limit, "passed": None, "reason": undefined})
+    return SanityCheck.model_validate({"name": name, "value": number, "limit": limit, "passed": number <= limit})
+
+
+def measure_value(name: str, value: Tensor | float) -> MeasureValue:
+    """Return the storable form of one measured value; NaN becomes "undefined" with the measure's own convention as reason.
+
+    A loss on shifted images is better or worse as its measure is, in the same unit.
+    """
+    known = name.removeprefix(f"{SHIFTED}:").partition(":")[0]
+    entry, number = MEASURES.entry(known), float(value)
+    defined = number == number
+    return MeasureValue(
+        name=name,
+        value=number if defined else None,
+        higher_is_better=entry.fact("HIGHER_IS_BETTER"),
+        unit=entry.fact("UNIT", ""),
+        reason="" if defined else str(entry.fact("EMPTY", "undefined")),
+    )
