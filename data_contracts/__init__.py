@@ -37,6 +37,7 @@ from data_contracts.experiment import (
 )
 from data_contracts.explanation import (
     AttributionAgreement,
+    ClassAnswer,
     ExplainerVerdict,
     ExplanationBundle,
     ExplanationRef,
@@ -106,6 +107,7 @@ __all__ = [
     "CatalogueError",
     "Caveat",
     "Checkpoint",
+    "ClassAnswer",
     "CodeFact",
     "Cohort",
     "CohortSet",

@@ -91,6 +91,20 @@ class Lesion(Value):
     mask_sha256: Sha256
 
 
+class ClassAnswer(Value):
+    """What a classifier answers about a run of neighbouring slices, or about a volume as a whole; ``probability`` is its mean over them.
+
+    ``key_slice`` is the slice that it is surest of; of a volume the one in the middle.
+    """
+
+    number: int = Field(ge=1)
+    class_name: str
+    probability: Finite = Field(ge=0, le=1)
+    first_slice: int = Field(ge=0)
+    last_slice: int = Field(ge=0)
+    key_slice: int = Field(ge=0)
+
+
 class LesionExplanation(Record):
     """Everything said about one lesion: the student's and the teacher's maps, and how far they agree."""
 
@@ -146,7 +160,7 @@ class ExplanationBundle(Record):
 
 
 class ExplanationRequest(Value):
-    """What is asked of a study: which explainers, which lesion (all of them without), in how much time."""
+    """What is asked of a study: which explainers, which lesion or answer (all of them without), in how much time."""
 
     explainers: tuple[Entry, ...]
     lesion: int | None = Field(default=None, ge=1)
@@ -155,9 +169,10 @@ class ExplanationRequest(Value):
 
 
 class StudyExplanation(Record):
-    """Why a registered model found what it found in one volume, lesion by lesion. Its digest is the artefact's content id.
+    """Why a registered model found what it found in one volume, lesion by lesion, or answered what it answered, answer by answer.
 
-    ``array`` names a safetensors file with float32 ``map/LESION/ROLE/EXPLAINER`` and uint8 ``mask/LESION``, all on the study's own voxels.
+    Its digest is the artefact's content id. ``array`` names a safetensors file with float32 ``map/NUMBER/ROLE/EXPLAINER`` and uint8
+    ``mask/NUMBER`` (the lesion; of an answer what the study's own label marks there), all on the study's own voxels.
     No lesion is an answer: then there are no maps. ``threads`` and ``libraries`` are what the last bits depend on.
     """
 
@@ -170,6 +185,7 @@ class StudyExplanation(Record):
     parameters: int = Field(ge=1)
     depth: int = Field(ge=0)
     lesions: tuple[Lesion, ...]
+    answers: tuple[ClassAnswer, ...] = ()
     maps: tuple[ExplanationRef, ...]
     verdicts: tuple[ExplainerVerdict, ...]
     array: Ref

@@ -331,7 +331,9 @@ def explain(
         str,
         typer.Option(help="Names, with commas between (`medkd catalogue explainers`); all, with a recipe: every one, by every measure."),
     ] = DEFAULT_EXPLAINERS,
-    lesion: Annotated[int | None, typer.Option(min=1, help="Explain this lesion only; the largest is 1.")] = None,
+    lesion: Annotated[
+        int | None, typer.Option(min=1, help="Explain this lesion (of a classifier: this answer) only; the largest is 1.")
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.001, help="Time for all: explainers that refine make what fits and say so.")
     ] = None,
@@ -346,7 +348,7 @@ def explain(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Explain what a registered model finds in a study, lesion by lesion, with tests of every map; or the students of a recipe's run."""
+    """Explain what a registered model finds or answers in a study, with tests of every map; or the students of a recipe's run."""
     if recipe is not None and model is None and study is None:
         _learn(recipe, out, overrides, engine, Last.explain, as_json)
         return

@@ -38,7 +38,7 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
     maps = [
         {
             "id": one.digest(),
-            "lesion": int(one.tensor.split("/")[1]),
+            "number": int(one.tensor.split("/")[1]),
             "explainer": one.method.explainer,
             "role": one.model_role,
             "measures": {measure.name: measure.value for measure in one.measures},
@@ -49,12 +49,14 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
         {"number": int(one.tracking_id.removeprefix("lesion-")), "class": one.class_name, "volume_ml": one.volume_ml, "voxels": one.voxels}
         for one in record.lesions
     ]
+    answers = [one.model_dump(mode="json") for one in record.answers]
     return {
         "ok": True,
         "explanation": record.digest(),
         "folder": str(folder),
         "model": f"{record.model.name}/{record.model.version}",
         "lesions": lesions,
+        "answers": answers,
         "maps": maps,
         "verdicts": [verdict.model_dump(mode="json") for verdict in record.verdicts],
         "not_to_be_trusted": list(record.not_to_be_trusted),
@@ -71,22 +73,19 @@ _SHOWN = {
     "mass_beyond_20_mm": "> 20 mm",
     "map_auprc": "AUPRC",
     "otsu_iou": "IoU",
+    "deletion": "deletion",
+    "insertion": "insertion",
     "rank_agreement": "teacher",
 }
 
 
 def explanation_text(summary: dict[str, Any]) -> str:
     """Return the summary of an explained study as tables for people."""
-    if not summary["lesions"]:
+    if not summary["lesions"] and not summary["answers"]:
         return f"nothing found by {summary['model']}: an answer, not a map\nkept in {summary['folder']}"
     lines = []
-    for lesion in summary["lesions"]:
-        volume = "" if lesion["volume_ml"] is None else f", {lesion['volume_ml']:.2f} ml"
-        lines.append(f"\nlesion {lesion['number']}: {lesion['class']}{volume}")
-        lines.append("  " + "explainer".ljust(22) + "".join(heading.rjust(9) for heading in _SHOWN.values()))
-        for one in (m for m in summary["maps"] if m["lesion"] == lesion["number"] and m["role"] == "student"):
-            values = (one["measures"].get(name) for name in _SHOWN)
-            lines.append("  " + one["explainer"].ljust(22) + "".join(("-" if v is None else f"{v:.3f}").rjust(9) for v in values))
+    for number, heading in _headings(summary):
+        lines += ["\n" + heading, *_table([m for m in summary["maps"] if m["number"] == number and m["role"] == "student"])]
     lines.append("\ncan it be trusted on this model?")
     for verdict in summary["verdicts"]:
         told = []
@@ -101,6 +100,31 @@ def explanation_text(summary: dict[str, Any]) -> str:
     )
     lines.append(f"pictures in {summary['folder']}/previews; make it again: medkd replay {summary['explanation'][:12]}")
     return "\n".join(lines)
+
+
+def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
+    """Return number and heading of every lesion or answer."""
+    found = []
+    for lesion in summary["lesions"]:
+        volume = "" if lesion["volume_ml"] is None else f", {lesion['volume_ml']:.2f} ml"
+        found.append((lesion["number"], f"lesion {lesion['number']}: {lesion['class']}{volume}"))
+    for answer in summary["answers"]:
+        first, last = answer["first_slice"] + 1, answer["last_slice"] + 1
+        slices = f"slice {first}" if first == last else f"slices {first} to {last}, surest of {answer['key_slice'] + 1}"
+        found.append(
+            (answer["number"], f"answer {answer['number']}: {answer['class_name']} (probability {answer['probability']:.2f}), {slices}")
+        )
+    return found
+
+
+def _table(maps: list[dict[str, Any]]) -> list[str]:
+    """Return a row per map; measures that none of them has are left out."""
+    shown = {name: heading for name, heading in _SHOWN.items() if any(name in one["measures"] for one in maps)}
+    lines = ["  " + "explainer".ljust(22) + "".join(heading.rjust(10) for heading in shown.values())]
+    for one in maps:
+        values = (one["measures"].get(name) for name in shown)
+        lines.append("  " + one["explainer"].ljust(22) + "".join(("-" if v is None else f"{v:.3f}").rjust(10) for v in values))
+    return lines
 
 
 def bundle_table(bundle: ExplanationBundle) -> str:

@@ -60,26 +60,32 @@ def keep(explained: Explained, folder: Path) -> Path:
 
 
 def _previews(explained: Explained) -> dict[str, bytes]:
-    """Return pictures by file name: lesions before explainers, so that each lesion is seen before the second method is."""
+    """Return pictures by file name: findings before explainers, so that each finding is seen before the second method is."""
     record, arrays, shown = explained.record, explained.arrays, {}
     named = {"student": record.model.name, "teacher": record.teacher.name if record.teacher else ""}
     for verdict in record.verdicts:
-        for lesion in record.lesions:
-            number = lesion.tracking_id.removeprefix("lesion-")
+        failed = [check.name for check in verdict.checks if check.passed is False]
+        for kind, number, class_name, place in found_in(record):
             maps = {named[role]: arrays[key] for role in named if (key := f"map/{number}/{role}/{verdict.explainer}") in arrays}
-            failed = [check.name for check in verdict.checks if check.passed is False]
-            shown[f"previews/lesion-{number}-{verdict.explainer}.png"] = (lesion, number, verdict.explainer, maps, failed)
+            title = f"{class_name} {number}, {verdict.explainer}, slice {place + 1}"
+            shown[f"previews/{kind}-{number}-{verdict.explainer}.png"] = (number, maps, place, title, failed)
     return {
         name: render_preview(
             explained.volume,
             arrays[f"mask/{number}"],
             maps,
-            lesion.key_slice,
-            title=f"{lesion.class_name} {number}, {explainer}, slice {lesion.key_slice + 1}",
+            place,
+            title=title,
             note=f"NOT TO BE TRUSTED HERE: fails {', '.join(failed)}" if failed else "",
         )
-        for name, (lesion, number, explainer, maps, failed) in list(shown.items())[:MOST_PREVIEWS]
+        for name, (number, maps, place, title, failed) in list(shown.items())[:MOST_PREVIEWS]
     }
+
+
+def found_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
+    """Return of every lesion or answer what it is, its number, its class and the slice that shows it best."""
+    lesions = [("lesion", int(one.tracking_id.removeprefix("lesion-")), one.class_name, one.key_slice) for one in record.lesions]
+    return [*lesions, *(("answer", one.number, one.class_name, one.key_slice) for one in record.answers)]
 
 
 def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]:
@@ -127,20 +133,21 @@ def ask_registry(registry: Registry, uri: str) -> Asked:
     return Asked(model, checkpoint, network, teacher, guide)
 
 
-def replay(folder: Path, values: Tensor, asked: Asked) -> Replayed:
+def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = None) -> Replayed:
     """Make a kept explanation again from its volume and models, with as many threads, and compare every bit.
 
     Args:
         folder: of the artefact.
         values: voxels of its volume.
         asked: its models.
+        label: the study's own segmentation, where it has one.
     """
     record, arrays = read_explanation(folder)
     made = {verdict.explainer: verdict.samples[1] for verdict in record.verdicts if verdict.samples is not None}
     request, threads = record.request.model_copy(update={"seconds": None}), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
-        again = explain_study(values, record.volume, asked, request, made=made)
+        again = explain_study(values, record.volume, asked, request, label=label, made=made)
     finally:
         torch.set_num_threads(threads)
     found = again.record.model_copy(update={"request": record.request})
@@ -160,7 +167,7 @@ def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
     pack_archive(archive, {name: (folder / name).read_bytes() for name in names})
     final = archive.with_name(f"explanation-{folder.name}.zip")
     archive.replace(final)
-    tags = {f"medkd.explanation.{folder.name}": f"{len(record.lesions)} lesions, {len(record.maps)} maps"}
+    tags = {f"medkd.explanation.{folder.name}": f"{len(found_in(record))} findings, {len(record.maps)} maps"}
     tags |= {"medkd.not_to_be_trusted": ",".join(record.not_to_be_trusted) or "none"} if record.verdicts else {}
     registry.attach(model, {"explanations": final}, tags)
     for preview in sorted((folder / "previews").glob("*.png"))[:MOST_PREVIEWS]:

@@ -16,10 +16,12 @@ OF_BOTH = ("cosine_agreement", "rank_agreement", "top_share_iou", "sign_agreemen
 
 
 def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
-    """Return the measures of a map [slice, row, column] of a lesion."""
+    """Return the measures of a map [slice, row, column] of a lesion; without a region (all 0) those that need none."""
     whole, inside = attribution[None], region[None]
-    values = [measure_value(name, MEASURES.load(name)(whole, inside, spacing_mm=spacing_mm)[0]) for name in OF_LESION]
-    values += [measure_value(name, MEASURES.load(name)(whole)[0]) for name in OF_MAP]
+    values = [measure_value(name, MEASURES.load(name)(whole)[0]) for name in OF_MAP]
+    if not bool(region.any()):
+        return tuple(values)
+    values += [measure_value(name, MEASURES.load(name)(whole, inside, spacing_mm=spacing_mm)[0]) for name in OF_LESION]
     shell = MEASURES.load("mass_in_shell")
     for inner, outer in SHELLS:
         value = measure_value("mass_in_shell", shell(whole, inside, spacing_mm=spacing_mm, inner=inner, outer=outer)[0])
@@ -32,5 +34,7 @@ def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ..
 def agreement_of(own: Tensor, theirs: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
     """Return how far a student's map agrees with its teacher's of the same lesion."""
     values = [measure_value(name, MEASURES.load(name)(own[None], theirs[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
+    if not bool(region.any()):
+        return tuple(values)
     gap = MEASURES.load("inside_mass_gap")(own[None], Guided(theirs[None], region[None]))[0]
     return (*values, measure_value("inside_mass_gap", gap))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import safetensors.torch
@@ -22,27 +22,25 @@ from data_contracts import (
     ExplanationError,
     ExplanationRef,
     ExplanationRequest,
-    Lesion,
+    MeasureValue,
     MethodRecord,
     ModelRef,
     Ref,
     StudyExplanation,
+    TaskKind,
     VolumeRef,
 )
 from medkd.attribution._budget import time_budget
 from medkd.catalogue import EXPLAINERS
 from medkd.explanations.describe import agreement_of, measures_of
-from medkd.explanations.gate import RUNS, Trial, judge
-from medkd.inference.lesions import find_lesions
-from medkd.inference.segment import PreparedStudy, explain_lesions, on_network, prepare_study, segment
+from medkd.explanations.gate import RUNS, judge
+from medkd.explanations.inquiry import ClassInquiry, Inquiry, LesionInquiry, Method, Subject
+from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
-from medkd.targets import LesionMargin
 from medkd.trace import anatomy_of
 from medkd.volumes.orientation import Grid
 
-#: Components smaller than this are noise at a millimetre.
-SMALLEST_VOXELS = 20
 STORE, ARRAYS = "explanation", "maps.safetensors"
 
 
@@ -82,23 +80,13 @@ class Explained:
     peak_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A lesion with its class, its mask on the study's voxels and on the network's."""
-
-    number: int
-    lesion: Lesion
-    index: int
-    region: Tensor
-    inside: Tensor
-
-
 def explain_study(
     values: Tensor,
     volume: VolumeRef,
     asked: Asked,
     request: ExplanationRequest,
     *,
+    label: Tensor | None = None,
     made: Mapping[str, int] | None = None,
     progress: bool = False,
 ) -> Explained:
@@ -108,32 +96,35 @@ def explain_study(
         values: voxels [slice, row, column].
         volume: their record.
         asked: the model, and its teacher.
-        request: explainers, lesion, time, seed.
+        request: explainers, lesion or answer, time, seed.
+        label: the study's own segmentation [slice, row, column], where it has one: a classifier's maps are judged by it.
         made: samples per explainer, where a time budget decided them once and they are to be made again.
         progress: show a bar.
 
     Raises:
         ExplanationError: ``LESION_UNKNOWN`` for a lesion that is not there; whatever the explainers refuse.
-        DataError: ``MODEL_TASK``, ``GRID_MISMATCH`` or ``IMAGE_NOT_FINITE``.
+        DataError: ``GRID_MISMATCH`` or ``IMAGE_NOT_FINITE``.
     """
     begun = time.perf_counter()
     require_bound(request, asked)
-    study = prepare_study(values.float(), Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)), asked.checkpoint.task)
-    found = _chosen(_lesions(study, volume, asked), request)
+    inquiry, study = _inquire(values, volume, asked, request, label)
+    found = inquiry.subjects
     arrays: dict[str, Tensor] = {f"mask/{one.number}": one.region for one in found}
+    faithful: dict[str, tuple[MeasureValue, ...]] = {}
     verdicts: list[ExplainerVerdict] = []
     seconds: dict[str, float] = {}
     entries = request.explainers if found else ()
     for place, entry in enumerate(progress_bar(entries, title="explain", unit="explainer", enabled=progress)):
         since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
         share = None if left is None else max(left, 0.0) / (len(entries) - place)
-        maps, verdict = _explained(study, asked, found, entry, request.seed, share, (made or {}).get(entry.name))
-        arrays |= maps
-        verdicts.append(verdict)
+        given = _explained(inquiry, study, asked, entry, request.seed, share, (made or {}).get(entry.name))
+        arrays |= given.arrays
+        faithful |= given.faithful
+        verdicts.append(given.verdict)
         seconds[entry.name] = time.perf_counter() - since
     payload = safetensors.torch.save({name: value.contiguous() for name, value in arrays.items()})
     array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
-    table = _Table(asked, volume, array, arrays, {verdict.explainer: verdict for verdict in verdicts}, request.seed)
+    table = _Table(asked, volume, array, arrays, faithful, {verdict.explainer: verdict for verdict in verdicts}, request.seed)
     record = StudyExplanation(
         request=request,
         volume=volume,
@@ -142,7 +133,8 @@ def explain_study(
         task_digest=asked.checkpoint.task.digest(),
         parameters=asked.checkpoint.parameters,
         depth=depth_of(asked.network),
-        lesions=tuple(one.lesion for one in found),
+        lesions=tuple(one.lesion for one in found if one.lesion is not None),
+        answers=tuple(one.answer for one in found if one.answer is not None),
         maps=tuple(ref for entry in entries for one in found for ref in table.rows(one, entry)),
         verdicts=tuple(verdicts),
         array=array,
@@ -158,7 +150,7 @@ def require_bound(request: ExplanationRequest, asked: Asked) -> None:
 
     Raises:
         CatalogueError: an unknown explainer or option.
-        ExplanationError: ``EXPLAINER_TASK`` for one that is not for segmentation or gives no map, ``EXPLAINER_NEEDS`` for one that needs a
+        ExplanationError: ``EXPLAINER_TASK`` for one that is not for the model's task or gives no map, ``EXPLAINER_NEEDS`` for one that needs a
             teacher or a transformer that is not there, ``LAYER_UNKNOWN``.
     """
     for entry in request.explainers:
@@ -180,50 +172,45 @@ def require_bound(request: ExplanationRequest, asked: Asked) -> None:
                 )
 
 
-def _lesions(study: PreparedStudy, volume: VolumeRef, asked: Asked) -> list[_Found]:
-    """Return what the model found, largest first, every foreground class."""
-    answer, task = segment(asked.network, study), asked.checkpoint.task
-    found = [
-        (lesion, region, index)
-        for index, name in enumerate(task.classes[1:], 1)
-        for lesion, region in find_lesions(answer == index, volume.geometry, class_name=name, smallest=SMALLEST_VOXELS)
-    ]
-    found.sort(key=lambda item: -item[0].voxels)
-    return [
-        _Found(number, lesion.model_copy(update={"tracking_id": f"lesion-{number}"}), index, region, on_network(study, region[None])[0])
-        for number, (lesion, region, index) in enumerate(found, 1)
-    ]
+def _inquire(
+    values: Tensor, volume: VolumeRef, asked: Asked, request: ExplanationRequest, label: Tensor | None
+) -> tuple[Inquiry, PreparedStudy]:
+    """Ask the model about the volume."""
+    task = asked.checkpoint.task
+    study = prepare_study(values.float(), Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)), task)
+    if task.kind is TaskKind.SEGMENTATION:
+        return LesionInquiry(asked.network, study, volume, task, request.lesion), study
+    return ClassInquiry(asked.network, study, volume, task, label, request.lesion), study
 
 
-def _chosen(found: list[_Found], request: ExplanationRequest) -> list[_Found]:
-    if request.lesion is None or not found:
-        return found
-    if request.lesion > len(found):
-        listed = ", ".join(f"{one.number} ({one.lesion.class_name}, {one.lesion.voxels} voxels)" for one in found)
-        raise ExplanationError("LESION_UNKNOWN", f"expected one of the lesions {listed}, got {request.lesion}")
-    return [found[request.lesion - 1]]
+@dataclass(frozen=True)
+class _Explained:
+    """What one explainer gave: maps on the study's voxels by name, what hiding by them does, and whether it may be believed here."""
+
+    arrays: Mapping[str, Tensor]
+    faithful: Mapping[str, tuple[MeasureValue, ...]]
+    verdict: ExplainerVerdict
 
 
 def _explained(
-    study: PreparedStudy, asked: Asked, found: list[_Found], entry: Entry, seed: int, seconds: float | None, made: int | None
-) -> tuple[dict[str, Tensor], ExplainerVerdict]:
-    """Return the maps of one explainer on the study's voxels, and whether it may be believed here."""
+    inquiry: Inquiry, study: PreparedStudy, asked: Asked, entry: Entry, seed: int, seconds: float | None, made: int | None
+) -> _Explained:
+    """Explain every subject by one explainer."""
     compares = "teacher" in EXPLAINERS.entry(entry.name).fact("NEEDS", frozenset())
-    options: dict[str, Any] = {**entry.options, **({"teacher": asked.guide} if compares else {})}
+    method = Method(entry.name, {**entry.options, **({"teacher": asked.guide} if compares else {})}, seed)
     networks = {"student": asked.network} if compares else asked.networks()
-    inside, classes = torch.stack([one.inside for one in found]), [one.index for one in found]
-    arrays: dict[str, Tensor] = {}
     with time_budget(seconds, runs=len(networks) + RUNS, made=made) as spending:
-        maps = {
-            role: explain_lesions(network, study, inside, classes, explainer=entry.name, options=options, seed=seed)
-            for role, network in networks.items()
-        }
-        for role, own in maps.items():
-            arrays |= {f"map/{one.number}/{role}/{entry.name}": on_study for one, on_study in zip(found, study.to_study(own), strict=True)}
-        tried, first = found[0], maps["student"][0]
-        verdict = judge(Trial(asked.network, asked.checkpoint.network, study, tried.inside, tried.index, first, entry.name, options, seed))
+        maps = {role: inquiry.explain(network, method) for role, network in networks.items()}
+        verdict = judge(inquiry.trial(asked.network, maps["student"], method), asked.network, asked.checkpoint.network)
+    arrays: dict[str, Tensor] = {}
+    faithful = {}
+    for role, own in maps.items():
+        for place, (one, on_study) in enumerate(zip(inquiry.subjects, study.to_study(own), strict=True)):
+            name = f"map/{one.number}/{role}/{entry.name}"
+            arrays[name] = on_study
+            faithful[name] = inquiry.faithfulness(networks[role], place, own[place])
     cut = None if spending is None else spending.cut
-    return arrays, verdict.model_copy(update={"samples": cut})
+    return _Explained(arrays, faithful, verdict.model_copy(update={"samples": cut}))
 
 
 @dataclass(frozen=True)
@@ -234,11 +221,12 @@ class _Table:
     volume: VolumeRef
     array: Ref
     arrays: Mapping[str, Tensor]
+    faithful: Mapping[str, tuple[MeasureValue, ...]]
     verdicts: Mapping[str, ExplainerVerdict]
     seed: int
 
-    def rows(self, one: _Found, entry: Entry) -> list[ExplanationRef]:
-        """Return the records of one lesion's maps by one explainer: the teacher's, and the student's below it."""
+    def rows(self, one: Subject, entry: Entry) -> list[ExplanationRef]:
+        """Return the records of one subject's maps by one explainer: the teacher's, and the student's below it."""
         theirs = self.arrays.get(f"map/{one.number}/teacher/{entry.name}")
         spacing = self.volume.geometry.spacing_mm
         own = self._row(one, entry, "student", self.asked.model)
@@ -248,8 +236,8 @@ class _Table:
         agreed = agreement_of(self.arrays[own.tensor], theirs, one.region, spacing)
         return [above, own.model_copy(update={"measures": (*own.measures, *agreed), "parent": above.digest()})]
 
-    def _row(self, one: _Found, entry: Entry, role: Literal["student", "teacher"], model: ModelRef) -> ExplanationRef:
-        checks = self.verdicts[entry.name].checks
+    def _row(self, one: Subject, entry: Entry, role: Literal["student", "teacher"], model: ModelRef) -> ExplanationRef:
+        checks, name = self.verdicts[entry.name].checks, f"map/{one.number}/{role}/{entry.name}"
         return ExplanationRef(
             case_key=self.volume.series_key,
             source_digest=self.volume.array.sha256,
@@ -263,12 +251,12 @@ class _Table:
                 signed=EXPLAINERS.entry(entry.name).fact("SIGNED"),
                 passes_randomisation=next(check.passed for check in checks if check.name == "randomisation"),
             ),
-            target=LesionMargin(one.region[None], one.index).record(),
+            target=one.target,
             array=self.array,
-            tensor=f"map/{one.number}/{role}/{entry.name}",
+            tensor=name,
             shape=self.volume.geometry.shape,
             geometry=self.volume.geometry,
             preprocessing_digest=self.asked.checkpoint.task.digest(),
             seed=self.seed,
-            measures=measures_of(self.arrays[f"map/{one.number}/{role}/{entry.name}"], one.region, self.volume.geometry.spacing_mm),
+            measures=(*measures_of(self.arrays[name], one.region, self.volume.geometry.spacing_mm), *self.faithful[name]),
         )

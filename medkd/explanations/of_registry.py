@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from data_contracts import CohortSet, DataError, ExplanationBundle, ExplanationError, ExplanationRequest, Recipe, VolumeRef, load_record
 from medkd.explanations.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanations.job import explain_study
@@ -22,8 +24,9 @@ def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, 
     """
     registry = open_registry(workspace)
     asked = ask_registry(registry, model_uri)
-    values = Store(workspace.root / "store").read_tensors(volume.array)["volume"]
-    folder = keep(explain_study(values, volume, asked, request, progress=workspace.progress), workspace.root / "explanations")
+    values, label = _read(Store(workspace.root / "store"), volume)
+    made = explain_study(values, volume, asked, request, label=label, progress=workspace.progress)
+    folder = keep(made, workspace.root / "explanations")
     attach_study(registry, asked.model, folder)
     return folder
 
@@ -84,6 +87,12 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
             "REPLAY_MODEL",
             f"expected {uri} with manifest {record.model.manifest_digest[:12]} as in {RECORD}, this registry has {asked.model.manifest_digest[:12]}",
         )
-    values = Store(place.parents[1] / "store").read_tensors(record.volume.array)["volume"]
-    found = replay(place, values, asked)
+    values, label = _read(Store(place.parents[1] / "store"), record.volume)
+    found = replay(place, values, asked, label)
     return place, found.same, found.differs
+
+
+def _read(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
+    """Return a volume's voxels, and its own segmentation where it has one."""
+    label = None if volume.label is None else store.read_tensors(volume.label.array)["label"]
+    return store.read_tensors(volume.array)["volume"], label

@@ -27,7 +27,8 @@ class PreparedStudy:
 
     Attributes:
         task: of the networks.
-        image: float32 [1, *network space] (volumes) or [slice, 1, row, column] (pictures).
+        image: float32 [1, *network space] (volumes) or [slice, 1, row, column] (pictures). A network that classifies volumes sees the patch
+            in its middle (:mod:`medkd.inference.classify`).
         alignment: how volumes belong to the study's grid; None for pictures, which are the study's own slices.
     """
 
@@ -44,14 +45,22 @@ class PreparedStudy:
         return values.float() if self.alignment is None else self.alignment.to_network(values)
 
 
+def require_segmentation(task: Task) -> None:
+    """Refuse networks that do not say where something is.
+
+    Raises:
+        DataError: ``MODEL_TASK``.
+    """
+    if task.kind is not TaskKind.SEGMENTATION:
+        raise DataError("MODEL_TASK", f"expected a model that segments, this one is for {task.kind.value}")
+
+
 def prepare_study(values: Tensor, grid: Grid, task: Task) -> PreparedStudy:
     """Bring the voxels of a study [slice, row, column] to what networks of a task were trained on.
 
     Raises:
-        DataError: ``MODEL_TASK`` for a task that does not segment, ``GRID_MISMATCH`` for slices of another size than its pictures.
+        DataError: ``GRID_MISMATCH`` for slices of another size than its pictures.
     """
-    if task.kind is not TaskKind.SEGMENTATION:
-        raise DataError("MODEL_TASK", f"expected a model that segments, this one is for {task.kind.value}")
     if task.spatial_dims == 3:
         alignment = align(grid, task)
         return PreparedStudy(task, bring_intensity(alignment.to_network(values), task)[None], alignment)

@@ -21,9 +21,10 @@ from data_contracts import (
     Task,
     VolumeRef,
 )
-from medkd.explanations.gate import Trial, judge
+from medkd.explanations.gate import judge
+from medkd.explanations.inquiry import LesionTrial, Method
 from medkd.inference.lesions import find_lesions
-from medkd.inference.segment import PreparedStudy, explain_lesions, explain_region, on_network, prepare_study, segment
+from medkd.inference.segment import PreparedStudy, explain_lesions, explain_region, on_network, prepare_study, require_segmentation, segment
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.rank_agreement import rank_agreement
@@ -74,6 +75,7 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         out: store that the report's arrays go to, under ``arrays.safetensors``.
         panel: networks of one segmentation task.
     """
+    require_segmentation(panel.task)
     values = source.read_tensors(volume.array)["volume"]
     grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
     study = prepare_study(values, grid, panel.task)
@@ -123,7 +125,8 @@ def _failed(largest: tuple[Lesion, Tensor, int], study: PreparedStudy, panel: Pa
     found: dict[str, tuple[str, ...]] = {}
     for explainer in EXPLAINERS:
         maps = explain_lesions(network, study, inside, [index], explainer=explainer)
-        verdict = judge(Trial(network, panel.spec, study, inside[0], index, maps[0], explainer, {}))
+        trial = LesionTrial(network, study, inside[0], index, maps, Method(explainer, {}))
+        verdict = judge(trial, network, panel.spec)
         found[explainer] = tuple(check.name for check in verdict.checks if check.passed is False)
     return found
 

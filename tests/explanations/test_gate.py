@@ -11,7 +11,8 @@ import torch
 
 from data_contracts import NetworkSpec, Task
 from medkd import catalogue
-from medkd.explanations.gate import Trial, elsewhere, halves, judge
+from medkd.explanations.gate import judge
+from medkd.explanations.inquiry import LesionTrial, Method, elsewhere, halves
 from medkd.inference.segment import PreparedStudy, explain_lesions
 from medkd.models._build import build_network
 from medkd.volumes.orientation import Grid
@@ -40,7 +41,7 @@ def try_it():
         inside[4:8, 5:9, 3:8] = 1
         network = build_network(SPEC, seed=0).eval()
         maps = explain_lesions(network, study, inside[None], [1], explainer=explainer, options=options)
-        verdict = judge(Trial(network, SPEC, study, inside, 1, maps[0], explainer, options))
+        verdict = judge(LesionTrial(network, study, inside, 1, maps, Method(explainer, options)), network, SPEC)
         return verdict, {check.name: check for check in verdict.checks}
 
     return run

@@ -28,7 +28,7 @@ def explained(smoke, medkd, tmp_path_factory):
 def test_every_lesion_gets_a_map_and_every_explainer_a_verdict(explained):
     _, summary = explained
     assert summary["lesions"]
-    asked = {(one["lesion"], one["explainer"]) for one in summary["maps"]}
+    asked = {(one["number"], one["explainer"]) for one in summary["maps"]}
     assert asked == {(lesion["number"], name) for lesion in summary["lesions"] for name in ("grad_cam", "integrated_gradients")}
     assert [verdict["explainer"] for verdict in summary["verdicts"]] == ["grad_cam", "integrated_gradients"]
     # Grad-CAM of a segmentation is one map for all lesions.
@@ -69,7 +69,7 @@ def test_it_is_made_again_to_the_bit_and_refused_when_it_cannot_be(explained, he
         (("--model", MODEL, "--explainers", "grad_cam", "--set", "grad_cam.layer=nowhere"), "LAYER_UNKNOWN"),
         (("--model", MODEL, "--explainers", "saliency", "--set", "lime.samples=3"), "RECIPE_OVERRIDE"),
         (("--model", MODEL, "--explainers", "saliency", "--lesion", "99"), "LESION_UNKNOWN"),
-        (("--model", "models:/phantom-classification-teacher/1", "--explainers", "saliency"), "MODEL_TASK"),
+        (("--model", "models:/phantom-classification-teacher/1", "--explainers", "saliency", "--lesion", "99"), "LESION_UNKNOWN"),
         (("--model", "models:/nobody/1"), "VERSION_UNKNOWN"),
     ],
 )
@@ -78,6 +78,29 @@ def test_what_cannot_be_explained_is_one_sentence(here, smoke, tmp_path, argumen
     status, _, errors = here("explain", "--study", study, *arguments, "--run", smoke.folder, "--out", tmp_path)
     assert status == 2
     assert errors.splitlines()[-1].startswith(f"{code}: expected")
+
+
+def test_a_classifier_says_why_it_answers_what_it_answers(here, smoke, tmp_path):
+    status, text, errors = here(
+        "explain", "--study", smoke.folder / "dicom" / "study001", "--model", "models:/phantom-classification-kd/1", "--explainers",
+        "cam,integrated_gradients", "--set", "integrated_gradients.steps=4", "--run", smoke.folder, "--out", tmp_path, "--json",
+    )  # fmt: skip
+    assert status == 0, errors[-800:]
+    summary = json.loads(text.splitlines()[-1])
+    assert (summary["lesions"], bool(summary["answers"])) == ([], True)
+    slices = sorted(place for answer in summary["answers"] for place in range(answer["first_slice"], answer["last_slice"] + 1))
+    record, arrays = read_explanation(tmp_path / "explanations" / summary["explanation"][:12])
+    assert slices == list(range(record.volume.geometry.shape[0]))  # every slice has an answer, and one only
+    assert {one["role"] for one in summary["maps"]} == {"student", "teacher"}
+    # The phantom's studies hold lesion segmentations: maps of slices with a lesion are judged by where it lies.
+    judged = [one for one in summary["maps"] if "mass_in_lesion" in one["measures"]]
+    assert {one["number"] for one in judged} == {
+        int(name.split("/")[1]) for name, mask in arrays.items() if name[:4] == "mask" and mask.any()
+    }
+    assert judged
+    status, text, errors = here("replay", summary["explanation"], "--in", tmp_path, "--run", smoke.folder)
+    assert (status, errors) == (0, "")
+    assert "every bit is the same" in text
 
 
 def test_a_cohorts_maps_are_made_again_to_the_bit_too(here, smoke):

@@ -9,7 +9,7 @@ from torch import nn
 
 from data_contracts import DataError, NetworkSpec, Task, TaskKind
 from medkd.inference.predict import predict_volume
-from medkd.inference.segment import explain_region, prepare_study, segment
+from medkd.inference.segment import explain_region, prepare_study, require_segmentation, segment
 from medkd.models._build import build_network
 from medkd.trace import Anatomy, frozen
 from medkd.volumes.orientation import Grid
@@ -74,7 +74,7 @@ def test_a_region_that_vanishes_on_the_networks_grid_has_a_map_of_zeros():
 def test_a_model_that_classifies_cannot_segment_and_pictures_must_have_their_size():
     grid = Grid((10, 12, 14), AFFINE)
     with pytest.raises(DataError) as caught:
-        prepare_study(volume((10, 12, 14)), grid, TASK.model_copy(update={"kind": TaskKind.CLASSIFICATION}))
+        require_segmentation(TASK.model_copy(update={"kind": TaskKind.CLASSIFICATION}))
     assert caught.value.code == "MODEL_TASK"
     with pytest.raises(DataError) as caught:
         prepare_study(volume((10, 12, 14)), grid, TASK.model_copy(update={"image_size": (64, 64)}))

@@ -1,0 +1,171 @@
+"""A classifier's answers about a study: why this class, on which slices, and whether the map may be believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from data_contracts import Entry, ExplanationError, ExplanationRequest, Task
+from medkd.explanations.artefact import find_kept, keep, read_explanation, replay
+from medkd.explanations.inquiry import runs_of
+from medkd.explanations.job import explain_study
+from medkd.trace import Anatomy
+
+PICTURES = Task(kind="classification", classes=("dark", "bright"), image_size=(24, 28), window=(0.0, 1.0))
+VOLUMES = Task(kind="classification", classes=("dark", "bright"), image_size=(8, 12, 40), window=(0.0, 1.0))
+BRIGHT = np.s_[12:16, :, :]
+
+
+class Brightness(nn.Module):
+    """Calls bright what is bright on average: the margin is twice the weighted mean, so every voxel's share of it is known."""
+
+    def __init__(self, space: int, slope: bool = False):
+        super().__init__()
+        convolution = nn.Conv3d if space == 3 else nn.Conv2d
+        self.features = convolution(1, 1, 3, padding=1, bias=False)
+        self.features.weight.data.zero_()
+        self.features.weight.data.view(-1)[self.features.weight.numel() // 2] = 1.0
+        if slope:  # not the same when mirrored
+            self.features.weight.data.view(-1)[0] = 0.5
+        self.head = nn.Linear(1, 2, bias=False)
+        self.head.weight.data = torch.tensor([[-1.0], [1.0]])
+        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+
+    def forward(self, image):
+        return self.head(self.features(image).flatten(2).mean(2))
+
+
+@pytest.fixture
+def classifier(asked):
+    def make(task, **changes):
+        space = task.spatial_dims
+        spec = asked.checkpoint.network.model_copy(
+            update={"builder": "resnet", "spatial_dims": space, "options": {"channels": (4, 4, 4, 4)}}
+        )
+        checkpoint = asked.checkpoint.model_copy(update={"task": task, "network": spec})
+        return asked.__class__(asked.model, checkpoint, Brightness(space, **changes))
+
+    return make
+
+
+def request(*names, **changes):
+    entries = tuple(name if isinstance(name, Entry) else Entry(name=name) for name in names)
+    return ExplanationRequest(explainers=entries, **changes)
+
+
+def test_runs_are_neighbours_with_one_answer():
+    assert runs_of(torch.tensor([1, 1, 0, 1])) == [(0, 1), (2, 2), (3, 3)]
+    assert runs_of(torch.tensor([2])) == [(0, 0)]
+
+
+def test_neighbouring_slices_with_one_answer_are_explained_together(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    made = explain_study(values, volume, classifier(PICTURES), request("input_times_gradient", "cam"))
+    record = made.record
+    assert record.lesions == ()
+    told = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in record.answers]
+    assert told == [(1, "dark", 0, 11), (2, "bright", 12, 15), (3, "dark", 16, 19)]
+    assert record.answers[1].probability == pytest.approx(float(torch.sigmoid(torch.tensor(2.0))))
+    # The margin is +-2 mean(x) with x = 1 on bright and -1 on dark slices, where -1 is the baseline: every bright pixel has the same share.
+    share = 2 * 2.0 / (24 * 28)
+    for answer in record.answers:
+        expected = torch.zeros(values.shape)
+        expected[answer.first_slice : answer.last_slice + 1] = share if answer.class_name == "bright" else 0.0
+        torch.testing.assert_close(made.arrays[f"map/{answer.number}/student/input_times_gradient"], expected)
+    targets = {ref.target.options["index"] for ref in record.maps if ref.tensor.startswith("map/2/")}
+    assert (targets, record.maps[0].target.kind) == ({1}, "class_margin")
+
+
+def test_the_patch_in_the_middle_of_a_volume_is_what_is_explained(classifier, make_volume):
+    """The network sees (8, 12, 40) in the middle of (20, 24, 28): cut along two axes, padded along one. Elsewhere the map is 0."""
+    values, volume = make_volume([np.s_[:, :, :]])
+    values[9, 11, 13] = 0.9
+    made = explain_study(values, volume, classifier(VOLUMES), request("input_times_gradient"))
+    (answer,) = made.record.answers
+    assert (answer.class_name, answer.first_slice, answer.last_slice, answer.key_slice) == ("bright", 0, 19, 9)
+    attribution = made.arrays["map/1/student/input_times_gradient"]
+    share, inside = 2.0 / (8 * 12 * 40), torch.zeros(values.shape, dtype=torch.bool)
+    inside[6:14, 6:18, :] = True
+    assert float(attribution[~inside].abs().max()) == 0
+    assert float(attribution[9, 11, 13]) == pytest.approx(1.8 * share)  # 0.9 of the window is 1.8 above its low end in [-1, 1]
+    inside[9, 11, 13] = False
+    torch.testing.assert_close(attribution[inside], torch.full((int(inside.sum()),), 2 * share))
+
+
+@pytest.mark.parametrize("turn", [((0, 0, -2.0), (0, -2.0, 0), (2.0, 0, 0)), ((2.0, 0, 0), (0, 0, 2.0), (0, 2.0, 0))])
+def test_a_landmark_in_a_classified_volume_is_found_where_it_is(classifier, make_volume, turn):
+    values, volume = make_volume([np.s_[:, :, :]], shape=(20, 20, 20), turn=turn)
+    values *= 0.6
+    values[10, 9, 11] = 1.0
+    task = VOLUMES.model_copy(update={"image_size": (16, 16, 16)})
+    made = explain_study(values, volume, classifier(task), request("input_times_gradient"))
+    attribution = made.arrays["map/1/student/input_times_gradient"]
+    assert tuple(int(v) for v in torch.unravel_index(attribution.argmax(), attribution.shape)) == (10, 9, 11)
+
+
+def test_maps_of_mirrorings_add_up_to_the_averaged_margin(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    values += torch.rand(values.shape, generator=torch.Generator().manual_seed(0)) * 0.2
+    flipped = PICTURES.model_copy(update={"test_time_flips": (0, 1)})
+    method = Entry(name="integrated_gradients", options={"steps": 4, "baseline": 0.0})
+    made = explain_study(values, volume, classifier(flipped, slope=True), request(method))
+    plain = explain_study(values, volume, classifier(PICTURES, slope=True), request(method))
+    (check,) = (check for check in made.record.verdicts[0].checks if check.name == "completeness")
+    assert check.passed
+    assert check.value < 1e-4
+    name = "map/2/student/integrated_gradients"
+    assert not torch.allclose(made.arrays[name], plain.arrays[name])
+
+
+def test_the_studys_own_label_says_where_a_map_should_lie(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    label = torch.zeros(values.shape, dtype=torch.uint8)
+    label[13, 4:8, 4:8] = 1
+    with_label = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=2), label=label)
+    measured = {value.name: value.value for value in with_label.record.maps[0].measures}
+    assert measured["mass_in_lesion"] == pytest.approx(16 / (4 * 24 * 28))
+    assert 0 <= measured["deletion"] <= 1
+    assert torch.equal(with_label.arrays["mask/2"], label)
+    without = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=2))
+    assert {value.name for value in without.record.maps[0].measures} == {"gini", "entropy", "effective_complexity", "deletion", "insertion"}
+
+
+def test_the_gate_tries_what_a_whole_picture_can_be_tried_on(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    made = explain_study(values, volume, classifier(PICTURES), request("integrated_gradients", "occlusion", lesion=2))
+    for verdict in made.record.verdicts:
+        checks = {check.name: check for check in verdict.checks}
+        assert checks["random_lesion"].passed is None
+        assert "nowhere else" in checks["random_lesion"].reason
+        assert checks["additivity"].passed
+    assert checks["completeness"].reason == "not claimed"
+    assert next(c for c in made.record.verdicts[0].checks if c.name == "completeness").passed
+
+
+def test_an_answer_that_is_not_there_is_one_sentence(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    with pytest.raises(ExplanationError) as caught:
+        explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=4))
+    assert caught.value.code == "LESION_UNKNOWN"
+    assert str(caught.value).startswith("expected one of the findings 1 (dark, slices from")
+
+
+def test_it_is_kept_shown_and_made_again_to_the_bit(classifier, make_volume, tmp_path):
+    values, volume = make_volume([BRIGHT])
+    one = classifier(PICTURES)
+    both = one.__class__(one.model, one.checkpoint, one.network, one.model.model_copy(update={"name": "t"}), one.network)
+    made = explain_study(values, volume, both, request("saliency", Entry(name="smooth_grad", options={"samples": 2})))
+    place = keep(made, tmp_path / "explanations")
+    record, arrays = read_explanation(place)
+    assert record == made.record
+    assert {path.name for path in (place / "previews").iterdir()} == {
+        f"answer-{number}-{name}.png" for number in (1, 2, 3) for name in ("saliency", "smooth_grad")
+    }
+    teacher, student = record.maps[:2]
+    assert student.parent == teacher.digest()
+    assert {value.name: value.value for value in student.measures}["cosine_agreement"] == pytest.approx(1.0)
+    assert find_kept(tmp_path, student.digest()[:20]) == place
+    assert replay(place, values, both).same
+    assert all(torch.equal(arrays[name], value) for name, value in made.arrays.items())
