@@ -42,10 +42,18 @@ class MeasureValue(Value):
     reason: str = ""
 
 
+class Peak(Value):
+    """Where a map is highest: voxel (slice, row, column), patient position in LPS mm, value."""
+
+    voxel: tuple[int, int, int]
+    position_lps_mm: tuple[Finite, Finite, Finite]
+    value: Finite
+
+
 class ExplanationRef(Record):
     """A stored attribution map: raw, signed, in units of the target, on the original grid. The digest is its content id.
 
-    ``parent`` is the content id of the teacher's map of the same target.
+    ``parent`` is the content id of the teacher's map of the same target. ``peaks`` lie at least 5 mm apart, highest first.
     """
 
     SCHEMA: ClassVar[str] = "explanation/1"
@@ -64,6 +72,7 @@ class ExplanationRef(Record):
     preprocessing_digest: str = ""
     seed: int = 0
     measures: tuple[MeasureValue, ...] = ()
+    peaks: tuple[Peak, ...] = ()
     parent: Sha256 | None = None
 
 

@@ -42,6 +42,7 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
             "explainer": one.method.explainer,
             "role": one.model_role,
             "measures": {measure.name: measure.value for measure in one.measures},
+            "peaks": [peak.model_dump(mode="json") for peak in one.peaks],
         }
         for one in record.maps
     ]
@@ -120,10 +121,12 @@ def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
 def _table(maps: list[dict[str, Any]]) -> list[str]:
     """Return a row per map; measures that none of them has are left out."""
     shown = {name: heading for name, heading in _SHOWN.items() if any(name in one["measures"] for one in maps)}
-    lines = ["  " + "explainer".ljust(22) + "".join(heading.rjust(10) for heading in shown.values())]
+    lines = ["  " + "explainer".ljust(22) + "".join(heading.rjust(10) for heading in shown.values()) + "  highest at (LPS mm)"]
     for one in maps:
         values = (one["measures"].get(name) for name in shown)
-        lines.append("  " + one["explainer"].ljust(22) + "".join(("-" if v is None else f"{v:.3f}").rjust(10) for v in values))
+        highest = ", ".join(f"{mm:.0f}" for mm in one["peaks"][0]["position_lps_mm"]) if one["peaks"] else "nowhere"
+        row = "".join(("-" if v is None else f"{v:.3f}").rjust(10) for v in values)
+        lines.append(f"  {one['explainer'].ljust(22)}{row}  {highest}")
     return lines
 
 

@@ -67,14 +67,18 @@ def peaks_of(
 ) -> tuple[ResponsePeak, ...]:
     """Return the highest positive values of one map [*space] that lie apart; fewer than ``most`` where there are no more."""
     step = torch.tensor(tuple(spacing_mm or (1.0,) * attribution.ndim), dtype=torch.double)
-    left = attribution.detach().double().cpu().clone()
-    axes = torch.meshgrid(*(torch.arange(extent, dtype=torch.double) for extent in left.shape), indexing="ij")
-    grid = torch.stack([along * size for along, size in zip(axes, step, strict=True)], dim=-1)
+    left = attribution.detach().float().cpu().clone()
+    reach = (separation_mm / step).floor().long()
     found: list[ResponsePeak] = []
     while len(found) < most and float(left.max()) > 0:
-        place = torch.unravel_index(left.argmax(), left.shape)
-        here = tuple(int(at) for at in place)
-        offset = grid[here]
-        found.append(ResponsePeak(here, tuple(float(v) for v in offset), float(left[here])))
-        left[(grid - offset).norm(dim=-1) < separation_mm] = float("-inf")
+        place = torch.stack(torch.unravel_index(left.argmax(), left.shape))
+        here = tuple(place.tolist())
+        found.append(ResponsePeak(here, tuple((place * step).tolist()), float(left[here])))
+        # Only a box around the peak can lie closer: a study has millions of voxels elsewhere.
+        low, high = (place - reach).clamp_min(0), torch.minimum(place + reach + 1, torch.tensor(left.shape))
+        axes = torch.meshgrid(
+            *((torch.arange(a, b) - at) * size for a, b, at, size in zip(low, high, place, step, strict=True)), indexing="ij"
+        )
+        box = left[tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))]
+        box[torch.stack(axes).norm(dim=0) < separation_mm] = float("-inf")
     return tuple(found)

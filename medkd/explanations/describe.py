@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from data_contracts import MeasureValue
+from data_contracts import Geometry, MeasureValue, Peak
+from medkd.attribution.response_peaks import peaks_of
 from medkd.catalogue import MEASURES
 from medkd.explanations.measured import measure_value
 from medkd.measures._guided import Guided
 from medkd.measures.mass_in_shell import SHELLS
 
+MOST_PEAKS = 3
 OF_LESION = ("mass_in_lesion", "pointing_game", "rank_accuracy", "map_auprc", "otsu_iou")
 OF_MAP = ("gini", "entropy", "effective_complexity")
 OF_BOTH = ("cosine_agreement", "rank_agreement", "top_share_iou", "sign_agreement", "structural_similarity", "peak_distance")
@@ -29,6 +31,15 @@ def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ..
             value.model_copy(update={"name": f"mass_{inner:g}_to_{outer:g}_mm" if outer < float("inf") else f"mass_beyond_{inner:g}_mm"})
         )
     return tuple(values)
+
+
+def peaks_in(attribution: Tensor, geometry: Geometry) -> tuple[Peak, ...]:
+    """Return where a map [slice, row, column] is highest, at most :data:`MOST_PEAKS` places that lie apart."""
+    found = peaks_of(attribution, spacing_mm=geometry.spacing_mm, most=MOST_PEAKS)
+    return tuple(
+        Peak(voxel=(one.place[0], one.place[1], one.place[2]), position_lps_mm=geometry.position_lps_mm(*one.place), value=one.value)
+        for one in found
+    )
 
 
 def agreement_of(own: Tensor, theirs: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:

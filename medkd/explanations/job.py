@@ -32,7 +32,7 @@ from data_contracts import (
 )
 from medkd.attribution._budget import time_budget
 from medkd.catalogue import EXPLAINERS
-from medkd.explanations.describe import agreement_of, measures_of
+from medkd.explanations.describe import agreement_of, measures_of, peaks_in
 from medkd.explanations.gate import RUNS, judge
 from medkd.explanations.inquiry import ClassInquiry, Inquiry, LesionInquiry, Method, Subject
 from medkd.inference.segment import PreparedStudy, prepare_study
@@ -259,4 +259,5 @@ class _Table:
             preprocessing_digest=self.asked.checkpoint.task.digest(),
             seed=self.seed,
             measures=(*measures_of(self.arrays[name], one.region, self.volume.geometry.spacing_mm), *self.faithful[name]),
+            peaks=peaks_in(self.arrays[name], self.volume.geometry),
         )

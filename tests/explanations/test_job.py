@@ -34,6 +34,9 @@ def test_a_landmark_is_found_where_it_is_in_the_patient(asked, make_volume, orde
     ref = made.record.maps[0]
     assert ref.geometry == volume.geometry
     assert ref.geometry.position_lps_mm(14, 5, 20) == pytest.approx(tuple(turn.T @ (14, 5, 20) + (-28.0, -24.0, 5.0)))
+    assert ref.peaks[0].voxel == (14, 5, 20)
+    assert ref.peaks[0].position_lps_mm == pytest.approx(tuple(turn.T @ (14, 5, 20) + (-28.0, -24.0, 5.0)))
+    assert ref.peaks[0].value == pytest.approx(float(attribution.max()))
 
 
 def test_a_resampled_map_lies_on_the_lesion_in_mm(asked, make_volume):
