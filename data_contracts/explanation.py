@@ -207,6 +207,37 @@ class StudyExplanation(Record):
         return tuple(verdict.explainer for verdict in self.verdicts if not verdict.trusted)
 
 
+class LayerTrait(Value):
+    """A layer, the channels that carry most of the score, most first, and the share of its first-order change that each carries."""
+
+    name: str
+    channels: tuple[int, ...]
+    shares: tuple[Finite, ...]
+
+
+class Inspection(Record):
+    """What a network is like beside its teacher, where no map says it.
+
+    ``similarity`` is the linear CKA of every layer with every ``teacher_layers``, None where one is constant. ``figures`` is keyed
+    ``ROLE/NAME``: the root mean square change of a voxel, in units of the network's input (its window is 2 wide), that flips the answer by the
+    smallest change found (``adversarial_rms``) and straight along the gradient (``boundary_rms``), the share of cases that could be flipped,
+    and student less teacher of each. ``array`` names a safetensors file with ``imagined/CLASS`` (what would score highest), ``image``,
+    ``change/ROLE`` and ``plane/ROLE`` (the score round the first case); ``picture`` shows them.
+    """
+
+    SCHEMA: ClassVar[str] = "inspection/1"
+    subject: str
+    weights_digest: Sha256
+    teacher_digest: Sha256
+    cases: int = Field(ge=1)
+    layers: tuple[LayerTrait, ...]
+    teacher_layers: tuple[str, ...]
+    similarity: tuple[tuple[Finite | None, ...], ...]
+    figures: dict[str, Figure]
+    array: Ref
+    picture: Ref
+
+
 class PlantedNetwork(Value):
     """A network that was made to use one thing, or both, and what hiding each does to its score.
 

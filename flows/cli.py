@@ -419,6 +419,32 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
         _say(bundle_table(bundle))
 
 
+@app.command("inspect")
+def inspect_command(
+    recipe: RecipeFile,
+    model: Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")],
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Look into a registered model beside its teacher: likeness of layers, what each class would like to see, the least that flips an answer."""
+    from flows.engine import start_engine
+    from flows.explanation_text import inspection_text
+    from flows.inspect_model import inspect_model
+
+    wanted, workspace = _open_run(recipe, out, overrides)
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        found = inspect_model(workspace, wanted, model, _registry_uri(run_folder, tracking_uri))
+    picture = workspace.store.path(found.picture)
+    if as_json:
+        _say_json({**found.model_dump(mode="json"), "ok": True, "inspection": found.digest(), "picture": str(picture)})
+    else:
+        _say(inspection_text(found) + f"\npicture {picture}")
+
+
 @app.command("replay")
 def replay_command(
     explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_contracts import Entry, ExplanationBundle, ExplanationRequest, RecipeError, StudyExplanation, load_record
+from data_contracts import Entry, ExplanationBundle, ExplanationRequest, Inspection, RecipeError, StudyExplanation, load_record
 
 
 def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int | None, seconds: float | None) -> ExplanationRequest:
@@ -148,4 +148,31 @@ def bundle_table(bundle: ExplanationBundle) -> str:
             for c in verdict.checks
         )
         lines.append(f"{verdict.explainer.ljust(first)}{'to be trusted' if verdict.trusted else 'NOT TO BE TRUSTED HERE'}: {told}")
+    return "\n".join(lines)
+
+
+#: Figures of an inspection that the table shows.
+_FLIPS = {
+    "adversarial_rms": "smallest change found that flips the answer",
+    "boundary_rms": "change along the gradient that flips it",
+    "flipped": "share of cases that could be flipped",
+}
+
+
+def inspection_text(inspection: Inspection) -> str:
+    """Return an inspection as tables for people."""
+    lines = [f"{inspection.subject} beside its teacher, {inspection.cases} cases, 95 % intervals over patients", ""]
+    lines.append("layer".ljust(28) + "most like the teacher's".ljust(40) + "channels that carry most of the score")
+    for layer, row in zip(inspection.layers, inspection.similarity, strict=True):
+        known = [(value, name) for value, name in zip(row, inspection.teacher_layers, strict=True) if value is not None]
+        value, name = max(known, default=(0.0, "none"))
+        carried = ", ".join(f"{channel} ({share:.0%})" for channel, share in zip(layer.channels[:3], layer.shares[:3], strict=True))
+        lines.append(layer.name.ljust(28) + f"{name} (CKA {value:.2f})".ljust(40) + carried)
+    lines += ["", "root mean square change of a voxel (the window of the input is 2 wide)"]
+    lines.append(" " * 46 + "student".ljust(26) + "teacher".ljust(26) + "student less teacher")
+    for name, told in _FLIPS.items():
+        cells = [inspection.figures.get(f"{role}/{name}") for role in ("student", "teacher", "difference")]
+        lines.append(
+            told.ljust(46) + "".join(("-" if f is None else f"{f.mean:.4f} [{f.low:.4f}, {f.high:.4f}]").ljust(26) for f in cells).rstrip()
+        )
     return "\n".join(lines)

@@ -7,11 +7,25 @@ from pathlib import Path
 
 from torch import Tensor
 
-from data_contracts import CohortSet, DataError, ExplanationBundle, ExplanationError, ExplanationRequest, Recipe, VolumeRef, load_record
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    DataError,
+    ExplanationBundle,
+    ExplanationError,
+    ExplanationRequest,
+    Inspection,
+    ModelRef,
+    Recipe,
+    VolumeRef,
+    load_record,
+)
 from medkd.explanations.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
+from medkd.explanations.inspect_model import inspect_model
 from medkd.explanations.job import explain_study
 from medkd.inference.explain import explain_cohort, replay_bundle, siblings_of
-from medkd.registry.publish import adopt, attach_explanations, open_registry
+from medkd.registry.interface import Registry
+from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
 from medkd.volumes.store import Store
 from medkd.workspace import Workspace
 
@@ -44,14 +58,40 @@ def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, 
     Raises:
         DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
     """
-    registry = open_registry(replace(workspace, tracking_uri=registry_uri))
-    model, student, teacher = adopt(workspace, registry, model_uri)
-    if student.task != recipe.task:
-        raise DataError("MODEL_TASK", f"expected a model of the task of {recipe.name}, {model_uri} was trained for another one")
+    registry, (model, student, teacher) = _adopted(workspace, recipe, model_uri, registry_uri)
     others = [adopt(workspace, registry, one.uri)[1] for one in registry.versions(model.name) if one.version != model.version]
     bundle = explain_cohort(workspace, recipe, cohorts, student, teacher, siblings_of(recipe, student, others))
     attach_explanations(workspace, registry, model, bundle)
     return bundle
+
+
+def inspect_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, model_uri: str, registry_uri: str) -> Inspection:
+    """Inspect a registered model beside its teacher on the test cases of a recipe's data, and put what is found beside the version.
+
+    Args:
+        workspace: of the cohorts.
+        recipe: its number of cases.
+        cohorts: prepared.
+        model_uri: ``models:/NAME/VERSION``.
+        registry_uri: of the registry that holds it.
+
+    Raises:
+        DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
+    """
+    registry, (model, student, teacher) = _adopted(workspace, recipe, model_uri, registry_uri)
+    inspection = inspect_model(workspace, recipe, cohorts, student, teacher)
+    attach_inspection(workspace, registry, model, inspection)
+    return inspection
+
+
+def _adopted(
+    workspace: Workspace, recipe: Recipe, model_uri: str, registry_uri: str
+) -> tuple[Registry, tuple[ModelRef, Checkpoint, Checkpoint]]:
+    registry = open_registry(replace(workspace, tracking_uri=registry_uri))
+    found = adopt(workspace, registry, model_uri)
+    if found[1].task != recipe.task:
+        raise DataError("MODEL_TASK", f"expected a model of the task of {recipe.name}, {model_uri} was trained for another one")
+    return registry, found
 
 
 def find_bundle(folder: Path, wanted: str) -> tuple[Path, ExplanationBundle] | None:

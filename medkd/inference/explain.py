@@ -64,7 +64,7 @@ def explain_cohort(
 
     ``siblings`` are other trainings of the student: whether they would have shown the same map is its repeatability.
     """
-    cohort, question, networks = _asked(workspace, recipe, cohorts, student, teacher)
+    cohort, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
     model = networks.student
     networks = replace(networks, siblings=tuple(load_network(workspace, other) for other in siblings))
     maps = _maps(recipe, question, networks)
@@ -124,7 +124,7 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
     threads = torch.get_num_threads()
     torch.set_num_threads(bundle.threads)
     try:
-        _, question, networks = _asked(workspace, recipe, cohorts, student, teacher)
+        _, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
         again = _maps(recipe, question, networks)
     finally:
         torch.set_num_threads(threads)
@@ -148,10 +148,10 @@ def siblings_of(recipe: Recipe, student: Checkpoint, models: Sequence[Checkpoint
     return tuple(other for seed, other in sorted(by_seed.items()) if seed != student.seed)[:MOST_SIBLINGS]
 
 
-def _asked(
+def question_of(
     workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint
 ) -> tuple[TensorCohort, Question, Networks]:
-    """Return the cases, what is asked of them, and both networks."""
+    """Return the cases of the map cohort (one of each patient before another of any), what is asked of them, and both networks."""
     cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
     cohort = cohort.select(over_patients(cohort.patients(), recipe.explain.cases))
     networks = Networks(load_network(workspace, student), load_network(workspace, teacher))

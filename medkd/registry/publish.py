@@ -12,6 +12,7 @@ from data_contracts import (
     Checkpoint,
     CohortSet,
     ExplanationBundle,
+    Inspection,
     KnowledgeRef,
     LeakageError,
     ModelCard,
@@ -203,6 +204,15 @@ def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRe
     registry.attach(model, {"explanations": archive}, tags)
     for preview in bundle.previews:
         registry.attach(model, {"previews": workspace.store.path(preview)}, {})
+
+
+def attach_inspection(workspace: Workspace, registry: Registry, model: ModelRef, inspection: Inspection) -> None:
+    """Put an inspection beside its version: record, arrays and picture, its digest as a tag."""
+    record = workspace.root / "inspections" / f"{model.name}-{model.version}.json"
+    write_bytes(record, inspection.canonical_json())
+    for path in (record, workspace.store.path(inspection.array), workspace.store.path(inspection.picture)):
+        registry.attach(model, {"inspection": path}, {})
+    registry.attach(model, {}, {"medkd.inspection": inspection.digest()})
 
 
 Group = tuple[Recipe, CohortSet, tuple[Checkpoint, ...], tuple[Scorecard, ...], tuple[ExplanationBundle, ...]]

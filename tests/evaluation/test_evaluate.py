@@ -7,18 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import flows
 from data_contracts import Entry, Shift
 from medkd.attribution._attribute import attribute
+from medkd.attribution.adversarial import adversarial
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
+from medkd.explanations.inspect_model import inspect_model
 from medkd.inference.explain import explain_cohort, over_patients, siblings_of
 from medkd.inference.predict import predict_logits
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.structural_similarity import structural_similarity
 from medkd.targets import class_margin
+from medkd.trace import trace
 from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
 from medkd.volumes.prepare import prepare_cohorts
@@ -130,3 +134,34 @@ def test_one_case_of_every_patient_comes_before_another_of_any():
     assert over_patients(patients, 6).tolist() == [0, 1, 2, 4, 5, 6]
     assert over_patients(patients, 100).tolist() == list(range(7))
     assert over_patients(["x", "y"], 1).tolist() == [0]
+
+
+def test_an_inspection_says_what_no_map_says(run):
+    recipe, workspace, cohorts, teacher, students, _ = run
+    wish = recipe.model_copy(update={"explain": recipe.explain.model_copy(update={"cases": 4})})
+    student = students["kd"][0]
+    found = inspect_model(workspace, wish, cohorts, student, teacher)
+    cohort = open_use(cohorts, "debiased", workspace.store, recipe.task).select(torch.arange(4))
+    guide, network = load_network(workspace, teacher), load_network(workspace, student)
+    answer = predict_logits(guide, cohort.images).argmax(1)
+    least = [adversarial(trace(network, cohort.images[row : row + 1]), class_margin(answer[row : row + 1])) for row in range(4)]
+    flipped = [float(one.distance[0]) / 64 for one in least if bool(one.flipped[0])]  # 64 x 64 pixels
+    assert found.figures["student/flipped"].mean == pytest.approx(len(flipped) / 4)
+    assert found.figures["student/adversarial_rms"].mean == pytest.approx(np.mean(flipped), rel=1e-6)
+    assert [layer.name for layer in found.layers] == list(found.teacher_layers) == ["layer1", "layer2", "layer3", "layer4"]
+    assert all(0 <= value <= 1 + 1e-9 for row in found.similarity for value in row)
+    arrays = workspace.store.read_tensors(found.array)
+    assert {"imagined/benign", "imagined/malignant", "image", "change/student", "plane/teacher"} <= set(arrays)
+    margins = [
+        float(class_margin(index)(predict_logits(network, arrays[f"imagined/{name}"]))) for index, name in enumerate(recipe.task.classes)
+    ]
+    ordinary = class_margin(0)(predict_logits(network, cohort.images))
+    assert margins[0] > float(ordinary.max())
+    assert margins[1] > float(-ordinary.min())
+    with Image.open(workspace.store.path(found.picture)) as picture:
+        assert picture.format == "PNG"
+    itself = inspect_model(workspace, wish, cohorts, teacher, teacher)
+    assert [row[place] for place, row in enumerate(itself.similarity)] == pytest.approx([1.0] * 4)
+    for name, figure in itself.figures.items():
+        role, _, measure = name.partition("/")
+        assert figure == itself.figures[f"teacher/{measure}"] if role == "student" else role == "teacher" or figure.mean == 0

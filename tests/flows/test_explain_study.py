@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +134,21 @@ def test_a_registered_model_is_explained_on_a_recipes_cases(here, smoke, tmp_pat
     assert {name.split("/")[0] for name in figures} >= {"baseline_random", "baseline_edges", "baseline_centre"}
     assert 0 < figures["cam/max_sensitivity"]["mean"] < 5
     assert "baseline_random/max_sensitivity" not in figures
+
+
+def test_a_registered_model_is_inspected_and_what_is_found_lies_beside_it(here, smoke, tmp_path):
+    from mlflow.tracking import MlflowClient
+
+    status, text, errors = here(
+        "inspect", RECIPES / "phantom-segmentation.yaml", "--model", "models:/phantom-segmentation-kd/1", "--run", smoke.folder, "--out", tmp_path,
+        "--set", "data.teacher=32", "--set", "data.student=16", "--set", "data.unlabelled=16", "--set", "data.test=16",
+        "--set", "data.teacher_validation=16", "--set", "explain.cases=2", "--json",
+    )  # fmt: skip
+    assert status == 0, errors[-800:]
+    found = json.loads(text.splitlines()[-1])
+    assert found["cases"] == 2
+    assert {"student/flipped", "teacher/flipped"} <= set(found["figures"])
+    client = MlflowClient(tracking_uri=smoke.summary["tracking_uri"], registry_uri=smoke.summary["tracking_uri"])
+    version = client.get_model_version("phantom-segmentation-kd", "1")
+    assert version.tags["medkd.inspection"] == found["inspection"]
+    assert {Path(one.path).suffix for one in client.list_artifacts(version.run_id, "inspection")} == {".json", ".png", ".safetensors"}

@@ -10,6 +10,7 @@ import yaml
 
 from data_contracts import Part, Role
 from medkd.evaluation.evaluate import evaluate_model, summarise
+from medkd.explanations.inspect_model import inspect_model
 from medkd.inference.explain import explain_cohort
 from medkd.models._build import build_network
 from medkd.training.fit import FitRequest, fit
@@ -84,6 +85,10 @@ def test_volumes_are_learnt_distilled_explained_and_scored(tmp_path, kind, figur
     assert all(figure.n == len({c.patient_key for c in read(workspace, cohorts)}) for figure in card.figures.values())
     bundle = explain_cohort(workspace, recipe, cohorts, student, teacher)
     assert all(explanation.shape == (16, 16, 16) for explanation in bundle.explanations)
+    found = inspect_model(workspace, recipe, cohorts, student, teacher)
+    arrays = workspace.store.read_tensors(found.array)
+    assert {tuple(arrays[name].shape[1:]) for name in ("image", "change/student", "change/teacher")} == {(1, 16, 16, 16)}
+    assert len(found.similarity) == len(found.layers)
 
 
 def read(workspace, cohorts):

@@ -1,0 +1,16 @@
+"""A registered model beside its teacher, where no map says what it is like: layers, imagined images, the least that flips an answer."""
+
+from __future__ import annotations
+
+from data_contracts import Inspection, Recipe
+from flows.engine import orchestrated, run_all
+from flows.prepare import prepare
+from medkd.explanations.of_registry import inspect_on_cohort
+from medkd.workspace import Workspace
+
+
+@orchestrated
+def inspect_model(workspace: Workspace, recipe: Recipe, model_uri: str, registry_uri: str) -> Inspection:
+    """Return what was found, which lies beside the model version."""
+    (cohorts,) = prepare(workspace, (recipe,))
+    return run_all(inspect_on_cohort, [(workspace, recipe, cohorts, model_uri, registry_uri)], title="inspect")[0]
