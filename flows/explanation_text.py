@@ -130,6 +130,10 @@ def _table(maps: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+#: Characters of a line of tables; more measures go below each other.
+WIDEST = 150
+
+
 def bundle_table(bundle: ExplanationBundle) -> str:
     """Return the measures of a cohort's maps with their intervals: a row per explainer, baselines last."""
     cells: dict[str, dict[str, str]] = {}
@@ -137,11 +141,16 @@ def bundle_table(bundle: ExplanationBundle) -> str:
         explainer, _, measure = key.partition("/")
         cells.setdefault(explainer, {})[measure] = f"{figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
     measures = list(dict.fromkeys(measure for row in cells.values() for measure in row))
-    first, width = max(len(name) for name in cells) + 2, max([23, *(len(measure) + 2 for measure in measures)])
+    names = sorted(cells, key=lambda name: name.startswith("baseline_"))
+    first = max(len(name) for name in cells) + 2
+    widths = {measure: max(23, len(measure) + 2) for measure in measures}
     lines = [f"{bundle.subject}: maps of {len({e.case_key for e in bundle.explanations})} cases, 95 % intervals over patients"]
-    lines.append(" " * first + "".join(measure.rjust(width) for measure in measures))
-    for name, row in cells.items():
-        lines.append(name.ljust(first) + "".join(row.get(measure, "-").rjust(width) for measure in measures))
+    while measures:
+        fitting = [place for place in range(1, len(measures) + 1) if first + sum(widths[one] for one in measures[:place]) <= WIDEST]
+        shown, measures = measures[: max(fitting, default=1)], measures[max(fitting, default=1) :]
+        lines += ["", " " * first + "".join(one.rjust(widths[one]) for one in shown)]
+        lines += [name.ljust(first) + "".join(cells[name].get(one, "-").rjust(widths[one]) for one in shown) for name in names]
+    lines.append("")
     for verdict in bundle.verdicts:
         told = "; ".join(
             f"{c.name} {c.reason if c.value is None else format(c.value, '.3g')}{' FAILS' if c.passed is False else ''}"
