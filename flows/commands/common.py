@@ -1,0 +1,123 @@
+"""What the commands share: the application, the options that several take, how results and errors are said."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from data_contracts.errors import MedkdError, RecipeError
+
+if TYPE_CHECKING:
+    from data_contracts import Recipe
+    from medkd.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+class EngineName(StrEnum):
+    prefect = "prefect"
+    none = "none"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
+Engine = Annotated[EngineName, typer.Option(help="Who drives: the embedded Prefect, or nobody (the same functions).")]
+Policy = Annotated[
+    str | None, typer.Option(help="reject, repair or accept_with_flag for all codes that allow it, or a YAML file per code.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field, dotted; may be repeated.")
+]
+RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
+RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
+TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")]
+RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
+
+
+@app.callback()
+def root() -> None:
+    """medkd: distil and explain medical imaging models. Research use only."""
+
+
+def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None) -> tuple[Recipe, Workspace]:
+    """Return a bound recipe and the workspace of its run."""
+    from medkd.training.recipes import read_recipe
+    from medkd.workspace import embedded_workspace
+
+    recipe = read_recipe(recipe_file, parse_overrides(overrides))
+    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
+    return recipe, embedded_workspace(out or Path("runs") / recipe.name, progress=True, data_root=data_root)
+
+
+def registry_uri(run_folder: Path, tracking_uri: str | None) -> str:
+    """Return where the registry is; a database that is not there is refused: MLflow would make an empty one and find nothing in it."""
+    from data_contracts.errors import RegistryError
+
+    uri = tracking_uri or f"sqlite:///{run_folder.resolve() / 'mlflow.db'}"
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:") and not path.is_file():
+        raise RegistryError(
+            "REGISTRY_MISSING", f"expected a registry at {path}, found no file; name the run with --run or a server with --tracking-uri"
+        )
+    return uri
+
+
+def parse_overrides(overrides: list[str] | None) -> dict[str, Any]:
+    import yaml
+
+    return {name: yaml.safe_load(value) for name, value in pairs(overrides, "--set FIELD=VALUE").items()}
+
+
+def pairs(items: list[str] | None, wanted: str) -> dict[str, str]:
+    """Return NAME=VALUE options as a dictionary."""
+    parsed = {}
+    for item in items or ():
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise RecipeError("RECIPE_OVERRIDE" if wanted.startswith("--set") else "OPTION_PAIR", f"expected {wanted}, got {item!r}")
+        parsed[name] = value
+    return parsed
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def say_json(payload: dict[str, Any]) -> None:
+    say(json.dumps(payload))
+
+
+def write_json(path: Path, payload: dict[str, Any]) -> None:
+    path.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
+
+
+def say_where(summary: dict[str, Any], folder: Path) -> None:
+    """Say what a run left and where."""
+    if summary["ingest"]:
+        counts = summary["ingest"]
+        say(
+            f"\nstudies   {counts['found']} files found: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored"
+        )
+    if summary["models"]:
+        say(f"registry  {len(summary['models'])} model versions, {summary['explanations']} explanations")
+        say(f"          open it with: mlflow ui --backend-store-uri {summary['tracking_uri']}")
+    for page in summary["reports"]:
+        say(f"report    {page}")
+    say(f"summary   {folder / 'summary.json'} ({summary['seconds']:.0f} s, engine {summary['engine']})")
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn an error of ours into one sentence and exit status 2."""
+    try:
+        yield
+    except MedkdError as error:
+        sys.stderr.write(f"{error.code}: {error}\n")
+        raise SystemExit(2) from error

@@ -1,0 +1,109 @@
+"""Commands that make, read and clean data: phantom, ingest, deidentify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_contracts.errors import IngestCode
+from flows.commands.common import AsJson, Policy, app, say, say_json
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 48,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 7,
+    difficulty: Annotated[float, typer.Option(min=0.1, help="1 is the reference; more is harder.")] = 1.0,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Write this nasty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
+    ] = None,
+    variant: Annotated[str, typer.Option(help="How a case is scanned and written: axial, oblique, sagittal, coronal, …")] = "axial",
+    as_json: AsJson = False,
+) -> None:
+    """Write the phantom as DICOM studies with lesion segmentations, or small series with one known fault each."""
+    if case:
+        from medkd.dicom.phantom_cases import CASES, find_variant, write_case
+
+        names = list(CASES) if "all" in case else case
+        chosen = find_variant(variant)
+        files = {name: [str(path) for path in write_case(out / name, name, chosen, seed=seed)] for name in names}
+        if as_json:
+            say_json({"cases": files, "out": str(out)})
+        else:
+            say("\n".join(f"{name.ljust(24)} {len(paths):3d} files in {out / name}" for name, paths in files.items()))
+        return
+    from medkd.dicom.phantom_dicom import write_phantom_dicom
+
+    _, written = write_phantom_dicom(out, studies=studies, seed=seed, difficulty=difficulty, progress=True)
+    if as_json:
+        say_json({"studies": len(written), "patients": len({study.patient for study in written}), "out": str(out)})
+    else:
+        say(f"wrote {len(written)} studies of {len({study.patient for study in written})} patients to {out}")
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
+    out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
+    policy: Policy = None,
+    nifti: Annotated[bool, typer.Option("--nifti", help="Also write each accepted volume as NIfTI.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge everything, write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
+    from flows.ingest import read_policy
+    from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+
+    report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
+    summary = report.summary()
+    if as_json:
+        say_json(summary)
+        return
+    counts = summary["ingest"]
+    say(f"{counts['found']} files: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
+    _say_codes(report.codes())
+    for line in report.series:
+        flags = ", ".join(code.value for code in line.flags)
+        shape = " x ".join(str(size) for size in line.shape)
+        say(f"  {shape.ljust(16)} residual {line.residual_mm:.4f} mm  {line.first_file}" + (f"  [{flags}]" if flags else ""))
+    if dry_run:
+        say(f"{len(summary['series'])} volumes would be stored; nothing was written")
+    else:
+        say(f"{len(summary['series'])} volumes in {out}; refused files with their reasons: {out / 'quarantine' / 'report.html'}")
+
+
+@app.command()
+def deidentify(
+    source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
+    out: Annotated[Path, typer.Option(help="Folder to hand on: PATIENT/STUDY/SERIES/INSTANCE.dcm and nothing else.")],
+    kept: Annotated[Path | None, typer.Option(help="Folder for quarantine and report, which stay here; by default OUT.quarantine.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="repair blanks text that was found in pixels; accept_with_flag lets it pass; or a YAML file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write DICOM without what identifies anybody (PS3.15 Annex E); a study with a leak is not published."""
+    from flows.ingest import read_policy
+    from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
+    from medkd.dicom.confidentiality.secret import site_secret
+
+    request = DeidentifyRequest(source, out, kept, read_policy(policy), progress=True)
+    report = deidentify_folder(request, secret=site_secret())
+    if as_json:
+        say_json(report.summary())
+        return
+    counts = report.summary()["ingest"]
+    say(f"{counts['found']} files: {counts['accepted']} published, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
+    _say_codes(report.codes())
+    say(f"published in {out}; what stays here, with the reasons: {request.house() / 'quarantine' / 'report.html'}")
+
+
+def _say_codes(codes: dict[str, int]) -> None:
+    from data_contracts import CODES
+
+    for code, count in codes.items():
+        say(f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}")

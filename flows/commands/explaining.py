@@ -1,0 +1,274 @@
+"""Commands that say why: explain, inspect, replay, planted-truth, report, run-study."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.common import (
+    AsJson,
+    Engine,
+    EngineName,
+    Overrides,
+    Policy,
+    RecipeFile,
+    RunFolder,
+    RunOfModels,
+    TrackingUri,
+    app,
+    open_run,
+    parse_overrides,
+    registry_uri,
+    say,
+    say_json,
+)
+from flows.commands.learning import Last, learn_until
+
+if TYPE_CHECKING:
+    from data_contracts import ExplanationRequest, Recipe
+    from medkd.workspace import Workspace
+
+
+#: Quick ones of three kinds: class maps of two, a gradient of the image, and what hiding does.
+DEFAULT_EXPLAINERS = "grad_cam,hires_cam,saliency,integrated_gradients,occlusion"
+
+
+@app.command()
+def explain(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Recipe: explain its run's students, or with --model a registered one on its test cases. Or give --model and --study."
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
+    study: Annotated[Path | None, typer.Option(help="DICOM of one study (folder or file).")] = None,
+    explainers: Annotated[
+        str,
+        typer.Option(help="Names, with commas between (`medkd catalogue explainers`); all, with a recipe: every one, by every measure."),
+    ] = DEFAULT_EXPLAINERS,
+    lesion: Annotated[
+        int | None, typer.Option(min=1, help="Explain this lesion (of a classifier: this answer) only; the largest is 1.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="Time for all: explainers that refine make what fits and say so.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help="Key of the series, where the study holds several.")] = None,
+    policy: Policy = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    out: RunFolder = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe's field, or EXPLAINER.OPTION=VALUE with --model.")
+    ] = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Explain what a registered model finds or answers in a study, with tests of every map; or the students of a recipe's run."""
+    if recipe is not None and model is None and study is None:
+        learn_until(recipe, out, overrides, engine, Last.explain, as_json)
+        return
+    if model is None or (recipe is None) == (study is None):
+        raise typer.BadParameter("expected a recipe, with or without --model, or --model and --study together")
+    registry = registry_uri(run_folder, tracking_uri)
+    if study is not None:
+        from flows.explanation_text import explanation_request
+
+        request = explanation_request(explainers, parse_overrides(overrides), lesion=lesion, seconds=seconds)
+        workspace = _study_workspace(out or Path("runs/explanations") / study.resolve().name, registry)
+        _explain_study(workspace, study, model, request, (series, policy), engine, as_json)
+    elif recipe is not None:
+        from medkd.training.recipes import with_everything
+
+        wanted, workspace = open_run(recipe, out, overrides)
+        _explain_model(with_everything(wanted) if explainers == "all" else wanted, workspace, model, registry, engine, as_json)
+
+
+def _study_workspace(folder: Path, registry: str) -> Workspace:
+    from medkd.workspace import Workspace
+
+    return Workspace(root=folder.resolve(), tracking_uri=registry, progress=True)
+
+
+def _explain_study(
+    workspace: Workspace,
+    study: Path,
+    model: str,
+    request: ExplanationRequest,
+    choice: tuple[str | None, str | None],
+    engine: EngineName,
+    as_json: bool,
+) -> None:
+    """Explain one study; ``choice`` is the series and the policy of its ingestion."""
+    from flows.engine import start_engine
+    from flows.explain_study import explain_study
+    from flows.explanation_text import explanation_summary, explanation_text
+    from flows.ingest import read_policy
+
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        made = explain_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
+    summary = explanation_summary(made)
+    if as_json:
+        say_json(summary)
+    else:
+        say(explanation_text(summary))
+
+
+def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: str, engine: EngineName, as_json: bool) -> None:
+    """Explain a registered model on the test cases of a recipe's data."""
+    from flows.engine import start_engine
+    from flows.explain_model import explain_model
+    from flows.explanation_text import bundle_table
+
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        bundle = explain_model(workspace, recipe, model, registry)
+    if as_json:
+        say_json(
+            {
+                "subject": bundle.subject,
+                "explanations": bundle.digest(),
+                "figures": {name: figure.model_dump() for name, figure in bundle.figures.items()},
+                "not_to_be_trusted": list(bundle.not_to_be_trusted),
+            }
+        )
+    else:
+        say(bundle_table(bundle))
+
+
+@app.command("inspect")
+def inspect_command(
+    recipe: RecipeFile,
+    model: Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")],
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Look into a registered model beside its teacher: likeness of layers, what each class would like to see, the least that flips an answer."""
+    from flows.engine import start_engine
+    from flows.explanation_text import inspection_text
+    from flows.inspect_model import inspect_model
+
+    wanted, workspace = open_run(recipe, out, overrides)
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        found = inspect_model(workspace, wanted, model, registry_uri(run_folder, tracking_uri))
+    picture = workspace.store.path(found.picture)
+    if as_json:
+        say_json({**found.model_dump(mode="json"), "ok": True, "inspection": found.digest(), "picture": str(picture)})
+    else:
+        say(inspection_text(found) + f"\npicture {picture}")
+
+
+@app.command("replay")
+def replay_command(
+    explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],
+    folder: Annotated[Path, typer.Option("--in", help="Folder that explanations are looked for in.")] = Path("runs/explanations"),
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an explanation again from its study and models, and compare every bit."""
+    from data_contracts import ExplanationError
+    from flows.explain_study import replay
+    from medkd.workspace import Workspace
+
+    workspace = Workspace(root=folder.resolve(), tracking_uri=registry_uri(run_folder, tracking_uri))
+    place, same, differs = replay(workspace, folder.resolve(), explanation)
+    if not same:
+        worst = max(differs, key=lambda name: differs[name]) if differs else "the record"
+        raise ExplanationError(
+            "REPLAY_DIFFERS",
+            f"expected the bits of {place.name}, {len(differs)} maps differ, most of all {worst} by {differs.get(worst, 0.0):.2g} of its largest value",
+        )
+    if as_json:
+        say_json({"ok": True, "explanation": place.name, "folder": str(place)})
+    else:
+        say(f"{place.name}: every bit is the same")
+
+
+@app.command("planted-truth")
+def planted_truth_command(
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/planted-truth"),
+    cases: Annotated[int, typer.Option(min=2, help="Volumes that are explained.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of cohorts and networks.")] = 0,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
+    from flows.engine import start_engine
+    from flows.planted_truth import planted_truth
+    from medkd.experiment.write_planted_truth import planted_truth_markdown
+    from medkd.workspace import embedded_workspace
+
+    workspace = embedded_workspace(out, progress=True)
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        truth = planted_truth(workspace, cases, seed)
+    if as_json:
+        say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
+    else:
+        say(planted_truth_markdown(truth) + f"\ntable and picture in {workspace.root}")
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],
+    run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Write a review report for every study of a store, with the models of an earlier run."""
+    from data_contracts import ReviewPanel, load_record
+    from flows.engine import start_engine
+    from flows.pipeline import report_store
+    from medkd.workspace import embedded_workspace
+
+    panel = load_record(run_folder / "panel.json", ReviewPanel)
+    workspace = embedded_workspace(run_folder, progress=True)
+    with start_engine(engine.value, workspace.root, progress=True):
+        written = report_store(workspace, store, panel)
+    pages = [str(workspace.store.path(ref)) for ref in written.pages]
+    if as_json:
+        say_json({"reports": pages})
+    else:
+        say("\n".join(pages))
+
+
+@app.command("run-study")
+def run_study_command(
+    source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
+    model: Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")],
+    out: Annotated[Path, typer.Option(help="Folder to write report and segmentation to.")],
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
+    policy: Policy = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Prove, segment, explain and report one new study with a registered model. No finding is an answer."""
+    from flows.engine import start_engine
+    from flows.ingest import read_policy
+    from flows.run_study import run_study
+    from medkd.workspace import Workspace
+
+    begun, out = time.perf_counter(), out.resolve()
+    uri = registry_uri(run_folder, tracking_uri)
+    workspace = Workspace(root=out, tracking_uri=uri, progress=True)
+    with start_engine(engine.value, out, workers=0, progress=True):
+        outcome = run_study(workspace, source, model, out, series, read_policy(policy))
+    report = outcome.report
+    found = [{"class": f.lesion.class_name, "volume_ml": f.lesion.volume_ml, "side": f.lesion.side} for f in report.findings]
+    summary = {"ok": True, "seconds": round(time.perf_counter() - begun, 1), "findings": found, "report": str(out / "report.html")}
+    if as_json:
+        say_json(
+            {**summary, "report_digest": report.digest(), "segmentation": str(out / "segmentation.nii.gz"), **outcome.ingested.summary()}
+        )
+        return
+    for item in found or [{"class": "no finding", "volume_ml": 0.0, "side": "unknown"}]:
+        say(f"{item['class']}: {item['volume_ml']:.2f} ml, side {item['side']}")
+    say(f"report        {out / 'report.html'}\nsegmentation  {out / 'segmentation.nii.gz'}\n{summary['seconds']:.0f} s")

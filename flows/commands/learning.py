@@ -1,0 +1,237 @@
+"""Commands that learn and judge: demo, run, extract, distill, experiment, evaluate."""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.common import (
+    AsJson,
+    Engine,
+    EngineName,
+    Overrides,
+    RecipeFile,
+    RunFolder,
+    RunOfModels,
+    TrackingUri,
+    app,
+    open_run,
+    pairs,
+    parse_overrides,
+    registry_uri,
+    say,
+    say_json,
+    say_where,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from data_contracts import Recipe
+    from flows.pipeline import PipelineResult
+
+
+class DemoSize(StrEnum):
+    full = "full"
+    smoke = "smoke"
+
+
+class Last(StrEnum):
+    evaluate = "evaluate"
+    explain = "explain"
+    register = "register"
+
+
+@app.command()
+def demo(
+    size: Annotated[
+        DemoSize, typer.Option(help="full: the measured comparison; smoke: everything runs, nothing is learnt.")
+    ] = DemoSize.full,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
+    engine: Engine = EngineName.prefect,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
+    from flows.engine import start_engine
+
+    begun = time.perf_counter()
+    # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
+    os.environ["MEDKD_SECRET"] = "demo"
+    with start_engine(engine.value, out.resolve(), progress=True):
+        from flows.demo import run_demo
+        from flows.summary import run_tables
+
+        result, summary = run_demo(out.resolve(), size=size.value, engine=engine.value, progress=True, begun=begun)
+    if as_json:
+        say_json(summary)
+        return
+    say(run_tables(result))
+    say_where(summary, out)
+
+
+@app.command()
+def run(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.prefect, as_json: AsJson = False
+) -> None:
+    """Run a recipe: teacher, gate, students of every arm and seed, scorecards, explanations, registry."""
+    learn_until(recipe, out, overrides, engine, Last.register, as_json)
+
+
+@app.command()
+def extract(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
+    from flows.engine import start_engine
+    from flows.extract_knowledge import extract_and_register
+    from flows.summary import knowledge_summary, knowledge_text
+
+    wanted, workspace = open_run(recipe, out, overrides)
+    with start_engine(engine.value, workspace.root, progress=True):
+        model, knowledge = extract_and_register(workspace, wanted)
+    summary = knowledge_summary(model, knowledge)
+    if as_json:
+        say_json(summary)
+    else:
+        say(knowledge_text(summary))
+
+
+@app.command()
+def distill(
+    recipe: RecipeFile,
+    knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Train and score a recipe's students from registered knowledge, without the teacher's weights."""
+    from dataclasses import replace
+
+    from flows.distill_from_store import distill_from_store
+    from flows.engine import start_engine
+    from flows.summary import students_summary, students_text
+
+    wanted, workspace = open_run(recipe, out, overrides)
+    workspace = replace(workspace, tracking_uri=registry_uri(run_folder, tracking_uri))
+    with start_engine(engine.value, workspace.root, progress=True):
+        registered, cards = distill_from_store(workspace, wanted, knowledge)
+    summary = students_summary(registered, cards)
+    if as_json:
+        say_json({"knowledge": knowledge, **summary})
+    else:
+        say(students_text(summary))
+
+
+@app.command()
+def experiment(
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
+    from flows.engine import start_engine
+    from medkd.training.recipes import read_recipe
+    from medkd.workspace import embedded_workspace
+
+    begun = time.perf_counter()
+    wanted = read_recipe(recipe, parse_overrides(overrides))
+    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
+    workspace = embedded_workspace(out or Path("runs/experiments") / wanted.name, progress=True, data_root=data_root)
+    with start_engine(engine.value, workspace.root, progress=True):
+        from flows.experiment import experiment as run_experiment
+        from medkd.experiment.write_scoreboard import scoreboard_text
+
+        board = run_experiment(workspace, wanted)
+    seconds = time.perf_counter() - begun
+    if as_json:
+        say_json(
+            {
+                **board.model_dump(mode="json", include={"name", "arms", "comparisons", "harmful", "searched", "null_flags"}),
+                "seconds": round(seconds, 1),
+            }
+        )
+    else:
+        say(scoreboard_text(board) + f"\n\nscoreboard, tables and figure in {workspace.root} ({seconds:.0f} s)")
+
+
+@app.command()
+def evaluate(
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe: print its run's scorecards. Or give --model and --data.")] = None,
+    model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Registered teacher to compare with.")] = None,
+    where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Keep these lines of cases.csv; may be repeated.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column that names the files, where it is not recognised.")] = None,
+    patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
+    pair_by: Annotated[
+        str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the person.")
+    ] = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Score a registered model on a folder it has never seen, or print the scorecards of a recipe's run."""
+    if recipe is not None and model is None and data is None:
+        learn_until(recipe, out, overrides, engine, Last.evaluate, as_json)
+        return
+    if recipe is not None or model is None or data is None:
+        raise typer.BadParameter("expected a recipe, or --model and --data together")
+    from flows.engine import start_engine
+    from flows.evaluate_folder import evaluate_folder
+    from flows.summary import folder_json, folder_tables
+    from medkd.volumes.foreign_folder import FolderHints
+    from medkd.workspace import Workspace
+
+    uri = registry_uri(run_folder, tracking_uri)
+    hints = FolderHints(id_column, patient_column, label_column, pair_by, pairs(where, "--where COLUMN=VALUE"))
+    folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()
+    with start_engine(engine.value, folder, workers=0, progress=True):
+        evaluation = evaluate_folder(Workspace(root=folder, tracking_uri=uri, progress=True), data.resolve(), hints, model, teacher)
+    if as_json:
+        say_json(folder_json(evaluation))
+    else:
+        say(folder_tables(evaluation) + f"\n\nrows and picture in {folder}")
+
+
+def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None, engine: EngineName, last: Last, as_json: bool) -> None:
+    """Take a recipe as far as ``last`` and say what came of it."""
+    from flows.engine import start_engine
+    from flows.pipeline import PipelineResult, learn, pipeline
+    from flows.summary import run_summary
+
+    begun = time.perf_counter()
+    recipe, workspace = open_run(recipe_file, out, overrides)
+    folder = out or Path("runs") / recipe.name
+    with start_engine(engine.value, workspace.root, progress=True):
+        result = pipeline(workspace, (recipe,)) if last is Last.register else PipelineResult(learn(workspace, (recipe,), until=last.value))
+    summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - begun, project=Path.cwd())
+    summary["maps"] = _maps(result)
+    write_json(workspace.root / "summary.json", summary)
+    _tell(recipe, result, summary, folder, as_json)
+
+
+def _tell(recipe: Recipe, result: PipelineResult, summary: dict[str, Any], folder: Path, as_json: bool) -> None:
+    from flows.explanation_text import bundle_table
+    from flows.summary import run_tables
+
+    if as_json:
+        say_json({"recipe": recipe.name, **summary})
+        return
+    say(run_tables(result))
+    for outcome in result.outcomes:
+        for bundle in outcome.bundles:
+            say("\n" + bundle_table(bundle))
+    say_where(summary, folder)
+
+
+def _maps(result: PipelineResult) -> dict[str, dict[str, Any]]:
+    return {b.subject: {name: figure.model_dump() for name, figure in b.figures.items()} for o in result.outcomes for b in o.bundles}
