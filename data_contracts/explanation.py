@@ -241,11 +241,12 @@ class Inspection(Record):
 class PlantedNetwork(Value):
     """A network that was made to use one thing, or both, and what hiding each does to its score.
 
-    ``accuracy`` is that on the held-out cases; ``effects`` is the fall of the explained margin, in logits, when the lesion or the marker is
+    ``gap`` is the network of both less the network of the lesion: what is explained is where the two part, which is the marker. ``accuracy`` is
+    that on the held-out cases (of the gap: the share in which they part where they should); ``effects`` is the fall of the explained margin, in logits, when the lesion or the marker is
     not rendered: what the network really uses.
     """
 
-    name: Literal["lesion", "marker", "both"]
+    name: Literal["lesion", "marker", "both", "gap"]
     accuracy: Finite
     effects: dict[Literal["lesion", "marker"], Figure]
 

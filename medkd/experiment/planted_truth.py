@@ -1,7 +1,8 @@
 """Do explainers find what a network really uses? Volumes in which that is known: it was planted, and is checked by rendering without it.
 
 Four kinds of volumes in equal parts: a lesion or none, a corner marker or none. One network is trained to tell the lesion, one the marker, one
-whether both are there. Each explains the cases that show both, and its map is held against the region that it really uses.
+whether both are there. Each explains the cases that show both, and its map is held against the region that it really uses. A fourth is the last less the
+first: the marker is where those two part.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from data_contracts import Figure, Fit, NetworkSpec, PlantedNetwork, PlantedTruth, Task, Term
 from medkd.attribution._attribute import attribute
+from medkd.attribution.gap_attribution import Difference
 from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.explanations.baselines import BASELINES
@@ -42,9 +44,10 @@ TRAINING = 384
 #: The measures that hold a map against the region that is used.
 LOCATED = ("map_auprc", "map_auroc", "pointing_game", "mass_in_lesion")
 MEASURED = (*LOCATED, "share_error")
+#: Those that need no layer of a network, and so can explain what two networks make together.
+OF_INPUT = ("saliency", "input_times_gradient", "smooth_grad", "integrated_gradients", "gradient_shap", "occlusion", "kernel_shap", "lime")
 NOT_SHOWN = {
     "seg_xres_cam": "explains segmentations only",
-    "gap_attribution": "explains the gap of two networks, not one network",
     "attention_rollout": "asks for a transformer: these networks are convolutional",
 }
 
@@ -104,7 +107,7 @@ def judge_explainers(workspace: Workspace, cases: int, seed: int, explainers: st
 
 
 def planted_truth(folder: Path, *, cases: int = 40, seed: int = 0, progress: bool = False, spec: NetworkSpec = SPEC) -> PlantedTruth:
-    """Train the three networks and judge every explainer of the catalogue that gives a map of a classifier.
+    """Train the three networks and judge every explainer of the catalogue that gives a map of a classifier, and of the gap of two.
 
     Args:
         folder: for the states of training.
@@ -117,23 +120,40 @@ def planted_truth(folder: Path, *, cases: int = 40, seed: int = 0, progress: boo
     held = render(4 * cases, derive_seed("planted-held", seed), lesion=None, marker=None)
     shown = partial(render, cases, derive_seed("planted-test", seed))
     both, plain, unmarked = shown(lesion=True, marker=True), shown(lesion=False, marker=True), shown(lesion=True, marker=False)
+    explainers = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("RETURNS", "map") == "map" and shows(name)]
+    models = {name: _trained(name, lessons, folder, seed, progress, spec) for name in NETWORKS}
+    models["gap"] = Difference(models["both"], models["lesion"])
     networks, figures = [], {}
-    explainers = [name for name in EXPLAINERS.names() if name not in NOT_SHOWN and EXPLAINERS.entry(name).fact("RETURNS", "map") == "map"]
-    for name in NETWORKS:
-        model = _trained(name, lessons, folder, seed, progress, spec)
-        accuracy = float((_scores(model, held.images).gt(0) == held.labels(name).bool()).double().mean())
+    for name, model in models.items():
         whole = _scores(model, both.images)
         falls = {"lesion": whole - _scores(model, plain.images), "marker": whole - _scores(model, unmarked.images)}
-        networks.append(
-            PlantedNetwork.model_validate(
-                {"name": name, "accuracy": accuracy, "effects": {key: figure_of(value, unit="logit") for key, value in falls.items()}}
-            )
-        )
-        figures[name] = {
-            explainer: judged(maps, both.regions, name, falls)
-            for explainer, maps in maps_of(model, both.images, explainers, progress=progress, title=name).items()
-        }
+        effects = {key: figure_of(value, unit="logit") for key, value in falls.items()}
+        networks.append(PlantedNetwork.model_validate({"name": name, "accuracy": _accuracy(name, models, held), "effects": effects}))
+        asked = list(OF_INPUT) if name == "gap" else explainers
+        maps = maps_of(model, both.images, asked, progress=progress, title=name)
+        if name == "gap":
+            maps["gap_attribution"] = _gap_maps(models["both"], models["lesion"], both.images)
+        figures[name] = {explainer: judged(found, both.regions, name, falls) for explainer, found in maps.items()}
     return PlantedTruth(cases=cases, seed=seed, networks=tuple(networks), figures=figures, not_shown=NOT_SHOWN)
+
+
+def shows(name: str) -> bool:
+    """Return whether an explainer can be asked of one convolutional classifier."""
+    return name not in NOT_SHOWN and "teacher" not in EXPLAINERS.entry(name).fact("NEEDS", frozenset())
+
+
+def _accuracy(name: str, models: Mapping[str, nn.Module], held: Volumes) -> float:
+    """Return how often a network answers rightly; of the gap how often the two part exactly where there is a lesion and no marker."""
+    if name == "gap":
+        first, second = (_scores(models[one], held.images).gt(0) for one in ("both", "lesion"))
+        return float(((first != second) == (held.lesion & ~held.marker)).double().mean())
+    return float((_scores(models[name], held.images).gt(0) == held.labels(name).bool()).double().mean())
+
+
+def _gap_maps(teacher: nn.Module, student: nn.Module, images: Tensor) -> Tensor:
+    """Return the maps of the explainer of gaps, [n, *space]."""
+    options = {"teacher": teacher}
+    return torch.cat([attribute(student, some, class_margin(1), explainer="gap_attribution", options=options) for some in images.split(8)])
 
 
 def render(n: int, seed: int, *, lesion: bool | None, marker: bool | None) -> Volumes:
@@ -190,10 +210,10 @@ def judged(maps: Tensor, regions: Tensor, network: str, falls: Mapping[str, Tens
     Args:
         maps: [n, *space].
         regions: bool [n, 2, *space]: lesion and marker.
-        network: which of them it uses.
+        network: which of them it uses; of the gap the marker.
         falls: of the score without either, [n] each.
     """
-    used = {"lesion": regions[:, 0], "marker": regions[:, 1], "both": regions.any(1)}[network]
+    used = {"lesion": regions[:, 0], "marker": regions[:, 1], "both": regions.any(1), "gap": regions[:, 1]}[network]
     values = {name: MEASURES.load(name)(maps, used) for name in LOCATED}
     values["share_error"] = share_error(maps, regions, falls["lesion"], falls["marker"])
     return {name: figure_of(value) for name, value in values.items() if not bool(value.isnan().all())}

@@ -47,7 +47,12 @@ def planted_truth_markdown(truth: PlantedTruth) -> str:
     lines = []
     for network in truth.networks:
         used = "; ".join(f"without the {name} {_signed(figure)} logit" for name, figure in network.effects.items())
-        lines += [f"**The network that uses {_what(network.name)}** (accuracy {network.accuracy:.3f}; its score falls {used}):", ""]
+        who = (
+            "What the network of both has over the network of the lesion"
+            if network.name == "gap"
+            else f"The network that uses {_what(network.name)}"
+        )
+        lines += [f"**{who}** (accuracy {network.accuracy:.3f}; its score falls {used}):", ""]
         lines += ["| explainer | " + " | ".join(_heading(name) for name in MEASURED) + " |", "|---|" + "---|" * len(MEASURED)]
         for explainer in ranked(truth, network.name):
             figures = truth.figures[network.name][explainer]
@@ -93,7 +98,7 @@ def draw_planted_truth(truth: PlantedTruth) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Sheet
 
-    sheet = Sheet(figsize=(13, 0.32 * max(len(e) for e in truth.figures.values()) + 1.6), layout="constrained")
+    sheet = Sheet(figsize=(3.6 * len(truth.networks) + 2, 0.32 * max(len(e) for e in truth.figures.values()) + 1.6), layout="constrained")
     FigureCanvasAgg(sheet)
     axes = np.atleast_1d(sheet.subplots(1, len(truth.networks), sharex=True))
     for panel, network in zip(axes, truth.networks, strict=True):
@@ -104,7 +109,8 @@ def draw_planted_truth(truth: PlantedTruth) -> bytes:
             panel.barh(row, figure.mean, color=colour, height=0.62)
             panel.plot([figure.low, figure.high], [row, row], color="black", linewidth=1.2)
         panel.set_yticks(range(len(names)), [name.removeprefix("baseline_") for name in names], fontsize=8)
-        panel.set_title(f"network uses {_what(network.name)}\naccuracy {network.accuracy:.2f}", fontsize=10)
+        what = "both less lesion: the marker" if network.name == "gap" else f"network uses {_what(network.name)}"
+        panel.set_title(f"{what}\naccuracy {network.accuracy:.2f}", fontsize=10)
         panel.set_xlim(0, 1)
         panel.grid(axis="x", alpha=0.3)
     sheet.supxlabel(f"average precision of the map against what the network uses, n = {truth.cases}; grey: baselines. {BANNER}", fontsize=8)

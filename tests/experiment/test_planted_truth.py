@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medkd.experiment.planted_truth import judged, render, share_error
+from medkd.experiment.planted_truth import _accuracy, judged, render, share_error
 
 
 def test_with_and_without_differ_in_the_region_and_nowhere_else():
@@ -36,6 +36,24 @@ def test_a_map_of_what_is_used_is_perfect_and_a_map_of_the_other_is_not():
     assert right["map_auprc"].mean == pytest.approx(1.0)
     assert (right["share_error"].mean, wrong["share_error"].mean) == (0.0, 1.0)
     assert wrong["mass_in_lesion"].mean == 0.0
+
+
+def test_the_gap_of_two_networks_is_the_marker_and_its_accuracy_is_where_they_part():
+    held = render(16, 3, lesion=None, marker=None)
+
+    def told(wanted):
+        class Told(torch.nn.Module):
+            def forward(self, image):
+                return torch.stack([-wanted, wanted], 1)[: len(image)]
+
+        return Told()
+
+    answers = {name: held.labels(name).float() * 2 - 1 for name in ("both", "lesion")}
+    assert _accuracy("gap", {name: told(answer) for name, answer in answers.items()}, held) == 1.0
+    assert _accuracy("gap", {"both": told(answers["lesion"]), "lesion": told(answers["lesion"])}, held) == 0.75
+    regions = render(4, 2, lesion=True, marker=True).regions
+    falls = {"lesion": torch.zeros(4), "marker": torch.ones(4)}
+    assert judged(regions[:, 1].float(), regions, "gap", falls)["map_auprc"].mean == pytest.approx(1.0)
 
 
 def test_the_share_of_the_attribution_is_held_against_the_share_of_the_falls():
