@@ -11,6 +11,7 @@ from data_contracts import Entry, ExplanationError, ExplanationRequest, Task
 from medkd.explanations.artefact import find_kept, keep, read_explanation, replay
 from medkd.explanations.inquiry import runs_of
 from medkd.explanations.job import explain_study
+from medkd.inference.predict import averaged_over_flips
 from medkd.trace import Anatomy
 
 PICTURES = Task(kind="classification", classes=("dark", "bright"), image_size=(24, 28), window=(0.0, 1.0))
@@ -78,6 +79,16 @@ def test_neighbouring_slices_with_one_answer_are_explained_together(classifier, 
     assert (targets, record.maps[0].target.kind) == ({1}, "class_margin")
 
 
+def test_the_longest_run_is_the_first_answer_and_its_surest_slice_is_shown(classifier, make_volume):
+    values, volume = make_volume([np.s_[4:14, :, :]])
+    values *= 0.8
+    values[9] = 1.0
+    made = explain_study(values, volume, classifier(PICTURES), request("saliency"))
+    told = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in made.record.answers]
+    assert told == [(1, "bright", 4, 13), (2, "dark", 14, 19), (3, "dark", 0, 3)]
+    assert made.record.answers[0].key_slice == 9
+
+
 def test_the_patch_in_the_middle_of_a_volume_is_what_is_explained(classifier, make_volume):
     """The network sees (8, 12, 40) in the middle of (20, 24, 28): cut along two axes, padded along one. Elsewhere the map is 0."""
     values, volume = make_volume([np.s_[:, :, :]])
@@ -117,6 +128,11 @@ def test_maps_of_mirrorings_add_up_to_the_averaged_margin(classifier, make_volum
     assert check.value < 1e-4
     name = "map/2/student/integrated_gradients"
     assert not torch.allclose(made.arrays[name], plain.arrays[name])
+    # The network is linear: the map is the image times the gradient of the answer that is averaged over the mirrorings.
+    image = (values.clamp(0, 1) * 2 - 1)[12:16, None].requires_grad_()
+    logits = averaged_over_flips(Brightness(2, slope=True), (0, 1))(image)
+    (slope,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), image)
+    torch.testing.assert_close(made.arrays[name][12:16], (image * slope).detach()[:, 0], rtol=1e-4, atol=1e-7)
 
 
 def test_the_studys_own_label_says_where_a_map_should_lie(classifier, make_volume):

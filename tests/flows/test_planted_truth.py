@@ -17,7 +17,9 @@ def test_a_small_run_is_written_and_tracked(here, tmp_path, monkeypatch):
     status, text, _ = here("planted-truth", "--cases", "2", "--out", tmp_path)
     assert status == 0
     truth = load_record(tmp_path / "planted_truth.json", PlantedTruth)
-    assert {network.name for network in truth.networks} == set(planted.NETWORKS)
+    assert {network.name for network in truth.networks} == {*planted.NETWORKS, "gap"}
+    assert {"gap_attribution", "occlusion", "baseline_random"} <= set(truth.figures["gap"])
+    assert "gap_attribution" not in truth.figures["both"]
     assert {"baseline_random", "baseline_edges", "baseline_centre", "grad_cam", "kernel_shap"} <= set(truth.figures["both"])
     assert ranked(truth, "both")[0] in text
     assert planted_truth_markdown(truth) in text
