@@ -54,6 +54,14 @@ def test_integrated_gradients_pass_everything_they_claim(try_it):
     assert checks["completeness"].value < 0.05
 
 
+def test_a_map_of_a_gap_must_add_up_to_the_gap(try_it):
+    teacher = build_network(SPEC, seed=5).eval()
+    _, checks = try_it("gap_attribution", teacher=teacher, steps=64)
+    assert checks["completeness"].passed
+    assert checks["completeness"].value < 0.05
+    assert checks["additivity"].passed
+
+
 def test_too_few_steps_do_not_add_up(try_it):
     verdict, checks = try_it("integrated_gradients", steps=1, baseline=-3.0)
     assert checks["completeness"].passed is False
