@@ -42,7 +42,7 @@ def _copy(source: Path, target: Path) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         os.close(handle)
-        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read, closing(sqlite3.connect(made)) as written:
+        with closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as read, closing(sqlite3.connect(made)) as written:
             if read.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,) and not _has_run(read):
                 read.backup(written)
                 written.execute("PRAGMA journal_mode = DELETE")  # one file, whoever reads it; Prefect's server sets its own again

@@ -35,7 +35,7 @@ def inspect_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, stud
     cohort, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
     few = min(TRACED, len(cohort))
     traced = layer_trace(_trace(networks.student, question, slice(0, few)), _target(question, slice(0, few)), teacher=networks.teacher)
-    values, arrays = _flipped(question, networks, progress=workspace.progress)
+    values, arrays = flips_of_cases(question, networks, progress=workspace.progress)
     arrays |= {"image": question.images[:SHOWN], **_imagined(recipe, question, networks.student)}
     figures = {name: _figure(each, cohort.patients()) for name, each in values.items()}
     key = f"inspections/{recipe.name}/{student.arm}-{student.seed}"
@@ -67,7 +67,7 @@ def _target(question: Question, rows: slice) -> Target:
     return lesion_margin((question.answer[rows] > 0).to(torch.uint8))
 
 
-def _flipped(question: Question, networks: Networks, *, progress: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def flips_of_cases(question: Question, networks: Networks, *, progress: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return how far each case is from another answer, by figure [n], and arrays of the first cases. Cases are taken one by one."""
     named: dict[str, nn.Module] = {"student": networks.student, "teacher": networks.teacher}
     found: dict[str, list[float]] = {}
@@ -80,10 +80,11 @@ def _flipped(question: Question, networks: Networks, *, progress: bool) -> tuple
             least = adversarial(seen, target)
             with forked_rng(row):
                 boundary = decision_boundary(seen, target, points=3 if row else 15)
-            flips = bool(least.flipped[0])
-            found.setdefault(f"{role}/adversarial_rms", []).append(float(least.distance[0]) / per_voxel if flips else math.nan)
-            found.setdefault(f"{role}/flipped", []).append(float(flips))
-            found.setdefault(f"{role}/boundary_rms", []).append(float(boundary.distance[0]) / per_voxel)
+            # A score of 0 is no answer (a segmentation that found nothing): there is nothing to flip, and 0 is not how far away that is.
+            asked, flips = float(least.before[0]) != 0, bool(least.flipped[0])
+            found.setdefault(f"{role}/adversarial_rms", []).append(float(least.distance[0]) / per_voxel if asked and flips else math.nan)
+            found.setdefault(f"{role}/flipped", []).append(float(flips) if asked else math.nan)
+            found.setdefault(f"{role}/boundary_rms", []).append(float(boundary.distance[0]) / per_voxel if asked else math.nan)
             if row < SHOWN:
                 arrays.setdefault(f"change/{role}", []).append(least.change.cpu())
             if row == 0:

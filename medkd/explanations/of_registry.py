@@ -23,7 +23,7 @@ from data_contracts import (
 from medkd.explanations.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanations.inspect_model import inspect_model
 from medkd.explanations.job import explain_study
-from medkd.inference.explain import explain_cohort, replay_bundle, siblings_of
+from medkd.inference.explain import asks_siblings, explain_cohort, replay_bundle, siblings_of
 from medkd.registry.interface import Registry
 from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
 from medkd.volumes.store import Store
@@ -59,7 +59,8 @@ def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, 
         DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
     """
     registry, (model, student, teacher) = _adopted(workspace, recipe, model_uri, registry_uri)
-    others = [adopt(workspace, registry, one.uri)[1] for one in registry.versions(model.name) if one.version != model.version]
+    versions = registry.versions(model.name) if asks_siblings(recipe) else ()
+    others = [adopt(workspace, registry, one.uri)[1] for one in versions if one.version != model.version]
     bundle = explain_cohort(workspace, recipe, cohorts, student, teacher, siblings_of(recipe, student, others))
     attach_explanations(workspace, registry, model, bundle)
     return bundle

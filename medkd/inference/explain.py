@@ -136,9 +136,14 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
     }
 
 
+def asks_siblings(recipe: Recipe) -> bool:
+    """Return whether a recipe asks what other trainings of a student would have shown."""
+    return any(MEASURES.entry(one.name).fact("KIND") == "repeated" for one in recipe.explain.measures)
+
+
 def siblings_of(recipe: Recipe, student: Checkpoint, models: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
     """Return other trainings of a student among ``models``, from other seeds, where a recipe asks whether they would show the same map."""
-    if not any(MEASURES.entry(one.name).fact("KIND") == "repeated" for one in recipe.explain.measures):
+    if not asks_siblings(recipe):
         return ()
     by_seed = {
         other.seed: other

@@ -11,17 +11,19 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import flows
-from data_contracts import Entry, Shift
+from data_contracts import Entry, NetworkSpec, Shift, TaskKind
 from medkd.attribution._attribute import attribute
 from medkd.attribution.adversarial import adversarial
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.explanations.inspect_model import inspect_model
+from medkd.explanations.inspect_model import flips_of_cases, inspect_model
+from medkd.explanations.measured import Networks, Question
 from medkd.inference.explain import explain_cohort, over_patients, siblings_of
 from medkd.inference.predict import predict_logits
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.structural_similarity import structural_similarity
-from medkd.targets import class_margin
+from medkd.models._build import build_network
+from medkd.targets import class_margin, lesion_margin
 from medkd.trace import trace
 from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
@@ -165,3 +167,16 @@ def test_an_inspection_says_what_no_map_says(run):
     for name, figure in itself.figures.items():
         role, _, measure = name.partition("/")
         assert figure == itself.figures[f"teacher/{measure}"] if role == "student" else role == "teacher" or figure.mean == 0
+
+
+def test_where_nothing_was_found_there_is_nothing_to_flip():
+    """Two cases of a segmentation; in the second the teacher found nothing."""
+    network = build_network(NetworkSpec(builder="unet", options={"channels": (4, 8, 8)}), seed=0).eval()
+    answer = torch.zeros(2, 32, 32, dtype=torch.long)
+    answer[0, 8:20, 8:20] = 1
+    images = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    masks = (answer > 0).to(torch.uint8)
+    question = Question(images, lesion_margin(masks), masks, answer, TaskKind.SEGMENTATION, 2)
+    values, _ = flips_of_cases(question, Networks(network, network), progress=False)
+    assert all(bool(value[1].isnan()) for value in values.values())
+    assert float(values["student/flipped"][0]) in (0.0, 1.0)
