@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,10 @@ from data_contracts.record import Finite, Record, Ref, Sha256, Value
 
 
 class Checkpoint(Record):
-    """A trained network as files: weights (safetensors), its specification, and what it was trained from."""
+    """A trained network as files: weights (safetensors), its specification, and what it was trained from.
+
+    ``precision`` is what its training computed in; None of a checkpoint from before that was kept.
+    """
 
     SCHEMA: ClassVar[str] = "checkpoint/1"
     role: Role
@@ -26,6 +29,7 @@ class Checkpoint(Record):
     teacher_digest: str | None = None
     parameters: int = Field(ge=1)
     epochs: int = Field(ge=1)
+    precision: Literal["fp32", "bf16"] | None = None
     train_seconds: Finite = 0.0
     largest_extent_mm: tuple[Finite, Finite, Finite] | None = None
     train_patients_digest: str = ""
@@ -78,6 +82,7 @@ class ModelCard(Record):
     intended_use: str = "Research use only. Not a medical device."
     task: Task
     parameters: int
+    precision: Literal["fp32", "bf16"] | None = None
     cohort_digest: str
     recipe_digest: Sha256
     teacher: str | None = None

@@ -153,13 +153,15 @@ class Strong(Value):
 
 
 class Fit(Value):
-    """How a network is fitted. ``bf16`` runs forward passes under bfloat16 autocast; losses stay float32.
+    """How a network is fitted.
 
     ``samples_per_epoch`` draws that many cases an epoch (with replacement when there are fewer), so that arms with different
     amounts of data make the same number of steps. ``foreground_share`` of the patches of a volume are centred on a labelled
     voxel (volumes larger than a patch; Isensee et al. 2021, nnU-Net).
 
     Attributes:
+        precision: ``bf16`` runs forward passes under bfloat16 autocast (losses stay float32); ``auto`` does so where the device computes
+            bfloat16 itself and takes ``fp32`` elsewhere (``medkd/precision.py``). What was used is in the checkpoint.
         accumulate: batches whose gradients are averaged before a step.
         clip_norm: largest norm of the gradient; None lets it be.
         ema: decay of averaged weights, which are what is kept then; None keeps the last weights.
@@ -175,7 +177,7 @@ class Fit(Value):
     batch_size: int = Field(default=32, ge=2)
     learning_rate: Finite = Field(default=2e-3, gt=0)
     weight_decay: Finite = Field(default=1e-4, ge=0)
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     augment: Literal["none", "flip", "affine"] = "flip"
     samples_per_epoch: int | None = Field(default=None, ge=2)
     foreground_share: Finite = Field(default=0.33, ge=0, le=1)

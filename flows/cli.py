@@ -11,13 +11,14 @@ from flows.commands import learning, data, explaining, listing  # noqa: F401
 # isort: on
 from flows.commands.common import app, clear_errors
 from flows.environment import end_quickly
+from flows.stopping import stoppable
 
 
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     end_quickly()
-    with clear_errors():
+    with stoppable(), clear_errors():
         app()
 
 

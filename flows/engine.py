@@ -8,29 +8,27 @@ run goes on with either engine.
 from __future__ import annotations
 
 import functools
-import logging
-import multiprocessing
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from tqdm import tqdm
-
 from data_contracts import EnvironmentProblem
-from flows.environment import end_quickly, prepare_prefect
+from flows.environment import prepare_prefect
+from flows.run_log import Group, RunLog
+from flows.stopping import ended_on_interrupt
+from flows.workers import Workers
+from medkd.progress import report_progress_to
 
-_LOG = logging.getLogger("medkd")
-#: The line of the terminal that a worker process draws its own progress on (as in ``medkd.progress``, which workers import).
-_PROGRESS_LINE = "MEDKD_PROGRESS_LINE"
 P = ParamSpec("P")
 R = TypeVar("R")
+#: Set by the command line: a line for every call, and whether standard output is read by a machine.
+VERBOSE, MACHINE_OUTPUT = "MEDKD_VERBOSE", "MEDKD_MACHINE_OUTPUT"
 
 
 class Engine(Protocol):
@@ -42,61 +40,111 @@ class Engine(Protocol):
         """Run a flow's body."""
         ...
 
-    def run_all(self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str) -> list[R]:
+    def run_all(
+        self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+    ) -> list[R]:
         """Run a stage once per tuple of arguments and return the results in order."""
+        ...
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Say which groups of calls will come, by title, and about how long each takes."""
         ...
 
 
 class PlainEngine:
-    """No orchestrator: flows are called, stages run in the pool.
+    """No orchestrator: flows are called, stages run in worker processes.
 
     Args:
-        pool: worker processes; None runs everything in this process.
-        progress: show one bar per group of calls.
+        workers: None runs everything in this process.
+        log: of the run; None says nothing.
     """
 
     name = "none"
 
-    def __init__(self, pool: ProcessPoolExecutor | None = None, *, progress: bool = False) -> None:
-        self.pool = pool
-        self.progress = progress
+    def __init__(self, workers: Workers | None = None, log: RunLog | None = None) -> None:
+        self.workers = workers
+        self.log = log
 
     def run_flow(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Call the function."""
         return function(*args, **kwargs)
 
-    def run_all(self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str) -> list[R]:
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Hand on what will come to the run's bar."""
+        if self.log is not None:
+            self.log.expect(seconds)
+
+    def run_all(
+        self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+    ) -> list[R]:
         """Submit every call; the first error stops what has not begun and is raised."""
-        with self.bar(title, len(calls)) as bar:
-            if self.pool is None:
-                return [_counted(function, call, bar) for call in calls]
-            futures = [self.pool.submit(function, *call) for call in calls]
-            return _gather(futures, bar)
+        told = names or [str(number) for number in range(1, len(calls) + 1)]
+        with self.group(title, len(calls)) as group:
+            if self.workers is None:
+                return [_timed(function, call, name, group) for call, name in zip(calls, told, strict=True)]
+            futures = {self.workers.submit(function, *call): name for call, name in zip(calls, told, strict=True)}
+            return _gather(futures, group)
 
-    def bar(self, title: str, total: int) -> tqdm[Any]:
-        """Return the bar of a group of calls, on standard error."""
-        return tqdm(total=total, desc=title, unit="run", disable=None if self.progress else True, leave=False)
+    def close(self) -> None:
+        """End what belongs to the engine."""
+
+    @contextmanager
+    def group(self, title: str, count: int) -> Iterator[Group | None]:
+        """Follow a group of calls in the run's log."""
+        if self.log is None:
+            yield None
+            return
+        own = _Share()
+        share = own.value if self.workers is None else self.workers.share
+        report_progress_to(own.set if self.workers is None and self.log.draws_whole else None)
+        try:
+            with self.log.group(title, count, share) as group:
+                yield group
+        finally:
+            report_progress_to(None)
 
 
-def _counted(function: Callable[..., R], call: tuple[Any, ...], bar: tqdm[Any]) -> R:
+class _Share:
+    """How far the one call is that runs in this process."""
+
+    def __init__(self) -> None:
+        self._share = 0.0
+
+    def set(self, share: float) -> None:
+        self._share = share
+
+    def value(self) -> float:
+        return self._share if self._share < 1 else 0.0
+
+
+def _timed(function: Callable[..., R], call: tuple[Any, ...], name: str, group: Group | None) -> R:
+    begun = time.monotonic()
     result = function(*call)
-    bar.update()
+    if group is not None:
+        group.finished(name, time.monotonic() - begun)
     return result
 
 
-def _gather(futures: Sequence[Future[R]], bar: tqdm[Any]) -> list[R]:
+def _gather(futures: Mapping[Future[R], str], group: Group | None) -> list[R]:
+    begun = time.monotonic()
     try:
         for future in as_completed(futures):
             future.result()
-            bar.update()
+            if group is not None:
+                group.finished(futures[future], time.monotonic() - begun)
     except BrokenProcessPool as error:
-        raise EnvironmentProblem(
-            "WORKER_LOST", "expected worker processes to finish, one was killed (often: out of memory); run again, finished stages are kept"
-        ) from error
+        raise lost_worker() from error
     finally:
         for future in futures:
             future.cancel()
     return [future.result() for future in futures]
+
+
+def lost_worker() -> EnvironmentProblem:
+    """Return the error of a worker process that ended in the middle of its work."""
+    return EnvironmentProblem(
+        "WORKER_LOST", "expected worker processes to finish, one was killed (often: out of memory); run again, finished stages are kept"
+    )
 
 
 _CURRENT: ContextVar[Engine] = ContextVar("engine")
@@ -117,9 +165,16 @@ def orchestrated(function: Callable[P, R]) -> Callable[P, R]:
     return flow
 
 
-def run_all(function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str) -> list[R]:
-    """Run a stage once per tuple of arguments under the engine in charge; results in the order of the calls."""
-    return current_engine().run_all(function, calls, title=title)
+def run_all(function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None) -> list[R]:
+    """Run a stage once per tuple of arguments under the engine in charge; results in the order of the calls.
+
+    Args:
+        function: the stage.
+        calls: arguments of each call.
+        title: what a person reads of the group while it runs.
+        names: of each call, for logs and Prefect's task runs; by default their numbers.
+    """
+    return current_engine().run_all(function, calls, title=title, names=names)
 
 
 @contextmanager
@@ -128,61 +183,38 @@ def start_engine(name: str, root: Path, *, workers: int | None = None, progress:
 
     Args:
         name: ``prefect`` or ``none``.
-        root: folder of the run; an embedded Prefect lives below it.
+        root: folder of the run; its log and an embedded Prefect live there.
         workers: worker processes; by default one per core, at most two (``MEDKD_WORKERS`` overrides); 0 works in this process.
-        progress: show bars.
+        progress: say how far it is.
     """
     count = int(os.environ.get("MEDKD_WORKERS", min(2, os.cpu_count() or 1))) if workers is None else workers
-    pool = _start_pool(count) if count > 0 else None
+    verbose, machine = (os.environ.get(variable) == "1" for variable in (VERBOSE, MACHINE_OUTPUT))
+    log = RunLog(root, enabled=progress, verbose=verbose, machine_output=machine)
+    pool = Workers(count) if count > 0 else None
+    engine: Engine | None = None
     try:
-        engine: Engine
-        if name == "prefect":
-            prepare_prefect(root / "prefect")
-            from flows.prefect_engine import PrefectEngine
-
-            engine = PrefectEngine(pool, progress=progress)
-        else:
-            engine = PlainEngine(pool, progress=progress)
-        token = _CURRENT.set(engine)
-        try:
-            yield engine
-        finally:
-            _CURRENT.reset(token)
+        with ended_on_interrupt(lambda: pool.end() if pool is not None else None):
+            engine = _engine(name, root, pool, log)
+            token = _CURRENT.set(engine)
+            try:
+                yield engine
+            finally:
+                _CURRENT.reset(token)
+                if isinstance(engine, PlainEngine):
+                    engine.close()
+    except BaseException as error:
+        log.say(f"ended by {type(error).__name__}: {error}", minor=True)
+        raise
     finally:
         if pool is not None:
-            pool.shutdown(cancel_futures=True)
+            pool.close()
+        log.close()
 
 
-def _start_pool(workers: int) -> ProcessPoolExecutor:
-    """Return fresh (spawned) processes: with several, each computes with one thread (two threads each would fight over cores)."""
-    if workers > 1:
-        os.environ["OMP_NUM_THREADS"] = "1"
-    context = multiprocessing.get_context("spawn")
-    lock = context.RLock()
-    tqdm.set_lock(lock)
-    lines = context.SimpleQueue()
-    for line in range(1, workers + 1):
-        lines.put(line)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(lines, workers, lock))
-    for _ in range(workers):
-        pool.submit(os.getpid)  # processes start, and import, while this one does
-    return pool
+def _engine(name: str, root: Path, workers: Workers | None, log: RunLog) -> PlainEngine:
+    if name != "prefect":
+        return PlainEngine(workers, log)
+    prepare_prefect(root / "prefect")
+    from flows.prefect_engine import PrefectEngine
 
-
-def _end_with_parent(parent: int) -> None:
-    """End this worker when the process that started it is gone: a killed run must not go on writing beside its successor."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _begin_worker(lines: Any, workers: int, lock: Any) -> None:
-    end_quickly()
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    os.environ[_PROGRESS_LINE] = str(lines.get())
-    tqdm.set_lock(lock)
-    import torch
-
-    if workers > 1:
-        torch.set_num_threads(1)
-    import medkd.training.train  # noqa: F401 - what every stage needs, imported before the first one is asked for
+    return PrefectEngine(workers, log)

@@ -4,76 +4,106 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.engine import PlainEngine
+from flows.engine import PlainEngine, lost_worker
 from flows.prefect_database import keep_database
+from flows.prefect_server import EmbeddedServer
+from flows.run_log import Group, RunLog
+from flows.workers import Workers
 
 R = TypeVar("R")
 
 
 class PrefectEngine(PlainEngine):
-    """Flows and tasks are recorded by Prefect; a task hands its work to the pool and waits.
+    """Flows and tasks are recorded by Prefect; a task hands its work to a worker process and waits.
 
     Prefect's own result cache is off: it trusts a hit blindly, whereas a stage verifies every byte that it remembers.
     """
 
     name = "prefect"
 
-    def __init__(self, pool: ProcessPoolExecutor | None, *, progress: bool = False) -> None:
-        super().__init__(pool, progress=progress)
+    def __init__(self, workers: Workers | None, log: RunLog | None = None) -> None:
+        super().__init__(workers, log)
+        home = get_current_settings().home
         # The embedded server takes seconds to start: begun here, it is there when the first flow asks for it.
-        self.lasting_server = bool(get_current_settings().api.url)
-        self._starting = threading.Thread(target=_start_server, daemon=True)
-        if not self.lasting_server:
-            self._starting.start()
+        self.server = None if get_current_settings().api.url else EmbeddedServer(home)
+        self._settings = ExitStack()
+        self._ready = threading.Event()
+
+    def close(self) -> None:
+        """End the embedded server."""
+        self._settings.close()
+        if self.server is not None:
+            self.server.stop()
 
     def run_flow(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Run a function as a (sub)flow."""
-        if self._starting.ident is not None:
-            self._starting.join()  # two servers that start at once would fight for one database
+        self._await_server()
         # A task waits in its thread for the pool; without a pool it works there, and stages seed torch's one global generator.
-        runner = ThreadPoolTaskRunner(max_workers=1 if self.pool is None else 4)
+        runner = ThreadPoolTaskRunner(max_workers=1 if self.workers is None else 4)
         decorated = flow(function, name=_key(function), validate_parameters=False, task_runner=runner)
+        return decorated(*args, **kwargs)
+
+    def _await_server(self) -> None:
+        if self.server is None or self._ready.is_set():
+            return
+        self.server.wait()
         # Heartbeats tell a lasting server of a lost process; ending their thread costs a second a flow. The embedded server
         # ends with this process, so nobody would listen.
-        settings = {} if self.lasting_server else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        with temporary_settings(settings):
-            return decorated(*args, **kwargs)
+        settings: Mapping[Any, Any] = {PREFECT_API_URL: self.server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        self._settings.enter_context(temporary_settings(settings))
+        self._ready.set()
+        keep_database(get_current_settings().home)
 
-    def run_all(self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str) -> list[R]:
+    def run_all(
+        self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+    ) -> list[R]:
         """Submit every call as a task run."""
-        decorated = task(_in_pool(function, self.pool), name=_key(function), cache_policy=NO_CACHE, persist_result=False)
-        with self.bar(title, len(calls)) as bar:
-            futures = [decorated.submit(*call) for call in calls]
-            for future in futures:
-                future.add_done_callback(lambda _: bar.update())
+        told = names or [str(number) for number in range(1, len(calls) + 1)]
+        with self.group(title, len(calls)) as group:
+            futures = []
+            for call, name in zip(calls, told, strict=True):
+                work = _noting(_in_worker(function, self.workers), name, group)
+                run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
+                decorated = task(work, name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
+                futures.append(decorated.submit(*call))
             wait(futures)
             return [future.result() for future in futures]
 
 
-def _start_server() -> None:
-    from prefect.server.api.server import SubprocessASGIServer
-
-    SubprocessASGIServer().start()
-    keep_database(get_current_settings().home)
-
-
-def _in_pool(function: Callable[..., R], pool: ProcessPoolExecutor | None) -> Callable[..., R]:
-    if pool is None:
+def _in_worker(function: Callable[..., R], workers: Workers | None) -> Callable[..., R]:
+    if workers is None:
         return function
 
     @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> R:
-        return pool.submit(function, *args, **kwargs).result()
+    def run(*args: Any) -> R:
+        try:
+            return workers.submit(function, *args).result()
+        except BrokenProcessPool as error:
+            raise lost_worker() from error
+
+    return run
+
+
+def _noting(function: Callable[..., R], name: str, group: Group | None) -> Callable[..., R]:
+    @functools.wraps(function)
+    def run(*args: Any) -> R:
+        begun = time.monotonic()
+        result = function(*args)
+        if group is not None:
+            group.finished(name, time.monotonic() - begun)
+        return result
 
     return run
 

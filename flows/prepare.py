@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from data_contracts import CohortSet, Recipe
 from flows.engine import run_all
+from medkd.precision import warn_of_slow_precision
 from medkd.volumes.prepare import prepare_cohorts, source_digest
 from medkd.workspace import Workspace
 
 
 def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[CohortSet, ...]:
     """Render or import, split and certify the cohorts of each recipe."""
+    warn_of_slow_precision(fit.precision for recipe in recipes for fit in (recipe.teacher.fit, recipe.student.fit))
     calls = [(workspace, recipe, source_digest(recipe, workspace.data_root)) for recipe in recipes]
     return tuple(run_all(prepare_cohorts, calls, title="cohorts"))

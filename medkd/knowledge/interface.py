@@ -52,12 +52,14 @@ class LiveKnowledge:
         teacher: frozen network with an anatomy.
         inputs: the batch as the student sees it (same view).
         layers: layers to keep beside those of its anatomy.
+        asked: a pass over these very images that was made before, if there is one; it may hold fewer layers.
     """
 
-    def __init__(self, teacher: nn.Module, inputs: Mapping[str, Tensor], *, layers: Sequence[str] = ()) -> None:
+    def __init__(self, teacher: nn.Module, inputs: Mapping[str, Tensor], *, layers: Sequence[str] = (), asked: Trace | None = None) -> None:
         self._teacher = teacher
         self._inputs = inputs
         self._layers = tuple(layers)
+        self._asked = asked
         self._kept: Trace | None = None
 
     def _trace(self) -> Trace:
@@ -73,18 +75,25 @@ class LiveKnowledge:
 
     def logits(self) -> Logits:
         """Return the teacher's logits, float32."""
-        return self._trace().logits.float()
+        return (self._asked or self._trace()).logits.float()
 
     def features(self, tap: str) -> FeatureMap:
         """Return the teacher's features at a tap of its anatomy."""
-        kept = self._trace()
-        return kept.feature(kept.anatomy.cam_layer if tap == LAST else tap)
+        layer = anatomy_of(self._teacher).cam_layer if tap == LAST else tap
+        if self._asked is not None and layer in self._asked.features:
+            return self._asked.feature(layer)
+        return self._trace().feature(layer)
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return the teacher's map, by the very function that the report calls."""
         with forked_rng(0):  # explainers that draw: the same draws as the report's, and the caller's generator left as it was
-            attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._trace(), target)
+            attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._trace_for(explainer), target)
         return attribution.detach()
+
+    def _trace_for(self, explainer: str) -> Trace:
+        """Return what an explainer reads: class maps need no more than the last features."""
+        asked = self._asked
+        return asked if asked is not None and explainer == "cam" and asked.anatomy.cam_layer in asked.features else self._trace()
 
     def about(self, image: Images) -> Knowledge:
         """Return what the same teacher says of other images."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from data_contracts import Evidence
 from medkd.knowledge.control import ControlledKnowledge
 from medkd.knowledge.interface import LAST, Knowledge, LiveKnowledge
+from medkd.knowledge.repeated_views import RepeatedViews, fits
 from medkd.trace import TEACHER_IMAGE, Sample, anatomy_of, frozen, trace
 
 
@@ -51,12 +52,27 @@ class LiveSource:
     def __init__(self, network: nn.Module, *, evidence: Evidence = Evidence.TEACHER, stranger: nn.Module | None = None) -> None:
         self.network, self.evidence, self.stranger = network, evidence, stranger
         self._layers: tuple[str, ...] = ()
+        self._views: RepeatedViews | None = None
+
+    def ask_before(self, images: Tensor, *, mirrored: bool, maps: bool, batch: int) -> None:
+        """Ask about every view that training repeats, once, where the answers fit in memory.
+
+        Args:
+            images: float32 [n, channel, *space], on the CPU.
+            mirrored: views are images and their mirror images; otherwise the images alone.
+            maps: class maps or last features will be read too.
+            batch: cases per pass.
+        """
+        layers = (*((anatomy_of(self.network).cam_layer,) if maps else ()), *self._layers)
+        if fits(self.network, images[:1], views=len(images) * (2 if mirrored else 1), layers=layers):
+            self._views = RepeatedViews(self.network, images, mirrored=mirrored, layers=layers, batch=batch)
 
     def about(self, sample: Sample) -> Knowledge:
         """Return the network's answers about the batch, or about the easier images that the batch carries for it."""
         inputs = dict(sample.inputs)
         inputs["image"] = inputs.pop(TEACHER_IMAGE, inputs["image"])
-        knowledge: Knowledge = LiveKnowledge(self.network, inputs, layers=self._layers)
+        asked = None if self._views is None else self._views.trace_of(inputs)
+        knowledge: Knowledge = LiveKnowledge(self.network, inputs, layers=self._layers, asked=asked)
         if self.evidence is not Evidence.TEACHER:
             knowledge = ControlledKnowledge(knowledge, self.evidence, sample, self.stranger)
         return knowledge

@@ -123,6 +123,7 @@ def _publication(
         role=checkpoint.role,
         task=checkpoint.task,
         parameters=checkpoint.parameters,
+        precision=checkpoint.precision,
         cohort_digest=checkpoint.cohort_digest,
         recipe_digest=checkpoint.recipe_digest,
         teacher=lineage,
@@ -158,7 +159,13 @@ def _publication(
         weights_digest=checkpoint.weights_digest,
         seed=checkpoint.seed,
         tags=tags,
-        params={"recipe": recipe.name, "arm": checkpoint.arm, "seed": str(checkpoint.seed), "network": checkpoint.network.builder},
+        params={
+            "recipe": recipe.name,
+            "arm": checkpoint.arm,
+            "seed": str(checkpoint.seed),
+            "network": checkpoint.network.builder,
+            "precision": checkpoint.precision or "unknown",
+        },
         metrics={"train_seconds": checkpoint.train_seconds, **{name: figure.mean for name, figure in scorecard.figures.items()}},
         history=tuple(journal.read()),
     )

@@ -19,11 +19,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_contracts import Balance, DataError, Fit, Task
 from medkd.knowledge.source import KnowledgeSource, LiveSource
+from medkd.precision import resolve_precision, training_device
 from medkd.progress import progress_bar
 from medkd.trace import Sample, forked_rng
 from medkd.training.balance import Balancer
 from medkd.training.checkpoint import Journal, Place, Trained, load_state, save_state
-from medkd.training.objective import Objective
+from medkd.training.objective import EXPLANATIONS, Objective
 from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, Parcel
 from medkd.volumes.augment import draw_view
@@ -106,6 +107,8 @@ def fit(
     """
     if request.fit.patience is not None and request.validate is None:
         raise DataError("VALIDATION_MISSING", f"expected validation cases for the patience of {request.title}, this run has none")
+    precision = resolve_precision(request.fit.precision, training_device(request.gpu))
+    request = replace(request, fit=request.fit.model_copy(update={"precision": precision}))
     fabric = open_fabric(request)
     run = Run(student, objective, cohort, request, fabric, teacher)
     with run.bar(), forked_rng(request.seed), deterministic(request.fit.deterministic):
@@ -173,6 +176,7 @@ class Run:
             links = objective.connect(student, source, torch.zeros(1, 1, *request.task.image_size))
         if source is not None:
             source = source.prepared(fabric.device, channels_last=flat and wish.precision == "bf16")
+            ask_before(source, self.cohort, request, fabric, maps=bool(objective.needs & EXPLANATIONS) or request.balance is not None)
         balancer = None if request.balance is None else Balancer(request.balance, objective)
         self.step = DistillationStep(student.train(), objective, source, links, balancer)
         self.optimizer = torch.optim.AdamW(self.step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
@@ -332,6 +336,19 @@ def resident(cohort: TrainingCohort, device: torch.device) -> TrainingCohort:
         return cohort
     moved: TrainingCohort = move(device)
     return moved
+
+
+def ask_before(source: KnowledgeSource, cohort: TrainingCohort, request: FitRequest, fabric: Fabric, *, maps: bool) -> None:
+    """Let a live teacher answer before training where its views are few and come again: whole pictures, at most mirrored, on a CPU."""
+    wish = request.fit
+    images: Tensor | None = getattr(cohort, "images", None)
+    if images is None or not isinstance(source, LiveSource) or wish.augment == "affine" or wish.mix != "none":
+        return
+    views = len(images) * (2 if wish.augment == "flip" else 1)
+    drawn = wish.epochs * (wish.samples_per_epoch or len(images))
+    if fabric.device.type == "cpu" and fabric.world_size == 1 and drawn > views:
+        with fabric.autocast():
+            source.ask_before(images, mirrored=wish.augment == "flip", maps=maps, batch=wish.batch_size)
 
 
 def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:

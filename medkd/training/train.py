@@ -18,6 +18,7 @@ from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, taught
 from medkd.models._build import build_network, parameter_count
 from medkd.models._tucker import factorised, share_for
+from medkd.precision import resolve_precision, training_device
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec
@@ -243,9 +244,12 @@ class Job:
         )
         source = lesson.source(Evidence.TEACHER if arm is None else arm.evidence)
         with gpu_slot() as gpu:
+            precision = resolve_precision(wish.precision, training_device(gpu))
+            # A state of another precision is another run's: going on with it would end with bits that nobody can make again.
+            request = replace(request, gpu=gpu, fit=wish.model_copy(update={"precision": precision}), key=f"{key}-{precision}")
             began = time.perf_counter()
             network = self.begin() if begun is None else begun
-            fitted = fit(network, objective, lesson.cohort, replace(request, gpu=gpu), teacher=source)
+            fitted = fit(network, objective, lesson.cohort, request, teacher=source)
             seconds = time.perf_counter() - began
         # What a store's answers are carried by is a cohort round the cohort.
         cases = getattr(lesson.cohort, "cohort", lesson.cohort)
@@ -262,6 +266,7 @@ class Job:
             teacher_digest=lesson.teacher_digest,
             parameters=parameter_count(fitted),
             epochs=wish.epochs,
+            precision=precision,
             train_seconds=seconds,
             largest_extent_mm=cases.largest_extent_mm() if isinstance(cases, VolumeCohort) else None,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),

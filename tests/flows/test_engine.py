@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -63,7 +64,7 @@ class Lost:
 def test_a_lost_worker_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setattr("flows.engine.as_completed", iter)
     with pytest.raises(EnvironmentProblem, match="one was killed") as caught:
-        _gather([Lost()], PlainEngine().bar("x", 1))
+        _gather({Lost(): "1"}, None)
     assert caught.value.code == "WORKER_LOST"
 
 
@@ -86,21 +87,56 @@ def test_telemetry_is_off_in_every_process_of_ours():
     assert done.stdout.strip() == "False 1 true"
 
 
-def test_the_first_flow_waits_for_the_server_however_long_it_takes_to_start(monkeypatch):
-    """The thread that starts it may still be importing: a client that does not wait would find a server without a process."""
-    import time
-
+def test_the_first_flow_waits_for_the_server_however_long_it_takes_to_start(monkeypatch, tmp_path):
+    """A client that does not wait would find a server without a process."""
     from flows import prefect_engine
 
     order = []
 
-    def slow_start():
-        time.sleep(0.5)
-        order.append("server")
+    class SlowServer:
+        url = "http://127.0.0.1:9/api"
 
-    monkeypatch.setattr(prefect_engine, "_start_server", slow_start)
+        def __init__(self, home):
+            order.append("begun")
+
+        def wait(self):
+            order.append("server")
+
+        def stop(self):
+            order.append("stopped")
+
+    monkeypatch.setattr(prefect_engine, "EmbeddedServer", SlowServer)
+    monkeypatch.setattr(prefect_engine, "keep_database", lambda home: None)
     monkeypatch.setattr(prefect_engine, "flow", lambda function, **_: function)
     engine = prefect_engine.PrefectEngine(None)
     for _ in range(2):
         engine.run_flow(order.append, "flow")
-    assert order == ["server", "flow", "flow"]
+    engine.close()
+    assert order == ["begun", "server", "flow", "flow", "stopped"]
+
+
+def test_the_embedded_server_ends_with_the_process_that_started_it(tmp_path):
+    """However that ends: here by SIGKILL."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from flows.prefect_server import EmbeddedServer\n"
+        "server = EmbeddedServer(Path(sys.argv[1]))\n"
+        "server.wait()\n"
+        "print(server._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path)], capture_output=True, text=True)
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and _is_alive(pid):
+        time.sleep(0.1)
+    assert not _is_alive(pid)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
