@@ -106,7 +106,7 @@ def test_the_first_flow_waits_for_the_server_however_long_it_takes_to_start(monk
             order.append("stopped")
 
     monkeypatch.setattr(prefect_engine, "EmbeddedServer", SlowServer)
-    monkeypatch.setattr(prefect_engine, "keep_database", lambda home: None)
+    monkeypatch.setattr(prefect_engine, "keep_database", lambda _home: None)
     monkeypatch.setattr(prefect_engine, "flow", lambda function, **_: function)
     engine = prefect_engine.PrefectEngine(None)
     for _ in range(2):
