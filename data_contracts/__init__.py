@@ -91,7 +91,18 @@ from data_contracts.recipe import (
     Term,
 )
 from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
-from data_contracts.review import BANNER, Caveat, Finding, OutsideFocus, ReportMap, ReportModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.review import (
+    BANNER,
+    Caveat,
+    Finding,
+    OutsideFocus,
+    RefusedSeries,
+    ReportMap,
+    ReportModel,
+    ReportSet,
+    ReviewPanel,
+    ReviewReport,
+)
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
@@ -193,6 +204,7 @@ __all__ = [
     "RecipeError",
     "Record",
     "Ref",
+    "RefusedSeries",
     "Registered",
     "RegistryError",
     "ReportMap",

@@ -1,4 +1,4 @@
-"""Explanations: an attribution map, what it explains, how it was made, and how far it can be trusted."""
+"""Explanations: an attribution map, what it explains, how it was made, and which tests it passed."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class SanityCheck(Value):
 
 
 class ExplainerVerdict(Value):
-    """Whether an explainer's maps may be believed on this network: every test that it failed is a reason not to.
+    """Which tests an explainer's maps passed on this network; ``trusted`` says that none failed.
 
     ``samples`` is (asked for, made) where a time budget made it an approximation.
     """

@@ -55,11 +55,16 @@ class OutsideFocus(Value):
 
 
 class Finding(Value):
-    """One lesion with what the models say of it. Probabilities are per class name."""
+    """One lesion with what the models say of it. Probabilities are per class name.
+
+    ``share_in_teacher`` is the share of its voxels that the teacher gives the same class, None without a teacher. Dice is to the
+    teacher's (the reference's) components that the lesion touches.
+    """
 
     lesion: Lesion
     student_probability: dict[str, Finite]
     teacher_probability: dict[str, Finite] = Field(default_factory=dict)
+    share_in_teacher: Finite | None = Field(default=None, ge=0, le=1)
     dice_to_teacher: Finite | None = None
     dice_to_reference: Finite | None = None
     maps: tuple[ReportMap, ...] = ()
@@ -81,7 +86,8 @@ class ReviewReport(Record):
     ``arrays`` names a safetensors file with ``volume`` float32, ``student_mask``, ``teacher_mask`` and (where known)
     ``reference_mask`` uint8, and one float32 tensor per map, all of shape ``geometry.shape``. ``mass`` says which part of the maps
     shares are taken of: the absolute attribution, or the positive one (what speaks for a segmented structure: the background of a
-    volume is mostly evidence against it).
+    volume is mostly evidence against it). Findings that the teacher marks too come first; ``teacher_only`` are the components that
+    the teacher marks where the student has (nearly) nothing.
     """
 
     SCHEMA: ClassVar[str] = "review/1"
@@ -96,6 +102,7 @@ class ReviewReport(Record):
     window: tuple[Finite, Finite]
     models: tuple[ReportModel, ...]
     findings: tuple[Finding, ...]
+    teacher_only: tuple[Lesion, ...] = ()
     caveats: tuple[Caveat, ...] = ()
     mass: Literal["absolute", "positive"] = "absolute"
     reference_class: str | None = None
@@ -105,7 +112,10 @@ class ReviewReport(Record):
 
 
 class ReviewPanel(Record):
-    """The models a report is made with: a segmenter and a classifier, teacher and student each."""
+    """The models a report is made with: a segmenter and a classifier, teacher and student each.
+
+    ``failed_checks`` names the tests that an explainer failed on one of the students.
+    """
 
     SCHEMA: ClassVar[str] = "review_panel/1"
     segmentation_teacher: Checkpoint
@@ -114,12 +124,22 @@ class ReviewPanel(Record):
     classification_student: Checkpoint
     models: tuple[ReportModel, ...]
     not_to_be_trusted: tuple[str, ...] = ()
+    failed_checks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class RefusedSeries(Value):
+    """A series that the models could not be asked about: code and reason of the refusal."""
+
+    series_key: Key
+    code: str
+    reason: str
 
 
 class ReportSet(Record):
-    """Written reports: the record, the page and the picture of each study."""
+    """Written reports: the record, the page and the picture of each study, and the series that were refused."""
 
     SCHEMA: ClassVar[str] = "report_set/1"
     reports: tuple[Ref, ...]
     pages: tuple[Ref, ...]
     pictures: tuple[Ref, ...]
+    refused: tuple[RefusedSeries, ...] = ()

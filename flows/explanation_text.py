@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
-from data_contracts import Entry, ExplanationBundle, ExplanationRequest, Inspection, RecipeError, StudyExplanation, load_record
+from data_contracts import (
+    Entry,
+    ExplanationBundle,
+    ExplanationRequest,
+    Inspection,
+    RecipeError,
+    SanityCheck,
+    StudyExplanation,
+    load_record,
+)
 
 
 def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int | None, seconds: float | None) -> ExplanationRequest:
@@ -66,17 +77,19 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
     }
 
 
-#: Measures that the table of a study shows, with their headings.
+#: Characters of a line of a study's tables.
+NARROW = 100
+#: Measures that the table of a study shows: heading and legend.
 _SHOWN = {
-    "mass_in_lesion": "inside",
-    "mass_0_to_5_mm": "0-5 mm",
-    "mass_5_to_20_mm": "5-20 mm",
-    "mass_beyond_20_mm": "> 20 mm",
-    "map_auprc": "AUPRC",
-    "otsu_iou": "IoU",
-    "deletion": "deletion",
-    "insertion": "insertion",
-    "rank_agreement": "teacher",
+    "mass_in_lesion": ("inside", "share of the map that lies inside the lesion (1: all of it)"),
+    "mass_0_to_5_mm": ("0-5", "share within 5 mm round the lesion"),
+    "mass_5_to_20_mm": ("5-20", "share 5 to 20 mm away from it"),
+    "mass_beyond_20_mm": (">20", "share more than 20 mm away from it"),
+    "map_auprc": ("AUPRC", "how well the map, cut at every height, finds the lesion (1: perfectly)"),
+    "otsu_iou": ("IoU", "overlap of the map's bright part with the lesion (1: the same voxels)"),
+    "deletion": ("del", "what is left of the answer as the map's highest voxels are hidden first (low: it needs them)"),
+    "insertion": ("ins", "what comes back of the answer as they are shown first (high: they suffice)"),
+    "rank_agreement": ("teacher", "how alike the student's map and the teacher's order the voxels (1: the same order)"),
 }
 
 
@@ -87,20 +100,24 @@ def explanation_text(summary: dict[str, Any]) -> str:
     lines = []
     for number, heading in _headings(summary):
         lines += ["\n" + heading, *_table([m for m in summary["maps"] if m["number"] == number and m["role"] == "student"])]
-    lines.append("\ncan it be trusted on this model?")
+    lines += ["", *_legend(summary["maps"]), "", "tests of each explainer on this model"]
     for verdict in summary["verdicts"]:
-        told = []
-        for check in verdict["checks"]:
-            value = check["reason"] if check["value"] is None else f"{check['value']:.3g}"
-            told.append(f"{check['name']} {value}" + (" FAILS" if check["passed"] is False else ""))
         made = verdict["samples"]
-        told += [f"approximation: {made[1]} of {made[0]} samples in the time given"] if made else []
-        lines.append(f"  {verdict['explainer'].ljust(22)} {'yes' if verdict['trusted'] else 'NO'.ljust(3)}  {'; '.join(told)}")
-    lines.append(
-        f"\nexplanation {summary['explanation'][:12]} in {summary['folder']} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}"
-    )
-    lines.append(f"pictures in {summary['folder']}/previews; make it again: medkd replay {summary['explanation'][:12]}")
+        told = checks_text([SanityCheck.model_validate(check) for check in verdict["checks"]])
+        told += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
+        lines += wrap(f"  {verdict['explainer'].ljust(24)}{told}", NARROW, subsequent_indent=" " * 26)
+    lines.append(f"\nexplanation {summary['explanation'][:12]} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}")
+    lines += [f"kept in        {summary['folder']}", f"pictures       {summary['folder']}/previews"]
+    lines += [f"make it again  {summary['replay']}"] if "replay" in summary else []
     return "\n".join(lines)
+
+
+def checks_text(checks: Sequence[SanityCheck]) -> str:
+    """Return which tests an explainer failed and passed, each with its value and the bound it failed; what was not tested is left out."""
+    failed = [f"{one.name} {one.value:.3g} (bound {one.limit:g})" for one in checks if one.passed is False and one.value is not None]
+    passed = [f"{one.name} {one.value:.3g}" for one in checks if one.passed and one.value is not None]
+    told = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
+    return "; ".join(told) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)
 
 
 def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
@@ -120,14 +137,22 @@ def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
 
 def _table(maps: list[dict[str, Any]]) -> list[str]:
     """Return a row per map; measures that none of them has are left out."""
-    shown = {name: heading for name, heading in _SHOWN.items() if any(name in one["measures"] for one in maps)}
-    lines = ["  " + "explainer".ljust(22) + "".join(heading.rjust(10) for heading in shown.values()) + "  highest at (LPS mm)"]
-    for one in maps:
-        values = (one["measures"].get(name) for name in shown)
-        highest = ", ".join(f"{mm:.0f}" for mm in one["peaks"][0]["position_lps_mm"]) if one["peaks"] else "nowhere"
-        row = "".join(("-" if v is None else f"{v:.3f}").rjust(10) for v in values)
-        lines.append(f"  {one['explainer'].ljust(22)}{row}  {highest}")
-    return lines
+    columns = []
+    for name, (heading, _) in _SHOWN.items():
+        values = [one["measures"].get(name) for one in maps]
+        if any(name in one["measures"] for one in maps):
+            cells = [heading, *("-" if value is None else f"{value:.2f}" for value in values)]
+            columns.append([cell.rjust(1 + max(map(len, cells))) for cell in cells])
+    peaks = [one["peaks"][0]["position_lps_mm"] if one["peaks"] else None for one in maps]
+    highest = ["highest (LPS mm)", *("nowhere" if place is None else ", ".join(f"{mm:.0f}" for mm in place) for place in peaks)]
+    names = ["explainer", *(one["explainer"] for one in maps)]
+    return [f"  {name.ljust(23)}{''.join(cells)}  {place}" for name, place, *cells in zip(names, highest, *columns, strict=True)]
+
+
+def _legend(maps: list[dict[str, Any]]) -> list[str]:
+    """Return a line per column that the tables show."""
+    shown = [told for name, told in _SHOWN.items() if any(name in one["measures"] for one in maps)]
+    return [f"  {heading.ljust(9)}{meaning}" for heading, meaning in (*shown, ("highest", "where in the patient the map is highest"))]
 
 
 #: Characters of a line of tables; more measures go below each other.
@@ -152,11 +177,7 @@ def bundle_table(bundle: ExplanationBundle) -> str:
         lines += [name.ljust(first) + "".join(cells[name].get(one, "-").rjust(widths[one]) for one in shown) for name in names]
     lines.append("")
     for verdict in bundle.verdicts:
-        told = "; ".join(
-            f"{c.name} {c.reason if c.value is None else format(c.value, '.3g')}{' FAILS' if c.passed is False else ''}"
-            for c in verdict.checks
-        )
-        lines.append(f"{verdict.explainer.ljust(first)}{'to be trusted' if verdict.trusted else 'NOT TO BE TRUSTED HERE'}: {told}")
+        lines.append(f"{verdict.explainer.ljust(first)}{checks_text(verdict.checks)}")
     return "\n".join(lines)
 
 

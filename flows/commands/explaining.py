@@ -254,6 +254,7 @@ def run_study_command(
     from flows.engine import start_engine
     from flows.ingest import read_policy
     from flows.run_study import run_study
+    from flows.study_text import findings_summary, findings_text
     from medkd.workspace import Workspace
 
     begun, out = time.perf_counter(), out.resolve()
@@ -262,13 +263,12 @@ def run_study_command(
     with start_engine(engine.value, out, workers=0, progress=True):
         outcome = run_study(workspace, source, model, out, series, read_policy(policy))
     report = outcome.report
-    found = [{"class": f.lesion.class_name, "volume_ml": f.lesion.volume_ml, "side": f.lesion.side} for f in report.findings]
-    summary = {"ok": True, "seconds": round(time.perf_counter() - begun, 1), "findings": found, "report": str(out / "report.html")}
+    seconds = round(time.perf_counter() - begun, 1)
+    summary = {"ok": True, "seconds": seconds, **findings_summary(report), "report": str(out / "report.html")}
     if as_json:
         say_json(
             {**summary, "report_digest": report.digest(), "segmentation": str(out / "segmentation.nii.gz"), **outcome.ingested.summary()}
         )
         return
-    for item in found or [{"class": "no finding", "volume_ml": 0.0, "side": "unknown"}]:
-        say(f"{item['class']}: {item['volume_ml']:.2f} ml, side {item['side']}")
-    say(f"report        {out / 'report.html'}\nsegmentation  {out / 'segmentation.nii.gz'}\n{summary['seconds']:.0f} s")
+    say(findings_text(report))
+    say(f"report        {out / 'report.html'}\nsegmentation  {out / 'segmentation.nii.gz'}\n{seconds:.0f} s")

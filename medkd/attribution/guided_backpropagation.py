@@ -23,7 +23,7 @@ _RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU)
 def guided_backpropagation(trace: Trace, target: Target, *, differentiable: bool = False) -> AttributionMap:
     """Return the guided gradient with respect to the image, summed over channels.
 
-    It draws edges of the image whatever the weights are: it is here to be compared with, not to be trusted.
+    It draws edges of the image whatever the weights are: it is here to be compared with.
 
     Args:
         trace: gives the model and the image [batch, channel, *space].

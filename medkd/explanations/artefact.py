@@ -76,7 +76,7 @@ def _previews(explained: Explained) -> dict[str, bytes]:
             maps,
             place,
             title=title,
-            note=f"NOT TO BE TRUSTED HERE: fails {', '.join(failed)}" if failed else "",
+            failed=failed,
         )
         for name, (number, maps, place, title, failed) in list(shown.items())[:MOST_PREVIEWS]
     }

@@ -1,4 +1,4 @@
-"""May an explainer be believed on this network? Tests that go with every explanation, each on what is explained."""
+"""What an explainer passes and fails on this network: tests that go with every explanation, each on what is explained."""
 
 from __future__ import annotations
 

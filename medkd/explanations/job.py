@@ -185,7 +185,7 @@ def _inquire(
 
 @dataclass(frozen=True)
 class _Explained:
-    """What one explainer gave: maps on the study's voxels by name, what hiding by them does, and whether it may be believed here."""
+    """What one explainer gave: maps on the study's voxels by name, what hiding by them does, and which tests it passed here."""
 
     arrays: Mapping[str, Tensor]
     faithful: Mapping[str, tuple[MeasureValue, ...]]

@@ -199,7 +199,7 @@ def _previews(
             {role: one if one.ndim == 3 else one[None] for role, one in both.items()},
             int(mask.flatten(1).sum(1).argmax()),
             title=f"{cohort.cases[row].case_key}, {explainer}",
-            note=f"NOT TO BE TRUSTED HERE: fails {', '.join(failed[explainer])}" if failed[explainer] else "",
+            failed=failed[explainer],
         )
         name = f"{key}-previews/{row:02d}-{explainer}.png"
         write_bytes(workspace.store.root / name, payload)

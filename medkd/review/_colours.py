@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 NEGATIVE, POSITIVE = (33, 102, 172), (214, 96, 20)
+#: What is left of the colours of a map that failed a test, and how far its hatching is apart in pixels.
+_PALE, _HATCH = 0.25, 4
 STUDENT, TEACHER, REFERENCE = "#ffd23f", "#4cc9f0", "#7bd88f"
 
 
@@ -19,11 +21,18 @@ def grey(values: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np
     return pixels
 
 
-def heat(values: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
-    """Return RGBA of a signed map: blue below zero, orange above, opacity growing with |value| up to ``limit``."""
+def heat(values: NDArray[np.float32], limit: float, *, failed: bool = False) -> NDArray[np.uint8]:
+    """Return RGBA of a signed map: blue below zero, orange above, opacity growing with |value| up to ``limit``.
+
+    A map that failed a test is pale and hatched: nobody takes it for one that passed.
+    """
     share = np.clip(np.abs(values) / limit, 0, 1) if limit > 0 else np.zeros_like(values)
     colour = np.where(values[..., None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
     alpha = (share**0.7 * 215).round()[..., None]
+    if failed:
+        colour = colour * _PALE + colour.mean(axis=-1, keepdims=True) * (1 - _PALE)
+        lines = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1])) % _HATCH < _HATCH // 2
+        alpha = (alpha * np.where(lines, 0.8, 0.25)[..., None]).round()
     return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from data_contracts import CODES, Caveat, Finding, ReportMap, Severity, VolumeRef
-from medkd.review.wording import MARKING, require_neutral
+from data_contracts import CODES, Caveat, Finding, Lesion, ReportMap, Severity, VolumeRef
+from medkd.review.against_teacher import LEAST_SHARED, place_of, standing_of
+from medkd.review.wording import failed_mark, require_neutral
 
 SMALL_ML, SMALL_MM = 1.0, 10.0
 LOW_INSIDE, INSIDE_GAP = 0.1, 0.15
 OUTSIDE_MILD, OUTSIDE_GRAVE = 0.5, 0.8
 UNDECIDED = (0.35, 0.65)
+#: What a reader must know before anything else: whether there is a finding at all.
+FOREMOST = ("STUDENT_ONLY", "TEACHER_ONLY")
 
 
 def compute_caveats(
@@ -20,15 +23,17 @@ def compute_caveats(
     not_shown: Sequence[float | None] = (),
     too_large: Sequence[float] | None = None,
     volume: VolumeRef | None = None,
+    teacher_only: Sequence[Lesion] = (),
 ) -> tuple[Caveat, ...]:
-    """Return all caveats, worst first. The probabilities of this version are never calibrated, and it says so.
+    """Return all caveats, worst first, and of these what one of the two models alone marks. The probabilities of this version are never calibrated, and it says so.
 
     Args:
         findings: of one study.
         mass: which part of the maps their shares were taken of, as in the report.
         too_large: extent in mm of a study that reaches much further than any volume of the training, None for others.
         volume: what was ingested: what was repaired or flagged there a reader must know.
-        not_shown: volume in ml of each component that was segmented but is too small to be among the findings.
+        not_shown: volume in ml of each component that was segmented but comes too late in the order to be among the findings.
+        teacher_only: components that the student does not mark, largest first.
     """
     found = [Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
     if too_large is not None:
@@ -39,14 +44,23 @@ def compute_caveats(
         found.extend(Caveat(code=code, text=require_neutral(text), severity=severity) for severity, code, text in _of_source(volume))
     if not_shown:
         largest = max((millilitres for millilitres in not_shown if millilitres is not None), default=0.0)
-        text = f"{len(not_shown)} smaller components are outlined but not explained; the largest has {largest:.2f} ml."
+        text = f"{len(not_shown)} more components are outlined but not explained; the largest has {largest:.2f} ml."
         found.append(Caveat(code="NOT_EXPLAINED", text=require_neutral(text), severity=2))
+    if teacher_only:
+        found.append(Caveat(code="TEACHER_ONLY", text=require_neutral(_missed(teacher_only)), severity=3))
     for number, finding in enumerate(findings, 1):
         found.extend(
             Caveat(code=code, text=require_neutral(f"Lesion {number}: {text}"), severity=severity)
             for severity, code, text in _of(finding, mass)
         )
-    return tuple(sorted(found, key=lambda caveat: (-caveat.severity, caveat.code, caveat.text)))
+    return tuple(sorted(found, key=lambda caveat: (-caveat.severity, caveat.code not in FOREMOST, caveat.code, caveat.text)))
+
+
+def _missed(lesions: Sequence[Lesion]) -> str:
+    counted = "1 component" if len(lesions) == 1 else f"{len(lesions)} components"
+    largest = "" if len(lesions) == 1 else "the largest: "
+    bound = f"less than {LEAST_SHARED:.0%} of its voxels lie in the student's mask of the same class"
+    return f"only the teacher marks {counted} ({largest}{place_of(lesions[0])}); {bound}."
 
 
 def _of_source(volume: VolumeRef) -> Iterator[tuple[int, str, str]]:
@@ -67,6 +81,10 @@ def _of_source(volume: VolumeRef) -> Iterator[tuple[int, str, str]]:
 
 def _of(finding: Finding, mass: str) -> Iterator[tuple[int, str, str]]:
     lesion = finding.lesion
+    if finding.share_in_teacher is not None and standing_of(finding) == "student only":
+        held = f"{finding.share_in_teacher:.0%} of its voxels ({place_of(lesion)}) lie in the teacher's mask of the same class"
+        marked = f"{held}, below {LEAST_SHARED:.0%}"
+        yield 3, "STUDENT_ONLY", f"only the student marks this; {marked}."
     if lesion.volume_ml is not None and lesion.volume_ml < SMALL_ML:
         yield 2, "SMALL_LESION", f"volume {lesion.volume_ml:.2f} ml, below {SMALL_ML:g} ml; maps are least reliable on small lesions."
     elif lesion.diameter_mm is not None and lesion.diameter_mm < SMALL_MM:
@@ -96,11 +114,5 @@ def _of_maps(maps: tuple[ReportMap, ...], mass: str) -> Iterator[tuple[int, str,
                 "INSIDE_GAP",
                 f"inside share of student {value:.0%} and teacher {teacher:.0%} ({explainer}) differ by more than {INSIDE_GAP:.0%}.",
             )
-    for explainer, failed in sorted({m.explainer: m.failed_checks for m in maps if m.failed_checks}.items()):
-        yield 3, "SANITY_FAILED", f"maps of {explainer} fail on this network: {', '.join(failed)}: {MARKING}."
-    for explainer in sorted({m.explainer for m in maps if m.fails_randomisation and not m.failed_checks}):
-        yield (
-            3,
-            "RANDOMISATION_FAILED",
-            f"maps of {explainer} fail a test on this network (weights drawn anew, completeness or additivity): {MARKING}.",
-        )
+    for explainer, failed in sorted({m.explainer: failed_mark(m) for m in maps if failed_mark(m)}.items()):
+        yield 3, "SANITY_FAILED", f"maps of {explainer} {failed}, tested on this network."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from data_contracts import (
@@ -53,21 +54,27 @@ def choose_panel(candidates: tuple[Candidates, ...]) -> ReviewPanel:
     if missing:
         raise RegistryError("PANEL_INCOMPLETE", f"expected a recipe for each task of a report, none is for {missing[0]}")
     classify, segment = by_task[TaskKind.CLASSIFICATION], by_task[TaskKind.SEGMENTATION]
-    doubtful = _failing(classify) & set(CLASS_EXPLAINERS) | _failing(segment) & set(LESION_EXPLAINERS)
+    failed = _failing(classify, CLASS_EXPLAINERS) | _failing(segment, LESION_EXPLAINERS)
     return ReviewPanel(
         segmentation_teacher=segment.models[0],
         segmentation_student=segment.student(),
         classification_teacher=classify.models[0],
         classification_student=classify.student(),
         models=tuple(_report_model(own, model) for own in (classify, segment) for model in (own.student(), own.models[0])),
-        not_to_be_trusted=tuple(sorted(doubtful)),
+        not_to_be_trusted=tuple(sorted(failed)),
+        failed_checks=failed,
     )
 
 
-def _failing(own: Candidates) -> set[str]:
+def _failing(own: Candidates, asked: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the tests that the asked explainers failed on the student of a report."""
     arm = own.student().arm
     bundles = [bundle for bundle in own.bundles if bundle.subject.rpartition("/")[2].rpartition("-")[0] == arm]
-    return {name for bundle in bundles for name in bundle.not_to_be_trusted}
+    verdicts = [verdict for bundle in bundles for verdict in bundle.verdicts if not verdict.trusted and verdict.explainer in asked]
+    return {
+        name: tuple(dict.fromkeys(c.name for v in verdicts if v.explainer == name for c in v.checks if c.passed is False))
+        for name in sorted({verdict.explainer for verdict in verdicts})
+    }
 
 
 def _report_model(own: Candidates, checkpoint: Checkpoint) -> ReportModel:

@@ -28,10 +28,10 @@ from medkd.inference.lesions import find_lesions
 from medkd.inference.predict import predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.deletion import deletion
-from medkd.measures.dice import dice
 from medkd.measures.insertion import insertion
 from medkd.measures.rank_agreement import rank_agreement
 from medkd.review._region import number_or_none, outside_focus, region_measures
+from medkd.review.against_teacher import agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
@@ -42,6 +42,8 @@ from medkd.volumes.window import window_intensity
 from medkd.workspace import Workspace, stage
 
 MOST_LESIONS = 3
+#: Components smaller than this are noise at the resolution of a slice-wise segmentation.
+SMALLEST_VOXELS = 8
 ROLES = ("student", "teacher")
 #: Explainers of the class, asked of the classifier; and of the lesion's outline, asked of the segmenter.
 CLASS_EXPLAINERS: dict[str, dict[str, int]] = {"cam": {}, "integrated_gradients": {"steps": 16}}
@@ -115,13 +117,15 @@ def compose_report(out: Store, volume: VolumeRef, source: Store, panel: _Panel) 
         DataError: ``GRID_MISMATCH`` when the slices are not of the size the networks were trained on.
     """
     study = _open_study(volume, source, panel)
-    found = find_lesions(study.masks["student"], volume.geometry)
-    lesions, smaller = found[:MOST_LESIONS], found[MOST_LESIONS:]
+    marked = {role: {1: mask} for role, mask in study.masks.items()}
+    components = [(*found, 1) for found in find_lesions(study.masks["student"], volume.geometry, smallest=SMALLEST_VOXELS)]
+    found = agreed_first(components, marked["teacher"])
+    missed = missed_by_student(marked["student"], marked["teacher"], ("background", "lesion"), volume.geometry, smallest=SMALLEST_VOXELS)
     arrays = {"volume": source.read_tensors(volume.array)["volume"].float()}
     arrays |= {f"{role}_mask": mask for role, mask in study.masks.items()}
     if study.reference is not None:
         arrays["reference_mask"] = study.reference
-    findings = tuple(_finding(index, lesion, mask, study, panel, arrays) for index, (lesion, mask) in enumerate(lesions, 1))
+    findings = tuple(_finding(index, lesion, mask, study, panel, arrays) for index, (lesion, mask, _) in enumerate(found[:MOST_LESIONS], 1))
     return ReviewReport(
         patient_key=volume.patient_key,
         study_key=volume.study_key,
@@ -134,7 +138,10 @@ def compose_report(out: Store, volume: VolumeRef, source: Store, panel: _Panel) 
         window=panel.record.classification_student.task.window,
         models=panel.record.models,
         findings=findings,
-        caveats=compute_caveats(findings, volume=volume, not_shown=[lesion.volume_ml for lesion, _ in smaller]),
+        teacher_only=missed,
+        caveats=compute_caveats(
+            findings, volume=volume, not_shown=[lesion.volume_ml for lesion, _, _ in found[MOST_LESIONS:]], teacher_only=missed
+        ),
         reference_class=volume.class_label,
         lineage={"volume sha256": volume.array.sha256, "panel": panel.record.digest()},
     )
@@ -172,12 +179,14 @@ def _finding(index: int, lesion: Lesion, mask: Tensor, study: _Study, panel: _Pa
         )
         for name in (*CLASS_EXPLAINERS, *LESION_EXPLAINERS)
     }
+    likeness = likeness_of(mask, study.masks["teacher"])
     return Finding(
         lesion=lesion,
         student_probability=_probabilities(logits["student"], classes),
         teacher_probability=_probabilities(logits["teacher"], classes),
-        dice_to_teacher=number_or_none(dice(mask[None], study.masks["teacher"][None])),
-        dice_to_reference=None if study.reference is None else number_or_none(dice(mask[None], study.reference[None])),
+        share_in_teacher=likeness.share,
+        dice_to_teacher=likeness.dice,
+        dice_to_reference=None if study.reference is None else likeness_of(mask, study.reference).dice,
         maps=maps,
         agreement=agreement,
         outside=outside_focus(volumes[f"map/{index}/student/cam"], study.masks["student"], study.volume.geometry),
@@ -214,6 +223,7 @@ def _maps(
                     explanation_digest=hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest(),
                     measures=measures,
                     fails_randomisation=name in panel.record.not_to_be_trusted,
+                    failed_checks=panel.record.failed_checks.get(name, ()),
                 )
             )
     return tuple(maps), volumes

@@ -26,9 +26,9 @@ from medkd.explanations.inquiry import LesionTrial, Method
 from medkd.inference.lesions import find_lesions
 from medkd.inference.segment import PreparedStudy, explain_lesions, explain_region, on_network, prepare_study, require_segmentation, segment
 from medkd.measures.cosine_agreement import cosine_agreement
-from medkd.measures.dice import dice
 from medkd.measures.rank_agreement import rank_agreement
 from medkd.review._region import number_or_none, outside_focus, region_measures
+from medkd.review.against_teacher import Component, agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.compose_report import MOST_LESIONS
 from medkd.volumes.orientation import Grid
@@ -81,15 +81,17 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
     study = prepare_study(values, grid, panel.task)
     answers = {role: segment(network, study) for role, network in panel.networks.items()}
     arrays = {"volume": values.float(), **{f"{role}_mask": (answer > 0).to(torch.uint8) for role, answer in answers.items()}}
-    found = _components(answers["student"], volume, panel.task)
+    marked = {role: {index: answer == index for index in range(1, len(panel.task.classes))} for role, answer in answers.items()}
+    found = agreed_first(_components(answers["student"], volume, panel.task), marked.get("teacher", {}))
+    missed = missed_by_student(marked["student"], marked.get("teacher", {}), panel.task.classes, volume.geometry, smallest=SMALLEST_VOXELS)
     findings: list[Finding] = []
     failed = _failed(found[0], study, panel) if found else {}
     for number, (lesion, region, index) in enumerate(found[:MOST_LESIONS], 1):
         maps = _maps(number, region, index, study, panel)
         arrays |= maps
         finding = _finding(number, lesion, region, index, answers, maps=maps, geometry=volume.geometry)
-        marked = tuple(one.model_copy(update={"failed_checks": failed.get(one.explainer, ())}) for one in finding.maps)
-        findings.append(finding.model_copy(update={"maps": marked}))
+        tested = tuple(one.model_copy(update={"failed_checks": failed.get(one.explainer, ())}) for one in finding.maps)
+        findings.append(finding.model_copy(update={"maps": tested}))
     low, high = (float(v) for v in np.percentile(values.float().numpy(), PERCENTILES))
     report = ReviewReport(
         patient_key=volume.patient_key,
@@ -103,12 +105,14 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         window=(low, max(high, low + 1.0)) if panel.task.intensity == "standardised" else panel.task.window,
         models=panel.models,
         findings=tuple(findings),
+        teacher_only=missed,
         caveats=compute_caveats(
             tuple(findings),
             mass="positive",
             volume=volume,
             too_large=_too_large(study, panel),
             not_shown=[lesion.volume_ml for lesion, _, _ in found[MOST_LESIONS:]],
+            teacher_only=missed,
         ),
         mass="positive",
         lineage={"volume sha256": volume.array.sha256, "task": panel.task.digest()},
@@ -116,11 +120,11 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
     return StudyResult(report, arrays, answers["student"])
 
 
-def _failed(largest: tuple[Lesion, Tensor, int], study: PreparedStudy, panel: Panel) -> dict[str, tuple[str, ...]]:
-    """Return the tests that each explainer fails on the asked model, tried on its largest lesion."""
+def _failed(first: Component, study: PreparedStudy, panel: Panel) -> dict[str, tuple[str, ...]]:
+    """Return the tests that each explainer fails on the asked model, tried on its first finding."""
     if panel.spec is None:
         return {}
-    _, region, index = largest
+    _, region, index = first
     network, inside = panel.networks["student"], on_network(study, region[None])
     found: dict[str, tuple[str, ...]] = {}
     for explainer in EXPLAINERS:
@@ -140,14 +144,13 @@ def _too_large(study: PreparedStudy, panel: Panel) -> tuple[float, float, float]
     return (slices, rows, columns) if larger > MUCH_LARGER else None
 
 
-def _components(answer: Tensor, volume: VolumeRef, task: Task) -> list[tuple[Lesion, Tensor, int]]:
-    """Return the components of every foreground class, largest first, with their own masks and class index."""
-    found = [
+def _components(answer: Tensor, volume: VolumeRef, task: Task) -> list[Component]:
+    """Return the components of every foreground class with their own masks and class index."""
+    return [
         (lesion, region, index)
         for index, name in enumerate(task.classes[1:], 1)
         for lesion, region in find_lesions(answer == index, volume.geometry, class_name=name, smallest=SMALLEST_VOXELS)
     ]
-    return sorted(found, key=lambda item: -item[0].voxels)
 
 
 def _maps(number: int, region: Tensor, index: int, study: PreparedStudy, panel: Panel) -> dict[str, Tensor]:
@@ -174,6 +177,7 @@ def _finding(
         for role in answers
     ]
     agreement = {}
+    likeness = likeness_of(region, answers["teacher"] == index) if "teacher" in answers else None
     if "teacher" in answers:
         for explainer in EXPLAINERS:
             mine, theirs = (maps[f"map/{number}/{role}/{explainer}"][None] for role in ("student", "teacher"))
@@ -183,7 +187,8 @@ def _finding(
     return Finding(
         lesion=lesion,
         student_probability={},
-        dice_to_teacher=number_or_none(dice(region[None], (answers["teacher"] == index)[None])) if "teacher" in answers else None,
+        share_in_teacher=None if likeness is None else likeness.share,
+        dice_to_teacher=None if likeness is None else likeness.dice,
         maps=tuple(shown),
         agreement=agreement,
         outside=outside_focus(

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from data_contracts import BANNER, ReviewReport
 from medkd.review._colours import NEGATIVE, POSITIVE, REFERENCE, STUDENT, TEACHER, blend, grey, heat
+from medkd.review.against_teacher import standing_of
+from medkd.review.wording import failed_mark
 
 _ZOOM, _GAP, _TOP, _BOTTOM = 5, 14, 62, 58
 
@@ -23,20 +25,31 @@ def render_picture(report: ReviewReport, arrays: Mapping[str, Tensor]) -> bytes:
     place = finding.lesion.key_slice if finding else report.geometry.shape[0] // 2
     base = grey(arrays["volume"][place].numpy(), report.window)
     panels = [("key slice", np.repeat(base[..., None], 3, axis=2))]
-    limit = 0.0
+    limit, failed = 0.0, ""
     if finding is not None and finding.maps:
-        name = finding.maps[0].explainer
+        name, failed = finding.maps[0].explainer, failed_mark(finding.maps[0])
         maps = {m.role: arrays[m.tensor][place].numpy() for m in finding.maps if m.explainer == name}
         limit = float(max(np.abs(plane).max() for plane in maps.values()))
-        panels += [(f"{role}, {name}", blend(base, heat(maps[role], limit))) for role in ("student", "teacher") if role in maps]
+        panels += [
+            (f"{role}, {name}", blend(base, heat(maps[role], limit, failed=bool(failed))))
+            for role in ("student", "teacher")
+            if role in maps
+        ]
         if len(maps) == 2:
-            panels += [("student - teacher", blend(base, heat(maps["student"] - maps["teacher"], limit)))]
-    return _sheet(report, arrays, place, panels, limit)
+            panels += [("student - teacher", blend(base, heat(maps["student"] - maps["teacher"], limit, failed=bool(failed))))]
+    alone = finding is not None and standing_of(finding) == "student only"
+    return _sheet(report, arrays, place, panels, limit, ("only the student marks this" if alone else "", failed))
 
 
 def _sheet(
-    report: ReviewReport, arrays: Mapping[str, Tensor], place: int, panels: list[tuple[str, NDArray[np.uint8]]], limit: float
+    report: ReviewReport,
+    arrays: Mapping[str, Tensor],
+    place: int,
+    panels: list[tuple[str, NDArray[np.uint8]]],
+    limit: float,
+    marks: tuple[str, str],
 ) -> bytes:
+    """Return the sheet; ``marks`` are written over the key slice and over every map."""
     rows, columns = report.geometry.shape[1:]
     width = max(_GAP + len(panels) * (columns * _ZOOM + _GAP), 700)
     sheet = Image.new("RGB", (width, _TOP + rows * _ZOOM + _BOTTOM), (17, 20, 24))
@@ -49,6 +62,7 @@ def _sheet(
         for name, colour in (("reference_mask", REFERENCE), ("teacher_mask", TEACHER), ("student_mask", STUDENT)):
             if name in arrays and (index == 0 or name == "student_mask"):
                 outline(draw, arrays[name][place].numpy(), (left, _TOP), colour, zoom=_ZOOM)
+        write_over(draw, marks[min(index, 1)], (left, _TOP), columns * _ZOOM)
     below = _TOP + rows * _ZOOM + 10
     draw.text((_GAP, below), "contours: student yellow, teacher cyan, reference green", fill=(170, 178, 188), font=small)
     draw.text(
@@ -66,6 +80,16 @@ def outline(draw: ImageDraw.ImageDraw, mask: NDArray[np.uint8], corner: tuple[in
     for contour in find_contours(np.pad(mask.astype(float), 1), 0.5):
         points = [(corner[0] + (c - 0.5) * zoom, corner[1] + (r - 0.5) * zoom) for r, c in contour]
         draw.line(points, fill=colour, width=2)
+
+
+def write_over(draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int], width: int) -> None:
+    """Write a warning over the upper edge of a picture that begins at ``corner``; nothing where there is none."""
+    if not text:
+        return
+    sizes = [size for size in range(14, 8, -1) if ImageFont.load_default(size).getlength(text) <= width - 8]
+    font = ImageFont.load_default(max(sizes, default=8))
+    draw.rectangle([corner, (corner[0] + width - 1, corner[1] + 21)], fill=(90, 12, 16))
+    draw.text((corner[0] + width / 2, corner[1] + 11), text, fill=(255, 217, 217), font=font, anchor="mm")
 
 
 def _colour_bar(

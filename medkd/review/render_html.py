@@ -19,7 +19,9 @@ from torch import Tensor
 
 from data_contracts import BANNER, DataError, Finding, ReviewReport
 from medkd.review._colours import grey, heat, png
+from medkd.review.against_teacher import standing_of
 from medkd.review.orientation_marks import picture_marks
+from medkd.review.wording import failed_mark
 
 MOST_BYTES = 8 * 2**20
 #: Heat is embedded on the key slice and this many slices to each side of it.
@@ -113,13 +115,23 @@ def _heat_of(finding: Finding, arrays: Mapping[str, Tensor], slices: int) -> dic
     for explainer in dict.fromkeys(m.explainer for m in finding.maps):
         planes = {role: tensors[explainer, role] for role in ("student", "teacher") if (explainer, role) in tensors}
         limit = float(max(np.abs(plane).max() for plane in planes.values()))
+        failed = _failed(finding, explainer)
         if len(planes) == 2:
             planes["difference"] = planes["student"] - planes["teacher"]
         result[explainer] = {
             "limit": f"{limit:.3g}",
-            "planes": {role: {str(k): _data_uri(heat(plane[k], limit)) for k in shown if plane[k].any()} for role, plane in planes.items()},
+            "failed": failed,
+            "planes": {
+                role: {str(k): _data_uri(heat(plane[k], limit, failed=bool(failed))) for k in shown if plane[k].any()}
+                for role, plane in planes.items()
+            },
         }
     return result
+
+
+def _failed(finding: Finding, explainer: str) -> str:
+    """Return what an explainer's maps of a finding failed, in words; both roles are asked the same and marked the same."""
+    return next((mark for m in finding.maps if m.explainer == explainer and (mark := failed_mark(m))), "")
 
 
 def _path(mask: NDArray[np.uint8]) -> str:
@@ -151,14 +163,16 @@ def _row(number: int, finding: Finding) -> dict[str, Any]:
             {
                 "explainer": explainer,
                 "target": one.target,
-                "fails": bool(one.fails_randomisation or one.failed_checks),
+                "failed": _failed(finding, explainer),
                 "student": of.get("student", {}),
                 "teacher": of.get("teacher", {}),
                 "cosine": agreement.cosine if agreement else None,
                 "rank": agreement.rank_correlation if agreement else None,
             }
         )
-    return {"number": number, "finding": finding, "maps": table}
+    standing = standing_of(finding)
+    told = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
+    return {"number": number, "finding": finding, "maps": table, "standing": standing, "teacher": told}
 
 
 def _figure(value: float | None, digits: int = 2) -> str:

@@ -104,11 +104,11 @@ def test_there_are_at_most_twenty_previews_and_every_lesion_is_seen_first(kept):
     assert {f"lesion-{number}-saliency.png" for number in range(1, 11)} <= shown
 
 
-def test_a_preview_says_what_is_not_to_be_trusted():
+def test_a_preview_says_what_failed_on_the_map():
     values, mask = torch.rand(3, 20, 24), torch.zeros(3, 20, 24, dtype=torch.uint8)
     mask[1, 4:9, 5:11] = 1
-    plain = render_preview(values, mask, {"m": values - 0.5}, 1, title="t", note="")
-    marked = render_preview(values, mask, {"m": values - 0.5}, 1, title="t", note="NOT TO BE TRUSTED HERE: fails randomisation")
+    plain = render_preview(values, mask, {"m": values - 0.5}, 1, title="t")
+    marked = render_preview(values, mask, {"m": values - 0.5}, 1, title="t", failed=["randomisation"])
     assert plain[:4] == b"\x89PNG"
     assert plain != marked
-    assert plain == render_preview(values, mask, {"m": values - 0.5}, 1, title="t", note="")
+    assert plain == render_preview(values, mask, {"m": values - 0.5}, 1, title="t")

@@ -35,7 +35,7 @@ def test_a_cohorts_table_fits_a_screen_and_ends_with_the_baselines():
         ends = [block[0].index(heading) + len(heading) for heading in block[0].split()]
         assert all(line[end - 1] in "]-" and len(line) == ends[-1] for line in block[1:] for end in ends)
     assert blocks[0][2].split()[1] == "-"
-    assert lines[-1].endswith("NOT TO BE TRUSTED HERE: randomisation 0.9 FAILS")
+    assert lines[-1].split(maxsplit=1) == ["cam", "failed: randomisation 0.9 (bound 0.6)"]
 
 
 def test_an_inspection_names_the_likest_layer_and_what_could_not_be_flipped():
@@ -49,6 +49,29 @@ def test_an_inspection_names_the_likest_layer_and_what_could_not_be_flipped():
     assert lines[3].split() == ["layer1", "late", "(CKA", "0.90)", "2", "(60%),", "0", "(25%)"]
     assert "none (CKA 0.00)" in lines[4]
     assert lines[8].split()[-5:] == ["0.2000", "[0.1000,", "0.3000]", "-", "-"]
+
+
+def test_tables_of_a_study_fit_a_hundred_columns_and_every_column_has_its_legend():
+    values = {"mass_in_lesion": 0.5, "mass_0_to_5_mm": 0.25, "mass_5_to_20_mm": 0.1, "mass_beyond_20_mm": 0.05, "map_auprc": 0.75}
+    values |= {"otsu_iou": 0.3, "deletion": -10.25, "insertion": 10.5, "rank_agreement": -0.123}
+    told = {"number": 1, "role": "student", "measures": values, "peaks": [{"position_lps_mm": [-112.0, -130.0, -166.0]}]}
+    names = ("guided_backpropagation", "cam")
+    failed = {"name": "random_lesion", "value": 0.98765, "limit": 0.5, "passed": False}
+    passed = [{"name": name, "value": 0.001234, "limit": 0.5, "passed": True} for name in ("randomisation", "completeness", "additivity")]
+    summary = {
+        "lesions": [{"number": 1, "class": "bright", "volume_ml": 0.5, "voxels": 64}], "answers": [], "model": "m/1", "folder": "f",
+        "maps": [{**told, "explainer": name} for name in names], "explanation": SHA, "seconds": {"all": 1.0},
+        "verdicts": [{"explainer": name, "samples": None, "checks": [*passed, failed]} for name in names],
+    }  # fmt: skip
+    lines = explanation_text(summary).splitlines()
+    assert max(map(len, lines)) <= 100
+    heading = next(line for line in lines if "explainer " in line)
+    row = next(line for line in lines if line.startswith("  cam "))
+    legends = lines[lines.index("", 5) + 1 :]
+    assert [line.split()[0] for line in legends[:10]] == [*heading.split()[1:10], "highest"]
+    assert row.split()[1:10] == ["0.50", "0.25", "0.10", "0.05", "0.75", "0.30", "-10.25", "10.50", "-0.12"]
+    verdict = next(line for line in lines if line.startswith("  cam ") and "failed" in line)
+    assert verdict.split("failed: ")[1].startswith("random_lesion 0.988 (bound 0.5); passed: randomisation 0.00123")
 
 
 def test_answers_say_their_slices_and_lesions_their_volume():

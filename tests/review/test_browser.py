@@ -163,3 +163,28 @@ def test_an_attack_in_a_record_does_not_run(open_page, report, arrays):
     assert page.locator("img:not(.base):not(.heat)").count() == 0
     assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
     assert page.problems == []
+
+
+def test_heat_that_failed_a_test_says_so_on_its_pane_and_only_while_it_is_shown(open_page, report, arrays):
+    finding = report.findings[0]
+    failed = tuple(one.model_copy(update={"failed_checks": ("randomisation",)}) for one in finding.maps)
+    page = open_page(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failed}),)}), arrays)
+    lock(page)
+    assert page.locator(".failed:visible").count() == 0
+    page.keyboard.press("h")
+    assert page.locator(".failed:visible").all_inner_texts() == ["failed: randomisation"] * 3
+    page.keyboard.press("h")
+    assert page.locator(".failed:visible").count() == 0
+
+
+def test_one_can_go_to_what_the_teacher_alone_marks_without_leaving_the_lesion(open_page, report, arrays):
+    missed = report.findings[0].lesion.model_copy(update={"key_slice": 10, "first_slice": 9, "last_slice": 11})
+    page = open_page(report.model_copy(update={"teacher_only": (missed,)}), arrays)
+    lock(page)
+    page.get_by_text("go to T1").click()
+    assert page.locator("#where").inner_text().startswith("slice 11 of 12")
+    assert page.locator("#lesion").input_value() == "0"
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("n")
+    assert page.locator("#where").inner_text().startswith("slice 5 of 12"), "the only lesion of the student"
+    assert page.problems == []

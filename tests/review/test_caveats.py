@@ -49,7 +49,7 @@ def test_a_clear_finding_has_only_the_standing_caveat(report):
         ({"share": 0.51}, "OUTSIDE_FOCUS"),
         ({"student": {"benign": 0.45, "malignant": 0.55}}, "UNDECIDED"),
         ({"student": {"benign": 0.9, "malignant": 0.1}}, "TEACHER_DISAGREES"),
-        ({"fails": True}, "RANDOMISATION_FAILED"),
+        ({"fails": True}, "SANITY_FAILED"),
     ],
 )
 def test_each_caveat_fires_on_its_quantity(report, change, code):
@@ -62,9 +62,21 @@ def test_the_worst_comes_first(report):
     assert severities[0] == 3
 
 
+def test_what_one_model_alone_marks_stands_before_every_other_caveat(report):
+    finding = with_values(report, share=0.9, fails=True)[0]
+    missed = finding.lesion.model_copy(update={"volume_ml": 2.1, "side": "left", "centroid_lps_mm": (40.0, -3.0, 12.0)})
+    told = compute_caveats((finding.model_copy(update={"share_in_teacher": 0.09}),), teacher_only=[missed, missed])
+    assert [caveat.code for caveat in told][:3] == ["STUDENT_ONLY", "TEACHER_ONLY", "OUTSIDE_FOCUS"]
+    assert [caveat.severity for caveat in told][:3] == [3, 3, 3]
+    assert told[0].text.startswith("Lesion 1: only the student marks this; 9% of its voxels (5.00 ml, left, at LPS")
+    assert told[1].text.startswith("only the teacher marks 2 components (the largest: 2.10 ml, left, at LPS (40, -3, 12) mm)")
+    assert "STUDENT_ONLY" not in codes((finding.model_copy(update={"share_in_teacher": 0.1}),))
+    assert "STUDENT_ONLY" not in codes((finding,)), "without a teacher nothing is said of it"
+
+
 def test_components_that_are_not_explained_are_counted(report):
     told = [caveat for caveat in compute_caveats(report.findings, not_shown=[0.4, 1.25, None]) if caveat.code == "NOT_EXPLAINED"]
-    assert [caveat.text for caveat in told] == ["3 smaller components are outlined but not explained; the largest has 1.25 ml."]
+    assert [caveat.text for caveat in told] == ["3 more components are outlined but not explained; the largest has 1.25 ml."]
     assert "NOT_EXPLAINED" not in codes(report.findings)
 
 

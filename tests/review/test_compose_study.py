@@ -28,12 +28,20 @@ class Threshold(nn.Module):
         return self.head(self.features(image))
 
 
+class Choosy(Threshold):
+    """Calls bright what is brightest, and what is a little too dark for :class:`Threshold`."""
+
+    def forward(self, image):
+        marked = (image > 0.8) | ((image > -0.6) & (image < -0.1))
+        return super().forward(0.0 * image + torch.where(marked, 1.0, -1.0))
+
+
 @pytest.fixture
 def studied(tmp_path):
-    def compose(boxes, **panel):
+    def compose(boxes, brightness=(), teacher=None, **panel):
         values = torch.zeros(20, 24, 28)
-        for box in boxes:
-            values[box] = 1.0
+        for number, box in enumerate(boxes):
+            values[box] = brightness[number] if brightness else 1.0
         affine = ((0.0, 0.0, 2.0, -28.0), (0.0, 2.0, 0.0, -24.0), (2.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
         geometry = Geometry(shape=(20, 24, 28), affine_lps_mm=affine, spacing_mm=(2.0, 2.0, 2.0), residual_mm=0.0)
         source = Store(tmp_path / "source", "source")
@@ -42,7 +50,8 @@ def studied(tmp_path):
             array=source.write_tensors("v.safetensors", {"volume": values}), geometry=geometry, unit="HU", modality="CT", **keys
         )
         model = ReportModel(role="student", name="m", version=1, manifest_digest="a" * 64, parameters=2)
-        return compose_study(volume, source, Store(tmp_path / "out", "study"), Panel(TASK, {"student": Threshold()}, (model,), **panel))
+        networks = {"student": Threshold(), **({"teacher": teacher} if teacher is not None else {})}
+        return compose_study(volume, source, Store(tmp_path / "out", "study"), Panel(TASK, networks, (model,), **panel))
 
     return compose
 
@@ -82,3 +91,20 @@ def test_nothing_found_is_a_report(studied):
 @pytest.mark.parametrize(("largest", "warned"), [(None, False), ((40.0, 48.0, 56.0), False), ((30.0, 48.0, 56.0), False), ((20.0, 48.0, 56.0), True), ((40.0, 48.0, 30.0), True)])  # fmt: skip
 def test_a_study_much_larger_than_any_of_the_training_is_said(studied, largest, warned):
     assert ("FIELD_OF_VIEW" in codes(studied(boxes(1), largest_extent_mm=largest))) is warned
+
+
+def test_a_finding_of_the_student_alone_never_stands_before_one_that_the_teacher_shares(studied):
+    large = [np.s_[2:8, 2:8, 2 + 5 * i : 6 + 5 * i] for i in range(3)]
+    small, missed = np.s_[2:5, 12:15, 22:25], np.s_[12:16, 12:16, 2:6]
+    result = studied([*large, small, missed], brightness=(0.7, 0.7, 0.7, 1.0, 0.3), teacher=Choosy())
+    findings = result.report.findings
+    assert [finding.lesion.voxels for finding in findings] == [27, 144, 144]
+    assert [(finding.share_in_teacher, finding.dice_to_teacher) for finding in findings] == [(1.0, 1.0), (0.0, 0.0), (0.0, 0.0)]
+    assert [lesion.voxels for lesion in result.report.teacher_only] == [64]
+    assert [caveat.code for caveat in result.report.caveats][:3] == ["STUDENT_ONLY", "STUDENT_ONLY", "TEACHER_ONLY"]
+
+
+def test_without_a_teacher_nothing_is_said_of_one(studied):
+    result = studied(boxes(1))
+    assert result.report.findings[0].share_in_teacher is None
+    assert not {"STUDENT_ONLY", "TEACHER_ONLY"} & codes(result)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 from PIL import Image
 
-from medkd.review.picture import render_picture
+from medkd.review.picture import _GAP, _TOP, _ZOOM, render_picture
 
 
 def test_the_picture_is_a_png_and_the_same_report_gives_the_same_bytes(report, arrays):
@@ -15,3 +16,30 @@ def test_the_picture_is_a_png_and_the_same_report_gives_the_same_bytes(report, a
 
 def test_a_study_without_a_finding_has_a_picture_too(nothing_found, arrays):
     assert Image.open(io.BytesIO(render_picture(nothing_found, arrays))).format == "PNG"
+
+
+def pixels_of(report, arrays):
+    return np.asarray(Image.open(io.BytesIO(render_picture(report, arrays)))).astype(int)
+
+
+def test_a_map_that_failed_is_pale_and_has_its_mark_and_the_key_slice_has_none(report, arrays):
+    finding = report.findings[0]
+    failed = tuple(one.model_copy(update={"failed_checks": ("randomisation",)}) for one in finding.maps)
+    plain = pixels_of(report, arrays)
+    marked = pixels_of(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failed}),)}), arrays)
+    left = _GAP + 48 * _ZOOM + _GAP  # the student's map is the second of the pictures, each 48 columns wide
+    assert (plain[:, :left] == marked[:, :left]).all()
+    assert tuple(marked[_TOP + 1, left + 1]) == (90, 12, 16)
+    inside = np.s_[_TOP + 30 : _TOP + 40 * _ZOOM, left : left + 48 * _ZOOM]
+    assert np.ptp(marked[inside], axis=-1).mean() < 0.7 * np.ptp(plain[inside], axis=-1).mean()
+
+
+def test_a_finding_of_the_student_alone_is_labelled_on_the_key_slice(report, arrays):
+    finding = report.findings[0]
+
+    def corner(share):
+        changed = report.model_copy(update={"findings": (finding.model_copy(update={"share_in_teacher": share}),)})
+        return tuple(pixels_of(changed, arrays)[_TOP + 1, _GAP + 1])
+
+    assert corner(0.0) == (90, 12, 16)
+    assert corner(0.5) == corner(None) != (90, 12, 16)

@@ -14,7 +14,7 @@ from PIL import Image
 from data_contracts import BANNER, DataError, Finding, ReviewReport, read_record
 from medkd.review import render_html as room
 from medkd.review.render_html import render_html
-from medkd.review.wording import FORBIDDEN, MARKING
+from medkd.review.wording import FORBIDDEN
 
 
 def data_of(page):
@@ -54,7 +54,7 @@ def test_the_policy_names_the_style_and_the_script_by_their_digests_and_nothing_
 
 
 def test_generated_text_persuades_nobody(report, arrays):
-    text = visible(render_html(report, arrays)).replace(MARKING, "").lower()
+    text = visible(render_html(report, arrays)).lower()
     assert not [word for word in FORBIDDEN if re.search(rf"\b{word}", text)]
 
 
@@ -96,10 +96,34 @@ def test_a_study_without_a_finding_has_a_page_too(nothing_found, arrays):
 
 def test_an_explainer_that_failed_its_check_is_marked(report, arrays):
     finding: Finding = report.findings[0]
-    failing = tuple(m.model_copy(update={"fails_randomisation": True}) for m in finding.maps)
+    failing = tuple(m.model_copy(update={"failed_checks": ("randomisation",)}) for m in finding.maps)
     page = render_html(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failing}),)}), arrays)
-    assert MARKING in page
-    assert MARKING not in render_html(report, arrays)
+    passed = render_html(report, arrays)
+    assert "<em>failed: randomisation</em>" in page
+    assert "<em>failed" not in passed
+    heats = [data_of(one)["heat"][0]["cam"] for one in (page, passed)]
+    assert [one["failed"] for one in heats] == ["failed: randomisation", ""]
+    pale, full = (colours_of(one["planes"]["student"]["4"]) for one in heats)
+    assert pale.max() < 0.5 * full.max()
+
+
+def colours_of(uri):
+    """Return how far apart red, green and blue are in each pixel of an embedded picture."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))).astype(int)
+    return pixels[..., :3].max(-1) - pixels[..., :3].min(-1)
+
+
+def test_each_row_says_early_whether_the_teacher_agrees_and_what_it_alone_marks_has_a_table(report, arrays):
+    def row(share):
+        finding = report.findings[0].model_copy(update={"share_in_teacher": share})
+        page = render_html(report.model_copy(update={"findings": (finding,)}), arrays)
+        return re.findall(r"<td[^>]*>([^<]*)</td>", page[page.index("<tbody>") :])[:2]
+
+    assert [row(share) for share in (0.8, 0.09, None)] == [["1", "teacher agrees"], ["1", "only the student"], ["1", "no teacher"]]
+    missed = report.findings[0].lesion.model_copy(update={"volume_ml": 7.25, "side": "right"})
+    page = render_html(report.model_copy(update={"teacher_only": (missed,)}), arrays)
+    assert "7.25" in page[page.index("Only the teacher marks") :]
+    assert "Only the teacher marks" not in render_html(report, arrays)
 
 
 def test_text_in_a_record_cannot_become_markup(report, arrays):

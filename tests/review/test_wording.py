@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import DataError
-from medkd.review.wording import FORBIDDEN, MARKING, require_neutral
+from medkd.review.wording import FORBIDDEN, failed_mark, require_neutral
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)
@@ -12,6 +12,13 @@ def test_words_that_persuade_are_refused(word):
         require_neutral(f"It is so {word.upper()} it seems.")
 
 
-def test_quantities_and_the_fixed_marking_pass():
-    text = f"mass 0.41 of 1 inside, source cam; {MARKING}"
+def test_quantities_pass():
+    text = "mass 0.41 of 1 inside, source cam"
     assert require_neutral(text) == text
+
+
+def test_a_map_says_what_its_explainer_failed_and_nothing_when_it_passed(report):
+    passed = report.findings[0].maps[0]
+    assert failed_mark(passed) == ""
+    assert failed_mark(passed.model_copy(update={"failed_checks": ("randomisation", "additivity")})) == "failed: randomisation, additivity"
+    assert failed_mark(passed.model_copy(update={"fails_randomisation": True})) == "failed: a sanity test"

@@ -42,6 +42,9 @@
       const picture = state.locked && state.heat && maps && role !== "plain" ? maps.planes[role][state.slice] : undefined;
       over.hidden = picture === undefined;
       if (picture !== undefined) over.src = picture; else over.removeAttribute("src");
+      const failed = pane.querySelector(".failed");
+      failed.textContent = picture !== undefined ? maps.failed : "";
+      failed.hidden = failed.textContent === "";
       const svg = pane.querySelector("svg");
       svg.replaceChildren();
       if (!state.locked) continue;
@@ -59,7 +62,7 @@
   function go(slice) { state.slice = Math.max(0, Math.min(last, slice)); draw(); }
 
   function lesion(index) {
-    const keys = [...document.querySelectorAll("button.go:not([data-spot])")];
+    const keys = [...document.querySelectorAll("button.go[data-lesion]:not([data-spot])")];
     if (!keys.length) return;
     state.lesion = (index + keys.length) % keys.length;
     state.spot = null;
@@ -90,8 +93,10 @@
   at("lesion").addEventListener("change", (event) => lesion(Number(event.target.value)));
   at("explainer").addEventListener("change", draw);
   document.querySelectorAll("button.go").forEach((button) => button.addEventListener("click", () => {
-    state.lesion = Number(button.dataset.lesion);
-    at("lesion").value = state.lesion;
+    if (button.dataset.lesion !== undefined) {
+      state.lesion = Number(button.dataset.lesion);
+      at("lesion").value = state.lesion;
+    }
     const slice = Number(button.dataset.slice);
     state.spot = button.dataset.spot ? { slice, place: button.dataset.spot.split(",").map(Number) } : null;
     go(slice);

@@ -1,0 +1,97 @@
+"""What of a student's components the teacher marks too, and what the teacher marks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from data_contracts import Finding, Geometry, Lesion
+from medkd.inference.lesions import find_lesions
+from medkd.measures.dice import dice
+
+#: A component with a smaller share of its voxels in the other's mask is marked by one of the two only.
+LEAST_SHARED = 0.1
+Component = tuple[Lesion, Tensor, int]
+Standing = Literal["agrees", "student only", "no teacher"]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far a component is marked by somebody else too: the share of its voxels, and Dice to what it touches."""
+
+    share: float
+    dice: float
+
+
+def likeness_of(region: Tensor, other: Tensor) -> Likeness:
+    """Return how far a component [slice, row, column] is marked in another mask of its class.
+
+    Dice is to those components of the other mask that the region touches: a second lesion elsewhere does not lower it.
+    """
+    inside, marked = region > 0, other > 0
+    labelled, _ = ndimage.label(marked.numpy(), structure=np.ones((3, 3, 3), dtype=np.uint8))
+    touched = np.unique(labelled[inside.numpy() & marked.numpy()])
+    there = torch.from_numpy(np.isin(labelled, touched[touched > 0]))
+    return Likeness(float((inside & marked).sum() / inside.sum()), float(dice(inside[None], there[None])[0]))
+
+
+def standing_of(finding: Finding) -> Standing:
+    """Return whether the teacher marks a finding too."""
+    if finding.share_in_teacher is None:
+        return "no teacher"
+    return "agrees" if finding.share_in_teacher >= LEAST_SHARED else "student only"
+
+
+def agreed_first(found: Iterable[Component], teacher: Mapping[int, Tensor]) -> list[Component]:
+    """Return components in the order of a report: what the teacher marks too, then the rest; the larger first in each.
+
+    Args:
+        found: the student's components with their mask and class index.
+        teacher: its mask per class index; empty where there is no teacher, and then size alone counts.
+    """
+
+    def alone(component: Component) -> bool:
+        _, region, index = component
+        return index in teacher and likeness_of(region, teacher[index]).share < LEAST_SHARED
+
+    return sorted(found, key=lambda component: (alone(component), -component[0].voxels))
+
+
+def missed_by_student(
+    student: Mapping[int, Tensor], teacher: Mapping[int, Tensor], names: Sequence[str], geometry: Geometry, *, smallest: int
+) -> tuple[Lesion, ...]:
+    """Return the teacher's components where the student marks (nearly) nothing of their class, largest first.
+
+    Args:
+        student: its mask per class index.
+        teacher: the teacher's, of the same classes.
+        names: of the classes, by index.
+        geometry: of the masks.
+        smallest: components of fewer voxels are left out.
+    """
+    missed = [
+        lesion
+        for index, mask in teacher.items()
+        for lesion, region in find_lesions(mask, geometry, class_name=names[index], smallest=smallest)
+        if likeness_of(region, student[index]).share < LEAST_SHARED
+    ]
+    missed.sort(key=lambda lesion: -lesion.voxels)
+    return tuple(lesion.model_copy(update={"tracking_id": f"teacher-{number}"}) for number, lesion in enumerate(missed, 1))
+
+
+def place_of(lesion: Lesion) -> str:
+    """Return volume, side and centre of a component in words."""
+    volume = "volume unknown" if lesion.volume_ml is None else f"{lesion.volume_ml:.2f} ml"
+    centre = lesion.centroid_lps_mm
+    return f"{volume}, {side_of(lesion)}" + ("" if centre is None else f", at LPS ({', '.join(str(round(mm)) for mm in centre)}) mm")
+
+
+def side_of(lesion: Lesion) -> str:
+    """Return the side of a component in words."""
+    return "side unknown" if lesion.side == "unknown" else lesion.side
