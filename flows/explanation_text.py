@@ -87,8 +87,8 @@ _SHOWN = {
     "mass_beyond_20_mm": (">20", "share more than 20 mm away from it"),
     "map_auprc": ("AUPRC", "how well the map, cut at every height, finds the lesion (1: perfectly)"),
     "otsu_iou": ("IoU", "overlap of the map's bright part with the lesion (1: the same voxels)"),
-    "deletion": ("del", "what is left of the answer as the map's highest voxels are hidden first (low: it needs them)"),
-    "insertion": ("ins", "what comes back of the answer as they are shown first (high: they suffice)"),
+    "deletion": ("del", "what is left of the answer once the map's highest voxels are hidden (low: needed)"),
+    "insertion": ("ins", "what comes back of the answer once they are shown (high: they suffice)"),
     "rank_agreement": ("teacher", "how alike the student's map and the teacher's order the voxels (1: the same order)"),
 }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data_contracts.errors import MedkdError, RecipeError
+from flows.commands.hints import command_line
 
 if TYPE_CHECKING:
     from data_contracts import Recipe
@@ -107,7 +108,7 @@ def say_where(summary: dict[str, Any], folder: Path) -> None:
         )
     if summary["models"]:
         say(f"registry  {len(summary['models'])} model versions, {summary['explanations']} explanations")
-        say(f"          open it with: mlflow ui --backend-store-uri {summary['tracking_uri']}")
+        say(f"          open it with: {command_line('mlflow', 'ui', '--backend-store-uri', summary['tracking_uri'])}")
     for page in summary["reports"]:
         say(f"report    {page}")
     say(f"summary   {folder / 'summary.json'} ({summary['seconds']:.0f} s, engine {summary['engine']})")

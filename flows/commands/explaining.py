@@ -25,6 +25,7 @@ from flows.commands.common import (
     say,
     say_json,
 )
+from flows.commands.hints import command_line
 from flows.commands.learning import Last, learn_until
 
 if TYPE_CHECKING:
@@ -79,12 +80,18 @@ def explain(
 
         request = explanation_request(explainers, parse_overrides(overrides), lesion=lesion, seconds=seconds)
         workspace = _study_workspace(out or Path("runs/explanations") / study.resolve().name, registry)
-        _explain_study(workspace, study, model, request, (series, policy), engine, as_json)
+        again = ("--in", workspace.root, *_registry_option(run_folder, tracking_uri))
+        _explain_study(workspace, study, model, request, (series, policy), engine, as_json, again)
     elif recipe is not None:
         from medkd.training.recipes import with_everything
 
         wanted, workspace = open_run(recipe, out, overrides)
         _explain_model(with_everything(wanted) if explainers == "all" else wanted, workspace, model, registry, engine, as_json)
+
+
+def _registry_option(run_folder: Path, tracking_uri: str | None) -> tuple[str | Path, ...]:
+    """Return the option that names the same registry from any folder."""
+    return ("--tracking-uri", tracking_uri) if tracking_uri else ("--run", run_folder.resolve())
 
 
 def _study_workspace(folder: Path, registry: str) -> Workspace:
@@ -101,8 +108,9 @@ def _explain_study(
     choice: tuple[str | None, str | None],
     engine: EngineName,
     as_json: bool,
+    again: tuple[str | Path, ...],
 ) -> None:
-    """Explain one study; ``choice`` is the series and the policy of its ingestion."""
+    """Explain one study; ``choice`` is the series and the policy of its ingestion, ``again`` the options of its replay."""
     from flows.engine import start_engine
     from flows.explain_study import explain_study
     from flows.explanation_text import explanation_summary, explanation_text
@@ -111,6 +119,7 @@ def _explain_study(
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
         made = explain_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
     summary = explanation_summary(made)
+    summary["replay"] = command_line("medkd", "replay", summary["explanation"][:12], *again)
     if as_json:
         say_json(summary)
     else:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,16 @@ def test_it_is_made_again_to_the_bit_and_refused_when_it_cannot_be(explained, he
     status, _, errors = here("replay", "nobody", "--in", out, "--run", smoke.folder)
     assert status == 2
     assert errors.startswith("EXPLANATION_UNKNOWN: expected")
+
+
+def test_the_printed_command_makes_it_again_from_any_folder(explained, tmp_path):
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        shlex.split(explained[1]["replay"]), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "every bit is the same" in done.stdout
 
 
 @pytest.mark.parametrize(
