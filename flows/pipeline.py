@@ -17,7 +17,6 @@ from data_contracts import (
     Registered,
     RegistryError,
     ReportSet,
-    ReviewPanel,
     StoreManifest,
     load_record,
 )
@@ -115,9 +114,3 @@ def _candidates(outcome: Outcome) -> Candidates:
             "REVIEW_BEFORE_REGISTRATION", f"expected registered models of {outcome.recipe.name} before a review, there are none"
         )
     return Candidates(outcome.models, outcome.registered, outcome.judged.scorecards, outcome.bundles)
-
-
-def report_store(workspace: Workspace, store: Path, panel: ReviewPanel) -> ReportSet:
-    """Report every study of a store with the panel of an earlier run."""
-    manifest = load_record(store / "manifest.json", StoreManifest)
-    return report(workspace, manifest.volumes, str(store.resolve()), panel)

@@ -17,4 +17,5 @@ def report(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, pa
         reports=tuple(ref for part in written for ref in part.reports),
         pages=tuple(ref for part in written for ref in part.pages),
         pictures=tuple(ref for part in written for ref in part.pictures),
+        refused=tuple(one for part in written for one in part.refused),
     )

@@ -227,24 +227,31 @@ def planted_truth_command(
 def report(
     store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],
     run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
+    model: Annotated[
+        str | None,
+        typer.Option(help="Registered model, models:/NAME/VERSION; by default the run's panel, or its only segmentation student."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write the pages to; by default they stay in the run.")] = None,
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Write a review report for every study of a store, with the models of an earlier run."""
-    from data_contracts import ReviewPanel, load_record
+    """Write a review report for every series of a store, and an index of them. What the models cannot read is listed with its reason."""
+    from data_contracts import DataError
     from flows.engine import start_engine
-    from flows.pipeline import report_store
-    from medkd.workspace import embedded_workspace
+    from flows.report_store import report_store
+    from medkd.workspace import Workspace
 
-    panel = load_record(run_folder / "panel.json", ReviewPanel)
-    workspace = embedded_workspace(run_folder, progress=True)
+    workspace = Workspace(root=run_folder.resolve(), tracking_uri=registry_uri(run_folder, None), progress=True)
     with start_engine(engine.value, workspace.root, progress=True):
-        written = report_store(workspace, store, panel)
-    pages = [str(workspace.store.path(ref)) for ref in written.pages]
+        written = report_store(workspace, store, model, None if out is None else out.resolve())
     if as_json:
-        say_json({"reports": pages})
+        refused = [{"series": one.series_key, "code": one.code, "reason": one.reason} for one in written.refused]
+        say_json({"reports": [str(page) for page in written.pages], "refused": refused, "index": str(written.index)})
     else:
-        say("\n".join(pages))
+        lines = [*map(str, written.pages), *(f"refused  {one.series_key}: {one.code}: {one.reason}" for one in written.refused)]
+        say("\n".join([*lines, f"index    {written.index}"]))
+    if not written.pages:
+        raise DataError("NO_REPORT", f"expected a series that the models can read, got {len(written.refused)} refused; see {written.index}")
 
 
 @app.command("run-study")

@@ -76,6 +76,10 @@ class Registry(Protocol):
         """Return all versions of a name, oldest first; none of a name that is not registered."""
         ...
 
+    def names(self) -> tuple[str, ...]:
+        """Return the registered names, in order."""
+        ...
+
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Add artefacts (explanations, reports) beside a version and set tags on it."""
         ...

@@ -53,6 +53,10 @@ class MemoryRegistry:
         """Return all versions of a name, oldest first."""
         return tuple(model for model, _ in self._versions.get(name, []))
 
+    def names(self) -> tuple[str, ...]:
+        """Return the registered names, in order."""
+        return tuple(sorted(self._versions))
+
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Remember artefacts and tags of a version."""
         self.attached.setdefault(model.uri, {}).update(files)

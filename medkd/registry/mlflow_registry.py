@@ -95,6 +95,16 @@ class MlflowRegistry:
         known = self._client.search_model_versions(f"name = '{name}'")
         return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
 
+    def names(self) -> tuple[str, ...]:
+        """Return the registered names, in order."""
+        found, token = [], None
+        while True:
+            page = self._client.search_registered_models(page_token=token)
+            found += [str(model.name) for model in page]
+            token = page.token
+            if not token:
+                return tuple(sorted(found))
+
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Log artefacts into the run of a version and set tags on the version."""
         version = self._client.get_model_version(model.name, str(model.version))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from data_contracts import (
     Finding,
     Lesion,
     MeasureValue,
+    MedkdError,
     Ref,
+    RefusedSeries,
     ReportMap,
     ReportSet,
     ReviewPanel,
@@ -41,6 +44,7 @@ from medkd.volumes.store import Store, write_bytes
 from medkd.volumes.window import window_intensity
 from medkd.workspace import Workspace, stage
 
+_LOG = logging.getLogger("medkd")
 MOST_LESIONS = 3
 #: Components smaller than this are noise at the resolution of a slice-wise segmentation.
 SMALLEST_VOXELS = 8
@@ -71,7 +75,7 @@ class _Study:
 
 @stage
 def report_studies(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, panel: ReviewPanel) -> ReportSet:
-    """Write the record, the page and the picture of each study.
+    """Write the record, the page and the picture of each study; a series that the models cannot read is refused, the others go on.
 
     Args:
         workspace: where reports go: ``reports/`` of its store.
@@ -88,9 +92,15 @@ def report_studies(workspace: Workspace, volumes: tuple[VolumeRef, ...], source:
         },
     )
     store = Store(workspace.root / source)
-    written = [_write(workspace, compose_report(workspace.store, volume, store, networks)) for volume in volumes]
+    written, refused = [], []
+    for volume in volumes:
+        try:
+            written.append(_write(workspace, compose_report(workspace.store, volume, store, networks)))
+        except MedkdError as error:
+            _LOG.warning("no report of series %s: %s: %s", volume.series_key, error.code, error)
+            refused.append(RefusedSeries(series_key=volume.series_key, code=error.code, reason=str(error)))
     records, pages, pictures = zip(*written, strict=True) if written else ((), (), ())
-    return ReportSet(reports=records, pages=pages, pictures=pictures)
+    return ReportSet(reports=records, pages=pages, pictures=pictures, refused=tuple(refused))
 
 
 def _write(workspace: Workspace, report: ReviewReport) -> tuple[Ref, Ref, Ref]:

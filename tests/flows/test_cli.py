@@ -107,7 +107,7 @@ def test_deidentify_writes_dicom_and_keeps_the_rest_here(monkeypatch, capsys, tm
         (("run", RECIPES / "phantom-classification.yaml", "--set", "student.fit.epochs=none"), "RECIPE_INVALID"),
         (("run", RECIPES / "phantom-classification.yaml", "--set", "epochs"), "RECIPE_OVERRIDE"),
         (("evaluate", RECIPES / "busbra.yaml", "--set", "data.path=nowhere"), "SOURCE_MISSING"),
-        (("report", "store", "--run", "nowhere"), "CONTRACT_MISSING"),
+        (("report", "store", "--run", "nowhere"), "REGISTRY_MISSING"),
     ],
 )
 def test_bad_input_is_one_sentence_with_a_code_and_status_two(monkeypatch, capsys, tmp_path, arguments, code):

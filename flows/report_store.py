@@ -1,0 +1,74 @@
+"""Reports of every series of a store: with the panel of an earlier run, or with one registered model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_contracts import DataError, RefusedSeries, ReviewPanel, ReviewReport, StoreManifest, load_record
+from flows.engine import orchestrated, run_all
+from flows.report import report
+from medkd.registry.candidates import only_segmentation_model
+from medkd.registry.interface import parse_uri
+from medkd.registry.publish import open_registry
+from medkd.review.render_index import IndexRow, render_index
+from medkd.review.write_study import write_panel_report, write_studies
+from medkd.volumes.store import write_bytes
+from medkd.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class StoreReports:
+    """The pages that were written, the series that were refused, and the index of both."""
+
+    pages: tuple[Path, ...]
+    refused: tuple[RefusedSeries, ...]
+    index: Path
+
+
+@orchestrated
+def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: Path | None) -> StoreReports:
+    """Report every series of a store; what the models cannot read is refused, and the others go on.
+
+    Args:
+        workspace: the run whose models are asked.
+        store: written by ingestion.
+        model_uri: the model; None takes the run's panel, or the only segmentation model that the run registered.
+        out: folder of the pages; None keeps them with the run.
+
+    Raises:
+        RegistryError: ``MODEL_CHOICE`` when it is not clear which model is meant.
+        DataError: ``NO_VOLUME`` for an empty store.
+    """
+    manifest = load_record(store / "manifest.json", StoreManifest)
+    if not manifest.volumes:
+        raise DataError("NO_VOLUME", f"expected a store with volumes at {store}, got none; ingest a folder that holds some")
+    panel = workspace.root / "panel.json"
+    if model_uri is None and panel.is_file():
+        return _by_panel(workspace, store, manifest, load_record(panel, ReviewPanel), out)
+    uri = model_uri or only_segmentation_model(open_registry(workspace))
+    folder = out or workspace.root / "reports" / "-".join(map(str, parse_uri(uri)))
+    shards = [(workspace, manifest.volumes[begin::2], store, uri, folder) for begin in range(2) if manifest.volumes[begin::2]]
+    parts = run_all(write_studies, shards, title="reports")
+    reports = {one.series_key: one for part in parts for one in part if isinstance(one, ReviewReport)}
+    refused = tuple(one for part in parts for one in part if isinstance(one, RefusedSeries))
+    pages = {folder / key / "report.html": reports[key] for key in (v.series_key for v in manifest.volumes) if key in reports}
+    return _indexed(folder, pages, refused)
+
+
+def _by_panel(workspace: Workspace, store: Path, manifest: StoreManifest, panel: ReviewPanel, out: Path | None) -> StoreReports:
+    written = report(workspace, manifest.volumes, str(store.resolve()), panel)
+    own = {
+        workspace.store.path(ref): load_record(workspace.store.path(ref).with_name("report.json"), ReviewReport) for ref in written.pages
+    }
+    if out is None:
+        return _indexed(workspace.store.root / "reports", own, written.refused)
+    placed = {write_panel_report(workspace, one, out / one.series_key): one for one in own.values()}
+    return _indexed(out, placed, written.refused)
+
+
+def _indexed(folder: Path, pages: dict[Path, ReviewReport], refused: tuple[RefusedSeries, ...]) -> StoreReports:
+    rows = [IndexRow(Path(os.path.relpath(page, folder)).as_posix(), one) for page, one in pages.items()]
+    index = write_bytes(folder / "index.html", render_index(rows, refused).encode())
+    return StoreReports(tuple(pages), refused, index)

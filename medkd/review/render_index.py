@@ -1,0 +1,53 @@
+"""The index of a store's reports: one self-contained HTML file without a script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from data_contracts import BANNER, RefusedSeries, ReviewReport
+from medkd.review.against_teacher import standing_of
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """A page of the index: where it lies, relative to the index, and its report."""
+
+    page: str
+    report: ReviewReport
+
+
+def render_index(rows: Sequence[IndexRow], refused: Sequence[RefusedSeries]) -> str:
+    """Return the index: every page with its findings and what the teacher says of them, and every series that was refused."""
+    sources = files("medkd.review") / "templates"
+    style = (sources / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
+        (sources / "index.html").read_text(encoding="utf-8")
+    )
+    return template.render(
+        banner=BANNER,
+        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        style=Markup(style),
+        rows=[(row.page, row.report, agreement_text(row.report)) for row in rows],
+        refused=refused,
+    )
+
+
+def agreement_text(report: ReviewReport) -> str:
+    """Return in words how far student and teacher agree on the findings of a report."""
+    standings = [standing_of(finding) for finding in report.findings]
+    if "no teacher" in standings:
+        return "no teacher to compare with"
+    told = [
+        f"teacher agrees on {standings.count('agrees')}" if "agrees" in standings else "",
+        f"only the student: {standings.count('student only')}" if "student only" in standings else "",
+        f"only the teacher: {len(report.teacher_only)}" if report.teacher_only else "",
+    ]
+    return "; ".join(part for part in told if part) or "nothing to compare"
