@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts import DataError, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef, load_record
 from flows.engine import orchestrated, run_all
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+from medkd.dicom.study_folder import claim_study, empty_store
+from medkd.output import STUDY_STORE
 from medkd.review.write_study import write_study
 from medkd.workspace import Workspace
 
@@ -28,13 +29,12 @@ def run_study(
     """Ingest a study below ``out``, ask a registered model about one of its volumes, and write everything to ``out``.
 
     Raises:
+        OutputError: ``out`` is not ours, or holds the source.
         DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
     """
-    store = out / "store"
-    shutil.rmtree(store, ignore_errors=True)
-    ingested = run_all(
-        ingest_with_site_secret, [(IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress),)], title="ingest"
-    )[0]
+    store = empty_store(claim_study(source, out))
+    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
     volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
     report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
     return StudyOutcome(ingested, report)

@@ -25,17 +25,23 @@ def phantom(
     as_json: AsJson = False,
 ) -> None:
     """Write the phantom as DICOM studies with lesion segmentations, or small series with one known fault each."""
+    from medkd.output import PHANTOM, claim
+
     if case:
-        from medkd.dicom.phantom_cases import CASES, find_variant, write_case
+        from medkd.dicom.phantom_cases import CASES, find_case, find_variant, write_case
 
         names = list(CASES) if "all" in case else case
+        for name in names:
+            find_case(name)
         chosen = find_variant(variant)
+        claim(out, PHANTOM)
         files = {name: [str(path) for path in write_case(out / name, name, chosen, seed=seed)] for name in names}
         if as_json:
             say_json({"cases": files, "out": str(out)})
         else:
             say("\n".join(f"{name.ljust(24)} {len(paths):3d} files in {out / name}" for name, paths in files.items()))
         return
+    claim(out, PHANTOM)
     from medkd.dicom.phantom_dicom import write_phantom_dicom
 
     _, written = write_phantom_dicom(out, studies=studies, seed=seed, difficulty=difficulty, progress=True)
@@ -66,6 +72,8 @@ def ingest(
     counts = summary["ingest"]
     say(f"{counts['found']} files: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
+    if not counts["accepted"]:
+        say(_nothing(source, counts["found"], counts["quarantined"]))
     for line in report.series:
         flags = ", ".join(code.value for code in line.flags)
         shape = " x ".join(str(size) for size in line.shape)
@@ -100,6 +108,15 @@ def deidentify(
     say(f"{counts['found']} files: {counts['accepted']} published, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
     say(f"published in {out}; what stays here, with the reasons: {request.house() / 'quarantine' / 'report.html'}")
+
+
+def _nothing(source: Path, found: int, refused: int) -> str:
+    """Say in words that nothing was accepted, and what that means."""
+    if not found:
+        return f"{source} is empty: there is no file in it, so nothing was ingested"
+    if not refused:
+        return f"none of the {found} files in {source} is an image: nothing was ingested; is it the folder that you meant?"
+    return f"not one image in {source} was accepted: the report names the reason of each file"
 
 
 def _say_codes(codes: dict[str, int]) -> None:

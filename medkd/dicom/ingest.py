@@ -24,6 +24,7 @@ from data_contracts import (
     StoreManifest,
     VolumeRef,
 )
+from data_contracts.record import PARTIAL
 from medkd.dicom.assemble import Decoders, SeriesKeys, decoders, store_volume
 from medkd.dicom.classify import ObjectKind, classify
 from medkd.dicom.compare import same_image, same_slice
@@ -42,11 +43,13 @@ from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.slices import Slice, slices_of
 from medkd.dicom.solve_geometry import solve_geometry
+from medkd.dicom.source import check_source
+from medkd.output import STORE, claim
 from medkd.progress import progress_bar
 from medkd.volumes.orientation import write_nifti
 from medkd.volumes.store import Store
 
-_SCRATCH, _LOCK = ".unpacked", ".lock"
+_SCRATCH, _LOCK = ".medkd-unpacked", ".lock"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class IngestRequest:
         nifti: also write ``nifti/<series>.nii.gz`` per accepted volume.
         dry_run: judge everything, keep nothing.
         progress: show progress bars.
+        made_for: what ``out`` is claimed for (see ``medkd.output``).
     """
 
     source: Path
@@ -68,6 +72,7 @@ class IngestRequest:
     nifti: bool = False
     dry_run: bool = False
     progress: bool = False
+    made_for: str = STORE
 
 
 def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False, progress: bool = False) -> IngestReport:
@@ -91,8 +96,10 @@ def ingest(request: IngestRequest, *, secret: bytes) -> IngestReport:
         secret: key of the pseudonyms.
 
     Raises:
-        SourceError: only when the source cannot be read at all.
+        SourceError: when the source cannot be read at all, or is a store itself.
+        OutputError: when ``out`` is not ours, holds the source, lies in it, or cannot be written to.
     """
+    check_source(request.source, *(() if request.dry_run else (request.out,)))
     with _folder(request) as out, _alone(out), quiet_dicom(), decoders() as pool:
         ingestion = _Ingestion(replace(request, out=out), secret, pool)
         try:
@@ -105,7 +112,7 @@ def ingest(request: IngestRequest, *, secret: bytes) -> IngestReport:
 def _folder(request: IngestRequest) -> Iterator[Path]:
     """Give the store's folder, or one that is thrown away: a dry run does everything and keeps nothing."""
     if not request.dry_run:
-        yield request.out
+        yield claim(request.out, request.made_for)
         return
     with TemporaryDirectory(prefix="medkd-dry-run-") as folder:
         yield Path(folder)
@@ -114,7 +121,6 @@ def _folder(request: IngestRequest) -> Iterator[Path]:
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Let one ingestion at a time write to a store; another one waits. The lock ends with its process, however that ends."""
-    out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / _LOCK):
         yield
 
@@ -134,7 +140,7 @@ class _Ingestion:
     def run(self) -> IngestReport:
         """Discover, judge, store, bind, report; the manifest is written last."""
         # What a killed run left half-written; the lock says that no other run is writing.
-        for stale in self.request.out.rglob("*.partial"):
+        for stale in self.request.out.rglob(f".*{PARTIAL}"):
             stale.unlink(missing_ok=True)
         found = discover(self.request.source, self.request.out / _SCRATCH, without=(self.request.out,), progress=self.request.progress)
         images, labels = self._sort(found)

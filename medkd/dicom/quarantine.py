@@ -6,7 +6,6 @@ Quarantine is as confidential as the source: files are the originals, and their 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from data_contracts import CODES, IngestCode, IngestReport, Outcome
+from data_contracts.record import partial_path
 from medkd.dicom.decode import plan_pixels, stored_values
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.ledger import Ledger
@@ -45,17 +45,17 @@ def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, progres
 
 
 def quarantine_file(folder: Path, file: FoundFile, code: IngestCode, evidence: dict[str, Any]) -> Path:
-    """Keep a refused file (hard link, or copy across file systems) with its ``reason.json``, in a folder named by its bytes."""
+    """Keep a copy of a refused file with its ``reason.json``, in a folder named by its bytes.
+
+    Never a link: what is kept must not change with the source, nor the source with what is kept. A link of an earlier version is replaced.
+    """
     place = folder / file.sha256[:16]
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "file"
-    if not kept.exists() and file.path.is_file():
-        try:
-            os.link(file.path.resolve(), kept)
-        except OSError:
-            partial = place / f"file.{os.getpid()}.partial"
-            shutil.copyfile(file.path, partial)
-            partial.replace(kept)
+    if file.path.is_file() and (not kept.exists() or kept.stat().st_nlink > 1):
+        partial = partial_path(kept)
+        shutil.copyfile(file.path, partial)
+        partial.replace(kept)
     reason = {
         "code": code.value,
         "meaning": CODES[code].meaning,
