@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from data_contracts.errors import IngestCode
 from flows.commands.common import AsJson, Policy, app, say, say_json
+
+if TYPE_CHECKING:
+    from data_contracts import IngestedSeries
+
+#: Widest line of text.
+COLUMNS = 100
 
 
 @app.command()
@@ -63,6 +70,7 @@ def ingest(
     """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
     from flows.ingest import read_policy
     from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+    from medkd.dicom.series_table import TABLE
 
     report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
     summary = report.summary()
@@ -75,13 +83,13 @@ def ingest(
     if not counts["accepted"]:
         say(_nothing(source, counts["found"], counts["quarantined"]))
     for line in report.series:
-        flags = ", ".join(code.value for code in line.flags)
-        shape = " x ".join(str(size) for size in line.shape)
-        say(f"  {shape.ljust(16)} residual {line.residual_mm:.4f} mm  {line.first_file}" + (f"  [{flags}]" if flags else ""))
+        _say_series(line)
     if dry_run:
         say(f"{len(summary['series'])} volumes would be stored; nothing was written")
     else:
-        say(f"{len(summary['series'])} volumes in {out}; refused files with their reasons: {out / 'quarantine' / 'report.html'}")
+        say(f"{len(summary['series'])} volumes in {out}")
+        say(f"refused files with their reasons: {out / 'quarantine' / 'report.html'}")
+        say(f"which series came from which file: {out / TABLE} (as confidential as the source)")
 
 
 @app.command()
@@ -119,8 +127,24 @@ def _nothing(source: Path, found: int, refused: int) -> str:
     return f"not one image in {source} was accepted: the report names the reason of each file"
 
 
+def _say_series(line: IngestedSeries) -> None:
+    """Say what a series is, its key for --series, how well it is proved, and where it came from."""
+    _say_wrapped(f"  {line.series_key}  {line.words}")
+    flags = ", ".join(code.value for code in line.flags)
+    _say_wrapped(f"    residual {line.residual_mm:.4f} mm" + (f"  [{flags}]" if flags else ""))
+    # The end of a path says more than its beginning, and a line is to be read.
+    room = COLUMNS - 9
+    name = line.first_file
+    say(f"    from {name if len(name) <= room else '…' + name[1 - room :]}")
+
+
+def _say_wrapped(text: str) -> None:
+    say(textwrap.fill(text, COLUMNS, subsequent_indent=" " * 4, break_on_hyphens=False))
+
+
 def _say_codes(codes: dict[str, int]) -> None:
     from data_contracts import CODES
 
     for code, count in codes.items():
-        say(f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}")
+        said = f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}"
+        say(textwrap.fill(said, COLUMNS, subsequent_indent=" " * 39))

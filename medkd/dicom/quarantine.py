@@ -28,14 +28,17 @@ FOLDER, REPORT = "quarantine", "report.html"
 _PICTURES = 3
 
 
-def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, progress: bool = False) -> Path:
-    """Keep every refused file and write the report of the whole ingestion; return where the report lies."""
+def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, again: str, progress: bool = False) -> Path:
+    """Keep every refused file and write the report of the whole ingestion; return where the report lies.
+
+    ``again`` is the command that judges the same source again, as a shell takes it from any folder.
+    """
     folder = out / FOLDER
     places: dict[str, Path] = {}
     drawn: dict[IngestCode, list[Path]] = {}
     refused = sorted(ledger.refused.values(), key=lambda entry: entry[0].relative)
     for file, code, evidence in progress_bar(refused, title="quarantine", unit="file", enabled=progress):
-        place = quarantine_file(folder, file, code, evidence)
+        place = quarantine_file(folder, file, (code, evidence), again)
         places[file.relative] = place
         if len(drawn.setdefault(code, [])) < _PICTURES and (picture := _draw(file, place)) is not None:
             drawn[code].append(picture)
@@ -44,11 +47,12 @@ def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, progres
     return path
 
 
-def quarantine_file(folder: Path, file: FoundFile, code: IngestCode, evidence: dict[str, Any]) -> Path:
+def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, dict[str, Any]], again: str) -> Path:
     """Keep a copy of a refused file with its ``reason.json``, in a folder named by its bytes.
 
     Never a link: what is kept must not change with the source, nor the source with what is kept. A link of an earlier version is replaced.
     """
+    code, evidence = refusal
     place = folder / file.sha256[:16]
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "file"
@@ -62,7 +66,7 @@ def quarantine_file(folder: Path, file: FoundFile, code: IngestCode, evidence: d
         "evidence": evidence,
         "how_to_mend": CODES[code].mend,
         "repair": CODES[code].repair or None,
-        "reproduce": f"medkd ingest {file.relative!r} --dry-run --json",
+        "reproduce": again,
         "source_path": file.relative,
         "sha256": file.sha256,
     }

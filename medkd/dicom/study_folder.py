@@ -18,7 +18,7 @@ _WRITTEN = (
     f"volumes/{_KEY}.safetensors",
     f"labels/{_KEY}-{_DIGEST}.safetensors",
     f"qc/{_KEY}-{_DIGEST}.png",
-    *(f"quarantine/{name}" for name in ("memory.json", "report.html", "policy.json")),
+    *(f"quarantine/{name}" for name in ("memory.json", "series.csv", "report.html", "policy.json")),
     *(f"quarantine/{_PLACE}/{name}" for name in ("file", "reason.json", "picture.png", "no-picture")),
 )
 _FOLDERS = ("volumes", "labels", "qc", f"quarantine/{_PLACE}", "quarantine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -96,7 +97,8 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
             for files in bar:
                 _publish_study(files, request, secret, ledger, staging)
             report = IngestReport(files=ledger.rows(found), series=())
-            write_quarantine(house, ledger, report, progress=request.progress)
+            again = f'medkd deidentify {shlex.quote(os.path.abspath(request.source))} --out "$(mktemp -d)/share" --json'
+            write_quarantine(house, ledger, report, again=again, progress=request.progress)
             write_bytes(house / "deidentification.json", report.canonical_json())
             return report
         finally:
