@@ -7,6 +7,7 @@
     ├── RecipeError        a recipe does not validate or does not bind to the catalogue
     ├── CatalogueError     an unknown entry, a clash of names
     ├── SourceError        a source of data cannot be read at all
+    ├── OutputError        results may not or cannot be written where they should go
     ├── IngestError        one file, series or label is refused: carries an IngestCode and evidence
     ├── DataError          an array does not hold what is needed (NaN, wrong shape, unknown case)
     ├── StoreError         stored bytes are missing or differ from their digest
@@ -52,6 +53,10 @@ class CatalogueError(MedkdError):
 
 class SourceError(MedkdError):
     """A source of data cannot be read at all."""
+
+
+class OutputError(MedkdError):
+    """Results may not or cannot be written where they should go: the folder is somebody else's, holds the source, or is read-only."""
 
 
 class DataError(MedkdError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -27,6 +28,15 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, AfterValidator(_finite)]
 #: A pseudonymous key: keyed hash of an identifier, never the identifier (see ``medkd.dicom.confidentiality``).
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+
+
+#: How names of files end that are not finished: a name of ours, which nobody else gives to a file.
+PARTIAL = ".medkd-partial"
+
+
+def partial_path(path: Path) -> Path:
+    """Return where a process writes a file until it is whole and renamed to ``path``: ``.NAME.PID.medkd-partial`` beside it."""
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 
 
 class Value(BaseModel):
@@ -68,7 +78,7 @@ class Record(Value):
     def write(self, path: Path) -> Path:
         """Write the canonical JSON by atomic rename and return ``path``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
+        partial = partial_path(path)
         partial.write_bytes(self.canonical_json())
         partial.replace(path)
         return path

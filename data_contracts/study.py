@@ -38,7 +38,10 @@ class FileOutcome(Value):
 
 
 class SeriesRecord(Record):
-    """One de-identified series: pseudonymous keys, modality, and facts that are safe to store."""
+    """One de-identified series: pseudonymous keys, modality, and facts that are safe to store.
+
+    ``acquisition`` says in words how it was acquired, from codes, numbers and a closed list of words.
+    """
 
     SCHEMA: ClassVar[str] = "series/1"
     patient_key: Key
@@ -52,10 +55,11 @@ class SeriesRecord(Record):
     flags: tuple[IngestCode, ...] = ()
     sex: str = ""
     age_years: int | None = None
+    acquisition: str = ""
 
 
 class IngestedSeries(Value):
-    """A line of the ingest report: where the volume lies and how well its geometry is proved."""
+    """A line of the ingest report: where the volume lies, how well its geometry is proved, and words that tell it from others."""
 
     volume: str
     first_file: str
@@ -64,6 +68,8 @@ class IngestedSeries(Value):
     flags: tuple[IngestCode, ...] = ()
     synthetic_slices: int = 0
     picture: str = ""
+    series_key: str = ""
+    words: str = ""
 
 
 class IngestReport(Record):

@@ -11,6 +11,7 @@ from data_contracts import Recipe
 from flows.pipeline import PipelineResult, pipeline
 from flows.summary import run_summary
 from medkd.dicom.phantom_dicom import write_phantom_dicom
+from medkd.output import PHANTOM, RUN, claim
 from medkd.training.recipes import read_recipe
 from medkd.volumes.store import write_bytes
 from medkd.workspace import embedded_workspace
@@ -46,7 +47,9 @@ def run_demo(out: Path, *, size: str, engine: str, progress: bool, begun: float)
     ``begun`` is the ``time.perf_counter()`` at which the command began.
     """
     recipes = demo_recipes(size)
+    claim(out, RUN)
     workspace = embedded_workspace(out, progress=progress)
+    claim(out / "dicom", PHANTOM)
     write_phantom_dicom(out / "dicom", studies=STUDIES[size], progress=progress)
     result = pipeline(workspace, recipes, out / "dicom")
     summary = run_summary(result, workspace, engine=engine, seconds=time.perf_counter() - begun, project=Path.cwd())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from data_contracts import ExplanationRequest, IngestPolicy, StoreManifest, load_record
 from flows.engine import orchestrated, run_all
 from flows.run_study import choose_volume
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.explanations.of_registry import explain_registered, replay_registered
+from medkd.output import STUDY_STORE
 from medkd.workspace import Workspace
 
 
@@ -18,9 +19,8 @@ def explain_study(
     workspace: Workspace, source: Path, model_uri: str, request: ExplanationRequest, *, series: str | None, policy: IngestPolicy | None
 ) -> Path:
     """Ingest a study below the workspace, explain what a registered model finds in one of its volumes, and return the artefact's folder."""
-    store = workspace.root / "store"
-    shutil.rmtree(store, ignore_errors=True)
-    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress)
+    store = empty_store(claim_study(source, workspace.root))
+    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
     ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
     volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
     return run_all(explain_registered, [(workspace, volume, model_uri, request)], title="explain")[0]

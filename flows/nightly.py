@@ -16,6 +16,7 @@ from flows.engine import start_engine
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.summary import run_summary
+from medkd.output import RUN, claim, require_source
 from medkd.training.recipes import read_recipe
 from medkd.workspace import Workspace, embedded_workspace
 
@@ -41,6 +42,9 @@ def nightly(
     """
     begun, root = time.perf_counter(), Path(out).resolve()
     chosen = tuple(read_recipe(Path(name), overrides) for name in recipes)
+    if studies is not None:
+        require_source(Path(studies))
+    claim(root, RUN)
     embedded = embedded_workspace(root, data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root):

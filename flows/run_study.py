@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts import DataError, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef, load_record
 from flows.engine import orchestrated, run_all
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+from medkd.dicom.series_words import series_words
+from medkd.dicom.study_folder import claim_study, empty_store
+from medkd.output import STUDY_STORE
 from medkd.review.write_study import write_study
 from medkd.workspace import Workspace
 
@@ -28,13 +30,12 @@ def run_study(
     """Ingest a study below ``out``, ask a registered model about one of its volumes, and write everything to ``out``.
 
     Raises:
+        OutputError: ``out`` is not ours, or holds the source.
         DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
     """
-    store = out / "store"
-    shutil.rmtree(store, ignore_errors=True)
-    ingested = run_all(
-        ingest_with_site_secret, [(IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress),)], title="ingest"
-    )[0]
+    store = empty_store(claim_study(source, out))
+    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
     volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
     report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
     return StudyOutcome(ingested, report)
@@ -47,12 +48,13 @@ def choose_volume(manifest: StoreManifest, ingested: IngestReport, series: str |
             "NO_VOLUME",
             f"expected a series whose geometry can be proved, none of {len(ingested.files)} files gives one: {ingested.codes()}",
         )
-    listed = ", ".join(f"{v.series_key} ({v.modality}, {v.geometry.shape[0]} slices)" for v in manifest.volumes)
+    acquired = {one.series_key: one.acquisition for one in manifest.series}
+    listed = "".join(f"\n  {v.series_key}  {series_words(v, acquired.get(v.series_key, ''))}" for v in manifest.volumes)
     if series is not None:
         chosen = [volume for volume in manifest.volumes if volume.series_key == series]
         if not chosen:
-            raise DataError("WHICH_SERIES", f"expected one of the series {listed}, got {series!r}")
+            raise DataError("WHICH_SERIES", f"expected one of the series of the source, got {series!r}; choose with --series:{listed}")
         return chosen[0]
     if len(manifest.volumes) > 1:
-        raise DataError("WHICH_SERIES", f"expected one series in the source, it holds several; choose with --series: {listed}")
+        raise DataError("WHICH_SERIES", f"expected one series in the source, it holds several; choose with --series:{listed}")
     return manifest.volumes[0]

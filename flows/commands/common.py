@@ -47,14 +47,27 @@ def root() -> None:
     """medkd: distil and explain medical imaging models. Research use only."""
 
 
-def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None) -> tuple[Recipe, Workspace]:
-    """Return a bound recipe and the workspace of its run."""
+def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *, runs: Path = Path("runs")) -> tuple[Recipe, Workspace]:
+    """Return a bound recipe and the workspace of its run, by default below ``runs``."""
     from medkd.training.recipes import read_recipe
+    from medkd.volumes.prepare import data_folder
     from medkd.workspace import embedded_workspace
 
     recipe = read_recipe(recipe_file, parse_overrides(overrides))
     data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
-    return recipe, embedded_workspace(out or Path("runs") / recipe.name, progress=True, data_root=data_root)
+    data = data_folder(recipe, data_root)
+    folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
+    return recipe, embedded_workspace(folder, progress=True, data_root=data_root)
+
+
+def claim_run(folder: Path, *sources: Path) -> Path:
+    """Make a folder that of a run, or go on in one that is, once its sources are known to be there and apart from it; return it resolved."""
+    from medkd.output import RUN, claim, require_apart, require_source
+
+    for source in sources:
+        require_source(source)
+        require_apart(source, folder)
+    return claim(folder.resolve(), RUN)
 
 
 def registry_uri(run_folder: Path, tracking_uri: str | None) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from data_contracts.errors import IngestCode
 from flows.commands.common import AsJson, Policy, app, say, say_json
+
+if TYPE_CHECKING:
+    from data_contracts import IngestedSeries
+
+#: Widest line of text.
+COLUMNS = 100
 
 
 @app.command()
@@ -25,17 +32,23 @@ def phantom(
     as_json: AsJson = False,
 ) -> None:
     """Write the phantom as DICOM studies with lesion segmentations, or small series with one known fault each."""
+    from medkd.output import PHANTOM, claim
+
     if case:
-        from medkd.dicom.phantom_cases import CASES, find_variant, write_case
+        from medkd.dicom.phantom_cases import CASES, find_case, find_variant, write_case
 
         names = list(CASES) if "all" in case else case
+        for name in names:
+            find_case(name)
         chosen = find_variant(variant)
+        claim(out, PHANTOM)
         files = {name: [str(path) for path in write_case(out / name, name, chosen, seed=seed)] for name in names}
         if as_json:
             say_json({"cases": files, "out": str(out)})
         else:
             say("\n".join(f"{name.ljust(24)} {len(paths):3d} files in {out / name}" for name, paths in files.items()))
         return
+    claim(out, PHANTOM)
     from medkd.dicom.phantom_dicom import write_phantom_dicom
 
     _, written = write_phantom_dicom(out, studies=studies, seed=seed, difficulty=difficulty, progress=True)
@@ -57,6 +70,7 @@ def ingest(
     """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
     from flows.ingest import read_policy
     from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+    from medkd.dicom.series_table import TABLE
 
     report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
     summary = report.summary()
@@ -66,14 +80,16 @@ def ingest(
     counts = summary["ingest"]
     say(f"{counts['found']} files: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
+    if not counts["accepted"]:
+        say(_nothing(source, counts["found"], counts["quarantined"]))
     for line in report.series:
-        flags = ", ".join(code.value for code in line.flags)
-        shape = " x ".join(str(size) for size in line.shape)
-        say(f"  {shape.ljust(16)} residual {line.residual_mm:.4f} mm  {line.first_file}" + (f"  [{flags}]" if flags else ""))
+        _say_series(line)
     if dry_run:
         say(f"{len(summary['series'])} volumes would be stored; nothing was written")
     else:
-        say(f"{len(summary['series'])} volumes in {out}; refused files with their reasons: {out / 'quarantine' / 'report.html'}")
+        say(f"{len(summary['series'])} volumes in {out}")
+        say(f"refused files with their reasons: {out / 'quarantine' / 'report.html'}")
+        say(f"which series came from which file: {out / TABLE} (as confidential as the source)")
 
 
 @app.command()
@@ -102,8 +118,33 @@ def deidentify(
     say(f"published in {out}; what stays here, with the reasons: {request.house() / 'quarantine' / 'report.html'}")
 
 
+def _nothing(source: Path, found: int, refused: int) -> str:
+    """Say in words that nothing was accepted, and what that means."""
+    if not found:
+        return f"{source} is empty: there is no file in it, so nothing was ingested"
+    if not refused:
+        return f"none of the {found} files in {source} is an image: nothing was ingested; is it the folder that you meant?"
+    return f"not one image in {source} was accepted: the report names the reason of each file"
+
+
+def _say_series(line: IngestedSeries) -> None:
+    """Say what a series is, its key for --series, how well it is proved, and where it came from."""
+    _say_wrapped(f"  {line.series_key}  {line.words}")
+    flags = ", ".join(code.value for code in line.flags)
+    _say_wrapped(f"    residual {line.residual_mm:.4f} mm" + (f"  [{flags}]" if flags else ""))
+    # The end of a path says more than its beginning, and a line is to be read.
+    room = COLUMNS - 9
+    name = line.first_file
+    say(f"    from {name if len(name) <= room else '…' + name[1 - room :]}")
+
+
+def _say_wrapped(text: str) -> None:
+    say(textwrap.fill(text, COLUMNS, subsequent_indent=" " * 4, break_on_hyphens=False))
+
+
 def _say_codes(codes: dict[str, int]) -> None:
     from data_contracts import CODES
 
     for code, count in codes.items():
-        say(f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}")
+        said = f"  {count:6d}  {code.ljust(28)} {CODES[IngestCode(code)].meaning}"
+        say(textwrap.fill(said, COLUMNS, subsequent_indent=" " * 39))

@@ -19,6 +19,7 @@ from flows.commands.common import (
     RunOfModels,
     TrackingUri,
     app,
+    claim_run,
     open_run,
     parse_overrides,
     registry_uri,
@@ -77,9 +78,12 @@ def explain(
     registry = registry_uri(run_folder, tracking_uri)
     if study is not None:
         from flows.explanation_text import explanation_request
+        from medkd.dicom.study_folder import claim_study
 
+        folder = (out or Path("runs/explanations") / study.resolve().name).resolve()
         request = explanation_request(explainers, parse_overrides(overrides), lesion=lesion, seconds=seconds)
-        workspace = _study_workspace(out or Path("runs/explanations") / study.resolve().name, registry)
+        claim_study(study, folder)
+        workspace = _study_workspace(folder, registry)
         again = ("--in", workspace.root, *_registry_option(run_folder, tracking_uri))
         _explain_study(workspace, study, model, request, (series, policy), engine, as_json, again)
     elif recipe is not None:
@@ -97,7 +101,7 @@ def _registry_option(run_folder: Path, tracking_uri: str | None) -> tuple[str | 
 def _study_workspace(folder: Path, registry: str) -> Workspace:
     from medkd.workspace import Workspace
 
-    return Workspace(root=folder.resolve(), tracking_uri=registry, progress=True)
+    return Workspace(root=folder, tracking_uri=registry, progress=True)
 
 
 def _explain_study(
@@ -163,9 +167,10 @@ def inspect_command(
     from flows.explanation_text import inspection_text
     from flows.inspect_model import inspect_model
 
+    registry = registry_uri(run_folder, tracking_uri)
     wanted, workspace = open_run(recipe, out, overrides)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
-        found = inspect_model(workspace, wanted, model, registry_uri(run_folder, tracking_uri))
+        found = inspect_model(workspace, wanted, model, registry)
     picture = workspace.store.path(found.picture)
     if as_json:
         say_json({**found.model_dump(mode="json"), "ok": True, "inspection": found.digest(), "picture": str(picture)})
@@ -214,7 +219,7 @@ def planted_truth_command(
     from medkd.experiment.write_planted_truth import planted_truth_markdown
     from medkd.workspace import embedded_workspace
 
-    workspace = embedded_workspace(out, progress=True)
+    workspace = embedded_workspace(claim_run(out), progress=True)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
         truth = planted_truth(workspace, cases, seed)
     if as_json:
@@ -239,9 +244,15 @@ def report(
     from data_contracts import DataError
     from flows.engine import start_engine
     from flows.report_store import report_store
+    from medkd.output import REPORTS, claim, require_apart, require_source
     from medkd.workspace import Workspace
 
-    workspace = Workspace(root=run_folder.resolve(), tracking_uri=registry_uri(run_folder, None), progress=True)
+    registry = registry_uri(run_folder, None)
+    require_source(store)
+    if out is not None:
+        require_apart(store, out)
+        claim(out.resolve(), REPORTS)
+    workspace = Workspace(root=run_folder.resolve(), tracking_uri=registry, progress=True)
     with start_engine(engine.value, workspace.root, progress=True):
         written = report_store(workspace, store, model, None if out is None else out.resolve())
     if as_json:
@@ -267,14 +278,17 @@ def run_study_command(
     as_json: AsJson = False,
 ) -> None:
     """Prove, segment, explain and report one new study with a registered model. No finding is an answer."""
+    from medkd.dicom.study_folder import claim_study
+
+    begun, out = time.perf_counter(), out.resolve()
+    uri = registry_uri(run_folder, tracking_uri)
+    claim_study(source, out)
     from flows.engine import start_engine
     from flows.ingest import read_policy
     from flows.run_study import run_study
     from flows.study_text import findings_summary, findings_text
     from medkd.workspace import Workspace
 
-    begun, out = time.perf_counter(), out.resolve()
-    uri = registry_uri(run_folder, tracking_uri)
     workspace = Workspace(root=out, tracking_uri=uri, progress=True)
     with start_engine(engine.value, out, workers=0, progress=True):
         outcome = run_study(workspace, source, model, out, series, read_policy(policy))

@@ -20,9 +20,9 @@ from flows.commands.common import (
     RunOfModels,
     TrackingUri,
     app,
+    claim_run,
     open_run,
     pairs,
-    parse_overrides,
     registry_uri,
     say,
     say_json,
@@ -59,6 +59,7 @@ def demo(
     from flows.engine import start_engine
 
     begun = time.perf_counter()
+    claim_run(out)
     # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
     os.environ["MEDKD_SECRET"] = "demo"
     with start_engine(engine.value, out.resolve(), progress=True):
@@ -118,8 +119,9 @@ def distill(
     from flows.engine import start_engine
     from flows.summary import students_summary, students_text
 
+    uri = registry_uri(run_folder, tracking_uri)
     wanted, workspace = open_run(recipe, out, overrides)
-    workspace = replace(workspace, tracking_uri=registry_uri(run_folder, tracking_uri))
+    workspace = replace(workspace, tracking_uri=uri)
     with start_engine(engine.value, workspace.root, progress=True):
         registered, cards = distill_from_store(workspace, wanted, knowledge)
     summary = students_summary(registered, cards)
@@ -135,13 +137,9 @@ def experiment(
 ) -> None:
     """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
     from flows.engine import start_engine
-    from medkd.training.recipes import read_recipe
-    from medkd.workspace import embedded_workspace
 
     begun = time.perf_counter()
-    wanted = read_recipe(recipe, parse_overrides(overrides))
-    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
-    workspace = embedded_workspace(out or Path("runs/experiments") / wanted.name, progress=True, data_root=data_root)
+    wanted, workspace = open_run(recipe, out, overrides, runs=Path("runs/experiments"))
     with start_engine(engine.value, workspace.root, progress=True):
         from flows.experiment import experiment as run_experiment
         from medkd.experiment.write_scoreboard import scoreboard_text
@@ -185,15 +183,17 @@ def evaluate(
         return
     if recipe is not None or model is None or data is None:
         raise typer.BadParameter("expected a recipe, or --model and --data together")
+    uri = registry_uri(run_folder, tracking_uri)
+    options = pairs(where, "--where COLUMN=VALUE")
+    folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()
+    claim_run(folder, data)
     from flows.engine import start_engine
     from flows.evaluate_folder import evaluate_folder
     from flows.summary import folder_json, folder_tables
     from medkd.volumes.foreign_folder import FolderHints
     from medkd.workspace import Workspace
 
-    uri = registry_uri(run_folder, tracking_uri)
-    hints = FolderHints(id_column, patient_column, label_column, pair_by, pairs(where, "--where COLUMN=VALUE"))
-    folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()
+    hints = FolderHints(id_column, patient_column, label_column, pair_by, options)
     with start_engine(engine.value, folder, workers=0, progress=True):
         evaluation = evaluate_folder(Workspace(root=folder, tracking_uri=uri, progress=True), data.resolve(), hints, model, teacher)
     if as_json:

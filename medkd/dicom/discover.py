@@ -29,6 +29,7 @@ from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
 from data_contracts import IngestCode, IngestError, SourceError
 from medkd.dicom.archive import is_archive, unpack
+from medkd.output import MARKER
 from medkd.progress import progress_bar
 
 _THREADS = 4
@@ -150,7 +151,7 @@ def _walk(root: Path, without: tuple[Path, ...]) -> list[Path]:
     for folder, below, names in os.walk(root):
         here = Path(folder)
         below[:] = [name for name in below if (here / name).resolve() not in without]
-        found += [here / name for name in names]
+        found += [here / name for name in names if name != MARKER]  # our own mark on a folder is no file of the source
     return sorted(found)
 
 

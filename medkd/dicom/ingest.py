@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from data_contracts import (
     StoreManifest,
     VolumeRef,
 )
+from data_contracts.record import PARTIAL
 from medkd.dicom.assemble import Decoders, SeriesKeys, decoders, store_volume
 from medkd.dicom.classify import ObjectKind, classify
 from medkd.dicom.compare import same_image, same_slice
@@ -40,13 +43,18 @@ from medkd.dicom.memory import MANIFEST, Memory
 from medkd.dicom.qc_picture import draw_volume
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import text_of
+from medkd.dicom.series_table import write_series_table
+from medkd.dicom.series_words import TIME_POINT, TIMES_OF_DAY, nifti_name, series_words
 from medkd.dicom.slices import Slice, slices_of
 from medkd.dicom.solve_geometry import solve_geometry
+from medkd.dicom.source import check_source
+from medkd.output import STORE, claim
 from medkd.progress import progress_bar
 from medkd.volumes.orientation import write_nifti
 from medkd.volumes.store import Store
 
-_SCRATCH, _LOCK = ".unpacked", ".lock"
+NIFTI = "nifti"
+_SCRATCH, _LOCK = ".medkd-unpacked", ".lock"
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,10 @@ class IngestRequest:
         source: folder, file, zip archive or DICOMDIR.
         out: store folder; an existing store is extended.
         policy: what is done about findings.
-        nifti: also write ``nifti/<series>.nii.gz`` per accepted volume.
+        nifti: also write ``nifti/MODALITY-PLANE-SIZE-SERIES.nii.gz`` per accepted volume.
         dry_run: judge everything, keep nothing.
         progress: show progress bars.
+        made_for: what ``out`` is claimed for (see ``medkd.output``).
     """
 
     source: Path
@@ -68,6 +77,7 @@ class IngestRequest:
     nifti: bool = False
     dry_run: bool = False
     progress: bool = False
+    made_for: str = STORE
 
 
 def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False, progress: bool = False) -> IngestReport:
@@ -91,8 +101,10 @@ def ingest(request: IngestRequest, *, secret: bytes) -> IngestReport:
         secret: key of the pseudonyms.
 
     Raises:
-        SourceError: only when the source cannot be read at all.
+        SourceError: when the source cannot be read at all, or is a store itself.
+        OutputError: when ``out`` is not ours, holds the source, lies in it, or cannot be written to.
     """
+    check_source(request.source, *(() if request.dry_run else (request.out,)))
     with _folder(request) as out, _alone(out), quiet_dicom(), decoders() as pool:
         ingestion = _Ingestion(replace(request, out=out), secret, pool)
         try:
@@ -105,7 +117,7 @@ def ingest(request: IngestRequest, *, secret: bytes) -> IngestReport:
 def _folder(request: IngestRequest) -> Iterator[Path]:
     """Give the store's folder, or one that is thrown away: a dry run does everything and keeps nothing."""
     if not request.dry_run:
-        yield request.out
+        yield claim(request.out, request.made_for)
         return
     with TemporaryDirectory(prefix="medkd-dry-run-") as folder:
         yield Path(folder)
@@ -114,7 +126,6 @@ def _folder(request: IngestRequest) -> Iterator[Path]:
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Let one ingestion at a time write to a store; another one waits. The lock ends with its process, however that ends."""
-    out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / _LOCK):
         yield
 
@@ -134,7 +145,7 @@ class _Ingestion:
     def run(self) -> IngestReport:
         """Discover, judge, store, bind, report; the manifest is written last."""
         # What a killed run left half-written; the lock says that no other run is writing.
-        for stale in self.request.out.rglob("*.partial"):
+        for stale in self.request.out.rglob(f".*{PARTIAL}"):
             stale.unlink(missing_ok=True)
         found = discover(self.request.source, self.request.out / _SCRATCH, without=(self.request.out,), progress=self.request.progress)
         images, labels = self._sort(found)
@@ -149,16 +160,25 @@ class _Ingestion:
             key: draw_volume(self.store, volume, self.request.out / "qc" / f"{key}.png") for key, (volume, _) in self.volumes.items()
         }
         if self.request.nifti:
-            for key, (volume, _) in self.volumes.items():
-                write_nifti(self.store, volume, self.request.out / "nifti" / f"{key}.nii.gz")
+            for volume, _ in self.volumes.values():
+                write_nifti(self.store, volume, self.request.out / NIFTI / nifti_name(volume))
         manifest = self._manifest()
+        words = {
+            one.series_key: series_words(self.volumes[one.series_key][0], one.acquisition)
+            for one in manifest.series
+            if one.series_key in self.volumes
+        }
         report = IngestReport(
             files=self.ledger.rows(found),
-            series=tuple(sorted((_line(*pair, pictures[key]) for key, pair in self.volumes.items()), key=lambda line: line.first_file)),
+            series=tuple(
+                sorted((_line(*pair, pictures[key], words[key]) for key, pair in self.volumes.items()), key=lambda line: line.first_file)
+            ),
             manifest=Ref(store=self.store.name, key=MANIFEST, sha256=manifest.digest()),
             decoded_files=self.pool.decoded + self.compared + binder.decoded,
         )
-        write_quarantine(self.request.out, self.ledger, report, progress=self.request.progress)
+        again = f"medkd ingest {shlex.quote(os.path.abspath(self.request.source))} --dry-run --json"
+        write_quarantine(self.request.out, self.ledger, report, again=again, progress=self.request.progress)
+        write_series_table(self.request.out, self._rows(words))
         self.memory.write()
         manifest.write(self.request.out / MANIFEST)
         return report
@@ -337,18 +357,41 @@ class _Ingestion:
     def _same_image(self, first: FoundFile, second: FoundFile) -> bool:
         return same_image(first, second, self._same_slice)
 
+    def _moment(self, group: SliceGroup) -> str:
+        """Return what tells a group from others at the same positions; of a time of day, which time point of the series it is."""
+        keyword, _, _ = group.moment.partition("=")
+        if keyword not in TIMES_OF_DAY:
+            return group.moment
+        series = text_of(group.header, "SeriesInstanceUID")
+        alike = {other.moment for _, other in self.volumes.values() if text_of(other.header, "SeriesInstanceUID") == series}
+        return f"{TIME_POINT}={sorted(alike).index(group.moment) + 1}"
+
+    def _rows(self, words: dict[str, str]) -> Iterator[dict[str, str]]:
+        """Yield the lines of the table that leads from a series to its source."""
+        for key, (volume, group) in self.volumes.items():
+            names = sorted(file.relative for file in group.files)
+            nifti = f"{NIFTI}/{nifti_name(volume)}"
+            yield {
+                "series_key": key,
+                "words": words[key],
+                "nifti": nifti if (self.request.out / nifti).is_file() else "",
+                "source": os.path.abspath(self.request.source),
+                "first_file": names[0],
+                "files": str(len(names)),
+            }
+
     def _manifest(self) -> StoreManifest:
         kept = {key: volume for key, volume in self.memory.volumes.items() if key not in self.refused_keys}
         merged = kept | {key: volume for key, (volume, _) in self.volumes.items()}
         described = self.memory.series | {
-            key: describe_series(volume, group.header, self.secret) for key, (volume, group) in self.volumes.items()
+            key: describe_series(volume, group.header, self.secret, self._moment(group)) for key, (volume, group) in self.volumes.items()
         }
         return StoreManifest(
             volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(described[key] for key in sorted(described) if key in merged)
         )
 
 
-def _line(volume: VolumeRef, group: SliceGroup, picture: Path) -> IngestedSeries:
+def _line(volume: VolumeRef, group: SliceGroup, picture: Path, words: str) -> IngestedSeries:
     return IngestedSeries(
         volume=volume.array.key,
         first_file=min(file.relative for file in group.files),
@@ -357,4 +400,6 @@ def _line(volume: VolumeRef, group: SliceGroup, picture: Path) -> IngestedSeries
         flags=volume.flags,
         synthetic_slices=len(volume.synthetic_slices),
         picture=f"qc/{picture.name}",
+        series_key=volume.series_key,
+        words=words,
     )

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from data_contracts.record import partial_path
+
 _NAMES = {"int16": "I16", "float32": "F32", "uint8": "U8"}
 
 
@@ -25,7 +27,7 @@ class MappedVolume:
 
     def __init__(self, path: Path, arrays: dict[str, tuple[str, tuple[int, ...]]]) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        self.partial = partial_path(path)
         self.arrays = arrays
         path.parent.mkdir(parents=True, exist_ok=True)
         header: dict[str, Any] = {}

@@ -384,15 +384,24 @@ def find_variant(name: str) -> Variant:
     raise DataError("VARIANT_UNKNOWN", f"expected one of {', '.join(variant.name for variant in VARIANTS)}, got {name!r}")
 
 
-def write_case(out: Path, name: str, variant: Variant = VARIANTS[0], *, seed: int = 0) -> tuple[Path, ...]:
-    """Write one nasty case as DICOM files and return their paths; the same seed writes the same bytes.
+def find_case(name: str) -> NastyCase:
+    """Return a case by its name.
 
     Raises:
         DataError: ``CASE_UNKNOWN``.
     """
     if name not in CASES:
         raise DataError("CASE_UNKNOWN", f"expected one of {', '.join(CASES)}, got {name!r}")
-    case, scan = CASES[name], _Scan(variant, seed, name)
+    return CASES[name]
+
+
+def write_case(out: Path, name: str, variant: Variant = VARIANTS[0], *, seed: int = 0) -> tuple[Path, ...]:
+    """Write one nasty case as DICOM files and return their paths; the same seed writes the same bytes.
+
+    Raises:
+        DataError: ``CASE_UNKNOWN``.
+    """
+    case, scan = find_case(name), _Scan(variant, seed, name)
     case.lay(scan)
     for spoil in case.spoil:
         spoil(scan)

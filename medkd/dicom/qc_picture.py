@@ -26,7 +26,7 @@ def draw_volume(store: Store, volume: VolumeRef, path: Path) -> Path:
     path = path.with_name(f"{path.stem}-{volume.array.sha256[:12]}.png")
     if path.is_file():
         return path
-    for stale in path.parent.glob(f"{volume.series_key}-*.png"):
+    for stale in path.parent.glob(f"{volume.series_key}-{'[0-9a-f]' * 12}.png"):
         stale.unlink()
     values = open_mapped(store, volume)
     middle = [size // 2 for size in values.shape]

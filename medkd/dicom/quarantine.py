@@ -6,7 +6,6 @@ Quarantine is as confidential as the source: files are the originals, and their 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from data_contracts import CODES, IngestCode, IngestReport, Outcome
+from data_contracts.record import partial_path
 from medkd.dicom.decode import plan_pixels, stored_values
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.ledger import Ledger
@@ -28,14 +28,17 @@ FOLDER, REPORT = "quarantine", "report.html"
 _PICTURES = 3
 
 
-def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, progress: bool = False) -> Path:
-    """Keep every refused file and write the report of the whole ingestion; return where the report lies."""
+def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, again: str, progress: bool = False) -> Path:
+    """Keep every refused file and write the report of the whole ingestion; return where the report lies.
+
+    ``again`` is the command that judges the same source again, as a shell takes it from any folder.
+    """
     folder = out / FOLDER
     places: dict[str, Path] = {}
     drawn: dict[IngestCode, list[Path]] = {}
     refused = sorted(ledger.refused.values(), key=lambda entry: entry[0].relative)
     for file, code, evidence in progress_bar(refused, title="quarantine", unit="file", enabled=progress):
-        place = quarantine_file(folder, file, code, evidence)
+        place = quarantine_file(folder, file, (code, evidence), again)
         places[file.relative] = place
         if len(drawn.setdefault(code, [])) < _PICTURES and (picture := _draw(file, place)) is not None:
             drawn[code].append(picture)
@@ -44,25 +47,26 @@ def write_quarantine(out: Path, ledger: Ledger, report: IngestReport, *, progres
     return path
 
 
-def quarantine_file(folder: Path, file: FoundFile, code: IngestCode, evidence: dict[str, Any]) -> Path:
-    """Keep a refused file (hard link, or copy across file systems) with its ``reason.json``, in a folder named by its bytes."""
+def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, dict[str, Any]], again: str) -> Path:
+    """Keep a copy of a refused file with its ``reason.json``, in a folder named by its bytes.
+
+    Never a link: what is kept must not change with the source, nor the source with what is kept. A link of an earlier version is replaced.
+    """
+    code, evidence = refusal
     place = folder / file.sha256[:16]
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "file"
-    if not kept.exists() and file.path.is_file():
-        try:
-            os.link(file.path.resolve(), kept)
-        except OSError:
-            partial = place / f"file.{os.getpid()}.partial"
-            shutil.copyfile(file.path, partial)
-            partial.replace(kept)
+    if file.path.is_file() and (not kept.exists() or kept.stat().st_nlink > 1):
+        partial = partial_path(kept)
+        shutil.copyfile(file.path, partial)
+        partial.replace(kept)
     reason = {
         "code": code.value,
         "meaning": CODES[code].meaning,
         "evidence": evidence,
         "how_to_mend": CODES[code].mend,
         "repair": CODES[code].repair or None,
-        "reproduce": f"medkd ingest {file.relative!r} --dry-run --json",
+        "reproduce": again,
         "source_path": file.relative,
         "sha256": file.sha256,
     }

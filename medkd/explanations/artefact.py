@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ class Replayed:
 
 
 def keep(explained: Explained, folder: Path) -> Path:
-    """Write an artefact below ``folder`` and return where it lies: under its content id, complete or not at all.
+    """Write an artefact below ``folder`` and return where it lies: under its content id. Without its manifest, written last, it is none.
 
     What costs are differs from run to run, so it lies beside the record and is not part of the id.
     """
@@ -48,14 +47,9 @@ def keep(explained: Explained, folder: Path) -> Path:
     place = folder / record.digest()[:SHORT]
     if (place / MANIFEST).is_file():
         return place
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     cost = {"seconds": {name: round(value, 3) for name, value in explained.seconds.items()}, "peak_bytes": explained.peak_bytes}
     files = {RECORD: record.canonical_json(), ARRAYS: explained.payload, COST: json.dumps(cost, indent=1).encode(), **_previews(explained)}
-    pack_model(partial, files)
-    partial.chmod(0o755)
-    shutil.rmtree(place, ignore_errors=True)
-    partial.replace(place)
+    pack_model(place, files)
     return place
 
 
@@ -162,14 +156,12 @@ def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = No
 def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
     """Put a kept explanation beside its model version: one archive with its index, previews, and what is not to be trusted as tags."""
     record, _ = read_explanation(folder)
-    archive = folder.parent / f".{folder.name}.zip"
     names = (RECORD, ARRAYS, COST, MANIFEST)
-    pack_archive(archive, {name: (folder / name).read_bytes() for name in names})
-    final = archive.with_name(f"explanation-{folder.name}.zip")
-    archive.replace(final)
     tags = {f"medkd.explanation.{folder.name}": f"{len(found_in(record))} findings, {len(record.maps)} maps"}
     tags |= {"medkd.not_to_be_trusted": ",".join(record.not_to_be_trusted) or "none"} if record.verdicts else {}
-    registry.attach(model, {"explanations": final}, tags)
+    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
+        archive = Path(scratch) / f"explanation-{folder.name}.zip"
+        pack_archive(archive, {name: (folder / name).read_bytes() for name in names})
+        registry.attach(model, {"explanations": archive}, tags)
     for preview in sorted((folder / "previews").glob("*.png"))[:MOST_PREVIEWS]:
         registry.attach(model, {f"previews/{folder.name}": preview}, {})
-    final.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from data_contracts import KnowledgeRef, ModelRef, Recipe, Ref, RegistryError, Role, TrainingManifest, load_record
@@ -33,9 +32,8 @@ def register_knowledge(workspace: Workspace, recipe: Recipe, teacher: ModelRef, 
         )
     lineage = f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}"
     record = knowledge.model_copy(update={"teacher": lineage})
-    folder = workspace.root / "packages" / f"{recipe.name}-knowledge"
-    # What a run before left here must not be registered with it.
-    shutil.rmtree(folder, ignore_errors=True)
+    # Named by its content: everything in it is registered, and other knowledge, which a run before left, must not be.
+    folder = workspace.root / "packages" / f"{recipe.name}-knowledge-{record.digest()[:12]}"
     manifest = TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
     shards = {f"shards/{Path(ref.key).name}": workspace.store.path(ref).read_bytes() for ref in knowledge.shards}
     pack_model(folder, {RECORD: record.canonical_json(), TRAINING_MANIFEST: manifest.canonical_json(), **shards})

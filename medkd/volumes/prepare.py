@@ -40,14 +40,9 @@ def source_digest(recipe: Recipe, data_root: Path) -> str:
     Raises:
         SourceError: ``SOURCE_MISSING`` when there is no such folder.
     """
-    if isinstance(recipe.data, PhantomData):
+    root = data_folder(recipe, data_root)
+    if root is None or isinstance(recipe.data, PhantomData):
         return ""
-    root = data_root / recipe.data.path
-    if not root.is_dir():
-        raise SourceError(
-            "SOURCE_MISSING",
-            f"expected the folder {recipe.data.path} in {data_root}, found none; set MEDKD_DATA to the folder that holds it",
-        )
     if isinstance(recipe.data, VolumeFolderData | DicomData):
         paths = sorted(root.rglob("*"))
     else:
@@ -55,3 +50,20 @@ def source_digest(recipe: Recipe, data_root: Path) -> str:
         paths = [root / recipe.data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
     lines = [f"{path.relative_to(root).as_posix()} {sha256_file(path)}" for path in paths if path.is_file()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def data_folder(recipe: Recipe, data_root: Path) -> Path | None:
+    """Return the folder that a recipe's data are read from, None for the phantom.
+
+    Raises:
+        SourceError: ``SOURCE_MISSING`` when there is no such folder.
+    """
+    if isinstance(recipe.data, PhantomData):
+        return None
+    root = data_root / recipe.data.path
+    if not root.is_dir():
+        raise SourceError(
+            "SOURCE_MISSING",
+            f"expected the folder {recipe.data.path} in {data_root}, found none; set MEDKD_DATA to the folder that holds it",
+        )
+    return root

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data_contracts import Ref, StoreError
+from data_contracts.record import partial_path
 
 
 def sha256_file(path: Path) -> str:
@@ -23,7 +24,7 @@ def sha256_file(path: Path) -> str:
 def write_bytes(path: Path, payload: bytes) -> Path:
     """Write by atomic rename: a reader sees the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     with partial.open("wb") as stream:
         stream.write(payload)
         stream.flush()

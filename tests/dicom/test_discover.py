@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.fileset import FileSet
 
-from data_contracts import Action, IngestCode, IngestPolicy, Outcome
+from data_contracts import Action, IngestCode, IngestPolicy, Outcome, OutputError
 from medkd.dicom.discover import discover, quiet_dicom, read_file
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.phantom_cases import VARIANTS, write_case
@@ -134,12 +134,13 @@ def test_slow_sources_are_read_in_threads_with_the_same_result(tmp_path, monkeyp
     assert [(file.relative, file.digest, file.header) for file in read] == [(file.relative, file.digest, file.header) for file in fast]
 
 
-def test_a_store_inside_its_own_source_is_not_ingested_again(tmp_path):
+def test_a_store_inside_its_own_source_is_not_made(tmp_path):
     write_case(tmp_path / "in", "gantry_tilt")
-    for _ in range(2):
-        report = ingest(IngestRequest(tmp_path / "in", tmp_path / "in" / "store"), secret=b"k")
-        assert len(report.files) == 14
-    assert ingest(IngestRequest(tmp_path / "in", tmp_path / "in"), secret=b"k").codes()["GANTRY_TILT"] == 14
+    for out in (tmp_path / "in" / "store", tmp_path / "in"):
+        with pytest.raises(OutputError) as caught:
+            ingest(IngestRequest(tmp_path / "in", out), secret=b"k")
+        assert caught.value.code == "OUT_OVERLAPS"
+    assert len(list((tmp_path / "in").iterdir())) == 14
 
 
 def test_links_to_nothing_and_odd_files_are_files_too(tmp_path):

@@ -66,5 +66,5 @@ def test_killed_at_any_moment_the_store_is_whole_and_the_next_run_completes_it(t
     assert verified(out) == 24
     assert contents(out) == contents(undisturbed)
     assert len(report.series) == 24
-    assert not list(out.rglob("*.partial"))
+    assert not list(out.rglob("*-partial"))
     assert ingest_folder(source, out, secret=b"k").decoded_files == 0

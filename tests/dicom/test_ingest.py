@@ -141,7 +141,7 @@ def test_nifti_holds_the_same_voxels_and_places(ingested):
     files = sorted((out / "nifti").glob("*.nii.gz"))
     assert len(files) == len(report.series)
     image = nibabel.load(files[0])
-    volume = volumes[files[0].name.split(".")[0]]
+    volume = volumes[files[0].name.split(".")[0].rpartition("-")[2]]
     values = Store(out).read_tensors(volume.array)["volume"].numpy()
     assert (image.get_fdata().transpose(2, 1, 0) == values).all()
     x, y, z = volume.geometry.position_lps_mm(2, 5, 7)

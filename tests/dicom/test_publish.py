@@ -123,7 +123,7 @@ def test_a_study_whose_move_was_cut_short_is_whole_after_the_next_run(tmp_path):
     whole = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.dcm")}
     study = next((tmp_path / "out").glob("*/*"))
     study.rename(study.with_name(f".{study.name}.retired"))
-    (tmp_path / "out" / ".staging").mkdir()
+    (tmp_path / "out" / ".medkd-staging").mkdir()
     published(tmp_path / "in", tmp_path / "out")
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.dcm")} == whole
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medkd.output import MARKER
+
 pytestmark = pytest.mark.xdist_group("demo")
 
 
@@ -41,7 +43,14 @@ def test_a_classifier_is_scored_with_its_teacher(here, smoke, clinic, tmp_path):
     assert {"auc", "auprc", "ece", "brier", "agreement"} <= set(said["metrics"])
     assert all(set(figure) >= {"mean", "low", "high", "n"} for figure in said["metrics"].values())
     assert set(said["subgroups"]) == {"device", "lesion size"}
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"evaluation.json", "rows.csv", "patients.csv", "calibration.png"}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {
+        MARKER,
+        "run.log",
+        "evaluation.json",
+        "rows.csv",
+        "patients.csv",
+        "calibration.png",
+    }
     assert (tmp_path / "o" / "rows.csv").read_text().count("\n") == 12
     assert (tmp_path / "o" / "patients.csv").read_text().count("\n") == 7
     assert b"Doe" not in (tmp_path / "o" / "evaluation.json").read_bytes()

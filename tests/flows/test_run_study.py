@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import nibabel
 import numpy as np
@@ -59,7 +60,10 @@ def test_what_cannot_be_done_is_one_sentence(smoke, here, tmp_path, arguments, c
     source, model = arguments
     status, _, errors = here("run-study", smoke.folder / "dicom" / source, "--model", model, "--run", smoke.folder, "--out", tmp_path / "o")
     assert status == 2
-    assert errors.splitlines()[-1].startswith(f"{code}: expected")
+    (said,) = [line for line in errors.splitlines() if line.startswith(f"{code}: expected")]
+    listed = errors.split(said)[1].splitlines()[1:]
+    assert bool(listed) == (code == "WHICH_SERIES")
+    assert all(re.match(r"  s[0-9a-f]{16}  CT (oblique )?(axial|coronal|sagittal), \d+ x \d+ x \d+, ", line) for line in listed)
 
 
 def test_a_registry_that_is_not_there_is_not_made(here, smoke, tmp_path):

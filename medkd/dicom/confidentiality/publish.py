@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,10 +30,14 @@ from medkd.dicom.group import find_conflicts
 from medkd.dicom.ledger import Ledger
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import text_of
+from medkd.dicom.source import check_source
+from medkd.output import QUARANTINE, claim, claim_unmarked, refuse_foreign, require_apart
 from medkd.progress import progress_bar
 from medkd.volumes.store import write_bytes
 
-_SCRATCH, _STAGING = ".unpacked", ".staging"
+_SCRATCH, _STAGING = ".medkd-unpacked", ".medkd-staging"
+#: Names in a folder that is handed on: keyed patients.
+_PATIENTS = r"p[0-9a-f]{16}"
 _TO_LOOK = "pixels to look for text in"
 _LABELS = (SegmentationStorage, RTStructureSetStorage, LABELMAP_STORAGE)
 
@@ -67,10 +72,15 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
     quarantined as ``DEID_RESIDUAL``. The original identifiers are never written outside the quarantine.
 
     Raises:
-        SourceError: when the source cannot be read at all.
+        SourceError: when the source cannot be read at all, or was made by us.
+        OutputError: when one of the folders is not ours, holds another or the source, or cannot be written to.
     """
     house = request.house()
-    house.mkdir(parents=True, exist_ok=True)
+    check_source(request.source, request.out, house)
+    require_apart(request.out, house, called="what is handed on")
+    refuse_foreign(house, QUARANTINE)
+    claim_unmarked(request.out, _PATIENTS)
+    claim(house, QUARANTINE)
     staging = request.out / _STAGING
     with _lenient():
         try:
@@ -87,7 +97,8 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
             for files in bar:
                 _publish_study(files, request, secret, ledger, staging)
             report = IngestReport(files=ledger.rows(found), series=())
-            write_quarantine(house, ledger, report, progress=request.progress)
+            again = f'medkd deidentify {shlex.quote(os.path.abspath(request.source))} --out "$(mktemp -d)/share" --json'
+            write_quarantine(house, ledger, report, again=again, progress=request.progress)
             write_bytes(house / "deidentification.json", report.canonical_json())
             return report
         finally:
@@ -159,11 +170,11 @@ def _move_into_place(new: Path, final: Path) -> None:
     if not final.exists():
         new.rename(final)
         return
-    for old in final.rglob("*.dcm"):
+    for old in (path for path in final.rglob("*") if path.is_file()):
         target = new / old.relative_to(final)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(old, target)
+            os.link(old, target)  # both are folders of ours: the older one goes in the next line but one
     shutil.rmtree(retired, ignore_errors=True)
     final.rename(retired)
     new.rename(final)
