@@ -24,5 +24,6 @@ def distill(
         for arm in recipe.arms
         for seed in recipe.seeds
     ]
-    students = iter(run_all(train.distill, calls, title="students"))
+    names = [f"{recipe.name} {arm}-{seed}" for _, recipe, _, _, arm, seed, *_ in calls]
+    students = iter(run_all(train.distill, calls, title="students", names=names))
     return tuple(tuple(next(students) for _ in range(len(recipe.arms) * len(recipe.seeds))) for recipe in recipes)

@@ -125,19 +125,18 @@ def _timed(function: Callable[..., R], call: tuple[Any, ...], name: str, group: 
     return result
 
 
-def _gather(futures: Mapping[Future[R], str], group: Group | None) -> list[R]:
-    begun = time.monotonic()
+def _gather(futures: Mapping[Future[tuple[R, float]], str], group: Group | None) -> list[R]:
     try:
         for future in as_completed(futures):
-            future.result()
+            _, seconds = future.result()
             if group is not None:
-                group.finished(futures[future], time.monotonic() - begun)
+                group.finished(futures[future], seconds)
     except BrokenProcessPool as error:
         raise lost_worker() from error
     finally:
         for future in futures:
             future.cancel()
-    return [future.result() for future in futures]
+    return [future.result()[0] for future in futures]
 
 
 def lost_worker() -> EnvironmentProblem:
@@ -175,6 +174,11 @@ def run_all(function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, tit
         names: of each call, for logs and Prefect's task runs; by default their numbers.
     """
     return current_engine().run_all(function, calls, title=title, names=names)
+
+
+def expect(seconds: Mapping[str, float]) -> None:
+    """Say which groups of calls will come, by title, and about how long each takes: a bar can then show the time left of the whole."""
+    current_engine().expect(seconds)
 
 
 @contextmanager

@@ -25,7 +25,8 @@ def evaluate(
 ) -> tuple[Judged, ...]:
     """Evaluate the models of each recipe; ``models`` holds the teacher first, then the students."""
     calls = [(workspace, r, c, model, own[0]) for r, c, own in zip(recipes, cohorts, models, strict=True) for model in own]
-    done = iter(run_all(evaluate_model, calls, title="evaluate"))
+    names = [f"{recipe.name} {model.arm}-{model.seed}" for _, recipe, _, model, _ in calls]
+    done = iter(run_all(evaluate_model, calls, title="evaluate", names=names))
     groups = [_by_arm([next(done) for _ in own]) for own in models]
     cards = [(workspace, r, c, arm) for r, c, arms in zip(recipes, cohorts, groups, strict=True) for arm in arms.values()]
     scorecards = iter(run_all(summarise, cards, title="scorecards"))

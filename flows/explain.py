@@ -19,5 +19,6 @@ def explain(
         for recipe, own, group, students in zip(recipes, cohorts, models, chosen, strict=True)
         for student in students
     ]
-    bundles = iter(run_all(explain_cohort, calls, title="explain"))
+    names = [f"{recipe.name} {student.arm}-{student.seed}" for _, recipe, _, student, *_ in calls]
+    bundles = iter(run_all(explain_cohort, calls, title="explain", names=names))
     return tuple(tuple(next(bundles) for _ in students) for students in chosen)

@@ -21,11 +21,12 @@ from data_contracts import (
     load_record,
 )
 from flows.distill import distill
-from flows.engine import orchestrated
+from flows.engine import expect, orchestrated
 from flows.evaluate import Judged, evaluate
 from flows.explain import explain
 from flows.extract_knowledge import extract_knowledge
 from flows.ingest import ingest
+from flows.plan import expected_seconds
 from flows.prepare import prepare
 from flows.register import register, register_knowledge, register_review
 from flows.report import report
@@ -64,6 +65,7 @@ def pipeline(
     workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | None = None, policy: IngestPolicy | None = None
 ) -> PipelineResult:
     """Ingest studies, take the recipes from data to registered models, and report the test patients' studies."""
+    expect(expected_seconds(recipes, reports=studies is not None))
     ingested = None
     if studies is not None:
         ingested = ingest(IngestRequest(studies, workspace.root / STORE, policy or IngestPolicy(), progress=workspace.progress))

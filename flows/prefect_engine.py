@@ -74,7 +74,7 @@ class PrefectEngine(PlainEngine):
         with self.group(title, len(calls)) as group:
             futures = []
             for call, name in zip(calls, told, strict=True):
-                work = _noting(_in_worker(function, self.workers), name, group)
+                work = _noted(function, self.workers, name, group)
                 run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
                 decorated = task(work, name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
                 futures.append(decorated.submit(*call))
@@ -82,27 +82,18 @@ class PrefectEngine(PlainEngine):
             return [future.result() for future in futures]
 
 
-def _in_worker(function: Callable[..., R], workers: Workers | None) -> Callable[..., R]:
-    if workers is None:
-        return function
+def _noted(function: Callable[..., R], workers: Workers | None, name: str, group: Group | None) -> Callable[..., R]:
+    """Return the stage as a task calls it: in a worker process where there are some, its end noted in the run's log."""
 
-    @functools.wraps(function)
-    def run(*args: Any) -> R:
-        try:
-            return workers.submit(function, *args).result()
-        except BrokenProcessPool as error:
-            raise lost_worker() from error
-
-    return run
-
-
-def _noting(function: Callable[..., R], name: str, group: Group | None) -> Callable[..., R]:
     @functools.wraps(function)
     def run(*args: Any) -> R:
         begun = time.monotonic()
-        result = function(*args)
+        try:
+            result, seconds = workers.submit(function, *args).result() if workers is not None else (function(*args), None)
+        except BrokenProcessPool as error:
+            raise lost_worker() from error
         if group is not None:
-            group.finished(name, time.monotonic() - begun)
+            group.finished(name, time.monotonic() - begun if seconds is None else seconds)
         return result
 
     return run

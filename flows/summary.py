@@ -10,6 +10,7 @@ from typing import Any
 
 from data_contracts import Comparison, Figure, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
 from flows.pipeline import Outcome, PipelineResult
+from flows.tables import interval, table
 from medkd.workspace import Workspace
 
 PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg"}
@@ -162,42 +163,45 @@ def _comparisons(outcome: Outcome) -> Sequence[Comparison]:
 def _table(outcome: Outcome) -> str:
     cards = _cards(outcome)
     columns = [(title, name) for title, name in _columns(outcome.recipe) if any(name in card.figures for card in cards.values())]
-    seeds = {key: len(card.seeds) for key, card in cards.items()}
     main = next((name for name in ("auc_debiased", "dice", "auc") if any(name in card.per_seed for card in cards.values())), "")
-    header = [outcome.recipe.name, "seeds", f"sd of {main}", *(title for title, _ in columns), "parameters", "ms/image", "train s"]
-    rows = [
-        [
-            key,
-            str(seeds[key]),
-            "" if seeds[key] < 2 else _short(_deviation(card.per_seed.get(main, ()))),
-            *(_cell(card.figures.get(name)) for _, name in columns),
-            f"{card.parameters:,}",
-            "" if card.latency_ms is None else f"{card.latency_ms:.2f}",
-            "" if card.train_seconds is None else f"{card.train_seconds:.0f}",
-        ]
-        for key, card in cards.items()
-    ]
+    rows = [*(title for title, _ in columns), "seeds", f"sd of {main}", "parameters", "ms per image", "training, s"]
+    filled = {key: [*(interval(card.figures.get(name)) for _, name in columns), *_costs(card, main)] for key, card in cards.items()}
     sizes = sorted({figure.n for card in cards.values() for figure in card.figures.values()})
-    interval = next(iter(cards.values())).interval
-    return _align([header, *rows]) + f"\nIn brackets: {interval}; n = {', '.join(map(str, sizes))} patients, by figure."
+    method = next(iter(cards.values())).interval
+    note = f"In brackets: {method};\nn = {', '.join(map(str, sizes))} patients, by figure."
+    return f"{table(outcome.recipe.name, rows, filled)}\n{note}"
+
+
+def _costs(card: Scorecard, main: str) -> list[str]:
+    return [
+        str(len(card.seeds)),
+        "" if len(card.seeds) < 2 else _short(_deviation(card.per_seed.get(main, ()))),
+        f"{card.parameters:,}",
+        "" if card.latency_ms is None else f"{card.latency_ms:.2f}",
+        "" if card.train_seconds is None else f"{card.train_seconds:.0f}",
+    ]
 
 
 def _gains(outcome: Outcome) -> str:
-    lines = []
-    for comparison in _comparisons(outcome):
-        figures = [f"{title} {_signed(comparison.figures[name])}" for title, name in _columns(outcome.recipe) if name in comparison.figures]
-        closed = {name.removeprefix("gap_closure_"): f for name, f in comparison.figures.items() if name.startswith("gap_closure_")}
-        main = next((name for name in ("auc_debiased", "dice", "auc") if name in closed), None)
-        share = "" if main is None else f"; closes {_cell(closed[main])} of the gap to the teacher in {main}"
-        lines.append(f"{comparison.arm} - {comparison.baseline}: " + "; ".join(figures) + share)
-    if not lines:
+    compared = _comparisons(outcome)
+    if not compared:
         return ""
+    columns = [(title, name) for title, name in _columns(outcome.recipe) if any(name in one.figures for one in compared)]
+    main = next((n for n in ("auc_debiased", "dice", "auc") if any(f"gap_closure_{n}" in one.figures for one in compared)), None)
+    rows = [*(title for title, _ in columns), *([] if main is None else [f"gap closed, {main}"])]
+    filled = {
+        f"{one.arm} - {one.baseline}": [
+            *(interval(one.figures.get(name), signed=True) for _, name in columns),
+            *([] if main is None else [interval(one.figures.get(f"gap_closure_{main}"))]),
+        ]
+        for one in compared
+    }
     price = (
-        "A fall of the AUC under the same bias is the price of giving up the shortcut; the de-biased AUC beside it is the gain.\n"
+        "\nA fall of the AUC under the same bias is the price of giving up the shortcut; the de-biased AUC\nbeside it is the gain."
         if outcome.recipe.data.kind == "phantom" and outcome.recipe.task.kind is TaskKind.CLASSIFICATION
         else ""
     )
-    return "Differences, paired over cases and seeds:\n" + price + "\n".join(lines)
+    return f"{table('differences', rows, filled)}\nPaired over cases and seeds.{price}"
 
 
 def _align(rows: Sequence[Sequence[str]]) -> str:
@@ -208,10 +212,6 @@ def _align(rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(figure: Figure | None) -> str:
     return "" if figure is None else f"{_short(figure.mean)} [{_short(figure.low)}, {_short(figure.high)}]"
-
-
-def _signed(figure: Figure) -> str:
-    return f"{figure.mean:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
 
 
 def _deviation(values: Sequence[float | None]) -> float:

@@ -18,8 +18,10 @@ def train_teacher(workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tu
         TeacherRefused: when an enforced gate fails.
     """
     pairs = list(zip(recipes, cohorts, strict=True))
-    teachers = run_all(train.train_teacher, [(workspace, recipe, own, bound_digest(recipe)) for recipe, own in pairs], title="teachers")
+    trained = [(workspace, recipe, own, bound_digest(recipe)) for recipe, own in pairs]
+    names = [recipe.name for recipe in recipes]
+    teachers = run_all(train.train_teacher, trained, title="teachers", names=names)
     calls = [(workspace, recipe, own, teacher) for (recipe, own), teacher in zip(pairs, teachers, strict=True)]
-    for verdict in run_all(judge_teacher, calls, title="teacher gate"):
+    for verdict in run_all(judge_teacher, calls, title="teacher gate", names=names):
         require_fit_teacher(verdict)
     return tuple(teachers)

@@ -37,8 +37,8 @@ class Workers:
         for _ in range(count):
             self._pool.submit(os.getpid)  # processes start, and import, while this one does
 
-    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
-        """Call a function in a worker."""
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[tuple[R, float]]:
+        """Call a function in a worker; the future holds its result and the seconds it took."""
         return self._pool.submit(_in_worker, function, *arguments)
 
     def share(self) -> float:
@@ -56,14 +56,13 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _in_worker(function: Callable[..., R], *arguments: Any) -> R:
-    if _own_share is None:
-        return function(*arguments)
-    _own_share(0.0)
+def _in_worker(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
+    report, begun = _own_share or (lambda _: None), time.monotonic()
+    report(0.0)
     try:
-        return function(*arguments)
+        return function(*arguments), time.monotonic() - begun
     finally:
-        _own_share(0.0)
+        report(0.0)
 
 
 def _begin(places: Any, count: int, shares: Any) -> None:

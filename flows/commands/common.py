@@ -42,9 +42,37 @@ TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of th
 RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
 
 
+#: Options of every command; wherever they are typed, they are read first.
+_OF_ALL = ("-v", "--verbose")
+
+
+def options_first(arguments: list[str]) -> list[str]:
+    """Return the arguments with those that belong to every command at the front, where Typer looks for them."""
+    ours = [argument for argument in arguments if argument in _OF_ALL]
+    return ours[:1] + [argument for argument in arguments if argument not in _OF_ALL]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from medkd import __version__
+
+        say(f"medkd {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for every piece of work, however short.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and end.")] = False,
+) -> None:
     """medkd: distil and explain medical imaging models. Research use only."""
+    del version
+    os.environ["MEDKD_VERBOSE"] = "1" if verbose else "0"
+    os.environ["MEDKD_MACHINE_OUTPUT"] = "1" if "--json" in sys.argv else "0"
+    if sys.stderr.isatty() and len(sys.argv) > 1:
+        # The first sign: libraries take seconds to be read. The bar overwrites it.
+        sys.stderr.write("starting …\r")
+        sys.stderr.flush()
 
 
 def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *, runs: Path = Path("runs")) -> tuple[Recipe, Workspace]:

@@ -1,0 +1,63 @@
+"""Ctrl-C, sent as a terminal sends it (to every process of the group), at three moments, with either engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("stopping")
+#: What the log or the folder shows at each moment: imports are going on, a store is being filled, networks are being trained.
+MOMENTS = {"start": lambda _: True, "cohorts": lambda run: (run / "dicom").is_dir(), "training": lambda run: (run / "training").is_dir()}
+
+
+def start(folder: Path, engine: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "flows.cli", "demo", "--size", "smoke", "--engine", engine, "--out", str(folder)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=Path(__file__).parents[2]
+    )
+
+
+def interrupt(folder: Path, engine: str, moment: str) -> tuple[int, str, float]:
+    """Return exit status, standard error and the seconds that the run took to end."""
+    process = start(folder, engine)
+    time.sleep(1.5)
+    deadline = time.monotonic() + 90
+    while not MOMENTS[moment](folder) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    begun = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    return process.returncode, error, time.monotonic() - begun
+
+
+def group_of(folder: Path) -> list[str]:
+    """Return the command lines of processes that still name this run."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes():
+                found.append((entry / "cmdline").read_bytes().decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("engine", ["prefect", "none"])
+@pytest.mark.parametrize("moment", list(MOMENTS))
+def test_ctrl_c_is_one_sentence_within_three_seconds_and_leaves_nothing_running(tmp_path, engine, moment):
+    status, error, seconds = interrupt(tmp_path / "run", engine, moment)
+    assert status == 130, error
+    assert error.splitlines()[-1] == "stopped; start the same command to go on", error
+    assert "Traceback" not in error
+    assert seconds < 3
+    deadline = time.monotonic() + 5
+    while group_of(tmp_path / "run") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert group_of(tmp_path / "run") == []
