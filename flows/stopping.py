@@ -21,6 +21,7 @@ SENTENCE = "stopped; start the same command to go on\n"
 PATIENCE_S = 2.0
 _at_once: list[Callable[[], None]] = []
 _said = threading.Event()
+_was_interrupted = threading.Event()
 
 
 @contextlib.contextmanager
@@ -41,9 +42,13 @@ def stoppable() -> Iterator[None]:
         return
     before = signal.signal(signal.SIGINT, _interrupt)
     _said.clear()
+    _was_interrupted.clear()
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException:
+        # Libraries in between turn the interrupt into errors of their own (click into an exit status): what began it is what counts.
+        if not _was_interrupted.is_set():
+            raise
         _say()
         raise SystemExit(INTERRUPTED) from None
     finally:
@@ -52,6 +57,7 @@ def stoppable() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     del number, frame
+    _was_interrupted.set()
     signal.signal(signal.SIGINT, _end_now)
     watch = threading.Timer(PATIENCE_S, _end_now)
     watch.daemon = True
