@@ -17,7 +17,7 @@ from medkd.volumes.store import write_bytes
 from medkd.workspace import embedded_workspace
 
 RECIPES = Path(__file__).parent / "recipes"
-STUDIES = {"full": 48, "smoke": 12}
+STUDIES = {"full": 36, "smoke": 12}
 _TINY_FIT = {"teacher.fit.epochs": 1, "student.fit.epochs": 1, "explain.cases": 2, "teacher.gate.enforce": False, "seeds": [0]}
 _TINY = {"data.teacher": 128, "data.teacher_validation": 64, "data.test": 64, **_TINY_FIT}
 #: Fields of the recipes that the sizes change: at ``smoke`` everything runs and nothing is learnt.
