@@ -30,6 +30,11 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def data_root() -> Path:
+    """Return the folder that ``data.path`` of recipes is relative to: ``MEDKD_DATA``, or ``data`` in the present folder."""
+    return Path(os.environ.get("MEDKD_DATA", "data"))
+
+
 def prepare_prefect(home: Path) -> None:
     """Give the embedded Prefect a home of its own; must be called before prefect is imported."""
     from flows.prefect_database import begin_database

@@ -5,7 +5,6 @@ Deployed by ``flows/prefect.yaml``; what is finished is remembered by the stages
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from prefect import flow
 
 from flows.engine import start_engine
+from flows.environment import data_root
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.summary import run_summary
@@ -45,7 +45,7 @@ def nightly(
     if studies is not None:
         require_source(Path(studies))
     claim(root, RUN)
-    embedded = embedded_workspace(root, data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
+    embedded = embedded_workspace(root, data_root=data_root())
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root):
         result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))

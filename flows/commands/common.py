@@ -15,6 +15,7 @@ import typer
 
 from data_contracts.errors import MedkdError, RecipeError
 from flows.commands.hints import command_line
+from flows.environment import data_root
 
 if TYPE_CHECKING:
     from data_contracts import Recipe
@@ -82,10 +83,10 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     from medkd.workspace import embedded_workspace
 
     recipe = read_recipe(recipe_file, parse_overrides(overrides))
-    data_root = Path(os.environ.get("MEDKD_DATA", "../shared/data"))
-    data = data_folder(recipe, data_root)
+    root = data_root()
+    data = data_folder(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
-    return recipe, embedded_workspace(folder, progress=True, data_root=data_root)
+    return recipe, embedded_workspace(folder, progress=True, data_root=root)
 
 
 def claim_run(folder: Path, *sources: Path) -> Path:

@@ -64,6 +64,7 @@ def data_folder(recipe: Recipe, data_root: Path) -> Path | None:
     if not root.is_dir():
         raise SourceError(
             "SOURCE_MISSING",
-            f"expected the folder {recipe.data.path} in {data_root}, found none; set MEDKD_DATA to the folder that holds it",
+            f"expected the folder {recipe.data.path} in {data_root.resolve()}, found none; set MEDKD_DATA to the folder that holds it "
+            "(docs/tutorial.md says where the data sets of the shipped recipes come from)",
         )
     return root
