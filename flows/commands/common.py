@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from data_contracts.errors import MedkdError, RecipeError
 from flows.commands.hints import command_line
@@ -21,7 +22,26 @@ if TYPE_CHECKING:
     from data_contracts import Recipe
     from medkd.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+class WholeHelp(TyperGroup):
+    """Lists the commands with the whole first sentence of each: click cuts it at the end of the line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, " ".join((command.help or "").split("\n\n")[0].split())) for name, command in found if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+app = typer.Typer(
+    cls=WholeHelp,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
+)
 
 
 class EngineName(StrEnum):

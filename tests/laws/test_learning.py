@@ -1,4 +1,4 @@
-"""Every loss, on its own, teaches a small student something in an epoch on the phantom: pictures and volumes, under bf16."""
+"""Every loss, on its own, teaches a small student something in an epoch on the phantom: pictures and volumes, in the precision that training would choose here."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_loss_alone_lowers_itself_within_an_epoch(name, task, space, phantom, 
         # A teacher of random weights says next to nothing: its head is made decided.
         teacher.get_submodule(anatomy_of(teacher).head).weight *= 8
     images = phantom[space][0]
-    wish = Fit(epochs=4, batch_size=8, samples_per_epoch=32, learning_rate=0.01, augment="none", precision="bf16")
+    wish = Fit(epochs=4, batch_size=8, samples_per_epoch=32, learning_rate=0.01, augment="none", precision="auto")
     kind = Task(kind=task, classes=tuple("abc"[:classes]), image_size=tuple(images.shape[2:]))
     request = FitRequest(wish, kind, 0, tmp_path, "k")
     fitted = fit(student, Objective((Term(loss=name),)), Cohort(phantom[space], task, classes), request, teacher=teacher)
