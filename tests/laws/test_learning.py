@@ -1,4 +1,4 @@
-"""Every loss, on its own, teaches a small student something in an epoch on the phantom: pictures and volumes, in the precision that training would choose here."""
+"""Every loss, on its own, teaches a small student something in an epoch on the phantom, in the precision of this machine."""
 
 from __future__ import annotations
 
