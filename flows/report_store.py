@@ -9,6 +9,7 @@ from pathlib import Path
 from data_contracts import DataError, RefusedSeries, ReviewPanel, ReviewReport, StoreManifest, load_record
 from flows.engine import orchestrated, run_all
 from flows.report import report
+from medkd.output import REPORTS, claim
 from medkd.registry.candidates import only_segmentation_model
 from medkd.registry.interface import parse_uri
 from medkd.registry.publish import open_registry
@@ -46,8 +47,11 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
         raise DataError("NO_VOLUME", f"expected a store with volumes at {store}, got none; ingest a folder that holds some")
     panel = workspace.root / "panel.json"
     if model_uri is None and panel.is_file():
-        return _by_panel(workspace, store, manifest, load_record(panel, ReviewPanel), out)
+        wanted = load_record(panel, ReviewPanel)
+        return _by_panel(workspace, store, manifest, wanted, None if out is None else claim(out, REPORTS))
     uri = model_uri or only_segmentation_model(open_registry(workspace))
+    if out is not None:
+        claim(out, REPORTS)
     folder = out or workspace.root / "reports" / "-".join(map(str, parse_uri(uri)))
     shards = [(workspace, manifest.volumes[begin::2], store, uri, folder) for begin in range(2) if manifest.volumes[begin::2]]
     parts = run_all(write_studies, shards, title="reports")

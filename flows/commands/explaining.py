@@ -244,14 +244,14 @@ def report(
     from data_contracts import DataError
     from flows.engine import start_engine
     from flows.report_store import report_store
-    from medkd.output import REPORTS, claim, require_apart, require_source
+    from medkd.output import REPORTS, refuse_foreign, require_apart, require_source
     from medkd.workspace import Workspace
 
     registry = registry_uri(run_folder, None)
     require_source(store)
     if out is not None:
         require_apart(store, out)
-        claim(out.resolve(), REPORTS)
+        refuse_foreign(out.resolve(), REPORTS)
     workspace = Workspace(root=run_folder.resolve(), tracking_uri=registry, progress=True)
     with start_engine(engine.value, workspace.root, progress=True):
         written = report_store(workspace, store, model, None if out is None else out.resolve())

@@ -129,7 +129,7 @@ def test_a_flipped_byte_in_a_stored_report_array_is_found(smoke, tmp_path):
     copy = shutil.copytree(smoke.folder / "store" / "reports", tmp_path / "store" / "reports")
     from data_contracts import ReviewReport, StoreError
 
-    folder = next(copy.iterdir())
+    folder = next(path for path in copy.iterdir() if path.is_dir())
     report = load_record(folder / "report.json", ReviewReport)
     arrays = folder / "arrays.safetensors"
     payload = bytearray(arrays.read_bytes())

@@ -89,7 +89,7 @@ def test_masks_are_asked_for_before_training():
 def test_the_channels_of_a_network_follow_from_the_task():
     recipe = read_recipe(PHANTOM)
     assert network_spec(recipe, Role.STUDENT).out_channels == 2
-    assert network_spec(recipe, Role.TEACHER).options == {"channels": (16, 32, 64, 128)}
+    assert network_spec(recipe, Role.TEACHER).options == {"channels": (8, 16, 32, 64)}
 
 
 def test_the_digest_of_a_run_changes_with_the_recipe_and_with_the_source_of_a_loss(monkeypatch):
