@@ -5,23 +5,21 @@ from __future__ import annotations
 import logging
 import sys
 
-# Each puts its commands on the application, and help lists them in this order.
-# isort: off
-from flows.commands import learning, data, explaining, listing  # noqa: F401
-
-# isort: on
-from flows.commands.common import app, clear_errors, options_first
 from flows.environment import end_quickly
 from flows.stopping import stoppable
 
 
 def main() -> None:
     """Run the command line."""
-    sys.argv[1:] = options_first(sys.argv[1:])
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-    end_quickly()
-    with stoppable(), clear_errors():
-        app()
+    with stoppable():  # before anything else is imported: who presses Ctrl-C early wants a sentence too
+        from flows.commands import app
+        from flows.commands.common import clear_errors, options_first
+
+        logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+        end_quickly()
+        sys.argv[1:] = options_first(sys.argv[1:])
+        with clear_errors():
+            app()
 
 
 if __name__ == "__main__":

@@ -88,12 +88,12 @@ def _free_port() -> int:
 
 
 def _serve(port: int, parent: int) -> None:
+    from flows.workers import end_with_parent
+
+    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()  # before the imports: they take seconds
     import uvicorn
     from prefect.server.api.server import create_app
 
-    from flows.workers import end_with_parent
-
-    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
     uvicorn.run(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
 
 

@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 
 import data_contracts
 from data_contracts import CODES, IngestCode, MedkdError
-from flows.cli import app
+from flows.commands import app
 from medkd.catalogue import CATALOGUES
 from medkd.volumes.store import write_bytes
 

@@ -33,13 +33,17 @@ class Workers:
         places = context.SimpleQueue()
         for place in range(count):
             places.put(place)
+        self._open: set[Future[Any]] = set()
         self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(places, count, self._shares))
         for _ in range(count):
             self._pool.submit(os.getpid)  # processes start, and import, while this one does
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[tuple[R, float]]:
         """Call a function in a worker; the future holds its result and the seconds it took."""
-        return self._pool.submit(_in_worker, function, *arguments)
+        future = self._pool.submit(_in_worker, function, *arguments)
+        self._open.add(future)
+        future.add_done_callback(self._open.discard)
+        return future
 
     def share(self) -> float:
         """Return how many calls the running ones amount to: the sum of the done shares (0 to 1) of each."""
@@ -52,7 +56,9 @@ class Workers:
                 process.kill()
 
     def close(self) -> None:
-        """Wait for what runs; what has not begun does not begin."""
+        """Wait for what runs; what has not begun does not begin. Where nothing runs nobody waits: not for imports either."""
+        if not self._open:
+            self.end()
         self._pool.shutdown(cancel_futures=True)
 
 

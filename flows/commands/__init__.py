@@ -1,1 +1,10 @@
 """The commands of the command line, by what they are for. Heavy libraries are imported by the command that needs them."""
+
+# Each puts its commands on the application, and help lists them in this order.
+# isort: off
+from flows.commands import learning, data, explaining, listing  # noqa: F401
+
+# isort: on
+from flows.commands.common import app
+
+__all__ = ["app"]

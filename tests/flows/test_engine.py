@@ -122,7 +122,6 @@ def test_the_embedded_server_ends_with_the_process_that_started_it(tmp_path):
         "from pathlib import Path\n"
         "from flows.prefect_server import EmbeddedServer\n"
         "server = EmbeddedServer(Path(sys.argv[1]))\n"
-        "server.wait()\n"
         "print(server._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -258,3 +258,21 @@ def test_a_folder_without_an_image_says_so(here, user, files, words):
     assert words in text
     status, text, _ = here("ingest", folder, "--out", user.root / "store", "--json")
     assert json.loads(text.splitlines()[-1])["ingest"]["accepted"] == 0
+
+
+def test_reports_of_a_store_are_refused_a_place_that_is_not_theirs(here, user):
+    (user.root / "run").mkdir()
+    (user.root / "run" / "mlflow.db").write_bytes(b"")
+    (user.root / "foreign").mkdir()
+    (user.root / "foreign" / "index.html").write_text("mine")
+    before = user.digest()
+    for source, out, code in (
+        (user.source, user.source / "out", "OUT_OVERLAPS"),
+        (user.source, user.source.parent, "OUT_OVERLAPS"),
+        (user.source, user.root / "foreign", "OUT_FOREIGN"),
+        (user.source, user.root / "theirs" / "note.txt", "OUT_NO_FOLDER"),
+        (user.source.with_name("sorce"), user.root / "new", "SOURCE_MISSING"),
+    ):
+        status, _, errors = here("report", source, "--run", user.root / "run", "--out", out)
+        assert (status, errors.split(":")[0], len(errors.splitlines())) == (2, code, 1)
+        assert user.digest() == before

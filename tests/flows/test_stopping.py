@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 pytestmark = pytest.mark.xdist_group("stopping")
 #: What the log or the folder shows at each moment: imports are going on, a store is being filled, networks are being trained.
 MOMENTS = {"start": lambda _: True, "cohorts": lambda run: (run / "dicom").is_dir(), "training": lambda run: (run / "training").is_dir()}
+
+USUAL = {("none", "start"), ("none", "cohorts"), ("prefect", "training")}
 
 
 def start(folder: Path, engine: str) -> subprocess.Popen[str]:
@@ -49,8 +52,15 @@ def group_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("engine", ["prefect", "none"])
-@pytest.mark.parametrize("moment", list(MOMENTS))
+#: Each takes what the run takes until then: one of each moment is tried in every run of the tests, the others in the extended one.
+CASES = [
+    pytest.param(engine, moment, marks=() if (engine, moment) in USUAL else pytest.mark.extended)
+    for engine in ("prefect", "none")
+    for moment in MOMENTS
+]
+
+
+@pytest.mark.parametrize(("engine", "moment"), CASES)
 def test_ctrl_c_is_one_sentence_within_three_seconds_and_leaves_nothing_running(tmp_path, engine, moment):
     status, error, seconds = interrupt(tmp_path / "run", engine, moment)
     assert status == 130, error
@@ -61,3 +71,13 @@ def test_ctrl_c_is_one_sentence_within_three_seconds_and_leaves_nothing_running(
     while group_of(tmp_path / "run") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert group_of(tmp_path / "run") == []
+
+
+@pytest.mark.extended
+def test_the_same_command_goes_on_and_repeats_at_most_what_was_at_work(tmp_path):
+    interrupt(tmp_path / "run", "none", "training")
+    finished = start(tmp_path / "run", "none")
+    _, error = finished.communicate(timeout=280)
+    assert finished.returncode == 0, error
+    begun = Counter((tmp_path / "run" / "stages" / "begun.log").read_text().split())
+    assert sum(count - 1 for count in begun.values()) <= 2
