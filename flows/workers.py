@@ -1,8 +1,9 @@
-"""Worker processes: fresh ones, one thread each, that say how far they are and end with the process that started them."""
+"""Worker processes: one thread each, that say how far they are and end with the process that started them."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,8 @@ from typing import Any, TypeVar
 from flows.environment import end_quickly
 
 R = TypeVar("R")
+#: What nearly every stage imports sooner or later; none of them starts a thread or touches a GPU when it is imported.
+NEEDED = ("medkd.training.train", "monai.networks.nets", "lightning_fabric", "sklearn.metrics", "medkd.inference.explain")
 _own_share: Callable[[float], None] | None = None
 
 
@@ -28,7 +31,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         if count > 1:
             os.environ["OMP_NUM_THREADS"] = "1"
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         self._shares = context.Array("d", count, lock=False)
         places = context.SimpleQueue()
         for place in range(count):
@@ -62,6 +65,18 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
 
 
+def _context() -> Any:
+    """Return how processes are started: forked off one that has imported what all of them need, and has done nothing else.
+
+    Each of them would take seconds of its own for that. Where there is no fork (Windows) they are spawned.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(NEEDED))
+    return context
+
+
 def _in_worker(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
     report, begun = _own_share or (lambda _: None), time.monotonic()
     report(0.0)
@@ -90,7 +105,8 @@ def _begin(places: Any, count: int, shares: Any) -> None:
     report_progress_to(report)
     if count > 1:
         torch.set_num_threads(1)
-    import medkd.training.train  # noqa: F401 - what every stage needs, imported before the first one is asked for
+    for name in NEEDED:
+        importlib.import_module(name)  # done before the first stage is asked for
 
 
 def end_with_parent(parent: int) -> None:

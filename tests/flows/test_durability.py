@@ -42,7 +42,9 @@ def workers_in(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if Path(os.readlink(entry / "cwd")) == folder and b"spawn_main" in (entry / "cmdline").read_bytes():
+            if Path(os.readlink(entry / "cwd")) == folder and any(
+                word in (entry / "cmdline").read_bytes() for word in (b"spawn_main", b"forkserver")
+            ):
                 found.append(int(entry.name))
         except OSError:
             continue
