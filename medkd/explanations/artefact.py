@@ -154,7 +154,7 @@ def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = No
 
 
 def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
-    """Put a kept explanation beside its model version: one archive with its index, previews, and what is not to be trusted as tags."""
+    """Put a kept explanation beside its model version: one archive with its index, previews, and the explainers that failed a test as tags."""
     record, _ = read_explanation(folder)
     names = (RECORD, ARRAYS, COST, MANIFEST)
     tags = {f"medkd.explanation.{folder.name}": f"{len(found_in(record))} findings, {len(record.maps)} maps"}
