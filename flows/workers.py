@@ -1,23 +1,20 @@
-"""Worker processes: one thread each, that say how far they are and end with the process that started them."""
+"""Worker processes: fresh ones, one thread each, that say how far they are and end with the process that started them."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, TypeVar
 
 from flows.environment import end_quickly
 
 R = TypeVar("R")
-#: What nearly every stage imports sooner or later; none of them starts a thread or touches a GPU when it is imported.
-NEEDED = ("medkd.training.train", "monai.networks.nets", "lightning_fabric", "sklearn.metrics", "medkd.inference.explain")
 _own_share: Callable[[float], None] | None = None
 
 
@@ -31,15 +28,16 @@ class Workers:
     def __init__(self, count: int) -> None:
         if count > 1:
             os.environ["OMP_NUM_THREADS"] = "1"
-        context = _context()
+        context = multiprocessing.get_context("spawn")
         self._shares = context.Array("d", count, lock=False)
         places = context.SimpleQueue()
         for place in range(count):
             places.put(place)
         self._open: set[Future[Any]] = set()
         self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(places, count, self._shares))
-        for _ in range(count):
-            self._pool.submit(os.getpid)  # processes start, and import, while this one does
+        with _ignoring_interrupts():  # processes ignore a terminal's Ctrl-C from their first instruction on
+            for _ in range(count):
+                self._pool.submit(os.getpid)  # processes start, and import, while this one does
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[tuple[R, float]]:
         """Call a function in a worker; the future holds its result and the seconds it took."""
@@ -65,16 +63,16 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _context() -> Any:
-    """Return how processes are started: forked off one that has imported what all of them need, and has done nothing else.
-
-    Each of them would take seconds of its own for that. Where there is no fork (Windows) they are spawned.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(NEEDED))
-    return context
+@contextlib.contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _in_worker(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
@@ -91,7 +89,7 @@ def _begin(places: Any, count: int, shares: Any) -> None:
     end_quickly()
     # A terminal's Ctrl-C reaches every process of its group: the one that started this one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_starter, daemon=True).start()
     place = places.get()
 
     def report(share: float) -> None:
@@ -105,12 +103,22 @@ def _begin(places: Any, count: int, shares: Any) -> None:
     report_progress_to(report)
     if count > 1:
         torch.set_num_threads(1)
-    for name in NEEDED:
-        importlib.import_module(name)  # done before the first stage is asked for
+    import medkd.training.train  # noqa: F401 - what every stage needs, imported before the first one is asked for
+
+
+def _end_with_starter() -> None:
+    """End this worker when the process that started it is gone: a killed run must not go on writing beside its successor.
+
+    That is noticed at once, also where another process is its parent.
+    """
+    starter = multiprocessing.parent_process()
+    if starter is not None:
+        starter.join()
+        os._exit(1)
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process when the one that started it is gone: a killed run must not go on writing beside its successor."""
+    """End this process when its parent is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
