@@ -10,7 +10,9 @@ TORCH := 2.13.0
 # Index of PyTorch's CPU wheels, for machines without a GPU whose pip does not know one; empty uses pip's own settings.
 TORCH_INDEX ?=
 WORKERS ?= 2
-# The rooms whose formulas everything rests on; fewer than 95 % of their lines reached is a failure.
+# The rooms whose formulas everything rests on; fewer than 95 % of their lines reached by their own tests is a failure. Counting lines costs
+# half as much again of what is counted, so the laws and all other tests run without.
+COUNTED := tests/contracts tests/attribution tests/distillation tests/measures tests/knowledge
 COVERAGE := --cov=data_contracts --cov=medkd/attribution --cov=medkd/distillation --cov=medkd/measures --cov-fail-under=95 \
   --cov-report=term:skip-covered
 # With several worker processes each computes with one thread: two threads each would fight over the cores.
@@ -49,7 +51,8 @@ demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations
 	$(BIN)/medkd demo
 
 test: $(STAMP) lint ## all tests but the extended ones with coverage, at most ten minutes on two cores
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not extended" -q $(COVERAGE)
+	$(BIN)/pytest $(COUNTED) -n $(WORKERS) --dist loadgroup -m "not extended" -q $(COVERAGE)
+	$(BIN)/pytest $(addprefix --ignore=,$(COUNTED)) -n $(WORKERS) --dist loadgroup -m "not extended" -q
 
 test-extended: $(STAMP) ## all tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("stopping")
 #: What the log or the folder shows at each moment: imports are going on, a store is being filled, networks are being trained.
 MOMENTS = {"start": lambda _: True, "cohorts": lambda run: (run / "dicom").is_dir(), "training": lambda run: (run / "training").is_dir()}
 
-USUAL = {("none", "start"), ("none", "cohorts"), ("prefect", "training")}
+USUAL = {("none", "start"), ("prefect", "start"), ("none", "cohorts")}
 
 
 def start(folder: Path, engine: str) -> subprocess.Popen[str]:
@@ -52,7 +52,7 @@ def group_of(folder: Path) -> list[str]:
     return found
 
 
-#: Each takes what the run takes until then: one of each moment is tried in every run of the tests, the others in the extended one.
+#: Each takes what the run takes until then: the quick ones are tried in every run of the tests, the others in the extended one.
 CASES = [
     pytest.param(engine, moment, marks=() if (engine, moment) in USUAL else pytest.mark.extended)
     for engine in ("prefect", "none")
