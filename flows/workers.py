@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from typing import Any, TypeVar
 from flows.environment import end_quickly
 
 R = TypeVar("R")
+#: When a run ends at once, multiprocessing's own helper process removes its semaphores and warns of them: nothing that a user could act on.
+_QUIET = "ignore:resource_tracker:UserWarning"
 _own_share: Callable[[float], None] | None = None
 
 
@@ -28,6 +31,8 @@ class Workers:
     def __init__(self, count: int) -> None:
         if count > 1:
             os.environ["OMP_NUM_THREADS"] = "1"
+        if _QUIET not in sys.warnoptions:
+            sys.warnoptions.append(_QUIET)  # is given on to the processes that multiprocessing starts
         context = multiprocessing.get_context("spawn")
         self._shares = context.Array("d", count, lock=False)
         places = context.SimpleQueue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from medkd.attribution._gradients import refuse_differentiable
@@ -51,6 +50,8 @@ def lime(
         ExplanationError: ``NOT_DIFFERENTIABLE`` or ``MAP_NOT_FINITE``.
     """
     refuse_differentiable(differentiable, "lime")
+
+    from sklearn.linear_model import Ridge  # scikit-learn takes two seconds to import: only who asks pays
 
     def explain(question: Question) -> Tensor:
         """Return the maps of one case, [targets, *space]."""

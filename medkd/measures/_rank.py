@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 
 def average_ranks(values: Tensor) -> Tensor:
     """Return ranks of each row from 1, ties sharing their average: [n, k] -> float64 [n, k]."""
+    from scipy.stats import rankdata  # a second of imports: only who asks pays
+
     return torch.from_numpy(rankdata(values.double().cpu().numpy(), axis=1))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 KIND, LEVEL = "classification", "cohort"
@@ -20,6 +19,8 @@ def auprc(prediction: Tensor, reference: Tensor, *, spacing_mm: tuple[float, ...
         reference: labels [n] in {0, 1}.
         spacing_mm: not used.
     """
+    from sklearn.metrics import average_precision_score  # scikit-learn takes two seconds to import: only who asks pays
+
     del spacing_mm
     if len(reference.unique()) < 2:
         return torch.tensor(float("nan"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from medkd.measures._components import components, overlaps
@@ -27,6 +26,8 @@ def lesion_f1(prediction: Tensor, reference: Tensor, *, spacing_mm: tuple[float,
         spacing_mm: not used: lesions are counted.
         min_overlap: smallest intersection over union that counts as found.
     """
+    from scipy.optimize import linear_sum_assignment  # half a second of imports: only who asks pays
+
     del spacing_mm
 
     def measure(one: Tensor, other: Tensor) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from data_contracts import Case, Cohort, CohortSet, DataError, LeakageCertificate, LeakageError, Part, TrainingManifest
 from data_contracts.cohort import shared_patients
@@ -25,6 +24,8 @@ def split_by_patient(patients: Sequence[str], labels: Sequence[int], *, validati
     Raises:
         DataError: ``SPLIT_TOO_FEW`` when a class has fewer than two patients.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # scikit-learn takes two seconds to import: only who asks pays
+
     patients_of = {label: len({p for p, own in zip(patients, labels, strict=True) if own == label}) for label in set(labels)}
     if min(patients_of.values()) < 2:
         scarce = min(patients_of, key=lambda label: patients_of[label])
