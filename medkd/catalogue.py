@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import os
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -116,9 +117,9 @@ class Catalogue:
             return cast(Callable[..., Any], entry.function(**options))
         return partial(entry.function, **options)
 
-    def _local(self) -> set[str]:
-        package = importlib.import_module(self.package)
-        return {module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")}
+    def _local(self) -> frozenset[str]:
+        folders = tuple(importlib.import_module(self.package).__path__)
+        return _public_modules(folders, tuple(os.stat(folder).st_mtime_ns for folder in folders))
 
     def _foreign(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
@@ -129,6 +130,13 @@ class Catalogue:
                 )
             found[point.name] = point
         return found
+
+
+@functools.cache
+def _public_modules(folders: tuple[str, ...], changed_ns: tuple[int, ...]) -> frozenset[str]:
+    """Return the modules in these folders that begin with no underscore, listed anew when a folder has changed."""
+    del changed_ns
+    return frozenset(module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_"))
 
 
 @functools.cache

@@ -151,9 +151,17 @@ def _closure(module: str) -> dict[str, Path]:
         if spec is None or spec.origin is None:
             continue
         found[name] = Path(spec.origin)
-        for node in ast.walk(ast.parse(found[name].read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                waiting.extend(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting.append(node.module)
+        waiting.extend(_imported_by(found[name]))
     return found
+
+
+@functools.cache
+def _imported_by(source: Path) -> tuple[str, ...]:
+    """Return the modules that a file names in its imports. Most stages share most files: each is parsed once in a process."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    return tuple(names)

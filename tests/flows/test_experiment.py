@@ -12,6 +12,7 @@ import flows
 from data_contracts import RecipeError, Scoreboard, load_record
 from flows.experiment import experiment
 from medkd.evaluation import bootstrap
+from medkd.experiment import trials
 from medkd.experiment.judge import Judge, validation_purpose
 from medkd.experiment.write_scoreboard import scoreboard_text
 from medkd.registry.memory_registry import MemoryRegistry
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.xdist_group("experiment")
 RECIPES = Path(flows.__file__).parent / "recipes"
 KEPT = ("alone", "kd", "hints", "kd_explanation")
 SMALL = {
-    "data.teacher": 48, "data.teacher_validation": 24, "data.student": 48, "data.student_validation": 24, "data.test": 24,
-    "data.debiased": 32, "data.reversed": 24, "data.marker_pairs": 8, "seeds": [0, 1], "teacher.fit.epochs": 1, "student.fit.epochs": 1,
+    "data.teacher": 32, "data.teacher_validation": 16, "data.student": 32, "data.student_validation": 16, "data.test": 16,
+    "data.debiased": 20, "data.reversed": 16, "data.marker_pairs": 8, "seeds": [0, 1], "teacher.fit.epochs": 1, "student.fit.epochs": 1,
     "student.fit.batch_size": 16, "teacher.gate.enforce": False, "teacher.network.options.channels": [4, 4, 4, 4],
     "student.network.options.channels": [4, 4, 4, 4],
 }  # fmt: skip
@@ -60,6 +61,7 @@ def run(tmp_path_factory):
         # Intervals are tested where they are made; here they only have to be there.
         patch.setattr(bootstrap, "RESAMPLES", 40)
         patch.setattr(bootstrap, "CROSSED_RESAMPLES", 20)
+        patch.setattr(trials, "FAITHFUL_CASES", 4)
         yield workspace, experiment(workspace, small_recipe())
 
 
@@ -76,7 +78,7 @@ def test_every_arm_control_reading_and_condition_is_scored(run):
         "answers_as_teacher", "copies_mistakes", "deletion", "insertion", "randomisation", "parameters", "latency_ms", "train_seconds",
     }  # fmt: skip
     assert all(wanted <= set(figures) for figures in board.arms.values())
-    assert board.arms["kd"]["auc_debiased"].n == 32
+    assert board.arms["kd"]["auc_debiased"].n == 20
     assert {c.b for c in board.comparisons if c.a == "kd_explanation"} == {"alone", "kd", *NAMES[5:]}
     assert all(c.p <= c.p_holm for c in board.comparisons)
 
@@ -147,7 +149,7 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     plan = recipe.experiment.model_copy(update={"null_repetitions": 0, "gap": None, "conditions": {}})
     more = {"arms": {**recipe.arms, "attention": attention}, "seeds": (0, 1, 2), "experiment": plan}
     board = experiment(workspace, recipe.model_copy(update=more))
-    assert board.arms["attention"]["auc_debiased"].n == 32
+    assert board.arms["attention"]["auc_debiased"].n == 20
     begun_now = [line.partition("-")[0] for line in begun(workspace)[len(before) :]]
     # Two seeds of the new arm and the third of all five arms and four controls, briefly and for long.
     assert begun_now.count("distill") == begun_now.count("follow") == 2 + 5 + 4
