@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,16 +63,32 @@ def _figure(mean: float, draws: Sequence[float], n: int, *, missing: int = 0, un
     return Figure(mean=mean, low=float(low), high=float(high), n=n, missing=missing, unit=unit)
 
 
-def _resamples(patients: Sequence[str], seeds: int) -> Iterator[tuple[NDArray[np.int64], Sequence[int]]]:
-    """Yield the rows of drawn patients and the drawn seeds; the same for every statistic of the same patients."""
-    rng = np.random.default_rng(20260101)
+def _resamples(patients: Sequence[str], seeds: int) -> Iterable[tuple[NDArray[np.int64], Sequence[int]]]:
+    """Return the rows of drawn patients and the drawn seeds; the same for every statistic of the same patients."""
     codes = np.unique(np.asarray(patients), return_inverse=True)[1]
-    sizes = np.bincount(codes)
-    order, begins = np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes
-    for _ in range(RESAMPLES):
+    draw = _drawn_once if len(codes) <= _KEPT_ROWS else _draw
+    return draw(codes.astype(np.int64).tobytes(), seeds, RESAMPLES)
+
+
+#: Resamples of so many rows are kept for the next statistic: drawing them costs more than most statistics do. 1000 of them take 40 MB.
+_KEPT_ROWS = 5000
+
+
+@functools.lru_cache(maxsize=4)
+def _drawn_once(codes: bytes, seeds: int, resamples: int) -> tuple[tuple[NDArray[np.int64], Sequence[int]], ...]:
+    return tuple(_draw(codes, seeds, resamples))
+
+
+def _draw(codes: bytes, seeds: int, resamples: int) -> Iterator[tuple[NDArray[np.int64], Sequence[int]]]:
+    rng = np.random.default_rng(20260101)
+    patient = np.frombuffer(codes, dtype=np.int64)
+    sizes = np.bincount(patient)
+    order, begins = np.argsort(patient, kind="stable"), np.cumsum(sizes) - sizes
+    for _ in range(resamples):
         drawn_patients = rng.integers(0, len(sizes), len(sizes))
         rows = order[_ranges(begins[drawn_patients], sizes[drawn_patients])]
-        yield rows, rng.integers(0, seeds, seeds).tolist() if seeds > 1 else (0,)
+        rows.flags.writeable = False
+        yield rows, tuple(rng.integers(0, seeds, seeds).tolist()) if seeds > 1 else (0,)
 
 
 def _ranges(begins: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
