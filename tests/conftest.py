@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -48,18 +50,20 @@ def space():
 @pytest.fixture
 def make_network(task, space):
     """Return a maker of small networks for the task, by seed and number of classes; running statistics are not trivial."""
+    return lambda seed=0, classes=2: copy.deepcopy(network_of(task, space, seed, classes))
 
-    def make(seed: int = 0, classes: int = 2):
-        spec = (CLASSIFIER if task == "classification" else SEGMENTER).model_copy(update={"out_channels": classes, "spatial_dims": space})
-        network = build_network(spec, seed=seed)
-        generator = torch.Generator().manual_seed(seed + 100)
-        for module in network.modules():
-            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-                module.running_mean.normal_(0, 0.1, generator=generator)
-                module.running_var.uniform_(0.5, 1.5, generator=generator)
-        return balanced(network, space) if task == "segmentation" else network
 
-    return make
+@functools.cache
+def network_of(task, space, seed, classes):
+    """Return the network that others are copied from: copying takes a tenth of building, and thousands are asked for."""
+    spec = (CLASSIFIER if task == "classification" else SEGMENTER).model_copy(update={"out_channels": classes, "spatial_dims": space})
+    network = build_network(spec, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 100)
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+    return balanced(network, space) if task == "segmentation" else network
 
 
 def balanced(network, space):
