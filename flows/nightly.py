@@ -15,6 +15,7 @@ from flows.engine import start_engine
 from flows.environment import data_root
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
+from flows.plan import workers_for
 from flows.summary import run_summary
 from medkd.output import RUN, claim, require_source
 from medkd.training.recipes import read_recipe
@@ -47,6 +48,6 @@ def nightly(
     claim(root, RUN)
     embedded = embedded_workspace(root, data_root=data_root())
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
-    with start_engine("prefect", root):
+    with start_engine("prefect", root, workers=workers_for(chosen)):
         result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))
     return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - begun, project=Path.cwd())

@@ -1,18 +1,19 @@
-"""About how long each part of a run takes, so that one bar can say the time left of the whole: measured on two AVX2 cores in float32.
+"""About how long each part of a run takes: one bar says the time left of the whole, and short runs start no worker processes.
 
-Only the proportions matter: the bar scales them by what has really passed.
+Measured on two AVX2 cores in float32. For the bar only the proportions matter: it scales them by what has really passed.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from data_contracts import Fit, Network, Recipe, Role
-from medkd.models._build import build_network, parameter_count
-from medkd.training.recipes import network_spec
 
 #: Seconds of a training step per case and megapixel, for a network of 100 thousand parameters; more parameters cost their cube root or so.
 _PER_MEGAPIXEL = 1.0
+#: A worker process needs ten seconds of a core before it can train: imports of torch, MONAI and Lightning.
+_START_OF_A_WORKER = 10.0
 _EVALUATE, _EXPLAIN, _REGISTER, _REPORT = 1.2, 3.0, 1.0, 10.0
 
 
@@ -30,11 +31,22 @@ def expected_seconds(recipes: Sequence[Recipe], *, reports: bool) -> dict[str, f
     return {"ingest": 6.0, **seconds, "reports": _REPORT} if reports else seconds
 
 
+def workers_for(recipes: Sequence[Recipe]) -> int | None:
+    """Return 0 where worker processes would take longer to start than they save, else None: as many as the engine takes by default.
+
+    ``MEDKD_WORKERS`` is above it.
+    """
+    training = sum(
+        _training(recipe, Role.TEACHER) + len(recipe.arms) * len(recipe.seeds) * _training(recipe, Role.STUDENT) for recipe in recipes
+    )
+    return 0 if training < 2 * _START_OF_A_WORKER and "MEDKD_WORKERS" not in os.environ else None
+
+
 def _training(recipe: Recipe, role: Role) -> float:
     part: tuple[Network, Fit] = (
         (recipe.teacher.network, recipe.teacher.fit) if role is Role.TEACHER else (recipe.student.network, recipe.student.fit)
     )
-    parameters = parameter_count(build_network(network_spec(recipe, role)))
+    parameters = _parameters(part[0])
     pixels = 1.0
     for extent in recipe.task.image_size:
         pixels *= extent
@@ -45,3 +57,9 @@ def _training(recipe: Recipe, role: Role) -> float:
 def _cases(recipe: Recipe, role: Role) -> int:
     """Return how many cases an epoch draws where the recipe says it, and a guess where the data do."""
     return int(getattr(recipe.data, role.value, 500) or 500)
+
+
+def _parameters(network: Network) -> float:
+    """Return roughly how many parameters a network has, from its widths: building it means seconds of imports."""
+    widths = next((network.options[name] for name in ("channels", "filters", "features") if name in network.options), None)
+    return 15.0 * sum(int(width) ** 2 for width in widths) if isinstance(widths, list | tuple) else 1e6

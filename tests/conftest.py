@@ -19,7 +19,8 @@ from jaxtyping import install_import_hook
 
 # The shape vocabulary in the signatures of these rooms is checked on every call while tests run.
 with install_import_hook(
-    ["medkd.attribution", "medkd.distillation", "medkd.measures", "medkd.trace", "medkd.targets", "medkd.knowledge"], "beartype.beartype"
+    ["medkd.attribution", "medkd.distillation", "medkd.measures", "medkd.trace", "medkd.targets", "medkd.knowledge"],
+    "shape_checker.check_shapes",
 ):
     from medkd.catalogue import CATALOGUES
 

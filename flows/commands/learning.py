@@ -62,7 +62,9 @@ def demo(
     claim_run(out)
     # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
     os.environ["MEDKD_SECRET"] = "demo"
-    with start_engine(engine.value, out.resolve(), progress=True):
+    # At ``smoke`` worker processes would take longer to start than they save.
+    workers = 0 if size is DemoSize.smoke and "MEDKD_WORKERS" not in os.environ else None
+    with start_engine(engine.value, out.resolve(), workers=workers, progress=True):
         from flows.demo import run_demo
         from flows.summary import run_tables
 
@@ -89,10 +91,11 @@ def extract(
     """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
     from flows.engine import start_engine
     from flows.extract_knowledge import extract_and_register
+    from flows.plan import workers_for
     from flows.summary import knowledge_summary, knowledge_text
 
     wanted, workspace = open_run(recipe, out, overrides)
-    with start_engine(engine.value, workspace.root, progress=True):
+    with start_engine(engine.value, workspace.root, workers=workers_for((wanted,)), progress=True):
         model, knowledge = extract_and_register(workspace, wanted)
     summary = knowledge_summary(model, knowledge)
     if as_json:
@@ -117,12 +120,13 @@ def distill(
 
     from flows.distill_from_store import distill_from_store
     from flows.engine import start_engine
+    from flows.plan import workers_for
     from flows.summary import students_summary, students_text
 
     uri = registry_uri(run_folder, tracking_uri)
     wanted, workspace = open_run(recipe, out, overrides)
     workspace = replace(workspace, tracking_uri=uri)
-    with start_engine(engine.value, workspace.root, progress=True):
+    with start_engine(engine.value, workspace.root, workers=workers_for((wanted,)), progress=True):
         registered, cards = distill_from_store(workspace, wanted, knowledge)
     summary = students_summary(registered, cards)
     if as_json:
@@ -206,12 +210,13 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
     """Take a recipe as far as ``last`` and say what came of it."""
     from flows.engine import start_engine
     from flows.pipeline import PipelineResult, learn, pipeline
+    from flows.plan import workers_for
     from flows.summary import run_summary
 
     begun = time.perf_counter()
     recipe, workspace = open_run(recipe_file, out, overrides)
     folder = out or Path("runs") / recipe.name
-    with start_engine(engine.value, workspace.root, progress=True):
+    with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
         result = pipeline(workspace, (recipe,)) if last is Last.register else PipelineResult(learn(workspace, (recipe,), until=last.value))
     summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - begun, project=Path.cwd())
     summary["maps"] = _maps(result)

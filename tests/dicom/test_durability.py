@@ -9,12 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from data_contracts import StoreManifest, load_record
 from medkd.dicom.ingest import ingest_folder
 from medkd.dicom.phantom_dicom import write_phantom_dicom
 from medkd.volumes.store import Store
 
-KILLS = 6
 _CODE = """
 import sys
 from pathlib import Path
@@ -48,20 +49,21 @@ def verified(out: Path) -> int:
     return len(manifest.volumes)
 
 
-def test_killed_at_any_moment_the_store_is_whole_and_the_next_run_completes_it(tmp_path):
+@pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.extended)])
+def test_killed_at_any_moment_the_store_is_whole_and_the_next_run_completes_it(tmp_path, kills):
     source, undisturbed, out = tmp_path / "source", tmp_path / "undisturbed", tmp_path / "store"
     write_phantom_dicom(source, studies=24, seed=5)
     begun = time.perf_counter()
     ingest_folder(source, undisturbed, secret=b"k")
     needed, rng, killed = time.perf_counter() - begun, random.Random(3), 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = start(source, out)
         time.sleep(rng.uniform(0, needed))
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
         process.stdout.close()
         verified(out)
-    assert killed >= KILLS // 2
+    assert killed >= kills // 2
     report = ingest_folder(source, out, secret=b"k")
     assert verified(out) == 24
     assert contents(out) == contents(undisturbed)

@@ -107,7 +107,7 @@ def test_no_identifier_is_left_anywhere_but_in_source_and_quarantine(smoke):
 def test_a_second_run_without_prefect_finds_everything_done(smoke, medkd, tmp_path):
     copy = shutil.copytree(smoke.folder, tmp_path / "runs" / "demo", ignore=shutil.ignore_patterns("prefect"))
     before = {path.name: path.stat().st_mtime_ns for path in (copy / "stages").iterdir()}
-    done = medkd("demo", "--size", "smoke", "--json", "--engine", "none", cwd=tmp_path)
+    done = medkd("demo", "--size", "smoke", "--json", "--engine", "none", cwd=tmp_path, MEDKD_WORKERS="0")
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads(done.stdout.splitlines()[-1])
     assert {path.name: path.stat().st_mtime_ns for path in (copy / "stages").iterdir()} == before

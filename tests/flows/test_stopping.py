@@ -21,8 +21,16 @@ USUAL = {("none", "start"), ("prefect", "start"), ("none", "cohorts")}
 
 def start(folder: Path, engine: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "flows.cli", "demo", "--size", "smoke", "--engine", engine, "--out", str(folder)]
+    # A run as short as this one would start no worker processes of itself; with them there is more to stop.
+    environment = {**os.environ, "MEDKD_WORKERS": "2"}
     return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=Path(__file__).parents[2]
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=Path(__file__).parents[2],
     )
 
 
