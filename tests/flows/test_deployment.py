@@ -119,6 +119,7 @@ def test_every_schedule_has_a_timezone_and_a_slug_and_runs_do_not_overtake_each_
         assert all((ROOT / name).is_file() for name in deployment["parameters"]["recipes"])
 
 
+@pytest.mark.extended  # two minutes, most of them of Prefect's own processes
 @pytest.mark.timeout(540)
 def test_a_scheduled_run_really_happens_and_shows_in_prefect_and_mlflow(site, tmp_path):
     out = tmp_path / "nightly"

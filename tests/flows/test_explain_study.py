@@ -67,6 +67,7 @@ def test_it_is_made_again_to_the_bit_and_refused_when_it_cannot_be(explained, he
     assert errors.startswith("EXPLANATION_UNKNOWN: expected")
 
 
+@pytest.mark.extended  # the same in this process: the test above
 def test_the_printed_command_makes_it_again_from_any_folder(explained, tmp_path):
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}

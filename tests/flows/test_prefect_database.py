@@ -84,6 +84,7 @@ def test_without_a_sound_kept_one_everything_goes_as_it_would_have_gone(cache, t
     assert not left_over(tmp_path)
 
 
+@pytest.mark.extended
 @pytest.mark.xdist_group("demo")
 def test_prefect_itself_works_on_the_one_that_a_demo_kept(smoke, tmp_path):
     (kept,) = (smoke.cache / "medkd").glob("prefect-*.db")

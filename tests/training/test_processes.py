@@ -66,7 +66,8 @@ def test_five_kills_at_random_moments_change_no_bit(tmp_path):
     assert sum(kills) >= 4
 
 
-@pytest.mark.parametrize("terms", [pytest.param("own", marks=pytest.mark.extended), "coupled"])
+@pytest.mark.extended
+@pytest.mark.parametrize("terms", ["own", "coupled"])
 def test_two_processes_learn_what_one_does(tmp_path, terms):
     """Cases without labels and with weights are spread unevenly: denominators are those of the whole batch, coupled terms see all of it."""
     alone, shared = run(tmp_path / "one", "--terms", terms), run(tmp_path / "two", "--terms", terms, processes=2)
