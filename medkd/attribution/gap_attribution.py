@@ -9,7 +9,7 @@ from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
 from medkd.attribution.integrated_gradients import integrated_gradients
 from medkd.targets import Target
-from medkd.trace import Trace, anatomy_of, frozen, trace, with_anatomy
+from medkd.trace import Anatomy, Trace, anatomy_of, frozen, trace, with_anatomy
 from medkd.types import AttributionMap, Images
 
 SOURCE = "integrated gradients (Sundararajan et al. 2017, 1703.01365) of a difference of networks, own"
@@ -30,12 +30,23 @@ class Difference(nn.Module):
     def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
         super().__init__()
         self.teacher, self.student = teacher, student
-        with_anatomy(self, anatomy_of(student))
+        with_anatomy(self, _below("student", anatomy_of(student)))
 
     def forward(self, image: Images) -> Tensor:
         """Return teacher's logits minus the student's, [batch, classes, *space]."""
         answer: Tensor = self.teacher(image) - self.student(image)
         return answer
+
+
+def _below(module: str, anatomy: Anatomy) -> Anatomy:
+    """Return an anatomy whose layers lie below a module."""
+    return Anatomy(
+        taps=tuple(f"{module}.{layer}" for layer in anatomy.taps),
+        cam_layer=f"{module}.{anatomy.cam_layer}",
+        head=f"{module}.{anatomy.head}",
+        deep_heads=tuple(f"{module}.{layer}" for layer in anatomy.deep_heads),
+        attention=tuple(f"{module}.{layer}" for layer in anatomy.attention),
+    )
 
 
 def gap_attribution(

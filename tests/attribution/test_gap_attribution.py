@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from medkd.attribution._attribute import attribute
+from medkd.attribution.gap_attribution import Difference
 from medkd.knowledge.gap import margin_gap
 from medkd.targets import class_margin, lesion_margin
+from medkd.trace import anatomy_of, trace_when_read
 
 
 @pytest.fixture
@@ -39,3 +41,11 @@ def test_networks_are_left_as_they_were(make_network, make_sample, target):
     assert student.training
     assert all(p.requires_grad for p in student.parameters())
     assert all(torch.equal(before[name], value) for name, value in student.state_dict().items())
+
+
+def test_layers_of_the_difference_are_found_where_it_says_they_are(make_network, make_sample):
+    difference = Difference(make_network(1).eval(), make_network(0).eval())
+    anatomy = anatomy_of(difference)
+    read = trace_when_read(difference, make_sample(2).image, layers=(anatomy.cam_layer, anatomy.head, *anatomy.taps))
+    assert set(read.features) == {anatomy.cam_layer, anatomy.head, *anatomy.taps}
+    assert difference.get_submodule(anatomy.head) is difference.student.get_submodule(anatomy_of(difference.student).head)
