@@ -59,7 +59,7 @@ def planted_truth_markdown(truth: PlantedTruth) -> str:
             name = f"*{explainer.removeprefix('baseline_')} (baseline)*" if explainer in BASELINES else f"`{explainer}`"
             lines.append(f"| {name} | " + " | ".join(_cell(figures.get(measure)) for measure in MEASURED) + " |")
         lines.append("")
-    left_out = "; ".join(f"`{name}` {reason}" for name, reason in truth.not_shown.items())
+    left_out = "; ".join(f"`{name}` {reason}" for name, reason in sorted(truth.not_shown.items()))
     return "\n".join(
         [*lines, f"n = {truth.cases} cases, seed {truth.seed}, 95 % bootstrap intervals over cases. Not shown: {left_out}.", ""]
     )
