@@ -18,11 +18,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from data_contracts import EnvironmentProblem, MedkdError
+from data_contracts import EnvironmentProblem
 from data_contracts.private import privately
 from flows.environment import prepare_prefect
 from flows.run_log import Group, RunLog
 from flows.stopping import ended_on_interrupt
+from flows.untold import named
 from flows.workers import Workers
 from medkd.progress import report_progress_to
 
@@ -213,17 +214,12 @@ def _started(name: str, root: Path, workers: int | None, progress: bool) -> Iter
                 if isinstance(engine, PlainEngine):
                     engine.close()
     except BaseException as error:
-        log.say(f"ended by {_named(error)}", minor=True)
+        log.say(f"ended by {named(error)}", minor=True)
         raise
     finally:
         if pool is not None:
             pool.close()
         log.close()
-
-
-def _named(error: BaseException) -> str:
-    """Return the kind of an error and its code: its sentence may name files, and those may be named after people."""
-    return " ".join((type(error).__name__, *([str(error.code)] if isinstance(error, MedkdError) else [])))
 
 
 def _engine(name: str, root: Path, workers: Workers | None, log: RunLog) -> PlainEngine:

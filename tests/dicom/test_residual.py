@@ -55,6 +55,7 @@ def test_a_study_is_published_whatever_word_of_ours_its_patient_is_called(form, 
     for number, word in enumerate(words):
         one_slice.PatientName, one_slice.PatientID = form.format(word, word.upper()), f"ID-{number:04d}"
         one_slice.StudyInstanceUID, one_slice.SOPInstanceUID = f"1.2.3.4.{number + 1}", f"1.2.3.4.5.{number + 1}"
+        one_slice.SeriesInstanceUID = one_slice.FrameOfReferenceUID = f"1.2.3.4.6.{number + 1}"
         one_slice.file_meta.MediaStorageSOPInstanceUID = one_slice.SOPInstanceUID
         one_slice.PixelData = bytes([number, 0]) + one_slice.PixelData[2:]  # no two patients have the same image
         (tmp_path / "in").mkdir(exist_ok=True)
