@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from data_contracts.errors import ContractError
+from data_contracts.private import open_private
 
 
 def _finite(value: float) -> float:
@@ -76,10 +77,10 @@ class Record(Value):
             raise ValueError(f"expected schema {self.SCHEMA}, got {self.schema_version}")
 
     def write(self, path: Path) -> Path:
-        """Write the canonical JSON by atomic rename and return ``path``."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write the canonical JSON by atomic rename, for its owner only, and return ``path``."""
         partial = partial_path(path)
-        partial.write_bytes(self.canonical_json())
+        with open_private(partial) as stream:
+            stream.write(self.canonical_json())
         partial.replace(path)
         return path
 

@@ -12,13 +12,14 @@ from flows.stopping import stoppable
 def main() -> None:
     """Run the command line."""
     with stoppable():  # before anything else is imported: who presses Ctrl-C early wants a sentence too
+        from data_contracts.private import privately
         from flows.commands import app
         from flows.commands.common import clear_errors, options_first
 
         logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
         end_quickly()
         sys.argv[1:] = options_first(sys.argv[1:])
-        with clear_errors():
+        with privately(), clear_errors():
             app()
 
 

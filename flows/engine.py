@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from data_contracts import EnvironmentProblem
+from data_contracts.private import privately
 from flows.environment import prepare_prefect
 from flows.run_log import Group, RunLog
 from flows.stopping import ended_on_interrupt
+from flows.untold import named
 from flows.workers import Workers
 from medkd.progress import report_progress_to
 
@@ -183,7 +185,7 @@ def expect(seconds: Mapping[str, float]) -> None:
 
 @contextmanager
 def start_engine(name: str, root: Path, *, workers: int | None = None, progress: bool = False) -> Iterator[Engine]:
-    """Put an engine in charge for a while.
+    """Put an engine in charge for a while. Whatever is made meanwhile, databases and logs of libraries included, is its owner's only.
 
     Args:
         name: ``prefect`` or ``none``.
@@ -191,6 +193,11 @@ def start_engine(name: str, root: Path, *, workers: int | None = None, progress:
         workers: worker processes; by default one per core, at most two (``MEDKD_WORKERS`` overrides); 0 works in this process.
         progress: say how far it is.
     """
+    with privately():
+        yield from _started(name, root, workers, progress)
+
+
+def _started(name: str, root: Path, workers: int | None, progress: bool) -> Iterator[Engine]:
     count = int(os.environ.get("MEDKD_WORKERS", min(2, os.cpu_count() or 1))) if workers is None else workers
     verbose, machine = (os.environ.get(variable) == "1" for variable in (VERBOSE, MACHINE_OUTPUT))
     log = RunLog(root, enabled=progress, verbose=verbose, machine_output=machine)
@@ -207,7 +214,7 @@ def start_engine(name: str, root: Path, *, workers: int | None = None, progress:
                 if isinstance(engine, PlainEngine):
                     engine.close()
     except BaseException as error:
-        log.say(f"ended by {type(error).__name__}: {error}", minor=True)
+        log.say(f"ended by {named(error)}", minor=True)
         raise
     finally:
         if pool is not None:

@@ -37,9 +37,10 @@ def data_root() -> Path:
 
 def prepare_prefect(home: Path) -> None:
     """Give the embedded Prefect a home of its own; must be called before prefect is imported."""
+    from data_contracts.private import private_folder
     from flows.prefect_database import begin_database
 
-    home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
     if os.environ.setdefault("PREFECT_HOME", str(home)) == str(home):
         begin_database(home)
 

@@ -1,29 +1,44 @@
 """The scheduled flow: recipes to registered models and reports, driven by a Prefect server and a process work pool.
 
-Deployed by ``flows/prefect.yaml``; what is finished is remembered by the stages, so a night without new data costs a minute.
+Deployed by ``flows/prefect.yaml``; what is finished is remembered by the stages, so a night without new data costs a minute. Parameters
+of a deployment lie in clear in the server's database: the folder of the studies is named by ``MEDKD_STUDIES`` on the worker, as
+``MEDKD_DATA`` names that of the recipes' data.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import Flow
+from prefect.runtime import deployment
 
+from data_contracts import SourceError
 from flows.engine import start_engine
 from flows.environment import data_root
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.plan import workers_for
 from flows.summary import run_summary
+from flows.untold import Untold
 from medkd.output import RUN, claim, require_source
 from medkd.training.recipes import read_recipe
 from medkd.workspace import Workspace, embedded_workspace
 
+STUDIES = "MEDKD_STUDIES"
 
-@flow(name="nightly", validate_parameters=True, persist_result=False)
-def nightly(
+
+class DiscreetFlow(Flow[Any, Any]):
+    """A flow whose parameters Prefect does not write down."""
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return which parameters were given, and none of their values."""
+        return {name: None if value is None else "not recorded" for name, value in parameters.items()}
+
+
+def run_nightly(
     recipes: list[str],
     out: str = "runs/nightly",
     studies: str | None = None,
@@ -36,11 +51,28 @@ def nightly(
     Args:
         recipes: recipe files, relative to the deployment's working directory.
         out: folder of the run; the same folder every night, so that only what is new is computed.
-        studies: folder of DICOM, or None.
+        studies: folder of DICOM; by default what ``MEDKD_STUDIES`` names, or none. A deployment gives none: its parameters are kept in clear.
         tracking_uri: MLflow server; by default the run's own database.
         overrides: dotted recipe fields and values, for all recipes.
         policy: what is done about findings of ingestion: as ``medkd ingest --policy``.
+
+    Raises:
+        SourceError: ``STUDIES_IN_PARAMETERS``; else as what it runs, the kind and the code of the error alone: its sentence lies in
+            ``quarantine/error.txt`` of the run.
     """
+    if studies is not None and deployment.id is not None:
+        raise SourceError(
+            "STUDIES_IN_PARAMETERS",
+            f"expected the folder of studies in {STUDIES} of the worker, got it among the parameters of the deployment, which Prefect keeps "
+            "in clear; deploy without it",
+        )
+    arguments = (recipes, out, studies or os.environ.get(STUDIES), tracking_uri, overrides, policy)
+    return Untold(_run, arguments, error_in=Path(out).resolve()).told()
+
+
+def _run(
+    recipes: list[str], out: str, studies: str | None, tracking_uri: str | None, overrides: dict[str, Any] | None, policy: str | None
+) -> dict[str, Any]:
     begun, root = time.perf_counter(), Path(out).resolve()
     chosen = tuple(read_recipe(Path(name), overrides) for name in recipes)
     if studies is not None:
@@ -51,3 +83,6 @@ def nightly(
     with start_engine("prefect", root, workers=workers_for(chosen)):
         result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))
     return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - begun, project=Path.cwd())
+
+
+nightly = DiscreetFlow(run_nightly, name="nightly", validate_parameters=True, persist_result=False)

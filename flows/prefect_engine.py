@@ -1,8 +1,11 @@
-"""The embedded Prefect engine. Prefect only decorates: ``task.fn.__wrapped__`` is the stage, results are the stage's own."""
+"""The embedded Prefect engine. Prefect only decorates: results are the stage's own.
+
+Its database is told that something runs, how long and how it ended, and nothing of what with: folders and files are often called after
+people, so neither arguments nor sentences of errors go there (:mod:`flows.untold`).
+"""
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +23,7 @@ from flows.engine import PlainEngine, lost_worker
 from flows.prefect_database import keep_database
 from flows.prefect_server import EmbeddedServer
 from flows.run_log import Group, RunLog
+from flows.untold import Untold
 from flows.workers import Workers
 
 R = TypeVar("R")
@@ -52,8 +56,8 @@ class PrefectEngine(PlainEngine):
         self._await_server()
         # A task waits in its thread for the pool; without a pool it works there, and stages seed torch's one global generator.
         runner = ThreadPoolTaskRunner(max_workers=1 if self.workers is None else 4)
-        decorated = flow(function, name=_key(function), validate_parameters=False, task_runner=runner)
-        return decorated(*args, **kwargs)
+        work = Untold(function, args, kwargs)
+        return work.by(flow(work.body, name=_key(function), validate_parameters=False, task_runner=runner, persist_result=False))
 
     def _await_server(self) -> None:
         if self.server is None or self._ready.is_set():
@@ -72,20 +76,19 @@ class PrefectEngine(PlainEngine):
         """Submit every call as a task run."""
         told = names or [str(number) for number in range(1, len(calls) + 1)]
         with self.group(title, len(calls)) as group:
-            futures = []
+            begun = []
             for call, name in zip(calls, told, strict=True):
-                work = _noted(function, self.workers, name, group)
+                work = Untold(_noted(function, self.workers, name, group), call)
                 run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
-                decorated = task(work, name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
-                futures.append(decorated.submit(*call))
-            wait(futures)
-            return [future.result() for future in futures]
+                decorated = task(work.body, name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
+                begun.append((work, decorated.submit()))
+            wait([future for _, future in begun])
+            return [work.by(future.result) for work, future in begun]
 
 
 def _noted(function: Callable[..., R], workers: Workers | None, name: str, group: Group | None) -> Callable[..., R]:
     """Return the stage as a task calls it: in a worker process where there are some, its end noted in the run's log."""
 
-    @functools.wraps(function)
     def run(*args: Any) -> R:
         begun = time.monotonic()
         try:

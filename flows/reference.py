@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 import data_contracts
 from data_contracts import CODES, IngestCode, MedkdError
+from data_contracts.private import make_ordinary
 from flows.commands import app
 from medkd.catalogue import CATALOGUES
 from medkd.volumes.store import write_bytes
@@ -28,7 +29,7 @@ def write_reference(folder: Path) -> list[Path]:
     """Write every page and return their paths."""
     pages = {"cli.md": _commands, "contracts.md": _contracts, "catalogue.md": _catalogues}
     for name, page in pages.items():
-        write_bytes(folder / name, ("\n".join(page()).rstrip() + "\n").encode())
+        make_ordinary(write_bytes(folder / name, ("\n".join(page()).rstrip() + "\n").encode()))
     return [folder / name for name in pages]
 
 

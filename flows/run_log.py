@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from data_contracts.private import open_private
+
 FILE = "run.log"
 #: Work that took less is not worth a line of its own (``-v`` and the log have it).
 WORTH_A_LINE_S = 1.0
@@ -32,9 +34,9 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, *, enabled: bool, verbose: bool = False, machine_output: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._begun = time.monotonic()
         self._verbose = verbose
+        open_private(folder / FILE, "a").close()  # the handler goes on with the file that is there
         self._handler = logging.FileHandler(folder / FILE, encoding="utf-8", delay=True)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         _MEDKD.addHandler(self._handler)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, TypeVar
 
+from data_contracts.private import enter_privately
 from flows.environment import end_quickly
 
 R = TypeVar("R")
@@ -92,6 +93,7 @@ def _in_worker(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
 def _begin(places: Any, count: int, shares: Any) -> None:
     global _own_share
     end_quickly()
+    enter_privately()
     # A terminal's Ctrl-C reaches every process of its group: the one that started this one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_starter, daemon=True).start()

@@ -1,7 +1,8 @@
 """Where results go: a folder that was empty or that we made, apart from the source. Nothing else is written to, changed or deleted.
 
 A folder of ours holds a marker that says what it was made for, written before anything else. What lies in a folder without one is
-somebody's, whatever its name; folders that were made before there were markers are known by what only we leave in them. Temporary
+somebody's, whatever its name; folders that were made before there were markers are known by what only we leave in them. A folder with
+a marker is closed to others (``data_contracts.private``), the folder that is handed on is not. Temporary
 files and folders have names of ours (``.NAME.PID.medkd-partial``, ``.medkd-…``), so that nobody's ``NAME.partial`` is taken for one.
 """
 
@@ -13,6 +14,7 @@ import re
 from pathlib import Path
 
 from data_contracts import OutputError, SourceError
+from data_contracts.private import close_to_others, make_ordinary, open_private
 from data_contracts.record import PARTIAL, partial_path
 
 MARKER = ".medkd-folder"
@@ -114,7 +116,7 @@ def mark(folder: Path, kind: str) -> Path:
     """
     # Written anew each time: this is how a folder that can no longer be written to is met before any work is done.
     _write(folder / MARKER, json.dumps({"made_for": kind, "note": _NOTE}) + "\n")
-    return folder
+    return folder if kind == PHANTOM else close_to_others(folder)
 
 
 def claim_unmarked(folder: Path, names: str) -> Path:
@@ -130,8 +132,11 @@ def claim_unmarked(folder: Path, names: str) -> Path:
     strange = [name for name in _foreign(folder) if not re.fullmatch(names, name)]
     if strange:
         raise _not_ours("an empty folder or one that medkd filled", folder, strange)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     _write(folder / MARKER, "")
     (folder / MARKER).unlink()
+    for path in made:
+        make_ordinary(path)
     return folder
 
 
@@ -178,8 +183,8 @@ def _write(path: Path, text: str) -> None:
     """
     partial = partial_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        with open_private(partial, "w", encoding="utf-8") as stream:
+            stream.write(text)
         partial.replace(path)
     except OSError as error:
         raise _unwritable(path.parent, error) from error

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
 from data_contracts import MedkdError, Record, Ref, Value, load_record
+from data_contracts.private import open_private, private_folder
 from medkd.volumes.store import Store
 
 _LOG = logging.getLogger("medkd")
@@ -51,8 +52,7 @@ class Workspace:
 
 def embedded_workspace(root: Path, *, progress: bool = False, data_root: Path = Path()) -> Workspace:
     """Return a workspace that tracks to a SQLite file of its own, no server needed."""
-    root = root.resolve()
-    root.mkdir(parents=True, exist_ok=True)
+    root = private_folder(root.resolve())
     return Workspace(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", progress=progress, data_root=data_root.resolve())
 
 
@@ -83,8 +83,7 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
 
 def _note_begin(path: Path) -> None:
     """Append a line to ``stages/begun.log``: a stage that is named twice was interrupted, or its result was altered."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / "begun.log").open("a", encoding="utf-8") as stream:
+    with open_private(path.parent / "begun.log", "a", encoding="utf-8") as stream:
         stream.write(f"{path.stem}\n")
 
 

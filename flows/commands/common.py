@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from data_contracts.errors import MedkdError, RecipeError
+from data_contracts.private import open_private
 from flows.commands.hints import command_line
 from flows.environment import data_root
 
@@ -158,7 +159,8 @@ def say_json(payload: dict[str, Any]) -> None:
 
 
 def write_json(path: Path, payload: dict[str, Any]) -> None:
-    path.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
+    with open_private(path, "w", encoding="utf-8") as stream:
+        stream.write(json.dumps(payload, indent=1) + "\n")
 
 
 def say_where(summary: dict[str, Any], folder: Path) -> None:

@@ -78,9 +78,11 @@ def explain(
     registry = registry_uri(run_folder, tracking_uri)
     if study is not None:
         from flows.explanation_text import explanation_request
+        from medkd.dicom.confidentiality.secret import pseudonym, site_secret
         from medkd.dicom.study_folder import claim_study
 
-        folder = (out or Path("runs/explanations") / study.resolve().name).resolve()
+        # A study's folder is often called after its patient.
+        folder = (out or Path("runs/explanations") / pseudonym(site_secret(), "study", str(study.resolve()))).resolve()
         request = explanation_request(explainers, parse_overrides(overrides), lesion=lesion, seconds=seconds)
         claim_study(study, folder)
         workspace = _study_workspace(folder, registry)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data_contracts import IngestCode, IngestError
+from data_contracts.private import open_private, private_folder
 
 #: Limits: members of one archive, bytes of one archive unpacked, and how many times larger than packed it may become.
 MOST_MEMBERS, MOST_BYTES, MOST_RATIO = 200_000, 64 * 2**30, 200
@@ -43,13 +44,13 @@ def unpack(path: Path, folder: Path) -> tuple[Member, ...]:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
             _judge(members, path.stat().st_size)
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             unpacked = []
             for number, info in enumerate(members):
                 kept = next((end for end in (".nii.gz", ".nii") if info.filename.lower().endswith(end)), "")
                 target = folder / f"{number:06d}{kept}"
                 # zipfile gives no more bytes than the directory states, and refuses a member whose checksum then differs.
-                with archive.open(info) as source, target.open("wb") as sink:
+                with archive.open(info) as source, open_private(target) as sink:
                     shutil.copyfileobj(source, sink, 2**20)
                 unpacked.append(Member(info.filename, target))
             return tuple(unpacked)

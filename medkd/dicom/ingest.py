@@ -26,6 +26,7 @@ from data_contracts import (
     StoreManifest,
     VolumeRef,
 )
+from data_contracts.private import FILE_MODE, privately
 from data_contracts.record import PARTIAL
 from medkd.dicom.assemble import Decoders, SeriesKeys, decoders, store_volume
 from medkd.dicom.classify import ObjectKind, classify
@@ -105,7 +106,7 @@ def ingest(request: IngestRequest, *, secret: bytes) -> IngestReport:
         OutputError: when ``out`` is not ours, holds the source, lies in it, or cannot be written to.
     """
     check_source(request.source, *(() if request.dry_run else (request.out,)))
-    with _folder(request) as out, _alone(out), quiet_dicom(), decoders() as pool:
+    with privately(), _folder(request) as out, _alone(out), quiet_dicom(), decoders() as pool:
         ingestion = _Ingestion(replace(request, out=out), secret, pool)
         try:
             return ingestion.run()
@@ -126,7 +127,7 @@ def _folder(request: IngestRequest) -> Iterator[Path]:
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Let one ingestion at a time write to a store; another one waits. The lock ends with its process, however that ends."""
-    with FileLock(out / _LOCK):
+    with FileLock(out / _LOCK, mode=FILE_MODE):
         yield
 
 

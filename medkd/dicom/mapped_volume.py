@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from data_contracts.private import open_private
 from data_contracts.record import partial_path
 
 _NAMES = {"int16": "I16", "float32": "F32", "uint8": "U8"}
@@ -29,7 +30,6 @@ class MappedVolume:
         self.path = path
         self.partial = partial_path(path)
         self.arrays = arrays
-        path.parent.mkdir(parents=True, exist_ok=True)
         header: dict[str, Any] = {}
         self._offsets: dict[str, int] = {}
         end = 0
@@ -42,7 +42,7 @@ class MappedVolume:
         self.begin = 8 + len(text)
         self._end = self.begin + end
         self._written, self._digest = self.begin, hashlib.sha256(len(text).to_bytes(8, "little") + text)
-        with self.partial.open("wb") as stream:
+        with open_private(self.partial) as stream:
             stream.write(len(text).to_bytes(8, "little") + text)
             stream.truncate(self._end)
         self._stream: BinaryIO | None = None

@@ -11,11 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_contracts import IngestCode, IngestError, IngestPolicy, MedkdError, SeriesRecord, StoreManifest, VolumeRef, load_record
+from data_contracts import IngestCode, IngestError, IngestPolicy, LabelRef, MedkdError, SeriesRecord, StoreManifest, VolumeRef, load_record
+from medkd.dicom.confidentiality.names import clean_segments
 from medkd.volumes.store import Store, write_bytes
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
-INGESTION = 3
+INGESTION = 4
+_VERSION = "ingestion"
 MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
 
 
@@ -35,6 +37,10 @@ class Memory:
         self.volumes: dict[str, VolumeRef] = {volume.series_key: volume for volume in manifest.volumes} if manifest else {}
         self.series: dict[str, SeriesRecord] = {record.series_key: record for record in manifest.series} if manifest else {}
         self._before: dict[str, Any] = _read_json(self._path)
+        if self._before.get(_VERSION) != INGESTION:
+            # What an earlier version remembered may hold names that were not cleaned then, and would never be asked for again.
+            self._before = {}
+            self.volumes = {key: _cleaned(volume) for key, volume in self.volumes.items()}
         self._now: dict[str, Any] = {}
 
     def content(self, digests: list[str]) -> str:
@@ -71,7 +77,7 @@ class Memory:
 
     def write(self) -> None:
         """Write everything remembered in this run, and what earlier runs knew of other sources."""
-        merged = {**self._before, **self._now}
+        merged = {**self._before, **self._now, _VERSION: INGESTION}
         write_bytes(self._path, json.dumps(merged, sort_keys=True, default=str).encode())
 
 
@@ -80,6 +86,22 @@ def _read_manifest(path: Path) -> StoreManifest | None:
         return load_record(path, StoreManifest)
     except MedkdError:
         return None
+
+
+def _cleaned(volume: VolumeRef) -> VolumeRef:
+    """Return a volume whose labels' names are words of anatomy: of sources that do not come again nobody else would clean them."""
+
+    def label(one: LabelRef) -> LabelRef:
+        return one.model_copy(update={"segments": clean_segments(one.segments, None, one.source, ())[0]})
+
+    own, known = volume.label, clean_segments((), volume.class_label, "", ())[1]
+    return volume.model_copy(
+        update={
+            "label": None if own is None else label(own),
+            "further_labels": tuple(label(one) for one in volume.further_labels),
+            "class_label": known,
+        }
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from data_contracts import CODES, IngestCode, IngestReport, Outcome
+from data_contracts.private import open_private, private_folder
 from data_contracts.record import partial_path
 from medkd.dicom.decode import plan_pixels, stored_values
 from medkd.dicom.discover import FoundFile
@@ -54,11 +55,12 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
     """
     code, evidence = refusal
     place = folder / file.sha256[:16]
-    place.mkdir(parents=True, exist_ok=True)
+    private_folder(place)
     kept = place / "file"
     if file.path.is_file() and (not kept.exists() or kept.stat().st_nlink > 1):
         partial = partial_path(kept)
-        shutil.copyfile(file.path, partial)
+        with file.path.open("rb") as source, open_private(partial) as sink:
+            shutil.copyfileobj(source, sink, 2**20)
         partial.replace(kept)
     reason = {
         "code": code.value,

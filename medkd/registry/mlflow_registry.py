@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import ModelRef, RegistryError, Role
+from data_contracts.private import privately
 from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, verify_folder
 from medkd.volumes.store import sha256_file
 
@@ -36,12 +37,15 @@ _DIGEST_TAG = "medkd.manifest_digest"
 class MlflowRegistry:
     """Registered models of one tracking URI; runs go to one experiment with an absolute artifact location.
 
+    A local database and its artefacts are their owner's only; who may read those of a server is the server's business.
+
     Args:
         tracking_uri: ``sqlite:////absolute/path`` or the URL of a server.
         artifacts: folder for artefacts of new experiments when the URI is a local database.
         experiment: name of the experiment.
     """
 
+    @privately()
     def __init__(self, tracking_uri: str, *, artifacts: Path, experiment: str = "medkd") -> None:
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         self._local = artifacts.resolve() if tracking_uri.startswith("sqlite") else None
@@ -51,6 +55,7 @@ class MlflowRegistry:
         location = self._local.as_uri() if self._local is not None else None
         self._experiment = found.experiment_id if found else self._client.create_experiment(experiment, artifact_location=location)
 
+    @privately()
     def register(self, publication: Publication) -> ModelRef:
         """Log a run with the package as artefacts, then register it; the same manifest gives the version that exists."""
         digest = sha256_file(publication.folder / MANIFEST)
@@ -72,6 +77,7 @@ class MlflowRegistry:
         version = self._client.create_model_version(publication.name, source=source, run_id=run_id, tags=tags)
         return _model_ref(publication.name, int(version.version), tags)
 
+    @privately()
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
         """Download a version and verify every byte against the digest in its tags. The copy lives as long as this object.
 
@@ -90,11 +96,13 @@ class MlflowRegistry:
         verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
         return _model_ref(name, number, version.tags), folder
 
+    @privately()
     def versions(self, name: str) -> tuple[ModelRef, ...]:
         """Return all versions of a name, oldest first."""
         known = self._client.search_model_versions(f"name = '{name}'")
         return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
 
+    @privately()
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""
         found, token = [], None
@@ -105,6 +113,7 @@ class MlflowRegistry:
             if not token:
                 return tuple(sorted(found))
 
+    @privately()
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Log artefacts into the run of a version and set tags on the version."""
         version = self._client.get_model_version(model.name, str(model.version))
@@ -113,6 +122,7 @@ class MlflowRegistry:
         for key, value in tags.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
 
+    @privately()
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Log an experiment and its arms as nested runs; one that is there, finished, is left alone, one that was cut short is closed."""
         tag = "medkd.scoreboard"

@@ -26,6 +26,7 @@ from data_contracts import (
     TrainingManifest,
     load_record,
 )
+from data_contracts.private import open_private
 from medkd.registry.interface import Publication, Registry, canonical, pack_model
 from medkd.training.checkpoint import Journal
 from medkd.training.train import restore_network
@@ -255,7 +256,6 @@ def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSe
 
 def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:
     """Write a zip whose bytes depend on its contents alone (fixed time stamps)."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_STORED) as packed:
+    with open_private(archive) as stream, zipfile.ZipFile(stream, "w", compression=zipfile.ZIP_STORED) as packed:
         for name, payload in files.items():
             packed.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), payload)

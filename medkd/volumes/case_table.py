@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from data_contracts import (
     Task,
     VolumeFolderData,
 )
+from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.volumes.split import certify, split_by_patient
 from medkd.volumes.store import Store, write_bytes
 
@@ -88,13 +90,33 @@ def label_of(line: Line, data: FolderData, task: Task) -> int | None:
 
 
 def case_key(identifier: str) -> str:
-    """Return the key of a case: a digest of its name in the table, which may be a person's."""
-    return f"c{hashlib.sha256(identifier.encode()).hexdigest()[:16]}"
+    """Return the key of a case, of its name in the table, which may be a person's: keyed by the site's secret, as those of DICOM are."""
+    return pseudonym(site_secret(), "case", identifier)
 
 
 def patient_key(person: str) -> str:
-    """Return the key of a patient: a digest of what the table calls them."""
-    return f"p{hashlib.sha256(person.encode()).hexdigest()[:16]}"
+    """Return the key of a patient, of what the table calls them: the key that DICOM with this Patient ID gets at the same site."""
+    return pseudonym(site_secret(), "patient", person)
+
+
+def keyed_ledger(ledger: IngestReport) -> IngestReport:
+    """Return a ledger that names files by keys and nobody by their names: what was measured stays, sentences go."""
+    secret = site_secret()
+
+    def numbers(evidence: str) -> str:
+        found = json.loads(evidence) if evidence else {}
+        measured = {name: value for name, value in found.items() if isinstance(value, int | float)} if isinstance(found, dict) else {}
+        return json.dumps(measured, sort_keys=True) if measured else ""
+
+    return ledger.model_copy(
+        update={
+            "files": tuple(
+                file.model_copy(update={"path": pseudonym(secret, "file", file.path), "evidence": numbers(file.evidence)})
+                for file in ledger.files
+            ),
+            "series": tuple(line.model_copy(update={"first_file": pseudonym(secret, "file", line.first_file)}) for line in ledger.series),
+        }
+    )
 
 
 def assign_parts(people: Sequence[str], strata: Sequence[int], named: Sequence[str], data: FolderData) -> list[Part]:
@@ -126,9 +148,16 @@ def make_cohort(name: str, origin: str, classes: tuple[str, ...], cases: Sequenc
 
 
 def serve_purposes(recipe: Recipe, cohort: Cohort, ledger: IngestReport, store: Store) -> CohortSet:
-    """Store a cohort with the ledger of its files and say which part serves which purpose: all arms and seeds share it."""
+    """Store a cohort with the ledger of its files and say which part serves which purpose: all arms and seeds share it.
+
+    ``import.json`` names files by keys; beside it, ``quarantine/import.json`` names them as they are called and says why each was refused,
+    and is as confidential as the source.
+    """
     key = f"cohorts/{recipe.name}"
-    write_bytes(store.root / f"{key}/import.json", ledger.canonical_json())
+    write_bytes(store.root / f"{key}/import.json", keyed_ledger(ledger).canonical_json())
+    write_bytes(store.root / f"{key}/quarantine/import.json", ledger.canonical_json())
+    # A folder may be called after somebody; a recipe's name is registered with its models, and meant to be read.
+    cohort = cohort.model_copy(update={"name": recipe.name})
     payload = cohort.canonical_json()
     write_bytes(store.root / f"{key}/all.json", payload)
     ref = Ref(store=store.name, key=f"{key}/all.json", sha256=hashlib.sha256(payload).hexdigest())

@@ -12,6 +12,7 @@ from nibabel import orientations
 from numpy.typing import NDArray
 
 from data_contracts import Geometry, VolumeRef
+from data_contracts.private import open_private
 from medkd.volumes.store import Store
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -74,7 +75,7 @@ def save_nifti(values: NDArray[Any], affine_ras: NDArray[np.float64], path: Path
     """Write voxels [slice, row, column] with a NIfTI affine; the header names no one."""
     image = nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine_ras)
     image.header.set_xyzt_units("mm")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    open_private(path).close()  # nibabel writes into the file that is there
     nibabel.save(image, path)
     return path
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from data_contracts import CohortSet, DicomData, ImageFolderData, PhantomData, Recipe, SourceError, VolumeFolderData
+from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.volumes.image_folder import prepare_image_folder
 from medkd.volumes.phantom_cohorts import prepare_phantom_cohorts
 from medkd.volumes.store import sha256_file
@@ -35,7 +36,7 @@ def prepare_cohorts(workspace: Workspace, recipe: Recipe, source: str) -> Cohort
 
 
 def source_digest(recipe: Recipe, data_root: Path) -> str:
-    """Return the sha256 over every file the recipe's data are read from; empty for the phantom.
+    """Return the sha256 over every file the recipe's data are read from, and of the site's keys; empty for the phantom.
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when there is no such folder.
@@ -49,6 +50,8 @@ def source_digest(recipe: Recipe, data_root: Path) -> str:
         folders = [folder for folder in (recipe.data.images, recipe.data.masks) if folder is not None]
         paths = [root / recipe.data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
     lines = [f"{path.relative_to(root).as_posix()} {sha256_file(path)}" for path in paths if path.is_file()]
+    # Under another secret the same people have other keys: such a cohort is another one.
+    lines.append(pseudonym(site_secret(), "site", "cohorts"))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

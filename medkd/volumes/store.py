@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data_contracts import Ref, StoreError
+from data_contracts.private import open_private
 from data_contracts.record import partial_path
 
 
@@ -22,10 +23,9 @@ def sha256_file(path: Path) -> str:
 
 
 def write_bytes(path: Path, payload: bytes) -> Path:
-    """Write by atomic rename: a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write by atomic rename, for the owner only: a reader sees the old file or the new one, never half of one."""
     partial = partial_path(path)
-    with partial.open("wb") as stream:
+    with open_private(partial) as stream:
         stream.write(payload)
         stream.flush()
         os.fsync(stream.fileno())

@@ -11,24 +11,30 @@ from pydicom import Dataset, Sequence
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID
+from pydicom.uid import UID, UID_dictionary
 
+from medkd.dicom.confidentiality.coded import kept_code, kept_codes, kept_technical, keyed_code
 from medkd.dicom.confidentiality.dates import DateShift
 from medkd.dicom.confidentiality.profile import EDITION, Treatment, is_identifying, treat
 from medkd.dicom.confidentiality.secret import keyed_number, pseudonym
-from medkd.dicom.confidentiality.words import clean_text, standard_meanings
+from medkd.dicom.confidentiality.words import clean_text, standard_meanings, tokens_of
 from medkd.dicom.discover import transfer_syntax
 from medkd.dicom.raw_values import text_of
 
 #: UIDs of the standard itself (classes, transfer syntaxes, coding schemes) name nobody.
 _STANDARD_ROOT = "1.2.840.10008."
-_CODE = re.compile(r"^[A-Z0-9_ \-./+]{0,16}$")
-_TECHNICAL = re.compile(r"^[A-Za-z0-9_. :\-/{}\[\]()%*]{0,16}$")
+#: A class of objects that is younger than the dictionary has a UID of this form.
+_CLASS_UID = re.compile(r"1\.2\.840\.10008\.(?:[0-9]{1,4}\.){1,9}[0-9]{1,4}")
+_CODE_PARTS = frozenset({"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion"})
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 #: Ages above this are given as this: the very old are few enough to be found.
 OLDEST_YEARS = 90
 #: Shortest part of a name, and of another identifier, that is looked for in what was written.
 _SHORTEST_NAME, _SHORTEST = 3, 5
+#: Shortest number that is part of an identifier and no measurement.
+_SHORTEST_NUMBER = 5
+#: What takes the place of a text that must have one.
+PLACEHOLDERS = frozenset({"Removed", "REMOVED"})
 _IMPLEMENTATION = UID("2.25.294210917236310861953142390271645510427")
 _METHODS = (
     ("113100", "Basic Application Confidentiality Profile"),
@@ -37,6 +43,9 @@ _METHODS = (
     ("113108", "Retain Patient Characteristics Option"),
 )
 CLEAN_PIXELS = ("113101", "Clean Pixel Data Option")
+_METHOD = f"medkd, {EDITION}"
+#: What every object says of its de-identification.
+OWN_SENTENCES = frozenset({_METHOD, CLEAN_PIXELS[1], *(meaning for _, meaning in _METHODS)})
 
 
 @dataclass
@@ -64,7 +73,7 @@ def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
     result = walk.dataset(dataset)
     result.SpecificCharacterSet = "ISO_IR 192"
     result.PatientIdentityRemoved = "YES"
-    result.DeidentificationMethod = f"medkd, {EDITION}"
+    result.DeidentificationMethod = _METHOD
     result.DeidentificationMethodCodeSequence = Sequence([method_code(*method) for method in _METHODS])
     result.LongitudinalTemporalInformationModified = "MODIFIED"
     result.file_meta = walk.file_meta(dataset)
@@ -87,6 +96,7 @@ class _Walk:
         self.shift, self.study_time = DateShift(secret, patient), study_time
         self.originals: dict[str, str] = {}
         self.forbidden: frozenset[str] = frozenset()
+        self._names: frozenset[str] = frozenset()
         self._treatments: dict[Treatment, Callable[[DataElement, Dataset], Any]] = {
             Treatment.KEEP: self._keep,
             Treatment.EMPTY: lambda *_: "",
@@ -101,14 +111,19 @@ class _Walk:
 
     def collect(self, dataset: Dataset) -> None:
         """Remember every identifying value, before anything is decided: a name may stand in a description that comes first."""
+        self._collect(dataset)
+        self.forbidden = frozenset(word for part, keyword in self.originals.items() for word in _words(part, keyword)) | self._names
+
+    def _collect(self, dataset: Dataset) -> None:
         for element in _elements(dataset):
             if element.VR == "SQ":
                 for item in element.value or ():
-                    self.collect(item)
+                    self._collect(item)
             elif not element.tag.is_private and is_identifying(element.tag, element.VR):
+                if element.VR == "PN":
+                    self._names |= {word for value in map(str, _values(element)) for word in tokens_of(value) if len(word) > 1}
                 for part in _parts(element):
                     self.originals.setdefault(part, element.keyword or str(element.tag))
-        self.forbidden = frozenset(part.lower() for part in self.originals)
 
     def dataset(self, dataset: Dataset) -> Dataset:
         """Return the treated copy of a dataset or item."""
@@ -137,7 +152,8 @@ class _Walk:
         return meta
 
     def _new_uid(self, uid: str) -> str:
-        return uid if uid.startswith(_STANDARD_ROOT) or not uid else f"2.25.{keyed_number(self.secret, 'uid', uid)}"
+        standard = uid in UID_dictionary or _CLASS_UID.fullmatch(uid) is not None
+        return uid if standard or not uid else f"2.25.{keyed_number(self.secret, 'uid', uid)}"
 
     def _sequence(self, element: DataElement, _: Dataset) -> Sequence | None:
         return Sequence([self.dataset(item) for item in element.value or ()])
@@ -146,14 +162,35 @@ class _Walk:
         values = [self._new_uid(str(value).strip("\0 ")) for value in _values(element)]
         return values if len(values) != 1 else values[0]
 
-    def _keep(self, element: DataElement, _: Dataset) -> Any:
-        form = {"CS": _CODE, "DS": _NUMBER, "IS": _NUMBER, "SH": _TECHNICAL, "LO": _TECHNICAL}.get(element.VR)
-        if form is None:
+    def _keep(self, element: DataElement, dataset: Dataset) -> Any:
+        values = _values(element)
+        if element.VR == "CS":
+            coded = kept_codes(element.keyword, [str(value) for value in values], self.forbidden)
+            if coded is None:
+                return self._instead(element)
+            return coded if len(coded) != 1 else coded[0]
+        if element.keyword in _CODE_PARTS:
+            part = kept_code(element.keyword, str(values[0]), str(dataset.get("CodingSchemeDesignator", "")), self.secret)
+            if element.keyword == "CodeValue" and part is not None and tokens_of(part) & self.forbidden:
+                return keyed_code(self.secret, part)
+            return None if part is None or tokens_of(part) & self.forbidden else part
+        if element.VR in ("SH", "LO"):
+            technical = [kept_technical(element.keyword, str(value)) for value in values]
+            whole = all(text is not None and not tokens_of(text) & self.forbidden for text in technical)
+            return (technical if len(technical) != 1 else technical[0]) if whole else None
+        if element.VR not in ("DS", "IS"):
             return element.value
-        fits = all(str(value) == "" or form.match(str(value)) for value in _values(element))
-        spoken = any(str(value).strip().lower() in self.forbidden for value in _values(element))
-        # A number or a code that repeats an identifier (a series numbered like its patient) is one.
+        fits = all(str(value) == "" or _NUMBER.match(str(value)) for value in values)
+        # A number that repeats an identifier (a series numbered like its patient), or is a part of one, is one.
+        numbers = [_plain_number(str(value)) for value in values]
+        spoken = any(len(number) >= _SHORTEST_NUMBER and number in self.forbidden for number in numbers)
         return element.value if fits and not spoken else None
+
+    def _instead(self, element: DataElement) -> str | None:
+        """Return what stands for a coded string that is no term, where the object needs one."""
+        if element.keyword == "ContentLabel":
+            return clean_text(str(element.value), self.forbidden).upper().replace(" ", "_")[:16].rstrip("_") or "REMOVED"
+        return {"Modality": "OT"}.get(element.keyword)
 
     def _dummy(self, element: DataElement, _: Dataset) -> Any:
         return {"PN": "Removed", "LO": "REMOVED", "SH": "REMOVED", "ST": "REMOVED", "LT": "REMOVED", "UT": "REMOVED", "UC": "REMOVED"}.get(
@@ -183,7 +220,7 @@ class _Walk:
     def _clean(self, element: DataElement, _: Dataset) -> Any:
         values = []
         for value in map(str, _values(element)):
-            whole = element.keyword == "CodeMeaning" and value in standard_meanings() and value.lower() not in self.forbidden
+            whole = element.keyword == "CodeMeaning" and value in standard_meanings() and not tokens_of(value) & self.forbidden
             values.append(value if whole else clean_text(value, self.forbidden))
         return values if len(values) != 1 else values[0]
 
@@ -211,6 +248,27 @@ def characteristic(keyword: str, value: Any) -> Any:
     if allowed is not None:
         return value if text in allowed else None
     return value if _NUMBER.match(text) and 0 < float(text) < 1000 else None
+
+
+def identifying_words(header: Dataset) -> frozenset[str]:
+    """Return the words, in lower case, that name somebody by a header: parts of names, whole identifiers, their numbers."""
+    walk = _Walk(b"", "", "")
+    walk.collect(header)
+    return walk.forbidden
+
+
+def _words(part: str, keyword: str) -> set[str]:
+    """Return what an original must not be found as: itself, and the numbers in it that are long enough to be one."""
+    if keyword.endswith("UID"):
+        return {part.lower()}
+    numbers = {_plain_number(run) for run in re.findall(r"\d+", part)}
+    return {part.lower(), *(run for run in numbers if len(run) >= _SHORTEST_NUMBER)}
+
+
+def _plain_number(text: str) -> str:
+    """Return a whole number without sign, leading zeros and a fraction of zeros: as numbers repeat identifiers."""
+    match = re.fullmatch(r"\s*\+?0*(\d+)(?:\.0*)?\s*", text)
+    return match.group(1) if match else text.strip().lower()
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:

@@ -17,6 +17,7 @@ from pydicom import Dataset, config, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, SegmentationStorage
 
 from data_contracts import Action, IngestCode, IngestError, IngestPolicy, IngestReport
+from data_contracts.private import make_ordinary
 from medkd.dicom.classify import LABELMAP_STORAGE, states_text
 from medkd.dicom.compare import same_image
 from medkd.dicom.confidentiality.burned_in import TextBox, blank_text, find_text
@@ -156,6 +157,7 @@ def _publish_study(files: list[FoundFile], request: DeidentifyRequest, secret: b
             continue
         written.append((file, place))
     for study in {place.relative_to(staging).parts[:2] for _, place in written}:
+        make_ordinary(staging.joinpath(*study))  # what is handed on is for others to read
         _move_into_place(staging.joinpath(*study), request.out.joinpath(*study))
     for file, _ in written:
         ledger.accept(file)
@@ -163,7 +165,9 @@ def _publish_study(files: list[FoundFile], request: DeidentifyRequest, secret: b
 
 def _move_into_place(new: Path, final: Path) -> None:
     """Replace a published study by a newer one in two renames; instances that were published before and are not new are kept."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    if not final.parent.is_dir():
+        final.parent.mkdir(parents=True)
+        make_ordinary(final.parent)
     retired = final.with_name(f".{final.name}.retired")
     if retired.exists() and not final.exists():
         retired.rename(final)  # an earlier move was cut short between its two renames

@@ -9,6 +9,8 @@ import os
 import secrets
 from pathlib import Path
 
+from data_contracts.private import private_folder
+
 _LOG = logging.getLogger("medkd")
 _LENGTH = 16
 
@@ -36,7 +38,7 @@ def site_secret() -> bytes:
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     path = state / "medkd" / "secret"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(secrets.token_hex(32))

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from data_contracts import IngestCode, IngestError, LabelRef, VolumeRef
 from medkd.dicom.classify import ObjectKind
+from medkd.dicom.confidentiality.names import clean_segments
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
@@ -109,17 +110,19 @@ class LabelBinder:
             message = f"expected one volume on the grid of the label, {len(fits)} lie on it: put the label beside its series"
             raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, {"volumes": len(fits)})
         volume, bound = fits[0]
+        headers = (file.header, self.volumes[volume.series_key][1].header)
+        segments, class_label = clean_segments(bound.segments, bound.class_label, source, headers)
         key = f"labels/{volume.series_key}-{file.digest[:12]}.safetensors"
         label = LabelRef(
             array=self.store.write_tensors(key, {"label": bound.array, **bound.extra}),
             geometry=volume.geometry,
-            segments=bound.segments,
+            segments=segments,
             volume_sha256=volume.array.sha256,
             source=source,
             max_deviation_mm=bound.deviation_mm,
             flags=bound.flags,
         )
-        return volume.series_key, label, bound.class_label
+        return volume.series_key, label, class_label
 
 
 def _segmentation_refers(file: FoundFile, group: SliceGroup) -> bool:

@@ -1,0 +1,279 @@
+"""A mark in every text, segment, folder, file, archive and member of the source: nothing outside of quarantine says it, and only the owner reads it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from data_contracts import StoreError
+from data_contracts.private import make_ordinary, open_private, ordinary_umask, private_folder, privately
+from flows.demo import OVERRIDES, RECIPES
+from flows.engine import orchestrated, run_all, start_engine
+from flows.untold import ERROR, Untold, WorkFailed
+from tests.planted import CANARY, places_of, plant
+
+pytestmark = pytest.mark.xdist_group("demo")
+MODEL = "models:/phantom-segmentation-teacher/1"
+TINY = {"seeds": [0], "explain.cases": 1, "teacher.network.options.channels": [4, 4, 4], "student.network.options.channels": [4, 4, 4]}
+
+
+@pytest.fixture(autouse=True)
+def usual_umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def planted(smoke, tmp_path_factory):
+    """Return the demo's studies with the mark everywhere."""
+    return plant(smoke.folder / "dicom", tmp_path_factory.mktemp("planted") / f"{CANARY}_inbox", zipped="study002")
+
+
+def open_to_others(*folders: Path) -> list[str]:
+    """Return what others may read, write or enter."""
+    every = [path for folder in folders for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
+    return [f"{path} {stat.S_IMODE(path.stat().st_mode):o}" for path in every if stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+
+def test_the_search_finds_a_mark_in_whatever_may_hold_one(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("b.txt.gz", gzip.compress(CANARY.lower().encode()))
+        archive.writestr(f"{CANARY}.txt", b"")
+    info = PngImagePlugin.PngInfo()
+    info.add_text("who", CANARY, zip=True)
+    Image.new("L", (2, 2)).save(tmp_path / "c.png", pnginfo=info)
+    with sqlite3.connect(tmp_path / "d.db") as database:
+        database.execute("create table t (x)")
+        database.execute("insert into t values (?)", (f"of {CANARY}",))
+    (tmp_path / "e.txt").write_bytes(CANARY.encode("utf-16-le"))
+    (tmp_path / f"{CANARY}.f").touch()
+    (tmp_path / "quarantine").mkdir()
+    (tmp_path / "quarantine" / "g").write_text(CANARY)
+    found = {Path(place.split("!")[0].split(" (")[0]).name for place in places_of(CANARY, tmp_path)}
+    assert found == {"a.zip", "c.png", "d.db", "e.txt", f"{CANARY}.f"}
+
+
+def test_ingestion_and_deidentification_leave_no_mark_and_close_what_stays(planted, here, tmp_path):
+    assert here("ingest", planted, "--out", tmp_path / "store", "--nifti", "--json")[0] == 0
+    assert here("deidentify", planted, "--out", tmp_path / "share", "--kept", tmp_path / "kept", "--json")[0] == 0
+    assert len(json.loads((tmp_path / "store" / "manifest.json").read_text())["volumes"]) > 4
+    shared = list((tmp_path / "share").rglob("*.dcm"))
+    assert len(shared) > 20
+    assert places_of(CANARY, tmp_path / "store", tmp_path / "share") == []
+    assert open_to_others(tmp_path / "store", tmp_path / "kept") == []
+    # What is handed on is for others: the usual modes.
+    assert {stat.S_IMODE(path.stat().st_mode) for path in shared} == {0o644}
+    folders = [tmp_path / "share", *(path for path in (tmp_path / "share").rglob("*") if path.is_dir())]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o755}
+
+
+@pytest.mark.parametrize("command", ["run-study", "explain"])
+def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, smoke, tmp_path, command, medkd):
+    study = planted / f"{CANARY}_study001"
+    options = ("--explainers", "grad_cam") if command == "explain" else ()
+    named = ("--study", study) if command == "explain" else (study,)
+    arguments = (
+        command,
+        *named,
+        "--model",
+        MODEL,
+        "--run",
+        smoke.folder,
+        "--out",
+        tmp_path / "out",
+        *options,
+        "--engine",
+        "prefect",
+        "--json",
+    )
+    environment = {"PREFECT_HOME": str(tmp_path / "out" / "prefect"), "XDG_CACHE_HOME": str(smoke.cache)}
+    done = medkd(*map(str, arguments), cwd=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list((tmp_path / "out" / "prefect").glob("prefect.db"))
+    assert places_of(CANARY, tmp_path / "out", smoke.folder / "mlartifacts") == []
+    with sqlite3.connect(smoke.folder / "mlflow.db") as database:
+        assert CANARY.lower() not in "\n".join(database.iterdump()).lower()
+    assert open_to_others(tmp_path / "out") == []
+
+
+def test_the_default_folder_of_an_explanation_is_not_called_after_the_study(planted, here, smoke, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = planted / f"{CANARY}_study001"
+    status, _, errors = here("explain", "--study", study, "--model", MODEL, "--run", smoke.folder, "--explainers", "grad_cam", "--json")
+    assert status == 0, errors
+    assert places_of(CANARY, tmp_path / "runs") == []
+    assert open_to_others(tmp_path / "runs") == []
+
+
+def test_a_failed_study_leaves_no_mark_either(here, smoke, tmp_path, medkd):
+    study = tmp_path / f"{CANARY}_study"
+    shutil.copytree(smoke.folder / "dicom" / "study001", study)
+    for path in study.rglob("*.dcm"):
+        path.rename(path.with_name(f"{CANARY}_{path.name}"))
+    environment = {"PREFECT_HOME": str(tmp_path / "out" / "prefect"), "XDG_CACHE_HOME": str(smoke.cache)}
+    arguments = (
+        "run-study",
+        study,
+        "--model",
+        MODEL,
+        "--run",
+        smoke.folder,
+        "--out",
+        tmp_path / "out",
+        "--series",
+        CANARY,
+        "--engine",
+        "prefect",
+    )
+    done = medkd(*map(str, arguments), cwd=tmp_path, **environment)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-2].startswith("WHICH_SERIES: expected") or "WHICH_SERIES: expected" in done.stderr
+    assert CANARY in done.stderr
+    assert places_of(CANARY, tmp_path / "out") == []
+
+
+def test_reports_of_a_store_leave_no_mark(planted, here, smoke, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    assert here("ingest", planted / f"{CANARY}_study001", "--out", tmp_path / "store")[0] == 0
+    status, _, errors = here("report", tmp_path / "store", "--run", smoke.folder, "--model", MODEL, "--out", tmp_path / "pages", "--json")
+    assert status == 0, errors
+    assert places_of(CANARY, tmp_path / "pages", tmp_path / "store") == []
+    assert open_to_others(tmp_path / "pages") == []
+
+
+@pytest.mark.timeout(400)
+def test_the_scheduled_flow_leaves_no_mark(planted, smoke, tmp_path):
+    out = tmp_path / "nightly"
+    given = {
+        "recipes": [str(RECIPES / "phantom-segmentation.yaml")],
+        "out": str(out),
+        "studies": str(planted),
+        "overrides": {**OVERRIDES["smoke"]["phantom-segmentation"], **TINY},
+    }
+    code = "import json, sys\nfrom flows.nightly import nightly\nnightly(**json.loads(sys.argv[1]))\n"
+    environment = {**os.environ, "MEDKD_WORKERS": "0", "PREFECT_HOME": str(out / "prefect"), "XDG_CACHE_HOME": str(smoke.cache)}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, json.dumps(given)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=380,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list(out.rglob("report.html"))
+    assert list((out / "mlartifacts").rglob("*.zip"))
+    assert (out / "prefect" / "prefect.db").is_file()
+    assert places_of(CANARY, out) == []
+    assert open_to_others(out) == []
+
+
+def test_a_finished_run_is_its_owners_only(smoke):
+    """Made by a process of its own under the umask of whoever runs the tests; its invented studies are for handing on."""
+    assert [line for line in open_to_others(smoke.folder) if "/dicom" not in line] == []
+
+
+# ---------------------------------------------------------------- the parts
+
+
+def fail(path: str) -> int:
+    raise StoreError("STORE_MISSING", f"expected bytes at {path}, found none")
+
+
+def echo(path: str) -> str:
+    return path
+
+
+@orchestrated
+def echoed(path: str, works: bool) -> list[str]:
+    return run_all(echo if works else fail, [(path,)], title="echo")
+
+
+def test_prefect_is_told_neither_arguments_nor_results_nor_sentences(tmp_path, smoke):
+    """In a process of its own: Prefect reads its settings once."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tests.flows.test_confidential import echoed, start_engine, StoreError\n"
+        "with start_engine('prefect', Path(sys.argv[1]), workers=0):\n"
+        "    assert echoed(sys.argv[2], True) == [sys.argv[2]]\n"
+        "    try:\n"
+        "        echoed(sys.argv[2], False)\n"
+        "    except StoreError as error:\n"
+        "        assert error.code == 'STORE_MISSING' and sys.argv[2] in str(error)\n"
+        "    else:\n"
+        "        raise SystemExit('no error')\n"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "XDG_CACHE_HOME": str(smoke.cache)}
+    environment.pop("PREFECT_HOME", None)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "run"), f"/in/{CANARY}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert places_of(CANARY, tmp_path / "run") == []
+    with sqlite3.connect(tmp_path / "run" / "prefect" / "prefect.db") as database:
+        assert database.execute("select parameters from flow_run").fetchall() == [("{}",), ("{}",)]
+        assert any("StoreError STORE_MISSING" in str(row) for row in database.execute("select message from flow_run_state"))
+    assert "STORE_MISSING" not in (tmp_path / "run" / "run.log").read_text()  # it was caught, and the run went on
+    assert open_to_others(tmp_path / "run") == []
+
+
+def test_the_sentence_of_an_untold_error_lies_in_quarantine(tmp_path):
+    with pytest.raises(WorkFailed, match="StoreError STORE_MISSING") as caught:
+        Untold(fail, (CANARY,), error_in=tmp_path).told()
+    assert CANARY not in str(caught.value)
+    assert CANARY in (tmp_path / ERROR).read_text()
+    assert open_to_others(tmp_path / "quarantine") == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027])
+def test_what_is_written_privately_is_its_owners_only_under_any_umask(umask, tmp_path):
+    os.umask(umask)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "old").touch()
+    with open_private(tmp_path / "a" / "b" / "c") as stream:
+        stream.write(b"x")
+    open_private(tmp_path / "there" / "old").close()
+    private_folder(tmp_path / "a" / "d")
+    with privately(), privately():
+        (tmp_path / "a" / "by-a-library").write_text("x")
+        assert ordinary_umask() == umask
+    assert open_to_others(tmp_path / "a") == []
+    assert stat.S_IMODE((tmp_path / "there" / "old").stat().st_mode) == 0o600
+    assert ordinary_umask() == umask
+    make_ordinary(tmp_path / "a")
+    assert stat.S_IMODE((tmp_path / "a" / "b" / "c").stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o777 & ~umask
+
+
+def test_a_folder_that_is_claimed_is_closed(tmp_path):
+    from medkd.output import STORE, claim, claim_unmarked
+
+    (tmp_path / "made").mkdir(mode=0o755)
+    claim(tmp_path / "made", STORE)
+    claim_unmarked(tmp_path / "above" / "handed-on", "p")
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("above", "above/handed-on")} == {0o755}
+
+
+def test_a_failure_of_the_log_names_the_kind_and_the_code_only(tmp_path):
+    with pytest.raises(StoreError), start_engine("none", tmp_path / "run", workers=0):
+        fail(CANARY)
+    assert "ended by StoreError STORE_MISSING" in (tmp_path / "run" / "run.log").read_text()
+    assert places_of(CANARY, tmp_path / "run") == []
