@@ -102,7 +102,7 @@ def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
     """
     try:
         data = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError("CONTRACT_UNREADABLE", f"expected the JSON of {expected.SCHEMA}, got text that is not JSON: {error}") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     while version in MIGRATIONS:

@@ -26,6 +26,7 @@ from flows.stopping import ended_on_interrupt
 from flows.untold import named
 from flows.workers import Workers
 from medkd.progress import report_progress_to
+from medkd.run_lock import alone_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -192,13 +193,18 @@ def start_engine(name: str, root: Path, *, workers: int | None = None, progress:
         root: folder of the run; its log and an embedded Prefect live there.
         workers: worker processes; by default one per core, at most two (``MEDKD_WORKERS`` overrides); 0 works in this process.
         progress: say how far it is.
+
+    Raises:
+        OutputError: ``RUN_BUSY`` when another process works in the folder.
+        EnvironmentProblem: ``WORKERS_INVALID``.
     """
-    with privately():
+    # Two at once would write over each other's stages, and race as they lay out the tables of one database.
+    with privately(), alone_in(root):
         yield from _started(name, root, workers, progress)
 
 
 def _started(name: str, root: Path, workers: int | None, progress: bool) -> Iterator[Engine]:
-    count = int(os.environ.get("MEDKD_WORKERS", min(2, os.cpu_count() or 1))) if workers is None else workers
+    count = _worker_count() if workers is None else workers
     verbose, machine = (os.environ.get(variable) == "1" for variable in (VERBOSE, MACHINE_OUTPUT))
     log = RunLog(root, enabled=progress, verbose=verbose, machine_output=machine)
     pool = Workers(count) if count > 0 else None
@@ -220,6 +226,20 @@ def _started(name: str, root: Path, workers: int | None, progress: bool) -> Iter
         if pool is not None:
             pool.close()
         log.close()
+
+
+def _worker_count() -> int:
+    """Return how many worker processes are wanted.
+
+    Raises:
+        EnvironmentProblem: ``WORKERS_INVALID`` when ``MEDKD_WORKERS`` is no number from 0 to 1024.
+    """
+    wanted = os.environ.get("MEDKD_WORKERS")
+    if wanted is None:
+        return min(2, os.cpu_count() or 1)
+    if not (wanted.isascii() and wanted.isdecimal() and int(wanted[:9]) <= 1024):
+        raise EnvironmentProblem("WORKERS_INVALID", f"expected a number of processes from 0 to 1024 in MEDKD_WORKERS, got {wanted[:40]!r}")
+    return int(wanted)
 
 
 def _engine(name: str, root: Path, workers: Workers | None, log: RunLog) -> PlainEngine:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_contracts import ExplanationRequest, IngestPolicy, StoreManifest, load_record
+from data_contracts import ExplanationRequest, IngestPolicy
 from flows.engine import orchestrated, run_all
 from flows.run_study import choose_volume
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+from medkd.dicom.memory import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.explanations.of_registry import explain_registered, replay_registered
 from medkd.output import STUDY_STORE
@@ -22,7 +23,7 @@ def explain_study(
     store = empty_store(claim_study(source, workspace.root))
     asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
     ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
-    volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
+    volume = choose_volume(read_manifest(store), ingested, series)
     return run_all(explain_registered, [(workspace, volume, model_uri, request)], title="explain")[0]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from data_contracts import Action, ContractError, IngestPolicy, IngestReport
 from data_contracts.record import first_problem
 from flows.engine import orchestrated, run_all
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+from medkd.yaml_text import YamlRefused, read_yaml
 
 
 @orchestrated
@@ -35,8 +35,8 @@ def read_policy(wanted: str | None) -> IngestPolicy:
         named = ", ".join(choice.value for choice in choices)
         raise ContractError("POLICY_UNREADABLE", f"expected one of {named}, or a YAML file, got {wanted!r}")
     try:
-        return IngestPolicy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return IngestPolicy.model_validate(read_yaml(path) or {})
     except ValidationError as error:
         raise ContractError("POLICY_UNREADABLE", f"expected a policy in {path}: {first_problem(error)}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ContractError("POLICY_UNREADABLE", f"expected YAML in {path} ({type(error).__name__})") from error
+    except YamlRefused as error:
+        raise ContractError("POLICY_UNREADABLE", str(error)) from error

@@ -17,8 +17,6 @@ from data_contracts import (
     Registered,
     RegistryError,
     ReportSet,
-    StoreManifest,
-    load_record,
 )
 from flows.distill import distill
 from flows.engine import expect, orchestrated
@@ -32,6 +30,7 @@ from flows.register import register, register_knowledge, register_review
 from flows.report import report
 from flows.train_teacher import train_teacher
 from medkd.dicom.ingest import IngestRequest
+from medkd.dicom.memory import read_manifest
 from medkd.review.choose_panel import Candidates, choose_panel
 from medkd.volumes.curate import curate_store, volumes_of
 from medkd.workspace import Workspace
@@ -100,7 +99,7 @@ def learn(
 @orchestrated
 def review(workspace: Workspace, outcomes: tuple[Outcome, ...]) -> ReportSet:
     """Report the test patients' studies with the best student of each task, and register the reports beside it."""
-    manifest = load_record(workspace.root / STORE / "manifest.json", StoreManifest)
+    manifest = read_manifest(workspace.root / STORE)
     cohort = curate_store(manifest, name=STORE)
     cohort.write(workspace.root / "cohort.json")
     panel = choose_panel(tuple(_candidates(outcome) for outcome in outcomes))

@@ -9,6 +9,7 @@ from pathlib import Path
 from data_contracts import DataError, RefusedSeries, ReviewPanel, ReviewReport, StoreManifest, load_record
 from flows.engine import orchestrated, run_all
 from flows.report import report
+from medkd.dicom.memory import read_manifest
 from medkd.output import REPORTS, claim
 from medkd.registry.candidates import only_segmentation_model
 from medkd.registry.interface import parse_uri
@@ -42,7 +43,7 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
         RegistryError: ``MODEL_CHOICE`` when it is not clear which model is meant.
         DataError: ``NO_VOLUME`` for an empty store.
     """
-    manifest = load_record(store / "manifest.json", StoreManifest)
+    manifest = read_manifest(store)
     if not manifest.volumes:
         raise DataError("NO_VOLUME", f"expected a store with volumes at {store}, got none; ingest a folder that holds some")
     panel = workspace.root / "panel.json"

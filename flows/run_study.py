@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts import DataError, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef, load_record
+from data_contracts import DataError, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef
 from flows.engine import orchestrated, run_all
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+from medkd.dicom.memory import read_manifest
 from medkd.dicom.series_words import series_words
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.output import STUDY_STORE
@@ -36,7 +37,7 @@ def run_study(
     store = empty_store(claim_study(source, out))
     asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
     ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
-    volume = choose_volume(load_record(store / "manifest.json", StoreManifest), ingested, series)
+    volume = choose_volume(read_manifest(store), ingested, series)
     report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
     return StudyOutcome(ingested, report)
 

@@ -103,6 +103,7 @@ def folder_json(evaluation: FolderEvaluation) -> dict[str, Any]:
         "cases": evaluation.cases,
         "files": evaluation.files,
         "conventions": evaluation.conventions,
+        "interval": evaluation.interval,
         "metrics": _figures_json(evaluation.metrics),
         "teacher_metrics": _figures_json(evaluation.teacher_metrics),
         "subgroups": {
@@ -114,7 +115,7 @@ def folder_json(evaluation: FolderEvaluation) -> dict[str, Any]:
     }
 
 
-def _figures_json(figures: Mapping[str, Figure]) -> dict[str, dict[str, float]]:
+def _figures_json(figures: Mapping[str, Figure]) -> dict[str, dict[str, float | None]]:
     return {name: {**_bounds(figure), "n": figure.n, "missing": figure.missing} for name, figure in figures.items()}
 
 
@@ -136,7 +137,8 @@ def folder_tables(evaluation: FolderEvaluation) -> str:
         ]
         for name in names
     ]
-    parts = [_align([header, *rows]) + f"\nIn brackets: {evaluation.interval}; {evaluation.n} patients, {evaluation.cases} cases."]
+    method = f"In brackets: {evaluation.interval}" if evaluation.n > 1 else evaluation.interval[:1].upper() + evaluation.interval[1:]
+    parts = [_align([header, *rows]) + f"\n{method}; {evaluation.n} patient{'s' * (evaluation.n > 1)}, {evaluation.cases} cases."]
     chosen = [name for name in names if name.split("_")[0] in ("auc", "dice", "ece")][:4]
     groups = [
         [f"{column}: {value}", str(group.n), *(_cell(group.metrics.get(name)) for name in chosen)]
@@ -211,7 +213,10 @@ def _align(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(figure: Figure | None) -> str:
-    return "" if figure is None else f"{_short(figure.mean)} [{_short(figure.low)}, {_short(figure.high)}]"
+    if figure is None:
+        return ""
+    # One patient has no interval: all resamples of it are the same.
+    return _short(figure.mean) if figure.n < 2 else f"{_short(figure.mean)} [{_short(figure.low)}, {_short(figure.high)}]"
 
 
 def _deviation(values: Sequence[float | None]) -> float:
@@ -224,8 +229,9 @@ def _short(value: float) -> str:
     return "nan" if math.isnan(value) else f"{value:.3f}"
 
 
-def _bounds(figure: Figure) -> dict[str, float]:
-    return {"mean": figure.mean, "low": figure.low, "high": figure.high}
+def _bounds(figure: Figure) -> dict[str, float | None]:
+    """Return mean and bounds; the bounds of one patient are null."""
+    return {"mean": figure.mean, "low": figure.low if figure.n > 1 else None, "high": figure.high if figure.n > 1 else None}
 
 
 def _relative(path: Path, project: Path) -> str:

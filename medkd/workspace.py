@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
-from data_contracts import MedkdError, Record, Ref, Value, load_record
+from data_contracts import MedkdError, Record, Ref, StoreError, Value, load_record
 from data_contracts.private import open_private, private_folder
-from medkd.volumes.store import Store
+from medkd.volumes.store import Store, write_bytes
 
 _LOG = logging.getLogger("medkd")
 _OURS = ("medkd", "data_contracts")
@@ -75,6 +75,8 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
         if found is None:
             _note_begin(path)
             found = function(workspace, *args, **kwargs)
+            # The digest goes first: a result without one is not used.
+            write_bytes(_seal_of(path), found.digest().encode())
             found.write(path)
         return found
 
@@ -93,6 +95,8 @@ def _recall(path: Path, produces: type[R], workspace: Workspace) -> R | None:
         return None
     try:
         record = load_record(path, produces)
+        if not _seal_of(path).is_file() or _seal_of(path).read_bytes() != hashlib.sha256(path.read_bytes()).hexdigest().encode():
+            raise StoreError("STAGE_ALTERED", "its digest is missing or another one")
     except MedkdError as error:
         _LOG.warning("stage result %s cannot be used (%s): the stage runs again", path.name, error)
         return None
@@ -101,6 +105,11 @@ def _recall(path: Path, produces: type[R], workspace: Workspace) -> R | None:
         _LOG.warning("stage result %s refers to %s, which is missing or altered: the stage runs again", path.name, altered[0])
         return None
     return record
+
+
+def _seal_of(path: Path) -> Path:
+    """Return where the digest of a stage's result lies."""
+    return path.with_suffix(".sha256")
 
 
 def references(value: Any) -> Iterator[Ref]:

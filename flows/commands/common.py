@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -99,13 +101,23 @@ def root(
 
 def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *, runs: Path = Path("runs")) -> tuple[Recipe, Workspace]:
     """Return a bound recipe and the workspace of its run, by default below ``runs``."""
+    from medkd.output import require_source
     from medkd.training.recipes import read_recipe
+    from medkd.training.room import require_room
     from medkd.volumes.prepare import data_folder
     from medkd.workspace import embedded_workspace
 
-    recipe = read_recipe(recipe_file, parse_overrides(overrides))
-    root = data_root()
+    wanted, root = parse_overrides(overrides), data_root()
+    named = wanted.get("data.path")
+    if isinstance(named, str) and os.path.isabs(named):
+        # A recipe may be a stranger's and names folders below the data root only; who types the whole path means that folder.
+        place = Path(os.path.realpath(named))
+        root, wanted["data.path"] = place.parent, place.name or "."
+    recipe = read_recipe(recipe_file, wanted)
     data = data_folder(recipe, root)
+    if data is not None:
+        require_source(data)
+    require_room(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
     return recipe, embedded_workspace(folder, progress=True, data_root=root)
 
@@ -134,9 +146,20 @@ def registry_uri(run_folder: Path, tracking_uri: str | None) -> str:
 
 
 def parse_overrides(overrides: list[str] | None) -> dict[str, Any]:
-    import yaml
+    """Return the values of ``--set``, each read as YAML.
 
-    return {name: yaml.safe_load(value) for name, value in pairs(overrides, "--set FIELD=VALUE").items()}
+    Raises:
+        RecipeError: ``RECIPE_OVERRIDE`` naming the field whose value is no YAML.
+    """
+    from medkd.yaml_text import YamlRefused, parse_yaml
+
+    parsed = {}
+    for name, value in pairs(overrides, "--set FIELD=VALUE").items():
+        try:
+            parsed[name] = parse_yaml(value, f"--set {name}")
+        except YamlRefused as error:
+            raise RecipeError("RECIPE_OVERRIDE", f"{error}; quote the value as YAML does") from error
+    return parsed
 
 
 def pairs(items: list[str] | None, wanted: str) -> dict[str, str]:
@@ -180,9 +203,44 @@ def say_where(summary: dict[str, Any], folder: Path) -> None:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn an error of ours into one sentence and exit status 2."""
+    """Turn an error into one sentence and exit status 2: an error of ours, what the system refuses, and what nobody foresaw.
+
+    What nobody foresaw is a fault of medkd's: where it happened is written to a file that can be sent, never to the terminal.
+    """
     try:
         yield
     except MedkdError as error:
-        sys.stderr.write(f"{error.code}: {error}\n")
-        raise SystemExit(2) from error
+        _end(error.code, str(error), error)
+    except MemoryError as error:
+        _end("MEMORY_TOO_SMALL", "expected to hold the data in memory, there is too little; make it smaller, or free some", error)
+    except OSError as error:
+        _end(
+            "SYSTEM_REFUSED", f"expected to be able to go on, the system says: {error}; look at the disk and at who may write there", error
+        )
+    except Exception as error:
+        place = _keep_trace(error)
+        _end(
+            "UNEXPECTED",
+            f"expected to go on, got {type(error).__name__}: {str(error)[:300]}; this is a fault of medkd, report it with {place}",
+            error,
+        )
+
+
+def _end(code: str, sentence: str, error: BaseException) -> NoReturn:
+    sys.stderr.write(f"{code}: {' '.join(sentence.split()) if code in _FOREIGN_WORDS else sentence}\n")
+    raise SystemExit(2) from error
+
+
+#: Codes whose sentences quote other programs, which may say several lines.
+_FOREIGN_WORDS = ("SYSTEM_REFUSED", "UNEXPECTED")
+
+
+def _keep_trace(error: BaseException) -> str:
+    """Write where an error happened to a file of the user's own, and return its name."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="medkd-error-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.writelines(traceback.format_exception(error))
+        return name
+    except OSError:
+        return "-v"

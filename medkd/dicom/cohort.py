@@ -16,15 +16,13 @@ from data_contracts import (
     LabelRef,
     Part,
     Recipe,
-    StoreManifest,
     Task,
     TaskKind,
     VolumeRef,
-    load_record,
 )
 from medkd.dicom.confidentiality.secret import site_secret
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.memory import MANIFEST
+from medkd.dicom.memory import read_manifest
 from medkd.volumes.case_table import make_cohort, serve_purposes
 from medkd.volumes.split import split_by_patient
 from medkd.volumes.store import Store
@@ -46,7 +44,7 @@ def prepare_dicom(recipe: Recipe, data: DicomData, workspace: Workspace) -> Coho
     cases: list[Case] = []
     strata: list[int] = []
     refused: dict[str, int] = {}
-    for volume in load_record(ingested.root / MANIFEST, StoreManifest).volumes:
+    for volume in read_manifest(ingested.root).volumes:
         if data.modality not in (None, volume.modality):
             continue
         try:

@@ -40,7 +40,7 @@ from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, judge_he
 from medkd.dicom.labels.bind import LabelBinder
 from medkd.dicom.labels.nifti import is_nifti
 from medkd.dicom.ledger import Ledger
-from medkd.dicom.memory import MANIFEST, Memory
+from medkd.dicom.memory import MANIFEST, Memory, write_manifest
 from medkd.dicom.qc_picture import draw_volume
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import text_of
@@ -181,7 +181,7 @@ class _Ingestion:
         write_quarantine(self.request.out, self.ledger, report, again=again, progress=self.request.progress)
         write_series_table(self.request.out, self._rows(words))
         self.memory.write()
-        manifest.write(self.request.out / MANIFEST)
+        write_manifest(self.request.out, manifest)
         return report
 
     def _findings(self) -> Findings:

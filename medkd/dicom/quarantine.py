@@ -6,6 +6,7 @@ Quarantine is as confidential as the source: files are the originals, and their 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,9 @@ from medkd.dicom.ledger import Ledger
 from medkd.dicom.qc_picture import draw_slice
 from medkd.dicom.slices import slices_of
 from medkd.progress import progress_bar
-from medkd.volumes.store import write_bytes
+from medkd.volumes.store import sha256_file, write_bytes
 
+_LOG = logging.getLogger("medkd")
 FOLDER, REPORT = "quarantine", "report.html"
 #: Pictures drawn per code: enough to see what it is about.
 _PICTURES = 3
@@ -57,7 +59,10 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
     place = folder / file.sha256[:16]
     private_folder(place)
     kept = place / "file"
-    if file.path.is_file() and (not kept.exists() or kept.stat().st_nlink > 1):
+    altered = kept.is_file() and file.path.is_file() and sha256_file(kept) != file.sha256
+    if altered:
+        _LOG.warning("QUARANTINE_ALTERED: expected %s as it came, it was altered; it is replaced by the source's bytes", kept)
+    if file.path.is_file() and (altered or not kept.exists() or kept.stat().st_nlink > 1):
         partial = partial_path(kept)
         with file.path.open("rb") as source, open_private(partial) as sink:
             shutil.copyfileobj(source, sink, 2**20)

@@ -15,6 +15,7 @@ _PLACE = "[0-9a-f]" * 16
 #: Names of everything that an ingestion writes, the manifest first: without it nothing is listed.
 _WRITTEN = (
     "manifest.json",
+    ".medkd-manifest",
     f"volumes/{_KEY}.safetensors",
     f"labels/{_KEY}-{_DIGEST}.safetensors",
     f"qc/{_KEY}-{_DIGEST}.png",

@@ -45,6 +45,7 @@ from medkd.volumes.volume_folder import import_volume_folder
 
 AGE_BANDS = ((18, "0-17"), (40, "18-39"), (60, "40-59"), (80, "60-79"))
 _LESION_SIZE = "lesion size"
+NO_INTERVAL = "no interval: an interval is over patients, and there is one"
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *
             for column, values in groups.items()
         },
         conventions=_conventions(scores),
+        # Resamples of one patient are all the same: their spread says nothing of other patients.
+        **({"interval": NO_INTERVAL} if len(set(patients)) < 2 else {}),
     )
     return FolderScore(evaluation, cases, scores)
 

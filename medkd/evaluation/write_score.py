@@ -17,10 +17,10 @@ from data_contracts import BANNER, DataError, FolderEvaluation, ImageFolderData,
 from medkd.evaluation.score_folder import FolderScore, Subject, score_folder
 from medkd.measures.froc import OPERATING_POINTS, froc_curve
 from medkd.registry.publish import load_registered, open_registry
-from medkd.volumes.case_table import case_key, read_lines
-from medkd.volumes.foreign_folder import TABLE, FolderHints, describe_folder
+from medkd.volumes.case_table import case_key, read_table
+from medkd.volumes.folder_names import identifier_of
+from medkd.volumes.foreign_folder import FolderHints, describe_folder
 from medkd.volumes.store import Store, write_bytes
-from medkd.volumes.volume_folder import identifier_of
 from medkd.workspace import Workspace
 
 BINS = 15
@@ -48,9 +48,8 @@ def evaluate_folder(
     score = score_folder(subject, root, data, Store(scratch, "scratch"), progress=workspace.progress)
     out = workspace.root
     score.evaluation.write(out / "evaluation.json")
-    table = root / TABLE
-    if isinstance(data, ImageFolderData) and table.is_file():
-        names = {case_key(line[data.id_column]): line[data.id_column] for line in read_lines(table)}
+    if isinstance(data, ImageFolderData):
+        names = {case_key(line[data.id_column]): line[data.id_column] for line in read_table(root, data)}
     else:
         names = {case_key(name): name for name in (identifier_of(path.name) for path in root.rglob("*.nii*"))}
     write_bytes(out / "rows.csv", _case_table(score, names))

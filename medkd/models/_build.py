@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from data_contracts import ExplanationError, NetworkSpec
+from data_contracts import ExplanationError, MedkdError, NetworkSpec, RecipeError
 from medkd.catalogue import NETWORKS
 from medkd.models._tucker import factorised
 from medkd.trace import anatomy_of, forked_rng
@@ -15,10 +15,21 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
 
     Raises:
         CatalogueError: unknown builder or option.
+        RecipeError: ``RECIPE_NETWORK`` when the options make no network.
         ExplanationError: ``ANATOMY_MISSING`` when the builder names a layer that does not exist.
     """
-    with forked_rng(seed):
-        network: nn.Module = NETWORKS.bind(spec.builder, spec.options)(spec)
+    build = NETWORKS.bind(spec.builder, spec.options)
+    try:
+        with forked_rng(seed):
+            network: nn.Module = build(spec)
+    except MedkdError:
+        raise
+    except Exception as error:  # builders, and the libraries below them, refuse options in any way
+        why = " ".join(str(error).split())[:160]
+        raise RecipeError(
+            "RECIPE_NETWORK",
+            f"expected options that {spec.builder} can be built from, got {dict(spec.options)}: {type(error).__name__}: {why}",
+        ) from error
     for module in network.modules():
         # MONAI's blocks hard-code in-place activations in places; tapping the layer before one would return its output.
         if getattr(module, "inplace", False):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from data_contracts import ManifestEntry, ModelManifest, ModelRef, RegistryError, Role, load_record
+from data_contracts.record import PARTIAL
 from medkd.volumes.store import sha256_file, write_bytes
 
 MANIFEST = "manifest.json"
@@ -91,6 +92,8 @@ class Registry(Protocol):
 
 def pack_model(folder: Path, files: Mapping[str, bytes]) -> str:
     """Write the files of a version and its manifest last; return the manifest's digest."""
+    for left in folder.rglob(f"*{PARTIAL}"):
+        left.unlink(missing_ok=True)  # of a process that was killed as it wrote
     for name, payload in files.items():
         write_bytes(folder / name, payload)
     entries = {
@@ -102,11 +105,13 @@ def pack_model(folder: Path, files: Mapping[str, bytes]) -> str:
 
 
 def verify_folder(folder: Path, expected: str) -> ModelManifest:
-    """Verify a version's folder against the digest its registry holds.
+    """Verify a version's folder against the digest its registry holds: nothing is missing, altered or added.
 
     Raises:
-        RegistryError: ``VERSION_ALTERED``, naming the first file that is missing or differs.
+        RegistryError: ``VERSION_ALTERED``, naming the first file that is missing, differs, or is not of the version.
     """
+    if not (folder / MANIFEST).is_file():
+        raise RegistryError("VERSION_ALTERED", f"expected {MANIFEST} in the files of the version, it is missing; register the model again")
     manifest = load_record(folder / MANIFEST, ModelManifest)
     if manifest.digest() != expected:
         raise RegistryError(
@@ -116,13 +121,30 @@ def verify_folder(folder: Path, expected: str) -> ModelManifest:
         path = folder / name
         if not path.is_file() or sha256_file(path) != entry.sha256:
             raise RegistryError("VERSION_ALTERED", f"expected {name} with sha256 {entry.sha256[:12]}, the file is missing or altered")
+    listed = {MANIFEST, *manifest.files}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name not in listed and (path.is_symlink() or not path.is_dir()):
+            raise RegistryError("VERSION_ALTERED", f"expected the {len(listed)} files that were registered, {name} was added; remove it")
     return manifest
+
+
+def unknown_version(uri: str, known: Mapping[str, Sequence[int]]) -> RegistryError:
+    """Return the error of a version that does not exist; it lists those that there are (``known``: name → versions)."""
+    name = parse_uri(uri)[0]
+    if known.get(name):
+        there = f"{name} has the versions {', '.join(map(str, sorted(known[name])))}"
+    else:
+        held = [f"{other} ({', '.join(map(str, sorted(numbers)))})" for other, numbers in sorted(known.items()) if numbers]
+        more = f" and {len(held) - 20} more names" if len(held) > 20 else ""
+        there = f"no {name} is; there are {', '.join(held[:20])}{more}" if held else "none is registered here"
+    return RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist in this registry: {there}")
 
 
 def parse_uri(uri: str) -> tuple[str, int]:
     """Return name and version of ``models:/name/version``."""
     name, _, version = uri.removeprefix("models:/").rpartition("/")
-    if not uri.startswith("models:/") or not name or not version.isdigit():
+    if not uri.startswith("models:/") or not name or not (version.isascii() and version.isdecimal() and len(version) < 10):
         raise RegistryError("MODEL_URI", f"expected a model URI models:/NAME/VERSION, got {uri!r}")
     return name, int(version)
 

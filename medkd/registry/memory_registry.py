@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_contracts import ModelRef, RegistryError
-from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, verify_folder
+from data_contracts import ModelRef
+from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
 from medkd.volumes.store import sha256_file
 
 
@@ -44,7 +44,7 @@ class MemoryRegistry:
         name, version = parse_uri(uri)
         versions = self._versions.get(name, [])
         if not 1 <= version <= len(versions):
-            raise RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist")
+            raise unknown_version(uri, {name: [one.version for one, _ in own] for name, own in self._versions.items()})
         model, folder = versions[version - 1]
         verify_folder(folder, model.manifest_digest)
         return model, folder

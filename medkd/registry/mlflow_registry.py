@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import logging
 import os
+import re
 import shutil
 import tempfile
+import threading
 import time
+import urllib.error
+import urllib.request
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import ModelRef, RegistryError, Role
 from data_contracts.private import privately
-from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, verify_folder
+from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
+from medkd.run_lock import locked
 from medkd.volumes.store import sha256_file
 
 # Set before mlflow is imported: no telemetry, no pickle, no job runner; a dead server is an error within seconds.
@@ -34,6 +41,63 @@ _MODEL_PATH = "model"
 _DIGEST_TAG = "medkd.manifest_digest"
 
 
+#: Seconds within which a server must answer before anything is asked of it.
+ANSWER_S = 8.0
+
+
+def require_server(uri: str) -> None:
+    """Refuse the URI of a server that does not answer: MLflow would try again for minutes.
+
+    Raises:
+        RegistryError: ``REGISTRY_UNREACHABLE``, with what came instead.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(uri, method="GET"), timeout=ANSWER_S / 2).close()
+            found.append("")
+        except urllib.error.HTTPError:
+            found.append("")  # it answers; what it says to a question of ours is seen then
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            found.append(str(getattr(error, "reason", error)) or type(error).__name__)
+
+    # In a thread: looking up a name has no time limit of its own.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_S)
+    why = found[0] if found else f"no answer in {ANSWER_S:.0f} s"
+    if why:
+        raise RegistryError(
+            "REGISTRY_UNREACHABLE", f"expected a tracking server at {_shown(uri)}, it cannot be reached ({why}); start it, or name another"
+        )
+
+
+@contextlib.contextmanager
+def _migrating_alone(uri: str) -> Iterator[None]:
+    """Let one process at a time lay out the tables of a database: two at once fail."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not os.access(path.parent, os.W_OK):
+        yield
+        return
+    with locked(path.with_name(f".medkd-{path.name}.lock"), wait_s=120.0):
+        yield
+
+
+def _unreadable(uri: str, error: Exception) -> RegistryError:
+    if isinstance(error, RegistryError):
+        return error
+    why = " ".join(str(error).split())[:200] or type(error).__name__
+    return RegistryError("REGISTRY_UNREADABLE", f"expected an MLflow registry at {_shown(uri)}, it cannot be used ({why}); name another")
+
+
+def _shown(uri: str) -> str:
+    """Return a URI without the password in it."""
+    return re.sub(r"//[^/@]*@", "//…@", uri)
+
+
 class MlflowRegistry:
     """Registered models of one tracking URI; runs go to one experiment with an absolute artifact location.
 
@@ -43,17 +107,26 @@ class MlflowRegistry:
         tracking_uri: ``sqlite:////absolute/path`` or the URL of a server.
         artifacts: folder for artefacts of new experiments when the URI is a local database.
         experiment: name of the experiment.
+
+    Raises:
+        RegistryError: ``REGISTRY_UNREACHABLE`` when no server answers within ``ANSWER_S`` seconds, ``REGISTRY_UNREADABLE`` when what the URI
+            names is no registry.
     """
 
     @privately()
     def __init__(self, tracking_uri: str, *, artifacts: Path, experiment: str = "medkd") -> None:
-        self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        require_server(tracking_uri)
         self._local = artifacts.resolve() if tracking_uri.startswith("sqlite") else None
         self._downloads = Path(tempfile.mkdtemp(prefix="medkd-"))
         weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
-        found = self._client.get_experiment_by_name(experiment)
-        location = self._local.as_uri() if self._local is not None else None
-        self._experiment = found.experiment_id if found else self._client.create_experiment(experiment, artifact_location=location)
+        try:
+            with _migrating_alone(tracking_uri):
+                self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+                found = self._client.get_experiment_by_name(experiment)
+                location = self._local.as_uri() if self._local is not None else None
+                self._experiment = found.experiment_id if found else self._client.create_experiment(experiment, artifact_location=location)
+        except Exception as error:  # MLflow, its database layer and drivers each have errors of their own
+            raise _unreadable(tracking_uri, error) from error
 
     @privately()
     def register(self, publication: Publication) -> ModelRef:
@@ -88,11 +161,17 @@ class MlflowRegistry:
         try:
             version = self._client.get_model_version(name, str(number))
         except MlflowException as error:
-            raise RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist in this registry") from error
+            raise unknown_version(uri, self._known()) from error
         copy = self._downloads / f"{name}-{number}"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
-        folder = Path(self._client.download_artifacts(str(version.run_id), _MODEL_PATH, dst_path=str(copy)))
+        try:
+            folder = Path(self._client.download_artifacts(str(version.run_id), _MODEL_PATH, dst_path=str(copy)))
+        except Exception as error:  # whatever the artefacts' storage says of files that are gone
+            why = " ".join(str(error).split())[:160]
+            raise RegistryError(
+                "VERSION_ALTERED", f"expected the files of {uri}, they cannot be fetched: {why}; register it again"
+            ) from error
         verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
         return _model_ref(name, number, version.tags), folder
 
@@ -101,6 +180,17 @@ class MlflowRegistry:
         """Return all versions of a name, oldest first."""
         known = self._client.search_model_versions(f"name = '{name}'")
         return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
+
+    def _known(self) -> dict[str, list[int]]:
+        """Return the versions of every name, also of those that others registered."""
+        known: dict[str, list[int]] = {name: [] for name in self.names()}
+        for name, numbers in known.items():
+            quoted = name.replace("'", "''")
+            try:
+                numbers += sorted(int(one.version) for one in self._client.search_model_versions(f"name = '{quoted}'"))
+            except MlflowException:
+                continue
+        return known
 
     @privately()
     def names(self) -> tuple[str, ...]:

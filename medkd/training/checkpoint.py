@@ -6,7 +6,9 @@ dropout draws comes from the global generator, whose state is kept.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from medkd.volumes.store import write_bytes
+
+_LOG = logging.getLogger("medkd")
 
 
 @dataclass
@@ -57,18 +61,35 @@ def save_state(path: Path, trained: Trained, place: Place, *, key: str) -> None:
     if torch.cuda.is_available():
         tensors |= {f"generator.cuda{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, metadata={"place": json.dumps(vars(place)), "key": key}))
+    told = json.dumps(vars(place))
+    metadata = {"place": told, "key": key, "sha256": _digest(plain, told, key)}
+    write_bytes(path, safetensors.torch.save(plain, metadata=metadata))
 
 
 def load_state(path: Path, trained: Trained, *, key: str) -> Place:
-    """Restore a state in place and return how far it had come; the beginning when there is none, or it is another run's."""
+    """Restore a state in place and return how far it had come; the beginning when there is none, or it is another run's.
+
+    A state whose bytes are not those that were written is not trained on: that is said in the log, and training begins anew.
+    """
     if not path.is_file():
         return Place()
-    with safetensors.safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        if metadata.get("key") != key:
-            return Place()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("key") != key:
+                return Place()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        told = metadata.get("place", "")
+        if metadata.get("sha256") != _digest(tensors, told, key):
+            raise ValueError("its digest is another one")
+        place = Place(**json.loads(told))
+    except Exception as error:  # half a file, or a file with a flipped bit, can break in any way
+        _LOG.warning(
+            "STATE_ALTERED: expected the training state %s as it was written, it is altered or not whole (%s); training begins anew",
+            path,
+            " ".join(str(error).split())[:120],
+        )
+        return Place()
     trained.module.load_state_dict(_below("module.", tensors))
     trained.optimizer.load_state_dict({"state": _moments(tensors), "param_groups": trained.optimizer.state_dict()["param_groups"]})
     if trained.averaged is not None:
@@ -78,7 +99,17 @@ def load_state(path: Path, trained: Trained, *, key: str) -> Place:
     states = [tensors[name] for name in sorted(tensors) if name.startswith("generator.cuda")]
     if states and torch.cuda.is_available() and len(states) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states)
-    return Place(**json.loads(metadata["place"]))
+    return place
+
+
+def _digest(tensors: Mapping[str, Tensor], place: str, key: str) -> str:
+    """Return the sha256 of a state: names, types, shapes and bytes of its tensors, how far it came, and whose it is."""
+    digest = hashlib.sha256(json.dumps([place, key]).encode())
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -105,13 +136,23 @@ class Journal:
         self.path = path
 
     def read(self) -> list[dict[str, float]]:
-        """Return all complete lines."""
+        """Return all complete lines; one that is no line of ours is left out."""
         if not self.path.is_file():
             return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        found = (_metrics(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines())
+        return [line for line in found if line is not None]
 
     def write_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Append the metrics of one epoch (counted from 1), replacing lines of this epoch and later ones."""
         kept = [line for line in self.read() if line["epoch"] < epoch]
         lines = [json.dumps(line, sort_keys=True) for line in (*kept, {"epoch": epoch, **metrics})]
         write_bytes(self.path, ("\n".join(lines) + "\n").encode())
+
+
+def _metrics(line: str) -> dict[str, float] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    numbers = isinstance(found, dict) and all(isinstance(value, int | float) for value in found.values())
+    return found if numbers and "epoch" in found else None

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from data_contracts import Arm, Entry, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
@@ -16,6 +15,7 @@ from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
 from medkd.circumstances import Circumstances
 from medkd.training.objective import Objective, reads_explanations
+from medkd.yaml_text import YamlRefused, read_yaml
 
 
 def network_spec(recipe: Recipe, role: Role) -> NetworkSpec:
@@ -44,9 +44,9 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
     if not path.is_file():
         raise RecipeError("RECIPE_MISSING", f"expected a recipe at {path}, found no file")
     try:
-        payload = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError("RECIPE_UNREADABLE", f"expected YAML in {path.name}: {' '.join(str(error).split())}") from error
+        payload = read_yaml(path)
+    except YamlRefused as error:
+        raise RecipeError("RECIPE_UNREADABLE", str(error)) from error
     if not isinstance(payload, dict):
         raise RecipeError("RECIPE_UNREADABLE", f"expected a mapping of recipe fields in {path.name}, got {type(payload).__name__}")
     return make_recipe(payload, overrides or {}, path.name)
@@ -71,8 +71,22 @@ def make_recipe(payload: dict[str, Any], overrides: Mapping[str, Any], source: s
         recipe = Recipe.model_validate(payload)
     except ValidationError as error:
         raise RecipeError("RECIPE_INVALID", f"expected a valid recipe in {source}: {first_problem(error)}") from error
+    _require_inside(recipe, source)
     bind_recipe(recipe)
     return recipe
+
+
+def _require_inside(recipe: Recipe, source: str) -> None:
+    """Refuse files and folders that do not lie below the data root, or below the recipe's own folder in it, by how they are written."""
+    for field in ("path", "table", "dataset", "images", "masks"):
+        name = getattr(recipe.data, field, None)
+        plain = str(name).replace("\\", "/")
+        if name is not None and (plain.startswith(("/", "~")) or ".." in plain.split("/") or PureWindowsPath(plain).drive):
+            raise RecipeError(
+                "RECIPE_PATH",
+                f"expected data.{field} of {source} to be a name below the folder of the data (MEDKD_DATA), got {plain[:100]!r}; "
+                "set MEDKD_DATA to the folder that holds it",
+            )
 
 
 def _override(payload: dict[str, Any], dotted: str, value: Any) -> None:
@@ -87,7 +101,7 @@ def _override(payload: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _item(items: list[Any], text: str, dotted: str) -> int:
-    if not text.isdigit() or int(text) >= len(items):
+    if not (text.isascii() and text.isdecimal()) or int(text[:18]) >= len(items):
         raise RecipeError("RECIPE_OVERRIDE", f"expected a number below {len(items)} in {dotted!r}, got {text!r}")
     return int(text)
 

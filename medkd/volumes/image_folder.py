@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from data_contracts import (
     Case,
@@ -32,15 +32,29 @@ from data_contracts import (
     Recipe,
     Ref,
     Task,
+    TaskKind,
 )
 from medkd.progress import progress_bar
-from medkd.volumes.case_table import Line, assign_parts, case_key, label_of, make_cohort, patient_key, read_table, serve_purposes
+from medkd.volumes.case_table import (
+    Line,
+    assign_parts,
+    case_key,
+    label_of,
+    make_cohort,
+    patient_key,
+    read_table,
+    reasons,
+    require_patient,
+    serve_purposes,
+)
+from medkd.volumes.folder_names import PICTURE_SUFFIXES, files_by_identifier, require_inside
 from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
 ORIGIN = "image-folder"
 _LOG = logging.getLogger("medkd")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif")
+#: A picture of more pixels would fill the memory when it is unpacked.
+MOST_PIXELS = 2**28
 
 
 @dataclass(frozen=True)
@@ -81,17 +95,23 @@ def import_image_folder(
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when folder or table does not exist.
-        DataError: ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL`` or ``COHORT_EMPTY``.
+        DataError: ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``CASE_TWICE``, ``PATH_ESCAPE``, ``MASK_CLASSES`` (masks of
+            pictures say lesion or not, so that a segmentation has two classes) or ``COHORT_EMPTY``.
         LeakageError: when the table's own parts share a patient.
     """
+    if task.kind is TaskKind.SEGMENTATION and len(task.classes) != 2:
+        raise DataError(
+            "MASK_CLASSES", f"expected a task of two classes for pictures, whose masks say lesion or not, got {list(task.classes)}"
+        )
     table = read_table(root, data)
+    held = _held(root, data)
     pictures: list[_Picture] = []
     ledger: dict[str, FileOutcome] = {}
     for line in progress_bar(table, title="import", unit="image", enabled=progress):
         try:
-            picture = _read_picture(line, root, data, task)
+            picture = _read_picture(line, root, held, data, task)
         except IngestError as error:
-            refused = _files(root, data, line[data.id_column]) or (f"{data.images}/{line[data.id_column]}",)
+            refused = _files(held, line[data.id_column]) or (f"{data.images}/{line[data.id_column]}",)
             reason = {"outcome": Outcome.QUARANTINED, "code": error.ingest_code, "evidence": json.dumps({"what": str(error)})}
             ledger |= {name: FileOutcome(path=name, **reason) for name in refused}
             continue
@@ -101,7 +121,7 @@ def import_image_folder(
     if len(pictures) < len(table):
         _LOG.warning("left out %d of %d cases: %s", len(table) - len(pictures), len(table), report.codes())
     if not pictures:
-        raise DataError("COHORT_EMPTY", f"expected readable cases in {root.name}, none of {len(table)} is: {report.codes()}")
+        raise DataError("COHORT_EMPTY", f"expected readable cases in {root.name}, none of {len(table)} is: {reasons(report)}")
     shard = store.write_tensors(
         f"{key}/all.safetensors",
         {
@@ -113,18 +133,28 @@ def import_image_folder(
     return _cohort(pictures, shard, data, task, name=root.name, whole=whole), report
 
 
-def _files(root: Path, data: ImageFolderData, identifier: str) -> tuple[str, ...]:
+#: The files of the folders of pictures and masks, by the folder's name and the case's.
+Held = dict[str, dict[str, list[str]]]
+
+
+def _held(root: Path, data: ImageFolderData) -> Held:
+    folders = [require_inside(root, folder, "the recipe") for folder in (data.images, data.masks) if folder is not None]
+    named = [folder for folder in (data.images, data.masks) if folder is not None]
+    return {name: files_by_identifier(folder, PICTURE_SUFFIXES) for name, folder in zip(named, folders, strict=True)}
+
+
+def _files(held: Held, identifier: str) -> tuple[str, ...]:
     """Return the files of a case that exist, relative to the folder."""
-    folders = [folder for folder in (data.images, data.masks) if folder is not None]
-    return tuple(f"{folder}/{identifier}{s}" for folder in folders for s in _SUFFIXES if (root / folder / f"{identifier}{s}").is_file())
+    return tuple(f"{folder}/{name}" for folder, files in held.items() for name in files.get(identifier, ()))
 
 
-def _read_picture(line: Line, root: Path, data: ImageFolderData, task: Task) -> _Picture:
+def _read_picture(line: Line, root: Path, held: Held, data: ImageFolderData, task: Task) -> _Picture:
     identifier, label = line[data.id_column], label_of(line, data, task)
-    pixels = _read_grey(root / data.images, identifier, IngestCode.LABEL_WITHOUT_IMAGE)
+    require_patient(line, data)
+    pixels = _read_grey(root, data.images, held, identifier, IngestCode.LABEL_WITHOUT_IMAGE)
     mask = None
     if data.masks is not None:
-        mask = (_read_grey(root / data.masks, identifier, IngestCode.LABEL_MISSING) > 0).astype(np.uint8)
+        mask = (_read_grey(root, data.masks, held, identifier, IngestCode.LABEL_MISSING) > 0).astype(np.uint8)
         if mask.shape != pixels.shape:
             raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected a mask of {pixels.shape} pixels, got {mask.shape}")
     rows, columns = task.image_size[-2:]
@@ -136,7 +166,7 @@ def _read_picture(line: Line, root: Path, data: ImageFolderData, task: Task) -> 
     return _Picture(
         line=line,
         label=label,
-        files=_files(root, data, identifier),
+        files=_files(held, identifier),
         image=image,
         mask=small,
         valid=valid,
@@ -145,15 +175,27 @@ def _read_picture(line: Line, root: Path, data: ImageFolderData, task: Task) -> 
     )
 
 
-def _read_grey(folder: Path, identifier: str, missing: IngestCode) -> NDArray[np.uint8]:
-    path = next((folder / f"{identifier}{suffix}" for suffix in _SUFFIXES if (folder / f"{identifier}{suffix}").is_file()), None)
-    if path is None:
-        raise IngestError(missing, f"expected a picture of the case in {folder.name}, there is none")
+def _read_grey(root: Path, folder: str, held: Held, identifier: str, missing: IngestCode) -> NDArray[np.uint8]:
+    names = held[folder].get(identifier, [])
+    if not names:
+        raise IngestError(missing, f"expected a picture of the case in {folder}, there is none")
+    if len(names) > 1:
+        raise IngestError(IngestCode.DUPLICATE_FILE, f"expected one picture of the case in {folder}, there are {names}")
+    path = require_inside(root, f"{folder}/{names[0]}", folder)
     try:
         with Image.open(path) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise IngestError(
+                    IngestCode.DECODE_FAILED, f"expected at most {MOST_PIXELS} pixels, {names[0]} has {picture.width} x {picture.height}"
+                )
+            if picture.mode.startswith(("I", "F")) and missing is IngestCode.LABEL_WITHOUT_IMAGE:
+                # Brought to 8 bits they would be cut at 255, and nothing would show it.
+                raise IngestError(IngestCode.BITS_MISMATCH, f"expected a picture of 8 bits, {names[0]} has more (mode {picture.mode})")
             return np.asarray(picture.convert("L"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise IngestError(IngestCode.DECODE_FAILED, f"expected a readable picture in {folder.name} ({type(error).__name__})") from error
+    except IngestError:
+        raise
+    except Exception as error:  # decoders of broken pictures raise anything
+        raise IngestError(IngestCode.DECODE_FAILED, f"expected a readable picture in {folder} ({type(error).__name__})") from error
 
 
 def _letterbox(

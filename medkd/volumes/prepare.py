@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_contracts import CohortSet, DicomData, ImageFolderData, PhantomData, Recipe, SourceError, VolumeFolderData
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
+from medkd.volumes.folder_names import require_inside
 from medkd.volumes.image_folder import prepare_image_folder
 from medkd.volumes.phantom_cohorts import prepare_phantom_cohorts
 from medkd.volumes.store import sha256_file
@@ -60,10 +61,11 @@ def data_folder(recipe: Recipe, data_root: Path) -> Path | None:
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when there is no such folder.
+        DataError: ``PATH_ESCAPE`` when it does not lie in the data root.
     """
     if isinstance(recipe.data, PhantomData):
         return None
-    root = data_root / recipe.data.path
+    root = require_inside(data_root, recipe.data.path, "the recipe")
     if not root.is_dir():
         raise SourceError(
             "SOURCE_MISSING",

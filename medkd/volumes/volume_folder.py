@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import torch
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from data_contracts import (
@@ -35,11 +36,25 @@ from data_contracts import (
     Ref,
     SourceError,
     Task,
-    TaskKind,
     VolumeFolderData,
 )
+from medkd.memory_need import require_memory
 from medkd.progress import progress_bar
-from medkd.volumes.case_table import Line, assign_parts, case_key, label_of, make_cohort, patient_key, read_table, serve_purposes
+from medkd.volumes.case_table import (
+    Line,
+    assign_parts,
+    case_key,
+    label_of,
+    make_cohort,
+    patient_key,
+    read_table,
+    reasons,
+    require_patient,
+    serve_purposes,
+)
+from medkd.volumes.dataset_list import Pair, read_dataset
+from medkd.volumes.folder_names import VOLUME_SUFFIXES, files_by_identifier, require_inside
+from medkd.volumes.label_values import LabelValues, ReadLabel
 from medkd.volumes.orientation import Grid, read_nifti
 from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
@@ -48,9 +63,6 @@ ORIGIN = "volume-folder"
 _LOG = logging.getLogger("medkd")
 #: Image and label must lie on the same grid to this many mm at every corner.
 SAME_GRID_MM = 0.01
-
-#: File names of an image and of its label map, where there is one.
-Pair = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -90,21 +102,25 @@ def import_volume_folder(
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when folder, list or table does not exist.
-        DataError: ``DATASET_UNREADABLE``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``PAIR_BY`` or ``COHORT_EMPTY``.
+        DataError: ``DATASET_UNREADABLE``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``CASE_TWICE``, ``PATH_ESCAPE``,
+            ``LABEL_VALUES`` when the folder's label maps do not keep one convention, ``PAIR_BY`` or ``COHORT_EMPTY``.
         LeakageError: when the table's own parts share a person.
     """
-    pairs = _listed(root, data) if data.dataset is not None else _found(root, data)
+    dataset = read_dataset(root, data.dataset) if data.dataset is not None else None
+    pairs = _found(root, data) if dataset is None else list(dataset.pairs)
+    values = LabelValues(task, {} if dataset is None else dataset.labels)
     table = {line[data.id_column]: line for line in read_table(root, data)} if data.table is not None else None
     ledger: dict[str, FileOutcome] = _orphans(root, pairs)
-    if data.dataset is None and table is not None:
-        ledger |= _without_file(table, {identifier_of(image) for image, _ in pairs}, data)
+    if table is not None:
+        ledger |= _without_file(table, {pair.case for pair in pairs}, data)
     if data.where:
-        pairs = [(image, label) for image, label in pairs if identifier_of(image) in (table or {})]
+        pairs = [pair for pair in pairs if pair.case in (table or {})]
+    _require_named_once(pairs, root)
     accepted: list[_Volume] = []
-    for image, label in progress_bar(pairs[: data.most], title="import", unit="volume", enabled=progress):
-        files = [name for name in (image, label) if name is not None]
+    for pair in progress_bar(pairs[: data.most], title="import", unit="volume", enabled=progress):
+        files = [name for name in (pair.image, pair.label) if name is not None]
         try:
-            accepted.append(_import_pair(root, (image, label), table, data=data, task=task, store=store, key=key))
+            accepted.append(_import_pair(root, pair, table, data=data, values=values, store=store, key=key))
             ledger |= {name: FileOutcome(path=name, outcome=Outcome.ACCEPTED) for name in files}
         except IngestError as error:
             evidence = json.dumps({"what": str(error), **error.evidence}, sort_keys=True, default=str)
@@ -115,56 +131,43 @@ def import_volume_folder(
     if refused_count:
         _LOG.warning("quarantined %d of %d files: %s", refused_count, len(ledger), report.codes())
     if not accepted:
-        raise DataError("COHORT_EMPTY", f"expected readable volumes in {root.name}, none of {len(pairs)} could be used: {report.codes()}")
+        raise DataError("COHORT_EMPTY", f"expected readable volumes in {root.name}, none of {len(pairs)} could be used: {reasons(report)}")
+    values.say()
     return _cohort(accepted, data, task, name=root.name, whole=whole), report
-
-
-def _listed(root: Path, data: VolumeFolderData) -> list[Pair]:
-    path = root / str(data.dataset)
-    if not path.is_file():
-        raise SourceError(
-            "SOURCE_MISSING", f"expected {data.dataset} in {root.name}, found no file (set MEDKD_DATA to the folder that holds it)"
-        )
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))["training"]
-        return sorted((_relative(item["image"]), _relative(item["label"])) for item in listed)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            "DATASET_UNREADABLE", f"expected a list of images and labels under 'training' in {data.dataset}: {error!r}"
-        ) from error
 
 
 def _found(root: Path, data: VolumeFolderData) -> list[Pair]:
     """Return the files of the image folder, each with the label map that bears its name."""
-    if not (root / data.images).is_dir():
+    folder = require_inside(root, data.images, "the recipe")
+    if not folder.is_dir():
         raise SourceError("SOURCE_MISSING", f"expected a folder {data.images} in {root.name}, found none")
-    names = sorted(path.name for path in (root / data.images).glob("*.nii*"))
-    labels = {identifier_of(path.name): path.name for path in (root / data.masks).glob("*.nii*")} if data.masks else {}
+    labels = {} if data.masks is None else files_by_identifier(require_inside(root, data.masks, "the recipe"), VOLUME_SUFFIXES)
     return [
-        (f"{data.images}/{name}", None if data.masks is None else f"{data.masks}/{labels.get(identifier_of(name), name)}") for name in names
+        Pair(case, f"{data.images}/{name}", None if data.masks is None else f"{data.masks}/{labels.get(case, [name])[0]}")
+        for case, names in sorted(files_by_identifier(folder, VOLUME_SUFFIXES).items())
+        for name in names
     ]
 
 
-def identifier_of(name: str) -> str:
-    """Return what a file is called without its folder and suffixes."""
-    return Path(name).name.split(".")[0]
-
-
-def _relative(name: str) -> str:
-    plain = Path(str(name)).as_posix()
-    if plain.startswith("/") or ".." in plain.split("/"):
-        raise DataError("DATASET_UNREADABLE", f"expected file names below the dataset's folder, got {name!r}")
-    return plain
+def _require_named_once(pairs: list[Pair], root: Path) -> None:
+    """Refuse two images of one name: which of them is the case is not to be guessed."""
+    seen: dict[str, Pair] = {}
+    for pair in pairs:
+        first = seen.setdefault(pair.case, pair)
+        if first is not pair:
+            raise DataError(
+                "CASE_TWICE", f"expected one image of each case in {root.name}, {pair.case!r} is {first.image} and {pair.image}; keep one"
+            )
 
 
 def _orphans(root: Path, pairs: list[Pair]) -> dict[str, FileOutcome]:
     """Return the files beside the pairs that belong to none: an image without a label, or a label without an image."""
-    images, labels = {image for image, _ in pairs}, {label for _, label in pairs if label is not None}
+    images, labels = {pair.image for pair in pairs}, {pair.label for pair in pairs if pair.label is not None}
     found = {}
     for known, code in ((images, IngestCode.LABEL_MISSING), (labels, IngestCode.LABEL_WITHOUT_IMAGE)):
         for folder in sorted({Path(name).parent for name in known}):
-            for path in sorted((root / folder).glob("*.nii*")):
-                name = path.relative_to(root).as_posix()
+            held = files_by_identifier(root / folder, VOLUME_SUFFIXES).values()
+            for name in (f"{folder.as_posix()}/{file}" for files in held for file in files):
                 if name not in images | labels:
                     found[name] = FileOutcome(
                         path=name, outcome=Outcome.QUARANTINED, code=code, evidence='{"what": "not listed in the dataset"}'
@@ -174,59 +177,74 @@ def _orphans(root: Path, pairs: list[Pair]) -> dict[str, FileOutcome]:
 
 def _without_file(table: dict[str, Line], found: set[str], data: VolumeFolderData) -> dict[str, FileOutcome]:
     """Return the cases that the table lists and the folder lacks: a missing case must not be missed."""
-    evidence = json.dumps({"what": f"listed in {data.table}, no such file in {data.images}"})
-    names = [f"{data.images}/{identifier}" for identifier in table if identifier not in found]
+    folder = data.images if data.dataset is None else data.dataset
+    evidence = json.dumps({"what": f"listed in {data.table}, no such file in {folder}"})
+    names = [f"{folder}/{identifier}" for identifier in table if identifier not in found]
     refused = {"outcome": Outcome.QUARANTINED, "code": IngestCode.LABEL_WITHOUT_IMAGE, "evidence": evidence}
     return {name: FileOutcome(path=name, **refused) for name in names}
 
 
 def _import_pair(
-    root: Path, pair: Pair, table: dict[str, Line] | None, *, data: VolumeFolderData, task: Task, store: Store, key: str
+    root: Path, pair: Pair, table: dict[str, Line] | None, *, data: VolumeFolderData, values: LabelValues, store: Store, key: str
 ) -> _Volume:
-    image, label = pair
-    identifier = identifier_of(image)
-    values, grid = _read(root, image, IngestCode.LABEL_WITHOUT_IMAGE)
-    if not np.isfinite(values).all():
+    voxels, grid = _read(root, pair.image, IngestCode.LABEL_WITHOUT_IMAGE)
+    if not np.isfinite(voxels).all():
         raise IngestError(IngestCode.NAN_OR_INF, "expected finite voxels")
     arrays = {
-        "image": torch.from_numpy(np.ascontiguousarray(values.astype(np.float32))),
+        "image": torch.from_numpy(np.ascontiguousarray(voxels.astype(np.float32))),
         "affine_lps_mm": torch.from_numpy(grid.affine_lps_mm),
     }
-    if label is not None:
-        wanted, label_grid = _read(root, label, IngestCode.LABEL_MISSING)
+    read: ReadLabel | None = None
+    if pair.label is not None:
+        wanted, label_grid = _read(root, pair.label, IngestCode.LABEL_MISSING)
         _require_same_grid(grid, label_grid)
-        _require_known_values(wanted, task)
-        arrays["label"] = torch.from_numpy(np.ascontiguousarray(wanted.astype(np.uint8)))
-    line = {} if table is None else table.get(identifier)
+        read = values.read(wanted)
+        arrays["label"] = torch.from_numpy(np.ascontiguousarray(read.label))
+    line = {} if table is None else table.get(pair.case)
     if line is None:
-        raise IngestError(IngestCode.PATIENT_ID_MISSING, f"expected a line for the case in {data.table}, there is none")
+        raise IngestError(IngestCode.PATIENT_ID_MISSING, f"expected a line for the case {pair.case!r} in {data.table}, there is none")
+    person = require_patient(line, data) if line else person_of(pair.case, str(data.pair_by))
+    label = label_of(line, data, values.task)
+    if read is not None:
+        values.accept(pair.case, read)
     return _Volume(
-        identifier=identifier,
-        person=line[data.patient_column] if line else person_of(identifier, str(data.pair_by)),
+        identifier=pair.case,
+        person=person,
         line=line,
-        label=label_of(line, data, task),
-        has_mask=label is not None,
-        shard=store.write_tensors(f"{key}/{case_key(identifier)}.safetensors", arrays),
-        pixel_sha256=hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest(),
-        perceptual_hash=perceptual_hash(values),
+        label=label,
+        has_mask=read is not None,
+        shard=store.write_tensors(f"{key}/{case_key(pair.case)}.safetensors", arrays),
+        pixel_sha256=hashlib.sha256(np.ascontiguousarray(voxels).tobytes()).hexdigest(),
+        perceptual_hash=perceptual_hash(voxels),
         foreground=int((arrays["label"] > 0).sum()) if "label" in arrays else 0,
     )
 
 
-def _require_known_values(wanted: NDArray[Any], task: Task) -> None:
-    """A segmentation's values are its class indices; a classification's mask says lesion or not."""
-    known, most = np.unique(wanted), len(task.classes) if task.kind is TaskKind.SEGMENTATION else 256
-    if not np.isin(known, np.arange(most)).all():
-        raise IngestError(IngestCode.UNKNOWN_SEGMENT, f"expected label values below {most}, got {known.tolist()[:9]}")
-
-
 def _read(root: Path, name: str, missing: IngestCode) -> tuple[NDArray[Any], Grid]:
-    if not (root / name).is_file():
+    path = require_inside(root, name, "the folder")
+    if not path.is_file():
         raise IngestError(missing, f"expected the file {name}, it is not there")
     try:
-        return read_nifti(root / name)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise IngestError(IngestCode.UNREADABLE_HEADER, f"expected a readable NIfTI file ({type(error).__name__})") from error
+        _require_room(path)
+        voxels, grid = read_nifti(path)
+        if voxels.dtype.kind not in "biuf" or not voxels.size:
+            raise ValueError(f"expected numbers, got {voxels.size} voxels of type {voxels.dtype}")
+        if not np.isfinite(grid.affine_lps_mm).all() or np.linalg.det(grid.affine_lps_mm[:3, :3]) == 0:
+            raise ValueError("expected an affine that places every voxel elsewhere")
+    except IngestError:
+        raise
+    except Exception as error:  # readers of broken files raise anything
+        raise IngestError(
+            IngestCode.UNREADABLE_HEADER, f"expected a readable NIfTI file ({type(error).__name__}: {str(error)[:120]})"
+        ) from error
+    return voxels, grid
+
+
+def _require_room(path: Path) -> None:
+    """Refuse a volume that could not be held: a header of a few bytes can promise any size."""
+    header: Any = nibabel.load(path)
+    # Voxels as they are stored, as float32, and the copies between them.
+    require_memory(math.prod(int(extent) for extent in header.shape) * 16, f"the volume {path.name} of shape {tuple(header.shape)}")
 
 
 def _require_same_grid(image: Grid, label: Grid) -> None:
@@ -251,8 +269,11 @@ def person_of(identifier: str, pair_by: str) -> str:
         if number:
             return f"{identifier[: number.start()]}pair{(int(number.group(1)) + 1) // 2}"
     else:
-        match = re.search(pair_by, identifier)
-        if match and match.groups():
+        try:
+            match = re.search(pair_by, identifier)
+        except re.error as error:
+            raise DataError("PAIR_BY", f"expected odd-even or a regular expression, {pair_by!r} is none ({error})") from error
+        if match and match.groups() and match.group(1):
             return match.group(1)
     raise DataError("PAIR_BY", f"expected the rule {pair_by!r} to find the person of {identifier!r}, it finds none")
 
