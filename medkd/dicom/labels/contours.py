@@ -1,8 +1,9 @@
 """Contours to voxels, by one rule: a voxel belongs to a region when its centre lies in it or on its edge.
 
 The region of a slice is what the contours enclose by the even-odd rule, together with its edge: inner contours are holes, keyholes are
-holes, lines without area enclose nothing. Exporters trace masks through the centres of their outermost voxels; a centre counts as lying on
-the edge within the precision that the contour was written in. Source: PS3.3 C.8.8.6.3.
+holes, lines without area enclose nothing. Coordinates are rounded when they are written, so that a centre lies on the edge within that
+rounding. Exporters trace masks from centre to centre of their outermost voxels: where all points of a contour are centres but for their
+rounding, however coarse, the edge is as wide as the farthest of them is off. Source: PS3.3 C.8.8.6.3.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: A centre lies on an edge within this many voxels at least (rounding of affines) and at most (a coarser contour is not trusted to be wider).
-FINEST, COARSEST = 1e-3, 0.05
+#: A centre lies on an edge within this many voxels at least (rounding of affines), at most, and at most where centres were traced.
+FINEST, COARSEST, TRACED = 1e-3, 0.02, 0.25
 #: Directions in which the neighbourhood of a centre on an edge is probed for the inside.
 _DIRECTIONS = 16
 
@@ -59,7 +60,7 @@ def fill_contours(contours: Sequence[Points], shape: tuple[int, int], precision:
     turns = np.zeros((high[0] - low[0], high[1] - low[1] + 1), dtype=np.uint16)
     np.add.at(turns, (row, np.clip(np.ceil(crossing) - low[1], 0, high[1] - low[1]).astype(int)), 1)
     mask[low[0] : high[0], low[1] : high[1]] = np.cumsum(turns, axis=1)[:, :-1] % 2 == 1
-    near = float(np.clip(precision, FINEST, COARSEST))
+    near = max(_width(points, precision) for points in drawn)
     edge = _near(begin, end, near)
     edge = edge[((edge >= 0) & (edge < shape)).all(1)]
     if len(edge):
@@ -69,6 +70,13 @@ def fill_contours(contours: Sequence[Points], shape: tuple[int, int], precision:
         inside = _odd(probes.reshape(-1, 2), begin, end).reshape(-1, _DIRECTIONS)
         mask[edge[:, 0], edge[:, 1]] = inside.any(1)
     return mask
+
+
+def _width(points: Points, precision: float) -> float:
+    """Return how far from an edge of a contour a centre may lie that still lies on it, in voxels."""
+    off = float(np.linalg.norm(points - np.rint(points), axis=1).max())
+    wide = off + FINEST if off <= min(precision, TRACED) else FINEST
+    return max(wide, min(precision, COARSEST))
 
 
 def _odd(points: Points, begin: Points, end: Points) -> Mask:

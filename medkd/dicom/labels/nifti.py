@@ -23,7 +23,7 @@ FEW_VALUES = 8
 #: Inside a label map most neighbours are alike; in an image fewer than this share are.
 ALIKE = 0.4
 #: An image of few grey levels: fewer neighbours than this are alike, and this share of the others are the next level of at least so many.
-STEPPED, NEXT_LEVEL, LEVELS = 0.85, 0.9, 16
+STEPPED, NEXT_LEVEL, LEVELS = 0.75, 0.9, 16
 
 
 def is_nifti(path: Path) -> bool:
