@@ -195,14 +195,29 @@ CODES: dict[IngestCode, CodeFact] = {
     ),
     # LABEL
     _C.LABEL_GEOMETRY_MISMATCH: _error("the label lies on another grid", "Export the label on the grid of its image series."),
-    _C.LABEL_REFERENCES_MISSING: _error("the image series of the label is not there or was refused", "Send label and series together."),
+    _C.LABEL_REFERENCES_MISSING: _error(
+        "the images that the label was drawn on are not there, were refused, or are not named", "Send label and series together."
+    ),
+    _C.LABEL_AMBIGUOUS: _error(
+        "several volumes fit the label and nothing says which one is meant",
+        "Export the label with references to its images; put a NIfTI file into the folder of its series.",
+    ),
     _C.LABEL_MISSING: _error("a listed label is not there", "Send it, or take it off the list."),
     _C.LABEL_WITHOUT_IMAGE: _error("a label without its image", "Send image and label together."),
     _C.LABEL_UNSUPPORTED: _error("a kind of label that cannot be read here", "Export as DICOM SEG, RTSTRUCT or NIfTI."),
+    _C.NOT_A_LABEL: _error(
+        "an image beside the series, not a label map: its values change from voxel to voxel",
+        "Nothing to mend where it is a copy of the series; otherwise send the label map, one whole number per structure.",
+    ),
     _C.EMPTY_LABEL: _error("a label without a single labelled voxel", "Look whether the right segmentation was exported."),
     _C.UNKNOWN_SEGMENT: _error("voxels refer to a segment that is not described", "Export the label again."),
     _C.OVERLAPPING_SEGMENTS: _flag(
-        _NOTE, "segments overlap: each keeps a mask of its own, the map shows the highest number", "Nothing to mend."
+        _NOTE, "segments overlap: each keeps a mask of its own, in the map the smaller structure wins", "Nothing to mend."
+    ),
+    _C.STRUCTURE_LOST: _flag(
+        _WARNING,
+        "a structure of the label, or a slice of it, holds no voxel centre: it is smaller than a voxel, has no area or was never drawn",
+        "Draw it on finer images, or take it off the label.",
     ),
     _C.FRACTIONAL_LABEL: _flag(
         _NOTE, "a label of probabilities: voxels of at least one half are labelled, the fractions are kept", "Nothing to mend."

@@ -13,18 +13,29 @@ from data_contracts.study import SeriesRecord
 
 
 class Segment(Value):
-    """One labelled structure: the voxel value it is stored as and its name; ``tracking_id`` as in DICOM SEG."""
+    """One labelled structure: the voxel value it is stored as and its name; ``tracking_id`` as in DICOM SEG.
+
+    ``name`` identifies nobody: the label or ROI name where all its words are of a closed vocabulary, else the coded meaning, else the type.
+    ``label`` is the label as it was written where its words allow it, ``code`` is ``SCHEME:VALUE`` of a public coding scheme, ``kind`` the
+    property or interpreted type. ``keys`` are keyed pseudonyms of everything the object calls the structure, most specific first: whoever
+    knows a name and the site's secret can find the structure by it. ``voxels`` is its size, 0 where it is lost.
+    """
 
     value: int = Field(ge=1)
     name: str
     tracking_id: str = ""
+    label: str = ""
+    code: str = ""
+    kind: str = ""
+    keys: tuple[Key, ...] = ()
+    voxels: int | None = Field(default=None, ge=0)
 
 
 class LabelRef(Record):
     """A stored label array (uint8, axes slice, row, column) bound by geometry to one volume.
 
-    Tensor ``label`` holds the map. Where segments overlap, ``segment/VALUE`` holds each one's own mask, and the map shows the highest
-    value; of a fractional segmentation ``fraction/VALUE`` holds 255 · probability.
+    Tensor ``label`` holds the map. Where segments overlap, ``segment/VALUE`` holds each one's own mask, and the map shows the smaller
+    structure; of a fractional segmentation ``fraction/VALUE`` holds 255 · probability. ``evidence`` says per flag what was found, as JSON.
     """
 
     SCHEMA: ClassVar[str] = "label/1"
@@ -35,6 +46,7 @@ class LabelRef(Record):
     source: str = "dicom-seg"
     max_deviation_mm: Finite = 0.0
     flags: tuple[IngestCode, ...] = ()
+    evidence: dict[IngestCode, str] = Field(default_factory=dict)
 
 
 class VolumeRef(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -38,12 +39,14 @@ from medkd.dicom.discover import FoundFile, discover, quiet_dicom
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, judge_headers, split_repeated
 from medkd.dicom.labels.bind import LabelBinder
+from medkd.dicom.labels.names import Names
 from medkd.dicom.labels.nifti import is_nifti
+from medkd.dicom.labels.references import INSTANCE, SERIES
 from medkd.dicom.ledger import Ledger
 from medkd.dicom.memory import MANIFEST, Memory, write_manifest
 from medkd.dicom.qc_picture import draw_volume
 from medkd.dicom.quarantine import write_quarantine
-from medkd.dicom.raw_values import text_of
+from medkd.dicom.raw_values import raw_text, text_of
 from medkd.dicom.series_table import write_series_table
 from medkd.dicom.series_words import TIME_POINT, TIMES_OF_DAY, nifti_name, series_words
 from medkd.dicom.slices import Slice, slices_of
@@ -154,7 +157,7 @@ class _Ingestion:
         for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):
             self._ingest_series(group)
         self._refuse_shared_pixels()
-        binder = LabelBinder(self.volumes, self.store, self.memory, self._findings)
+        binder = LabelBinder(self.volumes, self.store, self.memory, self._findings, Names(self.secret), _named_in(found))
         for file, kind in labels:
             self._bind(binder, file, kind)
         pictures = {
@@ -338,8 +341,9 @@ class _Ingestion:
 
     def _bind(self, binder: LabelBinder, file: FoundFile, kind: ObjectKind) -> None:
         try:
-            self.ledger.note(file, binder.bind(file, kind))
-            self.ledger.accept(file)
+            label = binder.bind(file, kind)
+            self.ledger.note(file, label.flags)
+            self.ledger.accept(file, {code.value: json.loads(text) for code, text in label.evidence.items()})
         except IngestError as error:
             self.ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
         except Exception as error:  # one broken label must not stop the others
@@ -390,6 +394,12 @@ class _Ingestion:
         return StoreManifest(
             volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(described[key] for key in sorted(described) if key in merged)
         )
+
+
+def _named_in(found: tuple[FoundFile, ...]) -> frozenset[str]:
+    """Return the instances and series of all objects that were found, whatever became of them."""
+    headers = [file.header for file in found if file.header is not None]
+    return frozenset(raw_text(header, tag) for header in headers for tag in (INSTANCE, SERIES)) - {""}
 
 
 def _line(volume: VolumeRef, group: SliceGroup, picture: Path, words: str) -> IngestedSeries:

@@ -27,10 +27,14 @@ class Ledger:
         """Remember codes that were met in a file, whatever becomes of it."""
         self.findings.setdefault(file.relative, set()).update(codes)
 
-    def accept(self, file: FoundFile) -> None:
-        """A file went into a volume; that one of its frames was refused elsewhere does not change it."""
+    def accept(self, file: FoundFile, evidence: dict[str, Any] | None = None) -> None:
+        """A file went into a volume or a label; that one of its frames was refused elsewhere does not change it.
+
+        ``evidence`` says by code what was met in a label: which structures overlap and which one wins, which one is lost.
+        """
         self.refused.pop(file.relative, None)
-        self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=Outcome.ACCEPTED)
+        text = json.dumps(evidence, sort_keys=True, default=str) if evidence else ""
+        self.outcomes[file.relative] = FileOutcome(path=file.relative, outcome=Outcome.ACCEPTED, evidence=text)
 
     def withdraw(self, files: tuple[FoundFile, ...]) -> None:
         """Take back that files were accepted."""

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pydicom
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from data_contracts import Action, DataError, DicomData, Fit, IngestCode, IngestPolicy, Part
+from data_contracts import Action, DataError, DicomData, Fit, IngestCode, IngestPolicy, Part, RecipeError
 from medkd.dicom.phantom_dicom import write_phantom_dicom
 from medkd.evaluation.evaluate_volumes import leave_out_synthetic
 from medkd.training.recipes import read_recipe
 from medkd.volumes.open_cohort import open_volume_use
 from medkd.volumes.prepare import prepare_cohorts, source_digest
 from medkd.workspace import embedded_workspace
+from tests.dicom.drawn import box, coded, draw_segmentation, draw_series, draw_structures, write_nifti_mask
 
 
 @pytest.fixture
 def recipe(tmp_path):
     """Return a maker of a segmentation recipe on DICOM studies of which one lost a slice."""
-    from pathlib import Path
-
     write_phantom_dicom(tmp_path / "data" / "studies", studies=10, seed=2, faults=False)
     lost = tmp_path / "data" / "studies" / "study003"
     slices = sorted(lost.glob("IM*.dcm"), key=lambda path: float(pydicom.dcmread(path).ImagePositionPatient[2]))
@@ -66,6 +70,148 @@ def test_a_repaired_slice_is_neither_learnt_from_nor_scored(recipe, tmp_path):
     assert (sample.labels[0][~measured] == -1).all()
     everything = torch.ones_like(cohort.references[row])
     assert int(leave_out_synthetic(cohort, row, everything).sum()) == int(measured.sum())
+
+
+BIG, SMALL = np.zeros((8, 20, 24), bool), np.zeros((8, 20, 24), bool)
+BIG[1:7, 2:16, 3:20] = True
+SMALL[3:5, 4:9, 6:12] = True
+REST = int(BIG.sum() - SMALL.sum())
+
+
+def drawn_cohort(tmp_path, write, classes, patients=3, **data):
+    """Prepare a cohort of small series with what ``write`` (folder, series, number) puts beside each; return its labels per case."""
+    for number in range(patients):
+        folder = tmp_path / "data" / "studies" / f"p{number}"
+        series = draw_series(folder / "ct", patient=f"Patient{number}", scale=1 + 0.4 * number, origin=(31.0 * number, -14.0, 30.0))
+        write(folder, series, number)
+    base = read_recipe(next(Path("flows/recipes").glob("few_labels_3d.yaml")), {})
+    task = base.task.model_copy(update={"classes": classes})
+    source = DicomData(path="studies", held_out=0.34, **data)
+    recipe = base.model_copy(update={"task": task, "data": source, "experiment": None, "name": "drawn"})
+    workspace, _ = prepared(recipe, tmp_path)
+    cases = sorted((workspace.store.root / "cohorts" / "drawn").glob("*.safetensors"))
+    told = json.loads((workspace.store.root / "cohorts" / "drawn" / "labels.json").read_text())
+    counts = []
+    for case in cases:
+        values, voxels = np.unique(load_file(case)["label"].numpy(), return_counts=True)
+        counts.append({int(value): int(count) for value, count in zip(values, voxels, strict=True) if value})
+    return counts, told
+
+
+def test_all_objects_of_a_case_are_combined_whatever_format_they_have(tmp_path):
+    apart = np.roll(SMALL, 4, axis=0) & ~BIG | np.roll(SMALL, 13, axis=1)
+
+    def write(folder, series, number):
+        draw_segmentation(folder / "liver.dcm", series, {1 + number: BIG & ~SMALL}, {1 + number: "Liver"}, listed=[series])
+        draw_structures(
+            folder / "rs.dcm", series, [(4, "SPLEEN", "ORGAN", box(series, range(3, 5), (3.5, 8.5), (5.5, 11.5)))], drawn_on=series
+        )
+        write_nifti_mask(folder / "kidney_left.nii.gz", series, apart)
+
+    counts, told = drawn_cohort(tmp_path, write, ("background", "liver", "spleen", "kidney left"))
+    free = int((apart & ~BIG).sum())
+    assert counts == [{1: REST - int((apart & BIG & ~SMALL).sum()), 2: int(SMALL.sum()), 3: free + int((apart & BIG).sum())}] * 3
+    assert {one["source"] for one in next(iter(told["cases"].values()))["structures"]} == {"dicom-seg", "rtstruct", "nifti"}
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        {"gtv_1": "tumour", "LIVER": "liver"},
+        {"organ": "liver", "GTV": "tumour"},
+        {"Gtv 1": "tumour", "organ": "liver"},
+        {"GTV-1": "tumour", "*": "liver"},
+    ],
+    ids=["names", "types", "a name and a type", "all others"],
+)
+def test_a_structure_is_one_class_in_every_patient_whatever_its_number_and_the_smaller_one_wins(tmp_path, segments):
+    def write(folder, series, number):
+        drawn = [
+            ("Liver", "ORGAN", box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5))),
+            ("GTV_1", "GTV", box(series, range(3, 5), (3.5, 8.5), (5.5, 11.5))),
+        ]
+        order = drawn if number % 2 else drawn[::-1]
+        draw_structures(folder / "rs.dcm", series, [(3 * place + 1, *one) for place, one in enumerate(order)], drawn_on=series)
+
+    counts, told = drawn_cohort(tmp_path, write, ("background", "liver", "tumour"), segments=segments)
+    assert counts == [{1: REST, 2: int(SMALL.sum())}] * 3
+    for case in told["cases"].values():
+        assert case["overlaps"] == [{"winner": "GTV_1", "loser": "Liver", "voxels": int(SMALL.sum())}]
+
+
+@pytest.mark.parametrize("body_first", [True, False])
+@pytest.mark.parametrize("objects", [1, 2])
+def test_what_is_mapped_to_background_takes_no_voxel(tmp_path, body_first, objects):
+    """The body holds the organ, a vessel lies in it: neither is a class, and the organ stays whole."""
+
+    def write(folder, series, number):
+        drawn = [
+            ("BODY", "EXTERNAL", box(series, range(8), (-0.5, 19.5), (-0.5, 23.5))),
+            ("Liver", "ORGAN", box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5))),
+            ("Portal vein", "ORGAN", box(series, range(3, 5), (3.5, 8.5), (5.5, 11.5))),
+        ]
+        order = drawn if body_first else drawn[::-1]
+        for one in range(objects):
+            draw_structures(
+                folder / f"rs{one}.dcm", series, [(place + 1, *region) for place, region in enumerate(order[one::objects])], drawn_on=series
+            )
+
+    segments = {"external": "background", "liver": "liver", "portal vein": "background"}
+    counts, _ = drawn_cohort(tmp_path, write, ("background", "liver"), segments=segments)
+    assert counts == [{1: int(BIG.sum())}] * 3
+
+
+def test_codes_and_names_that_may_not_be_said_select_a_structure(tmp_path):
+    def write(folder, series, number):
+        masks = {1: BIG & ~SMALL, 2: SMALL}
+        codes = {1: coded("10200004", "Liver"), 2: coded("T9", "Something of Quixote", "99X")}
+        draw_segmentation(folder / "seg.dcm", series, masks, {1: f"S{number}", 2: "Found by Quixote"}, listed=[series], codes=codes)
+
+    segments = {"SCT:10200004": "liver", "found by QUIXOTE": "tumour"}
+    counts, told = drawn_cohort(tmp_path, write, ("background", "liver", "tumour"), segments=segments)
+    assert counts == [{1: REST, 2: int(SMALL.sum())}] * 3
+    assert "uixote" not in json.dumps(told)
+
+
+def test_structures_of_one_class_are_joined_and_of_equal_size_the_later_class_wins(tmp_path):
+    shifted = np.roll(SMALL, 2, axis=2)
+
+    def write(folder, series, number):
+        masks = {1: SMALL, 2: shifted, 3: np.roll(SMALL, 8, axis=1)}
+        names = {1: "Spleen", 2: "Liver", 3: "Liver"}
+        order = list(masks) if number % 2 else list(masks)[::-1]
+        draw_segmentation(folder / "seg.dcm", series, {n: masks[n] for n in order}, names, listed=[series])
+
+    counts, _ = drawn_cohort(tmp_path, write, ("background", "liver", "spleen"))
+    assert counts == [{1: int((shifted & ~SMALL).sum() + SMALL.sum()), 2: int(SMALL.sum())}] * 3
+
+
+def test_a_class_that_no_label_holds_stops_before_anything_is_trained(tmp_path):
+    def write(folder, series, number):
+        masks = {1: BIG & ~SMALL, 2: SMALL}
+        draw_segmentation(folder / "seg.dcm", series, masks, {1: "Liver", 2: "Spleen"}, listed=[series])
+
+    with pytest.raises(DataError) as caught:
+        drawn_cohort(tmp_path, write, ("background", "liver", "spleen", "pancreas"))
+    assert caught.value.code == "CLASS_WITHOUT_LABEL"
+    assert "none of pancreas" in caught.value.message
+    assert "'Liver' (3), 'Spleen' (3)" in caught.value.message
+
+
+def test_a_mapping_onto_no_class_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        drawn_cohort(tmp_path, lambda *_: None, ("background", "liver"), segments={"Liver": "livr"})
+    assert caught.value.code == "SEGMENTS_UNKNOWN_CLASS"
+
+
+def test_a_case_that_is_left_out_is_said(tmp_path, caplog):
+    def write(folder, series, number):
+        draw_segmentation(folder / "seg.dcm", series, {1: BIG}, {1: "Liver" if number else "Spleen"}, listed=[series])
+
+    counts, told = drawn_cohort(tmp_path, write, ("background", "liver"), patients=4)
+    assert counts == [{1: int(BIG.sum())}] * 3
+    assert [refused["code"] for refused in told["refused"].values()] == ["UNKNOWN_SEGMENT"]
+    assert "1 labelled volumes are left out" in caplog.text
 
 
 def test_a_segment_that_is_no_class_is_left_out_unless_it_is_mapped(recipe, tmp_path):

@@ -136,8 +136,9 @@ def test_a_nifti_between_two_volumes_on_its_grid_is_not_guessed(axial):
     axial.nifti(axial.balls()[0])
     report = ingest(IngestRequest(axial.folder, axial.folder.parent / "two"), secret=b"k")
     (outcome,) = [file for file in report.files if file.path.startswith("label")]
-    assert outcome.code is IngestCode.LABEL_GEOMETRY_MISMATCH
+    assert outcome.code is IngestCode.LABEL_AMBIGUOUS
     assert '"volumes": 2' in outcome.evidence
+    assert outcome.evidence.count("CT 14 x 34 x 38") == 2
 
 
 def test_a_nifti_that_is_no_label_map_is_refused(axial):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +23,13 @@ class BoundLabel:
     """A label on the volume's grid.
 
     Attributes:
-        array: uint8 [slice, row, column], 0 background, otherwise the segment's value; the highest where segments overlap.
-        segments: value, name and tracking id of each.
+        array: uint8 [slice, row, column], 0 background, otherwise the segment's value; the smaller structure's where segments overlap.
+        segments: value, names and size of each; those that hold no voxel are among them.
         class_label: class of the study when the segmentation states one (``SegmentDescription`` "class=NAME"), else None.
         deviation_mm: largest distance of a frame or contour from the slice it was bound to.
         extra: ``segment/VALUE`` masks where segments overlap, ``fraction/VALUE`` of fractional ones; uint8 [slice, row, column].
         flags: what was found and accepted.
+        evidence: what was measured, as JSON, for each flag.
     """
 
     array: Tensor
@@ -35,6 +38,33 @@ class BoundLabel:
     deviation_mm: float
     extra: dict[str, Tensor] = field(default_factory=dict)
     flags: tuple[IngestCode, ...] = ()
+    evidence: dict[IngestCode, str] = field(default_factory=dict)
+
+
+def paint_order(voxels: Mapping[int, int], rank: Mapping[int, Any]) -> list[int]:
+    """Return structures in the order in which they are painted over one another: the largest first, so that the smallest wins.
+
+    Args:
+        voxels: structure → its size.
+        rank: structure → what decides between structures of one size: the higher one wins. Never the number of a segment.
+    """
+    return sorted(voxels, key=lambda structure: (-voxels[structure], rank[structure]))
+
+
+def paint(masks: Mapping[int, Mask], order: list[int]) -> tuple[NDArray[np.uint16], list[tuple[int, int, int]]]:
+    """Paint masks [slice, row, column] in an order.
+
+    Returns:
+        The structure that each voxel went to, 0 for none, uint16 [slice, row, column]; and (winner, loser, voxels): how many voxels a
+        structure took from which.
+    """
+    owner: NDArray[np.uint16] = np.zeros(next(iter(masks.values())).shape, dtype=np.uint16)
+    overlaps: list[tuple[int, int, int]] = []
+    for structure in order:
+        below, counts = np.unique(owner[masks[structure]], return_counts=True)
+        overlaps += [(structure, int(other), int(count)) for other, count in zip(below, counts, strict=True) if other]
+        owner[masks[structure]] = structure
+    return owner, overlaps
 
 
 def combine(
@@ -45,26 +75,56 @@ def combine(
     *,
     fractions: dict[int, NDArray[np.uint8]] | None = None,
     class_label: str | None = None,
+    lost: Mapping[int, str] | None = None,
 ) -> BoundLabel:
-    """Return one label of the masks [slice, row, column] of all segments.
+    """Return one label of the masks [slice, row, column] of all segments; where they overlap, the smaller structure wins.
+
+    Args:
+        masks: of each segment's value.
+        segments: what each value stands for.
+        deviation_mm: largest distance of a frame or contour from its slice.
+        findings: settles ``OVERLAPPING_SEGMENTS`` and ``STRUCTURE_LOST``.
+        fractions: 255 · probability of each segment's value.
+        class_label: class of the study.
+        lost: what was drawn of a segment and holds no voxel, in words, by value.
 
     Raises:
-        IngestError: ``EMPTY_LABEL``, or ``OVERLAPPING_SEGMENTS`` where the policy refuses it.
+        IngestError: ``EMPTY_LABEL``, ``LABEL_UNSUPPORTED``, or ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST`` where the policy refuses it.
     """
-    if not any(mask.any() for mask in masks.values()):
-        raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one labelled voxel, the label is empty")
-    label: NDArray[np.uint8] = np.zeros(next(iter(masks.values())).shape, dtype=np.uint8)
-    shared = 0
-    for value, mask in sorted(masks.items()):
-        if not 0 < value < 256:
-            raise IngestError(IngestCode.LABEL_UNSUPPORTED, f"expected segment numbers from 1 to 255, got {value}", {"segment": value})
-        shared += int(np.count_nonzero(label[mask]))
-        label[mask] = value
-    extra: dict[str, Any] = {}
-    if shared:
-        findings.settle(
-            IngestCode.OVERLAPPING_SEGMENTS, f"expected segments that do not overlap, they share {shared} voxels", {"voxels": shared}
-        )
+    voxels = {value: int(np.count_nonzero(mask)) for value, mask in masks.items()}
+    named = {segment.value: segment.name for segment in segments}
+    # Two structures may share a name; where they do, only their numbers tell them apart in words.
+    said = {
+        value: name if list(named.values()).count(name) == 1 else f"{name} (value {value})"
+        for value, name in named.items()
+        if value in masks
+    }
+    gone = {said[value]: (lost or {}).get(value, "no voxel") for value in sorted(masks) if value in (lost or {}) or not voxels[value]}
+    if not any(voxels.values()):
+        message = "expected at least one labelled voxel, the label is empty"
+        raise IngestError(IngestCode.EMPTY_LABEL, message, {"structures": gone} if gone else {})
+    wrong = [value for value in masks if not 0 < value < 256]
+    if wrong:
+        raise IngestError(IngestCode.LABEL_UNSUPPORTED, f"expected segment numbers from 1 to 255, got {wrong[0]}", {"segment": wrong[0]})
+    rank = {segment.value: (segment.name.casefold(), segment.keys) for segment in segments}
+    owner, overlaps = paint(masks, paint_order({value: count for value, count in voxels.items() if count}, rank))
+    if gone:
+        message = f"expected voxels of every structure, got none of {', '.join(gone)}"
+        findings.settle(IngestCode.STRUCTURE_LOST, message, {"structures": gone})
+    extra: dict[str, Tensor] = {}
+    if overlaps:
+        shared = sum(count for _, _, count in overlaps)
+        pairs = [{"winner": said[winner], "loser": said[loser], "voxels": count} for winner, loser, count in overlaps]
+        message = f"expected segments that do not overlap, they share {shared} voxels"
+        findings.settle(IngestCode.OVERLAPPING_SEGMENTS, message, {"voxels": shared, "overlaps": pairs})
         extra |= {f"segment/{value}": torch.from_numpy(mask.astype(np.uint8)) for value, mask in masks.items()}
     extra |= {f"fraction/{value}": torch.from_numpy(fraction) for value, fraction in (fractions or {}).items()}
-    return BoundLabel(torch.from_numpy(label), segments, class_label, deviation_mm, extra, tuple(sorted(findings.flags)))
+    return BoundLabel(
+        array=torch.from_numpy(owner.astype(np.uint8)),
+        segments=tuple(segment.model_copy(update={"voxels": voxels.get(segment.value, 0)}) for segment in segments),
+        class_label=class_label,
+        deviation_mm=deviation_mm,
+        extra=extra,
+        flags=tuple(sorted(findings.flags)),
+        evidence={code: json.dumps(evidence, sort_keys=True, default=str) for code, evidence in sorted(findings.flags.items())},
+    )

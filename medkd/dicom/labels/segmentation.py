@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from data_contracts import Geometry, IngestCode, IngestError, Segment
+from data_contracts import Geometry, IngestCode, IngestError
 from medkd.dicom.classify import LABELMAP_STORAGE
 from medkd.dicom.decode import decode_frames
 from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
 from medkd.dicom.labels.bound import BoundLabel, Mask, combine
+from medkd.dicom.labels.names import Called, Names
+from medkd.dicom.labels.structure_set import coded_type
 
 #: A frame may lie this far (in voxels) from a slice of the volume.
 TOLERANCE_VOXELS = 0.02
+#: The far corner of a frame may lie this far (in pixels) from the voxel it is bound to.
+TOLERANCE_CORNER = 0.5
 _CLASS = re.compile(r"^class=([a-z][a-z_]{0,31})$")
 #: Fractions from here on are labelled.
 AT_LEAST = 0.5
 
 
-def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings) -> BoundLabel:
-    """Read a DICOM SEG onto the grid of a volume. Frames may cover a part of the volume's matrix when they lie on its voxels.
+def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None) -> BoundLabel:
+    """Read a DICOM SEG onto the grid of a volume. Frames may cover a part of the volume's matrix, and run along its axes in any order and
+    direction, when they lie on its voxels; empty frames may lie anywhere.
 
     Raises:
         IngestError: ``LABEL_UNSUPPORTED``, ``LABEL_GEOMETRY_MISMATCH``, ``EMPTY_LABEL``, ``OVERLAPPING_SEGMENTS``,
-            ``UNKNOWN_SEGMENT`` or ``DECODE_FAILED``.
+            ``STRUCTURE_LOST``, ``UNKNOWN_SEGMENT`` or ``DECODE_FAILED``.
     """
     with quiet_dicom():
         dataset = dcmread(file.path)
@@ -42,19 +49,26 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings) -
         masks: dict[int, Mask] = {number: np.zeros(geometry.shape, dtype=bool) for number in known}
         deviation = 0.0
         for index, frame in enumerate(pixels):
-            place, off = place_frame(dataset, index, geometry)
-            deviation = max(deviation, off)
-            for number, part in _segments_of(dataset, index, frame, kind, background).items():
+            found = _segments_of(dataset, index, frame, kind, background)
+            try:
+                place = place_frame(dataset, index, geometry)
+            except IngestError:
+                if any(part.any() for part in found.values()):
+                    raise
+                continue  # nothing is labelled there: the frame of a slice that did not come
+            deviation = max(deviation, place.off_mm)
+            for number, plane in found.items():
                 if number not in known:
                     message = f"expected a described segment, frame {index} refers to number {number}"
                     raise IngestError(IngestCode.UNKNOWN_SEGMENT, message, {"frame": index, "segment": number})
+                part = place.turned(plane)
                 if kind == "FRACTIONAL":
-                    fractions[number][place] = part
-                masks[number][place] |= part >= AT_LEAST * 255 if kind == "FRACTIONAL" else part > 0
+                    fractions[number][place.region] = part
+                masks[number][place.region] |= part >= AT_LEAST * 255 if kind == "FRACTIONAL" else part > 0
         if kind == "FRACTIONAL":
             message = "expected voxels that belong to a segment or do not, got fractions"
             findings.settle(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
-        segments = tuple(_segment(number, item) for number, item in sorted(known.items()))
+        segments = (names or Names()).segments([_called(number, item) for number, item in sorted(known.items())], dataset)
         if not masks:
             raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one described segment, there is none")
         return combine(masks, segments, deviation, findings, fractions=fractions, class_label=_class_label(known))
@@ -72,8 +86,30 @@ def _segments_of(dataset: Dataset, index: int, frame: NDArray[np.uint8], kind: s
     return {number: frame}
 
 
-def place_frame(dataset: Dataset, index: int, geometry: Geometry) -> tuple[tuple[int, slice, slice], float]:
-    """Return where one frame lies in the volume (slice, rows, columns) and its distance from there in mm.
+@dataclass(frozen=True)
+class Place:
+    """Where one frame lies in a volume.
+
+    Attributes:
+        region: slices (slice, row, column) of the volume that the frame covers; one voxel thick across the frame.
+        transposed: whether the frame's rows run along the later of the two axes that it spans.
+        flipped: axes of the (transposed) frame that run against the volume's.
+        off_mm: distance of the frame's first pixel from the voxel it was bound to.
+    """
+
+    region: tuple[slice, slice, slice]
+    transposed: bool
+    flipped: tuple[int, ...]
+    off_mm: float
+
+    def turned(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """Return a frame [row, column] as it lies in ``region`` [slice, row, column]."""
+        plane = np.flip(frame.T if self.transposed else frame, self.flipped)
+        return plane.reshape([part.stop - part.start for part in self.region])
+
+
+def place_frame(dataset: Dataset, index: int, geometry: Geometry) -> Place:
+    """Return where one frame lies in the volume. Rows and columns may run along any axes of the volume, either way.
 
     Raises:
         IngestError: ``LABEL_GEOMETRY_MISMATCH`` when it does not lie on voxels of the volume.
@@ -84,20 +120,37 @@ def place_frame(dataset: Dataset, index: int, geometry: Geometry) -> tuple[tuple
     spacing = np.array(_group(own, shared, "PixelMeasuresSequence").PixelSpacing, dtype=float)
     affine = np.asarray(geometry.affine_lps_mm)
     steps = np.stack([orientation[3:] * spacing[0], orientation[:3] * spacing[1]], axis=1)
+    size = np.array([int(dataset.Rows), int(dataset.Columns)])
+    # Steps of a row and of a column in voxels: each must be one step, forth or back, along an axis of its own.
+    in_voxels = np.linalg.solve(affine[:3, :3], steps)
+    axes = np.abs(in_voxels).argmax(0)
+    signs = np.sign(in_voxels[axes, [0, 1]])
+    whole = np.zeros((3, 2))
+    whole[axes, [0, 1]] = signs
+    skew = float((np.abs(steps - affine[:3, :3] @ whole).max(0) * size).max() / spacing.min())
     voxel = np.linalg.solve(affine[:3, :3], position - affine[:3, 3])
     first = np.rint(voxel).astype(int)
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    last = first + (whole @ (size - 1)).astype(int)
+    low, high = np.minimum(first, last), np.maximum(first, last)
     drift = float(np.abs(voxel - first).max())
-    skew = float(np.abs(steps - affine[:3, 1:3]).max() * max(rows, columns) / spacing.min())
-    inside = bool((first >= 0).all() and (first + np.array([1, rows, columns]) <= geometry.shape).all())
-    if drift > TOLERANCE_VOXELS or skew > 0.5 or not inside:
-        evidence = {"frame": index, "voxels_off": drift, "corner_voxels_off": skew, "inside": inside}
-        raise IngestError(
-            IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected frame {index} on a slice of the volume, it is {drift:.3f} voxels off", evidence
+    inside = bool((low >= 0).all() and (high < geometry.shape).all())
+    evidence = {"frame": index, "voxels_off": drift, "corner_voxels_off": skew, "inside": inside}
+    if axes[0] == axes[1] or skew > TOLERANCE_CORNER:
+        message = f"expected rows and columns of frame {index} along the volume's axes, in steps of its voxels, its far corner is {skew:.3f} pixels off"
+        raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, evidence)
+    if drift > TOLERANCE_VOXELS:
+        message = f"expected frame {index} on a slice of the volume, it is {drift:.3f} voxels off"
+        raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, evidence)
+    if not inside:
+        message = (
+            f"expected frame {index} inside of the volume, it covers voxels {low.tolist()} to {high.tolist()} of {list(geometry.shape)}"
         )
+        raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, evidence)
     off = float(np.linalg.norm(position - np.asarray(geometry.position_lps_mm(*(float(v) for v in first)))))
-    place, row, column = (int(v) for v in first)
-    return (place, slice(row, row + rows), slice(column, column + columns)), off
+    region = tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    transposed = bool(axes[0] > axes[1])
+    turned = signs[::-1] if transposed else signs
+    return Place((region[0], region[1], region[2]), transposed, tuple(int(axis) for axis in np.flatnonzero(turned < 0)), off)
 
 
 def _groups(dataset: Dataset, index: int) -> tuple[Dataset, Dataset]:
@@ -119,11 +172,16 @@ def _group(own: Dataset, shared: Dataset, keyword: str) -> Dataset:
     return first
 
 
-def _segment(number: int, item: Dataset) -> Segment:
-    """Keep the coded type of a segment, not its free text: labels and descriptions may hold identifiers."""
+def _called(number: int, item: Dataset) -> Called:
+    """Return what a segment is called. Source: PS3.3 C.8.20.4."""
     coded = item.get("SegmentedPropertyTypeCodeSequence")
-    name = str(coded[0].get("CodeMeaning", "segment")) if coded else "segment"
-    return Segment(value=number, name=name[:64])
+    return Called(
+        value=number,
+        label=str(item.get("SegmentLabel", "") or ""),
+        others=tuple(str(item.get(key, "") or "") for key in ("SegmentDescription", "TrackingID")),
+        **coded_type(coded[0] if coded else None),
+        fallback="segment",
+    )
 
 
 def _class_label(known: dict[int, Dataset]) -> str | None:
