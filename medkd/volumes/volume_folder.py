@@ -39,7 +39,17 @@ from data_contracts import (
     VolumeFolderData,
 )
 from medkd.progress import progress_bar
-from medkd.volumes.case_table import Line, assign_parts, case_key, label_of, make_cohort, patient_key, read_table, serve_purposes
+from medkd.volumes.case_table import (
+    Line,
+    assign_parts,
+    case_key,
+    label_of,
+    make_cohort,
+    patient_key,
+    read_table,
+    require_classes,
+    serve_purposes,
+)
 from medkd.volumes.orientation import Grid, read_nifti
 from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
@@ -66,6 +76,7 @@ class _Volume:
     pixel_sha256: str
     perceptual_hash: str
     foreground: int
+    values: frozenset[int]
 
 
 def prepare_volume_folder(recipe: Recipe, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
@@ -90,7 +101,8 @@ def import_volume_folder(
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when folder, list or table does not exist.
-        DataError: ``DATASET_UNREADABLE``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``PAIR_BY`` or ``COHORT_EMPTY``.
+        DataError: ``DATASET_UNREADABLE``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``PAIR_BY``, ``COHORT_EMPTY`` or, where
+            the cases are split for training, ``CLASS_WITHOUT_LABEL``.
         LeakageError: when the table's own parts share a person.
     """
     pairs = _listed(root, data) if data.dataset is not None else _found(root, data)
@@ -116,7 +128,18 @@ def import_volume_folder(
         _LOG.warning("quarantined %d of %d files: %s", refused_count, len(ledger), report.codes())
     if not accepted:
         raise DataError("COHORT_EMPTY", f"expected readable volumes in {root.name}, none of {len(pairs)} could be used: {report.codes()}")
+    if whole is None:
+        _require_classes(accepted, task)
     return _cohort(accepted, data, task, name=root.name, whole=whole), report
+
+
+def _require_classes(volumes: list[_Volume], task: Task) -> None:
+    """Stop before training when a class occurs in no label of a segmentation."""
+    values = frozenset[int]().union(*(volume.values for volume in volumes))
+    if task.kind is TaskKind.SEGMENTATION and any(volume.has_mask for volume in volumes):
+        held = f"the values {sorted(values)}"
+        mend = "value 1 is the second class, and so on: correct the labels, or take the class off the task"
+        require_classes(task.classes, values | {0}, cases=len(volumes), held=held, mend=mend)
 
 
 def _listed(root: Path, data: VolumeFolderData) -> list[Pair]:
@@ -210,6 +233,7 @@ def _import_pair(
         pixel_sha256=hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest(),
         perceptual_hash=perceptual_hash(values),
         foreground=int((arrays["label"] > 0).sum()) if "label" in arrays else 0,
+        values=frozenset(arrays["label"].unique().tolist()) if "label" in arrays else frozenset(),
     )
 
 
