@@ -216,7 +216,7 @@ CODES: dict[IngestCode, CodeFact] = {
     ),
     _C.STRUCTURE_LOST: _flag(
         _WARNING,
-        "a structure of the label, or a slice of it, holds no voxel centre: it is smaller than a voxel, has no area or was never drawn",
+        "a structure of the label, or a slice of it, holds no voxel centre (smaller than a voxel, without area, never drawn), or leaves the image",
         "Draw it on finer images, or take it off the label.",
     ),
     _C.FRACTIONAL_LABEL: _flag(

@@ -30,7 +30,7 @@ from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.labels.classes import ClassChooser, combine_classes, read_structures
 from medkd.dicom.labels.names import normal_name
 from medkd.dicom.memory import read_manifest
-from medkd.volumes.case_table import make_cohort, serve_purposes
+from medkd.volumes.case_table import make_cohort, require_classes, serve_purposes
 from medkd.volumes.split import split_by_patient
 from medkd.volumes.store import Store, write_bytes
 from medkd.workspace import Workspace
@@ -126,14 +126,9 @@ def _require_classes(task: Task, cases: list[Case], found: _Found) -> None:
         there = {0} | {index for index, voxels in found.voxels.items() if voxels}
     else:
         there = {case.label for case in cases if case.label is not None}
-    absent = [name for index, name in enumerate(task.classes) if index not in there]
-    if absent:
-        held = found.said_names() if task.kind is TaskKind.SEGMENTATION else ", ".join(task.classes[index] for index in sorted(there))
-        message = (
-            f"expected every class in at least one of {len(cases)} labels, got none of {', '.join(absent)}; the labels hold {held}: "
-            "name the structures of the class under data.segments, or take it off the classes"
-        )
-        raise DataError("CLASS_WITHOUT_LABEL", message)
+    held = found.said_names() if task.kind is TaskKind.SEGMENTATION else ", ".join(task.classes[index] for index in sorted(there))
+    mend = "name the structures of the class under data.segments, or take it off the classes"
+    require_classes(task.classes, there, cases=len(cases), held=held, mend=mend)
 
 
 def _parts(people: list[str], strata: list[int], data: DicomData) -> list[Part]:

@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from data_contracts import (
@@ -260,6 +260,25 @@ def assign_parts(people: Sequence[str], strata: Sequence[int], named: Sequence[s
     for index, part in zip(training, inner, strict=True):
         parts[index] = part
     return parts
+
+
+def require_classes(classes: tuple[str, ...], there: Set[int], *, cases: int, held: str, mend: str) -> None:
+    """Stop before anything is computed when a class occurs in no case: it could be neither learnt nor measured.
+
+    Args:
+        classes: of the task.
+        there: indices of the classes that occur.
+        cases: number of cases.
+        held: what the labels hold instead, in words.
+        mend: what to do about it, a clause.
+
+    Raises:
+        DataError: ``CLASS_WITHOUT_LABEL``.
+    """
+    absent = [name for index, name in enumerate(classes) if index not in there]
+    if absent:
+        message = f"expected every class in at least one of {cases} labels, got none of {', '.join(absent)}; the labels hold {held}: {mend}"
+        raise DataError("CLASS_WITHOUT_LABEL", message)
 
 
 def make_cohort(name: str, origin: str, classes: tuple[str, ...], cases: Sequence[Case], parts: Sequence[Part]) -> Cohort:

@@ -49,6 +49,7 @@ from medkd.volumes.case_table import (
     patient_key,
     read_table,
     reasons,
+    require_classes,
     require_patient,
     serve_purposes,
 )
@@ -78,6 +79,7 @@ class _Volume:
     pixel_sha256: str
     perceptual_hash: str
     foreground: int
+    values: frozenset[int]
 
 
 def prepare_volume_folder(recipe: Recipe, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
@@ -103,7 +105,8 @@ def import_volume_folder(
     Raises:
         SourceError: ``SOURCE_MISSING`` when folder, list or table does not exist.
         DataError: ``DATASET_UNREADABLE``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``CASE_TWICE``, ``PATH_ESCAPE``,
-            ``LABEL_VALUES`` when the folder's label maps do not keep one convention, ``PAIR_BY`` or ``COHORT_EMPTY``.
+            ``LABEL_VALUES`` when the folder's label maps do not keep one convention, ``PAIR_BY``, ``COHORT_EMPTY`` or, where
+            the cases are split for training, ``CLASS_WITHOUT_LABEL``.
         LeakageError: when the table's own parts share a person.
     """
     dataset = read_dataset(root, data.dataset) if data.dataset is not None else None
@@ -133,7 +136,18 @@ def import_volume_folder(
     if not accepted:
         raise DataError("COHORT_EMPTY", f"expected readable volumes in {root.name}, none of {len(pairs)} could be used: {reasons(report)}")
     values.say()
+    if whole is None:
+        _require_classes(accepted, task)
     return _cohort(accepted, data, task, name=root.name, whole=whole), report
+
+
+def _require_classes(volumes: list[_Volume], task: Task) -> None:
+    """Stop before training when a class occurs in no label of a segmentation."""
+    values = frozenset[int]().union(*(volume.values for volume in volumes))
+    if task.kind is TaskKind.SEGMENTATION and any(volume.has_mask for volume in volumes):
+        held = f"the values {sorted(values)}"
+        mend = "value 1 is the second class, and so on: correct the labels, or take the class off the task"
+        require_classes(task.classes, values | {0}, cases=len(volumes), held=held, mend=mend)
 
 
 def _found(root: Path, data: VolumeFolderData) -> list[Pair]:
@@ -217,6 +231,7 @@ def _import_pair(
         pixel_sha256=hashlib.sha256(np.ascontiguousarray(voxels).tobytes()).hexdigest(),
         perceptual_hash=perceptual_hash(voxels),
         foreground=int((arrays["label"] > 0).sum()) if "label" in arrays else 0,
+        values=frozenset(arrays["label"].unique().tolist()) if "label" in arrays else frozenset(),
     )
 
 

@@ -101,6 +101,15 @@ def test_a_slice_of_a_region_that_holds_no_voxel_is_flagged_too(folder):
     assert "slices 4 of 3" in json.loads(found.outcome("rs.dcm").evidence)["STRUCTURE_LOST"]["structures"]["Lens_L"]
 
 
+def test_a_region_that_leaves_the_image_is_cut_off_and_flagged(folder):
+    series = draw_series(folder / "ct")
+    drawn = box(series, [2, 3], (3.5, 8.5), (15.5, 31.0))
+    draw_structures(folder / "rs.dcm", series, [(1, "BODY", "EXTERNAL", drawn)], drawn_on=series)
+    found = Ingested(folder)
+    assert found.structures() == {"BODY": 2 * 5 * 8}
+    assert "beyond the image on slices 2, 3" in json.loads(found.outcome("rs.dcm").evidence)["STRUCTURE_LOST"]["structures"]["BODY"]
+
+
 def test_lost_structures_can_be_refused_and_an_empty_segment_is_one(folder):
     series = draw_series(folder / "ct")
     empty = np.zeros_like(SMALL)

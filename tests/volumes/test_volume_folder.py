@@ -193,6 +193,16 @@ def test_a_list_that_cannot_be_used_says_why(root, tmp_path, change, code):
     assert caught.value.code == code
 
 
+def test_a_class_that_no_label_holds_stops_training_but_not_an_evaluation(root, tmp_path):
+    task = TASK.model_copy(update={"classes": ("background", "front", "back", "side")})
+    with pytest.raises(DataError) as caught:
+        import_volume_folder(root, DATA, task, Store(tmp_path / "s"))
+    assert caught.value.code == "CLASS_WITHOUT_LABEL"
+    assert "none of side; the labels hold the values [0, 1, 2]" in caught.value.message
+    cohort, _ = import_volume_folder(root, DATA, task, Store(tmp_path / "e"), whole=Part.TEST)
+    assert len(cohort.cases) == 8
+
+
 def test_the_faults_of_the_real_dataset_are_found(real_data, tmp_path):
     """Three faults that the source project really shipped: an orphan image, an orphan label, a label of another body."""
     source, root = real_data / "hippocampus_msd", tmp_path / "msd"

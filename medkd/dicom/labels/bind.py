@@ -149,12 +149,12 @@ class LabelBinder:
             raise IngestError(IngestCode.LABEL_AMBIGUOUS, message, {"volumes": len(fits)})
         volume, bound = fits[0]
         headers = (file.header, self.volumes[volume.series_key][1].header)
-        segments, class_label = clean_segments(bound.segments, bound.class_label, source, headers)
+        _, class_label = clean_segments((), bound.class_label, source, headers)
         key = f"labels/{volume.series_key}-{file.digest[:12]}.safetensors"
         label = LabelRef(
             array=self.store.write_tensors(key, {"label": bound.array, **bound.extra}),
             geometry=volume.geometry,
-            segments=segments,
+            segments=bound.segments,
             volume_sha256=volume.array.sha256,
             source=source,
             max_deviation_mm=bound.deviation_mm,

@@ -112,11 +112,20 @@ def _mask(region: _Region, shape: tuple[int, int, int]) -> tuple[Mask, str]:
     for place, contours in region.contours.items():
         mask[place] = fill_contours(contours, shape[1:], region.precision)
     empty = sorted(place for place in region.contours if not mask[place].any())
+    beyond = sorted(place for place, contours in region.contours.items() if any(_beyond(points, shape[1:]) for points in contours))
     if mask.any():
-        return mask, f"no voxel centre on slices {', '.join(map(str, empty))} of {len(region.contours)} that were drawn" if empty else ""
+        drawn = f"of {len(region.contours)} that were drawn"
+        words = [f"no voxel centre on slices {', '.join(map(str, empty))} {drawn}"] if empty else []
+        words += [f"reaches beyond the image on slices {', '.join(map(str, beyond))} {drawn}"] if beyond else []
+        return mask, "; ".join(words)
     if not region.contours:
         return mask, "never drawn" if not region.drawn else "single points only"
     return mask, f"{region.drawn} contours that hold no voxel centre, on slices {', '.join(map(str, empty))}"
+
+
+def _beyond(points: Points, shape: tuple[int, int]) -> bool:
+    """Return whether a contour leaves the image by more than a voxel: what lies there is cut off."""
+    return bool((points < -1.5).any() or (points > np.array(shape) + 0.5).any())
 
 
 def voxels_of(points_lps_mm: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
