@@ -106,6 +106,8 @@ def _case(volume: VolumeRef, data: DicomData, task: Task, stores: tuple[Store, S
         perceptual_hash=volume.perceptual_hash,
         study_key=volume.study_key,
         frame_of_reference_key=volume.frame_of_reference_key,
+        modality=volume.modality,
+        unit=volume.unit,
     )
     return case, int((shard["label"] > 0).sum()) if "label" in shard else 0
 

@@ -15,7 +15,7 @@ from data_contracts import IngestCode, IngestError, IngestPolicy, MedkdError, Se
 from medkd.volumes.store import Store, write_bytes
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
-INGESTION = 3
+INGESTION = 4
 MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
 
 

@@ -56,7 +56,7 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
     place = folder / file.sha256[:16]
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "file"
-    if file.path.is_file() and (not kept.exists() or kept.stat().st_nlink > 1):
+    if file.readable and (not kept.exists() or kept.stat().st_nlink > 1):
         partial = partial_path(kept)
         shutil.copyfile(file.path, partial)
         partial.replace(kept)
@@ -68,7 +68,7 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
         "repair": CODES[code].repair or None,
         "reproduce": again,
         "source_path": file.relative,
-        "sha256": file.sha256,
+        "sha256": file.sha256 if file.readable else None,
     }
     write_bytes(place / "reason.json", (json.dumps(reason, indent=1, sort_keys=True, default=str) + "\n").encode())
     return place
