@@ -1,4 +1,4 @@
-"""From stored pixels to values in their unit: HU for CT, raw otherwise.
+"""From stored pixels to values in their unit (see ``units``): the bits that are stored, sign, rescale.
 
 Decoding writes straight into the array it is given (a mapped file), so that a volume is never in memory twice and worker processes
 send nothing back but numbers. This module imports neither torch nor any decoder before it is needed: workers start fast.

@@ -72,6 +72,8 @@ _PRIVATE = (
     (0x0019, "GEMS_ACQU_01", 0xBB, "DiffusionGradientOrientation"),
     (0x2001, "Philips Imaging DD 001", 0x03, "DiffusionBValue"),
 )
+_OF_MAKERS = frozenset(keyword for _, _, _, keyword in _PRIVATE)
+_TAGS = {keyword: Tag(keyword) for keyword in (*MOMENTS, *PHYSICS)}
 HOUNSFIELD, RAW = "HU", "raw"
 #: Units of real-world value maps, codes of UCUM: a closed list, since free text may hold anything.
 _UCUM = (
@@ -143,13 +145,14 @@ class Slice:
 
     def value(self, keyword: str) -> str:
         """Return an attribute of the slice as text, "" where absent: of its frame, of all frames, of the object."""
+        tag = _TAGS.get(keyword) or Tag(keyword)
         if not self.groups:
-            return _shown(self.header, Tag(keyword)) or self._private.get(keyword, "")
+            return _shown(self.header, tag) or (self._private.get(keyword, "") if keyword in _OF_MAKERS else "")
         if keyword in _PLACES and "attributes" not in self.__dict__:
             # One group is asked: all of them are read only where slices share a position.
             item = _holder(self.groups, keyword, _PLACES[keyword])
-            return _shown(item if item is not None else self.header, Tag(keyword))
-        return self.attributes.get(keyword, "") or _shown(self.header, Tag(keyword))
+            return _shown(item if item is not None else self.header, tag)
+        return self.attributes.get(keyword, "") or _shown(self.header, tag)
 
     @cached_property
     def attributes(self) -> dict[str, str]:
