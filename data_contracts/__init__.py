@@ -60,7 +60,17 @@ from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
 from data_contracts.ingest_policy import CODES, Action, CodeFact, IngestPolicy, Severity
 from data_contracts.knowledge import KnowledgeRef
-from data_contracts.model import Checkpoint, GateFinding, GateVerdict, ManifestEntry, ModelCard, ModelManifest, ModelRef, Registered
+from data_contracts.model import (
+    Checkpoint,
+    GateFinding,
+    GateVerdict,
+    ManifestEntry,
+    ModelCard,
+    ModelManifest,
+    ModelRef,
+    Registered,
+    TrainingDomain,
+)
 from data_contracts.recipe import (
     Arm,
     Balance,
@@ -239,6 +249,7 @@ __all__ = [
     "TeacherRecipe",
     "TeacherRefused",
     "Term",
+    "TrainingDomain",
     "TrainingManifest",
     "Validated",
     "Value",

@@ -24,7 +24,7 @@ class Case(Value):
 
     ``label`` is an index into the cohort's classes; ``mask`` a stored label array on the image's grid.
     ``attributes`` are subgroup columns (device, side, …), never identifiers. ``perceptual_hash`` finds pictures that look the same
-    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none.
+    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none. ``modality`` and ``unit`` are those of the ingested volume, where there was one.
     """
 
     case_key: Key
@@ -37,6 +37,8 @@ class Case(Value):
     study_key: Key | None = None
     frame_of_reference_key: Key | None = None
     attributes: dict[str, str] = Field(default_factory=dict)
+    modality: str | None = None
+    unit: str | None = None
 
 
 class Split(Value):

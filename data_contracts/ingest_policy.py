@@ -96,6 +96,17 @@ CODES: dict[IngestCode, CodeFact] = {
     ),
     _C.ARCHIVE_UNREADABLE: _error("an archive is broken or encrypted", "Send the archive again, without a password."),
     _C.ARCHIVE_OPENED: _ignored("an archive: its members are listed one by one"),
+    _C.ARCHIVE_TOO_DEEP: _error("an archive inside too many other archives", "Unpack the outer archives and name the folder."),
+    _C.FILE_UNREADABLE: _error(
+        "a file or folder that may not be read", "Give the account that runs medkd the right to read it, and ingest again."
+    ),
+    _C.LINK_INSIDE: _ignored("a link to a folder of the same source: what lies there is listed under its own name"),
+    _C.LINK_OUTSIDE: _error(
+        "a link that leads out of the source",
+        "Name the folder that it leads to, or accept links out of the source in the policy (accept_with_flag): they are then followed.",
+        acceptable=True,
+    ),
+    _C.LINK_CYCLE: _error("a link that leads back to itself or to a folder that it lies in", "Remove the link."),
     # OBJECT
     _C.NON_IMAGE_SOP: _ignored("an object without an image"),
     _C.MISSING_SOP_CLASS: _error(
@@ -110,6 +121,10 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.DERIVED_MPR: _flag(_WARNING, "a reformatted series: its voxels were interpolated by the workstation", "Send the original series."),
     _C.ENHANCED_UNSUPPORTED: _error("a multi-frame object without functional groups", "Send enhanced or single-frame objects."),
     _C.PROJECTION: _error("a projection: it has no place in space", "Import it as a picture (see docs/tutorial.md), not as a volume."),
+    _C.MOSAIC: _error(
+        "a mosaic: many slices in one picture, whose places or order the header does not prove",
+        "Export the series as enhanced MR or as single slices (at Siemens scanners: without the option mosaic), or with its CSA header.",
+    ),
     # PIXEL
     _C.UNSUPPORTED_TRANSFER_SYNTAX: _error(
         "an encoding that cannot be decoded here", "Export uncompressed, or as JPEG 2000, JPEG-LS or RLE."
@@ -120,6 +135,11 @@ CODES: dict[IngestCode, CodeFact] = {
         "values need more bits than the header says are stored",
         "Export again; overlays may sit in the upper bits.",
         "the upper bits are cut off, as the header says",
+    ),
+    _C.HIGH_BIT: _flag(
+        _NOTE,
+        "values lie in the upper bits of their words (HighBit is not BitsStored - 1) and are read from there",
+        "Nothing to mend.",
     ),
     _C.LOSSY_COMPRESSED: _flag(_WARNING, "the image was compressed with loss", "Send the lossless original."),
     _C.MONOCHROME1: _flag(_NOTE, "the grey scale is shown inverted; values after rescaling are not touched by that", "Nothing to mend."),
@@ -173,14 +193,39 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.TEMPORAL_STACK: _error(
         "several slices at every position and nothing in the header that tells them apart", "Send each time point as a series."
     ),
+    _C.SEPARATE_STACKS: _flag(
+        _WARNING,
+        "one of several stacks of slices that lie far apart in one series; nothing but the distance tells them apart",
+        "Compare the number of images with the scanner's: slices between the stacks may be missing.",
+    ),
+    _C.MIXED_ACQUISITION: _flag(
+        _WARNING,
+        "slices of one volume were acquired differently, and too few of each kind for volumes of their own",
+        "Send each acquisition as a series.",
+    ),
     # VALUE
     _C.RESCALE_MISSING: _error("CT without rescale slope and intercept", "Export again with both.", acceptable=True),
+    _C.UNREADABLE_NUMBER: _error("an attribute that must be a number holds none", "Correct the attribute at the source, or export again."),
+    _C.DECIMAL_COMMA: _flag(
+        _NOTE,
+        "numbers are written with decimal commas (DICOM knows points only) and were read as such",
+        "Export by software that writes decimal points, whatever the language of the machine.",
+    ),
+    _C.NOT_HOUNSFIELD: _flag(
+        _WARNING,
+        "CT values in another unit than Hounsfield units, as the header says",
+        "Nothing to mend where a map is meant; send the Hounsfield series where they are wanted.",
+    ),
     _C.HU_RANGE_IMPLAUSIBLE: _flag(_WARNING, "values that Hounsfield units do not take", "Look at the series at the workstation."),
     _C.SUV_INPUTS_MISSING: _flag(
         _WARNING, "PET without what standardised uptake values need; values stay as stored", "Export with weight, dose and times."
     ),
     # IDENTITY
-    _C.PATIENT_ID_MISSING: _error("patient, study, series or instance has no identifier", "Complete the identity at the source."),
+    _C.PATIENT_ID_MISSING: _error(
+        "patient, study, series or instance has no identifier",
+        "Complete the identity at the source; where only PatientID is empty, the policy may repair it.",
+        "where only PatientID is empty, StudyInstanceUID stands for the person: two studies of one person count as two people",
+    ),
     _C.PATIENT_ID_COLLISION: _error("one identifier names two patients", "Correct the identity at the source."),
     _C.PIXEL_IDENTICAL_ACROSS_PATIENTS: _error("two patients share one image", "Find out at the source whose image it is."),
     _C.DUPLICATE_UID_CONFLICT: _error("two different objects carry one instance UID", "Find out at the source which is right."),

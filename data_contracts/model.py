@@ -10,10 +10,26 @@ from data_contracts.recipe import NetworkSpec, Role, Task
 from data_contracts.record import Finite, Record, Ref, Sha256, Value
 
 
+class TrainingDomain(Value):
+    """What the volumes were that a network was trained on: a study that lies outside was never measured.
+
+    Spacing and extent in mm along (slice, row, column) after axes were brought to the patient's, the smallest and the largest of each; None
+    where pictures were trained on. Empty where the source did not say: modality and unit stand in DICOM only.
+    """
+
+    modalities: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    spacing_low_mm: tuple[Finite, Finite, Finite] | None = None
+    spacing_high_mm: tuple[Finite, Finite, Finite] | None = None
+    extent_low_mm: tuple[Finite, Finite, Finite] | None = None
+    extent_high_mm: tuple[Finite, Finite, Finite] | None = None
+
+
 class Checkpoint(Record):
     """A trained network as files: weights (safetensors), its specification, and what it was trained from.
 
-    ``precision`` is what its training computed in; None of a checkpoint from before that was kept.
+    ``precision`` is what its training computed in; None of a checkpoint from before that was kept. ``domain`` says on what kind of
+    volumes; None of a checkpoint from before that was kept.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/1"
@@ -33,6 +49,7 @@ class Checkpoint(Record):
     train_seconds: Finite = 0.0
     largest_extent_mm: tuple[Finite, Finite, Finite] | None = None
     train_patients_digest: str = ""
+    domain: TrainingDomain | None = None
 
 
 class ModelRef(Record):
@@ -87,6 +104,7 @@ class ModelCard(Record):
     recipe_digest: Sha256
     teacher: str | None = None
     limits: tuple[str, ...] = ()
+    domain: TrainingDomain | None = None
 
 
 class GateFinding(Value):

@@ -52,7 +52,8 @@ class LabelRef(Record):
 class VolumeRef(Record):
     """A stored volume (float32 or int16, axes slice, row, column) with its proved geometry.
 
-    ``unit`` is ``HU`` for CT and ``raw`` where no calibrated unit exists. ``array`` names the safetensors file whose
+    ``unit`` is ``HU`` for CT that does not say otherwise, the header's own word for other calibrated values (``MGML``, ``Z_EFF``, a code of
+    UCUM), and ``raw`` where there is none. ``array`` names the safetensors file whose
     tensor ``volume`` holds the voxels. Where ``synthetic_voxels`` is not 0, tensor ``synthetic`` (uint8) is 1 at every voxel that was
     not measured: a slice that a repair interpolated, a padded or undefined pixel. Training and measures leave those out.
     ``evidence`` says per flag what was measured, as JSON; ``tilt_degrees`` is the shear that the affine carries.

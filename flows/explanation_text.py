@@ -95,9 +95,10 @@ _SHOWN = {
 
 def explanation_text(summary: dict[str, Any]) -> str:
     """Return the summary of an explained study as tables for people."""
+    # What the model was not trained on stands before what it says.
+    lines = [line for one in summary.get("caveats", ()) for line in wrap(f"{one['code']}: {one['text']}", NARROW, subsequent_indent="  ")]
     if not summary["lesions"] and not summary["answers"]:
-        return f"nothing found by {summary['model']}: an answer, not a map\nkept in {summary['folder']}"
-    lines = []
+        return "\n".join([*lines, f"nothing found by {summary['model']}: an answer, not a map", f"kept in {summary['folder']}"])
     for number, heading in _headings(summary):
         lines += ["\n" + heading, *_table([m for m in summary["maps"] if m["number"] == number and m["role"] == "student"])]
     lines += ["", *_legend(summary["maps"]), "", "tests of each explainer on this model"]

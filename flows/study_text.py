@@ -6,6 +6,7 @@ from typing import Any
 
 from data_contracts import Finding, Lesion, ReviewReport
 from medkd.review.against_teacher import place_of, side_of, standing_of
+from medkd.review.caveats import OUTSIDE_TRAINING
 
 #: In JSON: True where the teacher marks it too, False where it does not, None without a teacher.
 _AGREES = {"agrees": True, "student only": False, "no teacher": None}
@@ -16,6 +17,7 @@ def findings_summary(report: ReviewReport) -> dict[str, Any]:
     return {
         "findings": [_finding(number, finding) for number, finding in enumerate(report.findings, 1)],
         "teacher_only": [_place(lesion) for lesion in report.teacher_only],
+        "caveats": [caveat.model_dump(mode="json") for caveat in report.caveats],
     }
 
 
@@ -37,8 +39,9 @@ def _place(lesion: Lesion) -> dict[str, Any]:
 
 
 def findings_text(report: ReviewReport) -> str:
-    """Return a line per finding, then a line per component that the teacher alone marks."""
-    lines = [_line(number, finding) for number, finding in enumerate(report.findings, 1)] or ["no finding"]
+    """Return in what the study is not what the model was trained on, a line per finding, and one per component that the teacher alone marks."""
+    lines = [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in OUTSIDE_TRAINING]
+    lines += [_line(number, finding) for number, finding in enumerate(report.findings, 1)] or ["no finding"]
     lines += [f"teacher only: {place_of(lesion)}" for lesion in report.teacher_only]
     return "\n".join(lines)
 

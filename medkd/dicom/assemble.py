@@ -24,6 +24,7 @@ from medkd.dicom.group import SliceGroup
 from medkd.dicom.mapped_volume import MappedVolume
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
+from medkd.dicom.units import unit_of
 from medkd.volumes.perceptual import perceptual_hash
 from medkd.volumes.store import Store
 
@@ -116,7 +117,7 @@ def store_volume(group: SliceGroup, solution: Solution, keys: SeriesKeys, store:
         IngestError: codes of PIXEL and VALUE, unless the policy settles them otherwise.
     """
     header = group.header
-    unit = _unit(group, findings)
+    unit = unit_of(group, findings)
     target = f"volumes/{keys.series}.safetensors"
     decoded = _decode(group, solution, store, target, findings, pool)
     try:
@@ -160,21 +161,6 @@ def _evidence(evidence: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-def _unit(group: SliceGroup, findings: Findings) -> str:
-    modality = text_of(group.header, "Modality")
-    if modality == "CT":
-        if all(item.slope is not None and item.intercept is not None for item in group.slices):
-            return "HU"
-        message = "expected rescale slope and intercept in CT, Hounsfield units cannot be computed without"
-        findings.settle(IngestCode.RESCALE_MISSING, message, {"modality": "CT"})
-    if modality == "PT":
-        needed = ("PatientWeight", "RadiopharmaceuticalInformationSequence", "Units")
-        missing = [name for name in needed if not group.header.get(name)]
-        if missing:
-            findings.settle(IngestCode.SUV_INPUTS_MISSING, f"expected {', '.join(missing)} in PET", {"missing": missing})
-    return "raw"
-
-
 def _decode(group: SliceGroup, solution: Solution, store: Store, key: str, findings: Findings, pool: Decoders) -> Decoded:
     cut = findings.policy.action(IngestCode.BITS_MISMATCH) is Action.REPAIR
     keep = findings.policy.action(IngestCode.NAN_OR_INF) is Action.REPAIR
@@ -208,6 +194,10 @@ def _settle_slices(jobs: list[tuple[int, PixelPlan]], stats: list[SliceStats], f
                 raise IngestError(code, message, evidence)
             findings.settle(code, message, evidence)
             lost.add(place)
+        if plan.raised and not plan.floating:
+            findings.settle(
+                IngestCode.HIGH_BIT, "expected values in the lower bits", {"bits_stored": plan.bits[1], "high_bit": plan.high_bit}
+            )
         if item.cut:
             findings.note(IngestCode.BITS_MISMATCH, {"bits_stored": plan.bits[1], "action": Action.REPAIR.value})
     if len(lost) > len(jobs) / 2:

@@ -66,10 +66,16 @@ def _require_provable(header: Dataset, sop_class: str, findings: Findings) -> No
     ) and "ImagePositionPatient" not in header:
         raise IngestError(IngestCode.PROJECTION, "expected an image with a place in space, a projection has none")
     _judge_text(header, findings)
-    for keyword, tag in _IDENTITY.items():
-        if not raw_text(header, tag):
-            message = f"expected a value of {keyword}, slices cannot be kept together without"
-            raise IngestError(IngestCode.PATIENT_ID_MISSING, message, {"missing": keyword})
+    missing = [keyword for keyword, tag in _IDENTITY.items() if not raw_text(header, tag)]
+    if missing:
+        only = missing == ["PatientID"]
+        message = f"expected a value of {missing[0]}, slices cannot be kept together without"
+        if only:
+            message = (
+                "expected a value of PatientID, none names the person; the policy may let StudyInstanceUID stand for it (--policy repair)"
+            )
+        evidence = {"missing": missing, **({"derived_from": ["StudyInstanceUID"]} if only else {})}
+        findings.settle(IngestCode.PATIENT_ID_MISSING, message, evidence, repairable=only)
 
 
 def _judge_text(header: Dataset, findings: Findings) -> None:

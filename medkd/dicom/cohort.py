@@ -184,5 +184,7 @@ def _case(
         perceptual_hash=volume.perceptual_hash,
         study_key=volume.study_key,
         frame_of_reference_key=volume.frame_of_reference_key,
+        modality=volume.modality,
+        unit=volume.unit,
     )
     return case, int((shard["label"] > 0).sum()) if "label" in shard else 0

@@ -1,4 +1,4 @@
-"""From stored pixels to values in their unit: HU for CT, raw otherwise.
+"""From stored pixels to values in their unit (see ``units``): the bits that are stored, sign, rescale.
 
 Decoding writes straight into the array it is given (a mapped file), so that a volume is never in memory twice and worker processes
 send nothing back but numbers. This module imports neither torch nor any decoder before it is needed: workers start fast.
@@ -22,10 +22,12 @@ from pydicom.uid import UID
 
 from data_contracts import IngestCode, IngestError
 from medkd.dicom.discover import FoundFile, PixelPlace, quiet_dicom, transfer_syntax
-from medkd.dicom.raw_values import raw_int, raw_text
+from medkd.dicom.raw_values import raw_int, raw_text, stored_number
 from medkd.dicom.slices import Slice
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
+#: Run lengths keep words as they are; all other encodings know values only.
+_RLE = "1.2.840.10008.1.2.5"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class PixelPlan:
         photometric: photometric interpretation.
         matrix: rows, columns.
         bits: allocated, stored.
+        high_bit: position of the most significant bit that is stored (PS3.5 8.1.1).
+        picture: rows, columns of the picture that the slice is cut from, None where it is the whole one.
+        corner: row, column of the slice in that picture.
         signed: whether stored values are in two's complement.
         big_endian: byte order of uncompressed pixels.
         floating: bytes per value of float pixel data, 0 for integers.
@@ -61,6 +66,7 @@ class PixelPlan:
     matrix: tuple[int, int]
     bits: tuple[int, int]
     signed: bool
+    high_bit: int
     syntax: str = ""
     frames: int = 1
     photometric: str = "MONOCHROME2"
@@ -71,6 +77,18 @@ class PixelPlan:
     padding: tuple[float, float] | None = None
     cut_bits: bool = False
     keep_nan: bool = False
+    picture: tuple[int, int] | None = None
+    corner: tuple[int, int] = (0, 0)
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Return rows and columns of the picture that lies in the file."""
+        return self.picture or self.matrix
+
+    @property
+    def raised(self) -> int:
+        """Return by how many bits values lie above the bottom of their words."""
+        return self.high_bit - self.bits[1] + 1
 
     @property
     def plain(self) -> bool:
@@ -120,6 +138,9 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
         raise IngestError(IngestCode.NONLINEAR_LUT, message, {"file": item.file.relative})
     syntax = transfer_syntax(header)
     allocated = raw_int(header, 0x00280100, 16)
+    stored = raw_int(header, 0x00280101, allocated)
+    signed = raw_int(header, 0x00280103, 0) == 1
+    limits = (stored_number(header, tag, signed=signed, bits=stored) for tag in (0x00280120, 0x00280121))
     floating = 0 if "BitsStored" in header or allocated not in (32, 64) else allocated // 8
     return PixelPlan(
         path=item.file.path,
@@ -128,8 +149,9 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
         frame=item.frame,
         place=place,
         matrix=item.matrix,
-        bits=(allocated, raw_int(header, 0x00280101, allocated)),
-        signed=raw_int(header, 0x00280103, 0) == 1,
+        bits=(allocated, stored),
+        signed=signed,
+        high_bit=raw_int(header, 0x00280102, stored - 1),
         syntax=str(syntax) if syntax.is_encapsulated else "",
         frames=raw_int(header, 0x00280008, 1),
         photometric=raw_text(header, 0x00280004) or "MONOCHROME2",
@@ -137,18 +159,19 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
         floating=floating,
         slope=1.0 if item.slope is None else item.slope,
         intercept=0.0 if item.intercept is None else item.intercept,
-        padding=_padding(header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")),
+        padding=_padding(*limits),
         cut_bits=cut_bits,
         keep_nan=keep_nan,
+        picture=item.picture,
+        corner=item.corner,
     )
 
 
-def _padding(value: Any, limit: Any) -> tuple[float, float] | None:
-    if value is None or value == "":
+def _padding(value: int | None, limit: int | None) -> tuple[float, float] | None:
+    if value is None:
         return None
-    first = float(value)
-    other = first if limit in (None, "") else float(limit)
-    return min(first, other), max(first, other)
+    other = value if limit is None else limit
+    return float(min(value, other)), float(max(value, other))
 
 
 def decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
@@ -218,16 +241,19 @@ def decode_error(file: FoundFile) -> IngestCode | None:
 
 def _stored(plan: PixelPlan) -> tuple[NDArray[Any], bool]:
     values = _native(plan) if plan.plain else _decoded(plan)
-    if values.shape != plan.matrix:
-        evidence = {"file": plan.relative, "shape": list(values.shape), "matrix": list(plan.matrix)}
-        raise IngestError(IngestCode.DECODE_FAILED, f"expected a picture of {plan.matrix} pixels, got {values.shape}", evidence)
+    if values.shape != plan.whole:
+        evidence = {"file": plan.relative, "shape": list(values.shape), "matrix": list(plan.whole)}
+        raise IngestError(IngestCode.DECODE_FAILED, f"expected a picture of {plan.whole} pixels, got {values.shape}", evidence)
+    if plan.picture is not None:
+        (top, left), (rows, columns) = plan.corner, plan.matrix
+        values = values[top : top + rows, left : left + columns]
     return (values, False) if plan.floating else _within_bits(values, plan)
 
 
 def _native(plan: PixelPlan) -> NDArray[Any]:
     kind = "f" if plan.floating else ("i" if plan.signed else "u")
     dtype = np.dtype(f"{'>' if plan.big_endian else '<'}{kind}{plan.bits[0] // 8}")
-    count = plan.matrix[0] * plan.matrix[1]
+    count = plan.whole[0] * plan.whole[1]
     begin = plan.frame * count * dtype.itemsize
     there = (plan.place.length or 0) - begin
     if there < count * dtype.itemsize:
@@ -235,7 +261,7 @@ def _native(plan: PixelPlan) -> NDArray[Any]:
         message = f"expected {count * dtype.itemsize} bytes of pixel data, got {max(there, 0)}"
         raise IngestError(IngestCode.TRUNCATED_PIXELS, message, evidence)
     values = np.fromfile(plan.path, dtype, count, offset=(plan.place.offset or 0) + begin)
-    return values.reshape(plan.matrix)
+    return values.reshape(plan.whole)
 
 
 def _decoded(plan: PixelPlan) -> NDArray[Any]:
@@ -245,14 +271,15 @@ def _decoded(plan: PixelPlan) -> NDArray[Any]:
             if not plan.syntax or plan.place.offset is None:
                 return np.asarray(pixel_array(_dataset(plan.path, plan.digest), raw=True, index=index))
             options: dict[str, Any] = {
-                "rows": plan.matrix[0],
-                "columns": plan.matrix[1],
+                "rows": plan.whole[0],
+                "columns": plan.whole[1],
                 "number_of_frames": plan.frames,
                 "samples_per_pixel": 1,
                 "photometric_interpretation": plan.photometric,
                 "pixel_representation": int(plan.signed),
                 "bits_allocated": plan.bits[0],
-                "bits_stored": plan.bits[1],
+                # Run lengths keep whole words: a decoder that knew which bits are stored would cut the others without a word.
+                "bits_stored": plan.bits[0] if plan.syntax.startswith(_RLE) else plan.bits[1],
                 "pixel_keyword": "PixelData",
             }
             source = _encapsulated(plan.path, plan.digest, plan.place.offset)
@@ -291,10 +318,14 @@ def _dataset(path: Path, digest: str) -> Dataset:  # noqa: ARG001 - part of the 
 def _within_bits(values: NDArray[Any], plan: PixelPlan) -> tuple[NDArray[Any], bool]:
     """Return values that fit the bits stored, and whether any had to be cut. Source: PS3.5 8.1.1."""
     allocated, stored = plan.bits
-    if stored >= allocated or values.dtype.kind not in "iu":
+    if values.dtype.kind not in "iu":
         return values, False
     if stored < 1:
         raise IngestError(IngestCode.BITS_MISMATCH, f"expected at least one bit stored, got {stored}", {"file": plan.relative})
+    if plan.raised:
+        return _lowered(values, plan)
+    if stored >= allocated:
+        return values, False
     width = values.dtype.itemsize * 8
     if plan.signed:
         # Bits above the sign may be anything that repeats the sign, or nothing: both mean the same number.
@@ -311,6 +342,36 @@ def _within_bits(values: NDArray[Any], plan: PixelPlan) -> tuple[NDArray[Any], b
         evidence = {"file": plan.relative, "bits_stored": stored, "largest": int(np.abs(values.astype(np.int64)).max())}
         raise IngestError(IngestCode.BITS_MISMATCH, f"expected values of {stored} bits, some need more", evidence)
     return shifted, True
+
+
+def _lowered(values: NDArray[Any], plan: PixelPlan) -> tuple[NDArray[Any], bool]:
+    """Return values that lie in the upper bits of their words, and whether bits above them had to be cut. Source: PS3.5 8.1.1.
+
+    Raises:
+        IngestError: ``BITS_MISMATCH`` where the header contradicts itself or the words; also under a policy that cuts, where the values may
+            as well lie in the lower bits: sixteen times as much is no repair.
+    """
+    (allocated, stored), high, shift = plan.bits, plan.high_bit, plan.raised
+    evidence = {"file": plan.relative, "bits_allocated": allocated, "bits_stored": stored, "high_bit": high}
+    if shift < 0 or high >= allocated or (plan.syntax and not plan.syntax.startswith(_RLE)):
+        message = f"expected a HighBit of BitsStored - 1, that is {stored - 1}, or a word that holds both, got {high}"
+        raise IngestError(IngestCode.BITS_MISMATCH, message, evidence)
+    size = values.dtype.itemsize
+    words = values.astype(f"u{size}")
+    below, above = words & words.dtype.type((1 << shift) - 1), words >> (high + 1) if high + 1 < size * 8 else np.zeros_like(words)
+    if below.any():
+        message = f"expected values in the {stored} bits up to bit {high}, as HighBit says, bits below them are used too"
+        raise IngestError(IngestCode.BITS_MISMATCH, message, evidence)
+    if plan.signed:
+        room = size * 8 - high - 1
+        lowered = (words << room).view(f"i{size}") >> (room + shift)
+        foreign = (above != 0) & (above != words.dtype.type((1 << room) - 1))
+    else:
+        lowered = (words >> shift) & words.dtype.type((1 << stored) - 1)
+        foreign = above != 0
+    if foreign.any() and not plan.cut_bits:
+        raise IngestError(IngestCode.BITS_MISMATCH, f"expected values of {stored} bits up to bit {high}, some need more", evidence)
+    return lowered, bool(foreign.any())
 
 
 def _decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:

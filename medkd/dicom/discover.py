@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import logging
@@ -28,8 +29,8 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
 from data_contracts import IngestCode, IngestError, SourceError
-from medkd.dicom.archive import is_archive, unpack
-from medkd.output import MARKER
+from medkd.dicom.archive import MOST_NESTED, Budget, is_archive, unpack
+from medkd.output import MARKER, kind_of
 from medkd.progress import progress_bar
 
 _THREADS = 4
@@ -65,6 +66,10 @@ class PixelPlace:
     whole: bool = True
 
 
+#: Codes of what is found and never read.
+UNREAD = frozenset({IngestCode.FILE_UNREADABLE, IngestCode.LINK_INSIDE, IngestCode.LINK_OUTSIDE, IngestCode.LINK_CYCLE})
+
+
 @dataclass(frozen=True, eq=False)
 class FoundFile:
     """A file of the source.
@@ -91,9 +96,20 @@ class FoundFile:
     notes: tuple[IngestCode, ...] = field(default=())
 
     @property
+    def readable(self) -> bool:
+        """Return whether there are bytes of it that may be read."""
+        try:
+            return self.code not in UNREAD and self.path.is_file() and os.access(self.path, os.R_OK)
+        except OSError:
+            return False
+
+    @property
     def sha256(self) -> str:
-        """Return the sha256 of the file's bytes, read again: only what is quarantined or kept as a source needs it."""
-        return _sha256(self.path) if self.path.is_file() else hashlib.sha256(b"").hexdigest()
+        """Return the sha256 of the file's bytes, read again: only what is quarantined or kept as a source needs it.
+
+        Of what has no bytes, that of its name: each has a place of its own in the quarantine.
+        """
+        return _sha256(self.path) if self.readable else hashlib.sha256(f"unread: {self.relative}".encode()).hexdigest()
 
 
 @contextmanager
@@ -112,13 +128,17 @@ def quiet_dicom() -> Iterator[None]:
         config.settings.reading_validation_mode = before
 
 
-def discover(source: Path, scratch: Path, *, without: tuple[Path, ...] = (), progress: bool = False) -> tuple[FoundFile, ...]:
-    """Return every file below a folder (or the one file), sorted by relative path; members of archives follow their archive.
+def discover(
+    source: Path, scratch: Path, *, without: tuple[Path, ...] = (), follow: bool = False, progress: bool = False
+) -> tuple[FoundFile, ...]:
+    """Return every file below a folder (or the one file), sorted by relative path; members of archives follow their archive. What may not
+    be read, and links that are not followed, are found too, under their code.
 
     Args:
         source: folder, file, archive, or a DICOMDIR (then its folder is meant).
         scratch: folder for what archives hold; the caller removes it.
         without: folders that are left out: what is written must not be read again where it lies inside the source.
+        follow: read what links lead to outside of the source.
         progress: show a progress bar.
 
     Raises:
@@ -129,34 +149,158 @@ def discover(source: Path, scratch: Path, *, without: tuple[Path, ...] = (), pro
     if source.name.upper() == "DICOMDIR" and source.is_file():
         source = source.parent
     root = source if source.is_dir() else source.parent
-    paths = _walk(root, tuple(folder.resolve() for folder in without)) if source.is_dir() else [source]
+    entries = _walk(root, tuple(folder.resolve() for folder in without), follow=follow) if source.is_dir() else [_Entry(source)]
     places: list[tuple[Path, str]] = []
-    opened: dict[str, FoundFile] = {}
-    for path in paths:
-        relative = path.relative_to(root).as_posix()
-        places.append((path, relative))
-        if path.is_file() and is_archive(path):
-            code, evidence, members = _open_archive(path, scratch / str(len(opened)))
-            opened[relative] = FoundFile(path, relative, _fetch(path)[0], None, code, evidence)
-            places.extend((member, f"{relative}/{name}") for member, name in members)
+    known: dict[str, FoundFile] = {}
+    called: set[str] = set()
+    archives = _Archives(scratch)
+    for entry in entries:
+        relative = _unique(readable_name(entry.path.relative_to(root).as_posix() + ("/" if entry.folder else "")), called)
+        places.append((entry.path, relative))
+        if entry.code is not None:
+            known[relative] = FoundFile(entry.path, relative, "", None, entry.code, entry.evidence)
+        elif is_archive(entry.path):
+            for path, name, found in archives.open(entry.path, relative):
+                inside = relative if name == relative else _unique(name, called)
+                if path != entry.path:
+                    places.append((path, inside))
+                if found is not None:
+                    known[inside] = replace(found, relative=inside)
     with quiet_dicom():
-        pairs = zip(places, _fetch_all([path for path, _ in places]), strict=True)
-        read = (opened.get(place[1]) or _parse(*place, fetch) for place, fetch in pairs)
+        pairs = zip(places, _fetch_all([None if name in known else path for path, name in places]), strict=True)
+        read = (known.get(place[1]) or _parse(*place, fetch) for place, fetch in pairs)
         return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(places)))
 
 
-def _walk(root: Path, without: tuple[Path, ...]) -> list[Path]:
-    """Return every file below a folder, sorted."""
-    found = []
-    for folder, below, names in os.walk(root):
-        here = Path(folder)
-        below[:] = [name for name in below if (here / name).resolve() not in without]
-        found += [here / name for name in names if name != MARKER]  # our own mark on a folder is no file of the source
-    return sorted(found)
+@dataclass(frozen=True)
+class _Entry:
+    """A file below the source; or a folder or link that is not read, with the code that says why."""
+
+    path: Path
+    code: IngestCode | None = None
+    evidence: str = ""
+    folder: bool = False
 
 
-def _fetch_all(paths: list[Path]) -> Iterator[_Fetched]:
-    """Yield what is read of each file, in order; in threads as soon as reading means waiting (a disc, a network).
+def _walk(root: Path, without: tuple[Path, ...], *, follow: bool) -> list[_Entry]:
+    """Return every file below a folder, sorted, and what is not read."""
+    whole = Path(os.path.realpath(root))
+    found: list[_Entry] = []
+    followed: set[Path] = set()
+    waiting: list[tuple[Path, Path]] = [(root, whole)]
+    while waiting:
+        folder, real = waiting.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError as error:
+            found.append(_Entry(folder, IngestCode.FILE_UNREADABLE, error.strerror or type(error).__name__, folder=True))
+            continue
+        for entry in entries:
+            path = folder / entry.name
+            if entry.name == MARKER:  # our own mark on a folder is no file of the source
+                continue
+            if not entry.is_symlink():
+                if not entry.is_dir(follow_symlinks=False):
+                    found.append(_Entry(path))
+                elif (real / entry.name) not in without:
+                    waiting.append((path, real / entry.name))
+                continue
+            link, target = _judge_link(path, real, whole, without)
+            if (
+                link.code is IngestCode.LINK_OUTSIDE
+                and follow
+                and target is not None
+                and kind_of(target) is None
+                and target not in followed
+            ):
+                if target.is_dir():
+                    followed.add(target)
+                    waiting.append((path, target))
+                else:
+                    found.append(_Entry(path))
+                continue
+            found.append(link)
+    return sorted(found, key=lambda entry: entry.path)
+
+
+def _judge_link(path: Path, real: Path, whole: Path, without: tuple[Path, ...]) -> tuple[_Entry, Path | None]:
+    """Return what a link is, and where it leads to.
+
+    Args:
+        path: of the link.
+        real: the folder that it lies in, as the file system knows it.
+        whole: the source, as the file system knows it.
+        without: folders that are not read.
+    """
+    try:
+        target = Path(os.path.realpath(path, strict=True))
+        is_folder = target.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return _Entry(path, IngestCode.LINK_CYCLE, "a link to itself"), None
+        if isinstance(error, PermissionError):
+            return _Entry(path, IngestCode.FILE_UNREADABLE, error.strerror or "PermissionError"), None
+        return _Entry(path), None  # to nothing: whoever reads it says so
+    if is_folder and (target == real or target in real.parents):
+        return _Entry(path, IngestCode.LINK_CYCLE, "a link to a folder that it lies in"), target
+    if any(target == left_out or left_out in target.parents for left_out in without):
+        return _Entry(path, IngestCode.LINK_CYCLE, "a link to where results are written"), target
+    inside = whole in target.parents or target == whole
+    if not inside:
+        return _Entry(path, IngestCode.LINK_OUTSIDE, "a link to a folder" if is_folder else "a link to a file"), target
+    return (_Entry(path, IngestCode.LINK_INSIDE, "a link to a folder of the source") if is_folder else _Entry(path)), target
+
+
+def readable_name(name: str) -> str:
+    """Return a name as text that can be written anywhere: bytes that are no UTF-8 as ``\\xNN``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _unique(name: str, called: set[str]) -> str:
+    """Return a name that nothing else is called: every file needs a line of its own."""
+    number, wanted = 1, name
+    while name in called:
+        number += 1
+        name = f"{wanted} ({number})"
+    called.add(name)
+    return name
+
+
+class _Archives:
+    """Opens archives below a scratch folder, and the archives in them."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch, self.opened = scratch, 0
+
+    def open(self, path: Path, relative: str) -> Iterator[tuple[Path, str, FoundFile | None]]:
+        """Yield an archive and everything in it: where it lies, what it is called, and what it is where that is known already."""
+        budget = Budget(path.stat().st_size)
+        yield from self._open(path, relative, budget, 1)
+
+    def _open(self, path: Path, relative: str, budget: Budget, depth: int) -> Iterator[tuple[Path, str, FoundFile | None]]:
+        digest = _fetch(path)[0]
+        if depth > MOST_NESTED:
+            evidence = f"an archive in {MOST_NESTED} others"
+            yield path, relative, FoundFile(path, relative, digest, None, IngestCode.ARCHIVE_TOO_DEEP, evidence)
+            return
+        self.opened += 1
+        try:
+            members = unpack(path, self.scratch / str(self.opened), name=relative, budget=budget)
+        except IngestError as error:
+            yield path, relative, FoundFile(path, relative, digest, None, error.ingest_code, str(error))
+            return
+        yield path, relative, FoundFile(path, relative, digest, None, IngestCode.ARCHIVE_OPENED, f"{len(members)} members")
+        for member in members:
+            name = f"{relative}/{readable_name(member.name)}"
+            if is_archive(member.path, member.name):
+                yield from self._open(member.path, name, budget, depth + 1)
+            else:
+                yield member.path, name, None
+
+
+def _fetch_all(paths: list[Path | None]) -> Iterator[_Fetched]:
+    """Yield what is read of each file, in order (nothing of None); in threads as soon as reading means waiting (a disc, a network).
 
     Files in the machine's memory are read here: handing them between threads costs more than reading them.
     """
@@ -180,14 +324,6 @@ def _fetch_all(paths: list[Path]) -> Iterator[_Fetched]:
         begun += time.perf_counter() - paused
 
 
-def _open_archive(path: Path, folder: Path) -> tuple[IngestCode, str, list[tuple[Path, str]]]:
-    try:
-        members = unpack(path, folder)
-    except IngestError as error:
-        return error.ingest_code, str(error), []
-    return IngestCode.ARCHIVE_OPENED, f"{len(members)} members", [(member.path, member.name) for member in members]
-
-
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -198,7 +334,9 @@ def read_file(path: Path, relative: str) -> FoundFile:
     return _parse(path, relative, _fetch(path))
 
 
-def _fetch(path: Path) -> _Fetched:
+def _fetch(path: Path | None) -> _Fetched:
+    if path is None:
+        return "", b"", 0, "not read"
     try:
         try:
             status = path.stat()
@@ -218,13 +356,13 @@ def _fetch(path: Path) -> _Fetched:
                 digest.update(chunk)
         return digest.hexdigest(), b"", size, ""
     except OSError as error:
-        return "", b"", 0, type(error).__name__
+        return "", b"", 0, error.strerror or type(error).__name__
 
 
 def _parse(path: Path, relative: str, fetched: _Fetched | None) -> FoundFile:
     digest, start, size, problem = fetched or _fetch(path)
     if problem:
-        code = IngestCode.NOT_DICOM if problem.startswith("a link") else IngestCode.UNREADABLE_HEADER
+        code = IngestCode.NOT_DICOM if problem.startswith("a link") else IngestCode.FILE_UNREADABLE
         return FoundFile(path, relative, digest, None, code, problem)
     if len(start) == size:
         return _read(path, relative, digest, io.BytesIO(start), size)
@@ -238,7 +376,7 @@ def _parse(path: Path, relative: str, fetched: _Fetched | None) -> FoundFile:
         with path.open("rb") as stream:
             return _read(path, relative, digest, stream, size)
     except OSError as error:
-        return FoundFile(path, relative, digest, None, IngestCode.UNREADABLE_HEADER, type(error).__name__)
+        return FoundFile(path, relative, digest, None, IngestCode.FILE_UNREADABLE, error.strerror or type(error).__name__)
 
 
 def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -> FoundFile:

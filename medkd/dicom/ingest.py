@@ -35,7 +35,7 @@ from medkd.dicom.compare import same_image, same_slice
 from medkd.dicom.confidentiality.describe import describe_series
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.dicom.decode import decode_error
-from medkd.dicom.discover import FoundFile, discover, quiet_dicom
+from medkd.dicom.discover import UNREAD, FoundFile, discover, quiet_dicom, readable_name
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, judge_headers, split_repeated
 from medkd.dicom.labels.bind import LabelBinder
@@ -48,8 +48,8 @@ from medkd.dicom.qc_picture import draw_volume
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import raw_text, text_of
 from medkd.dicom.series_table import write_series_table
-from medkd.dicom.series_words import TIME_POINT, TIMES_OF_DAY, nifti_name, series_words
-from medkd.dicom.slices import Slice, slices_of
+from medkd.dicom.series_words import PART, TIME_POINT, TIMES_OF_DAY, nifti_name, sayable, series_words
+from medkd.dicom.slices import BETWEEN, Slice, slices_of
 from medkd.dicom.solve_geometry import solve_geometry
 from medkd.dicom.source import check_source
 from medkd.output import STORE, claim
@@ -151,7 +151,9 @@ class _Ingestion:
         # What a killed run left half-written; the lock says that no other run is writing.
         for stale in self.request.out.rglob(f".*{PARTIAL}"):
             stale.unlink(missing_ok=True)
-        found = discover(self.request.source, self.request.out / _SCRATCH, without=(self.request.out,), progress=self.request.progress)
+        follow = self.request.policy.action(IngestCode.LINK_OUTSIDE) is Action.ACCEPT_WITH_FLAG
+        scratch, progress = self.request.out / _SCRATCH, self.request.progress
+        found = discover(self.request.source, scratch, without=(self.request.out,), follow=follow, progress=progress)
         images, labels = self._sort(found)
         groups = group_slices(images)
         for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):
@@ -180,7 +182,7 @@ class _Ingestion:
             manifest=Ref(store=self.store.name, key=MANIFEST, sha256=manifest.digest()),
             decoded_files=self.pool.decoded + self.compared + binder.decoded,
         )
-        again = f"medkd ingest {shlex.quote(os.path.abspath(self.request.source))} --dry-run --json"
+        again = f"medkd ingest {shlex.quote(readable_name(os.path.abspath(self.request.source)))} --dry-run --json"
         write_quarantine(self.request.out, self.ledger, report, again=again, progress=self.request.progress)
         write_series_table(self.request.out, self._rows(words))
         self.memory.write()
@@ -199,7 +201,7 @@ class _Ingestion:
             self.ledger.note(file, file.notes)
             findings = self._findings()
             try:
-                if is_nifti(Path(file.relative)):
+                if is_nifti(Path(file.relative)) and file.code not in UNREAD:
                     labels.append((file, ObjectKind.NIFTI))
                     continue
                 if not self.ledger.admit(file, findings) or file.header is None:
@@ -254,7 +256,7 @@ class _Ingestion:
             self._refuse(group.files, named, findings)
             return
         for part in parts:
-            self._ingest_volume(part, replace(findings, flags=dict(findings.flags)), group)
+            self._ingest_volume(part, replace(findings, flags=dict(findings.flags)))
 
     def _judge_files(self, group: SliceGroup, findings: Findings) -> None:
         """Settle what the files themselves lack, before the geometry: that is the cause which is to be named."""
@@ -273,12 +275,15 @@ class _Ingestion:
                 group.lone, f"expected slices like the rest of their series, {len(group.slices)} differ", {"slices": len(group.slices)}
             )
 
-    def _ingest_volume(self, group: SliceGroup, findings: Findings, whole: SliceGroup) -> None:
+    def _ingest_volume(self, group: SliceGroup, findings: Findings) -> None:
         key = self._series_key(group)
-        # Equal slices that were set aside share the fate of the one that is used.
-        files = group.files if group.moment else whole.files
-        content = self.memory.content([f"{item.file.digest}/{item.frame}" for item in group.slices])
+        files = group.files
+        content = self.memory.content([item.place for item in group.slices])
         try:
+            if group.refusal is not None:
+                raise group.refusal
+            for code, message, evidence in group.notes:
+                findings.settle(code, message, evidence)
             volume = self.memory.recall_volume(key, content)
             if volume is None:
                 volume = self._store_volume(group, findings, key)
@@ -304,7 +309,8 @@ class _Ingestion:
         header = group.header
         frame = text_of(header, "FrameOfReferenceUID")
         keys = SeriesKeys(
-            patient=pseudonym(self.secret, "patient", text_of(header, "PatientID")),
+            # The policy let the study stand for a person who has no identifier; medkd deidentify does the same.
+            patient=pseudonym(self.secret, "patient", text_of(header, "PatientID").strip() or text_of(header, "StudyInstanceUID")),
             study=pseudonym(self.secret, "study", text_of(header, "StudyInstanceUID")),
             series=key,
             frame_of_reference=pseudonym(self.secret, "frame", frame) if frame else None,
@@ -351,7 +357,7 @@ class _Ingestion:
 
     def _same_slice(self, first: Slice, second: Slice) -> bool:
         """Return whether two slices hold the same, as far as possible from memory."""
-        name = "same:" + "|".join(sorted((f"{first.file.digest}/{first.frame}", f"{second.file.digest}/{second.frame}")))
+        name = "same:" + "|".join(sorted((first.place, second.place)))
         known = self.memory.recall(name)
         if known is None:
             self.compared += 2
@@ -363,13 +369,18 @@ class _Ingestion:
         return same_image(first, second, self._same_slice)
 
     def _moment(self, group: SliceGroup) -> str:
-        """Return what tells a group from others at the same positions; of a time of day, which time point of the series it is."""
-        keyword, _, _ = group.moment.partition("=")
-        if keyword not in TIMES_OF_DAY:
-            return group.moment
+        """Return what tells a group from others of its series; of what may not be said (a time of day), which of the series' values it is."""
         series = text_of(group.header, "SeriesInstanceUID")
-        alike = {other.moment for _, other in self.volumes.values() if text_of(other.header, "SeriesInstanceUID") == series}
-        return f"{TIME_POINT}={sorted(alike).index(group.moment) + 1}"
+        alike = [other.moment.split(BETWEEN) for _, other in self.volumes.values() if text_of(other.header, "SeriesInstanceUID") == series]
+        said = []
+        for place, part in enumerate(group.moment.split(BETWEEN) if group.moment else ()):
+            keyword, _, value = part.partition("=")
+            if sayable(keyword, value):
+                said.append(part)
+                continue
+            values = sorted({other[place] for other in alike if len(other) > place and other[place].partition("=")[0] == keyword})
+            said.append(f"{TIME_POINT if keyword in TIMES_OF_DAY else PART}={values.index(part) + 1}")
+        return BETWEEN.join(said)
 
     def _rows(self, words: dict[str, str]) -> Iterator[dict[str, str]]:
         """Yield the lines of the table that leads from a series to its source."""

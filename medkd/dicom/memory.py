@@ -32,7 +32,7 @@ from medkd.volumes.store import Store, write_bytes
 from medkd.workspace import references
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
-INGESTION = 4
+INGESTION = 5
 _VERSION = "ingestion"
 MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
 #: Digest of the manifest.

@@ -59,10 +59,10 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
     place = folder / file.sha256[:16]
     private_folder(place)
     kept = place / "file"
-    altered = kept.is_file() and file.path.is_file() and sha256_file(kept) != file.sha256
+    altered = kept.is_file() and file.readable and sha256_file(kept) != file.sha256
     if altered:
         _LOG.warning("QUARANTINE_ALTERED: expected %s as it came, it was altered; it is replaced by the source's bytes", kept)
-    if file.path.is_file() and (altered or not kept.exists() or kept.stat().st_nlink > 1):
+    if file.readable and (altered or not kept.exists() or kept.stat().st_nlink > 1):
         partial = partial_path(kept)
         with file.path.open("rb") as source, open_private(partial) as sink:
             shutil.copyfileobj(source, sink, 2**20)
@@ -75,7 +75,7 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
         "repair": CODES[code].repair or None,
         "reproduce": again,
         "source_path": file.relative,
-        "sha256": file.sha256,
+        "sha256": file.sha256 if file.readable else None,
     }
     write_bytes(place / "reason.json", (json.dumps(reason, indent=1, sort_keys=True, default=str) + "\n").encode())
     return place

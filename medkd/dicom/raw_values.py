@@ -5,22 +5,36 @@ Only for attributes whose values are plain ASCII (codes, numbers, UIDs) or are m
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 _BINARY = frozenset({"US", "SS", "UL", "SL", "FL", "FD", "AT", "OB", "OW", "SQ"})
+_TEXT_NUMBERS = frozenset({"IS", "DS", "LO", "SH", "CS", "UC", "UT", "LT", "ST"})
+#: RescaleIntercept: the one number that is commonly a thousand.
+_INTERCEPT = 0x00281052
+#: A comma that may part thousands: no zero before it, three digits and nothing else behind.
+_THOUSANDS = re.compile(r"^[+-]?[1-9]\d{0,2},\d{3}$")
 
 
-def raw_text(header: Dataset, tag: int) -> str:
-    """Return a value as text, parts of a multiple one separated by backslashes, "" where there is none that can be parsed."""
+def raw_text(header: Dataset, tag: int, *, known: bool = False) -> str:
+    """Return a value as text, parts of a multiple one separated by backslashes, "" where there is none that can be parsed.
+
+    ``known`` asks the dictionary where the encoding does not say what a value is (implicit VR, UN): binary numbers are then numbers.
+    """
     if tag not in header:
         return ""
     try:
         element: Any = header.get_item(tag)
-        if isinstance(element, RawDataElement) and isinstance(element.value, bytes) and element.VR not in _BINARY:
+        kind = element.VR
+        if known and kind in (None, "UN") and dictionary_has_tag(tag):
+            kind = dictionary_VR(tag)
+        if isinstance(element, RawDataElement) and isinstance(element.value, bytes) and kind not in _BINARY:
             return element.value.decode("latin-1").strip("\0 ")
         value = header[tag].value
     except Exception:  # a value that contradicts its representation says nothing
@@ -38,14 +52,82 @@ def text_of(header: Dataset, keyword: str) -> str:
         return raw_text(header, Tag(keyword))
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a decimal string.
+
+    Attributes:
+        values: in their order; empty where there is none.
+        comma: whether they were written with decimal commas.
+        unreadable: the text where a part is no number, "" otherwise.
+    """
+
+    values: tuple[float, ...] = ()
+    comma: bool = False
+    unreadable: str = ""
+
+
+def read_numbers(dataset: Dataset, tag: int) -> Numbers:
+    """Return the numbers of a decimal string (DS, IS) or of binary values (FD, FL, US, SS), of a header or of an item.
+
+    PS3.5 6.2 knows the decimal point only; software with the settings of other languages writes commas, which separate nothing in DICOM and
+    so are read as points. What a comma in an intercept of ``-1,024`` means is not guessed: it may part thousands.
+    """
+    text = raw_text(dataset, tag, known=True)
+    parts = [part.strip() for part in text.split("\\")] if text else []
+    comma = any("," in part for part in parts)
+    try:
+        if tag == _INTERCEPT and any(_THOUSANDS.match(part) for part in parts):
+            raise ValueError
+        return Numbers(tuple(float(part.replace(",", ".")) if part.count(",") == 1 else float(part) for part in parts), comma)
+    except ValueError:
+        return Numbers(comma=comma, unreadable=text[:32])
+
+
 def raw_numbers(header: Dataset, tag: int) -> tuple[float, ...]:
     """Return decimal strings as numbers, () where there is none.
 
     Raises:
         ValueError: a part is no number.
     """
-    text = raw_text(header, tag)
-    return tuple(float(part) for part in text.split("\\")) if text else ()
+    found = read_numbers(header, tag)
+    if found.unreadable:
+        raise ValueError(f"expected numbers, got {found.unreadable!r}")
+    return found.values
+
+
+def stored_number(header: Dataset, tag: int, *, signed: bool, bits: int) -> int | None:
+    """Return a value of the kind "US or SS" as the pixels' sign makes it, whatever representation it is written in; None where there is none.
+
+    PixelRepresentation says which of the two it is (PS3.6, PS3.3 C.7.5.1.1.2), and headers that were rewritten contradict it: -2000 and
+    63536 are the same two bytes.
+
+    Args:
+        header: of the object.
+        tag: of the attribute.
+        signed: whether pixels are in two's complement.
+        bits: stored per pixel: a value that only these bits make negative is meant so.
+    """
+    if tag not in header:
+        return None
+    element: Any = header.get_item(tag)
+    if isinstance(element, RawDataElement) and isinstance(element.value, bytes) and element.VR not in _TEXT_NUMBERS:
+        number = int.from_bytes(element.value[:2], "little" if element.is_little_endian else "big") if len(element.value) >= 2 else None
+    else:
+        try:
+            value = header[tag].value
+            number = None if value in (None, "") else int(float(str(value)))
+        except Exception:  # a value that contradicts its representation says nothing
+            return None
+    if number is None:
+        return None
+    wide = max(bits, 16)
+    number &= (1 << wide) - 1
+    if not signed:
+        return number
+    # Written in all bits of the word, or in those that are stored only.
+    sign = bits if number >> bits == 0 else wide
+    return number - (1 << sign) if number >> (sign - 1) & 1 else number
 
 
 def raw_int(header: Dataset, tag: int, default: int) -> int:

@@ -43,20 +43,37 @@ _KNOWN = [
 _WORD = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(map(re.escape, _KNOWN))})(?=w|wi|post|pre|[^A-Za-z0-9*]|$)", re.IGNORECASE)
 #: ImageType (0008,0008) from its third value on: how an image was computed.
 _COMPUTED = {"MPR", "MIP", "MINIP", "ADC", "TRACE", "TRACEW", "FA", "WATER", "FAT", "IN_PHASE", "OPP_PHASE", "SUB", "LOCALIZER"}
+#: Third value of ImageType of MR: what of the complex signal is shown; the magnitude goes without saying.
+_COMPLEX = {"P": "phase", "PHASE": "phase", "R": "real", "REAL": "real", "I": "imaginary", "IMAGINARY": "imaginary"}
 #: ConvolutionKernel (0018,1210): as vendors name them.
 _KERNEL = re.compile(r"[A-Z][a-z]?\d{2}[a-z]{0,2}|STANDARD|SOFT|BONE|BONEPLUS|LUNG|DETAIL|EDGE", re.IGNORECASE)
 _TIMES = (("TR", "RepetitionTime"), ("TE", "EchoTime"), ("TI", "InversionTime"))
 #: Keywords of moments that are never said; the place of a moment among the others is (:data:`TIME_POINT`).
-TIMES_OF_DAY = ("AcquisitionTime", "ContentTime")
-TIME_POINT = "TimePoint"
+TIMES_OF_DAY = (
+    *("AcquisitionTime", "ContentTime", "AcquisitionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime", "AcquisitionDate"),
+    *("SeriesTime", "SeriesDate", "PerformedProcedureStepStartTime", "RadiopharmaceuticalStartTime"),
+)
+#: What is said in the place of a value that is not: which of the values of its series it is.
+TIME_POINT, PART = "TimePoint", "Part"
 #: What tells time points apart that share their positions, and its unit.
 _MOMENTS = {
     "TemporalPositionIdentifier": ("time point", ""),
     "TemporalPositionIndex": ("time point", ""),
     TIME_POINT: ("time point", ""),
+    PART: ("part", ""),
+    "Stack": ("stack", ""),
     "EchoTime": ("TE", " ms"),
     "EffectiveEchoTime": ("TE", " ms"),
     "DiffusionBValue": ("b", ""),
+    "InversionTime": ("TI", " ms"),
+    "InversionTimes": ("TI", " ms"),
+    "RepetitionTime": ("TR", " ms"),
+    "FlipAngle": ("flip angle", " degrees"),
+    "KVP": ("tube voltage", " kV"),
+    "ReconstructionDiameter": ("reconstruction diameter", " mm"),
+    "FrameReferenceTime": ("frame at", " ms"),
+    "TemporalPositionTimeOffset": ("time offset", " s"),
+    "CardiacCyclePosition": ("cardiac phase", ""),
     "TriggerTime": ("trigger", " ms"),
     "NominalCardiacTriggerDelayTime": ("trigger", " ms"),
     "NominalPercentageOfCardiacPhase": ("cardiac phase", " %"),
@@ -64,6 +81,9 @@ _MOMENTS = {
     "AcquisitionNumber": ("acquisition", ""),
     "FrameAcquisitionNumber": ("acquisition", ""),
 }
+_DIRECTION = "DiffusionGradientOrientation"
+#: RescaleType (0028,1054), as far as it is a defined term.
+UNITS = frozenset({"HU", "US", "OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "BQML", "CNTS", "GML"})
 _AXES = ("sagittal", "coronal", "axial")
 #: Cosine of 20 degrees: a plane that leans more is said to be oblique.
 _STRAIGHT = 0.94
@@ -104,6 +124,7 @@ def acquisition_words(header: Dataset, clean: Dataset, moment: str) -> str:
     """
     words = [*_known_words(header), *(_SEQUENCES[code] for code in _values(clean, "ScanningSequence") if code in _SEQUENCES)]
     words += [value.lower().replace("_", " ") for value in _values(clean, "ImageType")[2:] if value in _COMPUTED]
+    words += [_COMPLEX[value] for value in _values(clean, "ImageType")[2:4] if value in _COMPLEX]
     words += [f"{short} {value:g} ms" for short, keyword in _TIMES if (value := _number(text_of(clean, keyword))) is not None]
     b_value = _number(text_of(clean, "DiffusionBValue"))
     words += [f"b {b_value:g}"] if b_value is not None else []
@@ -120,13 +141,30 @@ def _known_words(header: Dataset) -> list[str]:
     return [word.upper() for word in _WORD.findall(text) if word.lower() not in name]
 
 
+def sayable(keyword: str, value: str) -> bool:
+    """Return whether what tells a series from others may be said as it is: a number of the acquisition, or a word of a closed list."""
+    if keyword in TIMES_OF_DAY:
+        return False
+    return bool(_moment_words(f"{keyword}={value}")) or (keyword == _DIRECTION and value == "none")
+
+
 def _moment_words(moment: str) -> list[str]:
-    keyword, _, text = moment.partition("=")
-    value = _number(text)
-    if keyword not in _MOMENTS or value is None:
-        return []
-    said, unit = _MOMENTS[keyword]
-    return [f"{said} {value:g}{unit}"]
+    words = []
+    for part in moment.split("; ") if moment else ():
+        keyword, _, text = part.partition("=")
+        value = _number(text)
+        if keyword == _DIRECTION:
+            # Numbers of a direction, each between -1 and 1.
+            parts = [_number(one) for one in text.split("\\")]
+            words += [f"direction {' '.join(f'{one:g}' for one in parts)}"] if len(parts) == 3 and None not in parts else []
+        elif keyword == "ConvolutionKernel" and _KERNEL.fullmatch(text):
+            words.append(f"kernel {text}")
+        elif keyword == "RescaleType" and text in UNITS:
+            words.append(f"values in {text}")
+        elif keyword in _MOMENTS and value is not None:
+            said, unit = _MOMENTS[keyword]
+            words.append(f"{said} {value:g}{unit}")
+    return words
 
 
 def _values(header: Dataset, keyword: str) -> list[str]:

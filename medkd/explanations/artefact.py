@@ -41,13 +41,14 @@ class Replayed:
 def keep(explained: Explained, folder: Path) -> Path:
     """Write an artefact below ``folder`` and return where it lies: under its content id. Without its manifest, written last, it is none.
 
-    What costs are differs from run to run, so it lies beside the record and is not part of the id.
+    What costs are differs from run to run, so it lies beside the record and is not part of the id; so do caveats, which the model version says.
     """
     record = explained.record
     place = folder / record.digest()[:SHORT]
     if (place / MANIFEST).is_file():
         return place
     cost = {"seconds": {name: round(value, 3) for name, value in explained.seconds.items()}, "peak_bytes": explained.peak_bytes}
+    cost["caveats"] = [caveat.model_dump(mode="json") for caveat in explained.caveats]
     files = {RECORD: record.canonical_json(), ARRAYS: explained.payload, COST: json.dumps(cost, indent=1).encode(), **_previews(explained)}
     pack_model(place, files)
     return place

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from data_contracts import (
+    Caveat,
     Checkpoint,
     Entry,
     ExplainerVerdict,
@@ -70,6 +71,7 @@ class Explained:
         volume: the study's voxels.
         seconds: wall time per explainer, and of the whole.
         peak_bytes: the process's largest memory so far.
+        caveats: in what the study is not what the model was trained on.
     """
 
     record: StudyExplanation
@@ -78,6 +80,7 @@ class Explained:
     volume: Tensor
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
+    caveats: tuple[Caveat, ...] = ()
 
 
 def explain_study(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from data_contracts import (
@@ -26,6 +27,8 @@ from medkd.explanations.job import explain_study
 from medkd.inference.explain import asks_siblings, explain_cohort, replay_bundle, siblings_of
 from medkd.registry.interface import Registry
 from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
+from medkd.review.training_caveats import training_caveats
+from medkd.volumes.orientation import Grid, canonical_axes
 from medkd.volumes.store import Store
 from medkd.workspace import Workspace
 
@@ -40,6 +43,8 @@ def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, 
     asked = ask_registry(registry, model_uri)
     values, label = _read(Store(workspace.root / "store"), volume)
     made = explain_study(values, volume, asked, request, label=label, progress=workspace.progress)
+    turned = canonical_axes(Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)))[1]
+    made = replace(made, caveats=training_caveats(volume, asked.checkpoint.domain, turned))
     folder = keep(made, workspace.root / "explanations")
     attach_study(registry, asked.model, folder)
     return folder

@@ -128,6 +128,7 @@ def _publication(
         cohort_digest=checkpoint.cohort_digest,
         recipe_digest=checkpoint.recipe_digest,
         teacher=lineage,
+        domain=checkpoint.domain,
         limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
     )
     architecture = {"network": checkpoint.network.model_dump(mode="json"), "task": checkpoint.task.model_dump(mode="json")}

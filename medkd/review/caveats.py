@@ -14,6 +14,8 @@ OUTSIDE_MILD, OUTSIDE_GRAVE = 0.5, 0.8
 UNDECIDED = (0.35, 0.65)
 #: What a reader must know before anything else: whether there is a finding at all.
 FOREMOST = ("STUDENT_ONLY", "TEACHER_ONLY")
+#: In what a study is not what the model was trained on.
+OUTSIDE_TRAINING = ("MODALITY_UNTRAINED", "UNIT_UNTRAINED", "SPACING_UNTRAINED", "EXTENT_UNTRAINED")
 
 
 def compute_caveats(
@@ -24,6 +26,7 @@ def compute_caveats(
     too_large: Sequence[float] | None = None,
     volume: VolumeRef | None = None,
     teacher_only: Sequence[Lesion] = (),
+    outside: Sequence[Caveat] = (),
 ) -> tuple[Caveat, ...]:
     """Return all caveats, worst first, and of these what one of the two models alone marks. The probabilities of this version are never calibrated, and it says so.
 
@@ -34,8 +37,9 @@ def compute_caveats(
         volume: what was ingested: what was repaired or flagged there a reader must know.
         not_shown: volume in ml of each component that was segmented but comes too late in the order to be among the findings.
         teacher_only: components that the student does not mark, largest first.
+        outside: in what the study is not what the model was trained on: it stands before everything else.
     """
-    found = [Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
+    found = [*outside, Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
     if too_large is not None:
         extent = " x ".join(f"{length:.0f}" for length in too_large)
         text = f"the study covers {extent} mm, much more than any volume the model was trained on; it was never measured on such studies."
@@ -53,7 +57,12 @@ def compute_caveats(
             Caveat(code=code, text=require_neutral(f"Lesion {number}: {text}"), severity=severity)
             for severity, code, text in _of(finding, mass)
         )
-    return tuple(sorted(found, key=lambda caveat: (-caveat.severity, caveat.code not in FOREMOST, caveat.code, caveat.text)))
+    return tuple(sorted(found, key=lambda caveat: (-caveat.severity, _rank(caveat.code), caveat.code, caveat.text)))
+
+
+def _rank(code: str) -> int:
+    """Return the place of a code among those as grave: whether the model may be asked at all, whether there is a finding, everything else."""
+    return 0 if code in OUTSIDE_TRAINING else 1 if code in FOREMOST else 2
 
 
 def _missed(lesions: Sequence[Lesion]) -> str:

@@ -19,6 +19,7 @@ from data_contracts import (
     ReportModel,
     ReviewReport,
     Task,
+    TrainingDomain,
     VolumeRef,
 )
 from medkd.explanations.gate import judge
@@ -31,7 +32,8 @@ from medkd.review._region import number_or_none, outside_focus, region_measures
 from medkd.review.against_teacher import Component, agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.compose_report import MOST_LESIONS
-from medkd.volumes.orientation import Grid
+from medkd.review.training_caveats import training_caveats
+from medkd.volumes.orientation import Grid, canonical_axes
 from medkd.volumes.store import Store
 
 #: Class maps and Grad-CAM of a segmentation are the same for all its lesions (they fail the test with another lesion): these are not.
@@ -47,7 +49,7 @@ MUCH_LARGER = 1.5
 class Panel:
     """The model that is asked, its teacher where the registry knows it, and their names for the page.
 
-    ``spec`` builds the model's network anew: with it the explainers are tested on every study.
+    ``spec`` builds the model's network anew: with it the explainers are tested on every study. ``domain`` is what the model was trained on.
     """
 
     task: Task
@@ -55,6 +57,7 @@ class Panel:
     models: tuple[ReportModel, ...]
     largest_extent_mm: tuple[float, float, float] | None = None
     spec: NetworkSpec | None = None
+    domain: TrainingDomain | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
     values = source.read_tensors(volume.array)["volume"]
     grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
     study = prepare_study(values, grid, panel.task)
+    turned = canonical_axes(grid)[1]
     answers = {role: segment(network, study) for role, network in panel.networks.items()}
     arrays = {"volume": values.float(), **{f"{role}_mask": (answer > 0).to(torch.uint8) for role, answer in answers.items()}}
     marked = {role: {index: answer == index for index in range(1, len(panel.task.classes))} for role, answer in answers.items()}
@@ -111,6 +115,7 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
             mass="positive",
             volume=volume,
             too_large=_too_large(study, panel),
+            outside=training_caveats(volume, panel.domain, turned),
             not_shown=[lesion.volume_ml for lesion, _, _ in found[MOST_LESIONS:]],
             teacher_only=missed,
         ),

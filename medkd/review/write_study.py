@@ -85,7 +85,7 @@ def load_panel(workspace: Workspace, model_uri: str) -> Panel:
         guide, its_checkpoint, its_network = load_registered(registry, f"models:/{name}/{version}")
         networks["teacher"] = its_network
         models.append(_named("teacher", guide, its_checkpoint.parameters))
-    return Panel(checkpoint.task, networks, tuple(models), checkpoint.largest_extent_mm, checkpoint.network)
+    return Panel(checkpoint.task, networks, tuple(models), checkpoint.largest_extent_mm, checkpoint.network, checkpoint.domain)
 
 
 def _named(role: Literal["teacher", "student"], model: ModelRef, parameters: int) -> ReportModel:

@@ -12,7 +12,19 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 
-from data_contracts import Checkpoint, CohortSet, Evidence, KnowledgeError, KnowledgeRef, NetworkSpec, Recipe, Role, StoreError
+from data_contracts import (
+    Case,
+    Checkpoint,
+    CohortSet,
+    Evidence,
+    KnowledgeError,
+    KnowledgeRef,
+    NetworkSpec,
+    Recipe,
+    Role,
+    StoreError,
+    TrainingDomain,
+)
 from medkd.gpu_slot import gpu_slot
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, taught
@@ -270,11 +282,26 @@ class Job:
             train_seconds=seconds,
             largest_extent_mm=cases.largest_extent_mm() if isinstance(cases, VolumeCohort) else None,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
+            domain=training_domain(cases),
         )
 
     def _weights(self, fitted: nn.Module) -> dict[str, Any]:
         weights = self.workspace.store.write_tensors(f"models/{self.name}.safetensors", fitted.state_dict())
         return {"weights": weights, "weights_digest": weights.sha256}
+
+
+def training_domain(cohort: TrainingCohort) -> TrainingDomain:
+    """Return what kind of volumes a cohort holds, as far as they say it."""
+    cases: tuple[Case, ...] = getattr(cohort, "cases", ())
+    modalities = {case.modality for case in cases if case.modality is not None}
+    units = {case.unit for case in cases if case.unit is not None}
+    ranges: dict[str, tuple[float, float, float]] = {}
+    if isinstance(cohort, VolumeCohort):
+        for name, values in zip(("spacing", "extent"), cohort.spacing_and_extent_mm(), strict=True):
+            ranges |= {f"{name}_low_mm": tuple(values.min(0).tolist()), f"{name}_high_mm": tuple(values.max(0).tolist())}
+    # Of a cohort that is not known as a whole nothing is claimed.
+    known = all(case.modality is not None and case.unit is not None for case in cases)
+    return TrainingDomain(modalities=tuple(sorted(modalities)) if known else (), units=tuple(sorted(units)) if known else (), **ranges)
 
 
 def _stranger(guidance: Guidance | None) -> nn.Module | None:

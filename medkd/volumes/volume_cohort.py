@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -66,6 +67,12 @@ class VolumeCohort:
         grids = [alignment.turned for alignment in self.alignments]
         slices, rows, columns = np.array([np.multiply(grid.shape, grid.spacing_mm) for grid in grids]).max(0).tolist()
         return (slices, rows, columns)
+
+    def spacing_and_extent_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return voxel spacing and extent of each volume along (slice, row, column) of the patient's axes, mm [n, 3] each."""
+        grids = [alignment.turned for alignment in self.alignments]
+        spacing = np.array([grid.spacing_mm for grid in grids], dtype=float)
+        return spacing, spacing * np.array([grid.shape for grid in grids])
 
     def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
         """Return a batch of patches, one per row: a share of them centred on a labelled voxel, padded where a volume is smaller.

@@ -36,6 +36,7 @@ from data_contracts import (
     Ref,
     SourceError,
     Task,
+    TaskKind,
     VolumeFolderData,
 )
 from medkd.memory_need import require_memory

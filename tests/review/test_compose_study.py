@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from data_contracts import Geometry, ReportModel, Task, VolumeRef
+from data_contracts import Geometry, ReportModel, Task, TrainingDomain, VolumeRef
 from medkd.review.compose_study import Panel, compose_study
 from medkd.trace import Anatomy
 from medkd.volumes.store import Store
@@ -91,6 +91,19 @@ def test_nothing_found_is_a_report(studied):
 @pytest.mark.parametrize(("largest", "warned"), [(None, False), ((40.0, 48.0, 56.0), False), ((30.0, 48.0, 56.0), False), ((20.0, 48.0, 56.0), True), ((40.0, 48.0, 30.0), True)])  # fmt: skip
 def test_a_study_much_larger_than_any_of_the_training_is_said(studied, largest, warned):
     assert ("FIELD_OF_VIEW" in codes(studied(boxes(1), largest_extent_mm=largest))) is warned
+
+
+@pytest.mark.parametrize(("modality", "code"), [("MR", "MODALITY_UNTRAINED"), ("CT", None)])
+def test_a_study_of_a_modality_that_the_model_never_saw_is_said_first(studied, modality, code):
+    result = studied(boxes(2), domain=TrainingDomain(modalities=(modality,), units=("HU",)), teacher=Choosy())
+    first = result.report.caveats[0]
+    assert (first.code == "MODALITY_UNTRAINED") is (code is not None)
+    assert first.severity == 3 or code is None
+    assert "TRAINING_DATA_UNKNOWN" not in codes(result)
+
+
+def test_of_a_model_from_before_it_is_said_that_its_training_is_unknown(studied):
+    assert "TRAINING_DATA_UNKNOWN" in codes(studied(boxes(1)))
 
 
 def test_a_finding_of_the_student_alone_never_stands_before_one_that_the_teacher_shares(studied):

@@ -80,6 +80,9 @@ def test_volumes_are_learnt_distilled_explained_and_scored(tmp_path, kind, figur
     student = distill(workspace, recipe, cohorts, teacher, "kd", 0, bound_digest(recipe))
     assert student.network.spatial_dims == 3
     assert student.largest_extent_mm == ((16.0, 16.0, 16.0) if kind == "segmentation" else None)
+    assert student.domain is not None
+    assert student.domain.modalities == ()
+    assert student.domain.extent_high_mm == student.largest_extent_mm
     card = summarise(workspace, recipe, cohorts, (evaluate_model(workspace, recipe, cohorts, student, teacher),))
     assert figures <= set(card.figures)
     assert all(figure.n == len({c.patient_key for c in read(workspace, cohorts)}) for figure in card.figures.values())

@@ -25,7 +25,7 @@ from medkd.dicom.confidentiality.deidentify import CLEAN_PIXELS, Deidentified, d
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.secret import pseudonym
 from medkd.dicom.decode import decode_frames
-from medkd.dicom.discover import FoundFile, discover, quiet_dicom
+from medkd.dicom.discover import FoundFile, discover, quiet_dicom, readable_name
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import find_conflicts
 from medkd.dicom.ledger import Ledger
@@ -85,7 +85,8 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
     staging = request.out / _STAGING
     with _lenient():
         try:
-            found = discover(request.source, house / _SCRATCH, without=(request.out, house), progress=request.progress)
+            follow = request.policy.action(IngestCode.LINK_OUTSIDE) is Action.ACCEPT_WITH_FLAG
+            found = discover(request.source, house / _SCRATCH, without=(request.out, house), follow=follow, progress=request.progress)
             ledger = Ledger()
             conflicts = find_conflicts([file for file in found if file.header is not None], same_image)
             studies: dict[str, list[FoundFile]] = defaultdict(list)
@@ -98,7 +99,7 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
             for files in bar:
                 _publish_study(files, request, secret, ledger, staging)
             report = IngestReport(files=ledger.rows(found), series=())
-            again = f'medkd deidentify {shlex.quote(os.path.abspath(request.source))} --out "$(mktemp -d)/share" --json'
+            again = f'medkd deidentify {shlex.quote(readable_name(os.path.abspath(request.source)))} --out "$(mktemp -d)/share" --json'
             write_quarantine(house, ledger, report, again=again, progress=request.progress)
             write_bytes(house / "deidentification.json", report.canonical_json())
             return report
