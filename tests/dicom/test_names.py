@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pydicom
@@ -15,7 +16,7 @@ from medkd.dicom.confidentiality.anatomy import WORDS
 from medkd.dicom.confidentiality.names import clean_segments
 from medkd.dicom.confidentiality.words import clean_name, clean_text
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.memory import MEMORY, Memory
+from medkd.dicom.memory import MEMORY, SEAL, Memory
 from medkd.dicom.phantom_cases import VARIANTS
 from tests.dicom.labelled import write_labelled
 
@@ -146,7 +147,7 @@ def planted(tmp_path_factory):
 
 def test_a_name_in_a_segment_reaches_neither_manifest_nor_memory(planted):
     volume = load_record(planted / "manifest.json", StoreManifest).volumes[0]
-    assert [segment.name for segment in volume.label.segments] == ["Liver"]
+    assert [segment.name for segment in volume.label.segments] == ["segment"]  # its only words stand beside a name
     for path in (planted / "manifest.json", planted / MEMORY):
         assert CANARY not in path.read_text().upper()
 
@@ -154,13 +155,17 @@ def test_a_name_in_a_segment_reaches_neither_manifest_nor_memory(planted):
 def test_what_an_earlier_version_remembered_is_forgotten_and_its_names_are_cleaned(planted, tmp_path):
     import shutil
 
-    shutil.copytree(planted, tmp_path / "store")
+    store = Path(shutil.copytree(planted, tmp_path / "store"))
+    # As a version before names were cleaned left it: no digest of the manifest, and a memory without a version.
+    (store / SEAL).unlink()
+    known = json.loads((store / MEMORY).read_text())["known"]
+    del known["ingestion"]
+    (store / MEMORY).write_text(json.dumps(known))
     for name in ("manifest.json", MEMORY):
-        path = tmp_path / "store" / name
-        path.write_text(path.read_text().replace('"Liver"', f'"Liver {CANARY}"'))
-    memory = Path(tmp_path / "store" / MEMORY)
-    memory.write_text(json.dumps({name: value for name, value in json.loads(memory.read_text()).items() if name != "ingestion"}))
-    again = Memory(tmp_path / "store", IngestPolicy())
+        text = re.sub(r'"name": ?"segment"', f'"name":"Liver {CANARY}"', (store / name).read_text())
+        assert CANARY in text
+        (store / name).write_text(text)
+    again = Memory(store, IngestPolicy())
     assert {segment.name for volume in again.volumes.values() for segment in volume.label.segments} == {"Liver"}
     again.write()
-    assert CANARY not in memory.read_text()
+    assert CANARY not in (store / MEMORY).read_text()
