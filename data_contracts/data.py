@@ -105,7 +105,7 @@ class DicomData(Value):
 
     ``modality`` keeps the series of one modality. For segmentation, ``segments`` names the class of a structure by anything its objects
     call it: ROI name or segment label, code (``SCT:10200004``), coded meaning, interpreted type, file name of a NIfTI with one structure;
-    upper and lower case, ``_``, ``-`` and spaces are alike. The most specific name that is listed counts, ``"*"`` stands for all others;
+    upper and lower case, ``_``, ``-`` and spaces are alike. The most specific name that is listed, or is a class, counts, ``"*"`` stands for all others;
     what is mapped to the first class (background) is left out. Structures that are not listed must be called like a class. All labels of
     a volume are combined; where structures overlap, the smaller one wins (of equal ones, the later class). For classification the class is what the segmentation states
     (``class=NAME``). The split is made by patient; ``inner_validation`` as in :class:`ImageFolderData`.

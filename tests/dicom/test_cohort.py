@@ -121,8 +121,9 @@ def test_all_objects_of_a_case_are_combined_whatever_format_they_have(tmp_path):
         {"organ": "liver", "GTV": "tumour"},
         {"Gtv 1": "tumour", "organ": "liver"},
         {"GTV-1": "tumour", "*": "liver"},
+        {"organ": "tumour", "gtv": "tumour"},
     ],
-    ids=["names", "types", "a name and a type", "all others"],
+    ids=["names", "types", "a name and a type", "all others", "a class of that name before a type"],
 )
 def test_a_structure_is_one_class_in_every_patient_whatever_its_number_and_the_smaller_one_wins(tmp_path, segments):
     def write(folder, series, number):

@@ -99,6 +99,12 @@ def test_a_bridge_of_no_width_between_two_islands_holds_no_voxel_although_it_run
     assert mask.sum() == 16 + 25
 
 
+def test_a_ring_of_one_voxel_that_was_traced_from_both_sides_comes_back():
+    """Tracing programs leave the corners out where they follow the hole, so that the two lines coincide along the sides."""
+    inner = np.array([[5, 4], [4, 5], [4, 11], [5, 12], [11, 12], [12, 11], [12, 5], [11, 4]], dtype=float)
+    assert (fill_contours([square(4, 12), inner], SHAPE, EXACT) == (mask_of(4, 12) & ~mask_of(5, 11))).all()
+
+
 def test_an_island_in_a_hole_is_inside_again():
     contours = [square(2.5, 28.5), square(6.5, 24.5), square(12.5, 16.5)]
     wanted = (mask_of(3, 28) & ~mask_of(7, 24)) | mask_of(13, 16)
@@ -127,6 +133,6 @@ def test_what_reaches_beyond_the_image_is_cut_off_at_its_edge():
 
 
 def test_the_precision_of_a_contour_is_that_of_its_finest_decimal():
-    assert precision_mm(["1.25", "-3", "2.5"]) == pytest.approx(0.005 * np.sqrt(2))
-    assert precision_mm(["1.5e-3", 7]) == pytest.approx(0.5e-4 * np.sqrt(2))
+    assert precision_mm(["1.25", "-3", "2.5"]) == pytest.approx(0.005 * np.sqrt(3))
+    assert precision_mm(["1.5e-3", 7]) == pytest.approx(0.5e-4 * np.sqrt(3))
     assert precision_mm([]) > 0.5

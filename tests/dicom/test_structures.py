@@ -168,7 +168,7 @@ def test_names_of_anatomy_and_of_planning_are_said_as_they_were_written(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["Liver Smith", "GTV 19600101", "Liver 2024-01-02", "Müller", "<b>Liver</b>", "Mark", "x" * 80, "4711", ""]
+    "name", ["Liver Smith", "GTV 19600101", "Liver 2024-01-02", "Müller", "<b>Liver</b>", "Mark", "J_K", "Tumor J", "x" * 80, "4711", ""]
 )
 def test_names_that_may_name_somebody_are_not_said(name):
     assert sayable(name) == ""

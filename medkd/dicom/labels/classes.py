@@ -63,8 +63,8 @@ class ClassChooser:
         """
         said = (segment.name, segment.label, segment.code, segment.kind)
         keys = (*segment.keys, *(structure_key(self.secret, text) for text in said if text))
-        for known in (self._mapped, self._alike):
-            for key in keys:
+        for key in keys:
+            for known in (self._mapped, self._alike):
                 if key in known:
                     return known[key]
         other = self._mapped.get(structure_key(self.secret, ANY))

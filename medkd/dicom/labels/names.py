@@ -40,8 +40,11 @@ amygdala thalamus putamen pallidum caudate accumbens cerebellum cerebrum cortex 
 edema oedema enhancing necrotic necrosis core et tc wt ed ncr net whole infarct stroke penumbra hemorrhage haemorrhage hematoma plaque
 background foreground healthy normal abnormal benign malignant lung airway airways trachea fissure vein veins artery arteries
 left right l r lt rt lft rght anterior posterior ant post sup inf superior inferior upper middle lower mid lat med bilat both
+brachiocephalic trunk submand constrict venacava vena cava seminalves ves la lv ra rv blood pool hippocamp hippocampl hippocampr
 minus plus and or of the to in with without non sub total combined merged all other others manual auto final
 """)
+#: Sides, vertebrae and the kinds of structures of TG-263 (A_Carotid_L); other single letters may be initials.
+_LETTERS = frozenset("acilmnprstvz")
 #: Words that say nothing about which structure it is.
 _GENERIC = _words("segment segmentation label labels region structure part mask roi object organ tissue area map seg ann")
 #: Words of the standard's anatomy that are names of people too.
@@ -151,7 +154,7 @@ def sayable(text: str, forbidden: frozenset[str] = frozenset()) -> str:
     numbers = [token for token in tokens if token[0].isdigit()]
     words = [token.casefold() for token in tokens if not token[0].isdigit()]
     whole = re.findall(r"[a-z]+", text.casefold())
-    if not words or len(numbers) > 2 or not all(_NUMBER.fullmatch(number) for number in numbers):
+    if not any(len(word) > 1 for word in whole) or len(numbers) > 2 or not all(_NUMBER.fullmatch(number) for number in numbers):
         return ""
     if any(part in forbidden for part in (*words, *numbers, *whole)):
         return ""
@@ -159,7 +162,7 @@ def sayable(text: str, forbidden: frozenset[str] = frozenset()) -> str:
 
 
 def _known(word: str) -> bool:
-    return len(word) == 1 or word in _STRUCTURES or word in _GENERIC or word in VOCABULARY or word in anatomical_words()
+    return word in _LETTERS or word in _STRUCTURES or word in _GENERIC or word in VOCABULARY or word in anatomical_words()
 
 
 def _generic(text: str) -> bool:
