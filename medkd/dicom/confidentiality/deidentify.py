@@ -305,7 +305,10 @@ def _parts(element: DataElement) -> list[str]:
         if element.VR == "UI":
             found += [text] if not text.startswith(_STANDARD_ROOT) and len(text) > 2 * _SHORTEST else []
         elif element.VR == "PN":
-            found += [part for part in re.split(r"[\^= ,]+", text) if len(part) >= _SHORTEST_NAME]
+            whole = re.split(r"[\^= ,]+", text)
+            # Of a double name each half is one.
+            halves = [half for part in whole for half in re.split(r"[-'’.]+", part)]
+            found += [part for part in dict.fromkeys([*whole, *halves]) if len(part) >= _SHORTEST_NAME]
         elif element.VR in ("DA", "DT"):
             found += [text] if len(text) >= 8 else []
         elif len(text) >= _SHORTEST:
