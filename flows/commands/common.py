@@ -133,15 +133,15 @@ def claim_run(folder: Path, *sources: Path) -> Path:
 
 
 def registry_uri(run_folder: Path, tracking_uri: str | None) -> str:
-    """Return where the registry is; a database that is not there is refused: MLflow would make an empty one and find nothing in it."""
-    from data_contracts.errors import RegistryError
+    """Return where the registry is; one that cannot be asked is refused here, before anything heavy is imported.
+
+    Raises:
+        RegistryError: as :func:`medkd.registry.server.require_registry`.
+    """
+    from medkd.registry.server import require_registry
 
     uri = tracking_uri or f"sqlite:///{run_folder.resolve() / 'mlflow.db'}"
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:") and not path.is_file():
-        raise RegistryError(
-            "REGISTRY_MISSING", f"expected a registry at {path}, found no file; name the run with --run or a server with --tracking-uri"
-        )
+    require_registry(uri)
     return uri
 
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import logging
 import os
-import re
 import shutil
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +15,7 @@ from pathlib import Path
 from data_contracts import ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
+from medkd.registry.server import require_server, shown
 from medkd.run_lock import locked
 from medkd.volumes.store import sha256_file
 
@@ -41,40 +37,6 @@ _MODEL_PATH = "model"
 _DIGEST_TAG = "medkd.manifest_digest"
 
 
-#: Seconds within which a server must answer before anything is asked of it.
-ANSWER_S = 8.0
-
-
-def require_server(uri: str) -> None:
-    """Refuse the URI of a server that does not answer: MLflow would try again for minutes.
-
-    Raises:
-        RegistryError: ``REGISTRY_UNREACHABLE``, with what came instead.
-    """
-    if not uri.startswith(("http://", "https://")):
-        return
-    found: list[str] = []
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(uri, method="GET"), timeout=ANSWER_S / 2).close()
-            found.append("")
-        except urllib.error.HTTPError:
-            found.append("")  # it answers; what it says to a question of ours is seen then
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            found.append(str(getattr(error, "reason", error)) or type(error).__name__)
-
-    # In a thread: looking up a name has no time limit of its own.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ANSWER_S)
-    why = found[0] if found else f"no answer in {ANSWER_S:.0f} s"
-    if why:
-        raise RegistryError(
-            "REGISTRY_UNREACHABLE", f"expected a tracking server at {_shown(uri)}, it cannot be reached ({why}); start it, or name another"
-        )
-
-
 @contextlib.contextmanager
 def _migrating_alone(uri: str) -> Iterator[None]:
     """Let one process at a time lay out the tables of a database: two at once fail."""
@@ -90,12 +52,7 @@ def _unreadable(uri: str, error: Exception) -> RegistryError:
     if isinstance(error, RegistryError):
         return error
     why = " ".join(str(error).split())[:200] or type(error).__name__
-    return RegistryError("REGISTRY_UNREADABLE", f"expected an MLflow registry at {_shown(uri)}, it cannot be used ({why}); name another")
-
-
-def _shown(uri: str) -> str:
-    """Return a URI without the password in it."""
-    return re.sub(r"//[^/@]*@", "//…@", uri)
+    return RegistryError("REGISTRY_UNREADABLE", f"expected an MLflow registry at {shown(uri)}, it cannot be used ({why}); name another")
 
 
 class MlflowRegistry:
@@ -109,7 +66,7 @@ class MlflowRegistry:
         experiment: name of the experiment.
 
     Raises:
-        RegistryError: ``REGISTRY_UNREACHABLE`` when no server answers within ``ANSWER_S`` seconds, ``REGISTRY_UNREADABLE`` when what the URI
+        RegistryError: ``REGISTRY_UNREACHABLE`` when no server answers within seconds, ``REGISTRY_UNREADABLE`` when what the URI
             names is no registry.
     """
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from data_contracts import Fit, ImageFolderData, PhantomData, Recipe, Role, VolumeFolderData
+from data_contracts import Fit, ImageFolderData, PhantomData, Recipe, RecipeError, Role, VolumeFolderData
 from medkd.memory_need import available_bytes, require_memory, shown
 from medkd.models._build import build_network, parameter_count
 from medkd.training.recipes import network_spec
@@ -38,18 +38,32 @@ def require_room(recipe: Recipe, data_root: Path) -> None:
         data_root: folder that ``data.path`` is relative to.
 
     Raises:
-        RecipeError: ``RECIPE_NETWORK`` when a network cannot be built from its options.
+        RecipeError: ``RECIPE_NETWORK`` when a network cannot be built from its options, ``RECIPE_INVALID`` for an image without pixels.
         EnvironmentProblem: ``MEMORY_TOO_SMALL`` with what is needed and what is free.
     """
+    if not all(extent >= 1 for extent in recipe.task.image_size):
+        raise RecipeError("RECIPE_INVALID", f"expected extents of 1 or more in task.image_size, got {recipe.task.image_size}")
     cases = cohort_bytes(recipe, data_root)
     require_memory(cases, f"the cases of {recipe.name}")
     free = available_bytes()
     for role, fit in ((Role.TEACHER, recipe.teacher.fit), (Role.STUDENT, recipe.student.fit)):
-        if free is not None and most_bytes(recipe, role, fit) + cases < free // 2:
+        if free is not None and _is_plain(recipe, role) and most_bytes(recipe, role, fit) + cases < free // 2:
             continue  # to count it exactly takes seconds of imports
         needed, parameters = training_bytes(recipe, role, fit)
         what = f"{recipe.name}'s {role.value} of {parameters:,} parameters in training, batches of {fit.batch_size}"
         require_memory(needed + cases, f"{what} ({shown(needed)}), and its cases ({shown(cases)}),")
+
+
+def _numbers(recipe: Recipe, role: Role) -> list[float]:
+    """Return the numbers among the options of a role's network."""
+    options = network_spec(recipe, role).options
+    numbers = [item for value in options.values() for item in (value if isinstance(value, tuple | list) else (value,))]
+    return [number for number in numbers if isinstance(number, int | float) and not isinstance(number, bool)]
+
+
+def _is_plain(recipe: Recipe, role: Role) -> bool:
+    """Return whether options and image are such as networks are surely made from; others are tried before anything is computed."""
+    return all(number >= 0 for number in _numbers(recipe, role)) and all(extent >= 8 for extent in recipe.task.image_size)
 
 
 def most_bytes(recipe: Recipe, role: Role, fit: Fit) -> int:
@@ -57,9 +71,7 @@ def most_bytes(recipe: Recipe, role: Role, fit: Fit) -> int:
 
     Sixty maps of the widest layer at full size, and ten layers of the widest kind at each of the widths.
     """
-    options = network_spec(recipe, role).options
-    numbers = [item for value in options.values() for item in (value if isinstance(value, tuple | list) else (value,))]
-    widths = [abs(int(number)) for number in numbers if isinstance(number, int | float) and not isinstance(number, bool)] or [1024]
+    widths = [int(abs(number)) for number in _numbers(recipe, role)] or [1024]
     widest = max(64, *widths)
     return fit.batch_size * math.prod(recipe.task.image_size) * widest * 4 * 60 + widest**2 * 27 * 4 * 5 * 10 * len(widths)
 

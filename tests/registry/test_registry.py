@@ -136,3 +136,27 @@ def test_a_uri_names_a_model_and_a_version():
     for bad in ("models:/a", "models:/a/latest", "models://3", "a/3"):
         with pytest.raises(RegistryError):
             parse_uri(bad)
+
+
+@pytest.mark.parametrize("name", ["extra.bin", "weights.safetensors.bak", "shards/more.safetensors", ".hidden"])
+def test_a_file_that_was_added_to_a_registered_version_is_refused_and_named(registry, publish, name):
+    model = registry.register(publish(0))
+    held = publish(0).folder if isinstance(registry, MemoryRegistry) else next(registry._local.rglob("manifest.json")).parent
+    (held / name).parent.mkdir(exist_ok=True)
+    (held / name).write_bytes(b"x")
+    with pytest.raises(RegistryError, match=name.replace(".", "[.]")) as caught:
+        registry.fetch(model.uri)
+    assert caught.value.code == "VERSION_ALTERED"
+
+
+def test_a_version_that_does_not_exist_lists_those_that_do(registry, publish):
+    registry.register(publish(0))
+    registry.register(publish(1))
+    registry.register(publish(2, name="other"))
+    for uri, named in (
+        ("models:/student/9", "student has the versions 1, 2"),
+        ("models:/nobody/1", r"there are other \(1\), student \(1, 2\)"),
+    ):
+        with pytest.raises(RegistryError, match=named) as caught:
+            registry.fetch(uri)
+        assert caught.value.code == "VERSION_UNKNOWN"

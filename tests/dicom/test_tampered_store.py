@@ -1,0 +1,85 @@
+"""What a store says of itself is compared with its digest before it is believed."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from data_contracts import StoreError
+from medkd.dicom.ingest import ingest_folder
+from medkd.dicom.memory import MANIFEST, MEMORY, SEAL, read_manifest
+from medkd.dicom.phantom_cases import find_variant, write_case
+
+
+@pytest.fixture
+def store(tmp_path):
+    for name in ("regular", "gantry_tilt"):
+        write_case(tmp_path / "in" / name, name, find_variant("axial"), seed=1)
+    ingest_folder(tmp_path / "in", tmp_path / "store", secret=b"k")
+    return tmp_path / "store"
+
+
+def flip(path, place=None):
+    payload = bytearray(path.read_bytes())
+    payload[len(payload) // 2 if place is None else place] ^= 1
+    path.write_bytes(payload)
+
+
+def test_an_altered_manifest_is_refused_wherever_it_is_read(store, tmp_path):
+    whole = (store / MANIFEST).read_bytes()
+    for place in range(1, len(whole), max(1, len(whole) // 40)):
+        (store / MANIFEST).write_bytes(whole)
+        flip(store / MANIFEST, place)
+        with pytest.raises(StoreError, match="manifest.json") as caught:
+            read_manifest(store)
+        assert caught.value.code == "MANIFEST_ALTERED"
+    with pytest.raises(StoreError, match="manifest.json"):
+        ingest_folder(tmp_path / "in", store, secret=b"k")
+    (store / MANIFEST).write_bytes(whole)
+    assert len(read_manifest(store).volumes) == 1
+
+
+def test_a_process_killed_between_digest_and_manifest_leaves_a_store_that_can_be_read(store):
+    (store / SEAL).write_text("f" * 64 + "\n" + (store / SEAL).read_text())
+    assert len(read_manifest(store).volumes) == 1
+    (store / SEAL).unlink()  # of an earlier version
+    assert len(read_manifest(store).volumes) == 1
+
+
+def test_an_altered_memory_is_not_believed_and_everything_is_judged_again(store, tmp_path, caplog):
+    before = (store / MANIFEST).read_bytes()
+    assert ingest_folder(tmp_path / "in", store, secret=b"k").decoded_files == 0
+    flip(store / MEMORY)
+    with caplog.at_level(logging.WARNING, logger="medkd"):
+        assert ingest_folder(tmp_path / "in", store, secret=b"k").decoded_files > 0
+    assert "MEMORY_ALTERED" in caplog.text
+    assert (store / MANIFEST).read_bytes() == before
+    assert ingest_folder(tmp_path / "in", store, secret=b"k").decoded_files == 0
+
+
+def test_an_altered_file_in_quarantine_is_said_and_replaced(store, tmp_path, caplog):
+    kept = next((store / "quarantine").glob("*/file"))
+    whole = kept.read_bytes()
+    flip(kept)
+    with caplog.at_level(logging.WARNING, logger="medkd"):
+        ingest_folder(tmp_path / "in", store, secret=b"k")
+    assert "QUARANTINE_ALTERED" in caplog.text
+    assert kept.parent.name in caplog.text
+    assert kept.read_bytes() == whole
+
+
+def test_an_altered_volume_is_made_again(store, tmp_path):
+    volume = next((store / "volumes").glob("*.safetensors"))
+    whole = volume.read_bytes()
+    flip(volume)
+    ingest_folder(tmp_path / "in", store, secret=b"k")
+    assert volume.read_bytes() == whole
+
+
+def test_files_that_were_added_are_named_and_not_read(store, caplog):
+    (store / "volumes" / "s-added.safetensors").write_bytes(b"x")
+    with caplog.at_level(logging.WARNING, logger="medkd"):
+        manifest = read_manifest(store)
+    assert "volumes/s-added.safetensors" in caplog.text
+    assert len(manifest.volumes) == 1

@@ -1,0 +1,173 @@
+"""Every command with what people and strangers may hand it: one sentence with a code and status 2, or an answer; never a traceback."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import flows
+from flows.commands import app
+
+pytestmark = pytest.mark.xdist_group("hostile")
+RECIPES = Path(flows.__file__).parent / "recipes"
+PHANTOM = RECIPES / "phantom-classification.yaml"
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+#: Things that are no recipe, no policy, no table, no DICOM and no store, by what is wrong with them.
+THINGS = ("missing", "empty", "folder", "junk", "huge", "ünïcödé 名.yaml", "list", "laughs", "deep", "twice", "itself", "wide", "zero", "latin", "dangling", "under/file")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    """Write one of each; return where they lie."""
+    root = tmp_path_factory.mktemp("things")
+    (root / "empty").touch()
+    (root / "folder").mkdir()
+    (root / "junk").write_bytes(bytes(range(256)) * 64)
+    with (root / "huge").open("wb") as stream:
+        stream.truncate(2**28)
+    texts = {
+        "ünïcödé 名.yaml": "名: [é, 'ü']\n", "list": "- 1\n- 2\n", "laughs": LAUGHS, "deep": "[" * 3000, "twice": "name: a\nname: b\n",
+        "itself": "a: &a [*a]\n", "wide": "a: 2020-99-99\n", "zero": "a: \0\n", "latin": "",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (root / name).write_text(text, encoding="utf-8")
+    (root / "latin").write_bytes("name: Müller\n".encode("latin-1"))
+    (root / "dangling").symlink_to(root / "nowhere")
+    return root
+
+
+@pytest.fixture
+def said(here, tmp_path, monkeypatch):
+    """Return a caller that asserts the law and returns the last line of stderr, and of stdout."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDKD_DATA", str(tmp_path))
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+
+    def call(*arguments):
+        status, out, errors = here(*arguments)
+        assert "Traceback" not in out + errors, errors
+        assert "UNEXPECTED" not in errors, errors
+        assert status in (0, 2), (status, errors)
+        if status == 2:
+            last = errors.strip().splitlines()[-1]
+            assert re.match(r"[A-Z][A-Z0-9_]+: expected .", last) or "Usage" in errors or "Error" in errors, errors
+        return status, (errors.strip().splitlines() or [""])[-1], out
+
+    return call
+
+
+RECIPE_COMMANDS = {
+    "run": (), "extract": (), "experiment": (), "evaluate": (), "explain": (),
+    "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect": ("--model", "models:/x/1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("thing", THINGS)
+@pytest.mark.parametrize("command", RECIPE_COMMANDS)
+def test_what_is_no_recipe(said, things, command, thing, registry):
+    more = (*RECIPE_COMMANDS[command], *(("--tracking-uri", registry) if command in ("distill", "inspect") else ()))
+    status, sentence, _ = said(command, things / thing, *more)
+    assert status == 2
+    assert sentence.startswith(("RECIPE_MISSING", "RECIPE_UNREADABLE", "RECIPE_INVALID")), sentence
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        (["x={"], "RECIPE_OVERRIDE"), (["student.fit.epochs={"], "RECIPE_OVERRIDE"), (["x"], "RECIPE_OVERRIDE"), (["=1"], "RECIPE_INVALID"),
+        (["arms.kd.terms.²=1"], "RECIPE_OVERRIDE"), (["arms.kd.terms.99=1"], "RECIPE_OVERRIDE"), (["arms=3"], "RECIPE_INVALID"),
+        (["name=" + "x" * 5000], "RECIPE_INVALID"), (["name='../x'"], "RECIPE_INVALID"), (["seeds=[1e400]"], "RECIPE_INVALID"),
+        (["seeds=" + "[" * 500], "RECIPE_OVERRIDE"), (["student.fit.epochs=.nan"], "RECIPE_INVALID"), (["data=null"], "RECIPE_INVALID"),
+        (["student.network.builder=../../etc/passwd"], None), (["task.image_size=[0, 0]"], None),
+        (["student.network.options.channels=[1000000, 1000000]"], None), (["task.image_size=[4000000, 4000000]"], "MEMORY_TOO_SMALL"),
+        (["student.network.options.channels=[-1, 2, 3, 4]"], None), (["data.teacher=1000000000000"], "MEMORY_TOO_SMALL"),
+        (["data={kind: dicom, path: /etc}"], "RECIPE_PATH"), (["data={kind: dicom, path: ../..}"], "RECIPE_PATH"),
+        (["data={kind: image_folder, path: x, table: ../../t.csv}"], "RECIPE_PATH"), (["data={kind: volume_folder, path: 'C:\\x', pair_by: odd-even}"], "RECIPE_PATH"),
+        (["data={kind: image_folder, path: nowhere}"], "SOURCE_MISSING"),
+    ],
+)  # fmt: skip
+def test_overrides_that_make_no_recipe(said, values, code):
+    status, sentence, _ = said("run", PHANTOM, "--engine", "none", *(part for value in values for part in ("--set", value)))
+    assert status == 2
+    assert code is None or sentence.startswith(f"{code}:"), sentence
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """Return the URI of a registry without models."""
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    folder = tmp_path_factory.mktemp("registry")
+    MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts")
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.mark.parametrize("model", ["", "x", "models:/", "models:/x", "models:/x/latest", "models:/x/²", "models:/x/1", "models:/x'y/1", "models:/x/99999999999999999999", "models:/" + "x" * 3000 + "/1", "models:/名/1", "models:/../1"])  # fmt: skip
+@pytest.mark.parametrize("command", ["evaluate", "run-study", "explain"])
+def test_models_that_do_not_exist(said, things, registry, command, model):
+    given = {
+        "evaluate": ("evaluate", "--data", things / "folder"),
+        "run-study": ("run-study", things / "folder"),
+        "explain": ("explain", "--study", things / "folder"),
+    }
+    status, sentence, _ = said(*given[command], "--model", model, "--out", "out", "--tracking-uri", registry)
+    assert status == 2
+    assert sentence.split(":")[0] in {"MODEL_URI", "VERSION_UNKNOWN", "NO_VOLUME"}, sentence
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///{junk}", "sqlite:///{folder}", "sqlite:///{missing}/x.db", "http://127.0.0.1:9", "http://", "nonsense://x", "sqlite:nonsense", "postgresql://x/y", "x" * 3000])  # fmt: skip
+def test_registries_that_cannot_be_used(said, things, uri):
+    filled = uri.format(junk=things / "junk", folder=things / "folder", missing=things / "missing") if "{" in uri else uri
+    status, sentence, _ = said("evaluate", "--data", things / "folder", "--model", "models:/x/1", "--out", "out", "--tracking-uri", filled)
+    assert status == 2
+    assert sentence.startswith("REGISTRY_"), sentence
+
+
+@pytest.mark.parametrize("thing", THINGS)
+def test_sources_that_are_no_dicom(said, things, thing, registry):
+    exists = thing not in ("missing", "dangling", "under/file")
+    if thing != "huge":  # a quarter of a gigabyte is read, which is right, and no quick test
+        assert said("ingest", things / thing, "--out", "store")[0] == (0 if exists else 2)
+        assert said("deidentify", things / thing, "--out", "share")[0] == (0 if exists else 2)
+        given = ("--model", "models:/x/1", "--tracking-uri", registry)
+        assert said("run-study", things / thing, "--out", "study", *given)[0] == 2
+        assert said("explain", "--study", things / thing, "--out", "explained", *given)[0] == 2
+    assert said("ingest", things / "folder", "--out", "other", "--policy", things / thing)[1].startswith("POLICY_UNREADABLE") or thing == "empty"
+
+
+@pytest.mark.parametrize("thing", THINGS)
+def test_stores_and_runs_that_are_none(said, things, thing, registry):
+    database = Path(registry.removeprefix("sqlite:///"))
+    assert said("report", things / thing, "--run", database.parent)[0] == 2
+    assert said("report", things / "folder", "--run", things / thing)[0] == 2
+    assert said("replay", "abcdef", "--in", things / thing, "--tracking-uri", registry)[0] == 2
+    assert said("evaluate", "--model", "models:/x/1", "--data", things / thing, "--out", "out", "--tracking-uri", registry)[0] == 2
+
+
+@pytest.mark.parametrize("thing", ["empty", "junk", "huge", "empty/under"])
+def test_outputs_that_are_files(said, things, thing):
+    place = things / thing
+    for command in (
+        ("demo", "--size", "smoke"),
+        ("phantom", "--studies", 1),
+        ("phantom", "--case", "regular"),
+        ("planted-truth", "--cases", 2),
+    ):
+        assert said(*command, "--out", place)[0] == 2
+    for command in (("ingest", things / "folder"), ("deidentify", things / "folder"), ("run", PHANTOM), ("experiment", PHANTOM)):
+        assert said(*command, "--out", place)[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [("catalogue", "x"), ("phantom", "--case", "../x", "--out", "o"), ("phantom", "--case", "regular", "--variant", "名", "--out", "o"), ("phantom", "--studies", "1e9", "--out", "o"), ("planted-truth", "--cases", "-1"), ("replay", ""), ("replay", "../../x"), ("explain", PHANTOM, "--model", "x", "--study", "y"), ("evaluate", "--where", "x")])  # fmt: skip
+def test_values_of_the_wrong_kind(said, arguments):
+    assert said(*arguments)[0] == 2
+
+
+def test_every_command_is_in_these_tables():
+    known = {command.name or command.callback.__name__.removesuffix("_command") for command in app.registered_commands}
+    tried = {*RECIPE_COMMANDS, "run-study", "ingest", "deidentify", "report", "replay", "demo", "phantom", "planted-truth", "catalogue"}
+    assert {name.replace("_", "-") for name in known} == tried
