@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "folder_evaluation
 def test_one_patient_has_no_interval(n):
     kept = read_record(GOLDEN.read_bytes(), FolderEvaluation)
     metrics = {name: figure.model_copy(update={"n": n}) for name, figure in kept.metrics.items()}
-    changes = {"n": n, "metrics": metrics, "subgroups": {}, **({"interval": NO_INTERVAL} if n == 1 else {})}
+    changes = {"n": n, "metrics": metrics, "teacher_metrics": {}, "subgroups": {}, **({"interval": NO_INTERVAL} if n == 1 else {})}
     evaluation = kept.model_copy(update=changes)
     text, said = folder_tables(evaluation), folder_json(evaluation)
     figure = next(iter(said["metrics"].values()))
