@@ -17,6 +17,7 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}
         ("[" * 50_000, "deeper"), ("- " * 60 + "x", "deeper"), ("{", "expected YAML"), ("a: 2020-99-99", "expected YAML"), ("a: !!python/object/apply:os.system [x]", "expected YAML"),
         ("a: \x00", "expected YAML"), ("? [a]\n: 1", "expected YAML"), ("a: 1\n---\nb: 2\n", "expected YAML"), ("a: !!int x", "expected YAML"), ("a: *nobody", "nobody"), ("a: " + "9" * 5000, "expected YAML"),
     ],
+    ids=range(18),
 )  # fmt: skip
 def test_what_nobody_writes_is_refused_in_one_sentence(text, named):
     with pytest.raises(YamlRefused) as caught:

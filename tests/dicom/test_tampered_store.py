@@ -31,10 +31,10 @@ def test_an_altered_manifest_is_refused_wherever_it_is_read(store, tmp_path):
     for place in range(1, len(whole), max(1, len(whole) // 40)):
         (store / MANIFEST).write_bytes(whole)
         flip(store / MANIFEST, place)
-        with pytest.raises(StoreError, match="manifest.json") as caught:
+        with pytest.raises(StoreError, match=r"manifest\.json") as caught:
             read_manifest(store)
         assert caught.value.code == "MANIFEST_ALTERED"
-    with pytest.raises(StoreError, match="manifest.json"):
+    with pytest.raises(StoreError, match=r"manifest\.json"):
         ingest_folder(tmp_path / "in", store, secret=b"k")
     (store / MANIFEST).write_bytes(whole)
     assert len(read_manifest(store).volumes) == 1

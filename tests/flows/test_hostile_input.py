@@ -136,7 +136,10 @@ def test_sources_that_are_no_dicom(said, things, thing, registry):
         given = ("--model", "models:/x/1", "--tracking-uri", registry)
         assert said("run-study", things / thing, "--out", "study", *given)[0] == 2
         assert said("explain", "--study", things / thing, "--out", "explained", *given)[0] == 2
-    assert said("ingest", things / "folder", "--out", "other", "--policy", things / thing)[1].startswith("POLICY_UNREADABLE") or thing == "empty"
+    assert (
+        said("ingest", things / "folder", "--out", "other", "--policy", things / thing)[1].startswith("POLICY_UNREADABLE")
+        or thing == "empty"
+    )
 
 
 @pytest.mark.parametrize("thing", THINGS)
