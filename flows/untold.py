@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -71,7 +72,8 @@ class Untold(Generic[R]):
         said = named(error)
         if self._error_in is not None:
             with suppress(OSError), open_private(self._error_in / ERROR, "w", encoding="utf-8") as stream:
-                stream.write(f"{said}: {error}\n")
+                # An error that is none of ours is a fault: where it happened is then all there is to go by.
+                stream.write(f"{said}: {error}\n" if isinstance(error, MedkdError) else "".join(traceback.format_exception(error)))
             said = f"{said} (its sentence is in {ERROR} of the run)"
         raise WorkFailed(said)
 
