@@ -27,7 +27,7 @@ from data_contracts import (
     load_record,
 )
 from data_contracts.record import PARTIAL
-from medkd.dicom.confidentiality.names import clean_segments
+from medkd.dicom.confidentiality.names import clean_class_label, clean_segments
 from medkd.volumes.store import Store, write_bytes
 from medkd.workspace import references
 
@@ -159,7 +159,7 @@ def _cleaned(volume: VolumeRef) -> VolumeRef:
     def label(one: LabelRef) -> LabelRef:
         return one.model_copy(update={"segments": clean_segments(one.segments, None, one.source, ())[0]})
 
-    own, known = volume.label, clean_segments((), volume.class_label, "", ())[1]
+    own, known = volume.label, clean_class_label(volume.class_label, ())
     return volume.model_copy(
         update={
             "label": None if own is None else label(own),

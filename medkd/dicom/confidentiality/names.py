@@ -1,4 +1,7 @@
-"""Names that labels bring along: segments, regions, tracking ids, classes. Free text that nobody checks, cleaned at one place before it is stored."""
+"""Classes that labels state, and names of segments in stores of earlier versions: free text that nobody checked, cleaned before it is kept.
+
+Names of structures that are read today are chosen in ``medkd/dicom/labels/names.py``.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,16 @@ def clean_segments(
         segment.model_copy(update={"name": name, "tracking_id": _whole(segment.tracking_id, forbidden)})
         for segment, name in zip(segments, names, strict=True)
     )
-    return cleaned, None if class_label is None else _whole(class_label, forbidden) or None
+    return cleaned, _clean_class(class_label, forbidden)
+
+
+def clean_class_label(class_label: str | None, headers: Iterable[Dataset | None]) -> str | None:
+    """Return the class of a study as a label states it, None where it is no word that may stay (as :func:`clean_segments`)."""
+    return _clean_class(class_label, frozenset(word for header in headers if header is not None for word in identifying_words(header)))
+
+
+def _clean_class(class_label: str | None, forbidden: frozenset[str]) -> str | None:
+    return None if class_label is None else _whole(class_label, forbidden) or None
 
 
 def _whole(text: str, forbidden: frozenset[str]) -> str:

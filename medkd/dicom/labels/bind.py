@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from data_contracts import IngestCode, IngestError, LabelRef, VolumeRef
 from medkd.dicom.classify import ObjectKind
-from medkd.dicom.confidentiality.names import clean_segments
+from medkd.dicom.confidentiality.names import clean_class_label
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
@@ -149,7 +149,7 @@ class LabelBinder:
             raise IngestError(IngestCode.LABEL_AMBIGUOUS, message, {"volumes": len(fits)})
         volume, bound = fits[0]
         headers = (file.header, self.volumes[volume.series_key][1].header)
-        _, class_label = clean_segments((), bound.class_label, source, headers)
+        class_label = clean_class_label(bound.class_label, headers)
         key = f"labels/{volume.series_key}-{file.digest[:12]}.safetensors"
         label = LabelRef(
             array=self.store.write_tensors(key, {"label": bound.array, **bound.extra}),
