@@ -63,6 +63,20 @@ def test_a_result_record_that_was_cut_short_is_made_again(workspace):
     assert CALLS == ["a", "a"]
 
 
+@pytest.mark.parametrize("spoil", ["record", "digest"])
+def test_a_result_record_that_was_altered_and_still_reads_is_made_again(workspace, spoil):
+    kept = write_something(workspace, "a", 1).reports[0]
+    other = write_something(workspace, "b", 2).reports[0]
+    path = next(path for path in (workspace.root / "stages").glob("*.json") if kept.key in path.read_text())
+    if spoil == "record":
+        # Every byte that it now refers to is there and whole.
+        path.write_text(path.read_text().replace(kept.key, other.key).replace(kept.sha256, other.sha256))
+    else:
+        path.with_suffix(".sha256").unlink()
+    assert write_something(workspace, "a", 1).reports[0] == kept
+    assert CALLS == ["a", "b", "a"]
+
+
 def test_changed_code_is_another_result(workspace, monkeypatch):
     write_something(workspace, "a", 1)
     monkeypatch.setattr(room, "code_version", lambda _: "other")

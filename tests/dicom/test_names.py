@@ -145,6 +145,22 @@ def planted(tmp_path_factory):
     return folder / "store"
 
 
+@pytest.mark.parametrize(("said", "kept"), [(CANARY.lower(), None), ("malignant", "malignant")])
+def test_a_class_that_a_segmentation_states_is_stored_only_where_it_is_a_known_word(tmp_path, said, kept):
+    import highdicom as hd
+
+    labelled = write_labelled(tmp_path / "in", VARIANTS[0])
+    path = labelled.segmentation((labelled.balls()[0]).astype("uint8"), hd.seg.SegmentationTypeValues.BINARY)
+    dataset = pydicom.dcmread(path)
+    dataset.SegmentSequence[0].SegmentDescription = f"class={said}"
+    dataset.save_as(path)
+    ingest_folder(tmp_path / "in", tmp_path / "store", secret=b"s")
+    volume = load_record(tmp_path / "store" / "manifest.json", StoreManifest).volumes[0]
+    assert volume.label is not None
+    assert volume.class_label == kept
+    assert CANARY not in (tmp_path / "store" / "manifest.json").read_text().upper()
+
+
 def test_a_name_in_a_segment_reaches_neither_manifest_nor_memory(planted):
     volume = load_record(planted / "manifest.json", StoreManifest).volumes[0]
     assert [segment.name for segment in volume.label.segments] == ["segment"]  # its only words stand beside a name
