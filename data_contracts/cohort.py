@@ -92,7 +92,7 @@ def shared_patients(cohort: Cohort) -> list[str]:
 
 
 class LeakageCertificate(Record):
-    """Result of the leakage checks of one cohort (``medkd.volumes.split.certify``); no certificate, no registration.
+    """Result of the leakage checks of one cohort (``medkd.cohorts.split.certify``); no certificate, no registration.
 
     Between parts nothing may be shared: patients, studies, frames of reference, images (equal pixels), pictures of different patients that
     look the same (pairs of case keys). ``normalisation`` says where intensities are scaled from: ``per case`` needs no other case.

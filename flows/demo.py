@@ -10,11 +10,11 @@ from typing import Any
 from data_contracts import Recipe
 from flows.pipeline import PipelineResult, pipeline
 from flows.summary import run_summary
-from medkd.dicom.phantom_dicom import write_phantom_dicom
-from medkd.output import PHANTOM, RUN, claim
+from medkd.phantom.dicom_studies import write_phantom_dicom
+from medkd.storage.output import PHANTOM, RUN, claim
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import read_recipe
-from medkd.volumes.store import write_bytes
-from medkd.workspace import embedded_workspace
 
 RECIPES = Path(__file__).parent / "recipes"
 STUDIES = {"full": 36, "smoke": 12}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from data_contracts import Checkpoint, CohortSet, KnowledgeRef, Recipe
 from flows.engine import orchestrated, run_all
+from medkd.storage.workspace import Workspace
 from medkd.training import train
 from medkd.training.recipes import bound_digest
-from medkd.workspace import Workspace
 
 
 @orchestrated

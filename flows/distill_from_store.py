@@ -9,8 +9,8 @@ from flows.evaluate import evaluate
 from flows.prepare import prepare
 from medkd.registry.publish import register_models
 from medkd.registry.publish_knowledge import fetch_knowledge
+from medkd.storage.workspace import Workspace
 from medkd.training.recipes import reading_store
-from medkd.workspace import Workspace
 
 
 @orchestrated

@@ -1,7 +1,7 @@
 """Who drives: the same plain functions run under Prefect or without it, in the same worker processes.
 
 A flow is a plain function marked :func:`orchestrated`; inside it :func:`run_all` runs a stage once per tuple of arguments.
-Neither knows the engine. Results are remembered and verified by the stages themselves (``medkd.workspace.stage``), so a killed
+Neither knows the engine. Results are remembered and verified by the stages themselves (``medkd.storage.workspace.stage``), so a killed
 run goes on with either engine.
 """
 
@@ -26,7 +26,7 @@ from flows.stopping import ended_on_interrupt
 from flows.untold import named
 from flows.workers import Workers
 from medkd.progress import report_progress_to
-from medkd.run_lock import alone_in
+from medkd.storage.run_lock import alone_in
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from data_contracts import Checkpoint, CohortSet, Comparison, Evaluation, Recipe
 from flows.engine import orchestrated, run_all
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from data_contracts import FolderEvaluation
 from flows.engine import orchestrated, run_all
+from medkd.cohorts.external_dataset import FolderHints
 from medkd.evaluation import write_score
-from medkd.volumes.foreign_folder import FolderHints
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 
 @orchestrated

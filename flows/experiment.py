@@ -24,7 +24,9 @@ from data_contracts import (
 from flows.engine import orchestrated, run_all
 from flows.extract_knowledge import extract_knowledge, reads_store
 from flows.prepare import prepare
+from medkd.cohorts.split import require_clean
 from medkd.evaluation.evaluate import evaluate_model
+from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
 from medkd.experiment.gap_rounds import dwell_on_gap
 from medkd.experiment.judge import validation_purpose
@@ -32,11 +34,9 @@ from medkd.experiment.scoreboard import Choices, compared_with, compose_board, s
 from medkd.experiment.trials import examine, follow, validate
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, teacher_only, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
+from medkd.storage.workspace import Workspace
 from medkd.training import train
-from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.training.recipes import bound_digest
-from medkd.volumes.split import require_clean
-from medkd.workspace import Workspace
 
 Changes = Mapping[str, Option]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from data_contracts import Checkpoint, CohortSet, ExplanationBundle, Recipe
 from flows.engine import orchestrated, run_all
-from medkd.inference.explain import explain_cohort, siblings_of
-from medkd.workspace import Workspace
+from medkd.explanation.explain_cohort import explain_cohort, siblings_of
+from medkd.storage.workspace import Workspace
 
 
 @orchestrated

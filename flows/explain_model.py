@@ -5,8 +5,8 @@ from __future__ import annotations
 from data_contracts import ExplanationBundle, Recipe
 from flows.engine import orchestrated, run_all
 from flows.prepare import prepare
-from medkd.explanations.of_registry import explain_on_cohort
-from medkd.workspace import Workspace
+from medkd.explanation.of_registry import explain_on_cohort
+from medkd.storage.workspace import Workspace
 
 
 @orchestrated

@@ -10,9 +10,9 @@ from flows.run_study import choose_volume
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.memory import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
-from medkd.explanations.of_registry import explain_registered, replay_registered
-from medkd.output import STUDY_STORE
-from medkd.workspace import Workspace
+from medkd.explanation.of_registry import explain_registered, replay_registered
+from medkd.storage.output import STUDY_STORE
+from medkd.storage.workspace import Workspace
 
 
 @orchestrated

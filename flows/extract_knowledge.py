@@ -8,9 +8,9 @@ from flows.evaluate import evaluate
 from flows.prepare import prepare
 from flows.register import register, register_knowledge
 from flows.train_teacher import train_teacher
+from medkd.storage.workspace import Workspace
 from medkd.training import extract_knowledge as extraction
 from medkd.training.recipes import bound_digest
-from medkd.workspace import Workspace
 
 
 @orchestrated

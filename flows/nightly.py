@@ -23,9 +23,9 @@ from flows.pipeline import pipeline
 from flows.plan import workers_for
 from flows.summary import run_summary
 from flows.untold import Untold
-from medkd.output import RUN, claim, require_source
+from medkd.storage.output import RUN, claim, require_source
+from medkd.storage.workspace import Workspace, embedded_workspace
 from medkd.training.recipes import read_recipe
-from medkd.workspace import Workspace, embedded_workspace
 
 STUDIES = "MEDKD_STUDIES"
 

@@ -29,11 +29,11 @@ from flows.prepare import prepare
 from flows.register import register, register_knowledge, register_review
 from flows.report import report
 from flows.train_teacher import train_teacher
+from medkd.cohorts.curate import curate_store, volumes_of
 from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.memory import read_manifest
 from medkd.review.choose_panel import Candidates, choose_panel
-from medkd.volumes.curate import curate_store, volumes_of
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 STORE = "studies"
 

@@ -6,7 +6,7 @@ from data_contracts import PlantedTruth
 from flows.engine import orchestrated, run_all
 from medkd.experiment.planted_truth import judge_explainers, sources
 from medkd.experiment.write_planted_truth import write_planted_truth
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 
 @orchestrated

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from data_contracts import CohortSet, Recipe
 from flows.engine import run_all
+from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.precision import warn_of_slow_precision
-from medkd.volumes.prepare import prepare_cohorts, source_digest
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 
 def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[CohortSet, ...]:

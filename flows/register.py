@@ -17,7 +17,7 @@ from data_contracts import (
 from flows.engine import run_all
 from medkd.registry.publish import register_everything, register_reports
 from medkd.registry.publish_knowledge import publish_knowledge
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 
 def register(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_contracts import ReportSet, ReviewPanel, VolumeRef
 from flows.engine import orchestrated, run_all
 from medkd.review.compose_report import report_studies
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 
 @orchestrated

@@ -10,14 +10,14 @@ from data_contracts import DataError, RefusedSeries, ReviewPanel, ReviewReport, 
 from flows.engine import orchestrated, run_all
 from flows.report import report
 from medkd.dicom.memory import read_manifest
-from medkd.output import REPORTS, claim
 from medkd.registry.candidates import only_segmentation_model
 from medkd.registry.interface import parse_uri
 from medkd.registry.publish import open_registry
 from medkd.review.render_index import IndexRow, render_index
 from medkd.review.write_study import write_panel_report, write_studies
-from medkd.volumes.store import write_bytes
-from medkd.workspace import Workspace
+from medkd.storage.output import REPORTS, claim
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)

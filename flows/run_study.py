@@ -11,9 +11,9 @@ from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.memory import read_manifest
 from medkd.dicom.series_words import series_words
 from medkd.dicom.study_folder import claim_study, empty_store
-from medkd.output import STUDY_STORE
 from medkd.review.write_study import write_study
-from medkd.workspace import Workspace
+from medkd.storage.output import STUDY_STORE
+from medkd.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from data_contracts import Comparison, Figure, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
 from flows.pipeline import Outcome, PipelineResult
 from flows.tables import interval, table
-from medkd.workspace import Workspace
+from medkd.storage.workspace import Workspace
 
 PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg"}
 #: Figures that a line of text shows of a student.

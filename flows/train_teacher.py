@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from data_contracts import Checkpoint, CohortSet, Recipe
 from flows.engine import orchestrated, run_all
+from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.storage.workspace import Workspace
 from medkd.training import train
-from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.training.recipes import bound_digest
-from medkd.workspace import Workspace
 
 
 @orchestrated

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from data_contracts import CatalogueError
-from medkd.circumstances import COMMON
+from medkd.task_context import COMMON
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import time
 import pytest
 
 from data_contracts import EnvironmentProblem
-from medkd.gpu_slot import gpu_slot, lock_folder
+from medkd.storage.gpu_slot import gpu_slot, lock_folder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from medkd.gpu_slot import gpu_slot
+from medkd.storage.gpu_slot import gpu_slot
 with gpu_slot(gpus=int(sys.argv[2]), folder=Path(sys.argv[1])) as index:
     print(index, flush=True)
     time.sleep(60)

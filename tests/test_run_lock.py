@@ -13,9 +13,9 @@ import pytest
 
 from data_contracts import OutputError
 from flows.engine import start_engine
-from medkd.run_lock import LOCK, alone_in
+from medkd.storage.run_lock import LOCK, alone_in
 
-HOLDER = "import sys, time\nfrom pathlib import Path\nfrom medkd.run_lock import alone_in\nwith alone_in(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLDER = "import sys, time\nfrom pathlib import Path\nfrom medkd.storage.run_lock import alone_in\nwith alone_in(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
 
 
 @pytest.fixture

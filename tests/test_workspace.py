@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from data_contracts import ModelManifest, Ref, ReportSet
-from medkd import workspace as room
-from medkd.workspace import Workspace, code_version, embedded_workspace, references, stage
+from medkd.storage import workspace as room
+from medkd.storage.workspace import Workspace, code_version, embedded_workspace, references, stage
 
 CALLS = []
 

@@ -23,7 +23,7 @@ from flows.environment import data_root
 
 if TYPE_CHECKING:
     from data_contracts import Recipe
-    from medkd.workspace import Workspace
+    from medkd.storage.workspace import Workspace
 
 
 class WholeHelp(TyperGroup):
@@ -101,11 +101,11 @@ def root(
 
 def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *, runs: Path = Path("runs")) -> tuple[Recipe, Workspace]:
     """Return a bound recipe and the workspace of its run, by default below ``runs``."""
-    from medkd.output import require_source
+    from medkd.cohorts.prepare import data_folder
+    from medkd.storage.output import require_source
+    from medkd.storage.workspace import embedded_workspace
     from medkd.training.recipes import read_recipe
     from medkd.training.room import require_room
-    from medkd.volumes.prepare import data_folder
-    from medkd.workspace import embedded_workspace
 
     wanted, root = parse_overrides(overrides), data_root()
     named = wanted.get("data.path")
@@ -124,7 +124,7 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
 
 def claim_run(folder: Path, *sources: Path) -> Path:
     """Make a folder that of a run, or go on in one that is, once its sources are known to be there and apart from it; return it resolved."""
-    from medkd.output import RUN, claim, require_apart, require_source
+    from medkd.storage.output import RUN, claim, require_apart, require_source
 
     for source in sources:
         require_source(source)

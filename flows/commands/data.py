@@ -32,10 +32,10 @@ def phantom(
     as_json: AsJson = False,
 ) -> None:
     """Write the phantom as DICOM studies with lesion segmentations, or small series with one known fault each."""
-    from medkd.output import PHANTOM, claim
+    from medkd.storage.output import PHANTOM, claim
 
     if case:
-        from medkd.dicom.phantom_cases import CASES, find_case, find_variant, write_case
+        from medkd.phantom.dicom_faults import CASES, find_case, find_variant, write_case
 
         names = list(CASES) if "all" in case else case
         for name in names:
@@ -49,7 +49,7 @@ def phantom(
             say("\n".join(f"{name.ljust(24)} {len(paths):3d} files in {out / name}" for name, paths in files.items()))
         return
     claim(out, PHANTOM)
-    from medkd.dicom.phantom_dicom import write_phantom_dicom
+    from medkd.phantom.dicom_studies import write_phantom_dicom
 
     _, written = write_phantom_dicom(out, studies=studies, seed=seed, difficulty=difficulty, progress=True)
     if as_json:

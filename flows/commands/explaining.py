@@ -31,7 +31,7 @@ from flows.commands.learning import Last, learn_until
 
 if TYPE_CHECKING:
     from data_contracts import ExplanationRequest, Recipe
-    from medkd.workspace import Workspace
+    from medkd.storage.workspace import Workspace
 
 
 #: Quick ones of three kinds: class maps of two, a gradient of the image, and what hiding does.
@@ -101,7 +101,7 @@ def _registry_option(run_folder: Path, tracking_uri: str | None) -> tuple[str | 
 
 
 def _study_workspace(folder: Path, registry: str) -> Workspace:
-    from medkd.workspace import Workspace
+    from medkd.storage.workspace import Workspace
 
     return Workspace(root=folder, tracking_uri=registry, progress=True)
 
@@ -191,7 +191,7 @@ def replay_command(
     """Make an explanation again from its study and models, and compare every bit."""
     from data_contracts import ExplanationError
     from flows.explain_study import replay
-    from medkd.workspace import Workspace
+    from medkd.storage.workspace import Workspace
 
     workspace = Workspace(root=folder.resolve(), tracking_uri=registry_uri(run_folder, tracking_uri))
     place, same, differs = replay(workspace, folder.resolve(), explanation)
@@ -219,7 +219,7 @@ def planted_truth_command(
     from flows.engine import start_engine
     from flows.planted_truth import planted_truth
     from medkd.experiment.write_planted_truth import planted_truth_markdown
-    from medkd.workspace import embedded_workspace
+    from medkd.storage.workspace import embedded_workspace
 
     workspace = embedded_workspace(claim_run(out), progress=True)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
@@ -246,8 +246,8 @@ def report(
     from data_contracts import DataError
     from flows.engine import start_engine
     from flows.report_store import report_store
-    from medkd.output import REPORTS, refuse_foreign, require_apart, require_source
-    from medkd.workspace import Workspace
+    from medkd.storage.output import REPORTS, refuse_foreign, require_apart, require_source
+    from medkd.storage.workspace import Workspace
 
     registry = registry_uri(run_folder, None)
     require_source(store)
@@ -289,7 +289,7 @@ def run_study_command(
     from flows.ingest import read_policy
     from flows.run_study import run_study
     from flows.study_text import findings_summary, findings_text
-    from medkd.workspace import Workspace
+    from medkd.storage.workspace import Workspace
 
     workspace = Workspace(root=out, tracking_uri=uri, progress=True)
     with start_engine(engine.value, out, workers=0, progress=True):

@@ -194,8 +194,8 @@ def evaluate(
     from flows.engine import start_engine
     from flows.evaluate_folder import evaluate_folder
     from flows.summary import folder_json, folder_tables
-    from medkd.volumes.foreign_folder import FolderHints
-    from medkd.workspace import Workspace
+    from medkd.cohorts.external_dataset import FolderHints
+    from medkd.storage.workspace import Workspace
 
     hints = FolderHints(id_column, patient_column, label_column, pair_by, options)
     with start_engine(engine.value, folder, workers=0, progress=True):

@@ -25,8 +25,8 @@ from medkd.dicom.mapped_volume import MappedVolume
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
 from medkd.dicom.units import unit_of
+from medkd.storage.store import Store
 from medkd.volumes.perceptual import perceptual_hash
-from medkd.volumes.store import Store
 
 #: Compressed pixels from which worker processes pay for their start (about a second each).
 _POOL_FROM_PIXELS = 16 * 512 * 512

@@ -30,8 +30,8 @@ from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
 from data_contracts import IngestCode, IngestError, SourceError
 from medkd.dicom.archive import MOST_NESTED, Budget, is_archive, unpack
-from medkd.output import MARKER, kind_of
 from medkd.progress import progress_bar
+from medkd.storage.output import MARKER, kind_of
 
 _THREADS = 4
 #: Seconds per file from which reading is waiting, and how many files are then read ahead.

@@ -52,10 +52,10 @@ from medkd.dicom.series_words import PART, TIME_POINT, TIMES_OF_DAY, nifti_name,
 from medkd.dicom.slices import BETWEEN, Slice, slices_of
 from medkd.dicom.solve_geometry import solve_geometry
 from medkd.dicom.source import check_source
-from medkd.output import STORE, claim
 from medkd.progress import progress_bar
+from medkd.storage.output import STORE, claim
+from medkd.storage.store import Store
 from medkd.volumes.orientation import write_nifti
-from medkd.volumes.store import Store
 
 NIFTI = "nifti"
 _SCRATCH, _LOCK = ".medkd-unpacked", ".lock"
@@ -72,7 +72,7 @@ class IngestRequest:
         nifti: also write ``nifti/MODALITY-PLANE-SIZE-SERIES.nii.gz`` per accepted volume.
         dry_run: judge everything, keep nothing.
         progress: show progress bars.
-        made_for: what ``out`` is claimed for (see ``medkd.output``).
+        made_for: what ``out`` is claimed for (see ``medkd.storage.output``).
     """
 
     source: Path

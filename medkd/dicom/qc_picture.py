@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_contracts import VolumeRef
-from medkd.volumes.store import Store, write_bytes
+from medkd.storage.store import Store, write_bytes
 
 #: Height of a plane in the picture, pixels, and the longest side a plane may have.
 _HEIGHT, _LONGEST = 192, 384

@@ -23,7 +23,7 @@ from medkd.dicom.ledger import Ledger
 from medkd.dicom.qc_picture import draw_slice
 from medkd.dicom.slices import slices_of
 from medkd.progress import progress_bar
-from medkd.volumes.store import sha256_file, write_bytes
+from medkd.storage.store import sha256_file, write_bytes
 
 _LOG = logging.getLogger("medkd")
 FOLDER, REPORT = "quarantine", "report.html"

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from medkd.volumes.store import write_bytes
+from medkd.storage.store import write_bytes
 
 TABLE = "quarantine/series.csv"
 COLUMNS = ("series_key", "words", "nifti", "source", "first_file", "files")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from data_contracts import SourceError
-from medkd.output import QUARANTINE, STORE, STUDY_STORE, kind_of, require_apart, require_source
+from medkd.storage.output import QUARANTINE, STORE, STUDY_STORE, kind_of, require_apart, require_source
 
 
 def check_source(source: Path, *outs: Path) -> None:

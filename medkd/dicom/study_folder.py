@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medkd.dicom.source import check_source
-from medkd.output import MARKER, STORE, STUDY, STUDY_STORE, claim, kind_of, mark, refuse_foreign
+from medkd.storage.output import MARKER, STORE, STUDY, STUDY_STORE, claim, kind_of, mark, refuse_foreign
 
 _KEY, _DIGEST = "s" + "[0-9a-f]" * 16, "[0-9a-f]" * 12
 _PLACE = "[0-9a-f]" * 16

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.circumstances import Circumstances
 from medkd.distillation._reduce import asked, tempered
 from medkd.knowledge.interface import Knowledge
+from medkd.task_context import Circumstances
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 

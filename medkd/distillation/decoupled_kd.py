@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.circumstances import TWO_CLASSES, Circumstances
 from medkd.distillation._reduce import answer_of, asked, log_divergence, tempered
 from medkd.knowledge.interface import Knowledge
+from medkd.task_context import TWO_CLASSES, Circumstances
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medkd.circumstances import TWO_CLASSES, Circumstances
 from medkd.distillation._reduce import asked, over_batch, over_voxels
 from medkd.distillation._together import all_cases
 from medkd.knowledge.interface import Knowledge
+from medkd.task_context import TWO_CLASSES, Circumstances
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from medkd.circumstances import TWO_CLASSES, Circumstances
 from medkd.distillation._reduce import asked, divergence, tempered
 from medkd.knowledge.interface import Knowledge
+from medkd.task_context import TWO_CLASSES, Circumstances
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Recipe, Scorecard, TaskKind
 from medkd.attribution.cam import cam
+from medkd.cohorts.open_cohort import open_pictures, open_volume_use
+from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
 from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, is_defined, mean_of
 from medkd.evaluation.evaluate_volumes import evaluate_volumes
 from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
@@ -19,12 +21,10 @@ from medkd.measures.expected_calibration_error import gaps_of
 from medkd.measures.marker_effect import marker_effect
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
+from medkd.storage.store import Store
+from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.train import load_network
-from medkd.volumes.open_cohort import open_pictures, open_volume_use
-from medkd.volumes.store import Store
-from medkd.volumes.tensor_cohort import TensorCohort, open_use, read_cohort
-from medkd.workspace import Workspace, stage
 
 #: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
 _AUC_NAMES = {"test": "auc_same_bias", "debiased": "auc_debiased", "reversed": "auc_reversed"}

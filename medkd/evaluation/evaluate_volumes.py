@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from data_contracts import Task
 from medkd.attribution.cam import cam
+from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.inference.predict import predict_class_maps, predict_volume
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
@@ -21,7 +22,6 @@ from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
 from medkd.measures.surface_dice import surface_dice
 from medkd.targets import lesion_margin
-from medkd.volumes.volume_cohort import VolumeCohort
 
 #: Patches per forward pass when maps are made.
 CHUNK = 2

@@ -27,6 +27,12 @@ from data_contracts import (
     TaskKind,
 )
 from medkd.catalogue import MEASURES
+from medkd.cohorts.case_table import FolderData
+from medkd.cohorts.external_dataset import is_age
+from medkd.cohorts.image_folder import import_image_folder
+from medkd.cohorts.tensor_cohort import TensorCohort, open_cohort
+from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
+from medkd.cohorts.volume_folder import import_volume_folder
 from medkd.evaluation.bootstrap import Statistic, auc_of, average_precision_of, bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import compare_class_maps, compare_segmentation_maps
 from medkd.evaluation.evaluate_volumes import class_names, compare_maps, score_answer, volume_logits
@@ -35,13 +41,7 @@ from medkd.measures.dice import dice
 from medkd.measures.expected_calibration_error import expected_calibration_error
 from medkd.measures.froc import Detections, detect, froc_score
 from medkd.progress import progress_bar
-from medkd.volumes.case_table import FolderData
-from medkd.volumes.foreign_folder import is_age
-from medkd.volumes.image_folder import import_image_folder
-from medkd.volumes.store import Store, write_bytes
-from medkd.volumes.tensor_cohort import TensorCohort, open_cohort
-from medkd.volumes.volume_cohort import VolumeCohort, open_volumes
-from medkd.volumes.volume_folder import import_volume_folder
+from medkd.storage.store import Store, write_bytes
 
 AGE_BANDS = ((18, "0-17"), (40, "18-39"), (60, "40-59"), (80, "60-79"))
 _LESION_SIZE = "lesion size"

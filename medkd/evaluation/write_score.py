@@ -14,14 +14,14 @@ from matplotlib.figure import Figure as Sheet
 from numpy.typing import NDArray
 
 from data_contracts import BANNER, DataError, FolderEvaluation, ImageFolderData, ReportModel, Role
+from medkd.cohorts.case_table import case_key, read_table
+from medkd.cohorts.external_dataset import FolderHints, describe_folder
+from medkd.cohorts.folder_names import identifier_of
 from medkd.evaluation.score_folder import FolderScore, Subject, score_folder
 from medkd.measures.froc import OPERATING_POINTS, froc_curve
 from medkd.registry.publish import load_registered, open_registry
-from medkd.volumes.case_table import case_key, read_table
-from medkd.volumes.folder_names import identifier_of
-from medkd.volumes.foreign_folder import FolderHints, describe_folder
-from medkd.volumes.store import Store, write_bytes
-from medkd.workspace import Workspace
+from medkd.storage.store import Store, write_bytes
+from medkd.storage.workspace import Workspace
 
 BINS = 15
 

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from data_contracts import Checkpoint, CohortSet, DataError, Goal, Recipe, RecipeError, TaskKind, Validated
 from medkd.attribution.cam import cam
+from medkd.cohorts.open_cohort import open_for_maps
+from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.distillation._occlude import hide, occlusion_patterns
 from medkd.evaluation.evaluate import MAP_CASES
+from medkd.evaluation.validate import VALIDATIONS
 from medkd.experiment.variants import PRIMARIES
 from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
+from medkd.storage.workspace import Workspace
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.training.train import load_network
-from medkd.training.validate import VALIDATIONS
-from medkd.volumes.open_cohort import open_for_maps
-from medkd.volumes.tensor_cohort import TensorCohort
-from medkd.workspace import Workspace
 
 #: How validation images are hidden: other patterns than a loss is trained with.
 PATTERNS, CELLS, HIDDEN = 4, 8, 0.25

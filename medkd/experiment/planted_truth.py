@@ -23,16 +23,16 @@ from medkd.attribution._attribute import attribute
 from medkd.attribution.gap_attribution import Difference
 from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
-from medkd.explanations.baselines import BASELINES
+from medkd.explanation.baselines import BASELINES
 from medkd.models._build import build_network
+from medkd.phantom.render import PhantomCases, derive_seed, draw_cases, render_volume
 from medkd.progress import progress_bar
+from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin
 from medkd.trace import Sample
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
-from medkd.volumes.phantom import PhantomCases, derive_seed, draw_cases, render_volume
 from medkd.volumes.window import window_intensity
-from medkd.workspace import Workspace, stage
 
 NETWORKS = ("lesion", "marker", "both")
 #: Slice, row, column: the phantom at twice its pixel.

@@ -29,7 +29,7 @@ from data_contracts import (
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, crossed_estimate, holm, mean_of
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.experiment.variants import with_controls
-from medkd.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace, stage
 
 #: Below this distance between ceiling and baseline a share of it says nothing.
 LEAST_GAP = 0.02

@@ -7,20 +7,20 @@ from torch import Tensor, nn
 
 from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Goal, KnowledgeRef, Recipe, Role, TaskKind, Validated
 from medkd.attribution._attribute import attribute
+from medkd.cohorts.open_cohort import open_for_maps
 from medkd.evaluation.evaluate import map_purpose
 from medkd.experiment.judge import judge_of
-from medkd.explanations.measured import class_perturbation
+from medkd.explanation.measures_of_maps import class_perturbation
 from medkd.inference.predict import predict_logits
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
 from medkd.measures.randomisation import randomisation
 from medkd.models._build import build_network
+from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest
 from medkd.training.train import Job, load_network, restore_network, student_cohort, teach
-from medkd.volumes.open_cohort import open_for_maps
-from medkd.workspace import Workspace, stage
 
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
 FAITHFUL_CASES = 24

@@ -10,11 +10,11 @@ import numpy as np
 from data_contracts import BANNER, Figure, PlantedTruth
 from medkd.catalogue import MEASURES
 from medkd.experiment.planted_truth import MEASURED
-from medkd.explanations.baselines import BASELINES
+from medkd.explanation.baselines import BASELINES
 from medkd.registry.interface import LoggedRun
 from medkd.registry.publish import open_registry
-from medkd.volumes.store import write_bytes
-from medkd.workspace import Workspace
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import Workspace
 
 _LOWER_IS_BETTER = {"share_error"}
 

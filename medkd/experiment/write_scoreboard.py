@@ -10,8 +10,8 @@ from medkd.experiment.draw_scoreboard import draw_scoreboard
 from medkd.experiment.scoreboard import reading
 from medkd.registry.interface import LoggedRun, Registry
 from medkd.registry.publish import open_registry
-from medkd.volumes.store import write_bytes
-from medkd.workspace import Workspace
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import Workspace
 
 #: Figures of the first table after the primary one, in this order, where an arm has them.
 COLUMNS = (

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
-from medkd.inference.explain_volume import flips_of
+from medkd.cohorts.volume_cohort import corner_of, cut
+from medkd.explanation.explain_windows import flips_of
 from medkd.inference.predict import predict_logits
 from medkd.inference.segment import PreparedStudy
 from medkd.targets import Target
-from medkd.volumes.volume_cohort import corner_of, cut
 
 
 def pictures_of(study: PreparedStudy, image: Tensor | None = None) -> Tensor:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from data_contracts import DataError, Task, TaskKind
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
-from medkd.inference.explain_volume import explain_volume, flips_of
+from medkd.cohorts.volume_cohort import bring_intensity
+from medkd.explanation.explain_windows import explain_volume, flips_of
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.targets import LesionMargin, Several
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import Alignment, align
-from medkd.volumes.volume_cohort import bring_intensity
 from medkd.volumes.window import window_intensity
 
 

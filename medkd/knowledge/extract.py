@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import Fit, KnowledgeError, KnowledgeWish, MapWish, Ref, Task, TaskKind
+from medkd.cohorts.tensor_cohort import TensorCohort
+from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.distillation._reduce import averaged, teacher_target
 from medkd.knowledge.codec import LogitCodec, encode_channels, encode_plain
 from medkd.knowledge.interface import LAST, LiveKnowledge
 from medkd.knowledge.shards import ENTRIES, finished_keys, write_shard
 from medkd.knowledge.windows import box_of, inside, over_windows
+from medkd.phantom.render import derive_seed
+from medkd.storage.store import Store, sha256_file
 from medkd.targets import class_logit
 from medkd.trace import Sample, Trace, anatomy_of, frozen, trace
 from medkd.volumes.augment import draw_view
-from medkd.volumes.phantom import derive_seed
-from medkd.volumes.store import Store, sha256_file
-from medkd.volumes.tensor_cohort import TensorCohort
-from medkd.volumes.volume_cohort import VolumeCohort
 
 Cases = TensorCohort | VolumeCohort
 #: Images of one forward pass.

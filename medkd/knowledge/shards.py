@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_contracts import KnowledgeError, Ref, StoreError
-from medkd.volumes.store import Store, write_bytes
+from medkd.storage.store import Store, write_bytes
 
 FORMAT = "medkd-knowledge/1"
 #: Entries of a shard: what an interruption may cost.

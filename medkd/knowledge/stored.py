@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from data_contracts import Evidence, Fit, KnowledgeError, KnowledgeRef, MapWish, Task, TaskKind
+from medkd.cohorts.volume_cohort import VolumeCohort, cut
 from medkd.knowledge.class_map import ClassMap, MappedKnowledge
 from medkd.knowledge.codec import LogitCodec, decode_channels, decode_plain, halved
 from medkd.knowledge.control import ControlledKnowledge
@@ -17,11 +18,10 @@ from medkd.knowledge.extract import Cases, Question, frozen_view, map_key, sampl
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.windows import box_of, half_patch, patch_of
+from medkd.storage.store import Store
 from medkd.targets import Target, mean_coefficients
 from medkd.trace import Sample
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
-from medkd.volumes.store import Store
-from medkd.volumes.volume_cohort import VolumeCohort, cut
 
 #: Bytes of decoded answers that are kept in memory; beyond it they are decoded again whenever they are drawn.
 CACHE_BYTES = 2 << 30

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from data_contracts import ManifestEntry, ModelManifest, ModelRef, RegistryError, Role, load_record
 from data_contracts.record import PARTIAL
-from medkd.volumes.store import sha256_file, write_bytes
+from medkd.storage.store import sha256_file, write_bytes
 
 MANIFEST = "manifest.json"
 

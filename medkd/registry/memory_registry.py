@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_contracts import ModelRef
 from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
-from medkd.volumes.store import sha256_file
+from medkd.storage.store import sha256_file
 
 
 class MemoryRegistry:

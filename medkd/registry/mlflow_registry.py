@@ -16,8 +16,8 @@ from data_contracts import ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
 from medkd.registry.server import require_server, shown
-from medkd.run_lock import locked
-from medkd.volumes.store import sha256_file
+from medkd.storage.run_lock import locked
+from medkd.storage.store import sha256_file
 
 # Set before mlflow is imported: no telemetry, no pickle, no job runner; a dead server is an error within seconds.
 os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -27,13 +27,13 @@ from data_contracts import (
     load_record,
 )
 from data_contracts.private import open_private
+from medkd.cohorts.split import TESTS, require_clean, require_unseen
+from medkd.cohorts.tensor_cohort import patients_of
 from medkd.registry.interface import Publication, Registry, canonical, pack_model
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import Workspace
 from medkd.training.checkpoint import Journal
 from medkd.training.train import restore_network
-from medkd.volumes.split import TESTS, require_clean, require_unseen
-from medkd.volumes.store import write_bytes
-from medkd.volumes.tensor_cohort import patients_of
-from medkd.workspace import Workspace
 
 #: File of every version that says whose data it was trained on.
 TRAINING_MANIFEST = "training_manifest.json"

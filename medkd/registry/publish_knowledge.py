@@ -7,8 +7,8 @@ from pathlib import Path
 from data_contracts import KnowledgeRef, ModelRef, Recipe, Ref, RegistryError, Role, TrainingManifest, load_record
 from medkd.registry.interface import Publication, Registry, pack_model
 from medkd.registry.publish import TRAINING_MANIFEST, open_registry
-from medkd.volumes.store import write_bytes
-from medkd.workspace import Workspace, stage
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import Workspace, stage
 
 RECORD = "knowledge.json"
 

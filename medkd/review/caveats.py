@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data_contracts import CODES, Caveat, Finding, Lesion, ReportMap, Severity, VolumeRef
+from medkd.explanation.wording import failed_mark, require_neutral
 from medkd.review.against_teacher import LEAST_SHARED, place_of, standing_of
-from medkd.review.wording import failed_mark, require_neutral
 
 SMALL_ML, SMALL_MM = 1.0, 10.0
 LOW_INSIDE, INSIDE_GAP = 0.1, 0.15

@@ -26,23 +26,23 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.attribution._attribute import attribute
-from medkd.explanations.measured import class_perturbation, measure_value
+from medkd.explanation.measures_of_maps import class_perturbation, measure_value
+from medkd.explanation.region import number_or_none, outside_focus, region_measures
 from medkd.inference.lesions import find_lesions
 from medkd.inference.predict import predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
 from medkd.measures.rank_agreement import rank_agreement
-from medkd.review._region import number_or_none, outside_focus, region_measures
 from medkd.review.against_teacher import agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
+from medkd.storage.store import Store, write_bytes
+from medkd.storage.workspace import Workspace, stage
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.training.train import load_network
-from medkd.volumes.store import Store, write_bytes
 from medkd.volumes.window import window_intensity
-from medkd.workspace import Workspace, stage
 
 _LOG = logging.getLogger("medkd")
 MOST_LESIONS = 3

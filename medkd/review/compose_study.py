@@ -22,19 +22,19 @@ from data_contracts import (
     TrainingDomain,
     VolumeRef,
 )
-from medkd.explanations.gate import judge
-from medkd.explanations.inquiry import LesionTrial, Method
+from medkd.explanation.region import number_or_none, outside_focus, region_measures
+from medkd.explanation.sanity_checks import judge
+from medkd.explanation.subjects import LesionTrial, Method
+from medkd.explanation.training_caveats import training_caveats
 from medkd.inference.lesions import find_lesions
 from medkd.inference.segment import PreparedStudy, explain_lesions, explain_region, on_network, prepare_study, require_segmentation, segment
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.rank_agreement import rank_agreement
-from medkd.review._region import number_or_none, outside_focus, region_measures
 from medkd.review.against_teacher import Component, agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.compose_report import MOST_LESIONS
-from medkd.review.training_caveats import training_caveats
+from medkd.storage.store import Store
 from medkd.volumes.orientation import Grid, canonical_axes
-from medkd.volumes.store import Store
 
 #: Class maps and Grad-CAM of a segmentation are the same for all its lesions (they fail the test with another lesion): these are not.
 EXPLAINERS = ("seg_xres_cam", "input_times_gradient")

@@ -12,9 +12,9 @@ from skimage.measure import find_contours
 from torch import Tensor
 
 from data_contracts import BANNER, ReviewReport
-from medkd.review._colours import NEGATIVE, POSITIVE, REFERENCE, STUDENT, TEACHER, blend, grey, heat
+from medkd.explanation.wording import failed_mark
+from medkd.pictures.colours import NEGATIVE, POSITIVE, REFERENCE, STUDENT, TEACHER, blend, grey, heat
 from medkd.review.against_teacher import standing_of
-from medkd.review.wording import failed_mark
 
 _ZOOM, _GAP, _TOP, _BOTTOM = 5, 14, 62, 58
 

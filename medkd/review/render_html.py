@@ -18,10 +18,10 @@ from skimage.measure import find_contours
 from torch import Tensor
 
 from data_contracts import BANNER, DataError, Finding, ReviewReport
-from medkd.review._colours import grey, heat, png
+from medkd.explanation.wording import failed_mark
+from medkd.pictures.colours import grey, heat, png
 from medkd.review.against_teacher import standing_of
 from medkd.review.orientation_marks import picture_marks
-from medkd.review.wording import failed_mark
 
 MOST_BYTES = 8 * 2**20
 #: Heat is embedded on the key slice and this many slices to each side of it.

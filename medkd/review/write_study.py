@@ -15,9 +15,9 @@ from medkd.registry.publish import load_registered, open_registry
 from medkd.review.compose_study import Panel, compose_study
 from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
+from medkd.storage.store import Store, write_bytes
+from medkd.storage.workspace import Workspace
 from medkd.volumes.orientation import ras_affine, save_nifti, write_nifti
-from medkd.volumes.store import Store, write_bytes
-from medkd.workspace import Workspace
 
 
 def write_study(workspace: Workspace, volume: VolumeRef, store: Path, model_uri: str, out: Path) -> ReviewReport:

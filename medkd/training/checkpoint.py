@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from medkd.volumes.store import write_bytes
+from medkd.storage.store import write_bytes
 
 _LOG = logging.getLogger("medkd")
 

@@ -19,20 +19,20 @@ from data_contracts import (
     Role,
     TaskKind,
 )
-from medkd.gpu_slot import gpu_slot
+from medkd.cohorts.open_cohort import open_for_training
+from medkd.cohorts.tensor_cohort import patients_of
+from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.knowledge.codec import LogitCodec
 from medkd.knowledge.extract import Cases, Extraction, Question, divergence, map_key, sample_digests
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.progress import progress_bar
+from medkd.storage.gpu_slot import gpu_slot
+from medkd.storage.workspace import Workspace, stage
 from medkd.training.recipes import network_spec
 from medkd.training.requirements import requirements_of
 from medkd.training.train import load_network
-from medkd.volumes.open_cohort import open_for_training
-from medkd.volumes.tensor_cohort import patients_of
-from medkd.volumes.volume_cohort import VolumeCohort
-from medkd.workspace import Workspace, stage
 
 #: Cases on which replayed logits are compared with live ones when knowledge is extracted.
 COMPARED = 8

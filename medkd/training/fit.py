@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_contracts import Balance, DataError, Fit, Task
 from medkd.knowledge.source import KnowledgeSource, LiveSource
+from medkd.phantom.render import derive_seed
 from medkd.precision import resolve_precision, training_device
 from medkd.progress import progress_bar
 from medkd.trace import Sample, forked_rng
@@ -29,7 +30,6 @@ from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, Parcel
 from medkd.volumes.augment import draw_view
 from medkd.volumes.mix import harden, mix
-from medkd.volumes.phantom import derive_seed
 
 if TYPE_CHECKING:  # Fabric brings torch's compiler with it, two seconds of every process; only one that trains has use for it
     from lightning_fabric import Fabric

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from data_contracts import Arm, Entry, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
 from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
-from medkd.circumstances import Circumstances
+from medkd.task_context import Circumstances
 from medkd.training.objective import Objective, reads_explanations
 from medkd.yaml_text import YamlRefused, read_yaml
 

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from data_contracts import Fit, ImageFolderData, PhantomData, Recipe, RecipeError, Role, VolumeFolderData
+from medkd.cohorts.case_table import read_lines
+from medkd.cohorts.dataset_list import read_dataset
+from medkd.cohorts.folder_names import VOLUME_SUFFIXES, files_by_identifier, require_inside
 from medkd.memory_need import available_bytes, require_memory, shown
 from medkd.models._build import build_network, parameter_count
 from medkd.training.recipes import network_spec
-from medkd.volumes.case_table import read_lines
-from medkd.volumes.dataset_list import read_dataset
-from medkd.volumes.folder_names import VOLUME_SUFFIXES, files_by_identifier, require_inside
 
 #: An image in float32, its mask and where it is valid.
 BYTES_PER_PIXEL = 6

@@ -25,23 +25,23 @@ from data_contracts import (
     StoreError,
     TrainingDomain,
 )
-from medkd.gpu_slot import gpu_slot
+from medkd.cohorts.open_cohort import open_for_training
+from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
+from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
+from medkd.evaluation.validate import validation
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, taught
 from medkd.models._build import build_network, parameter_count
 from medkd.models._tucker import factorised, share_for
+from medkd.phantom.render import derive_seed
 from medkd.precision import resolve_precision, training_device
+from medkd.storage.gpu_slot import gpu_slot
+from medkd.storage.store import sha256_file
+from medkd.storage.workspace import Workspace, stage
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec
 from medkd.training.requirements import requirements_of
-from medkd.training.validate import validation
-from medkd.volumes.open_cohort import open_for_training
-from medkd.volumes.phantom import derive_seed
-from medkd.volumes.store import sha256_file
-from medkd.volumes.tensor_cohort import TensorCohort, concatenate
-from medkd.volumes.volume_cohort import VolumeCohort, concatenate_volumes
-from medkd.workspace import Workspace, stage
 
 
 @stage

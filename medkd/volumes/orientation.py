@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_contracts import Geometry, VolumeRef
 from data_contracts.private import open_private
-from medkd.volumes.store import Store
+from medkd.storage.store import Store
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from data_contracts import Action, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import CASES, Variant, hounsfield_at
-from medkd.volumes.store import Store
+from medkd.phantom.dicom_faults import CASES, Variant, hounsfield_at
+from medkd.storage.store import Store
 
 #: Rounding of stored values, and the interpolation of readers that resample, stay below this; 1 mm off is more.
 TOLERANCE_HU, POINTS, WRONG_SHARE = 12.0, 4000, 0.005

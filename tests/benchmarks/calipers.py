@@ -21,13 +21,13 @@ from PIL import Image
 from scipy import ndimage
 
 import flows
+from medkd.cohorts.image_folder import _letterbox
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.registry.publish import load_registered, open_registry
+from medkd.storage.workspace import embedded_workspace
 from medkd.targets import class_margin
 from medkd.training.recipes import read_recipe
-from medkd.volumes.image_folder import _letterbox
 from medkd.volumes.window import window_intensity
-from medkd.workspace import embedded_workspace
 
 DRAWS = 8
 MODELS = ("busbra-teacher", "busbra-alone", "busbra-kd", "busbra-kd_explanation")

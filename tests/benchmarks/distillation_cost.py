@@ -25,18 +25,18 @@ import torch
 
 import flows
 from data_contracts import Arm, KnowledgeRef, Recipe, Role, Term
+from medkd.cohorts.open_cohort import open_for_training
+from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.knowledge.extract import Extraction, Question, sample_digests
 from medkd.knowledge.source import LiveSource
 from medkd.knowledge.stored import StoredSource, taught
 from medkd.models._build import build_network
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.extract_knowledge import completed_wish
 from medkd.training.fit import FitRequest, Run, epoch_samples, open_fabric
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe
 from medkd.training.requirements import requirements_of
-from medkd.volumes.open_cohort import open_for_training
-from medkd.volumes.prepare import prepare_cohorts, source_digest
-from medkd.workspace import embedded_workspace
 
 REPEATS = 15
 #: Recipe, its terms beside the labels, and steps of one repeat.

@@ -19,10 +19,10 @@ import flows
 from data_contracts import Role, Term
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.models._build import build_network
+from medkd.phantom.render import draw_cases, render_key_slices
 from medkd.trace import Sample, anatomy_of, trace
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe
-from medkd.volumes.phantom import draw_cases, render_key_slices
 from medkd.volumes.window import window_intensity
 
 KD = Term(loss="logit_kd", options={"temperature": 4.0})

@@ -33,7 +33,7 @@ SLICES, SIDE, REPEATS = 200, 512, 7
 
 def write_series(folder: Path, slices: int, *, compressed: bool, seed: int = 0) -> None:
     """Write a CT-like series: smooth anatomy and noise, so that compression works as hard as on a patient."""
-    from medkd.dicom.phantom_cases import VARIANTS, _save, _Scan
+    from medkd.phantom.dicom_faults import VARIANTS, _save, _Scan
 
     generator = np.random.default_rng(seed)
     scan = _Scan(VARIANTS[0], seed, f"speed-{slices}-{compressed}")

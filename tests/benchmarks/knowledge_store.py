@@ -26,19 +26,19 @@ from torch.nn import functional
 
 import flows
 from data_contracts import KnowledgeRef, KnowledgeWish, RegistryError
+from medkd.cohorts.open_cohort import open_for_training
+from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.knowledge.codec import LogitCodec
 from medkd.knowledge.extract import Extraction, Question, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.stored import taught
 from medkd.registry.publish import load_registered, open_registry
+from medkd.storage.store import Store
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import load_network, train_teacher
 from medkd.volumes.augment import draw_view
-from medkd.volumes.open_cohort import open_for_training
-from medkd.volumes.prepare import prepare_cohorts, source_digest
-from medkd.volumes.store import Store
-from medkd.workspace import embedded_workspace
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 BATCHES = 6

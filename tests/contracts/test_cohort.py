@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import Case, Cohort, CohortSet, LeakageError, Part, Ref, Split, TrainingManifest
-from medkd.volumes.split import certify, require_clean, require_unseen, split_by_patient
+from medkd.cohorts.split import certify, require_clean, require_unseen, split_by_patient
 
 REF = Ref(store="run", key="x", sha256="0" * 64)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.phantom_dicom import write_phantom_dicom
+from medkd.phantom.dicom_studies import write_phantom_dicom
 
 SECRET = b"tests"
 

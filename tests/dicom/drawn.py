@@ -14,9 +14,9 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStor
 
 from data_contracts import IngestPolicy, IngestReport, StoreManifest, VolumeRef, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import hounsfield_at
-from medkd.volumes.phantom import derive_seed
-from medkd.volumes.store import Store
+from medkd.phantom.dicom_faults import hounsfield_at
+from medkd.phantom.render import derive_seed
+from medkd.storage.store import Store
 
 SECRET = b"k"
 MODALITIES = {"CT": CTImageStorage, "MR": MRImageStorage}

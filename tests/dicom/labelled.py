@@ -16,7 +16,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 from skimage.measure import find_contours
 
-from medkd.dicom.phantom_cases import Variant, write_case
+from medkd.phantom.dicom_faults import Variant, write_case
 
 
 @dataclass

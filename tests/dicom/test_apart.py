@@ -12,8 +12,8 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, RLELossl
 
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import TIME_STEP_HU, hounsfield_at, write_case
-from medkd.volumes.store import Store
+from medkd.phantom.dicom_faults import TIME_STEP_HU, hounsfield_at, write_case
+from medkd.storage.store import Store
 
 
 def ingested(folder, every=None):

@@ -11,8 +11,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from data_contracts import Action, ContractError, IngestCode, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import VARIANTS, hounsfield_at, write_case
-from medkd.volumes.store import Store
+from medkd.phantom.dicom_faults import VARIANTS, hounsfield_at, write_case
+from medkd.storage.store import Store
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 

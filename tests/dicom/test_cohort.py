@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from data_contracts import Action, DataError, DicomData, Fit, IngestCode, IngestPolicy, Part, RecipeError
-from medkd.dicom.phantom_dicom import write_phantom_dicom
+from medkd.cohorts.open_cohort import open_volume_use
+from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.evaluation.evaluate_volumes import leave_out_synthetic
+from medkd.phantom.dicom_studies import write_phantom_dicom
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import read_recipe
-from medkd.volumes.open_cohort import open_volume_use
-from medkd.volumes.prepare import prepare_cohorts, source_digest
-from medkd.workspace import embedded_workspace
 from tests.dicom.drawn import box, coded, draw_segmentation, draw_series, draw_structures, write_nifti_mask
 
 

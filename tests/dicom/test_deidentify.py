@@ -18,7 +18,7 @@ from medkd.dicom.confidentiality.profile import CHARACTERISTICS, DESCRIPTORS, Tr
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.dicom.confidentiality.words import VOCABULARY, clean_text
-from medkd.dicom.phantom_cases import write_case
+from medkd.phantom.dicom_faults import write_case
 
 
 def test_a_pseudonym_is_the_same_for_the_same_and_another_for_another():

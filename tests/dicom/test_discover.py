@@ -13,7 +13,7 @@ from pydicom.fileset import FileSet
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome, OutputError
 from medkd.dicom.discover import discover, quiet_dicom, read_file
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import VARIANTS, write_case
+from medkd.phantom.dicom_faults import VARIANTS, write_case
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 

@@ -13,8 +13,8 @@ import pytest
 
 from data_contracts import StoreManifest, load_record
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.phantom_dicom import write_phantom_dicom
-from medkd.volumes.store import Store
+from medkd.phantom.dicom_studies import write_phantom_dicom
+from medkd.storage.store import Store
 
 _CODE = """
 import sys

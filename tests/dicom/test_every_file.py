@@ -19,7 +19,7 @@ from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManif
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.discover import discover
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import write_case
+from medkd.phantom.dicom_faults import write_case
 
 
 def found(source, tmp_path, **more):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medkd.dicom.phantom_cases import VARIANTS, write_case
+from medkd.phantom.dicom_faults import VARIANTS, write_case
 from tests.dicom.fuzz import fuzz
 
 #: Mutated lengths ask for gigabytes; what is really allocated stays below this.

@@ -7,8 +7,8 @@ from data_contracts import IngestCode, Outcome
 from medkd.dicom.discover import read_file
 from medkd.dicom.group import group_slices
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.phantom_cases import VARIANTS, write_case
 from medkd.dicom.slices import slices_of
+from medkd.phantom.dicom_faults import VARIANTS, write_case
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_an_enhanced_object_without_its_functional_groups_is_refused(change, tmp
 
 
 def test_two_time_points_in_one_enhanced_object_are_two_volumes(tmp_path):
-    from medkd.dicom.phantom_cases import CASES, NastyCase, _enhanced, _timed
+    from medkd.phantom.dicom_faults import CASES, NastyCase, _enhanced, _timed
 
     CASES["enhanced_times"] = NastyCase(_timed, (_enhanced,))
     try:

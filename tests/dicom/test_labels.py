@@ -8,8 +8,8 @@ import pytest
 
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import VARIANTS, write_case
-from medkd.volumes.store import Store
+from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.storage.store import Store
 from tests.dicom.labelled import write_labelled
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}

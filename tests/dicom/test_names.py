@@ -17,7 +17,7 @@ from medkd.dicom.confidentiality.names import clean_segments
 from medkd.dicom.confidentiality.words import clean_name, clean_text
 from medkd.dicom.ingest import ingest_folder
 from medkd.dicom.memory import MEMORY, SEAL, Memory
-from medkd.dicom.phantom_cases import VARIANTS
+from medkd.phantom.dicom_faults import VARIANTS
 from tests.dicom.labelled import write_labelled
 
 CANARY = "QUIXOTEPLANT"

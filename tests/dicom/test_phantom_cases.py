@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import Action, DataError
-from medkd.dicom.phantom_cases import CASES, COMBINED, VARIANTS, write_case
+from medkd.phantom.dicom_faults import CASES, COMBINED, VARIANTS, write_case
 from tests.benchmarks.acid_test import is_named, is_usable, judge
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}

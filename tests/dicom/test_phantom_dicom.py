@@ -5,7 +5,7 @@ import hashlib
 import highdicom
 import pydicom
 
-from medkd.dicom.phantom_dicom import write_phantom_dicom
+from medkd.phantom.dicom_studies import write_phantom_dicom
 
 
 def digests(folder):

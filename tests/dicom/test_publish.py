@@ -15,7 +15,7 @@ from medkd.dicom.confidentiality import publish
 from medkd.dicom.confidentiality.burned_in import blank_text, find_text
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.phantom_cases import VARIANTS, write_case
+from medkd.phantom.dicom_faults import VARIANTS, write_case
 from tests.benchmarks.marked_dicom import left, write_marked, write_named
 
 SECRET = b"k"

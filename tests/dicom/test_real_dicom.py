@@ -10,7 +10,7 @@ import pytest
 from data_contracts import Outcome, StoreManifest, load_record
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.ingest import ingest_folder
-from medkd.volumes.store import Store
+from medkd.storage.store import Store
 
 SECRET = b"tests"
 

@@ -12,7 +12,7 @@ from medkd.dicom.confidentiality.deidentify import OWN_SENTENCES
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.terms import all_terms, terms_of
-from medkd.dicom.phantom_cases import write_case
+from medkd.phantom.dicom_faults import write_case
 
 
 def written(folder, change: Callable[[Dataset], None], case: str = "regular") -> list:

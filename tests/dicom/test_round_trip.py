@@ -14,10 +14,10 @@ import torch
 from data_contracts import StoreManifest, Task, load_record
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import VARIANTS, write_case
+from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.storage.store import Store
 from medkd.volumes.orientation import Grid, ras_affine, read_nifti
 from medkd.volumes.resample import align
-from medkd.volumes.store import Store
 
 #: All ways in which columns, rows and slices can run along the axes of the patient: 6 permutations times 8 signs.
 ORIENTATIONS = [(order, signs) for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)]

@@ -10,9 +10,9 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from data_contracts import Action, IngestCode, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.phantom_cases import find_variant, hounsfield_at, write_case
 from medkd.dicom.raw_values import read_numbers, stored_number
-from medkd.volumes.store import Store
+from medkd.phantom.dicom_faults import find_variant, hounsfield_at, write_case
+from medkd.storage.store import Store
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from medkd.circumstances import Circumstances
 from medkd.distillation.dist import dist, guard
 from medkd.knowledge.interface import RememberedKnowledge
+from medkd.task_context import Circumstances
 from medkd.trace import Sample
 
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.special import log_softmax
 from scipy.stats import zscore
 
-from medkd.circumstances import Circumstances
 from medkd.distillation.standardised_kd import guard, standardised_kd
 from medkd.knowledge.interface import RememberedKnowledge
+from medkd.task_context import Circumstances
 from medkd.trace import Sample
 
 

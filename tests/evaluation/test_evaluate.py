@@ -14,23 +14,23 @@ import flows
 from data_contracts import Entry, NetworkSpec, Shift, TaskKind
 from medkd.attribution._attribute import attribute
 from medkd.attribution.adversarial import adversarial
+from medkd.cohorts.prepare import prepare_cohorts
+from medkd.cohorts.tensor_cohort import open_use
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.explanations.inspect_model import flips_of_cases, inspect_model
-from medkd.explanations.measured import Networks, Question
-from medkd.inference.explain import explain_cohort, over_patients, siblings_of
+from medkd.explanation.explain_cohort import explain_cohort, over_patients, siblings_of
+from medkd.explanation.inspect_model import flips_of_cases, inspect_model
+from medkd.explanation.measures_of_maps import Networks, Question
 from medkd.inference.predict import predict_logits
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.structural_similarity import structural_similarity
 from medkd.models._build import build_network
+from medkd.storage.workspace import embedded_workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import trace
 from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
-from medkd.volumes.prepare import prepare_cohorts
 from medkd.volumes.shift import shifted
-from medkd.volumes.tensor_cohort import open_use
-from medkd.workspace import embedded_workspace
 
 SMALL = {
     "data.teacher": 64, "data.teacher_validation": 32, "data.student": 64, "data.test": 32, "data.debiased": 32, "data.reversed": 32,

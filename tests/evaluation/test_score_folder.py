@@ -15,18 +15,18 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 import flows
 from data_contracts import FolderEvaluation, ImageFolderData, NetworkSpec, ReportModel, Task
+from medkd.cohorts.external_dataset import FolderHints, describe_folder
+from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import average_precision_of
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.score_folder import Subject, score_folder
 from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
+from medkd.storage.store import Store
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import bound_digest, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
-from medkd.volumes.foreign_folder import FolderHints, describe_folder
-from medkd.volumes.prepare import prepare_cohorts
-from medkd.volumes.store import Store
-from medkd.workspace import embedded_workspace
 
 pytestmark = pytest.mark.xdist_group("folder")
 TASK = Task(kind="classification", classes=("benign", "malignant"), image_size=(32, 32), window=(0, 255))

@@ -9,8 +9,8 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, Contrast, Evaluation, Evidence, Part, Ref, Split
 from medkd.experiment.scoreboard import compared_with, correct, harmful_arms, judge_controls, reading, score_arm, sibling
-from medkd.volumes.store import write_bytes
-from medkd.workspace import embedded_workspace
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import embedded_workspace
 
 N = 60
 

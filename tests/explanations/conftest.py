@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from data_contracts import Checkpoint, Geometry, ModelRef, NetworkSpec, Ref, Task, VolumeRef
-from medkd.explanations.job import Asked
+from medkd.explanation.explain_study import Asked
+from medkd.storage.store import Store
 from medkd.trace import Anatomy
-from medkd.volumes.store import Store
 
 TASK = Task(kind="segmentation", classes=("background", "bright"), image_size=(16, 16, 16), window=(0.0, 1.0))
 SPEC = NetworkSpec(builder="unet", spatial_dims=3, options={"channels": (4, 8)})

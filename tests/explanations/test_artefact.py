@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, RegistryError
-from medkd.explanations.artefact import find_kept, keep, read_explanation, replay
-from medkd.explanations.job import explain_study
-from medkd.explanations.preview import MOST_PREVIEWS, render_preview
+from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
+from medkd.explanation.explain_study import explain_study
+from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 
 BOX = np.s_[12:16, 4:8, 18:22]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medkd.explanations.baselines import BASELINES, centre_map, edge_map
+from medkd.explanation.baselines import BASELINES, centre_map, edge_map
 
 
 @pytest.mark.parametrize("space", [(16, 20), (8, 12, 10)])

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, Task
-from medkd.explanations.artefact import find_kept, keep, read_explanation, replay
-from medkd.explanations.inquiry import runs_of
-from medkd.explanations.job import explain_study
+from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
+from medkd.explanation.explain_study import explain_study
+from medkd.explanation.subjects import runs_of
 from medkd.inference.predict import averaged_over_flips
 from medkd.trace import Anatomy
 

@@ -11,8 +11,8 @@ import torch
 
 from data_contracts import NetworkSpec, Task
 from medkd import catalogue
-from medkd.explanations.gate import judge
-from medkd.explanations.inquiry import LesionTrial, Method, elsewhere, halves
+from medkd.explanation.sanity_checks import judge
+from medkd.explanation.subjects import LesionTrial, Method, elsewhere, halves
 from medkd.inference.segment import PreparedStudy, explain_lesions
 from medkd.models._build import build_network
 from medkd.volumes.orientation import Grid

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from data_contracts import CatalogueError, DataError, Entry, ExplanationError, ExplanationRequest
-from medkd.explanations.job import explain_study
+from medkd.explanation.explain_study import explain_study
 
 BOX = np.s_[12:16, 4:8, 18:22]
 FAR = np.s_[3:6, 16:20, 2:6]

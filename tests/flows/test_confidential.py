@@ -269,7 +269,7 @@ def test_what_is_written_privately_is_its_owners_only_under_any_umask(umask, tmp
 
 
 def test_a_folder_that_is_claimed_is_closed(tmp_path):
-    from medkd.output import STORE, claim, claim_unmarked
+    from medkd.storage.output import STORE, claim, claim_unmarked
 
     (tmp_path / "made").mkdir(mode=0o755)
     claim(tmp_path / "made", STORE)

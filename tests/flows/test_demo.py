@@ -11,7 +11,7 @@ import pytest
 from data_contracts import ReviewPanel, StoreManifest, load_record
 from medkd.registry.mlflow_registry import MlflowRegistry
 from medkd.registry.publish import load_registered
-from medkd.workspace import embedded_workspace
+from medkd.storage.workspace import embedded_workspace
 
 pytestmark = pytest.mark.xdist_group("demo")
 IDENTIFIERS = (b"Hartwell", b"Okafor", b"Lindqvist", b"Testcase", b"HOSP-", b"ACC88", b"Saint Example", b"Referrer^")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medkd.output import MARKER
+from medkd.storage.output import MARKER
 
 pytestmark = pytest.mark.xdist_group("demo")
 

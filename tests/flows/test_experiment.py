@@ -16,9 +16,9 @@ from medkd.experiment import trials
 from medkd.experiment.judge import Judge, validation_purpose
 from medkd.experiment.write_scoreboard import scoreboard_text
 from medkd.registry.memory_registry import MemoryRegistry
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import read_recipe
 from medkd.training.train import load_network
-from medkd.workspace import embedded_workspace
 
 pytestmark = pytest.mark.xdist_group("experiment")
 RECIPES = Path(flows.__file__).parent / "recipes"

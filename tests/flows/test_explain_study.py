@@ -12,7 +12,7 @@ import pytest
 
 from data_contracts import StudyExplanation, load_record
 from flows.demo import RECIPES
-from medkd.explanations.artefact import read_explanation
+from medkd.explanation.artefact import read_explanation
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from medkd.dicom.phantom_cases import CASES, write_case
+from medkd.phantom.dicom_faults import CASES, write_case
 
 
 def test_every_series_is_said_with_its_key_in_100_columns(here, tmp_path, monkeypatch):

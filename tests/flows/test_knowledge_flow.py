@@ -77,7 +77,7 @@ def test_another_site_distils_without_the_teachers_weights(extracted, here, tmp_
 
 def test_the_registered_version_carries_its_lineage_and_whom_the_teacher_has_seen(extracted):
     from medkd.registry.publish import open_registry
-    from medkd.workspace import embedded_workspace
+    from medkd.storage.workspace import embedded_workspace
 
     folder, summary = extracted
     registry = open_registry(embedded_workspace(folder))
@@ -140,7 +140,7 @@ def test_a_run_with_an_arm_that_reads_a_store_extracts_on_its_way(here, tmp_path
     names = {model["name"] for model in json.loads(out.splitlines()[-1])["models"]}
     assert names == {f"phantom-segmentation-{arm}" for arm in ("teacher", "alone", "kd", "kd_explanation")}
     from medkd.registry.publish import open_registry
-    from medkd.workspace import embedded_workspace
+    from medkd.storage.workspace import embedded_workspace
 
     model, _ = open_registry(embedded_workspace(tmp_path)).fetch("models:/phantom-segmentation-knowledge/1")
     assert model.teacher.startswith("phantom-segmentation-teacher/1@")

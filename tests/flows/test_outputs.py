@@ -13,9 +13,9 @@ import pytest
 
 import flows
 from data_contracts import OutputError
-from medkd.dicom.phantom_cases import write_case
 from medkd.dicom.study_folder import claim_study, empty_store
-from medkd.output import MARKER, RUN, STORE, STUDY, claim, kind_of
+from medkd.phantom.dicom_faults import write_case
+from medkd.storage.output import MARKER, RUN, STORE, STUDY, claim, kind_of
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 MODEL = "models:/nobody/1"

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from data_contracts import ReviewReport, load_record
-from medkd.volumes.store import Store
+from medkd.storage.store import Store
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"

@@ -5,7 +5,7 @@ import torch
 
 from data_contracts import ExplanationError, NetworkSpec, Task
 from medkd.attribution._attribute import attribute
-from medkd.inference.explain_volume import explain_volume, plan_of
+from medkd.explanation.explain_windows import explain_volume, plan_of
 from medkd.inference.predict import predict_volume
 from medkd.models._build import build_network
 from medkd.targets import lesion_margins
@@ -85,7 +85,7 @@ def test_in_one_window_it_is_the_explainers_own_map(network):
 
 
 def test_windows_without_the_lesion_are_not_asked(network, monkeypatch):
-    from medkd.inference import explain_volume as module
+    from medkd.explanation import explain_windows as module
 
     asked = []
     monkeypatch.setattr(module, "attribute", lambda *a, **k: asked.append(a) or attribute(*a, **k))

@@ -8,7 +8,7 @@ import torch
 
 from data_contracts import KnowledgeError, Ref, StoreError
 from medkd.knowledge.shards import Shard, Shelf, finished_keys, write_shard
-from medkd.volumes.store import Store
+from medkd.storage.store import Store
 
 KEYS = [hashlib.sha256(bytes([i])).hexdigest() for i in range(5)]
 

@@ -9,18 +9,18 @@ import torch
 
 from data_contracts import Case, Fit, KnowledgeError, KnowledgeRef, KnowledgeWish, MapWish, NetworkSpec, Ref, Task
 from medkd.catalogue import LOSSES
+from medkd.cohorts.tensor_cohort import TensorCohort
+from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.knowledge.extract import Extraction, Question, divergence, frozen_view, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.stored import StoredSource, taught
 from medkd.models._build import build_network
+from medkd.storage.store import Store
 from medkd.targets import class_logit, class_margin, lesion_margin
 from medkd.trace import anatomy_of, trace
 from medkd.volumes.augment import View, apply_view
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import align
-from medkd.volumes.store import Store
-from medkd.volumes.tensor_cohort import TensorCohort
-from medkd.volumes.volume_cohort import VolumeCohort
 
 FIT = Fit(epochs=1, batch_size=2, augment="none", precision="fp32")
 REF = Ref(store="store", key="x", sha256="0" * 64)
@@ -244,7 +244,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(make_net
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(name, told, task, picture_task, make_network):
     """A finite value with a gradient, close to that of the live teacher."""
-    from medkd.circumstances import Circumstances
+    from medkd.task_context import Circumstances
 
     teacher, cohort, store, record = told
     entry = LOSSES.entry(name)

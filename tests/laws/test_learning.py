@@ -11,11 +11,11 @@ from torch.nn import functional
 from data_contracts import Fit, NetworkSpec, Task, Term
 from medkd.catalogue import LOSSES
 from medkd.models._build import build_network
+from medkd.phantom.render import draw_cases, render_key_slices, render_volume
 from medkd.trace import Sample, anatomy_of
 from medkd.training.checkpoint import Journal
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
-from medkd.volumes.phantom import draw_cases, render_key_slices, render_volume
 from medkd.volumes.window import window_intensity
 
 CASES, WINDOW = 16, (-160.0, 240.0)

@@ -9,10 +9,10 @@ import torch
 
 from data_contracts import KnowledgeError, NetworkSpec
 from medkd.catalogue import LOSSES
-from medkd.circumstances import Circumstances
 from medkd.knowledge.interface import LAST, LiveKnowledge, RememberedKnowledge
 from medkd.models._build import build_network
 from medkd.precision import has_native_bf16
+from medkd.task_context import Circumstances
 from medkd.trace import Anatomy, Sample, Trace, anatomy_of, trace, with_anatomy
 
 NAMES = LOSSES.names()

@@ -28,7 +28,7 @@ from data_contracts import (
 )
 from medkd.registry.memory_registry import MemoryRegistry
 from medkd.registry.publish import TRAINING_MANIFEST, attach_explanations, register_models
-from medkd.workspace import embedded_workspace
+from medkd.storage.workspace import embedded_workspace
 
 MODEL = ModelRef(name="net", version=1, manifest_digest="a" * 64, role=Role.STUDENT, weights_digest="b" * 64)
 

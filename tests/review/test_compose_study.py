@@ -9,8 +9,8 @@ from torch import nn
 
 from data_contracts import Geometry, ReportModel, Task, TrainingDomain, VolumeRef
 from medkd.review.compose_study import Panel, compose_study
+from medkd.storage.store import Store
 from medkd.trace import Anatomy
-from medkd.volumes.store import Store
 
 TASK = Task(kind="segmentation", classes=("background", "bright"), image_size=(16, 16, 16), window=(0.0, 1.0))
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from data_contracts import BANNER, DataError, Finding, ReviewReport, read_record
+from medkd.explanation.wording import FORBIDDEN
 from medkd.review import render_html as room
 from medkd.review.render_html import render_html
-from medkd.review.wording import FORBIDDEN
 
 
 def data_of(page):

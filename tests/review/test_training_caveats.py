@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data_contracts import Case, Checkpoint, Geometry, Ref, TrainingDomain, VolumeRef, read_record
+from medkd.explanation.training_caveats import training_caveats
 from medkd.review.caveats import compute_caveats
-from medkd.review.training_caveats import training_caveats
 from medkd.training.train import training_domain
 from medkd.volumes.orientation import Grid, canonical_axes
 

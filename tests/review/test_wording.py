@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import DataError
-from medkd.review.wording import FORBIDDEN, failed_mark, require_neutral
+from medkd.explanation.wording import FORBIDDEN, failed_mark, require_neutral
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import flows
+from medkd.cohorts.prepare import prepare_cohorts
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import read_recipe
-from medkd.volumes.prepare import prepare_cohorts
-from medkd.workspace import embedded_workspace
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 SMALL = {

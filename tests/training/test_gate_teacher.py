@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import Gate, TeacherRefused
-from medkd.training.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.training.recipes import bound_digest
 from medkd.training.train import train_teacher
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from data_contracts import Balance, DataError, Fit, Role, Strong, Task, Term
+from medkd.cohorts.tensor_cohort import open_use
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.precision import has_native_bf16
@@ -18,7 +19,6 @@ from medkd.training.checkpoint import Journal
 from medkd.training.fit import FitRequest, deterministic, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec
-from medkd.volumes.tensor_cohort import open_use
 
 #: bf16 is emulated, 13 to 30 times slower, where the processor has no instructions for it.
 PRECISIONS = [

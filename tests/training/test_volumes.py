@@ -9,19 +9,19 @@ import torch
 import yaml
 
 from data_contracts import Part, Role
+from medkd.cohorts.open_cohort import open_for_training
+from medkd.cohorts.prepare import prepare_cohorts
+from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.explanations.inspect_model import inspect_model
-from medkd.inference.explain import explain_cohort
+from medkd.evaluation.gate_teacher import judge_teacher
+from medkd.explanation.explain_cohort import explain_cohort
+from medkd.explanation.inspect_model import inspect_model
 from medkd.models._build import build_network
+from medkd.storage.workspace import embedded_workspace
 from medkd.training.fit import FitRequest, fit
-from medkd.training.gate_teacher import judge_teacher
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest, network_spec, read_recipe
 from medkd.training.train import distill, load_network, train_teacher
-from medkd.volumes.open_cohort import open_for_training
-from medkd.volumes.prepare import prepare_cohorts
-from medkd.volumes.volume_cohort import VolumeCohort
-from medkd.workspace import embedded_workspace
 
 FIT = {"epochs": 2, "batch_size": 4, "learning_rate": 0.01, "augment": "flip", "foreground_share": 0.5}
 
@@ -95,7 +95,7 @@ def test_volumes_are_learnt_distilled_explained_and_scored(tmp_path, kind, figur
 
 
 def read(workspace, cohorts):
-    from medkd.volumes.tensor_cohort import read_cohort
+    from medkd.cohorts.tensor_cohort import read_cohort
 
     return read_cohort(cohorts.uses["test"].cohort, workspace.store).part(Part.VALIDATION)
 

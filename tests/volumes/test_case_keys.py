@@ -8,8 +8,8 @@ import json
 import pytest
 
 from data_contracts import FileOutcome, IngestCode, IngestedSeries, IngestReport, Outcome
+from medkd.cohorts.case_table import case_key, keyed_ledger, patient_key
 from medkd.dicom.confidentiality.secret import pseudonym
-from medkd.volumes.case_table import case_key, keyed_ledger, patient_key
 
 NAME = "Quixote_Alonso_1960"
 
@@ -52,9 +52,9 @@ def test_importers_write_no_name_of_a_file_outside_of_quarantine(kind, tmp_path)
 
     from data_contracts import ImageFolderData, Recipe, VolumeFolderData
     from flows.demo import demo_recipes
-    from medkd.volumes.image_folder import prepare_image_folder
-    from medkd.volumes.store import Store
-    from medkd.volumes.volume_folder import prepare_volume_folder
+    from medkd.cohorts.image_folder import prepare_image_folder
+    from medkd.cohorts.volume_folder import prepare_volume_folder
+    from medkd.storage.store import Store
     from tests.planted import places_of
 
     folder = tmp_path / f"{NAME}_data"

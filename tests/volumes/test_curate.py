@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import DataError, Geometry, Part, Ref, StoreManifest, VolumeRef
-from medkd.volumes.curate import curate_store, volumes_of
+from medkd.cohorts.curate import curate_store, volumes_of
 
 GEOMETRY = Geometry(
     shape=(3, 4, 4),

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from data_contracts import DataError, ImageFolderData, SourceError, Task, VolumeFolderData
-from medkd.volumes.foreign_folder import FolderHints, describe_folder
+from medkd.cohorts.external_dataset import FolderHints, describe_folder
 
 PICTURES = Task(kind="classification", classes=("benign", "malignant"), image_size=(32, 32))
 VOLUMES = Task(kind="segmentation", classes=("background", "liver"), image_size=(16, 16, 16))

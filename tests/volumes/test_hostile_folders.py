@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from data_contracts import DataError, Part, SourceError, Task
-from medkd.volumes.case_table import read_lines
-from medkd.volumes.folder_names import identifier_of
-from medkd.volumes.foreign_folder import FolderHints, describe_folder
-from medkd.volumes.image_folder import import_image_folder
-from medkd.volumes.store import Store
-from medkd.volumes.volume_folder import import_volume_folder
+from medkd.cohorts.case_table import read_lines
+from medkd.cohorts.external_dataset import FolderHints, describe_folder
+from medkd.cohorts.folder_names import identifier_of
+from medkd.cohorts.image_folder import import_image_folder
+from medkd.cohorts.volume_folder import import_volume_folder
+from medkd.storage.store import Store
 
 TWO = Task(kind="segmentation", classes=("background", "liver"), image_size=(8, 8, 8), intensity="standardised")
 THREE = Task(kind="segmentation", classes=("background", "liver", "spleen"), image_size=(8, 8, 8), intensity="standardised")

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from data_contracts import DataError, ImageFolderData, LeakageError, Outcome, Part, SourceError, Task
-from medkd.volumes.image_folder import import_image_folder
-from medkd.volumes.store import Store
+from medkd.cohorts.image_folder import import_image_folder
+from medkd.storage.store import Store
 
 TASK = Task(kind="classification", classes=("benign", "malignant"), image_size=(32, 32), window=(0, 255))
 DATA = ImageFolderData(

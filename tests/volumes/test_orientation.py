@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from data_contracts import Geometry, VolumeRef
+from medkd.storage.store import Store
 from medkd.volumes.orientation import ras_affine, write_nifti
-from medkd.volumes.store import Store
 
 
 def signed_permutations():

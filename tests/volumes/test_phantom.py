@@ -7,7 +7,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from medkd.volumes.phantom import (
+from medkd.phantom.render import (
     CUE_AWAY_PX,
     CUE_HU,
     SLICES,

@@ -7,13 +7,13 @@ import torch
 
 import flows
 from data_contracts import Cohort, Part, read_record
+from medkd.cohorts.open_cohort import open_volume_use
+from medkd.cohorts.phantom_cohorts import prepare_phantom_cohorts
+from medkd.cohorts.tensor_cohort import open_use
+from medkd.cohorts.volume_cohort import concatenate_volumes
+from medkd.phantom.render import draw_cases, render_volume
+from medkd.storage.store import Store
 from medkd.training.recipes import read_recipe
-from medkd.volumes.open_cohort import open_volume_use
-from medkd.volumes.phantom import draw_cases, render_volume
-from medkd.volumes.phantom_cohorts import prepare_phantom_cohorts
-from medkd.volumes.store import Store
-from medkd.volumes.tensor_cohort import open_use
-from medkd.volumes.volume_cohort import concatenate_volumes
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 SMALL = {

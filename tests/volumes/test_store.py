@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data_contracts import StoreError
-from medkd.volumes.store import Store, sha256_file, write_bytes
+from medkd.storage.store import Store, sha256_file, write_bytes
 
 
 def test_what_is_written_is_read_back(tmp_path):

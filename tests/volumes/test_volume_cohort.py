@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from data_contracts import Case, Fit, Ref, Task
+from medkd.cohorts.volume_cohort import VolumeCohort, bring_intensity, corner_of, cut
 from medkd.volumes.augment import draw_view
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import align
-from medkd.volumes.volume_cohort import VolumeCohort, bring_intensity, corner_of, cut
 
 TASK = Task(kind="segmentation", classes=("background", "a"), image_size=(8, 8, 8), intensity="standardised")
 REF = Ref(store="s", key="k", sha256="a" * 64)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from data_contracts import CohortUse, DataError, LeakageError, Outcome, Part, Ref, SourceError, Task, VolumeFolderData
-from medkd.volumes.store import Store, write_bytes
-from medkd.volumes.volume_cohort import open_volumes
-from medkd.volumes.volume_folder import import_volume_folder, person_of
+from medkd.cohorts.volume_cohort import open_volumes
+from medkd.cohorts.volume_folder import import_volume_folder, person_of
+from medkd.storage.store import Store, write_bytes
 
 TASK = Task(kind="segmentation", classes=("background", "front", "back"), image_size=(16, 16, 16), intensity="standardised")
 DATA = VolumeFolderData(path=".", pair_by="odd-even")

@@ -32,9 +32,9 @@ from medkd.dicom.ledger import Ledger
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.source import check_source
-from medkd.output import QUARANTINE, claim, claim_unmarked, refuse_foreign, require_apart
 from medkd.progress import progress_bar
-from medkd.volumes.store import write_bytes
+from medkd.storage.output import QUARANTINE, claim, claim_unmarked, refuse_foreign, require_apart
+from medkd.storage.store import write_bytes
 
 _SCRATCH, _STAGING = ".medkd-unpacked", ".medkd-staging"
 #: Names in a folder that is handed on: keyed patients.

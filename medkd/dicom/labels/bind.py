@@ -21,7 +21,7 @@ from medkd.dicom.labels.segmentation import bind_segmentation
 from medkd.dicom.labels.structure_set import bind_structure_set
 from medkd.dicom.memory import Memory
 from medkd.dicom.series_words import size_of
-from medkd.volumes.store import Store
+from medkd.storage.store import Store
 
 _READERS = {
     ObjectKind.SEGMENTATION: ("dicom-seg", bind_segmentation),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from data_contracts import IngestCode, IngestError, LabelRef, Segment
 from medkd.dicom.labels.bound import Mask, paint, paint_order
 from medkd.dicom.labels.names import normal_name, structure_key
-from medkd.volumes.store import Store
+from medkd.storage.store import Store
 
 #: Under ``segments``: every structure that nothing else names.
 ANY = "*"

@@ -1,0 +1,190 @@
+"""DICOM studies as the cohort of a recipe: ingested, proved, labelled, split by patient."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from data_contracts import (
+    Case,
+    CohortSet,
+    DataError,
+    DicomData,
+    IngestCode,
+    IngestError,
+    Part,
+    Recipe,
+    RecipeError,
+    Task,
+    TaskKind,
+    VolumeRef,
+)
+from medkd.cohorts.case_table import make_cohort, require_classes, serve_purposes
+from medkd.cohorts.split import split_by_patient
+from medkd.dicom.confidentiality.secret import site_secret
+from medkd.dicom.ingest import IngestRequest, ingest
+from medkd.dicom.labels.classes import ClassChooser, combine_classes, read_structures
+from medkd.dicom.labels.names import normal_name
+from medkd.dicom.memory import read_manifest
+from medkd.storage.store import Store, write_bytes
+from medkd.storage.workspace import Workspace
+
+ORIGIN = "dicom"
+_LOG = logging.getLogger("medkd")
+
+
+@dataclass
+class _Found:
+    """What the labels of a cohort hold: written beside it, so that nobody has to guess what a class was made of.
+
+    Attributes:
+        cases: case → structures (name, class, voxels, source) and overlaps (winner, loser, voxels).
+        refused: volume → code and sentence, for those with a label that cannot be used.
+        names: every name that a label holds → number of volumes.
+        voxels: class index → voxels in all cases.
+    """
+
+    cases: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, dict[str, str]] = field(default_factory=dict)
+    names: Counter[str] = field(default_factory=Counter)
+    voxels: Counter[int] = field(default_factory=Counter)
+
+    def codes(self) -> dict[str, int]:
+        return dict(sorted(Counter(entry["code"] for entry in self.refused.values()).items()))
+
+    def said_names(self) -> str:
+        return (
+            ", ".join(f"{name!r} ({count})" for name, count in sorted(self.names.items(), key=lambda pair: (-pair[1], pair[0]))) or "none"
+        )
+
+
+def prepare_dicom(recipe: Recipe, data: DicomData, workspace: Workspace) -> CohortSet:
+    """Ingest the folder of a recipe and say which part serves which purpose: all arms and seeds share one cohort.
+
+    ``cohorts/NAME/labels.json`` says per case which structures its label was made of, which overlap and which one wins.
+
+    Raises:
+        RecipeError: ``SEGMENTS_UNKNOWN_CLASS`` when ``segments`` names a class that the task does not have.
+        DataError: ``COHORT_EMPTY`` when no volume has a usable label, ``CLASS_WITHOUT_LABEL`` when a class occurs in none.
+    """
+    _check_segments(recipe.task, data)
+    store, secret = workspace.store, site_secret()
+    ingested = Store(store.root / "ingested" / recipe.name)
+    request = IngestRequest(workspace.data_root / data.path, ingested.root, data.policy, progress=workspace.progress)
+    report = ingest(request, secret=secret)
+    cases: list[Case] = []
+    strata: list[int] = []
+    found, chooser = _Found(), ClassChooser(recipe.task.classes, data.segments, secret)
+    for volume in read_manifest(ingested.root).volumes:
+        if data.modality not in (None, volume.modality):
+            continue
+        try:
+            case, foreground = _case(volume, chooser, recipe.task, (ingested, store), f"cohorts/{recipe.name}", found)
+        except IngestError as error:
+            found.refused[volume.series_key] = {"code": error.code, "what": error.message}
+            continue
+        cases.append(case)
+        strata.append(foreground if case.label is None else case.label)
+    write_bytes(
+        store.root / f"cohorts/{recipe.name}/labels.json",
+        json.dumps({"cases": found.cases, "refused": found.refused}, sort_keys=True, indent=1).encode(),
+    )
+    if not cases:
+        why = next(iter(found.refused.values()), {"what": "no volume was accepted"})["what"]
+        message = f"expected labelled volumes in {data.path}, none is: files {report.codes()}, labels {found.codes()}, the first: {why}"
+        raise DataError("COHORT_EMPTY", message)
+    _require_classes(recipe.task, cases, found)
+    unlabelled = sum(entry["code"] == IngestCode.LABEL_MISSING.value for entry in found.refused.values())
+    if len(found.refused) > unlabelled:
+        first = next(entry["what"] for entry in found.refused.values() if entry["code"] != IngestCode.LABEL_MISSING.value)
+        _LOG.warning("%d labelled volumes are left out %s, the first: %s", len(found.refused) - unlabelled, found.codes(), first)
+    if recipe.task.kind is TaskKind.SEGMENTATION:
+        middle = float(np.median(strata))
+        strata = [int(count > middle) for count in strata]
+    cohort = make_cohort(recipe.name, ORIGIN, recipe.task.classes, cases, _parts([case.patient_key for case in cases], strata, data))
+    return serve_purposes(recipe, cohort, report, store)
+
+
+def _check_segments(task: Task, data: DicomData) -> None:
+    """Refuse a mapping onto classes that the task does not have, before anything is read."""
+    known = {normal_name(name) for name in task.classes}
+    for name, wanted in data.segments.items():
+        if task.kind is TaskKind.SEGMENTATION and normal_name(wanted) not in known:
+            message = f"expected one of the classes {list(task.classes)} for {name!r} under data.segments, got {wanted!r}: correct it there"
+            raise RecipeError("SEGMENTS_UNKNOWN_CLASS", message)
+
+
+def _require_classes(task: Task, cases: list[Case], found: _Found) -> None:
+    """Stop before anything is computed when a class occurs in no case: it could be neither learnt nor measured."""
+    if task.kind is TaskKind.SEGMENTATION:
+        there = {0} | {index for index, voxels in found.voxels.items() if voxels}
+    else:
+        there = {case.label for case in cases if case.label is not None}
+    held = found.said_names() if task.kind is TaskKind.SEGMENTATION else ", ".join(task.classes[index] for index in sorted(there))
+    mend = "name the structures of the class under data.segments, or take it off the classes"
+    require_classes(task.classes, there, cases=len(cases), held=held, mend=mend)
+
+
+def _parts(people: list[str], strata: list[int], data: DicomData) -> list[Part]:
+    outer = split_by_patient(people, strata, validation=data.held_out, seed=0)
+    if data.inner_validation == 0:
+        return list(outer)
+    parts = [Part.TEST if part is Part.VALIDATION else Part.TRAIN for part in outer]
+    rows = [row for row, part in enumerate(parts) if part is Part.TRAIN]
+    inner = split_by_patient([people[row] for row in rows], [strata[row] for row in rows], validation=data.inner_validation, seed=0)
+    for row, part in zip(rows, inner, strict=True):
+        parts[row] = part
+    return parts
+
+
+def _case(
+    volume: VolumeRef, chooser: ClassChooser, task: Task, stores: tuple[Store, Store], folder: str, found: _Found
+) -> tuple[Case, int]:
+    """Write the shard of one volume and return its case and how many voxels are foreground."""
+    source, target = stores
+    label = None
+    if task.kind is TaskKind.CLASSIFICATION:
+        if volume.class_label not in task.classes:
+            raise IngestError(IngestCode.LABEL_MISSING, f"expected a class among {task.classes}, the volume has {volume.class_label}")
+        label = task.classes.index(volume.class_label)
+    labels = (() if volume.label is None else (volume.label,)) + volume.further_labels
+    if not labels and task.kind is TaskKind.SEGMENTATION:
+        raise IngestError(IngestCode.LABEL_MISSING, "expected a label, the volume has none")
+    structures = [structure for one in labels for structure in read_structures(one, source)]
+    found.names.update({structure.segment.name for structure in structures})
+    arrays = source.read_tensors(volume.array)
+    shard = {
+        "image": arrays["volume"].float(),
+        "affine_lps_mm": torch.tensor(volume.geometry.affine_lps_mm, dtype=torch.float64),
+        **({"synthetic": arrays["synthetic"]} if "synthetic" in arrays else {}),
+    }
+    if labels and task.kind is TaskKind.CLASSIFICATION:
+        # Of a classification, any structure is the lesion.
+        shard["label"] = torch.from_numpy(np.any([structure.mask for structure in structures], axis=0).astype(np.uint8))
+    elif labels:
+        combined = combine_classes(structures, chooser, volume.geometry.shape)
+        shard["label"] = torch.from_numpy(combined.label)
+        found.cases[volume.series_key] = combined.told
+        values, counts = np.unique(combined.label, return_counts=True)
+        found.voxels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    ref = target.write_tensors(f"{folder}/{volume.series_key}.safetensors", shard)
+    case = Case(
+        case_key=volume.series_key,
+        patient_key=volume.patient_key,
+        image=ref,
+        mask=ref if "label" in shard else None,
+        label=label,
+        pixel_sha256=volume.array.sha256,
+        perceptual_hash=volume.perceptual_hash,
+        study_key=volume.study_key,
+        frame_of_reference_key=volume.frame_of_reference_key,
+        modality=volume.modality,
+        unit=volume.unit,
+    )
+    return case, int((shard["label"] > 0).sum()) if "label" in shard else 0

@@ -1,0 +1,172 @@
+"""What a folder holds that no recipe describes: its table, columns and files are recognised, or asked for by name; nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_contracts import DataError, ImageFolderData, SourceError, Task, TaskKind, VolumeFolderData
+from medkd.cohorts.case_table import FolderData, Line, columns_of, read_lines
+from medkd.cohorts.folder_names import few, identifier_of, require_inside
+
+TABLE, DATASET = "cases.csv", "dataset.json"
+#: What folders of images and of label maps are called; the first that there is counts.
+IMAGE_FOLDERS, MASK_FOLDERS = ("images", "imagesTr"), ("masks", "labels", "labelsTr")
+PATIENT_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", "person")
+LABEL_NAMES = ("label", "class", "target", "diagnosis", "pathology")
+#: Columns that say how a table was split; they describe no patient.
+SPLIT_NAMES = ("split", "fold", "kfold", "part", "set")
+#: A column with more values than this is no subgroup (ages are put into bands); of numbers, fewer: they are mostly measurements.
+MOST_VALUES, MOST_NUMBERS = 12, 6
+
+
+@dataclass(frozen=True)
+class FolderHints:
+    """What the user says of a folder: columns by name, the lines wanted, and the rule that tells people apart without a table."""
+
+    id_column: str | None = None
+    patient_column: str | None = None
+    label_column: str | None = None
+    pair_by: str | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
+    """Return how to import a folder for a task.
+
+    Pictures: ``cases.csv`` beside ``images/`` and, where masks exist, ``masks/``. Volumes: ``dataset.json`` of the Medical Segmentation
+    Decathlon or of nnU-Net v2 (optionally with ``cases.csv``), or ``cases.csv`` beside ``images/`` and ``masks/`` of NIfTI files. The
+    folders may be called ``imagesTr`` and ``labels`` or ``labelsTr`` too. A case is named with or without suffix.
+
+    Raises:
+        SourceError: ``SOURCE_MISSING`` when there is no such folder, table or list.
+        DataError: ``TABLE_COLUMN`` when a column cannot be recognised; the sentence says which option names it. ``TABLE_UNREADABLE``,
+            ``PATH_ESCAPE`` when the table or a folder is a link that leads out.
+    """
+    if not root.is_dir():
+        raise SourceError("SOURCE_MISSING", f"expected a folder, found none at {root}")
+    table, dataset = (root / TABLE).is_file(), (root / DATASET).is_file()
+    if not table and not (dataset and task.spatial_dims == 3):
+        wanted = f"{TABLE} or {DATASET}" if task.spatial_dims == 3 else TABLE
+        raise SourceError("SOURCE_MISSING", f"expected {wanted} in {root.name}, found {few(sorted(path.name for path in root.iterdir()))}")
+    for name in (TABLE, DATASET, *IMAGE_FOLDERS, *MASK_FOLDERS):
+        require_inside(root, name, "the folder")
+    if not table:
+        if hints.pair_by is None:
+            raise DataError(
+                "TABLE_COLUMN", f"expected {TABLE} with a patient column in {root.name}, or --pair-by: whose each file is must be known"
+            )
+        return VolumeFolderData(path=".", pair_by=hints.pair_by)
+    lines = read_lines(root / TABLE)
+    listed = dataset and task.spatial_dims == 3
+    images, masks = _folder_of(root, IMAGE_FOLDERS) or "images", _folder_of(root, MASK_FOLDERS)
+    columns: dict[str, Any] = {
+        "table": TABLE,
+        "images": images,
+        "id_column": _id_column(lines, root, hints, images, listed=listed),
+        "patient_column": _patient_column(lines, hints),
+        "label_column": _label_column(lines, task, hints) if task.kind is TaskKind.CLASSIFICATION else None,
+        "where": dict(hints.where),
+    }
+    columns["attribute_columns"] = _subgroup_columns(
+        lines, {str(columns[name]) for name in ("id_column", "patient_column", "label_column")}
+    )
+    if task.kind is TaskKind.SEGMENTATION and masks is None and not listed:
+        raise SourceError(
+            "SOURCE_MISSING",
+            f"expected a folder masks in {root.name} to score a segmentation, found {few(sorted(path.name for path in root.iterdir()))}",
+        )
+    if task.spatial_dims == 3:
+        return VolumeFolderData(path=".", dataset=DATASET if listed else None, masks=masks, **columns)
+    return ImageFolderData(path=".", masks=masks, **columns)
+
+
+def _folder_of(root: Path, names: Sequence[str]) -> str | None:
+    return next((name for name in names if (root / name).is_dir()), None)
+
+
+def _id_column(lines: Sequence[Line], root: Path, hints: FolderHints, images: str, *, listed: bool) -> str:
+    """Return the column whose values are names of files, with or without suffix; where several are, the one that tells the lines apart."""
+    if hints.id_column is not None:
+        return _known(hints.id_column, lines, "--id-column")
+    folder = root / "imagesTr" if listed and (root / "imagesTr").is_dir() else root / images
+    names = {identifier_of(path.name) for path in folder.iterdir()} if folder.is_dir() else set()
+    if listed:
+        # nnU-Net names the channel at the end of an image's name, and the case without it.
+        names |= {name[:-5] for name in names if len(name) > 5 and name[-5] == "_" and name[-4:].isdigit()}
+    columns = columns_of(lines)
+    fitting = [column for column in columns if any(identifier_of(line[column]) in names for line in lines if line[column])]
+    distinct = [column for column in fitting if len({identifier_of(line[column]) for line in lines}) == len(lines)]
+    chosen = distinct or fitting
+    if len(chosen) != 1:
+        held = f"the files are called {few(sorted(names))}" if not fitting else f"{few(fitting, 6)} do"
+        raise DataError(
+            "TABLE_COLUMN",
+            f"expected one column of {TABLE} to hold the names of the files in {folder.name}, {held}; "
+            f"{TABLE} has the columns {columns} and begins with {few(lines[0][column] for column in columns)}; name the column with --id-column",
+        )
+    return chosen[0]
+
+
+def _patient_column(lines: Sequence[Line], hints: FolderHints) -> str:
+    if hints.patient_column is not None:
+        return _known(hints.patient_column, lines, "--patient-column")
+    fitting = [column for column in columns_of(lines) if column.lower().replace(" ", "_") in PATIENT_NAMES]
+    if not fitting:
+        raise DataError(
+            "TABLE_COLUMN",
+            f"expected a column {', '.join(PATIENT_NAMES[:5])} in {TABLE}, it has {columns_of(lines)}; name it with --patient-column (the file column, where each case is another patient)",
+        )
+    return min(fitting, key=lambda column: PATIENT_NAMES.index(column.lower().replace(" ", "_")))
+
+
+def _label_column(lines: Sequence[Line], task: Task, hints: FolderHints) -> str:
+    """Return the column that holds nothing but the task's classes."""
+    if hints.label_column is not None:
+        return _known(hints.label_column, lines, "--label-column")
+    values = {column: sorted({line[column] for line in lines}) for column in columns_of(lines)}
+    fitting = [column for column, held in values.items() if set(held) <= set(task.classes)]
+    named = [column for column in fitting if column.lower() in LABEL_NAMES]
+    chosen = named if len(named) == 1 else fitting
+    if len(chosen) != 1:
+        raise DataError(
+            "TABLE_COLUMN",
+            f"expected one column of {TABLE} to hold the classes {list(task.classes)}, {fitting or 'none'} does; "
+            f"the columns hold {'; '.join(f'{column}: {few(held, 4)}' for column, held in values.items())}; name it with --label-column",
+        )
+    return chosen[0]
+
+
+def _subgroup_columns(lines: Sequence[Line], used: set[str]) -> tuple[str, ...]:
+    """Return the columns that divide the cases into a few groups; ages always."""
+    chosen = []
+    for column in columns_of(lines):
+        values = {line[column] for line in lines}
+        if column in used or column.lower() in SPLIT_NAMES:
+            continue
+        if is_age(column) or _divides(values):
+            chosen.append(column)
+    return tuple(chosen)
+
+
+def _divides(values: set[str]) -> bool:
+    """Return whether values are names of groups: few, and if they are numbers whole and fewer (a score, not a measurement)."""
+    said = {value for value in values if value.strip()}
+    try:
+        numbers = [float(value) for value in said]
+    except ValueError:
+        return 2 <= len(values) <= MOST_VALUES
+    return 2 <= len(said) <= MOST_NUMBERS and all(number.is_integer() for number in numbers) and not any("." in value for value in said)
+
+
+def is_age(column: str) -> bool:
+    """Return whether a column holds ages in years."""
+    return column.lower().replace(" ", "_") in {"age", "age_years", "patient_age", "patientage"}
+
+
+def _known(column: str, lines: Sequence[Line], option: str) -> str:
+    if column not in columns_of(lines):
+        raise DataError("TABLE_COLUMN", f"expected {option} to name a column of {TABLE}, it has {columns_of(lines)}, got {column!r}")
+    return column

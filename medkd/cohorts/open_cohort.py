@@ -1,0 +1,41 @@
+"""Open what serves a purpose: pictures as one array, volumes each on its own grid."""
+
+from __future__ import annotations
+
+from data_contracts import CohortSet, DataError, Task, TaskKind
+from medkd.cohorts.tensor_cohort import TensorCohort, open_use
+from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
+from medkd.storage.store import Store
+
+
+def open_for_training(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort | VolumeCohort:
+    """Return the cohort of a purpose in the form that training draws from: volumes to be segmented are cut anew for every batch."""
+    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+        return open_volume_use(cohorts, purpose, store, task)
+    return open_pictures(cohorts, purpose, store, task)
+
+
+def open_pictures(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
+    """Return the cohort of a purpose as one array; of volumes, the patch in their middle."""
+    if task.spatial_dims == 3:
+        return open_volume_use(cohorts, purpose, store, task).as_tensors(task)
+    return open_use(cohorts, purpose, store, task)
+
+
+def open_volume_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> VolumeCohort:
+    """Return the volumes of a purpose.
+
+    Raises:
+        DataError: ``COHORT_MISSING`` when the set has no such purpose.
+    """
+    use = cohorts.uses.get(purpose)
+    if use is None:
+        raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
+    return open_volumes(use, store, task)
+
+
+def open_for_maps(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
+    """Return the cohort of a purpose as one array; of volumes that are segmented, the patch round their label."""
+    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+        return open_volume_use(cohorts, purpose, store, task).as_tensors(task, centre="label")
+    return open_pictures(cohorts, purpose, store, task)

@@ -1,0 +1,1 @@
+"""Explanations of studies and cohorts: subjects, maps, measures, sanity checks, artefacts."""

@@ -1,0 +1,168 @@
+"""An explanation as a folder that proves itself: record, arrays, previews, and the manifest that is written last."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, load_record
+from medkd.explanation.explain_study import ARRAYS, STORE, Asked, Explained, explain_study
+from medkd.explanation.preview import MOST_PREVIEWS, render_preview
+from medkd.registry.interface import MANIFEST, Registry, pack_model, verify_folder
+from medkd.registry.publish import load_registered, pack_archive
+from medkd.storage.store import Store, sha256_file
+
+RECORD, COST = "explanation.json", "cost.json"
+SHORT = 12
+#: Fewer letters of an id name nothing.
+LEAST_ID = 4
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What making an explanation again gave.
+
+    Attributes:
+        record: the one that was kept.
+        same: whether every bit is.
+        differs: per map that is not the same, the largest difference over its largest magnitude.
+    """
+
+    record: StudyExplanation
+    same: bool
+    differs: dict[str, float]
+
+
+def keep(explained: Explained, folder: Path) -> Path:
+    """Write an artefact below ``folder`` and return where it lies: under its content id. Without its manifest, written last, it is none.
+
+    What costs are differs from run to run, so it lies beside the record and is not part of the id; so do caveats, which the model version says.
+    """
+    record = explained.record
+    place = folder / record.digest()[:SHORT]
+    if (place / MANIFEST).is_file():
+        return place
+    cost = {"seconds": {name: round(value, 3) for name, value in explained.seconds.items()}, "peak_bytes": explained.peak_bytes}
+    cost["caveats"] = [caveat.model_dump(mode="json") for caveat in explained.caveats]
+    files = {RECORD: record.canonical_json(), ARRAYS: explained.payload, COST: json.dumps(cost, indent=1).encode(), **_previews(explained)}
+    pack_model(place, files)
+    return place
+
+
+def _previews(explained: Explained) -> dict[str, bytes]:
+    """Return pictures by file name: findings before explainers, so that each finding is seen before the second method is."""
+    record, arrays, shown = explained.record, explained.arrays, {}
+    named = {"student": record.model.name, "teacher": record.teacher.name if record.teacher else ""}
+    for verdict in record.verdicts:
+        failed = [check.name for check in verdict.checks if check.passed is False]
+        for kind, number, class_name, place in found_in(record):
+            maps = {named[role]: arrays[key] for role in named if (key := f"map/{number}/{role}/{verdict.explainer}") in arrays}
+            title = f"{class_name} {number}, {verdict.explainer}, slice {place + 1}"
+            shown[f"previews/{kind}-{number}-{verdict.explainer}.png"] = (number, maps, place, title, failed)
+    return {
+        name: render_preview(
+            explained.volume,
+            arrays[f"mask/{number}"],
+            maps,
+            place,
+            title=title,
+            failed=failed,
+        )
+        for name, (number, maps, place, title, failed) in list(shown.items())[:MOST_PREVIEWS]
+    }
+
+
+def found_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
+    """Return of every lesion or answer what it is, its number, its class and the slice that shows it best."""
+    lesions = [("lesion", int(one.tracking_id.removeprefix("lesion-")), one.class_name, one.key_slice) for one in record.lesions]
+    return [*lesions, *(("answer", one.number, one.class_name, one.key_slice) for one in record.answers)]
+
+
+def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]:
+    """Return a kept explanation and its arrays, every byte verified.
+
+    Raises:
+        RegistryError: ``VERSION_ALTERED`` when a file is missing or altered.
+        ExplanationError: ``EXPLANATION_INCOMPLETE`` for a folder without a manifest.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise ExplanationError("EXPLANATION_INCOMPLETE", f"expected {MANIFEST} in {folder}, it is not there: explain the study again")
+    verify_folder(folder, sha256_file(folder / MANIFEST))
+    record = load_record(folder / RECORD, StudyExplanation)
+    if record.digest()[:SHORT] != folder.name:
+        raise RegistryError("VERSION_ALTERED", f"expected the explanation {folder.name} in its folder, found {record.digest()[:SHORT]}")
+    return record, Store(folder, STORE).read_tensors(record.array)
+
+
+def find_kept(folder: Path, wanted: str) -> Path:
+    """Return the kept explanation of a content id, or of one of its maps; the beginning of an id is enough where it is the only one.
+
+    Raises:
+        ExplanationError: ``EXPLANATION_UNKNOWN``, naming what is there.
+    """
+    kept = sorted(path.parent for path in folder.rglob(f"{ARRAYS}") if (path.parent / MANIFEST).is_file())
+    found = [place for place in kept if place.name.startswith(wanted[:SHORT])]
+    if not found:
+        records = {place: load_record(place / RECORD, StudyExplanation) for place in kept}
+        found = [place for place, record in records.items() if any(ref.digest().startswith(wanted) for ref in record.maps)]
+    if len(found) != 1 or len(wanted) < LEAST_ID:
+        listed = ", ".join(place.name for place in kept) or "none"
+        raise ExplanationError(
+            "EXPLANATION_UNKNOWN", f"expected the id of one explanation below {folder} ({listed}), {wanted!r} names {len(found)}"
+        )
+    return found[0]
+
+
+def ask_registry(registry: Registry, uri: str) -> Asked:
+    """Return a registered model, every byte verified, with the teacher that its lineage names."""
+    model, checkpoint, network = load_registered(registry, uri)
+    if model.teacher is None:
+        return Asked(model, checkpoint, network)
+    name, _, number = model.teacher.partition("@")[0].rpartition("/")
+    teacher, _, guide = load_registered(registry, f"models:/{name}/{number}")
+    return Asked(model, checkpoint, network, teacher, guide)
+
+
+def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = None) -> Replayed:
+    """Make a kept explanation again from its volume and models, with as many threads, and compare every bit.
+
+    Args:
+        folder: of the artefact.
+        values: voxels of its volume.
+        asked: its models.
+        label: the study's own segmentation, where it has one.
+    """
+    record, arrays = read_explanation(folder)
+    made = {verdict.explainer: verdict.samples[1] for verdict in record.verdicts if verdict.samples is not None}
+    request, threads = record.request.model_copy(update={"seconds": None}), torch.get_num_threads()
+    torch.set_num_threads(record.threads)
+    try:
+        again = explain_study(values, record.volume, asked, request, label=label, made=made)
+    finally:
+        torch.set_num_threads(threads)
+    found = again.record.model_copy(update={"request": record.request})
+    differs = {}
+    for name, own in arrays.items():
+        other = again.arrays.get(name)
+        if other is None or not torch.equal(own, other):
+            differs[name] = float("inf") if other is None else float((own - other).abs().max() / own.abs().max().clamp_min(1e-30))
+    return Replayed(record, found.digest() == record.digest() and not differs, differs)
+
+
+def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
+    """Put a kept explanation beside its model version: one archive with its index, previews, and the explainers that failed a test as tags."""
+    record, _ = read_explanation(folder)
+    names = (RECORD, ARRAYS, COST, MANIFEST)
+    tags = {f"medkd.explanation.{folder.name}": f"{len(found_in(record))} findings, {len(record.maps)} maps"}
+    tags |= {"medkd.not_to_be_trusted": ",".join(record.not_to_be_trusted) or "none"} if record.verdicts else {}
+    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
+        archive = Path(scratch) / f"explanation-{folder.name}.zip"
+        pack_archive(archive, {name: (folder / name).read_bytes() for name in names})
+        registry.attach(model, {"explanations": archive}, tags)
+    for preview in sorted((folder / "previews").glob("*.png"))[:MOST_PREVIEWS]:
+        registry.attach(model, {f"previews/{folder.name}": preview}, {})

@@ -1,0 +1,51 @@
+"""What is measured of one map of one lesion: where its mass lies in mm, how it ranks, how it is spread, how far it agrees with the teacher's."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from data_contracts import Geometry, MeasureValue, Peak
+from medkd.attribution.response_peaks import peaks_of
+from medkd.catalogue import MEASURES
+from medkd.explanation.measures_of_maps import measure_value
+from medkd.measures._guided import Guided
+from medkd.measures.mass_in_shell import SHELLS
+
+MOST_PEAKS = 3
+OF_LESION = ("mass_in_lesion", "pointing_game", "rank_accuracy", "map_auprc", "otsu_iou")
+OF_MAP = ("gini", "entropy", "effective_complexity")
+OF_BOTH = ("cosine_agreement", "rank_agreement", "top_share_iou", "sign_agreement", "structural_similarity", "peak_distance")
+
+
+def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
+    """Return the measures of a map [slice, row, column] of a lesion; without a region (all 0) those that need none."""
+    whole, inside = attribution[None], region[None]
+    values = [measure_value(name, MEASURES.load(name)(whole)[0]) for name in OF_MAP]
+    if not bool(region.any()):
+        return tuple(values)
+    values += [measure_value(name, MEASURES.load(name)(whole, inside, spacing_mm=spacing_mm)[0]) for name in OF_LESION]
+    shell = MEASURES.load("mass_in_shell")
+    for inner, outer in SHELLS:
+        value = measure_value("mass_in_shell", shell(whole, inside, spacing_mm=spacing_mm, inner=inner, outer=outer)[0])
+        values.append(
+            value.model_copy(update={"name": f"mass_{inner:g}_to_{outer:g}_mm" if outer < float("inf") else f"mass_beyond_{inner:g}_mm"})
+        )
+    return tuple(values)
+
+
+def peaks_in(attribution: Tensor, geometry: Geometry) -> tuple[Peak, ...]:
+    """Return where a map [slice, row, column] is highest, at most :data:`MOST_PEAKS` places that lie apart."""
+    found = peaks_of(attribution, spacing_mm=geometry.spacing_mm, most=MOST_PEAKS)
+    return tuple(
+        Peak(voxel=(one.place[0], one.place[1], one.place[2]), position_lps_mm=geometry.position_lps_mm(*one.place), value=one.value)
+        for one in found
+    )
+
+
+def agreement_of(own: Tensor, theirs: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
+    """Return how far a student's map agrees with its teacher's of the same lesion."""
+    values = [measure_value(name, MEASURES.load(name)(own[None], theirs[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
+    if not bool(region.any()):
+        return tuple(values)
+    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(theirs[None], region[None]))[0]
+    return (*values, measure_value("inside_mass_gap", gap))

@@ -1,0 +1,281 @@
+"""Explain a cohort: every explainer of the recipe, the student beside its teacher, each map measured and sanity-checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    Entry,
+    ExplainerVerdict,
+    ExplanationBundle,
+    ExplanationError,
+    ExplanationRef,
+    Figure,
+    MethodRecord,
+    Recipe,
+    Ref,
+    TargetRecord,
+)
+from medkd.attribution._attribute import attribute
+from medkd.catalogue import EXPLAINERS, MEASURES
+from medkd.cohorts.open_cohort import open_for_maps
+from medkd.cohorts.tensor_cohort import TensorCohort
+from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
+from medkd.evaluation.evaluate import map_purpose
+from medkd.explanation.baselines import BASELINES
+from medkd.explanation.measures_of_maps import Networks, Question, ask, check_of, measure_value, measured, measured_baseline
+from medkd.explanation.preview import MOST_PREVIEWS, render_preview
+from medkd.inference.predict import predict_logits
+from medkd.measures import additivity as _additivity
+from medkd.measures import completeness as _completeness
+from medkd.measures.randomisation import FAILS_ABOVE
+from medkd.models._build import build_network
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import Workspace, stage
+from medkd.targets import Target
+from medkd.training.train import load_network
+
+#: Cases that the tests of an explainer take.
+TESTED = 8
+#: Other trainings that maps are compared with.
+MOST_SIBLINGS = 4
+
+
+@stage
+def explain_cohort(
+    workspace: Workspace,
+    recipe: Recipe,
+    cohorts: CohortSet,
+    student: Checkpoint,
+    teacher: Checkpoint,
+    siblings: tuple[Checkpoint, ...] = (),
+) -> ExplanationBundle:
+    """Explain cases of the map cohort by the student and, for comparison, by the teacher: one of each patient before another of any.
+
+    ``siblings`` are other trainings of the student: whether they would have shown the same map is its repeatability.
+    """
+    cohort, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
+    model = networks.student
+    networks = replace(networks, siblings=tuple(load_network(workspace, other) for other in siblings))
+    maps = _maps(recipe, question, networks)
+    values: dict[str, dict[str, Tensor]] = {}
+    for wish in recipe.explain.explainers:
+        mine = maps[f"student/{wish.name}"]
+        values[wish.name] = measured(recipe, wish, mine, maps[f"teacher/{wish.name}"], networks, question)
+        if recipe.explain.randomisation:
+            values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
+    for name, make in BASELINES.items():
+        values[name] = measured_baseline(recipe, make, model, question)
+    key = f"explanations/{recipe.name}/{student.arm}-{student.seed}"
+    packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
+    verdicts = tuple(_verdict(wish, question, model, maps[f"student/{wish.name}"], values[wish.name]) for wish in recipe.explain.explainers)
+    failing = tuple(verdict.explainer for verdict in verdicts if not verdict.trusted)
+    asked = {"recipe": recipe, "cohorts": cohorts, "student": student, "teacher": teacher}
+    request = json.dumps({name: json.loads(record.canonical_json()) for name, record in asked.items()}, sort_keys=True)
+    write_bytes(workspace.store.root / f"{key}.request.json", request.encode())
+    figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}
+    records = [
+        _record(cohort, row, wish, student, packed, values[wish.name], question)
+        for wish in recipe.explain.explainers
+        for row in range(len(cohort))
+    ]
+    return ExplanationBundle(
+        subject=f"{recipe.name}/{student.arm}-{student.seed}",
+        weights_digest=student.weights_digest,
+        teacher_digest=teacher.weights_digest,
+        explanations=tuple(records),
+        figures={name: figure for name, figure in figures.items() if figure is not None},
+        not_to_be_trusted=failing,
+        verdicts=verdicts,
+        previews=_previews(workspace, key, recipe, cohort, maps, verdicts),
+        request=workspace.store.refer(f"{key}.request.json"),
+        threads=torch.get_num_threads(),
+    )
+
+
+def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, float]:
+    """Make the maps of a bundle again from its records and return how far they differ: per map that is not the same bits, relative.
+
+    Args:
+        workspace: whose store holds the cohorts, the weights and the maps.
+        bundle: with a ``request``.
+
+    Raises:
+        ExplanationError: ``REPLAY_REQUEST`` for a bundle of a version that kept none.
+        StoreError: when something that the maps were made from is gone or altered.
+    """
+    if bundle.request is None or not workspace.store.verify(bundle.request):
+        raise ExplanationError(
+            "REPLAY_REQUEST", f"expected the records that the maps of {bundle.subject} were made from, they are not there"
+        )
+    told = json.loads(workspace.store.path(bundle.request).read_text(encoding="utf-8"))
+    recipe, cohorts = Recipe.model_validate(told["recipe"]), CohortSet.model_validate(told["cohorts"])
+    student, teacher = Checkpoint.model_validate(told["student"]), Checkpoint.model_validate(told["teacher"])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(bundle.threads)
+    try:
+        _, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
+        again = _maps(recipe, question, networks)
+    finally:
+        torch.set_num_threads(threads)
+    kept = workspace.store.read_tensors(bundle.explanations[0].array)
+    return {
+        name: float((own - again[name]).abs().max() / own.abs().max().clamp_min(1e-30))
+        for name, own in kept.items()
+        if not torch.equal(own, again[name])
+    }
+
+
+def asks_siblings(recipe: Recipe) -> bool:
+    """Return whether a recipe asks what other trainings of a student would have shown."""
+    return any(MEASURES.entry(one.name).fact("KIND") == "repeated" for one in recipe.explain.measures)
+
+
+def siblings_of(recipe: Recipe, student: Checkpoint, models: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
+    """Return other trainings of a student among ``models``, from other seeds, where a recipe asks whether they would show the same map."""
+    if not asks_siblings(recipe):
+        return ()
+    by_seed = {
+        other.seed: other
+        for other in models
+        if (other.arm, other.recipe_digest, other.teacher_digest) == (student.arm, student.recipe_digest, student.teacher_digest)
+    }
+    return tuple(other for seed, other in sorted(by_seed.items()) if seed != student.seed)[:MOST_SIBLINGS]
+
+
+def question_of(
+    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint
+) -> tuple[TensorCohort, Question, Networks]:
+    """Return the cases of the map cohort (one of each patient before another of any), what is asked of them, and both networks."""
+    cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
+    cohort = cohort.select(over_patients(cohort.patients(), recipe.explain.cases))
+    networks = Networks(load_network(workspace, student), load_network(workspace, teacher))
+    return cohort, ask(networks.teacher, cohort.images, cohort.masks, recipe.task.kind), networks
+
+
+def over_patients(patients: Sequence[str], wanted: int) -> Tensor:
+    """Return the rows of at most ``wanted`` cases, int64 in rising order: the first of every patient, then the second of every patient, …"""
+    seen: Counter[str] = Counter()
+    turns = []
+    for row, patient in enumerate(patients):
+        turns.append((seen[patient], row))
+        seen[patient] += 1
+    return torch.tensor(sorted(row for _, row in sorted(turns)[:wanted]))
+
+
+def _maps(recipe: Recipe, question: Question, networks: Networks) -> dict[str, Tensor]:
+    """Return the maps by ``ROLE/EXPLAINER``, [n, *space]."""
+    found = {}
+    for wish in recipe.explain.explainers:
+        for role, network in (("student", networks.student), ("teacher", networks.teacher)):
+            found[f"{role}/{wish.name}"] = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
+    return found
+
+
+def _previews(
+    workspace: Workspace, key: str, recipe: Recipe, cohort: TensorCohort, maps: Mapping[str, Tensor], verdicts: tuple[ExplainerVerdict, ...]
+) -> tuple[Ref, ...]:
+    """Write pictures of the first cases, every explainer of a case before the next case."""
+    shown = [(row, wish.name) for row in range(len(cohort)) for wish in recipe.explain.explainers][:MOST_PREVIEWS]
+    failed = {one.explainer: [check.name for check in one.checks if check.passed is False] for one in verdicts}
+    refs = []
+    for row, explainer in shown:
+        # A picture is a volume of one slice.
+        image, mask = (one if one.ndim == 3 else one[None] for one in (cohort.images[row, 0], cohort.masks[row]))
+        both = {role: maps[f"{role}/{explainer}"][row] for role in ("student", "teacher")}
+        payload = render_preview(
+            image,
+            mask,
+            {role: one if one.ndim == 3 else one[None] for role, one in both.items()},
+            int(mask.flatten(1).sum(1).argmax()),
+            title=f"{cohort.cases[row].case_key}, {explainer}",
+            failed=failed[explainer],
+        )
+        name = f"{key}-previews/{row:02d}-{explainer}.png"
+        write_bytes(workspace.store.root / name, payload)
+        refs.append(workspace.store.refer(name))
+    return tuple(refs)
+
+
+def _verdict(wish: Entry, question: Question, model: nn.Module, mine: Tensor, values: Mapping[str, Tensor]) -> ExplainerVerdict:
+    """Test an explainer on the first cases: the median over them counts, the largest where rounding alone may differ."""
+    entry, few = EXPLAINERS.entry(wish.name), min(TESTED, len(mine))
+    some = replace(question, images=question.images[:few], answer=question.answer[:few])
+
+    def explained(target: Target) -> Tensor:
+        return attribute(model, some.images, target, explainer=wish.name, options=wish.options)
+
+    whole, parts = some.whole_and_parts()
+    median = values["randomisation"].nanmedian() if "randomisation" in values else None
+    checks = [check_of("randomisation", median, FAILS_ABOVE, "not asked, or a constant map")]
+    if entry.fact("COMPLETE"):
+        plain = torch.full_like(some.images, float(wish.options.get("baseline", entry.options()["baseline"].default)))
+        gap = whole(predict_logits(model, some.images)) - whole(predict_logits(model, plain))
+        error = MEASURES.load("completeness")(mine[:few], gap).nanmedian()
+        checks.append(check_of("completeness", error, _completeness.FAILS_ABOVE, "the baseline scores as the image does"))
+    if entry.fact("ADDITIVE"):
+        summed = torch.stack([sign * explained(part) for sign, part in parts]).sum(0)
+        error = MEASURES.load("additivity")(mine[:few], summed)
+        worst = error[~error.isnan()].amax() if bool((~error.isnan()).any()) else None
+        checks.append(check_of("additivity", worst, _additivity.FAILS_ABOVE, "maps of zeros"))
+    return ExplainerVerdict(explainer=wish.name, checks=tuple(checks), trusted=all(check.passed is not False for check in checks))
+
+
+def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
+    """Return whether an explainer's maps stay alike after its network's weights were drawn anew (median over cases)."""
+    similarity = values.get("randomisation")
+    return similarity is not None and bool(similarity.nanmedian() > FAILS_ABOVE)
+
+
+def _randomised(student: Checkpoint, mine: Tensor, question: Question, wish: Entry) -> Tensor:
+    """Compare with the maps of the same architecture under weights that were never trained."""
+    network = build_network(student.network, seed=2**31 + student.seed).eval()
+    other = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
+    value: Tensor = MEASURES.load("randomisation")(mine, other)
+    return value
+
+
+def _figure(values: Tensor, cohort: TensorCohort) -> Figure | None:
+    """Return the figure of a measure, or None where it is undefined for every case."""
+    array = values.double().numpy()[None]
+    if np.all(np.isnan(array)):
+        return None
+    return bootstrap_figure(mean_of(array), cohort.patients(), missing=int(np.isnan(array).sum()))
+
+
+def _record(
+    cohort: TensorCohort, row: int, wish: Entry, student: Checkpoint, packed: Ref, values: Mapping[str, Tensor], question: Question
+) -> ExplanationRef:
+    entry, target = EXPLAINERS.entry(wish.name), question.target.record()
+    return ExplanationRef(
+        case_key=cohort.cases[row].case_key,
+        source_digest=cohort.cases[row].pixel_sha256 or hashlib.sha256(cohort.images[row].numpy().tobytes()).hexdigest(),
+        model=f"{student.arm}-{student.seed}",
+        model_role="student",
+        weights_digest=student.weights_digest,
+        method=MethodRecord(
+            explainer=wish.name,
+            options=wish.options,
+            signed=entry.fact("SIGNED", True),
+            passes_randomisation=not fails_randomisation(values),
+        ),
+        target=TargetRecord(
+            kind=target.kind,
+            options={**target.options, **({"index": int(question.answer[row])} if question.answer.ndim == 1 else {})},
+            mask_sha256=target.mask_sha256,
+        ),
+        array=packed,
+        tensor=f"student/{wish.name}",
+        shape=tuple(cohort.images.shape[2:]),
+        measures=tuple(measure_value(name, value[row]) for name, value in values.items()),
+    )

@@ -1,0 +1,144 @@
+"""Explanations of registered models: asked of the registry, kept in the workspace, put beside the version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    DataError,
+    ExplanationBundle,
+    ExplanationError,
+    ExplanationRequest,
+    Inspection,
+    ModelRef,
+    Recipe,
+    VolumeRef,
+    load_record,
+)
+from medkd.explanation.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
+from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
+from medkd.explanation.explain_study import explain_study
+from medkd.explanation.inspect_model import inspect_model
+from medkd.explanation.training_caveats import training_caveats
+from medkd.registry.interface import Registry
+from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
+from medkd.storage.store import Store
+from medkd.storage.workspace import Workspace
+from medkd.volumes.orientation import Grid, canonical_axes
+
+
+def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, request: ExplanationRequest) -> Path:
+    """Explain a volume of the workspace's ``store``; the artefact goes to ``explanations/ID`` and beside the model version.
+
+    Returns:
+        The artefact's folder.
+    """
+    registry = open_registry(workspace)
+    asked = ask_registry(registry, model_uri)
+    values, label = _read(Store(workspace.root / "store"), volume)
+    made = explain_study(values, volume, asked, request, label=label, progress=workspace.progress)
+    turned = canonical_axes(Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)))[1]
+    made = replace(made, caveats=training_caveats(volume, asked.checkpoint.domain, turned))
+    folder = keep(made, workspace.root / "explanations")
+    attach_study(registry, asked.model, folder)
+    return folder
+
+
+def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, model_uri: str, registry_uri: str) -> ExplanationBundle:
+    """Explain a registered model, and its teacher, on the test cases of a recipe's data, and put the bundle beside the version.
+
+    Args:
+        workspace: of the cohorts.
+        recipe: its explainers, measures and number of cases.
+        cohorts: prepared.
+        model_uri: ``models:/NAME/VERSION``.
+        registry_uri: of the registry that holds it.
+
+    Raises:
+        DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
+    """
+    registry, (model, student, teacher) = _adopted(workspace, recipe, model_uri, registry_uri)
+    versions = registry.versions(model.name) if asks_siblings(recipe) else ()
+    others = [adopt(workspace, registry, one.uri)[1] for one in versions if one.version != model.version]
+    bundle = explain_cohort(workspace, recipe, cohorts, student, teacher, siblings_of(recipe, student, others))
+    attach_explanations(workspace, registry, model, bundle)
+    return bundle
+
+
+def inspect_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, model_uri: str, registry_uri: str) -> Inspection:
+    """Inspect a registered model beside its teacher on the test cases of a recipe's data, and put what is found beside the version.
+
+    Args:
+        workspace: of the cohorts.
+        recipe: its number of cases.
+        cohorts: prepared.
+        model_uri: ``models:/NAME/VERSION``.
+        registry_uri: of the registry that holds it.
+
+    Raises:
+        DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
+    """
+    registry, (model, student, teacher) = _adopted(workspace, recipe, model_uri, registry_uri)
+    inspection = inspect_model(workspace, recipe, cohorts, student, teacher)
+    attach_inspection(workspace, registry, model, inspection)
+    return inspection
+
+
+def _adopted(
+    workspace: Workspace, recipe: Recipe, model_uri: str, registry_uri: str
+) -> tuple[Registry, tuple[ModelRef, Checkpoint, Checkpoint]]:
+    registry = open_registry(replace(workspace, tracking_uri=registry_uri))
+    found = adopt(workspace, registry, model_uri)
+    if found[1].task != recipe.task:
+        raise DataError("MODEL_TASK", f"expected a model of the task of {recipe.name}, {model_uri} was trained for another one")
+    return registry, found
+
+
+def find_bundle(folder: Path, wanted: str) -> tuple[Path, ExplanationBundle] | None:
+    """Return the run folder and the bundle of a cohort's explanations that an id names, or one of its maps; None where none does."""
+    for path in sorted(folder.rglob("stages/explain_cohort-*.json")) if len(wanted) >= LEAST_ID else ():
+        bundle = load_record(path, ExplanationBundle)
+        if any(one.digest().startswith(wanted) for one in (bundle, *bundle.explanations)):
+            return path.parents[1], bundle
+    return None
+
+
+def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[Path, bool, dict[str, float]]:
+    """Make an explanation again that lies anywhere below ``folder``.
+
+    Returns:
+        Its folder, whether every bit is the same, and per map that is not its largest relative difference.
+
+    Raises:
+        ExplanationError: ``EXPLANATION_UNKNOWN``, or ``REPLAY_MODEL`` when the registry's version is not the one that was explained.
+        StoreError: when the volume is gone or altered.
+    """
+    of_cohort = find_bundle(folder, wanted)
+    if of_cohort is not None:
+        root, bundle = of_cohort
+        differs = replay_bundle(replace(workspace, root=root), bundle)
+        return root, not differs, differs
+    place = find_kept(folder, wanted)
+    record, _ = read_explanation(place)
+    uri = f"models:/{record.model.name}/{record.model.version}"
+    asked = ask_registry(open_registry(workspace), uri)
+    if asked.model.manifest_digest != record.model.manifest_digest:
+        raise ExplanationError(
+            "REPLAY_MODEL",
+            f"expected {uri} with manifest {record.model.manifest_digest[:12]} as in {RECORD}, this registry has {asked.model.manifest_digest[:12]}",
+        )
+    values, label = _read(Store(place.parents[1] / "store"), record.volume)
+    found = replay(place, values, asked, label)
+    return place, found.same, found.differs
+
+
+def _read(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
+    """Return a volume's voxels, and its own segmentation where it has one."""
+    label = None if volume.label is None else store.read_tensors(volume.label.array)["label"]
+    return store.read_tensors(volume.array)["volume"], label

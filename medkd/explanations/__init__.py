@@ -1,1 +1,0 @@
-"""Explanations of studies as artefacts: made, tested, kept, made again."""

@@ -1,0 +1,1 @@
+"""Invented cases, studies and faults with a known truth."""

@@ -1,0 +1,1 @@
+"""Colours, contours and PNGs that pages and previews share."""

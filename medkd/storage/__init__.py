@@ -1,0 +1,1 @@
+"""Files of a run: store, workspace, remembered stages, locks."""
