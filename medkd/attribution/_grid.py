@@ -66,3 +66,12 @@ def require_finite(attribution: Tensor, explainer: str) -> Tensor:
             "MAP_NOT_FINITE", f"expected a finite map from {explainer}, got NaN or infinity: look at the image and the weights"
         )
     return attribution
+
+
+def averaged(features: Tensor, cells: list[int]) -> Tensor:
+    """Average features [batch, features, *grid] to [batch, features, *cells]."""
+    if list(features.shape[2:]) == cells:
+        return features
+    pool = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
+    result: Tensor = pool(features, cells)  # type: ignore[arg-type]
+    return result

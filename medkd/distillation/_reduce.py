@@ -10,7 +10,6 @@ from data_contracts import KnowledgeError
 from medkd.attribution._grid import resize_to_cells
 from medkd.distillation._together import mean_over_processes
 from medkd.knowledge.interface import LAST, Knowledge
-from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 
@@ -70,29 +69,6 @@ def asked(teacher: Knowledge | None, loss: str) -> Knowledge:
     return teacher
 
 
-def answer_of(logits: Tensor) -> Tensor:
-    """Return the class of the largest logit, int64 [batch, *space], the first of equals: as ``argmax``, which is slow over few classes."""
-    best, answer = logits[:, 0], torch.zeros_like(logits[:, 0], dtype=torch.int64)
-    for index in range(1, logits.shape[1]):
-        better = logits[:, index] > best
-        answer = torch.where(better, index, answer)
-        best = torch.maximum(best, logits[:, index])
-    return answer
-
-
-def teacher_target(teacher: Knowledge) -> tuple[Target, Tensor]:
-    """Return what the teacher says, as a target: its class against the others, or its lesion; and which cases have one.
-
-    Segmentation with several lesion classes takes the union of all foreground against the background of class 1.
-    """
-    logits = teacher.logits()
-    answer = answer_of(logits)
-    if logits.ndim == 2:
-        return class_margin(answer), torch.ones(len(logits), dtype=torch.bool, device=logits.device)
-    lesion = (answer > 0).to(torch.uint8)
-    return lesion_margin(lesion), lesion.flatten(1).any(1)
-
-
 def tapped_pair(
     student: Trace, teacher: Knowledge | None, loss: str, taps: tuple[str, str], projector: nn.Module | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -130,15 +106,6 @@ def matched_pair(
 def common_grid(first: Tensor, second: Tensor, grid: int) -> list[int]:
     """Return how many cells both features [batch, features, *grid] can be averaged to: at most ``grid`` along each axis."""
     return [min(grid, a, b) for a, b in zip(first.shape[2:], second.shape[2:], strict=True)]
-
-
-def averaged(features: Tensor, cells: list[int]) -> Tensor:
-    """Average features [batch, features, *grid] to [batch, features, *cells]."""
-    if list(features.shape[2:]) == cells:
-        return features
-    pool = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
-    result: Tensor = pool(features, cells)  # type: ignore[arg-type]
-    return result
 
 
 def grown(inside: Tensor, reach: int) -> Tensor:

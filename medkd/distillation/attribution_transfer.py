@@ -9,9 +9,10 @@ from typing import Literal
 from torch import Tensor
 
 from medkd.catalogue import EXPLAINERS
-from medkd.distillation._reduce import asked, over_batch, pooled, teacher_target, unit_norm
+from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
 from medkd.distillation._together import mean_over_processes
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import teacher_target
 from medkd.trace import Sample, Trace, running_statistics
 from medkd.trace import trace as run
 from medkd.types import Scalar

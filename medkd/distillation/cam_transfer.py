@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from data_contracts import DataError
 from medkd.attribution.cam import cam
-from medkd.distillation._reduce import answer_of, asked, over_batch, pooled, unit_norm
+from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import answer_of
 from medkd.targets import class_logit
 from medkd.task_context import Circumstances
 from medkd.trace import Sample, Trace

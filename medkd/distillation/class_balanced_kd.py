@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, divergence, over_batch
+from medkd.distillation._reduce import asked, divergence, over_batch
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medkd.distillation._reduce import averaged, common_grid, matched_pair, over_batch
+from medkd.attribution._grid import averaged
+from medkd.distillation._reduce import common_grid, matched_pair, over_batch
 from medkd.distillation._together import all_cases, first_row
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, log_divergence, tempered
+from medkd.distillation._reduce import asked, log_divergence, tempered
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import answer_of
 from medkd.task_context import TWO_CLASSES, Circumstances
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar

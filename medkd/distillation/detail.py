@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import KnowledgeError
-from medkd.distillation._reduce import averaged, matched_pair, over_batch
+from medkd.attribution._grid import averaged
+from medkd.distillation._reduce import matched_pair, over_batch
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar

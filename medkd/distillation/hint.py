@@ -6,7 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from medkd.distillation._reduce import averaged, common_grid, matched_pair, over_batch
+from medkd.attribution._grid import averaged
+from medkd.distillation._reduce import common_grid, matched_pair, over_batch
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar

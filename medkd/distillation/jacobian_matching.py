@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from medkd.attribution.saliency import saliency
-from medkd.distillation._reduce import asked, over_batch, pooled, teacher_target, unit_norm
+from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import teacher_target
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from medkd.distillation._reduce import answer_of, asked, divergence, grown, tempered
+from medkd.distillation._reduce import asked, divergence, grown, tempered
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
 from medkd.types import Logits, Number, Scalar
 

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, averaged, common_grid, over_batch, tapped_pair
+from medkd.attribution._grid import averaged
+from medkd.distillation._reduce import asked, common_grid, over_batch, tapped_pair
 from medkd.knowledge.interface import LAST, Knowledge
+from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
 

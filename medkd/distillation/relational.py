@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import averaged, common_grid, over_batch, tapped_pair
+from medkd.attribution._grid import averaged
+from medkd.distillation._reduce import common_grid, over_batch, tapped_pair
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import answer_of, asked, tempered
+from medkd.distillation._reduce import asked, tempered
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 

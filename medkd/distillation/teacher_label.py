@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from medkd.distillation._reduce import answer_of, asked
+from medkd.distillation._reduce import asked
 from medkd.distillation.hard_label import hard_label
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
 

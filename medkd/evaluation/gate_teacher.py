@@ -14,9 +14,9 @@ from medkd.measures.auc import auc
 from medkd.measures.dice import dice
 from medkd.measures.marker_effect import marker_effect
 from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.models.load import load_network
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin
-from medkd.training.train import load_network
 
 
 @stage

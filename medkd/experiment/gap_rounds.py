@@ -27,12 +27,13 @@ from medkd.attribution._attribute import attribute
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.experiment.judge import Judge, judge_of
 from medkd.knowledge.gap import margin_gap
+from medkd.models.load import load_network
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest
-from medkd.training.train import Guidance, Job, Lesson, guidance, load_network, student_cohort
+from medkd.training.train import Guidance, Job, Lesson, guidance, student_cohort
 
 #: Weights stay within this factor of one: a case that is hopeless for the student must not be all it sees.
 MOST = 4.0

@@ -20,9 +20,9 @@ from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
+from medkd.models.load import load_network
 from medkd.storage.workspace import Workspace
 from medkd.targets import Target, class_margin, lesion_margin
-from medkd.training.train import load_network
 
 #: How validation images are hidden: other patterns than a loss is trained with.
 PATTERNS, CELLS, HIDDEN = 4, 8, 0.25

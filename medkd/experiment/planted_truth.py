@@ -25,8 +25,9 @@ from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.explanation.baselines import BASELINES
 from medkd.models._build import build_network
-from medkd.phantom.render import PhantomCases, derive_seed, draw_cases, render_volume
+from medkd.phantom.render import PhantomCases, draw_cases, render_volume
 from medkd.progress import progress_bar
+from medkd.seeds import derive_seed
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin
 from medkd.trace import Sample

@@ -16,11 +16,12 @@ from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
 from medkd.measures.randomisation import randomisation
 from medkd.models._build import build_network
+from medkd.models.load import load_network, restore_network
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest
-from medkd.training.train import Job, load_network, restore_network, student_cohort, teach
+from medkd.training.train import Job, student_cohort, teach
 
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
 FAITHFUL_CASES = 24

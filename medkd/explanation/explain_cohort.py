@@ -40,10 +40,10 @@ from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
+from medkd.models.load import load_network
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import Target
-from medkd.training.train import load_network
 
 #: Cases that the tests of an explainer take.
 TESTED = 8

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data_contracts import BANNER
 from medkd.pictures.colours import STUDENT, blend, grey, heat, png
-from medkd.review.picture import outline, write_over
+from medkd.pictures.draw import outline, write_over
 
 #: Pictures that an artefact holds.
 MOST_PREVIEWS = 20

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from data_contracts import ClassAnswer, ExplanationError, Lesion, MeasureValue, TargetRecord, Task, VolumeRef
+from medkd.explanation.explain_classes import explain_classes
+from medkd.explanation.explain_lesions import explain_lesions
 from medkd.explanation.measures_of_maps import class_perturbation, margin_parts, measure_value
-from medkd.inference.classify import class_logits, explain_classes, pictures_of
+from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.lesions import find_lesions
-from medkd.inference.segment import PreparedStudy, explain_lesions, logits_of, on_network, segment
+from medkd.inference.segment import PreparedStudy, logits_of, on_network, segment
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
 from medkd.targets import ClassMargin, LesionMargin

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import Fit, KnowledgeError, KnowledgeWish, MapWish, Ref, Task, TaskKind
+from medkd.attribution._grid import averaged
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
-from medkd.distillation._reduce import averaged, teacher_target
 from medkd.knowledge.codec import LogitCodec, encode_channels, encode_plain
 from medkd.knowledge.interface import LAST, LiveKnowledge
 from medkd.knowledge.shards import ENTRIES, finished_keys, write_shard
+from medkd.knowledge.targets import teacher_target
 from medkd.knowledge.windows import box_of, inside, over_windows
-from medkd.phantom.render import derive_seed
+from medkd.seeds import derive_seed
 from medkd.storage.store import Store, sha256_file
 from medkd.targets import class_logit
 from medkd.trace import Sample, Trace, anatomy_of, frozen, trace

@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 
 from data_contracts import DataError, IngestCode
-from medkd.phantom.render import derive_seed
+from medkd.seeds import derive_seed
 
 Array = NDArray[np.float64]
 _ROOT = "1.2.826.0.1.3680043.10.1561."

@@ -21,8 +21,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from medkd.phantom.render import CLASSES, SLICE_SPACING_MM, SLICES, SPACING_MM, PhantomCases, derive_seed, render_volume, study_cases
+from medkd.phantom.render import CLASSES, SLICE_SPACING_MM, SLICES, SPACING_MM, PhantomCases, render_volume, study_cases
 from medkd.progress import progress_bar
+from medkd.seeds import derive_seed
 
 _INTERCEPT = -1024
 _ROOT = "1.2.826.0.1.3680043.10.1561."

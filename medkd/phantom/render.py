@@ -9,7 +9,6 @@ or a pair of caliper crosses round the lesion, elsewhere, or not there.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, fields, replace
 from itertools import chain
@@ -17,6 +16,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from medkd.seeds import derive_seed
 
 SIZE_PX = 64
 SPACING_MM = 3.0
@@ -69,11 +70,6 @@ class PhantomCases:
     def with_marker(self, present: bool) -> PhantomCases:
         """Return the same cases, all with or all without the marker."""
         return replace(self, marker=torch.full_like(self.marker, present))
-
-
-def derive_seed(*parts: object) -> int:
-    """Return a seed in [0, 2^62) from any printable parts: independent streams for independent purposes."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 2
 
 
 def draw_cases(

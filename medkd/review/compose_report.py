@@ -34,6 +34,7 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
 from medkd.measures.rank_agreement import rank_agreement
+from medkd.models.load import load_network
 from medkd.review.against_teacher import agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.picture import render_picture
@@ -41,7 +42,6 @@ from medkd.review.render_html import render_html
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import Target, class_margin, lesion_margin
-from medkd.training.train import load_network
 from medkd.volumes.window import window_intensity
 
 _LOG = logging.getLogger("medkd")

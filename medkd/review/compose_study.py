@@ -22,12 +22,13 @@ from data_contracts import (
     TrainingDomain,
     VolumeRef,
 )
+from medkd.explanation.explain_lesions import explain_lesions, explain_region
 from medkd.explanation.region import number_or_none, outside_focus, region_measures
 from medkd.explanation.sanity_checks import judge
 from medkd.explanation.subjects import LesionTrial, Method
 from medkd.explanation.training_caveats import training_caveats
 from medkd.inference.lesions import find_lesions
-from medkd.inference.segment import PreparedStudy, explain_lesions, explain_region, on_network, prepare_study, require_segmentation, segment
+from medkd.inference.segment import PreparedStudy, on_network, prepare_study, require_segmentation, segment
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.rank_agreement import rank_agreement
 from medkd.review.against_teacher import Component, agreed_first, likeness_of, missed_by_student

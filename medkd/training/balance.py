@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from data_contracts import Balance
 from medkd.attribution.cam import cam
-from medkd.distillation._reduce import over_batch, pooled, teacher_target, unit_norm
+from medkd.distillation._reduce import over_batch, pooled, unit_norm
 from medkd.distillation._together import mean_over_processes
 from medkd.knowledge.interface import Knowledge
+from medkd.knowledge.targets import teacher_target
 from medkd.trace import Sample, Trace
 from medkd.training.objective import BoundTerm, Objective, TermValue, reads_explanations
 

@@ -27,12 +27,12 @@ from medkd.knowledge.extract import Cases, Extraction, Question, divergence, map
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
+from medkd.models.load import load_network
 from medkd.progress import progress_bar
 from medkd.storage.gpu_slot import gpu_slot
 from medkd.storage.workspace import Workspace, stage
 from medkd.training.recipes import network_spec
 from medkd.training.requirements import requirements_of
-from medkd.training.train import load_network
 
 #: Cases on which replayed logits are compared with live ones when knowledge is extracted.
 COMPARED = 8

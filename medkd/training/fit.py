@@ -19,12 +19,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_contracts import Balance, DataError, Fit, Task
 from medkd.knowledge.source import KnowledgeSource, LiveSource
-from medkd.phantom.render import derive_seed
 from medkd.precision import resolve_precision, training_device
 from medkd.progress import progress_bar
+from medkd.seeds import derive_seed
+from medkd.storage.metrics_log import Journal
 from medkd.trace import Sample, forked_rng
 from medkd.training.balance import Balancer
-from medkd.training.checkpoint import Journal, Place, Trained, load_state, save_state
+from medkd.training.checkpoint import Place, Trained, load_state, save_state
 from medkd.training.objective import EXPLANATIONS, Objective
 from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, Parcel

@@ -6,10 +6,8 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import nn
 
 from data_contracts import (
@@ -22,7 +20,6 @@ from data_contracts import (
     NetworkSpec,
     Recipe,
     Role,
-    StoreError,
     TrainingDomain,
 )
 from medkd.cohorts.open_cohort import open_for_training
@@ -33,10 +30,10 @@ from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, taught
 from medkd.models._build import build_network, parameter_count
 from medkd.models._tucker import factorised, share_for
-from medkd.phantom.render import derive_seed
+from medkd.models.load import load_network
 from medkd.precision import resolve_precision, training_device
+from medkd.seeds import derive_seed
 from medkd.storage.gpu_slot import gpu_slot
-from medkd.storage.store import sha256_file
 from medkd.storage.workspace import Workspace, stage
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
@@ -177,25 +174,6 @@ def guidance(workspace: Workspace, objective: Objective, teacher: Checkpoint) ->
     if "teacher" not in objective.needs:
         return None
     return Guidance(load_network(workspace, teacher), teacher.network, teacher.weights_digest)
-
-
-def load_network(workspace: Workspace, checkpoint: Checkpoint) -> nn.Module:
-    """Return the network of a checkpoint in eval mode, its weights verified against their digest."""
-    path = workspace.store.path(checkpoint.weights)
-    return restore_network(checkpoint.network, path, checkpoint.weights.sha256)
-
-
-def restore_network(spec: NetworkSpec, path: Path, sha256: str) -> nn.Module:
-    """Build a network and load verified weights into it.
-
-    Raises:
-        StoreError: ``WEIGHTS_ALTERED`` when the file is missing or its bytes differ from the digest.
-    """
-    if not path.is_file() or sha256_file(path) != sha256:
-        raise StoreError("WEIGHTS_ALTERED", f"expected weights with sha256 {sha256[:12]} in {path.name}, the file is missing or altered")
-    network = build_network(spec)
-    network.load_state_dict(safetensors.torch.load_file(path))
-    return network.eval()
 
 
 def family(name: str) -> str:

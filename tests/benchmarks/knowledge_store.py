@@ -33,11 +33,12 @@ from medkd.knowledge.extract import Extraction, Question, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.stored import taught
+from medkd.models.load import load_network
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import bound_digest, read_recipe
-from medkd.training.train import load_network, train_teacher
+from medkd.training.train import train_teacher
 from medkd.volumes.augment import draw_view
 
 RECIPES = Path(flows.__file__).parent / "recipes"

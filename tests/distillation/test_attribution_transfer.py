@@ -8,9 +8,10 @@ import torch
 from medkd.attribution._attribute import attribute
 from medkd.attribution.cam import cam
 from medkd.catalogue import EXPLAINERS
-from medkd.distillation._reduce import pooled, teacher_target
+from medkd.distillation._reduce import pooled
 from medkd.distillation.attribution_transfer import attribution_transfer
 from medkd.knowledge.interface import LiveKnowledge, RememberedKnowledge
+from medkd.knowledge.targets import teacher_target
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import anatomy_of, trace
 

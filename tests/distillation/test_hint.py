@@ -85,7 +85,7 @@ def test_the_objective_finds_the_size_and_the_projector_is_trained_but_not_kept(
     fitted = fit(student, objective, Four(), request, teacher=wide)
     assert not [name for name in fitted.state_dict() if "projector" in name]
     assert [epoch for epoch, _ in seen] == [1, 2, 3, 4, 5, 6]
-    from medkd.training.checkpoint import Journal
+    from medkd.storage.metrics_log import Journal
 
     lines = Journal(tmp_path / "metrics.jsonl").read()
     assert lines[-1]["hint"] < 0.9 * lines[0]["hint"]

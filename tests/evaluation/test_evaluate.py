@@ -25,11 +25,12 @@ from medkd.inference.predict import predict_logits
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.structural_similarity import structural_similarity
 from medkd.models._build import build_network
+from medkd.models.load import load_network
 from medkd.storage.workspace import embedded_workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import trace
 from medkd.training.recipes import bound_digest, read_recipe
-from medkd.training.train import distill, load_network, train_teacher
+from medkd.training.train import distill, train_teacher
 from medkd.volumes.shift import shifted
 
 SMALL = {

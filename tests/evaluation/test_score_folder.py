@@ -23,10 +23,11 @@ from medkd.evaluation.score_folder import Subject, score_folder
 from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
+from medkd.models.load import load_network
 from medkd.storage.store import Store
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import bound_digest, read_recipe
-from medkd.training.train import distill, load_network, train_teacher
+from medkd.training.train import distill, train_teacher
 
 pytestmark = pytest.mark.xdist_group("folder")
 TASK = Task(kind="classification", classes=("benign", "malignant"), image_size=(32, 32), window=(0, 255))

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from data_contracts import DataError, NetworkSpec, Task, TaskKind
+from medkd.explanation.explain_lesions import explain_region
 from medkd.inference.predict import predict_volume
-from medkd.inference.segment import explain_region, prepare_study, require_segmentation, segment
+from medkd.inference.segment import prepare_study, require_segmentation, segment
 from medkd.models._build import build_network
 from medkd.trace import Anatomy, frozen
 from medkd.volumes.orientation import Grid

@@ -12,8 +12,8 @@ from data_contracts import Fit, NetworkSpec, Task, Term
 from medkd.catalogue import LOSSES
 from medkd.models._build import build_network
 from medkd.phantom.render import draw_cases, render_key_slices, render_volume
+from medkd.storage.metrics_log import Journal
 from medkd.trace import Sample, anatomy_of
-from medkd.training.checkpoint import Journal
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 from medkd.volumes.window import window_intensity

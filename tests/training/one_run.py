@@ -18,9 +18,9 @@ import torch
 from data_contracts import Balance, Fit, NetworkSpec, Task, Term
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
+from medkd.storage.metrics_log import Journal
 from medkd.trace import Sample
 from medkd.training import fit as loop
-from medkd.training.checkpoint import Journal
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 

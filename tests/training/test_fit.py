@@ -8,12 +8,13 @@ import torch
 from data_contracts import DataError, Fit, Part, Role, Task, TaskKind, Term
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.models._build import build_network
+from medkd.models.load import load_network
+from medkd.storage.metrics_log import Journal
 from medkd.training import fit as loop
-from medkd.training.checkpoint import Journal
 from medkd.training.fit import FitRequest, epoch_samples, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest, network_spec
-from medkd.training.train import distill, load_network, train_teacher
+from medkd.training.train import distill, train_teacher
 
 FIT = Fit(epochs=3, batch_size=16, learning_rate=0.01, precision="fp32", augment="flip")
 TASK = Task(kind="classification", classes=("benign", "malignant"))

@@ -13,9 +13,9 @@ from medkd.cohorts.tensor_cohort import open_use
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.precision import has_native_bf16
+from medkd.storage.metrics_log import Journal
 from medkd.trace import Anatomy, with_anatomy
 from medkd.training import fit as loop
-from medkd.training.checkpoint import Journal
 from medkd.training.fit import FitRequest, deterministic, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from medkd.training.checkpoint import Journal, Place, Trained, load_state, save_state
+from medkd.storage.metrics_log import Journal
+from medkd.training.checkpoint import Place, Trained, load_state, save_state
 
 
 def trained(seed):

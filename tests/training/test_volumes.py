@@ -17,11 +17,12 @@ from medkd.evaluation.gate_teacher import judge_teacher
 from medkd.explanation.explain_cohort import explain_cohort
 from medkd.explanation.inspect_model import inspect_model
 from medkd.models._build import build_network
+from medkd.models.load import load_network
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest, network_spec, read_recipe
-from medkd.training.train import distill, load_network, train_teacher
+from medkd.training.train import distill, train_teacher
 
 FIT = {"epochs": 2, "batch_size": 4, "learning_rate": 0.01, "augment": "flip", "foreground_share": 0.5}
 

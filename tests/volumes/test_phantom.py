@@ -12,13 +12,13 @@ from medkd.phantom.render import (
     CUE_HU,
     SLICES,
     cue_regions,
-    derive_seed,
     draw_cases,
     place_cues,
     render_key_slices,
     render_volume,
     study_cases,
 )
+from medkd.seeds import derive_seed
 
 
 def test_the_same_seed_gives_the_same_pictures_and_another_does_not():

@@ -1,0 +1,71 @@
+"""Maps of what was segmented, on the study's own voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medkd.attribution._attribute import attribute
+from medkd.attribution._budget import expect_windows
+from medkd.explanation.explain_windows import explain_volume, flips_of
+from medkd.inference.segment import PreparedStudy, on_network
+from medkd.targets import LesionMargin, Several
+
+
+def explain_lesions(
+    model: nn.Module,
+    study: PreparedStudy,
+    inside: Tensor,
+    classes: Sequence[int],
+    *,
+    explainer: str,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Explain the margins of frozen lesions in one pass, exactly as the study was segmented: windows, flips, slices.
+
+    Args:
+        model: segmentation network.
+        study: the study.
+        inside: uint8 [lesion, *network space]; a lesion without a voxel has a map of zeros.
+        classes: class of each lesion.
+        explainer: name in the catalogue.
+        options: of the explainer.
+        seed: of explainers that draw.
+
+    Returns:
+        Signed maps float32 [lesion, *network space], in logits; :meth:`PreparedStudy.to_study` brings them to the study's voxels.
+    """
+    found = torch.zeros(inside.shape, dtype=torch.float32)
+    seen = [index for index in range(len(inside)) if bool(inside[index].any())]
+    if not seen:
+        return found
+    wanted = [classes[index] for index in seen]
+    if study.alignment is not None:
+        found[seen] = explain_volume(
+            model, study.image, study.task, inside[seen], explainer=explainer, classes=wanted, options=options, seed=seed
+        )
+        return found
+    # Pictures are the study's slices: those without a lesion have no say in its margin.
+    rows, flips = inside[seen].flatten(2).any(2).any(0).nonzero()[:, 0], flips_of(study.task)
+    expect_windows(len(flips))
+    for axes in flips:
+        mirrored = tuple(axis + 1 for axis in axes)
+        masks = [(inside[index][rows].float() / len(flips)).flip(mirrored) for index in seen]
+        targets = Several(tuple(LesionMargin(mask, index) for mask, index in zip(masks, wanted, strict=True)))
+        image = study.image[rows].flip(tuple(axis + 2 for axis in axes))
+        maps = attribute(model, image, targets, explainer=explainer, options=options, seed=seed)
+        for place, index in enumerate(seen):
+            found[index, rows] += maps[:, place].flip(mirrored).cpu()
+    return found
+
+
+def explain_region(
+    model: nn.Module, study: PreparedStudy, region: Tensor, index: int, *, explainer: str, options: Mapping[str, Any] | None = None
+) -> Tensor:
+    """Explain why a network gives a region [slice, row, column] the class ``index``: a signed map float32 on the study's own voxels."""
+    maps = explain_lesions(model, study, on_network(study, region[None]), [index], explainer=explainer, options=options)
+    return study.to_study(maps)[0]

@@ -1,0 +1,42 @@
+"""The metrics of a training, line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from medkd.storage.store import write_bytes
+
+
+class Journal:
+    """Metrics as JSON lines, flushed to disk once per epoch. Training never talks to a tracking server.
+
+    Args:
+        path: ``metrics.jsonl``; lines of epochs that will be repeated are dropped when training resumes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[dict[str, float]]:
+        """Return all complete lines; one that is no line of ours is left out."""
+        if not self.path.is_file():
+            return []
+        found = (_metrics(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines())
+        return [line for line in found if line is not None]
+
+    def write_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Append the metrics of one epoch (counted from 1), replacing lines of this epoch and later ones."""
+        kept = [line for line in self.read() if line["epoch"] < epoch]
+        lines = [json.dumps(line, sort_keys=True) for line in (*kept, {"epoch": epoch, **metrics})]
+        write_bytes(self.path, ("\n".join(lines) + "\n").encode())
+
+
+def _metrics(line: str) -> dict[str, float] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    numbers = isinstance(found, dict) and all(isinstance(value, int | float) for value in found.values())
+    return found if numbers and "epoch" in found else None
