@@ -16,11 +16,11 @@ from prefect import Flow
 from prefect.runtime import deployment
 
 from data_contracts import SourceError
-from flows.engine import start_engine
 from flows.environment import data_root
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.plan import workers_for
+from flows.start import start_engine
 from flows.summary import run_summary
 from flows.untold import Untold
 from medkd.storage.output import RUN, claim, require_source

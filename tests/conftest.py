@@ -30,6 +30,7 @@ with install_import_hook(
 
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network
+from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.trace import Sample, anatomy_of
 
 torch.set_num_threads(1)
@@ -92,6 +93,14 @@ def make_sample(task, space):
         return Sample(**given)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory):
+    """Return a folder of eight phantom studies (with the usual faults), its drawn cases, and where each study lies."""
+    folder = tmp_path_factory.mktemp("phantom")
+    cases, studies = write_phantom_dicom(folder, studies=8, seed=3)
+    return folder, cases, studies
 
 
 @pytest.fixture(scope="session")

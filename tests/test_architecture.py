@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,37 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+#: The packages and single files of medkd: each may import those before it and none after it.
+ORDER = (
+    "types",
+    "task_context",
+    "seeds",
+    "progress",
+    "precision",
+    "memory_need",
+    "yaml_text",
+    "storage",
+    "pictures",
+    "catalogue",
+    "trace",
+    "targets",
+    "measures",
+    "models",
+    "attribution",
+    "phantom",
+    "volumes",
+    "dicom",
+    "cohorts",
+    "inference",
+    "knowledge",
+    "registry",
+    "distillation",
+    "evaluation",
+    "training",
+    "explanation",
+    "experiment",
+    "review",
+)
 ROOMS = ("data_contracts", "medkd", "flows", "mlflow_server")
 
 
@@ -62,10 +95,43 @@ def test_losses_may_import_explainers_and_never_the_reverse():
     assert [path for path in files_of("medkd/distillation") if any("attribution" in name for name in imports_of(path))]
 
 
-def test_the_foundations_import_nothing_above_them():
-    above = ("medkd.distillation", "medkd.training", "medkd.inference", "medkd.review", "medkd.registry", "medkd.measures", "medkd.dicom")
-    for name in ("types.py", "trace.py", "targets.py", "catalogue.py"):
-        assert not [i for i in imports_of(ROOT / "medkd" / name) if i.startswith(above)]
+def package_of(module: str) -> str:
+    """Return the package of medkd that a module belongs to; a file beside the packages stands for itself."""
+    return module.split(".")[1]
+
+
+def arrows() -> set[tuple[str, str, str]]:
+    """Return (importing package, imported package, importing file) of every import inside medkd."""
+    found = set()
+    for path in files_of("medkd"):
+        if path == ROOT / "medkd" / "__init__.py":
+            continue
+        importing = path.relative_to(ROOT / "medkd").parts[0].removesuffix(".py")
+        for name in imports_of(path):
+            if name.startswith("medkd.") and package_of(name) != importing:
+                found.add((importing, package_of(name), path.name))
+    return found
+
+
+def test_packages_import_only_those_before_them():
+    places = {name: place for place, name in enumerate(ORDER)}
+    assert not sorted(arrow for arrow in arrows() if places[arrow[1]] >= places[arrow[0]])
+
+
+def test_every_package_has_its_place_in_the_order():
+    present = {path.relative_to(ROOT / "medkd").parts[0].removesuffix(".py") for path in files_of("medkd")} - {"__init__"}
+    assert sorted(ORDER) == sorted(present)
+
+
+def test_the_readme_lists_the_packages_in_that_order():
+    rows = re.findall(r"^\| (`[^|]+`) \|", (ROOT / "medkd" / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert tuple(name for row in rows for name in re.findall(r"`(\w+)`", row)) == ORDER
+
+
+def test_no_two_files_import_each_other():
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for room in ROOMS for path in files_of(room)}
+    known = {name: {i for i in imports_of(path) if i in modules and i != name} for name, path in modules.items()}
+    graphlib.TopologicalSorter(known).prepare()
 
 
 def test_forward_hooks_are_registered_in_one_place():

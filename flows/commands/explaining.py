@@ -117,10 +117,10 @@ def _explain_study(
     again: tuple[str | Path, ...],
 ) -> None:
     """Explain one study; ``choice`` is the series and the policy of its ingestion, ``again`` the options of its replay."""
-    from flows.engine import start_engine
     from flows.explain_study import explain_study
     from flows.explanation_text import explanation_summary, explanation_text
     from flows.ingest import read_policy
+    from flows.start import start_engine
 
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
         made = explain_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
@@ -134,9 +134,9 @@ def _explain_study(
 
 def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: str, engine: EngineName, as_json: bool) -> None:
     """Explain a registered model on the test cases of a recipe's data."""
-    from flows.engine import start_engine
     from flows.explain_model import explain_model
     from flows.explanation_text import bundle_table
+    from flows.start import start_engine
 
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
         bundle = explain_model(workspace, recipe, model, registry)
@@ -165,9 +165,9 @@ def inspect_command(
     as_json: AsJson = False,
 ) -> None:
     """Look into a registered model beside its teacher: likeness of layers, what each class would like to see, the least that flips an answer."""
-    from flows.engine import start_engine
     from flows.explanation_text import inspection_text
     from flows.inspect_model import inspect_model
+    from flows.start import start_engine
 
     registry = registry_uri(run_folder, tracking_uri)
     wanted, workspace = open_run(recipe, out, overrides)
@@ -216,8 +216,8 @@ def planted_truth_command(
     as_json: AsJson = False,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
-    from flows.engine import start_engine
     from flows.planted_truth import planted_truth
+    from flows.start import start_engine
     from medkd.experiment.write_planted_truth import planted_truth_markdown
     from medkd.storage.workspace import embedded_workspace
 
@@ -244,8 +244,8 @@ def report(
 ) -> None:
     """Write a review report for every series of a store, and an index of them. What the models cannot read is listed with its reason."""
     from data_contracts import DataError
-    from flows.engine import start_engine
     from flows.report_store import report_store
+    from flows.start import start_engine
     from medkd.storage.output import REPORTS, refuse_foreign, require_apart, require_source
     from medkd.storage.workspace import Workspace
 
@@ -285,9 +285,9 @@ def run_study_command(
     begun, out = time.perf_counter(), out.resolve()
     uri = registry_uri(run_folder, tracking_uri)
     claim_study(source, out)
-    from flows.engine import start_engine
     from flows.ingest import read_policy
     from flows.run_study import run_study
+    from flows.start import start_engine
     from flows.study_text import findings_summary, findings_text
     from medkd.storage.workspace import Workspace
 

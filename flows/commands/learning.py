@@ -56,7 +56,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
-    from flows.engine import start_engine
+    from flows.start import start_engine
 
     begun = time.perf_counter()
     claim_run(out)
@@ -89,9 +89,9 @@ def extract(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
     """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
-    from flows.engine import start_engine
     from flows.extract_knowledge import extract_and_register
     from flows.plan import workers_for
+    from flows.start import start_engine
     from flows.summary import knowledge_summary, knowledge_text
 
     wanted, workspace = open_run(recipe, out, overrides)
@@ -119,8 +119,8 @@ def distill(
     from dataclasses import replace
 
     from flows.distill_from_store import distill_from_store
-    from flows.engine import start_engine
     from flows.plan import workers_for
+    from flows.start import start_engine
     from flows.summary import students_summary, students_text
 
     uri = registry_uri(run_folder, tracking_uri)
@@ -140,7 +140,7 @@ def experiment(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
     """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
-    from flows.engine import start_engine
+    from flows.start import start_engine
 
     begun = time.perf_counter()
     wanted, workspace = open_run(recipe, out, overrides, runs=Path("runs/experiments"))
@@ -191,8 +191,8 @@ def evaluate(
     options = pairs(where, "--where COLUMN=VALUE")
     folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()
     claim_run(folder, data)
-    from flows.engine import start_engine
     from flows.evaluate_folder import evaluate_folder
+    from flows.start import start_engine
     from flows.summary import folder_json, folder_tables
     from medkd.cohorts.external_dataset import FolderHints
     from medkd.storage.workspace import Workspace
@@ -208,9 +208,9 @@ def evaluate(
 
 def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None, engine: EngineName, last: Last, as_json: bool) -> None:
     """Take a recipe as far as ``last`` and say what came of it."""
-    from flows.engine import start_engine
     from flows.pipeline import PipelineResult, learn, pipeline
     from flows.plan import workers_for
+    from flows.start import start_engine
     from flows.summary import run_summary
 
     begun = time.perf_counter()

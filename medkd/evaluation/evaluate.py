@@ -21,7 +21,7 @@ from medkd.measures.expected_calibration_error import gaps_of
 from medkd.measures.marker_effect import marker_effect
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin, lesion_margin

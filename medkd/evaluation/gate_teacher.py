@@ -14,7 +14,7 @@ from medkd.measures.auc import auc
 from medkd.measures.dice import dice
 from medkd.measures.marker_effect import marker_effect
 from medkd.measures.mass_in_lesion import mass_in_lesion
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin
 

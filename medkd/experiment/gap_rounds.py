@@ -27,7 +27,7 @@ from medkd.attribution._attribute import attribute
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.experiment.judge import Judge, judge_of
 from medkd.knowledge.gap import margin_gap
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample

@@ -20,7 +20,7 @@ from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.workspace import Workspace
 from medkd.targets import Target, class_margin, lesion_margin
 

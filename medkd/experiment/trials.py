@@ -16,7 +16,7 @@ from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
 from medkd.measures.randomisation import randomisation
 from medkd.models._build import build_network
-from medkd.models.load import load_network, restore_network
+from medkd.models._load import load_network, restore_network
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective

@@ -40,7 +40,7 @@ from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace, stage
 from medkd.targets import Target

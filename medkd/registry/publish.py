@@ -29,7 +29,7 @@ from data_contracts import (
 from data_contracts.private import open_private
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
-from medkd.models.load import restore_network
+from medkd.models._load import restore_network
 from medkd.registry.interface import Publication, Registry, canonical, pack_model
 from medkd.storage.metrics_log import Journal
 from medkd.storage.store import write_bytes

@@ -34,7 +34,7 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
 from medkd.measures.rank_agreement import rank_agreement
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.review.against_teacher import agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.picture import render_picture

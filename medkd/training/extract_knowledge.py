@@ -27,7 +27,7 @@ from medkd.knowledge.extract import Cases, Extraction, Question, divergence, map
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.progress import progress_bar
 from medkd.storage.gpu_slot import gpu_slot
 from medkd.storage.workspace import Workspace, stage

@@ -29,8 +29,8 @@ from medkd.evaluation.validate import validation
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, taught
 from medkd.models._build import build_network, parameter_count
+from medkd.models._load import load_network
 from medkd.models._tucker import factorised, share_for
-from medkd.models.load import load_network
 from medkd.precision import resolve_precision, training_device
 from medkd.seeds import derive_seed
 from medkd.storage.gpu_slot import gpu_slot

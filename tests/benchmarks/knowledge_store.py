@@ -33,7 +33,7 @@ from medkd.knowledge.extract import Extraction, Question, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.stored import taught
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import embedded_workspace

@@ -25,7 +25,7 @@ from medkd.inference.predict import predict_logits
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.structural_similarity import structural_similarity
 from medkd.models._build import build_network
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.workspace import embedded_workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import trace

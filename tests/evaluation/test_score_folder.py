@@ -23,7 +23,7 @@ from medkd.evaluation.score_folder import Subject, score_folder
 from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.store import Store
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import bound_digest, read_recipe

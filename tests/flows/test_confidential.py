@@ -19,7 +19,8 @@ from PIL import Image, PngImagePlugin
 from data_contracts import StoreError
 from data_contracts.private import make_ordinary, open_private, ordinary_umask, private_folder, privately
 from flows.demo import _TINY, RECIPES
-from flows.engine import orchestrated, run_all, start_engine
+from flows.engine import orchestrated, run_all
+from flows.start import start_engine
 from flows.untold import ERROR, Untold, WorkFailed
 from tests.planted import CANARY, places_of, plant
 

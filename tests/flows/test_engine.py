@@ -9,7 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 
 from data_contracts import EnvironmentProblem, StoreError
-from flows.engine import PlainEngine, _gather, current_engine, orchestrated, run_all, start_engine
+from flows.engine import PlainEngine, _gather, current_engine, orchestrated, run_all
+from flows.start import start_engine
 
 
 def double(number: int) -> int:

@@ -15,7 +15,7 @@ from medkd.evaluation import bootstrap
 from medkd.experiment import trials
 from medkd.experiment.judge import Judge, validation_purpose
 from medkd.experiment.write_scoreboard import scoreboard_text
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.registry.memory_registry import MemoryRegistry
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import read_recipe

@@ -8,7 +8,7 @@ import torch
 from data_contracts import DataError, Fit, Part, Role, Task, TaskKind, Term
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.models._build import build_network
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.metrics_log import Journal
 from medkd.training import fit as loop
 from medkd.training.fit import FitRequest, epoch_samples, fit

@@ -8,7 +8,7 @@ import torch
 from data_contracts import GapRounds, Goal
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.experiment.gap_rounds import MOST, WeightedCohort, dwell_on_gap, gap_weights
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.training.objective import Objective
 from medkd.training.recipes import bound_digest
 from medkd.training.train import distill, guidance, train_teacher

@@ -17,7 +17,7 @@ from medkd.evaluation.gate_teacher import judge_teacher
 from medkd.explanation.explain_cohort import explain_cohort
 from medkd.explanation.inspect_model import inspect_model
 from medkd.models._build import build_network
-from medkd.models.load import load_network
+from medkd.models._load import load_network
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from data_contracts import OutputError
-from flows.engine import start_engine
+from flows.start import start_engine
 from medkd.storage.run_lock import LOCK, alone_in
 
 HOLDER = "import sys, time\nfrom pathlib import Path\nfrom medkd.storage.run_lock import alone_in\nwith alone_in(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
