@@ -1,7 +1,7 @@
 """The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, TrainingManifest
-from data_contracts.data import DicomData, ImageFolderData, PhantomData, VolumeFolderData
+from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.errors import (
     CatalogueError,
     ContractError,
@@ -36,6 +36,8 @@ from data_contracts.experiment import (
     Search,
     Validated,
 )
+from data_contracts.experiment_plan import Condition, ExperimentPlan, GapRounds, Goal
+from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
     AttributionAgreement,
     ClassAnswer,
@@ -71,36 +73,7 @@ from data_contracts.model import (
     Registered,
     TrainingDomain,
 )
-from data_contracts.recipe import (
-    Arm,
-    Balance,
-    Condition,
-    Entry,
-    Evidence,
-    ExperimentPlan,
-    Explain,
-    Fit,
-    GapRounds,
-    Gate,
-    Goal,
-    KnowledgeWish,
-    LearnedTemperature,
-    MapWish,
-    Network,
-    NetworkSpec,
-    Option,
-    Recipe,
-    Role,
-    Schedule,
-    Shift,
-    Strong,
-    StudentRecipe,
-    Taps,
-    Task,
-    TaskKind,
-    TeacherRecipe,
-    Term,
-)
+from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
 from data_contracts.review import (
     BANNER,
@@ -116,6 +89,26 @@ from data_contracts.review import (
 )
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
+from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
+from data_contracts.training_recipe import (
+    Arm,
+    Balance,
+    Evidence,
+    ExtractionSpec,
+    Fit,
+    Gate,
+    KnowledgeWish,
+    LearnedTemperature,
+    MapWish,
+    Network,
+    Schedule,
+    Strong,
+    StudentRecipe,
+    Taps,
+    TeacherRecipe,
+    Term,
+    TrainingSpec,
+)
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
 __all__ = [
@@ -136,6 +129,7 @@ __all__ = [
     "CodeFact",
     "Cohort",
     "CohortSet",
+    "CohortSpec",
     "CohortUse",
     "Comparison",
     "Condition",
@@ -146,6 +140,7 @@ __all__ = [
     "Course",
     "CoursePoint",
     "CurvePoint",
+    "Data",
     "DataError",
     "DicomData",
     "Entry",
@@ -154,11 +149,13 @@ __all__ = [
     "Evidence",
     "ExperimentPlan",
     "Explain",
+    "ExplainSpec",
     "ExplainerVerdict",
     "ExplanationBundle",
     "ExplanationError",
     "ExplanationRef",
     "ExplanationRequest",
+    "ExtractionSpec",
     "Feedback",
     "Figure",
     "FileOutcome",
@@ -251,6 +248,7 @@ __all__ = [
     "Term",
     "TrainingDomain",
     "TrainingManifest",
+    "TrainingSpec",
     "Validated",
     "Value",
     "VolumeFolderData",

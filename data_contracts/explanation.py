@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from data_contracts.explain_plan import Entry
 from data_contracts.geometry import Geometry
 from data_contracts.model import ModelRef
-from data_contracts.recipe import Entry, Option
 from data_contracts.record import Figure, Finite, Key, Record, Ref, Sha256, Value
+from data_contracts.task import Option
 from data_contracts.volume import VolumeRef
 
 

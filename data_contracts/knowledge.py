@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from data_contracts.recipe import Fit, KnowledgeWish, Task
 from data_contracts.record import Finite, Key, Record, Ref, Sha256
+from data_contracts.task import Task
+from data_contracts.training_recipe import Fit, KnowledgeWish
 
 
 class KnowledgeRef(Record):

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data_contracts.recipe import NetworkSpec, Role, Task
 from data_contracts.record import Finite, Record, Ref, Sha256, Value
+from data_contracts.task import NetworkSpec, Role, Task
 
 
 class TrainingDomain(Value):
@@ -46,7 +46,7 @@ class Checkpoint(Record):
     parameters: int = Field(ge=1)
     epochs: int = Field(ge=1)
     precision: Literal["fp32", "bf16"] | None = None
-    train_seconds: Finite = 0.0
+    train_seconds: Finite = Field(default=0.0, json_schema_extra={"measured": True})
     largest_extent_mm: tuple[Finite, Finite, Finite] | None = None
     train_patients_digest: str = ""
     domain: TrainingDomain | None = None

@@ -6,7 +6,6 @@ from data_contracts import Checkpoint, CohortSet, KnowledgeRef, Recipe
 from flows.engine import orchestrated, run_all
 from medkd.storage.workspace import Workspace
 from medkd.training import train
-from medkd.training.recipes import bound_digest
 
 
 @orchestrated
@@ -19,11 +18,11 @@ def distill(
 ) -> tuple[tuple[Checkpoint, ...], ...]:
     """Return the students of each recipe, in the order of its arms and then of its seeds."""
     calls = [
-        (workspace, recipe, own, teacher, arm, seed, bound_digest(recipe), told if recipe.arms[arm].knowledge == "store" else None)
+        (workspace, recipe.student_training(arm, seed), own, teacher, told if recipe.arms[arm].knowledge == "store" else None)
         for recipe, own, teacher, told in zip(recipes, cohorts, teachers, knowledge, strict=True)
         for arm in recipe.arms
         for seed in recipe.seeds
     ]
-    names = [f"{recipe.name} {arm}-{seed}" for _, recipe, _, _, arm, seed, *_ in calls]
+    names = [f"{spec.recipe} {spec.arm}-{spec.seed}" for _, spec, *_ in calls]
     students = iter(run_all(train.distill, calls, title="students", names=names))
     return tuple(tuple(next(students) for _ in range(len(recipe.arms) * len(recipe.seeds))) for recipe in recipes)

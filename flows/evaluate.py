@@ -24,11 +24,11 @@ def evaluate(
     workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...], models: tuple[tuple[Checkpoint, ...], ...]
 ) -> tuple[Judged, ...]:
     """Evaluate the models of each recipe; ``models`` holds the teacher first, then the students."""
-    calls = [(workspace, r, c, model, own[0]) for r, c, own in zip(recipes, cohorts, models, strict=True) for model in own]
-    names = [f"{recipe.name} {model.arm}-{model.seed}" for _, recipe, _, model, _ in calls]
+    calls = [(workspace, r.name, c, model, own[0]) for r, c, own in zip(recipes, cohorts, models, strict=True) for model in own]
+    names = [f"{recipe} {model.arm}-{model.seed}" for _, recipe, _, model, _ in calls]
     done = iter(run_all(evaluate_model, calls, title="evaluate", names=names))
     groups = [_by_arm([next(done) for _ in own]) for own in models]
-    cards = [(workspace, r, c, arm) for r, c, arms in zip(recipes, cohorts, groups, strict=True) for arm in arms.values()]
+    cards = [(workspace, r.name, c, arm) for r, c, arms in zip(recipes, cohorts, groups, strict=True) for arm in arms.values()]
     scorecards = iter(run_all(summarise, cards, title="scorecards"))
     pairs = [(workspace, c, arms[a], arms[b], _teacher(arms, b)) for c, arms in zip(cohorts, groups, strict=True) for a, b in _pairs(arms)]
     comparisons = iter(run_all(compare_arms, pairs, title="compare"))

@@ -20,6 +20,7 @@ from data_contracts import (
     RecipeError,
     Scoreboard,
     Search,
+    TrainingSpec,
 )
 from flows.engine import orchestrated, run_all
 from flows.extract_knowledge import extract_knowledge, reads_store
@@ -27,16 +28,16 @@ from flows.prepare import prepare
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.evaluate import evaluate_model
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.evaluation.validate import VALIDATIONS
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
 from medkd.experiment.gap_rounds import dwell_on_gap
 from medkd.experiment.judge import validation_purpose
 from medkd.experiment.scoreboard import Choices, compared_with, compose_board, score_arm, sibling
 from medkd.experiment.trials import examine, follow, validate
-from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, teacher_only, with_controls
+from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
 from medkd.storage.workspace import Workspace
 from medkd.training import train
-from medkd.training.recipes import bound_digest
 
 Changes = Mapping[str, Option]
 
@@ -119,10 +120,11 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     cohorts = prepare(workspace, recipes)
     for own in cohorts:
         require_clean(own, before="an experiment")
-    alone = [teacher_only(one) for one in recipes]
-    calls = [(workspace, one, own.only("teacher_train"), bound_digest(one)) for one, own in zip(alone, cohorts, strict=True)]
+    pairs = list(zip(recipes, cohorts, strict=True))
+    # What a teacher is selected on stays in its key only where its patience looks at it.
+    calls = [(workspace, spec, own.only("teacher_train", *_selecting(spec))) for one, own in pairs for spec in (one.teacher_training(),)]
     teachers = run_all(train.train_teacher, calls, title="teachers")
-    judged = [(workspace, one, own, teacher) for one, own, teacher in zip(alone, cohorts, teachers, strict=True)]
+    judged = [(workspace, one.name, one.teacher.gate, own, teacher) for (one, own), teacher in zip(pairs, teachers, strict=True)]
     verdicts = run_all(judge_teacher, judged, title="teacher gate")
     require_fit_teacher(verdicts[0])
     names = ("", *conditions)
@@ -138,7 +140,7 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
     entries = train_all(
         workspace, base, [(arm, single_arm(base.recipe, arm, options)) for arm, options in tried], plan.search_seeds, "search"
     )
-    calls = [(workspace, e.recipe, base.cohorts, student, base.teacher, plan.goal) for e in entries for student in e.students]
+    calls = [(workspace, base.cohorts, student, base.teacher, plan.goal) for e in entries for student in e.students]
     seen = iter(run_all(validate, calls, title="search: validation"))
     shown = [[next(seen) for _ in entry.students] for entry in entries]
     found = {}
@@ -151,18 +153,10 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
 def train_all(workspace: Workspace, arena: Arena, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str) -> list[Entry]:
     """Train variants of one arm each under every seed."""
     calls = [
-        (
-            workspace,
-            recipe,
-            _of_student(arena, seed),
-            arena.teacher,
-            next(iter(recipe.arms)),
-            seed,
-            bound_digest(recipe),
-            told(arena, recipe),
-        )
+        (workspace, spec, _of_student(arena, spec), arena.teacher, told(arena, recipe))
         for _, recipe in named
         for seed in seeds
+        for spec in (recipe.student_training(next(iter(recipe.arms)), seed),)
     ]
     students = iter(run_all(train.distill, calls, title=title))
     return [Entry(name, arena, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
@@ -173,9 +167,14 @@ def told(arena: Arena, recipe: Recipe) -> KnowledgeRef | None:
     return arena.knowledge if reads_store(recipe) else None
 
 
-def _of_student(arena: Arena, seed: int, *more: str) -> CohortSet:
+def _of_student(arena: Arena, spec: TrainingSpec, *more: str) -> CohortSet:
     """Return the cohorts that a student of a seed depends on: another seed more must not train it again."""
-    return arena.cohorts.only(f"student_train/{seed}", f"unlabelled/{seed}", *more)
+    return arena.cohorts.only(f"student_train/{spec.seed}", f"unlabelled/{spec.seed}", *_selecting(spec), *more)
+
+
+def _selecting(spec: TrainingSpec) -> tuple[str, ...]:
+    """Return the cohorts that decide when a training with patience ends."""
+    return () if spec.selection is None else ("test", *VALIDATIONS)
 
 
 def variants(recipe: Recipe, chosen: Mapping[str, Changes], more: Changes | None = None) -> list[tuple[str, Recipe]]:
@@ -203,9 +202,10 @@ def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
     named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
     looked_at = (validation_purpose(base.cohorts), PRIMARIES[plan.primary])
     calls = [
-        (workspace, recipe, _of_student(base, seed, *looked_at), base.teacher, name, seed, plan.goal, told(base, recipe))
+        (workspace, spec, _of_student(base, spec, *looked_at), base.teacher, plan.goal, told(base, recipe))
         for name, recipe in named
         for seed in base.recipe.seeds
+        for spec in (recipe.student_training(name, seed),)
     ]
     courses = iter(run_all(follow, calls, title="plateaus"))
     entries, plateaus = [], {}
@@ -237,7 +237,7 @@ def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) 
     (own,) = [entry for entry in entries if entry.name == plan.gap.arm]
     wishes = (plan.gap, plan.gap.model_copy(update={"strength": 0.0}))
     calls = [
-        (workspace, own.recipe, own.arena.cohorts, own.arena.teacher, student, wish, plan.goal)
+        (workspace, own.recipe.student_training(student.arm, student.seed), own.arena.cohorts, own.arena.teacher, student, wish, plan.goal)
         for wish in wishes
         for student in own.students
     ]
@@ -283,7 +283,7 @@ Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
 @orchestrated
 def evaluate_entries(workspace: Workspace, entries: Sequence[Entry]) -> Evaluated:
     """Evaluate every student on the test cohorts of its arena, and examine all but those of null repetitions."""
-    calls = [(workspace, e.recipe, e.arena.cohorts, student, e.arena.teacher) for e in entries for student in e.students]
+    calls = [(workspace, e.recipe.name, e.arena.cohorts, student, e.arena.teacher) for e in entries for student in e.students]
     judged = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
     plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, judged, title="examine"))
     return {e.name: tuple((next(plain),) if e.is_null else (next(plain), next(close)) for _ in e.students) for e in entries}

@@ -15,10 +15,10 @@ def explain(
     """Return one bundle per arm of each recipe, made with the arm's first seed."""
     chosen = [[model for model in own[1:] if model.seed == recipe.seeds[0]] for recipe, own in zip(recipes, models, strict=True)]
     calls = [
-        (workspace, recipe, own, student, group[0], siblings_of(recipe, student, group[1:]))
+        (workspace, recipe.explanation(), own, student, group[0], siblings_of(recipe.explanation(), student, group[1:]))
         for recipe, own, group, students in zip(recipes, cohorts, models, chosen, strict=True)
         for student in students
     ]
-    names = [f"{recipe.name} {student.arm}-{student.seed}" for _, recipe, _, student, *_ in calls]
+    names = [f"{spec.name} {student.arm}-{student.seed}" for _, spec, _, student, *_ in calls]
     bundles = iter(run_all(explain_cohort, calls, title="explain", names=names))
     return tuple(tuple(next(bundles) for _ in students) for students in chosen)

@@ -10,7 +10,6 @@ from flows.register import register, register_knowledge
 from flows.train_teacher import train_teacher
 from medkd.storage.workspace import Workspace
 from medkd.training import extract_knowledge as extraction
-from medkd.training.recipes import bound_digest
 
 
 @orchestrated
@@ -19,7 +18,7 @@ def extract_knowledge(
 ) -> tuple[KnowledgeRef | None, ...]:
     """Return the knowledge of each recipe's teacher, None for recipes without an arm that reads a store."""
     asked = [index for index, recipe in enumerate(recipes) if reads_store(recipe)]
-    calls = [(workspace, recipes[i], cohorts[i], teachers[i], bound_digest(recipes[i])) for i in asked]
+    calls = [(workspace, recipes[i].extraction(), cohorts[i], teachers[i]) for i in asked]
     found = dict(zip(asked, run_all(extraction.extract_knowledge, calls, title="knowledge"), strict=True))
     return tuple(found.get(index) for index in range(len(recipes)))
 
@@ -35,8 +34,6 @@ def extract_and_register(workspace: Workspace, recipe: Recipe) -> tuple[ModelRef
     cohorts = prepare(workspace, (recipe,))
     teachers = train_teacher(workspace, (recipe,), cohorts)
     judged = evaluate(workspace, (recipe,), cohorts, (teachers,))
-    knowledge = run_all(
-        extraction.extract_knowledge, [(workspace, recipe, cohorts[0], teachers[0], bound_digest(recipe))], title="knowledge"
-    )[0]
+    knowledge = run_all(extraction.extract_knowledge, [(workspace, recipe.extraction(), cohorts[0], teachers[0])], title="knowledge")[0]
     registered = register(workspace, (recipe,), cohorts, (teachers,), (judged[0].scorecards,), ((),))
     return register_knowledge(workspace, (recipe,), registered, (knowledge,))[0], knowledge

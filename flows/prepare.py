@@ -12,5 +12,5 @@ from medkd.storage.workspace import Workspace
 def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[CohortSet, ...]:
     """Render or import, split and certify the cohorts of each recipe."""
     warn_of_slow_precision(fit.precision for recipe in recipes for fit in (recipe.teacher.fit, recipe.student.fit))
-    calls = [(workspace, recipe, source_digest(recipe, workspace.data_root)) for recipe in recipes]
+    calls = [(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root)) for recipe in recipes]
     return tuple(run_all(prepare_cohorts, calls, title="cohorts", names=[recipe.name for recipe in recipes]))

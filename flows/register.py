@@ -38,7 +38,7 @@ def register_knowledge(
 ) -> tuple[ModelRef, ...]:
     """Register what was extracted of each teacher as a version of its own, below the teacher it is of."""
     calls = [
-        (workspace, recipe, own.models[0], told)
+        (workspace, recipe.name, own.models[0], told)
         for recipe, own, told in zip(recipes, registered, knowledge, strict=True)
         if told is not None
     ]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from data_contracts import CohortSet, Comparison, Evaluation, Figure
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio, is_defined
 from medkd.evaluation.evaluate import statistics_of, units_of
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 
 #: Figures whose gap to the teacher is said to be closed by a share, those of them in which less is better, and the least gap that counts.
 CLOSED = ("auc", "dice", "surface_dice", "hausdorff_95")

@@ -29,7 +29,8 @@ from data_contracts import (
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, crossed_estimate, holm, mean_of
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.experiment.variants import with_controls
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 
 #: Below this distance between ceiling and baseline a share of it says nothing.
 LEAST_GAP = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_contracts import Arm, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError, StudentRecipe, Term
+from data_contracts import Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError
 from medkd.training.objective import Objective, reads_explanations
 from medkd.training.recipes import vary_recipe
 
@@ -36,19 +36,6 @@ def single_arm(recipe: Recipe, arm: str, changes: Mapping[str, Option] | None = 
     kept = recipe.model_copy(update={"arms": {called: recipe.arms[arm]}, "explain": Explain(), "experiment": None, "seeds": (0,)})
     varied = vary_recipe(kept, {of_arm(called, field): _plain(value) for field, value in (changes or {}).items()})
     return varied.model_copy(update={"name": f"{recipe.name.partition('--')[0]}--{varied.digest()[:10]}"})
-
-
-def teacher_only(recipe: Recipe) -> Recipe:
-    """Return the recipe as its teacher's training depends on it: arms, students and plan are stand-ins."""
-    fit = recipe.teacher.fit.model_copy(update={"epochs": 1})
-    changes = {
-        "arms": {"alone": Arm(terms=(Term(loss="hard_label"),))},
-        "student": StudentRecipe(network=recipe.teacher.network, fit=fit),
-        "explain": Explain(),
-        "experiment": None,
-        "seeds": (0,),
-    }
-    return recipe.model_copy(update=changes)
 
 
 def renamed(recipe: Recipe, name: str) -> Recipe:

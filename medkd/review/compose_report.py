@@ -39,8 +39,9 @@ from medkd.review.against_teacher import agreed_first, likeness_of, missed_by_st
 from medkd.review.caveats import compute_caveats
 from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
+from medkd.storage.stage import stage
 from medkd.storage.store import Store, write_bytes
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.volumes.window import window_intensity
 
