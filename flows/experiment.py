@@ -22,6 +22,7 @@ from data_contracts import (
     Search,
     TrainingSpec,
 )
+from flows.each import Call, run_each
 from flows.engine import orchestrated, run_all
 from flows.extract_knowledge import extract_knowledge, reads_store
 from flows.prepare import prepare
@@ -36,6 +37,7 @@ from medkd.experiment.scoreboard import Choices, compared_with, compose_board, s
 from medkd.experiment.trials import examine, follow, validate
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
 
@@ -117,19 +119,30 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     """Prepare cohorts and teacher of the base and of every condition; only the base's teacher must pass an enforced gate."""
     conditions = plan_of(recipe).conditions
     recipes = (recipe, *(in_condition(recipe, condition.overrides) for condition in conditions.values()))
-    cohorts = prepare(workspace, recipes)
-    for own in cohorts:
-        require_clean(own, before="an experiment")
-    pairs = list(zip(recipes, cohorts, strict=True))
-    # What a teacher is selected on stays in its key only where its patience looks at it.
-    calls = [(workspace, spec, own.only("teacher_train", *_selecting(spec))) for one, own in pairs for spec in (one.teacher_training(),)]
-    teachers = run_all(train.train_teacher, calls, title="teachers")
-    judged = [(workspace, one.name, one.teacher.gate, own, teacher) for (one, own), teacher in zip(pairs, teachers, strict=True)]
-    verdicts = run_all(judge_teacher, judged, title="teacher gate")
+    prepared = prepare(workspace, recipes)
+    for one in prepared:
+        require_clean(one.cohorts, before="an experiment")
+
+    def training_of(one: RecipeResult) -> list[Call]:
+        spec = one.recipe.teacher_training()
+        # What a teacher is selected on is in its key only where its patience looks at it.
+        return [(workspace, spec, one.cohorts.only("teacher_train", *_selecting(spec)))]
+
+    trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
+    taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
+    judged = run_each(
+        judge_teacher,
+        taught,
+        lambda one: [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)],
+        title="teacher gate",
+    )
+    verdicts = [verdict for _, (verdict,) in judged]
     require_fit_teacher(verdicts[0])
-    names = ("", *conditions)
-    knowledge = extract_knowledge(workspace, recipes, cohorts, tuple(teachers))
-    return [Arena(*parts) for parts in zip(names, recipes, cohorts, teachers, verdicts, knowledge, strict=True)]
+    known = extract_knowledge(workspace, taught)
+    return [
+        Arena(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
+        for name, one, verdict in zip(("", *conditions), known, verdicts, strict=True)
+    ]
 
 
 @orchestrated

@@ -215,7 +215,7 @@ def _scores(model: nn.Module, images: Tensor) -> Tensor:
     return class_margin(1)(logits).double()
 
 
-def maps_of(model: nn.Module, images: Tensor, explainers: list[str], *, progress: bool, title: str) -> dict[str, Tensor]:
+def maps_of(model: nn.Module, images: Tensor, explainers: Sequence[str], *, progress: bool, title: str) -> dict[str, Tensor]:
     """Return the maps of every explainer and of the baselines, [n, *space]."""
     found = {name: make(images) for name, make in BASELINES.items()}
     for name in progress_bar(explainers, title=f"explain {title}", unit="explainer", enabled=progress):

@@ -31,6 +31,7 @@ from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import restore_network
 from medkd.registry.interface import Publication, Registry, canonical, pack_model
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.metrics_log import Journal
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
@@ -224,16 +225,15 @@ def attach_inspection(workspace: Workspace, registry: Registry, model: ModelRef,
     registry.attach(model, {}, {"medkd.inspection": inspection.digest()})
 
 
-Group = tuple[Recipe, CohortSet, tuple[Checkpoint, ...], tuple[Scorecard, ...], tuple[ExplanationBundle, ...]]
-
-
-def register_everything(workspace: Workspace, groups: tuple[Group, ...], registry: Registry | None = None) -> tuple[Registered, ...]:
+def register_everything(
+    workspace: Workspace, results: tuple[RecipeResult, ...], registry: Registry | None = None
+) -> tuple[Registered, ...]:
     """Register the models of several recipes, each explanation bundle beside the student it explains."""
     target = registry or open_registry(workspace)
     done = []
-    for recipe, cohorts, checkpoints, scorecards, bundles in groups:
-        registered = register_models(workspace, recipe, cohorts, checkpoints, scorecards, target)
-        for bundle in bundles:
+    for result in results:
+        registered = register_models(workspace, result.recipe, result.cohorts, result.models, result.scorecards, target)
+        for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
             attach_explanations(workspace, target, model, bundle)
         done.append(registered)
