@@ -36,7 +36,7 @@ from data_contracts.experiment import (
     Search,
     Validated,
 )
-from data_contracts.experiment_plan import Condition, ExperimentPlan, GapRounds, Goal
+from data_contracts.experiment_plan import ArmVariant, Condition, ExperimentPlan, GapRounds, Goal
 from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
     AttributionAgreement,
@@ -119,6 +119,7 @@ __all__ = [
     "Action",
     "Arm",
     "ArmFigures",
+    "ArmVariant",
     "AttributionAgreement",
     "Balance",
     "Case",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from data_contracts.record import Finite, Value
 from data_contracts.task import Option
+from data_contracts.training_recipe import Evidence
 
 
 class Condition(Value):
@@ -16,6 +17,43 @@ class Condition(Value):
     overrides: dict[str, Option] = Field(min_length=1)
     arms: tuple[str, ...] = Field(min_length=1)
     description: str = ""
+
+
+class ArmVariant(Value):
+    """An arm as an experiment reads it; its text is the name that figures, files and tables have: ``arm__control_gap@setting``.
+
+    Attributes:
+        arm: of the recipe, or ``teacher``.
+        control: whose explanations it gets instead of the teacher's.
+        continuation: further epochs after distillation, weighted by the gap or not.
+        setting: ``plateau``, or the name of a condition; empty for the arm as the recipe trains it.
+    """
+
+    arm: str
+    control: Evidence | None = None
+    continuation: Literal["gap", "longer"] | None = None
+    setting: str = ""
+
+    def __str__(self) -> str:
+        control = "" if self.control is None else f"__{self.control.value}"
+        continuation = "" if self.continuation is None else f"_{self.continuation}"
+        return f"{self.arm}{control}{continuation}{f'@{self.setting}' if self.setting else ''}"
+
+    @classmethod
+    def parse(cls, text: str) -> ArmVariant:
+        """Return the variant that a name is of; the one place where such names are read."""
+        name, _, setting = text.partition("@")
+        continuation: Literal["gap", "longer"] | None = None
+        if name.endswith("_gap"):
+            name, continuation = name.removesuffix("_gap"), "gap"
+        elif name.endswith("_longer"):
+            name, continuation = name.removesuffix("_longer"), "longer"
+        arm, _, control = name.partition("__")
+        return cls(arm=arm, control=Evidence(control) if control else None, continuation=continuation, setting=setting)
+
+    def at(self, setting: str) -> ArmVariant:
+        """Return the same variant in another setting."""
+        return self.model_copy(update={"setting": setting})
 
 
 class GapRounds(Value):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from data_contracts.data import CohortSpec, Data
-from data_contracts.experiment_plan import ExperimentPlan
+from data_contracts.experiment_plan import ArmVariant, ExperimentPlan
 from data_contracts.explain_plan import Explain, ExplainSpec
 from data_contracts.record import Record
 from data_contracts.task import Role, Task, TaskKind
@@ -36,6 +36,11 @@ class Recipe(Record):
         bad = [arm for arm in self.arms if not arm.replace("_", "").isalnum() or not arm.islower()]
         if bad:
             raise ValueError(f"expected arm names of lower-case letters, digits and underscores, got {bad}")
+        taken = [arm for arm in self.arms if "__" in arm or arm.endswith(("_gap", "_longer")) or arm == "teacher"]
+        if taken:
+            raise ValueError(
+                f"expected arm names without __ that are not teacher and do not end in _gap or _longer (variants are called so), got {taken}"
+            )
         if self.experiment is not None:
             self._check_plan(self.experiment)
 
@@ -109,7 +114,8 @@ class Recipe(Record):
         if set(plan.search_seeds) & set(self.seeds):
             raise ValueError("expected search_seeds that are not seeds of the recipe: what was chosen on must not be scored on")
         if plan.ceiling is not None:
-            arm, _, condition = plan.ceiling.partition("@")
+            ceiling = ArmVariant.parse(plan.ceiling)
+            arm, condition = ceiling.arm, ceiling.setting
             held = plan.conditions[condition].arms if condition in plan.conditions else () if condition else tuple(self.arms)
             if arm not in held:
                 raise ValueError(f"expected an arm, or arm@condition, as ceiling, got {plan.ceiling!r}")

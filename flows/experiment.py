@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from data_contracts import (
     ArmFigures,
+    ArmVariant,
     Checkpoint,
     CohortSet,
     Evaluation,
     ExperimentPlan,
+    GapCourse,
     GapSummary,
     GateVerdict,
     KnowledgeRef,
@@ -58,7 +61,7 @@ class Arena:
 
 @dataclass(frozen=True)
 class Entry:
-    """An arm at one reading: its students by seed; ``is_null`` for a repetition of the student alone."""
+    """An arm in one setting: its students by seed; ``is_null`` for a repetition of the student alone."""
 
     name: str
     arena: Arena
@@ -224,9 +227,9 @@ def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
     entries, plateaus = [], {}
     for name, recipe in named:
         own = [next(courses) for _ in base.recipe.seeds]
-        plateaus[name] = choose_epoch(own, criterion(base.recipe, name.partition("__")[0]))
+        plateaus[name] = choose_epoch(own, criterion(base.recipe, ArmVariant.parse(name).arm))
         students = tuple(course.at(plateaus[name].epoch) for course in own)
-        entries.append(Entry(f"{name}@plateau", base, recipe, students))
+        entries.append(Entry(str(ArmVariant.parse(name).at("plateau")), base, recipe, students))
     return entries, plateaus
 
 
@@ -256,9 +259,12 @@ def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) 
     ]
     courses = run_all(dwell_on_gap, calls, title="gap rounds")
     summary = GapSummary(weighted=tuple(courses[: len(own.students)]), plain=tuple(courses[len(own.students) :]))
-    named = (("gap", summary.weighted), ("longer", summary.plain))
+    named: tuple[tuple[Literal["gap", "longer"], tuple[GapCourse, ...]], ...] = (("gap", summary.weighted), ("longer", summary.plain))
     kept = [
-        Entry(f"{own.name}_{suffix}", own.arena, own.recipe, tuple(c.rounds[c.chosen].checkpoint for c in group)) for suffix, group in named
+        Entry(
+            str(ArmVariant(arm=own.name, continuation=suffix)), own.arena, own.recipe, tuple(c.rounds[c.chosen].checkpoint for c in group)
+        )
+        for suffix, group in named
     ]
     return kept, summary
 
@@ -267,7 +273,7 @@ def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) 
 def train_condition(workspace: Workspace, arena: Arena, plan: ExperimentPlan, chosen: Mapping[str, Changes]) -> list[Entry]:
     """Train a condition's arms with what was chosen without it."""
     wanted = plan.conditions[arena.name].arms
-    named = [(f"{arm}@{arena.name}", single_arm(arena.recipe, arm, chosen.get(arm))) for arm in wanted]
+    named = [(str(ArmVariant(arm=arm, setting=arena.name)), single_arm(arena.recipe, arm, chosen.get(arm))) for arm in wanted]
     return train_all(workspace, arena, named, arena.recipe.seeds, f"condition {arena.name}")
 
 
@@ -275,19 +281,14 @@ def train_condition(workspace: Workspace, arena: Arena, plan: ExperimentPlan, ch
 def settle(workspace: Workspace, base: Arena, found: Found, gates: dict[str, GateVerdict]) -> Scoreboard:
     """Evaluate everything that was trained and draw the verdicts."""
     plan = plan_of(base.recipe)
-    teachers = [Entry(f"teacher{reading}", arena, arena.recipe, (arena.teacher,)) for reading, arena in _arenas(found.entries).items()]
+    arenas = {entry.arena.name: entry.arena for entry in found.entries}
+    teachers = [
+        Entry(str(ArmVariant(arm="teacher", setting=name)), arena, arena.recipe, (arena.teacher,)) for name, arena in arenas.items()
+    ]
     evaluated = evaluate_entries(workspace, [*teachers, *found.entries, *found.nulls])
     scored = score_entries(workspace, [*teachers, *found.entries], found.nulls, evaluated, plan)
     chosen = Choices(searched=found.searched, plateaus=found.plateaus, gap=found.gap, gates=gates)
     return compose_board(base.recipe, plan, scored, {entry.name for entry in found.nulls}, chosen)
-
-
-def _arenas(entries: Sequence[Entry]) -> dict[str, Arena]:
-    """Return each arena once, by the reading that its arms' names end with."""
-    found: dict[str, Arena] = {}
-    for entry in entries:
-        found.setdefault(f"@{entry.arena.name}" if entry.arena.name else "", entry.arena)
-    return found
 
 
 Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
@@ -308,14 +309,14 @@ def score_entries(
 ) -> list[ArmFigures]:
     """Score every entry against those it is compared with, and null repetitions against the student alone."""
     names = [entry.name for entry in entries]
-    controls = with_controls(entries[0].arena.recipe)
     calls = []
     for entry in (*entries, *nulls):
-        wanted = plan.baselines[:1] if entry.is_null else compared_with(entry.name, names, controls, plan.baselines)
+        wanted = plan.baselines[:1] if entry.is_null else compared_with(entry.name, names, plan.baselines)
         others = tuple((other, evaluated[other]) for other in wanted)
-        alone = sibling(plan.baselines[0], entry.name, names)
-        ceiling = plan.ceiling or (f"teacher@{entry.arena.name}" if entry.arena.name else "teacher")
-        is_student = not entry.is_null and not entry.name.startswith("teacher") and alone is not None
+        variant = ArmVariant.parse(entry.name)
+        alone = sibling(plan.baselines[0], variant, names)
+        ceiling = plan.ceiling or str(ArmVariant(arm="teacher", setting=entry.arena.name))
+        is_student = not entry.is_null and variant.arm != "teacher" and alone is not None
         reference = (evaluated[alone], evaluated[ceiling]) if is_student and alone else ()
         calls.append((workspace, entry.arena.cohorts, entry.name, evaluated[entry.name], others, reference, plan.primary))
     return run_all(score_arm, calls, title="scoreboard")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_contracts import Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError
+from data_contracts import ArmVariant, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError
 from medkd.training.objective import Objective, reads_explanations
 from medkd.training.recipes import vary_recipe
 
@@ -52,7 +52,7 @@ def with_controls(recipe: Recipe) -> dict[str, tuple[str, Evidence]]:
     """Return the controls of an experiment: name of the new arm, the arm it controls, and whose explanations it gets."""
     plan = recipe.experiment
     wanted = [kind for kind in Evidence if kind is not Evidence.TEACHER]
-    return {f"{arm}__{kind.value}": (arm, kind) for arm in (plan.controlled if plan else ()) for kind in wanted}
+    return {str(ArmVariant(arm=arm, control=kind)): (arm, kind) for arm in (plan.controlled if plan else ()) for kind in wanted}
 
 
 def require_controls(recipe: Recipe, plan: ExperimentPlan) -> None:
