@@ -245,7 +245,7 @@ def knowledge_summary(model: ModelRef, knowledge: KnowledgeRef) -> dict[str, Any
         "ok": True,
         "uri": model.uri,
         "digest": model.manifest_digest,
-        "teacher": model.teacher,
+        "teacher": None if model.teacher is None else str(model.teacher),
         "cases": knowledge.cases,
         "views": knowledge.wish.views,
         "stores": parts,
@@ -274,7 +274,10 @@ def students_summary(registered: Registered, cards: Sequence[Scorecard]) -> dict
     """Return the machine-readable summary of students that learned from a store."""
     return {
         "ok": True,
-        "models": [{"uri": model.uri, "digest": model.manifest_digest, "teacher": model.teacher} for model in registered.models],
+        "models": [
+            {"uri": model.uri, "digest": model.manifest_digest, "teacher": None if model.teacher is None else str(model.teacher)}
+            for model in registered.models
+        ],
         "scorecards": {card.subject: scorecard_summary(card) for card in cards},
     }
 

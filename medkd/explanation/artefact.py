@@ -123,8 +123,7 @@ def ask_registry(registry: Registry, uri: str) -> Asked:
     model, checkpoint, network = load_registered(registry, uri)
     if model.teacher is None:
         return Asked(model, checkpoint, network)
-    name, _, number = model.teacher.partition("@")[0].rpartition("/")
-    teacher, _, guide = load_registered(registry, f"models:/{name}/{number}")
+    teacher, _, guide = load_registered(registry, model.teacher.uri)
     return Asked(model, checkpoint, network, teacher, guide)
 
 

@@ -31,7 +31,7 @@ def register_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, kno
             "KNOWLEDGE_FOREIGN",
             f"expected knowledge of {teacher.uri} ({teacher.weights_digest[:12]}), it is of {knowledge.teacher_digest[:12]}",
         )
-    lineage = f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}"
+    lineage = teacher.lineage
     record = knowledge.model_copy(update={"teacher": lineage})
     # Named by its content: everything in it is registered, and other knowledge, which a run before left, must not be.
     folder = workspace.root / "packages" / f"{recipe}-knowledge-{record.digest()[:12]}"
@@ -39,7 +39,7 @@ def register_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, kno
     shards = {f"shards/{Path(ref.key).name}": workspace.store.path(ref).read_bytes() for ref in knowledge.shards}
     pack_model(folder, {RECORD: record.canonical_json(), TRAINING_MANIFEST: manifest.canonical_json(), **shards})
     tags = {
-        "medkd.teacher": lineage,
+        "medkd.teacher": str(lineage),
         "medkd.knowledge": knowledge.digest(),
         "medkd.use": "research only",
     }
