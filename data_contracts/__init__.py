@@ -1,6 +1,6 @@
 """The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
-from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, TrainingManifest
+from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.errors import (
     CatalogueError,
@@ -242,6 +242,7 @@ __all__ = [
     "StudentRecipe",
     "StudyExplanation",
     "Subgroup",
+    "Subset",
     "Taps",
     "TargetRecord",
     "Task",

@@ -23,6 +23,7 @@ from data_contracts import (
     RecipeError,
     Scoreboard,
     Search,
+    Subset,
     TrainingSpec,
 )
 from flows.each import Call, run_each
@@ -129,7 +130,7 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     def training_of(one: RecipeResult) -> list[Call]:
         spec = one.recipe.teacher_training()
         # What a teacher is selected on is in its key only where its patience looks at it.
-        return [(workspace, spec, one.cohorts.only("teacher_train", *_selecting(spec)))]
+        return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
 
     trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
     taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
@@ -185,12 +186,12 @@ def told(arena: Arena, recipe: Recipe) -> KnowledgeRef | None:
 
 def _of_student(arena: Arena, spec: TrainingSpec, *more: str) -> CohortSet:
     """Return the cohorts that a student of a seed depends on: another seed more must not train it again."""
-    return arena.cohorts.only(f"student_train/{spec.seed}", f"unlabelled/{spec.seed}", *_selecting(spec), *more)
+    return arena.cohorts.only(Subset.STUDENT_TRAIN.of(spec.seed), Subset.UNLABELLED.of(spec.seed), *_selecting(spec), *more)
 
 
 def _selecting(spec: TrainingSpec) -> tuple[str, ...]:
     """Return the cohorts that decide when a training with patience ends."""
-    return () if spec.selection is None else ("test", *VALIDATIONS)
+    return () if spec.selection is None else (Subset.TEST, *VALIDATIONS)
 
 
 def variants(recipe: Recipe, chosen: Mapping[str, Changes], more: Changes | None = None) -> list[tuple[str, Recipe]]:

@@ -25,6 +25,7 @@ from data_contracts import (
     Ref,
     SourceError,
     Split,
+    Subset,
     Task,
     VolumeFolderData,
 )
@@ -303,9 +304,9 @@ def serve_purposes(spec: CohortSpec, cohort: Cohort, ledger: IngestReport, store
     ref = Ref(store=store.name, key=f"{key}/all.json", sha256=hashlib.sha256(payload).hexdigest())
     held = Part.TEST if Part.TEST in cohort.split.parts else Part.VALIDATION
     uses = {
-        "teacher_train": CohortUse(cohort=ref, part=Part.TRAIN),
-        "teacher_validation": CohortUse(cohort=ref, part=Part.VALIDATION),
-        "test": CohortUse(cohort=ref, part=held),
-        **{f"student_train/{seed}": CohortUse(cohort=ref, part=Part.TRAIN) for seed in spec.seeds},
+        Subset.TEACHER_TRAIN: CohortUse(cohort=ref, part=Part.TRAIN),
+        Subset.TEACHER_VALIDATION: CohortUse(cohort=ref, part=Part.VALIDATION),
+        Subset.TEST: CohortUse(cohort=ref, part=held),
+        **{Subset.STUDENT_TRAIN.of(seed): CohortUse(cohort=ref, part=Part.TRAIN) for seed in spec.seeds},
     }
     return CohortSet(uses=uses, certificates=(certify(cohort),))

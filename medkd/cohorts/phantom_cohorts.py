@@ -10,7 +10,7 @@ from typing import Literal, TypedDict
 import torch
 from torch import Tensor
 
-from data_contracts import Case, Cohort, CohortSet, CohortSpec, CohortUse, Part, PhantomData, Ref, Split, TaskKind
+from data_contracts import Case, Cohort, CohortSet, CohortSpec, CohortUse, Part, PhantomData, Ref, Split, Subset, TaskKind
 from medkd.cohorts.split import certify
 from medkd.phantom.render import (
     CLASSES,
@@ -41,7 +41,7 @@ def prepare_phantom_cohorts(spec: CohortSpec, data: PhantomData, store: Store) -
     experiment's search too.
     """
     writer = _Writer(store, spec)
-    uses = {}
+    uses: dict[str, CohortUse] = {}
     common: _Common = {"difficulty": data.difficulty}
     base = data.cohort_seed
     train = draw_cases(data.teacher, base, marker_rates=data.teacher_marker_rates, contrast=data.teacher_contrast, **common)
@@ -51,24 +51,24 @@ def prepare_phantom_cohorts(spec: CohortSpec, data: PhantomData, store: Store) -
         Part.VALIDATION: (_cued(held, data, "balanced", base + 1), base + 1),
     }
     teacher = writer.write("teacher", parts, wrong={Part.TRAIN: data.teacher_wrong_labels})
-    uses["teacher_train"] = CohortUse(cohort=teacher, part=Part.TRAIN)
-    uses["teacher_validation"] = CohortUse(cohort=teacher, part=Part.VALIDATION)
+    uses[Subset.TEACHER_TRAIN] = CohortUse(cohort=teacher, part=Part.TRAIN)
+    uses[Subset.TEACHER_VALIDATION] = CohortUse(cohort=teacher, part=Part.VALIDATION)
     for seed in spec.seeds:
         own = base + 100 + 2 * seed
         cases = draw_cases(data.student, own, marker_rates=data.student_marker_rates, contrast=data.student_contrast, **common)
         ref = writer.write(f"student-{seed}", {Part.TRAIN: (_cued(cases, data, "beside", own), own)}, mask_share=data.mask_share)
-        uses[f"student_train/{seed}"] = CohortUse(cohort=ref, part=Part.TRAIN)
+        uses[Subset.STUDENT_TRAIN.of(seed)] = CohortUse(cohort=ref, part=Part.TRAIN)
         if data.unlabelled:
             extra = draw_cases(data.unlabelled, own + 1, marker_rates=data.student_marker_rates, **common)
             ref = writer.write(f"unlabelled-{seed}", {Part.TRAIN: (extra, own + 1)}, labelled=False)
-            uses[f"unlabelled/{seed}"] = CohortUse(cohort=ref, part=Part.TRAIN)
+            uses[Subset.UNLABELLED.of(seed)] = CohortUse(cohort=ref, part=Part.TRAIN)
     for purpose, cases, seed in _tests(data, spec.task.kind):
         uses[purpose] = CohortUse(cohort=writer.write(purpose, {Part.TEST: (cases, seed)}), part=Part.TEST)
     if data.student_validation:
         seed = base + 6
         cases = draw_cases(data.student_validation, seed, marker_rates=data.student_marker_rates, contrast=data.student_contrast, **common)
-        ref = writer.write("student_validation", {Part.VALIDATION: (_cued(cases, data, "beside", seed), seed)})
-        uses["student_validation"] = CohortUse(cohort=ref, part=Part.VALIDATION)
+        ref = writer.write(Subset.STUDENT_VALIDATION, {Part.VALIDATION: (_cued(cases, data, "beside", seed), seed)})
+        uses[Subset.STUDENT_VALIDATION] = CohortUse(cohort=ref, part=Part.VALIDATION)
     return CohortSet(uses=uses, certificates=tuple(certify(cohort) for cohort in writer.written))
 
 
@@ -82,17 +82,17 @@ def _tests(data: PhantomData, kind: TaskKind) -> list[tuple[str, PhantomCases, i
     same = draw_cases(data.test, base + 2, marker_rates=rates, difficulty=difficulty)
     if kind is TaskKind.SEGMENTATION:
         if data.cue == "none":
-            return [("test", same, base + 2)]
+            return [(Subset.TEST, same, base + 2)]
         # The same cases three times: with and without the cue, and with it in the wrong place.
         places: tuple[Literal["beside", "elsewhere"], ...] = ("beside", "elsewhere")
         beside, elsewhere = (place_cues(same, data.cue, where, base + 2) for where in places)
-        return [("test", beside, base + 2), ("uncued", same, base + 3), ("misplaced", elsewhere, base + 4)]
+        return [(Subset.TEST, beside, base + 2), (Subset.UNCUED, same, base + 3), (Subset.MISPLACED, elsewhere, base + 4)]
     pairs = draw_cases(data.marker_pairs, base + 5, difficulty=difficulty)
     return [
-        ("test", same, base + 2),
-        ("debiased", draw_cases(data.debiased, base + 3, marker_rates=(0.5, 0.5), difficulty=difficulty), base + 3),
-        ("reversed", draw_cases(data.reversed, base + 4, marker_rates=(rates[1], rates[0]), difficulty=difficulty), base + 4),
-        ("marker_pairs", interleave(pairs.with_marker(True), pairs.with_marker(False)), base + 5),
+        (Subset.TEST, same, base + 2),
+        (Subset.DEBIASED, draw_cases(data.debiased, base + 3, marker_rates=(0.5, 0.5), difficulty=difficulty), base + 3),
+        (Subset.REVERSED, draw_cases(data.reversed, base + 4, marker_rates=(rates[1], rates[0]), difficulty=difficulty), base + 4),
+        (Subset.MARKER_PAIRS, interleave(pairs.with_marker(True), pairs.with_marker(False)), base + 5),
     ]
 
 
@@ -168,7 +168,7 @@ class _Writer:
     @staticmethod
     def _cases(shard: tuple[tuple[Ref, ...], Tensor], drawn: PhantomCases, seed: int, known: _Labels, name: str) -> tuple[Case, ...]:
         refs, images = shard
-        paired = name == "marker_pairs"
+        paired = name == Subset.MARKER_PAIRS
         return tuple(
             Case(
                 case_key=f"c{seed}-{row}",

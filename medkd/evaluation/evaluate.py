@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Scorecard, Task, TaskKind
+from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Scorecard, Subset, Task, TaskKind
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
@@ -28,10 +28,10 @@ from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 
 #: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
-_AUC_NAMES = {"test": "auc_same_bias", "debiased": "auc_debiased", "reversed": "auc_reversed"}
+_AUC_NAMES: dict[str, str] = {Subset.TEST: "auc_same_bias", Subset.DEBIASED: "auc_debiased", Subset.REVERSED: "auc_reversed"}
 
 #: Test cohorts of a segmentation and what their figures' names end with.
-SEGMENTATION_TESTS = {"test": "", "uncued": "_uncued", "misplaced": "_misplaced"}
+SEGMENTATION_TESTS = {Subset.TEST: "", Subset.UNCUED: "_uncued", Subset.MISPLACED: "_misplaced"}
 
 #: Maps are judged on at most this many cases: beyond, the figure's interval hardly changes and the time does.
 MAP_CASES = 400
@@ -54,7 +54,7 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     if task.kind is TaskKind.CLASSIFICATION:
         arrays = _classification(model, guide, cohorts, workspace, task)
     elif task.spatial_dims == 3:
-        arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, "test", workspace.store, task), task)
+        arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
     else:
         arrays = _segmentation(model, guide, cohorts, workspace, task)
     name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
@@ -86,8 +86,8 @@ def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, work
         else:
             logits = predict_logits(model, cohort.images, flips=flips)
         arrays[f"{purpose}/probability"] = logits.softmax(1)[:, 1].double()
-    if "marker_pairs" in cohorts.uses:
-        pairs = open_use(cohorts, "marker_pairs", workspace.store, task)
+    if Subset.MARKER_PAIRS in cohorts.uses:
+        pairs = open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
         arrays["marker_pairs/marker_effect"] = marker_effect(probability[0::2], probability[1::2])
     return arrays
@@ -95,7 +95,7 @@ def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, work
 
 def map_purpose(cohorts: CohortSet) -> str:
     """Return the cohort on which maps are judged: the one without the planted bias where there is one."""
-    return "debiased" if "debiased" in cohorts.uses else "test"
+    return Subset.DEBIASED if Subset.DEBIASED in cohorts.uses else Subset.TEST
 
 
 def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
@@ -131,7 +131,7 @@ def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, worksp
             "false_positive_pixels": outside.flatten(1).sum(1).double(),
             **maps,
         }
-        if purpose == "misplaced":
+        if purpose == Subset.MISPLACED:
             quantities["false_positives_at_cue"] = (outside & _cue_regions(cohorts, purpose, workspace)).flatten(1).sum(1).double()
         arrays |= {f"{purpose}/{name}{suffix if name != 'false_positives_at_cue' else ''}": value for name, value in quantities.items()}
     return arrays
@@ -171,7 +171,7 @@ def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations
         purpose, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
         labels, patients = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        for name, statistic in statistics_of(purpose, quantity, values, labels, single="debiased" not in cohorts.uses).items():
+        for name, statistic in statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses).items():
             if not is_defined(statistic, values.shape[1], len(evaluations)):
                 continue
             missing = int(np.isnan(values).sum())
@@ -208,7 +208,7 @@ def statistics_of(purpose: str, quantity: str, values: np.ndarray, labels: np.nd
         return {quantity: mean_of(values)}
     name = "auc" if single else _AUC_NAMES[purpose]
     statistics: dict[str, Statistic] = {name: auc_of(values, labels)}
-    if purpose == "test":
+    if purpose == Subset.TEST:
         statistics["ece"] = _ece_of(values, labels)
     return statistics
 

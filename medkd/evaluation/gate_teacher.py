@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from data_contracts import Checkpoint, CohortSet, Gate, GateFinding, GateVerdict, TaskKind, TeacherRefused
+from data_contracts import Checkpoint, CohortSet, Gate, GateFinding, GateVerdict, Subset, TaskKind, TeacherRefused
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import open_use
@@ -66,9 +66,9 @@ def require_fit_teacher(verdict: GateVerdict) -> None:
 def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> dict[str, float]:
     model, task = load_network(workspace, teacher), teacher.task
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
-        volumes = open_volume_use(cohorts, "teacher_validation", workspace.store, task)
+        volumes = open_volume_use(cohorts, Subset.TEACHER_VALIDATION, workspace.store, task)
         return {"dice": mean_over_foreground(model, volumes, task, dice)}
-    cohort = open_pictures(cohorts, "teacher_validation", workspace.store, task)
+    cohort = open_pictures(cohorts, Subset.TEACHER_VALIDATION, workspace.store, task)
     if task.kind is TaskKind.SEGMENTATION:
         answer = predict_logits(model, cohort.images, flips=task.test_time_flips).argmax(1)
         return {"dice": float(dice(answer, cohort.masks).nanmean())}
@@ -77,7 +77,7 @@ def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> d
     if bool(cohort.has_mask.any()):
         maps = cam(kept, class_margin(logits.argmax(1)))
         measured["mass_in_lesion"] = float(mass_in_lesion(maps, cohort.masks).nanmean())
-    if "marker_pairs" in cohorts.uses:
-        pairs = predict_logits(model, open_use(cohorts, "marker_pairs", workspace.store, task).images).softmax(1)[:, 1]
+    if Subset.MARKER_PAIRS in cohorts.uses:
+        pairs = predict_logits(model, open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task).images).softmax(1)[:, 1]
         measured["marker_effect"] = float(marker_effect(pairs[0::2], pairs[1::2]).mean())
     return {name: value for name, value in measured.items() if value == value and torch.isfinite(torch.tensor(value))}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from data_contracts import CohortSet, DataError, Role, Task, TaskKind, TrainingSpec
+from data_contracts import CohortSet, DataError, Role, Subset, Task, TaskKind, TrainingSpec
 from medkd.catalogue import MEASURES
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -16,7 +16,7 @@ from medkd.inference.predict_cohort import leave_out_synthetic, volume_logits
 from medkd.storage.store import Store
 
 #: Purposes that choices may be made on, in the order in which they are preferred for a student.
-VALIDATIONS = ("student_validation", "teacher_validation")
+VALIDATIONS = (Subset.STUDENT_VALIDATION, Subset.TEACHER_VALIDATION)
 
 
 def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable[[nn.Module], float]:
@@ -29,7 +29,7 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
         DataError: ``VALIDATION_MISSING`` when no cases are held back.
     """
     wanted = VALIDATIONS[1:] if spec.role is Role.TEACHER else VALIDATIONS
-    test = cohorts.uses.get("test")
+    test = cohorts.uses.get(Subset.TEST)
     purpose = next((purpose for purpose in wanted if purpose in cohorts.uses and cohorts.uses[purpose] != test), None)
     if purpose is None:
         raise DataError(

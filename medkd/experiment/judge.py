@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, DataError, Goal, RecipeError, TaskKind, Validated
+from data_contracts import Checkpoint, CohortSet, DataError, Goal, RecipeError, Subset, TaskKind, Validated
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_for_maps
 from medkd.cohorts.tensor_cohort import TensorCohort
@@ -35,7 +35,7 @@ def validation_purpose(cohorts: CohortSet) -> str:
         RecipeError: ``EXPERIMENT_VALIDATION`` when there are none, or when they are the test cases.
     """
     purpose = next((name for name in VALIDATIONS if name in cohorts.uses), None)
-    if purpose is None or cohorts.uses[purpose] == cohorts.uses.get("test"):
+    if purpose is None or cohorts.uses[purpose] == cohorts.uses.get(Subset.TEST):
         raise RecipeError(
             "EXPERIMENT_VALIDATION",
             "expected validation cases apart from the test cases, there are none: set data.student_validation or data.inner_validation",

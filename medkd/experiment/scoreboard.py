@@ -26,6 +26,7 @@ from data_contracts import (
     Recipe,
     Scoreboard,
     Search,
+    Subset,
 )
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, crossed_estimate, holm, mean_of
 from medkd.evaluation.evaluate import statistics_of, units_of
@@ -97,8 +98,8 @@ def _measured(workspace: Workspace, cohorts: CohortSet, group: tuple[tuple[Evalu
         purpose, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
         labels, people = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        found = dict(statistics_of(purpose, quantity, values, labels, single="debiased" not in cohorts.uses))
-        if quantity == "probability" and purpose == "test":
+        found = dict(statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses))
+        if quantity == "probability" and purpose == Subset.TEST:
             found["brier"] = mean_of((values - labels) ** 2)
         for name, statistic in found.items():
             statistics[name], patients[name], missing[name] = statistic, people, int(np.isnan(values).sum())

@@ -5,7 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Goal, KnowledgeRef, TaskKind, TrainingSpec, Validated
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    Course,
+    CoursePoint,
+    Evaluation,
+    Goal,
+    KnowledgeRef,
+    Subset,
+    TaskKind,
+    TrainingSpec,
+    Validated,
+)
 from medkd.attribution._attribute import attribute
 from medkd.cohorts.open_cohort import open_for_maps
 from medkd.evaluation.evaluate import map_purpose
@@ -54,7 +66,7 @@ def follow(
     last = job.run(
         teach(job, student_cohort(workspace, spec, cohorts), teacher, knowledge),
         objective,
-        cohort_digest=cohorts.uses[f"student_train/{spec.seed}"].cohort.sha256,
+        cohort_digest=cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256,
         after_epoch=keep,
     )
     judge = judge_of(workspace, cohorts, teacher, goal)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_contracts import ArmVariant, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError
+from data_contracts import ArmVariant, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError, Subset
 from medkd.training.objective import Objective, reads_explanations
 from medkd.training.recipes import vary_recipe
 
 #: Figures that a primary may be, and the test cohort that each is read from. All of them are better when higher.
 PRIMARIES = {
-    "auc": "test",
-    "auc_same_bias": "test",
-    "auc_debiased": "debiased",
-    "auc_reversed": "reversed",
-    "dice": "test",
-    "dice_uncued": "uncued",
-    "dice_misplaced": "misplaced",
+    "auc": Subset.TEST,
+    "auc_same_bias": Subset.TEST,
+    "auc_debiased": Subset.DEBIASED,
+    "auc_reversed": Subset.REVERSED,
+    "dice": Subset.TEST,
+    "dice_uncued": Subset.UNCUED,
+    "dice_misplaced": Subset.MISPLACED,
 }
 
 

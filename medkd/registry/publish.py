@@ -24,6 +24,7 @@ from data_contracts import (
     ReviewPanel,
     Role,
     Scorecard,
+    Subset,
     TrainingManifest,
     load_record,
 )
@@ -92,7 +93,9 @@ def register_models(
 def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint) -> TrainingManifest:
     """Return whose data a checkpoint was trained on, as the cohorts of its run say."""
     purposes = (
-        ["teacher_train"] if checkpoint.role is Role.TEACHER else [f"student_train/{checkpoint.seed}", f"unlabelled/{checkpoint.seed}"]
+        [Subset.TEACHER_TRAIN]
+        if checkpoint.role is Role.TEACHER
+        else [Subset.STUDENT_TRAIN.of(checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
     )
     used = [purpose for purpose in purposes if purpose in cohorts.uses]
     digests = tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in used}))

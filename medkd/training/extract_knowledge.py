@@ -16,6 +16,7 @@ from data_contracts import (
     KnowledgeWish,
     MapWish,
     Ref,
+    Subset,
     TaskKind,
 )
 from medkd.cohorts.open_cohort import open_for_training
@@ -53,7 +54,7 @@ def completed_wish(spec: ExtractionSpec, teacher: nn.Module) -> KnowledgeWish:
 
 def purposes_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
     """Return the purposes whose cases students learn from, whatever their seed."""
-    kinds = ("student_train/", *(("unlabelled/",) if spec.unlabelled else ()))
+    kinds = (Subset.STUDENT_TRAIN, *((Subset.UNLABELLED,) if spec.unlabelled else ()))
     return sorted(purpose for purpose in cohorts.uses if purpose.startswith(kinds))
 
 
@@ -105,7 +106,7 @@ def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, tea
         wish=wish,
         views=question.views,
         cohorts=tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in purposes_of(spec, cohorts)})),
-        patients=tuple(sorted(patients_of(cohorts, ["teacher_train"], workspace.store))),
+        patients=tuple(sorted(patients_of(cohorts, [Subset.TEACHER_TRAIN], workspace.store))),
         cases=len(seen),
         entries=total,
         layers=extraction.shapes(),

@@ -21,6 +21,7 @@ from data_contracts import (
     KnowledgeRef,
     NetworkSpec,
     Ref,
+    Subset,
     TrainingDomain,
     TrainingSpec,
 )
@@ -53,10 +54,10 @@ def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) 
         spec: ``recipe.teacher_training()``.
         cohorts: prepared cohorts.
     """
-    cohort = open_for_training(cohorts, "teacher_train", workspace.store, spec.task)
+    cohort = open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
     return Job(workspace, spec).run(
-        Lesson(cohort), Objective(spec.objective.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256, validate=figure
+        Lesson(cohort), Objective(spec.objective.terms), cohort_digest=cohorts.uses[Subset.TEACHER_TRAIN].cohort.sha256, validate=figure
     )
 
 
@@ -79,7 +80,7 @@ def distill(
     lesson = teach(job, student_cohort(workspace, spec, cohorts), teacher, knowledge)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
     begun = compressed(job, teacher) if spec.objective.begin == "compressed" else None
-    digest = cohorts.uses[f"student_train/{spec.seed}"].cohort.sha256
+    digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
     return job.run(lesson, Objective(spec.objective.terms), cohort_digest=digest, begun=begun, validate=figure)
 
 
@@ -149,9 +150,9 @@ def teach(job: Job, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | N
 
 def student_cohort(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> TensorCohort | VolumeCohort:
     """Return what a student is trained on."""
-    cohort = open_for_training(cohorts, f"student_train/{spec.seed}", workspace.store, spec.task)
-    if spec.objective.unlabelled and f"unlabelled/{spec.seed}" in cohorts.uses:
-        extra = open_for_training(cohorts, f"unlabelled/{spec.seed}", workspace.store, spec.task)
+    cohort = open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.task)
+    if spec.objective.unlabelled and Subset.UNLABELLED.of(spec.seed) in cohorts.uses:
+        extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.task)
         if isinstance(cohort, VolumeCohort) and isinstance(extra, VolumeCohort):
             return concatenate_volumes(cohort, extra)
         if isinstance(cohort, TensorCohort) and isinstance(extra, TensorCohort):
