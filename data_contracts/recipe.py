@@ -36,10 +36,10 @@ class Recipe(Record):
         bad = [arm for arm in self.arms if not arm.replace("_", "").isalnum() or not arm.islower()]
         if bad:
             raise ValueError(f"expected arm names of lower-case letters, digits and underscores, got {bad}")
-        taken = [arm for arm in self.arms if "__" in arm or arm.endswith(("_gap", "_longer")) or arm == "teacher"]
+        taken = [arm for arm in self.arms if _names_something_else(arm)]
         if taken:
             raise ValueError(
-                f"expected arm names without __ that are not teacher and do not end in _gap or _longer (variants are called so), got {taken}"
+                f"expected arm names that are not teacher, do not end in _gap or _longer and hold no __ (variants are called so), got {taken}"
             )
         if self.experiment is not None:
             self._check_plan(self.experiment)
@@ -121,3 +121,12 @@ class Recipe(Record):
                 raise ValueError(f"expected an arm, or arm@condition, as ceiling, got {plan.ceiling!r}")
         if plan.pareto is not None and plan.pareto not in plan.search:
             raise ValueError(f"expected the arm {plan.pareto!r} of the Pareto sweep among the searched arms")
+
+
+def _names_something_else(arm: str) -> bool:
+    """Return whether an arm is called as a teacher or a continuation is, or has a control's sign without a control."""
+    try:
+        variant = ArmVariant.parse(arm)
+    except ValueError:
+        return True
+    return variant.continuation is not None or arm == "teacher"
