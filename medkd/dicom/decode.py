@@ -22,7 +22,7 @@ from pydicom.uid import UID
 
 from data_contracts import IngestCode, IngestError
 from medkd.dicom.discover import FoundFile, PixelPlace, quiet_dicom, transfer_syntax
-from medkd.dicom.raw_values import raw_int, raw_text, stored_number
+from medkd.dicom.raw_values import has, raw_int, raw_text, stored_number
 from medkd.dicom.slices import Slice
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -133,7 +133,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     header, place = item.header, item.file.pixels
     if place is None:
         raise IngestError(IngestCode.NO_PIXEL_DATA, "expected pixel data, the object has none", {"file": item.file.relative})
-    if "ModalityLUTSequence" in header:
+    if has(header, "ModalityLUTSequence"):
         message = "expected a linear rescale, the object carries a modality look-up table"
         raise IngestError(IngestCode.NONLINEAR_LUT, message, {"file": item.file.relative})
     syntax = transfer_syntax(header)
@@ -141,7 +141,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     stored = raw_int(header, 0x00280101, allocated)
     signed = raw_int(header, 0x00280103, 0) == 1
     limits = (stored_number(header, tag, signed=signed, bits=stored) for tag in (0x00280120, 0x00280121))
-    floating = 0 if "BitsStored" in header or allocated not in (32, 64) else allocated // 8
+    floating = 0 if has(header, "BitsStored") or allocated not in (32, 64) else allocated // 8
     return PixelPlan(
         path=item.file.path,
         digest=item.file.digest,

@@ -22,14 +22,13 @@ from typing import BinaryIO
 import xxhash
 from pydicom import Dataset, config, dcmread
 from pydicom.datadict import dictionary_has_tag
-from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
-from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
+from pydicom.uid import UID
 
 from data_contracts import IngestCode, IngestError, SourceError
 from medkd.dicom.archive import MOST_NESTED, Budget, is_archive, unpack
+from medkd.dicom.plain_header import PIXEL_DATA, plain_header
+from medkd.dicom.raw_values import TRANSFER_SYNTAX
 from medkd.output import MARKER, kind_of
 from medkd.progress import progress_bar
 
@@ -40,9 +39,6 @@ _WAITING_SECONDS, _AHEAD = 0.002, 32
 _AT_ONCE = 32 * 2**20
 #: Bytes of a file that are kept until its header is parsed.
 _HEADER_BYTES = 64 * 2**10
-_PIXEL_DATA = (0x7FE00010, 0x7FE00008, 0x7FE00009)
-#: Encodings that differ from one another in nothing that a header shows.
-_ORDINARY = frozenset(syntax for syntax in AllTransferSyntaxes if syntax.is_little_endian and not syntax.is_deflated)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
@@ -385,7 +381,7 @@ def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -
     if name == "DICOMDIR":
         return replace(found, code=IngestCode.DICOMDIR_SKIPPED, evidence=_directory(stream, path))
     try:
-        header = _plain_header(stream) or dcmread(stream, stop_before_pixels=True)
+        header = plain_header(stream) or dcmread(stream, stop_before_pixels=True)
         if not header:
             return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence="no element behind the file header")
         notes = (IngestCode.BAD_VR,) if _unknown_vrs(header) else ()
@@ -394,35 +390,6 @@ def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -
         return _without_meta(found, stream, size)
     except Exception as error:  # any header can be broken in any way; the file is kept and its class of error named
         return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence=type(error).__name__)
-
-
-def _plain_header(stream: BinaryIO) -> Dataset | None:
-    """Read the header of an ordinary file with pydicom's own reader, without the detours that ``dcmread`` takes for all others.
-
-    Returns:
-        What ``dcmread(stream, stop_before_pixels=True)`` returns; None, with the stream at its begin, where anything is out of the ordinary.
-    """
-    start = stream.read(132)
-    if start[128:] == b"DICM":
-        meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_behind_meta)
-        syntax = meta.get("TransferSyntaxUID")
-        first = stream.read(6)
-        stream.seek(-len(first), os.SEEK_CUR)
-        looks_explicit = first[4:6].isalpha() and first[4:6].isupper()
-        if isinstance(syntax, UID) and syntax in _ORDINARY and looks_explicit is (syntax != ImplicitVRLittleEndian) and len(first) == 6:
-            header = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_at_pixels)
-            header.file_meta = FileMetaDataset(meta)
-            return header
-    stream.seek(0)
-    return None
-
-
-def _behind_meta(tag: BaseTag, *_: object) -> bool:
-    return tag.group != 2
-
-
-def _at_pixels(tag: BaseTag, *_: object) -> bool:
-    return tag in _PIXEL_DATA
 
 
 def _without_meta(found: FoundFile, stream: BinaryIO, size: int) -> FoundFile:
@@ -445,9 +412,10 @@ def _unknown_vrs(header: Dataset) -> bool:
 
 def transfer_syntax(header: Dataset) -> UID:
     """Return the transfer syntax of a dataset; where no file header states it, the uncompressed one it was read with."""
-    stated = getattr(header, "file_meta", Dataset()).get("TransferSyntaxUID")
-    if stated:
-        return UID(str(stated))
+    meta = getattr(header, "file_meta", None)
+    stated = None if meta is None else meta.get(TRANSFER_SYNTAX)
+    if stated is not None and stated.value:
+        return stated.value if isinstance(stated.value, UID) else UID(str(stated.value))
     implicit, little = header.original_encoding
     if implicit:
         return UID("1.2.840.10008.1.2")
@@ -465,7 +433,7 @@ def _pixel_place(stream: BinaryIO, header: Dataset, size: int) -> PixelPlace | N
     if len(start) < 8:
         return None
     group, element = struct.unpack(f"{order}HH", start[:4])
-    if (group << 16 | element) not in _PIXEL_DATA:
+    if (group << 16 | element) not in PIXEL_DATA:
         return None
     explicit = start[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN")
     if explicit and len(start) < 12:
