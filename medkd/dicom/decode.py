@@ -185,8 +185,15 @@ def decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
 def decode_part(job: tuple[tuple[Path, str, tuple[int, ...], int], Sequence[tuple[int, PixelPlan]]]) -> list[SliceStats]:
     """Decode some slices into their places of an array in a file: what a worker process is asked to do."""
     (path, dtype, shape, offset), part = job
-    target = np.memmap(path, dtype=dtype, mode="r+", offset=offset, shape=shape)
-    return [decode_into(target[place], plan) for place, plan in part]
+    plane, stats = np.zeros(shape[1:], dtype), []
+    # Written, not mapped: a map costs a fault of the machine for every page.
+    with path.open("r+b") as stream:
+        for place, plan in part:
+            stats.append(decode_into(plane, plan))
+            if stats[-1].error is None:
+                stream.seek(offset + place * plane.nbytes)
+                stream.write(plane.data)
+    return stats
 
 
 def stored_values(plan: PixelPlan) -> NDArray[Any]:
@@ -260,8 +267,16 @@ def _native(plan: PixelPlan) -> NDArray[Any]:
         evidence = {"file": plan.relative, "frame": plan.frame, "expected_bytes": count * dtype.itemsize, "bytes": max(there, 0)}
         message = f"expected {count * dtype.itemsize} bytes of pixel data, got {max(there, 0)}"
         raise IngestError(IngestCode.TRUNCATED_PIXELS, message, evidence)
-    values = np.fromfile(plan.path, dtype, count, offset=(plan.place.offset or 0) + begin)
-    return values.reshape(plan.whole)
+    values = np.empty(plan.whole, dtype)
+    view, done = values.reshape(-1).view(np.uint8).data, 0
+    with plan.path.open("rb", buffering=0) as stream:
+        stream.seek((plan.place.offset or 0) + begin)
+        while done < len(view) and (read := stream.readinto(view[done:])):
+            done += read
+    if done < len(view):  # since its header was read
+        evidence = {"file": plan.relative, "frame": plan.frame, "expected_bytes": len(view), "bytes": done}
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, f"expected {len(view)} bytes of pixel data, got {done}", evidence)
+    return values
 
 
 def _decoded(plan: PixelPlan) -> NDArray[Any]:

@@ -27,7 +27,7 @@ from pydicom.uid import UID
 
 from data_contracts import IngestCode, IngestError, SourceError
 from medkd.dicom.archive import MOST_NESTED, Budget, is_archive, unpack
-from medkd.dicom.plain_header import PIXEL_DATA, plain_header
+from medkd.dicom.plain_header import PIXEL_DATA, known_syntax, plain_header
 from medkd.dicom.raw_values import TRANSFER_SYNTAX
 from medkd.output import MARKER, kind_of
 from medkd.progress import progress_bar
@@ -150,8 +150,9 @@ def discover(
     known: dict[str, FoundFile] = {}
     called: set[str] = set()
     archives = _Archives(scratch)
+    above = len(str(root / "x")) - 1
     for entry in entries:
-        relative = _unique(readable_name(entry.path.relative_to(root).as_posix() + ("/" if entry.folder else "")), called)
+        relative = _unique(readable_name(str(entry.path)[above:] + ("/" if entry.folder else "")), called)
         places.append((entry.path, relative))
         if entry.code is not None:
             known[relative] = FoundFile(entry.path, relative, "", None, entry.code, entry.evidence)
@@ -376,7 +377,7 @@ def _parse(path: Path, relative: str, fetched: _Fetched | None) -> FoundFile:
 
 
 def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -> FoundFile:
-    name = Path(relative).name.upper()
+    name = relative.rpartition("/")[2].upper()
     found = FoundFile(path, relative, digest, None)
     if name == "DICOMDIR":
         return replace(found, code=IngestCode.DICOMDIR_SKIPPED, evidence=_directory(stream, path))
@@ -413,9 +414,13 @@ def _unknown_vrs(header: Dataset) -> bool:
 def transfer_syntax(header: Dataset) -> UID:
     """Return the transfer syntax of a dataset; where no file header states it, the uncompressed one it was read with."""
     meta = getattr(header, "file_meta", None)
-    stated = None if meta is None else meta.get(TRANSFER_SYNTAX)
-    if stated is not None and stated.value:
-        return stated.value if isinstance(stated.value, UID) else UID(str(stated.value))
+    if meta is not None:
+        known = known_syntax(meta.get_item(TRANSFER_SYNTAX))
+        if known is not None:
+            return known
+        stated = meta.get("TransferSyntaxUID")
+        if stated:
+            return UID(str(stated))
     implicit, little = header.original_encoding
     if implicit:
         return UID("1.2.840.10008.1.2")

@@ -27,7 +27,9 @@ from medkd.dicom.raw_values import TRANSFER_SYNTAX, tag_of
 
 PIXEL_DATA = frozenset({0x7FE00010, 0x7FE00008, 0x7FE00009})
 #: Encodings that differ from one another in nothing that a header shows.
-_ORDINARY = {str(syntax).encode(): syntax for syntax in AllTransferSyntaxes if syntax.is_little_endian and not syntax.is_deflated}
+_ORDINARY = frozenset(syntax for syntax in AllTransferSyntaxes if syntax.is_little_endian and not syntax.is_deflated)
+#: As they are written, of even length.
+_WRITTEN = {str(syntax).encode() + b"\0" * (len(syntax) % 2): syntax for syntax in AllTransferSyntaxes}
 _CHARACTER_SET = 0x00080005
 _META_GROUP = 2
 _PREAMBLE = 132
@@ -60,6 +62,11 @@ def plain_header(stream: BinaryIO) -> Dataset | None:
     return _read(stream)
 
 
+def known_syntax(element: RawDataElement | DataElement | None) -> UID | None:
+    """Return the transfer syntax that an element states, None where it is none that the standard knows, or was parsed already."""
+    return _WRITTEN.get(element.value or b"") if isinstance(element, RawDataElement) else None
+
+
 def _cut(stream: io.BytesIO) -> Dataset | None:
     """Return the header of an explicit little-endian file whose first bytes are in memory, None for any other."""
     payload = stream.getvalue()
@@ -67,11 +74,8 @@ def _cut(stream: io.BytesIO) -> Dataset | None:
         return None
     meta: _Elements = {}
     end, whole = _elements(payload, _PREAMBLE, _behind_meta, meta)
-    stated = meta.get(TRANSFER_SYNTAX)
-    if not whole or not isinstance(stated, RawDataElement):
-        return None
-    syntax = _ORDINARY.get((stated.value or b"").rstrip(b"\0 "))
-    if syntax is None or syntax == ImplicitVRLittleEndian or payload[end + 4 : end + 6] not in _REPRESENTATIONS:
+    syntax = known_syntax(meta.get(TRANSFER_SYNTAX))
+    if not whole or syntax not in _ORDINARY or syntax == ImplicitVRLittleEndian or payload[end + 4 : end + 6] not in _REPRESENTATIONS:
         return None
     elements: _Elements = {}
     end, whole = _elements(payload, end, _at_pixels, elements)
@@ -135,8 +139,7 @@ def _read(stream: BinaryIO) -> Dataset | None:
         first = stream.read(6)
         stream.seek(-len(first), os.SEEK_CUR)
         looks_explicit = first[4:6].isalpha() and first[4:6].isupper()
-        ordinary = isinstance(syntax, UID) and str(syntax).encode() in _ORDINARY
-        if ordinary and looks_explicit is (syntax != ImplicitVRLittleEndian) and len(first) == 6:
+        if isinstance(syntax, UID) and syntax in _ORDINARY and looks_explicit is (syntax != ImplicitVRLittleEndian) and len(first) == 6:
             header = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_at_pixels_of)
             header.file_meta = FileMetaDataset(meta)
             return header

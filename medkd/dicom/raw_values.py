@@ -47,9 +47,9 @@ def has(header: Dataset, keyword: str) -> bool:
     return tag_of(keyword) in header
 
 
-def has_group(header: Dataset, group: int) -> bool:
-    """Return whether a header has any element of a group."""
-    return any(tag >> 16 == group for tag in header.keys())  # noqa: SIM118 - iterating over a header builds elements
+def groups_of(header: Dataset) -> frozenset[int]:
+    """Return the groups that a header has elements of."""
+    return frozenset(tag >> 16 for tag in header.keys())  # noqa: SIM118 - iterating over a header builds elements
 
 
 def _element(header: Dataset, tag: int) -> Any:
