@@ -366,8 +366,8 @@ def _parse(path: Path, relative: str, fetched: _Fetched | None) -> FoundFile:
     if start:
         found = _read(path, relative, digest, io.BytesIO(start), size)
         place = found.pixels
-        # Whole headers of uncompressed images end where their pixels begin; everything else is read from the file.
-        if found.code is None and place is not None and place.offset is not None and place.length is not None and place.offset < len(start):
+        # Whole headers end where their pixels begin; everything else is read from the file.
+        if found.code is None and place is not None and place.offset is not None and place.offset < len(start):
             return found
     try:
         with path.open("rb") as stream:
@@ -386,7 +386,7 @@ def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -
         if not header:
             return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence="no element behind the file header")
         notes = (IngestCode.BAD_VR,) if _unknown_vrs(header) else ()
-        return replace(found, header=header, pixels=_pixel_place(stream, header, size), notes=notes)
+        return replace(found, header=header, pixels=_pixel_place(stream, header, size, path), notes=notes)
     except InvalidDicomError:
         return _without_meta(found, stream, size)
     except Exception as error:  # any header can be broken in any way; the file is kept and its class of error named
@@ -399,7 +399,7 @@ def _without_meta(found: FoundFile, stream: BinaryIO, size: int) -> FoundFile:
         stream.seek(0)
         header = dcmread(stream, stop_before_pixels=True, force=True)
         if any(keyword in header for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "StudyInstanceUID", "PatientID")):
-            place = _pixel_place(stream, header, size)
+            place = _pixel_place(stream, header, size, found.path)
             return replace(found, header=header, code=IngestCode.MISSING_META, evidence="no DICM prefix behind the preamble", pixels=place)
     except Exception:  # not DICOM in any reading
         return replace(found, code=IngestCode.NOT_DICOM, evidence="no DICM prefix behind the preamble")
@@ -427,8 +427,15 @@ def transfer_syntax(header: Dataset) -> UID:
     return UID("1.2.840.10008.1.2.1" if little is not False else "1.2.840.10008.1.2.2")
 
 
-def _pixel_place(stream: BinaryIO, header: Dataset, size: int) -> PixelPlace | None:
-    """Find the pixel data behind the header that was just read from the stream, and whether they are all there."""
+def _pixel_place(stream: BinaryIO, header: Dataset, size: int, path: Path) -> PixelPlace | None:
+    """Find the pixel data behind the header that was just read from the stream, and whether they are all there.
+
+    Args:
+        stream: at the end of the header; the file, or its first bytes.
+        header: of the object.
+        size: of the file in bytes.
+        path: of the file, for what lies behind its first bytes.
+    """
     syntax = transfer_syntax(header)
     if syntax.is_deflated:
         return PixelPlace(None, None)
@@ -447,7 +454,10 @@ def _pixel_place(stream: BinaryIO, header: Dataset, size: int) -> PixelPlace | N
     offset = begin + (12 if explicit else 8)
     if length != _UNDEFINED:
         return PixelPlace(offset, min(length, size - offset), whole=offset + length <= size)
-    return PixelPlace(offset, None, whole=_items_whole(stream, offset, size))
+    if not isinstance(stream, io.BytesIO) or stream.getbuffer().nbytes == size:
+        return PixelPlace(offset, None, whole=_items_whole(stream, offset, size))
+    with path.open("rb", buffering=0) as file:  # lengths lie far apart: nothing is read ahead
+        return PixelPlace(offset, None, whole=_items_whole(file, offset, size))
 
 
 def _items_whole(stream: BinaryIO, offset: int, size: int) -> bool:
