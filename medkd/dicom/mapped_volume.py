@@ -45,9 +45,13 @@ class MappedVolume:
         self.begin = 8 + len(text)
         self._end = self.begin + end
         self._written, self._digest = self.begin, hashlib.sha256(len(text).to_bytes(8, "little") + text)
-        with open_private(self.partial) as stream:
-            stream.write(len(text).to_bytes(8, "little") + text)
-            _reserve(stream, self._end)
+        try:
+            with open_private(self.partial) as stream:
+                stream.write(len(text).to_bytes(8, "little") + text)
+                _reserve(stream, self._end)
+        except OSError:
+            self.partial.unlink(missing_ok=True)
+            raise
         self._stream: BinaryIO | None = None
 
     def offset(self, name: str) -> int:
@@ -65,7 +69,9 @@ class MappedVolume:
             self._stream = self.partial.open("r+b", buffering=0)
             self._stream.seek(self.begin)
         view = np.ascontiguousarray(part).data.cast("B")
-        self._stream.write(view)
+        done = 0
+        while done < len(view):  # an unbuffered file may take a part
+            done += self._stream.write(view[done:])
         self._digest.update(view)
         self._written += len(view)
 

@@ -118,6 +118,7 @@ ODD = {
     "no representation": struct.pack("<HHI", 0x0009, 0x1001, 4) + b"abcd",
     "an element twice": element(0x00080060, b"CS", b"CT") + element(0x00080060, b"CS", b"MR"),
     "an end of an item": struct.pack("<HHI", 0xFFFE, 0xE00D, 0),
+    "an end of an item whose length looks like a representation": struct.pack("<HH2sH", 0xFFFE, 0xE00D, b"CS", 4) + b"abcd",
     "another character set": element(0x00080005, b"CS", b"ISO_IR 100"),
     "several character sets": element(0x00080005, b"CS", b"\\ISO 2022 IR 87") + element(0x00081140, b"SQ", _ITEM + _ENDS, 0xFFFFFFFF),
     "an unknown character set": element(0x00080005, b"CS", b"ISO_IR 9999 "),
@@ -205,6 +206,19 @@ def test_large_files_are_streamed_with_the_same_result(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("medkd.dicom.discover._HEADER_BYTES", 64)
     assert read_file(path, "x").pixels == at_once.pixels
+
+
+@pytest.mark.parametrize("variant", ["coronal", "sagittal"])
+@pytest.mark.parametrize("lost", [0, 8, 40])
+def test_compressed_files_are_read_from_their_first_bytes_with_the_same_result(tmp_path, monkeypatch, variant, lost):
+    path = write_case(tmp_path, "enhanced", BY_NAME[variant])[0]
+    payload = path.read_bytes()
+    path.write_bytes(payload[: len(payload) - lost])
+    at_once = read_file(path, "x")
+    monkeypatch.setattr("medkd.dicom.discover._HEADER_BYTES", at_once.pixels.offset + 10)
+    opened = read_file(path, "x")
+    assert (opened.digest, opened.header, opened.pixels, opened.code) == (at_once.digest, at_once.header, at_once.pixels, None)
+    assert opened.pixels.whole is (lost < 40)
 
 
 def test_slow_sources_are_read_in_threads_with_the_same_result(tmp_path, monkeypatch):
