@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from data_contracts import IngestCode, IngestError, Segment
 from medkd.dicom.findings import Findings
+
+if TYPE_CHECKING:  # see medkd.volumes.store
+    from torch import Tensor
 
 Mask = NDArray[np.bool_]
 
@@ -92,6 +93,8 @@ def combine(
         IngestError: ``EMPTY_LABEL``, ``LABEL_UNSUPPORTED``, or ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST`` where the policy refuses it.
     """
     voxels = {value: int(np.count_nonzero(mask)) for value, mask in masks.items()}
+    import torch
+
     named = {segment.value: segment.name for segment in segments}
     # Two structures may share a name; where they do, only their numbers tell them apart in words.
     said = {
