@@ -32,7 +32,7 @@ from medkd.volumes.store import Store, write_bytes
 from medkd.workspace import references
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
-INGESTION = 5
+INGESTION = 6
 _VERSION = "ingestion"
 MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
 #: Digest of the manifest.
