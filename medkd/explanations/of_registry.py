@@ -28,6 +28,7 @@ from medkd.inference.explain import asks_siblings, explain_cohort, replay_bundle
 from medkd.registry.interface import Registry
 from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
 from medkd.review.training_caveats import training_caveats
+from medkd.volumes.marked import marked_voxels
 from medkd.volumes.orientation import Grid, canonical_axes
 from medkd.volumes.store import Store
 from medkd.workspace import Workspace
@@ -139,6 +140,5 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
 
 
 def _read(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
-    """Return a volume's voxels, and its own segmentation where it has one."""
-    label = None if volume.label is None else store.read_tensors(volume.label.array)["label"]
-    return store.read_tensors(volume.array)["volume"], label
+    """Return a volume's voxels, and what its own labels mark where it has any."""
+    return store.read_tensors(volume.array)["volume"], marked_voxels(volume, store)
