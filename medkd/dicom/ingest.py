@@ -44,7 +44,7 @@ from medkd.dicom.labels.names import Names
 from medkd.dicom.labels.nifti import is_nifti
 from medkd.dicom.labels.references import INSTANCE, SERIES
 from medkd.dicom.ledger import Ledger
-from medkd.dicom.memory import MANIFEST, Memory, write_manifest
+from medkd.dicom.memory import MANIFEST, Memory
 from medkd.dicom.qc_picture import draw_volume
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import raw_text, text_of
@@ -157,6 +157,7 @@ class _Ingestion:
         found = discover(self.request.source, scratch, without=(self.request.out,), follow=follow, progress=progress)
         images, labels = self._sort(found)
         groups = group_slices(images)
+        self.memory.begin()
         for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):
             self._ingest_series(group)
         self._refuse_shared_pixels()
@@ -187,7 +188,7 @@ class _Ingestion:
         write_quarantine(self.request.out, self.ledger, report, again=again, progress=self.request.progress)
         write_series_table(self.request.out, self._rows(words))
         self.memory.write()
-        write_manifest(self.request.out, manifest)
+        self.memory.finish(manifest)
         return report
 
     def _findings(self) -> Findings:
