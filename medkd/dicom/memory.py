@@ -24,11 +24,11 @@ from data_contracts import (
     StoreError,
     StoreManifest,
     VolumeRef,
-    load_record,
 )
 from data_contracts.private import private_folder
 from data_contracts.record import PARTIAL
 from medkd.dicom.confidentiality.names import clean_class_label, clean_segments
+from medkd.sealed import load_sealed, write_sealed
 from medkd.volumes.store import Store, write_bytes
 from medkd.workspace import references
 
@@ -36,8 +36,6 @@ from medkd.workspace import references
 INGESTION = 6
 _VERSION = "ingestion"
 MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
-#: Digest of the manifest.
-SEAL = ".medkd-manifest"
 #: There while an ingestion writes, and after one that was killed; and where files go that no manifest lists.
 UNFINISHED, UNLISTED = ".medkd-ingesting", "quarantine/unlisted"
 _FOLDERS = ("volumes", "labels")
@@ -108,7 +106,7 @@ class Memory:
 
     def finish(self, manifest: StoreManifest) -> None:
         """Write the manifest last; what the one before listed and this one does not is removed, what neither does is moved aside."""
-        write_manifest(self._out, manifest)
+        write_sealed(manifest, self._out / MANIFEST)
         for name in _unlisted(self._out, manifest):
             if name in self._listed:
                 (self._out / name).unlink()
@@ -124,19 +122,6 @@ class Memory:
         merged = {**self._before, **self._now, _VERSION: INGESTION}
         known = json.dumps(merged, sort_keys=True, default=str)
         write_bytes(self._path, json.dumps({"known": json.loads(known), "sha256": _digest(known)}, sort_keys=True).encode())
-
-
-def write_manifest(out: Path, manifest: StoreManifest) -> None:
-    """Write the manifest of a store, and beside it the digest that :func:`read_manifest` compares.
-
-    The digest goes first and the one before stays in force until the manifest is there: whenever the process is killed, they fit.
-    """
-    seal, digest = out / SEAL, manifest.digest()
-    before = _sealed(seal)
-    if before or not (out / MANIFEST).is_file():  # a manifest of an earlier version has no digest until it is replaced
-        write_bytes(seal, "\n".join([digest, *(one for one in before if one != digest)]).encode())
-    manifest.write(out / MANIFEST)
-    write_bytes(seal, digest.encode())
 
 
 def read_manifest(out: Path) -> StoreManifest:
@@ -162,14 +147,7 @@ def read_manifest(out: Path) -> StoreManifest:
 
 
 def _load_manifest(out: Path) -> StoreManifest:
-    path = out / MANIFEST
-    sealed = _sealed(out / SEAL)
-    if path.is_file() and sealed and hashlib.sha256(path.read_bytes()).hexdigest() not in sealed:
-        raise StoreError(
-            "MANIFEST_ALTERED",
-            f"expected {path} as it was written, its digest is another one: it was altered; put it back from a copy, or ingest into another folder",
-        )
-    return load_record(path, StoreManifest)
+    return load_sealed(out / MANIFEST, StoreManifest, code="MANIFEST_ALTERED", mend="ingest into another folder")
 
 
 def _unlisted(out: Path, manifest: StoreManifest) -> list[str]:
@@ -177,14 +155,6 @@ def _unlisted(out: Path, manifest: StoreManifest) -> list[str]:
     listed = {ref.key for ref in references(manifest)}
     found = (f"{folder}/{one.name}" for folder in _FOLDERS for one in sorted((out / folder).glob("*")))
     return [name for name in found if name not in listed and not name.endswith(PARTIAL)]
-
-
-def _sealed(path: Path) -> list[str]:
-    """Return the digests that a manifest may have; none where an earlier version wrote it."""
-    try:
-        return path.read_text(encoding="ascii", errors="replace").split()
-    except OSError:
-        return []
 
 
 def _cleaned(volume: VolumeRef) -> VolumeRef:

@@ -9,8 +9,9 @@ import pytest
 
 from data_contracts import StoreError
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.memory import MANIFEST, MEMORY, SEAL, UNFINISHED, read_manifest
+from medkd.dicom.memory import MANIFEST, MEMORY, UNFINISHED, read_manifest
 from medkd.dicom.phantom_cases import find_variant, write_case
+from medkd.sealed import seal_of
 from tests.dicom.drawn import draw_segmentation, draw_series
 
 
@@ -43,9 +44,9 @@ def test_an_altered_manifest_is_refused_wherever_it_is_read(store, tmp_path):
 
 
 def test_a_process_killed_between_digest_and_manifest_leaves_a_store_that_can_be_read(store):
-    (store / SEAL).write_text("f" * 64 + "\n" + (store / SEAL).read_text())
+    (seal_of(store / MANIFEST)).write_text("f" * 64 + "\n" + (seal_of(store / MANIFEST)).read_text())
     assert len(read_manifest(store).volumes) == 1
-    (store / SEAL).unlink()  # of an earlier version
+    (seal_of(store / MANIFEST)).unlink()  # of an earlier version
     assert len(read_manifest(store).volumes) == 1
 
 
