@@ -25,8 +25,7 @@ MOST_SECONDS = 120
 
 
 def tried(arguments: tuple[object, ...], said: Path, folder: Path) -> tuple[int, float, float]:
-    """Return status, seconds and peak MiB above the parent's of one call; what it wrote to stderr goes to ``said``."""
-    before = _resident_mib()
+    """Return status, seconds and peak MiB of one call, libraries among them; what it wrote to stderr goes to ``said``."""
     begun = time.perf_counter()
     child = os.fork()
     if child == 0:
@@ -38,7 +37,7 @@ def tried(arguments: tuple[object, ...], said: Path, folder: Path) -> tuple[int,
         os.environ |= {"MEDKD_DATA": str(folder), "MEDKD_WORKERS": "0"}
         os._exit(_call(arguments, said))
     _, status, usage = os.wait4(child, 0)
-    return os.waitstatus_to_exitcode(status), time.perf_counter() - begun, max(0.0, usage.ru_maxrss / 1024 - before)
+    return os.waitstatus_to_exitcode(status), time.perf_counter() - begun, usage.ru_maxrss / 1024
 
 
 def _call(arguments: tuple[object, ...], said: Path) -> int:
@@ -56,10 +55,6 @@ def _call(arguments: tuple[object, ...], said: Path) -> int:
             status = 1
     said.write_text(errors.getvalue(), encoding="utf-8", errors="replace")
     return status
-
-
-def _resident_mib() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _import_everything() -> None:
