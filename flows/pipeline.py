@@ -32,7 +32,9 @@ from flows.train_teacher import train_teacher
 from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.memory import read_manifest
 from medkd.review.choose_panel import Candidates, choose_panel
+from medkd.sealed import write_sealed
 from medkd.volumes.curate import curate_store, volumes_of
+from medkd.volumes.store import Store
 from medkd.workspace import Workspace
 
 STORE = "studies"
@@ -100,10 +102,10 @@ def learn(
 def review(workspace: Workspace, outcomes: tuple[Outcome, ...]) -> ReportSet:
     """Report the test patients' studies with the best student of each task, and register the reports beside it."""
     manifest = read_manifest(workspace.root / STORE)
-    cohort = curate_store(manifest, name=STORE)
-    cohort.write(workspace.root / "cohort.json")
+    cohort = curate_store(manifest, Store(workspace.root / STORE), name=STORE)
+    write_sealed(cohort, workspace.root / "cohort.json")
     panel = choose_panel(tuple(_candidates(outcome) for outcome in outcomes))
-    panel.write(workspace.root / "panel.json")
+    write_sealed(panel, workspace.root / "panel.json")
     reports = report(workspace, volumes_of(manifest, cohort, Part.TEST), STORE, panel)
     register_review(workspace, panel, reports)
     return reports

@@ -393,9 +393,18 @@ def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -
         return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence=type(error).__name__)
 
 
+#: A file that begins with so many zero bytes holds no dataset; a preamble has 128.
+_BLANK = 4096
+
+
 def _without_meta(found: FoundFile, stream: BinaryIO, size: int) -> FoundFile:
     """Read a dataset that begins without file header: kept beside its code, for a policy that repairs."""
     try:
+        stream.seek(0)
+        # Zeros parse as element after element of tag (0000,0000): a sparse file of a quarter of a gigabyte would take minutes.
+        head = stream.read(_BLANK)
+        if head and not any(head):
+            return replace(found, code=IngestCode.NOT_DICOM, evidence="it begins with zeros only")
         stream.seek(0)
         header = dcmread(stream, stop_before_pixels=True, force=True)
         if any(keyword in header for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "StudyInstanceUID", "PatientID")):

@@ -40,6 +40,7 @@ from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.training.train import load_network
+from medkd.volumes.marked import marked_voxels
 from medkd.volumes.store import Store, write_bytes
 from medkd.volumes.window import window_intensity
 from medkd.workspace import Workspace, stage
@@ -165,8 +166,7 @@ def _open_study(volume: VolumeRef, source: Store, panel: _Panel) -> _Study:
         )
     images = window_intensity(source.read_tensors(volume.array)["volume"], task.window)[:, None]
     masks = {role: (predict_logits(panel.segmentation[role], images).argmax(1) > 0).to(torch.uint8) for role in ROLES}
-    reference = source.read_tensors(volume.label.array)["label"] if volume.label is not None else None
-    return _Study(volume, images, masks, reference)
+    return _Study(volume, images, masks, marked_voxels(volume, source))
 
 
 def _finding(index: int, lesion: Lesion, mask: Tensor, study: _Study, panel: _Panel, arrays: dict[str, Tensor]) -> Finding:

@@ -32,7 +32,7 @@ from medkd.review._region import number_or_none, outside_focus, region_measures
 from medkd.review.against_teacher import Component, agreed_first, likeness_of, missed_by_student
 from medkd.review.caveats import compute_caveats
 from medkd.review.compose_report import MOST_LESIONS
-from medkd.review.training_caveats import training_caveats
+from medkd.review.training_caveats import require_permitted, training_caveats
 from medkd.volumes.orientation import Grid, canonical_axes
 from medkd.volumes.store import Store
 
@@ -77,8 +77,12 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         source: store that holds its voxels.
         out: store that the report's arrays go to, under ``arrays.safetensors``.
         panel: networks of one segmentation task.
+
+    Raises:
+        DataError: ``MODEL_TASK`` for a model that does not segment, ``MODALITY_FORBIDDEN`` for a study that its card forbids.
     """
     require_segmentation(panel.task)
+    require_permitted(volume, panel.domain)
     values = source.read_tensors(volume.array)["volume"]
     grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
     study = prepare_study(values, grid, panel.task)

@@ -282,7 +282,7 @@ class Job:
             train_seconds=seconds,
             largest_extent_mm=cases.largest_extent_mm() if isinstance(cases, VolumeCohort) else None,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
-            domain=training_domain(cases),
+            domain=training_domain(cases).model_copy(update={"outside": self.recipe.outside_training}),
         )
 
     def _weights(self, fitted: nn.Module) -> dict[str, Any]:

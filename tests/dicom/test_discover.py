@@ -256,3 +256,13 @@ def test_links_to_nothing_and_odd_files_are_files_too(tmp_path):
     os.mkfifo(source / "pipe")
     report = ingest(IngestRequest(source, tmp_path / "store"), secret=b"k")
     assert {file.path: file.code for file in report.files} == dict.fromkeys(("empty.dcm", "gone.dcm", "pipe"), IngestCode.NOT_DICOM)
+
+
+@pytest.mark.timeout(60)
+def test_a_sparse_file_of_zeros_is_no_dicom_and_costs_no_more_than_reading_it(tmp_path):
+    """Parsed as elements of tag (0000,0000), sixteen megabytes took a minute."""
+    (tmp_path / "in").mkdir()
+    with (tmp_path / "in" / "zeros").open("wb") as stream:
+        stream.truncate(2**26)
+    report = ingest(IngestRequest(tmp_path / "in", tmp_path / "store"), secret=b"k")
+    assert report.files[0].code is IngestCode.NOT_DICOM
