@@ -32,6 +32,8 @@ _ORDINARY = frozenset(syntax for syntax in AllTransferSyntaxes if syntax.is_litt
 _WRITTEN = {str(syntax).encode() + b"\0" * (len(syntax) % 2): syntax for syntax in AllTransferSyntaxes}
 _CHARACTER_SET = 0x00080005
 _META_GROUP = 2
+#: Tag and representation of an element that nothing was written to.
+_BLANK = bytes(6)
 _PREAMBLE = 132
 #: Tag, representation and length of an explicit element in little endian; the length of those that have a long one.
 _SHORT, _LONG = Struct("<HH2sH"), Struct("<L")
@@ -131,13 +133,20 @@ def _encoding(elements: _Elements) -> str | list[str]:
 
 
 def _read(stream: BinaryIO) -> Dataset | None:
-    """Read a header with pydicom's reader."""
+    """Read a header with pydicom's reader.
+
+    Raises:
+        ValueError: where an element of tag (0000,0000) stands, which no dataset has: zeros parse as element after element of it, minutes
+            of them where a disc left a hole.
+    """
     start = stream.read(_PREAMBLE)
     if start[128:] == b"DICM":
         meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_behind_meta_of)
         syntax = meta.get("TransferSyntaxUID")
         first = stream.read(6)
         stream.seek(-len(first), os.SEEK_CUR)
+        if first == _BLANK:
+            raise ValueError("zeros behind the file header")
         looks_explicit = first[4:6].isalpha() and first[4:6].isupper()
         if isinstance(syntax, UID) and syntax in _ORDINARY and looks_explicit is (syntax != ImplicitVRLittleEndian) and len(first) == 6:
             header = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_at_pixels_of)
@@ -161,4 +170,7 @@ def _behind_meta_of(tag: BaseTag, *_: object) -> bool:
 
 def _at_pixels_of(tag: BaseTag, *_: object) -> bool:
     # As a plain number: tags compare in Python.
-    return int(tag) in PIXEL_DATA
+    number = int(tag)
+    if number == 0:
+        raise ValueError("zeros in the place of an element")
+    return number in PIXEL_DATA
