@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,12 @@ from data_contracts.training_recipe import Arm, ExtractionSpec, Fit, KnowledgeWi
 
 
 class Recipe(Record):
-    """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration."""
+    """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration.
+
+    ``outside_training`` says what its registered models do with a study of another modality or unit than they were trained on: ``caveat``
+    says so before anything else, ``refuse`` refuses the study (``MODALITY_FORBIDDEN``). Where the training data name neither, nothing
+    can be refused, and the caveat ``TRAINING_DATA_UNKNOWN`` stands.
+    """
 
     SCHEMA: ClassVar[str] = "recipe/1"
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
@@ -29,6 +34,7 @@ class Recipe(Record):
     explain: Explain = Explain()
     experiment: ExperimentPlan | None = None
     knowledge: KnowledgeWish = KnowledgeWish()
+    outside_training: Literal["caveat", "refuse"] = "caveat"
 
     def model_post_init(self, context: Any) -> None:
         """Names of arms are part of file names and registry names; what an experiment names are arms."""

@@ -79,6 +79,11 @@ class VolumeRef(Record):
     tilt_degrees: Finite = 0.0
     perceptual_hash: str | None = None
 
+    @property
+    def labels(self) -> tuple[LabelRef, ...]:
+        """Return every label of the volume: one for each object that was drawn on it."""
+        return (() if self.label is None else (self.label,)) + self.further_labels
+
 
 class StoreManifest(Record):
     """Everything a store holds, written last and by atomic rename: what is not listed here does not exist."""

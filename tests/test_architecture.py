@@ -138,6 +138,12 @@ def test_forward_hooks_are_registered_in_one_place():
     assert [p.name for p in files_of("medkd") if "register_forward_hook" in p.read_text(encoding="utf-8")] == ["trace.py"]
 
 
+def test_an_ingestion_starts_without_torch():
+    code = "import sys, medkd.dicom.ingest; print(sorted({'torch', 'monai', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
 def test_importing_the_contracts_pulls_in_neither_torch_nor_numpy():
     code = "import sys, data_contracts; print(sorted({'torch', 'numpy', 'monai', 'mlflow', 'prefect'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

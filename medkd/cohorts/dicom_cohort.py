@@ -153,7 +153,7 @@ def _case(
         if volume.class_label not in task.classes:
             raise IngestError(IngestCode.LABEL_MISSING, f"expected a class among {task.classes}, the volume has {volume.class_label}")
         label = task.classes.index(volume.class_label)
-    labels = (() if volume.label is None else (volume.label,)) + volume.further_labels
+    labels = volume.labels
     if not labels and task.kind is TaskKind.SEGMENTATION:
         raise IngestError(IngestCode.LABEL_MISSING, "expected a label, the volume has none")
     structures = [structure for one in labels for structure in read_structures(one, source)]

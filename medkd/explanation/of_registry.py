@@ -21,11 +21,12 @@ from data_contracts import (
     VolumeRef,
     load_record,
 )
+from medkd.cohorts.marked import marked_voxels
 from medkd.explanation.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
 from medkd.explanation.explain_study import explain_study
 from medkd.explanation.inspect_model import inspect_model
-from medkd.explanation.training_caveats import training_caveats
+from medkd.explanation.training_caveats import require_permitted, training_caveats
 from medkd.registry.interface import Registry
 from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
 from medkd.storage.store import Store
@@ -38,9 +39,13 @@ def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, 
 
     Returns:
         The artefact's folder.
+
+    Raises:
+        DataError: ``MODALITY_FORBIDDEN`` for a study that the model's card forbids.
     """
     registry = open_registry(workspace)
     asked = ask_registry(registry, model_uri)
+    require_permitted(volume, asked.checkpoint.domain)
     values, label = _read(Store(workspace.root / "store"), volume)
     made = explain_study(values, volume, asked, request, label=label, progress=workspace.progress)
     turned = canonical_axes(Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)))[1]
@@ -139,6 +144,5 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
 
 
 def _read(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
-    """Return a volume's voxels, and its own segmentation where it has one."""
-    label = None if volume.label is None else store.read_tensors(volume.label.array)["label"]
-    return store.read_tensors(volume.array)["volume"], label
+    """Return a volume's voxels, and what its own labels mark where it has any."""
+    return store.read_tensors(volume.array)["volume"], marked_voxels(volume, store)

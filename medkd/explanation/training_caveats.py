@@ -1,16 +1,32 @@
-"""Whether a study is what a model was trained on: modality, unit, spacing and extent, each said with both sides."""
+"""Whether a study is what a model was trained on: modality, unit, spacing and extent, each said with both sides, or refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import Caveat, TrainingDomain, VolumeRef
+from data_contracts import Caveat, DataError, TrainingDomain, VolumeRef
 from medkd.explanation.wording import require_neutral
 from medkd.volumes.orientation import Grid
 
 #: Spacing and extent may leave the range of the training by this factor before it is said: protocols vary.
 TOLERATED = 1.5
 GRAVE, UNKNOWN = 3, 2
+
+
+def require_permitted(volume: VolumeRef, domain: TrainingDomain | None) -> None:
+    """Refuse a study of a modality or unit that the model was not trained on, where its recipe forbids them.
+
+    Raises:
+        DataError: ``MODALITY_FORBIDDEN``.
+    """
+    if domain is None or domain.outside != "refuse":
+        return
+    if (domain.modalities and volume.modality not in domain.modalities) or (domain.units and volume.unit not in domain.units):
+        raise DataError(
+            "MODALITY_FORBIDDEN",
+            f"expected {_listed(domain.modalities)} ({_listed(domain.units)}), which the model was trained on, the study is {volume.modality} "
+            f"({volume.unit}), and the model's card forbids others; give it such a study, or choose a model that was trained on this one's kind",
+        )
 
 
 def training_caveats(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid) -> tuple[Caveat, ...]:

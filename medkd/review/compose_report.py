@@ -26,6 +26,7 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.attribution._attribute import attribute
+from medkd.cohorts.marked import marked_voxels
 from medkd.explanation.measures_of_maps import class_perturbation, measure_value
 from medkd.explanation.region import number_or_none, outside_focus, region_measures
 from medkd.inference.lesions import find_lesions
@@ -166,8 +167,7 @@ def _open_study(volume: VolumeRef, source: Store, panel: _Panel) -> _Study:
         )
     images = window_intensity(source.read_tensors(volume.array)["volume"], task.window)[:, None]
     masks = {role: (predict_logits(panel.segmentation[role], images).argmax(1) > 0).to(torch.uint8) for role in ROLES}
-    reference = source.read_tensors(volume.label.array)["label"] if volume.label is not None else None
-    return _Study(volume, images, masks, reference)
+    return _Study(volume, images, masks, marked_voxels(volume, source))
 
 
 def _finding(index: int, lesion: Lesion, mask: Tensor, study: _Study, panel: _Panel, arrays: dict[str, Tensor]) -> Finding:

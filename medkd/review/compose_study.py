@@ -26,7 +26,7 @@ from medkd.explanation.explain_lesions import explain_lesions, explain_region
 from medkd.explanation.region import number_or_none, outside_focus, region_measures
 from medkd.explanation.sanity_checks import judge
 from medkd.explanation.subjects import LesionTrial, Method
-from medkd.explanation.training_caveats import training_caveats
+from medkd.explanation.training_caveats import require_permitted, training_caveats
 from medkd.inference.lesions import find_lesions
 from medkd.inference.segment import PreparedStudy, on_network, prepare_study, require_segmentation, segment
 from medkd.measures.cosine_agreement import cosine_agreement
@@ -78,8 +78,12 @@ def compose_study(volume: VolumeRef, source: Store, out: Store, panel: Panel) ->
         source: store that holds its voxels.
         out: store that the report's arrays go to, under ``arrays.safetensors``.
         panel: networks of one segmentation task.
+
+    Raises:
+        DataError: ``MODEL_TASK`` for a model that does not segment, ``MODALITY_FORBIDDEN`` for a study that its card forbids.
     """
     require_segmentation(panel.task)
+    require_permitted(volume, panel.domain)
     values = source.read_tensors(volume.array)["volume"]
     grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
     study = prepare_study(values, grid, panel.task)

@@ -9,35 +9,16 @@ import pytest
 
 import flows
 from flows.commands import app
+from tests.hostile import RECIPE_COMMANDS, THINGS, write_things
 
 pytestmark = pytest.mark.xdist_group("hostile")
 RECIPES = Path(flows.__file__).parent / "recipes"
 PHANTOM = RECIPES / "phantom-classification.yaml"
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
-#: Things that are no recipe, no policy, no table, no DICOM and no store, by what is wrong with them.
-THINGS = ("missing", "empty", "folder", "junk", "huge", "ünïcödé 名.yaml", "list", "laughs", "deep", "twice", "itself", "wide", "zero", "latin", "dangling", "under/file")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory):
-    """Write one of each; return where they lie."""
-    root = tmp_path_factory.mktemp("things")
-    (root / "empty").touch()
-    (root / "folder").mkdir()
-    (root / "junk").write_bytes(bytes(range(256)) * 64)
-    with (root / "huge").open("wb") as stream:
-        stream.truncate(2**28)
-    texts = {
-        "ünïcödé 名.yaml": "名: [é, 'ü']\n", "list": "- 1\n- 2\n", "laughs": LAUGHS, "deep": "[" * 3000, "twice": "name: a\nname: b\n",
-        "itself": "a: &a [*a]\n", "wide": "a: 2020-99-99\n", "zero": "a: \0\n", "latin": "",
-    }  # fmt: skip
-    for name, text in texts.items():
-        (root / name).write_text(text, encoding="utf-8")
-    (root / "latin").write_bytes("name: Müller\n".encode("latin-1"))
-    (root / "dangling").symlink_to(root / "nowhere")
-    return root
+    return write_things(tmp_path_factory.mktemp("things"))
 
 
 @pytest.fixture
@@ -58,12 +39,6 @@ def said(here, tmp_path, monkeypatch):
         return status, (errors.strip().splitlines() or [""])[-1], out
 
     return call
-
-
-RECIPE_COMMANDS = {
-    "run": (), "extract": (), "experiment": (), "evaluate": (), "explain": (),
-    "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect": ("--model", "models:/x/1"),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("thing", THINGS)

@@ -52,6 +52,20 @@ def test_a_store_that_no_model_can_read_is_status_two_and_says_why(here, smoke, 
     assert errors.splitlines()[-1].startswith("NO_REPORT: expected")
 
 
+def test_an_altered_panel_is_refused_by_name(store, here, smoke, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("mlflow.db", "panel.json", ".medkd-panel"):
+        shutil.copy(smoke.folder / name, run / name)
+    payload = bytearray((run / "panel.json").read_bytes())
+    payload[len(payload) // 2] ^= 1
+    (run / "panel.json").write_bytes(payload)
+    status, _, errors = here("report", store, "--run", run, "--out", tmp_path / "o")
+    assert status == 2
+    assert errors.splitlines()[-1].startswith("PANEL_ALTERED: expected")
+    assert "panel.json" in errors
+
+
 def test_without_a_panel_nothing_is_guessed_where_several_models_could_be_meant(store, here, smoke, tmp_path):
     run = tmp_path / "run"
     run.mkdir()

@@ -31,7 +31,13 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def bind_nifti(file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None) -> BoundLabel:
+def bind_nifti(
+    file: FoundFile,
+    geometry: Geometry,
+    findings: Findings,
+    names: Names | None = None,
+    only: frozenset[int] | None = None,  # noqa: ARG001 - a label map has one part, and what is read is read alike
+) -> BoundLabel:
     """Read a NIfTI label map onto the grid of a volume; axes are swapped and mirrored, nothing is resampled.
 
     A file with one structure is called by its file name, as models write them (``liver.nii.gz``); several are "label 1", "label 2", ….
