@@ -126,27 +126,30 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     prepared = prepare(workspace, recipes)
     for one in prepared:
         require_clean(one.cohorts, before="an experiment")
-
-    def training_of(one: RecipeResult) -> list[Call]:
-        spec = one.recipe.teacher_training()
-        # What a teacher is selected on is in its key only where its patience looks at it.
-        return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
-
-    trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
-    taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
-    judged = run_each(
-        judge_teacher,
-        taught,
-        lambda one: [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)],
-        title="teacher gate",
-    )
-    verdicts = [verdict for _, (verdict,) in judged]
+    taught, verdicts = train_teachers(workspace, prepared)
     require_fit_teacher(verdicts[0])
     known = extract_knowledge(workspace, taught)
     return [
         Arena(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
         for name, one, verdict in zip(("", *conditions), known, verdicts, strict=True)
     ]
+
+
+def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tuple[list[RecipeResult], list[GateVerdict]]:
+    """Train the teacher of the base and of every condition, and return what the gate says of each."""
+
+    def training_of(one: RecipeResult) -> list[Call]:
+        spec = one.recipe.teacher_training()
+        # What a teacher is selected on is in its key only where its patience looks at it.
+        return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
+
+    def judging_of(one: RecipeResult) -> list[Call]:
+        return [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)]
+
+    trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
+    taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
+    judged = run_each(judge_teacher, taught, judging_of, title="teacher gate")
+    return taught, [verdict for _, (verdict,) in judged]
 
 
 @orchestrated
