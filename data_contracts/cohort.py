@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from data_contracts.errors import LeakageError
+from data_contracts.geometry import Geometry
 from data_contracts.record import Key, Record, Ref, Sha256, Value
 
 
@@ -47,7 +48,7 @@ class Case(Value):
 
     ``label`` is an index into the cohort's classes; ``mask`` a stored label array on the image's grid.
     ``attributes`` are subgroup columns (device, side, …), never identifiers. ``perceptual_hash`` finds pictures that look the same
-    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none. ``modality`` and ``unit`` are those of the ingested volume, where there was one.
+    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none. ``modality`` and ``unit`` are those of the ingested volume, where there was one; its ``image`` is then the ingested array itself, on the grid ``geometry``.
     """
 
     case_key: Key
@@ -62,6 +63,7 @@ class Case(Value):
     attributes: dict[str, str] = Field(default_factory=dict)
     modality: str | None = None
     unit: str | None = None
+    geometry: Geometry | None = None
 
 
 class Split(Value):

@@ -68,11 +68,11 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
-    from flows.ingest import read_policy
-    from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+    from flows import ingest as door
+    from medkd.dicom.ingest import IngestRequest
     from medkd.dicom.series_table import TABLE
 
-    report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
+    report = door.ingest(IngestRequest(source, out, door.read_policy(policy), nifti, dry_run, progress=True))
     summary = report.summary()
     if as_json:
         say_json(summary)
