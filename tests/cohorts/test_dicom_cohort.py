@@ -234,7 +234,7 @@ def test_a_volume_is_stored_once_and_the_cohort_refers_to_it(recipe, tmp_path):
     cohort = read_cohort(cohorts.uses["test"].cohort, workspace.store)
     manifest = read_manifest(ingested_folder(workspace, "dicom-test"))
     assert {case.image.sha256 for case in cohort.cases} <= {volume.array.sha256 for volume in manifest.volumes}
-    written = [path for path in (workspace.store.root / "cohorts" / "dicom-test").glob("*.safetensors")]
+    written = list((workspace.store.root / "cohorts" / "dicom-test").glob("*.safetensors"))
     assert len(written) == len(cohort.cases) == 9
     assert {name for path in written for name in load_file(path)} == {"label"}
 
