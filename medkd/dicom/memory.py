@@ -154,7 +154,8 @@ def _unlisted(out: Path, manifest: StoreManifest) -> list[str]:
     """Return what lies among the volumes and labels of a store and is not in its manifest."""
     listed = {ref.key for ref in references(manifest)}
     found = (f"{folder}/{one.name}" for folder in _FOLDERS for one in sorted((out / folder).glob("*")))
-    return [name for name in found if name not in listed and not name.endswith(PARTIAL)]
+    # A download of somebody's that is under way is nothing that a reader would take for a volume, and not ours to move.
+    return [name for name in found if name not in listed and not name.endswith((PARTIAL, ".partial"))]
 
 
 def _cleaned(volume: VolumeRef) -> VolumeRef:
