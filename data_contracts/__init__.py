@@ -37,8 +37,10 @@ from data_contracts.experiment import (
     Validated,
 )
 from data_contracts.explanation import (
-    AttributionAgreement,
+    Caveat,
     ClassAnswer,
+    ExplainedStudies,
+    ExplainedStudy,
     ExplainerVerdict,
     ExplanationBundle,
     ExplanationRef,
@@ -46,15 +48,18 @@ from data_contracts.explanation import (
     Inspection,
     LayerTrait,
     Lesion,
-    LesionExplanation,
+    LesionFinding,
     MeasureValue,
     MethodRecord,
+    OutsideFocus,
     Peak,
     PlantedNetwork,
     PlantedTruth,
+    RefusedSeries,
     SanityCheck,
     StudyExplanation,
     TargetRecord,
+    map_name,
 )
 from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
@@ -101,20 +106,9 @@ from data_contracts.recipe import (
     TeacherRecipe,
     Term,
 )
-from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
-from data_contracts.review import (
-    BANNER,
-    Caveat,
-    Finding,
-    OutsideFocus,
-    RefusedSeries,
-    ReportMap,
-    ReportModel,
-    ReportSet,
-    ReviewPanel,
-    ReviewReport,
-)
-from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, Scorecard, Subgroup
+from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Figure, Record, Ref, Value, load_record, read_record
+from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
@@ -123,10 +117,10 @@ __all__ = [
     "CODES",
     "MIGRATIONS",
     "RECORDS",
+    "RETIRED",
     "Action",
     "Arm",
     "ArmFigures",
-    "AttributionAgreement",
     "Balance",
     "Case",
     "CatalogueError",
@@ -154,6 +148,8 @@ __all__ = [
     "Evidence",
     "ExperimentPlan",
     "Explain",
+    "ExplainedStudies",
+    "ExplainedStudy",
     "ExplainerVerdict",
     "ExplanationBundle",
     "ExplanationError",
@@ -162,7 +158,6 @@ __all__ = [
     "Feedback",
     "Figure",
     "FileOutcome",
-    "Finding",
     "Fit",
     "FolderEvaluation",
     "GapCourse",
@@ -190,7 +185,7 @@ __all__ = [
     "LeakageError",
     "LearnedTemperature",
     "Lesion",
-    "LesionExplanation",
+    "LesionFinding",
     "LesionVerdict",
     "ManifestEntry",
     "MapWish",
@@ -206,6 +201,7 @@ __all__ = [
     "Outcome",
     "OutputError",
     "OutsideFocus",
+    "PanelModel",
     "Part",
     "Peak",
     "PhantomData",
@@ -219,7 +215,6 @@ __all__ = [
     "RefusedSeries",
     "Registered",
     "RegistryError",
-    "ReportMap",
     "ReportModel",
     "ReportSet",
     "ReviewPanel",
@@ -256,5 +251,6 @@ __all__ = [
     "VolumeFolderData",
     "VolumeRef",
     "load_record",
+    "map_name",
     "read_record",
 ]
