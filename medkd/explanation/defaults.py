@@ -6,9 +6,8 @@ import math
 
 from data_contracts import Entry, ExplanationRequest, Geometry, TaskKind
 
-#: Components of fewer voxels, or of less volume, are noise: slice-wise networks leave specks of a few coarse voxels, and at a millimetre
-#: a speck that small is below what a reader outlines.
-SMALLEST_VOXELS, SMALLEST_MM3 = 8, 20.0
+#: Components of fewer voxels are noise, of which no map can be measured; so are those of less volume where voxels are finer than a millimetre.
+SMALLEST_VOXELS, SMALLEST_MM3 = 20, 20.0
 #: Findings that are explained: a reader looks at the first ones, and maps of all cost as many times as much.
 MOST_FINDINGS = 3
 #: Slices of an answer that are explained: the one it is surest of, and two to each side.

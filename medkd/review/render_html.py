@@ -81,9 +81,9 @@ def models_of(report: ReviewReport) -> list[tuple[str, ModelRef, int | None]]:
     """Return role, version and parameters of every model that took part, each student before its teacher."""
     found: list[tuple[str, ModelRef, int | None]] = []
     for one in report.explanations:
-        found.append((f"student, {one.kind.value}", one.model, one.parameters))
+        found.append(("student", one.model, one.parameters))
         if one.teacher is not None:
-            found.append((f"teacher, {one.kind.value}", one.teacher, one.teacher_parameters))
+            found.append(("teacher", one.teacher, one.teacher_parameters))
     return found
 
 
