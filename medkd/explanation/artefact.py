@@ -122,14 +122,16 @@ def find_kept(folder: Path, wanted: str) -> Path:
     return found[0]
 
 
-def ask_registry(registry: Registry, uri: str) -> Asked:
-    """Return a registered model, every byte verified, with the teacher that its lineage names."""
+def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Asked:
+    """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
     model, checkpoint, network = load_registered(registry, uri)
-    if model.teacher is None:
+    if teacher is None and model.teacher is not None:
+        name, _, number = model.teacher.partition("@")[0].rpartition("/")
+        teacher = f"models:/{name}/{number}"
+    if teacher is None:
         return Asked(model, checkpoint, network)
-    name, _, number = model.teacher.partition("@")[0].rpartition("/")
-    teacher, _, guide = load_registered(registry, f"models:/{name}/{number}")
-    return Asked(model, checkpoint, network, teacher, guide)
+    above, _, guide = load_registered(registry, teacher)
+    return Asked(model, checkpoint, network, above, guide)
 
 
 def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = None) -> Replayed:
@@ -155,7 +157,7 @@ def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = No
         verdicts={name: known[name] for name in record.tested_on_cohort},
     )
     if record.kind is TaskKind.CLASSIFICATION:  # judged by the study's own segmentation or a segmenter's: what was marked is kept
-        label = torch.stack([arrays[f"mask/{number}"] for number in record.explained]).amax(0)
+        label = arrays.get("marked")
     request, threads = record.request.model_copy(update={"seconds": None}), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:

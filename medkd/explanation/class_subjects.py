@@ -44,7 +44,7 @@ class ClassInquiry:
         self._classes = probability["student"].argmax(1)
         marked = torch.zeros(volume.geometry.shape, dtype=torch.uint8) if label is None else (label > 0).to(torch.uint8)
         answers = _answers(probability, study, marked)
-        self.found = Found(answers=answers)
+        self.found = Found(answers=answers, arrays={} if label is None else {"marked": marked})
         places = chosen([f"{one.class_name}, slices {one.first_slice + 1} to {one.last_slice + 1}" for one in answers], request)
         self.subjects: Sequence[Subject] = [_subject(answers[place], marked, study, request.slices) for place in places]
 

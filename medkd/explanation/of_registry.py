@@ -164,19 +164,18 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
         return root, not differs, differs
     place = find_kept(folder, wanted)
     record, _ = read_explanation(place)
-    uri = f"models:/{record.model.name}/{record.model.version}"
-    asked = ask_registry(open_registry(workspace), uri)
-    if asked.model.manifest_digest != record.model.manifest_digest:
-        raise ExplanationError(
-            "REPLAY_MODEL",
-            f"expected {uri} with manifest {record.model.manifest_digest[:12]} as in {RECORD}, this registry has {asked.model.manifest_digest[:12]}",
-        )
+    # A report compares with the recipe's teacher, which the lineage of a student that was trained alone does not name.
+    asked = ask_registry(open_registry(workspace), record.model.uri, None if record.teacher is None else record.teacher.uri)
+    for kept, found in ((record.model, asked.model), (record.teacher, asked.teacher)):
+        if kept is not None and found is not None and found.manifest_digest != kept.manifest_digest:
+            digests = f"manifest {kept.manifest_digest[:12]} as in {RECORD}, this registry has {found.manifest_digest[:12]}"
+            raise ExplanationError("REPLAY_MODEL", f"expected {kept.uri} with {digests}")
     # Beside the artefact of a study, or of a run's reports beside the run's own store.
     stores = [Store(place.parents[1] / "store"), Store(place.parents[2] / "studies")]
     store = next((one for one in stores if one.verify(record.volume.array)), stores[0])
     values, label = read_volume(store, record.volume)
-    found = replay(place, values, asked, label)
-    return place, found.same, found.differs
+    again = replay(place, values, asked, label)
+    return place, again.same, again.differs
 
 
 def read_volume(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:

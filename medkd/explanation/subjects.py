@@ -60,7 +60,7 @@ class Found:
         lesions: of models that segment.
         answers: of models that classify.
         teacher_only: components that the teacher marks alone.
-        arrays: ``segmentation/ROLE``, uint8 [slice, row, column]: the class of every voxel.
+        arrays: uint8 [slice, row, column]: ``segmentation/ROLE``, the class of every voxel, or ``marked``, what a classifier's maps are judged by.
     """
 
     lesions: tuple[LesionFinding, ...] = ()

@@ -209,3 +209,16 @@ def test_probabilities_of_both_networks_are_kept_class_by_class(classifier, make
     bright = float(torch.sigmoid(torch.tensor(2.0)))
     assert answer.probabilities == pytest.approx({"dark": 1 - bright, "bright": bright})
     assert answer.teacher_probabilities == pytest.approx(answer.probabilities)
+
+
+def test_it_is_made_again_where_what_is_marked_lies_outside_the_slices_that_were_explained(classifier, make_volume, tmp_path):
+    values, volume = make_volume([np.s_[4:14, :, :]])
+    values *= 0.8
+    values[12] = 1.0
+    label = torch.zeros(values.shape, dtype=torch.uint8)
+    label[4, 4:8, 4:8] = 1
+    made = explain_study(values, volume, classifier(PICTURES), request("cam", slices=3, most=1), label=label)
+    assert made.record.answers[0].class_name == "bright"
+    assert not made.arrays["mask/1"].any()
+    # Of a panel the mark is a segmenter's: there is none in the study.
+    assert replay(keep(made, tmp_path / "explanations"), values, classifier(PICTURES)).same
