@@ -57,7 +57,7 @@ test: $(STAMP) lint ## all tests but the extended ones with coverage, at most te
 test-extended: $(STAMP) ## all tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
 
-lint: $(STAMP) ## ruff over everything, mypy (strict) over contracts and medkd
+lint: $(STAMP) ## ruff over everything, mypy (strict) over contracts, medkd and flows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

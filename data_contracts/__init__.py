@@ -1,7 +1,7 @@
 """The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
-from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, TrainingManifest
-from data_contracts.data import DicomData, ImageFolderData, PhantomData, VolumeFolderData
+from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
+from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.errors import (
     CatalogueError,
     ContractError,
@@ -36,6 +36,8 @@ from data_contracts.experiment import (
     Search,
     Validated,
 )
+from data_contracts.experiment_plan import ArmVariant, Condition, ExperimentPlan, GapRounds, Goal
+from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
     Caveat,
     ClassAnswer,
@@ -69,6 +71,7 @@ from data_contracts.model import (
     Checkpoint,
     GateFinding,
     GateVerdict,
+    Lineage,
     ManifestEntry,
     ModelCard,
     ModelManifest,
@@ -76,40 +79,31 @@ from data_contracts.model import (
     Registered,
     TrainingDomain,
 )
-from data_contracts.recipe import (
-    Arm,
-    Balance,
-    Condition,
-    Entry,
-    Evidence,
-    ExperimentPlan,
-    Explain,
-    Fit,
-    GapRounds,
-    Gate,
-    Goal,
-    KnowledgeWish,
-    LearnedTemperature,
-    MapWish,
-    Network,
-    NetworkSpec,
-    Option,
-    Recipe,
-    Role,
-    Schedule,
-    Shift,
-    Strong,
-    StudentRecipe,
-    Taps,
-    Task,
-    TaskKind,
-    TeacherRecipe,
-    Term,
-)
+from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Figure, Record, Ref, Value, load_record, read_record
 from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
+from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
+from data_contracts.training_recipe import (
+    Arm,
+    Balance,
+    Evidence,
+    ExtractionSpec,
+    Fit,
+    Gate,
+    KnowledgeWish,
+    LearnedTemperature,
+    MapWish,
+    Network,
+    Schedule,
+    Strong,
+    StudentRecipe,
+    Taps,
+    TeacherRecipe,
+    Term,
+    TrainingSpec,
+)
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 
 __all__ = [
@@ -121,6 +115,7 @@ __all__ = [
     "Action",
     "Arm",
     "ArmFigures",
+    "ArmVariant",
     "Balance",
     "Case",
     "CatalogueError",
@@ -130,6 +125,7 @@ __all__ = [
     "CodeFact",
     "Cohort",
     "CohortSet",
+    "CohortSpec",
     "CohortUse",
     "Comparison",
     "Condition",
@@ -140,6 +136,7 @@ __all__ = [
     "Course",
     "CoursePoint",
     "CurvePoint",
+    "Data",
     "DataError",
     "DicomData",
     "Entry",
@@ -148,6 +145,7 @@ __all__ = [
     "Evidence",
     "ExperimentPlan",
     "Explain",
+    "ExplainSpec",
     "ExplainedStudies",
     "ExplainedStudy",
     "ExplainerVerdict",
@@ -155,6 +153,7 @@ __all__ = [
     "ExplanationError",
     "ExplanationRef",
     "ExplanationRequest",
+    "ExtractionSpec",
     "Feedback",
     "Figure",
     "FileOutcome",
@@ -187,6 +186,7 @@ __all__ = [
     "Lesion",
     "LesionFinding",
     "LesionVerdict",
+    "Lineage",
     "ManifestEntry",
     "MapWish",
     "MeasureValue",
@@ -237,6 +237,7 @@ __all__ = [
     "StudentRecipe",
     "StudyExplanation",
     "Subgroup",
+    "Subset",
     "Taps",
     "TargetRecord",
     "Task",
@@ -246,6 +247,7 @@ __all__ = [
     "Term",
     "TrainingDomain",
     "TrainingManifest",
+    "TrainingSpec",
     "Validated",
     "Value",
     "VolumeFolderData",

@@ -19,6 +19,29 @@ class Part(StrEnum):
     TEST = "test"
 
 
+class Subset(StrEnum):
+    """What a part of a cohort serves in a run; a CohortSet names its uses by it.
+
+    ``debiased``, ``reversed``, ``marker_pairs``, ``uncued`` and ``misplaced`` are tests of the phantom.
+    """
+
+    TEACHER_TRAIN = "teacher_train"
+    TEACHER_VALIDATION = "teacher_validation"
+    STUDENT_TRAIN = "student_train"
+    STUDENT_VALIDATION = "student_validation"
+    UNLABELLED = "unlabelled"
+    TEST = "test"
+    DEBIASED = "debiased"
+    REVERSED = "reversed"
+    MARKER_PAIRS = "marker_pairs"
+    UNCUED = "uncued"
+    MISPLACED = "misplaced"
+
+    def of(self, seed: int) -> str:
+        """Return the name of the subset that students of a seed have for themselves."""
+        return f"{self.value}/{seed}"
+
+
 class Case(Value):
     """One learnable unit: an image, what is known of it, and whose it is.
 
@@ -147,7 +170,7 @@ class CohortUse(Value):
 
 
 class CohortSet(Record):
-    """Which cohort serves which purpose of a run.
+    """Which cohort serves which purpose of a run, by :class:`Subset`.
 
     Purposes: ``teacher_train``, ``teacher_validation``, ``student_train/SEED``, ``unlabelled/SEED``, ``test`` (same bias as the
     students' training), and where they exist ``debiased``, ``reversed``, ``marker_pairs``.

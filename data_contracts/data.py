@@ -8,6 +8,7 @@ from pydantic import Field
 
 from data_contracts.ingest_policy import IngestPolicy
 from data_contracts.record import Finite, Value
+from data_contracts.task import Task
 
 
 class PhantomData(Value):
@@ -121,3 +122,19 @@ class DicomData(Value):
 
 
 Data = Annotated[PhantomData | ImageFolderData | VolumeFolderData | DicomData, Field(discriminator="kind")]
+
+
+class CohortSpec(Value):
+    """Everything that the cohorts of a recipe depend on beside the files they are read from.
+
+    Attributes:
+        name: of the recipe, which file names follow from.
+        task: classes, and what a network sees at once.
+        data: where cases come from.
+        seeds: that students are trained under, those of an experiment's search after the recipe's own.
+    """
+
+    name: str
+    task: Task
+    data: Data
+    seeds: tuple[int, ...]

@@ -7,8 +7,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from data_contracts.model import Checkpoint, GateVerdict
-from data_contracts.recipe import Evidence, Option
 from data_contracts.record import Figure, Finite, Record, Ref, Value
+from data_contracts.task import Option
+from data_contracts.training_recipe import Evidence
 
 
 class Validated(Record):

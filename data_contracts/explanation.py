@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from data_contracts.explain_plan import Entry
 from data_contracts.geometry import Geometry
 from data_contracts.model import ModelRef
-from data_contracts.recipe import Entry, Option, TaskKind
 from data_contracts.record import MIGRATIONS, RETIRED, Figure, Finite, Key, Record, Ref, Sha256, Value
+from data_contracts.task import Option, TaskKind
 from data_contracts.volume import VolumeRef
 
 

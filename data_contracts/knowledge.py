@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from data_contracts.recipe import Fit, KnowledgeWish, Task
+from data_contracts.model import Lineage
 from data_contracts.record import Finite, Key, Record, Ref, Sha256
+from data_contracts.task import Task
+from data_contracts.training_recipe import Fit, KnowledgeWish
 
 
 class KnowledgeRef(Record):
@@ -50,4 +52,4 @@ class KnowledgeRef(Record):
     bytes: int = Field(default=0, ge=0)
     measured: dict[str, Finite] = Field(default_factory=dict)
     shards: tuple[Ref, ...]
-    teacher: str | None = None
+    teacher: Lineage | None = None

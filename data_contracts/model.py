@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_serializer, model_validator
 
-from data_contracts.recipe import NetworkSpec, Role, Task
 from data_contracts.record import Finite, Record, Ref, Sha256, Value
+from data_contracts.task import NetworkSpec, Role, Task
 
 
 class TrainingDomain(Value):
@@ -46,10 +46,45 @@ class Checkpoint(Record):
     parameters: int = Field(ge=1)
     epochs: int = Field(ge=1)
     precision: Literal["fp32", "bf16"] | None = None
-    train_seconds: Finite = 0.0
+    train_seconds: Finite = Field(default=0.0, json_schema_extra={"measured": True})
     largest_extent_mm: tuple[Finite, Finite, Finite] | None = None
     train_patients_digest: str = ""
     domain: TrainingDomain | None = None
+
+
+class Lineage(Value):
+    """The registered version that a student learned from; written as the text ``NAME/VERSION@DIGEST``, in records and MLflow tags.
+
+    Attributes:
+        name: registered name of the teacher.
+        version: its version.
+        manifest_digest: sha256 of its manifest.
+    """
+
+    name: str
+    version: int = Field(ge=1)
+    manifest_digest: Sha256
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        place, _, digest = value.partition("@")
+        name, _, version = place.rpartition("/")
+        return {"name": name, "version": version, "manifest_digest": digest}
+
+    @model_serializer
+    def _to_text(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}@{self.manifest_digest}"
+
+    @property
+    def uri(self) -> str:
+        """Return the MLflow URI ``models:/name/version``."""
+        return f"models:/{self.name}/{self.version}"
 
 
 class ModelRef(Record):
@@ -61,7 +96,12 @@ class ModelRef(Record):
     manifest_digest: Sha256
     role: Role
     weights_digest: Sha256
-    teacher: str | None = None
+    teacher: Lineage | None = None
+
+    @property
+    def lineage(self) -> Lineage:
+        """Return what students of this version name as their teacher."""
+        return Lineage(name=self.name, version=self.version, manifest_digest=self.manifest_digest)
 
     @property
     def uri(self) -> str:
@@ -102,7 +142,7 @@ class ModelCard(Record):
     precision: Literal["fp32", "bf16"] | None = None
     cohort_digest: str
     recipe_digest: Sha256
-    teacher: str | None = None
+    teacher: Lineage | None = None
     limits: tuple[str, ...] = ()
     domain: TrainingDomain | None = None
 

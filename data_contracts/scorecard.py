@@ -48,8 +48,8 @@ class Evaluation(Record):
     seed: int
     weights_digest: Sha256
     parameters: int
-    latency_ms: float
-    train_seconds: float
+    latency_ms: float = Field(json_schema_extra={"measured": True})
+    train_seconds: float = Field(json_schema_extra={"measured": True})
     arrays: Ref
 
 

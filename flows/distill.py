@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from data_contracts import Checkpoint, CohortSet, KnowledgeRef, Recipe
-from flows.engine import orchestrated, run_all
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flows.each import Call, run_each
+from flows.engine import orchestrated
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
-from medkd.training.recipes import bound_digest
 
 
 @orchestrated
-def distill(
-    workspace: Workspace,
-    recipes: tuple[Recipe, ...],
-    cohorts: tuple[CohortSet, ...],
-    teachers: tuple[Checkpoint | None, ...],
-    knowledge: tuple[KnowledgeRef | None, ...],
-) -> tuple[tuple[Checkpoint, ...], ...]:
-    """Return the students of each recipe, in the order of its arms and then of its seeds."""
-    calls = [
-        (workspace, recipe, own, teacher, arm, seed, bound_digest(recipe), told if recipe.arms[arm].knowledge == "store" else None)
-        for recipe, own, teacher, told in zip(recipes, cohorts, teachers, knowledge, strict=True)
-        for arm in recipe.arms
-        for seed in recipe.seeds
-    ]
-    names = [f"{recipe.name} {arm}-{seed}" for _, recipe, _, _, arm, seed, *_ in calls]
-    students = iter(run_all(train.distill, calls, title="students", names=names))
-    return tuple(tuple(next(students) for _ in range(len(recipe.arms) * len(recipe.seeds))) for recipe in recipes)
+def distill(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    """Train the students of each recipe, in the order of its arms and then of its seeds."""
+
+    def calls_of(result: RecipeResult) -> list[Call]:
+        recipe = result.recipe
+        return [
+            (workspace, recipe.student_training(arm, seed), result.cohorts, result.teacher, result.knowledge if stored else None)
+            for arm, stored in ((name, arm.knowledge == "store") for name, arm in recipe.arms.items())
+            for seed in recipe.seeds
+        ]
+
+    trained = run_each(
+        train.distill, results, calls_of, title="students", name_of=lambda _, call: f"{call[1].recipe} {call[1].arm}-{call[1].seed}"
+    )
+    return tuple(replace(result, students=tuple(students)) for result, students in trained)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from data_contracts import Recipe, Registered, Scorecard
 from flows.distill import distill
 from flows.engine import orchestrated, run_all
@@ -18,9 +20,9 @@ def distill_from_store(workspace: Workspace, recipe: Recipe, uri: str) -> tuple[
     """Train every arm from knowledge, score the students and register them below the teacher that they learned from."""
     wanted = reading_store(recipe)
     knowledge = run_all(fetch_knowledge, [(workspace, uri)], title="fetch knowledge")[0]
-    cohorts = prepare(workspace, (wanted,))
-    students = distill(workspace, (wanted,), cohorts, (None,), (knowledge,))
+    (prepared,) = prepare(workspace, (wanted,))
     # There is no teacher to compare with: each student is its own, and what compares is left out of the cards.
-    cards = tuple(card.without("agreement", "dice_to_teacher") for card in evaluate(workspace, (wanted,), cohorts, students)[0].scorecards)
-    call = (workspace, wanted, cohorts[0], students[0], cards, None, knowledge)
+    (done,) = evaluate(workspace, distill(workspace, [replace(prepared, knowledge=knowledge)]))
+    cards = tuple(card.without("agreement", "dice_to_teacher") for card in done.scorecards)
+    call = (workspace, wanted, done.cohorts, done.students, cards, None, knowledge)
     return run_all(register_models, [call], title="register")[0], cards

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
-from data_contracts import Checkpoint, CohortSet, Comparison, Evaluation, Recipe, Scorecard
-from flows.engine import orchestrated, run_all
+from data_contracts import Evaluation
+from flows.each import Call, run_each
+from flows.engine import orchestrated
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
-
-@dataclass(frozen=True)
-class Judged:
-    """What one recipe's models were measured to do: a scorecard per arm (teacher first), later arms against earlier ones."""
-
-    scorecards: tuple[Scorecard, ...]
-    comparisons: tuple[Comparison, ...]
+Arms = dict[str, tuple[Evaluation, ...]]
 
 
 @orchestrated
-def evaluate(
-    workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...], models: tuple[tuple[Checkpoint, ...], ...]
-) -> tuple[Judged, ...]:
-    """Evaluate the models of each recipe; ``models`` holds the teacher first, then the students."""
-    calls = [(workspace, r, c, model, own[0]) for r, c, own in zip(recipes, cohorts, models, strict=True) for model in own]
-    names = [f"{recipe.name} {model.arm}-{model.seed}" for _, recipe, _, model, _ in calls]
-    done = iter(run_all(evaluate_model, calls, title="evaluate", names=names))
-    groups = [_by_arm([next(done) for _ in own]) for own in models]
-    cards = [(workspace, r, c, arm) for r, c, arms in zip(recipes, cohorts, groups, strict=True) for arm in arms.values()]
-    scorecards = iter(run_all(summarise, cards, title="scorecards"))
-    pairs = [(workspace, c, arms[a], arms[b], _teacher(arms, b)) for c, arms in zip(cohorts, groups, strict=True) for a, b in _pairs(arms)]
-    comparisons = iter(run_all(compare_arms, pairs, title="compare"))
-    return tuple(Judged(tuple(next(scorecards) for _ in arms), tuple(next(comparisons) for _ in _pairs(arms))) for arms in groups)
+def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones."""
+    done = run_each(
+        evaluate_model,
+        results,
+        lambda one: [(workspace, one.recipe.name, one.cohorts, model, one.models[0]) for model in one.models],
+        title="evaluate",
+        name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
+    )
+    arms = {result.recipe.name: _by_arm(evaluations) for result, evaluations in done}
+
+    def pairs_of(result: RecipeResult) -> list[Call]:
+        own = arms[result.recipe.name]
+        return [(workspace, result.cohorts, own[a], own[b], _teacher(own, b)) for a, b in _pairs(own)]
+
+    carded = run_each(
+        summarise,
+        results,
+        lambda one: [(workspace, one.recipe.name, one.cohorts, group) for group in arms[one.recipe.name].values()],
+        title="scorecards",
+    )
+    compared = run_each(compare_arms, [replace(one, scorecards=tuple(cards)) for one, cards in carded], pairs_of, title="compare")
+    return tuple(replace(result, comparisons=tuple(own)) for result, own in compared)
 
 
-def _by_arm(evaluations: list[Evaluation]) -> dict[str, tuple[Evaluation, ...]]:
+def _by_arm(evaluations: list[Evaluation]) -> Arms:
     return {arm: tuple(e for e in evaluations if e.arm == arm) for arm in dict.fromkeys(e.arm for e in evaluations)}
 
 
-def _teacher(arms: dict[str, tuple[Evaluation, ...]], baseline: str) -> tuple[Evaluation, ...]:
+def _teacher(arms: Arms, baseline: str) -> tuple[Evaluation, ...]:
     """Return the teacher's evaluations where the baseline is the student alone: the gap between the two is what distillation closes."""
     return next((group for group in arms.values() if group[0].role == "teacher"), ()) if baseline == BASELINES[0] else ()
 
@@ -48,7 +55,7 @@ def _teacher(arms: dict[str, tuple[Evaluation, ...]], baseline: str) -> tuple[Ev
 BASELINES = ("alone", "kd")
 
 
-def _pairs(arms: dict[str, tuple[Evaluation, ...]]) -> list[tuple[str, str]]:
+def _pairs(arms: Arms) -> list[tuple[str, str]]:
     """Return which student arm is compared with which: each with the baselines before it, or with the arm before it if there is none."""
     students = [arm for arm, group in arms.items() if group[0].role == "student"]
     pairs = []

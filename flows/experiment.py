@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from data_contracts import (
     ArmFigures,
+    ArmVariant,
     Checkpoint,
     CohortSet,
     Evaluation,
     ExperimentPlan,
+    GapCourse,
     GapSummary,
     GateVerdict,
     KnowledgeRef,
@@ -20,23 +23,27 @@ from data_contracts import (
     RecipeError,
     Scoreboard,
     Search,
+    Subset,
+    TrainingSpec,
 )
+from flows.each import Call, run_each
 from flows.engine import orchestrated, run_all
 from flows.extract_knowledge import extract_knowledge, reads_store
 from flows.prepare import prepare
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.evaluate import evaluate_model
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.evaluation.validate import VALIDATIONS
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
 from medkd.experiment.gap_rounds import dwell_on_gap
 from medkd.experiment.judge import validation_purpose
 from medkd.experiment.scoreboard import Choices, compared_with, compose_board, score_arm, sibling
 from medkd.experiment.trials import examine, follow, validate
-from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, teacher_only, with_controls
+from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
-from medkd.training.recipes import bound_digest
 
 Changes = Mapping[str, Option]
 
@@ -55,7 +62,7 @@ class Arena:
 
 @dataclass(frozen=True)
 class Entry:
-    """An arm at one reading: its students by seed; ``is_null`` for a repetition of the student alone."""
+    """An arm in one setting: its students by seed; ``is_null`` for a repetition of the student alone."""
 
     name: str
     arena: Arena
@@ -116,18 +123,30 @@ def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
     """Prepare cohorts and teacher of the base and of every condition; only the base's teacher must pass an enforced gate."""
     conditions = plan_of(recipe).conditions
     recipes = (recipe, *(in_condition(recipe, condition.overrides) for condition in conditions.values()))
-    cohorts = prepare(workspace, recipes)
-    for own in cohorts:
-        require_clean(own, before="an experiment")
-    alone = [teacher_only(one) for one in recipes]
-    calls = [(workspace, one, own.only("teacher_train"), bound_digest(one)) for one, own in zip(alone, cohorts, strict=True)]
-    teachers = run_all(train.train_teacher, calls, title="teachers")
-    judged = [(workspace, one, own, teacher) for one, own, teacher in zip(alone, cohorts, teachers, strict=True)]
-    verdicts = run_all(judge_teacher, judged, title="teacher gate")
+    prepared = prepare(workspace, recipes)
+    for one in prepared:
+        require_clean(one.cohorts, before="an experiment")
+
+    def training_of(one: RecipeResult) -> list[Call]:
+        spec = one.recipe.teacher_training()
+        # What a teacher is selected on is in its key only where its patience looks at it.
+        return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
+
+    trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
+    taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
+    judged = run_each(
+        judge_teacher,
+        taught,
+        lambda one: [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)],
+        title="teacher gate",
+    )
+    verdicts = [verdict for _, (verdict,) in judged]
     require_fit_teacher(verdicts[0])
-    names = ("", *conditions)
-    knowledge = extract_knowledge(workspace, recipes, cohorts, tuple(teachers))
-    return [Arena(*parts) for parts in zip(names, recipes, cohorts, teachers, verdicts, knowledge, strict=True)]
+    known = extract_knowledge(workspace, taught)
+    return [
+        Arena(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
+        for name, one, verdict in zip(("", *conditions), known, verdicts, strict=True)
+    ]
 
 
 @orchestrated
@@ -138,7 +157,7 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
     entries = train_all(
         workspace, base, [(arm, single_arm(base.recipe, arm, options)) for arm, options in tried], plan.search_seeds, "search"
     )
-    calls = [(workspace, e.recipe, base.cohorts, student, base.teacher, plan.goal) for e in entries for student in e.students]
+    calls = [(workspace, base.cohorts, student, base.teacher, plan.goal) for e in entries for student in e.students]
     seen = iter(run_all(validate, calls, title="search: validation"))
     shown = [[next(seen) for _ in entry.students] for entry in entries]
     found = {}
@@ -151,18 +170,10 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
 def train_all(workspace: Workspace, arena: Arena, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str) -> list[Entry]:
     """Train variants of one arm each under every seed."""
     calls = [
-        (
-            workspace,
-            recipe,
-            _of_student(arena, seed),
-            arena.teacher,
-            next(iter(recipe.arms)),
-            seed,
-            bound_digest(recipe),
-            told(arena, recipe),
-        )
+        (workspace, spec, _of_student(arena, spec), arena.teacher, told(arena, recipe))
         for _, recipe in named
         for seed in seeds
+        for spec in (recipe.student_training(next(iter(recipe.arms)), seed),)
     ]
     students = iter(run_all(train.distill, calls, title=title))
     return [Entry(name, arena, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
@@ -173,9 +184,14 @@ def told(arena: Arena, recipe: Recipe) -> KnowledgeRef | None:
     return arena.knowledge if reads_store(recipe) else None
 
 
-def _of_student(arena: Arena, seed: int, *more: str) -> CohortSet:
+def _of_student(arena: Arena, spec: TrainingSpec, *more: str) -> CohortSet:
     """Return the cohorts that a student of a seed depends on: another seed more must not train it again."""
-    return arena.cohorts.only(f"student_train/{seed}", f"unlabelled/{seed}", *more)
+    return arena.cohorts.only(Subset.STUDENT_TRAIN.of(spec.seed), Subset.UNLABELLED.of(spec.seed), *_selecting(spec), *more)
+
+
+def _selecting(spec: TrainingSpec) -> tuple[str, ...]:
+    """Return the cohorts that decide when a training with patience ends."""
+    return () if spec.selection is None else (Subset.TEST, *VALIDATIONS)
 
 
 def variants(recipe: Recipe, chosen: Mapping[str, Changes], more: Changes | None = None) -> list[tuple[str, Recipe]]:
@@ -203,17 +219,18 @@ def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
     named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
     looked_at = (validation_purpose(base.cohorts), PRIMARIES[plan.primary])
     calls = [
-        (workspace, recipe, _of_student(base, seed, *looked_at), base.teacher, name, seed, plan.goal, told(base, recipe))
+        (workspace, spec, _of_student(base, spec, *looked_at), base.teacher, plan.goal, told(base, recipe))
         for name, recipe in named
         for seed in base.recipe.seeds
+        for spec in (recipe.student_training(name, seed),)
     ]
     courses = iter(run_all(follow, calls, title="plateaus"))
     entries, plateaus = [], {}
     for name, recipe in named:
         own = [next(courses) for _ in base.recipe.seeds]
-        plateaus[name] = choose_epoch(own, criterion(base.recipe, name.partition("__")[0]))
+        plateaus[name] = choose_epoch(own, criterion(base.recipe, ArmVariant.parse(name).arm))
         students = tuple(course.at(plateaus[name].epoch) for course in own)
-        entries.append(Entry(f"{name}@plateau", base, recipe, students))
+        entries.append(Entry(str(ArmVariant.parse(name).at("plateau")), base, recipe, students))
     return entries, plateaus
 
 
@@ -237,15 +254,18 @@ def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) 
     (own,) = [entry for entry in entries if entry.name == plan.gap.arm]
     wishes = (plan.gap, plan.gap.model_copy(update={"strength": 0.0}))
     calls = [
-        (workspace, own.recipe, own.arena.cohorts, own.arena.teacher, student, wish, plan.goal)
+        (workspace, own.recipe.student_training(student.arm, student.seed), own.arena.cohorts, own.arena.teacher, student, wish, plan.goal)
         for wish in wishes
         for student in own.students
     ]
     courses = run_all(dwell_on_gap, calls, title="gap rounds")
     summary = GapSummary(weighted=tuple(courses[: len(own.students)]), plain=tuple(courses[len(own.students) :]))
-    named = (("gap", summary.weighted), ("longer", summary.plain))
+    named: tuple[tuple[Literal["gap", "longer"], tuple[GapCourse, ...]], ...] = (("gap", summary.weighted), ("longer", summary.plain))
     kept = [
-        Entry(f"{own.name}_{suffix}", own.arena, own.recipe, tuple(c.rounds[c.chosen].checkpoint for c in group)) for suffix, group in named
+        Entry(
+            str(ArmVariant(arm=own.name, continuation=suffix)), own.arena, own.recipe, tuple(c.rounds[c.chosen].checkpoint for c in group)
+        )
+        for suffix, group in named
     ]
     return kept, summary
 
@@ -254,7 +274,7 @@ def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) 
 def train_condition(workspace: Workspace, arena: Arena, plan: ExperimentPlan, chosen: Mapping[str, Changes]) -> list[Entry]:
     """Train a condition's arms with what was chosen without it."""
     wanted = plan.conditions[arena.name].arms
-    named = [(f"{arm}@{arena.name}", single_arm(arena.recipe, arm, chosen.get(arm))) for arm in wanted]
+    named = [(str(ArmVariant(arm=arm, setting=arena.name)), single_arm(arena.recipe, arm, chosen.get(arm))) for arm in wanted]
     return train_all(workspace, arena, named, arena.recipe.seeds, f"condition {arena.name}")
 
 
@@ -262,19 +282,14 @@ def train_condition(workspace: Workspace, arena: Arena, plan: ExperimentPlan, ch
 def settle(workspace: Workspace, base: Arena, found: Found, gates: dict[str, GateVerdict]) -> Scoreboard:
     """Evaluate everything that was trained and draw the verdicts."""
     plan = plan_of(base.recipe)
-    teachers = [Entry(f"teacher{reading}", arena, arena.recipe, (arena.teacher,)) for reading, arena in _arenas(found.entries).items()]
+    arenas = {entry.arena.name: entry.arena for entry in found.entries}
+    teachers = [
+        Entry(str(ArmVariant(arm="teacher", setting=name)), arena, arena.recipe, (arena.teacher,)) for name, arena in arenas.items()
+    ]
     evaluated = evaluate_entries(workspace, [*teachers, *found.entries, *found.nulls])
     scored = score_entries(workspace, [*teachers, *found.entries], found.nulls, evaluated, plan)
     chosen = Choices(searched=found.searched, plateaus=found.plateaus, gap=found.gap, gates=gates)
     return compose_board(base.recipe, plan, scored, {entry.name for entry in found.nulls}, chosen)
-
-
-def _arenas(entries: Sequence[Entry]) -> dict[str, Arena]:
-    """Return each arena once, by the reading that its arms' names end with."""
-    found: dict[str, Arena] = {}
-    for entry in entries:
-        found.setdefault(f"@{entry.arena.name}" if entry.arena.name else "", entry.arena)
-    return found
 
 
 Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
@@ -283,7 +298,7 @@ Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
 @orchestrated
 def evaluate_entries(workspace: Workspace, entries: Sequence[Entry]) -> Evaluated:
     """Evaluate every student on the test cohorts of its arena, and examine all but those of null repetitions."""
-    calls = [(workspace, e.recipe, e.arena.cohorts, student, e.arena.teacher) for e in entries for student in e.students]
+    calls = [(workspace, e.recipe.name, e.arena.cohorts, student, e.arena.teacher) for e in entries for student in e.students]
     judged = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
     plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, judged, title="examine"))
     return {e.name: tuple((next(plain),) if e.is_null else (next(plain), next(close)) for _ in e.students) for e in entries}
@@ -295,14 +310,14 @@ def score_entries(
 ) -> list[ArmFigures]:
     """Score every entry against those it is compared with, and null repetitions against the student alone."""
     names = [entry.name for entry in entries]
-    controls = with_controls(entries[0].arena.recipe)
     calls = []
     for entry in (*entries, *nulls):
-        wanted = plan.baselines[:1] if entry.is_null else compared_with(entry.name, names, controls, plan.baselines)
+        wanted = plan.baselines[:1] if entry.is_null else compared_with(entry.name, names, plan.baselines)
         others = tuple((other, evaluated[other]) for other in wanted)
-        alone = sibling(plan.baselines[0], entry.name, names)
-        ceiling = plan.ceiling or (f"teacher@{entry.arena.name}" if entry.arena.name else "teacher")
-        is_student = not entry.is_null and not entry.name.startswith("teacher") and alone is not None
+        variant = ArmVariant.parse(entry.name)
+        alone = sibling(plan.baselines[0], variant, names)
+        ceiling = plan.ceiling or str(ArmVariant(arm="teacher", setting=entry.arena.name))
+        is_student = not entry.is_null and variant.arm != "teacher" and alone is not None
         reference = (evaluated[alone], evaluated[ceiling]) if is_student and alone else ()
         calls.append((workspace, entry.arena.cohorts, entry.name, evaluated[entry.name], others, reference, plan.primary))
     return run_all(score_arm, calls, title="scoreboard")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from data_contracts import Checkpoint, CohortSet, ExplanationBundle, Recipe
-from flows.engine import orchestrated, run_all
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flows.each import Call, run_each
+from flows.engine import orchestrated
 from medkd.explanation.explain_cohort import explain_cohort, siblings_of
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
 
 @orchestrated
-def explain(
-    workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...], models: tuple[tuple[Checkpoint, ...], ...]
-) -> tuple[tuple[ExplanationBundle, ...], ...]:
-    """Return one bundle per arm of each recipe, made with the arm's first seed."""
-    chosen = [[model for model in own[1:] if model.seed == recipe.seeds[0]] for recipe, own in zip(recipes, models, strict=True)]
-    calls = [
-        (workspace, recipe, own, student, group[0], siblings_of(recipe, student, group[1:]))
-        for recipe, own, group, students in zip(recipes, cohorts, models, chosen, strict=True)
-        for student in students
-    ]
-    names = [f"{recipe.name} {student.arm}-{student.seed}" for _, recipe, _, student, *_ in calls]
-    bundles = iter(run_all(explain_cohort, calls, title="explain", names=names))
-    return tuple(tuple(next(bundles) for _ in students) for students in chosen)
+def explain(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    """Explain one student per arm of each recipe, that of the first seed."""
+
+    def calls_of(result: RecipeResult) -> list[Call]:
+        spec, teacher = result.recipe.explanation(), result.require_teacher()
+        chosen = [student for student in result.students if student.seed == result.recipe.seeds[0]]
+        return [(workspace, spec, result.cohorts, student, teacher, siblings_of(spec, student, result.students)) for student in chosen]
+
+    explained = run_each(
+        explain_cohort, results, calls_of, title="explain", name_of=lambda _, call: f"{call[1].name} {call[3].arm}-{call[3].seed}"
+    )
+    return tuple(replace(result, bundles=tuple(bundles)) for result, bundles in explained)

@@ -12,5 +12,5 @@ from medkd.storage.workspace import Workspace
 @orchestrated
 def explain_model(workspace: Workspace, recipe: Recipe, model_uri: str, registry_uri: str) -> ExplanationBundle:
     """Return the bundle, which lies beside the model version."""
-    (cohorts,) = prepare(workspace, (recipe,))
-    return run_all(explain_on_cohort, [(workspace, recipe, cohorts, model_uri, registry_uri)], title="explain")[0]
+    (prepared,) = prepare(workspace, (recipe,))
+    return run_all(explain_on_cohort, [(workspace, recipe.explanation(), prepared.cohorts, model_uri, registry_uri)], title="explain")[0]

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from data_contracts import Checkpoint, CohortSet, KnowledgeRef, ModelRef, Recipe
+from collections.abc import Sequence
+from dataclasses import replace
+
+from data_contracts import KnowledgeRef, ModelRef, Recipe
+from flows.each import Call, run_each
 from flows.engine import orchestrated, run_all
 from flows.evaluate import evaluate
 from flows.prepare import prepare
 from flows.register import register, register_knowledge
 from flows.train_teacher import train_teacher
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import extract_knowledge as extraction
-from medkd.training.recipes import bound_digest
 
 
 @orchestrated
-def extract_knowledge(
-    workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...], teachers: tuple[Checkpoint, ...]
-) -> tuple[KnowledgeRef | None, ...]:
-    """Return the knowledge of each recipe's teacher, None for recipes without an arm that reads a store."""
-    asked = [index for index, recipe in enumerate(recipes) if reads_store(recipe)]
-    calls = [(workspace, recipes[i], cohorts[i], teachers[i], bound_digest(recipes[i])) for i in asked]
-    found = dict(zip(asked, run_all(extraction.extract_knowledge, calls, title="knowledge"), strict=True))
-    return tuple(found.get(index) for index in range(len(recipes)))
+def extract_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    """Ask the teacher of every recipe that has an arm which reads a store."""
+    asked = run_each(
+        extraction.extract_knowledge,
+        results,
+        lambda one: [_call(workspace, one)] if reads_store(one.recipe) else [],
+        title="knowledge",
+    )
+    return tuple(replace(result, knowledge=own[0] if own else None) for result, own in asked)
+
+
+def _call(workspace: Workspace, result: RecipeResult) -> Call:
+    return workspace, result.recipe.extraction(), result.cohorts, result.require_teacher()
 
 
 def reads_store(recipe: Recipe) -> bool:
@@ -32,11 +41,7 @@ def reads_store(recipe: Recipe) -> bool:
 @orchestrated
 def extract_and_register(workspace: Workspace, recipe: Recipe) -> tuple[ModelRef, KnowledgeRef]:
     """Train, judge and score a recipe's teacher, ask it about every case, and register it and what it knows."""
-    cohorts = prepare(workspace, (recipe,))
-    teachers = train_teacher(workspace, (recipe,), cohorts)
-    judged = evaluate(workspace, (recipe,), cohorts, (teachers,))
-    knowledge = run_all(
-        extraction.extract_knowledge, [(workspace, recipe, cohorts[0], teachers[0], bound_digest(recipe))], title="knowledge"
-    )[0]
-    registered = register(workspace, (recipe,), cohorts, (teachers,), (judged[0].scorecards,), ((),))
-    return register_knowledge(workspace, (recipe,), registered, (knowledge,))[0], knowledge
+    judged = evaluate(workspace, train_teacher(workspace, prepare(workspace, (recipe,))))
+    knowledge = run_all(extraction.extract_knowledge, [_call(workspace, judged[0])], title="knowledge")[0]
+    registered = register(workspace, [replace(judged[0], knowledge=knowledge)])
+    return register_knowledge(workspace, registered)[0], knowledge

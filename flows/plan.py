@@ -51,7 +51,7 @@ def _training(recipe: Recipe, role: Role) -> float:
     for extent in recipe.task.image_size:
         pixels *= extent
     cases = part[1].samples_per_epoch or _cases(recipe, role)
-    return part[1].epochs * cases * pixels / 1e6 * _PER_MEGAPIXEL * (parameters / 1e5) ** 0.35
+    return float(part[1].epochs * cases * pixels / 1e6 * _PER_MEGAPIXEL * (parameters / 1e5) ** 0.35)
 
 
 def _cases(recipe: Recipe, role: Role) -> int:

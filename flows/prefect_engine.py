@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -55,9 +55,10 @@ class PrefectEngine(PlainEngine):
         """Run a function as a (sub)flow."""
         self._await_server()
         # A task waits in its thread for the pool; without a pool it works there, and stages seed torch's one global generator.
-        runner = ThreadPoolTaskRunner(max_workers=1 if self.workers is None else 4)
+        runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1 if self.workers is None else 4)
         work = Untold(function, args, kwargs)
-        return work.by(flow(work.body, name=_key(function), validate_parameters=False, task_runner=runner, persist_result=False))
+        decorate = flow(name=_key(function), validate_parameters=False, task_runner=cast(Any, runner), persist_result=False)
+        return work.by(decorate(work.body))
 
     def _await_server(self) -> None:
         if self.server is None or self._ready.is_set():
@@ -80,8 +81,8 @@ class PrefectEngine(PlainEngine):
             for call, name in zip(calls, told, strict=True):
                 work = Untold(_noted(function, self.workers, name, group), call)
                 run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
-                decorated = task(work.body, name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
-                begun.append((work, decorated.submit()))
+                decorate = task(name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
+                begun.append((work, decorate(work.body).submit()))
             wait([future for _, future in begun])
             return [work.by(future.result) for work, future in begun]
 

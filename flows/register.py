@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-from data_contracts import (
-    Checkpoint,
-    CohortSet,
-    ExplanationBundle,
-    KnowledgeRef,
-    ModelRef,
-    Recipe,
-    Registered,
-    ReportSet,
-    ReviewPanel,
-    Scorecard,
-)
+from collections.abc import Sequence
+from dataclasses import replace
+
+from data_contracts import ModelRef, Registered, ReportSet, ReviewPanel
+from flows.each import run_each
 from flows.engine import run_all
 from medkd.registry.publish import register_everything
 from medkd.registry.publish_knowledge import publish_knowledge
+from medkd.registry.recipe_result import RecipeResult
 from medkd.review.write_report import register_reports
 from medkd.storage.workspace import Workspace
 
 
-def register(
-    workspace: Workspace,
-    recipes: tuple[Recipe, ...],
-    cohorts: tuple[CohortSet, ...],
-    models: tuple[tuple[Checkpoint, ...], ...],
-    scorecards: tuple[tuple[Scorecard, ...], ...],
-    bundles: tuple[tuple[ExplanationBundle, ...], ...],
-) -> tuple[Registered, ...]:
-    """Register the models of each recipe, teacher first, each explanation bundle beside its student."""
-    grouped = tuple(zip(recipes, cohorts, models, scorecards, bundles, strict=True))
-    return tuple(run_all(register_everything, [(workspace, grouped)], title="register")[0])
+def register(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    """Register the models of each recipe, teacher first, each explanation bundle beside its student: one call, one connection."""
+    (registered,) = run_all(register_everything, [(workspace, tuple(results))], title="register")
+    return tuple(replace(result, registered=own) for result, own in zip(results, registered, strict=True))
 
 
-def register_knowledge(
-    workspace: Workspace, recipes: tuple[Recipe, ...], registered: tuple[Registered, ...], knowledge: tuple[KnowledgeRef | None, ...]
-) -> tuple[ModelRef, ...]:
+def register_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[ModelRef, ...]:
     """Register what was extracted of each teacher as a version of its own, below the teacher it is of."""
-    calls = [
-        (workspace, recipe, own.models[0], told)
-        for recipe, own, told in zip(recipes, registered, knowledge, strict=True)
-        if told is not None
-    ]
-    return tuple(run_all(publish_knowledge, calls, title="register knowledge"))
+    known = [result for result in results if result.knowledge is not None]
+    done = run_each(
+        publish_knowledge,
+        known,
+        lambda one: [(workspace, one.recipe.name, one.require_registered().models[0], one.knowledge)],
+        title="register knowledge",
+    )
+    return tuple(model for _, (model,) in done)
 
 
 def register_review(workspace: Workspace, panel: ReviewPanel, reports: ReportSet) -> Registered:

@@ -149,7 +149,7 @@ class _WholeBar:
 
     def show(self, title: str, share: float, text: str) -> None:
         done = self._finished + share * self._expected.get(title, 0.0)
-        left = time_left(time.monotonic() - self._begun, done / self._bar.total)
+        left = time_left(time.monotonic() - self._begun, done / (self._bar.total or 1.0))
         self._bar.set_description_str(f"{text} ", refresh=False)
         self._bar.set_postfix_str(f"{left} left" if left else "", refresh=False)
         self._bar.n = done

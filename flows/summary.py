@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts import Comparison, Figure, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
-from flows.pipeline import Outcome, PipelineResult
+from flows.pipeline import PipelineResult
 from flows.tables import interval, table
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
 PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg"}
@@ -60,17 +61,17 @@ def run_summary(result: PipelineResult, workspace: Workspace, *, engine: str, se
         "ingest": {} if result.ingested is None else result.ingested.summary()["ingest"],
         "models": [
             {"name": model.name, "version": model.version, "digest": model.manifest_digest, "role": model.role.value}
-            for outcome in result.outcomes
-            if outcome.registered is not None
-            for model in outcome.registered.models
+            for one in result.recipes
+            if one.registered is not None
+            for model in one.registered.models
         ],
-        "scorecards": {key: scorecard_summary(card) for outcome in result.outcomes for key, card in _cards(outcome).items()},
+        "scorecards": {key: scorecard_summary(card) for one in result.recipes for key, card in _cards(one).items()},
         "comparisons": {
-            f"{PREFIX[outcome.recipe.task.kind]}.{c.arm} - {c.baseline}": {name: _bounds(figure) for name, figure in c.figures.items()}
-            for outcome in result.outcomes
-            for c in _comparisons(outcome)
+            f"{PREFIX[one.recipe.task.kind]}.{c.arm} - {c.baseline}": {name: _bounds(figure) for name, figure in c.figures.items()}
+            for one in result.recipes
+            for c in _comparisons(one)
         },
-        "explanations": sum(len(bundle.explanations) for outcome in result.outcomes for bundle in outcome.bundles),
+        "explanations": sum(len(bundle.explanations) for one in result.recipes for bundle in one.bundles),
         "reports": [_relative(workspace.store.path(ref), project) for ref in pages],
         "pictures": [] if result.reports is None else [_relative(workspace.store.path(ref), project) for ref in result.reports.pictures],
         "tracking_uri": workspace.tracking_uri,
@@ -93,7 +94,7 @@ def scorecard_summary(card: Scorecard) -> dict[str, Any]:
 
 def run_tables(result: PipelineResult) -> str:
     """Return the tables of a run as text: one per recipe, then what later arms gain and give up against earlier ones."""
-    return "\n\n".join(part for outcome in result.outcomes for part in (_table(outcome), _gains(outcome)) if part)
+    return "\n\n".join(part for one in result.recipes for part in (_table(one), _gains(one)) if part)
 
 
 def folder_json(evaluation: FolderEvaluation) -> dict[str, Any]:
@@ -153,25 +154,24 @@ def folder_tables(evaluation: FolderEvaluation) -> str:
     return "\n\n".join(parts)
 
 
-def _cards(outcome: Outcome) -> Mapping[str, Scorecard]:
-    cards = () if outcome.judged is None else outcome.judged.scorecards
-    return {f"{PREFIX[outcome.recipe.task.kind]}.{card.subject.rpartition('/')[2]}": card for card in cards}
+def _cards(result: RecipeResult) -> Mapping[str, Scorecard]:
+    return {f"{PREFIX[result.recipe.task.kind]}.{card.subject.rpartition('/')[2]}": card for card in result.scorecards}
 
 
-def _comparisons(outcome: Outcome) -> Sequence[Comparison]:
-    return () if outcome.judged is None else outcome.judged.comparisons
+def _comparisons(result: RecipeResult) -> Sequence[Comparison]:
+    return result.comparisons
 
 
-def _table(outcome: Outcome) -> str:
-    cards = _cards(outcome)
-    columns = [(title, name) for title, name in _columns(outcome.recipe) if any(name in card.figures for card in cards.values())]
+def _table(result: RecipeResult) -> str:
+    cards = _cards(result)
+    columns = [(title, name) for title, name in _columns(result.recipe) if any(name in card.figures for card in cards.values())]
     main = next((name for name in ("auc_debiased", "dice", "auc") if any(name in card.per_seed for card in cards.values())), "")
     rows = [*(title for title, _ in columns), "seeds", f"sd of {main}", "parameters", "ms per image", "training, s"]
     filled = {key: [*(interval(card.figures.get(name)) for _, name in columns), *_costs(card, main)] for key, card in cards.items()}
     sizes = sorted({figure.n for card in cards.values() for figure in card.figures.values()})
     method = next(iter(cards.values())).interval
     note = f"In brackets: {method};\nn = {', '.join(map(str, sizes))} patients, by figure."
-    return f"{table(outcome.recipe.name, rows, filled)}\n{note}"
+    return f"{table(result.recipe.name, rows, filled)}\n{note}"
 
 
 def _costs(card: Scorecard, main: str) -> list[str]:
@@ -184,11 +184,11 @@ def _costs(card: Scorecard, main: str) -> list[str]:
     ]
 
 
-def _gains(outcome: Outcome) -> str:
-    compared = _comparisons(outcome)
+def _gains(result: RecipeResult) -> str:
+    compared = _comparisons(result)
     if not compared:
         return ""
-    columns = [(title, name) for title, name in _columns(outcome.recipe) if any(name in one.figures for one in compared)]
+    columns = [(title, name) for title, name in _columns(result.recipe) if any(name in one.figures for one in compared)]
     main = next((n for n in ("auc_debiased", "dice", "auc") if any(f"gap_closure_{n}" in one.figures for one in compared)), None)
     rows = [*(title for title, _ in columns), *([] if main is None else [f"gap closed, {main}"])]
     filled = {
@@ -200,7 +200,7 @@ def _gains(outcome: Outcome) -> str:
     }
     price = (
         "\nA fall of the AUC under the same bias is the price of giving up the shortcut; the de-biased AUC\nbeside it is the gain."
-        if outcome.recipe.data.kind == "phantom" and outcome.recipe.task.kind is TaskKind.CLASSIFICATION
+        if result.recipe.data.kind == "phantom" and result.recipe.task.kind is TaskKind.CLASSIFICATION
         else ""
     )
     return f"{table('differences', rows, filled)}\nPaired over cases and seeds.{price}"
@@ -245,7 +245,7 @@ def knowledge_summary(model: ModelRef, knowledge: KnowledgeRef) -> dict[str, Any
         "ok": True,
         "uri": model.uri,
         "digest": model.manifest_digest,
-        "teacher": model.teacher,
+        "teacher": None if model.teacher is None else str(model.teacher),
         "cases": knowledge.cases,
         "views": knowledge.wish.views,
         "stores": parts,
@@ -274,7 +274,10 @@ def students_summary(registered: Registered, cards: Sequence[Scorecard]) -> dict
     """Return the machine-readable summary of students that learned from a store."""
     return {
         "ok": True,
-        "models": [{"uri": model.uri, "digest": model.manifest_digest, "teacher": model.teacher} for model in registered.models],
+        "models": [
+            {"uri": model.uri, "digest": model.manifest_digest, "teacher": None if model.teacher is None else str(model.teacher)}
+            for model in registered.models
+        ],
         "scorecards": {card.subject: scorecard_summary(card) for card in cards},
     }
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from data_contracts import Checkpoint, CohortSet, Recipe
-from flows.engine import orchestrated, run_all
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flows.each import run_each
+from flows.engine import orchestrated
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
-from medkd.training.recipes import bound_digest
 
 
 @orchestrated
-def train_teacher(workspace: Workspace, recipes: tuple[Recipe, ...], cohorts: tuple[CohortSet, ...]) -> tuple[Checkpoint, ...]:
+def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Train the teacher of each recipe and let the gate judge it.
 
     Raises:
         TeacherRefused: when an enforced gate fails.
     """
-    pairs = list(zip(recipes, cohorts, strict=True))
-    trained = [(workspace, recipe, own, bound_digest(recipe)) for recipe, own in pairs]
-    names = [recipe.name for recipe in recipes]
-    teachers = run_all(train.train_teacher, trained, title="teachers", names=names)
-    calls = [(workspace, recipe, own, teacher) for (recipe, own), teacher in zip(pairs, teachers, strict=True)]
-    for verdict in run_all(judge_teacher, calls, title="teacher gate", names=names):
+    trained = run_each(
+        train.train_teacher, results, lambda one: [(workspace, one.recipe.teacher_training(), one.cohorts)], title="teachers"
+    )
+    taught = tuple(replace(result, teacher=teacher) for result, (teacher,) in trained)
+    judged = run_each(
+        judge_teacher,
+        taught,
+        lambda one: [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)],
+        title="teacher gate",
+    )
+    for _, (verdict,) in judged:
         require_fit_teacher(verdict)
-    return tuple(teachers)
+    return taught

@@ -13,14 +13,14 @@ import importlib
 import inspect
 import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, cast
 
-from data_contracts import CatalogueError
+from data_contracts import CatalogueError, Entry, Explain, MapWish, Network, NetworkSpec, Term, TrainingSpec, Value
 from medkd.task_context import COMMON
 
 
@@ -150,6 +150,46 @@ EXPLAINERS = Catalogue("explainers", "medkd.attribution")
 MEASURES = Catalogue("measures", "medkd.measures")
 NETWORKS = Catalogue("networks", "medkd.models")
 CATALOGUES = {catalogue.kind: catalogue for catalogue in (LOSSES, EXPLAINERS, MEASURES, NETWORKS)}
+
+
+def entries_named_in(value: Any) -> dict[str, CatalogueEntry]:
+    """Return every catalogue entry that a record names, or a tuple or dict of records, however deep, by ``CATALOGUE/NAME``."""
+    found: dict[str, CatalogueEntry] = {}
+    for catalogue, name in _named_in(value):
+        found[f"{catalogue.kind}/{name}"] = catalogue.entry(name)
+    return dict(sorted(found.items()))
+
+
+def explainer_of(term: Term) -> str:
+    """Return the explainer that a term asks: its option, or the one that its file names."""
+    return str(term.options.get("explainer", LOSSES.entry(term.loss).fact("EXPLAINER", "cam")))
+
+
+def _named_in(value: Any) -> Iterator[tuple[Catalogue, str]]:
+    if isinstance(value, Term):
+        yield LOSSES, value.loss
+        if "explainer" in LOSSES.entry(value.loss).fact("NEEDS", frozenset()):
+            yield EXPLAINERS, explainer_of(value)
+    elif isinstance(value, Network | NetworkSpec):
+        yield NETWORKS, value.builder
+    elif isinstance(value, MapWish):
+        yield EXPLAINERS, value.explainer
+    elif isinstance(value, Explain):
+        yield from ((EXPLAINERS, one.name) for one in value.explainers)
+        yield from ((MEASURES, one.name) for one in value.measures)
+    elif isinstance(value, Entry):
+        raise TypeError(f"expected an entry inside of what says which catalogue it is of, got {value.name} alone")
+    elif isinstance(value, Value):
+        if isinstance(value, TrainingSpec) and value.selection is not None:
+            yield MEASURES, value.selection
+        for name in type(value).model_fields:
+            yield from _named_in(getattr(value, name))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _named_in(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _named_in(item)
 
 
 def _plain(value: Any) -> Any:

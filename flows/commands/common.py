@@ -114,7 +114,7 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
         place = Path(os.path.realpath(named))
         root, wanted["data.path"] = place.parent, place.name or "."
     recipe = read_recipe(recipe_file, wanted)
-    data = data_folder(recipe, root)
+    data = data_folder(recipe.data, root)
     if data is not None:
         require_source(data)
     require_room(recipe, root)

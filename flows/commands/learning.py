@@ -6,7 +6,7 @@ import os
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -217,7 +217,11 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
     recipe, workspace = open_run(recipe_file, out, overrides)
     folder = out or Path("runs") / recipe.name
     with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
-        result = pipeline(workspace, (recipe,)) if last is Last.register else PipelineResult(learn(workspace, (recipe,), until=last.value))
+        result = (
+            pipeline(workspace, (recipe,))
+            if last is Last.register
+            else PipelineResult(learn(workspace, (recipe,), until=cast(Any, last.value)))
+        )
     summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - begun, project=Path.cwd())
     summary["maps"] = _maps(result)
     write_json(workspace.root / "summary.json", summary)
@@ -232,11 +236,11 @@ def _tell(recipe: Recipe, result: PipelineResult, summary: dict[str, Any], folde
         say_json({"recipe": recipe.name, **summary})
         return
     say(run_tables(result))
-    for outcome in result.outcomes:
-        for bundle in outcome.bundles:
+    for one in result.recipes:
+        for bundle in one.bundles:
             say("\n" + bundle_table(bundle))
     say_where(summary, folder)
 
 
 def _maps(result: PipelineResult) -> dict[str, dict[str, Any]]:
-    return {b.subject: {name: figure.model_dump() for name, figure in b.figures.items()} for o in result.outcomes for b in o.bundles}
+    return {b.subject: {name: figure.model_dump() for name, figure in b.figures.items()} for one in result.recipes for b in one.bundles}

@@ -14,6 +14,7 @@ from data_contracts import (
     Case,
     Cohort,
     CohortSet,
+    CohortSpec,
     CohortUse,
     DataError,
     ImageFolderData,
@@ -21,10 +22,10 @@ from data_contracts import (
     IngestError,
     IngestReport,
     Part,
-    Recipe,
     Ref,
     SourceError,
     Split,
+    Subset,
     Task,
     VolumeFolderData,
 )
@@ -287,30 +288,25 @@ def make_cohort(name: str, origin: str, classes: tuple[str, ...], cases: Sequenc
     return Cohort(name=name, origin=origin, classes=classes, cases=tuple(cases), split=Split(parts=keys))
 
 
-def serve_purposes(recipe: Recipe, cohort: Cohort, ledger: IngestReport, store: Store) -> CohortSet:
+def serve_purposes(spec: CohortSpec, cohort: Cohort, ledger: IngestReport, store: Store) -> CohortSet:
     """Store a cohort with the ledger of its files and say which part serves which purpose: all arms and seeds share it.
 
     ``import.json`` names files by keys; beside it, ``quarantine/import.json`` names them as they are called and says why each was refused,
     and is as confidential as the source.
     """
-    key = f"cohorts/{recipe.name}"
+    key = f"cohorts/{spec.name}"
     write_bytes(store.root / f"{key}/import.json", keyed_ledger(ledger).canonical_json())
     write_bytes(store.root / f"{key}/quarantine/import.json", ledger.canonical_json())
     # A folder may be called after somebody; a recipe's name is registered with its models, and meant to be read.
-    cohort = cohort.model_copy(update={"name": recipe.name})
+    cohort = cohort.model_copy(update={"name": spec.name})
     payload = cohort.canonical_json()
     write_bytes(store.root / f"{key}/all.json", payload)
     ref = Ref(store=store.name, key=f"{key}/all.json", sha256=hashlib.sha256(payload).hexdigest())
     held = Part.TEST if Part.TEST in cohort.split.parts else Part.VALIDATION
     uses = {
-        "teacher_train": CohortUse(cohort=ref, part=Part.TRAIN),
-        "teacher_validation": CohortUse(cohort=ref, part=Part.VALIDATION),
-        "test": CohortUse(cohort=ref, part=held),
-        **{f"student_train/{seed}": CohortUse(cohort=ref, part=Part.TRAIN) for seed in all_seeds(recipe)},
+        Subset.TEACHER_TRAIN: CohortUse(cohort=ref, part=Part.TRAIN),
+        Subset.TEACHER_VALIDATION: CohortUse(cohort=ref, part=Part.VALIDATION),
+        Subset.TEST: CohortUse(cohort=ref, part=held),
+        **{Subset.STUDENT_TRAIN.of(seed): CohortUse(cohort=ref, part=Part.TRAIN) for seed in spec.seeds},
     }
     return CohortSet(uses=uses, certificates=(certify(cohort),))
-
-
-def all_seeds(recipe: Recipe) -> tuple[int, ...]:
-    """Return the seeds that students are trained under, those of an experiment's search after the recipe's own."""
-    return (*recipe.seeds, *(recipe.experiment.search_seeds if recipe.experiment else ()))

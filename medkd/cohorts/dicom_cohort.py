@@ -14,12 +14,12 @@ import torch
 from data_contracts import (
     Case,
     CohortSet,
+    CohortSpec,
     DataError,
     DicomData,
     IngestCode,
     IngestError,
     Part,
-    Recipe,
     RecipeError,
     Task,
     TaskKind,
@@ -64,7 +64,7 @@ class _Found:
         )
 
 
-def prepare_dicom(recipe: Recipe, data: DicomData, workspace: Workspace) -> CohortSet:
+def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> CohortSet:
     """Ingest the folder of a recipe and say which part serves which purpose: all arms and seeds share one cohort.
 
     ``cohorts/NAME/labels.json`` says per case which structures its label was made of, which overlap and which one wins.
@@ -73,42 +73,42 @@ def prepare_dicom(recipe: Recipe, data: DicomData, workspace: Workspace) -> Coho
         RecipeError: ``SEGMENTS_UNKNOWN_CLASS`` when ``segments`` names a class that the task does not have.
         DataError: ``COHORT_EMPTY`` when no volume has a usable label, ``CLASS_WITHOUT_LABEL`` when a class occurs in none.
     """
-    _check_segments(recipe.task, data)
+    _check_segments(spec.task, data)
     store, secret = workspace.store, site_secret()
-    ingested = Store(store.root / "ingested" / recipe.name)
+    ingested = Store(store.root / "ingested" / spec.name)
     request = IngestRequest(workspace.data_root / data.path, ingested.root, data.policy, progress=workspace.progress)
     report = ingest(request, secret=secret)
     cases: list[Case] = []
     strata: list[int] = []
-    found, chooser = _Found(), ClassChooser(recipe.task.classes, data.segments, secret)
+    found, chooser = _Found(), ClassChooser(spec.task.classes, data.segments, secret)
     for volume in read_manifest(ingested.root).volumes:
         if data.modality not in (None, volume.modality):
             continue
         try:
-            case, foreground = _case(volume, chooser, recipe.task, (ingested, store), f"cohorts/{recipe.name}", found)
+            case, foreground = _case(volume, chooser, spec.task, (ingested, store), f"cohorts/{spec.name}", found)
         except IngestError as error:
             found.refused[volume.series_key] = {"code": error.code, "what": error.message}
             continue
         cases.append(case)
         strata.append(foreground if case.label is None else case.label)
     write_bytes(
-        store.root / f"cohorts/{recipe.name}/labels.json",
+        store.root / f"cohorts/{spec.name}/labels.json",
         json.dumps({"cases": found.cases, "refused": found.refused}, sort_keys=True, indent=1).encode(),
     )
     if not cases:
         why = next(iter(found.refused.values()), {"what": "no volume was accepted"})["what"]
         message = f"expected labelled volumes in {data.path}, none is: files {report.codes()}, labels {found.codes()}, the first: {why}"
         raise DataError("COHORT_EMPTY", message)
-    _require_classes(recipe.task, cases, found)
+    _require_classes(spec.task, cases, found)
     unlabelled = sum(entry["code"] == IngestCode.LABEL_MISSING.value for entry in found.refused.values())
     if len(found.refused) > unlabelled:
         first = next(entry["what"] for entry in found.refused.values() if entry["code"] != IngestCode.LABEL_MISSING.value)
         _LOG.warning("%d labelled volumes are left out %s, the first: %s", len(found.refused) - unlabelled, found.codes(), first)
-    if recipe.task.kind is TaskKind.SEGMENTATION:
+    if spec.task.kind is TaskKind.SEGMENTATION:
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
-    cohort = make_cohort(recipe.name, ORIGIN, recipe.task.classes, cases, _parts([case.patient_key for case in cases], strata, data))
-    return serve_purposes(recipe, cohort, report, store)
+    cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts([case.patient_key for case in cases], strata, data))
+    return serve_purposes(spec, cohort, report, store)
 
 
 def _check_segments(task: Task, data: DicomData) -> None:

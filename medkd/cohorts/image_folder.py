@@ -21,6 +21,7 @@ from data_contracts import (
     Case,
     Cohort,
     CohortSet,
+    CohortSpec,
     DataError,
     FileOutcome,
     ImageFolderData,
@@ -29,7 +30,6 @@ from data_contracts import (
     IngestReport,
     Outcome,
     Part,
-    Recipe,
     Ref,
     Task,
     TaskKind,
@@ -71,10 +71,10 @@ class _Picture:
     perceptual_hash: str
 
 
-def prepare_image_folder(recipe: Recipe, data: ImageFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
+def prepare_image_folder(spec: CohortSpec, data: ImageFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
     """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
-    cohort, ledger = import_image_folder(root / data.path, data, recipe.task, store, key=f"cohorts/{recipe.name}", progress=progress)
-    return serve_purposes(recipe, cohort, ledger, store)
+    cohort, ledger = import_image_folder(root / data.path, data, spec.task, store, key=f"cohorts/{spec.name}", progress=progress)
+    return serve_purposes(spec, cohort, ledger, store)
 
 
 def import_image_folder(

@@ -10,8 +10,7 @@ from typing import Literal, TypedDict
 import torch
 from torch import Tensor
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, Part, PhantomData, Recipe, Ref, Split, TaskKind
-from medkd.cohorts.case_table import all_seeds
+from data_contracts import Case, Cohort, CohortSet, CohortSpec, CohortUse, Part, PhantomData, Ref, Split, Subset, TaskKind
 from medkd.cohorts.split import certify
 from medkd.phantom.render import (
     CLASSES,
@@ -35,14 +34,14 @@ class _Common(TypedDict):
     difficulty: float
 
 
-def prepare_phantom_cohorts(recipe: Recipe, data: PhantomData, store: Store) -> CohortSet:
+def prepare_phantom_cohorts(spec: CohortSpec, data: PhantomData, store: Store) -> CohortSet:
     """Render and store every cohort of a recipe: teacher, one student cohort per seed, and the shared test cohorts.
 
     Test cohorts are shared by all arms and seeds, so that arms compare case by case; student cohorts are each seed's own, those of an
     experiment's search too.
     """
-    writer = _Writer(store, recipe)
-    uses = {}
+    writer = _Writer(store, spec)
+    uses: dict[str, CohortUse] = {}
     common: _Common = {"difficulty": data.difficulty}
     base = data.cohort_seed
     train = draw_cases(data.teacher, base, marker_rates=data.teacher_marker_rates, contrast=data.teacher_contrast, **common)
@@ -52,24 +51,24 @@ def prepare_phantom_cohorts(recipe: Recipe, data: PhantomData, store: Store) -> 
         Part.VALIDATION: (_cued(held, data, "balanced", base + 1), base + 1),
     }
     teacher = writer.write("teacher", parts, wrong={Part.TRAIN: data.teacher_wrong_labels})
-    uses["teacher_train"] = CohortUse(cohort=teacher, part=Part.TRAIN)
-    uses["teacher_validation"] = CohortUse(cohort=teacher, part=Part.VALIDATION)
-    for seed in all_seeds(recipe):
+    uses[Subset.TEACHER_TRAIN] = CohortUse(cohort=teacher, part=Part.TRAIN)
+    uses[Subset.TEACHER_VALIDATION] = CohortUse(cohort=teacher, part=Part.VALIDATION)
+    for seed in spec.seeds:
         own = base + 100 + 2 * seed
         cases = draw_cases(data.student, own, marker_rates=data.student_marker_rates, contrast=data.student_contrast, **common)
         ref = writer.write(f"student-{seed}", {Part.TRAIN: (_cued(cases, data, "beside", own), own)}, mask_share=data.mask_share)
-        uses[f"student_train/{seed}"] = CohortUse(cohort=ref, part=Part.TRAIN)
+        uses[Subset.STUDENT_TRAIN.of(seed)] = CohortUse(cohort=ref, part=Part.TRAIN)
         if data.unlabelled:
             extra = draw_cases(data.unlabelled, own + 1, marker_rates=data.student_marker_rates, **common)
             ref = writer.write(f"unlabelled-{seed}", {Part.TRAIN: (extra, own + 1)}, labelled=False)
-            uses[f"unlabelled/{seed}"] = CohortUse(cohort=ref, part=Part.TRAIN)
-    for purpose, cases, seed in _tests(data, recipe.task.kind):
+            uses[Subset.UNLABELLED.of(seed)] = CohortUse(cohort=ref, part=Part.TRAIN)
+    for purpose, cases, seed in _tests(data, spec.task.kind):
         uses[purpose] = CohortUse(cohort=writer.write(purpose, {Part.TEST: (cases, seed)}), part=Part.TEST)
     if data.student_validation:
         seed = base + 6
         cases = draw_cases(data.student_validation, seed, marker_rates=data.student_marker_rates, contrast=data.student_contrast, **common)
-        ref = writer.write("student_validation", {Part.VALIDATION: (_cued(cases, data, "beside", seed), seed)})
-        uses["student_validation"] = CohortUse(cohort=ref, part=Part.VALIDATION)
+        ref = writer.write(Subset.STUDENT_VALIDATION, {Part.VALIDATION: (_cued(cases, data, "beside", seed), seed)})
+        uses[Subset.STUDENT_VALIDATION] = CohortUse(cohort=ref, part=Part.VALIDATION)
     return CohortSet(uses=uses, certificates=tuple(certify(cohort) for cohort in writer.written))
 
 
@@ -83,17 +82,17 @@ def _tests(data: PhantomData, kind: TaskKind) -> list[tuple[str, PhantomCases, i
     same = draw_cases(data.test, base + 2, marker_rates=rates, difficulty=difficulty)
     if kind is TaskKind.SEGMENTATION:
         if data.cue == "none":
-            return [("test", same, base + 2)]
+            return [(Subset.TEST, same, base + 2)]
         # The same cases three times: with and without the cue, and with it in the wrong place.
         places: tuple[Literal["beside", "elsewhere"], ...] = ("beside", "elsewhere")
         beside, elsewhere = (place_cues(same, data.cue, where, base + 2) for where in places)
-        return [("test", beside, base + 2), ("uncued", same, base + 3), ("misplaced", elsewhere, base + 4)]
+        return [(Subset.TEST, beside, base + 2), (Subset.UNCUED, same, base + 3), (Subset.MISPLACED, elsewhere, base + 4)]
     pairs = draw_cases(data.marker_pairs, base + 5, difficulty=difficulty)
     return [
-        ("test", same, base + 2),
-        ("debiased", draw_cases(data.debiased, base + 3, marker_rates=(0.5, 0.5), difficulty=difficulty), base + 3),
-        ("reversed", draw_cases(data.reversed, base + 4, marker_rates=(rates[1], rates[0]), difficulty=difficulty), base + 4),
-        ("marker_pairs", interleave(pairs.with_marker(True), pairs.with_marker(False)), base + 5),
+        (Subset.TEST, same, base + 2),
+        (Subset.DEBIASED, draw_cases(data.debiased, base + 3, marker_rates=(0.5, 0.5), difficulty=difficulty), base + 3),
+        (Subset.REVERSED, draw_cases(data.reversed, base + 4, marker_rates=(rates[1], rates[0]), difficulty=difficulty), base + 4),
+        (Subset.MARKER_PAIRS, interleave(pairs.with_marker(True), pairs.with_marker(False)), base + 5),
     ]
 
 
@@ -106,9 +105,9 @@ def interleave(first: PhantomCases, second: PhantomCases) -> PhantomCases:
 class _Writer:
     """Writes cohorts of one recipe and remembers their records."""
 
-    def __init__(self, store: Store, recipe: Recipe) -> None:
+    def __init__(self, store: Store, spec: CohortSpec) -> None:
         self.store = store
-        self.recipe = recipe
+        self.spec = spec
         self.written: list[Cohort] = []
 
     def write(
@@ -133,25 +132,25 @@ class _Writer:
         cohort = Cohort(
             name=name,
             origin=ORIGIN,
-            classes=self.recipe.task.classes if self.recipe.task.kind is TaskKind.CLASSIFICATION else CLASSES,
+            classes=self.spec.task.classes if self.spec.task.kind is TaskKind.CLASSIFICATION else CLASSES,
             cases=tuple(case for group in cases.values() for case in group),
             split=Split(parts={part: tuple(case.case_key for case in group) for part, group in cases.items()}),
         )
         self.written.append(cohort)
         payload = cohort.canonical_json()
-        key = f"cohorts/{self.recipe.name}/{name}.json"
+        key = f"cohorts/{self.spec.name}/{name}.json"
         write_bytes(self.store.root / key, payload)
         return Ref(store=self.store.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
 
     def _shard(self, name: str, cases: PhantomCases) -> tuple[tuple[Ref, ...], Tensor]:
         """Render cases and return where each lies, and the images: pictures side by side in one file, volumes in one each."""
-        if self.recipe.task.spatial_dims == 3:
+        if self.spec.task.spatial_dims == 3:
             return self._volumes(name, cases)
         images, masks = render_key_slices(cases)
         arrays = {"images": images, "masks": masks, "markers": cases.marker}
         if bool(cases.cue_kind.any()):
             arrays["cues"] = cue_regions(cases)
-        return (self.store.write_tensors(f"cohorts/{self.recipe.name}/{name}.safetensors", arrays),) * len(cases), images
+        return (self.store.write_tensors(f"cohorts/{self.spec.name}/{name}.safetensors", arrays),) * len(cases), images
 
     def _volumes(self, name: str, cases: PhantomCases) -> tuple[tuple[Ref, ...], Tensor]:
         # Voxel (slice, row, column) to LPS mm: columns run to the left, rows to the back, slices upwards.
@@ -162,14 +161,14 @@ class _Writer:
         for row in range(len(cases)):
             image, mask = render_volume(cases, row)
             arrays = {"image": image.float(), "label": mask, "affine_lps_mm": affine}
-            refs.append(self.store.write_tensors(f"cohorts/{self.recipe.name}/{name}/{row}.safetensors", arrays))
+            refs.append(self.store.write_tensors(f"cohorts/{self.spec.name}/{name}/{row}.safetensors", arrays))
             images.append(image)
         return tuple(refs), torch.stack(images)
 
     @staticmethod
     def _cases(shard: tuple[tuple[Ref, ...], Tensor], drawn: PhantomCases, seed: int, known: _Labels, name: str) -> tuple[Case, ...]:
         refs, images = shard
-        paired = name == "marker_pairs"
+        paired = name == Subset.MARKER_PAIRS
         return tuple(
             Case(
                 case_key=f"c{seed}-{row}",

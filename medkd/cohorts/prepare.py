@@ -5,71 +5,72 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from data_contracts import CohortSet, DicomData, ImageFolderData, PhantomData, Recipe, SourceError, VolumeFolderData
+from data_contracts import CohortSet, CohortSpec, Data, DicomData, ImageFolderData, PhantomData, SourceError, VolumeFolderData
 from medkd.cohorts.folder_names import require_inside
 from medkd.cohorts.image_folder import prepare_image_folder
 from medkd.cohorts.phantom_cohorts import prepare_phantom_cohorts
 from medkd.cohorts.volume_folder import prepare_volume_folder
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
+from medkd.storage.stage import stage
 from medkd.storage.store import sha256_file
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 
 
 @stage
-def prepare_cohorts(workspace: Workspace, recipe: Recipe, source: str) -> CohortSet:  # noqa: ARG001 - part of the key
+def prepare_cohorts(workspace: Workspace, spec: CohortSpec, source: str) -> CohortSet:  # noqa: ARG001 - part of the key
     """Prepare every cohort of a recipe.
 
     Args:
         workspace: where shards go and data lie.
-        recipe: names the data.
-        source: ``source_digest(recipe, workspace.data_root)``: changed files are a changed cohort.
+        spec: names the data: ``recipe.cohorts()``.
+        source: ``source_digest(spec.data, workspace.data_root)``: changed files are a changed cohort.
     """
-    if isinstance(recipe.data, VolumeFolderData):
-        return prepare_volume_folder(recipe, recipe.data, workspace.data_root, workspace.store, progress=workspace.progress)
-    if isinstance(recipe.data, DicomData):
+    if isinstance(spec.data, VolumeFolderData):
+        return prepare_volume_folder(spec, spec.data, workspace.data_root, workspace.store, progress=workspace.progress)
+    if isinstance(spec.data, DicomData):
         # Imported here: only a recipe on DICOM pays for the readers.
         from medkd.cohorts.dicom_cohort import prepare_dicom
 
-        return prepare_dicom(recipe, recipe.data, workspace)
-    if isinstance(recipe.data, ImageFolderData):
-        return prepare_image_folder(recipe, recipe.data, workspace.data_root, workspace.store, progress=workspace.progress)
-    return prepare_phantom_cohorts(recipe, recipe.data, workspace.store)
+        return prepare_dicom(spec, spec.data, workspace)
+    if isinstance(spec.data, ImageFolderData):
+        return prepare_image_folder(spec, spec.data, workspace.data_root, workspace.store, progress=workspace.progress)
+    return prepare_phantom_cohorts(spec, spec.data, workspace.store)
 
 
-def source_digest(recipe: Recipe, data_root: Path) -> str:
+def source_digest(data: Data, data_root: Path) -> str:
     """Return the sha256 over every file the recipe's data are read from, and of the site's keys; empty for the phantom.
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when there is no such folder.
     """
-    root = data_folder(recipe, data_root)
-    if root is None or isinstance(recipe.data, PhantomData):
+    root = data_folder(data, data_root)
+    if root is None or isinstance(data, PhantomData):
         return ""
-    if isinstance(recipe.data, VolumeFolderData | DicomData):
+    if isinstance(data, VolumeFolderData | DicomData):
         paths = sorted(root.rglob("*"))
     else:
-        folders = [folder for folder in (recipe.data.images, recipe.data.masks) if folder is not None]
-        paths = [root / recipe.data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
+        folders = [folder for folder in (data.images, data.masks) if folder is not None]
+        paths = [root / data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
     lines = [f"{path.relative_to(root).as_posix()} {sha256_file(path)}" for path in paths if path.is_file()]
     # Under another secret the same people have other keys: such a cohort is another one.
     lines.append(pseudonym(site_secret(), "site", "cohorts"))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def data_folder(recipe: Recipe, data_root: Path) -> Path | None:
+def data_folder(data: Data, data_root: Path) -> Path | None:
     """Return the folder that a recipe's data are read from, None for the phantom.
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when there is no such folder.
         DataError: ``PATH_ESCAPE`` when it does not lie in the data root.
     """
-    if isinstance(recipe.data, PhantomData):
+    if isinstance(data, PhantomData):
         return None
-    root = require_inside(data_root, recipe.data.path, "the recipe")
+    root = require_inside(data_root, data.path, "the recipe")
     if not root.is_dir():
         raise SourceError(
             "SOURCE_MISSING",
-            f"expected the folder {recipe.data.path} in {data_root.resolve()}, found none; set MEDKD_DATA to the folder that holds it "
+            f"expected the folder {data.path} in {data_root.resolve()}, found none; set MEDKD_DATA to the folder that holds it "
             "(docs/tutorial.md says where the data sets of the shipped recipes come from)",
         )
     return root

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from data_contracts import Case, Cohort, CohortSet, DataError, LeakageCertificate, LeakageError, Part, TrainingManifest
+from data_contracts import Case, Cohort, CohortSet, DataError, LeakageCertificate, LeakageError, Part, Subset, TrainingManifest
 from data_contracts.cohort import shared_patients
 from medkd.volumes.perceptual import look_alikes
 
@@ -82,7 +82,7 @@ def require_clean(cohorts: CohortSet, *, before: str) -> None:
 
 
 #: Purposes that a model is tested on.
-TESTS = ("test", "debiased", "reversed", "marker_pairs", "uncued", "misplaced")
+TESTS = (Subset.TEST, Subset.DEBIASED, Subset.REVERSED, Subset.MARKER_PAIRS, Subset.UNCUED, Subset.MISPLACED)
 
 
 def require_unseen(teacher: TrainingManifest, tested: Iterable[str], *, student: str) -> None:

@@ -25,6 +25,7 @@ from data_contracts import (
     Case,
     Cohort,
     CohortSet,
+    CohortSpec,
     DataError,
     FileOutcome,
     IngestCode,
@@ -32,7 +33,6 @@ from data_contracts import (
     IngestReport,
     Outcome,
     Part,
-    Recipe,
     Ref,
     SourceError,
     Task,
@@ -83,10 +83,10 @@ class _Volume:
     values: frozenset[int]
 
 
-def prepare_volume_folder(recipe: Recipe, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
+def prepare_volume_folder(spec: CohortSpec, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
     """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
-    cohort, ledger = import_volume_folder(root / data.path, data, recipe.task, store, key=f"cohorts/{recipe.name}", progress=progress)
-    return serve_purposes(recipe, cohort, ledger, store)
+    cohort, ledger = import_volume_folder(root / data.path, data, spec.task, store, key=f"cohorts/{spec.name}", progress=progress)
+    return serve_purposes(spec, cohort, ledger, store)
 
 
 def import_volume_folder(

@@ -28,8 +28,8 @@ from data_contracts import (
 )
 from data_contracts.record import PARTIAL
 from medkd.dicom.confidentiality.names import clean_class_label, clean_segments
+from medkd.storage.stage import references
 from medkd.storage.store import Store, write_bytes
-from medkd.storage.workspace import references
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
 INGESTION = 5

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_contracts import CohortSet, Comparison, Evaluation, Figure
+from data_contracts import CohortSet, Comparison, Evaluation, Figure, Subset
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio, is_defined
 from medkd.evaluation.evaluate import statistics_of, units_of
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 
 #: Figures whose gap to the teacher is said to be closed by a share, those of them in which less is better, and the least gap that counts.
 CLOSED = ("auc", "dice", "surface_dice", "hausdorff_95")
@@ -36,7 +37,7 @@ def compare_arms(
     for key in sorted(set(mine) & set(theirs)):
         purpose, quantity = key.split("/")
         labels, patients = units_of(workspace.store, cohorts, purpose, quantity, mine[key].shape[1])
-        single = "debiased" not in cohorts.uses
+        single = Subset.DEBIASED not in cohorts.uses
         own = statistics_of(purpose, quantity, mine[key], labels, single=single)
         other = statistics_of(purpose, quantity, theirs[key], labels, single=single)
         for name in own:

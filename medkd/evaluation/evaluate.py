@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Recipe, Scorecard, TaskKind
+from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Scorecard, Subset, Task, TaskKind
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
@@ -22,33 +22,43 @@ from medkd.measures.marker_effect import marker_effect
 from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
 from medkd.models._load import load_network
+from medkd.storage.stage import stage
 from medkd.storage.store import Store
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 
 #: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
-_AUC_NAMES = {"test": "auc_same_bias", "debiased": "auc_debiased", "reversed": "auc_reversed"}
+_AUC_NAMES: dict[str, str] = {Subset.TEST: "auc_same_bias", Subset.DEBIASED: "auc_debiased", Subset.REVERSED: "auc_reversed"}
 
 #: Test cohorts of a segmentation and what their figures' names end with.
-SEGMENTATION_TESTS = {"test": "", "uncued": "_uncued", "misplaced": "_misplaced"}
+SEGMENTATION_TESTS = {Subset.TEST: "", Subset.UNCUED: "_uncued", Subset.MISPLACED: "_misplaced"}
 
 #: Maps are judged on at most this many cases: beyond, the figure's interval hardly changes and the time does.
 MAP_CASES = 400
 
 
 @stage
-def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
-    """Evaluate one network on every test cohort and compare its class maps with the teacher's and with the lesions."""
+def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
+    """Evaluate one network on every test cohort and compare its class maps with the teacher's and with the lesions.
+
+    Args:
+        workspace: where cohorts and weights lie.
+        recipe: name of the recipe, which file names follow from.
+        cohorts: of the recipe.
+        checkpoint: of the network, and of its task.
+        teacher: of the network, or of itself.
+    """
+    task = checkpoint.task
     model = load_network(workspace, checkpoint)
     guide = model if teacher == checkpoint else load_network(workspace, teacher)
-    if recipe.task.kind is TaskKind.CLASSIFICATION:
-        arrays = _classification(model, guide, cohorts, workspace, recipe)
-    elif recipe.task.spatial_dims == 3:
-        arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, "test", workspace.store, recipe.task), recipe.task)
+    if task.kind is TaskKind.CLASSIFICATION:
+        arrays = _classification(model, guide, cohorts, workspace, task)
+    elif task.spatial_dims == 3:
+        arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
     else:
-        arrays = _segmentation(model, guide, cohorts, workspace, recipe)
-    name = f"{recipe.name}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
-    sample = torch.zeros(1, 1, *recipe.task.image_size)
+        arrays = _segmentation(model, guide, cohorts, workspace, task)
+    name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
+    sample = torch.zeros(1, 1, *task.image_size)
     return Evaluation(
         arm=checkpoint.arm,
         role=checkpoint.role.value,
@@ -61,11 +71,11 @@ def evaluate_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, che
     )
 
 
-def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, recipe: Recipe) -> dict[str, Tensor]:
+def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
-    flips = recipe.task.test_time_flips
+    flips = task.test_time_flips
     for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
-        cohort = open_pictures(cohorts, purpose, workspace.store, recipe.task)
+        cohort = open_pictures(cohorts, purpose, workspace.store, task)
         if purpose == map_purpose(cohorts):
             judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
             maps, logits = compare_class_maps(model, guide, judged)
@@ -76,8 +86,8 @@ def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, work
         else:
             logits = predict_logits(model, cohort.images, flips=flips)
         arrays[f"{purpose}/probability"] = logits.softmax(1)[:, 1].double()
-    if "marker_pairs" in cohorts.uses:
-        pairs = open_use(cohorts, "marker_pairs", workspace.store, recipe.task)
+    if Subset.MARKER_PAIRS in cohorts.uses:
+        pairs = open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
         arrays["marker_pairs/marker_effect"] = marker_effect(probability[0::2], probability[1::2])
     return arrays
@@ -85,7 +95,7 @@ def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, work
 
 def map_purpose(cohorts: CohortSet) -> str:
     """Return the cohort on which maps are judged: the one without the planted bias where there is one."""
-    return "debiased" if "debiased" in cohorts.uses else "test"
+    return Subset.DEBIASED if Subset.DEBIASED in cohorts.uses else Subset.TEST
 
 
 def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
@@ -104,13 +114,13 @@ def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort)
     }, logits
 
 
-def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, recipe: Recipe) -> dict[str, Tensor]:
+def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
-    flips = recipe.task.test_time_flips
+    flips = task.test_time_flips
     for purpose, suffix in SEGMENTATION_TESTS.items():
         if purpose not in cohorts.uses:
             continue
-        cohort = open_use(cohorts, purpose, workspace.store, recipe.task)
+        cohort = open_use(cohorts, purpose, workspace.store, task)
         maps, answer, reference = compare_segmentation_maps(model, guide, cohort)
         if flips:
             answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
@@ -121,7 +131,7 @@ def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, worksp
             "false_positive_pixels": outside.flatten(1).sum(1).double(),
             **maps,
         }
-        if purpose == "misplaced":
+        if purpose == Subset.MISPLACED:
             quantities["false_positives_at_cue"] = (outside & _cue_regions(cohorts, purpose, workspace)).flatten(1).sum(1).double()
         arrays |= {f"{purpose}/{name}{suffix if name != 'false_positives_at_cue' else ''}": value for name, value in quantities.items()}
     return arrays
@@ -149,7 +159,7 @@ def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: Tensor
 
 
 @stage
-def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluations: tuple[Evaluation, ...]) -> Scorecard:
+def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations: tuple[Evaluation, ...]) -> Scorecard:
     """Make the scorecard of one arm from the evaluations of its seeds, with two-level bootstrap intervals.
 
     A quantity that is undefined for every case (maps of a network that finds nothing) has no figure.
@@ -161,7 +171,7 @@ def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluati
         purpose, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
         labels, patients = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        for name, statistic in statistics_of(purpose, quantity, values, labels, single="debiased" not in cohorts.uses).items():
+        for name, statistic in statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses).items():
             if not is_defined(statistic, values.shape[1], len(evaluations)):
                 continue
             missing = int(np.isnan(values).sum())
@@ -170,7 +180,7 @@ def summarise(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, evaluati
             per_seed[name] = tuple(_or_none(statistic(everything, seed)) for seed in range(len(evaluations)))
     first = evaluations[0]
     return Scorecard(
-        subject=f"{recipe.name}/{first.arm}",
+        subject=f"{recipe}/{first.arm}",
         role=first.role,
         cohort_digest=cohorts.digest(),
         weights_digests=tuple(evaluation.weights_digest for evaluation in evaluations),
@@ -198,7 +208,7 @@ def statistics_of(purpose: str, quantity: str, values: np.ndarray, labels: np.nd
         return {quantity: mean_of(values)}
     name = "auc" if single else _AUC_NAMES[purpose]
     statistics: dict[str, Statistic] = {name: auc_of(values, labels)}
-    if purpose == "test":
+    if purpose == Subset.TEST:
         statistics["ece"] = _ece_of(values, labels)
     return statistics
 

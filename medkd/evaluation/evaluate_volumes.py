@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from data_contracts import Task
 from medkd.attribution.cam import cam
 from medkd.cohorts.volume_cohort import VolumeCohort
-from medkd.inference.predict import predict_class_maps, predict_volume
+from medkd.inference.predict import predict_class_maps
+from medkd.inference.predict_cohort import leave_out_synthetic, volume_logits
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.hausdorff_95 import hausdorff_95
@@ -37,17 +38,6 @@ def evaluate_volumes(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, t
         rows.append(values | {"dice_to_teacher": dice((answer > 0)[None], (reference > 0)[None])[0].double()})
     arrays = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
     return {f"test/{name}": value for name, value in (arrays | compare_maps(model, guide, cohort, task)).items()}
-
-
-def leave_out_synthetic(cohort: VolumeCohort, row: int, labels: Tensor) -> Tensor:
-    """Return a label map on the imported voxels with background where nothing was measured: there is nothing to be right about."""
-    synthetic = cohort.synthetic[row]
-    return labels if synthetic is None else labels.masked_fill(synthetic, 0)
-
-
-def volume_logits(model: nn.Module, cohort: VolumeCohort, row: int, task: Task) -> Tensor:
-    """Return logits [classes, slice, row, column] of one case on the voxels it was imported with."""
-    return cohort.alignments[row].to_source(predict_volume(model, cohort.images[row], task))
 
 
 def class_names(task: Task) -> tuple[str, ...]:
@@ -98,14 +88,3 @@ def _patches(cohort: VolumeCohort, task: Task) -> Iterator[tuple[Tensor, Tensor]
     for begin in range(0, len(cohort), CHUNK):
         few = cohort.select(torch.arange(begin, min(begin + CHUNK, len(cohort)))).as_tensors(task, centre="label")
         yield few.images, few.masks
-
-
-def mean_foreground_dice(model: nn.Module, cohort: VolumeCohort, task: Task) -> float:
-    """Return the mean over cases and foreground classes."""
-    values = [
-        dice((answer == index)[None], (leave_out_synthetic(cohort, row, cohort.references[row]) == index)[None])
-        for row in range(len(cohort))
-        for answer in (leave_out_synthetic(cohort, row, volume_logits(model, cohort, row, task).argmax(0)),)
-        for index in range(1, len(task.classes))
-    ]
-    return float(torch.stack(values).nanmean())

@@ -35,8 +35,9 @@ from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
 from medkd.cohorts.volume_folder import import_volume_folder
 from medkd.evaluation.bootstrap import Statistic, auc_of, average_precision_of, bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import compare_class_maps, compare_segmentation_maps
-from medkd.evaluation.evaluate_volumes import class_names, compare_maps, score_answer, volume_logits
+from medkd.evaluation.evaluate_volumes import class_names, compare_maps, score_answer
 from medkd.inference.predict import predict_logits
+from medkd.inference.predict_cohort import volume_logits
 from medkd.measures.dice import dice
 from medkd.measures.expected_calibration_error import expected_calibration_error
 from medkd.measures.froc import Detections, detect, froc_score

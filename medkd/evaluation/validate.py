@@ -4,38 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from data_contracts import CohortSet, DataError, Role, Task, TaskKind
+from data_contracts import CohortSet, DataError, Role, Subset, Task, TaskKind, TrainingSpec
+from medkd.catalogue import MEASURES
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
-from medkd.evaluation.evaluate_volumes import mean_foreground_dice
+from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.inference.predict import predict_logits
-from medkd.measures.auc import auc
-from medkd.measures.dice import dice
+from medkd.inference.predict_cohort import leave_out_synthetic, volume_logits
 from medkd.storage.store import Store
 
 #: Purposes that choices may be made on, in the order in which they are preferred for a student.
-VALIDATIONS = ("student_validation", "teacher_validation")
+VALIDATIONS = (Subset.STUDENT_VALIDATION, Subset.TEACHER_VALIDATION)
 
 
-def validation(cohorts: CohortSet, store: Store, task: Task, role: Role) -> Callable[[nn.Module], float]:
+def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable[[nn.Module], float]:
     """Return the figure of a network on the held-back cases of its role: AUC, or the mean Dice of the foreground.
+
+    The measure is the one that ``spec.selection`` names, so that its source is in the key of a training that it decides about, and of
+    no other.
 
     Raises:
         DataError: ``VALIDATION_MISSING`` when no cases are held back.
     """
-    wanted = VALIDATIONS[1:] if role is Role.TEACHER else VALIDATIONS
-    test = cohorts.uses.get("test")
+    wanted = VALIDATIONS[1:] if spec.role is Role.TEACHER else VALIDATIONS
+    test = cohorts.uses.get(Subset.TEST)
     purpose = next((purpose for purpose in wanted if purpose in cohorts.uses and cohorts.uses[purpose] != test), None)
     if purpose is None:
         raise DataError(
             "VALIDATION_MISSING",
             "expected validation cases for patience, none are held back: set data.inner_validation or data.student_validation",
         )
+    task, measure = spec.task, MEASURES.load(spec.selection or "auc")
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
         volumes = open_volume_use(cohorts, purpose, store, task)
-        return lambda network: mean_foreground_dice(network, volumes, task)
+        return lambda network: mean_over_foreground(network, volumes, task, measure)
     pictures = open_pictures(cohorts, purpose, store, task)
     if task.kind is TaskKind.SEGMENTATION:
-        return lambda network: float(dice(predict_logits(network, pictures.images).argmax(1), pictures.masks).nanmean())
-    return lambda network: float(auc(predict_logits(network, pictures.images).softmax(1)[:, 1], pictures.labels))
+        return lambda network: float(measure(predict_logits(network, pictures.images).argmax(1), pictures.masks).nanmean())
+    return lambda network: float(measure(predict_logits(network, pictures.images).softmax(1)[:, 1], pictures.labels))
+
+
+def mean_over_foreground(model: nn.Module, cohort: VolumeCohort, task: Task, measure: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """Return the mean of a measure of two masks [case, *space] over cases and foreground classes."""
+    values = [
+        measure((answer == index)[None], (leave_out_synthetic(cohort, row, cohort.references[row]) == index)[None])
+        for row in range(len(cohort))
+        for answer in (leave_out_synthetic(cohort, row, volume_logits(model, cohort, row, task).argmax(0)),)
+        for index in range(1, len(task.classes))
+    ]
+    return float(torch.stack(values).nanmean())

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Sheet
 
-from data_contracts import BANNER, Scoreboard, Search
+from data_contracts import BANNER, ArmVariant, Scoreboard, Search
 from medkd.experiment.choose import dominated
-from medkd.experiment.scoreboard import reading
 
 #: Okabe and Ito's colours: told apart by people who see colours differently.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
@@ -19,7 +18,7 @@ PLAIN, GOOD, BAD, CONTROL = "#0072b2", "#009e73", "#d55e00", "#999999"
 
 def draw_scoreboard(board: Scoreboard) -> bytes:
     """Return a PNG: arms with their intervals, and beside them learning curves and the Pareto sweep where there are any."""
-    arms = sorted((arm for arm, figures in board.arms.items() if board.primary in figures), key=reading)
+    arms = sorted((arm for arm, figures in board.arms.items() if board.primary in figures), key=lambda arm: ArmVariant.parse(arm).setting)
     panels = 1 + bool(board.plateaus) + (board.pareto is not None)
     sheet = Sheet(figsize=(7.0 + 5.2 * (panels - 1), max(4.6, 0.27 * len(arms) + 1.6)), dpi=110)
     axes = list(sheet.subplots(1, panels, squeeze=False, width_ratios=[1.35, *[1.0] * (panels - 1)])[0])
@@ -38,7 +37,9 @@ def draw_scoreboard(board: Scoreboard) -> bytes:
 def _forest(axes: Axes, board: Scoreboard, arms: list[str]) -> None:
     for place, arm in enumerate(reversed(arms)):
         figure = board.arms[arm][board.primary]
-        colour = BAD if arm in board.harmful else CONTROL if "__" in arm else GOOD if _helps(board, arm) else PLAIN
+        colour = (
+            BAD if arm in board.harmful else CONTROL if ArmVariant.parse(arm).control is not None else GOOD if _helps(board, arm) else PLAIN
+        )
         axes.plot([figure.low, figure.high], [place, place], color=colour, linewidth=2)
         axes.plot(figure.mean, place, marker="o", color=colour, markersize=5)
     axes.set_yticks(range(len(arms)), list(reversed(arms)), fontsize=8)
@@ -53,13 +54,17 @@ def _forest(axes: Axes, board: Scoreboard, arms: list[str]) -> None:
 def _helps(board: Scoreboard, arm: str) -> bool:
     """Return whether an arm's interval against plain soft labels is above zero, corrected for the number of arms."""
     return any(
-        c.a == arm and c.b.partition("@")[0] == board.baselines[1] and c.metric == board.primary and c.low > 0 and c.p_holm < 0.05
+        c.a == arm
+        and ArmVariant.parse(c.b).at("") == ArmVariant(arm=board.baselines[1])
+        and c.metric == board.primary
+        and c.low > 0
+        and c.p_holm < 0.05
         for c in board.comparisons
     )
 
 
 def _curves(axes: Axes, board: Scoreboard) -> None:
-    shown = [arm for arm in board.plateaus if "__" not in arm]
+    shown = [arm for arm in board.plateaus if ArmVariant.parse(arm).control is None]
     for index, arm in enumerate(shown):
         plateau, colour = board.plateaus[arm], COLOURS[index % len(COLOURS)]
         style = "-" if index < len(COLOURS) else "--"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,11 +15,10 @@ from data_contracts import (
     GapRound,
     GapRounds,
     Goal,
-    Recipe,
     RecipeError,
-    Role,
     Task,
     TaskKind,
+    TrainingSpec,
     Validated,
 )
 from medkd.attribution._attribute import attribute
@@ -28,11 +26,11 @@ from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.experiment.judge import Judge, judge_of
 from medkd.knowledge.gap import margin_gap
 from medkd.models._load import load_network
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
 from medkd.training.objective import Objective
-from medkd.training.recipes import bound_digest
 from medkd.training.train import Guidance, Job, Lesson, guidance, student_cohort
 
 #: Weights stay within this factor of one: a case that is hopeless for the student must not be all it sees.
@@ -62,43 +60,36 @@ class WeightedCohort:
 
 @stage
 def dwell_on_gap(
-    workspace: Workspace,
-    recipe: Recipe,
-    cohorts: CohortSet,
-    teacher: Checkpoint,
-    student: Checkpoint,
-    wish: GapRounds,
-    goal: Goal,
+    workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint, student: Checkpoint, wish: GapRounds, goal: Goal
 ) -> GapCourse:
     """Go on training a student in rounds; with ``strength`` 0 all weights stay one: the control, the same further epochs.
 
     Rounds end when the mean gap on the validation cases (teacher's margin less the student's, absolute) falls by less than the wished
     share, or when all are made; the round with the smallest gap there is kept.
     """
-    arm, seed = student.arm, student.seed
-    cohort = student_cohort(workspace, recipe, cohorts, arm, seed)
+    cohort = student_cohort(workspace, spec, cohorts)
     if not isinstance(cohort, TensorCohort):
         raise RecipeError("RECIPE_NEEDS", "expected pictures for rounds on the gap, volumes have none yet")
-    objective = Objective(recipe.arms[arm].terms)
+    objective = Objective(spec.objective.terms)
     guide = guidance(workspace, objective, teacher)
     if guide is None:
-        raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {arm!r}: without one there is no gap")
-    judge = judge_of(workspace, recipe, cohorts, teacher, goal)
+        raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {spec.arm!r}: without one there is no gap")
+    judge = judge_of(workspace, cohorts, teacher, goal)
     rounds = [GapRound(round=0, checkpoint=student, validated=_look(workspace, judge, student))]
     stopped = f"all {wish.rounds} rounds made"
     for number in range(1, wish.rounds + 1):
         begun = load_network(workspace, rounds[-1].checkpoint)
-        weights = gap_weights(guide, begun, cohort, recipe.task, wish.strength)
+        weights = gap_weights(guide, begun, cohort, spec.task, wish.strength)
         suffix = f"-gap{number}-{wish.digest()[:6]}"
-        bound = hashlib.sha256(f"{bound_digest(recipe)}{rounds[-1].checkpoint.weights_digest}{wish.digest()}".encode()).hexdigest()
-        job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound, suffix=suffix)
+        key = f"{rounds[-1].checkpoint.weights_digest}{wish.digest()}"
+        job = Job(workspace, spec, key=key, suffix=suffix)
         trained = job.run(
             Lesson(WeightedCohort(cohort, *weights), guide),
             objective,
             cohort_digest=student.cohort_digest,
             begun=begun,
             epochs=wish.epochs,
-        ).model_copy(update={"recipe_digest": student.recipe_digest})
+        )
         rounds.append(GapRound(round=number, checkpoint=trained, validated=_look(workspace, judge, trained)))
         before, now = (entry.validated.gap for entry in rounds[-2:])
         if now > (1 - wish.least_gain) * before:

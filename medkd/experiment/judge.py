@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, DataError, Goal, Recipe, RecipeError, TaskKind, Validated
+from data_contracts import Checkpoint, CohortSet, DataError, Goal, RecipeError, Subset, TaskKind, Validated
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_for_maps
 from medkd.cohorts.tensor_cohort import TensorCohort
@@ -35,7 +35,7 @@ def validation_purpose(cohorts: CohortSet) -> str:
         RecipeError: ``EXPERIMENT_VALIDATION`` when there are none, or when they are the test cases.
     """
     purpose = next((name for name in VALIDATIONS if name in cohorts.uses), None)
-    if purpose is None or cohorts.uses[purpose] == cohorts.uses.get("test"):
+    if purpose is None or cohorts.uses[purpose] == cohorts.uses.get(Subset.TEST):
         raise RecipeError(
             "EXPERIMENT_VALIDATION",
             "expected validation cases apart from the test cases, there are none: set data.student_validation or data.inner_validation",
@@ -46,12 +46,12 @@ def validation_purpose(cohorts: CohortSet) -> str:
 _KEPT: OrderedDict[tuple[str, ...], Judge] = OrderedDict()
 
 
-def judge_of(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, goal: Goal) -> Judge:
+def judge_of(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint, goal: Goal) -> Judge:
     """Return the judge of an arena; a process keeps the last two, since asking the teacher costs more than a look at a student."""
     seen = cohorts.only(*VALIDATIONS, PRIMARIES[goal.primary])
-    key = (str(workspace.root), recipe.task.digest(), seen.digest(), teacher.weights_digest, goal.digest())
+    key = (str(workspace.root), teacher.task.digest(), seen.digest(), teacher.weights_digest, goal.digest())
     if key not in _KEPT:
-        _KEPT[key] = Judge(workspace, recipe, cohorts, teacher, goal)
+        _KEPT[key] = Judge(workspace, cohorts, teacher, goal)
     _KEPT.move_to_end(key)
     while len(_KEPT) > 2:
         _KEPT.popitem(last=False)
@@ -63,19 +63,18 @@ class Judge:
 
     Args:
         workspace: where cohorts and weights lie.
-        recipe: its task.
         cohorts: of the experiment.
         teacher: checkpoint of the teacher.
         goal: the experiment's primary figure and what it chooses by.
     """
 
-    def __init__(self, workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, goal: Goal) -> None:
-        self.task = recipe.task
+    def __init__(self, workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint, goal: Goal) -> None:
+        self.task = teacher.task
 
         def opened(purpose: str) -> TensorCohort:
             if purpose not in cohorts.uses:
                 raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
-            return open_for_maps(cohorts, purpose, workspace.store, recipe.task)
+            return open_for_maps(cohorts, purpose, workspace.store, self.task)
 
         self.cases, self.test = opened(validation_purpose(cohorts)), opened(PRIMARIES[goal.primary])
         self.judged = self.cases.select(torch.arange(min(MAP_CASES, len(self.cases))))

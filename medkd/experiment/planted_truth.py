@@ -7,8 +7,7 @@ first: the marker is where those two part.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_contracts import Figure, Fit, NetworkSpec, PlantedNetwork, PlantedTruth, Task, Term
+from data_contracts import Entry, Explain, Figure, Fit, NetworkSpec, PlantedNetwork, PlantedTruth, Task, Term
 from medkd.attribution._attribute import attribute
 from medkd.attribution.gap_attribution import Difference
 from medkd.catalogue import EXPLAINERS, MEASURES
@@ -28,7 +27,8 @@ from medkd.models._build import build_network
 from medkd.phantom.render import PhantomCases, draw_cases, render_volume
 from medkd.progress import progress_bar
 from medkd.seeds import derive_seed
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin
 from medkd.trace import Sample
 from medkd.training.fit import FitRequest, fit
@@ -95,19 +95,35 @@ class _Lessons:
         return [str(row) for row in range(len(self))]
 
 
-def sources() -> str:
-    """Return the digest of every explainer's source: a changed or a new one is judged anew."""
-    return hashlib.sha256("".join(EXPLAINERS.entry(name).source_digest() for name in EXPLAINERS.names()).encode()).hexdigest()
+def every_explainer() -> Explain:
+    """Return every explainer of the catalogue that gives a map of one convolutional classifier."""
+    names = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("RETURNS", "map") == "map" and shows(name)]
+    return Explain(explainers=tuple(Entry(name=name) for name in (*names, "gap_attribution")))
 
 
 @stage
-def judge_explainers(workspace: Workspace, cases: int, seed: int, explainers: str) -> PlantedTruth:
-    """Train the networks below the workspace and judge every explainer; ``explainers`` is what :func:`sources` says of them."""
-    del explainers  # part of the key under which the result is remembered
-    return planted_truth(workspace.root / "training", cases=cases, seed=seed, progress=workspace.progress)
+def judge_explainers(workspace: Workspace, cases: int, seed: int, explain: Explain) -> PlantedTruth:
+    """Train the networks below the workspace and judge explainers; a changed or a new one is judged anew.
+
+    Args:
+        workspace: where states of training lie.
+        cases: volumes that are explained.
+        seed: of cohorts and networks.
+        explain: names the explainers: :func:`every_explainer`.
+    """
+    names = tuple(entry.name for entry in explain.explainers if shows(entry.name))
+    return planted_truth(workspace.root / "training", cases=cases, seed=seed, progress=workspace.progress, explainers=names)
 
 
-def planted_truth(folder: Path, *, cases: int = 40, seed: int = 0, progress: bool = False, spec: NetworkSpec = SPEC) -> PlantedTruth:
+def planted_truth(
+    folder: Path,
+    *,
+    cases: int = 40,
+    seed: int = 0,
+    progress: bool = False,
+    spec: NetworkSpec = SPEC,
+    explainers: Sequence[str] | None = None,
+) -> PlantedTruth:
     """Train the three networks and judge every explainer of the catalogue that gives a map of a classifier, and of the gap of two.
 
     Args:
@@ -116,12 +132,14 @@ def planted_truth(folder: Path, *, cases: int = 40, seed: int = 0, progress: boo
         seed: of cohorts and networks.
         progress: show bars.
         spec: of the networks.
+        explainers: names in the catalogue; by default all that give a map of a classifier.
     """
+    if explainers is None:
+        explainers = [entry.name for entry in every_explainer().explainers if shows(entry.name)]
     lessons = render(TRAINING, derive_seed("planted", seed), lesion=None, marker=None)
     held = render(4 * cases, derive_seed("planted-held", seed), lesion=None, marker=None)
     shown = partial(render, cases, derive_seed("planted-test", seed))
     both, plain, unmarked = shown(lesion=True, marker=True), shown(lesion=False, marker=True), shown(lesion=True, marker=False)
-    explainers = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("RETURNS", "map") == "map" and shows(name)]
     models = {name: _trained(name, lessons, folder, seed, progress, spec) for name in NETWORKS}
     models["gap"] = Difference(models["both"], models["lesion"])
     networks, figures = [], {}
@@ -197,7 +215,7 @@ def _scores(model: nn.Module, images: Tensor) -> Tensor:
     return class_margin(1)(logits).double()
 
 
-def maps_of(model: nn.Module, images: Tensor, explainers: list[str], *, progress: bool, title: str) -> dict[str, Tensor]:
+def maps_of(model: nn.Module, images: Tensor, explainers: Sequence[str], *, progress: bool, title: str) -> dict[str, Tensor]:
     """Return the maps of every explainer and of the baselines, [n, *space]."""
     found = {name: make(images) for name, make in BASELINES.items()}
     for name in progress_bar(explainers, title=f"explain {title}", unit="explainer", enabled=progress):

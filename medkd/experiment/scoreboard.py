@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data_contracts import (
     ArmFigures,
+    ArmVariant,
     CohortSet,
     Contrast,
     ControlVerdict,
@@ -25,11 +26,12 @@ from data_contracts import (
     Recipe,
     Scoreboard,
     Search,
+    Subset,
 )
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, crossed_estimate, holm, mean_of
 from medkd.evaluation.evaluate import statistics_of, units_of
-from medkd.experiment.variants import with_controls
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 
 #: Below this distance between ceiling and baseline a share of it says nothing.
 LEAST_GAP = 0.02
@@ -96,8 +98,8 @@ def _measured(workspace: Workspace, cohorts: CohortSet, group: tuple[tuple[Evalu
         purpose, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
         labels, people = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        found = dict(statistics_of(purpose, quantity, values, labels, single="debiased" not in cohorts.uses))
-        if quantity == "probability" and purpose == "test":
+        found = dict(statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses))
+        if quantity == "probability" and purpose == Subset.TEST:
             found["brier"] = mean_of((values - labels) ** 2)
         for name, statistic in found.items():
             statistics[name], patients[name], missing[name] = statistic, people, int(np.isnan(values).sum())
@@ -149,45 +151,45 @@ def correct(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
     return tuple(corrected)
 
 
-def reading(arm: str) -> str:
-    """Return the reading of an arm's name, ``@plateau`` or ``@condition``, or nothing."""
-    return f"@{arm.partition('@')[2]}" if "@" in arm else ""
+def sibling(arm: str, of: ArmVariant, names: Sequence[str]) -> str | None:
+    """Return the arm in the setting of ``of``, the arm itself where that setting has none, and None where it is ``of``."""
+    placed = str(ArmVariant(arm=arm, setting=of.setting))
+    found = placed if placed in names else arm
+    return None if found == str(of) or found not in names else found
 
 
-def sibling(arm: str, of: str, names: Sequence[str]) -> str | None:
-    """Return the arm of the same reading as ``of``, the arm itself where that reading has none, and None where it is ``of``."""
-    found = f"{arm}{reading(of)}" if f"{arm}{reading(of)}" in names else arm
-    return None if found == of or found not in names else found
-
-
-def compared_with(name: str, names: Sequence[str], controls: Mapping[str, tuple[str, Evidence]], baselines: Sequence[str]) -> list[str]:
+def compared_with(name: str, names: Sequence[str], baselines: Sequence[str]) -> list[str]:
     """Return the arms that an arm is compared with: the baselines, and its own controls where it has some."""
-    if name.partition("@")[0] == "teacher":
+    own = ArmVariant.parse(name)
+    if own.arm == "teacher":
         return []
-    found = [sibling(baseline, name, names) for baseline in baselines]
-    if name.endswith("_gap"):
-        found.append(f"{name.removesuffix('_gap')}_longer")  # the same further epochs without weights
-    found += [f"{control}{reading(name)}" for control, (arm, _) in controls.items() if arm == name.partition("@")[0]]
+    found = [sibling(baseline, own, names) for baseline in baselines]
+    if own.continuation == "gap":
+        found.append(str(own.model_copy(update={"continuation": "longer"})))  # the same further epochs without weights
+    if own.control is None and own.continuation is None:
+        found += [str(own.model_copy(update={"control": kind})) for kind in Evidence]
     return [other for other in dict.fromkeys(found) if other is not None and other in names]
 
 
 def harmful_arms(contrasts: Sequence[Contrast], primary: str, alone: str) -> tuple[str, ...]:
     """Return the arms whose difference from the student alone has its whole interval below zero, by the primary figure."""
-    return tuple(dict.fromkeys(c.a for c in contrasts if c.metric == primary and c.b.partition("@")[0] == alone and c.high < 0))
+    return tuple(
+        dict.fromkeys(
+            c.a for c in contrasts if c.metric == primary and ArmVariant.parse(c.b).at("") == ArmVariant(arm=alone) and c.high < 0
+        )
+    )
 
 
-def judge_controls(
-    contrasts: Sequence[Contrast], controls: Mapping[str, tuple[str, Evidence]], primary: str, kd: str
-) -> tuple[ControlVerdict, ...]:
-    """Return for each control, at each reading, whether it helps as much as the teacher's own explanations."""
+def judge_controls(contrasts: Sequence[Contrast], primary: str, kd: str) -> tuple[ControlVerdict, ...]:
+    """Return for each control, in each setting, whether it helps as much as the teacher's own explanations."""
     known = {(c.a, c.b): c for c in contrasts if c.metric == primary}
     verdicts = []
     for (a, b), difference in known.items():
-        control = controls.get(b.partition("@")[0])
-        gain = known.get((b, f"{kd}{reading(b)}"))
-        if control is not None and gain is not None:
+        variant = ArmVariant.parse(b)
+        gain = known.get((b, str(ArmVariant(arm=kd, setting=variant.setting))))
+        if variant.control is not None and gain is not None:
             verdicts.append(
-                ControlVerdict(arm=a, control=control[1], difference=difference, gain=gain, helps_as_much=not difference.low > 0)
+                ControlVerdict(arm=a, control=variant.control, difference=difference, gain=gain, helps_as_much=not difference.low > 0)
             )
     return tuple(verdicts)
 
@@ -220,7 +222,7 @@ def compose_board(recipe: Recipe, plan: ExperimentPlan, scored: Sequence[ArmFigu
         harmful=harmful_arms(comparisons, plan.primary, alone),
         searched=chosen.searched,
         plateaus=chosen.plateaus,
-        controls=judge_controls(comparisons, with_controls(recipe), plan.primary, kd),
+        controls=judge_controls(comparisons, plan.primary, kd),
         nulls=chance,
         null_flags=harmful_arms(chance, plan.primary, alone),
         gates={name or "base": verdict for name, verdict in chosen.gates.items()},

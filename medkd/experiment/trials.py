@@ -5,7 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Course, CoursePoint, Evaluation, Goal, KnowledgeRef, Recipe, Role, TaskKind, Validated
+from data_contracts import (
+    Checkpoint,
+    CohortSet,
+    Course,
+    CoursePoint,
+    Evaluation,
+    Goal,
+    KnowledgeRef,
+    Subset,
+    TaskKind,
+    TrainingSpec,
+    Validated,
+)
 from medkd.attribution._attribute import attribute
 from medkd.cohorts.open_cohort import open_for_maps
 from medkd.evaluation.evaluate import map_purpose
@@ -17,10 +29,10 @@ from medkd.measures.insertion import insertion
 from medkd.measures.randomisation import randomisation
 from medkd.models._build import build_network
 from medkd.models._load import load_network, restore_network
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
-from medkd.training.recipes import bound_digest
 from medkd.training.train import Job, student_cohort, teach
 
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
@@ -30,29 +42,20 @@ POINTS = 8
 
 
 @stage
-def validate(
-    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, goal: Goal
-) -> Validated:
+def validate(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, goal: Goal) -> Validated:
     """Look at one trained student."""
     network = load_network(workspace, checkpoint)
-    judge = judge_of(workspace, recipe, cohorts, teacher, goal)
+    judge = judge_of(workspace, cohorts, teacher, goal)
     return judge.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
 
 
 @stage
 def follow(
-    workspace: Workspace,
-    recipe: Recipe,
-    cohorts: CohortSet,
-    teacher: Checkpoint,
-    arm: str,
-    seed: int,
-    goal: Goal,
-    knowledge: KnowledgeRef | None = None,
+    workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint, goal: Goal, knowledge: KnowledgeRef | None = None
 ) -> Course:
     """Train one student, keep it at about eight epochs, and look at each."""
-    objective, epochs = Objective(recipe.arms[arm].terms), recipe.student.fit.epochs
-    job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound_digest(recipe))
+    objective, epochs = Objective(spec.objective.terms), spec.fit.epochs
+    job = Job(workspace, spec)
     wanted = sorted({max(1, round(epochs * k / POINTS)) for k in range(1, POINTS + 1)})
 
     def keep(epoch: int, network: nn.Module) -> None:
@@ -61,18 +64,18 @@ def follow(
             workspace.store.write_tensors(_place(job.name, epoch), weights)
 
     last = job.run(
-        teach(job, student_cohort(workspace, recipe, cohorts, arm, seed), teacher, knowledge),
+        teach(job, student_cohort(workspace, spec, cohorts), teacher, knowledge),
         objective,
-        cohort_digest=cohorts.uses[f"student_train/{seed}"].cohort.sha256,
+        cohort_digest=cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256,
         after_epoch=keep,
     )
-    judge = judge_of(workspace, recipe, cohorts, teacher, goal)
+    judge = judge_of(workspace, cohorts, teacher, goal)
     points = []
     for epoch in wanted:
         ref = workspace.store.refer(_place(job.name, epoch))
         network = restore_network(last.network, workspace.store.path(ref), ref.sha256)
         seconds = last.train_seconds * epoch / epochs
-        points.append(CoursePoint(epoch=epoch, weights=ref, validated=judge.look(network, arm=arm, seed=seed, seconds=seconds)))
+        points.append(CoursePoint(epoch=epoch, weights=ref, validated=judge.look(network, arm=spec.arm, seed=spec.seed, seconds=seconds)))
     return Course(last=last, points=tuple(points))
 
 
@@ -81,23 +84,23 @@ def _place(name: str, epoch: int) -> str:
 
 
 @stage
-def examine(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
+def examine(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
     """Measure what costs more or asks more: faithfulness, randomisation, and whether the teacher's mistakes were learned too."""
     purpose = map_purpose(cohorts)
-    cohort = open_for_maps(cohorts, purpose, workspace.store, recipe.task)
+    cohort = open_for_maps(cohorts, purpose, workspace.store, checkpoint.task)
     model = load_network(workspace, checkpoint)
     answer = predict_logits(model, cohort.images).argmax(1)
-    wanted = _teachers_answer(workspace, recipe, cohorts, purpose, teacher)
-    truth = cohort.labels if recipe.task.kind is TaskKind.CLASSIFICATION else cohort.masks.long()
+    wanted = _teachers_answer(workspace, cohorts, purpose, teacher)
+    truth = cohort.labels if checkpoint.task.kind is TaskKind.CLASSIFICATION else cohort.masks.long()
     same, wrong = answer == wanted, wanted != truth
     arrays = {"answers_as_teacher": share(same, torch.ones_like(same)), "copies_mistakes": share(same, wrong)}
     few = cohort.select(torch.arange(min(FAITHFUL_CASES, len(cohort))))
     own = answer[: len(few)]
-    target = class_margin(own) if recipe.task.kind is TaskKind.CLASSIFICATION else lesion_margin((own > 0).to(torch.uint8))
+    target = class_margin(own) if checkpoint.task.kind is TaskKind.CLASSIFICATION else lesion_margin((own > 0).to(torch.uint8))
     maps = attribute(model, few.images, target, explainer="cam")
     blank = build_network(checkpoint.network, seed=2**31 + checkpoint.seed).eval()
     measured = {"randomisation": randomisation(maps, attribute(blank, few.images, target, explainer="cam"))}
-    if recipe.task.kind is TaskKind.CLASSIFICATION and recipe.task.spatial_dims == 2:
+    if checkpoint.task.kind is TaskKind.CLASSIFICATION and checkpoint.task.spatial_dims == 2:
         perturbed = class_perturbation(model, few.images, own)
         measured |= {"deletion": deletion(maps, perturbed), "insertion": insertion(maps, perturbed)}
     arrays |= measured
@@ -110,7 +113,7 @@ def examine(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint
         latency_ms=0.0,
         train_seconds=checkpoint.train_seconds,
         arrays=workspace.store.write_tensors(
-            f"evaluations/{recipe.name}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}-examined.safetensors",
+            f"evaluations/{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}-examined.safetensors",
             {f"{purpose}/{name}": value.double() for name, value in arrays.items()},
         ),
     )
@@ -119,13 +122,13 @@ def examine(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, checkpoint
 _ANSWERS: dict[tuple[str, ...], Tensor] = {}
 
 
-def _teachers_answer(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, purpose: str, teacher: Checkpoint) -> Tensor:
+def _teachers_answer(workspace: Workspace, cohorts: CohortSet, purpose: str, teacher: Checkpoint) -> Tensor:
     """Return what the teacher answers on a test cohort; a process keeps the answers of its last experiment."""
-    key = (str(workspace.root), recipe.task.digest(), cohorts.digest(), purpose, teacher.weights_digest)
+    key = (str(workspace.root), teacher.task.digest(), cohorts.digest(), purpose, teacher.weights_digest)
     if key not in _ANSWERS:
         if len(_ANSWERS) >= 4:
             _ANSWERS.clear()
-        images = open_for_maps(cohorts, purpose, workspace.store, recipe.task).images
+        images = open_for_maps(cohorts, purpose, workspace.store, teacher.task).images
         _ANSWERS[key] = predict_logits(load_network(workspace, teacher), images).argmax(1)
     return _ANSWERS[key]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_contracts import Arm, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError, StudentRecipe, Term
+from data_contracts import ArmVariant, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError, Subset
 from medkd.training.objective import Objective, reads_explanations
 from medkd.training.recipes import vary_recipe
 
 #: Figures that a primary may be, and the test cohort that each is read from. All of them are better when higher.
 PRIMARIES = {
-    "auc": "test",
-    "auc_same_bias": "test",
-    "auc_debiased": "debiased",
-    "auc_reversed": "reversed",
-    "dice": "test",
-    "dice_uncued": "uncued",
-    "dice_misplaced": "misplaced",
+    "auc": Subset.TEST,
+    "auc_same_bias": Subset.TEST,
+    "auc_debiased": Subset.DEBIASED,
+    "auc_reversed": Subset.REVERSED,
+    "dice": Subset.TEST,
+    "dice_uncued": Subset.UNCUED,
+    "dice_misplaced": Subset.MISPLACED,
 }
 
 
@@ -38,19 +38,6 @@ def single_arm(recipe: Recipe, arm: str, changes: Mapping[str, Option] | None = 
     return varied.model_copy(update={"name": f"{recipe.name.partition('--')[0]}--{varied.digest()[:10]}"})
 
 
-def teacher_only(recipe: Recipe) -> Recipe:
-    """Return the recipe as its teacher's training depends on it: arms, students and plan are stand-ins."""
-    fit = recipe.teacher.fit.model_copy(update={"epochs": 1})
-    changes = {
-        "arms": {"alone": Arm(terms=(Term(loss="hard_label"),))},
-        "student": StudentRecipe(network=recipe.teacher.network, fit=fit),
-        "explain": Explain(),
-        "experiment": None,
-        "seeds": (0,),
-    }
-    return recipe.model_copy(update=changes)
-
-
 def renamed(recipe: Recipe, name: str) -> Recipe:
     """Return the recipe under another family name: its networks begin at other weights."""
     return recipe.model_copy(update={"name": name})
@@ -65,7 +52,7 @@ def with_controls(recipe: Recipe) -> dict[str, tuple[str, Evidence]]:
     """Return the controls of an experiment: name of the new arm, the arm it controls, and whose explanations it gets."""
     plan = recipe.experiment
     wanted = [kind for kind in Evidence if kind is not Evidence.TEACHER]
-    return {f"{arm}__{kind.value}": (arm, kind) for arm in (plan.controlled if plan else ()) for kind in wanted}
+    return {str(ArmVariant(arm=arm, control=kind)): (arm, kind) for arm in (plan.controlled if plan else ()) for kind in wanted}
 
 
 def require_controls(recipe: Recipe, plan: ExperimentPlan) -> None:

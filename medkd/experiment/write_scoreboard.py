@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from data_contracts import BANNER, Contrast, Figure, Scoreboard, Search
+from data_contracts import BANNER, ArmVariant, Contrast, Figure, Scoreboard, Search
 from medkd.experiment.draw_scoreboard import draw_scoreboard
-from medkd.experiment.scoreboard import reading
 from medkd.registry.interface import LoggedRun, Registry
 from medkd.registry.publish import open_registry
 from medkd.storage.store import write_bytes
@@ -46,8 +45,9 @@ def logged_arm(board: Scoreboard, arm: str) -> LoggedRun:
     metrics: dict[str, float] = {}
     for name, figure in board.arms[arm].items():
         metrics |= {name: figure.mean, f"{name}_low": figure.low, f"{name}_high": figure.high}
-    name, at = arm.partition("@")[0], reading(arm)
-    plateau = board.plateaus.get(name) if at == "@plateau" else None
+    variant = ArmVariant.parse(arm)
+    name = str(variant.at(""))
+    plateau = board.plateaus.get(name) if variant.setting == "plateau" else None
     history = () if plateau is None else tuple(point.model_dump(exclude_none=True) for point in plateau.curve)
     search = board.searched.get(name)
     chosen = {} if search is None else {field: str(value) for field, value in search.configurations[search.chosen].options.items()}
@@ -61,7 +61,7 @@ def scoreboard_text(board: Scoreboard) -> str:
     width = max(len(arm) for arm in board.arms)
     for arm, figures in board.arms.items():
         figure = figures.get(board.primary)
-        own = [c for c in known.values() if c.a == arm and c.b.partition("@")[0] in board.baselines]
+        own = [c for c in known.values() if c.a == arm and str(ArmVariant.parse(c.b).at("")) in board.baselines]
         said = "; ".join(f"{_signed(c)} against {c.b}" for c in own)
         lines.append(f"  {arm.ljust(width)}  {'' if figure is None else _cell(figure)}  {said}".rstrip())
     lines += _verdicts(board)

@@ -125,9 +125,7 @@ def find_kept(folder: Path, wanted: str) -> Path:
 def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Asked:
     """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
     model, checkpoint, network = load_registered(registry, uri)
-    if teacher is None and model.teacher is not None:
-        name, _, number = model.teacher.partition("@")[0].rpartition("/")
-        teacher = f"models:/{name}/{number}"
+    teacher = teacher or (None if model.teacher is None else model.teacher.uri)
     if teacher is None:
         return Asked(model, checkpoint, network)
     above, _, guide = load_registered(registry, teacher)

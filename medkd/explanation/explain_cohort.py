@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,12 @@ from data_contracts import (
     CohortSet,
     Entry,
     ExplainerVerdict,
+    ExplainSpec,
     ExplanationBundle,
     ExplanationError,
     ExplanationRef,
     Figure,
     MethodRecord,
-    Recipe,
     Ref,
     TargetRecord,
 )
@@ -41,8 +42,9 @@ from medkd.measures import completeness as _completeness
 from medkd.measures.randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
 from medkd.models._load import load_network
+from medkd.storage.stage import stage
 from medkd.storage.store import write_bytes
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 from medkd.targets import Target
 
 #: Cases that the tests of an explainer take.
@@ -54,7 +56,7 @@ MOST_SIBLINGS = 4
 @stage
 def explain_cohort(
     workspace: Workspace,
-    recipe: Recipe,
+    spec: ExplainSpec,
     cohorts: CohortSet,
     student: Checkpoint,
     teacher: Checkpoint,
@@ -64,40 +66,40 @@ def explain_cohort(
 
     ``siblings`` are other trainings of the student: whether they would have shown the same map is its repeatability.
     """
-    cohort, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
+    cohort, question, networks = question_of(workspace, spec, cohorts, student, teacher)
     model = networks.student
     networks = replace(networks, siblings=tuple(load_network(workspace, other) for other in siblings))
-    maps = _maps(recipe, question, networks)
+    maps = _maps(spec, question, networks)
     values: dict[str, dict[str, Tensor]] = {}
-    for wish in recipe.explain.explainers:
+    for wish in spec.explain.explainers:
         mine = maps[f"student/{wish.name}"]
-        values[wish.name] = measured(recipe, wish, mine, maps[f"teacher/{wish.name}"], networks, question)
-        if recipe.explain.randomisation:
+        values[wish.name] = measured(spec, wish, mine, maps[f"teacher/{wish.name}"], networks, question)
+        if spec.explain.randomisation:
             values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
     for name, make in BASELINES.items():
-        values[name] = measured_baseline(recipe, make, model, question)
-    key = f"explanations/{recipe.name}/{student.arm}-{student.seed}"
+        values[name] = measured_baseline(spec, make, model, question)
+    key = f"explanations/{spec.name}/{student.arm}-{student.seed}"
     packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
-    verdicts = tuple(_verdict(wish, question, model, maps[f"student/{wish.name}"], values[wish.name]) for wish in recipe.explain.explainers)
+    verdicts = tuple(_verdict(wish, question, model, maps[f"student/{wish.name}"], values[wish.name]) for wish in spec.explain.explainers)
     failing = tuple(verdict.explainer for verdict in verdicts if not verdict.trusted)
-    asked = {"recipe": recipe, "cohorts": cohorts, "student": student, "teacher": teacher}
+    asked = {"spec": spec, "cohorts": cohorts, "student": student, "teacher": teacher}
     request = json.dumps({name: json.loads(record.canonical_json()) for name, record in asked.items()}, sort_keys=True)
     write_bytes(workspace.store.root / f"{key}.request.json", request.encode())
     figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}
     records = [
         _record(cohort, row, wish, student, packed, values[wish.name], question)
-        for wish in recipe.explain.explainers
+        for wish in spec.explain.explainers
         for row in range(len(cohort))
     ]
     return ExplanationBundle(
-        subject=f"{recipe.name}/{student.arm}-{student.seed}",
+        subject=f"{spec.name}/{student.arm}-{student.seed}",
         weights_digest=student.weights_digest,
         teacher_digest=teacher.weights_digest,
         explanations=tuple(records),
         figures={name: figure for name, figure in figures.items() if figure is not None},
         not_to_be_trusted=failing,
         verdicts=verdicts,
-        previews=_previews(workspace, key, recipe, cohort, maps, verdicts),
+        previews=_previews(workspace, key, spec, cohort, maps, verdicts),
         request=workspace.store.refer(f"{key}.request.json"),
         threads=torch.get_num_threads(),
     )
@@ -119,13 +121,13 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
             "REPLAY_REQUEST", f"expected the records that the maps of {bundle.subject} were made from, they are not there"
         )
     told = json.loads(workspace.store.path(bundle.request).read_text(encoding="utf-8"))
-    recipe, cohorts = Recipe.model_validate(told["recipe"]), CohortSet.model_validate(told["cohorts"])
+    spec, cohorts = _spec_in(told), CohortSet.model_validate(told["cohorts"])
     student, teacher = Checkpoint.model_validate(told["student"]), Checkpoint.model_validate(told["teacher"])
     threads = torch.get_num_threads()
     torch.set_num_threads(bundle.threads)
     try:
-        _, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
-        again = _maps(recipe, question, networks)
+        _, question, networks = question_of(workspace, spec, cohorts, student, teacher)
+        again = _maps(spec, question, networks)
     finally:
         torch.set_num_threads(threads)
     kept = workspace.store.read_tensors(bundle.explanations[0].array)
@@ -136,14 +138,22 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
     }
 
 
-def asks_siblings(recipe: Recipe) -> bool:
+def _spec_in(told: dict[str, Any]) -> ExplainSpec:
+    """Return what a bundle's request asks; earlier versions kept the whole recipe."""
+    if "spec" in told:
+        return ExplainSpec.model_validate(told["spec"])
+    known = {name: told["recipe"][name] for name in ("name", "task", "explain")}
+    return ExplainSpec.model_validate(known)
+
+
+def asks_siblings(spec: ExplainSpec) -> bool:
     """Return whether a recipe asks what other trainings of a student would have shown."""
-    return any(MEASURES.entry(one.name).fact("KIND") == "repeated" for one in recipe.explain.measures)
+    return any(MEASURES.entry(one.name).fact("KIND") == "repeated" for one in spec.explain.measures)
 
 
-def siblings_of(recipe: Recipe, student: Checkpoint, models: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
+def siblings_of(spec: ExplainSpec, student: Checkpoint, models: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
     """Return other trainings of a student among ``models``, from other seeds, where a recipe asks whether they would show the same map."""
-    if not asks_siblings(recipe):
+    if not asks_siblings(spec):
         return ()
     by_seed = {
         other.seed: other
@@ -154,13 +164,13 @@ def siblings_of(recipe: Recipe, student: Checkpoint, models: Sequence[Checkpoint
 
 
 def question_of(
-    workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint
+    workspace: Workspace, spec: ExplainSpec, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint
 ) -> tuple[TensorCohort, Question, Networks]:
     """Return the cases of the map cohort (one of each patient before another of any), what is asked of them, and both networks."""
-    cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, recipe.task)
-    cohort = cohort.select(over_patients(cohort.patients(), recipe.explain.cases))
+    cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, spec.task)
+    cohort = cohort.select(over_patients(cohort.patients(), spec.explain.cases))
     networks = Networks(load_network(workspace, student), load_network(workspace, teacher))
-    return cohort, ask(networks.teacher, cohort.images, cohort.masks, recipe.task.kind), networks
+    return cohort, ask(networks.teacher, cohort.images, cohort.masks, spec.task.kind), networks
 
 
 def over_patients(patients: Sequence[str], wanted: int) -> Tensor:
@@ -173,20 +183,25 @@ def over_patients(patients: Sequence[str], wanted: int) -> Tensor:
     return torch.tensor(sorted(row for _, row in sorted(turns)[:wanted]))
 
 
-def _maps(recipe: Recipe, question: Question, networks: Networks) -> dict[str, Tensor]:
+def _maps(spec: ExplainSpec, question: Question, networks: Networks) -> dict[str, Tensor]:
     """Return the maps by ``ROLE/EXPLAINER``, [n, *space]."""
     found = {}
-    for wish in recipe.explain.explainers:
+    for wish in spec.explain.explainers:
         for role, network in (("student", networks.student), ("teacher", networks.teacher)):
             found[f"{role}/{wish.name}"] = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
     return found
 
 
 def _previews(
-    workspace: Workspace, key: str, recipe: Recipe, cohort: TensorCohort, maps: Mapping[str, Tensor], verdicts: tuple[ExplainerVerdict, ...]
+    workspace: Workspace,
+    key: str,
+    spec: ExplainSpec,
+    cohort: TensorCohort,
+    maps: Mapping[str, Tensor],
+    verdicts: tuple[ExplainerVerdict, ...],
 ) -> tuple[Ref, ...]:
     """Write pictures of the first cases, every explainer of a case before the next case."""
-    shown = [(row, wish.name) for row in range(len(cohort)) for wish in recipe.explain.explainers][:MOST_PREVIEWS]
+    shown = [(row, wish.name) for row in range(len(cohort)) for wish in spec.explain.explainers][:MOST_PREVIEWS]
     failed = {one.explainer: [check.name for check in one.checks if check.passed is False] for one in verdicts}
     refs = []
     for row, explainer in shown:

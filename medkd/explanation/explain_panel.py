@@ -9,10 +9,12 @@ from torch import Tensor
 from data_contracts import (
     ExplainedStudies,
     ExplainedStudy,
+    ExplanationRequest,
     MedkdError,
     PanelModel,
     RefusedSeries,
     ReviewPanel,
+    TaskKind,
     VolumeRef,
 )
 from medkd.explanation.artefact import RECORD, keep
@@ -20,14 +22,17 @@ from medkd.explanation.defaults import DEFAULT_EXPLAINERS, first_findings
 from medkd.explanation.explain_study import ARRAYS, Asked, Decided, Explained, explain_study
 from medkd.explanation.of_registry import EXPLANATIONS, read_volume
 from medkd.models._load import load_network
+from medkd.storage.stage import stage
 from medkd.storage.store import Store
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 
 _LOG = logging.getLogger("medkd")
 
 
 @stage
-def explain_studies(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, panel: ReviewPanel) -> ExplainedStudies:
+def explain_studies(
+    workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, panel: ReviewPanel, requests: tuple[ExplanationRequest, ...]
+) -> ExplainedStudies:
     """Explain each study by the models of a panel; a series that they cannot read is refused, the others go on.
 
     Args:
@@ -35,15 +40,16 @@ def explain_studies(workspace: Workspace, volumes: tuple[VolumeRef, ...], source
         volumes: ingested volumes.
         source: folder of their store, relative to the workspace's root.
         panel: the models that are asked.
+        requests: what is asked of the segmenter, and of the classifier (:func:`panel_requests`).
     """
     segmenter, classifier = (_loaded(workspace, one) for one in (panel.segmentation, panel.classification))
     store, done, refused = Store(workspace.root / source), [], []
     for volume in volumes:
         try:
             values, label = read_volume(store, volume)
-            first = _by(panel.segmentation, segmenter, values, volume, label)
+            first = _by(panel.segmentation, segmenter, requests[0], values, volume, label)
             marked = first.arrays["segmentation/student"] if label is None else label
-            second = _by(panel.classification, classifier, values, volume, marked)
+            second = _by(panel.classification, classifier, requests[1], values, volume, marked)
         except MedkdError as error:
             _LOG.warning("series %s is not explained: %s: %s", volume.series_key, error.code, error)
             refused.append(RefusedSeries(series_key=volume.series_key, code=error.code, reason=str(error)))
@@ -57,8 +63,12 @@ def _loaded(workspace: Workspace, one: PanelModel) -> Asked:
     return Asked(one.model, one.student_checkpoint, networks[0], one.teacher, networks[1])
 
 
-def _by(one: PanelModel, asked: Asked, values: Tensor, volume: VolumeRef, label: Tensor | None) -> Explained:
-    request = first_findings(*DEFAULT_EXPLAINERS[one.student_checkpoint.task.kind])
+def panel_requests() -> tuple[ExplanationRequest, ExplanationRequest]:
+    """Return what is asked of a panel's segmenter, and of its classifier: the explainers by name, so that a changed one is asked again."""
+    return first_findings(*DEFAULT_EXPLAINERS[TaskKind.SEGMENTATION]), first_findings(*DEFAULT_EXPLAINERS[TaskKind.CLASSIFICATION])
+
+
+def _by(one: PanelModel, asked: Asked, request: ExplanationRequest, values: Tensor, volume: VolumeRef, label: Tensor | None) -> Explained:
     known = Decided(verdicts={verdict.explainer: verdict for verdict in one.verdicts})
     return explain_study(values, volume, asked, request, label=label, decided=known)
 

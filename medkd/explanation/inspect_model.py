@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Figure, Inspection, LayerTrait, Recipe, TaskKind
+from data_contracts import Checkpoint, CohortSet, ExplainSpec, Figure, Inspection, LayerTrait, TaskKind
 from medkd.attribution.activation_maximisation import activation_maximisation
 from medkd.attribution.adversarial import adversarial
 from medkd.attribution.decision_boundary import decision_boundary
@@ -18,8 +18,9 @@ from medkd.explanation.draw_inspection import draw_inspection
 from medkd.explanation.explain_cohort import question_of
 from medkd.explanation.measures_of_maps import Networks, Question
 from medkd.progress import progress_bar
+from medkd.storage.stage import stage
 from medkd.storage.store import write_bytes
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 from medkd.targets import LesionMargin, Target, class_margin, lesion_margin
 from medkd.trace import Trace, forked_rng, trace
 
@@ -30,20 +31,20 @@ SHOWN = 3
 
 
 @stage
-def inspect_model(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint) -> Inspection:
+def inspect_model(workspace: Workspace, spec: ExplainSpec, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint) -> Inspection:
     """Inspect a student beside its teacher on the cases that its maps are explained on; both are asked about the teacher's answers."""
-    cohort, question, networks = question_of(workspace, recipe, cohorts, student, teacher)
+    cohort, question, networks = question_of(workspace, spec, cohorts, student, teacher)
     few = min(TRACED, len(cohort))
     traced = layer_trace(_trace(networks.student, question, slice(0, few)), _target(question, slice(0, few)), teacher=networks.teacher)
     values, arrays = flips_of_cases(question, networks, progress=workspace.progress)
-    arrays |= {"image": question.images[:SHOWN], **_imagined(recipe, question, networks.student)}
+    arrays |= {"image": question.images[:SHOWN], **_imagined(spec, question, networks.student)}
     figures = {name: _figure(each, cohort.patients()) for name, each in values.items()}
-    key = f"inspections/{recipe.name}/{student.arm}-{student.seed}"
+    key = f"inspections/{spec.name}/{student.arm}-{student.seed}"
     array = workspace.store.write_tensors(f"{key}.safetensors", arrays)
     layers = [LayerTrait(name=n, channels=c, shares=s) for n, c, s in zip(traced.layers, traced.channels, traced.shares, strict=True)]
-    write_bytes(workspace.store.root / f"{key}.png", draw_inspection(traced, arrays, recipe.task.classes))
+    write_bytes(workspace.store.root / f"{key}.png", draw_inspection(traced, arrays, spec.task.classes))
     return Inspection(
-        subject=f"{recipe.name}/{student.arm}-{student.seed}",
+        subject=f"{spec.name}/{student.arm}-{student.seed}",
         weights_digest=student.weights_digest,
         teacher_digest=teacher.weights_digest,
         cases=len(cohort),
@@ -95,9 +96,9 @@ def flips_of_cases(question: Question, networks: Networks, *, progress: bool) ->
     return values, {name: torch.cat(each) for name, each in arrays.items()}
 
 
-def _imagined(recipe: Recipe, question: Question, network: nn.Module) -> dict[str, Tensor]:
+def _imagined(spec: ExplainSpec, question: Question, network: nn.Module) -> dict[str, Tensor]:
     """Return the image that each class scores highest, by ``imagined/CLASS``; of a segmentation the first case's region in each class."""
-    classes = recipe.task.classes
+    classes = spec.task.classes
     first = slice(0, 1)
     if question.task is TaskKind.CLASSIFICATION:
         targets: dict[str, Target] = {name: class_margin(index) for index, name in enumerate(classes)}

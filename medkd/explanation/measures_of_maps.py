@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Entry, MeasureValue, Recipe, SanityCheck, TaskKind
+from data_contracts import Entry, ExplainSpec, MeasureValue, SanityCheck, TaskKind
 from medkd.attribution._attribute import attribute
 from medkd.catalogue import MEASURES
 from medkd.inference.predict import predict_logits
@@ -68,11 +68,11 @@ class Networks:
     siblings: tuple[nn.Module, ...] = ()
 
 
-def measured(recipe: Recipe, wish: Entry, mine: Tensor, theirs: Tensor, networks: Networks, question: Question) -> dict[str, Tensor]:
+def measured(spec: ExplainSpec, wish: Entry, mine: Tensor, theirs: Tensor, networks: Networks, question: Question) -> dict[str, Tensor]:
     """Return everything that a recipe asks of an explainer's maps, per case, by the measure's key.
 
     Args:
-        recipe: its measures, and its shift.
+        spec: its measures, and its shift.
         wish: the explainer.
         mine: the student's maps [n, *space].
         theirs: the teacher's, of the same targets.
@@ -83,33 +83,33 @@ def measured(recipe: Recipe, wish: Entry, mine: Tensor, theirs: Tensor, networks
     def explained(network: nn.Module, images: Tensor) -> Tensor:
         return attribute(network, images, question.target, explainer=wish.name, options=wish.options)
 
-    values = compared(recipe, mine, theirs, networks.student, question)
-    values |= _robust(recipe, mine, question, lambda images: explained(networks.student, images))
-    for one in _of_kind(recipe, "repeated"):
+    values = compared(spec, mine, theirs, networks.student, question)
+    values |= _robust(spec, mine, question, lambda images: explained(networks.student, images))
+    for one in _of_kind(spec, "repeated"):
         others = [explained(network, question.images) for network in networks.siblings]
         stacked = torch.stack(others, 1) if others else mine.new_zeros(len(mine), 0, *mine.shape[1:])
         values[key_of(one)] = MEASURES.bind(one.name, one.options)(mine, stacked)
-    if recipe.explain.shift is not None:
-        other = replace(question, images=shifted(question.images, recipe.explain.shift))
+    if spec.explain.shift is not None:
+        other = replace(question, images=shifted(question.images, spec.explain.shift))
         maps = [explained(network, other.images) for network in (networks.student, networks.teacher)]
-        values |= _lost(values, compared(recipe, maps[0], maps[1], networks.student, other))
+        values |= _lost(values, compared(spec, maps[0], maps[1], networks.student, other))
     return values
 
 
-def measured_baseline(recipe: Recipe, make: Callable[[Tensor], Tensor], student: nn.Module, question: Question) -> dict[str, Tensor]:
+def measured_baseline(spec: ExplainSpec, make: Callable[[Tensor], Tensor], student: nn.Module, question: Question) -> dict[str, Tensor]:
     """Return everything that can be measured of maps which know nothing of a network; ``make`` draws them from images."""
-    values = compared(recipe, make(question.images), None, student, question)
-    if recipe.explain.shift is not None:
-        other = replace(question, images=shifted(question.images, recipe.explain.shift))
-        values |= _lost(values, compared(recipe, make(other.images), None, student, other))
+    values = compared(spec, make(question.images), None, student, question)
+    if spec.explain.shift is not None:
+        other = replace(question, images=shifted(question.images, spec.explain.shift))
+        values |= _lost(values, compared(spec, make(other.images), None, student, other))
     return values
 
 
-def compared(recipe: Recipe, mine: Tensor, theirs: Tensor | None, model: nn.Module, question: Question) -> dict[str, Tensor]:
+def compared(spec: ExplainSpec, mine: Tensor, theirs: Tensor | None, model: nn.Module, question: Question) -> dict[str, Tensor]:
     """Return the recipe's measures of the student's maps; those that compare with the teacher's where there are any."""
     values: dict[str, Tensor] = {}
-    for wish in recipe.explain.measures:
-        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, {**wish.options, "spacing_mm": recipe.task.spacing_mm})
+    for wish in spec.explain.measures:
+        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, {**wish.options, "spacing_mm": spec.task.spacing_mm})
         kind = entry.fact("KIND")
         if kind == "localisation":
             values[key_of(wish)] = measure(mine, question.masks)
@@ -124,13 +124,13 @@ def compared(recipe: Recipe, mine: Tensor, theirs: Tensor | None, model: nn.Modu
     return values
 
 
-def _of_kind(recipe: Recipe, kind: str) -> list[Entry]:
-    return [one for one in recipe.explain.measures if MEASURES.entry(one.name).fact("KIND") == kind]
+def _of_kind(spec: ExplainSpec, kind: str) -> list[Entry]:
+    return [one for one in spec.explain.measures if MEASURES.entry(one.name).fact("KIND") == kind]
 
 
-def _robust(recipe: Recipe, mine: Tensor, question: Question, explained: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+def _robust(spec: ExplainSpec, mine: Tensor, question: Question, explained: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     """Return the recipe's measures of robustness: maps of images with a little uniform noise, the same for every explainer."""
-    wanted = _of_kind(recipe, "robustness")
+    wanted = _of_kind(spec, "robustness")
     if not wanted:
         return {}
     generator = torch.Generator().manual_seed(0)

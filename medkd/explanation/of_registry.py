@@ -11,13 +11,13 @@ from data_contracts import (
     Checkpoint,
     CohortSet,
     DataError,
+    ExplainSpec,
     ExplanationBundle,
     ExplanationError,
     ExplanationRequest,
     Inspection,
     MedkdError,
     ModelRef,
-    Recipe,
     RefusedSeries,
     VolumeRef,
     load_record,
@@ -88,12 +88,12 @@ def _explained(
     return folder
 
 
-def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, model_uri: str, registry_uri: str) -> ExplanationBundle:
+def explain_on_cohort(workspace: Workspace, spec: ExplainSpec, cohorts: CohortSet, model_uri: str, registry_uri: str) -> ExplanationBundle:
     """Explain a registered model, and its teacher, on the test cases of a recipe's data, and put the bundle beside the version.
 
     Args:
         workspace: of the cohorts.
-        recipe: its explainers, measures and number of cases.
+        spec: its explainers, measures and number of cases.
         cohorts: prepared.
         model_uri: ``models:/NAME/VERSION``.
         registry_uri: of the registry that holds it.
@@ -101,20 +101,20 @@ def explain_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, 
     Raises:
         DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
     """
-    registry, (model, student, teacher) = _adopted(workspace, recipe, model_uri, registry_uri)
-    versions = registry.versions(model.name) if asks_siblings(recipe) else ()
+    registry, (model, student, teacher) = _adopted(workspace, spec, model_uri, registry_uri)
+    versions = registry.versions(model.name) if asks_siblings(spec) else ()
     others = [adopt(workspace, registry, one.uri)[1] for one in versions if one.version != model.version]
-    bundle = explain_cohort(workspace, recipe, cohorts, student, teacher, siblings_of(recipe, student, others))
+    bundle = explain_cohort(workspace, spec, cohorts, student, teacher, siblings_of(spec, student, others))
     attach_explanations(workspace, registry, model, bundle)
     return bundle
 
 
-def inspect_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, model_uri: str, registry_uri: str) -> Inspection:
+def inspect_on_cohort(workspace: Workspace, spec: ExplainSpec, cohorts: CohortSet, model_uri: str, registry_uri: str) -> Inspection:
     """Inspect a registered model beside its teacher on the test cases of a recipe's data, and put what is found beside the version.
 
     Args:
         workspace: of the cohorts.
-        recipe: its number of cases.
+        spec: its number of cases.
         cohorts: prepared.
         model_uri: ``models:/NAME/VERSION``.
         registry_uri: of the registry that holds it.
@@ -122,19 +122,19 @@ def inspect_on_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, 
     Raises:
         DataError: ``MODEL_TASK`` for a model of another task than the recipe's.
     """
-    registry, (model, student, teacher) = _adopted(workspace, recipe, model_uri, registry_uri)
-    inspection = inspect_model(workspace, recipe, cohorts, student, teacher)
+    registry, (model, student, teacher) = _adopted(workspace, spec, model_uri, registry_uri)
+    inspection = inspect_model(workspace, spec, cohorts, student, teacher)
     attach_inspection(workspace, registry, model, inspection)
     return inspection
 
 
 def _adopted(
-    workspace: Workspace, recipe: Recipe, model_uri: str, registry_uri: str
+    workspace: Workspace, spec: ExplainSpec, model_uri: str, registry_uri: str
 ) -> tuple[Registry, tuple[ModelRef, Checkpoint, Checkpoint]]:
     registry = open_registry(replace(workspace, tracking_uri=registry_uri))
     found = adopt(workspace, registry, model_uri)
-    if found[1].task != recipe.task:
-        raise DataError("MODEL_TASK", f"expected a model of the task of {recipe.name}, {model_uri} was trained for another one")
+    if found[1].task != spec.task:
+        raise DataError("MODEL_TASK", f"expected a model of the task of {spec.name}, {model_uri} was trained for another one")
     return registry, found
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from torch import nn
 
-from data_contracts import ExplanationError, MedkdError, NetworkSpec, RecipeError
+from data_contracts import ExplanationError, MedkdError, Network, NetworkSpec, RecipeError, Task
 from medkd.catalogue import NETWORKS
 from medkd.models._tucker import factorised
 from medkd.trace import anatomy_of, forked_rng
+
+
+def specify_network(network: Network, task: Task) -> NetworkSpec:
+    """Return the full specification of a recipe's network: channels follow from the task."""
+    return NetworkSpec(
+        builder=network.builder, in_channels=1, out_channels=len(task.classes), spatial_dims=task.spatial_dims, options=network.options
+    )
 
 
 def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_contracts import ModelRef
+from data_contracts import Lineage, ModelRef
 from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
 from medkd.storage.store import sha256_file
 
@@ -33,7 +33,7 @@ class MemoryRegistry:
             manifest_digest=digest,
             role=publication.role,
             weights_digest=publication.weights_digest,
-            teacher=publication.tags.get("medkd.teacher"),
+            teacher=Lineage.model_validate(publication.tags["medkd.teacher"]) if "medkd.teacher" in publication.tags else None,
         )
         versions.append((model, publication.folder))
         self.tags[model.uri] = dict(publication.tags)

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from data_contracts import ModelRef, RegistryError, Role
+from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
 from medkd.registry.server import require_server, shown
@@ -238,5 +238,5 @@ def _model_ref(name: str, version: int, tags: Mapping[str, str]) -> ModelRef:
         manifest_digest=tags[_DIGEST_TAG],
         role=Role(tags["medkd.role"]),
         weights_digest=tags["medkd.weights_digest"],
-        teacher=tags.get("medkd.teacher"),
+        teacher=Lineage.model_validate(tags["medkd.teacher"]) if "medkd.teacher" in tags else None,
     )

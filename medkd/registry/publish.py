@@ -15,12 +15,14 @@ from data_contracts import (
     Inspection,
     KnowledgeRef,
     LeakageError,
+    Lineage,
     ModelCard,
     ModelRef,
     Recipe,
     Registered,
     Role,
     Scorecard,
+    Subset,
     TrainingManifest,
     load_record,
 )
@@ -28,7 +30,8 @@ from data_contracts.private import open_private
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import restore_network
-from medkd.registry.interface import Publication, Registry, canonical, pack_model
+from medkd.registry.interface import Publication, Registry, pack_model
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.metrics_log import Journal
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
@@ -69,7 +72,7 @@ def register_models(
     for checkpoint in ordered:
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         manifest = training_manifest(workspace, cohorts, checkpoint)
-        lineage = None if teacher is None else f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}"
+        lineage = None if teacher is None else teacher.lineage
         taught = None if teacher is None else _manifest_of(target, teacher)
         if taught is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
             lineage, taught = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
@@ -88,7 +91,9 @@ def register_models(
 def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint) -> TrainingManifest:
     """Return whose data a checkpoint was trained on, as the cohorts of its run say."""
     purposes = (
-        ["teacher_train"] if checkpoint.role is Role.TEACHER else [f"student_train/{checkpoint.seed}", f"unlabelled/{checkpoint.seed}"]
+        [Subset.TEACHER_TRAIN]
+        if checkpoint.role is Role.TEACHER
+        else [Subset.STUDENT_TRAIN.of(checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
     )
     used = [purpose for purpose in purposes if purpose in cohorts.uses]
     digests = tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in used}))
@@ -113,7 +118,7 @@ def _publication(
     cohorts: CohortSet,
     checkpoint: Checkpoint,
     scorecard: Scorecard,
-    origin: tuple[str | None, TrainingManifest],
+    origin: tuple[Lineage | None, TrainingManifest],
 ) -> Publication:
     lineage, manifest = origin
     folder = workspace.root / "packages" / f"{recipe.name}-{checkpoint.arm}-{checkpoint.seed}"
@@ -129,12 +134,10 @@ def _publication(
         domain=checkpoint.domain,
         limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
     )
-    architecture = {"network": checkpoint.network.model_dump(mode="json"), "task": checkpoint.task.model_dump(mode="json")}
     pack_model(
         folder,
         {
             "weights.safetensors": workspace.store.path(checkpoint.weights).read_bytes(),
-            "architecture.json": canonical(architecture),
             # No wall-clock value is part of a version: the same training gives the same digest.
             "checkpoint.json": checkpoint.model_copy(update={"train_seconds": 0.0}).canonical_json(),
             "card.json": card.canonical_json(),
@@ -149,7 +152,7 @@ def _publication(
         "medkd.arm": checkpoint.arm,
         "medkd.seed": str(checkpoint.seed),
         "medkd.use": "research only",
-        **({"medkd.teacher": lineage} if lineage else {}),
+        **({"medkd.teacher": str(lineage)} if lineage else {}),
     }
     journal = Journal(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
     return Publication(
@@ -189,8 +192,7 @@ def adopt(workspace: Workspace, registry: Registry, uri: str) -> tuple[ModelRef,
     own = _adopted(workspace, folder)
     if model.teacher is None:
         return model, own, own
-    name, _, number = model.teacher.partition("@")[0].rpartition("/")
-    return model, own, _adopted(workspace, registry.fetch(f"models:/{name}/{number}")[1])
+    return model, own, _adopted(workspace, registry.fetch(model.teacher.uri)[1])
 
 
 def _adopted(workspace: Workspace, folder: Path) -> Checkpoint:
@@ -222,16 +224,15 @@ def attach_inspection(workspace: Workspace, registry: Registry, model: ModelRef,
     registry.attach(model, {}, {"medkd.inspection": inspection.digest()})
 
 
-Group = tuple[Recipe, CohortSet, tuple[Checkpoint, ...], tuple[Scorecard, ...], tuple[ExplanationBundle, ...]]
-
-
-def register_everything(workspace: Workspace, groups: tuple[Group, ...], registry: Registry | None = None) -> tuple[Registered, ...]:
+def register_everything(
+    workspace: Workspace, results: tuple[RecipeResult, ...], registry: Registry | None = None
+) -> tuple[Registered, ...]:
     """Register the models of several recipes, each explanation bundle beside the student it explains."""
     target = registry or open_registry(workspace)
     done = []
-    for recipe, cohorts, checkpoints, scorecards, bundles in groups:
-        registered = register_models(workspace, recipe, cohorts, checkpoints, scorecards, target)
-        for bundle in bundles:
+    for result in results:
+        registered = register_models(workspace, result.recipe, result.cohorts, result.models, result.scorecards, target)
+        for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
             attach_explanations(workspace, target, model, bundle)
         done.append(registered)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_contracts import KnowledgeRef, ModelRef, Recipe, Ref, RegistryError, Role, TrainingManifest, load_record
+from data_contracts import KnowledgeRef, ModelRef, Ref, RegistryError, Role, TrainingManifest, load_record
 from medkd.registry.interface import Publication, Registry, pack_model
 from medkd.registry.publish import TRAINING_MANIFEST, open_registry
+from medkd.storage.stage import stage
 from medkd.storage.store import write_bytes
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 
 RECORD = "knowledge.json"
 
 
 @stage
-def publish_knowledge(workspace: Workspace, recipe: Recipe, teacher: ModelRef, knowledge: KnowledgeRef) -> ModelRef:
+def publish_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, knowledge: KnowledgeRef) -> ModelRef:
     """Register knowledge below the teacher it is of."""
     return register_knowledge(workspace, recipe, teacher, knowledge, open_registry(workspace))
 
 
-def register_knowledge(workspace: Workspace, recipe: Recipe, teacher: ModelRef, knowledge: KnowledgeRef, registry: Registry) -> ModelRef:
+def register_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, knowledge: KnowledgeRef, registry: Registry) -> ModelRef:
     """Register knowledge; the same knowledge gives the version that exists.
 
     Raises:
@@ -30,28 +31,27 @@ def register_knowledge(workspace: Workspace, recipe: Recipe, teacher: ModelRef, 
             "KNOWLEDGE_FOREIGN",
             f"expected knowledge of {teacher.uri} ({teacher.weights_digest[:12]}), it is of {knowledge.teacher_digest[:12]}",
         )
-    lineage = f"{teacher.name}/{teacher.version}@{teacher.manifest_digest}"
+    lineage = teacher.lineage
     record = knowledge.model_copy(update={"teacher": lineage})
     # Named by its content: everything in it is registered, and other knowledge, which a run before left, must not be.
-    folder = workspace.root / "packages" / f"{recipe.name}-knowledge-{record.digest()[:12]}"
+    folder = workspace.root / "packages" / f"{recipe}-knowledge-{record.digest()[:12]}"
     manifest = TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
     shards = {f"shards/{Path(ref.key).name}": workspace.store.path(ref).read_bytes() for ref in knowledge.shards}
     pack_model(folder, {RECORD: record.canonical_json(), TRAINING_MANIFEST: manifest.canonical_json(), **shards})
     tags = {
-        "medkd.teacher": lineage,
-        "medkd.recipe_digest": recipe.digest(),
+        "medkd.teacher": str(lineage),
         "medkd.knowledge": knowledge.digest(),
         "medkd.use": "research only",
     }
     figures = {"entries": knowledge.entries, "bytes": knowledge.bytes, "raw_bytes": knowledge.raw_bytes, **knowledge.measured}
     return registry.register(
         Publication(
-            name=f"{recipe.name}-knowledge",
+            name=f"{recipe}-knowledge",
             folder=folder,
             role=Role.KNOWLEDGE,
             weights_digest=knowledge.teacher_digest,
             tags=tags,
-            params={"recipe": recipe.name, "views": str(knowledge.wish.views), "cases": str(knowledge.cases)},
+            params={"recipe": recipe, "views": str(knowledge.wish.views), "cases": str(knowledge.cases)},
             metrics={name: float(value) for name, value in figures.items()},
         )
     )

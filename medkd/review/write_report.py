@@ -25,8 +25,9 @@ from medkd.review.compose_report import compose_report
 from medkd.review.picture import render_picture
 from medkd.review.render_html import render_html
 from medkd.review.shown import StudyArrays
+from medkd.storage.stage import stage
 from medkd.storage.store import Store, write_bytes
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.workspace import Workspace
 from medkd.volumes.orientation import ras_affine, save_nifti, write_nifti
 
 RECORD, PAGE, PICTURE = "report.json", "report.html", "picture.png"

@@ -11,12 +11,12 @@ from torch import nn
 from data_contracts import (
     Checkpoint,
     CohortSet,
+    ExtractionSpec,
     KnowledgeRef,
     KnowledgeWish,
     MapWish,
-    Recipe,
     Ref,
-    Role,
+    Subset,
     TaskKind,
 )
 from medkd.cohorts.open_cohort import open_for_training
@@ -26,75 +26,72 @@ from medkd.knowledge.codec import LogitCodec
 from medkd.knowledge.extract import Cases, Extraction, Question, divergence, map_key, sample_digests
 from medkd.knowledge.shards import Shelf
 from medkd.knowledge.source import LiveSource
-from medkd.models._build import build_network
+from medkd.models._build import build_network, specify_network
 from medkd.models._load import load_network
 from medkd.progress import progress_bar
 from medkd.storage.gpu_slot import gpu_slot
-from medkd.storage.workspace import Workspace, stage
-from medkd.training.recipes import network_spec
+from medkd.storage.stage import stage
+from medkd.storage.workspace import Workspace
 from medkd.training.requirements import requirements_of
 
 #: Cases on which replayed logits are compared with live ones when knowledge is extracted.
 COMPARED = 8
 
 
-def completed_wish(recipe: Recipe, teacher: nn.Module) -> KnowledgeWish:
-    """Return the recipe's wish with what its arms that read a store (all, where none does) will ask for."""
-    reading = [arm for arm in recipe.arms.values() if arm.knowledge == "store"] or list(recipe.arms.values())
-    features, maps = dict(recipe.knowledge.features), {map_key(wish): wish for wish in recipe.knowledge.maps}
-    student = build_network(network_spec(recipe, Role.STUDENT))
-    for arm in reading:
-        needed = requirements_of(arm, recipe.task, student, LiveSource(teacher))
+def completed_wish(spec: ExtractionSpec, teacher: nn.Module) -> KnowledgeWish:
+    """Return the recipe's wish with what its arms will ask for."""
+    features, maps = dict(spec.wish.features), {map_key(wish): wish for wish in spec.wish.maps}
+    student = build_network(specify_network(spec.student, spec.task))
+    for arm in spec.readers:
+        needed = requirements_of(arm, spec.task, student, LiveSource(teacher))
         for layer, cells in needed.layers.items():
             features[layer] = max(features.get(layer, 0), cells)
         for explainer, cells in needed.maps.items():
             known = maps.get(explainer)
             maps[explainer] = MapWish(explainer=explainer, grid=max(cells, known.grid if known else 0))
-    return recipe.knowledge.model_copy(update={"features": features, "maps": tuple(maps[key] for key in sorted(maps))})
+    return spec.wish.model_copy(update={"features": features, "maps": tuple(maps[key] for key in sorted(maps))})
 
 
-def purposes_of(recipe: Recipe, cohorts: CohortSet) -> list[str]:
+def purposes_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
     """Return the purposes whose cases students learn from, whatever their seed."""
-    kinds = ("student_train/", *(("unlabelled/",) if any(arm.unlabelled for arm in recipe.arms.values()) else ()))
+    kinds = (Subset.STUDENT_TRAIN, *((Subset.UNLABELLED,) if spec.unlabelled else ()))
     return sorted(purpose for purpose in cohorts.uses if purpose.startswith(kinds))
 
 
 @stage
-def extract_knowledge(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, bound: str) -> KnowledgeRef:
+def extract_knowledge(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, teacher: Checkpoint) -> KnowledgeRef:
     """Ask a teacher about every case that students learn from, and store its answers.
 
     Shards that an interrupted run finished are kept. The same image is asked about once, whatever purposes it serves.
 
     Args:
         workspace: where files go.
-        recipe: bound recipe.
+        spec: ``recipe.extraction()``.
         cohorts: prepared cohorts.
         teacher: whose knowledge it is.
-        bound: ``bound_digest(recipe)``.
     """
-    del bound
     with gpu_slot() as gpu:
-        return _extract(workspace, recipe, cohorts, teacher, torch.device("cpu" if gpu is None else f"cuda:{gpu}"))
+        return _extract(workspace, spec, cohorts, teacher, torch.device("cpu" if gpu is None else f"cuda:{gpu}"))
 
 
-def _extract(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: Checkpoint, device: torch.device) -> KnowledgeRef:
+def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, teacher: Checkpoint, device: torch.device) -> KnowledgeRef:
     network = load_network(workspace, teacher)
-    wish = completed_wish(recipe, network)
-    question = Question(teacher.weights_digest, teacher.task, wish, recipe.student.fit if wish.views else None)
+    wish = completed_wish(spec, network)
+    question = Question(teacher.weights_digest, teacher.task, wish, spec.views)
     extraction = Extraction(network, question, device)
-    folder = f"knowledge/{recipe.name}-{question.digest()[:16]}"
+    folder = f"knowledge/{spec.recipe}-{question.digest()[:16]}"
     shards: list[Ref] = []
     seen: set[str] = set()
     total, raw = 0, 0
     measured: dict[str, float] = {}
     bar: Any
-    for purpose in purposes_of(recipe, cohorts):
-        cohort = open_for_training(cohorts, purpose, workspace.store, recipe.task)
+    for purpose in purposes_of(spec, cohorts):
+        cohort = open_for_training(cohorts, purpose, workspace.store, spec.task)
         digests = sample_digests(cohort)
         fresh = [row for row, digest in enumerate(digests) if digest not in seen]
         some, own = cohort.select(torch.tensor(fresh, dtype=torch.int64)), [digests[row] for row in fresh]
         seen.update(own)
-        with progress_bar(title=f"{recipe.name} knowledge", unit="shard", enabled=workspace.progress, total=None) as bar:
+        with progress_bar(title=f"{spec.recipe} knowledge", unit="shard", enabled=workspace.progress, total=None) as bar:
             for ref, keys in extraction.write(some, own, workspace.store, folder, label=purpose.replace("/", "-")):
                 shards.append(ref)
                 total += len(keys)
@@ -108,8 +105,8 @@ def _extract(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: 
         task=teacher.task,
         wish=wish,
         views=question.views,
-        cohorts=tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in purposes_of(recipe, cohorts)})),
-        patients=tuple(sorted(patients_of(cohorts, ["teacher_train"], workspace.store))),
+        cohorts=tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in purposes_of(spec, cohorts)})),
+        patients=tuple(sorted(patients_of(cohorts, [Subset.TEACHER_TRAIN], workspace.store))),
         cases=len(seen),
         entries=total,
         layers=extraction.shapes(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
@@ -12,7 +11,8 @@ from pydantic import ValidationError
 
 from data_contracts import Arm, Entry, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
 from data_contracts.record import first_problem
-from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, CatalogueEntry
+from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, entries_named_in, explainer_of
+from medkd.models._build import specify_network
 from medkd.task_context import Circumstances
 from medkd.training.objective import Objective, reads_explanations
 from medkd.yaml_text import YamlRefused, read_yaml
@@ -20,14 +20,7 @@ from medkd.yaml_text import YamlRefused, read_yaml
 
 def network_spec(recipe: Recipe, role: Role) -> NetworkSpec:
     """Return the full specification of a role's network: channels follow from the task."""
-    wish = recipe.teacher.network if role is Role.TEACHER else recipe.student.network
-    return NetworkSpec(
-        builder=wish.builder,
-        in_channels=1,
-        out_channels=len(recipe.task.classes),
-        spatial_dims=recipe.task.spatial_dims,
-        options=wish.options,
-    )
+    return specify_network(recipe.teacher.network if role is Role.TEACHER else recipe.student.network, recipe.task)
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -117,7 +110,7 @@ def bind_recipe(recipe: Recipe) -> None:
     """
     for wish in (recipe.teacher.network, recipe.student.network):
         NETWORKS.bind(wish.builder, wish.options)
-    for entry in bound_entries(recipe):
+    for entry in entries_named_in((recipe.teacher, recipe.student, recipe.arms, recipe.knowledge, recipe.explain)).values():
         tasks = entry.fact("TASKS")
         if tasks is not None and recipe.task.kind.value not in tasks:
             raise RecipeError("RECIPE_TASK", f"expected entries for {recipe.task.kind.value}, {entry.name} is for {sorted(tasks)}")
@@ -251,26 +244,3 @@ def with_everything(recipe: Recipe) -> Recipe:
         ]
     explain = recipe.explain.model_copy(update={"explainers": tuple(explainers), "measures": tuple(measures), "randomisation": True})
     return recipe.model_copy(update={"explain": explain})
-
-
-def explainer_of(term: Term) -> str:
-    """Return the explainer that a term asks: its option, or the one that its file names."""
-    return str(term.options.get("explainer", LOSSES.entry(term.loss).fact("EXPLAINER", "cam")))
-
-
-def bound_entries(recipe: Recipe) -> tuple[CatalogueEntry, ...]:
-    """Return every catalogue entry a recipe uses, each once."""
-    terms = (*recipe.teacher.terms, *(term for arm in recipe.arms.values() for term in arm.terms))
-    entries = {("networks", wish.builder): NETWORKS.entry(wish.builder) for wish in (recipe.teacher.network, recipe.student.network)}
-    entries |= {("losses", term.loss): LOSSES.entry(term.loss) for term in terms}
-    asking = [term for term in terms if "explainer" in LOSSES.entry(term.loss).fact("NEEDS", frozenset())]
-    entries |= {("explainers", explainer_of(term)): EXPLAINERS.entry(explainer_of(term)) for term in asking}
-    entries |= {("explainers", wish.name): EXPLAINERS.entry(wish.name) for wish in recipe.explain.explainers}
-    return tuple(entries.values())
-
-
-def bound_digest(recipe: Recipe) -> str:
-    """Return the sha256 of the recipe together with the source of each entry it binds: a changed loss is a changed run."""
-    sources = {entry.name: entry.source_digest() for entry in bound_entries(recipe)}
-    payload = json.dumps({"recipe": recipe.digest(), "sources": sources}, sort_keys=True)
-    return hashlib.sha256(payload.encode()).hexdigest()

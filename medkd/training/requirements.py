@@ -9,11 +9,10 @@ import torch
 from torch import nn
 
 from data_contracts import Arm, Task, TaskKind
-from medkd.catalogue import LOSSES
+from medkd.catalogue import LOSSES, explainer_of
 from medkd.knowledge.source import KnowledgeSource
 from medkd.training.balance import GRID
 from medkd.training.objective import BoundTerm, Objective
-from medkd.training.recipes import explainer_of
 
 
 @dataclass

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import safetensors.torch
 from torch import nn
 
 from data_contracts import (
@@ -18,9 +20,10 @@ from data_contracts import (
     KnowledgeError,
     KnowledgeRef,
     NetworkSpec,
-    Recipe,
-    Role,
+    Ref,
+    Subset,
     TrainingDomain,
+    TrainingSpec,
 )
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
@@ -28,59 +31,57 @@ from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
 from medkd.evaluation.validate import validation
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, taught
-from medkd.models._build import build_network, parameter_count
+from medkd.models._build import build_network, parameter_count, specify_network
 from medkd.models._load import load_network
 from medkd.models._tucker import factorised, share_for
 from medkd.precision import resolve_precision, training_device
 from medkd.seeds import derive_seed
 from medkd.storage.gpu_slot import gpu_slot
-from medkd.storage.workspace import Workspace, stage
+from medkd.storage.stage import entry_sources, stage
+from medkd.storage.store import write_bytes
+from medkd.storage.workspace import Workspace
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
-from medkd.training.recipes import network_spec
 from medkd.training.requirements import requirements_of
 
 
 @stage
-def train_teacher(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, bound: str) -> Checkpoint:
-    """Train the teacher of a recipe on ``teacher_train`` and store its weights.
+def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> Checkpoint:
+    """Train a teacher on ``teacher_train`` and store its weights.
 
     Args:
         workspace: where files go.
-        recipe: bound recipe.
+        spec: ``recipe.teacher_training()``.
         cohorts: prepared cohorts.
-        bound: ``bound_digest(recipe)``: the recipe with the source of the entries it binds.
     """
-    cohort = open_for_training(cohorts, "teacher_train", workspace.store, recipe.task)
-    job = Job(workspace, recipe, Role.TEACHER, "teacher", recipe.teacher.seed, bound)
-    figure = None if recipe.teacher.fit.patience is None else validation(cohorts, workspace.store, recipe.task, Role.TEACHER)
-    return job.run(
-        Lesson(cohort), Objective(recipe.teacher.terms), cohort_digest=cohorts.uses["teacher_train"].cohort.sha256, validate=figure
+    cohort = open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task)
+    figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
+    return Job(workspace, spec).run(
+        Lesson(cohort), Objective(spec.objective.terms), cohort_digest=cohorts.uses[Subset.TEACHER_TRAIN].cohort.sha256, validate=figure
     )
 
 
 @stage
 def distill(
-    workspace: Workspace,
-    recipe: Recipe,
-    cohorts: CohortSet,
-    teacher: Checkpoint | None,
-    arm: str,
-    seed: int,
-    bound: str,
-    knowledge: KnowledgeRef | None = None,
+    workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint | None, knowledge: KnowledgeRef | None = None
 ) -> Checkpoint:
-    """Train one student: the arm's objective on ``student_train/seed``, and on ``unlabelled/seed`` where the arm may use it.
+    """Train one student: the arm's objective on ``student_train/SEED``, and on ``unlabelled/SEED`` where the arm may use it.
 
     An arm that reads a store needs its knowledge and not the teacher's weights.
+
+    Args:
+        workspace: where files go.
+        spec: ``recipe.student_training(arm, seed)``.
+        cohorts: prepared cohorts.
+        teacher: live teacher, None where there is only a store.
+        knowledge: what was extracted of it.
     """
-    objective = Objective(recipe.arms[arm].terms)
-    job = Job(workspace, recipe, Role.STUDENT, arm, seed, bound)
-    lesson = teach(job, student_cohort(workspace, recipe, cohorts, arm, seed), teacher, knowledge)
-    figure = None if recipe.student.fit.patience is None else validation(cohorts, workspace.store, recipe.task, Role.STUDENT)
-    begun = compressed(job, teacher) if recipe.arms[arm].begin == "compressed" else None
-    digest = cohorts.uses[f"student_train/{seed}"].cohort.sha256
-    return job.run(lesson, objective, cohort_digest=digest, begun=begun, validate=figure)
+    job = Job(workspace, spec)
+    lesson = teach(job, student_cohort(workspace, spec, cohorts), teacher, knowledge)
+    figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
+    begun = compressed(job, teacher) if spec.objective.begin == "compressed" else None
+    digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
+    return job.run(lesson, Objective(spec.objective.terms), cohort_digest=digest, begun=begun, validate=figure)
 
 
 def compressed(job: Job, teacher: Checkpoint | None) -> nn.Module:
@@ -90,10 +91,10 @@ def compressed(job: Job, teacher: Checkpoint | None) -> nn.Module:
         KnowledgeError: ``TEACHER_MISSING`` when there are no weights to compress.
     """
     if teacher is None:
-        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {job.arm!r}, there is only a store")
+        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {job.spec.arm!r}, there is only a store")
     network = load_network(job.workspace, teacher)
     share = share_for(network, parameter_count(job.begin()))
-    job.spec = teacher.network.model_copy(update={"rank_share": share})
+    job.network = teacher.network.model_copy(update={"rank_share": share})
     return factorised(network, share)
 
 
@@ -127,32 +128,31 @@ def teach(job: Job, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | N
         KnowledgeError: ``KNOWLEDGE_MISSING`` when the arm reads a store and none is given, or it lacks something;
             ``KNOWLEDGE_FOREIGN`` when it is another teacher's; ``TEACHER_MISSING`` when a live teacher is asked and none is given.
     """
-    recipe, arm = job.recipe, job.recipe.arms[job.arm]
+    spec, arm = job.spec, job.spec.objective
     objective = Objective(arm.terms)
     if "teacher" not in objective.needs:
         return Lesson(cohort)
     if arm.knowledge == "live":
         if teacher is None:
             raise KnowledgeError(
-                "TEACHER_MISSING", f"expected a teacher for the arm {job.arm!r}, there is only a store: set knowledge: store"
+                "TEACHER_MISSING", f"expected a teacher for the arm {spec.arm!r}, there is only a store: set knowledge: store"
             )
         return Lesson(cohort, guidance(job.workspace, objective, teacher))
     if knowledge is None:
-        raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {job.arm!r}, none was extracted")
-    source = StoredSource(knowledge, recipe.task.classes, class_map=recipe.knowledge.class_map, evidence=arm.evidence)
-    needed = requirements_of(arm, recipe.task, job.begin(), source)
+        raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {spec.arm!r}, none was extracted")
+    source = StoredSource(knowledge, spec.task.classes, class_map=spec.class_map, evidence=arm.evidence)
+    needed = requirements_of(arm, spec.task, job.begin(), source)
     source.require_maps(needed.maps)
     digest = None if teacher is None else teacher.weights_digest
-    replay = recipe.knowledge.replay
-    told = taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest, replay=replay)
+    told = taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest, replay=spec.replay or "full")
     return Lesson(told, stored=source)
 
 
-def student_cohort(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, arm: str, seed: int) -> TensorCohort | VolumeCohort:
-    """Return what an arm's student of a seed is trained on."""
-    cohort = open_for_training(cohorts, f"student_train/{seed}", workspace.store, recipe.task)
-    if recipe.arms[arm].unlabelled and f"unlabelled/{seed}" in cohorts.uses:
-        extra = open_for_training(cohorts, f"unlabelled/{seed}", workspace.store, recipe.task)
+def student_cohort(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> TensorCohort | VolumeCohort:
+    """Return what a student is trained on."""
+    cohort = open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.task)
+    if spec.objective.unlabelled and Subset.UNLABELLED.of(spec.seed) in cohorts.uses:
+        extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.task)
         if isinstance(cohort, VolumeCohort) and isinstance(extra, VolumeCohort):
             return concatenate_volumes(cohort, extra)
         if isinstance(cohort, TensorCohort) and isinstance(extra, TensorCohort):
@@ -182,26 +182,23 @@ def family(name: str) -> str:
 
 
 class Job:
-    """One training run of a recipe: names, seeds, folders and the checkpoint record follow from it.
+    """One training run: names, seeds, folders and the checkpoint record follow from what is trained.
 
     Args:
         workspace: where files go.
-        recipe: bound recipe.
-        role: teacher or student.
-        arm: of the recipe.
-        seed: of the run.
-        bound: ``bound_digest(recipe)``.
+        spec: what is trained, and how.
+        key: what an interrupted run must share with this one to be gone on with, beside ``spec``.
         suffix: tells several runs of one arm and seed apart.
     """
 
-    def __init__(self, workspace: Workspace, recipe: Recipe, role: Role, arm: str, seed: int, bound: str, suffix: str = "") -> None:
-        self.workspace, self.recipe, self.role, self.arm, self.seed, self.bound = workspace, recipe, role, arm, seed, bound
-        self.name = f"{recipe.name}/{arm}-{seed}{suffix}"
-        self.spec = network_spec(recipe, role)
+    def __init__(self, workspace: Workspace, spec: TrainingSpec, *, key: str = "", suffix: str = "") -> None:
+        self.workspace, self.spec, self.key = workspace, spec, key
+        self.name = f"{spec.recipe}/{spec.arm}-{spec.seed}{suffix}"
+        self.network = specify_network(spec.network, spec.task)
 
     def begin(self) -> nn.Module:
         """Return the network with its first weights: all arms of a seed begin at the same ones and differ in their objective only."""
-        return build_network(self.spec, seed=derive_seed(family(self.recipe.name), self.role.value, self.seed))
+        return build_network(self.network, seed=derive_seed(family(self.spec.recipe), self.spec.role.value, self.spec.seed))
 
     def run(
         self,
@@ -215,44 +212,40 @@ class Job:
         validate: Callable[[nn.Module], float] | None = None,
     ) -> Checkpoint:
         """Fit, store the weights by their digest, and return the checkpoint; ``begun`` goes on from a network of before."""
-        wish = self.recipe.teacher.fit if self.role is Role.TEACHER else self.recipe.student.fit
-        wish = wish if epochs is None else wish.model_copy(update={"epochs": epochs})
-        told = "" if lesson.stored is None else lesson.stored.record.digest()
-        key = hashlib.sha256(f"{self.bound}{cohort_digest}{lesson.teacher_digest}{told}{self.name}{wish.epochs}".encode()).hexdigest()
-        arm = self.recipe.arms[self.arm] if self.role is Role.STUDENT else None
-        request = FitRequest(
-            wish,
-            self.recipe.task,
-            derive_seed(self.role.value, self.seed),
-            self.workspace.root / "training" / self.name,
-            key,
-            self.workspace.progress,
-            self.name,
-            balance=None if arm is None else arm.balance,
-            after_epoch=after_epoch,
-            validate=validate,
-        )
-        source = lesson.source(Evidence.TEACHER if arm is None else arm.evidence)
+        spec = self.spec
+        wish = spec.fit if epochs is None else spec.fit.model_copy(update={"epochs": epochs})
         with gpu_slot() as gpu:
             precision = resolve_precision(wish.precision, training_device(gpu))
-            # A state of another precision is another run's: going on with it would end with bits that nobody can make again.
-            request = replace(request, gpu=gpu, fit=wish.model_copy(update={"precision": precision}), key=f"{key}-{precision}")
+            request = FitRequest(
+                wish.model_copy(update={"precision": precision}),
+                spec.task,
+                derive_seed(spec.role.value, spec.seed),
+                self.workspace.root / "training" / self.name,
+                # A state of another precision is another run's: going on with it would end with bits that nobody can make again.
+                f"{self._state_key(lesson, cohort_digest, wish.epochs)}-{precision}",
+                self.workspace.progress,
+                self.name,
+                gpu=gpu,
+                balance=spec.objective.balance,
+                after_epoch=after_epoch,
+                validate=validate,
+            )
             began = time.perf_counter()
             network = self.begin() if begun is None else begun
-            fitted = fit(network, objective, lesson.cohort, request, teacher=source)
+            fitted = fit(network, objective, lesson.cohort, request, teacher=lesson.source(spec.objective.evidence))
             seconds = time.perf_counter() - began
         # What a store's answers are carried by is a cohort round the cohort.
         cases = getattr(lesson.cohort, "cohort", lesson.cohort)
         patients = "\n".join(sorted(set(lesson.cohort.patients())))
         return Checkpoint(
-            role=self.role,
-            arm=self.arm,
-            seed=self.seed,
-            network=self.spec,
-            task=self.recipe.task,
+            role=spec.role,
+            arm=spec.arm,
+            seed=spec.seed,
+            network=self.network,
+            task=spec.task,
             **self._weights(fitted),
             cohort_digest=cohort_digest,
-            recipe_digest=self.bound,
+            recipe_digest=training_digest(spec),
             teacher_digest=lesson.teacher_digest,
             parameters=parameter_count(fitted),
             epochs=wish.epochs,
@@ -263,9 +256,23 @@ class Job:
             domain=training_domain(cases),
         )
 
+    def _state_key(self, lesson: Lesson, cohort_digest: str, epochs: int) -> str:
+        told = "" if lesson.stored is None else lesson.stored.record.digest()
+        parts = (training_digest(self.spec), self.key, cohort_digest, lesson.teacher_digest, told, self.name, epochs)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
     def _weights(self, fitted: nn.Module) -> dict[str, Any]:
-        weights = self.workspace.store.write_tensors(f"models/{self.name}.safetensors", fitted.state_dict())
-        return {"weights": weights, "weights_digest": weights.sha256}
+        """Store the weights under their digest: two settings of one recipe do not write over each other's."""
+        payload = safetensors.torch.save({name: value.contiguous() for name, value in fitted.state_dict().items()})
+        digest = hashlib.sha256(payload).hexdigest()
+        key = f"models/{self.name}-{digest[:12]}.safetensors"
+        write_bytes(self.workspace.store.root / key, payload)
+        return {"weights": Ref(store=self.workspace.store.name, key=key, sha256=digest), "weights_digest": digest}
+
+
+def training_digest(spec: TrainingSpec) -> str:
+    """Return the sha256 of what trainings share that differ in their seed alone, the source of every entry they bind among it."""
+    return hashlib.sha256(json.dumps([spec.sibling_key(), entry_sources(spec)], sort_keys=True).encode()).hexdigest()
 
 
 def training_domain(cohort: TrainingCohort) -> TrainingDomain:

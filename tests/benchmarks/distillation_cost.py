@@ -101,7 +101,7 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     file, kd, attribution, steps = RECIPES[name]
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / file)
     workspace = embedded_workspace(folder, data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
-    cohorts = prepare_cohorts(workspace, recipe, source_digest(recipe, workspace.data_root))
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
     label, both = Term(loss="hard_label"), (Term(loss="hard_label"), kd, attribution)
     teacher = build_network(network_spec(recipe, Role.TEACHER), seed=1)
     cohort = open_for_training(cohorts, f"student_train/{recipe.seeds[0]}", workspace.store, recipe.task)
@@ -135,7 +135,7 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
 def told(workspace, recipe: Recipe, cohort, teacher, terms, replay="half") -> tuple[KnowledgeRef, object]:
     """Extract what the terms need and return the record and the cohort that carries it."""
     wished = recipe.model_copy(update={"arms": {"kd": Arm(terms=terms, knowledge="store")}})
-    wish = completed_wish(wished, teacher)
+    wish = completed_wish(wished.extraction(), teacher)
     extraction = Extraction(teacher, Question("a" * 64, recipe.task, wish))
     shards = [ref for ref, _ in extraction.write(cohort, sample_digests(cohort), workspace.store, "knowledge", label="bench")]
     record = KnowledgeRef(

@@ -37,7 +37,7 @@ from medkd.models._load import load_network
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import embedded_workspace
-from medkd.training.recipes import bound_digest, read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.training.train import train_teacher
 from medkd.volumes.augment import draw_view
 
@@ -74,7 +74,7 @@ def hippocampus(run: Path, uri: str):
     registry = open_registry(embedded_workspace(run))
     _, _, teacher = load_registered(registry, uri)
     workspace = embedded_workspace(Path(tempfile.mkdtemp()), data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
-    cohorts = prepare_cohorts(workspace, recipe, source_digest(recipe, workspace.data_root))
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
     return recipe, teacher, open_for_training(cohorts, "student_train/0", workspace.store, recipe.task)
 
 
@@ -82,8 +82,8 @@ def phantom(folder: Path):
     """Return the recipe, a freshly trained teacher and the students' cases of the phantom segmentation."""
     recipe = read_recipe(RECIPES / "phantom-segmentation.yaml")
     workspace = embedded_workspace(folder)
-    cohorts = prepare_cohorts(workspace, recipe, "")
-    teacher = load_network(workspace, train_teacher(workspace, recipe, cohorts, bound_digest(recipe)))
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    teacher = load_network(workspace, train_teacher(workspace, recipe.teacher_training(), cohorts))
     return recipe, teacher, open_for_training(cohorts, "unlabelled/0", workspace.store, recipe.task)
 
 

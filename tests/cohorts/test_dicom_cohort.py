@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from data_contracts import Action, DataError, DicomData, Fit, IngestCode, IngestPolicy, Part, RecipeError
 from medkd.cohorts.open_cohort import open_volume_use
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
-from medkd.evaluation.evaluate_volumes import leave_out_synthetic
+from medkd.inference.predict_cohort import leave_out_synthetic
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.recipes import read_recipe
@@ -39,7 +39,7 @@ def recipe(tmp_path):
 
 def prepared(recipe, tmp_path):
     workspace = embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
-    return workspace, prepare_cohorts(workspace, recipe, source_digest(recipe, workspace.data_root))
+    return workspace, prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
 
 
 def test_studies_become_cases_split_by_patient_and_certified(recipe, tmp_path):

@@ -29,7 +29,7 @@ from medkd.models._load import load_network
 from medkd.storage.workspace import embedded_workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import trace
-from medkd.training.recipes import bound_digest, read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
 from medkd.volumes.shift import shifted
 
@@ -44,16 +44,18 @@ SMALL = {
 def run(tmp_path_factory):
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "phantom-classification.yaml", SMALL)
     workspace = embedded_workspace(tmp_path_factory.mktemp("run"))
-    cohorts, bound = prepare_cohorts(workspace, recipe, ""), bound_digest(recipe)
-    teacher = train_teacher(workspace, recipe, cohorts, bound)
-    students = {arm: [distill(workspace, recipe, cohorts, teacher, arm, seed, bound) for seed in (0, 1)] for arm in ("alone", "kd")}
-    evaluations = {arm: tuple(evaluate_model(workspace, recipe, cohorts, s, teacher) for s in own) for arm, own in students.items()}
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    students = {
+        arm: [distill(workspace, recipe.student_training(arm, seed), cohorts, teacher) for seed in (0, 1)] for arm in ("alone", "kd")
+    }
+    evaluations = {arm: tuple(evaluate_model(workspace, recipe.name, cohorts, s, teacher) for s in own) for arm, own in students.items()}
     return recipe, workspace, cohorts, teacher, students, evaluations
 
 
 def test_a_scorecards_auc_is_the_mean_over_seeds(run):
     recipe, workspace, cohorts, _, students, evaluations = run
-    card = summarise(workspace, recipe, cohorts, evaluations["alone"])
+    card = summarise(workspace, recipe.name, cohorts, evaluations["alone"])
     cohort = open_use(cohorts, "debiased", workspace.store, recipe.task)
     by_hand = [
         roc_auc_score(cohort.labels.numpy(), predict_logits(load_network(workspace, s), cohort.images).softmax(1)[:, 1].double().numpy())
@@ -68,14 +70,14 @@ def test_a_scorecards_auc_is_the_mean_over_seeds(run):
 
 def test_the_teacher_agrees_with_itself(run):
     recipe, workspace, cohorts, teacher, _, _ = run
-    card = summarise(workspace, recipe, cohorts, (evaluate_model(workspace, recipe, cohorts, teacher, teacher),))
+    card = summarise(workspace, recipe.name, cohorts, (evaluate_model(workspace, recipe.name, cohorts, teacher, teacher),))
     assert card.figures["agreement"].mean == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_comparison_is_the_difference_of_the_cards(run):
     recipe, workspace, cohorts, _, _, evaluations = run
     compared = compare_arms(workspace, cohorts, evaluations["kd"], evaluations["alone"])
-    cards = {arm: summarise(workspace, recipe, cohorts, evaluations[arm]).figures for arm in ("kd", "alone")}
+    cards = {arm: summarise(workspace, recipe.name, cohorts, evaluations[arm]).figures for arm in ("kd", "alone")}
     for name, figure in compared.figures.items():
         assert figure.mean == pytest.approx(cards["kd"][name].mean - cards["alone"][name].mean, abs=1e-9)
         assert figure.low <= figure.mean <= figure.high
@@ -85,7 +87,7 @@ def test_a_comparison_is_the_difference_of_the_cards(run):
 
 def test_explanations_are_stored_raw_with_their_provenance(run):
     recipe, workspace, cohorts, teacher, students, _ = run
-    bundle = explain_cohort(workspace, recipe, cohorts, students["kd"][0], teacher)
+    bundle = explain_cohort(workspace, recipe.explanation(), cohorts, students["kd"][0], teacher)
     assert len(bundle.explanations) == 2 * len(recipe.explain.explainers)
     first = bundle.explanations[0]
     assert first.weights_digest == students["kd"][0].weights_digest
@@ -105,10 +107,10 @@ def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run
         }
     )
     asked, (first, second) = recipe.model_copy(update={"explain": explain}), students["kd"]
-    siblings = siblings_of(asked, first, (teacher, *students["alone"], first, second))
+    siblings = siblings_of(asked.explanation(), first, (teacher, *students["alone"], first, second))
     assert siblings == (second,)
-    assert siblings_of(recipe, first, (first, second)) == ()
-    bundle = explain_cohort(workspace, asked, cohorts, first, teacher, siblings)
+    assert siblings_of(recipe.explanation(), first, (first, second)) == ()
+    bundle = explain_cohort(workspace, asked.explanation(), cohorts, first, teacher, siblings)
 
     cohort = open_use(cohorts, "debiased", workspace.store, recipe.task).select(torch.arange(3))
     answer = predict_logits(load_network(workspace, teacher), cohort.images).argmax(1)
@@ -123,7 +125,7 @@ def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run
     assert "baseline_edges/off_distribution:mass_in_lesion" in bundle.figures
     assert {value.name for value in bundle.explanations[0].measures} >= {"repeatability", "off_distribution:mass_in_lesion"}
 
-    alone = explain_cohort(workspace, asked, cohorts, first, teacher)
+    alone = explain_cohort(workspace, asked.explanation(), cohorts, first, teacher)
     assert "saliency/repeatability" not in alone.figures
     (undefined,) = (value for value in alone.explanations[0].measures if value.name == "repeatability")
     assert undefined.value is None
@@ -143,7 +145,7 @@ def test_an_inspection_says_what_no_map_says(run):
     recipe, workspace, cohorts, teacher, students, _ = run
     wish = recipe.model_copy(update={"explain": recipe.explain.model_copy(update={"cases": 2})})
     student = students["kd"][0]
-    found = inspect_model(workspace, wish, cohorts, student, teacher)
+    found = inspect_model(workspace, wish.explanation(), cohorts, student, teacher)
     cohort = open_use(cohorts, "debiased", workspace.store, recipe.task).select(torch.arange(2))
     guide, network = load_network(workspace, teacher), load_network(workspace, student)
     answer = predict_logits(guide, cohort.images).argmax(1)
@@ -163,7 +165,7 @@ def test_an_inspection_says_what_no_map_says(run):
     assert margins[1] > float(-ordinary.min())
     with Image.open(workspace.store.path(found.picture)) as picture:
         assert picture.format == "PNG"
-    itself = inspect_model(workspace, wish, cohorts, teacher, teacher)
+    itself = inspect_model(workspace, wish.explanation(), cohorts, teacher, teacher)
     assert [row[place] for place, row in enumerate(itself.similarity)] == pytest.approx([1.0] * 4)
     for name, figure in itself.figures.items():
         role, _, measure = name.partition("/")

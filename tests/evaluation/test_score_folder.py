@@ -26,7 +26,7 @@ from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.storage.store import Store
 from medkd.storage.workspace import embedded_workspace
-from medkd.training.recipes import bound_digest, read_recipe
+from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
 
 pytestmark = pytest.mark.xdist_group("folder")
@@ -202,10 +202,10 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
     }  # fmt: skip
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "busbra.yaml", small)
     workspace = embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
-    cohorts = prepare_cohorts(workspace, recipe, "")
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
-    student = distill(workspace, recipe, cohorts, teacher, "kd_explanation", 0, bound_digest(recipe))
-    card = summarise(workspace, recipe, cohorts, (evaluate_model(workspace, recipe, cohorts, student, teacher),))
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    student = distill(workspace, recipe.student_training("kd_explanation", 0), cohorts, teacher)
+    card = summarise(workspace, recipe.name, cohorts, (evaluate_model(workspace, recipe.name, cohorts, student, teacher),))
     who = Subject(recipe.task, load_network(workspace, student), MODEL, load_network(workspace, teacher), MODEL)
     score = score_folder(who, root, describe_folder(root, recipe.task, FolderHints(where={"split": "val"})), Store(tmp_path / "s", "s"))
     same = set(card.figures) & set(score.evaluation.metrics)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, Contrast, Evaluation, Evidence, Part, Ref, Split
-from medkd.experiment.scoreboard import compared_with, correct, harmful_arms, judge_controls, reading, score_arm, sibling
+from data_contracts import ArmVariant, Case, Cohort, CohortSet, CohortUse, Contrast, Evaluation, Evidence, Part, Ref, Split
+from medkd.experiment.scoreboard import compared_with, correct, harmful_arms, judge_controls, score_arm, sibling
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import embedded_workspace
 
@@ -41,22 +41,20 @@ def test_harm_is_an_interval_below_zero_against_the_student_alone_of_any_reading
 
 
 def test_a_control_helps_as_much_unless_the_teachers_own_explanations_are_better_beyond_chance():
-    controls = {"e__shuffled": ("e", Evidence.SHUFFLED), "e__another_patient": ("e", Evidence.ANOTHER_PATIENT)}
     given = [
         contrast("e", "kd", 0.2), contrast("e", "e__shuffled", 0.2), contrast("e__shuffled", "kd", 0.0),
         contrast("e", "e__another_patient", 0.02), contrast("e__another_patient", "kd", 0.18),
         contrast("e@plateau", "e__shuffled@plateau", 0.3), contrast("e__shuffled@plateau", "kd@plateau", 0.0),
     ]  # fmt: skip
-    verdicts = {(v.arm, v.control): v.helps_as_much for v in judge_controls(given, controls, "auc_debiased", "kd")}
+    verdicts = {(v.arm, v.control): v.helps_as_much for v in judge_controls(given, "auc_debiased", "kd")}
     assert verdicts == {("e", Evidence.SHUFFLED): False, ("e", Evidence.ANOTHER_PATIENT): True, ("e@plateau", Evidence.SHUFFLED): False}
 
 
 def test_who_is_compared_with_whom():
     names = ["teacher", "alone", "kd", "e", "e__shuffled", "alone@plateau", "kd@plateau", "e@plateau", "kd_gap", "kd_longer", "e@wrong"]
-    controls = {"e__shuffled": ("e", Evidence.SHUFFLED)}
 
     def others(name):
-        return compared_with(name, names, controls, ("alone", "kd"))
+        return compared_with(name, names, ("alone", "kd"))
 
     assert others("teacher") == []
     assert others("alone") == ["kd"]
@@ -65,8 +63,15 @@ def test_who_is_compared_with_whom():
     assert others("e@plateau") == ["alone@plateau", "kd@plateau"]
     assert others("kd_gap") == ["alone", "kd", "kd_longer"]
     assert others("e@wrong") == ["alone", "kd"]
-    assert sibling("alone", "alone@plateau", names) is None
-    assert (reading("e@plateau"), reading("e")) == ("@plateau", "")
+    assert sibling("alone", ArmVariant.parse("alone@plateau"), names) is None
+
+
+@pytest.mark.parametrize("control", [None, *Evidence])
+@pytest.mark.parametrize("continuation", [None, "gap", "longer"])
+@pytest.mark.parametrize("setting", ["", "plateau", "few_labels"])
+def test_the_name_of_a_variant_says_what_it_is(control, continuation, setting):
+    variant = ArmVariant(arm="kd_explanation", control=control, continuation=continuation, setting=setting)
+    assert ArmVariant.parse(str(variant)) == variant
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_the_first_flow_waits_for_the_server_however_long_it_takes_to_start(monk
 
     monkeypatch.setattr(prefect_engine, "EmbeddedServer", SlowServer)
     monkeypatch.setattr(prefect_engine, "keep_database", lambda _home: None)
-    monkeypatch.setattr(prefect_engine, "flow", lambda function, **_: function)
+    monkeypatch.setattr(prefect_engine, "flow", lambda **_: lambda function: function)
     engine = prefect_engine.PrefectEngine(None)
     for _ in range(2):
         engine.run_flow(order.append, "flow")

@@ -143,4 +143,4 @@ def test_a_run_with_an_arm_that_reads_a_store_extracts_on_its_way(here, tmp_path
     from medkd.storage.workspace import embedded_workspace
 
     model, _ = open_registry(embedded_workspace(tmp_path)).fetch("models:/phantom-segmentation-knowledge/1")
-    assert model.teacher.startswith("phantom-segmentation-teacher/1@")
+    assert str(model.teacher).startswith("phantom-segmentation-teacher/1@")

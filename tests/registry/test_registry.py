@@ -81,7 +81,7 @@ def test_what_is_fetched_is_what_was_registered(registry, publish):
     fetched, folder = registry.fetch(model.uri)
     assert fetched == model
     assert fetched.role is Role.STUDENT
-    assert fetched.teacher == "teacher/1@" + "f" * 64
+    assert str(fetched.teacher) == "teacher/1@" + "f" * 64
     assert load_record(folder / "checkpoint.json", Checkpoint) == load_record(publication.folder / "checkpoint.json", Checkpoint)
 
 

@@ -29,4 +29,4 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cohorts(workspace, recipe):
-    return prepare_cohorts(workspace, recipe, "")
+    return prepare_cohorts(workspace, recipe.cohorts(), "")

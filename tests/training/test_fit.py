@@ -13,7 +13,7 @@ from medkd.storage.metrics_log import Journal
 from medkd.training import fit as loop
 from medkd.training.fit import FitRequest, epoch_samples, fit
 from medkd.training.objective import Objective
-from medkd.training.recipes import bound_digest, network_spec
+from medkd.training.recipes import network_spec
 from medkd.training.train import distill, train_teacher
 
 FIT = Fit(epochs=3, batch_size=16, learning_rate=0.01, precision="fp32", augment="flip")
@@ -111,8 +111,8 @@ def test_the_labels_of_a_segmentation_are_its_masks_and_missing_where_there_is_n
 def test_a_teacher_is_not_part_of_what_is_saved(workspace, recipe, cohorts):
     from safetensors import safe_open
 
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
-    student = distill(workspace, recipe, cohorts, teacher, "kd_explanation", 0, bound_digest(recipe))
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    student = distill(workspace, recipe.student_training("kd_explanation", 0), cohorts, teacher)
     state = workspace.root / "training" / recipe.name / "kd_explanation-0" / "state.safetensors"
     with safe_open(state, framework="pt") as file:
         names = set(file.keys())
@@ -133,9 +133,9 @@ def test_arms_of_a_seed_begin_at_the_same_weights_and_differ_by_their_objective(
         return real(student, objective, cohort_, request_, **more)
 
     monkeypatch.setattr(train, "fit", watch)
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     for arm in ("alone", "kd"):
-        distill.__wrapped__(workspace, recipe, cohorts, teacher, arm, 0, bound_digest(recipe))
+        distill.__wrapped__(workspace, recipe.student_training(arm, 0), cohorts, teacher)
     alone, kd = (begun[f"{recipe.name}/{arm}-0"] for arm in ("alone", "kd"))
     assert all(torch.equal(alone[name], kd[name]) for name in alone)
 
@@ -143,7 +143,7 @@ def test_arms_of_a_seed_begin_at_the_same_weights_and_differ_by_their_objective(
 def test_altered_weights_are_not_loaded(workspace, recipe, cohorts):
     from data_contracts import StoreError
 
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     path = workspace.store.path(teacher.weights)
     good = path.read_bytes()
     try:

@@ -10,7 +10,6 @@ from medkd.cohorts.tensor_cohort import open_use
 from medkd.experiment.gap_rounds import MOST, WeightedCohort, dwell_on_gap, gap_weights
 from medkd.models._load import load_network
 from medkd.training.objective import Objective
-from medkd.training.recipes import bound_digest
 from medkd.training.train import distill, guidance, train_teacher
 
 GOAL = Goal(primary="auc_debiased", select="agreement")
@@ -18,12 +17,12 @@ GOAL = Goal(primary="auc_debiased", select="agreement")
 
 @pytest.fixture(scope="module")
 def trained(workspace, recipe, cohorts):
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
-    return teacher, distill(workspace, recipe, cohorts, teacher, "kd", 0, bound_digest(recipe))
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    return teacher, distill(workspace, recipe.student_training("kd", 0), cohorts, teacher)
 
 
 def dwell(workspace, recipe, cohorts, trained, **wish):
-    return dwell_on_gap(workspace, recipe, cohorts, *trained, GapRounds(arm="kd", epochs=1, **wish), GOAL)
+    return dwell_on_gap(workspace, recipe.student_training("kd", 0), cohorts, *trained, GapRounds(arm="kd", epochs=1, **wish), GOAL)
 
 
 def test_rounds_stop_when_the_gap_falls_too_little(workspace, recipe, cohorts, trained):

@@ -4,14 +4,12 @@ import pytest
 
 from data_contracts import Gate, TeacherRefused
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
-from medkd.training.recipes import bound_digest
 from medkd.training.train import train_teacher
 
 
 def judged(workspace, recipe, cohorts, **gate):
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
-    wish = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"gate": Gate(**gate)})})
-    return judge_teacher(workspace, wish, cohorts, teacher)
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    return judge_teacher(workspace, recipe.name, Gate(**gate), cohorts, teacher)
 
 
 def test_a_teacher_that_fails_is_refused_with_each_reason(workspace, recipe, cohorts):

@@ -8,7 +8,8 @@ import yaml
 import flows
 from data_contracts import CatalogueError, RecipeError, Role, Term
 from medkd.training.objective import Objective
-from medkd.training.recipes import bind_recipe, bound_digest, network_spec, read_recipe, reading_store
+from medkd.training.recipes import bind_recipe, network_spec, read_recipe, reading_store
+from medkd.training.train import training_digest
 
 RECIPES = sorted((Path(flows.__file__).parent / "recipes").glob("*.yaml"))
 PHANTOM = next(path for path in RECIPES if path.stem == "phantom-classification")
@@ -92,12 +93,12 @@ def test_the_channels_of_a_network_follow_from_the_task():
     assert network_spec(recipe, Role.TEACHER).options == {"channels": (8, 16, 32, 64)}
 
 
-def test_the_digest_of_a_run_changes_with_the_recipe_and_with_the_source_of_a_loss(monkeypatch):
+def test_the_digest_of_a_training_changes_with_its_settings_and_with_the_source_of_a_loss_and_not_with_its_seed(monkeypatch):
     recipe, other = read_recipe(PHANTOM), read_recipe(PHANTOM, {"student.fit.epochs": 11})
-    first = bound_digest(recipe)
-    assert first == bound_digest(recipe) != bound_digest(other)
+    first = training_digest(recipe.student_training("kd", 0))
+    assert first == training_digest(recipe.student_training("kd", 1)) != training_digest(other.student_training("kd", 0))
     monkeypatch.setattr("medkd.catalogue.CatalogueEntry.source_digest", lambda _: "changed")
-    assert bound_digest(recipe) != first
+    assert training_digest(recipe.student_training("kd", 0)) != first
     bind_recipe(recipe)
 
 

@@ -21,7 +21,7 @@ from medkd.models._load import load_network
 from medkd.storage.workspace import embedded_workspace
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
-from medkd.training.recipes import bound_digest, network_spec, read_recipe
+from medkd.training.recipes import network_spec, read_recipe
 from medkd.training.train import distill, train_teacher
 
 FIT = {"epochs": 2, "batch_size": 4, "learning_rate": 0.01, "augment": "flip", "foreground_share": 0.5}
@@ -74,22 +74,22 @@ def recipe_for(tmp_path, kind, network=None):
 def test_volumes_are_learnt_distilled_explained_and_scored(tmp_path, kind, figures):
     write_volumes(tmp_path / "data" / "boxes")
     recipe, workspace = recipe_for(tmp_path, kind), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
-    cohorts = prepare_cohorts(workspace, recipe, "")
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
-    verdict = judge_teacher(workspace, recipe, cohorts, teacher)
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    verdict = judge_teacher(workspace, recipe.name, recipe.teacher.gate, cohorts, teacher)
     assert [finding.requirement for finding in verdict.findings] == ["min_dice" if kind == "segmentation" else "min_auc"]
-    student = distill(workspace, recipe, cohorts, teacher, "kd", 0, bound_digest(recipe))
+    student = distill(workspace, recipe.student_training("kd", 0), cohorts, teacher)
     assert student.network.spatial_dims == 3
     assert student.largest_extent_mm == ((16.0, 16.0, 16.0) if kind == "segmentation" else None)
     assert student.domain is not None
     assert student.domain.modalities == ()
     assert student.domain.extent_high_mm == student.largest_extent_mm
-    card = summarise(workspace, recipe, cohorts, (evaluate_model(workspace, recipe, cohorts, student, teacher),))
+    card = summarise(workspace, recipe.name, cohorts, (evaluate_model(workspace, recipe.name, cohorts, student, teacher),))
     assert figures <= set(card.figures)
     assert all(figure.n == len({c.patient_key for c in read(workspace, cohorts)}) for figure in card.figures.values())
-    bundle = explain_cohort(workspace, recipe, cohorts, student, teacher)
+    bundle = explain_cohort(workspace, recipe.explanation(), cohorts, student, teacher)
     assert all(explanation.shape == (16, 16, 16) for explanation in bundle.explanations)
-    found = inspect_model(workspace, recipe, cohorts, student, teacher)
+    found = inspect_model(workspace, recipe.explanation(), cohorts, student, teacher)
     arrays = workspace.store.read_tensors(found.array)
     assert {tuple(arrays[name].shape[1:]) for name in ("image", "change/student", "change/teacher")} == {(1, 16, 16, 16)}
     assert len(found.similarity) == len(found.layers)
@@ -105,7 +105,7 @@ def read(workspace, cohorts):
 def test_training_on_patches_continues_bit_equal_after_an_interruption(tmp_path, network):
     write_volumes(tmp_path / "data" / "boxes", n=12)
     recipe, workspace = recipe_for(tmp_path, "segmentation", network), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
-    cohort = open_for_training(prepare_cohorts(workspace, recipe, ""), "teacher_train", workspace.store, recipe.task)
+    cohort = open_for_training(prepare_cohorts(workspace, recipe.cohorts(), ""), "teacher_train", workspace.store, recipe.task)
     assert isinstance(cohort, VolumeCohort)
 
     def trained(folder, *epochs):
@@ -145,7 +145,7 @@ class Stopping(Objective):
 def test_the_teacher_of_a_run_can_be_loaded_again(tmp_path):
     write_volumes(tmp_path / "data" / "boxes", n=12)
     recipe, workspace = recipe_for(tmp_path, "classification"), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
-    cohorts = prepare_cohorts(workspace, recipe, "")
-    teacher = train_teacher(workspace, recipe, cohorts, bound_digest(recipe))
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     network = load_network(workspace, teacher)
     assert network(torch.zeros(1, 1, 16, 16, 16)).shape == (1, 2)

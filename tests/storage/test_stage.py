@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from data_contracts import ModelManifest, Ref, ReportSet
-from medkd.storage import workspace as room
-from medkd.storage.workspace import Workspace, code_version, embedded_workspace, references, stage
+from medkd.storage import stage as stages
+from medkd.storage.stage import closure_of, code_version, references, stage
+from medkd.storage.workspace import Workspace, embedded_workspace
 
 CALLS = []
 
@@ -79,13 +80,13 @@ def test_a_result_record_that_was_altered_and_still_reads_is_made_again(workspac
 
 def test_changed_code_is_another_result(workspace, monkeypatch):
     write_something(workspace, "a", 1)
-    monkeypatch.setattr(room, "code_version", lambda _: "other")
+    monkeypatch.setattr(stages, "code_version", lambda _: "other")
     write_something(workspace, "a", 1)
     assert CALLS == ["a", "a"]
 
 
 def test_the_version_of_a_stage_is_of_what_it_imports_and_of_nothing_else():
-    closure = set(room._closure("medkd.training.train"))
+    closure = set(closure_of("medkd.training.train"))
     assert "medkd.trace" in closure
     assert "medkd.review.render_html" not in closure
     assert "medkd.distillation.logit_kd" not in closure
@@ -101,3 +102,17 @@ def test_references_are_found_however_deep():
 def test_an_argument_without_a_digest_is_refused(workspace):
     with pytest.raises(TypeError, match="expected a record"):
         write_something(workspace, object(), 1)
+
+
+def test_a_name_imported_from_a_package_brings_the_file_that_defines_it_and_no_other():
+    # `from data_contracts import Ref` and `from medkd.measures import additivity`: the record's file, the measure's file.
+    closure = set(closure_of("medkd.explanation.sanity_checks"))
+    assert "medkd.measures.additivity" in closure
+    assert "data_contracts.feedback" not in closure
+    assert "data_contracts" not in closure
+
+
+def test_no_training_depends_on_measures_reports_or_explanations():
+    for name in ("medkd.training.train", "medkd.training.extract_knowledge"):
+        found = {module.rsplit(".", 1)[0] for module in closure_of(name)}
+        assert not found & {"medkd.measures", "medkd.review", "medkd.explanation", "medkd.registry", "medkd.dicom"}, name

@@ -1,0 +1,72 @@
+"""The task: what is predicted, and what a network sees at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from data_contracts.record import Finite, Value
+
+Option = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+
+
+class TaskKind(StrEnum):
+    """What is predicted: one class per image, or one class per pixel."""
+
+    CLASSIFICATION = "classification"
+    SEGMENTATION = "segmentation"
+
+
+class Role(StrEnum):
+    """What a registered version is: a network in one of two roles, or what a teacher said."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+    KNOWLEDGE = "knowledge"
+
+
+class Task(Value):
+    """The question: its kind, its classes (index 0 is background or the negative class), and what a network sees at once.
+
+    ``image_size`` is (row, column) for pictures, which are brought to it, and (slice, row, column) for volumes, which are cut
+    into patches of it. ``window`` is the range of stored values that is mapped to [-1, 1] (HU for CT, 0 to 255 for 8-bit
+    pictures); with ``intensity`` "standardised" each volume is brought to mean 0 and deviation 1 within itself instead (MR has no
+    unit). ``overlap`` is the share by which neighbouring windows of a sliding prediction overlap. ``spacing_mm`` (slice, row,
+    column, after axes were brought to the patient's) is what volumes are resampled to; None takes them as they are.
+    ``test_time_flips`` are axes of ``image_size``: logits are averaged over the image and all its mirrorings along them.
+    """
+
+    kind: TaskKind
+    classes: tuple[str, ...] = Field(min_length=2)
+    image_size: tuple[int, int] | tuple[int, int, int] = (64, 64)
+    window: tuple[Finite, Finite] = (-160.0, 240.0)
+    intensity: Literal["window", "standardised"] = "window"
+    overlap: Finite = Field(default=0.5, ge=0, lt=1)
+    spacing_mm: tuple[Finite, Finite, Finite] | None = None
+    test_time_flips: tuple[int, ...] = ()
+
+    def model_post_init(self, context: Any) -> None:
+        """Axes of flips are axes of the image, each once."""
+        if len(set(self.test_time_flips)) != len(self.test_time_flips) or not set(self.test_time_flips) <= set(range(self.spatial_dims)):
+            raise ValueError(f"expected different axes below {self.spatial_dims} in test_time_flips, got {self.test_time_flips}")
+
+    @property
+    def spatial_dims(self) -> Literal[2, 3]:
+        """Return 2 for pictures and 3 for volumes."""
+        return 3 if len(self.image_size) == 3 else 2
+
+
+class NetworkSpec(Value):
+    """A builder of ``medkd/models`` and its options; in and out channels follow from the task.
+
+    With ``rank_share`` its convolutions are products of small ones, of so many ranks (``medkd/models/_tucker.py``).
+    """
+
+    builder: str
+    in_channels: int = Field(default=1, ge=1)
+    out_channels: int = Field(default=2, ge=1)
+    spatial_dims: Literal[2, 3] = 2
+    options: dict[str, Option] = Field(default_factory=dict)
+    rank_share: Finite | None = Field(default=None, gt=0, le=1)

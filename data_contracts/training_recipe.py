@@ -1,0 +1,301 @@
+"""How teachers and students are trained: networks, fits, terms, arms, and what is extracted of a teacher."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from data_contracts.record import Finite, Value
+from data_contracts.task import Option, Role, Task
+
+
+class Network(Value):
+    """Wish for a network: catalogue name and its options."""
+
+    builder: str
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class Schedule(Value):
+    """How a number changes over training, from ``first`` (until the share ``begin`` of training) to ``last`` (from the share ``end`` on).
+
+    ``constant`` stays at ``first``. ``linear`` and ``cosine`` go straight, or along half a cosine. ``healing`` decays exponentially, by a
+    half in every fifth of the way: most of it early, while what was cut away heals. ``stop`` falls to ``last`` at ``begin`` (early-stopped
+    distillation, Cho and Hariharan 2019).
+    """
+
+    kind: Literal["constant", "linear", "cosine", "healing", "stop"]
+    first: Finite = 1.0
+    last: Finite = 0.0
+    begin: Finite = Field(default=0.0, ge=0, le=1)
+    end: Finite = Field(default=1.0, ge=0, le=1)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a way that ends before it begins."""
+        if self.end < self.begin:
+            raise ValueError(f"expected a schedule that ends after it begins, got begin {self.begin} and end {self.end}")
+
+
+class LearnedTemperature(Value):
+    """A temperature that is learnt against the student: it rises in difficulty by gradient reversal (CTKD, Li et al. 2023, 2211.16231).
+
+    It stays between ``low`` and ``high``; the reversed gradient is scaled by ``strength``, which it reaches along half a cosine.
+    """
+
+    kind: Literal["learned"]
+    first: Finite = Field(default=4.0, gt=0)
+    low: Finite = Field(default=1.0, gt=0)
+    high: Finite = Field(default=10.0, gt=0)
+    strength: Finite = Field(default=1.0, gt=0)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a first temperature that is out of reach."""
+        if not self.low < self.first < self.high:
+            raise ValueError(f"expected a first temperature between {self.low} and {self.high}, got {self.first}")
+
+
+Taps = Literal["each", "cross"] | tuple[tuple[str, str], ...]
+
+
+class Term(Value):
+    """One weighted term of an objective: a loss of the catalogue and its options, bound to its signature before compute.
+
+    ``taps`` names pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs):
+    ``each`` takes every named layer of the student with the teacher's of the nearest grid, ``cross`` with every layer of the teacher that is
+    no deeper (Chen et al. 2021, 2104.09044). ``schedule`` scales the weight over training, ``temperature`` replaces the option of that
+    name. With ``every`` the term is computed on one of so many steps and counts that many times there.
+    """
+
+    loss: str
+    weight: Finite = Field(default=1.0, ge=0)
+    options: dict[str, Option] = Field(default_factory=dict)
+    taps: Taps | None = None
+    schedule: Schedule | None = None
+    temperature: Annotated[Schedule | LearnedTemperature, Field(discriminator="kind")] | None = None
+    every: int = Field(default=1, ge=1)
+
+
+class Strong(Value):
+    """How much harder the student's image is than the one that the teacher is asked about (its place stays: nothing moves).
+
+    Noise and blur in the network's input units and in voxels (standard deviations, drawn up to these), gamma up to this exponent or its
+    inverse, and ``hidden`` boxes of a quarter of each axis that get the image's mean.
+    """
+
+    noise: Finite = Field(default=0.0, ge=0)
+    blur: Finite = Field(default=0.0, ge=0)
+    gamma: Finite = Field(default=1.0, ge=1)
+    hidden: int = Field(default=0, ge=0)
+
+
+class Fit(Value):
+    """How a network is fitted.
+
+    ``samples_per_epoch`` draws that many cases an epoch (with replacement when there are fewer), so that arms with different
+    amounts of data make the same number of steps. ``foreground_share`` of the patches of a volume are centred on a labelled
+    voxel (volumes larger than a patch; Isensee et al. 2021, nnU-Net).
+
+    Attributes:
+        precision: ``bf16`` runs forward passes under bfloat16 autocast (losses stay float32); ``auto`` does so where the device computes
+            bfloat16 itself and takes ``fp32`` elsewhere (``medkd/precision.py``). What was used is in the checkpoint.
+        accumulate: batches whose gradients are averaged before a step.
+        clip_norm: largest norm of the gradient; None lets it be.
+        ema: decay of averaged weights, which are what is kept then; None keeps the last weights.
+        patience: epochs without a better validation figure after which training stops; the best epoch's weights are kept.
+        deterministic: refuse algorithms whose result depends on chance (on a GPU; on a CPU there are none).
+        mix: images (and what is known of them) are blended in pairs (``mixup``, Zhang et al. 2018) or get a box of another (``cutmix``, Yun
+            et al. 2019); a live teacher sees the mixed image, stored maps are mixed with it.
+        mix_alpha: both parameters of the Beta distribution that the share is drawn from.
+        strong: a harder image for the student than for the teacher.
+    """
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=32, ge=2)
+    learning_rate: Finite = Field(default=2e-3, gt=0)
+    weight_decay: Finite = Field(default=1e-4, ge=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    augment: Literal["none", "flip", "affine"] = "flip"
+    samples_per_epoch: int | None = Field(default=None, ge=2)
+    foreground_share: Finite = Field(default=0.33, ge=0, le=1)
+    accumulate: int = Field(default=1, ge=1)
+    clip_norm: Finite | None = Field(default=None, gt=0)
+    ema: Finite | None = Field(default=None, gt=0, lt=1)
+    patience: int | None = Field(default=None, ge=1)
+    deterministic: bool = False
+    mix: Literal["none", "mixup", "cutmix"] = "none"
+    mix_alpha: Finite = Field(default=0.4, gt=0)
+    strong: Strong | None = None
+
+
+class Gate(Value):
+    """What a teacher must show before students may copy it; ``enforce=False`` records the verdict and goes on."""
+
+    min_auc: Finite | None = None
+    min_dice: Finite | None = None
+    min_mass_in_lesion: Finite | None = None
+    max_marker_effect: Finite | None = None
+    enforce: bool = True
+
+
+class TeacherRecipe(Value):
+    """Network, fit, objective and gate of the teacher."""
+
+    network: Network
+    fit: Fit
+    terms: tuple[Term, ...] = Field(min_length=1)
+    gate: Gate = Gate()
+    seed: int = 0
+
+
+class StudentRecipe(Value):
+    """Network and fit that all arms share, so that they differ in nothing but their objective."""
+
+    network: Network
+    fit: Fit
+
+
+class Evidence(StrEnum):
+    """Whose explanations an arm's terms read: the teacher's own, or a control's (``medkd/knowledge/control.py``)."""
+
+    TEACHER = "teacher"
+    ANOTHER_PATIENT = "another_patient"
+    CENTRE_GAUSSIAN = "centre_gaussian"
+    RANDOM_TEACHER = "random_teacher"
+    SHUFFLED = "shuffled"
+
+
+class Balance(Value):
+    """How the weights of an arm's terms follow what is measured while it trains. The terms that read labels and no teacher are the task.
+
+    Attributes:
+        norms: weights are in units of the task's gradient: each other term is scaled by |g_task| / |g_term|, the ratio of the sums over the
+            first ``warmup`` measurements, and kept so from then on.
+        warmup: measurements.
+        do_no_harm: a term whose gradient opposes the task's is damped: by 1 + c / ``worst`` where its smoothed cosine c is negative, and
+            switched off from -``worst`` on.
+        worst: cosine at which a term is off.
+        every: steps between two measurements (each costs a backward pass per term).
+        momentum: of the smoothed cosine.
+        agreement_weight: terms that read explanations are weighted by (d / d_first) to this power, d = 1 - agreement of student's and
+            teacher's class maps, smoothed: what agrees already need not be pulled.
+        agreement_rate: the learning rate is scaled by the same ratio to this power, between a tenth and 1.
+    """
+
+    norms: bool = False
+    warmup: int = Field(default=10, ge=1)
+    do_no_harm: bool = False
+    worst: Finite = Field(default=0.5, gt=0, le=1)
+    every: int = Field(default=10, ge=1)
+    momentum: Finite = Field(default=0.8, ge=0, lt=1)
+    agreement_weight: Finite = Field(default=0.0, ge=0)
+    agreement_rate: Finite = Field(default=0.0, ge=0)
+
+
+class Arm(Value):
+    """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there).
+
+    ``evidence`` replaces the teacher's explanations, never its answers: a control. ``knowledge`` says where the teacher's answers come
+    from: a ``live`` teacher in every step, or a ``store`` that was extracted before. ``begin`` says what is trained: the student's network from
+    ``fresh`` weights, or the teacher ``compressed`` to at most the student's number of parameters, the control that distillation must beat.
+    """
+
+    terms: tuple[Term, ...] = Field(min_length=1)
+    unlabelled: bool = False
+    evidence: Evidence = Evidence.TEACHER
+    knowledge: Literal["live", "store"] = "live"
+    balance: Balance | None = None
+    begin: Literal["fresh", "compressed"] = "fresh"
+
+
+class MapWish(Value):
+    """Maps to store: of the teacher's own answer, by one explainer, averaged to at most ``grid`` cells along each axis."""
+
+    explainer: str
+    options: dict[str, Option] = Field(default_factory=dict)
+    grid: int = Field(default=32, ge=1)
+
+
+class KnowledgeWish(Value):
+    """What is extracted of a teacher (``medkd/knowledge/README.md``). What the arms ask for and is not named here is added to it.
+
+    Attributes:
+        views: 0 stores the clean image's knowledge, which is moved along with each view that training draws; K stores that many drawn
+            views per case, and training draws among them.
+        features: layers of the teacher (``last`` for the one that class maps are read from) and the cells that they are averaged to along
+            each axis.
+        maps: attribution maps.
+        step: quantisation step of the half-resolution logits of a segmentation.
+        residual_step: step of what they leave at full resolution, where the teacher's margin is below ``doubt``.
+        doubt: margin in logits; 0 stores no residual.
+        replay: ``half`` replays the logits of a segmentation at half resolution: terms compare student and teacher there, on an eighth
+            of a volume's voxels (a quarter of a picture's pixels), and their labels at full.
+        class_map: classes of the student and the classes of the teacher that each stands for; empty where both have the same. Classes of
+            the teacher that are not named are dropped.
+    """
+
+    views: int = Field(default=0, ge=0, le=64)
+    features: dict[str, int] = Field(default_factory=dict)
+    maps: tuple[MapWish, ...] = ()
+    step: Finite = Field(default=0.25, gt=0)
+    residual_step: Finite = Field(default=0.25, gt=0)
+    doubt: Finite = Field(default=6.0, ge=0)
+    replay: Literal["full", "half"] = "full"
+    class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class TrainingSpec(Value):
+    """Everything that one training depends on beside its cases and its teacher: what its result is remembered by.
+
+    Attributes:
+        recipe: name of the recipe, which file names and first weights follow from.
+        role: teacher or student.
+        arm: of the recipe; ``teacher`` for a teacher.
+        seed: of the run.
+        task: what is predicted.
+        network: what is trained.
+        fit: how.
+        objective: its terms, and how they are weighted.
+        replay: at which resolution stored knowledge is replayed; None where none is read.
+        class_map: as :class:`KnowledgeWish`; empty where no stored knowledge is read.
+        selection: measure that ``fit.patience`` is about; None without patience.
+    """
+
+    recipe: str
+    role: Literal[Role.TEACHER, Role.STUDENT]
+    arm: str
+    seed: int
+    task: Task
+    network: Network
+    fit: Fit
+    objective: Arm
+    replay: Literal["full", "half"] | None = None
+    class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    selection: str | None = None
+
+    def sibling_key(self) -> str:
+        """Return the digest of what trainings share that differ in their seed alone."""
+        return self.model_copy(update={"seed": 0}).digest()
+
+
+class ExtractionSpec(Value):
+    """Everything that the extraction of a teacher's knowledge depends on beside the cases and the teacher.
+
+    Attributes:
+        recipe: name of the recipe, which file names follow from.
+        task: what is predicted.
+        student: network that the arms train: which of the teacher's layers are read follows from it.
+        views: how views are drawn, where the wish has any.
+        readers: objectives of the arms that read it.
+        unlabelled: whether one of the arms learns from images without labels.
+        wish: what is stored beside what the arms ask for.
+    """
+
+    recipe: str
+    task: Task
+    student: Network
+    views: Fit | None
+    readers: tuple[Arm, ...]
+    unlabelled: bool
+    wish: KnowledgeWish

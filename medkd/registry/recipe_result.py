@@ -1,0 +1,71 @@
+"""What one recipe left, from its cohorts to its registered versions: one record that grows, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data_contracts import Checkpoint, CohortSet, Comparison, ExplanationBundle, KnowledgeRef, Recipe, Registered, RegistryError, Scorecard
+
+#: The figure that ranks the arms: the first of these that the scorecards have.
+RANKING = ("auc_debiased", "auc", "dice")
+
+
+@dataclass(frozen=True)
+class RecipeResult:
+    """Everything one recipe left, filled as far as the run went.
+
+    Attributes:
+        recipe: bound recipe.
+        cohorts: prepared and certified.
+        teacher: None where the arms learn from registered knowledge alone.
+        knowledge: what was extracted of the teacher; None where no arm reads a store.
+        students: in the order of arms and then of seeds.
+        scorecards: of the teacher first, then of each arm.
+        comparisons: later arms against earlier ones.
+        bundles: explanations of the first seed of each arm.
+        registered: versions, teacher first.
+    """
+
+    recipe: Recipe
+    cohorts: CohortSet
+    teacher: Checkpoint | None = None
+    knowledge: KnowledgeRef | None = None
+    students: tuple[Checkpoint, ...] = ()
+    scorecards: tuple[Scorecard, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    bundles: tuple[ExplanationBundle, ...] = ()
+    registered: Registered | None = None
+
+    @property
+    def models(self) -> tuple[Checkpoint, ...]:
+        """Return the teacher, where there is one, and the students."""
+        return self.students if self.teacher is None else (self.teacher, *self.students)
+
+    def best_student(self) -> Checkpoint:
+        """Return the first seed of the student arm with the best figure (measured on other cases than a report shows)."""
+        cards = [card for card in self.scorecards if card.role == "student"]
+        figure = next(name for name in RANKING if name in cards[0].figures)
+        best = max(cards, key=lambda card: card.figures[figure].mean)
+        return next(model for model in self.students if model.weights_digest == best.weights_digests[0])
+
+    def require_teacher(self) -> Checkpoint:
+        """Return the teacher.
+
+        Raises:
+            RegistryError: ``TEACHER_MISSING`` when there is none.
+        """
+        if self.teacher is None:
+            raise RegistryError("TEACHER_MISSING", f"expected a trained teacher of {self.recipe.name}, there is none")
+        return self.teacher
+
+    def require_registered(self) -> Registered:
+        """Return the registered versions.
+
+        Raises:
+            RegistryError: ``REVIEW_BEFORE_REGISTRATION`` when there are none.
+        """
+        if self.registered is None:
+            raise RegistryError(
+                "REVIEW_BEFORE_REGISTRATION", f"expected registered models of {self.recipe.name} before a review, there are none"
+            )
+        return self.registered
