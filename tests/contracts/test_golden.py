@@ -69,7 +69,7 @@ def test_a_lifted_panel_names_its_versions_and_tests_its_explainers_anew():
     panel = read_record(payload, data_contracts.ReviewPanel)
     assert panel.classification.model.name == "classification-student"
     assert panel.segmentation.teacher.name == "segmentation-teacher"
-    assert panel.segmentation.model.teacher.startswith("segmentation-teacher/2@")
+    assert str(panel.segmentation.model.teacher).startswith("segmentation-teacher/2@")
     assert panel.segmentation.verdicts == ()
 
 
