@@ -39,8 +39,10 @@ from data_contracts.experiment import (
 from data_contracts.experiment_plan import ArmVariant, Condition, ExperimentPlan, GapRounds, Goal
 from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
-    AttributionAgreement,
+    Caveat,
     ClassAnswer,
+    ExplainedStudies,
+    ExplainedStudy,
     ExplainerVerdict,
     ExplanationBundle,
     ExplanationRef,
@@ -48,15 +50,18 @@ from data_contracts.explanation import (
     Inspection,
     LayerTrait,
     Lesion,
-    LesionExplanation,
+    LesionFinding,
     MeasureValue,
     MethodRecord,
+    OutsideFocus,
     Peak,
     PlantedNetwork,
     PlantedTruth,
+    RefusedSeries,
     SanityCheck,
     StudyExplanation,
     TargetRecord,
+    map_name,
 )
 from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
@@ -75,20 +80,9 @@ from data_contracts.model import (
     TrainingDomain,
 )
 from data_contracts.recipe import Recipe
-from data_contracts.record import MIGRATIONS, RECORDS, Figure, Record, Ref, Value, load_record, read_record
-from data_contracts.review import (
-    BANNER,
-    Caveat,
-    Finding,
-    OutsideFocus,
-    RefusedSeries,
-    ReportMap,
-    ReportModel,
-    ReportSet,
-    ReviewPanel,
-    ReviewReport,
-)
-from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, Scorecard, Subgroup
+from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Figure, Record, Ref, Value, load_record, read_record
+from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
 from data_contracts.training_recipe import (
@@ -117,11 +111,11 @@ __all__ = [
     "CODES",
     "MIGRATIONS",
     "RECORDS",
+    "RETIRED",
     "Action",
     "Arm",
     "ArmFigures",
     "ArmVariant",
-    "AttributionAgreement",
     "Balance",
     "Case",
     "CatalogueError",
@@ -152,6 +146,8 @@ __all__ = [
     "ExperimentPlan",
     "Explain",
     "ExplainSpec",
+    "ExplainedStudies",
+    "ExplainedStudy",
     "ExplainerVerdict",
     "ExplanationBundle",
     "ExplanationError",
@@ -161,7 +157,6 @@ __all__ = [
     "Feedback",
     "Figure",
     "FileOutcome",
-    "Finding",
     "Fit",
     "FolderEvaluation",
     "GapCourse",
@@ -189,7 +184,7 @@ __all__ = [
     "LeakageError",
     "LearnedTemperature",
     "Lesion",
-    "LesionExplanation",
+    "LesionFinding",
     "LesionVerdict",
     "Lineage",
     "ManifestEntry",
@@ -206,6 +201,7 @@ __all__ = [
     "Outcome",
     "OutputError",
     "OutsideFocus",
+    "PanelModel",
     "Part",
     "Peak",
     "PhantomData",
@@ -219,7 +215,6 @@ __all__ = [
     "RefusedSeries",
     "Registered",
     "RegistryError",
-    "ReportMap",
     "ReportModel",
     "ReportSet",
     "ReviewPanel",
@@ -258,5 +253,6 @@ __all__ = [
     "VolumeFolderData",
     "VolumeRef",
     "load_record",
+    "map_name",
     "read_record",
 ]
