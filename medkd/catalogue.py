@@ -50,7 +50,7 @@ class CatalogueEntry:
         return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
 
     def described(self) -> dict[str, Any]:
-        """Return what ``medkd catalogue --json`` prints of the entry."""
+        """Return what ``medkd list --json`` prints of the entry."""
         facts = {key.lower(): _plain(value) for key, value in vars(self.module).items() if key.isupper() and not key.startswith("_")}
         options = {name: _plain(p.default) if p.default is not p.empty else "required" for name, p in self.options().items()}
         return {"name": self.name, "summary": self.summary(), "options": options, **facts, **self._guards()}
