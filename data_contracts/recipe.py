@@ -15,7 +15,21 @@ from data_contracts.training_recipe import Arm, ExtractionSpec, Fit, KnowledgeWi
 
 
 class Recipe(Record):
-    """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration."""
+    """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration.
+
+    Attributes:
+        name: of the run, its folder and its registered models (``NAME-ARM``): lower-case letters, digits and hyphens.
+        description: what the run asks, for people.
+        task: what is predicted.
+        data: where the cases come from; ``kind`` says which fields there are.
+        seeds: seeds of the students; each arm is trained once under each.
+        teacher: what students learn from.
+        student: what the students of all arms share.
+        arms: ways to teach the student, by name; later ones are compared with ``alone`` and ``kd``, where they exist.
+        explain: what the trained models are explained and judged by.
+        experiment: what ``medkd experiment`` does beyond training the arms; None for a plain run.
+        knowledge: what is extracted of the teacher for arms that read a store.
+    """
 
     SCHEMA: ClassVar[str] = "recipe/1"
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")

@@ -122,22 +122,30 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     from medkd.cohorts.prepare import data_folder
     from medkd.storage.output import require_source
     from medkd.storage.workspace import embedded_workspace
+    from medkd.training.check_recipe import require_data
     from medkd.training.recipes import read_recipe
     from medkd.training.room import require_room
 
-    wanted, root = parse_overrides(overrides), data_root()
-    named = wanted.get("data.path")
-    if isinstance(named, str) and os.path.isabs(named):
-        # A recipe may be a stranger's and names folders below the data root only; who types the whole path means that folder.
-        place = Path(os.path.realpath(named))
-        root, wanted["data.path"] = place.parent, place.name or "."
+    wanted, root = recipe_overrides(overrides)
     recipe = read_recipe(recipe_file, wanted)
     data = data_folder(recipe.data, root)
     if data is not None:
         require_source(data)
     require_room(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
+    require_data(recipe, recipe_file, wanted, root)
     return recipe, embedded_workspace(folder, progress=True, data_root=root)
+
+
+def recipe_overrides(overrides: list[str] | None) -> tuple[dict[str, Any], Path]:
+    """Return the fields that ``--set`` gives a recipe, and the folder that its ``data.path`` is relative to."""
+    wanted, root = parse_overrides(overrides), data_root()
+    named = wanted.get("data.path")
+    if isinstance(named, str) and os.path.isabs(named):
+        # A recipe may be a stranger's and names folders below the data root only; who types the whole path means that folder.
+        place = Path(os.path.realpath(named))
+        root, wanted["data.path"] = place.parent, place.name or "."
+    return wanted, root
 
 
 def claim_run(folder: Path, *sources: Path) -> Path:

@@ -73,7 +73,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> Co
         RecipeError: ``SEGMENTS_UNKNOWN_CLASS`` when ``segments`` names a class that the task does not have.
         DataError: ``COHORT_EMPTY`` when no volume has a usable label, ``CLASS_WITHOUT_LABEL`` when a class occurs in none.
     """
-    _check_segments(spec.task, data)
+    check_segments(spec.task, data)
     store, secret = workspace.store, site_secret()
     ingested = Store(store.root / "ingested" / spec.name)
     request = IngestRequest(workspace.data_root / data.path, ingested.root, data.policy, progress=workspace.progress)
@@ -111,7 +111,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> Co
     return serve_purposes(spec, cohort, report, store)
 
 
-def _check_segments(task: Task, data: DicomData) -> None:
+def check_segments(task: Task, data: DicomData) -> None:
     """Refuse a mapping onto classes that the task does not have, before anything is read."""
     known = {normal_name(name) for name in task.classes}
     for name, wanted in data.segments.items():
