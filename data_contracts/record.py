@@ -68,7 +68,9 @@ class Value(BaseModel):
     @classmethod
     def field_descriptions(cls) -> dict[str, str]:
         """Return what the ``Attributes`` of the docstring say of each field, those of the classes above it first."""
-        return {name: text for one in reversed(cls.__mro__) for name, text in _attributes(one.__doc__ or "").items()}
+        return {
+            name: text for one in reversed(cls.__mro__) if issubclass(one, Value) for name, text in _attributes(one.__doc__ or "").items()
+        }
 
     @classmethod
     def prose(cls) -> str:

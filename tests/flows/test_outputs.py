@@ -273,6 +273,6 @@ def test_reports_of_a_store_are_refused_a_place_that_is_not_theirs(here, user):
         (user.source, user.root / "theirs" / "note.txt", "OUT_NO_FOLDER"),
         (user.source.with_name("sorce"), user.root / "new", "SOURCE_MISSING"),
     ):
-        status, _, errors = here("report", source, "--run", user.root / "run", "--out", out)
+        status, _, errors = here("report-store", source, "--run", user.root / "run", "--out", out)
         assert (status, errors.split(":")[0], len(errors.splitlines())) == (2, code, 1)
         assert user.digest() == before
