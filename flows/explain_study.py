@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_contracts import ExplanationRequest, IngestPolicy
 from flows.engine import orchestrated, run_all
-from flows.run_study import choose_volume
+from medkd.dicom.choose_volume import choose_volume
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.memory import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store

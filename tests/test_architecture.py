@@ -40,8 +40,10 @@ ORDER = (
     "evaluation",
     "training",
     "explanation",
+    "recipe_calls",
     "experiment",
     "review",
+    "api",
 )
 ROOMS = ("data_contracts", "medkd", "flows", "mlflow_server")
 

@@ -77,6 +77,15 @@ def test_what_is_no_recipe(said, things, command, thing, registry):
     assert sentence.startswith(("RECIPE_MISSING", "RECIPE_UNREADABLE", "RECIPE_INVALID")), sentence
 
 
+@pytest.mark.parametrize("thing", THINGS)
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_what_is_no_recipe_is_no_recipe_to_look_at(said, things, command, thing):
+    status, sentence, _ = said("recipe", command, things / thing)
+    assert status == 2
+    assert sentence.startswith(("RECIPE_MISSING", "RECIPE_UNREADABLE", "RECIPE_INVALID")), sentence
+    assert said("recipe", "new", "images", things / thing / "under")[0] in (0, 2)
+
+
 @pytest.mark.parametrize(
     ("values", "code"),
     [
@@ -169,5 +178,17 @@ def test_values_of_the_wrong_kind(said, arguments):
 
 def test_every_command_is_in_these_tables():
     known = set(typer.main.get_command(app).commands)
-    tried = {"run-study", "explain-study", "evaluate-folder", "report-store", "ingest", "deidentify", "replay", "demo", "phantom", "list"}
+    tried = {
+        "run-study",
+        "explain-study",
+        "evaluate-folder",
+        "report-store",
+        "ingest",
+        "deidentify",
+        "replay",
+        "demo",
+        "phantom",
+        "list",
+        "recipe",
+    }
     assert known == {*RECIPE_COMMANDS, *tried, "benchmark-explainers"}
