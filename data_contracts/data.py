@@ -135,7 +135,9 @@ class VolumeFolderData(Value):
     def model_post_init(self, context: Any) -> None:
         """Say how files of one person are known."""
         if self.table is None and self.pair_by is None:
-            raise ValueError("expected a table with a patient column, or pair_by: files of one person must be known to be so")
+            raise ValueError(
+                f"expected a table with a patient column, or pair_by: files of one person must be known to be so, got neither for {self.path!r}"
+            )
 
 
 class DicomData(Value):

@@ -137,4 +137,4 @@ class ExperimentPlan(Value):
         if len(set(budgets.values())) > 1:
             raise ValueError(f"expected the same number of configurations for every searched arm, got {budgets}")
         if self.search and not self.search_seeds:
-            raise ValueError("expected search_seeds for the search, got none")
+            raise ValueError(f"expected search_seeds for the search of {sorted(self.search)}, got none")

@@ -125,8 +125,11 @@ class Recipe(Record):
         unknown = sorted(named - set(self.arms))
         if unknown:
             raise ValueError(f"expected arms of the recipe in its experiment, {unknown} are none; it has {sorted(self.arms)}")
-        if set(plan.search_seeds) & set(self.seeds):
-            raise ValueError("expected search_seeds that are not seeds of the recipe: what was chosen on must not be scored on")
+        both = sorted(set(plan.search_seeds) & set(self.seeds))
+        if both:
+            raise ValueError(
+                f"expected search_seeds that are not seeds of the recipe, {both} are: what was chosen on must not be scored on"
+            )
         if plan.ceiling is not None:
             ceiling = ArmVariant.parse(plan.ceiling)
             arm, condition = ceiling.arm, ceiling.setting

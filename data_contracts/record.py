@@ -23,7 +23,7 @@ from data_contracts.private import open_private
 
 def _finite(value: float) -> float:
     if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError("expected a finite number")
+        raise ValueError(f"expected a finite number, got {value}")
     return value
 
 

@@ -155,7 +155,7 @@ def _case(
         label = task.classes.index(volume.class_label)
     labels = (() if volume.label is None else (volume.label,)) + volume.further_labels
     if not labels and task.kind is TaskKind.SEGMENTATION:
-        raise IngestError(IngestCode.LABEL_MISSING, "expected a label, the volume has none")
+        raise IngestError(IngestCode.LABEL_MISSING, f"expected a label, the volume {volume.series_key} has none")
     structures = [structure for one in labels for structure in read_structures(one, source)]
     found.names.update({structure.segment.name for structure in structures})
     arrays = source.read_tensors(volume.array)

@@ -70,7 +70,9 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings, n
             findings.settle(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
         segments = (names or Names()).segments([_called(number, item) for number, item in sorted(known.items())], dataset)
         if not masks:
-            raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one described segment, there is none")
+            raise IngestError(
+                IngestCode.EMPTY_LABEL, f"expected a voxel of a described segment, {len(known)} are described and none has one"
+            )
         return combine(masks, segments, deviation, findings, fractions=fractions, class_label=_class_label(known))
 
 
