@@ -42,7 +42,7 @@ from medkd.cohorts.external_dataset import FolderHints
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.dicom.choose_volume import choose_volume
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
-from medkd.dicom.confidentiality.secret import site_secret
+from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.memory import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
@@ -409,7 +409,7 @@ class Model:
     def explain(
         self,
         study: PathLike,
-        out: PathLike,
+        out: PathLike | None = None,
         *,
         explainers: Mapping[str, Mapping[str, Any]] | tuple[str, ...] = ("grad_cam", "integrated_gradients"),
         lesion: int | None = None,
@@ -421,7 +421,7 @@ class Model:
 
         Args:
             study: DICOM of one study, folder or file.
-            out: folder of the results.
+            out: folder of the results; by default ``runs/explanations/KEY``, by a key of the study.
             explainers: names, or names with their options (:func:`entries`).
             lesion: explain this lesion (of a classifier: this answer) only; the largest is 1.
             time_budget: seconds for all: explainers that refine make what fits and say so.
@@ -429,14 +429,16 @@ class Model:
             policy: what is done about findings of its ingestion.
 
         Example:
-            >>> why = model.explain("dicom/study000", "explained-once-more", explainers=("grad_cam",))
+            >>> why = model.explain("dicom/study000", explainers=("grad_cam",))
             >>> [verdict.explainer for verdict in why.record.verdicts]
             ['grad_cam']
         """
         options = explainers if isinstance(explainers, Mapping) else {name: {} for name in explainers}
         chosen = tuple(Entry(name=name, options=dict(own)) for name, own in options.items())
         request = ExplanationRequest(explainers=chosen, lesion=lesion, seconds=time_budget)
-        with privately(), _ingested(Path(study), Path(out).resolve(), series, policy) as (volume, store):
+        # A study's folder is often called after its patient.
+        place = Path("runs/explanations") / pseudonym(site_secret(), "study", str(Path(study).resolve())) if out is None else Path(out)
+        with privately(), _ingested(Path(study), place.resolve(), series, policy) as (volume, store):
             folder = explain_registered(Workspace(store.root.parent, self.tracking_uri), volume, self.uri, request)
         record, arrays = read_explanation(folder)
         return Explanation(folder, record, {name: values.numpy() for name, values in arrays.items()})
@@ -456,7 +458,7 @@ def _ingested(study: Path, out: Path | None, series: str | None, policy: IngestP
 def evaluate(
     model: Model,
     data: PathLike,
-    out: PathLike,
+    out: PathLike | None = None,
     *,
     teacher: str | None = None,
     where: Mapping[str, str] | None = None,
@@ -470,7 +472,7 @@ def evaluate(
     Args:
         model: what :func:`load` returned.
         data: folder with ``cases.csv`` or ``dataset.json``, as in ``docs/tutorial.md``.
-        out: folder of record, tables and picture.
+        out: folder of record, tables and picture; by default ``runs/evaluations/MODEL-VERSION-FOLDER``.
         teacher: registered teacher to compare with, ``models:/NAME/VERSION``.
         where: columns of ``cases.csv`` and the value that lines must have in them.
         id_column: column that names the files, where it is not recognised.
@@ -482,11 +484,12 @@ def evaluate(
         SourceError, DataError: the folder is not as it should be.
 
     Example:
-        >>> medkd.evaluate(model, "clinic", "scored-again").n
+        >>> medkd.evaluate(model, "clinic").n
         6
     """
     hints = FolderHints(id_column, patient_column, label_column, patient_pattern, dict(where or {}))
-    root, folder = Path(data), Path(out).resolve()
+    root, model_name = Path(data), f"{model.reference.name}-{model.reference.version}"
+    folder = Path(out if out is not None else Path("runs/evaluations") / f"{model_name}-{root.resolve().name}").resolve()
     require_source(root)
     require_apart(root, folder)
     with privately(), tempfile.TemporaryDirectory(prefix="medkd-") as scratch:

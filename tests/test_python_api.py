@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import inspect
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,10 @@ def test_types_are_told_to_checkers_for_every_name():
         alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "medkd.api" for alias in node.names
     }
     assert imported == set(medkd.__all__) - {"__version__"}
+
+
+def test_what_it_writes_is_its_owners_only(space):
+    del space
+    written = [path for place in ("store", "runs", "explained", "scored") for path in Path(place).rglob("*")]
+    assert len(written) > 50
+    assert not [path for path in written if stat.S_IMODE(path.stat().st_mode) & 0o077]

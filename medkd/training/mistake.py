@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from data_contracts import MedkdError, RecipeError
+from data_contracts import MedkdError
 
 #: The names and numbers that lead to a value: ``("arms", "kd", "terms", 0, "loss")``.
 Place = tuple[str | int, ...]
@@ -77,5 +77,4 @@ def raise_first(mistakes: list[Mistake], source: Source) -> None:
     sentence = f"{first.error} ({source.where(first)})"
     if more:
         sentence += f"; and {more} more mistake{'s' * (more > 1)}: `medkd recipe check` lists all"
-    kind = type(first.error) if not isinstance(first.error, RecipeError) else RecipeError
-    raise kind(first.error.code, sentence) from first.error
+    raise type(first.error)(first.error.code, sentence) from first.error

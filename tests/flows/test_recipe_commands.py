@@ -131,3 +131,15 @@ def test_what_is_shown_is_the_recipe_that_is_run(here, tmp_path):
     assert Recipe.model_validate(yaml.safe_load(told)) == read
     assert yaml.safe_load(told)["student"]["fit"]["precision"] == "auto"
     assert json.loads(here("recipe", "show", path, "--json")[1])["digest"] == read_recipe(path).digest()
+
+
+def test_a_run_looks_at_the_data_before_it_computes_anything(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MEDKD_DATA", raising=False)
+    draw_pictures(tmp_path / "data" / "clinic")
+    here("recipe", "new", "images", "r.yaml")
+    status, _, errors = here("run", "r.yaml", "--engine", "none", "--out", "out", "--set", "data.label_column=patient")
+    assert status == 2
+    assert errors.startswith("TABLE_LABEL: expected a label among ('benign', 'malignant') in column 'patient'")
+    assert errors.endswith("(--set data.label_column)\n")
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
