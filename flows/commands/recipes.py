@@ -38,7 +38,7 @@ def new(
     as_json: AsJson = False,
 ) -> None:
     """Write a commented recipe to begin with; the phantom's run as they are, the others once they name your folder and columns."""
-    if out.exists():
+    if os.path.lexists(out):
         raise OutputError("OUT_EXISTS", f"expected a file that does not exist yet, {out} does; name another one")
     text = (TEMPLATES / f"{kind.value}.yaml").read_text(encoding="utf-8")
     name = re.sub(r"[^a-z0-9-]+", "-", out.stem.lower()).strip("-")
