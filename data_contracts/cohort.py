@@ -92,9 +92,13 @@ class Cohort(Record):
         keys = [case.case_key for case in self.cases]
         listed = [key for part in self.split.parts.values() for key in part]
         if len(set(keys)) != len(keys):
-            raise ValueError("expected every case key once in a cohort, got one twice")
+            twice = sorted({key for key in keys if keys.count(key) > 1}) if len(keys) < 10_000 else "several"
+            raise ValueError(f"expected every case key once in a cohort, got twice: {twice}")
         if sorted(keys) != sorted(listed):
-            raise ValueError("expected the split to hold each case of the cohort exactly once")
+            odd = sorted(set(keys) ^ set(listed))[:5] or "a case twice"
+            raise ValueError(
+                f"expected the split to hold each case of the cohort exactly once, got {len(listed)} for {len(keys)} cases: {odd}"
+            )
         shared = shared_patients(self)
         if shared:
             raise LeakageError("PATIENT_IN_TWO_PARTS", f"expected each patient in one part of the split, got {shared[:5]} in two or more")

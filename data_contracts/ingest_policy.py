@@ -283,10 +283,11 @@ CODES: dict[IngestCode, CodeFact] = {
 
 
 class IngestPolicy(Value):
-    """What is done about each finding.
+    """What is done about each finding. Where neither field applies, a code's own default does.
 
-    ``every`` applies to all codes that allow it (``reject`` makes even notes a refusal); ``actions`` names codes and wins. Where neither
-    applies, a code's own default does.
+    Attributes:
+        every: action for all codes that allow it (``reject`` makes even notes a refusal); None leaves each its own.
+        actions: actions of single codes, which win over ``every``.
     """
 
     every: Action | None = None

@@ -99,4 +99,5 @@ class StoreManifest(Record):
         keys = [volume.series_key for volume in self.volumes]
         described = [series.series_key for series in self.series]
         if len(set(keys)) != len(keys) or len(set(described)) != len(described):
-            raise ValueError("expected every series once in a store manifest, got a series twice")
+            twice = sorted({key for listed in (keys, described) for key in listed if listed.count(key) > 1})
+            raise ValueError(f"expected every series once in a store manifest, got twice: {twice[:5]}")

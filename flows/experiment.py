@@ -28,7 +28,7 @@ from data_contracts import (
 )
 from flows.each import Call, run_each
 from flows.engine import orchestrated, run_all
-from flows.extract_knowledge import extract_knowledge, reads_store
+from flows.extract_knowledge import extract_knowledge
 from flows.prepare import prepare
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.evaluate import evaluate_model
@@ -41,6 +41,7 @@ from medkd.experiment.scoreboard import Choices, compared_with, compose_board, s
 from medkd.experiment.trials import examine, follow, validate
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
+from medkd.recipe_calls import gate_call, reads_store
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
@@ -143,12 +144,9 @@ def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tu
         # What a teacher is selected on is in its key only where its patience looks at it.
         return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
 
-    def judging_of(one: RecipeResult) -> list[Call]:
-        return [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)]
-
     trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
     taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
-    judged = run_each(judge_teacher, taught, judging_of, title="teacher gate")
+    judged = run_each(judge_teacher, taught, lambda one: [gate_call(workspace, one)], title="teacher gate")
     return taught, [verdict for _, (verdict,) in judged]
 
 

@@ -12,14 +12,15 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 THINGS = ("missing", "empty", "folder", "junk", "huge", "ünïcödé 名.yaml", "list", "laughs", "deep", "twice", "itself", "wide", "zero", "latin", "dangling", "under/file")  # fmt: skip
 
 RECIPE_COMMANDS = {
-    "run": (), "extract": (), "experiment": (), "evaluate": (), "explain": (),
-    "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect": ("--model", "models:/x/1"),
+    "run": (), "extract-knowledge": (), "experiment": (), "evaluate": (), "explain": (),
+    "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect-model": ("--model", "models:/x/1"),
+    "explain-model": ("--model", "models:/x/1"),
 }  # fmt: skip
 #: Command → what is typed for one thing; the registry is one without models, the run is its folder, an empty folder lies beside.
 COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {
     **{
         name: lambda thing, registry, _, name=name, more=more: (
-            name, thing, *more, *(("--tracking-uri", registry) if name in ("distill", "inspect") else ())
+            name, thing, *more, *(("--tracking-uri", registry) if name in ("distill", "inspect-model", "explain-model") else ())
         )
         for name, more in RECIPE_COMMANDS.items()
     },
@@ -27,18 +28,18 @@ COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {
     "ingest --policy": lambda thing, _, empty: ("ingest", empty, "--out", "other", "--policy", thing),
     "deidentify": lambda thing, *_: ("deidentify", thing, "--out", "share"),
     "run-study": lambda thing, registry, _: ("run-study", thing, "--out", "study", "--model", "models:/x/1", "--tracking-uri", registry),
-    "explain --study": lambda thing, registry, _: (
-        "explain", "--study", thing, "--out", "explained", "--model", "models:/x/1", "--tracking-uri", registry
+    "explain-study": lambda thing, registry, _: (
+        "explain-study", thing, "--out", "explained", "--model", "models:/x/1", "--tracking-uri", registry
     ),
-    "report": lambda thing, registry, _: ("report", thing, "--run", Path(registry.removeprefix("sqlite:///")).parent),
-    "report --run": lambda thing, _, empty: ("report", empty, "--run", thing),
+    "report-store": lambda thing, registry, _: ("report-store", thing, "--run", Path(registry.removeprefix("sqlite:///")).parent),
+    "report-store --run": lambda thing, _, empty: ("report-store", empty, "--run", thing),
     "replay": lambda thing, registry, _: ("replay", "abcdef", "--in", thing, "--tracking-uri", registry),
-    "evaluate --data": lambda thing, registry, _: (
-        "evaluate", "--model", "models:/x/1", "--data", thing, "--out", "out", "--tracking-uri", registry
+    "evaluate-folder": lambda thing, registry, _: (
+        "evaluate-folder", thing, "--model", "models:/x/1", "--out", "out", "--tracking-uri", registry
     ),
     "demo --out": lambda thing, *_: ("demo", "--size", "smoke", "--out", thing / "under"),
     "phantom --out": lambda thing, *_: ("phantom", "--studies", 1, "--out", thing / "under"),
-    "planted-truth --out": lambda thing, *_: ("planted-truth", "--cases", 2, "--out", thing / "under"),
+    "benchmark-explainers --out": lambda thing, *_: ("benchmark-explainers", "--cases", 2, "--out", thing / "under"),
 }  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def attention_rollout(trace: Trace, target: Target, *, differentiable: bool = Fa
     anatomy = trace.anatomy
     if not anatomy.attention:
         raise ExplanationError(
-            "NO_ATTENTION", "expected a transformer whose anatomy names its attention layers, got a network without: use cam"
+            "NO_ATTENTION",
+            f"expected a transformer whose anatomy names its attention layers, got a {type(trace.model).__name__} without: use cam",
         )
     with frozen(trace.model), torch.no_grad():
         again = run(trace.model, trace.inputs, layers=(*anatomy.attention, anatomy.cam_layer))

@@ -23,7 +23,7 @@ def curate_store(manifest: StoreManifest, store: Store, *, name: str, test: floa
     """
     volumes = [volume for volume in manifest.volumes if volume.class_label is not None]
     if not volumes:
-        raise DataError("COHORT_EMPTY", "expected volumes with a class in the store, none of them carries one")
+        raise DataError("COHORT_EMPTY", f"expected volumes with a class in the store, none of {len(manifest.volumes)} carries one")
     classes = tuple(sorted({str(volume.class_label) for volume in volumes}))
     labels = [classes.index(str(volume.class_label)) for volume in volumes]
     patients = [volume.patient_key for volume in volumes]

@@ -85,7 +85,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
         RecipeError: ``SEGMENTS_UNKNOWN_CLASS`` when ``segments`` names a class that the task does not have.
         DataError: ``COHORT_EMPTY`` when no volume has a usable label, ``CLASS_WITHOUT_LABEL`` when a class occurs in none.
     """
-    _check_segments(spec.task, data)
+    check_segments(spec.task, data)
     store, secret = workspace.store, site_secret()
     ingested = Store(ingested_folder(workspace, spec.name))
     cases: list[Case] = []
@@ -121,7 +121,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
     return serve_purposes(spec, cohort, report, store)
 
 
-def _check_segments(task: Task, data: DicomData) -> None:
+def check_segments(task: Task, data: DicomData) -> None:
     """Refuse a mapping onto classes that the task does not have, before anything is read."""
     known = {normal_name(name) for name in task.classes}
     for name, wanted in data.segments.items():
@@ -165,7 +165,7 @@ def _case(
         label = task.classes.index(volume.class_label)
     labels = volume.labels
     if not labels and task.kind is TaskKind.SEGMENTATION:
-        raise IngestError(IngestCode.LABEL_MISSING, "expected a label, the volume has none")
+        raise IngestError(IngestCode.LABEL_MISSING, f"expected a label, the volume {volume.series_key} has none")
     structures = [structure for one in labels for structure in read_structures(one, source)]
     found.names.update({structure.segment.name for structure in structures})
     label_map: torch.Tensor | None = None

@@ -48,9 +48,11 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
     if sop_class == RTStructureSetStorage:
         return ObjectKind.STRUCTURE_SET
     if sop_class == SecondaryCaptureImageStorage or sop_class.startswith(_MULTI_SECONDARY_CAPTURE):
-        raise IngestError(IngestCode.SECONDARY_CAPTURE, "expected an acquired image, got a secondary capture")
+        raise IngestError(IngestCode.SECONDARY_CAPTURE, f"expected an acquired image, got a secondary capture ({sop_class})")
     if not has(header, "Rows") or not has(header, "Columns"):
-        raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, the object has no rows and columns")
+        raise IngestError(
+            IngestCode.NON_IMAGE_SOP, f"expected an image, the object (SOP class {sop_class or 'missing'}) has no rows and columns"
+        )
     _require_provable(header, sop_class, findings)
     return ObjectKind.IMAGE
 
@@ -58,12 +60,12 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
 def _require_provable(header: Dataset, sop_class: str, findings: Findings) -> None:
     samples = raw_int(header, 0x00280002, 1)
     if samples != 1:
-        raise IngestError(IngestCode.COLOUR_UNSUPPORTED, "expected one sample per pixel", {"samples": samples})
+        raise IngestError(IngestCode.COLOUR_UNSUPPORTED, f"expected one sample per pixel, got {samples}", {"samples": samples})
     if "LOCALIZER" in raw_text(header, 0x00080008).upper().split("\\"):
         raise IngestError(IngestCode.LOCALIZER, "a localizer belongs to no volume")
     projection = sop_class == _PROJECTIONS[0] or sop_class.startswith(tuple(f"{p}." for p in _PROJECTIONS))
     if projection and not has(header, "ImagePositionPatient"):
-        raise IngestError(IngestCode.PROJECTION, "expected an image with a place in space, a projection has none")
+        raise IngestError(IngestCode.PROJECTION, f"expected an image with a place in space, a projection ({sop_class}) has none")
     _judge_text(header, findings)
     missing = [keyword for keyword, tag in _IDENTITY.items() if not raw_text(header, tag)]
     if missing:

@@ -324,7 +324,7 @@ def _dataset(path: Path, digest: str) -> Dataset:  # noqa: ARG001 - part of the 
     dataset = dcmread(path, force=True)
     if "PixelData" not in dataset:
         # Elements that break off inside the pixel data are not read at all.
-        raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data, they break off", {})
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, f"expected whole pixel data, they break off: {len(dataset)} elements were read", {})
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
     return dataset
@@ -393,12 +393,16 @@ def _decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
     stored, cut = _stored(plan)
     padded = 0 if plan.padding is None else int(((stored >= plan.padding[0]) & (stored <= plan.padding[1])).sum())
     if not (math.isfinite(plan.slope) and math.isfinite(plan.intercept)):
-        raise IngestError(IngestCode.NAN_OR_INF, "expected a finite slope and intercept", {"file": plan.relative})
+        raise IngestError(
+            IngestCode.NAN_OR_INF, f"expected a finite slope and intercept, got {plan.slope} and {plan.intercept}", {"file": plan.relative}
+        )
     if plan.floating:
         finite = np.isfinite(stored)
         bad = int((~finite).sum())
         if bad and not plan.keep_nan:
-            raise IngestError(IngestCode.NAN_OR_INF, "expected finite values", {"file": plan.relative, "count": bad})
+            raise IngestError(
+                IngestCode.NAN_OR_INF, f"expected finite values, {bad} of {stored.size} are not", {"file": plan.relative, "count": bad}
+            )
         target[...] = stored.astype(np.float64) * plan.slope + plan.intercept
         known = target[finite] if bad else target
         return SliceStats(float(known.min(initial=0)), float(known.max(initial=0)), padded, bad)

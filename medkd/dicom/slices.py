@@ -195,7 +195,8 @@ def slices_of(file: FoundFile) -> tuple[Slice, ...]:
     if _SHARED in header or _PER_FRAME in header:
         return _enhanced(file, header)
     if raw_int(header, 0x00280008, 1) > 1:
-        raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, "expected functional groups in a multi-frame object, there are none")
+        frames = raw_int(header, 0x00280008, 1)
+        raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, f"expected functional groups in an object of {frames} frames, there are none")
     read = _Reader(0)
     spacing = read.plane(header, "PixelSpacing", 2)
     mapping = _mapping((header,))

@@ -105,7 +105,7 @@ def decathlon_of_uids(root):
 
 
 def evaluated(here, run, model, root, out, *more):
-    status, told, errors = here("evaluate", "--model", model, "--data", root, "--run", run, "--out", out, "--json", *more)
+    status, told, errors = here("evaluate-folder", root, "--model", model, "--run", run, "--out", out, "--json", *more)
     assert status == 0, errors
     return json.loads(told.splitlines()[-1])
 
@@ -163,7 +163,7 @@ def halves(root):
 )
 def test_what_cannot_be_scored_says_what_was_found(here, models, tmp_path, write, code, named):
     write(tmp_path / "in")
-    status, _, errors = here("evaluate", "--model", models[1], "--data", tmp_path / "in", "--run", models[0], "--out", tmp_path / "o")
+    status, _, errors = here("evaluate-folder", tmp_path / "in", "--model", models[1], "--run", models[0], "--out", tmp_path / "o")
     assert status == 2
     sentence = errors.splitlines()[-1]
     assert sentence.startswith(f"{code}: expected")

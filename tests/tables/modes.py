@@ -42,7 +42,7 @@ def main() -> int:
             "ingest": ("ingest", root / "in", "--out", root / "store", "--nifti"),
             "run": ("run", RECIPES / "phantom-classification.yaml", "--out", root / "run", "--engine", "none", *overrides),
             "run-study": ("run-study", root / "in", "--model", model, "--run", root / "models", "--out", root / "study"),
-            "report": ("report", root / "store", "--run", root / "models", "--model", model, "--out", root / "pages"),
+            "report": ("report-store", root / "store", "--run", root / "models", "--model", model, "--out", root / "pages"),
         }
         made = {"ingest": "store", "run": "run", "run-study": "study", "report": "pages"}
         open_to_others = 0

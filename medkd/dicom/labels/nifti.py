@@ -64,7 +64,7 @@ def bind_nifti(
     label = from_canonical(values.astype(np.uint8), turn)
     numbers = [int(value) for value in np.unique(label) if value]
     if not numbers:
-        raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one labelled voxel, the label is empty")
+        raise IngestError(IngestCode.EMPTY_LABEL, f"expected at least one labelled voxel, all {label.size} are 0")
     called = [_called(file, number, alone=len(numbers) == 1) for number in numbers]
     return combine({number: label == number for number in numbers}, (names or Names()).segments(called), off, findings)
 

@@ -81,7 +81,9 @@ def bind_segmentation(
             findings.settle(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
         segments = tuple(segment for segment in called if segment.value in known)
         if not masks:
-            raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one described segment, there is none")
+            raise IngestError(
+                IngestCode.EMPTY_LABEL, f"expected a voxel of a described segment, {len(known)} are described and none has one"
+            )
         return combine(masks, segments, deviation, findings, fractions=fractions, class_label=_class_label(known))
 
 
