@@ -28,11 +28,10 @@ def asked(tmp_path_factory):
     return root, found
 
 
-@pytest.mark.parametrize("command", ["run-study", "explain"])
+@pytest.mark.parametrize("command", ["run-study", "explain-study"])
 def test_a_study_of_another_modality_is_refused_before_anything_is_computed(here, asked, tmp_path, command):
     root, model = asked
-    study = (root / "MR",) if command == "run-study" else ("--study", root / "MR")
-    status, _, errors = here(command, *study, "--model", model["refuse"], "--run", root / "run", "--out", tmp_path / "o")
+    status, _, errors = here(command, root / "MR", "--model", model["refuse"], "--run", root / "run", "--out", tmp_path / "o")
     assert status == 2
     assert errors.splitlines()[-1].startswith("MODALITY_FORBIDDEN: expected CT (HU)")
     assert "the study is MR (raw)" in errors
