@@ -61,7 +61,6 @@ def _import_everything() -> None:
     import flows.commands.data
     import flows.commands.explaining
     import flows.commands.learning
-    import flows.explain_study
     import flows.pipeline
     import flows.run_study  # noqa: F401
     import medkd.dicom.confidentiality.publish
