@@ -62,6 +62,7 @@ def _import_everything() -> None:
     import flows.commands.explaining
     import flows.commands.learning
     import flows.pipeline
+    import flows.replay
     import flows.run_study  # noqa: F401
     import medkd.dicom.confidentiality.publish
     import medkd.registry.mlflow_registry  # noqa: F401
