@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data_contracts.errors import ContractError
 from data_contracts.private import open_private
@@ -40,7 +40,7 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 
 
-class Value(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen part of a record, without a version of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -55,7 +55,7 @@ class Value(BaseModel):
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
 
-class Record(Value):
+class VersionedRecord(FrozenModel):
     """A versioned fact. Subclasses set ``SCHEMA`` (``name/version``), which is written as ``schema_version``."""
 
     SCHEMA: ClassVar[str] = ""
@@ -68,6 +68,12 @@ class Record(Value):
         if other is not None and other.__qualname__ != cls.__qualname__:
             raise TypeError(f"expected one record per schema, {cls.SCHEMA!r} is both {other.__name__} and {cls.__name__}")
         RECORDS[cls.SCHEMA] = cls
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate(cls, value: Any) -> Any:
+        """Lift an older version, also where one record is part of another."""
+        return migrated(value) if isinstance(value, dict) else value
 
     def model_post_init(self, context: Any) -> None:
         """Fill or check the schema version."""
@@ -86,11 +92,20 @@ class Record(Value):
 
 
 #: schema → newest class; filled by subclassing.
-RECORDS: dict[str, type[Record]] = {}
+RECORDS: dict[str, type[VersionedRecord]] = {}
 #: schema → pure function that lifts a payload to the next version of the same record.
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
-RecordType = TypeVar("RecordType", bound=Record)
+RecordType = TypeVar("RecordType", bound=VersionedRecord)
+
+
+def migrated(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's payload in the newest version that migrations lead to."""
+    version = data.get("schema_version")
+    while version in MIGRATIONS:
+        data = MIGRATIONS[version](data)
+        version = data["schema_version"]
+    return data
 
 
 def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
@@ -104,10 +119,8 @@ def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
         data = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise ContractError("CONTRACT_UNREADABLE", f"expected the JSON of {expected.SCHEMA}, got text that is not JSON: {error}") from error
+    data = migrated(data) if isinstance(data, dict) else data
     version = data.get("schema_version") if isinstance(data, dict) else None
-    while version in MIGRATIONS:
-        data = MIGRATIONS[version](data)
-        version = data["schema_version"]
     if version != expected.SCHEMA:
         raise ContractError("CONTRACT_VERSION", f"expected a record {expected.SCHEMA}, got {version!r}; this medkd cannot read it")
     try:
@@ -131,7 +144,7 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {problem['msg']} (got {came[:120]})"
 
 
-class Ref(Value):
+class Ref(FrozenModel):
     """Pointer to stored bytes: name of the store, key relative to it, sha256 of the bytes.
 
     Where a store lies is configuration, resolved at run time, and never digested.
@@ -147,7 +160,7 @@ class Ref(Value):
             raise ValueError(f"expected a key relative to the store, got {self.key!r}")
 
 
-class Figure(Value):
+class Estimate(FrozenModel):
     """A measured number with its interval: mean, 95 % bounds, and the number of independent units.
 
     ``missing`` counts units for which the measure is undefined; they are reported, never dropped in silence.

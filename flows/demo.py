@@ -13,7 +13,7 @@ from flows.summary import run_summary
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.output import PHANTOM, RUN, claim
 from medkd.storage.store import write_bytes
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -48,7 +48,7 @@ def run_demo(out: Path, *, size: str, engine: str, progress: bool, begun: float)
     """
     recipes = demo_recipes(size)
     claim(out, RUN)
-    workspace = embedded_workspace(out, progress=progress)
+    workspace = local_workspace(out, progress=progress)
     claim(out / "dicom", PHANTOM)
     write_phantom_dicom(out / "dicom", studies=STUDIES[size], progress=progress)
     result = pipeline(workspace, recipes, out / "dicom")

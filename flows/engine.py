@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from data_contracts import EnvironmentProblem
+from data_contracts import MissingDependencyError
 from flows.run_log import Group, RunLog
 from flows.workers import Workers
 from medkd.progress import report_progress_to
@@ -133,9 +133,9 @@ def _gather(futures: Mapping[Future[tuple[R, float]], str], group: Group | None)
     return [future.result()[0] for future in futures]
 
 
-def lost_worker() -> EnvironmentProblem:
+def lost_worker() -> MissingDependencyError:
     """Return the error of a worker process that ended in the middle of its work."""
-    return EnvironmentProblem(
+    return MissingDependencyError(
         "WORKER_LOST", "expected worker processes to finish, one was killed (often: out of memory); run again, finished stages are kept"
     )
 

@@ -81,7 +81,7 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
 NARROW = 100
 #: Measures that the table of a study shows: heading and legend.
 _SHOWN = {
-    "mass_in_lesion": ("inside", "share of the map that lies inside the lesion (1: all of it)"),
+    "relevance_mass_accuracy": ("inside", "share of the map that lies inside the lesion (1: all of it)"),
     "mass_0_to_5_mm": ("0-5", "share within 5 mm round the lesion"),
     "mass_5_to_20_mm": ("5-20", "share 5 to 20 mm away from it"),
     "mass_beyond_20_mm": (">20", "share more than 20 mm away from it"),

@@ -24,7 +24,7 @@ from flows.start import start_engine
 from flows.summary import run_summary
 from flows.untold import Untold
 from medkd.storage.output import RUN, claim, require_source
-from medkd.storage.workspace import Workspace, embedded_workspace
+from medkd.storage.workspace import Workspace, local_workspace
 from medkd.training.recipes import read_recipe
 
 STUDIES = "MEDKD_STUDIES"
@@ -78,7 +78,7 @@ def _run(
     if studies is not None:
         require_source(Path(studies))
     claim(root, RUN)
-    embedded = embedded_workspace(root, data_root=data_root())
+    embedded = local_workspace(root, data_root=data_root())
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root, workers=workers_for(chosen)):
         result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))

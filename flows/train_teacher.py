@@ -18,7 +18,7 @@ def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
     """Train the teacher of each recipe and let the gate judge it.
 
     Raises:
-        TeacherRefused: when an enforced gate fails.
+        TeacherGateError: when an enforced gate fails.
     """
     trained = run_each(
         train.train_teacher, results, lambda one: [(workspace, one.recipe.teacher_training(), one.cohorts)], title="teachers"

@@ -216,14 +216,14 @@ def planted_truth_command(
     as_json: AsJson = False,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
-    from flows.planted_truth import planted_truth
+    from flows.explainer_benchmark import explainer_benchmark
     from flows.start import start_engine
-    from medkd.experiment.write_planted_truth import planted_truth_markdown
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.experiment.write_explainer_benchmark import planted_truth_markdown
+    from medkd.storage.workspace import local_workspace
 
-    workspace = embedded_workspace(claim_run(out), progress=True)
+    workspace = local_workspace(claim_run(out), progress=True)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
-        truth = planted_truth(workspace, cases, seed)
+        truth = explainer_benchmark(workspace, cases, seed)
     if as_json:
         say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
     else:

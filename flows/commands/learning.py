@@ -171,7 +171,7 @@ def evaluate(
     id_column: Annotated[str | None, typer.Option(help="Column that names the files, where it is not recognised.")] = None,
     patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
-    pair_by: Annotated[
+    patient_pattern: Annotated[
         str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the person.")
     ] = None,
     run_folder: RunOfModels = Path("runs/demo"),
@@ -197,7 +197,7 @@ def evaluate(
     from medkd.cohorts.external_dataset import FolderHints
     from medkd.storage.workspace import Workspace
 
-    hints = FolderHints(id_column, patient_column, label_column, pair_by, options)
+    hints = FolderHints(id_column, patient_column, label_column, patient_pattern, options)
     with start_engine(engine.value, folder, workers=0, progress=True):
         evaluation = evaluate_folder(Workspace(root=folder, tracking_uri=uri, progress=True), data.resolve(), hints, model, teacher)
     if as_json:

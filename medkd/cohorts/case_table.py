@@ -288,7 +288,7 @@ def make_cohort(name: str, origin: str, classes: tuple[str, ...], cases: Sequenc
     return Cohort(name=name, origin=origin, classes=classes, cases=tuple(cases), split=Split(parts=keys))
 
 
-def serve_purposes(spec: CohortSpec, cohort: Cohort, ledger: IngestReport, store: Store) -> CohortSet:
+def assign_subsets(spec: CohortSpec, cohort: Cohort, ledger: IngestReport, store: Store) -> CohortSet:
     """Store a cohort with the ledger of its files and say which part serves which purpose: all arms and seeds share it.
 
     ``import.json`` names files by keys; beside it, ``quarantine/import.json`` names them as they are called and says why each was refused,

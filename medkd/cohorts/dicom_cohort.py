@@ -25,7 +25,7 @@ from data_contracts import (
     TaskKind,
     VolumeRef,
 )
-from medkd.cohorts.case_table import make_cohort, require_classes, serve_purposes
+from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
 from medkd.dicom.ingest import IngestRequest, ingest
@@ -108,7 +108,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> Co
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
     cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts([case.patient_key for case in cases], strata, data))
-    return serve_purposes(spec, cohort, report, store)
+    return assign_subsets(spec, cohort, report, store)
 
 
 def _check_segments(task: Task, data: DicomData) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Fit, Ref, Task, TaskKind, read_record
+from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TaskKind, TrainingConfig, read_record
 from medkd.storage.store import Store
 from medkd.trace import Sample
 from medkd.volumes.window import window_intensity
@@ -46,9 +46,9 @@ class TensorCohort:
         arrays = {name: getattr(self, name)[rows] for name in ("images", "labels", "masks", "has_mask", "valid", "markers")}
         return replace(self, cases=tuple(self.cases[row] for row in rows.tolist()), **arrays)
 
-    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+    def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
         """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
-        del wish, generator  # whole pictures: nothing is cut
+        del config, generator  # whole pictures: nothing is cut
         masks, known, labels = self.masks[rows], self.has_mask[rows], self.labels[rows]
         if task.kind is TaskKind.SEGMENTATION:
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_contracts import CohortSet, Comparison, Evaluation, Figure, Subset
+from data_contracts import CohortSet, Comparison, Estimate, Evaluation, Subset
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio, is_defined
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.storage.stage import stage
@@ -33,7 +33,7 @@ def compare_arms(
     """
     mine, theirs = (_stacked(workspace, evaluations) for evaluations in (arm, baseline))
     above = _stacked(workspace, teacher) if teacher else {}
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Estimate] = {}
     for key in sorted(set(mine) & set(theirs)):
         purpose, quantity = key.split("/")
         labels, patients = units_of(workspace.store, cohorts, purpose, quantity, mine[key].shape[1])

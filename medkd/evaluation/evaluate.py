@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Scorecard, Subset, Task, TaskKind
+from data_contracts import Checkpoint, CohortSet, Estimate, Evaluation, Part, Scorecard, Subset, Task, TaskKind
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
@@ -19,8 +19,8 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.expected_calibration_error import gaps_of
 from medkd.measures.marker_effect import marker_effect
-from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
 from medkd.storage.store import Store
@@ -76,7 +76,7 @@ def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, work
     flips = task.test_time_flips
     for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
         cohort = open_pictures(cohorts, purpose, workspace.store, task)
-        if purpose == map_purpose(cohorts):
+        if purpose == map_subset(cohorts):
             judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
             maps, logits = compare_class_maps(model, guide, judged)
             arrays |= {f"{purpose}/{name}": value for name, value in maps.items()}
@@ -93,13 +93,13 @@ def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, work
     return arrays
 
 
-def map_purpose(cohorts: CohortSet) -> str:
+def map_subset(cohorts: CohortSet) -> str:
     """Return the cohort on which maps are judged: the one without the planted bias where there is one."""
     return Subset.DEBIASED if Subset.DEBIASED in cohorts.uses else Subset.TEST
 
 
 def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
-    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps, and the model's logits (of the images as they are).
+    """Return ``agreement``, ``relevance_mass_accuracy`` and ``pointing`` [n] of class maps, and the model's logits (of the images as they are).
 
     Both networks explain the teacher's answer. Cases without a mask have no localisation (NaN).
     """
@@ -109,7 +109,7 @@ def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort)
     student, reference = cam(mine, target), cam(theirs, target)
     return {
         "agreement": cosine_agreement(student, reference),
-        "mass_in_lesion": mass_in_lesion(student, cohort.masks),
+        "relevance_mass_accuracy": relevance_mass_accuracy(student, cohort.masks),
         "pointing": pointing_game(student, cohort.masks),
     }, logits
 
@@ -145,7 +145,7 @@ def _cue_regions(cohorts: CohortSet, purpose: str, workspace: Workspace) -> Tens
 
 
 def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Return ``agreement`` and ``mass_in_lesion`` [n] of class maps, and what model and guide answer [n, *space].
+    """Return ``agreement`` and ``relevance_mass_accuracy`` [n] of class maps, and what model and guide answer [n, *space].
 
     Both networks explain the region the guide segments.
     """
@@ -154,7 +154,7 @@ def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: Tensor
     reference = answered.argmax(1)
     target = lesion_margin((reference > 0).to(torch.uint8))
     student, wanted = cam(mine, target), cam(theirs, target)
-    maps = {"agreement": cosine_agreement(student, wanted), "mass_in_lesion": mass_in_lesion(student, cohort.masks)}
+    maps = {"agreement": cosine_agreement(student, wanted), "relevance_mass_accuracy": relevance_mass_accuracy(student, cohort.masks)}
     return maps, logits.argmax(1), reference
 
 
@@ -165,7 +165,7 @@ def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations
     A quantity that is undefined for every case (maps of a network that finds nothing) has no figure.
     """
     arrays = [workspace.store.read_tensors(evaluation.arrays) for evaluation in evaluations]
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Estimate] = {}
     per_seed: dict[str, tuple[float | None, ...]] = {}
     for key in sorted(arrays[0]):
         purpose, quantity = key.split("/")

@@ -14,7 +14,7 @@ from torch import nn
 from data_contracts import (
     Case,
     CohortUse,
-    Figure,
+    Estimate,
     FolderEvaluation,
     ImageFolderData,
     IngestReport,
@@ -241,7 +241,7 @@ def _ece_of(probability: NDArray[np.float64], labels: NDArray[np.int64]) -> Stat
     return lambda rows, _: float(expected_calibration_error(values[rows], wanted[rows]))
 
 
-def _figures(scores: Scores, patients: list[str], chosen: NDArray[np.int64] | None = None) -> dict[str, Figure]:
+def _figures(scores: Scores, patients: list[str], chosen: NDArray[np.int64] | None = None) -> dict[str, Estimate]:
     """Return the figures that are defined among some cases (all of them where none are named)."""
     rows = np.arange(len(patients)) if chosen is None else chosen
     figures = {}

@@ -12,9 +12,9 @@ from medkd.measures._guided import Guided
 from medkd.measures.mass_in_shell import SHELLS
 
 MOST_PEAKS = 3
-OF_LESION = ("mass_in_lesion", "pointing_game", "rank_accuracy", "map_auprc", "otsu_iou")
+OF_LESION = ("relevance_mass_accuracy", "pointing_game", "relevance_rank_accuracy", "map_auprc", "otsu_iou")
 OF_MAP = ("gini", "entropy", "effective_complexity")
-OF_BOTH = ("cosine_agreement", "rank_agreement", "top_share_iou", "sign_agreement", "structural_similarity", "peak_distance")
+OF_BOTH = ("cosine_agreement", "rank_agreement", "top_k_intersection", "sign_agreement", "structural_similarity", "peak_distance")
 
 
 def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:

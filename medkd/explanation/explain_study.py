@@ -39,7 +39,7 @@ from medkd.explanation.subjects import ClassInquiry, Inquiry, LesionInquiry, Met
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
-from medkd.trace import anatomy_of
+from medkd.trace import layer_map_of
 from medkd.volumes.orientation import Grid
 
 STORE, ARRAYS = "explanation", "maps.safetensors"
@@ -165,13 +165,14 @@ def require_bound(request: ExplanationRequest, asked: Asked) -> None:
             )
         if "teacher" in needs and asked.guide is None:
             raise ExplanationError("EXPLAINER_NEEDS", f"expected a model whose lineage names a teacher for {entry.name}, this one has none")
-        if "attention" in needs and not anatomy_of(asked.network).attention:
+        if "attention" in needs and not layer_map_of(asked.network).attention:
             raise ExplanationError("EXPLAINER_NEEDS", f"expected a transformer for {entry.name}, this model has no attention layers")
         layer = entry.options.get("layer")
         for role, network in asked.networks().items():
             if layer is not None and layer not in dict(network.named_modules()):
                 raise ExplanationError(
-                    "LAYER_UNKNOWN", f"expected a layer of the {role} (named taps: {list(anatomy_of(network).taps)}), got {layer!r}"
+                    "LAYER_UNKNOWN",
+                    f"expected a layer of the {role} (named feature_layers: {list(layer_map_of(network).feature_layers)}), got {layer!r}",
                 )
 
 

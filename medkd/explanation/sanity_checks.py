@@ -11,7 +11,7 @@ from medkd.explanation.measures_of_maps import check_of
 from medkd.explanation.subjects import Trial
 from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
-from medkd.measures import randomisation as _randomisation
+from medkd.measures import model_parameter_randomisation as _randomisation
 from medkd.models._build import build_network
 
 #: Networks whose weights were drawn anew that a map is compared with; the median counts.
@@ -78,5 +78,5 @@ def _alike(one: Tensor, other: Tensor, *, both: bool = False) -> float | None:
     said = ((one != 0) & (other != 0)) if both else ((one != 0) | (other != 0))
     if int(said.sum()) < 8:
         return None
-    value = float(MEASURES.load("randomisation")(one[said][None], other[said][None])[0])
+    value = float(MEASURES.load("model_parameter_randomisation")(one[said][None], other[said][None])[0])
     return value if value == value else None

@@ -34,7 +34,7 @@ from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import restore_network
 from medkd.registry.interface import Publication, Registry, pack_model
 from medkd.registry.recipe_result import RecipeResult
-from medkd.storage.metrics_log import Journal
+from medkd.storage.metrics_log import MetricsLog
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -156,7 +156,7 @@ def _publication(
         "medkd.use": "research only",
         **({"medkd.teacher": str(lineage)} if lineage else {}),
     }
-    journal = Journal(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
+    journal = MetricsLog(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
     return Publication(
         name=card.name,
         folder=folder,

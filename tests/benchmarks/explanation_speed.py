@@ -91,10 +91,10 @@ def grad_cam_beside_monai() -> dict[str, tuple[float, dict[str, float]]]:
 
     from medkd.attribution._attribute import attribute
     from medkd.targets import class_logit
-    from medkd.trace import anatomy_of
+    from medkd.trace import layer_map_of
 
     network, image = classifier()
-    layer = anatomy_of(network).cam_layer
+    layer = layer_map_of(network).cam_layer
     theirs = GradCAM(nn_module=copy.deepcopy(network), target_layers=layer, postprocessing=lambda x: x)
 
     def mine():
@@ -175,7 +175,7 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     mask = torch.zeros(1, 128, 128, 128, dtype=torch.uint8)
     mask[0, 40:60, 50:70, 60:80] = 1
     values[mask > 0] += 1.0
-    names = ("pointing_game", "rank_accuracy", "map_auroc", "mass_in_lesion", "gini", "entropy", "effective_complexity")
+    names = ("pointing_game", "relevance_rank_accuracy", "map_auroc", "relevance_mass_accuracy", "gini", "entropy", "effective_complexity")
     quiet = {"disable_warnings": True, "display_progressbar": False}
     calls = (
         quantus.PointingGame(**quiet),

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data_contracts import Action, DataError, DicomData, Fit, IngestCode, IngestPolicy, Part, RecipeError
+from data_contracts import Action, DataError, DicomData, IngestCode, IngestPolicy, Part, RecipeError, TrainingConfig
 from medkd.cohorts.open_cohort import open_volume_use
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.inference.predict_cohort import leave_out_synthetic
 from medkd.phantom.dicom_studies import write_phantom_dicom
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 from tests.dicom.drawn import box, coded, draw_segmentation, draw_series, draw_structures, write_nifti_mask
 
@@ -38,7 +38,7 @@ def recipe(tmp_path):
 
 
 def prepared(recipe, tmp_path):
-    workspace = embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    workspace = local_workspace(tmp_path / "run", data_root=tmp_path / "data")
     return workspace, prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
 
 
@@ -64,7 +64,10 @@ def test_a_repaired_slice_is_neither_learnt_from_nor_scored(recipe, tmp_path):
     measured = cohort.measured(row)
     assert (~measured).sum() == synthetic.sum()
     sample = cohort.draw(
-        torch.tensor([row]), wanted.task.model_copy(update={"image_size": tuple(measured.shape)}), Fit(epochs=1), torch.Generator()
+        torch.tensor([row]),
+        wanted.task.model_copy(update={"image_size": tuple(measured.shape)}),
+        TrainingConfig(epochs=1),
+        torch.Generator(),
     )
     assert torch.equal(sample.valid_mask[0], measured)
     assert (sample.labels[0][~measured] == -1).all()

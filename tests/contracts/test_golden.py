@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 import data_contracts
 from data_contracts import MIGRATIONS, RECORDS, read_record
+from data_contracts.record import migrated
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEMAS = sorted(schema for schema in RECORDS if schema)
@@ -20,6 +22,14 @@ def test_a_golden_file_is_read_and_written_unchanged(schema):
     record = read_record(payload, RECORDS[schema])
     assert record.canonical_json() == payload
     assert record.digest() == hashlib.sha256(payload).hexdigest()
+
+
+@pytest.mark.parametrize("schema", sorted(MIGRATIONS))
+def test_a_golden_file_of_an_older_version_is_lifted(schema):
+    payload = (GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes()
+    newest = migrated(json.loads(payload))["schema_version"]
+    record = read_record(payload, RECORDS[newest])
+    assert record.canonical_json() == (GOLDEN / f"{newest.replace('/', '_')}.json").read_bytes()
 
 
 def test_every_golden_file_is_of_a_known_version():

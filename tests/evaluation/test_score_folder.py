@@ -25,7 +25,7 @@ from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.storage.store import Store
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
 
@@ -79,7 +79,7 @@ def test_a_classifiers_figures_are_those_of_scikit_learn(classified, pictures):
     assert figures["brier"].mean == pytest.approx(brier_score_loss(label, probability))
     assert figures["accuracy"].mean == pytest.approx(np.mean((probability > 0.5) == label))
     assert (score.evaluation.n, score.evaluation.cases, figures["auc"].n) == (12, 24, 12)
-    assert {"ece", "agreement", "same_answer", "mass_in_lesion", "pointing"} <= set(figures)
+    assert {"ece", "agreement", "same_answer", "relevance_mass_accuracy", "pointing"} <= set(figures)
     assert set(score.evaluation.teacher_metrics) >= {"auc", "auprc", "ece", "brier"}
 
 
@@ -138,7 +138,7 @@ def test_a_segmenter_of_volumes_is_scored_on_the_imported_voxels(tmp_path):
         listed.append({"image": f"imagesTr/b_{number}.nii.gz", "label": f"labelsTr/b_{number}.nii.gz"})
     (root / "dataset.json").write_text(json.dumps({"training": listed}))
     who = subject(task, builder="unet", channels=(4, 8))
-    score = score_folder(who, root, describe_folder(root, task, FolderHints(pair_by="odd-even")), Store(tmp_path / "s", "s"))
+    score = score_folder(who, root, describe_folder(root, task, FolderHints(patient_pattern="odd-even")), Store(tmp_path / "s", "s"))
     metrics = score.evaluation.metrics
     assert {f"{m}_{c}" for m in ("dice", "hausdorff_95", "surface_dice", "lesion_f1", "froc") for c in ("front", "back")} <= set(metrics)
     assert (score.evaluation.n, score.evaluation.cases) == (2, 4)
@@ -201,7 +201,7 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
         "task.image_size": [32, 32], "data.inner_validation": 0.2, "teacher.network": network, "teacher.fit": fit, "student.network": network, "student.fit": fit,
     }  # fmt: skip
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "busbra.yaml", small)
-    workspace = embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    workspace = local_workspace(tmp_path / "run", data_root=tmp_path / "data")
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     student = distill(workspace, recipe.student_training("kd_explanation", 0), cohorts, teacher)
@@ -209,7 +209,7 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
     who = Subject(recipe.task, load_network(workspace, student), MODEL, load_network(workspace, teacher), MODEL)
     score = score_folder(who, root, describe_folder(root, recipe.task, FolderHints(where={"split": "val"})), Store(tmp_path / "s", "s"))
     same = set(card.figures) & set(score.evaluation.metrics)
-    assert {"auc", "ece", "agreement", "mass_in_lesion", "pointing"} <= same
+    assert {"auc", "ece", "agreement", "relevance_mass_accuracy", "pointing"} <= same
     for name in same:
         mine, theirs = score.evaluation.metrics[name], card.figures[name]
         assert (mine.mean, mine.low, mine.high, mine.n) == pytest.approx((theirs.mean, theirs.low, theirs.high, theirs.n)), name

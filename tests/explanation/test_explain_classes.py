@@ -12,7 +12,7 @@ from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
 from medkd.explanation.explain_study import explain_study
 from medkd.explanation.subjects import runs_of
 from medkd.inference.predict import averaged_over_flips
-from medkd.trace import Anatomy
+from medkd.trace import LayerMap
 
 PICTURES = Task(kind="classification", classes=("dark", "bright"), image_size=(24, 28), window=(0.0, 1.0))
 VOLUMES = Task(kind="classification", classes=("dark", "bright"), image_size=(8, 12, 40), window=(0.0, 1.0))
@@ -32,7 +32,7 @@ class Brightness(nn.Module):
             self.features.weight.data.view(-1)[0] = 0.5
         self.head = nn.Linear(1, 2, bias=False)
         self.head.weight.data = torch.tensor([[-1.0], [1.0]])
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         return self.head(self.features(image).flatten(2).mean(2))
@@ -141,7 +141,7 @@ def test_the_studys_own_label_says_where_a_map_should_lie(classifier, make_volum
     label[13, 4:8, 4:8] = 1
     with_label = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=2), label=label)
     measured = {value.name: value.value for value in with_label.record.maps[0].measures}
-    assert measured["mass_in_lesion"] == pytest.approx(16 / (4 * 24 * 28))
+    assert measured["relevance_mass_accuracy"] == pytest.approx(16 / (4 * 24 * 28))
     assert 0 <= measured["deletion"] <= 1
     assert torch.equal(with_label.arrays["mask/2"], label)
     without = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=2))

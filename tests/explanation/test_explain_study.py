@@ -64,9 +64,9 @@ def test_lesions_are_explained_apart_and_only_the_asked_one_where_one_is(asked, 
     assert [lesion.tracking_id for lesion in one.record.lesions] == ["lesion-2"]
     torch.testing.assert_close(one.arrays["map/2/student/saliency"], made.arrays["map/2/student/saliency"])
     inside = {m.name: m.value for m in made.record.maps[0].measures}
-    assert inside["mass_in_lesion"] + inside["mass_0_to_5_mm"] + inside["mass_5_to_20_mm"] + inside["mass_beyond_20_mm"] == pytest.approx(
-        1.0
-    )
+    assert inside["relevance_mass_accuracy"] + inside["mass_0_to_5_mm"] + inside["mass_5_to_20_mm"] + inside[
+        "mass_beyond_20_mm"
+    ] == pytest.approx(1.0)
 
 
 def test_a_teachers_map_is_the_parent_of_its_students(asked, make_volume):

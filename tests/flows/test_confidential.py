@@ -22,7 +22,7 @@ from flows.demo import _TINY, RECIPES
 from flows.engine import orchestrated, run_all
 from flows.start import start_engine
 from flows.untold import ERROR, Untold, WorkFailed
-from tests.planted import CANARY, places_of, plant
+from tests.ground_truth import CANARY, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"

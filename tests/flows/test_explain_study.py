@@ -108,7 +108,7 @@ def test_a_classifier_says_why_it_answers_what_it_answers(here, smoke, tmp_path)
     assert slices == list(range(record.volume.geometry.shape[0]))  # every slice has an answer, and one only
     assert {one["role"] for one in summary["maps"]} == {"student", "teacher"}
     # The phantom's studies hold lesion segmentations: maps of slices with a lesion are judged by where it lies.
-    judged = [one for one in summary["maps"] if "mass_in_lesion" in one["measures"]]
+    judged = [one for one in summary["maps"] if "relevance_mass_accuracy" in one["measures"]]
     assert {one["number"] for one in judged} == {
         int(name.split("/")[1]) for name, mask in arrays.items() if name[:4] == "mask" and mask.any()
     }
@@ -140,7 +140,7 @@ def test_a_registered_model_is_explained_on_a_recipes_cases(here, smoke, tmp_pat
         "explain", RECIPES / "phantom-classification.yaml", "--model", "models:/phantom-classification-kd/1", "--run", smoke.folder,
         "--out", tmp_path, "--set", "data.teacher=64", "--set", "data.student=32", "--set", "data.test=24", "--set", "data.teacher_validation=16",
         "--set", "data.debiased=24", "--set", "data.reversed=16", "--set", "data.marker_pairs=8", "--set", "explain.cases=4", "--json",
-        "--set", "explain.measures=[{name: max_sensitivity}, {name: mass_in_lesion}, {name: deletion_outside}]",
+        "--set", "explain.measures=[{name: max_sensitivity}, {name: relevance_mass_accuracy}, {name: deletion_outside}]",
         "--set", "explain.explainers=[{name: cam}]",
     )  # fmt: skip
     assert status == 0, errors[-800:]

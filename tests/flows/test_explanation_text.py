@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from data_contracts import ExplainerVerdict, ExplanationBundle, Figure, Inspection, LayerTrait, Ref, SanityCheck
+from data_contracts import Estimate, ExplainerVerdict, ExplanationBundle, Inspection, LayerTrait, Ref, SanityCheck
 from flows.explanation_text import WIDEST, bundle_table, explanation_text, inspection_text
 
 SHA = "0123456789abcdef" * 4
 
 
 def figure(mean):
-    return Figure(mean=mean, low=mean - 0.1, high=mean + 0.1, n=3)
+    return Estimate(mean=mean, low=mean - 0.1, high=mean + 0.1, n=3)
 
 
 def test_a_cohorts_table_fits_a_screen_and_ends_with_the_baselines():
@@ -52,7 +52,7 @@ def test_an_inspection_names_the_likest_layer_and_what_could_not_be_flipped():
 
 
 def test_tables_of_a_study_fit_a_hundred_columns_and_every_column_has_its_legend():
-    values = {"mass_in_lesion": 0.5, "mass_0_to_5_mm": 0.25, "mass_5_to_20_mm": 0.1, "mass_beyond_20_mm": 0.05, "map_auprc": 0.75}
+    values = {"relevance_mass_accuracy": 0.5, "mass_0_to_5_mm": 0.25, "mass_5_to_20_mm": 0.1, "mass_beyond_20_mm": 0.05, "map_auprc": 0.75}
     values |= {"otsu_iou": 0.3, "deletion": -10.25, "insertion": 10.5, "rank_agreement": -0.123}
     told = {"number": 1, "role": "student", "measures": values, "peaks": [{"position_lps_mm": [-112.0, -130.0, -166.0]}]}
     names = ("guided_backpropagation", "cam")

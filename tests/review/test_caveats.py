@@ -11,7 +11,7 @@ def with_values(report, *, lesion=None, inside=(0.5, 0.5), share=0.2, **changes)
     maps = tuple(
         m.model_copy(
             update={
-                "measures": (MeasureValue(name="mass_in_lesion", value=v, higher_is_better=True),),
+                "measures": (MeasureValue(name="relevance_mass_accuracy", value=v, higher_is_better=True),),
                 "fails_randomisation": changes.get("fails", False),
             }
         )
