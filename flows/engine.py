@@ -112,10 +112,10 @@ class _Share:
 
 
 def _timed(function: Callable[..., R], call: tuple[Any, ...], name: str, group: Group | None) -> R:
-    begun = time.monotonic()
+    started = time.monotonic()
     result = function(*call)
     if group is not None:
-        group.finished(name, time.monotonic() - begun)
+        group.finished(name, time.monotonic() - started)
     return result
 
 

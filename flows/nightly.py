@@ -73,7 +73,7 @@ def run_nightly(
 def _run(
     recipes: list[str], out: str, studies: str | None, tracking_uri: str | None, overrides: dict[str, Any] | None, policy: str | None
 ) -> dict[str, Any]:
-    begun, root = time.perf_counter(), Path(out).resolve()
+    started, root = time.perf_counter(), Path(out).resolve()
     chosen = tuple(read_recipe(Path(name), overrides) for name in recipes)
     if studies is not None:
         require_source(Path(studies))
@@ -82,7 +82,7 @@ def _run(
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root, workers=workers_for(chosen)):
         result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))
-    return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - begun, project=Path.cwd())
+    return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - started, project=Path.cwd())
 
 
 nightly = DiscreetFlow(run_nightly, name="nightly", validate_parameters=True, persist_result=False)

@@ -77,27 +77,27 @@ class PrefectEngine(PlainEngine):
         """Submit every call as a task run."""
         told = names or [str(number) for number in range(1, len(calls) + 1)]
         with self.group(title, len(calls)) as group:
-            begun = []
+            started = []
             for call, name in zip(calls, told, strict=True):
                 work = Untold(_noted(function, self.workers, name, group), call)
                 run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
                 decorate = task(name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
-                begun.append((work, decorate(work.body).submit()))
-            wait([future for _, future in begun])
-            return [work.by(future.result) for work, future in begun]
+                started.append((work, decorate(work.body).submit()))
+            wait([future for _, future in started])
+            return [work.by(future.result) for work, future in started]
 
 
 def _noted(function: Callable[..., R], workers: Workers | None, name: str, group: Group | None) -> Callable[..., R]:
     """Return the stage as a task calls it: in a worker process where there are some, its end noted in the run's log."""
 
     def run(*args: Any) -> R:
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             result, seconds = workers.submit(function, *args).result() if workers is not None else (function(*args), None)
         except BrokenProcessPool as error:
             raise lost_worker() from error
         if group is not None:
-            group.finished(name, time.monotonic() - begun if seconds is None else seconds)
+            group.finished(name, time.monotonic() - started if seconds is None else seconds)
         return result
 
     return run

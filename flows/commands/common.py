@@ -104,7 +104,7 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     from medkd.cohorts.prepare import data_folder
     from medkd.storage.output import require_source
     from medkd.storage.workspace import local_workspace
-    from medkd.training.memory import require_room
+    from medkd.training.memory import require_training_memory
     from medkd.training.recipes import read_recipe
 
     wanted, root = parse_overrides(overrides), data_root()
@@ -117,7 +117,7 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     data = data_folder(recipe.data, root)
     if data is not None:
         require_source(data)
-    require_room(recipe, root)
+    require_training_memory(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
     return recipe, local_workspace(folder, progress=True, data_root=root)
 

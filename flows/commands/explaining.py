@@ -282,7 +282,7 @@ def run_study_command(
     """Prove, segment, explain and report one new study with a registered model. No finding is an answer."""
     from medkd.dicom.study_folder import claim_study
 
-    begun, out = time.perf_counter(), out.resolve()
+    started, out = time.perf_counter(), out.resolve()
     uri = registry_uri(run_folder, tracking_uri)
     claim_study(source, out)
     from flows.ingest import read_policy
@@ -295,7 +295,7 @@ def run_study_command(
     with start_engine(engine.value, out, workers=0, progress=True):
         outcome = run_study(workspace, source, model, out, series, read_policy(policy))
     report = outcome.report
-    seconds = round(time.perf_counter() - begun, 1)
+    seconds = round(time.perf_counter() - started, 1)
     summary = {"ok": True, "seconds": seconds, **findings_summary(report), "report": str(out / "report.html")}
     if as_json:
         say_json(

@@ -62,7 +62,7 @@ def over_batch(values: Tensor, sample: Sample, present: Tensor | None = None) ->
     return (values * weights).sum() / mean_over_processes(weights.sum()).clamp_min(_TINY)
 
 
-def asked(teacher: Knowledge | None, loss: str) -> Knowledge:
+def require_teacher(teacher: Knowledge | None, loss: str) -> Knowledge:
     """Return the teacher, or say which loss needs one."""
     if teacher is None:
         raise KnowledgeError("TEACHER_MISSING", f"expected a teacher for the loss {loss!r}, this arm has none")
@@ -81,10 +81,10 @@ def layer_pair(
         feature_layers: the student's layer and the teacher's; ``last`` is the layer that class maps are read from.
         projector: 1x1 convolution from the student's channels to the teacher's.
     """
-    mine, theirs = feature_layers
-    found = student.feature(student.layer_map.cam_layer if mine == LAST else mine).float()
-    wanted = asked(teacher, loss).features(theirs).float()
-    return (found if projector is None else projector(found).float()), wanted
+    student_layer, teacher_layer = feature_layers
+    student_features = student.feature(student.layer_map.cam_layer if student_layer == LAST else student_layer).float()
+    teacher_features = require_teacher(teacher, loss).features(teacher_layer).float()
+    return (student_features if projector is None else projector(student_features).float()), teacher_features
 
 
 def matched_pair(
@@ -95,12 +95,13 @@ def matched_pair(
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    mine, theirs = layer_pair(student, teacher, loss, feature_layers, projector)
-    if mine.shape[1] != theirs.shape[1]:
+    student_features, teacher_features = layer_pair(student, teacher, loss, feature_layers, projector)
+    if student_features.shape[1] != teacher_features.shape[1]:
         raise KnowledgeError(
-            "HINT_CHANNELS", f"expected {theirs.shape[1]} channels as the teacher's features have, got {mine.shape[1]} and no projector"
+            "HINT_CHANNELS",
+            f"expected {teacher_features.shape[1]} channels as the teacher's features have, got {student_features.shape[1]} and no projector",
         )
-    return mine, theirs
+    return student_features, teacher_features
 
 
 def common_grid(first: Tensor, second: Tensor, grid: int) -> list[int]:

@@ -39,9 +39,13 @@ def attention_transfer(
         tap: the student's layer.
         teacher_layer: the teacher's.
     """
-    mine, theirs = layer_pair(student, teacher, "attention_transfer", (layer, teacher_layer))
-    cells = min(grid, *mine.shape[2:], *theirs.shape[2:]) if mine.shape[2:] != theirs.shape[2:] else grid
-    gap = unit_norm(pooled(_attention(mine, power), cells)) - unit_norm(pooled(_attention(theirs, power), cells))
+    student_features, teacher_features = layer_pair(student, teacher, "attention_transfer", (layer, teacher_layer))
+    cells = (
+        min(grid, *student_features.shape[2:], *teacher_features.shape[2:])
+        if student_features.shape[2:] != teacher_features.shape[2:]
+        else grid
+    )
+    gap = unit_norm(pooled(_attention(student_features, power), cells)) - unit_norm(pooled(_attention(teacher_features, power), cells))
     return over_batch(gap.square().sum(1), sample)
 
 

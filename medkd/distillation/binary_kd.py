@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, tempered
+from medkd.distillation._reduce import require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.task_context import TaskContext
 from medkd.trace import Sample, Trace
@@ -30,11 +30,11 @@ def binary_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, temp
         sample: weights and valid mask.
         temperature: T; the factor T^2 keeps gradients comparable over temperatures.
     """
-    wanted = _labels(asked(teacher, "binary_kd").logits().float()) / temperature
-    found = _labels(student.logits.float()) / temperature
+    teacher_labels = _labels(require_teacher(teacher, "binary_kd").logits().float()) / temperature
+    student_labels = _labels(student.logits.float()) / temperature
     # log sigmoid of both signs stays exact where sigmoid rounds to 0 or 1.
-    yes = wanted.sigmoid() * (functional.logsigmoid(wanted) - functional.logsigmoid(found))
-    no = (-wanted).sigmoid() * (functional.logsigmoid(-wanted) - functional.logsigmoid(-found))
+    yes = teacher_labels.sigmoid() * (functional.logsigmoid(teacher_labels) - functional.logsigmoid(student_labels))
+    no = (-teacher_labels).sigmoid() * (functional.logsigmoid(-teacher_labels) - functional.logsigmoid(-student_labels))
     return tempered((yes + no).sum(1), sample, temperature)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from data_contracts import DataError
 from medkd.attribution.cam import cam
-from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
+from medkd.distillation._reduce import over_batch, pooled, require_teacher, unit_norm
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
 from medkd.targets import class_logit
@@ -48,15 +48,15 @@ def cat_kd(
     Raises:
         DataError: ``MASKS_MISSING`` when a classification is to be restricted and the batch has no masks.
     """
-    knowledge = asked(teacher, "cat_kd")
+    knowledge = require_teacher(teacher, "cat_kd")
     within = _around(knowledge, sample, reach) if region == "lesion" else None
     distances = []
     for index in range(student.logits.shape[1]):
         target = class_logit(index)
-        mine, theirs = cam(student, target, differentiable=True), knowledge.attribution("cam", target).float()
+        student_map, teacher_map = cam(student, target, differentiable=True), knowledge.attribution("cam", target).float()
         if within is not None:
-            mine, theirs = mine * within, theirs * within
-        distances.append((unit_norm(pooled(mine, grid)) - unit_norm(pooled(theirs, grid))).square().sum(1))
+            student_map, teacher_map = student_map * within, teacher_map * within
+        distances.append((unit_norm(pooled(student_map, grid)) - unit_norm(pooled(teacher_map, grid))).square().sum(1))
     present = None if within is None else within.flatten(1).any(1)
     return over_batch(torch.stack(distances).mean(0), sample, present)
 

@@ -50,17 +50,17 @@ def crd(
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    mine, theirs = matched_pair(student, teacher, "crd", (layer, teacher_layer), projector)
-    cells = common_grid(mine, theirs, grid)
-    asking, known = _places(mine, cells), _places(theirs, cells)
-    per_case = asking.shape[1]
-    weights = torch.ones(len(asking), device=asking.device) if sample.weights is None else sample.weights.to(asking)
-    answers, counted = all_cases(known), all_cases(weights) > 0
-    with torch.autocast(asking.device.type, enabled=False):
-        scores = asking.flatten(0, 1) @ answers.flatten(0, 1).T / temperature
+    student_features, teacher_features = matched_pair(student, teacher, "crd", (layer, teacher_layer), projector)
+    cells = common_grid(student_features, teacher_features, grid)
+    anchors, candidates = _places(student_features, cells), _places(teacher_features, cells)
+    per_case = anchors.shape[1]
+    weights = torch.ones(len(anchors), device=anchors.device) if sample.weights is None else sample.weights.to(anchors)
+    answers, counted = all_cases(candidates), all_cases(weights) > 0
+    with torch.autocast(anchors.device.type, enabled=False):
+        scores = anchors.flatten(0, 1) @ answers.flatten(0, 1).T / temperature
     scores = scores.masked_fill(~counted.repeat_interleave(per_case)[None], _FAR)
-    own = torch.arange(len(scores), device=scores.device) + first_row(len(scores))
-    loss = functional.cross_entropy(scores, own, reduction="none")
+    matches = torch.arange(len(scores), device=scores.device) + first_row(len(scores))
+    loss = functional.cross_entropy(scores, matches, reduction="none")
     return over_batch(loss.reshape(-1, per_case).mean(1), sample)
 
 

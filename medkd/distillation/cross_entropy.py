@@ -35,14 +35,14 @@ def cross_entropy(student: Trace, teacher: Knowledge | None, sample: Sample, *, 
     """
     del teacher
     logits = student.logits.float()
-    loss, known = _per_case(logits, _labels(sample, logits), sample, dice, label_smoothing)
+    loss, labelled = _per_case(logits, _labels(sample, logits), sample, dice, label_smoothing)
     if sample.other_labels is not None and sample.shares is not None:
         other, other_known = _per_case(logits, sample.other_labels.long(), sample, dice, label_smoothing)
-        own = sample.shares.to(loss) * known
-        theirs = (1 - sample.shares.to(loss)) * other_known
-        loss = (own * loss + theirs * other) / (own + theirs).clamp_min(_TINY)
-        known = known | other_known
-    return over_batch(loss, sample, known)
+        own_share = sample.shares.to(loss) * labelled
+        other_share = (1 - sample.shares.to(loss)) * other_known
+        loss = (own_share * loss + other_share * other) / (own_share + other_share).clamp_min(_TINY)
+        labelled = labelled | other_known
+    return over_batch(loss, sample, labelled)
 
 
 def _per_case(logits: Tensor, labels: Tensor, sample: Sample, dice: float, label_smoothing: float) -> tuple[Tensor, Tensor]:
@@ -50,12 +50,12 @@ def _per_case(logits: Tensor, labels: Tensor, sample: Sample, dice: float, label
     valid = labels != MISSING
     if sample.valid_mask is not None and labels.ndim > 1:
         valid = valid & sample.valid_mask
-    known = valid.reshape(len(valid), -1).any(1)
+    labelled = valid.reshape(len(valid), -1).any(1)
     entropy = functional.cross_entropy(logits, labels.clamp_min(0), reduction="none", label_smoothing=label_smoothing)
     loss = over_voxels(entropy.reshape(len(entropy), -1), valid.reshape(len(valid), -1))
     if logits.ndim > 2 and dice > 0:
         loss = loss + dice * _soft_dice(logits, labels, valid)
-    return loss, known
+    return loss, labelled
 
 
 def _labels(sample: Sample, logits: Tensor) -> Tensor:
@@ -67,8 +67,8 @@ def _labels(sample: Sample, logits: Tensor) -> Tensor:
 def _soft_dice(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     inside = valid[:, None].to(logits.dtype)
     predicted = logits.softmax(1) * inside
-    wanted = functional.one_hot(labels.clamp_min(0), logits.shape[1]).movedim(-1, 1).to(logits.dtype) * inside
-    overlap = (predicted * wanted).flatten(2).sum(2)
-    total = predicted.flatten(2).sum(2) + wanted.flatten(2).sum(2)
+    target = functional.one_hot(labels.clamp_min(0), logits.shape[1]).movedim(-1, 1).to(logits.dtype) * inside
+    overlap = (predicted * target).flatten(2).sum(2)
+    total = predicted.flatten(2).sum(2) + target.flatten(2).sum(2)
     score = (2 * overlap + 1e-5) / (total + 1e-5)
     return 1 - score[:, 1:].mean(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.distillation._reduce import over_batch, over_voxels, require_teacher
 from medkd.distillation._together import all_cases
 from medkd.knowledge.interface import Knowledge
 from medkd.task_context import TWO_CLASSES, TaskContext
@@ -38,16 +38,16 @@ def dist_kd(
         intra: weight of the second; meaningful for two classes too.
         temperature: T of both distributions.
     """
-    wanted = (asked(teacher, "dist_kd").logits().float() / temperature).softmax(1)
-    found = (student.logits.float() / temperature).softmax(1)
-    if found.ndim == 2:
-        within = _within_batch(found, wanted, sample)
+    teacher_p = (require_teacher(teacher, "dist_kd").logits().float() / temperature).softmax(1)
+    student_p = (student.logits.float() / temperature).softmax(1)
+    if student_p.ndim == 2:
+        within = _within_batch(student_p, teacher_p, sample)
     else:
-        shares = _shares(sample, found)
-        within = over_batch((1 - _correlation(found.flatten(2), wanted.flatten(2), shares)).mean(1), sample)
+        shares = _shares(sample, student_p)
+        within = over_batch((1 - _correlation(student_p.flatten(2), teacher_p.flatten(2), shares)).mean(1), sample)
     value = intra * within
     if inter > 0:
-        over = 1 - _correlation(found.movedim(1, -1), wanted.movedim(1, -1), None)
+        over = 1 - _correlation(student_p.movedim(1, -1), teacher_p.movedim(1, -1), None)
         value = value + inter * over_batch(over if over.ndim == 1 else over_voxels(over, sample.valid_mask), sample)
     return temperature**2 * value
 
@@ -62,16 +62,16 @@ def incompatible_reason(context: TaskContext, *, inter: object = 1.0, **_: objec
     return None
 
 
-def _within_batch(found: Tensor, wanted: Tensor, sample: Sample) -> Tensor:
+def _within_batch(student_p: Tensor, teacher_p: Tensor, sample: Sample) -> Tensor:
     """Return 1 - the weighted correlation of each class's probabilities over the cases, mean over classes."""
-    weights = torch.ones(len(found), device=found.device) if sample.weights is None else sample.weights.to(found)
+    weights = torch.ones(len(student_p), device=student_p.device) if sample.weights is None else sample.weights.to(student_p)
     # The batch is what is correlated: with several processes, all of theirs.
-    mine, theirs, shares = all_cases(found), all_cases(wanted), all_cases(weights)
-    return (1 - _correlation(mine.T, theirs.T, shares[None])).mean()
+    all_student, all_teacher, shares = all_cases(student_p), all_cases(teacher_p), all_cases(weights)
+    return (1 - _correlation(all_student.T, all_teacher.T, shares[None])).mean()
 
 
-def _shares(sample: Sample, found: Tensor) -> Tensor | None:
-    return None if sample.valid_mask is None else sample.valid_mask.flatten(1)[:, None].to(found)
+def _shares(sample: Sample, student_p: Tensor) -> Tensor | None:
+    return None if sample.valid_mask is None else sample.valid_mask.flatten(1)[:, None].to(student_p)
 
 
 def _correlation(first: Tensor, second: Tensor, weights: Tensor | None) -> Tensor:

@@ -50,13 +50,13 @@ def hint(
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    mine, theirs = matched_pair(student, teacher, "hint", (layer, teacher_layer), projector)
-    cells = common_grid(mine, theirs, grid)
-    mine, theirs = averaged(mine, cells), averaged(theirs, cells)
+    student_features, teacher_features = matched_pair(student, teacher, "hint", (layer, teacher_layer), projector)
+    cells = common_grid(student_features, teacher_features, grid)
+    student_features, teacher_features = averaged(student_features, cells), averaged(teacher_features, cells)
     if distance == "correlation":
-        return over_batch(1 - (_standardised(mine) * _standardised(theirs)).sum(2).mean(1), sample)
-    scale = theirs.square().flatten(1).mean(1).clamp_min(_TINY)
-    return over_batch((mine - theirs).square().flatten(1).mean(1) / scale, sample)
+        return over_batch(1 - (_standardised(student_features) * _standardised(teacher_features)).sum(2).mean(1), sample)
+    scale = teacher_features.square().flatten(1).mean(1).clamp_min(_TINY)
+    return over_batch((student_features - teacher_features).square().flatten(1).mean(1) / scale, sample)
 
 
 def _standardised(features: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from medkd.distillation._reduce import asked, divergence, tempered
+from medkd.distillation._reduce import divergence, require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.task_context import TWO_CLASSES, TaskContext
 from medkd.trace import Sample, Trace
@@ -28,8 +28,8 @@ def logit_standardisation(student: Trace, teacher: Knowledge | None, sample: Sam
         sample: weights and valid mask.
         temperature: T; the paper's base temperature.
     """
-    wanted, found = _z_score(asked(teacher, "logit_standardisation").logits().float()), _z_score(student.logits.float())
-    return tempered(divergence(wanted, found, temperature), sample, temperature)
+    teacher_z, student_z = _z_score(require_teacher(teacher, "logit_standardisation").logits().float()), _z_score(student.logits.float())
+    return tempered(divergence(teacher_z, student_z, temperature), sample, temperature)
 
 
 def incompatible_reason(context: TaskContext, **_: object) -> str | None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from medkd.distillation._occlude import hide, occlusion_patterns
-from medkd.distillation._reduce import asked
+from medkd.distillation._reduce import require_teacher
 from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
@@ -48,12 +48,12 @@ def occluded_kd(
         temperature: as in ``logit_kd``.
         background: as in ``logit_kd``.
     """
-    knowledge, image = asked(teacher, "occluded_kd"), student.image
+    knowledge, image = require_teacher(teacher, "occluded_kd"), student.image
     masks = occlusion_patterns(image.ndim - 2, patterns, cells, hidden, seed).to(image.device)
     values: list[Tensor] = []
     for mask in masks:
         view = hide(image, mask)
         with running_statistics(student.model):
-            seen = run(student.model, view)
-        values.append(logit_kd(seen, knowledge.for_batch(view), sample, temperature=temperature, background=background))
+            hidden_student = run(student.model, view)
+        values.append(logit_kd(hidden_student, knowledge.for_batch(view), sample, temperature=temperature, background=background))
     return torch.stack(values).mean()

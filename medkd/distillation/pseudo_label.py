@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from medkd.distillation._reduce import asked
+from medkd.distillation._reduce import require_teacher
 from medkd.distillation.cross_entropy import cross_entropy
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
@@ -27,5 +27,5 @@ def pseudo_label(student: Trace, teacher: Knowledge | None, sample: Sample, *, d
         sample: weights and valid mask.
         dice: weight of the Dice loss in segmentation, as in ``cross_entropy``.
     """
-    answers = answer_of(asked(teacher, "pseudo_label").logits())
+    answers = answer_of(require_teacher(teacher, "pseudo_label").logits())
     return cross_entropy(student, None, replace(sample, labels=answers), dice=dice)

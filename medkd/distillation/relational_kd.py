@@ -32,9 +32,9 @@ def relational_kd(
         tap: the student's layer.
         teacher_layer: the teacher's.
     """
-    mine, theirs = layer_pair(student, teacher, "relational_kd", (layer, teacher_layer))
-    cells = common_grid(mine, theirs, grid)
-    return over_batch((_similarities(mine, cells) - _similarities(theirs, cells)).square().flatten(1).mean(1), sample)
+    student_features, teacher_features = layer_pair(student, teacher, "relational_kd", (layer, teacher_layer))
+    cells = common_grid(student_features, teacher_features, grid)
+    return over_batch((_similarities(student_features, cells) - _similarities(teacher_features, cells)).square().flatten(1).mean(1), sample)
 
 
 def _similarities(features: Tensor, cells: list[int]) -> Tensor:

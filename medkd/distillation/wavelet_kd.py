@@ -51,16 +51,16 @@ def wavelet_kd(
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector, ``DETAIL_GRID`` when the common
             grid has no block of that size.
     """
-    mine, theirs = matched_pair(student, teacher, "wavelet_kd", (layer, teacher_layer), projector)
+    student_features, teacher_features = matched_pair(student, teacher, "wavelet_kd", (layer, teacher_layer), projector)
     size = 2**levels
-    extents = [min(grid, a, b) for a, b in zip(mine.shape[2:], theirs.shape[2:], strict=True)]
+    extents = [min(grid, a, b) for a, b in zip(student_features.shape[2:], teacher_features.shape[2:], strict=True)]
     block = [size if extent >= size else 1 for extent in extents]
     if max(block) == 1:
         raise KnowledgeError("DETAIL_GRID", f"expected at least {size} cells along an axis for {levels} levels, got {extents}")
     cells = [extent // along * along for extent, along in zip(extents, block, strict=True)]
-    wanted = _detail(averaged(theirs, cells), block)
-    gap = _detail(averaged(mine, cells), block) - wanted
-    scale = wanted.square().flatten(1).mean(1).clamp_min(_TINY)
+    teacher_detail = _detail(averaged(teacher_features, cells), block)
+    gap = _detail(averaged(student_features, cells), block) - teacher_detail
+    scale = teacher_detail.square().flatten(1).mean(1).clamp_min(_TINY)
     return over_batch(gap.square().flatten(1).mean(1) / scale, sample)
 
 

@@ -50,13 +50,13 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     """
     task = checkpoint.task
     model = load_network(workspace, checkpoint)
-    guide = model if teacher == checkpoint else load_network(workspace, teacher)
+    teacher_network = model if teacher == checkpoint else load_network(workspace, teacher)
     if task.kind is TaskKind.CLASSIFICATION:
-        arrays = _classification(model, guide, cohorts, workspace, task)
+        arrays = _classification(model, teacher_network, cohorts, workspace, task)
     elif task.spatial_dims == 3:
-        arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
+        arrays = evaluate_volumes(model, teacher_network, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
     else:
-        arrays = _segmentation(model, guide, cohorts, workspace, task)
+        arrays = _segmentation(model, teacher_network, cohorts, workspace, task)
     name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
     sample = torch.zeros(1, 1, *task.image_size)
     return Evaluation(
@@ -71,14 +71,16 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     )
 
 
-def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
+def _classification(
+    model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task
+) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
     flips = task.test_time_flips
     for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
         cohort = open_pictures(cohorts, purpose, workspace.store, task)
         if purpose == map_subset(cohorts):
             judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
-            maps, logits = compare_class_maps(model, guide, judged)
+            maps, logits = compare_class_maps(model, teacher_network, judged)
             arrays |= {f"{purpose}/{name}": value for name, value in maps.items()}
             known = 0 if flips else len(judged)
             rest = predict_logits(model, cohort.images[known:], flips=flips) if known < len(cohort) else logits[:0]
@@ -98,15 +100,17 @@ def map_subset(cohorts: CohortSet) -> str:
     return Subset.DEBIASED if Subset.DEBIASED in cohorts.uses else Subset.TEST
 
 
-def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
+def compare_class_maps(model: nn.Module, teacher_network: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
     """Return ``agreement``, ``relevance_mass_accuracy`` and ``pointing`` [n] of class maps, and the model's logits (of the images as they are).
 
     Both networks explain the teacher's answer. Cases without a mask have no localisation (NaN).
     """
-    logits, _, mine = predict_class_maps(model, cohort.images)
-    answered, _, theirs = (logits, None, mine) if guide is model else predict_class_maps(guide, cohort.images)
+    logits, _, student_trace = predict_class_maps(model, cohort.images)
+    answered, _, teacher_trace = (
+        (logits, None, student_trace) if teacher_network is model else predict_class_maps(teacher_network, cohort.images)
+    )
     target = class_margin(answered.argmax(1))
-    student, reference = cam(mine, target), cam(theirs, target)
+    student, reference = cam(student_trace, target), cam(teacher_trace, target)
     return {
         "agreement": cosine_agreement(student, reference),
         "relevance_mass_accuracy": relevance_mass_accuracy(student, cohort.masks),
@@ -114,16 +118,16 @@ def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort)
     }, logits
 
 
-def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
+def _segmentation(model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
     flips = task.test_time_flips
     for purpose, suffix in SEGMENTATION_TESTS.items():
         if purpose not in cohorts.uses:
             continue
         cohort = open_use(cohorts, purpose, workspace.store, task)
-        maps, answer, reference = compare_segmentation_maps(model, guide, cohort)
+        maps, answer, reference = compare_segmentation_maps(model, teacher_network, cohort)
         if flips:
-            answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
+            answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, teacher_network))
         outside = (answer > 0) & (cohort.masks == 0)
         quantities = {
             "dice": dice(answer, cohort.masks),
@@ -144,16 +148,20 @@ def _cue_regions(cohorts: CohortSet, purpose: str, workspace: Workspace) -> Tens
     return shard["cues"].bool()
 
 
-def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def compare_segmentation_maps(
+    model: nn.Module, teacher_network: nn.Module, cohort: TensorCohort
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Return ``agreement`` and ``relevance_mass_accuracy`` [n] of class maps, and what model and guide answer [n, *space].
 
     Both networks explain the region the guide segments.
     """
-    logits, _, mine = predict_class_maps(model, cohort.images)
-    answered, _, theirs = (logits, None, mine) if guide is model else predict_class_maps(guide, cohort.images)
+    logits, _, student_trace = predict_class_maps(model, cohort.images)
+    answered, _, teacher_trace = (
+        (logits, None, student_trace) if teacher_network is model else predict_class_maps(teacher_network, cohort.images)
+    )
     reference = answered.argmax(1)
     target = lesion_margin((reference > 0).to(torch.uint8))
-    student, wanted = cam(mine, target), cam(theirs, target)
+    student, wanted = cam(student_trace, target), cam(teacher_trace, target)
     maps = {"agreement": cosine_agreement(student, wanted), "relevance_mass_accuracy": relevance_mass_accuracy(student, cohort.masks)}
     return maps, logits.argmax(1), reference
 

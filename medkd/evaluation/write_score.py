@@ -76,13 +76,17 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
     )
     if teacher_uri is None:
         return Subject(checkpoint.task, network, own)
-    guide, its, teacher = load_registered(registry, teacher_uri)
+    teacher_ref, its, teacher = load_registered(registry, teacher_uri)
     if its.task != checkpoint.task:
-        raise DataError("MODEL_TASK", f"expected a teacher of the same task as {model.name}, {guide.name} has another one")
-    theirs = ReportModel(
-        role=Role.TEACHER.value, name=guide.name, version=guide.version, manifest_digest=guide.manifest_digest, parameters=its.parameters
+        raise DataError("MODEL_TASK", f"expected a teacher of the same task as {model.name}, {teacher_ref.name} has another one")
+    teacher_model = ReportModel(
+        role=Role.TEACHER.value,
+        name=teacher_ref.name,
+        version=teacher_ref.version,
+        manifest_digest=teacher_ref.manifest_digest,
+        parameters=its.parameters,
     )
-    return Subject(checkpoint.task, network, own, teacher, theirs)
+    return Subject(checkpoint.task, network, own, teacher, teacher_model)
 
 
 def _case_table(score: FolderScore, names: dict[str, str]) -> bytes:

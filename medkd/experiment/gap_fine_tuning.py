@@ -77,49 +77,51 @@ def fine_tune_on_gap(
     if not isinstance(cohort, TensorCohort):
         raise RecipeError("RECIPE_NEEDS", "expected pictures for rounds on the gap, volumes have none yet")
     objective = Objective(spec.objective.terms)
-    guide = load_teacher(workspace, objective, teacher)
-    if guide is None:
+    loaded = load_teacher(workspace, objective, teacher)
+    if loaded is None:
         raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {spec.arm!r}: without one there is no gap")
-    judge = student_validator(workspace, cohorts, teacher, goal)
-    rounds = [GapFineTuningRound(round=0, checkpoint=student, scores=_look(workspace, judge, student))]
+    validator = student_validator(workspace, cohorts, teacher, goal)
+    rounds = [GapFineTuningRound(round=0, checkpoint=student, scores=_look(workspace, validator, student))]
     stopped = f"all {config.rounds} rounds made"
     for number in range(1, config.rounds + 1):
-        begun = load_network(workspace, rounds[-1].checkpoint)
-        weights = gap_weights(guide, begun, cohort, spec.task, config.strength)
+        previous = load_network(workspace, rounds[-1].checkpoint)
+        weights = gap_weights(loaded, previous, cohort, spec.task, config.strength)
         suffix = f"-gap{number}-{config.digest()[:6]}"
         key = f"{rounds[-1].checkpoint.weights_digest}{config.digest()}"
-        job = TrainingRun(workspace, spec, key=key, suffix=suffix)
-        trained = job.run(
-            TrainingSetup(WeightedCohort(cohort, *weights), guide),
+        training_run = TrainingRun(workspace, spec, key=key, suffix=suffix)
+        trained = training_run.run(
+            TrainingSetup(WeightedCohort(cohort, *weights), loaded),
             objective,
             cohort_digest=student.cohort_digest,
-            begun=begun,
+            init_network=previous,
             epochs=config.epochs,
         )
-        rounds.append(GapFineTuningRound(round=number, checkpoint=trained, scores=_look(workspace, judge, trained)))
-        before, now = (entry.scores.gap for entry in rounds[-2:])
-        if now > (1 - config.least_gain) * before:
-            stopped = f"round {number} lowered the gap from {before:.3f} to {now:.3f}, less than {config.least_gain:.0%}"
+        rounds.append(GapFineTuningRound(round=number, checkpoint=trained, scores=_look(workspace, validator, trained)))
+        before, after = (entry.scores.gap for entry in rounds[-2:])
+        if after > (1 - config.least_gain) * before:
+            stopped = f"round {number} lowered the gap from {before:.3f} to {after:.3f}, less than {config.least_gain:.0%}"
             break
     chosen = min(range(len(rounds)), key=lambda index: rounds[index].scores.gap)
     return GapFineTuningRun(rounds=tuple(rounds), weighted=config.strength > 0, stopped=stopped, chosen=chosen)
 
 
-def _look(workspace: Workspace, judge: StudentValidator, checkpoint: Checkpoint) -> ValidationScores:
+def _look(workspace: Workspace, validator: StudentValidator, checkpoint: Checkpoint) -> ValidationScores:
     network = load_network(workspace, checkpoint)
-    return judge.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
+    return validator.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
 
 
-def gap_weights(guide: LoadedTeacher, student: torch.nn.Module, cohort: TensorCohort, task: Task, strength: float) -> tuple[Tensor, Tensor]:
+def gap_weights(
+    loaded: LoadedTeacher, student: torch.nn.Module, cohort: TensorCohort, task: Task, strength: float
+) -> tuple[Tensor, Tensor]:
     """Return weights of cases [n] and voxels [n, *space] from the gap: its share of the mean to the power ``strength``, kept in bounds."""
     if strength == 0:
         return torch.ones(len(cohort)), torch.ones(cohort.images[:, 0].shape)
     gaps, maps = [], []
     for begin in range(0, len(cohort), CHUNK):
         images = cohort.images[begin : begin + CHUNK]
-        target = _target(guide, images, task)
-        gaps.append(margin_gap(guide.network, student, images, target).abs())
-        maps.append(attribute(student, images, target, explainer="gap_attribution", options={"teacher": guide.network}).abs())
+        target = _target(loaded, images, task)
+        gaps.append(margin_gap(loaded.network, student, images, target).abs())
+        maps.append(attribute(student, images, target, explainer="gap_attribution", options={"teacher": loaded.network}).abs())
     voxels = torch.cat(maps)
     return bounded(torch.cat(gaps)[None], strength)[0], bounded(voxels.flatten(1), strength).reshape(voxels.shape)
 
@@ -131,7 +133,7 @@ def bounded(values: Tensor, strength: float) -> Tensor:
     return weights / weights.mean(1, keepdim=True)
 
 
-def _target(guide: LoadedTeacher, images: Tensor, task: Task) -> Target:
+def _target(loaded: LoadedTeacher, images: Tensor, task: Task) -> Target:
     with torch.no_grad():
-        answer = guide.network(images).argmax(1)
+        answer = loaded.network(images).argmax(1)
     return class_margin(answer) if task.kind is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))

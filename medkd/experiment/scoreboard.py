@@ -68,24 +68,24 @@ def score_arm(
         reference: the student alone and the ceiling (the teacher), for the gap closure; empty for none.
         primary: figure that the gap closure is about.
     """
-    mine = _measured(workspace, cohorts, own)
+    own_arm = _measured(workspace, cohorts, own)
     figures = {
-        figure: bootstrap_figure(statistic, mine.patients[figure], seeds=mine.seeds, missing=mine.missing[figure])
-        for figure, statistic in mine.statistics.items()
-        if _defined(statistic, mine.patients[figure])
+        figure: bootstrap_figure(statistic, own_arm.patients[figure], seeds=own_arm.seeds, missing=own_arm.missing[figure])
+        for figure, statistic in own_arm.statistics.items()
+        if _defined(statistic, own_arm.patients[figure])
     }
     if reference:
         alone, ceiling = (_measured(workspace, cohorts, group) for group in reference)
-        closure = _closure(mine, alone, ceiling, primary)
-        if _defined(closure, mine.patients[primary]):
-            figures["gap_closure"] = bootstrap_figure(closure, mine.patients[primary], seeds=mine.seeds)
+        closure = _closure(own_arm, alone, ceiling, primary)
+        if _defined(closure, own_arm.patients[primary]):
+            figures["gap_closure"] = bootstrap_figure(closure, own_arm.patients[primary], seeds=own_arm.seeds)
     first = [evaluations[0] for evaluations in own]
     figures |= {
         "parameters": _spread([float(e.parameters) for e in first]),
         "latency_ms": _spread([e.latency_ms for e in first], unit="ms", middle=median),
         "train_seconds": _spread([e.train_seconds for e in first], unit="s"),
     }
-    differences = [c for other, group in others for c in _differences(name, other, mine, _measured(workspace, cohorts, group))]
+    differences = [c for other, group in others for c in _differences(name, other, own_arm, _measured(workspace, cohorts, group))]
     return ArmFigures(arm=name, figures=figures, differences=tuple(differences))
 
 
@@ -110,24 +110,26 @@ def _defined(statistic: Statistic, patients: Sequence[str]) -> bool:
     return not np.isnan(statistic(np.arange(len(patients)), 0))
 
 
-def _closure(mine: _Measured, alone: _Measured, ceiling: _Measured, primary: str) -> Statistic:
+def _closure(own_arm: _Measured, alone: _Measured, ceiling: _Measured, primary: str) -> Statistic:
     """Return (arm - alone) / (ceiling - alone); NaN where there is hardly a gap to close."""
 
     def statistic(rows: NDArray[np.int64], seed: int) -> float:
         low = alone.statistics[primary](rows, seed)
         top = ceiling.statistics[primary](rows, seed % ceiling.seeds)
-        return (mine.statistics[primary](rows, seed) - low) / (top - low) if top - low > LEAST_GAP else float("nan")
+        return (own_arm.statistics[primary](rows, seed) - low) / (top - low) if top - low > LEAST_GAP else float("nan")
 
     return statistic
 
 
-def _differences(a: str, b: str, mine: _Measured, theirs: _Measured) -> list[PairedDifference]:
+def _differences(a: str, b: str, own_arm: _Measured, other_arm: _Measured) -> list[PairedDifference]:
     found = []
-    for name in sorted(set(mine.statistics) & set(theirs.statistics)):
-        estimate = crossed_estimate(_difference(mine.statistics[name], theirs.statistics[name]), mine.patients[name], seeds=mine.seeds)
+    for name in sorted(set(own_arm.statistics) & set(other_arm.statistics)):
+        estimate = crossed_estimate(
+            _difference(own_arm.statistics[name], other_arm.statistics[name]), own_arm.patients[name], seeds=own_arm.seeds
+        )
         if not np.isnan(estimate.mean):
             values = {"difference": estimate.mean, "low": estimate.low, "high": estimate.high, "p": estimate.p, "p_holm": estimate.p}
-            found.append(PairedDifference(a=a, b=b, metric=name, n=estimate.n, seeds=mine.seeds, **values))
+            found.append(PairedDifference(a=a, b=b, metric=name, n=estimate.n, seeds=own_arm.seeds, **values))
     return found
 
 

@@ -48,8 +48,8 @@ _KEPT: OrderedDict[tuple[str, ...], StudentValidator] = OrderedDict()
 
 def student_validator(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint, goal: SelectionCriterion) -> StudentValidator:
     """Return the judge of an arena; a process keeps the last two, since asking the teacher costs more than a look at a student."""
-    seen = cohorts.only(*VALIDATIONS, PRIMARIES[goal.primary])
-    key = (str(workspace.root), teacher.task.digest(), seen.digest(), teacher.weights_digest, goal.digest())
+    used = cohorts.only(*VALIDATIONS, PRIMARIES[goal.primary])
+    key = (str(workspace.root), teacher.task.digest(), used.digest(), teacher.weights_digest, goal.digest())
     if key not in _KEPT:
         _KEPT[key] = StudentValidator(workspace, cohorts, teacher, goal)
     _KEPT.move_to_end(key)
@@ -77,19 +77,23 @@ class StudentValidator:
             return open_for_maps(cohorts, purpose, workspace.store, self.task)
 
         self.cases, self.test = opened(validation_subset(cohorts)), opened(PRIMARIES[goal.primary])
-        self.judged = self.cases.select(torch.arange(min(MAP_CASES, len(self.cases))))
-        guide = load_network(workspace, teacher)
-        self.wanted, _, kept = predict_class_maps(guide, self.judged.images)
-        self.target = self._target(self.wanted.argmax(1))
-        self.maps = cam(kept, self.target)
-        self.changes = self._changes(guide, self.wanted) if goal.select == "response" else None
+        self.explained_cases = self.cases.select(torch.arange(min(MAP_CASES, len(self.cases))))
+        teacher_network = load_network(workspace, teacher)
+        self.teacher_logits, _, traced = predict_class_maps(teacher_network, self.explained_cases.images)
+        self.target = self._target(self.teacher_logits.argmax(1))
+        self.maps = cam(traced, self.target)
+        self.changes = self._changes(teacher_network, self.teacher_logits) if goal.select == "response" else None
 
     def look(self, network: nn.Module, *, arm: str, seed: int, seconds: float) -> ValidationScores:
         """Return what a student shows."""
-        logits, _, kept = predict_class_maps(network, self.judged.images)
-        rest = predict_logits(network, self.cases.images[len(self.judged) :]) if len(self.judged) < len(self.cases) else logits[:0]
-        agreement = cosine_agreement(cam(kept, self.target), self.maps)
-        gap = (self.target(logits) - self.target(self.wanted)).abs().mean()
+        logits, _, traced = predict_class_maps(network, self.explained_cases.images)
+        rest = (
+            predict_logits(network, self.cases.images[len(self.explained_cases) :])
+            if len(self.explained_cases) < len(self.cases)
+            else logits[:0]
+        )
+        agreement = cosine_agreement(cam(traced, self.target), self.maps)
+        gap = (self.target(logits) - self.target(self.teacher_logits)).abs().mean()
         return ValidationScores(
             arm=arm,
             seed=seed,
@@ -104,7 +108,7 @@ class StudentValidator:
     def _changes(self, network: nn.Module, logits: Tensor) -> Tensor:
         """Return how the margins against class 0 change when parts are hidden, [n, all patterns, classes and places]."""
         masks = occlusion_patterns(self.task.spatial_dims, PATTERNS, CELLS, HIDDEN, 1)
-        changes = [logits - predict_logits(network, hide(self.judged.images, mask)) for mask in masks]
+        changes = [logits - predict_logits(network, hide(self.explained_cases.images, mask)) for mask in masks]
         return torch.cat([(change[:, 1:] - change[:, :1]).flatten(1) for change in changes], dim=1)
 
     def _target(self, answer: Tensor) -> Target:

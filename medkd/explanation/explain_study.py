@@ -108,7 +108,7 @@ def explain_study(
         ExplanationError: ``LESION_UNKNOWN`` for a lesion that is not there; whatever the explainers refuse.
         DataError: ``GRID_MISMATCH`` or ``IMAGE_NOT_FINITE``.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     require_bound(request, asked)
     inquiry, study = _inquire(values, volume, asked, request, label)
     found = inquiry.subjects
@@ -118,7 +118,7 @@ def explain_study(
     seconds: dict[str, float] = {}
     entries = request.explainers if found else ()
     for place, entry in enumerate(progress_bar(entries, title="explain", unit="explainer", enabled=progress)):
-        since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
+        since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - started)
         share = None if left is None else max(left, 0.0) / (len(entries) - place)
         given = _explained(inquiry, study, asked, entry, request.seed, share, (made or {}).get(entry.name))
         arrays |= given.arrays
@@ -144,7 +144,7 @@ def explain_study(
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},
     )
-    whole = {**seconds, "all": time.perf_counter() - begun}
+    whole = {**seconds, "all": time.perf_counter() - started}
     return Explained(record, payload, arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

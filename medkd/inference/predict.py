@@ -83,7 +83,7 @@ def measure_latency_ms(model: nn.Module, image: Images, *, repeats: int = 20) ->
     times = []
     with frozen(model), torch.no_grad():
         for _ in range(repeats):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             model(image[:1])
-            times.append(1000 * (time.perf_counter() - begun))
+            times.append(1000 * (time.perf_counter() - started))
     return statistics.median(times)

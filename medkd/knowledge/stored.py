@@ -164,7 +164,7 @@ class CohortWithTeacherOutputs:
     Attributes:
         cohort: cases.
         digests: of their images.
-        shelf: where answers are looked up.
+        reader: where answers are looked up.
         question: that they are answers to.
         parts: what is read: ``logits``, ``features/LAYER``, ``maps/KEY``.
         halved: logits are replayed at half resolution.
@@ -173,7 +173,7 @@ class CohortWithTeacherOutputs:
 
     cohort: Cases
     digests: tuple[str, ...]
-    shelf: ShardReader
+    reader: ShardReader
     query: ExtractionQuery
     parts: tuple[str, ...]
     halved: bool
@@ -235,7 +235,7 @@ class CohortWithTeacherOutputs:
         if (digest, view) in self.cache:
             return self.cache[digest, view]
         key = self.query.key(digest, view)
-        found = {part: self._decoded(part, self.shelf.read(key, part)) for part in self.parts}
+        found = {part: self._decoded(part, self.reader.read(key, part)) for part in self.parts}
         if sum(v.nbytes for v in found.values()) * (len(self.cache) + 1) < CACHE_BYTES:
             self.cache[digest, view] = found
         return found
@@ -259,7 +259,7 @@ def joined(samples: Sequence[Sample]) -> Sample:
     return replace(first, **stacked, inputs=inputs, teacher=teacher)
 
 
-def taught(
+def with_teacher_outputs(
     cohort: Cases,
     record: KnowledgeRef,
     store: Store,
@@ -288,7 +288,7 @@ def taught(
             f"expected knowledge of the teacher {teacher_digest[:12]}, it is of {record.teacher_digest[:12]}: extract it from this teacher",
         )
     query = ExtractionQuery(record.teacher_digest, record.task, record.config, record.views)
-    shelf = ShardReader(store, record.shards, query_digest=query.digest())
+    reader = ShardReader(store, record.shards, query_digest=query.digest())
     stored = {"logits", *(f"features/{layer}" for layer in record.layers), *(f"maps/{key}" for key in record.maps)}
     lacking = [part for part in parts if part not in stored]
     if lacking:
@@ -297,11 +297,11 @@ def taught(
         )
     digests = tuple(sample_digests(cohort))
     first = 0 if record.config.views else None
-    absent = [index for index, digest in enumerate(digests) if query.key(digest, first) not in shelf]
+    absent = [index for index, digest in enumerate(digests) if query.key(digest, first) not in reader]
     if absent:
         raise KnowledgeError(
             "KNOWLEDGE_MISSING",
             f"expected answers about all {len(digests)} cases, {len(absent)} are not stored: other cases, or prepared in another way",
         )
     is_halved = resolution == "half" and record.task.kind is TaskKind.SEGMENTATION
-    return CohortWithTeacherOutputs(cohort, digests, shelf, query, tuple(parts), is_halved, {})
+    return CohortWithTeacherOutputs(cohort, digests, reader, query, tuple(parts), is_halved, {})

@@ -53,7 +53,7 @@ def gpu_slot(*, gpus: int | None = None, folder: Path | None = None, most_s: flo
 
 
 def _acquire(place: Path, count: int, most_s: float | None) -> tuple[int, FileLock]:
-    begun, said = time.monotonic(), False
+    started, said = time.monotonic(), False
     while True:
         for index in range(count):
             lock = FileLock(place / f"gpu-{index}.lock", mode=0o666)
@@ -62,7 +62,7 @@ def _acquire(place: Path, count: int, most_s: float | None) -> tuple[int, FileLo
             except Timeout:
                 continue
             return index, lock
-        if most_s is not None and time.monotonic() - begun >= most_s:
+        if most_s is not None and time.monotonic() - started >= most_s:
             raise MissingDependencyError(
                 "GPU_BUSY", f"expected one of {count} GPUs to be free within {most_s:g} s, all are taken (locks in {place})"
             )

@@ -38,11 +38,11 @@ class DistillationAdapters(nn.Module):
 
     def student_layers(self) -> tuple[str, ...]:
         """Return the student's layers that terms compare, ``last`` among them."""
-        return tuple(dict.fromkeys(mine for pairs in self.pairs.values() for mine, _ in pairs))
+        return tuple(dict.fromkeys(student_layer for pairs in self.pairs.values() for student_layer, _ in pairs))
 
     def teacher_layers(self) -> tuple[str, ...]:
         """Return the teacher's."""
-        return tuple(dict.fromkeys(theirs for pairs in self.pairs.values() for _, theirs in pairs))
+        return tuple(dict.fromkeys(teacher_layer for pairs in self.pairs.values() for _, teacher_layer in pairs))
 
 
 class Temperature(nn.Module):
@@ -77,12 +77,12 @@ class _Reversed(torch.autograd.Function):
         return -ctx.scale * gradients[0], None
 
 
-def temperature_of(schedule: Any, links: DistillationAdapters, label: str, share: float) -> Tensor | float | None:
+def temperature_of(schedule: Any, adapters: DistillationAdapters, label: str, share: float) -> Tensor | float | None:
     """Return a term's temperature at a point of training: learnt, scheduled, or None where its option stands."""
     if schedule is None:
         return None
     if isinstance(schedule, LearnedTemperature):
-        learned: Tensor = links.temperatures[label](share)
+        learned: Tensor = adapters.temperatures[label](share)
         return learned
     return scheduled(schedule, share)
 
@@ -99,11 +99,19 @@ def resolve_pairs(feature_layers: FeatureLayers | None, own: Pair, student: Shap
     if feature_layers is None:
         return (own,)
     if feature_layers == "each":
-        return tuple((mine, min(teacher, key=lambda theirs: _apart(student[mine], teacher[theirs]))) for mine in student)
+        return tuple(
+            (student_layer, min(teacher, key=lambda teacher_layer: _apart(student[student_layer], teacher[teacher_layer])))
+            for student_layer in student
+        )
     if feature_layers == "cross":
         depth = {name: index / max(1, len(teacher) - 1) for index, name in enumerate(teacher)}
         own_depth = {name: index / max(1, len(student) - 1) for index, name in enumerate(student)}
-        return tuple((mine, theirs) for mine in student for theirs in teacher if depth[theirs] <= own_depth[mine])
+        return tuple(
+            (student_layer, teacher_layer)
+            for student_layer in student
+            for teacher_layer in teacher
+            if depth[teacher_layer] <= own_depth[student_layer]
+        )
     return tuple(feature_layers)
 
 
@@ -114,17 +122,17 @@ def _apart(first: Sequence[int], second: Sequence[int]) -> float:
     return sum(abs(math.log(a / b)) for a, b in zip(first[2:], second[2:], strict=True))
 
 
-def require_matching(label: str, pair: Pair, mine: Sequence[int], theirs: Sequence[int]) -> None:
+def require_matching(label: str, pair: Pair, student_shape: Sequence[int], teacher_shape: Sequence[int]) -> None:
     """Refuse a pair of layers whose outputs cannot be compared.
 
     Raises:
         KnowledgeError: ``TAP_SHAPES``, naming both layers and both shapes.
     """
-    if len(mine) != len(theirs) or len(mine) < 4:
+    if len(student_shape) != len(teacher_shape) or len(student_shape) < 4:
         raise KnowledgeError(
             "TAP_SHAPES",
             f"expected maps [batch, features, *grid] of the same dimensions for {label!r}, the student's {pair[0]!r} puts out "
-            f"{_said(mine)} and the teacher's {pair[1]!r} {_said(theirs)}",
+            f"{_said(student_shape)} and the teacher's {pair[1]!r} {_said(teacher_shape)}",
         )
 
 
@@ -132,7 +140,7 @@ def _said(shape: Sequence[int]) -> str:
     return " x ".join(str(extent) for extent in shape)
 
 
-def projection(mine: Sequence[int], theirs: Sequence[int]) -> nn.Module:
+def projection(student_shape: Sequence[int], teacher_shape: Sequence[int]) -> nn.Module:
     """Return a 1x1 convolution from the student's channels to the teacher's."""
-    kind: Callable[..., nn.Module] = nn.Conv2d if len(mine) == 4 else nn.Conv3d
-    return kind(mine[1], theirs[1], kernel_size=1)
+    kind: Callable[..., nn.Module] = nn.Conv2d if len(student_shape) == 4 else nn.Conv3d
+    return kind(student_shape[1], teacher_shape[1], kernel_size=1)

@@ -88,8 +88,8 @@ class LossBalancer(nn.Module):
             return
         with torch.no_grad():
             target, present = teacher_target(knowledge)
-            mine, theirs = pooled(cam(student, target), GRID), pooled(knowledge.attribution("cam", target).float(), GRID)
-            gap = over_batch(1 - (unit_norm(mine) * unit_norm(theirs)).sum(1), sample, present)
+            student_map, teacher_map = pooled(cam(student, target), GRID), pooled(knowledge.attribution("cam", target).float(), GRID)
+            gap = over_batch(1 - (unit_norm(student_map) * unit_norm(teacher_map)).sum(1), sample, present)
             distance = float(mean_over_processes(gap))
         if self.distances[0] != self.distances[0]:
             self.distances[:] = distance

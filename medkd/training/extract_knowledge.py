@@ -55,7 +55,7 @@ def completed_config(spec: ExtractionSpec, teacher: nn.Module) -> ExtractionConf
 def subsets_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
     """Return the purposes whose cases students learn from, whatever their seed."""
     kinds = (Subset.STUDENT_TRAIN, *((Subset.UNLABELLED,) if spec.unlabelled else ()))
-    return sorted(purpose for purpose in cohorts.uses if purpose.startswith(kinds))
+    return sorted(subset for subset in cohorts.uses if subset.startswith(kinds))
 
 
 @stage
@@ -85,14 +85,14 @@ def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, tea
     total, raw = 0, 0
     measured: dict[str, float] = {}
     bar: Any
-    for purpose in subsets_of(spec, cohorts):
-        cohort = open_for_training(cohorts, purpose, workspace.store, spec.task)
+    for subset in subsets_of(spec, cohorts):
+        cohort = open_for_training(cohorts, subset, workspace.store, spec.task)
         digests = sample_digests(cohort)
         fresh = [row for row, digest in enumerate(digests) if digest not in seen]
         some, own = cohort.select(torch.tensor(fresh, dtype=torch.int64)), [digests[row] for row in fresh]
         seen.update(own)
         with progress_bar(title=f"{spec.recipe} knowledge", unit="shard", enabled=workspace.progress, total=None) as bar:
-            for ref, keys in extraction.write(some, own, workspace.store, folder, label=purpose.replace("/", "-")):
+            for ref, keys in extraction.write(some, own, workspace.store, folder, label=subset.replace("/", "-")):
                 shards.append(ref)
                 total += len(keys)
                 bar.update()
@@ -105,7 +105,7 @@ def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, tea
         task=teacher.task,
         config=config,
         views=query.views,
-        cohorts=tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in subsets_of(spec, cohorts)})),
+        cohorts=tuple(sorted({cohorts.uses[subset].cohort.sha256 for subset in subsets_of(spec, cohorts)})),
         patients=tuple(sorted(patients_of(cohorts, [Subset.TEACHER_TRAIN], workspace.store))),
         cases=len(seen),
         entries=total,
@@ -132,11 +132,11 @@ def _raw_bytes(cohort: Cases, digests: Sequence[str], query: ExtractionQuery) ->
 
 
 def _logit_bytes(workspace: Workspace, shards: Sequence[Ref], query: ExtractionQuery) -> int:
-    shelf = ShardReader(workspace.store, shards, query_digest=query.digest())
-    return sum(len(shelf.read(key, "logits")) for key in shelf)
+    reader = ShardReader(workspace.store, shards, query_digest=query.digest())
+    return sum(len(reader.read(key, "logits")) for key in reader)
 
 
-def compare(extraction: Extraction, cohort: Cases, digests: Sequence[str], shelf: ShardReader) -> dict[str, float]:
+def compare(extraction: Extraction, cohort: Cases, digests: Sequence[str], reader: ShardReader) -> dict[str, float]:
     """Return how far replayed logits are from live ones on the first cases: mean KL per voxel, share of equal answers."""
     if not extraction.is_segmentation or extraction.query.views is not None:
         return {}
@@ -144,6 +144,6 @@ def compare(extraction: Extraction, cohort: Cases, digests: Sequence[str], shelf
     for row, digest in list(enumerate(digests))[:COMPARED]:
         image = cohort.images[row]
         live = extraction.ask_volume(image)["logits"] if isinstance(cohort, VolumeCohort) else extraction.ask(image[None])["logits"][0]
-        figures.append(divergence(live, codec.decode(shelf.read(extraction.query.key(digest, None), "logits"))))
+        figures.append(divergence(live, codec.decode(reader.read(extraction.query.key(digest, None), "logits"))))
     kl, agreement = (sum(values) / len(values) for values in zip(*figures, strict=True))
     return {"kl": kl, "argmax_agreement": agreement}

@@ -28,7 +28,7 @@ BYTES_PER_PIXEL = 6
 BYTES_PER_VOXEL = 5
 
 
-def require_room(recipe: Recipe, data_root: Path) -> None:
+def require_training_memory(recipe: Recipe, data_root: Path) -> None:
     """Refuse a recipe whose networks or cohort the memory of this machine cannot hold.
 
     A GPU's memory is not asked about: it may be another machine's. A cohort of DICOM is known after its ingestion only.

@@ -40,8 +40,8 @@ class BoundTerm:
     @property
     def own_layers(self) -> tuple[str, str]:
         """Return the layers (student's, teacher's) that its options name."""
-        mine = str(self.spec.options.get("layer", LAST))
-        return mine, str(self.spec.options.get("teacher_layer", LAST))
+        student_layer = str(self.spec.options.get("layer", LAST))
+        return student_layer, str(self.spec.options.get("teacher_layer", LAST))
 
     @property
     def is_task(self) -> bool:
@@ -79,14 +79,14 @@ class Objective:
         student: Trace,
         teacher: Knowledge | None,
         sample: Sample,
-        links: DistillationAdapters | None = None,
+        adapters: DistillationAdapters | None = None,
         *,
         share: float = 0.0,
         step: int = 0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term's unweighted value (detached); arguments as in :meth:`evaluate`."""
         total, values = student.logits.new_zeros((), dtype=student.logits.float().dtype), {}
-        for term, weight, value in self.evaluate(student, teacher, sample, links, share=share, step=step):
+        for term, weight, value in self.evaluate(student, teacher, sample, adapters, share=share, step=step):
             total = total + weight * value
             values[term.label] = value.detach()
         return total, values
@@ -96,7 +96,7 @@ class Objective:
         student: Trace,
         teacher: Knowledge | None,
         sample: Sample,
-        links: DistillationAdapters | None = None,
+        adapters: DistillationAdapters | None = None,
         *,
         share: float = 0.0,
         step: int = 0,
@@ -107,11 +107,11 @@ class Objective:
             student: trace of the student.
             teacher: answers about the batch.
             sample: the batch.
-            links: those of :meth:`connect`.
+            adapters: those of :meth:`connect`.
             share: of training that is done, for schedules.
             step: number of the step: a term that is asked for every few steps is left out in the others.
         """
-        ties = links or DistillationAdapters()
+        adapters = adapters or DistillationAdapters()
         there, known = on_teachers_grid(student, teacher, sample) if "teacher" in self.needs else (student, sample)
         for term in self.terms:
             if step % term.spec.every:
@@ -119,14 +119,14 @@ class Objective:
             compares = "teacher" in term.needs
             weight = term.spec.weight * term.spec.every * scheduled(term.spec.schedule, share)
             own: dict[str, Any] = {}
-            temperature = temperature_of(term.spec.temperature, ties, term.label, share)
+            temperature = temperature_of(term.spec.temperature, adapters, term.label, share)
             if temperature is not None:
                 own["temperature"] = temperature
             seen = (there, teacher, known) if compares else (student, teacher, sample)
-            yield TermValue(term, weight, _over_pairs(term, *seen, ties, own))
+            yield TermValue(term, weight, _over_pairs(term, *seen, adapters, own))
 
     def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> DistillationAdapters:
-        """Return what ties the student to its teacher: pairs of layers, projections of the right size, learned temperatures.
+        """Return what connects the student to its teacher: pairs of layers, projections of the right size, learned temperatures.
 
         Sizes are read off a dry forward pass of one image [1, channel, *space]; nothing of the networks changes.
 
@@ -139,17 +139,17 @@ class Objective:
         for term in self.terms:
             if source is None or "features" not in term.needs:
                 continue
-            mine, theirs = _Shapes(student, image), _ShapesOf(source, image)
-            pairs[term.label] = resolve_pairs(term.spec.feature_layers, term.own_layers, mine, theirs)
+            student_shapes, teacher_shapes = _Shapes(student, image), _ShapesOf(source, image)
+            pairs[term.label] = resolve_pairs(term.spec.feature_layers, term.own_layers, student_shapes, teacher_shapes)
             for index, pair in enumerate(pairs[term.label]):
-                require_matching(term.label, pair, mine[pair[0]], theirs[pair[1]])
+                require_matching(term.label, pair, student_shapes[pair[0]], teacher_shapes[pair[1]])
                 if "projector" in term.needs:
-                    projectors[f"{term.label}:{index}"] = projection(mine[pair[0]], theirs[pair[1]])
+                    projectors[f"{term.label}:{index}"] = projection(student_shapes[pair[0]], teacher_shapes[pair[1]])
         learned = {term.label: term.spec.temperature for term in self.terms if isinstance(term.spec.temperature, LearnedTemperature)}
-        links = DistillationAdapters(pairs, projectors, {label: Temperature(spec) for label, spec in learned.items()})
+        adapters = DistillationAdapters(pairs, projectors, {label: Temperature(spec) for label, spec in learned.items()})
         if source is not None:
-            source.ask_for(links.teacher_layers())
-        return links
+            source.ask_for(adapters.teacher_layers())
+        return adapters
 
 
 class _Shapes(Mapping[str, tuple[int, ...]]):
@@ -185,18 +185,18 @@ class _ShapesOf(Mapping[str, tuple[int, ...]]):
 
 
 def _over_pairs(
-    term: BoundTerm, student: Trace, teacher: Knowledge | None, sample: Sample, links: DistillationAdapters, own: dict[str, Any]
+    term: BoundTerm, student: Trace, teacher: Knowledge | None, sample: Sample, adapters: DistillationAdapters, own: dict[str, Any]
 ) -> Tensor:
     """Return a term's value, the mean over its pairs of layers where it has any."""
-    pairs = links.pairs.get(term.label)
+    pairs = adapters.pairs.get(term.label)
     if pairs is None:
         return term.function(student, teacher, sample, **own)
     values = []
-    for index, (mine, theirs) in enumerate(pairs):
+    for index, (student_layer, teacher_layer) in enumerate(pairs):
         key = f"{term.label}:{index}"
-        projector = {"projector": links.projectors[key]} if key in links.projectors else {}
+        projector = {"projector": adapters.projectors[key]} if key in adapters.projectors else {}
         # A loss that names no layers is never handed any: its options already say what it compares.
-        layers = {} if (mine, theirs) == term.own_layers else {"layer": mine, "teacher_layer": theirs}
+        layers = {} if (student_layer, teacher_layer) == term.own_layers else {"layer": student_layer, "teacher_layer": teacher_layer}
         values.append(term.function(student, teacher, sample, **own, **projector, **layers))
     return torch.stack(values).mean()
 

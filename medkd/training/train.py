@@ -30,7 +30,7 @@ from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
 from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
 from medkd.evaluation.validate import validation
 from medkd.knowledge.source import KnowledgeSource, LiveSource
-from medkd.knowledge.stored import StoredSource, taught
+from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network, parameter_count, specify_network
 from medkd.models._load import load_network
 from medkd.models._tucker import factorised, share_for
@@ -79,25 +79,25 @@ def distill(
         teacher: live teacher, None where there is only a store.
         knowledge: what was extracted of it.
     """
-    job = TrainingRun(workspace, spec)
-    lesson = setup_training(job, student_cohort(workspace, spec, cohorts), teacher, knowledge)
+    run = TrainingRun(workspace, spec)
+    setup = setup_training(run, student_cohort(workspace, spec, cohorts), teacher, knowledge)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
-    begun = compressed(job, teacher) if spec.objective.init == "compressed_teacher" else None
+    init_network = compressed(run, teacher) if spec.objective.init == "compressed_teacher" else None
     digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
-    return job.run(lesson, Objective(spec.objective.terms), cohort_digest=digest, begun=begun, validate=figure)
+    return run.run(setup, Objective(spec.objective.terms), cohort_digest=digest, init_network=init_network, validate=figure)
 
 
-def compressed(job: TrainingRun, teacher: Checkpoint | None) -> nn.Module:
+def compressed(run: TrainingRun, teacher: Checkpoint | None) -> nn.Module:
     """Return the teacher compressed to at most the student's number of parameters, and make the job one of this network.
 
     Raises:
         KnowledgeError: ``TEACHER_MISSING`` when there are no weights to compress.
     """
     if teacher is None:
-        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {job.spec.arm!r}, there is only a store")
-    network = load_network(job.workspace, teacher)
-    share = share_for(network, parameter_count(job.begin()))
-    job.network = teacher.network.model_copy(update={"rank_ratio": share})
+        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {run.spec.arm!r}, there is only a store")
+    network = load_network(run.workspace, teacher)
+    share = share_for(network, parameter_count(run.begin()))
+    run.network = teacher.network.model_copy(update={"rank_ratio": share})
     return factorised(network, share)
 
 
@@ -125,7 +125,7 @@ class TrainingSetup:
 
 
 def setup_training(
-    job: TrainingRun, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None
+    run: TrainingRun, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None
 ) -> TrainingSetup:
     """Return who teaches an arm: a live teacher, a store, or nobody; all that can be missing is said here.
 
@@ -133,7 +133,7 @@ def setup_training(
         KnowledgeError: ``KNOWLEDGE_MISSING`` when the arm reads a store and none is given, or it lacks something;
             ``KNOWLEDGE_FOREIGN`` when it is another teacher's; ``TEACHER_MISSING`` when a live teacher is asked and none is given.
     """
-    spec, arm = job.spec, job.spec.objective
+    spec, arm = run.spec, run.spec.objective
     objective = Objective(arm.terms)
     if "teacher" not in objective.needs:
         return TrainingSetup(cohort)
@@ -142,15 +142,17 @@ def setup_training(
             raise KnowledgeError(
                 "TEACHER_MISSING", f"expected a teacher for the arm {spec.arm!r}, there is only a store: set knowledge: store"
             )
-        return TrainingSetup(cohort, load_teacher(job.workspace, objective, teacher))
+        return TrainingSetup(cohort, load_teacher(run.workspace, objective, teacher))
     if knowledge is None:
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {spec.arm!r}, none was extracted")
     source = StoredSource(knowledge, spec.task.classes, class_map=spec.class_map, attribution_source=arm.attribution_source)
-    needed = requirements_of(arm, spec.task, job.begin(), source)
+    needed = requirements_of(arm, spec.task, run.begin(), source)
     source.require_maps(needed.maps)
     digest = None if teacher is None else teacher.weights_digest
-    told = taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest, resolution=spec.resolution or "full")
-    return TrainingSetup(told, stored=source)
+    knowledge_digest = with_teacher_outputs(
+        cohort, knowledge, run.workspace.store, needed.parts(), teacher_digest=digest, resolution=spec.resolution or "full"
+    )
+    return TrainingSetup(knowledge_digest, stored=source)
 
 
 def student_cohort(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> TensorCohort | VolumeCohort:
@@ -207,16 +209,16 @@ class TrainingRun:
 
     def run(
         self,
-        lesson: TrainingSetup,
+        setup: TrainingSetup,
         objective: Objective,
         *,
         cohort_digest: str,
-        begun: nn.Module | None = None,
+        init_network: nn.Module | None = None,
         epochs: int | None = None,
         after_epoch: Callable[[int, nn.Module], None] | None = None,
         validate: Callable[[nn.Module], float] | None = None,
     ) -> Checkpoint:
-        """Fit, store the weights by their digest, and return the checkpoint; ``begun`` goes on from a network of before."""
+        """Fit, store the weights by their digest, and return the checkpoint; ``init_network`` goes on from a network of before."""
         spec = self.spec
         config = spec.fit if epochs is None else spec.fit.model_copy(update={"epochs": epochs})
         with gpu_slot() as gpu:
@@ -227,7 +229,7 @@ class TrainingRun:
                 derive_seed(spec.role.value, spec.seed),
                 self.workspace.root / "training" / self.name,
                 # A state of another precision is another run's: going on with it would end with bits that nobody can make again.
-                f"{self._state_key(lesson, cohort_digest, config.epochs)}-{precision}",
+                f"{self._state_key(setup, cohort_digest, config.epochs)}-{precision}",
                 self.workspace.progress,
                 self.name,
                 gpu=gpu,
@@ -236,12 +238,12 @@ class TrainingRun:
                 validate=validate,
             )
             began = time.perf_counter()
-            network = self.begin() if begun is None else begun
-            fitted = fit(network, objective, lesson.cohort, request, teacher=lesson.source(spec.objective.attribution_source))
+            network = self.begin() if init_network is None else init_network
+            fitted = fit(network, objective, setup.cohort, request, teacher=setup.source(spec.objective.attribution_source))
             seconds = time.perf_counter() - began
         # What a store's answers are carried by is a cohort round the cohort.
-        cases = getattr(lesson.cohort, "cohort", lesson.cohort)
-        patients = "\n".join(sorted(set(lesson.cohort.patients())))
+        cases = getattr(setup.cohort, "cohort", setup.cohort)
+        patients = "\n".join(sorted(set(setup.cohort.patients())))
         return Checkpoint(
             role=spec.role,
             arm=spec.arm,
@@ -251,7 +253,7 @@ class TrainingRun:
             **self._weights(fitted),
             cohort_digest=cohort_digest,
             recipe_digest=training_digest(spec),
-            teacher_digest=lesson.teacher_digest,
+            teacher_digest=setup.teacher_digest,
             parameters=parameter_count(fitted),
             epochs=config.epochs,
             precision=precision,
@@ -261,9 +263,9 @@ class TrainingRun:
             domain=training_domain(cases),
         )
 
-    def _state_key(self, lesson: TrainingSetup, cohort_digest: str, epochs: int) -> str:
-        told = "" if lesson.stored is None else lesson.stored.record.digest()
-        parts = (training_digest(self.spec), self.key, cohort_digest, lesson.teacher_digest, told, self.name, epochs)
+    def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:
+        knowledge_digest = "" if setup.stored is None else setup.stored.record.digest()
+        parts = (training_digest(self.spec), self.key, cohort_digest, setup.teacher_digest, knowledge_digest, self.name, epochs)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _weights(self, fitted: nn.Module) -> dict[str, Any]:

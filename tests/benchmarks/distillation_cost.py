@@ -29,7 +29,7 @@ from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.knowledge.extract import Extraction, ExtractionQuery, sample_digests
 from medkd.knowledge.source import LiveSource
-from medkd.knowledge.stored import StoredSource, taught
+from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network
 from medkd.storage.workspace import local_workspace
 from medkd.training.extract_knowledge import completed_config
@@ -144,7 +144,7 @@ def told(workspace, recipe: Recipe, cohort, teacher, terms, resolution="half") -
     )  # fmt: skip
     student = build_network(network_spec(recipe, Role.STUDENT))
     needed = requirements_of(stored_recipe.arms["kd"], recipe.task, student, StoredSource(record, recipe.task.classes))
-    return record, taught(cohort, record, workspace.store, needed.parts(), resolution=resolution)
+    return record, with_teacher_outputs(cohort, record, workspace.store, needed.parts(), resolution=resolution)
 
 
 class Steps:
@@ -173,10 +173,10 @@ class Steps:
 
     def take(self, steps: int) -> float:
         """Return the CPU seconds of a step."""
-        begun = time.process_time()
+        started = time.process_time()
         for _ in range(steps):
             self.run.batch(*next(self._drawn))
-        return (time.process_time() - begun) / steps
+        return (time.process_time() - started) / steps
 
 
 if __name__ == "__main__":

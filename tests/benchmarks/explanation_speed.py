@@ -47,15 +47,15 @@ def main() -> None:
     sys.stdout.write(json.dumps({"figures": figures, "peers": peers, "n": REPEATS}) + "\n")
 
 
-def interleaved(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, dict[str, float]]:
+def interleaved(ours: Callable[[], object], teacher_values: Callable[[], object]) -> tuple[float, dict[str, float]]:
     """Return the median ratio of CPU seconds ours / theirs, with the seconds and the least and largest ratio. Both run once before."""
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     for repeat in range(REPEATS + 1):
-        for name, call in (("ours", ours), ("theirs", theirs)):
-            begun = time.process_time()
+        for name, call in (("ours", ours), ("theirs", teacher_values)):
+            started = time.process_time()
             call()
             if repeat:
-                seconds[name].append(time.process_time() - begun)
+                seconds[name].append(time.process_time() - started)
     ratios = [a / b for a, b in zip(seconds["ours"], seconds["theirs"], strict=True)]
     told = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
     return statistics.median(ratios), {**told, "least": min(ratios), "most": max(ratios)}
@@ -95,17 +95,17 @@ def grad_cam_beside_monai() -> dict[str, tuple[float, dict[str, float]]]:
 
     network, image = classifier()
     layer = layer_map_of(network).cam_layer
-    theirs = GradCAM(nn_module=copy.deepcopy(network), target_layers=layer, postprocessing=lambda x: x)
+    teacher_values = GradCAM(nn_module=copy.deepcopy(network), target_layers=layer, postprocessing=lambda x: x)
 
-    def mine():
+    def student_values():
         return attribute(network, image, class_logit(1), explainer="grad_cam", options={"rectify": True})
 
     def other():
-        return theirs(x=image, class_idx=1)
+        return teacher_values(x=image, class_idx=1)
 
-    torch.testing.assert_close(mine(), other()[:, 0].float(), atol=1e-5, rtol=1e-3)
-    time_ratio, told = interleaved(mine, other)
-    memory = {"ours_MB": peak_bytes(mine) / 1e6, "theirs_MB": peak_bytes(other) / 1e6}
+    torch.testing.assert_close(student_values(), other()[:, 0].float(), atol=1e-5, rtol=1e-3)
+    time_ratio, told = interleaved(student_values, other)
+    memory = {"ours_MB": peak_bytes(student_values) / 1e6, "theirs_MB": peak_bytes(other) / 1e6}
     return {
         "gradcam_time_ratio_monai": (time_ratio, told),
         "gradcam_memory_ratio_monai": (memory["ours_MB"] / memory["theirs_MB"], memory),
@@ -123,18 +123,18 @@ def gradients_beside_captum() -> dict[str, tuple[float, dict[str, float]]]:
     network, image = classifier()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    chunk, theirs = chunk_of(network, image), IntegratedGradients(network)
+    chunk, teacher_values = chunk_of(network, image), IntegratedGradients(network)
 
-    def mine():
+    def student_values():
         return attribute(network, image, class_logit(1), explainer="integrated_gradients", options={"steps": 16})
 
     def other():
-        return theirs.attribute(
+        return teacher_values.attribute(
             image, baselines=torch.full_like(image, -1.0), target=1, n_steps=16, method="gausslegendre", internal_batch_size=chunk
         )
 
-    torch.testing.assert_close(mine(), other().sum(1), atol=1e-5, rtol=1e-3)
-    ratio, told = interleaved(mine, other)
+    torch.testing.assert_close(student_values(), other().sum(1), atol=1e-5, rtol=1e-3)
+    ratio, told = interleaved(student_values, other)
     return {"ig_ratio_captum": (ratio, {**told, "chunk": chunk})}
 
 
@@ -190,7 +190,7 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     s, a = (tensor.view(1, 1, 2048, 1024).numpy() for tensor in (mask, values))
     x = torch.zeros(1, 1, 2048, 1024).numpy()
 
-    def mine():
+    def student_values():
         fresh = values.clone()  # a map that was never sorted
         return [float(MEASURES.load(name)(fresh, mask)) for name in names]
 
@@ -199,10 +199,10 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
             found = [float(call(model=None, x_batch=x, y_batch=[0], a_batch=a.copy(), s_batch=s)[0]) for call in calls]
         return [*found[:-1], found[-1] / values.numel()]
 
-    for name, one, two in zip(names, mine(), other(), strict=True):
+    for name, one, two in zip(names, student_values(), other(), strict=True):
         if abs(one - two) > 5e-5:
             raise SystemExit(f"{name}: ours {one:.6f}, Quantus {two:.6f}")
-    ratio, told = interleaved(mine, other)
+    ratio, told = interleaved(student_values, other)
     return {"bundle_speedup_quantus": (1 / ratio, {**told, "least": 1 / told["most"], "most": 1 / told["least"]})}
 
 
@@ -231,7 +231,7 @@ def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     def score(changed, _):
         return predict_logits(network, changed).softmax(1)[:, 1]
 
-    def mine():
+    def student_values():
         return curve(maps, Perturbation(score, images, torch.full_like(images, float(images.min())), points=steps + 1), insert=False)
 
     def other():
@@ -246,10 +246,10 @@ def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
             )
         return torch.as_tensor(found)
 
-    ours, theirs = mine(), other().double()
+    ours, teacher_values = student_values(), other().double()
     # Ours begins with the image as it is, theirs with the first step.
-    torch.testing.assert_close(ours[:, 1:].double(), theirs, atol=2e-3, rtol=0.02)
-    ratio, told = interleaved(mine, other)
+    torch.testing.assert_close(ours[:, 1:].double(), teacher_values, atol=2e-3, rtol=0.02)
+    ratio, told = interleaved(student_values, other)
     return {"deletion_ratio_quantus": (ratio, told)}
 
 

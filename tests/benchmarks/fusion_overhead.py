@@ -69,14 +69,14 @@ def run(objective: Objective, recipe, teacher, sample) -> float:
     student = build_network(network_spec(recipe, Role.STUDENT)).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3)
     layers = (layer_map_of(student).cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
-    begun = time.process_time()
+    started = time.process_time()
     for _ in range(STEPS):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss, _ = objective(trace(student, sample.inputs, layers=layers), LiveKnowledge(teacher, sample.inputs), sample)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return (time.process_time() - begun) / STEPS
+    return (time.process_time() - started) / STEPS
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from medkd.knowledge.codec import LogitCodec
 from medkd.knowledge.extract import Extraction, ExtractionQuery, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.shards import ShardReader
-from medkd.knowledge.stored import taught
+from medkd.knowledge.stored import with_teacher_outputs
 from medkd.models._load import load_network
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.store import Store
@@ -100,14 +100,14 @@ def extract(recipe, teacher, cohort, store: Store, config: ExtractionConfig, vie
 def sizes_and_truth(recipe, teacher, cohort, store: Store, config: ExtractionConfig):
     """Return bytes, fidelity and read speed of a store of clean logits."""
     extraction, record = extract(recipe, teacher, cohort, store, config)
-    shelf, codec = ShardReader(store, record.shards, query_digest=extraction.query.digest()), LogitCodec.of(config)
+    reader, codec = ShardReader(store, record.shards, query_digest=extraction.query.digest()), LogitCodec.of(config)
     kls, agreements, raw, seconds = [], [], 0, 0.0
     for image, digest in zip(cohort.images, sample_digests(cohort), strict=True):
         live = extraction.ask_volume(image)["logits"] if image.ndim == 4 else extraction.ask(image[None])["logits"][0]
-        payload = shelf.read(extraction.query.key(digest, None), "logits")
-        begun = time.process_time()
+        payload = reader.read(extraction.query.key(digest, None), "logits")
+        started = time.process_time()
         replayed = codec.decode(payload)
-        seconds += time.process_time() - begun
+        seconds += time.process_time() - started
         raw += live.numel() * 4
         kl, agreement = apart(live[None], replayed[None])
         kls.append(kl)
@@ -127,7 +127,7 @@ def under_views(recipe, teacher, cohort, store: Store) -> dict[str, float]:
     _, record = extract(recipe, teacher, cohort, store, ExtractionConfig())
     figures: dict[str, float] = {}
     for resolution in ("full", "half"):
-        held = taught(cohort, record, store, ("logits",), resolution=resolution)
+        held = with_teacher_outputs(cohort, record, store, ("logits",), resolution=resolution)
         for augment in ("none", "flip", "affine"):
             config = recipe.student.fit.model_copy(update={"augment": augment})
             values = [view_error(held, recipe, teacher, config, seed) for seed in range(BATCHES)]
@@ -137,7 +137,7 @@ def under_views(recipe, teacher, cohort, store: Store) -> dict[str, float]:
     config = recipe.student.fit
     some = cohort.select(torch.arange(16))
     _, record = extract(recipe, teacher, some, store, ExtractionConfig(views=2), views=config)
-    values = [view_error(taught(some, record, store, ("logits",)), recipe, teacher, config, seed) for seed in range(BATCHES)]
+    values = [view_error(with_teacher_outputs(some, record, store, ("logits",)), recipe, teacher, config, seed) for seed in range(BATCHES)]
     figures["kl_frozen_affine"] = statistics.mean(kl for kl, _ in values)
     figures["agreement_frozen_affine"] = statistics.mean(agreement for _, agreement in values)
     return figures

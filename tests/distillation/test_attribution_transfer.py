@@ -33,9 +33,11 @@ def test_it_is_one_minus_the_cosine_of_the_maps_that_the_report_shows(make_netwo
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
     target = question(teacher, sample, task)
     value = attribution_transfer(traced(student, sample), LiveKnowledge(teacher, sample.inputs), sample, explainer=explainer, grid=32)
-    mine, theirs = (attribute(n, sample.image, target, explainer=explainer).flatten(1).double() for n in (student, teacher))
-    present = torch.ones(3) if task == "classification" else (theirs.abs().sum(1) > 0)
-    cosine = torch.nn.functional.cosine_similarity(mine, theirs, dim=1)
+    student_values, teacher_values = (
+        attribute(n, sample.image, target, explainer=explainer).flatten(1).double() for n in (student, teacher)
+    )
+    present = torch.ones(3) if task == "classification" else (teacher_values.abs().sum(1) > 0)
+    cosine = torch.nn.functional.cosine_similarity(student_values, teacher_values, dim=1)
     by_hand = ((1 - cosine) * present).sum() / present.sum()
     assert float(value) == pytest.approx(float(by_hand), abs=1e-4)
 
@@ -104,8 +106,8 @@ def test_squared_by_hand_over_the_cases_that_have_an_answer(make_network, make_s
     knowledge = LiveKnowledge(teacher, sample.inputs)
     target, present = teacher_target(knowledge)
     assert bool(present.all())
-    mine, theirs = (pooled(m.detach().float(), 8) for m in (cam(kept, target), knowledge.attribution("cam", target)))
-    wanted = (mine - theirs).square().sum() / theirs.square().sum()
+    student_values, teacher_values = (pooled(m.detach().float(), 8) for m in (cam(kept, target), knowledge.attribution("cam", target)))
+    wanted = (student_values - teacher_values).square().sum() / teacher_values.square().sum()
     assert float(attribution_transfer(kept, knowledge, sample, distance="squared")) == pytest.approx(float(wanted), rel=1e-5)
 
 

@@ -17,8 +17,10 @@ def test_it_is_two_minus_two_cosines_averaged_over_classes(make_network, make_sa
     value = cat_kd(kept, LiveKnowledge(teacher, sample.inputs), sample, grid=32)
     terms = []
     for index in range(2):
-        mine, theirs = (attribute(n, sample.image, class_logit(index), explainer="cam").flatten(1).double() for n in (student, teacher))
-        terms.append(2 - 2 * torch.nn.functional.cosine_similarity(mine, theirs, dim=1))
+        student_values, teacher_values = (
+            attribute(n, sample.image, class_logit(index), explainer="cam").flatten(1).double() for n in (student, teacher)
+        )
+        terms.append(2 - 2 * torch.nn.functional.cosine_similarity(student_values, teacher_values, dim=1))
     assert float(value) == pytest.approx(float(torch.stack(terms).mean()), abs=1e-5)
 
 
@@ -45,10 +47,10 @@ def test_restricted_to_the_lesion_what_is_far_from_it_does_not_count(make_networ
     value = cat_kd(kept, knowledge, sample, grid=32, region="lesion", reach=2)
     terms = []
     for index in range(2):
-        mine, theirs = (
+        student_values, teacher_values = (
             (attribute(n, sample.image, class_logit(index), explainer="cam") * allowed).flatten(1).double() for n in (student, teacher)
         )
-        terms.append(2 - 2 * torch.nn.functional.cosine_similarity(mine, theirs, dim=1))
+        terms.append(2 - 2 * torch.nn.functional.cosine_similarity(student_values, teacher_values, dim=1))
     assert float(value) == pytest.approx(float(torch.stack(terms).mean()), abs=1e-4)
     assert float(value) != pytest.approx(float(cat_kd(kept, knowledge, sample, grid=32)), abs=1e-4)
 

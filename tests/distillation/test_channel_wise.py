@@ -51,7 +51,10 @@ def test_voxels_that_are_not_valid_do_not_count(make_network, make_sample):
 
 def test_a_constant_per_voxel_does_not_matter(made_trace, draw):
     """It is what a knowledge store does not keep."""
-    mine, theirs, level = draw(2, 3, 8, 8, seed=1), draw(2, 3, 8, 8, seed=2), 5 * draw(2, 1, 8, 8, seed=3)
+    student_values, teacher_values, level = draw(2, 3, 8, 8, seed=1), draw(2, 3, 8, 8, seed=2), 5 * draw(2, 1, 8, 8, seed=3)
     sample = Sample(inputs={"image": torch.zeros(2, 1, 8, 8)})
-    plain, moved = (channel_wise(made_trace(mine), PrecomputedKnowledge(wanted), sample) for wanted in (theirs, theirs + level))
+    plain, moved = (
+        channel_wise(made_trace(student_values), PrecomputedKnowledge(wanted), sample)
+        for wanted in (teacher_values, teacher_values + level)
+    )
     assert float(plain) == pytest.approx(float(moved), rel=1e-4)

@@ -14,9 +14,11 @@ from medkd.trace import Sample
 
 
 def test_by_hand_over_all_places_of_the_batch(made_trace, draw):
-    mine, theirs = draw(3, 4, 2, 2, seed=1), draw(3, 4, 2, 2, seed=2)
-    value = crd(made_trace(features=mine), PrecomputedKnowledge(features={LAST: theirs}), Sample(inputs={}), temperature=0.5)
-    s, t = (np.moveaxis(x.double().numpy().reshape(3, 4, 4), 1, 2).reshape(12, 4) for x in (mine, theirs))
+    student_values, teacher_values = draw(3, 4, 2, 2, seed=1), draw(3, 4, 2, 2, seed=2)
+    value = crd(
+        made_trace(features=student_values), PrecomputedKnowledge(features={LAST: teacher_values}), Sample(inputs={}), temperature=0.5
+    )
+    s, t = (np.moveaxis(x.double().numpy().reshape(3, 4, 4), 1, 2).reshape(12, 4) for x in (student_values, teacher_values))
     s, t = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (s, t))
     scores = s @ t.T / 0.5
     expected = np.mean([-scores[i, i] + np.log(np.exp(scores[i]).sum()) for i in range(12)])
@@ -32,10 +34,12 @@ def test_a_student_that_knows_every_place_pays_nothing_and_one_that_knows_none_l
 
 
 def test_a_case_of_weight_zero_is_no_wrong_answer_either(made_trace, draw):
-    mine, theirs = draw(3, 4, 1, 1, seed=1), draw(3, 4, 1, 1, seed=2)
+    student_values, teacher_values = draw(3, 4, 1, 1, seed=1), draw(3, 4, 1, 1, seed=2)
     sample = Sample(inputs={}, weights=torch.tensor([1.0, 1.0, 0.0]))
-    weighted = crd(made_trace(features=mine), PrecomputedKnowledge(features={LAST: theirs}), sample)
-    two = crd(made_trace(features=mine[:2]), PrecomputedKnowledge(features={LAST: theirs[:2]}), replace(sample, weights=None))
+    weighted = crd(made_trace(features=student_values), PrecomputedKnowledge(features={LAST: teacher_values}), sample)
+    two = crd(
+        made_trace(features=student_values[:2]), PrecomputedKnowledge(features={LAST: teacher_values[:2]}), replace(sample, weights=None)
+    )
     assert float(weighted) == pytest.approx(float(two), rel=1e-5)
 
 

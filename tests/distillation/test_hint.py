@@ -29,11 +29,14 @@ def traced(network, sample):
 
 def test_by_hand_in_units_of_the_teachers_mean_square(make_network, make_sample):
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
-    mine, theirs = traced(student, sample), traced(teacher, sample)
-    value = hint(mine, LiveKnowledge(teacher, sample.inputs), sample, grid=64)
+    student_values, teacher_values = traced(student, sample), traced(teacher, sample)
+    value = hint(student_values, LiveKnowledge(teacher, sample.inputs), sample, grid=64)
     layer = layer_map_of(student).cam_layer
     gaps = [
-        float((mine.feature(layer)[row] - theirs.feature(layer)[row]).square().mean() / theirs.feature(layer)[row].square().mean())
+        float(
+            (student_values.feature(layer)[row] - teacher_values.feature(layer)[row]).square().mean()
+            / teacher_values.feature(layer)[row].square().mean()
+        )
         for row in range(3)
     ]
     assert float(value) == pytest.approx(sum(gaps) / 3, rel=1e-4)
@@ -61,8 +64,8 @@ def test_the_objective_finds_the_size_and_the_projector_is_trained_but_not_kept(
     """The returned student has its own weights only, and the loss falls only because the projector learns too."""
     objective = Objective((LossTerm(loss="hint", options={"grid": 4}),))
     student = make_network(0)
-    links = objective.connect(student, LiveSource(wide), torch.zeros(1, 1, 32, 32))
-    assert [tuple(m.weight.shape[:2]) for m in links.projectors.values()] == [(12, 8)]
+    adapters = objective.connect(student, LiveSource(wide), torch.zeros(1, 1, 32, 32))
+    assert [tuple(m.weight.shape[:2]) for m in adapters.projectors.values()] == [(12, 8)]
 
     class Four:
         cases = ()

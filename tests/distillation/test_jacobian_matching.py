@@ -22,11 +22,11 @@ class Linear(nn.Module):
 
 
 def test_by_hand_on_linear_networks(draw):
-    mine, theirs = draw(2, 64, seed=1), draw(2, 64, seed=2)
-    student, teacher = Linear(mine), Linear(theirs).eval()
+    student_values, teacher_values = draw(2, 64, seed=1), draw(2, 64, seed=2)
+    student, teacher = Linear(student_values), Linear(teacher_values).eval()
     sample = Sample(inputs={"image": draw(3, 1, 8, 8, seed=3)})
     value = jacobian_matching(trace(student, sample.inputs), LiveKnowledge(teacher, sample.inputs), sample, grid=64)
-    s, t = ((w[1] - w[0]) / (w[1] - w[0]).norm() for w in (mine, theirs))
+    s, t = ((w[1] - w[0]) / (w[1] - w[0]).norm() for w in (student_values, teacher_values))
     assert float(value) == pytest.approx(float((s - t).square().sum()), rel=1e-4)
     value.backward()
     assert float(student.weight.grad.abs().max()) > 0

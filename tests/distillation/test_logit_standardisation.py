@@ -12,17 +12,18 @@ from medkd.trace import Sample
 
 
 def test_by_scipy_on_z_scores_of_each_voxel(made_trace, draw):
-    mine, theirs = draw(2, 4, 5, 5, seed=1), 3 * draw(2, 4, 5, 5, seed=2)
-    value = logit_standardisation(made_trace(mine), PrecomputedKnowledge(theirs), Sample(inputs={}), temperature=2.0)
-    rows = [np.moveaxis(x.double().numpy(), 1, -1).reshape(-1, 4) for x in (theirs, mine)]
+    student_values, teacher_values = draw(2, 4, 5, 5, seed=1), 3 * draw(2, 4, 5, 5, seed=2)
+    value = logit_standardisation(made_trace(student_values), PrecomputedKnowledge(teacher_values), Sample(inputs={}), temperature=2.0)
+    rows = [np.moveaxis(x.double().numpy(), 1, -1).reshape(-1, 4) for x in (teacher_values, student_values)]
     t, s = (log_softmax(zscore(x, axis=1, ddof=1) / 2.0, axis=1) for x in rows)
     assert float(value) == pytest.approx(4.0 * (np.exp(t) * (t - s)).sum(1).mean(), rel=1e-4)
 
 
 def test_the_scale_of_either_does_not_matter(made_trace, draw):
-    mine, theirs = draw(3, 4, seed=1), draw(3, 4, seed=2)
+    student_values, teacher_values = draw(3, 4, seed=1), draw(3, 4, seed=2)
     first, second = (
-        logit_standardisation(made_trace(a * mine), PrecomputedKnowledge(b * theirs + 7), Sample(inputs={})) for a, b in ((1, 1), (9, 0.3))
+        logit_standardisation(made_trace(a * student_values), PrecomputedKnowledge(b * teacher_values + 7), Sample(inputs={}))
+        for a, b in ((1, 1), (9, 0.3))
     )
     assert float(first) == pytest.approx(float(second), rel=1e-4)
 

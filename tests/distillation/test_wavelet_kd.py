@@ -30,19 +30,23 @@ def haar_details(values, levels):
 
 @pytest.mark.parametrize(("shape", "levels"), [((8, 8), 1), ((8, 8), 2), ((4, 8, 8), 2)])
 def test_by_the_filters_of_a_haar_transform(made_trace, draw, shape, levels):
-    mine, theirs = draw(2, 3, *shape, seed=1), draw(2, 3, *shape, seed=2)
-    value = wavelet_kd(made_trace(features=mine), PrecomputedKnowledge(features={LAST: theirs}), Sample(inputs={}), levels=levels)
+    student_values, teacher_values = draw(2, 3, *shape, seed=1), draw(2, 3, *shape, seed=2)
+    value = wavelet_kd(
+        made_trace(features=student_values), PrecomputedKnowledge(features={LAST: teacher_values}), Sample(inputs={}), levels=levels
+    )
     per_case = []
     for row in range(2):
-        s, t = (np.concatenate([haar_details(c, levels) for c in x[row].double().numpy()]) for x in (mine, theirs))
+        s, t = (np.concatenate([haar_details(c, levels) for c in x[row].double().numpy()]) for x in (student_values, teacher_values))
         per_case.append(((s - t) ** 2).sum() / (t**2).sum())
     assert float(value) == pytest.approx(np.mean(per_case), rel=1e-4)
 
 
 def test_the_coarse_part_is_free(made_trace, draw):
-    theirs = draw(2, 3, 8, 8, seed=1)
+    teacher_values = draw(2, 3, 8, 8, seed=1)
     coarse = torch.repeat_interleave(torch.repeat_interleave(draw(2, 3, 4, 4, seed=2), 2, 2), 2, 3)
-    value = wavelet_kd(made_trace(features=theirs + 5 * coarse), PrecomputedKnowledge(features={LAST: theirs}), Sample(inputs={}))
+    value = wavelet_kd(
+        made_trace(features=teacher_values + 5 * coarse), PrecomputedKnowledge(features={LAST: teacher_values}), Sample(inputs={})
+    )
     assert float(value) == pytest.approx(0, abs=1e-8)
 
 

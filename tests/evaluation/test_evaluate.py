@@ -20,7 +20,7 @@ from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.explanation.explain_cohort import explain_cohort, over_patients, siblings_of
 from medkd.explanation.inspect_model import flips_of_cases, inspect_model
-from medkd.explanation.measures_of_maps import Networks, Question
+from medkd.explanation.measures_of_maps import ExplanationQuery, Networks
 from medkd.inference.predict import predict_logits
 from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.measures.structural_similarity import structural_similarity
@@ -179,7 +179,7 @@ def test_where_nothing_was_found_there_is_nothing_to_flip():
     answer[0, 8:20, 8:20] = 1
     images = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
     masks = (answer > 0).to(torch.uint8)
-    question = Question(images, lesion_margin(masks), masks, answer, TaskKind.SEGMENTATION, 2)
+    question = ExplanationQuery(images, lesion_margin(masks), masks, answer, TaskKind.SEGMENTATION, 2)
     values, _ = flips_of_cases(question, Networks(network, network), progress=False)
     assert all(bool(value[1].isnan()) for value in values.values())
     assert float(values["student/flipped"][0]) in (0.0, 1.0)

@@ -211,5 +211,7 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
     same = set(card.figures) & set(score.evaluation.metrics)
     assert {"auc", "ece", "agreement", "relevance_mass_accuracy", "pointing"} <= same
     for name in same:
-        mine, theirs = score.evaluation.metrics[name], card.figures[name]
-        assert (mine.mean, mine.low, mine.high, mine.n) == pytest.approx((theirs.mean, theirs.low, theirs.high, theirs.n)), name
+        student_values, teacher_values = score.evaluation.metrics[name], card.figures[name]
+        assert (student_values.mean, student_values.low, student_values.high, student_values.n) == pytest.approx(
+            (teacher_values.mean, teacher_values.low, teacher_values.high, teacher_values.n)
+        ), name

@@ -65,7 +65,7 @@ def run(tmp_path_factory):
         yield workspace, experiment(workspace, small_recipe())
 
 
-def begun(workspace):
+def started(workspace):
     return (workspace.root / "stages" / "begun.log").read_text().splitlines()
 
 
@@ -135,9 +135,9 @@ def test_it_is_shown_in_mlflow_once_with_a_run_per_arm_and_its_curve(run):
 
 def test_run_again_it_trains_nothing_and_says_the_same(run, here):
     workspace, board = run
-    before = begun(workspace)
+    before = started(workspace)
     assert experiment(workspace, small_recipe()) == board
-    assert begun(workspace) == before
+    assert started(workspace) == before
 
 
 @pytest.mark.extended
@@ -145,12 +145,12 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     workspace, _ = run
     recipe = small_recipe()
     attention = read_recipe(RECIPES / "shortcut.yaml").arms["attention"]
-    before = begun(workspace)
+    before = started(workspace)
     plan = recipe.experiment.model_copy(update={"null_repetitions": 0, "gap": None, "conditions": {}})
     more = {"arms": {**recipe.arms, "attention": attention}, "seeds": (0, 1, 2), "experiment": plan}
     board = experiment(workspace, recipe.model_copy(update=more))
     assert board.arms["attention"]["auc_debiased"].n == 20
-    begun_now = [line.partition("-")[0] for line in begun(workspace)[len(before) :]]
+    begun_now = [line.partition("-")[0] for line in started(workspace)[len(before) :]]
     # Two seeds of the new arm and the third of all five arms and four controls, briefly and for long.
     assert begun_now.count("distill") == begun_now.count("follow") == 2 + 5 + 4
     assert "train_teacher" not in begun_now

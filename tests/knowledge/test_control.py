@@ -27,14 +27,14 @@ def test_answers_stay_and_explanations_change(asked, kind):
     told = control(kind)
     assert torch.equal(told.logits(), live.logits())
     assert torch.equal(told.for_batch(sample.image.flip(-1)).logits(), live.for_batch(sample.image.flip(-1)).logits())
-    for mine, theirs in [
+    for student_values, teacher_values in [
         (told.attribution("cam", class_logit(1)), live.attribution("cam", class_logit(1))),
         (told.features("last"), live.features("last")),
         (told.response(sample.image * 0.5), live.response(sample.image * 0.5)),
     ]:
-        assert mine.shape == theirs.shape
-        assert bool(mine.isfinite().all())
-        assert not torch.allclose(mine, theirs, atol=1e-4)
+        assert student_values.shape == teacher_values.shape
+        assert bool(student_values.isfinite().all())
+        assert not torch.allclose(student_values, teacher_values, atol=1e-4)
 
 
 def test_another_patients_maps_are_those_of_the_next_case(asked):

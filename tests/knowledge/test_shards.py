@@ -31,18 +31,18 @@ def shelf_of(tmp_path):
 def test_every_part_of_every_entry_comes_back(shelf_of):
     store, first = shelf_of(*KEYS[:3])
     _, second = shelf_of(*KEYS[3:], name="two")
-    shelf = ShardReader(store, [first, second], query_digest="a")
-    assert len(shelf) == 5
+    reader = ShardReader(store, [first, second], query_digest="a")
+    assert len(reader) == 5
     for i, key in enumerate(KEYS):
-        assert {part: bytes(shelf.read(key, part)) for part in entry(i)} == entry(i)
+        assert {part: bytes(reader.read(key, part)) for part in entry(i)} == entry(i)
 
 
 def test_what_is_not_there_is_said(shelf_of):
     store, ref = shelf_of(*KEYS[:2])
-    shelf = ShardReader(store, [ref], query_digest="a")
+    reader = ShardReader(store, [ref], query_digest="a")
     for key, part in ((KEYS[4], "logits"), (KEYS[0], "maps/lime")):
         with pytest.raises(KnowledgeError) as caught:
-            shelf.read(key, part)
+            reader.read(key, part)
         assert caught.value.code == "KNOWLEDGE_MISSING"
 
 

@@ -13,7 +13,7 @@ from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.knowledge.extract import Extraction, ExtractionQuery, divergence, frozen_view, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
-from medkd.knowledge.stored import StoredSource, taught
+from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network
 from medkd.storage.store import Store
 from medkd.targets import class_logit, class_margin, lesion_margin
@@ -108,7 +108,7 @@ def margin(task, logits):
 
 def test_the_store_answers_as_the_live_teacher_does(told, task, picture_task):
     teacher, cohort, store, record = told
-    sample = taught(cohort, record, store, PARTS).draw(torch.tensor([3, 0]), picture_task, FIT, torch.Generator())
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.tensor([3, 0]), picture_task, FIT, torch.Generator())
     stored, live = StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)
     gap = (stored.logits() - live.logits()).float()
     level = gap.mean(1, keepdim=True) if task == "segmentation" else 0.0
@@ -116,13 +116,13 @@ def test_the_store_answers_as_the_live_teacher_does(told, task, picture_task):
     torch.testing.assert_close(stored.features("last"), live.features("last"), atol=0.02, rtol=0.02)
     target = margin(task, live.logits())
     for explainer in ("cam", "saliency"):
-        mine, theirs = stored.attribution(explainer, target).flatten(1), live.attribution(explainer, target).flatten(1)
-        assert float(torch.cosine_similarity(mine, theirs).min()) > 0.99, explainer
+        student_values, teacher_values = stored.attribution(explainer, target).flatten(1), live.attribution(explainer, target).flatten(1)
+        assert float(torch.cosine_similarity(student_values, teacher_values).min()) > 0.99, explainer
 
 
 def test_class_maps_combine_to_any_target_of_a_classification(told, task, picture_task):
     teacher, cohort, store, record = told
-    sample = taught(cohort, record, store, PARTS).draw(torch.arange(3), picture_task, FIT, torch.Generator())
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(3), picture_task, FIT, torch.Generator())
     stored, live = StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)
     if task == "segmentation":
         # The level of the logits is not kept: a single class cannot be explained, a margin can.
@@ -137,7 +137,7 @@ def test_class_maps_combine_to_any_target_of_a_classification(told, task, pictur
 def test_what_is_stored_moves_with_the_image(told, picture_task):
     """Mirrored twice is where it was; mirrored once, everything is."""
     _, cohort, store, record = told
-    sample = taught(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
     mirror = View(torch.tensor([True, True]))
     once, twice = apply_view(sample, mirror), apply_view(apply_view(sample, mirror), mirror)
     for name, values in sample.teacher.items():
@@ -152,7 +152,7 @@ def test_frozen_views_are_the_teachers_own_answers_to_the_very_image_that_the_st
     teacher, cohort, store = decided(make_network(1)), pictures(make_sample), Store(tmp_path)
     config, fit = ExtractionConfig(views=3, features={"last": 8}), FIT.model_copy(update={"augment": "affine"})
     record = extract(teacher, picture_task, cohort, store, config, views=fit)
-    drawn = taught(cohort, record, store, ("logits", "features/last")).draw(
+    drawn = with_teacher_outputs(cohort, record, store, ("logits", "features/last")).draw(
         torch.tensor([1, 1, 4, 0]), picture_task, fit, torch.Generator().manual_seed(3)
     )
     assert drawn.view == "frozen"
@@ -169,7 +169,7 @@ def test_a_patch_of_a_volume_carries_what_the_teacher_says_of_that_place(tmp_pat
     teacher = decided(build_network(SEGMENTER, seed=1))
     task = Task(kind="segmentation", classes=("a", "b"), image_size=(16, 32, 32))
     record = extract(teacher, task, cohort, store, ExtractionConfig(features={"last": 8, "trunk.model.1.submodule": 8}))
-    held = taught(cohort, record, store, ("logits", "features/last", "features/trunk.model.1.submodule"))
+    held = with_teacher_outputs(cohort, record, store, ("logits", "features/last", "features/trunk.model.1.submodule"))
     sample = held.draw(torch.tensor([0, 0]), task, FIT, torch.Generator().manual_seed(0))
     live = LiveKnowledge(teacher, sample.inputs, layers=("trunk.model.1.submodule",))
     stored = StoredSource(record, ("a", "b")).for_batch(sample)
@@ -177,10 +177,10 @@ def test_a_patch_of_a_volume_carries_what_the_teacher_says_of_that_place(tmp_pat
     gap = (gap - gap.mean(1, keepdim=True)).abs().amax(1)
     # The volume fits into one window: inside of it the patch is the very image that the teacher saw.
     assert float(gap[sample.valid_mask].quantile(0.99)) < 0.3
-    mine, theirs = stored.features("trunk.model.1.submodule"), live.features("trunk.model.1.submodule").float()
-    assert mine.shape[1] == theirs.shape[1]
-    theirs = torch.nn.functional.adaptive_avg_pool3d(theirs, mine.shape[2:])
-    assert float((mine - theirs).abs().mean()) < 0.05 * float(theirs.abs().mean() + theirs.std())
+    student_values, teacher_values = stored.features("trunk.model.1.submodule"), live.features("trunk.model.1.submodule").float()
+    assert student_values.shape[1] == teacher_values.shape[1]
+    teacher_values = torch.nn.functional.adaptive_avg_pool3d(teacher_values, student_values.shape[2:])
+    assert float((student_values - teacher_values).abs().mean()) < 0.05 * float(teacher_values.abs().mean() + teacher_values.std())
 
 
 def test_a_volume_larger_than_a_window_is_asked_about_window_by_window(tmp_path):
@@ -188,7 +188,7 @@ def test_a_volume_larger_than_a_window_is_asked_about_window_by_window(tmp_path)
     teacher = decided(build_network(SEGMENTER, seed=1))
     task = Task(kind="segmentation", classes=("a", "b"), image_size=(16, 32, 32))
     record = extract(teacher, task, cohort, store, ExtractionConfig(features={"last": 8}))
-    held = taught(cohort, record, store, ("logits", "features/last"))
+    held = with_teacher_outputs(cohort, record, store, ("logits", "features/last"))
     sample = held.draw(torch.tensor([2, 2]), task, FIT, torch.Generator().manual_seed(5))
     whole = Extraction(teacher, held.query).ask_volume(cohort.images[2])["logits"]
     for row, corner in enumerate(sample.window.tolist()):
@@ -201,14 +201,14 @@ def test_a_volume_larger_than_a_window_is_asked_about_window_by_window(tmp_path)
 def test_what_was_not_stored_is_said_before_training(told, picture_task):
     _, cohort, store, record = told
     with pytest.raises(KnowledgeError, match="grad_cam") as caught:
-        taught(cohort, record, store, ("logits", "maps/grad_cam"))
+        with_teacher_outputs(cohort, record, store, ("logits", "maps/grad_cam"))
     assert caught.value.code == "KNOWLEDGE_MISSING"
     with pytest.raises(KnowledgeError) as caught:
-        taught(cohort, record, store, PARTS, teacher_digest="b" * 64)
+        with_teacher_outputs(cohort, record, store, PARTS, teacher_digest="b" * 64)
     assert caught.value.code == "KNOWLEDGE_FOREIGN"
     other = replace(cohort, images=cohort.images + 1)
     with pytest.raises(KnowledgeError, match="5 are not stored") as caught:
-        taught(other, record, store, PARTS)
+        with_teacher_outputs(other, record, store, PARTS)
     assert caught.value.code == "KNOWLEDGE_MISSING"
     with pytest.raises(KnowledgeError, match="layer") as caught:
         StoredSource(record, ("a", "b")).shape("layer9", torch.zeros(0))
@@ -217,7 +217,7 @@ def test_what_was_not_stored_is_said_before_training(told, picture_task):
         with pytest.raises(KnowledgeError):
             getattr(
                 StoredSource(record, ("a", "b")).for_batch(
-                    taught(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
+                    with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
                 ),
                 ask,
             )(cohort.images[:2])
@@ -254,7 +254,7 @@ def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(nam
     if skipped or needs & {"views", "responses"} or incompatible_reason(TaskContext(task, 2, from_store=True)):
         pytest.skip("no teacher, not for this task, or refused with its reason")
     student = make_network(0).train()
-    sample = taught(cohort, record, store, PARTS).draw(torch.arange(4), picture_task, FIT, torch.Generator())
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(4), picture_task, FIT, torch.Generator())
     values = []
     for knowledge in (StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)):
         kept = trace(student, sample.inputs, layers=(layer_map_of(student).cam_layer,))
@@ -280,7 +280,7 @@ def test_half_resolution_compares_averages_of_blocks_and_leaves_labels_alone(spa
     cohort, task = pictures_of(space), Task(kind="segmentation", classes=("a", "b"), image_size=size)
     store = Store(tmp_path)
     record = extract(teacher, task, cohort, store, ExtractionConfig())
-    drawn = taught(cohort, record, store, ("logits",), resolution="half").draw(
+    drawn = with_teacher_outputs(cohort, record, store, ("logits",), resolution="half").draw(
         torch.tensor([0, 0]), task, FIT, torch.Generator().manual_seed(0)
     )
     assert drawn.teacher["logits"].shape[2:] == tuple(e // 2 for e in size)

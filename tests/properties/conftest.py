@@ -16,8 +16,8 @@ def space(request):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        asked = item.name.partition("[")[2]
-        slow = "test_explainers" in item.nodeid and asked.startswith(SLOW) and item.originalname != ALWAYS
-        derived = "test_insights" in item.nodeid and "decision_boundary" in asked
-        if "volumes" in asked and (slow or derived):
+        require_teacher = item.name.partition("[")[2]
+        slow = "test_explainers" in item.nodeid and require_teacher.startswith(SLOW) and item.originalname != ALWAYS
+        derived = "test_insights" in item.nodeid and "decision_boundary" in require_teacher
+        if "volumes" in require_teacher and (slow or derived):
             item.add_marker(pytest.mark.extended)

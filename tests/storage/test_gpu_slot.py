@@ -45,10 +45,10 @@ def test_each_gpu_is_held_once_and_a_killed_holder_frees_it_at_once(tmp_path, ho
     victim, index = holders[0]
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    begun = time.monotonic()
-    with gpu_slot(gpus=2, folder=tmp_path, most_s=5) as mine:
-        assert mine == index
-    assert time.monotonic() - begun < 2
+    started = time.monotonic()
+    with gpu_slot(gpus=2, folder=tmp_path, most_s=5) as student_values:
+        assert student_values == index
+    assert time.monotonic() - started < 2
 
 
 def test_other_users_may_lock_too(tmp_path):

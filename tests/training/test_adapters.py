@@ -21,20 +21,21 @@ IMAGE = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
 def connected(*terms):
     objective, source = Objective(tuple(LossTerm(**term) for term in terms)), LiveSource(TEACHER)
-    links = objective.connect(STUDENT, source, torch.zeros(1, 1, 32, 32))
+    adapters = objective.connect(STUDENT, source, torch.zeros(1, 1, 32, 32))
     sample = Sample(inputs={"image": IMAGE})
-    layers = [layer for layer in links.student_layers() if layer != "last"]
+    layers = [layer for layer in adapters.student_layers() if layer != "last"]
     kept = trace(STUDENT, sample.inputs, layers=("layer4", *layers))
-    return objective, links, kept, source.for_batch(sample), sample
+    return objective, adapters, kept, source.for_batch(sample), sample
 
 
 def test_layer_by_layer_is_the_mean_of_the_pairs_each_with_a_projection_of_its_own():
     pairs = [["layer1", "layer2"], ["layer3", "layer4"]]
-    objective, links, kept, knowledge, sample = connected({"loss": "hint", "feature_layers": pairs})
-    assert [tuple(p.weight.shape[:2]) for p in links.projectors.values()] == [(8, 4), (12, 6)]
-    total, values = objective(kept, knowledge, sample, links)
+    objective, adapters, kept, knowledge, sample = connected({"loss": "hint", "feature_layers": pairs})
+    assert [tuple(p.weight.shape[:2]) for p in adapters.projectors.values()] == [(8, 4), (12, 6)]
+    total, values = objective(kept, knowledge, sample, adapters)
     by_hand = [
-        hint(kept, knowledge, sample, tap=a, teacher_layer=b, projector=links.projectors[f"hint:{i}"]) for i, (a, b) in enumerate(pairs)
+        hint(kept, knowledge, sample, layer=a, teacher_layer=b, projector=adapters.projectors[f"hint:{i}"])
+        for i, (a, b) in enumerate(pairs)
     ]
     assert float(total) == pytest.approx(float(sum(by_hand)) / 2, rel=1e-6)
     assert float(values["hint"]) == pytest.approx(float(total), rel=1e-6)
@@ -51,11 +52,11 @@ def test_each_layer_finds_the_teachers_of_the_nearest_grid_and_cross_takes_all_t
 @pytest.mark.parametrize("feature_layers", ["each", "cross"])
 @pytest.mark.parametrize("loss", ["hint", "attention_transfer", "relational_kd", "crd", "wavelet_kd"])
 def test_every_term_over_features_compares_any_pairs_of_layers(loss, feature_layers):
-    objective, links, kept, knowledge, sample = connected({"loss": loss, "feature_layers": feature_layers})
-    total, _ = objective(kept, knowledge, sample, links)
+    objective, adapters, kept, knowledge, sample = connected({"loss": loss, "feature_layers": feature_layers})
+    total, _ = objective(kept, knowledge, sample, adapters)
     total.backward()
     assert bool(total.isfinite())
-    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in links.parameters())
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in adapters.parameters())
     STUDENT.zero_grad()
 
 
@@ -89,17 +90,17 @@ def test_a_loss_that_is_there_twice_has_two_names():
 def test_schedules_scale_weights_and_set_temperatures_over_training():
     weight = {"kind": "linear", "first": 1.0, "last": 0.0}
     hot = {"kind": "linear", "first": 8.0, "last": 2.0}
-    objective, links, kept, knowledge, sample = connected({"loss": "logit_kd", "weight": 3.0, "schedule": weight, "temperature": hot})
+    objective, adapters, kept, knowledge, sample = connected({"loss": "logit_kd", "weight": 3.0, "schedule": weight, "temperature": hot})
     plain = Objective((LossTerm(loss="logit_kd", options={"temperature": 5.0}),))
-    half, _ = objective(kept, knowledge, sample, links, share=0.5)
+    half, _ = objective(kept, knowledge, sample, adapters, share=0.5)
     assert float(half) == pytest.approx(1.5 * float(plain(kept, knowledge, sample)[0]), rel=1e-5)
-    assert float(objective(kept, knowledge, sample, links, share=1.0)[0]) == 0.0
+    assert float(objective(kept, knowledge, sample, adapters, share=1.0)[0]) == 0.0
 
 
 def test_a_term_of_every_third_step_counts_three_times_there():
-    objective, links, kept, knowledge, sample = connected({"loss": "logit_kd", "every": 3})
+    objective, adapters, kept, knowledge, sample = connected({"loss": "logit_kd", "every": 3})
     plain = float(Objective((LossTerm(loss="logit_kd"),))(kept, knowledge, sample)[0])
-    assert [float(objective(kept, knowledge, sample, links, step=step)[0]) for step in range(4)] == pytest.approx(
+    assert [float(objective(kept, knowledge, sample, adapters, step=step)[0]) for step in range(4)] == pytest.approx(
         [3 * plain, 0, 0, 3 * plain]
     )
 
@@ -140,10 +141,10 @@ def test_a_loss_over_features_that_names_no_layers_is_handed_none(monkeypatch):
     """As third parties write them: the layer that class maps are read from, and nothing else."""
     from dataclasses import replace
 
-    objective, links, kept, knowledge, sample = connected({"loss": "attention_transfer"})
+    objective, adapters, kept, knowledge, sample = connected({"loss": "attention_transfer"})
 
     def plain(student, teacher, sample):
         return (student.feature("layer4").mean() - teacher.features("last").mean()).square()
 
     objective.terms = (replace(objective.terms[0], function=plain),)
-    assert float(objective(kept, knowledge, sample, links)[0]) == pytest.approx(float(plain(kept, knowledge, sample)))
+    assert float(objective(kept, knowledge, sample, adapters)[0]) == pytest.approx(float(plain(kept, knowledge, sample)))

@@ -81,10 +81,10 @@ def test_agreement_is_the_cosine_of_pooled_class_maps(make_network, make_sample)
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
     if sample.labels.ndim > 1:
         pytest.skip("classification says it")
-    kept, theirs = (trace(n, sample.inputs, layers=(n.layer_map.cam_layer,)) for n in (student, teacher))
+    kept, teacher_values = (trace(n, sample.inputs, layers=(n.layer_map.cam_layer,)) for n in (student, teacher))
     balance.compare(kept, LiveKnowledge(teacher, sample.inputs), sample)
-    target = class_margin(theirs.logits.argmax(1))
-    maps = [functional.adaptive_avg_pool2d(cam(t, target)[:, None], 8).flatten(1) for t in (kept, theirs)]
+    target = class_margin(teacher_values.logits.argmax(1))
+    maps = [functional.adaptive_avg_pool2d(cam(t, target)[:, None], 8).flatten(1) for t in (kept, teacher_values)]
     assert balance.curves()["agreement"] == pytest.approx(float(torch.cosine_similarity(*maps).mean()), abs=1e-5)
 
 

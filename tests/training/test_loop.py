@@ -101,8 +101,8 @@ def test_averaged_weights_are_the_moving_average_of_the_steps(cohort, tmp_path, 
     average = seen[0]
     for weights in seen[1:]:
         average = [0.9 * a + 0.1 * w for a, w in zip(average, weights, strict=True)]
-    for mine, expected in zip(fitted.parameters(), average, strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-6, rtol=1e-5)
+    for student_values, expected in zip(fitted.parameters(), average, strict=True):
+        torch.testing.assert_close(student_values, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_patience_ends_training_and_keeps_the_best_epoch(cohort, tmp_path):
