@@ -20,7 +20,7 @@ class Part(StrEnum):
 
 
 class Subset(StrEnum):
-    """What a part of a cohort serves in a run; a CohortSet names its uses by it.
+    """What a part of a cohort is used for in a run; a CohortSet names its uses by it.
 
     ``debiased``, ``reversed``, ``marker_pairs``, ``uncued`` and ``misplaced`` are tests of the phantom.
     """
@@ -163,16 +163,16 @@ class TrainingManifest(VersionedRecord):
 
 
 class CohortUse(FrozenModel):
-    """A part of a stored cohort, for one purpose."""
+    """A part of a stored cohort, as one subset of a run uses it."""
 
     cohort: Ref
     part: Part
 
 
 class CohortSet(VersionedRecord):
-    """Which cohort serves which purpose of a run, by :class:`Subset`.
+    """Which cohort each subset of a run is, by :class:`Subset`.
 
-    Purposes: ``teacher_train``, ``teacher_validation``, ``student_train/SEED``, ``unlabelled/SEED``, ``test`` (same bias as the
+    Subsets: ``teacher_train``, ``teacher_validation``, ``student_train/SEED``, ``unlabelled/SEED``, ``test`` (same bias as the
     students' training), and where they exist ``debiased``, ``reversed``, ``marker_pairs``.
     """
 
@@ -180,8 +180,8 @@ class CohortSet(VersionedRecord):
     uses: dict[str, CohortUse]
     certificates: tuple[LeakageCertificate, ...]
 
-    def only(self, *purposes: str) -> CohortSet:
-        """Return the set with some purposes (those it has), and the certificates of their cohorts: what depends on nothing else."""
-        uses = {purpose: use for purpose, use in self.uses.items() if purpose in purposes}
+    def only(self, *subsets: str) -> CohortSet:
+        """Return the set with some subsets (those it has), and the certificates of their cohorts: what depends on nothing else."""
+        uses = {subset: use for subset, use in self.uses.items() if subset in subsets}
         kept = {use.cohort.sha256 for use in uses.values()}
         return CohortSet(uses=uses, certificates=tuple(c for c in self.certificates if c.cohort_digest in kept))

@@ -40,7 +40,7 @@ class Scorecard(VersionedRecord):
 class Evaluation(VersionedRecord):
     """Per-case results of one trained network: what scorecards are bootstrapped from.
 
-    ``arrays`` holds float64 tensors named ``purpose/quantity``, one value per case of that purpose's cohort, in cohort order.
+    ``arrays`` holds float64 tensors named ``subset/quantity``, one value per case of that subset's cohort, in cohort order.
     """
 
     SCHEMA: ClassVar[str] = "evaluation/1"

@@ -72,11 +72,11 @@ class PlainEngine:
         self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
     ) -> list[R]:
         """Submit every call; the first error stops what has not begun and is raised."""
-        told = names or [str(number) for number in range(1, len(calls) + 1)]
+        labels = names or [str(number) for number in range(1, len(calls) + 1)]
         with self.group(title, len(calls)) as group:
             if self.workers is None:
-                return [_timed(function, call, name, group) for call, name in zip(calls, told, strict=True)]
-            futures = {self.workers.submit(function, *call): name for call, name in zip(calls, told, strict=True)}
+                return [_timed(function, call, name, group) for call, name in zip(calls, labels, strict=True)]
+            futures = {self.workers.submit(function, *call): name for call, name in zip(calls, labels, strict=True)}
             return _gather(futures, group)
 
     def close(self) -> None:

@@ -312,8 +312,8 @@ Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
 def evaluate_entries(workspace: Workspace, entries: Sequence[TrainedArm]) -> Evaluated:
     """Evaluate every student on the test cohorts of its setting, and examine all but those of null repetitions."""
     calls = [(workspace, e.recipe.name, e.setting.cohorts, student, e.setting.teacher) for e in entries for student in e.students]
-    judged = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
-    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, judged, title="examine"))
+    examined = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
+    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, examined, title="examine"))
     return {e.name: tuple((next(plain),) if e.is_null else (next(plain), next(close)) for _ in e.students) for e in entries}
 
 

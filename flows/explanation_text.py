@@ -104,9 +104,9 @@ def explanation_text(summary: dict[str, Any]) -> str:
     lines += ["", *_legend(summary["maps"]), "", "tests of each explainer on this model"]
     for verdict in summary["verdicts"]:
         made = verdict["samples"]
-        told = checks_text([SanityCheck.model_validate(check) for check in verdict["checks"]])
-        told += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
-        lines += wrap(f"  {verdict['explainer'].ljust(24)}{told}", NARROW, subsequent_indent=" " * 26)
+        text = checks_text([SanityCheck.model_validate(check) for check in verdict["checks"]])
+        text += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
+        lines += wrap(f"  {verdict['explainer'].ljust(24)}{text}", NARROW, subsequent_indent=" " * 26)
     lines.append(f"\nexplanation {summary['explanation'][:12]} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}")
     lines += [f"kept in        {summary['folder']}", f"pictures       {summary['folder']}/previews"]
     lines += [f"make it again  {summary['replay']}"] if "replay" in summary else []
@@ -117,8 +117,8 @@ def checks_text(checks: Sequence[SanityCheck]) -> str:
     """Return which tests an explainer failed and passed, each with its value and the bound it failed; what was not tested is left out."""
     failed = [f"{one.name} {one.value:.3g} (bound {one.limit:g})" for one in checks if one.passed is False and one.value is not None]
     passed = [f"{one.name} {one.value:.3g}" for one in checks if one.passed and one.value is not None]
-    told = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
-    return "; ".join(told) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)
+    text = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
+    return "; ".join(text) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)
 
 
 def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
@@ -152,7 +152,7 @@ def _table(maps: list[dict[str, Any]]) -> list[str]:
 
 def _legend(maps: list[dict[str, Any]]) -> list[str]:
     """Return a line per column that the tables show."""
-    shown = [told for name, told in _SHOWN.items() if any(name in one["measures"] for one in maps)]
+    shown = [text for name, text in _SHOWN.items() if any(name in one["measures"] for one in maps)]
     return [f"  {heading.ljust(9)}{meaning}" for heading, meaning in (*shown, ("highest", "where in the patient the map is highest"))]
 
 
@@ -201,9 +201,9 @@ def inspection_text(inspection: Inspection) -> str:
         lines.append(layer.name.ljust(28) + f"{name} (CKA {value:.2f})".ljust(40) + carried)
     lines += ["", "root mean square change of a voxel (the window of the input is 2 wide)"]
     lines.append(" " * 46 + "student".ljust(26) + "teacher".ljust(26) + "student less teacher")
-    for name, told in _FLIPS.items():
+    for name, text in _FLIPS.items():
         cells = [inspection.figures.get(f"{role}/{name}") for role in ("student", "teacher", "difference")]
         lines.append(
-            told.ljust(46) + "".join(("-" if f is None else f"{f.mean:.4f} [{f.low:.4f}, {f.high:.4f}]").ljust(26) for f in cells).rstrip()
+            text.ljust(46) + "".join(("-" if f is None else f"{f.mean:.4f} [{f.low:.4f}, {f.high:.4f}]").ljust(26) for f in cells).rstrip()
         )
     return "\n".join(lines)

@@ -16,13 +16,13 @@ from prefect import Flow
 from prefect.runtime import deployment
 
 from data_contracts import SourceError
+from flows.confidential_call import ConfidentialCall
 from flows.environment import data_root
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.plan import workers_for
 from flows.start import start_engine
 from flows.summary import run_summary
-from flows.untold import Untold
 from medkd.storage.output import RUN, claim, require_source
 from medkd.storage.workspace import Workspace, local_workspace
 from medkd.training.recipes import read_recipe
@@ -67,7 +67,7 @@ def run_nightly(
             "in clear; deploy without it",
         )
     arguments = (recipes, out, studies or os.environ.get(STUDIES), tracking_uri, overrides, policy)
-    return Untold(_run, arguments, error_in=Path(out).resolve()).told()
+    return ConfidentialCall(_run, arguments, error_in=Path(out).resolve()).finish()
 
 
 def _run(

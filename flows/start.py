@@ -9,11 +9,11 @@ from pathlib import Path
 
 from data_contracts import MissingDependencyError
 from data_contracts.private import privately
+from flows.confidential_call import named
 from flows.engine import CURRENT, Engine, PlainEngine
 from flows.environment import prepare_prefect
 from flows.run_log import RunLog
 from flows.stopping import ended_on_interrupt
-from flows.untold import named
 from flows.workers import Workers
 from medkd.storage.run_lock import alone_in
 

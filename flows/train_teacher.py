@@ -23,13 +23,13 @@ def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
     trained = run_each(
         train.train_teacher, results, lambda one: [(workspace, one.recipe.teacher_training(), one.cohorts)], title="teachers"
     )
-    taught = tuple(replace(result, teacher=teacher) for result, (teacher,) in trained)
-    judged = run_each(
+    with_teachers = tuple(replace(result, teacher=teacher) for result, (teacher,) in trained)
+    gated = run_each(
         judge_teacher,
-        taught,
+        with_teachers,
         lambda one: [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)],
         title="teacher gate",
     )
-    for _, (verdict,) in judged:
+    for _, (verdict,) in gated:
         require_fit_teacher(verdict)
-    return taught
+    return with_teachers

@@ -240,9 +240,9 @@ def _tapped(
     try:
         handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)
         if on_output is not None:
-            told = on_output
+            on_module = on_output
             innermost = [module for module in model.modules() if next(module.children(), None) is None]
-            handles.extend(module.register_forward_hook(lambda own, _, output: told(own, output)) for module in innermost)
+            handles.extend(module.register_forward_hook(lambda own, _, output: on_module(own, output)) for module in innermost)
         yield
     finally:
         for handle in handles:

@@ -65,7 +65,7 @@ class _Found:
 
 
 def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> CohortSet:
-    """Ingest the folder of a recipe and say which part serves which purpose: all arms and seeds share one cohort.
+    """Ingest the folder of a recipe and say which part is used as which subset: all arms and seeds share one cohort.
 
     ``cohorts/NAME/labels.json`` says per case which structures its label was made of, which overlap and which one wins.
 
@@ -170,7 +170,7 @@ def _case(
     elif labels:
         combined = combine_classes(structures, chooser, volume.geometry.shape)
         shard["label"] = torch.from_numpy(combined.label)
-        found.cases[volume.series_key] = combined.told
+        found.cases[volume.series_key] = combined.summary
         values, counts = np.unique(combined.label, return_counts=True)
         found.voxels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     ref = target.write_tensors(f"{folder}/{volume.series_key}.safetensors", shard)

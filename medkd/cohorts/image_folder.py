@@ -72,7 +72,7 @@ class _Picture:
 
 
 def prepare_image_folder(spec: CohortSpec, data: ImageFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
-    """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
+    """Import a folder and say which part is used as which subset: all arms and seeds share one cohort."""
     cohort, ledger = import_image_folder(root / data.path, data, spec.task, store, key=f"cohorts/{spec.name}", progress=progress)
     return assign_subsets(spec, cohort, ledger, store)
 

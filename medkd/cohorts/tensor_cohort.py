@@ -90,21 +90,21 @@ def read_cohort(ref: Ref, store: Store) -> Cohort:
     return read_record(store.path(ref).read_bytes(), Cohort)
 
 
-def patients_of(cohorts: CohortSet, purposes: Iterable[str], store: Store) -> set[str]:
-    """Return the keys of the patients whose cases serve any of these purposes."""
-    uses = [cohorts.uses[purpose] for purpose in purposes]
+def patients_of(cohorts: CohortSet, subsets: Iterable[str], store: Store) -> set[str]:
+    """Return the keys of the patients whose cases belong to any of these subsets."""
+    uses = [cohorts.uses[subset] for subset in subsets]
     return {case.patient_key for use in uses for case in read_cohort(use.cohort, store).part(use.part)}
 
 
-def open_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
-    """Open the cohort that serves a purpose.
+def open_use(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
+    """Open the cohort of a subset.
 
     Raises:
-        DataError: ``COHORT_MISSING`` when the set has no such purpose, ``COHORT_SHAPE`` when images are not of the task's size.
+        DataError: ``COHORT_MISSING`` when the set has no such subset, ``COHORT_SHAPE`` when images are not of the task's size.
     """
-    use = cohorts.uses.get(purpose)
+    use = cohorts.uses.get(subset)
     if use is None:
-        raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
+        raise DataError("COHORT_MISSING", f"expected a cohort for {subset!r}, this set has {sorted(cohorts.uses)}")
     return open_cohort(use, store, task)
 
 

@@ -84,7 +84,7 @@ class _Volume:
 
 
 def prepare_volume_folder(spec: CohortSpec, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
-    """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
+    """Import a folder and say which part is used as which subset: all arms and seeds share one cohort."""
     cohort, ledger = import_volume_folder(root / data.path, data, spec.task, store, key=f"cohorts/{spec.name}", progress=progress)
     return assign_subsets(spec, cohort, ledger, store)
 

@@ -76,7 +76,7 @@ def attribution_transfer(
 def _on_cells(explainer: str, grid: int) -> Callable[..., Tensor]:
     """Return an explainer whose maps are as coarse as they are compared, where it can make them so."""
     entry = EXPLAINERS.entry(explainer)
-    return partial(entry.function, cells=grid) if "cells" in entry.options() else entry.function
+    return partial(entry.function, max_cells=grid) if "max_cells" in entry.options() else entry.function
 
 
 def _squared(student_map: Tensor, teacher_map: Tensor, present: Tensor) -> Tensor:

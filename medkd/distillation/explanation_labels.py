@@ -36,7 +36,7 @@ def explanation_labels(student: Trace, teacher: Knowledge | None, sample: Sample
     student_cells, teacher_cells = [], []
     for index in range(student.logits.shape[1]):
         target = class_logit(index)
-        student_cells.append(_cell_logits(cam(student, target, differentiable=True, cells=grid), student, grid))
+        student_cells.append(_cell_logits(cam(student, target, differentiable=True, max_cells=grid), student, grid))
         teacher_cells.append(_cell_logits(knowledge.attribution("cam", target).float(), student, grid))
     apart = divergence(torch.stack(teacher_cells, 1), torch.stack(student_cells, 1), temperature)
     return tempered(apart.mean(1), sample, temperature)

@@ -35,16 +35,16 @@ def compare_arms(
     above = _stacked(workspace, teacher) if teacher else {}
     figures: dict[str, Estimate] = {}
     for key in sorted(set(arm_arrays) & set(baseline_arrays)):
-        purpose, quantity = key.split("/")
-        labels, patients = units_of(workspace.store, cohorts, purpose, quantity, arm_arrays[key].shape[1])
+        subset, quantity = key.split("/")
+        labels, patients = units_of(workspace.store, cohorts, subset, quantity, arm_arrays[key].shape[1])
         single = Subset.DEBIASED not in cohorts.uses
-        arm_statistics = statistics_of(purpose, quantity, arm_arrays[key], labels, single=single)
-        baseline_statistics = statistics_of(purpose, quantity, baseline_arrays[key], labels, single=single)
+        arm_statistics = statistics_of(subset, quantity, arm_arrays[key], labels, single=single)
+        baseline_statistics = statistics_of(subset, quantity, baseline_arrays[key], labels, single=single)
         for name in arm_statistics:
             difference = _difference(arm_statistics[name], baseline_statistics[name])
             if is_defined(difference, len(patients), len(arm)):
                 figures[name] = bootstrap_figure(difference, patients, seeds=len(arm))
-        ceiling = statistics_of(purpose, quantity, above[key], labels, single=single) if key in above else {}
+        ceiling = statistics_of(subset, quantity, above[key], labels, single=single) if key in above else {}
         for name in sorted(set(ceiling) & set(arm_statistics)):
             if name.startswith(CLOSED):
                 sign = -1.0 if name.startswith(DISTANCES) else 1.0

@@ -27,7 +27,7 @@ from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 
-#: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
+#: Quantities whose figure is an AUC of the stored probabilities, by the subset of their cohort.
 _AUC_NAMES: dict[str, str] = {Subset.TEST: "auc_same_bias", Subset.DEBIASED: "auc_debiased", Subset.REVERSED: "auc_reversed"}
 
 #: Test cohorts of a segmentation and what their figures' names end with.
@@ -76,18 +76,18 @@ def _classification(
 ) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
     flips = task.test_time_flips
-    for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
-        cohort = open_pictures(cohorts, purpose, workspace.store, task)
-        if purpose == map_subset(cohorts):
-            judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
-            maps, logits = compare_class_maps(model, teacher_network, judged)
-            arrays |= {f"{purpose}/{name}": value for name, value in maps.items()}
-            known = 0 if flips else len(judged)
+    for subset in (p for p in _AUC_NAMES if p in cohorts.uses):
+        cohort = open_pictures(cohorts, subset, workspace.store, task)
+        if subset == map_subset(cohorts):
+            map_cases = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
+            maps, logits = compare_class_maps(model, teacher_network, map_cases)
+            arrays |= {f"{subset}/{name}": value for name, value in maps.items()}
+            known = 0 if flips else len(map_cases)
             rest = predict_logits(model, cohort.images[known:], flips=flips) if known < len(cohort) else logits[:0]
             logits = torch.cat([logits[:known], rest])
         else:
             logits = predict_logits(model, cohort.images, flips=flips)
-        arrays[f"{purpose}/probability"] = logits.softmax(1)[:, 1].double()
+        arrays[f"{subset}/probability"] = logits.softmax(1)[:, 1].double()
     if Subset.MARKER_PAIRS in cohorts.uses:
         pairs = open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
@@ -121,10 +121,10 @@ def compare_class_maps(model: nn.Module, teacher_network: nn.Module, cohort: Ten
 def _segmentation(model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
     flips = task.test_time_flips
-    for purpose, suffix in SEGMENTATION_TESTS.items():
-        if purpose not in cohorts.uses:
+    for subset, suffix in SEGMENTATION_TESTS.items():
+        if subset not in cohorts.uses:
             continue
-        cohort = open_use(cohorts, purpose, workspace.store, task)
+        cohort = open_use(cohorts, subset, workspace.store, task)
         maps, answer, reference = compare_segmentation_maps(model, teacher_network, cohort)
         if flips:
             answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, teacher_network))
@@ -135,15 +135,15 @@ def _segmentation(model: nn.Module, teacher_network: nn.Module, cohorts: CohortS
             "false_positive_pixels": outside.flatten(1).sum(1).double(),
             **maps,
         }
-        if purpose == Subset.MISPLACED:
-            quantities["false_positives_at_cue"] = (outside & _cue_regions(cohorts, purpose, workspace)).flatten(1).sum(1).double()
-        arrays |= {f"{purpose}/{name}{suffix if name != 'false_positives_at_cue' else ''}": value for name, value in quantities.items()}
+        if subset == Subset.MISPLACED:
+            quantities["false_positives_at_cue"] = (outside & _cue_regions(cohorts, subset, workspace)).flatten(1).sum(1).double()
+        arrays |= {f"{subset}/{name}{suffix if name != 'false_positives_at_cue' else ''}": value for name, value in quantities.items()}
     return arrays
 
 
-def _cue_regions(cohorts: CohortSet, purpose: str, workspace: Workspace) -> Tensor:
+def _cue_regions(cohorts: CohortSet, subset: str, workspace: Workspace) -> Tensor:
     """Return bool [n, row, column]: the disc that each case's cue encloses (phantom)."""
-    use = cohorts.uses[purpose]
+    use = cohorts.uses[subset]
     shard = workspace.store.read_tensors(read_cohort(use.cohort, workspace.store).part(Part(use.part))[0].image)
     return shard["cues"].bool()
 
@@ -176,10 +176,10 @@ def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations
     figures: dict[str, Estimate] = {}
     per_seed: dict[str, tuple[float | None, ...]] = {}
     for key in sorted(arrays[0]):
-        purpose, quantity = key.split("/")
+        subset, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
-        labels, patients = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        for name, statistic in statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses).items():
+        labels, patients = units_of(workspace.store, cohorts, subset, quantity, values.shape[1])
+        for name, statistic in statistics_of(subset, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses).items():
             if not is_defined(statistic, values.shape[1], len(evaluations)):
                 continue
             missing = int(np.isnan(values).sum())
@@ -202,21 +202,21 @@ def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations
     )
 
 
-def units_of(store: Store, cohorts: CohortSet, purpose: str, quantity: str, rows: int) -> tuple[np.ndarray, list[str]]:
+def units_of(store: Store, cohorts: CohortSet, subset: str, quantity: str, rows: int) -> tuple[np.ndarray, list[str]]:
     """Return label and patient of each row of an array; a pair is one row, of one patient."""
-    use = cohorts.uses[purpose]
+    use = cohorts.uses[subset]
     cases = read_cohort(use.cohort, store).part(Part(use.part))
     cases = cases[0::2] if quantity == "marker_effect" else cases[:rows]
     return np.array([-1 if case.label is None else case.label for case in cases]), [case.patient_key for case in cases]
 
 
-def statistics_of(purpose: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
+def statistics_of(subset: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
     """Return the named statistics that are made of one stored quantity; ``single`` when there is one test cohort only."""
     if quantity != "probability":
         return {quantity: mean_of(values)}
-    name = "auc" if single else _AUC_NAMES[purpose]
+    name = "auc" if single else _AUC_NAMES[subset]
     statistics: dict[str, Statistic] = {name: auc_of(values, labels)}
-    if purpose == Subset.TEST:
+    if subset == Subset.TEST:
         statistics["ece"] = _ece_of(values, labels)
     return statistics
 

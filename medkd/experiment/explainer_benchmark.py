@@ -152,7 +152,7 @@ def explainer_benchmark(
         maps = maps_of(model, both.images, asked, progress=progress, title=name)
         if name == "gap":
             maps["gap_attribution"] = _gap_maps(models["both"], models["lesion"], both.images)
-        figures[name] = {explainer: judged(found, both.regions, name, falls) for explainer, found in maps.items()}
+        figures[name] = {explainer: benchmark_scores(found, both.regions, name, falls) for explainer, found in maps.items()}
     return ExplainerBenchmark(cases=cases, seed=seed, networks=tuple(networks), figures=figures, not_shown=NOT_SHOWN)
 
 
@@ -223,7 +223,7 @@ def maps_of(model: nn.Module, images: Tensor, explainers: Sequence[str], *, prog
     return found
 
 
-def judged(maps: Tensor, regions: Tensor, network: str, falls: Mapping[str, Tensor]) -> dict[str, Estimate]:
+def benchmark_scores(maps: Tensor, regions: Tensor, network: str, falls: Mapping[str, Tensor]) -> dict[str, Estimate]:
     """Return how well maps find what a network uses, over cases.
 
     Args:

@@ -95,11 +95,11 @@ def _measured(workspace: Workspace, cohorts: CohortSet, group: tuple[tuple[Evalu
     patients: dict[str, Sequence[str]] = {}
     missing: dict[str, int] = {}
     for key in sorted(arrays[0]):
-        purpose, quantity = key.split("/")
+        subset, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
-        labels, people = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        found = dict(statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses))
-        if quantity == "probability" and purpose == Subset.TEST:
+        labels, people = units_of(workspace.store, cohorts, subset, quantity, values.shape[1])
+        found = dict(statistics_of(subset, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses))
+        if quantity == "probability" and subset == Subset.TEST:
             found["brier"] = mean_of((values - labels) ** 2)
         for name, statistic in found.items():
             statistics[name], patients[name], missing[name] = statistic, people, int(np.isnan(values).sum())

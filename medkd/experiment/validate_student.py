@@ -29,18 +29,18 @@ PATTERNS, CELLS, HIDDEN = 4, 8, 0.25
 
 
 def validation_subset(cohorts: CohortSet) -> str:
-    """Return the purpose of the cases that choices are made on.
+    """Return the subset of the cases that choices are made on.
 
     Raises:
         RecipeError: ``EXPERIMENT_VALIDATION`` when there are none, or when they are the test cases.
     """
-    purpose = next((name for name in VALIDATIONS if name in cohorts.uses), None)
-    if purpose is None or cohorts.uses[purpose] == cohorts.uses.get(Subset.TEST):
+    subset = next((name for name in VALIDATIONS if name in cohorts.uses), None)
+    if subset is None or cohorts.uses[subset] == cohorts.uses.get(Subset.TEST):
         raise RecipeError(
             "EXPERIMENT_VALIDATION",
             "expected validation cases apart from the test cases, there are none: set data.student_validation or data.inner_validation",
         )
-    return purpose
+    return subset
 
 
 _KEPT: OrderedDict[tuple[str, ...], StudentValidator] = OrderedDict()
@@ -71,10 +71,10 @@ class StudentValidator:
     def __init__(self, workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint, goal: SelectionCriterion) -> None:
         self.task = teacher.task
 
-        def opened(purpose: str) -> TensorCohort:
-            if purpose not in cohorts.uses:
-                raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
-            return open_for_maps(cohorts, purpose, workspace.store, self.task)
+        def opened(subset: str) -> TensorCohort:
+            if subset not in cohorts.uses:
+                raise DataError("COHORT_MISSING", f"expected a cohort for {subset!r}, this set has {sorted(cohorts.uses)}")
+            return open_for_maps(cohorts, subset, workspace.store, self.task)
 
         self.cases, self.test = opened(validation_subset(cohorts)), opened(PRIMARIES[goal.primary])
         self.explained_cases = self.cases.select(torch.arange(min(MAP_CASES, len(self.cases))))

@@ -75,13 +75,13 @@ def register_models(
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         manifest = training_manifest(workspace, cohorts, checkpoint)
         lineage = None if teacher is None else teacher.lineage
-        taught = None if teacher is None else _manifest_of(target, teacher)
-        if taught is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
-            lineage, taught = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
-        if taught is not None:
-            tested = patients_of(cohorts, [purpose for purpose in TESTS if purpose in cohorts.uses], workspace.store)
-            require_unseen(taught, tested, student=f"{recipe.name}-{checkpoint.arm}")
-            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *taught.patients}))})
+        teacher_manifest = None if teacher is None else _manifest_of(target, teacher)
+        if teacher_manifest is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
+            lineage, teacher_manifest = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
+        if teacher_manifest is not None:
+            tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
+            require_unseen(teacher_manifest, tested, student=f"{recipe.name}-{checkpoint.arm}")
+            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
         models.append(
             target.register(
                 _publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], (lineage, manifest))
@@ -92,13 +92,13 @@ def register_models(
 
 def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint) -> TrainingManifest:
     """Return whose data a checkpoint was trained on, as the cohorts of its run say."""
-    purposes = (
+    subsets = (
         [Subset.TEACHER_TRAIN]
         if checkpoint.role is Role.TEACHER
         else [Subset.STUDENT_TRAIN.of(checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
     )
-    used = [purpose for purpose in purposes if purpose in cohorts.uses]
-    digests = tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in used}))
+    used = [subset for subset in subsets if subset in cohorts.uses]
+    digests = tuple(sorted({cohorts.uses[subset].cohort.sha256 for subset in used}))
     return TrainingManifest(cohorts=digests, patients=tuple(sorted(patients_of(cohorts, used, workspace.store))))
 
 

@@ -53,7 +53,7 @@ def completed_config(spec: ExtractionSpec, teacher: nn.Module) -> ExtractionConf
 
 
 def subsets_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
-    """Return the purposes whose cases students learn from, whatever their seed."""
+    """Return the subsets whose cases students learn from, whatever their seed."""
     kinds = (Subset.STUDENT_TRAIN, *((Subset.UNLABELLED,) if spec.unlabelled else ()))
     return sorted(subset for subset in cohorts.uses if subset.startswith(kinds))
 
@@ -62,7 +62,7 @@ def subsets_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
 def extract_knowledge(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, teacher: Checkpoint) -> KnowledgeRef:
     """Ask a teacher about every case that students learn from, and store its answers.
 
-    Shards that an interrupted run finished are kept. The same image is asked about once, whatever purposes it serves.
+    Shards that an interrupted run finished are kept. The same image is asked about once, whatever subset it is in.
 
     Args:
         workspace: where files go.

@@ -57,8 +57,8 @@ def main() -> None:
             figures[key], intervals[key] = round(figure.mean, 4), [round(figure.low, 4), round(figure.high, 4)]
             if not asked.json:
                 sys.stdout.write(f"{key:32s} {figure.mean:7.3f} [{figure.low:.3f}, {figure.high:.3f}] logit\n")
-    told = {"pictures": len(plain), "patients": len(set(patients))}
-    sys.stdout.write(json.dumps({"figures": figures, "peers": {}, "n": len(plain), "intervals": intervals, **told}) + "\n")
+    details = {"pictures": len(plain), "patients": len(set(patients))}
+    sys.stdout.write(json.dumps({"figures": figures, "peers": {}, "n": len(plain), "intervals": intervals, **details}) + "\n")
 
 
 def pictures(folder: Path, lines, task):

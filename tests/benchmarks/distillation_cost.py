@@ -105,8 +105,8 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     label, both = LossTerm(loss="cross_entropy"), (LossTerm(loss="cross_entropy"), kd, attribution)
     teacher = build_network(network_spec(recipe, Role.TEACHER), seed=1)
     cohort = open_for_training(cohorts, f"student_train/{recipe.seeds[0]}", workspace.store, recipe.task)
-    record, stored = told(workspace, recipe, cohort, teacher, both)
-    _, whole = told(workspace, recipe, cohort, teacher, both, resolution="full")
+    record, stored = details(workspace, recipe, cohort, teacher, both)
+    _, whole = details(workspace, recipe, cohort, teacher, both, resolution="full")
     ways = {
         "plain": ((label,), cohort, None),
         "store": (both, stored, StoredSource(record, recipe.task.classes)),
@@ -132,7 +132,7 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     return seconds
 
 
-def told(workspace, recipe: Recipe, cohort, teacher, terms, resolution="half") -> tuple[KnowledgeRef, object]:
+def details(workspace, recipe: Recipe, cohort, teacher, terms, resolution="half") -> tuple[KnowledgeRef, object]:
     """Extract what the terms need and return the record and the cohort that carries it."""
     stored_recipe = recipe.model_copy(update={"arms": {"kd": Arm(terms=terms, knowledge="store")}})
     config = completed_config(stored_recipe.extraction(), teacher)

@@ -40,8 +40,8 @@ def main() -> None:
     figures: dict[str, float] = {}
     peers: dict[str, dict[str, float]] = {}
     for part in (grad_cam_beside_monai, gradients_beside_captum, five_lesions, bundle_beside_quantus, deletion_beside_quantus):
-        for name, (value, told) in part().items():
-            figures[name], peers[name] = round(value, 4), {key: round(number, 4) for key, number in told.items()}
+        for name, (value, details) in part().items():
+            figures[name], peers[name] = round(value, 4), {key: round(number, 4) for key, number in details.items()}
             if not as_json:
                 sys.stdout.write(f"{name:32s} {figures[name]:8.3f}  {peers[name]}\n")
     sys.stdout.write(json.dumps({"figures": figures, "peers": peers, "n": REPEATS}) + "\n")
@@ -57,8 +57,8 @@ def interleaved(ours: Callable[[], object], teacher_values: Callable[[], object]
             if repeat:
                 seconds[name].append(time.process_time() - started)
     ratios = [a / b for a, b in zip(seconds["ours"], seconds["theirs"], strict=True)]
-    told = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
-    return statistics.median(ratios), {**told, "least": min(ratios), "most": max(ratios)}
+    details = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
+    return statistics.median(ratios), {**details, "least": min(ratios), "most": max(ratios)}
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
@@ -104,10 +104,10 @@ def grad_cam_beside_monai() -> dict[str, tuple[float, dict[str, float]]]:
         return teacher_values(x=image, class_idx=1)
 
     torch.testing.assert_close(student_values(), other()[:, 0].float(), atol=1e-5, rtol=1e-3)
-    time_ratio, told = interleaved(student_values, other)
+    time_ratio, details = interleaved(student_values, other)
     memory = {"ours_MB": peak_bytes(student_values) / 1e6, "theirs_MB": peak_bytes(other) / 1e6}
     return {
-        "gradcam_time_ratio_monai": (time_ratio, told),
+        "gradcam_time_ratio_monai": (time_ratio, details),
         "gradcam_memory_ratio_monai": (memory["ours_MB"] / memory["theirs_MB"], memory),
     }
 
@@ -134,8 +134,8 @@ def gradients_beside_captum() -> dict[str, tuple[float, dict[str, float]]]:
         )
 
     torch.testing.assert_close(student_values(), other().sum(1), atol=1e-5, rtol=1e-3)
-    ratio, told = interleaved(student_values, other)
-    return {"ig_ratio_captum": (ratio, {**told, "chunk": chunk})}
+    ratio, details = interleaved(student_values, other)
+    return {"ig_ratio_captum": (ratio, {**details, "chunk": chunk})}
 
 
 def five_lesions() -> dict[str, tuple[float, dict[str, float]]]:
@@ -158,9 +158,9 @@ def five_lesions() -> dict[str, tuple[float, dict[str, float]]]:
         return attribute(network, image, lesion_margin(masks[:1]), explainer="integrated_gradients", options={"steps": 8})
 
     torch.testing.assert_close(five()[:, 0], one(), atol=1e-5, rtol=1e-3)
-    ratio, told = interleaved(five, one)
+    ratio, details = interleaved(five, one)
     return {
-        "ig_five_lesions_over_one": (ratio, {key.replace("ours", "five").replace("theirs", "one"): value for key, value in told.items()})
+        "ig_five_lesions_over_one": (ratio, {key.replace("ours", "five").replace("theirs", "one"): value for key, value in details.items()})
     }
 
 
@@ -202,8 +202,8 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     for name, one, two in zip(names, student_values(), other(), strict=True):
         if abs(one - two) > 5e-5:
             raise SystemExit(f"{name}: ours {one:.6f}, Quantus {two:.6f}")
-    ratio, told = interleaved(student_values, other)
-    return {"bundle_speedup_quantus": (1 / ratio, {**told, "least": 1 / told["most"], "most": 1 / told["least"]})}
+    ratio, details = interleaved(student_values, other)
+    return {"bundle_speedup_quantus": (1 / ratio, {**details, "least": 1 / details["most"], "most": 1 / details["least"]})}
 
 
 def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
@@ -249,8 +249,8 @@ def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     ours, teacher_values = student_values(), other().double()
     # Ours begins with the image as it is, theirs with the first step.
     torch.testing.assert_close(ours[:, 1:].double(), teacher_values, atol=2e-3, rtol=0.02)
-    ratio, told = interleaved(student_values, other)
-    return {"deletion_ratio_quantus": (ratio, told)}
+    ratio, details = interleaved(student_values, other)
+    return {"deletion_ratio_quantus": (ratio, details)}
 
 
 if __name__ == "__main__":

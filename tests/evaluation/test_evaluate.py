@@ -147,8 +147,8 @@ def test_an_inspection_says_what_no_map_says(run):
     student = students["kd"][0]
     found = inspect_model(workspace, config.explanation(), cohorts, student, teacher)
     cohort = open_use(cohorts, "debiased", workspace.store, recipe.task).select(torch.arange(2))
-    guide, network = load_network(workspace, teacher), load_network(workspace, student)
-    answer = predict_logits(guide, cohort.images).argmax(1)
+    teacher_network, network = load_network(workspace, teacher), load_network(workspace, student)
+    answer = predict_logits(teacher_network, cohort.images).argmax(1)
     least = [adversarial(trace(network, cohort.images[row : row + 1]), class_margin(answer[row : row + 1])) for row in range(2)]
     flipped = [float(one.distance[0]) / 64 for one in least if bool(one.flipped[0])]  # 64 x 64 pixels
     assert found.figures["student/flipped"].mean == pytest.approx(len(flipped) / 2)

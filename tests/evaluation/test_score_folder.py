@@ -56,10 +56,10 @@ def pictures(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("pictures") / "clinic")
 
 
-def subject(task=TASK, guide=True, builder="resnet", **options):
+def subject(task=TASK, with_teacher=True, builder="resnet", **options):
     spec = NetworkSpec(builder=builder, out_channels=len(task.classes), spatial_dims=task.spatial_dims, options=options)
     other = build_network(spec, seed=5).eval()
-    return Subject(task, build_network(spec, seed=3).eval(), MODEL, other if guide else None, MODEL if guide else None)
+    return Subject(task, build_network(spec, seed=3).eval(), MODEL, other if with_teacher else None, MODEL if with_teacher else None)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_subgroups_figure_is_that_of_its_own_cases(classified):
 
 
 def test_without_a_teacher_there_is_no_agreement(pictures, tmp_path):
-    who = subject(guide=False, channels=(4, 4, 6, 8))
+    who = subject(with_teacher=False, channels=(4, 4, 6, 8))
     score = score_folder(who, pictures, describe_folder(pictures, TASK, FolderHints()), Store(tmp_path, "s"))
     assert not {"agreement", "same_answer"} & set(score.evaluation.metrics)
     assert score.evaluation.teacher_metrics == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medkd.experiment.explainer_benchmark import _accuracy, judged, render, share_error
+from medkd.experiment.explainer_benchmark import _accuracy, benchmark_scores, render, share_error
 
 
 def test_with_and_without_differ_in_the_region_and_nowhere_else():
@@ -32,7 +32,10 @@ def test_the_four_kinds_come_in_equal_parts():
 def test_a_map_of_what_is_used_is_perfect_and_a_map_of_the_other_is_not():
     regions = render(4, 2, lesion=True, marker=True).regions
     falls = {"lesion": torch.tensor([3.0, 2.0, 4.0, 1.0]), "marker": torch.zeros(4)}
-    right, wrong = judged(regions[:, 0].float(), regions, "lesion", falls), judged(regions[:, 1].float(), regions, "lesion", falls)
+    right, wrong = (
+        benchmark_scores(regions[:, 0].float(), regions, "lesion", falls),
+        benchmark_scores(regions[:, 1].float(), regions, "lesion", falls),
+    )
     assert right["map_auprc"].mean == pytest.approx(1.0)
     assert (right["share_error"].mean, wrong["share_error"].mean) == (0.0, 1.0)
     assert wrong["relevance_mass_accuracy"].mean == 0.0
@@ -41,7 +44,7 @@ def test_a_map_of_what_is_used_is_perfect_and_a_map_of_the_other_is_not():
 def test_the_gap_of_two_networks_is_the_marker_and_its_accuracy_is_where_they_part():
     held = render(16, 3, lesion=None, marker=None)
 
-    def told(wanted):
+    def constant_answer(wanted):
         class Told(torch.nn.Module):
             def forward(self, image):
                 return torch.stack([-wanted, wanted], 1)[: len(image)]
@@ -49,11 +52,11 @@ def test_the_gap_of_two_networks_is_the_marker_and_its_accuracy_is_where_they_pa
         return Told()
 
     answers = {name: held.labels(name).float() * 2 - 1 for name in ("both", "lesion")}
-    assert _accuracy("gap", {name: told(answer) for name, answer in answers.items()}, held) == 1.0
-    assert _accuracy("gap", {"both": told(answers["lesion"]), "lesion": told(answers["lesion"])}, held) == 0.75
+    assert _accuracy("gap", {name: constant_answer(answer) for name, answer in answers.items()}, held) == 1.0
+    assert _accuracy("gap", {"both": constant_answer(answers["lesion"]), "lesion": constant_answer(answers["lesion"])}, held) == 0.75
     regions = render(4, 2, lesion=True, marker=True).regions
     falls = {"lesion": torch.zeros(4), "marker": torch.ones(4)}
-    assert judged(regions[:, 1].float(), regions, "gap", falls)["map_auprc"].mean == pytest.approx(1.0)
+    assert benchmark_scores(regions[:, 1].float(), regions, "gap", falls)["map_auprc"].mean == pytest.approx(1.0)
 
 
 def test_the_share_of_the_attribution_is_held_against_the_share_of_the_falls():

@@ -98,8 +98,8 @@ def scored(tmp_path):
 
     def evaluation(arm, seed, signal):
         found = {}
-        for purpose in ("test", "debiased"):
-            found[f"{purpose}/probability"] = 1 / (1 + np.exp(-(signal * (2 * labels - 1) + rng.normal(size=N))))
+        for subset in ("test", "debiased"):
+            found[f"{subset}/probability"] = 1 / (1 + np.exp(-(signal * (2 * labels - 1) + rng.normal(size=N))))
         drawn[arm, seed] = found
         arrays = workspace.store.write_tensors(f"{arm}{seed}", {k: torch.from_numpy(v) for k, v in found.items()})
         return Evaluation(

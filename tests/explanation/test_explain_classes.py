@@ -66,8 +66,8 @@ def test_neighbouring_slices_with_one_answer_are_explained_together(classifier, 
     made = explain_study(values, volume, classifier(PICTURES), request("input_times_gradient", "cam"))
     record = made.record
     assert record.lesions == ()
-    told = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in record.answers]
-    assert told == [(1, "dark", 0, 11), (2, "bright", 12, 15), (3, "dark", 16, 19)]
+    payload = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in record.answers]
+    assert payload == [(1, "dark", 0, 11), (2, "bright", 12, 15), (3, "dark", 16, 19)]
     assert record.answers[1].probability == pytest.approx(float(torch.sigmoid(torch.tensor(2.0))))
     # The margin is +-2 mean(x) with x = 1 on bright and -1 on dark slices, where -1 is the baseline: every bright pixel has the same share.
     share = 2 * 2.0 / (24 * 28)
@@ -84,8 +84,8 @@ def test_the_longest_run_is_the_first_answer_and_its_surest_slice_is_shown(class
     values *= 0.8
     values[9] = 1.0
     made = explain_study(values, volume, classifier(PICTURES), request("saliency"))
-    told = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in made.record.answers]
-    assert told == [(1, "bright", 4, 13), (2, "dark", 14, 19), (3, "dark", 0, 3)]
+    payload = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in made.record.answers]
+    assert payload == [(1, "bright", 4, 13), (2, "dark", 14, 19), (3, "dark", 0, 3)]
     assert made.record.answers[0].key_slice == 9
 
 

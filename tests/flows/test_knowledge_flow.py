@@ -65,12 +65,12 @@ def test_another_site_distils_without_the_teachers_weights(extracted, here, tmp_
         "distill", RECIPE, "--knowledge", summary["uri"], "--run", folder, "--out", tmp_path / "there", "--json", *options(HINTS)
     )
     assert status == 0, err
-    told = json.loads(out.splitlines()[-1])
-    lineage = {model["uri"]: model["teacher"] for model in told["models"]}
+    payload = json.loads(out.splitlines()[-1])
+    lineage = {model["uri"]: model["teacher"] for model in payload["models"]}
     assert lineage["models:/phantom-segmentation-kd/1"] == summary["teacher"]
     assert lineage["models:/phantom-segmentation-alone/1"] is None
     assert not list((tmp_path / "there" / "store" / "models").rglob("teacher*"))
-    card = told["scorecards"]["phantom-segmentation/kd"]
+    card = payload["scorecards"]["phantom-segmentation/kd"]
     assert 0 <= card["dice"] <= 1
     assert "agreement" not in card
 

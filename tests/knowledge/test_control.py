@@ -24,13 +24,13 @@ def asked(make_network, make_sample):
 def test_answers_stay_and_explanations_change(asked, kind):
     sample, live, _, control = asked
     torch.manual_seed(0)
-    told = control(kind)
-    assert torch.equal(told.logits(), live.logits())
-    assert torch.equal(told.for_batch(sample.image.flip(-1)).logits(), live.for_batch(sample.image.flip(-1)).logits())
+    controlled = control(kind)
+    assert torch.equal(controlled.logits(), live.logits())
+    assert torch.equal(controlled.for_batch(sample.image.flip(-1)).logits(), live.for_batch(sample.image.flip(-1)).logits())
     for student_values, teacher_values in [
-        (told.attribution("cam", class_logit(1)), live.attribution("cam", class_logit(1))),
-        (told.features("last"), live.features("last")),
-        (told.response(sample.image * 0.5), live.response(sample.image * 0.5)),
+        (controlled.attribution("cam", class_logit(1)), live.attribution("cam", class_logit(1))),
+        (controlled.features("last"), live.features("last")),
+        (controlled.response(sample.image * 0.5), live.response(sample.image * 0.5)),
     ]:
         assert student_values.shape == teacher_values.shape
         assert bool(student_values.isfinite().all())
@@ -51,9 +51,9 @@ def test_cases_of_one_patient_are_skipped():
 
 def test_the_random_teacher_explains_and_the_true_one_answers(asked):
     _, live, random_teacher, control = asked
-    told = control(AttributionSource.RANDOM_TEACHER)
-    assert torch.equal(told.attribution("cam", class_logit(1)), random_teacher.attribution("cam", class_logit(1)))
-    assert torch.equal(told.logits(), live.logits())
+    controlled = control(AttributionSource.RANDOM_TEACHER)
+    assert torch.equal(controlled.attribution("cam", class_logit(1)), random_teacher.attribution("cam", class_logit(1)))
+    assert torch.equal(controlled.logits(), live.logits())
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (2, 8, 16, 16)])

@@ -91,7 +91,7 @@ SEGMENTER = NetworkSpec(builder="unet", out_channels=2, spatial_dims=3, options=
 
 
 @pytest.fixture
-def told(make_network, make_sample, picture_task, tmp_path):
+def extracted(make_network, make_sample, picture_task, tmp_path):
     teacher, cohort, store = decided(make_network(1)), pictures(make_sample), Store(tmp_path)
     config = ExtractionConfig(features={"last": 32}, maps=(MapSpec(explainer="cam", grid=32), MapSpec(explainer="saliency", grid=32)))
     record = extract(teacher, picture_task, cohort, store, config)
@@ -106,8 +106,8 @@ def margin(task, logits):
     return class_margin(answer) if task == "classification" else lesion_margin((answer > 0).to(torch.uint8))
 
 
-def test_the_store_answers_as_the_live_teacher_does(told, task, picture_task):
-    teacher, cohort, store, record = told
+def test_the_store_answers_as_the_live_teacher_does(extracted, task, picture_task):
+    teacher, cohort, store, record = extracted
     sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.tensor([3, 0]), picture_task, FIT, torch.Generator())
     stored, live = StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)
     gap = (stored.logits() - live.logits()).float()
@@ -120,8 +120,8 @@ def test_the_store_answers_as_the_live_teacher_does(told, task, picture_task):
         assert float(torch.cosine_similarity(student_values, teacher_values).min()) > 0.99, explainer
 
 
-def test_class_maps_combine_to_any_target_of_a_classification(told, task, picture_task):
-    teacher, cohort, store, record = told
+def test_class_maps_combine_to_any_target_of_a_classification(extracted, task, picture_task):
+    teacher, cohort, store, record = extracted
     sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(3), picture_task, FIT, torch.Generator())
     stored, live = StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)
     if task == "segmentation":
@@ -134,9 +134,9 @@ def test_class_maps_combine_to_any_target_of_a_classification(told, task, pictur
         torch.testing.assert_close(stored.attribution("cam", target), live.attribution("cam", target), atol=5e-3, rtol=0.05)
 
 
-def test_what_is_stored_moves_with_the_image(told, picture_task):
+def test_what_is_stored_moves_with_the_image(extracted, picture_task):
     """Mirrored twice is where it was; mirrored once, everything is."""
-    _, cohort, store, record = told
+    _, cohort, store, record = extracted
     sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
     mirror = View(torch.tensor([True, True]))
     once, twice = apply_view(sample, mirror), apply_view(apply_view(sample, mirror), mirror)
@@ -198,8 +198,8 @@ def test_a_volume_larger_than_a_window_is_asked_about_window_by_window(tmp_path)
     assert sample.teacher["features/last"].shape[2:] == (8, 8, 8)
 
 
-def test_what_was_not_stored_is_said_before_training(told, picture_task):
-    _, cohort, store, record = told
+def test_what_was_not_stored_is_said_before_training(extracted, picture_task):
+    _, cohort, store, record = extracted
     with pytest.raises(KnowledgeError, match="grad_cam") as caught:
         with_teacher_outputs(cohort, record, store, ("logits", "maps/grad_cam"))
     assert caught.value.code == "KNOWLEDGE_MISSING"
@@ -242,11 +242,11 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(make_net
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
-def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(name, told, task, picture_task, make_network):
+def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(name, extracted, task, picture_task, make_network):
     """A finite value with a gradient, close to that of the live teacher."""
     from medkd.task_context import TaskContext
 
-    teacher, cohort, store, record = told
+    teacher, cohort, store, record = extracted
     entry = LOSSES.entry(name)
     incompatible_reason = getattr(entry.module, "incompatible_reason", lambda _: None)
     needs = entry.fact("NEEDS")
@@ -310,8 +310,8 @@ def pictures_of(space):
     return TensorCohort(cases(n), smooth(n, 32, 32), torch.arange(n) % 2, masks, everywhere[:, 0, 0], everywhere, ~everywhere[:, 0, 0])
 
 
-def test_maps_of_the_teachers_own_answer_are_no_maps_of_other_classes(told):
-    *_, record = told
+def test_maps_of_the_teachers_own_answer_are_no_maps_of_other_classes(extracted):
+    *_, record = extracted
     renamed = StoredSource(record, ("x", "y"), class_map={"x": ("a",), "y": ("b",)})
     renamed.require_maps(["cam"])
     StoredSource(record, ("a", "b")).require_maps(["cam", "saliency"])

@@ -61,12 +61,12 @@ def leaky_run(tmp_path, tested):
     workspace = local_workspace(tmp_path)
     weights = workspace.store.write_tensors("weights.safetensors", {"w": torch.zeros(1)})
     uses = {}
-    for purpose, patients in (("teacher_train", ("p0", "p1")), ("student_train/1", ("p2",)), ("test", tested)):
-        cases = tuple(Case(case_key=f"c-{purpose[:7]}-{p}", patient_key=p, image=weights) for p in patients)
+    for subset, patients in (("teacher_train", ("p0", "p1")), ("student_train/1", ("p2",)), ("test", tested)):
+        cases = tuple(Case(case_key=f"c-{subset[:7]}-{p}", patient_key=p, image=weights) for p in patients)
         split = Split(parts={Part.TRAIN: tuple(case.case_key for case in cases)})
-        cohort = Cohort(name=purpose[:7], origin="test", classes=("a", "b"), cases=cases, split=split)
-        path = cohort.write(workspace.store.root / f"{purpose[:7]}.json")
-        uses[purpose] = CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)
+        cohort = Cohort(name=subset[:7], origin="test", classes=("a", "b"), cases=cases, split=split)
+        path = cohort.write(workspace.store.root / f"{subset[:7]}.json")
+        uses[subset] = CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)
     task = Task(kind="classification", classes=("a", "b"))
     common = {
         "network": NetworkSpec(builder="resnet"),

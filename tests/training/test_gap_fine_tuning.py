@@ -47,12 +47,12 @@ def test_all_rounds_are_made_while_it_falls_enough(workspace, recipe, cohorts, t
 
 def test_weights_follow_the_gap_and_reach_the_batch(workspace, recipe, cohorts, trained):
     teacher, student = trained
-    guide = load_teacher(workspace, Objective(recipe.arms["kd"].terms), teacher)
+    loaded = load_teacher(workspace, Objective(recipe.arms["kd"].terms), teacher)
     cohort = open_use(cohorts, "student_train/0", workspace.store, recipe.task)
     network = load_network(workspace, student)
-    cases, voxels = gap_weights(guide, network, cohort, recipe.task, 1.0)
+    cases, voxels = gap_weights(loaded, network, cohort, recipe.task, 1.0)
     with torch.no_grad():
-        answers = [n(cohort.images) for n in (guide.network, network)]
+        answers = [n(cohort.images) for n in (loaded.network, network)]
     index = answers[0].argmax(1)
     gap = torch.stack([(a.gather(1, index[:, None]) - a.gather(1, 1 - index[:, None]))[:, 0] for a in answers]).diff(dim=0)[0].abs()
     share = (gap / gap.mean()).clamp(1 / MOST, MOST)
@@ -62,5 +62,5 @@ def test_weights_follow_the_gap_and_reach_the_batch(workspace, recipe, cohorts, 
     sample = WeightedCohort(cohort, cases, voxels).draw(rows, recipe.task, recipe.student.fit, torch.Generator())
     assert torch.equal(sample.weights, cases[rows])
     assert torch.equal(sample.voxel_weights, voxels[rows])
-    ones, everywhere = gap_weights(guide, network, cohort, recipe.task, 0.0)
+    ones, everywhere = gap_weights(loaded, network, cohort, recipe.task, 0.0)
     assert bool((ones == 1).all() & (everywhere == 1).all())

@@ -20,7 +20,7 @@ class WorkFailed(Exception):
     """What an orchestrator may write down of an error: its kind and code."""
 
 
-class Untold(Generic[R]):
+class ConfidentialCall(Generic[R]):
     """A call whose arguments, result and error stay in this process.
 
     Args:
@@ -42,11 +42,11 @@ class Untold(Generic[R]):
         """Return the call as a function without arguments and result."""
 
         def body() -> None:
-            self._result.append(self.told())
+            self._result.append(self.finish())
 
         return body
 
-    def told(self) -> R:
+    def finish(self) -> R:
         """Call, and raise of an error only what may be written down.
 
         Raises:
