@@ -61,18 +61,25 @@ RECIPE_VALUES = {
 }
 #: Where a recipe names fields of itself: the keys of these mappings are paths.
 RECIPE_PATHS = ("experiment.search.*.*", "experiment.conditions.*.overrides")
+_ROLES = ("student", "teacher", "difference")
 #: Stored records: schema → (schema of now, dotted path → what its last part is called now).
 RECORD_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "arm_figures/1": ("arm_figures/2", {"contrasts": "differences"}),
     "checkpoint/1": ("checkpoint/2", {"network.rank_share": "rank_ratio"}),
     "cohort_set/1": ("cohort_set/2", {}),
     "course/1": ("checkpoint_series/2", {"points.*.validated": "scores", "points": "snapshots"}),
+    "explained_studies/1": ("explained_studies/2", {}),
+    "explanation/1": ("explanation/2", {}),
+    "explanation_bundle/1": ("explanation_bundle/2", {"verdicts": "sanity_reports", "not_to_be_trusted": "failed_explainers"}),
     "gap_course/1": ("gap_fine_tuning/2", {"rounds.*.validated": "scores"}),
+    "inspection/1": ("inspection/2", {f"figures.{role}/adversarial_rms": f"{role}/minimal_perturbation_rms" for role in _ROLES}),
     "knowledge/1": ("knowledge/2", {"wish.replay": "resolution", "wish": "config"}),
     "leakage_certificate/1": ("leakage_certificate/2", {"look_alikes": "near_duplicates"}),
     "planted_truth/1": ("explainer_benchmark/2", {}),
-    "review_panel/1": ("review_panel/2", {}),
+    "review/2": ("review/3", {}),
+    "review_panel/2": ("review_panel/3", {f"{task}.verdicts": "sanity_reports" for task in ("segmentation", "classification")}),
     "scoreboard/1": ("scoreboard/2", {"plateaus": "epoch_selections"}),
+    "study_explanation/2": ("study_explanation/3", {"verdicts": "sanity_reports"}),
     "validated/1": ("validation_scores/2", {}),
 }
 
@@ -175,11 +182,22 @@ def _renamed(value: Any, parts: list[str], new: str) -> Any:
     return {new if key == first else key: item for key, item in value.items()}
 
 
+def _with_measures(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return an explanation's measures, and a bundle's figures (``EXPLAINER/MEASURE``), by the names of now; other records as they are."""
+    known = ENTRIES["measures"]
+    if payload["schema_version"] == "explanation/2":
+        return {**payload, "measures": [{**one, "name": known.get(one["name"], one["name"])} for one in payload["measures"]]}
+    if payload["schema_version"] == "explanation_bundle/2":
+        split = {key: key.rpartition("/") for key in payload["figures"]}
+        return {**payload, "figures": {f"{a}{b}{known.get(c, c)}": payload["figures"][key] for key, (a, b, c) in split.items()}}
+    return payload
+
+
 def _migration(schema: str, fields: dict[str, str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def migrate(payload: dict[str, Any]) -> dict[str, Any]:
         for path, new in fields.items():
             payload = _renamed(payload, path.split("."), new)
-        return {**payload, "schema_version": schema}
+        return _with_measures({**payload, "schema_version": schema})
 
     return migrate
 
