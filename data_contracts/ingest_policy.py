@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from data_contracts.errors import ContractError, IngestCode
-from data_contracts.record import Value
+from data_contracts.record import FrozenModel
 
 
 class Action(StrEnum):
@@ -275,7 +275,7 @@ CODES: dict[IngestCode, CodeFact] = {
 }
 
 
-class IngestPolicy(Value):
+class IngestPolicy(FrozenModel):
     """What is done about each finding.
 
     ``every`` applies to all codes that allow it (``reject`` makes even notes a refusal); ``actions`` names codes and wins. Where neither

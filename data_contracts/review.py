@@ -12,12 +12,12 @@ from pydantic import Field
 from data_contracts.explanation import AttributionAgreement, Lesion, MeasureValue
 from data_contracts.geometry import Geometry
 from data_contracts.model import Checkpoint
-from data_contracts.record import Finite, Key, Record, Ref, Sha256, Value
+from data_contracts.record import Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
 
 BANNER = "RESEARCH USE ONLY. Not a medical device. No clinical claim is made."
 
 
-class ReportModel(Value):
+class ReportModel(FrozenModel):
     """A model that took part: registered name, version and digest, and its parameter count."""
 
     role: Literal["teacher", "student"]
@@ -27,7 +27,7 @@ class ReportModel(Value):
     parameters: int
 
 
-class ReportMap(Value):
+class ReportMap(FrozenModel):
     """An attribution map shown in the report: its tensor in the arrays file, its explainer, its measures.
 
     ``failed_checks`` names the tests that the explainer failed on this network.
@@ -43,7 +43,7 @@ class ReportMap(Value):
     failed_checks: tuple[str, ...] = ()
 
 
-class OutsideFocus(Value):
+class OutsideFocus(FrozenModel):
     """The largest attribution outside every lesion: where it is and which share of the absolute attribution lies outside."""
 
     explainer: str
@@ -54,7 +54,7 @@ class OutsideFocus(Value):
     share_outside: Finite
 
 
-class Finding(Value):
+class Finding(FrozenModel):
     """One lesion with what the models say of it. Probabilities are per class name.
 
     ``share_in_teacher`` is the share of its voxels that the teacher gives the same class, None without a teacher. Dice is to the
@@ -72,7 +72,7 @@ class Finding(Value):
     outside: OutsideFocus | None = None
 
 
-class Caveat(Value):
+class Caveat(FrozenModel):
     """A computed warning: stable code, a sentence made of quantity, unit and source, and how grave it is (3 worst)."""
 
     code: str
@@ -80,7 +80,7 @@ class Caveat(Value):
     severity: int = Field(ge=1, le=3)
 
 
-class ReviewReport(Record):
+class ReviewReport(VersionedRecord):
     """One study, ready to be reviewed.
 
     ``arrays`` names a safetensors file with ``volume`` float32, ``student_mask``, ``teacher_mask`` and (where known)
@@ -111,7 +111,7 @@ class ReviewReport(Record):
     status: Literal["UNVERIFIED"] = "UNVERIFIED"
 
 
-class ReviewPanel(Record):
+class ReviewPanel(VersionedRecord):
     """The models a report is made with: a segmenter and a classifier, teacher and student each.
 
     ``failed_checks`` names the tests that an explainer failed on one of the students.
@@ -123,11 +123,11 @@ class ReviewPanel(Record):
     classification_teacher: Checkpoint
     classification_student: Checkpoint
     models: tuple[ReportModel, ...]
-    not_to_be_trusted: tuple[str, ...] = ()
+    failed_explainers: tuple[str, ...] = ()
     failed_checks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-class RefusedSeries(Value):
+class RefusedSeries(FrozenModel):
     """A series that the models could not be asked about: code and reason of the refusal."""
 
     series_key: Key
@@ -135,7 +135,7 @@ class RefusedSeries(Value):
     reason: str
 
 
-class ReportSet(Record):
+class ReportSet(VersionedRecord):
     """Written reports: the record, the page and the picture of each study, and the series that were refused."""
 
     SCHEMA: ClassVar[str] = "report_set/1"

@@ -21,8 +21,8 @@ def explain_study(
 ) -> Path:
     """Ingest a study below the workspace, explain what a registered model finds in one of its volumes, and return the artefact's folder."""
     store = empty_store(claim_study(source, workspace.root))
-    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
-    ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
+    loaded = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = run_all(ingest_with_site_secret, [(loaded,)], title="ingest")[0]
     volume = choose_volume(read_manifest(store), ingested, series)
     return run_all(explain_registered, [(workspace, volume, model_uri, request)], title="explain")[0]
 

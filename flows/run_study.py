@@ -35,8 +35,8 @@ def run_study(
         DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
     """
     store = empty_store(claim_study(source, out))
-    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
-    ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
+    request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = run_all(ingest_with_site_secret, [(request,)], title="ingest")[0]
     volume = choose_volume(read_manifest(store), ingested, series)
     report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
     return StudyOutcome(ingested, report)

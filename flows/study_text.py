@@ -49,10 +49,10 @@ def findings_text(report: ReviewReport) -> str:
 def _line(number: int, finding: Finding) -> str:
     lesion, dice = finding.lesion, finding.dice_to_teacher
     likeness = "" if dice is None else f" (Dice {dice:.2f})"
-    told = {
+    standings = {
         "agrees": f"teacher agrees{likeness}",
         "student only": "ONLY THE STUDENT MARKS THIS",
         "no teacher": "no teacher to compare with",
     }
     volume = "volume unknown" if lesion.volume_ml is None else f"{lesion.volume_ml:.2f} ml"
-    return f"{lesion.class_name} {number}: {volume}, {side_of(lesion)}, {told[standing_of(finding)]}"
+    return f"{lesion.class_name} {number}: {volume}, {side_of(lesion)}, {standings[standing_of(finding)]}"

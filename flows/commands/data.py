@@ -26,7 +26,7 @@ def phantom(
     difficulty: Annotated[float, typer.Option(min=0.1, help="1 is the reference; more is harder.")] = 1.0,
     case: Annotated[
         list[str] | None,
-        typer.Option(help="Write this nasty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
+        typer.Option(help="Write this faulty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
     ] = None,
     variant: Annotated[str, typer.Option(help="How a case is scanned and written: axial, oblique, sagittal, coronal, …")] = "axial",
     as_json: AsJson = False,
@@ -115,7 +115,7 @@ def deidentify(
     counts = report.summary()["ingest"]
     say(f"{counts['found']} files: {counts['accepted']} published, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
-    say(f"published in {out}; what stays here, with the reasons: {request.house() / 'quarantine' / 'report.html'}")
+    say(f"published in {out}; what stays here, with the reasons: {request.local_folder() / 'quarantine' / 'report.html'}")
 
 
 def _nothing(source: Path, found: int, refused: int) -> str:

@@ -146,7 +146,7 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
                 "subject": bundle.subject,
                 "explanations": bundle.digest(),
                 "figures": {name: figure.model_dump() for name, figure in bundle.figures.items()},
-                "not_to_be_trusted": list(bundle.not_to_be_trusted),
+                "failed_explainers": list(bundle.failed_explainers),
             }
         )
     else:
@@ -216,14 +216,14 @@ def planted_truth_command(
     as_json: AsJson = False,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
-    from flows.planted_truth import planted_truth
+    from flows.explainer_benchmark import explainer_benchmark
     from flows.start import start_engine
-    from medkd.experiment.write_planted_truth import planted_truth_markdown
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.experiment.write_explainer_benchmark import planted_truth_markdown
+    from medkd.storage.workspace import local_workspace
 
-    workspace = embedded_workspace(claim_run(out), progress=True)
+    workspace = local_workspace(claim_run(out), progress=True)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
-        truth = planted_truth(workspace, cases, seed)
+        truth = explainer_benchmark(workspace, cases, seed)
     if as_json:
         say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
     else:
@@ -282,7 +282,7 @@ def run_study_command(
     """Prove, segment, explain and report one new study with a registered model. No finding is an answer."""
     from medkd.dicom.study_folder import claim_study
 
-    begun, out = time.perf_counter(), out.resolve()
+    started, out = time.perf_counter(), out.resolve()
     uri = registry_uri(run_folder, tracking_uri)
     claim_study(source, out)
     from flows.ingest import read_policy
@@ -295,7 +295,7 @@ def run_study_command(
     with start_engine(engine.value, out, workers=0, progress=True):
         outcome = run_study(workspace, source, model, out, series, read_policy(policy))
     report = outcome.report
-    seconds = round(time.perf_counter() - begun, 1)
+    seconds = round(time.perf_counter() - started, 1)
     summary = {"ok": True, "seconds": seconds, **findings_summary(report), "report": str(out / "report.html")}
     if as_json:
         say_json(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, load_record
-from medkd.explanation.explain_study import ARRAYS, STORE, Asked, Explained, explain_study
+from medkd.explanation.explain_study import ARRAYS, STORE, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.registry.interface import MANIFEST, Registry, pack_model, verify_folder
 from medkd.registry.publish import load_registered, pack_archive
@@ -38,7 +38,7 @@ class Replayed:
     differs: dict[str, float]
 
 
-def keep(explained: Explained, folder: Path) -> Path:
+def keep(explained: StudyExplanationResult, folder: Path) -> Path:
     """Write an artefact below ``folder`` and return where it lies: under its content id. Without its manifest, written last, it is none.
 
     What costs are differs from run to run, so it lies beside the record and is not part of the id; so do caveats, which the model version says.
@@ -54,16 +54,16 @@ def keep(explained: Explained, folder: Path) -> Path:
     return place
 
 
-def _previews(explained: Explained) -> dict[str, bytes]:
+def _previews(explained: StudyExplanationResult) -> dict[str, bytes]:
     """Return pictures by file name: findings before explainers, so that each finding is seen before the second method is."""
     record, arrays, shown = explained.record, explained.arrays, {}
     named = {"student": record.model.name, "teacher": record.teacher.name if record.teacher else ""}
-    for verdict in record.verdicts:
-        failed = [check.name for check in verdict.checks if check.passed is False]
+    for sanity_report in record.sanity_reports:
+        failed = [check.name for check in sanity_report.checks if check.passed is False]
         for kind, number, class_name, place in found_in(record):
-            maps = {named[role]: arrays[key] for role in named if (key := f"map/{number}/{role}/{verdict.explainer}") in arrays}
-            title = f"{class_name} {number}, {verdict.explainer}, slice {place + 1}"
-            shown[f"previews/{kind}-{number}-{verdict.explainer}.png"] = (number, maps, place, title, failed)
+            maps = {named[role]: arrays[key] for role in named if (key := f"map/{number}/{role}/{sanity_report.explainer}") in arrays}
+            title = f"{class_name} {number}, {sanity_report.explainer}, slice {place + 1}"
+            shown[f"previews/{kind}-{number}-{sanity_report.explainer}.png"] = (number, maps, place, title, failed)
     return {
         name: render_preview(
             explained.volume,
@@ -118,16 +118,16 @@ def find_kept(folder: Path, wanted: str) -> Path:
     return found[0]
 
 
-def ask_registry(registry: Registry, uri: str) -> Asked:
+def ask_registry(registry: Registry, uri: str) -> LoadedModel:
     """Return a registered model, every byte verified, with the teacher that its lineage names."""
     model, checkpoint, network = load_registered(registry, uri)
     if model.teacher is None:
-        return Asked(model, checkpoint, network)
-    teacher, _, guide = load_registered(registry, model.teacher.uri)
-    return Asked(model, checkpoint, network, teacher, guide)
+        return LoadedModel(model, checkpoint, network)
+    teacher, _, teacher_network = load_registered(registry, model.teacher.uri)
+    return LoadedModel(model, checkpoint, network, teacher, teacher_network)
 
 
-def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = None) -> Replayed:
+def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:
     """Make a kept explanation again from its volume and models, with as many threads, and compare every bit.
 
     Args:
@@ -137,11 +137,13 @@ def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = No
         label: the study's own segmentation, where it has one.
     """
     record, arrays = read_explanation(folder)
-    made = {verdict.explainer: verdict.samples[1] for verdict in record.verdicts if verdict.samples is not None}
+    made = {
+        sanity_report.explainer: sanity_report.samples[1] for sanity_report in record.sanity_reports if sanity_report.samples is not None
+    }
     request, threads = record.request.model_copy(update={"seconds": None}), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
-        again = explain_study(values, record.volume, asked, request, label=label, made=made)
+        again = explain_study(values, record.volume, loaded, request, label=label, made=made)
     finally:
         torch.set_num_threads(threads)
     found = again.record.model_copy(update={"request": record.request})
@@ -158,7 +160,7 @@ def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
     record, _ = read_explanation(folder)
     names = (RECORD, ARRAYS, COST, MANIFEST)
     tags = {f"medkd.explanation.{folder.name}": f"{len(found_in(record))} findings, {len(record.maps)} maps"}
-    tags |= {"medkd.not_to_be_trusted": ",".join(record.not_to_be_trusted) or "none"} if record.verdicts else {}
+    tags |= {"medkd.failed_explainers": ",".join(record.failed_explainers) or "none"} if record.sanity_reports else {}
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
         archive = Path(scratch) / f"explanation-{folder.name}.zip"
         pack_archive(archive, {name: (folder / name).read_bytes() for name in names})

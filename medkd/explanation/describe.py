@@ -12,9 +12,9 @@ from medkd.measures._guided import Guided
 from medkd.measures.mass_in_shell import SHELLS
 
 MOST_PEAKS = 3
-OF_LESION = ("mass_in_lesion", "pointing_game", "rank_accuracy", "map_auprc", "otsu_iou")
+OF_LESION = ("relevance_mass_accuracy", "pointing_game", "relevance_rank_accuracy", "map_auprc", "otsu_iou")
 OF_MAP = ("gini", "entropy", "effective_complexity")
-OF_BOTH = ("cosine_agreement", "rank_agreement", "top_share_iou", "sign_agreement", "structural_similarity", "peak_distance")
+OF_BOTH = ("cosine_agreement", "rank_agreement", "top_k_intersection", "sign_agreement", "structural_similarity", "peak_distance")
 
 
 def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
@@ -42,10 +42,10 @@ def peaks_in(attribution: Tensor, geometry: Geometry) -> tuple[Peak, ...]:
     )
 
 
-def agreement_of(own: Tensor, theirs: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
+def agreement_of(own: Tensor, teacher_maps: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
     """Return how far a student's map agrees with its teacher's of the same lesion."""
-    values = [measure_value(name, MEASURES.load(name)(own[None], theirs[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
+    values = [measure_value(name, MEASURES.load(name)(own[None], teacher_maps[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
     if not bool(region.any()):
         return tuple(values)
-    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(theirs[None], region[None]))[0]
+    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(teacher_maps[None], region[None]))[0]
     return (*values, measure_value("inside_mass_gap", gap))

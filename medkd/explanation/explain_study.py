@@ -19,7 +19,6 @@ from data_contracts import (
     Caveat,
     Checkpoint,
     Entry,
-    ExplainerVerdict,
     ExplanationError,
     ExplanationRef,
     ExplanationRequest,
@@ -27,6 +26,7 @@ from data_contracts import (
     MethodRecord,
     ModelRef,
     Ref,
+    SanityReport,
     StudyExplanation,
     TaskKind,
     VolumeRef,
@@ -34,34 +34,34 @@ from data_contracts import (
 from medkd.attribution._budget import time_budget
 from medkd.catalogue import EXPLAINERS
 from medkd.explanation.describe import agreement_of, measures_of, peaks_in
-from medkd.explanation.sanity_checks import RUNS, judge
-from medkd.explanation.subjects import ClassInquiry, Inquiry, LesionInquiry, Method, Subject
+from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
+from medkd.explanation.subjects import ClassStudyExplainer, ExplainedRegion, LesionStudyExplainer, Method, StudyExplainer
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
-from medkd.trace import anatomy_of
+from medkd.trace import layer_map_of
 from medkd.volumes.orientation import Grid
 
 STORE, ARRAYS = "explanation", "maps.safetensors"
 
 
 @dataclass(frozen=True)
-class Asked:
+class LoadedModel:
     """The model that is asked and, where its lineage names one, its teacher."""
 
     model: ModelRef
     checkpoint: Checkpoint
     network: nn.Module
     teacher: ModelRef | None = None
-    guide: nn.Module | None = None
+    teacher_network: nn.Module | None = None
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by role, the asked one first."""
-        return {"student": self.network, **({"teacher": self.guide} if self.guide is not None else {})}
+        return {"student": self.network, **({"teacher": self.teacher_network} if self.teacher_network is not None else {})}
 
 
 @dataclass(frozen=True)
-class Explained:
+class StudyExplanationResult:
     """A finished job.
 
     Attributes:
@@ -86,13 +86,13 @@ class Explained:
 def explain_study(
     values: Tensor,
     volume: VolumeRef,
-    asked: Asked,
+    loaded: LoadedModel,
     request: ExplanationRequest,
     *,
     label: Tensor | None = None,
     made: Mapping[str, int] | None = None,
     progress: bool = False,
-) -> Explained:
+) -> StudyExplanationResult:
     """Explain what a model finds in one volume.
 
     Args:
@@ -108,47 +108,49 @@ def explain_study(
         ExplanationError: ``LESION_UNKNOWN`` for a lesion that is not there; whatever the explainers refuse.
         DataError: ``GRID_MISMATCH`` or ``IMAGE_NOT_FINITE``.
     """
-    begun = time.perf_counter()
-    require_bound(request, asked)
-    inquiry, study = _inquire(values, volume, asked, request, label)
-    found = inquiry.subjects
+    started = time.perf_counter()
+    require_bound(request, loaded)
+    study_explainer, study = _inquire(values, volume, loaded, request, label)
+    found = study_explainer.subjects
     arrays: dict[str, Tensor] = {f"mask/{one.number}": one.region for one in found}
     faithful: dict[str, tuple[MeasureValue, ...]] = {}
-    verdicts: list[ExplainerVerdict] = []
+    sanity_reports: list[SanityReport] = []
     seconds: dict[str, float] = {}
     entries = request.explainers if found else ()
     for place, entry in enumerate(progress_bar(entries, title="explain", unit="explainer", enabled=progress)):
-        since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
+        since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - started)
         share = None if left is None else max(left, 0.0) / (len(entries) - place)
-        given = _explained(inquiry, study, asked, entry, request.seed, share, (made or {}).get(entry.name))
+        given = _explain_by(study_explainer, study, loaded, entry, request.seed, share, (made or {}).get(entry.name))
         arrays |= given.arrays
         faithful |= given.faithful
-        verdicts.append(given.verdict)
+        sanity_reports.append(given.sanity_report)
         seconds[entry.name] = time.perf_counter() - since
     payload = safetensors.torch.save({name: value.contiguous() for name, value in arrays.items()})
     array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
-    table = _Table(asked, volume, array, arrays, faithful, {verdict.explainer: verdict for verdict in verdicts}, request.seed)
+    table = _Table(
+        loaded, volume, array, arrays, faithful, {sanity_report.explainer: sanity_report for sanity_report in sanity_reports}, request.seed
+    )
     record = StudyExplanation(
         request=request,
         volume=volume,
-        model=asked.model,
-        teacher=asked.teacher,
-        task_digest=asked.checkpoint.task.digest(),
-        parameters=asked.checkpoint.parameters,
-        depth=depth_of(asked.network),
+        model=loaded.model,
+        teacher=loaded.teacher,
+        task_digest=loaded.checkpoint.task.digest(),
+        parameters=loaded.checkpoint.parameters,
+        depth=depth_of(loaded.network),
         lesions=tuple(one.lesion for one in found if one.lesion is not None),
         answers=tuple(one.answer for one in found if one.answer is not None),
         maps=tuple(ref for entry in entries for one in found for ref in table.rows(one, entry)),
-        verdicts=tuple(verdicts),
+        sanity_reports=tuple(sanity_reports),
         array=array,
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},
     )
-    whole = {**seconds, "all": time.perf_counter() - begun}
-    return Explained(record, payload, arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    whole = {**seconds, "all": time.perf_counter() - started}
+    return StudyExplanationResult(record, payload, arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
-def require_bound(request: ExplanationRequest, asked: Asked) -> None:
+def require_bound(request: ExplanationRequest, loaded: LoadedModel) -> None:
     """Refuse what cannot be made before anything is computed.
 
     Raises:
@@ -159,88 +161,97 @@ def require_bound(request: ExplanationRequest, asked: Asked) -> None:
     for entry in request.explainers:
         known, needs = EXPLAINERS.entry(entry.name), EXPLAINERS.entry(entry.name).fact("NEEDS", frozenset())
         EXPLAINERS.bind(entry.name, {**entry.options, **({"teacher": None} if "teacher" in needs else {})})
-        if asked.checkpoint.task.kind.value not in known.fact("TASKS") or known.fact("RETURNS", "map") != "map":
+        if loaded.checkpoint.task.kind.value not in known.fact("TASKS") or known.fact("RETURNS", "map") != "map":
             raise ExplanationError(
-                "EXPLAINER_TASK", f"expected an explainer that gives maps of a {asked.checkpoint.task.kind.value}, {entry.name} does not"
+                "EXPLAINER_TASK", f"expected an explainer that gives maps of a {loaded.checkpoint.task.kind.value}, {entry.name} does not"
             )
-        if "teacher" in needs and asked.guide is None:
+        if "teacher" in needs and loaded.teacher_network is None:
             raise ExplanationError("EXPLAINER_NEEDS", f"expected a model whose lineage names a teacher for {entry.name}, this one has none")
-        if "attention" in needs and not anatomy_of(asked.network).attention:
+        if "attention" in needs and not layer_map_of(loaded.network).attention:
             raise ExplanationError("EXPLAINER_NEEDS", f"expected a transformer for {entry.name}, this model has no attention layers")
         layer = entry.options.get("layer")
-        for role, network in asked.networks().items():
+        for role, network in loaded.networks().items():
             if layer is not None and layer not in dict(network.named_modules()):
                 raise ExplanationError(
-                    "LAYER_UNKNOWN", f"expected a layer of the {role} (named taps: {list(anatomy_of(network).taps)}), got {layer!r}"
+                    "LAYER_UNKNOWN",
+                    f"expected a layer of the {role} (named feature_layers: {list(layer_map_of(network).feature_layers)}), got {layer!r}",
                 )
 
 
 def _inquire(
-    values: Tensor, volume: VolumeRef, asked: Asked, request: ExplanationRequest, label: Tensor | None
-) -> tuple[Inquiry, PreparedStudy]:
+    values: Tensor, volume: VolumeRef, loaded: LoadedModel, request: ExplanationRequest, label: Tensor | None
+) -> tuple[StudyExplainer, PreparedStudy]:
     """Ask the model about the volume."""
-    task = asked.checkpoint.task
+    task = loaded.checkpoint.task
     study = prepare_study(values.float(), Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)), task)
     if task.kind is TaskKind.SEGMENTATION:
-        return LesionInquiry(asked.network, study, volume, task, request.lesion), study
-    return ClassInquiry(asked.network, study, volume, task, label, request.lesion), study
+        return LesionStudyExplainer(loaded.network, study, volume, task, request.lesion), study
+    return ClassStudyExplainer(loaded.network, study, volume, task, label, request.lesion), study
 
 
 @dataclass(frozen=True)
-class _Explained:
+class _ExplainerResult:
     """What one explainer gave: maps on the study's voxels by name, what hiding by them does, and which tests it passed here."""
 
     arrays: Mapping[str, Tensor]
     faithful: Mapping[str, tuple[MeasureValue, ...]]
-    verdict: ExplainerVerdict
+    sanity_report: SanityReport
 
 
-def _explained(
-    inquiry: Inquiry, study: PreparedStudy, asked: Asked, entry: Entry, seed: int, seconds: float | None, made: int | None
-) -> _Explained:
+def _explain_by(
+    study_explainer: StudyExplainer,
+    study: PreparedStudy,
+    loaded: LoadedModel,
+    entry: Entry,
+    seed: int,
+    seconds: float | None,
+    made: int | None,
+) -> _ExplainerResult:
     """Explain every subject by one explainer."""
     compares = "teacher" in EXPLAINERS.entry(entry.name).fact("NEEDS", frozenset())
-    method = Method(entry.name, {**entry.options, **({"teacher": asked.guide} if compares else {})}, seed)
-    networks = {"student": asked.network} if compares else asked.networks()
+    method = Method(entry.name, {**entry.options, **({"teacher": loaded.teacher_network} if compares else {})}, seed)
+    networks = {"student": loaded.network} if compares else loaded.networks()
     with time_budget(seconds, runs=len(networks) + RUNS, made=made) as spending:
-        maps = {role: inquiry.explain(network, method) for role, network in networks.items()}
-        verdict = judge(inquiry.trial(asked.network, maps["student"], method), asked.network, asked.checkpoint.network)
+        maps = {role: study_explainer.explain(network, method) for role, network in networks.items()}
+        sanity_report = run_sanity_checks(
+            study_explainer.trial(loaded.network, maps["student"], method), loaded.network, loaded.checkpoint.network
+        )
     arrays: dict[str, Tensor] = {}
     faithful = {}
     for role, own in maps.items():
-        for place, (one, on_study) in enumerate(zip(inquiry.subjects, study.to_study(own), strict=True)):
+        for place, (one, on_study) in enumerate(zip(study_explainer.subjects, study.to_study(own), strict=True)):
             name = f"map/{one.number}/{role}/{entry.name}"
             arrays[name] = on_study
-            faithful[name] = inquiry.faithfulness(networks[role], place, own[place])
+            faithful[name] = study_explainer.faithfulness(networks[role], place, own[place])
     cut = None if spending is None else spending.cut
-    return _Explained(arrays, faithful, verdict.model_copy(update={"samples": cut}))
+    return _ExplainerResult(arrays, faithful, sanity_report.model_copy(update={"samples": cut}))
 
 
 @dataclass(frozen=True)
 class _Table:
     """Everything that the records of a job's maps are written from."""
 
-    asked: Asked
+    loaded: LoadedModel
     volume: VolumeRef
     array: Ref
     arrays: Mapping[str, Tensor]
     faithful: Mapping[str, tuple[MeasureValue, ...]]
-    verdicts: Mapping[str, ExplainerVerdict]
+    sanity_reports: Mapping[str, SanityReport]
     seed: int
 
-    def rows(self, one: Subject, entry: Entry) -> list[ExplanationRef]:
+    def rows(self, one: ExplainedRegion, entry: Entry) -> list[ExplanationRef]:
         """Return the records of one subject's maps by one explainer: the teacher's, and the student's below it."""
-        theirs = self.arrays.get(f"map/{one.number}/teacher/{entry.name}")
+        teacher_maps = self.arrays.get(f"map/{one.number}/teacher/{entry.name}")
         spacing = self.volume.geometry.spacing_mm
-        own = self._row(one, entry, "student", self.asked.model)
-        if theirs is None or self.asked.teacher is None:
+        own = self._row(one, entry, "student", self.loaded.model)
+        if teacher_maps is None or self.loaded.teacher is None:
             return [own]
-        above = self._row(one, entry, "teacher", self.asked.teacher)
-        agreed = agreement_of(self.arrays[own.tensor], theirs, one.region, spacing)
+        above = self._row(one, entry, "teacher", self.loaded.teacher)
+        agreed = agreement_of(self.arrays[own.tensor], teacher_maps, one.region, spacing)
         return [above, own.model_copy(update={"measures": (*own.measures, *agreed), "parent": above.digest()})]
 
-    def _row(self, one: Subject, entry: Entry, role: Literal["student", "teacher"], model: ModelRef) -> ExplanationRef:
-        checks, name = self.verdicts[entry.name].checks, f"map/{one.number}/{role}/{entry.name}"
+    def _row(self, one: ExplainedRegion, entry: Entry, role: Literal["student", "teacher"], model: ModelRef) -> ExplanationRef:
+        checks, name = self.sanity_reports[entry.name].checks, f"map/{one.number}/{role}/{entry.name}"
         return ExplanationRef(
             case_key=self.volume.series_key,
             source_digest=self.volume.array.sha256,
@@ -259,7 +270,7 @@ class _Table:
             tensor=name,
             shape=self.volume.geometry.shape,
             geometry=self.volume.geometry,
-            preprocessing_digest=self.asked.checkpoint.task.digest(),
+            preprocessing_digest=self.loaded.checkpoint.task.digest(),
             seed=self.seed,
             measures=(*measures_of(self.arrays[name], one.region, self.volume.geometry.spacing_mm), *self.faithful[name]),
             peaks=peaks_in(self.arrays[name], self.volume.geometry),

@@ -40,13 +40,13 @@ def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, 
         The artefact's folder.
     """
     registry = open_registry(workspace)
-    asked = ask_registry(registry, model_uri)
+    loaded = ask_registry(registry, model_uri)
     values, label = _read(Store(workspace.root / "store"), volume)
-    made = explain_study(values, volume, asked, request, label=label, progress=workspace.progress)
+    made = explain_study(values, volume, loaded, request, label=label, progress=workspace.progress)
     turned = canonical_axes(Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)))[1]
-    made = replace(made, caveats=training_caveats(volume, asked.checkpoint.domain, turned))
+    made = replace(made, caveats=training_caveats(volume, loaded.checkpoint.domain, turned))
     folder = keep(made, workspace.root / "explanations")
-    attach_study(registry, asked.model, folder)
+    attach_study(registry, loaded.model, folder)
     return folder
 
 
@@ -127,14 +127,14 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
     place = find_kept(folder, wanted)
     record, _ = read_explanation(place)
     uri = f"models:/{record.model.name}/{record.model.version}"
-    asked = ask_registry(open_registry(workspace), uri)
-    if asked.model.manifest_digest != record.model.manifest_digest:
+    loaded = ask_registry(open_registry(workspace), uri)
+    if loaded.model.manifest_digest != record.model.manifest_digest:
         raise ExplanationError(
             "REPLAY_MODEL",
-            f"expected {uri} with manifest {record.model.manifest_digest[:12]} as in {RECORD}, this registry has {asked.model.manifest_digest[:12]}",
+            f"expected {uri} with manifest {record.model.manifest_digest[:12]} as in {RECORD}, this registry has {loaded.model.manifest_digest[:12]}",
         )
     values, label = _read(Store(place.parents[1] / "store"), record.volume)
-    found = replay(place, values, asked, label)
+    found = replay(place, values, loaded, label)
     return place, found.same, found.differs
 
 

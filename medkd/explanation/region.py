@@ -7,15 +7,15 @@ from torch import Tensor
 
 from data_contracts import Geometry, MeasureValue, OutsideFocus
 from medkd.explanation.measures_of_maps import measure_value
-from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 
 
 def region_measures(attribution: Tensor, region: Tensor) -> tuple[MeasureValue, ...]:
     """Return how far a map [slice, row, column] lies on its region."""
     whole, inside = attribution[None], region[None]
     return (
-        measure_value("mass_in_lesion", mass_in_lesion(whole, inside)[0]),
+        measure_value("relevance_mass_accuracy", relevance_mass_accuracy(whole, inside)[0]),
         measure_value("pointing_game", pointing_game(whole, inside)[0]),
     )
 

@@ -37,7 +37,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedRegion:
     """One thing that is explained.
 
     Attributes:
@@ -61,7 +61,7 @@ class Subject:
     answer: ClassAnswer | None = None
 
 
-class Trial(Protocol):
+class SanityTrial(Protocol):
     """An explainer's maps of one subject, about to be tested. Maps are float32 [case, *network space]."""
 
     @property
@@ -91,11 +91,11 @@ class Trial(Protocol):
         ...
 
 
-class Inquiry(Protocol):
+class StudyExplainer(Protocol):
     """What a network found in a study, and how it is explained."""
 
     @property
-    def subjects(self) -> Sequence[Subject]:
+    def subjects(self) -> Sequence[ExplainedRegion]:
         """Return what is explained."""
         ...
 
@@ -103,7 +103,7 @@ class Inquiry(Protocol):
         """Return the maps of all subjects, [subject, *network space], in one pass."""
         ...
 
-    def trial(self, network: nn.Module, maps: Tensor, method: Method) -> Trial:
+    def trial(self, network: nn.Module, maps: Tensor, method: Method) -> SanityTrial:
         """Return the trial of an explainer on the first subject, from the maps of all."""
         ...
 
@@ -112,7 +112,7 @@ class Inquiry(Protocol):
         ...
 
 
-def chosen(subjects: Sequence[Subject], wanted: int | None) -> list[int]:
+def chosen(subjects: Sequence[ExplainedRegion], wanted: int | None) -> list[int]:
     """Return the places of the subjects that are explained: all, or the one that was asked.
 
     Raises:
@@ -127,7 +127,7 @@ def chosen(subjects: Sequence[Subject], wanted: int | None) -> list[int]:
     return [wanted - 1]
 
 
-class LesionInquiry:
+class LesionStudyExplainer:
     """Connected components of every foreground class, largest first; their masks and numbers are frozen.
 
     Args:
@@ -149,7 +149,7 @@ class LesionInquiry:
         subjects = [
             _lesion_subject(number, lesion, region, index, task.classes[index]) for number, (lesion, region, index) in enumerate(found, 1)
         ]
-        self.subjects: Sequence[Subject] = [subjects[place] for place in chosen(subjects, only)]
+        self.subjects: Sequence[ExplainedRegion] = [subjects[place] for place in chosen(subjects, only)]
         self._inside = torch.stack([on_network(study, one.region[None])[0] for one in self.subjects]) if self.subjects else torch.empty(0)
 
     def explain(self, network: nn.Module, method: Method) -> Tensor:
@@ -169,9 +169,9 @@ class LesionInquiry:
         return ()
 
 
-def _lesion_subject(number: int, lesion: Lesion, region: Tensor, index: int, name: str) -> Subject:
+def _lesion_subject(number: int, lesion: Lesion, region: Tensor, index: int, name: str) -> ExplainedRegion:
     numbered = lesion.model_copy(update={"tracking_id": f"lesion-{number}"})
-    return Subject(number, name, index, lesion.key_slice, region, LesionMargin(region[None], index).record(), lesion=numbered)
+    return ExplainedRegion(number, name, index, lesion.key_slice, region, LesionMargin(region[None], index).record(), lesion=numbered)
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class LesionTrial:
 
     def by(self, network: nn.Module) -> Tensor:
         """Return the lesion's map by another network."""
-        return self._explained(self.inside[None], network)
+        return self._explain_by(self.inside[None], network)
 
     def gap(self, network: nn.Module, baseline: float) -> Tensor:
         """Return the lesion's margin less that of an even image."""
@@ -217,9 +217,9 @@ class LesionTrial:
 
     @functools.cached_property
     def _pieces(self) -> Tensor:
-        return self._explained(torch.stack([*halves(self.inside), elsewhere(self.inside)]), self.network)
+        return self._explain_by(torch.stack([*halves(self.inside), elsewhere(self.inside)]), self.network)
 
-    def _explained(self, masks: Tensor, network: nn.Module) -> Tensor:
+    def _explain_by(self, masks: Tensor, network: nn.Module) -> Tensor:
         method = self.method
         return explain_lesions(
             network,
@@ -245,7 +245,7 @@ def elsewhere(inside: Tensor) -> Tensor:
     return inside.roll(inside.shape[-1] // 2, -1) * (1 - inside)
 
 
-class ClassInquiry:
+class ClassStudyExplainer:
     """Answers of a classifier: each run of neighbouring slices with one answer, longest first; of a volume the only one.
 
     Args:
@@ -287,13 +287,13 @@ class ClassInquiry:
             region = torch.zeros_like(marked)
             region[first : last + 1] = marked[first : last + 1]
             target = ClassMargin(index).record()
-            subjects.append(Subject(number, task.classes[index], index, key, region, target, answer=answer))
-        self.subjects: Sequence[Subject] = [subjects[place] for place in chosen(subjects, only)]
+            subjects.append(ExplainedRegion(number, task.classes[index], index, key, region, target, answer=answer))
+        self.subjects: Sequence[ExplainedRegion] = [subjects[place] for place in chosen(subjects, only)]
 
     def explain(self, network: nn.Module, method: Method) -> Tensor:
         """Return the maps of all answers, [answer, *network space]; all pictures go through in one pass."""
         rows = torch.cat([self._rows(place) for place in range(len(self.subjects))])
-        maps = self._explained(network, rows, method)
+        maps = self._explain_by(network, rows, method)
         if self._study.alignment is not None:
             return maps[None]
         found = torch.zeros(len(self.subjects), *maps.shape)
@@ -324,7 +324,7 @@ class ClassInquiry:
             torch.arange(answer.first_slice, answer.last_slice + 1) if answer and self._study.alignment is None else torch.zeros(1).long()
         )
 
-    def _explained(self, network: nn.Module, rows: Tensor, method: Method) -> Tensor:
+    def _explain_by(self, network: nn.Module, rows: Tensor, method: Method) -> Tensor:
         target = ClassMargin(self._classes[rows])
         return explain_classes(network, self._study, rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
 
@@ -357,7 +357,7 @@ class ClassTrial:
 
     def by(self, network: nn.Module) -> Tensor:
         """Return the maps of the same pictures by another network."""
-        return self._explained(network, ClassMargin(self.answer))
+        return self._explain_by(network, ClassMargin(self.answer))
 
     def gap(self, network: nn.Module, baseline: float) -> Tensor:
         """Return the class margin less that of even pictures."""
@@ -369,12 +369,12 @@ class ClassTrial:
     def parts(self) -> Tensor:
         """Return the sum of the maps of the logits that the margin is made of."""
         parts = margin_parts(self.answer, len(self.study.task.classes))
-        return torch.stack([sign * self._explained(self.network, target) for sign, target in parts]).sum(0)
+        return torch.stack([sign * self._explain_by(self.network, target) for sign, target in parts]).sum(0)
 
     def moved(self) -> None:
         """Return nothing: an answer about a whole picture is nowhere else."""
 
-    def _explained(self, network: nn.Module, target: Any) -> Tensor:
+    def _explain_by(self, network: nn.Module, target: Any) -> Tensor:
         method = self.method
         maps = explain_classes(network, self.study, self.rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
         return maps[self.rows] if self.study.alignment is None else maps[None]

@@ -112,7 +112,9 @@ def _of(finding: Finding, mass: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _of_maps(maps: tuple[ReportMap, ...], mass: str) -> Iterator[tuple[int, str, str]]:
-    inside = {(m.explainer, m.role): v.value for m in maps for v in m.measures if v.name == "mass_in_lesion" and v.value is not None}
+    inside = {
+        (m.explainer, m.role): v.value for m in maps for v in m.measures if v.name == "relevance_mass_accuracy" and v.value is not None
+    }
     for (explainer, role), value in sorted(inside.items()):
         if role == "student" and value < LOW_INSIDE:
             yield 2, "LOW_INSIDE", f"{value:.0%} of the student's {mass} attribution ({explainer}) lies inside, below {LOW_INSIDE:.0%}."

@@ -33,19 +33,24 @@ def choose_panel(results: tuple[RecipeResult, ...]) -> ReviewPanel:
         classification_teacher=classify.require_teacher(),
         classification_student=classify.best_student(),
         models=tuple(_report_model(own, model) for own in (classify, segment) for model in (own.best_student(), own.require_teacher())),
-        not_to_be_trusted=tuple(sorted(failed)),
+        failed_explainers=tuple(sorted(failed)),
         failed_checks=failed,
     )
 
 
-def _failing(own: RecipeResult, asked: Collection[str]) -> dict[str, tuple[str, ...]]:
+def _failing(own: RecipeResult, defaults: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return the tests that the asked explainers failed on the student of a report."""
     arm = own.best_student().arm
     bundles = [bundle for bundle in own.bundles if bundle.subject.rpartition("/")[2].rpartition("-")[0] == arm]
-    verdicts = [verdict for bundle in bundles for verdict in bundle.verdicts if not verdict.trusted and verdict.explainer in asked]
+    sanity_reports = [
+        sanity_report
+        for bundle in bundles
+        for sanity_report in bundle.sanity_reports
+        if not sanity_report.trusted and sanity_report.explainer in defaults
+    ]
     return {
-        name: tuple(dict.fromkeys(c.name for v in verdicts if v.explainer == name for c in v.checks if c.passed is False))
-        for name in sorted({verdict.explainer for verdict in verdicts})
+        name: tuple(dict.fromkeys(c.name for v in sanity_reports if v.explainer == name for c in v.checks if c.passed is False))
+        for name in sorted({sanity_report.explainer for sanity_report in sanity_reports})
     }
 
 

@@ -233,7 +233,7 @@ def _maps(
                     tensor=tensor,
                     explanation_digest=hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest(),
                     measures=measures,
-                    fails_randomisation=name in panel.record.not_to_be_trusted,
+                    fails_randomisation=name in panel.record.failed_explainers,
                     failed_checks=panel.record.failed_checks.get(name, ()),
                 )
             )

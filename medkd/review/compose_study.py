@@ -24,7 +24,7 @@ from data_contracts import (
 )
 from medkd.explanation.explain_lesions import explain_lesions, explain_region
 from medkd.explanation.region import number_or_none, outside_focus, region_measures
-from medkd.explanation.sanity_checks import judge
+from medkd.explanation.sanity_checks import run_sanity_checks
 from medkd.explanation.subjects import LesionTrial, Method
 from medkd.explanation.training_caveats import training_caveats
 from medkd.inference.lesions import find_lesions
@@ -136,8 +136,8 @@ def _failed(first: Component, study: PreparedStudy, panel: Panel) -> dict[str, t
     for explainer in EXPLAINERS:
         maps = explain_lesions(network, study, inside, [index], explainer=explainer)
         trial = LesionTrial(network, study, inside[0], index, maps, Method(explainer, {}))
-        verdict = judge(trial, network, panel.spec)
-        found[explainer] = tuple(check.name for check in verdict.checks if check.passed is False)
+        sanity_report = run_sanity_checks(trial, network, panel.spec)
+        found[explainer] = tuple(check.name for check in sanity_report.checks if check.passed is False)
     return found
 
 
@@ -186,9 +186,10 @@ def _finding(
     likeness = likeness_of(region, answers["teacher"] == index) if "teacher" in answers else None
     if "teacher" in answers:
         for explainer in EXPLAINERS:
-            mine, theirs = (maps[f"map/{number}/{role}/{explainer}"][None] for role in ("student", "teacher"))
+            student_map, teacher_map = (maps[f"map/{number}/{role}/{explainer}"][None] for role in ("student", "teacher"))
             agreement[explainer] = AttributionAgreement(
-                cosine=number_or_none(cosine_agreement(mine, theirs)), rank_correlation=number_or_none(rank_agreement(mine, theirs))
+                cosine=number_or_none(cosine_agreement(student_map, teacher_map)),
+                rank_correlation=number_or_none(rank_agreement(student_map, teacher_map)),
             )
     return Finding(
         lesion=lesion,

@@ -81,9 +81,9 @@ def load_panel(workspace: Workspace, model_uri: str) -> Panel:
     model, checkpoint, network = load_registered(registry, model_uri)
     networks, models = {"student": network}, [_named("student", model, checkpoint.parameters)]
     if model.teacher is not None:
-        guide, its_checkpoint, its_network = load_registered(registry, model.teacher.uri)
+        teacher_network, its_checkpoint, its_network = load_registered(registry, model.teacher.uri)
         networks["teacher"] = its_network
-        models.append(_named("teacher", guide, its_checkpoint.parameters))
+        models.append(_named("teacher", teacher_network, its_checkpoint.parameters))
     return Panel(checkpoint.task, networks, tuple(models), checkpoint.largest_extent_mm, checkpoint.network, checkpoint.domain)
 
 

@@ -11,7 +11,7 @@ import pytest
 from data_contracts import ReviewPanel, StoreManifest, load_record
 from medkd.registry.mlflow_registry import MlflowRegistry
 from medkd.registry.publish import load_registered
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 
 pytestmark = pytest.mark.xdist_group("demo")
 IDENTIFIERS = (b"Hartwell", b"Okafor", b"Lindqvist", b"Testcase", b"HOSP-", b"ACC88", b"Saint Example", b"Referrer^")
@@ -28,7 +28,7 @@ def test_the_summary_is_whole(smoke):
         wanted = (
             {"dice"}
             if name.startswith("seg")
-            else {"auc_same_bias", "auc_debiased", "auc_reversed", "agreement", "mass_in_lesion", "marker_effect"}
+            else {"auc_same_bias", "auc_debiased", "auc_reversed", "agreement", "relevance_mass_accuracy", "marker_effect"}
         )
         assert wanted | {"seeds", "interval"} <= set(card)
     assert summary["explanations"] > 0
@@ -136,5 +136,5 @@ def test_a_flipped_byte_in_a_stored_report_array_is_found(smoke, tmp_path):
     payload[-1] ^= 1
     arrays.write_bytes(payload)
     with pytest.raises(StoreError) as caught:
-        embedded_workspace(tmp_path).store.read_tensors(report.arrays)
+        local_workspace(tmp_path).store.read_tensors(report.arrays)
     assert caught.value.code == "STORE_ALTERED"

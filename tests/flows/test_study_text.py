@@ -26,8 +26,8 @@ def test_each_finding_says_whether_the_teacher_agrees(report):
         "lesion 2: 0.40 ml, left, ONLY THE STUDENT MARKS THIS",
         "lesion 3: 0.40 ml, left, no teacher to compare with",
     ]
-    told = findings_summary(report.model_copy(update={"findings": findings}))["findings"]
-    assert [one["teacher_agrees"] for one in told] == [True, False, None]
+    payload = findings_summary(report.model_copy(update={"findings": findings}))["findings"]
+    assert [one["teacher_agrees"] for one in payload] == [True, False, None]
 
 
 def test_what_the_student_missed_is_said_even_where_it_found_nothing(report):
@@ -42,5 +42,5 @@ def test_what_the_student_missed_is_said_even_where_it_found_nothing(report):
 def test_failed_tests_of_a_finding_are_named_for_machines(report):
     finding = report.findings[0]
     failed = tuple(one.model_copy(update={"failed_checks": ("randomisation",)}) for one in finding.maps)
-    told = findings_summary(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failed}),)}))
-    assert told["findings"][0]["failed_checks"] == {"cam": ["randomisation"]}
+    payload = findings_summary(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failed}),)}))
+    assert payload["findings"][0]["failed_checks"] == {"cam": ["randomisation"]}

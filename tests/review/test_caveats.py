@@ -11,7 +11,7 @@ def with_values(report, *, lesion=None, inside=(0.5, 0.5), share=0.2, **changes)
     maps = tuple(
         m.model_copy(
             update={
-                "measures": (MeasureValue(name="mass_in_lesion", value=v, higher_is_better=True),),
+                "measures": (MeasureValue(name="relevance_mass_accuracy", value=v, higher_is_better=True),),
                 "fails_randomisation": changes.get("fails", False),
             }
         )
@@ -65,18 +65,18 @@ def test_the_worst_comes_first(report):
 def test_what_one_model_alone_marks_stands_before_every_other_caveat(report):
     finding = with_values(report, share=0.9, fails=True)[0]
     missed = finding.lesion.model_copy(update={"volume_ml": 2.1, "side": "left", "centroid_lps_mm": (40.0, -3.0, 12.0)})
-    told = compute_caveats((finding.model_copy(update={"share_in_teacher": 0.09}),), teacher_only=[missed, missed])
-    assert [caveat.code for caveat in told][:3] == ["STUDENT_ONLY", "TEACHER_ONLY", "OUTSIDE_FOCUS"]
-    assert [caveat.severity for caveat in told][:3] == [3, 3, 3]
-    assert told[0].text.startswith("Lesion 1: only the student marks this; 9% of its voxels (5.00 ml, left, at LPS")
-    assert told[1].text.startswith("only the teacher marks 2 components (the largest: 2.10 ml, left, at LPS (40, -3, 12) mm)")
+    payload = compute_caveats((finding.model_copy(update={"share_in_teacher": 0.09}),), teacher_only=[missed, missed])
+    assert [caveat.code for caveat in payload][:3] == ["STUDENT_ONLY", "TEACHER_ONLY", "OUTSIDE_FOCUS"]
+    assert [caveat.severity for caveat in payload][:3] == [3, 3, 3]
+    assert payload[0].text.startswith("Lesion 1: only the student marks this; 9% of its voxels (5.00 ml, left, at LPS")
+    assert payload[1].text.startswith("only the teacher marks 2 components (the largest: 2.10 ml, left, at LPS (40, -3, 12) mm)")
     assert "STUDENT_ONLY" not in codes((finding.model_copy(update={"share_in_teacher": 0.1}),))
     assert "STUDENT_ONLY" not in codes((finding,)), "without a teacher nothing is said of it"
 
 
 def test_components_that_are_not_explained_are_counted(report):
-    told = [caveat for caveat in compute_caveats(report.findings, not_shown=[0.4, 1.25, None]) if caveat.code == "NOT_EXPLAINED"]
-    assert [caveat.text for caveat in told] == ["3 more components are outlined but not explained; the largest has 1.25 ml."]
+    payload = [caveat for caveat in compute_caveats(report.findings, not_shown=[0.4, 1.25, None]) if caveat.code == "NOT_EXPLAINED"]
+    assert [caveat.text for caveat in payload] == ["3 more components are outlined but not explained; the largest has 1.25 ml."]
     assert "NOT_EXPLAINED" not in codes(report.findings)
 
 
@@ -94,13 +94,13 @@ def test_what_ingestion_repaired_or_doubted_is_told(report):
         synthetic_voxels=800,
         tilt_degrees=14.0,
     )
-    told = {caveat.code: caveat for caveat in compute_caveats(with_values(report), volume=volume)}
+    payload = {caveat.code: caveat for caveat in compute_caveats(with_values(report), volume=volume)}
     slices = report.geometry.shape[0]
-    assert told["SYNTHETIC_SLICES"].text == f"2 of {slices} slices (2, 5) were not measured but interpolated between their neighbours."
-    assert told["SYNTHETIC_SLICES"].severity == 3
-    assert "14.0 degrees" in told["SHEARED_GRID"].text
-    assert told["LOSSY_COMPRESSED"].severity == 2
-    assert "MONOCHROME1" not in told
+    assert payload["SYNTHETIC_SLICES"].text == f"2 of {slices} slices (2, 5) were not measured but interpolated between their neighbours."
+    assert payload["SYNTHETIC_SLICES"].severity == 3
+    assert "14.0 degrees" in payload["SHEARED_GRID"].text
+    assert payload["LOSSY_COMPRESSED"].severity == 2
+    assert "MONOCHROME1" not in payload
     marked = volume.model_copy(update={"synthetic_slices": ()})
     assert "SYNTHETIC_VOXELS" in {caveat.code for caveat in compute_caveats((), volume=marked)}
     plain = marked.model_copy(update={"flags": (), "synthetic_voxels": 0, "tilt_degrees": 0.0})

@@ -10,7 +10,7 @@ from torch import nn
 from data_contracts import Geometry, ReportModel, Task, TrainingDomain, VolumeRef
 from medkd.review.compose_study import Panel, compose_study
 from medkd.storage.store import Store
-from medkd.trace import Anatomy
+from medkd.trace import LayerMap
 
 TASK = Task(kind="segmentation", classes=("background", "bright"), image_size=(16, 16, 16), window=(0.0, 1.0))
 
@@ -22,7 +22,7 @@ class Threshold(nn.Module):
         super().__init__()
         self.features, self.head = nn.Identity(), nn.Conv3d(1, 2, 1, bias=False)
         self.head.weight.data = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1, 1)
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         return self.head(self.features(image))
@@ -68,7 +68,7 @@ def test_components_are_found_measured_and_their_maps_lie_on_them(studied):
     result = studied(boxes(2))
     assert [finding.lesion.voxels for finding in result.report.findings] == [27, 27]
     assert {m.role for finding in result.report.findings for m in finding.maps} == {"student"}
-    inside = [v.value for f in result.report.findings for m in f.maps for v in m.measures if v.name == "mass_in_lesion"]
+    inside = [v.value for f in result.report.findings for m in f.maps for v in m.measures if v.name == "relevance_mass_accuracy"]
     # each map supports its own component and not the other one
     assert inside == pytest.approx([1.0] * 4, abs=1e-3)
     assert result.report.mass == "positive"
