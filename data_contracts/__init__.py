@@ -39,9 +39,11 @@ from data_contracts.experiment import (
 from data_contracts.experiment_plan import ArmVariant, Condition, ExperimentPlan, GapFineTuning, SelectionCriterion
 from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
-    AttributionAgreement,
     BenchmarkNetwork,
+    Caveat,
     ClassAnswer,
+    ExplainedStudies,
+    ExplainedStudy,
     ExplainerBenchmark,
     ExplanationBundle,
     ExplanationRef,
@@ -49,14 +51,17 @@ from data_contracts.explanation import (
     Inspection,
     LayerTrait,
     Lesion,
-    LesionExplanation,
+    LesionFinding,
     MeasureValue,
     MethodRecord,
+    OutsideFocus,
     Peak,
+    RefusedSeries,
     SanityCheck,
     SanityReport,
     StudyExplanation,
     TargetRecord,
+    map_name,
 )
 from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
@@ -75,20 +80,9 @@ from data_contracts.model import (
     TrainingDomain,
 )
 from data_contracts.recipe import Recipe
-from data_contracts.record import MIGRATIONS, RECORDS, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
-from data_contracts.review import (
-    BANNER,
-    Caveat,
-    Finding,
-    OutsideFocus,
-    RefusedSeries,
-    ReportMap,
-    ReportModel,
-    ReportSet,
-    ReviewPanel,
-    ReviewReport,
-)
-from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, Scorecard, Subgroup
+from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
+from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
 from data_contracts.training_recipe import (
@@ -117,11 +111,11 @@ __all__ = [
     "CODES",
     "MIGRATIONS",
     "RECORDS",
+    "RETIRED",
     "Action",
     "Arm",
     "ArmFigures",
     "ArmVariant",
-    "AttributionAgreement",
     "AttributionSource",
     "BenchmarkNetwork",
     "Case",
@@ -151,6 +145,8 @@ __all__ = [
     "ExperimentPlan",
     "Explain",
     "ExplainSpec",
+    "ExplainedStudies",
+    "ExplainedStudy",
     "ExplainerBenchmark",
     "ExplanationBundle",
     "ExplanationError",
@@ -161,7 +157,6 @@ __all__ = [
     "FeatureLayers",
     "Feedback",
     "FileOutcome",
-    "Finding",
     "FolderEvaluation",
     "FrozenModel",
     "GapFineTuning",
@@ -187,7 +182,7 @@ __all__ = [
     "LeakageError",
     "LearnedTemperature",
     "Lesion",
-    "LesionExplanation",
+    "LesionFinding",
     "LesionVerdict",
     "Lineage",
     "LossBalancing",
@@ -208,6 +203,7 @@ __all__ = [
     "OutputError",
     "OutsideFocus",
     "PairedDifference",
+    "PanelModel",
     "Part",
     "Peak",
     "PhantomData",
@@ -217,7 +213,6 @@ __all__ = [
     "RefusedSeries",
     "Registered",
     "RegistryError",
-    "ReportMap",
     "ReportModel",
     "ReportSet",
     "ReviewPanel",
@@ -258,5 +253,6 @@ __all__ = [
     "VolumeFolderData",
     "VolumeRef",
     "load_record",
+    "map_name",
     "read_record",
 ]

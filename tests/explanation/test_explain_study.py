@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from data_contracts import CatalogueError, DataError, Entry, ExplanationError, ExplanationRequest
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import Decided, explain_study
+from medkd.explanation.sanity_checks import RUNS
 
 BOX = np.s_[12:16, 4:8, 18:22]
 FAR = np.s_[3:6, 16:20, 2:6]
@@ -61,7 +63,8 @@ def test_lesions_are_explained_apart_and_only_the_asked_one_where_one_is(loaded,
         attribution = made.arrays[f"map/{number}/student/integrated_gradients"]
         assert float(attribution[box].sum() / attribution.sum()) > 0.9
     one = explain_study(values, volume, loaded, request("saliency", lesion=2))
-    assert [lesion.tracking_id for lesion in one.record.lesions] == ["lesion-2"]
+    assert [lesion.tracking_id for lesion in one.record.lesions] == ["lesion-1", "lesion-2"]
+    assert one.record.explained == (2,)
     torch.testing.assert_close(one.arrays["map/2/student/saliency"], made.arrays["map/2/student/saliency"])
     inside = {m.name: m.value for m in made.record.maps[0].measures}
     assert inside["relevance_mass_accuracy"] + inside["mass_0_to_5_mm"] + inside["mass_5_to_20_mm"] + inside[
@@ -112,3 +115,40 @@ def test_a_volume_with_nan_is_refused(loaded, make_volume):
     with pytest.raises(DataError) as caught:
         explain_study(values, volume, loaded, request("saliency"))
     assert caught.value.code == "IMAGE_NOT_FINITE"
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Return the list of (network, explainer) that maps were made with, still made as they are."""
+    from medkd.explanation import explain_windows
+
+    calls, make = [], explain_windows.attribute
+
+    def counting(model, image, target, *, explainer, **asks):
+        calls.append((id(model), explainer))
+        return make(model, image, target, explainer=explainer, **asks)
+
+    monkeypatch.setattr(explain_windows, "attribute", counting)
+    return calls
+
+
+def test_each_explainer_runs_once_for_all_findings_and_once_for_its_tests(loaded, make_volume, counted):
+    values, volume = make_volume([np.s_[2:6, 2:6, 2:6], np.s_[2:6, 10:14, 10:14]], shape=(16, 16, 16))
+    both = loaded.__class__(loaded.model, loaded.checkpoint, loaded.network, loaded.model.model_copy(update={"name": "t"}), twin_of(loaded))
+    made = explain_study(values, volume, both, request("saliency", "input_times_gradient"))
+    tested = sorted(name for model, name in counted if model == id(loaded.network))
+    # The student: all lesions in one pass, and the pieces of the first one that additivity and the other lesion are tested with in another.
+    assert tested == ["input_times_gradient"] * 2 + ["saliency"] * 2
+    assert [name for model, name in counted if model == id(both.teacher_network)] == ["saliency", "input_times_gradient"]
+    assert len(counted) == 2 * (1 + 1 + RUNS)
+    before = len(counted)
+    known = Decided(sanity_reports={sanity_report.explainer: sanity_report for sanity_report in made.record.sanity_reports})
+    again = explain_study(values, volume, both, request("saliency", "input_times_gradient"), decided=known)
+    assert len(counted) - before == 2 * 2, "tested on the cohort: once by each network, and no more"
+    assert again.record.tested_on_cohort == ("saliency", "input_times_gradient")
+    assert all(torch.equal(again.arrays[name], value) for name, value in made.arrays.items())
+
+
+def twin_of(loaded):
+    """Return a teacher that sees as the student does."""
+    return copy.deepcopy(loaded.network)

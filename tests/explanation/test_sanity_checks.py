@@ -12,8 +12,9 @@ import torch
 from data_contracts import NetworkSpec, Task
 from medkd import catalogue
 from medkd.explanation.explain_lesions import explain_lesions
+from medkd.explanation.lesion_subjects import LesionTrial, elsewhere, halves
 from medkd.explanation.sanity_checks import run_sanity_checks
-from medkd.explanation.subjects import LesionTrial, Method, elsewhere, halves
+from medkd.explanation.subjects import Method
 from medkd.inference.segment import PreparedStudy
 from medkd.models._build import build_network
 from medkd.volumes.orientation import Grid
