@@ -39,24 +39,29 @@ from data_contracts.experiment import (
 from data_contracts.experiment_plan import ArmVariant, Condition, ExperimentPlan, GapFineTuning, SelectionCriterion
 from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
-    AttributionAgreement,
     BenchmarkNetwork,
+    Caveat,
     ClassAnswer,
+    ExplainedStudies,
+    ExplainedStudy,
     ExplainerBenchmark,
-    ExplainerVerdict,
     ExplanationBundle,
     ExplanationRef,
     ExplanationRequest,
     Inspection,
     LayerTrait,
     Lesion,
-    LesionExplanation,
+    LesionFinding,
     MeasureValue,
     MethodRecord,
+    OutsideFocus,
     Peak,
+    RefusedSeries,
     SanityCheck,
+    SanityReport,
     StudyExplanation,
     TargetRecord,
+    map_name,
 )
 from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
@@ -76,20 +81,9 @@ from data_contracts.model import (
 )
 from data_contracts.old_names import current_entry, current_path, current_recipe
 from data_contracts.recipe import Recipe
-from data_contracts.record import MIGRATIONS, RECORDS, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
-from data_contracts.review import (
-    BANNER,
-    Caveat,
-    Finding,
-    OutsideFocus,
-    RefusedSeries,
-    ReportMap,
-    ReportModel,
-    ReportSet,
-    ReviewPanel,
-    ReviewReport,
-)
-from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, Scorecard, Subgroup
+from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
+from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
 from data_contracts.training_recipe import (
@@ -118,11 +112,11 @@ __all__ = [
     "CODES",
     "MIGRATIONS",
     "RECORDS",
+    "RETIRED",
     "Action",
     "Arm",
     "ArmFigures",
     "ArmVariant",
-    "AttributionAgreement",
     "AttributionSource",
     "BenchmarkNetwork",
     "Case",
@@ -152,8 +146,9 @@ __all__ = [
     "ExperimentPlan",
     "Explain",
     "ExplainSpec",
+    "ExplainedStudies",
+    "ExplainedStudy",
     "ExplainerBenchmark",
-    "ExplainerVerdict",
     "ExplanationBundle",
     "ExplanationError",
     "ExplanationRef",
@@ -163,7 +158,6 @@ __all__ = [
     "FeatureLayers",
     "Feedback",
     "FileOutcome",
-    "Finding",
     "FolderEvaluation",
     "FrozenModel",
     "GapFineTuning",
@@ -189,7 +183,7 @@ __all__ = [
     "LeakageError",
     "LearnedTemperature",
     "Lesion",
-    "LesionExplanation",
+    "LesionFinding",
     "LesionVerdict",
     "Lineage",
     "LossBalancing",
@@ -210,6 +204,7 @@ __all__ = [
     "OutputError",
     "OutsideFocus",
     "PairedDifference",
+    "PanelModel",
     "Part",
     "Peak",
     "PhantomData",
@@ -219,13 +214,13 @@ __all__ = [
     "RefusedSeries",
     "Registered",
     "RegistryError",
-    "ReportMap",
     "ReportModel",
     "ReportSet",
     "ReviewPanel",
     "ReviewReport",
     "Role",
     "SanityCheck",
+    "SanityReport",
     "Schedule",
     "Scoreboard",
     "Scorecard",
@@ -262,5 +257,6 @@ __all__ = [
     "current_path",
     "current_recipe",
     "load_record",
+    "map_name",
     "read_record",
 ]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from data_contracts.explain_plan import Entry
 from data_contracts.geometry import Geometry
 from data_contracts.model import ModelRef
-from data_contracts.record import Estimate, Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
-from data_contracts.task import Option
+from data_contracts.record import MIGRATIONS, RETIRED, Estimate, Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
+from data_contracts.task import Option, TaskKind
 from data_contracts.volume import VolumeRef
 
 
@@ -51,13 +51,18 @@ class Peak(FrozenModel):
     value: Finite
 
 
+def map_name(number: int, role: str, explainer: str) -> str:
+    """Return the name of the tensor that holds a study's map: of a finding, by a network, by an explainer."""
+    return f"map/{number}/{role}/{explainer}"
+
+
 class ExplanationRef(VersionedRecord):
     """A stored attribution map: raw, signed, in units of the target, on the original grid. The digest is its content id.
 
     ``parent`` is the content id of the teacher's map of the same target. ``peaks`` lie at least 5 mm apart, highest first.
     """
 
-    SCHEMA: ClassVar[str] = "explanation/1"
+    SCHEMA: ClassVar[str] = "explanation/2"
     case_key: Key
     source_digest: Sha256
     model: str
@@ -76,13 +81,33 @@ class ExplanationRef(VersionedRecord):
     peaks: tuple[Peak, ...] = ()
     parent: Sha256 | None = None
 
+    @property
+    def number(self) -> int:
+        """Return the number of the finding that a study's map explains (:func:`map_name`)."""
+        return int(self.tensor.split("/")[1])
 
-class AttributionAgreement(FrozenModel):
-    """How alike the teacher's and the student's map of one target are: cosine and Spearman rank correlation in [-1, 1]."""
+    def measure(self, name: str) -> float | None:
+        """Return a measured value by its name; None where it is undefined or was not measured."""
+        return next((one.value for one in self.measures if one.name == name), None)
 
-    cosine: Finite | None
-    rank_correlation: Finite | None
-    inside_gap: Finite | None = None
+
+class OutsideFocus(FrozenModel):
+    """The largest attribution outside everything that was found: where it is and which share of the map's mass lies outside."""
+
+    explainer: str
+    slice_index: int = Field(ge=0)
+    row: int = Field(ge=0)
+    column: int = Field(ge=0)
+    position_lps_mm: tuple[Finite, Finite, Finite]
+    share_outside: Finite
+
+
+class Caveat(FrozenModel):
+    """A computed warning: stable code, a sentence made of quantity, unit and source, and how grave it is (3 worst)."""
+
+    code: str
+    text: str
+    severity: int = Field(ge=1, le=3)
 
 
 class Lesion(FrozenModel):
@@ -101,10 +126,29 @@ class Lesion(FrozenModel):
     mask_sha256: Sha256
 
 
+class LesionFinding(Lesion):
+    """A lesion that a model found, and who else marks it.
+
+    ``share_in_teacher`` is the share of its voxels that the teacher gives the same class, None without a teacher. Dice is to the teacher's
+    (the reference's) components that the lesion touches; the reference is the study's own segmentation, where there is one of the only class.
+    """
+
+    share_in_teacher: Finite | None = Field(default=None, ge=0, le=1)
+    dice_to_teacher: Finite | None = None
+    dice_to_reference: Finite | None = None
+    outside: OutsideFocus | None = None
+
+    @property
+    def number(self) -> int:
+        """Return the number of the lesion in its study: that of ``lesion-NUMBER``."""
+        return int(self.tracking_id.removeprefix("lesion-"))
+
+
 class ClassAnswer(FrozenModel):
     """What a classifier answers about a run of neighbouring slices, or about a volume as a whole; ``probability`` is its mean over them.
 
-    ``key_slice`` is the slice that it is surest of; of a volume the one in the middle.
+    ``key_slice`` is the slice that it is surest of; of a volume the one in the middle. ``probabilities`` are the means of every class, the
+    asked model's and its teacher's; empty where they were not kept, or where there is no teacher.
     """
 
     number: int = Field(ge=1)
@@ -113,16 +157,9 @@ class ClassAnswer(FrozenModel):
     first_slice: int = Field(ge=0)
     last_slice: int = Field(ge=0)
     key_slice: int = Field(ge=0)
-
-
-class LesionExplanation(VersionedRecord):
-    """Everything said about one lesion: the student's and the teacher's maps, and how far they agree."""
-
-    SCHEMA: ClassVar[str] = "lesion_explanation/1"
-    lesion: Lesion
-    student: tuple[ExplanationRef, ...]
-    teacher: tuple[ExplanationRef, ...] = ()
-    agreement: dict[str, AttributionAgreement] = Field(default_factory=dict)
+    probabilities: dict[str, Finite] = Field(default_factory=dict)
+    teacher_probabilities: dict[str, Finite] = Field(default_factory=dict)
+    outside: OutsideFocus | None = None
 
 
 class SanityCheck(FrozenModel):
@@ -135,7 +172,7 @@ class SanityCheck(FrozenModel):
     reason: str = ""
 
 
-class ExplainerVerdict(FrozenModel):
+class SanityReport(FrozenModel):
     """Which tests an explainer's maps passed on this network; ``trusted`` says that none failed.
 
     ``samples`` is (asked for, made) where a time budget made it an approximation.
@@ -150,30 +187,35 @@ class ExplainerVerdict(FrozenModel):
 class ExplanationBundle(VersionedRecord):
     """The explanations of one model over a cohort: maps packed in one file, measures per map, figures per explainer.
 
-    ``figures`` is keyed ``explainer/measure``. ``verdicts`` says of each explainer which tests it passed on this model, and
-    ``not_to_be_trusted`` names those that failed one: maps that hardly change when the weights are drawn anew say more of the image than of
+    ``figures`` is keyed ``explainer/measure``. ``sanity_reports`` says of each explainer which tests it passed on this model, and
+    ``failed_explainers`` names those that failed one: maps that hardly change when the weights are drawn anew say more of the image than of
     the network, sums that do not add up are no account of the score. ``request`` names a JSON file with the records that
     the maps can be made again from (recipe, cohorts, student, teacher), bit for bit with as many ``threads``; ``previews`` are pictures.
     """
 
-    SCHEMA: ClassVar[str] = "explanation_bundle/1"
+    SCHEMA: ClassVar[str] = "explanation_bundle/2"
     subject: str
     weights_digest: Sha256
     teacher_digest: Sha256
     explanations: tuple[ExplanationRef, ...]
     figures: dict[str, Estimate]
-    not_to_be_trusted: tuple[str, ...] = ()
-    verdicts: tuple[ExplainerVerdict, ...] = ()
+    failed_explainers: tuple[str, ...] = ()
+    sanity_reports: tuple[SanityReport, ...] = ()
     previews: tuple[Ref, ...] = ()
     request: Ref | None = None
     threads: int = Field(default=1, ge=1)
 
 
 class ExplanationRequest(FrozenModel):
-    """What is asked of a study: which explainers, which lesion or answer (all of them without), in how much time."""
+    """What is asked of a study: which explainers, which finding or the first ``most`` (all of them without), in how much time.
+
+    Of an answer about a run of slices, ``slices`` of them are explained, those nearest to the one it is surest of (all without).
+    """
 
     explainers: tuple[Entry, ...]
     lesion: int | None = Field(default=None, ge=1)
+    most: int | None = Field(default=None, ge=1)
+    slices: int | None = Field(default=None, ge=1)
     seconds: Finite | None = Field(default=None, gt=0)
     seed: int = 0
 
@@ -181,31 +223,100 @@ class ExplanationRequest(FrozenModel):
 class StudyExplanation(VersionedRecord):
     """Why a registered model found what it found in one volume, lesion by lesion, or answered what it answered, answer by answer.
 
-    Its digest is the artefact's content id. ``array`` names a safetensors file with float32 ``map/NUMBER/ROLE/EXPLAINER`` and uint8
-    ``mask/NUMBER`` (the lesion; of an answer what the study's own label marks there), all on the study's own voxels.
-    No lesion is an answer: then there are no maps. ``threads`` and ``libraries`` are what the last bits depend on.
+    Everything that is said of a model and a study is in this record and its arrays: artefact, tables and page are made from them. Its digest is
+    the artefact's content id. ``array`` names a safetensors file with float32 ``map/NUMBER/ROLE/EXPLAINER``, uint8 ``mask/NUMBER`` of every
+    finding that is explained (the lesion; of an answer what is marked on its slices), of models that segment uint8 ``segmentation/ROLE``
+    (the class of every voxel), and of models that classify uint8 ``marked`` where the study's own segmentation or a segmenter says what a
+    map should lie on; all on the study's own voxels. No lesion is an answer: then there are no maps.
+
+    Lesions that the teacher marks too come first, the larger before the smaller; ``teacher_only`` are components that the teacher marks where
+    the model has (nearly) nothing. ``mass`` says which part of a map shares are taken of: the absolute attribution, or the positive one
+    (what speaks for a segmented structure: the background of a volume is mostly evidence against it). ``window`` is the grey scale that
+    the network sees, None where it sees standardised values. ``caveats`` say in what the study is not what the model was trained on.
+    ``tested_on_cohort`` names the explainers whose verdict is that of the model's cohort; the others were tested on this study.
+    ``threads`` and ``libraries`` are what the last bits depend on.
     """
 
-    SCHEMA: ClassVar[str] = "study_explanation/1"
+    SCHEMA: ClassVar[str] = "study_explanation/3"
     request: ExplanationRequest
     volume: VolumeRef
     model: ModelRef
     teacher: ModelRef | None = None
+    kind: TaskKind
     task_digest: Sha256
+    window: tuple[Finite, Finite] | None = None
     parameters: int = Field(ge=1)
+    teacher_parameters: int | None = Field(default=None, ge=1)
     depth: int = Field(ge=0)
-    lesions: tuple[Lesion, ...]
+    mass: Literal["absolute", "positive"]
+    lesions: tuple[LesionFinding, ...]
     answers: tuple[ClassAnswer, ...] = ()
+    teacher_only: tuple[Lesion, ...] = ()
     maps: tuple[ExplanationRef, ...]
-    verdicts: tuple[ExplainerVerdict, ...]
+    sanity_reports: tuple[SanityReport, ...]
+    tested_on_cohort: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     array: Ref
     threads: int = Field(ge=1)
     libraries: dict[str, str]
 
     @property
-    def not_to_be_trusted(self) -> tuple[str, ...]:
+    def failed_explainers(self) -> tuple[str, ...]:
         """Return the explainers that failed a test on this model."""
-        return tuple(verdict.explainer for verdict in self.verdicts if not verdict.trusted)
+        return tuple(verdict.explainer for verdict in self.sanity_reports if not verdict.trusted)
+
+    @property
+    def explained(self) -> tuple[int, ...]:
+        """Return the numbers of the findings that have maps, in order."""
+        return tuple(sorted({one.number for one in self.maps}))
+
+    def failed_checks(self, explainer: str) -> tuple[str, ...]:
+        """Return the tests that an explainer failed on this model."""
+        return tuple(c.name for v in self.sanity_reports if v.explainer == explainer for c in v.checks if c.passed is False)
+
+
+def _study_explanation_2(earlier: dict[str, Any]) -> dict[str, Any]:
+    """Lift a study's explanation of version 1, which always asked for everything, took shares of the absolute map and compared no masks.
+
+    A model that classifies always answers something, so that no answer means one that segments.
+    """
+    answered = bool(earlier["answers"])
+    request = {**earlier["request"], "most": None, "slices": None}
+    return {
+        **earlier,
+        "schema_version": "study_explanation/2",
+        "request": request,
+        "kind": "classification" if answered else "segmentation",
+        "mass": "absolute",
+    }
+
+
+MIGRATIONS["study_explanation/1"] = _study_explanation_2
+RETIRED["lesion_explanation/1"] = "it was written by nobody; a study's explanation is study_explanation/2 (`medkd explain --study`)"
+
+
+class ExplainedStudy(FrozenModel):
+    """A study that was explained by several models: of each its record and its arrays, in the same order."""
+
+    series_key: Key
+    records: tuple[Ref, ...]
+    arrays: tuple[Ref, ...]
+
+
+class RefusedSeries(FrozenModel):
+    """A series that the models could not be asked about: code and reason of the refusal."""
+
+    series_key: Key
+    code: str
+    reason: str
+
+
+class ExplainedStudies(VersionedRecord):
+    """Explained studies, and the series that were refused."""
+
+    SCHEMA: ClassVar[str] = "explained_studies/2"
+    studies: tuple[ExplainedStudy, ...]
+    refused: tuple[RefusedSeries, ...] = ()
 
 
 class LayerTrait(FrozenModel):
@@ -221,12 +332,12 @@ class Inspection(VersionedRecord):
 
     ``similarity`` is the linear CKA of every layer with every ``teacher_layers``, None where one is constant. ``figures`` is keyed
     ``ROLE/NAME``: the root mean square change of a voxel, in units of the network's input (its window is 2 wide), that flips the answer by the
-    smallest change found (``adversarial_rms``) and straight along the gradient (``boundary_rms``), the share of cases that could be flipped,
-    and student less teacher of each. ``array`` names a safetensors file with ``imagined/CLASS`` (what would score highest), ``image``,
+    smallest change found (``minimal_perturbation_rms``) and straight along the gradient (``boundary_rms``), the share of cases that could be flipped,
+    and student less teacher of each. ``array`` names a safetensors file with ``feature_visualisation/CLASS`` (what would score highest), ``image``,
     ``change/ROLE`` and ``plane/ROLE`` (the score round the first case); ``picture`` shows them.
     """
 
-    SCHEMA: ClassVar[str] = "inspection/1"
+    SCHEMA: ClassVar[str] = "inspection/2"
     subject: str
     weights_digest: Sha256
     teacher_digest: Sha256

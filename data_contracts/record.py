@@ -95,6 +95,8 @@ class VersionedRecord(FrozenModel):
 RECORDS: dict[str, type[VersionedRecord]] = {}
 #: schema → pure function that lifts a payload to the next version of the same record.
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+#: schema that nothing can be read from any more, because the next version says what it does not hold → why, and what to do.
+RETIRED: dict[str, str] = {}
 
 RecordType = TypeVar("RecordType", bound=VersionedRecord)
 
@@ -113,7 +115,7 @@ def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
 
     Raises:
         ContractError: ``CONTRACT_UNREADABLE`` when it is not JSON, ``CONTRACT_VERSION`` when the version is unknown,
-            ``CONTRACT_INVALID`` when a field does not fit.
+            or was retired, ``CONTRACT_INVALID`` when a field does not fit.
     """
     try:
         data = json.loads(payload)
@@ -121,6 +123,8 @@ def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
         raise ContractError("CONTRACT_UNREADABLE", f"expected the JSON of {expected.SCHEMA}, got text that is not JSON: {error}") from error
     data = migrated(data) if isinstance(data, dict) else data
     version = data.get("schema_version") if isinstance(data, dict) else None
+    if version in RETIRED:
+        raise ContractError("CONTRACT_VERSION", f"expected a record {expected.SCHEMA}, got {version!r}: {RETIRED[version]}")
     if version != expected.SCHEMA:
         raise ContractError("CONTRACT_VERSION", f"expected a record {expected.SCHEMA}, got {version!r}; this medkd cannot read it")
     try:

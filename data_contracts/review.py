@@ -1,145 +1,108 @@
-"""The review report: everything the page shows is in this record and the arrays it points to.
+"""The review report: everything the page shows is in this record and the arrays of the explanations in it.
 
-Rendering is a pure function of the two: the same report gives the same bytes.
+Rendering is a pure function of the two: the same report gives the same bytes. What the models found and why is said once, by
+:class:`~data_contracts.explanation.StudyExplanation`; a report adds what a reader is told about it.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from data_contracts.explanation import AttributionAgreement, Lesion, MeasureValue
-from data_contracts.geometry import Geometry
-from data_contracts.model import Checkpoint
-from data_contracts.record import Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
+from data_contracts.errors import ContractError
+from data_contracts.explanation import Caveat, RefusedSeries, SanityReport, StudyExplanation
+from data_contracts.model import Checkpoint, ModelRef
+from data_contracts.record import MIGRATIONS, RETIRED, Finite, FrozenModel, Ref, VersionedRecord
+from data_contracts.volume import VolumeRef
 
 BANNER = "RESEARCH USE ONLY. Not a medical device. No clinical claim is made."
 
 
-class ReportModel(FrozenModel):
-    """A model that took part: registered name, version and digest, and its parameter count."""
-
-    role: Literal["teacher", "student"]
-    name: str
-    version: int
-    manifest_digest: Sha256
-    parameters: int
-
-
-class ReportMap(FrozenModel):
-    """An attribution map shown in the report: its tensor in the arrays file, its explainer, its measures.
-
-    ``failed_checks`` names the tests that the explainer failed on this network.
-    """
-
-    role: Literal["teacher", "student"]
-    explainer: str
-    target: str
-    tensor: str
-    explanation_digest: Sha256
-    measures: tuple[MeasureValue, ...] = ()
-    fails_randomisation: bool | None = None
-    failed_checks: tuple[str, ...] = ()
-
-
-class OutsideFocus(FrozenModel):
-    """The largest attribution outside every lesion: where it is and which share of the absolute attribution lies outside."""
-
-    explainer: str
-    slice_index: int = Field(ge=0)
-    row: int = Field(ge=0)
-    column: int = Field(ge=0)
-    position_lps_mm: tuple[Finite, Finite, Finite]
-    share_outside: Finite
-
-
-class Finding(FrozenModel):
-    """One lesion with what the models say of it. Probabilities are per class name.
-
-    ``share_in_teacher`` is the share of its voxels that the teacher gives the same class, None without a teacher. Dice is to the
-    teacher's (the reference's) components that the lesion touches.
-    """
-
-    lesion: Lesion
-    student_probability: dict[str, Finite]
-    teacher_probability: dict[str, Finite] = Field(default_factory=dict)
-    share_in_teacher: Finite | None = Field(default=None, ge=0, le=1)
-    dice_to_teacher: Finite | None = None
-    dice_to_reference: Finite | None = None
-    maps: tuple[ReportMap, ...] = ()
-    agreement: dict[str, AttributionAgreement] = Field(default_factory=dict)
-    outside: OutsideFocus | None = None
-
-
-class Caveat(FrozenModel):
-    """A computed warning: stable code, a sentence made of quantity, unit and source, and how grave it is (3 worst)."""
-
-    code: str
-    text: str
-    severity: int = Field(ge=1, le=3)
-
-
 class ReviewReport(VersionedRecord):
-    """One study, ready to be reviewed.
+    """One study, ready to be reviewed: its explanations by one model, or by the segmenter and the classifier of a panel, in this order.
 
-    ``arrays`` names a safetensors file with ``volume`` float32, ``student_mask``, ``teacher_mask`` and (where known)
-    ``reference_mask`` uint8, and one float32 tensor per map, all of shape ``geometry.shape``. ``mass`` says which part of the maps
-    shares are taken of: the absolute attribution, or the positive one (what speaks for a segmented structure: the background of a
-    volume is mostly evidence against it). Findings that the teacher marks too come first; ``teacher_only`` are the components that
-    the teacher marks where the student has (nearly) nothing.
+    ``window`` is the grey scale of the pictures. ``caveats`` are those of the explanations and all that follow from them, worst first.
     """
 
-    SCHEMA: ClassVar[str] = "review/1"
-    patient_key: Key
-    study_key: Key
-    series_key: Key
-    modality: str
-    unit: str
-    origin: str
-    geometry: Geometry
-    arrays: Ref
+    SCHEMA: ClassVar[str] = "review/3"
+    explanations: tuple[StudyExplanation, ...] = Field(min_length=1)
     window: tuple[Finite, Finite]
-    models: tuple[ReportModel, ...]
-    findings: tuple[Finding, ...]
-    teacher_only: tuple[Lesion, ...] = ()
     caveats: tuple[Caveat, ...] = ()
-    mass: Literal["absolute", "positive"] = "absolute"
-    reference_class: str | None = None
-    lineage: dict[str, str] = Field(default_factory=dict)
-    seed: int = 0
     status: Literal["UNVERIFIED"] = "UNVERIFIED"
+
+    @property
+    def volume(self) -> VolumeRef:
+        """Return the volume that is reported."""
+        return self.explanations[0].volume
+
+
+RETIRED["review/1"] = (
+    "its maps were not those of a registered explanation, which review/2 is made of; make the report again (`medkd report`, `medkd run-study`)"
+)
+
+
+class PanelModel(FrozenModel):
+    """A registered student and its teacher as they are asked in reports.
+
+    ``sanity_reports`` are those of the student's maps of its recipe's cohort: explainers that have one are not tested again on every study.
+    """
+
+    model: ModelRef
+    teacher: ModelRef
+    student_checkpoint: Checkpoint
+    teacher_checkpoint: Checkpoint
+    sanity_reports: tuple[SanityReport, ...] = ()
 
 
 class ReviewPanel(VersionedRecord):
-    """The models a report is made with: a segmenter and a classifier, teacher and student each.
+    """The models a report is made with: a segmenter and a classifier."""
 
-    ``failed_checks`` names the tests that an explainer failed on one of the students.
+    SCHEMA: ClassVar[str] = "review_panel/3"
+    segmentation: PanelModel
+    classification: PanelModel
+
+
+def _review_panel_2(earlier: dict[str, Any]) -> dict[str, Any]:
+    """Lift a panel of version 1, whose verdicts were names only: explainers are tested on each study instead.
+
+    Its models always were the classifier, its teacher, the segmenter and its teacher.
     """
+    if len(earlier["models"]) != 4:
+        raise ContractError("CONTRACT_INVALID", f"expected the four models of a panel review_panel/1, got {len(earlier['models'])}")
+    found: dict[str, Any] = {"schema_version": "review_panel/2"}
+    for place, task in enumerate(("classification", "segmentation")):
+        own = {role: earlier["models"][2 * place + step] for step, role in enumerate(("student", "teacher"))}
+        checkpoints = {role: earlier[f"{task}_{role}"] for role in own}
+        refs = {role: {name: one[name] for name in ("name", "version", "manifest_digest")} for role, one in own.items()}
+        for role, ref in refs.items():
+            ref |= {"role": role, "weights_digest": checkpoints[role]["weights_digest"]}
+        above = refs["teacher"]
+        refs["student"]["teacher"] = f"{above['name']}/{above['version']}@{above['manifest_digest']}"
+        found[task] = {
+            "model": refs["student"],
+            "teacher": above,
+            "student_checkpoint": checkpoints["student"],
+            "teacher_checkpoint": checkpoints["teacher"],
+        }
+    return found
 
-    SCHEMA: ClassVar[str] = "review_panel/2"
-    segmentation_teacher: Checkpoint
-    segmentation_student: Checkpoint
-    classification_teacher: Checkpoint
-    classification_student: Checkpoint
-    models: tuple[ReportModel, ...]
-    not_to_be_trusted: tuple[str, ...] = ()
-    failed_checks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
-
-class RefusedSeries(FrozenModel):
-    """A series that the models could not be asked about: code and reason of the refusal."""
-
-    series_key: Key
-    code: str
-    reason: str
+MIGRATIONS["review_panel/1"] = _review_panel_2
 
 
 class ReportSet(VersionedRecord):
-    """Written reports: the record, the page and the picture of each study, and the series that were refused."""
+    """Written reports: the record, the page and the picture of each study, the records of its explanations, and the series that were refused.
 
-    SCHEMA: ClassVar[str] = "report_set/1"
+    The arrays of an explanation lie beside its record.
+    """
+
+    SCHEMA: ClassVar[str] = "report_set/2"
     reports: tuple[Ref, ...]
     pages: tuple[Ref, ...]
     pictures: tuple[Ref, ...]
+    explanations: tuple[Ref, ...]
     refused: tuple[RefusedSeries, ...] = ()
+
+
+MIGRATIONS["report_set/1"] = lambda earlier: {**earlier, "schema_version": "report_set/2", "explanations": []}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from data_contracts.record import Estimate, FrozenModel, Ref, Sha256, VersionedRecord
-from data_contracts.review import ReportModel
 
 
 class Scorecard(VersionedRecord):
@@ -70,6 +69,16 @@ class Subgroup(FrozenModel):
     n: int = Field(ge=1)
     cases: int = Field(ge=1)
     metrics: dict[str, Estimate]
+
+
+class ReportModel(FrozenModel):
+    """A model that took part: registered name, version and digest, and its parameter count."""
+
+    role: Literal["teacher", "student"]
+    name: str
+    version: int
+    manifest_digest: Sha256
+    parameters: int
 
 
 class FolderEvaluation(VersionedRecord):

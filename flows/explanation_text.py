@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -18,13 +17,15 @@ from data_contracts import (
     StudyExplanation,
     load_record,
 )
+from medkd.explanation.defaults import first_findings
+from medkd.explanation.wording import MASS_IN_WORDS, MEASURES_IN_WORDS, checks_text
 
 
 def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int | None, seconds: float | None) -> ExplanationRequest:
-    """Return what the command line asks of a study.
+    """Return what the command line asks of a study: the first findings, or the one that is named.
 
     Args:
-        explainers: names, with commas between.
+        explainers: names, with commas between; none are the default ones of the model's task.
         options: by ``EXPLAINER.OPTION``.
         lesion: number of the only lesion that is explained.
         seconds: time for all.
@@ -33,6 +34,8 @@ def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int
         RecipeError: ``RECIPE_OVERRIDE`` for an option of an explainer that is not asked.
     """
     names = tuple(dict.fromkeys(name.strip() for name in explainers.split(",") if name.strip()))
+    if options and not names:
+        raise RecipeError("RECIPE_OVERRIDE", f"expected --explainers with --set EXPLAINER.OPTION=VALUE, got {next(iter(options))!r} alone")
     own: dict[str, dict[str, Any]] = {name: {} for name in names}
     for key, value in options.items():
         name, dot, option = key.partition(".")
@@ -40,7 +43,7 @@ def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int
             raise RecipeError("RECIPE_OVERRIDE", f"expected --set EXPLAINER.OPTION=VALUE with one of {list(names)}, got {key!r}")
         own[name][option] = value
     entries = tuple(Entry(name=name, options=settings) for name, settings in own.items())
-    return ExplanationRequest(explainers=entries, lesion=lesion, seconds=seconds)
+    return first_findings(*entries, lesion=lesion, seconds=seconds)
 
 
 def explanation_summary(folder: Path) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
     maps = [
         {
             "id": one.digest(),
-            "number": int(one.tensor.split("/")[1]),
+            "number": one.number,
             "explainer": one.method.explainer,
             "role": one.model_role,
             "measures": {measure.name: measure.value for measure in one.measures},
@@ -58,10 +61,16 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
         for one in record.maps
     ]
     lesions = [
-        {"number": int(one.tracking_id.removeprefix("lesion-")), "class": one.class_name, "volume_ml": one.volume_ml, "voxels": one.voxels}
+        {
+            "number": one.number,
+            "class": one.class_name,
+            "volume_ml": one.volume_ml,
+            "voxels": one.voxels,
+            "explained": one.number in record.explained,
+        }
         for one in record.lesions
     ]
-    answers = [one.model_dump(mode="json") for one in record.answers]
+    answers = [{**one.model_dump(mode="json"), "explained": one.number in record.explained} for one in record.answers]
     return {
         "ok": True,
         "explanation": record.digest(),
@@ -70,8 +79,10 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
         "lesions": lesions,
         "answers": answers,
         "maps": maps,
-        "verdicts": [verdict.model_dump(mode="json") for verdict in record.verdicts],
-        "not_to_be_trusted": list(record.not_to_be_trusted),
+        "sanity_reports": [sanity_report.model_dump(mode="json") for sanity_report in record.sanity_reports],
+        "failed_explainers": list(record.failed_explainers),
+        "mass": record.mass,
+        "caveats": [caveat.model_dump(mode="json") for caveat in record.caveats],
         "previews": [str(path) for path in sorted((folder / "previews").glob("*.png"))],
         **json.loads((folder / "cost.json").read_text(encoding="utf-8")),
     }
@@ -79,18 +90,9 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
 
 #: Characters of a line of a study's tables.
 NARROW = 100
-#: Measures that the table of a study shows: heading and legend.
-_SHOWN = {
-    "relevance_mass_accuracy": ("inside", "share of the map that lies inside the lesion (1: all of it)"),
-    "mass_0_to_5_mm": ("0-5", "share within 5 mm round the lesion"),
-    "mass_5_to_20_mm": ("5-20", "share 5 to 20 mm away from it"),
-    "mass_beyond_20_mm": (">20", "share more than 20 mm away from it"),
-    "map_auprc": ("AUPRC", "how well the map, cut at every height, finds the lesion (1: perfectly)"),
-    "otsu_iou": ("IoU", "overlap of the map's bright part with the lesion (1: the same voxels)"),
-    "deletion": ("del", "what is left of the answer once the map's highest voxels are hidden (low: needed)"),
-    "insertion": ("ins", "what comes back of the answer once they are shown (high: they suffice)"),
-    "rank_agreement": ("teacher", "how alike the student's map and the teacher's order the voxels (1: the same order)"),
-}
+#: Measures that the table of a study leaves out: they say nearly the same as their neighbours, and a line has a hundred characters.
+_LEFT_OUT = ("pointing_game", "cosine_agreement")
+_SHOWN = {name: words for name, words in MEASURES_IN_WORDS.items() if name not in _LEFT_OUT}
 
 
 def explanation_text(summary: dict[str, Any]) -> str:
@@ -101,33 +103,26 @@ def explanation_text(summary: dict[str, Any]) -> str:
         return "\n".join([*lines, f"nothing found by {summary['model']}: an answer, not a map", f"kept in {summary['folder']}"])
     for number, heading in _headings(summary):
         lines += ["\n" + heading, *_table([m for m in summary["maps"] if m["number"] == number and m["role"] == "student"])]
-    lines += ["", *_legend(summary["maps"]), "", "tests of each explainer on this model"]
-    for verdict in summary["verdicts"]:
-        made = verdict["samples"]
-        text = checks_text([SanityCheck.model_validate(check) for check in verdict["checks"]])
+    lines += ["", *_legend(summary["maps"]), f"  {MASS_IN_WORDS[summary['mass']]}", "", "tests of each explainer on this model"]
+    for sanity_report in summary["sanity_reports"]:
+        made = sanity_report["samples"]
+        text = checks_text([SanityCheck.model_validate(check) for check in sanity_report["checks"]])
         text += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
-        lines += wrap(f"  {verdict['explainer'].ljust(24)}{text}", NARROW, subsequent_indent=" " * 26)
+        lines += wrap(f"  {sanity_report['explainer'].ljust(24)}{text}", NARROW, subsequent_indent=" " * 26)
     lines.append(f"\nexplanation {summary['explanation'][:12]} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}")
+    lines += [f"page           {summary['report']}"] if "report" in summary else []
     lines += [f"kept in        {summary['folder']}", f"pictures       {summary['folder']}/previews"]
     lines += [f"make it again  {summary['replay']}"] if "replay" in summary else []
     return "\n".join(lines)
 
 
-def checks_text(checks: Sequence[SanityCheck]) -> str:
-    """Return which tests an explainer failed and passed, each with its value and the bound it failed; what was not tested is left out."""
-    failed = [f"{one.name} {one.value:.3g} (bound {one.limit:g})" for one in checks if one.passed is False and one.value is not None]
-    passed = [f"{one.name} {one.value:.3g}" for one in checks if one.passed and one.value is not None]
-    text = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
-    return "; ".join(text) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)
-
-
 def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
     """Return number and heading of every lesion or answer."""
     found = []
-    for lesion in summary["lesions"]:
+    for lesion in (one for one in summary["lesions"] if one["explained"]):
         volume = "" if lesion["volume_ml"] is None else f", {lesion['volume_ml']:.2f} ml"
         found.append((lesion["number"], f"lesion {lesion['number']}: {lesion['class']}{volume}"))
-    for answer in summary["answers"]:
+    for answer in (one for one in summary["answers"] if one["explained"]):
         first, last = answer["first_slice"] + 1, answer["last_slice"] + 1
         slices = f"slice {first}" if first == last else f"slices {first} to {last}, surest of {answer['key_slice'] + 1}"
         found.append(
@@ -177,14 +172,14 @@ def bundle_table(bundle: ExplanationBundle) -> str:
         lines += ["", " " * first + "".join(one.rjust(widths[one]) for one in shown)]
         lines += [name.ljust(first) + "".join(cells[name].get(one, "-").rjust(widths[one]) for one in shown) for name in names]
     lines.append("")
-    for verdict in bundle.verdicts:
-        lines.append(f"{verdict.explainer.ljust(first)}{checks_text(verdict.checks)}")
+    for sanity_report in bundle.sanity_reports:
+        lines.append(f"{sanity_report.explainer.ljust(first)}{checks_text(sanity_report.checks)}")
     return "\n".join(lines)
 
 
 #: Figures of an inspection that the table shows.
 _FLIPS = {
-    "adversarial_rms": "smallest change found that flips the answer",
+    "minimal_perturbation_rms": "smallest change found that flips the answer",
     "boundary_rms": "change along the gradient that flips it",
     "flipped": "share of cases that could be flipped",
 }

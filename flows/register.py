@@ -8,9 +8,10 @@ from dataclasses import replace
 from data_contracts import ModelRef, Registered, ReportSet, ReviewPanel
 from flows.each import run_each
 from flows.engine import run_all
-from medkd.registry.publish import register_everything, register_reports
+from medkd.registry.publish import register_everything
 from medkd.registry.publish_knowledge import publish_knowledge
 from medkd.registry.recipe_result import RecipeResult
+from medkd.review.write_report import register_reports
 from medkd.storage.workspace import Workspace
 
 
@@ -33,5 +34,5 @@ def register_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) ->
 
 
 def register_review(workspace: Workspace, panel: ReviewPanel, reports: ReportSet) -> Registered:
-    """Put the reports beside the student they are made with."""
+    """Put reports and explanations beside the students they are made with."""
     return run_all(register_reports, [(workspace, panel, reports)], title="register reports")[0]

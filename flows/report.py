@@ -1,21 +1,24 @@
-"""Flow: one review report per study."""
+"""Flow: studies explained by a panel, and one review report per study."""
 
 from __future__ import annotations
 
 from data_contracts import ReportSet, ReviewPanel, VolumeRef
 from flows.engine import orchestrated, run_all
-from medkd.review.compose_report import report_studies
+from medkd.explanation.explain_panel import explain_studies, panel_requests
+from medkd.review.write_report import report_studies
 from medkd.storage.workspace import Workspace
 
 
 @orchestrated
 def report(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, panel: ReviewPanel) -> ReportSet:
-    """Write record, page and picture of each study; ``source`` is the folder of their store (relative to the run's)."""
-    shards = [(workspace, volumes[begin::2], source, panel) for begin in range(2) if volumes[begin::2]]
-    written = run_all(report_studies, shards, title="reports")
+    """Explain each study, then write its record, page and picture; ``source`` is the folder of their store (relative to the run's)."""
+    shards = [(workspace, volumes[begin::2], source, panel, panel_requests()) for begin in range(2) if volumes[begin::2]]
+    explained = run_all(explain_studies, shards, title="explain studies")
+    written = run_all(report_studies, [(workspace, part, source) for part in explained], title="reports")
     return ReportSet(
         reports=tuple(ref for part in written for ref in part.reports),
         pages=tuple(ref for part in written for ref in part.pages),
         pictures=tuple(ref for part in written for ref in part.pictures),
+        explanations=tuple(ref for part in written for ref in part.explanations),
         refused=tuple(one for part in written for one in part.refused),
     )

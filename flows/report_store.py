@@ -10,11 +10,13 @@ from data_contracts import DataError, RefusedSeries, ReviewPanel, ReviewReport, 
 from flows.engine import orchestrated, run_all
 from flows.report import report
 from medkd.dicom.memory import read_manifest
+from medkd.explanation.defaults import first_findings
+from medkd.explanation.of_registry import explain_all_registered
 from medkd.registry.candidates import only_segmentation_model
 from medkd.registry.interface import parse_uri
 from medkd.registry.publish import open_registry
 from medkd.review.render_index import IndexRow, render_index
-from medkd.review.write_study import write_panel_report, write_studies
+from medkd.review.write_report import copy_report, write_all_reports
 from medkd.storage.output import REPORTS, claim
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
@@ -54,9 +56,12 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
     if out is not None:
         claim(out, REPORTS)
     folder = out or workspace.root / "reports" / "-".join(map(str, parse_uri(uri)))
-    shards = [(workspace, manifest.volumes[begin::2], store, uri, folder) for begin in range(2) if manifest.volumes[begin::2]]
-    parts = run_all(write_studies, shards, title="reports")
-    reports = {one.series_key: one for part in parts for one in part if isinstance(one, ReviewReport)}
+    shards = [
+        (workspace, manifest.volumes[begin::2], store, uri, first_findings(), folder) for begin in range(2) if manifest.volumes[begin::2]
+    ]
+    explained = run_all(explain_all_registered, shards, title="explain studies")
+    parts = run_all(write_all_reports, [(workspace, part, store) for part in explained], title="reports")
+    reports = {one.volume.series_key: one for part in parts for one in part if isinstance(one, ReviewReport)}
     refused = tuple(one for part in parts for one in part if isinstance(one, RefusedSeries))
     pages = {folder / key / "report.html": reports[key] for key in (v.series_key for v in manifest.volumes) if key in reports}
     return _indexed(folder, pages, refused)
@@ -64,12 +69,11 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
 
 def _by_panel(workspace: Workspace, store: Path, manifest: StoreManifest, panel: ReviewPanel, out: Path | None) -> StoreReports:
     written = report(workspace, manifest.volumes, str(store.resolve()), panel)
-    own = {
-        workspace.store.path(ref): load_record(workspace.store.path(ref).with_name("report.json"), ReviewReport) for ref in written.pages
-    }
+    own = [load_record(workspace.store.path(ref), ReviewReport) for ref in written.reports]
     if out is None:
-        return _indexed(workspace.store.root / "reports", own, written.refused)
-    placed = {write_panel_report(workspace, one, out / one.series_key): one for one in own.values()}
+        pages = dict(zip(map(workspace.store.path, written.pages), own, strict=True))
+        return _indexed(workspace.store.root / "reports", pages, written.refused)
+    placed = {copy_report(workspace, written, place, out / one.volume.series_key): one for place, one in enumerate(own)}
     return _indexed(out, placed, written.refused)
 
 

@@ -1,45 +1,55 @@
-"""One new study: geometry proved, segmented by a registered model, explained, reported, written in patient space."""
+"""One new study: geometry proved, asked of a registered model, explained, reported, registered, written in patient space."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts import DataError, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef
+from data_contracts import DataError, ExplanationRequest, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef
 from flows.engine import orchestrated, run_all
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.memory import read_manifest
 from medkd.dicom.series_words import series_words
 from medkd.dicom.study_folder import claim_study, empty_store
-from medkd.review.write_study import write_study
+from medkd.explanation.of_registry import explain_registered
+from medkd.review.write_report import write_report
 from medkd.storage.output import STUDY_STORE
 from medkd.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What was ingested, and the report of the chosen volume."""
+    """What was ingested, the artefact of the chosen volume's explanation, and the report that was made from it."""
 
     ingested: IngestReport
+    explanation: Path
     report: ReviewReport
 
 
 @orchestrated
 def run_study(
-    workspace: Workspace, source: Path, model_uri: str, out: Path, series: str | None = None, policy: IngestPolicy | None = None
+    workspace: Workspace,
+    source: Path,
+    model_uri: str,
+    request: ExplanationRequest,
+    *,
+    series: str | None = None,
+    policy: IngestPolicy | None = None,
 ) -> StudyOutcome:
-    """Ingest a study below ``out``, ask a registered model about one of its volumes, and write everything to ``out``.
+    """Ingest a study below the workspace, ask a registered model about one of its volumes, explain, report and register what it finds.
 
     Raises:
-        OutputError: ``out`` is not ours, or holds the source.
+        OutputError: the workspace's folder is not ours, or holds the source.
         DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
     """
+    out = workspace.root
     store = empty_store(claim_study(source, out))
-    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
-    ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
+    ingest_request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = run_all(ingest_with_site_secret, [(ingest_request,)], title="ingest")[0]
     volume = choose_volume(read_manifest(store), ingested, series)
-    report = run_all(write_study, [(workspace, volume, store, model_uri, out)], title="study")[0]
-    return StudyOutcome(ingested, report)
+    artefact = run_all(explain_registered, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
+    report = run_all(write_report, [(workspace, artefact, store, out)], title="report")[0]
+    return StudyOutcome(ingested, artefact, report)
 
 
 def choose_volume(manifest: StoreManifest, ingested: IngestReport, series: str | None) -> VolumeRef:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_contracts import Finding, Lesion, ReviewReport
-from medkd.review.against_teacher import place_of, side_of, standing_of
-from medkd.review.caveats import OUTSIDE_TRAINING
+from data_contracts import ClassAnswer, Lesion, LesionFinding, ReviewReport
+from medkd.explanation.against_teacher import place_of, side_of, standing_of
+from medkd.review.caveats import OUTSIDE_TRAINING, teacher_class
+from medkd.review.shown import Shown, shown_in
 
 #: In JSON: True where the teacher marks it too, False where it does not, None without a teacher.
 _AGREES = {"agrees": True, "student only": False, "no teacher": None}
@@ -14,23 +15,43 @@ _AGREES = {"agrees": True, "student only": False, "no teacher": None}
 
 def findings_summary(report: ReviewReport) -> dict[str, Any]:
     """Return findings and what the teacher alone marks, for machines."""
+    shown = shown_in(report)
     return {
-        "findings": [_finding(number, finding) for number, finding in enumerate(report.findings, 1)],
-        "teacher_only": [_place(lesion) for lesion in report.teacher_only],
+        "findings": [_lesion(one, one.finding) for one in shown if isinstance(one.finding, LesionFinding)],
+        "answers": [_answer(one, one.finding) for one in shown if isinstance(one.finding, ClassAnswer)],
+        "teacher_only": [_place(lesion) for one in report.explanations for lesion in one.teacher_only],
         "caveats": [caveat.model_dump(mode="json") for caveat in report.caveats],
     }
 
 
-def _finding(number: int, finding: Finding) -> dict[str, Any]:
-    failed = {one.explainer: list(one.failed_checks) for one in finding.maps if one.failed_checks}
+def _lesion(shown: Shown, lesion: LesionFinding) -> dict[str, Any]:
     return {
-        "number": number,
-        **_place(finding.lesion),
-        "teacher_agrees": _AGREES[standing_of(finding)],
-        "share_in_teacher": finding.share_in_teacher,
-        "dice_to_teacher": finding.dice_to_teacher,
-        "failed_checks": failed,
+        "number": lesion.number,
+        **_place(lesion),
+        "teacher_agrees": _AGREES[standing_of(lesion)],
+        "share_in_teacher": lesion.share_in_teacher,
+        "dice_to_teacher": lesion.dice_to_teacher,
+        "failed_checks": _failed(shown),
     }
+
+
+def _answer(shown: Shown, answer: ClassAnswer) -> dict[str, Any]:
+    other = teacher_class(answer)
+    return {
+        "number": answer.number,
+        "class": answer.class_name,
+        "first_slice": answer.first_slice,
+        "last_slice": answer.last_slice,
+        "probabilities": answer.probabilities,
+        "teacher_probabilities": answer.teacher_probabilities,
+        "teacher_agrees": None if other is None else other == answer.class_name,
+        "failed_checks": _failed(shown),
+    }
+
+
+def _failed(shown: Shown) -> dict[str, list[str]]:
+    failed = {name: list(shown.explanation.failed_checks(name)) for name in shown.explainers}
+    return {name: checks for name, checks in failed.items() if checks}
 
 
 def _place(lesion: Lesion) -> dict[str, Any]:
@@ -41,18 +62,23 @@ def _place(lesion: Lesion) -> dict[str, Any]:
 def findings_text(report: ReviewReport) -> str:
     """Return in what the study is not what the model was trained on, a line per finding, and one per component that the teacher alone marks."""
     lines = [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in OUTSIDE_TRAINING]
-    lines += [_line(number, finding) for number, finding in enumerate(report.findings, 1)] or ["no finding"]
-    lines += [f"teacher only: {place_of(lesion)}" for lesion in report.teacher_only]
+    lines += [_line(one.finding) for one in shown_in(report)] or ["no finding"]
+    lines += [f"teacher only: {place_of(lesion)}" for one in report.explanations for lesion in one.teacher_only]
     return "\n".join(lines)
 
 
-def _line(number: int, finding: Finding) -> str:
-    lesion, dice = finding.lesion, finding.dice_to_teacher
+def _line(finding: LesionFinding | ClassAnswer) -> str:
+    if isinstance(finding, ClassAnswer):
+        other = teacher_class(finding)
+        standings = "no teacher to compare with" if other is None else f"teacher answers {other}"
+        slices = f"slices {finding.first_slice + 1} to {finding.last_slice + 1}"
+        return f"answer {finding.number}: {finding.class_name} (probability {finding.probability:.2f}), {slices}, {standings}"
+    dice = finding.dice_to_teacher
     likeness = "" if dice is None else f" (Dice {dice:.2f})"
-    standings = {
+    standing = {
         "agrees": f"teacher agrees{likeness}",
         "student only": "ONLY THE STUDENT MARKS THIS",
         "no teacher": "no teacher to compare with",
     }
-    volume = "volume unknown" if lesion.volume_ml is None else f"{lesion.volume_ml:.2f} ml"
-    return f"{lesion.class_name} {number}: {volume}, {side_of(lesion)}, {standings[standing_of(finding)]}"
+    volume = "volume unknown" if finding.volume_ml is None else f"{finding.volume_ml:.2f} ml"
+    return f"{finding.class_name} {finding.number}: {volume}, {side_of(finding)}, {standing[standing_of(finding)]}"

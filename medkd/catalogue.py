@@ -20,7 +20,19 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, cast
 
-from data_contracts import CatalogueError, Entry, Explain, FrozenModel, LossTerm, MapSpec, Network, NetworkSpec, TrainingSpec, current_entry
+from data_contracts import (
+    CatalogueError,
+    Entry,
+    Explain,
+    ExplanationRequest,
+    FrozenModel,
+    LossTerm,
+    MapSpec,
+    Network,
+    NetworkSpec,
+    TrainingSpec,
+    current_entry,
+)
 from data_contracts.old_names import INCOMPATIBLE_REASON
 from medkd.task_context import COMMON, TaskContext
 
@@ -183,6 +195,8 @@ def _named_in(value: Any) -> Iterator[tuple[Catalogue, str]]:
     elif isinstance(value, Explain):
         yield from ((EXPLAINERS, one.name) for one in value.explainers)
         yield from ((MEASURES, one.name) for one in value.measures)
+    elif isinstance(value, ExplanationRequest):
+        yield from ((EXPLAINERS, one.name) for one in value.explainers)
     elif isinstance(value, Entry):
         raise TypeError(f"expected an entry inside of what says which catalogue it is of, got {value.name} alone")
     elif isinstance(value, FrozenModel):

@@ -90,6 +90,15 @@ def test_flows_do_no_arithmetic_on_tensors():
     assert not [path.name for path in files_of("flows") if tops(path) & {"torch", "numpy"} and path.name != "workers.py"]
 
 
+def test_pages_are_made_of_explanations_and_ask_no_network():
+    """What makes a map, or a network's answer, is not within reach of what composes and renders."""
+    makers = ("attribution", "catalogue", "inference", "measures", "models", "targets", "trace")
+    found = {(path.name, name) for path in files_of("medkd/review") for name in imports_of(path) if name.startswith("medkd.")}
+    assert not sorted(one for one in found if one[1].split(".")[1] in makers)
+    making = {f"medkd.explanation.{name}" for name in ("explain_study", "explain_lesions", "explain_classes", "explain_panel", "describe")}
+    assert not sorted(one for one in found if one[1] in making)
+
+
 def test_losses_may_import_explainers_and_never_the_reverse():
     assert not [path for path in files_of("medkd/attribution") if any("distillation" in name for name in imports_of(path))]
     assert [path for path in files_of("medkd/distillation") if any("attribution" in name for name in imports_of(path))]

@@ -76,7 +76,14 @@ def test_the_reference_is_the_code_as_it_stands(tmp_path):
 
 def test_files_that_are_named_exist():
     documents = ("README.md", "CONTRIBUTING.md", "medkd/README.md", "flows/README.md", "data_contracts/README.md")
-    for document in (*documents, "docs/tutorial.md", "docs/explanations.md", "medkd/distillation/README.md", "medkd/attribution/README.md"):
+    for document in (
+        *documents,
+        "docs/tutorial.md",
+        "docs/explanations.md",
+        "medkd/distillation/README.md",
+        "medkd/attribution/README.md",
+        "medkd/explanation/README.md",
+    ):
         text = (ROOT / document).read_text(encoding="utf-8")
         named = set(re.findall(r"\b((?:medkd|flows|tests|docs|data_contracts)/[\w/.-]+\.(?:py|yaml|png|md))\b", text))
         invented = {

@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from medkd.storage.workspace import Workspace
 
 
-#: Quick ones of three kinds: class maps of two, a gradient of the image, and what hiding does.
-DEFAULT_EXPLAINERS = "grad_cam,hires_cam,saliency,integrated_gradients,occlusion"
-
-
 @app.command()
 def explain(
     recipe: Annotated[
@@ -50,10 +46,17 @@ def explain(
     study: Annotated[Path | None, typer.Option(help="DICOM of one study (folder or file).")] = None,
     explainers: Annotated[
         str,
-        typer.Option(help="Names, with commas between (`medkd catalogue explainers`); all, with a recipe: every one, by every measure."),
-    ] = DEFAULT_EXPLAINERS,
+        typer.Option(
+            help="Names, with commas between (`medkd catalogue explainers`); without, those that pass their tests on the model's task. "
+            "all, with a recipe: every one, by every measure."
+        ),
+    ] = "",
     lesion: Annotated[
-        int | None, typer.Option(min=1, help="Explain this lesion (of a classifier: this answer) only; the largest is 1.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Explain this lesion (of a classifier: this answer) only; the first three without. What the teacher marks too comes first.",
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.001, help="Time for all: explainers that refine make what fits and say so.")
@@ -69,7 +72,7 @@ def explain(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Explain what a registered model finds or answers in a study, with tests of every map; or the students of a recipe's run."""
+    """Explain what a registered model finds or answers in a study, with tests of every map and a page; or the students of a recipe's run."""
     if recipe is not None and model is None and study is None:
         learn_until(recipe, out, overrides, engine, Last.explain, as_json)
         return
@@ -117,14 +120,15 @@ def _explain_study(
     again: tuple[str | Path, ...],
 ) -> None:
     """Explain one study; ``choice`` is the series and the policy of its ingestion, ``again`` the options of its replay."""
-    from flows.explain_study import explain_study
     from flows.explanation_text import explanation_summary, explanation_text
     from flows.ingest import read_policy
+    from flows.run_study import run_study
     from flows.start import start_engine
 
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
-        made = explain_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
-    summary = explanation_summary(made)
+        outcome = run_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
+    summary = explanation_summary(outcome.explanation)
+    summary["report"] = str(workspace.root / "report.html")
     summary["replay"] = command_line("medkd", "replay", summary["explanation"][:12], *again)
     if as_json:
         say_json(summary)
@@ -146,7 +150,7 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
                 "subject": bundle.subject,
                 "explanations": bundle.digest(),
                 "figures": {name: figure.model_dump() for name, figure in bundle.figures.items()},
-                "not_to_be_trusted": list(bundle.not_to_be_trusted),
+                "failed_explainers": list(bundle.failed_explainers),
             }
         )
     else:
@@ -190,7 +194,7 @@ def replay_command(
 ) -> None:
     """Make an explanation again from its study and models, and compare every bit."""
     from data_contracts import ExplanationError
-    from flows.explain_study import replay
+    from flows.replay import replay
     from medkd.storage.workspace import Workspace
 
     workspace = Workspace(root=folder.resolve(), tracking_uri=registry_uri(run_folder, tracking_uri))
@@ -279,7 +283,7 @@ def run_study_command(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Prove, segment, explain and report one new study with a registered model. No finding is an answer."""
+    """Prove one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
     from medkd.dicom.study_folder import claim_study
 
     started, out = time.perf_counter(), out.resolve()
@@ -289,18 +293,19 @@ def run_study_command(
     from flows.run_study import run_study
     from flows.start import start_engine
     from flows.study_text import findings_summary, findings_text
+    from medkd.explanation.defaults import first_findings
     from medkd.storage.workspace import Workspace
 
-    workspace = Workspace(root=out, tracking_uri=uri, progress=True)
+    workspace, request = Workspace(root=out, tracking_uri=uri, progress=True), first_findings()
     with start_engine(engine.value, out, workers=0, progress=True):
-        outcome = run_study(workspace, source, model, out, series, read_policy(policy))
-    report = outcome.report
+        outcome = run_study(workspace, source, model, request, series=series, policy=read_policy(policy))
+    report, segmentation = outcome.report, out / "segmentation.nii.gz"
     seconds = round(time.perf_counter() - started, 1)
-    summary = {"ok": True, "seconds": seconds, **findings_summary(report), "report": str(out / "report.html")}
+    places = {"report": out / "report.html", "explanation": outcome.explanation}
+    places |= {"segmentation": segmentation} if segmentation.is_file() else {}
     if as_json:
-        say_json(
-            {**summary, "report_digest": report.digest(), "segmentation": str(out / "segmentation.nii.gz"), **outcome.ingested.summary()}
-        )
+        payload = {"ok": True, "seconds": seconds, **findings_summary(report), **{name: str(path) for name, path in places.items()}}
+        say_json({**payload, "report_digest": report.digest(), **outcome.ingested.summary()})
         return
     say(findings_text(report))
-    say(f"report        {out / 'report.html'}\nsegmentation  {out / 'segmentation.nii.gz'}\n{seconds:.0f} s")
+    say("\n".join(f"{name.ljust(14)}{path}" for name, path in places.items()) + f"\n{seconds:.0f} s")

@@ -50,7 +50,7 @@ NO_INTERVAL = "no interval: an interval is over patients, and there is one"
 
 
 @dataclass(frozen=True)
-class Subject:
+class ScoredModel:
     """Who is scored: the network of a registered model, and its teacher where one was named."""
 
     task: Task
@@ -92,7 +92,7 @@ class FolderScore:
     scores: Scores
 
 
-def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *, progress: bool = False) -> FolderScore:
+def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Store, *, progress: bool = False) -> FolderScore:
     """Import a folder into ``store`` and score the subject on every readable case of it.
 
     Args:
@@ -140,7 +140,7 @@ def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *
     return FolderScore(evaluation, cases, scores)
 
 
-def _score(subject: Subject, network: nn.Module, use: CohortUse, store: Store, *, progress: bool) -> tuple[Scores, NDArray[np.float64]]:
+def _score(subject: ScoredModel, network: nn.Module, use: CohortUse, store: Store, *, progress: bool) -> tuple[Scores, NDArray[np.float64]]:
     """Return scores and the size of each case's lesion (ml, or % of the picture; NaN where unknown)."""
     task = subject.task
     teacher_network = subject.teacher_network if network is subject.network else None

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, load_record
-from medkd.explanation.explain_study import ARRAYS, STORE, Asked, Explained, explain_study
+from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
+from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.registry.interface import MANIFEST, Registry, pack_model, verify_folder
 from medkd.registry.publish import load_registered, pack_archive
@@ -38,32 +38,33 @@ class Replayed:
     differs: dict[str, float]
 
 
-def keep(explained: Explained, folder: Path) -> Path:
+def keep(explained: StudyExplanationResult, folder: Path, *, previews: bool = True) -> Path:
     """Write an artefact below ``folder`` and return where it lies: under its content id. Without its manifest, written last, it is none.
 
-    What costs are differs from run to run, so it lies beside the record and is not part of the id; so do caveats, which the model version says.
+    What costs are differs from run to run, so it lies beside the record and is not part of the id.
     """
     record = explained.record
     place = folder / record.digest()[:SHORT]
     if (place / MANIFEST).is_file():
         return place
+    # Where a page follows in the same folder, pictures of single maps are left out.
     cost = {"seconds": {name: round(value, 3) for name, value in explained.seconds.items()}, "peak_bytes": explained.peak_bytes}
-    cost["caveats"] = [caveat.model_dump(mode="json") for caveat in explained.caveats]
-    files = {RECORD: record.canonical_json(), ARRAYS: explained.payload, COST: json.dumps(cost, indent=1).encode(), **_previews(explained)}
+    files = {RECORD: record.canonical_json(), ARRAYS: explained.payload, COST: json.dumps(cost, indent=1).encode()}
+    files |= _previews(explained) if previews else {}
     pack_model(place, files)
     return place
 
 
-def _previews(explained: Explained) -> dict[str, bytes]:
+def _previews(explained: StudyExplanationResult) -> dict[str, bytes]:
     """Return pictures by file name: findings before explainers, so that each finding is seen before the second method is."""
     record, arrays, shown = explained.record, explained.arrays, {}
     named = {"student": record.model.name, "teacher": record.teacher.name if record.teacher else ""}
-    for verdict in record.verdicts:
-        failed = [check.name for check in verdict.checks if check.passed is False]
-        for kind, number, class_name, place in found_in(record):
-            maps = {named[role]: arrays[key] for role in named if (key := f"map/{number}/{role}/{verdict.explainer}") in arrays}
-            title = f"{class_name} {number}, {verdict.explainer}, slice {place + 1}"
-            shown[f"previews/{kind}-{number}-{verdict.explainer}.png"] = (number, maps, place, title, failed)
+    for sanity_report in record.sanity_reports:
+        failed = record.failed_checks(sanity_report.explainer)
+        for kind, number, class_name, place in explained_in(record):
+            maps = {named[role]: arrays[key] for role in named if (key := map_name(number, role, sanity_report.explainer)) in arrays}
+            title = f"{class_name} {number}, {sanity_report.explainer}, slice {place + 1}"
+            shown[f"previews/{kind}-{number}-{sanity_report.explainer}.png"] = (number, maps, place, title, failed)
     return {
         name: render_preview(
             explained.volume,
@@ -77,10 +78,11 @@ def _previews(explained: Explained) -> dict[str, bytes]:
     }
 
 
-def found_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
-    """Return of every lesion or answer what it is, its number, its class and the slice that shows it best."""
-    lesions = [("lesion", int(one.tracking_id.removeprefix("lesion-")), one.class_name, one.key_slice) for one in record.lesions]
-    return [*lesions, *(("answer", one.number, one.class_name, one.key_slice) for one in record.answers)]
+def explained_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
+    """Return of every finding that has maps what it is, its number, its class and the slice that shows it best."""
+    lesions = [("lesion", one.number, one.class_name, one.key_slice) for one in record.lesions]
+    answers = [("answer", one.number, one.class_name, one.key_slice) for one in record.answers]
+    return [one for one in (*lesions, *answers) if one[1] in record.explained]
 
 
 def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]:
@@ -93,9 +95,11 @@ def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]
     if not (folder / MANIFEST).is_file():
         raise ExplanationError("EXPLANATION_INCOMPLETE", f"expected {MANIFEST} in {folder}, it is not there: explain the study again")
     verify_folder(folder, sha256_file(folder / MANIFEST))
+    # The digest of the bytes: a record of an earlier version is lifted as it is read, and has another one then.
+    content = sha256_file(folder / RECORD)
+    if content[:SHORT] != folder.name:
+        raise RegistryError("VERSION_ALTERED", f"expected the explanation {folder.name} in its folder, found {content[:SHORT]}")
     record = load_record(folder / RECORD, StudyExplanation)
-    if record.digest()[:SHORT] != folder.name:
-        raise RegistryError("VERSION_ALTERED", f"expected the explanation {folder.name} in its folder, found {record.digest()[:SHORT]}")
     return record, Store(folder, STORE).read_tensors(record.array)
 
 
@@ -118,16 +122,17 @@ def find_kept(folder: Path, wanted: str) -> Path:
     return found[0]
 
 
-def ask_registry(registry: Registry, uri: str) -> Asked:
-    """Return a registered model, every byte verified, with the teacher that its lineage names."""
+def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> LoadedModel:
+    """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
     model, checkpoint, network = load_registered(registry, uri)
-    if model.teacher is None:
-        return Asked(model, checkpoint, network)
-    teacher, _, guide = load_registered(registry, model.teacher.uri)
-    return Asked(model, checkpoint, network, teacher, guide)
+    teacher = teacher or (None if model.teacher is None else model.teacher.uri)
+    if teacher is None:
+        return LoadedModel(model, checkpoint, network)
+    above, _, teacher_network = load_registered(registry, teacher)
+    return LoadedModel(model, checkpoint, network, above, teacher_network)
 
 
-def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = None) -> Replayed:
+def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:
     """Make a kept explanation again from its volume and models, with as many threads, and compare every bit.
 
     Args:
@@ -135,13 +140,26 @@ def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = No
         values: voxels of its volume.
         asked: its models.
         label: the study's own segmentation, where it has one.
+
+    Raises:
+        ExplanationError: ``REPLAY_VERSION`` for an artefact of an earlier version, whose findings had another order.
     """
     record, arrays = read_explanation(folder)
-    made = {verdict.explainer: verdict.samples[1] for verdict in record.verdicts if verdict.samples is not None}
+    if record.digest()[:SHORT] != folder.name:
+        raise ExplanationError(
+            "REPLAY_VERSION", f"expected an explanation {record.SCHEMA}, {folder.name} is of an earlier version: explain the study again"
+        )
+    known = {sanity_report.explainer: sanity_report for sanity_report in record.sanity_reports}
+    decided = Decided(
+        samples={name: sanity_report.samples[1] for name, sanity_report in known.items() if sanity_report.samples is not None},
+        sanity_reports={name: known[name] for name in record.tested_on_cohort},
+    )
+    if record.kind is TaskKind.CLASSIFICATION:  # judged by the study's own segmentation or a segmenter's: what was marked is kept
+        label = arrays.get("marked")
     request, threads = record.request.model_copy(update={"seconds": None}), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
-        again = explain_study(values, record.volume, asked, request, label=label, made=made)
+        again = explain_study(values, record.volume, loaded, request, label=label, decided=decided)
     finally:
         torch.set_num_threads(threads)
     found = again.record.model_copy(update={"request": record.request})
@@ -157,8 +175,8 @@ def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
     """Put a kept explanation beside its model version: one archive with its index, previews, and the explainers that failed a test as tags."""
     record, _ = read_explanation(folder)
     names = (RECORD, ARRAYS, COST, MANIFEST)
-    tags = {f"medkd.explanation.{folder.name}": f"{len(found_in(record))} findings, {len(record.maps)} maps"}
-    tags |= {"medkd.not_to_be_trusted": ",".join(record.not_to_be_trusted) or "none"} if record.verdicts else {}
+    tags = {f"medkd.explanation.{folder.name}": f"{len(record.explained)} findings, {len(record.maps)} maps"}
+    tags |= {"medkd.failed_explainers": ",".join(record.failed_explainers) or "none"} if record.sanity_reports else {}
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
         archive = Path(scratch) / f"explanation-{folder.name}.zip"
         pack_archive(archive, {name: (folder / name).read_bytes() for name in names})

@@ -1,10 +1,13 @@
-"""What is measured of one map of one lesion: where its mass lies in mm, how it ranks, how it is spread, how far it agrees with the teacher's."""
+"""What is measured of one map of one finding: where its mass lies in mm, how it ranks, how it is spread, how far it agrees with the teacher's."""
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 from torch import Tensor
 
-from data_contracts import Geometry, MeasureValue, Peak
+from data_contracts import Geometry, MeasureValue, OutsideFocus, Peak, TaskKind
 from medkd.attribution.response_peaks import peaks_of
 from medkd.catalogue import MEASURES
 from medkd.explanation.measures_of_maps import measure_value
@@ -12,17 +15,25 @@ from medkd.measures._guided import Guided
 from medkd.measures.mass_in_shell import SHELLS
 
 MOST_PEAKS = 3
+Mass = Literal["absolute", "positive"]
+#: Which part of a map shares are taken of: most of a segmented volume is evidence against the structure, and rightly so.
+MASS: dict[TaskKind, Mass] = {TaskKind.SEGMENTATION: "positive", TaskKind.CLASSIFICATION: "absolute"}
 OF_LESION = ("relevance_mass_accuracy", "pointing_game", "relevance_rank_accuracy", "map_auprc", "otsu_iou")
 OF_MAP = ("gini", "entropy", "effective_complexity")
 OF_BOTH = ("cosine_agreement", "rank_agreement", "top_k_intersection", "sign_agreement", "structural_similarity", "peak_distance")
 
 
-def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
+def mass_of(attribution: Tensor, mass: Mass) -> Tensor:
+    """Return the part of a map that shares are taken of."""
+    return attribution.clamp_min(0) if mass == "positive" else attribution
+
+
+def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
     """Return the measures of a map [slice, row, column] of a lesion; without a region (all 0) those that need none."""
-    whole, inside = attribution[None], region[None]
-    values = [measure_value(name, MEASURES.load(name)(whole)[0]) for name in OF_MAP]
+    values = [measure_value(name, MEASURES.load(name)(attribution[None])[0]) for name in OF_MAP]
     if not bool(region.any()):
         return tuple(values)
+    whole, inside = mass_of(attribution, mass)[None], region[None]
     values += [measure_value(name, MEASURES.load(name)(whole, inside, spacing_mm=spacing_mm)[0]) for name in OF_LESION]
     shell = MEASURES.load("mass_in_shell")
     for inner, outer in SHELLS:
@@ -42,10 +53,36 @@ def peaks_in(attribution: Tensor, geometry: Geometry) -> tuple[Peak, ...]:
     )
 
 
-def agreement_of(own: Tensor, theirs: Tensor, region: Tensor, spacing_mm: tuple[float, ...]) -> tuple[MeasureValue, ...]:
+def agreement_of(own: Tensor, teacher_maps: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
     """Return how far a student's map agrees with its teacher's of the same lesion."""
-    values = [measure_value(name, MEASURES.load(name)(own[None], theirs[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
+    values = [measure_value(name, MEASURES.load(name)(own[None], teacher_maps[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
     if not bool(region.any()):
         return tuple(values)
-    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(theirs[None], region[None]))[0]
+    own, teacher_maps = mass_of(own, mass), mass_of(teacher_maps, mass)
+    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(teacher_maps[None], region[None]))[0]
     return (*values, measure_value("inside_mass_gap", gap))
+
+
+def outside_focus(attribution: Tensor, outside: Tensor, geometry: Geometry, mass: Mass, *, explainer: str) -> OutsideFocus | None:
+    """Return the largest attribution outside everything that was found, and the share of all that lies outside; None for a map of zeros.
+
+    Args:
+        attribution: map [slice, row, column].
+        outside: where nothing was found, bool of the same shape.
+        geometry: of both.
+        mass: which part of the map counts.
+        explainer: whose map it is.
+    """
+    values = mass_of(attribution, mass).abs()
+    there, total = values * outside, float(values.sum())
+    if total == 0:
+        return None
+    place = [int(value) for value in torch.unravel_index(there.argmax(), there.shape)]
+    return OutsideFocus(
+        explainer=explainer,
+        slice_index=place[0],
+        row=place[1],
+        column=place[2],
+        position_lps_mm=geometry.position_lps_mm(*place),
+        share_outside=float(there.sum()) / total,
+    )

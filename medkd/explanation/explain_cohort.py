@@ -18,13 +18,13 @@ from data_contracts import (
     CohortSet,
     Entry,
     Estimate,
-    ExplainerVerdict,
     ExplainSpec,
     ExplanationBundle,
     ExplanationError,
     ExplanationRef,
     MethodRecord,
     Ref,
+    SanityReport,
     TargetRecord,
 )
 from medkd.attribution._attribute import attribute
@@ -72,20 +72,20 @@ def explain_cohort(
     maps = _maps(spec, query, networks)
     values: dict[str, dict[str, Tensor]] = {}
     for choice in spec.explain.explainers:
-        mine = maps[f"student/{choice.name}"]
-        values[choice.name] = measured(spec, choice, mine, maps[f"teacher/{choice.name}"], networks, query)
+        student_maps = maps[f"student/{choice.name}"]
+        values[choice.name] = measured(spec, choice, student_maps, maps[f"teacher/{choice.name}"], networks, query)
         if spec.explain.randomisation:
-            values[choice.name]["model_parameter_randomisation"] = _randomised(student, mine, query, choice)
+            values[choice.name]["model_parameter_randomisation"] = _randomised(student, student_maps, query, choice)
     for name, make in BASELINES.items():
         values[name] = measured_baseline(spec, make, model, query)
     key = f"explanations/{spec.name}/{student.arm}-{student.seed}"
     packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
-    verdicts = tuple(
+    sanity_reports = tuple(
         _verdict(choice, query, model, maps[f"student/{choice.name}"], values[choice.name]) for choice in spec.explain.explainers
     )
-    failing = tuple(verdict.explainer for verdict in verdicts if not verdict.trusted)
-    asked = {"spec": spec, "cohorts": cohorts, "student": student, "teacher": teacher}
-    request = json.dumps({name: json.loads(record.canonical_json()) for name, record in asked.items()}, sort_keys=True)
+    failing = tuple(sanity_report.explainer for sanity_report in sanity_reports if not sanity_report.trusted)
+    parts = {"spec": spec, "cohorts": cohorts, "student": student, "teacher": teacher}
+    request = json.dumps({name: json.loads(record.canonical_json()) for name, record in parts.items()}, sort_keys=True)
     write_bytes(workspace.store.root / f"{key}.request.json", request.encode())
     figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}
     records = [
@@ -99,9 +99,9 @@ def explain_cohort(
         teacher_digest=teacher.weights_digest,
         explanations=tuple(records),
         figures={name: figure for name, figure in figures.items() if figure is not None},
-        not_to_be_trusted=failing,
-        verdicts=verdicts,
-        previews=_previews(workspace, key, spec, cohort, maps, verdicts),
+        failed_explainers=failing,
+        sanity_reports=sanity_reports,
+        previews=_previews(workspace, key, spec, cohort, maps, sanity_reports),
         request=workspace.store.refer(f"{key}.request.json"),
         threads=torch.get_num_threads(),
     )
@@ -122,9 +122,9 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
         raise ExplanationError(
             "REPLAY_REQUEST", f"expected the records that the maps of {bundle.subject} were made from, they are not there"
         )
-    told = json.loads(workspace.store.path(bundle.request).read_text(encoding="utf-8"))
-    spec, cohorts = _spec_in(told), CohortSet.model_validate(told["cohorts"])
-    student, teacher = Checkpoint.model_validate(told["student"]), Checkpoint.model_validate(told["teacher"])
+    request = json.loads(workspace.store.path(bundle.request).read_text(encoding="utf-8"))
+    spec, cohorts = _spec_in(request), CohortSet.model_validate(request["cohorts"])
+    student, teacher = Checkpoint.model_validate(request["student"]), Checkpoint.model_validate(request["teacher"])
     threads = torch.get_num_threads()
     torch.set_num_threads(bundle.threads)
     try:
@@ -140,11 +140,11 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
     }
 
 
-def _spec_in(told: dict[str, Any]) -> ExplainSpec:
+def _spec_in(request: dict[str, Any]) -> ExplainSpec:
     """Return what a bundle's request asks; earlier versions kept the whole recipe."""
-    if "spec" in told:
-        return ExplainSpec.model_validate(told["spec"])
-    known = {name: told["recipe"][name] for name in ("name", "task", "explain")}
+    if "spec" in request:
+        return ExplainSpec.model_validate(request["spec"])
+    known = {name: request["recipe"][name] for name in ("name", "task", "explain")}
     return ExplainSpec.model_validate(known)
 
 
@@ -200,11 +200,11 @@ def _previews(
     spec: ExplainSpec,
     cohort: TensorCohort,
     maps: Mapping[str, Tensor],
-    verdicts: tuple[ExplainerVerdict, ...],
+    sanity_reports: tuple[SanityReport, ...],
 ) -> tuple[Ref, ...]:
     """Write pictures of the first cases, every explainer of a case before the next case."""
     shown = [(row, choice.name) for row in range(len(cohort)) for choice in spec.explain.explainers][:MOST_PREVIEWS]
-    failed = {one.explainer: [check.name for check in one.checks if check.passed is False] for one in verdicts}
+    failed = {one.explainer: [check.name for check in one.checks if check.passed is False] for one in sanity_reports}
     refs = []
     for row, explainer in shown:
         # A picture is a volume of one slice.
@@ -224,9 +224,9 @@ def _previews(
     return tuple(refs)
 
 
-def _verdict(choice: Entry, query: ExplanationQuery, model: nn.Module, mine: Tensor, values: Mapping[str, Tensor]) -> ExplainerVerdict:
+def _verdict(choice: Entry, query: ExplanationQuery, model: nn.Module, student_maps: Tensor, values: Mapping[str, Tensor]) -> SanityReport:
     """Test an explainer on the first cases: the median over them counts, the largest where rounding alone may differ."""
-    entry, few = EXPLAINERS.entry(choice.name), min(TESTED, len(mine))
+    entry, few = EXPLAINERS.entry(choice.name), min(TESTED, len(student_maps))
     some = replace(query, images=query.images[:few], answer=query.answer[:few])
 
     def explained(target: Target) -> Tensor:
@@ -238,14 +238,14 @@ def _verdict(choice: Entry, query: ExplanationQuery, model: nn.Module, mine: Ten
     if entry.fact("COMPLETE"):
         plain = torch.full_like(some.images, float(choice.options.get("baseline", entry.options()["baseline"].default)))
         gap = whole(predict_logits(model, some.images)) - whole(predict_logits(model, plain))
-        error = MEASURES.load("completeness")(mine[:few], gap).nanmedian()
+        error = MEASURES.load("completeness")(student_maps[:few], gap).nanmedian()
         checks.append(check_of("completeness", error, _completeness.FAILS_ABOVE, "the baseline scores as the image does"))
     if entry.fact("ADDITIVE"):
         summed = torch.stack([sign * explained(part) for sign, part in parts]).sum(0)
-        error = MEASURES.load("additivity")(mine[:few], summed)
+        error = MEASURES.load("additivity")(student_maps[:few], summed)
         worst = error[~error.isnan()].amax() if bool((~error.isnan()).any()) else None
         checks.append(check_of("additivity", worst, _additivity.FAILS_ABOVE, "maps of zeros"))
-    return ExplainerVerdict(explainer=choice.name, checks=tuple(checks), trusted=all(check.passed is not False for check in checks))
+    return SanityReport(explainer=choice.name, checks=tuple(checks), trusted=all(check.passed is not False for check in checks))
 
 
 def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
@@ -254,11 +254,11 @@ def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
     return similarity is not None and bool(similarity.nanmedian() > FAILS_ABOVE)
 
 
-def _randomised(student: Checkpoint, mine: Tensor, query: ExplanationQuery, choice: Entry) -> Tensor:
+def _randomised(student: Checkpoint, student_maps: Tensor, query: ExplanationQuery, choice: Entry) -> Tensor:
     """Compare with the maps of the same architecture under weights that were never trained."""
     network = build_network(student.network, seed=2**31 + student.seed).eval()
     other = attribute(network, query.images, query.target, explainer=choice.name, options=choice.options)
-    value: Tensor = MEASURES.load("model_parameter_randomisation")(mine, other)
+    value: Tensor = MEASURES.load("model_parameter_randomisation")(student_maps, other)
     return value
 
 

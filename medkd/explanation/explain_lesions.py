@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
 from medkd.explanation.explain_windows import explain_volume, flips_of
-from medkd.inference.segment import PreparedStudy, on_network
+from medkd.inference.segment import PreparedStudy
 from medkd.targets import LesionMargin, MultiTarget
 
 
@@ -61,11 +61,3 @@ def explain_lesions(
         for place, index in enumerate(seen):
             found[index, rows] += maps[:, place].flip(mirrored).cpu()
     return found
-
-
-def explain_region(
-    model: nn.Module, study: PreparedStudy, region: Tensor, index: int, *, explainer: str, options: Mapping[str, Any] | None = None
-) -> Tensor:
-    """Explain why a network gives a region [slice, row, column] the class ``index``: a signed map float32 on the study's own voxels."""
-    maps = explain_lesions(model, study, on_network(study, region[None]), [index], explainer=explainer, options=options)
-    return study.to_study(maps)[0]

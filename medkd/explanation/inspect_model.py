@@ -82,22 +82,24 @@ def flips_of_cases(query: ExplanationQuery, networks: Networks, *, progress: boo
             with forked_rng(row):
                 boundary = decision_boundary(seen, target, points=3 if row else 15)
             # A score of 0 is no answer (a segmentation that found nothing): there is nothing to flip, and 0 is not how far away that is.
-            asked, flips = float(least.before[0]) != 0, bool(least.flipped[0])
-            found.setdefault(f"{role}/adversarial_rms", []).append(float(least.distance[0]) / per_voxel if asked and flips else math.nan)
-            found.setdefault(f"{role}/flipped", []).append(float(flips) if asked else math.nan)
-            found.setdefault(f"{role}/boundary_rms", []).append(float(boundary.distance[0]) / per_voxel if asked else math.nan)
+            answered, flips = float(least.before[0]) != 0, bool(least.flipped[0])
+            found.setdefault(f"{role}/minimal_perturbation_rms", []).append(
+                float(least.distance[0]) / per_voxel if answered and flips else math.nan
+            )
+            found.setdefault(f"{role}/flipped", []).append(float(flips) if answered else math.nan)
+            found.setdefault(f"{role}/boundary_rms", []).append(float(boundary.distance[0]) / per_voxel if answered else math.nan)
             if row < SHOWN:
                 arrays.setdefault(f"change/{role}", []).append(least.change.cpu())
             if row == 0:
                 arrays[f"plane/{role}"], arrays[f"offsets/{role}"] = [boundary.scores.float()], [boundary.offsets.float()]
     values = {name: torch.tensor(each, dtype=torch.double) for name, each in found.items()}
-    for name in ("adversarial_rms", "boundary_rms"):
+    for name in ("minimal_perturbation_rms", "boundary_rms"):
         values[f"difference/{name}"] = values[f"student/{name}"] - values[f"teacher/{name}"]
     return values, {name: torch.cat(each) for name, each in arrays.items()}
 
 
 def _imagined(spec: ExplainSpec, query: ExplanationQuery, network: nn.Module) -> dict[str, Tensor]:
-    """Return the image that each class scores highest, by ``imagined/CLASS``; of a segmentation the first case's region in each class."""
+    """Return the image that each class scores highest, by ``feature_visualisation/CLASS``; of a segmentation the first case's region in each class."""
     classes = spec.task.classes
     first = slice(0, 1)
     if query.task is TaskKind.CLASSIFICATION:
@@ -106,7 +108,7 @@ def _imagined(spec: ExplainSpec, query: ExplanationQuery, network: nn.Module) ->
         region = (query.answer[first] > 0).to(torch.uint8)
         targets = {name: LesionMargin(region, index) for index, name in enumerate(classes) if index}
     seen = _trace(network, query, first)
-    return {f"imagined/{name}": activation_maximisation(seen, target).image.cpu() for name, target in targets.items()}
+    return {f"feature_visualisation/{name}": activation_maximisation(seen, target).image.cpu() for name, target in targets.items()}
 
 
 def _similarity(traced: LayerTrace) -> tuple[tuple[float | None, ...], ...]:

@@ -51,9 +51,9 @@ def margin_parts(answer: Tensor, classes: int) -> list[tuple[float, Target]]:
     return [(1.0, class_logit(answer)), *((sign, class_logit(index)) for index, sign in others)]
 
 
-def ask(guide: nn.Module, images: Tensor, masks: Tensor, task: TaskKind) -> ExplanationQuery:
+def ask(teacher_network: nn.Module, images: Tensor, masks: Tensor, task: TaskKind) -> ExplanationQuery:
     """Return the question put to both networks: why the class (or the lesion) that the teacher answered?"""
-    logits = predict_logits(guide, images)
+    logits = predict_logits(teacher_network, images)
     answer, classes = logits.argmax(1), logits.shape[1]
     target = class_margin(answer) if task is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
     return ExplanationQuery(images, target, masks, answer, task, classes)
@@ -69,7 +69,7 @@ class Networks:
 
 
 def measured(
-    spec: ExplainSpec, choice: Entry, mine: Tensor, theirs: Tensor, networks: Networks, query: ExplanationQuery
+    spec: ExplainSpec, choice: Entry, student_maps: Tensor, teacher_maps: Tensor, networks: Networks, query: ExplanationQuery
 ) -> dict[str, Tensor]:
     """Return everything that a recipe asks of an explainer's maps, per case, by the measure's key.
 
@@ -85,12 +85,12 @@ def measured(
     def explained(network: nn.Module, images: Tensor) -> Tensor:
         return attribute(network, images, query.target, explainer=choice.name, options=choice.options)
 
-    values = compared(spec, mine, theirs, networks.student, query)
-    values |= _robust(spec, mine, query, lambda images: explained(networks.student, images))
+    values = compared(spec, student_maps, teacher_maps, networks.student, query)
+    values |= _robust(spec, student_maps, query, lambda images: explained(networks.student, images))
     for one in _of_kind(spec, "repeated"):
         others = [explained(network, query.images) for network in networks.siblings]
-        stacked = torch.stack(others, 1) if others else mine.new_zeros(len(mine), 0, *mine.shape[1:])
-        values[key_of(one)] = MEASURES.bind(one.name, one.options)(mine, stacked)
+        stacked = torch.stack(others, 1) if others else student_maps.new_zeros(len(student_maps), 0, *student_maps.shape[1:])
+        values[key_of(one)] = MEASURES.bind(one.name, one.options)(student_maps, stacked)
     if spec.explain.shift is not None:
         other = replace(query, images=shifted(query.images, spec.explain.shift))
         maps = [explained(network, other.images) for network in (networks.student, networks.teacher)]
@@ -109,22 +109,24 @@ def measured_baseline(
     return values
 
 
-def compared(spec: ExplainSpec, mine: Tensor, theirs: Tensor | None, model: nn.Module, query: ExplanationQuery) -> dict[str, Tensor]:
+def compared(
+    spec: ExplainSpec, student_maps: Tensor, teacher_maps: Tensor | None, model: nn.Module, query: ExplanationQuery
+) -> dict[str, Tensor]:
     """Return the recipe's measures of the student's maps; those that compare with the teacher's where there are any."""
     values: dict[str, Tensor] = {}
     for choice in spec.explain.measures:
         entry, measure = MEASURES.entry(choice.name), MEASURES.bind(choice.name, {**choice.options, "spacing_mm": spec.task.spacing_mm})
         kind = entry.fact("KIND")
         if kind == "localisation":
-            values[key_of(choice)] = measure(mine, query.masks)
+            values[key_of(choice)] = measure(student_maps, query.masks)
         elif kind == "complexity":
-            values[key_of(choice)] = measure(mine)
-        elif kind == "agreement" and theirs is not None:
-            values[key_of(choice)] = measure(mine, theirs)
-        elif kind == "guided" and theirs is not None:
-            values[key_of(choice)] = measure(mine, Guided(theirs, query.masks))
+            values[key_of(choice)] = measure(student_maps)
+        elif kind == "agreement" and teacher_maps is not None:
+            values[key_of(choice)] = measure(student_maps, teacher_maps)
+        elif kind == "guided" and teacher_maps is not None:
+            values[key_of(choice)] = measure(student_maps, Guided(teacher_maps, query.masks))
         elif kind == "faithfulness":
-            values[key_of(choice)] = measure(mine, perturbation_of(model, query))
+            values[key_of(choice)] = measure(student_maps, perturbation_of(model, query))
     return values
 
 
@@ -132,7 +134,7 @@ def _of_kind(spec: ExplainSpec, kind: str) -> list[Entry]:
     return [one for one in spec.explain.measures if MEASURES.entry(one.name).fact("KIND") == kind]
 
 
-def _robust(spec: ExplainSpec, mine: Tensor, query: ExplanationQuery, explained: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+def _robust(spec: ExplainSpec, student_maps: Tensor, query: ExplanationQuery, explained: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     """Return the recipe's measures of robustness: maps of images with a little uniform noise, the same for every explainer."""
     wanted = _of_kind(spec, "robustness")
     if not wanted:
@@ -141,7 +143,7 @@ def _robust(spec: ExplainSpec, mine: Tensor, query: ExplanationQuery, explained:
     changes = [NOISE * (2 * torch.rand(query.images.shape, generator=generator) - 1) for _ in range(NOISY)]
     maps = [explained(query.images + change) for change in changes]
     near = Neighbours(torch.stack(maps, 1), torch.stack([change.flatten(1).norm(dim=1) for change in changes], 1))
-    return {key_of(one): MEASURES.bind(one.name, one.options)(mine, near) for one in wanted}
+    return {key_of(one): MEASURES.bind(one.name, one.options)(student_maps, near) for one in wanted}
 
 
 def _lost(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from data_contracts import (
@@ -17,36 +16,75 @@ from data_contracts import (
     ExplanationError,
     ExplanationRequest,
     Inspection,
+    MedkdError,
     ModelRef,
+    RefusedSeries,
     VolumeRef,
     load_record,
 )
+from data_contracts.private import private_folder
 from medkd.explanation.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
+from medkd.explanation.defaults import with_defaults
 from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.explanation.inspect_model import inspect_model
-from medkd.explanation.training_caveats import training_caveats
 from medkd.registry.interface import Registry
 from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
-from medkd.volumes.orientation import Grid, canonical_axes
+
+#: Folder of the artefacts of a study, below that of its results.
+EXPLANATIONS = "explanations"
 
 
-def explain_registered(workspace: Workspace, volume: VolumeRef, model_uri: str, request: ExplanationRequest) -> Path:
-    """Explain a volume of the workspace's ``store``; the artefact goes to ``explanations/ID`` and beside the model version.
+def explain_registered(
+    workspace: Workspace, volume: VolumeRef, store: Path, model_uri: str, request: ExplanationRequest, out: Path
+) -> Path:
+    """Explain a volume; the artefact goes to ``OUT/explanations/ID`` and beside the model version.
+
+    Args:
+        workspace: its tracking URI is the registry.
+        volume: ingested volume.
+        store: folder of its store.
+        model_uri: ``models:/NAME/VERSION``.
+        request: what is asked; without explainers the default ones of the model's task.
+        out: folder of the results.
 
     Returns:
         The artefact's folder.
     """
     registry = open_registry(workspace)
-    asked = ask_registry(registry, model_uri)
-    values, label = _read(Store(workspace.root / "store"), volume)
-    made = explain_study(values, volume, asked, request, label=label, progress=workspace.progress)
-    turned = canonical_axes(Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)))[1]
-    made = replace(made, caveats=training_caveats(volume, asked.checkpoint.domain, turned))
-    folder = keep(made, workspace.root / "explanations")
-    attach_study(registry, asked.model, folder)
+    return _explain_by(workspace, registry, ask_registry(registry, model_uri), volume, (store, out), request)
+
+
+def explain_all_registered(
+    workspace: Workspace, volumes: tuple[VolumeRef, ...], store: Path, model_uri: str, request: ExplanationRequest, out: Path
+) -> tuple[Path | RefusedSeries, ...]:
+    """Explain volumes, each into a folder of its series below ``out``; what the model cannot read is refused, and the others go on.
+
+    Arguments as of :func:`explain_registered`; the model is loaded once.
+    """
+    registry = open_registry(workspace)
+    loaded = ask_registry(registry, model_uri)
+    done: list[Path | RefusedSeries] = []
+    for volume in volumes:
+        try:
+            done.append(_explain_by(workspace, registry, loaded, volume, (store, out / volume.series_key), request))
+        except MedkdError as error:
+            done.append(RefusedSeries(series_key=volume.series_key, code=error.code, reason=str(error)))
+    return tuple(done)
+
+
+def _explain_by(
+    workspace: Workspace, registry: Registry, loaded: LoadedModel, volume: VolumeRef, places: tuple[Path, Path], request: ExplanationRequest
+) -> Path:
+    """Explain a volume from one place to another, and put the artefact beside the version."""
+    values, label = read_volume(Store(places[0]), volume)
+    wanted = with_defaults(request, loaded.checkpoint.task.kind)
+    folder = keep(
+        explain_study(values, volume, loaded, wanted, label=label, progress=workspace.progress), private_folder(places[1]) / EXPLANATIONS
+    )
+    attach_study(registry, loaded.model, folder)
     return folder
 
 
@@ -126,19 +164,21 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
         return root, not differs, differs
     place = find_kept(folder, wanted)
     record, _ = read_explanation(place)
-    uri = f"models:/{record.model.name}/{record.model.version}"
-    asked = ask_registry(open_registry(workspace), uri)
-    if asked.model.manifest_digest != record.model.manifest_digest:
-        raise ExplanationError(
-            "REPLAY_MODEL",
-            f"expected {uri} with manifest {record.model.manifest_digest[:12]} as in {RECORD}, this registry has {asked.model.manifest_digest[:12]}",
-        )
-    values, label = _read(Store(place.parents[1] / "store"), record.volume)
-    found = replay(place, values, asked, label)
-    return place, found.same, found.differs
+    # A report compares with the recipe's teacher, which the lineage of a student that was trained alone does not name.
+    loaded = ask_registry(open_registry(workspace), record.model.uri, None if record.teacher is None else record.teacher.uri)
+    for kept, found in ((record.model, loaded.model), (record.teacher, loaded.teacher)):
+        if kept is not None and found is not None and found.manifest_digest != kept.manifest_digest:
+            digests = f"manifest {kept.manifest_digest[:12]} as in {RECORD}, this registry has {found.manifest_digest[:12]}"
+            raise ExplanationError("REPLAY_MODEL", f"expected {kept.uri} with {digests}")
+    # Beside the artefact of a study, or of a run's reports beside the run's own store.
+    stores = [Store(place.parents[1] / "store"), Store(place.parents[2] / "studies")]
+    store = next((one for one in stores if one.verify(record.volume.array)), stores[0])
+    values, label = read_volume(store, record.volume)
+    again = replay(place, values, loaded, label)
+    return place, again.same, again.differs
 
 
-def _read(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
+def read_volume(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
     """Return a volume's voxels, and its own segmentation where it has one."""
     label = None if volume.label is None else store.read_tensors(volume.label.array)["label"]
     return store.read_tensors(volume.array)["volume"], label

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from data_contracts import BANNER
+from medkd.explanation.wording import COLOURS_IN_WORDS, failed_mark
 from medkd.pictures.colours import STUDENT, blend, grey, heat, png
 from medkd.pictures.draw import outline, write_over
 
@@ -36,7 +37,7 @@ def render_preview(
     limit = max((float(one[place].abs().max()) for one in maps.values()), default=0.0)
     panels: list[tuple[str, NDArray[np.uint8]]] = [("image", np.repeat(base[..., None], 3, axis=2))]
     panels += [(role, blend(base, heat(one[place].numpy(), limit, failed=bool(failed)))) for role, one in maps.items()]
-    note = f"failed: {', '.join(failed)}" if failed else ""
+    note = failed_mark(failed)
     zoom = max(1, _LONGEST // max(base.shape))
     rows, columns = base.shape[0] * zoom, base.shape[1] * zoom
     sheet = Image.new("RGB", (max(_GAP + len(panels) * (columns + _GAP), 640), _TOP + rows + _BOTTOM), (17, 20, 24))
@@ -49,6 +50,6 @@ def render_preview(
         sheet.paste(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.NEAREST), (left, _TOP))
         outline(draw, mask[place].numpy(), (left, _TOP), STUDENT, zoom=zoom)
         write_over(draw, note if index else "", (left, _TOP), columns)
-    scale = f"orange speaks for it, blue against, full colour at {limit:.3g} logit"
+    scale = f"{COLOURS_IN_WORDS}, full colour at {limit:.3g} logit"
     draw.text((_GAP, _TOP + rows + 9), f"{scale}. {note}".rstrip(". "), fill=(255, 120, 90) if note else (170, 178, 188), font=small)
     return png(np.asarray(sheet))

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import Caveat, TrainingDomain, VolumeRef
+import numpy as np
+
+from data_contracts import Caveat, Checkpoint, TrainingDomain, VolumeRef
 from medkd.explanation.wording import require_neutral
-from medkd.volumes.orientation import Grid
+from medkd.volumes.orientation import Grid, canonical_axes
 
 #: Spacing and extent may leave the range of the training by this factor before it is said: protocols vary.
 TOLERATED = 1.5
+#: A study that reaches this many times as far as the largest volume of the training shows what the model has never seen.
+MUCH_LARGER = 1.5
 GRAVE, UNKNOWN = 3, 2
+
+
+def caveats_of_study(volume: VolumeRef, checkpoint: Checkpoint) -> tuple[Caveat, ...]:
+    """Return in what a study is not what a model was trained on: modality, unit, spacing, extent, and how far it reaches."""
+    turned = canonical_axes(Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)))[1]
+    known = training_caveats(volume, checkpoint.domain, turned)
+    largest = checkpoint.largest_extent_mm if checkpoint.task.spatial_dims == 3 else None
+    extent = tuple(size * step for size, step in zip(turned.shape, turned.spacing_mm, strict=True))
+    if largest is None or max(own / most for own, most in zip(extent, largest, strict=True)) <= MUCH_LARGER:
+        return known
+    told = " x ".join(f"{length:.0f}" for length in extent)
+    text = f"the study covers {told} mm, much more than any volume the model was trained on; it was never measured on such studies."
+    return (*known, Caveat(code="FIELD_OF_VIEW", text=require_neutral(text), severity=GRAVE))
 
 
 def training_caveats(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid) -> tuple[Caveat, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from data_contracts import DataError, ReportMap
+from data_contracts import DataError, SanityCheck
 
 FORBIDDEN = ("because", "proves", "diagnosis is", "is malignant", "is benign", "safe", "confirmed", "trust")
 _PATTERN = re.compile(r"\b(" + "|".join(re.escape(word) for word in FORBIDDEN) + r")\w*", re.IGNORECASE)
@@ -22,8 +23,37 @@ def require_neutral(text: str) -> str:
     return text
 
 
-def failed_mark(one: ReportMap) -> str:
-    """Return what is written over a map whose explainer failed a test on this network; empty where none failed."""
-    if one.failed_checks:
-        return "failed: " + ", ".join(one.failed_checks)
-    return "failed: a sanity test" if one.fails_randomisation else ""
+def failed_mark(failed: Sequence[str]) -> str:
+    """Return what is written over a map whose explainer failed tests on this network; empty where none failed."""
+    return "failed: " + ", ".join(failed) if failed else ""
+
+
+#: Measures of a map that tables and pages show: heading, and what it means. "The map" is the part that shares are taken of.
+MEASURES_IN_WORDS = {
+    "relevance_mass_accuracy": ("inside", "share of the map that lies inside the lesion (1: all of it)"),
+    "pointing_game": ("points", "1 where the map is highest inside the lesion, 0 where outside"),
+    "mass_0_to_5_mm": ("0-5", "share within 5 mm round the lesion"),
+    "mass_5_to_20_mm": ("5-20", "share 5 to 20 mm away from it"),
+    "mass_beyond_20_mm": (">20", "share more than 20 mm away from it"),
+    "map_auprc": ("AUPRC", "how well the map, cut at every height, finds the lesion (1: perfectly)"),
+    "otsu_iou": ("IoU", "overlap of the map's bright part with the lesion (1: the same voxels)"),
+    "deletion": ("del", "what is left of the answer once the map's highest voxels are hidden (low: needed)"),
+    "insertion": ("ins", "what comes back of the answer once they are shown (high: they suffice)"),
+    "cosine_agreement": ("cosine", "how alike the student's map and the teacher's are, voxel by voxel (1: the same up to a factor)"),
+    "rank_agreement": ("teacher", "how alike the student's map and the teacher's order the voxels (1: the same order)"),
+}
+#: Which part of a map shares are taken of.
+MASS_IN_WORDS = {
+    "absolute": "shares are of the map's magnitude",
+    "positive": "shares are of what speaks for the structure, the map's positive part",
+}
+#: What the colours say, on every page and picture.
+COLOURS_IN_WORDS = "orange speaks for it, blue against"
+
+
+def checks_text(checks: Sequence[SanityCheck]) -> str:
+    """Return which tests an explainer failed and passed, each with its value and the bound it failed; what was not tested is left out."""
+    failed = [f"{one.name} {one.value:.3g} (bound {one.limit:g})" for one in checks if one.passed is False and one.value is not None]
+    passed = [f"{one.name} {one.value:.3g}" for one in checks if one.passed and one.value is not None]
+    told = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
+    return "; ".join(told) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from data_contracts import DataError, Task, TaskKind
+from data_contracts import DataError, Task
 from medkd.cohorts.volume_cohort import bring_intensity
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.volumes.orientation import Grid
@@ -37,16 +37,6 @@ class PreparedStudy:
     def to_network(self, values: Tensor) -> Tensor:
         """Bring values [slice, row, column] to the network's voxels, float32."""
         return values.float() if self.alignment is None else self.alignment.to_network(values)
-
-
-def require_segmentation(task: Task) -> None:
-    """Refuse networks that do not say where something is.
-
-    Raises:
-        DataError: ``MODEL_TASK``.
-    """
-    if task.kind is not TaskKind.SEGMENTATION:
-        raise DataError("MODEL_TASK", f"expected a model that segments, this one is for {task.kind.value}")
 
 
 def prepare_study(values: Tensor, grid: Grid, task: Task) -> PreparedStudy:

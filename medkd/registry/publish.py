@@ -20,8 +20,6 @@ from data_contracts import (
     ModelRef,
     Recipe,
     Registered,
-    ReportSet,
-    ReviewPanel,
     Role,
     Scorecard,
     Subset,
@@ -211,7 +209,7 @@ def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRe
     pack_archive(
         archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}}
     )
-    tags = {"medkd.explanations": bundle.digest(), "medkd.not_to_be_trusted": ",".join(bundle.not_to_be_trusted) or "none"}
+    tags = {"medkd.explanations": bundle.digest(), "medkd.failed_explainers": ",".join(bundle.failed_explainers) or "none"}
     registry.attach(model, {"explanations": archive}, tags)
     for preview in bundle.previews:
         registry.attach(model, {"previews": workspace.store.path(preview)}, {})
@@ -239,21 +237,6 @@ def register_everything(
             attach_explanations(workspace, target, model, bundle)
         done.append(registered)
     return tuple(done)
-
-
-def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSet, registry: Registry | None = None) -> Registered:
-    """Put the reports beside every student of the panel: one archive, pictures as previews, the set's digest as a tag."""
-    target = registry or open_registry(workspace)
-    folder = workspace.root / "bundles"
-    archive = folder / f"reports-{reports.digest()[:12]}.zip"
-    refs = [*reports.reports, *reports.pages]
-    pack_archive(archive, {ref.key.removeprefix("reports/"): workspace.store.path(ref).read_bytes() for ref in refs})
-    students = []
-    for entry in (model for model in panel.models if model.role == "student"):
-        model, _ = target.fetch(f"models:/{entry.name}/{entry.version}")
-        target.attach(model, {"reports": archive}, {"medkd.reports": reports.digest()})
-        students.append(model)
-    return Registered(models=tuple(students))
 
 
 def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:

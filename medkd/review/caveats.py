@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from data_contracts import CODES, Caveat, Finding, Lesion, ReportMap, Severity, VolumeRef
+from data_contracts import CODES, Caveat, ClassAnswer, Lesion, LesionFinding, OutsideFocus, Severity, StudyExplanation, VolumeRef
+from medkd.explanation.against_teacher import LEAST_SHARED, place_of, standing_of
 from medkd.explanation.wording import failed_mark, require_neutral
-from medkd.review.against_teacher import LEAST_SHARED, place_of, standing_of
 
 SMALL_ML, SMALL_MM = 1.0, 10.0
 LOW_INSIDE, INSIDE_GAP = 0.1, 0.15
@@ -18,46 +18,48 @@ FOREMOST = ("STUDENT_ONLY", "TEACHER_ONLY")
 OUTSIDE_TRAINING = ("MODALITY_UNTRAINED", "UNIT_UNTRAINED", "SPACING_UNTRAINED", "EXTENT_UNTRAINED")
 
 
-def compute_caveats(
-    findings: tuple[Finding, ...],
-    *,
-    mass: str = "absolute",
-    not_shown: Sequence[float | None] = (),
-    too_large: Sequence[float] | None = None,
-    volume: VolumeRef | None = None,
-    teacher_only: Sequence[Lesion] = (),
-    outside: Sequence[Caveat] = (),
-) -> tuple[Caveat, ...]:
-    """Return all caveats, worst first, and of these what one of the two models alone marks. The probabilities of this version are never calibrated, and it says so.
+def compute_caveats(explanations: Sequence[StudyExplanation]) -> tuple[Caveat, ...]:
+    """Return all caveats of the explanations of one study, worst first.
 
-    Args:
-        findings: of one study.
-        mass: which part of the maps their shares were taken of, as in the report.
-        too_large: extent in mm of a study that reaches much further than any volume of the training, None for others.
-        volume: what was ingested: what was repaired or flagged there a reader must know.
-        not_shown: volume in ml of each component that was segmented but comes too late in the order to be among the findings.
-        teacher_only: components that the student does not mark, largest first.
-        outside: in what the study is not what the model was trained on: it stands before everything else.
+    In what it is not what a model was trained on stands before everything else as grave, then what one of two models alone marks. The
+    probabilities of this version are never calibrated, and it says so.
     """
-    found = [*outside, Caveat(code="NOT_CALIBRATED", text="Probabilities are softmax outputs; no calibration set was used.", severity=1)]
-    if too_large is not None:
-        extent = " x ".join(f"{length:.0f}" for length in too_large)
-        text = f"the study covers {extent} mm, much more than any volume the model was trained on; it was never measured on such studies."
-        found.append(Caveat(code="FIELD_OF_VIEW", text=require_neutral(text), severity=3))
-    if volume is not None:
-        found.extend(Caveat(code=code, text=require_neutral(text), severity=severity) for severity, code, text in _of_source(volume))
-    if not_shown:
-        largest = max((millilitres for millilitres in not_shown if millilitres is not None), default=0.0)
-        text = f"{len(not_shown)} more components are outlined but not explained; the largest has {largest:.2f} ml."
-        found.append(Caveat(code="NOT_EXPLAINED", text=require_neutral(text), severity=2))
-    if teacher_only:
-        found.append(Caveat(code="TEACHER_ONLY", text=require_neutral(_missed(teacher_only)), severity=3))
-    for number, finding in enumerate(findings, 1):
-        found.extend(
-            Caveat(code=code, text=require_neutral(f"Lesion {number}: {text}"), severity=severity)
-            for severity, code, text in _of(finding, mass)
-        )
-    return tuple(sorted(found, key=lambda caveat: (-caveat.severity, _rank(caveat.code), caveat.code, caveat.text)))
+    found = [(1, "NOT_CALIBRATED", "Probabilities are softmax outputs; no calibration set was used.")]
+    found += _of_source(explanations[0].volume)
+    for one in explanations:
+        found += [(caveat.severity, caveat.code, caveat.text) for caveat in one.caveats]
+        found += _of_explanation(one)
+    # Two models that were trained alike say the same of a study.
+    caveats = [Caveat(code=code, text=require_neutral(text), severity=severity) for severity, code, text in dict.fromkeys(found)]
+    return tuple(sorted(caveats, key=lambda caveat: (-caveat.severity, _rank(caveat.code), caveat.code, caveat.text)))
+
+
+def _of_explanation(one: StudyExplanation) -> Iterator[tuple[int, str, str]]:
+    left = [lesion for lesion in one.lesions if lesion.number not in one.explained]
+    if left:
+        largest = max((lesion.volume_ml for lesion in left if lesion.volume_ml is not None), default=0.0)
+        counted = "1 more component is outlined" if len(left) == 1 else f"{len(left)} more components are outlined"
+        yield 2, "NOT_EXPLAINED", f"{counted} but not explained; the largest has {largest:.2f} ml."
+    more = [answer for answer in one.answers if answer.number not in one.explained]
+    if more:
+        slices = sum(answer.last_slice - answer.first_slice + 1 for answer in more)
+        counted = "1 more answer is" if len(more) == 1 else f"{len(more)} more answers are"
+        yield 2, "NOT_EXPLAINED", f"{counted} not explained, of {slices} slices together."
+    if one.teacher_only:
+        yield 3, "TEACHER_ONLY", _missed(one.teacher_only)
+    for sanity_report in one.sanity_reports:
+        mark = failed_mark(one.failed_checks(sanity_report.explainer))
+        if mark:
+            where = "on the model's cohort" if sanity_report.explainer in one.tested_on_cohort else "on this study"
+            yield 3, "SANITY_FAILED", f"maps of {sanity_report.explainer} by {one.model.name} {mark}, tested {where}."
+    for lesion in one.lesions:
+        if lesion.number in one.explained:
+            named_caveats = (*_of_lesion(lesion), *_of_maps(one, lesion.number), *_of_focus(lesion.outside, one.mass))
+            yield from ((severity, code, f"Lesion {lesion.number}: {text}") for severity, code, text in named_caveats)
+    for answer in one.answers:
+        if answer.number in one.explained:
+            named_caveats = (*_of_answer(answer), *_of_maps(one, answer.number), *_of_focus(answer.outside, one.mass))
+            yield from ((severity, code, f"Answer {answer.number}: {text}") for severity, code, text in named_caveats)
 
 
 def _rank(code: str) -> int:
@@ -88,42 +90,43 @@ def _of_source(volume: VolumeRef) -> Iterator[tuple[int, str, str]]:
             yield 2, code.value, f"{CODES[code].meaning}."
 
 
-def _of(finding: Finding, mass: str) -> Iterator[tuple[int, str, str]]:
-    lesion = finding.lesion
-    if finding.share_in_teacher is not None and standing_of(finding) == "student only":
-        held = f"{finding.share_in_teacher:.0%} of its voxels ({place_of(lesion)}) lie in the teacher's mask of the same class"
-        marked = f"{held}, below {LEAST_SHARED:.0%}"
-        yield 3, "STUDENT_ONLY", f"only the student marks this; {marked}."
+def _of_lesion(lesion: LesionFinding) -> Iterator[tuple[int, str, str]]:
+    if lesion.share_in_teacher is not None and standing_of(lesion) == "student only":
+        held = f"{lesion.share_in_teacher:.0%} of its voxels ({place_of(lesion)}) lie in the teacher's mask of the same class"
+        yield 3, "STUDENT_ONLY", f"only the student marks this; {held}, below {LEAST_SHARED:.0%}."
     if lesion.volume_ml is not None and lesion.volume_ml < SMALL_ML:
         yield 2, "SMALL_LESION", f"volume {lesion.volume_ml:.2f} ml, below {SMALL_ML:g} ml; maps are least reliable on small lesions."
     elif lesion.diameter_mm is not None and lesion.diameter_mm < SMALL_MM:
         yield 2, "SMALL_LESION", f"diameter {lesion.diameter_mm:.1f} mm, below {SMALL_MM:g} mm; maps are least reliable on small lesions."
-    if finding.student_probability:
-        name, top = max(finding.student_probability.items(), key=lambda item: item[1])
-        if UNDECIDED[0] <= top <= UNDECIDED[1]:
-            yield 2, "UNDECIDED", f"the student's largest probability is {top:.2f} ({name})."
-        if finding.teacher_probability and max(finding.teacher_probability, key=lambda key: finding.teacher_probability[key]) != name:
-            yield 3, "TEACHER_DISAGREES", "student and teacher give different classes."
-    yield from _of_maps(finding.maps, mass)
-    if finding.outside is not None and finding.outside.share_outside > OUTSIDE_MILD:
-        share = finding.outside.share_outside
-        grave = 3 if share > OUTSIDE_GRAVE else 1
-        yield grave, "OUTSIDE_FOCUS", f"{share:.0%} of the {mass} attribution ({finding.outside.explainer}) lies outside every lesion."
 
 
-def _of_maps(maps: tuple[ReportMap, ...], mass: str) -> Iterator[tuple[int, str, str]]:
-    inside = {
-        (m.explainer, m.role): v.value for m in maps for v in m.measures if v.name == "relevance_mass_accuracy" and v.value is not None
-    }
+def _of_answer(answer: ClassAnswer) -> Iterator[tuple[int, str, str]]:
+    if UNDECIDED[0] <= answer.probability <= UNDECIDED[1]:
+        yield 2, "UNDECIDED", f"the student's largest probability is {answer.probability:.2f} ({answer.class_name})."
+    if teacher_class(answer) not in (None, answer.class_name):
+        yield 3, "TEACHER_DISAGREES", f"the student answers {answer.class_name}, the teacher {teacher_class(answer)}."
+
+
+def teacher_class(answer: ClassAnswer) -> str | None:
+    """Return the teacher's most probable class over the slices of an answer; None without a teacher."""
+    probabilities = answer.teacher_probabilities
+    return max(probabilities, key=lambda name: probabilities[name]) if probabilities else None
+
+
+def _of_focus(outside: OutsideFocus | None, mass: str) -> Iterator[tuple[int, str, str]]:
+    if outside is not None and outside.share_outside > OUTSIDE_MILD:
+        grave = 3 if outside.share_outside > OUTSIDE_GRAVE else 1
+        text = f"{outside.share_outside:.0%} of the {mass} attribution ({outside.explainer}) lies outside every lesion."
+        yield grave, "OUTSIDE_FOCUS", text
+
+
+def _of_maps(one: StudyExplanation, number: int) -> Iterator[tuple[int, str, str]]:
+    maps = {(m.method.explainer, m.model_role): m.measure("relevance_mass_accuracy") for m in one.maps if m.number == number}
+    inside = {key: value for key, value in maps.items() if value is not None}
     for (explainer, role), value in sorted(inside.items()):
         if role == "student" and value < LOW_INSIDE:
-            yield 2, "LOW_INSIDE", f"{value:.0%} of the student's {mass} attribution ({explainer}) lies inside, below {LOW_INSIDE:.0%}."
+            yield 2, "LOW_INSIDE", f"{value:.0%} of the student's {one.mass} attribution ({explainer}) lies inside, below {LOW_INSIDE:.0%}."
         teacher = inside.get((explainer, "teacher"))
         if role == "student" and teacher is not None and abs(teacher - value) > INSIDE_GAP:
-            yield (
-                1,
-                "INSIDE_GAP",
-                f"inside share of student {value:.0%} and teacher {teacher:.0%} ({explainer}) differ by more than {INSIDE_GAP:.0%}.",
-            )
-    for explainer, failed in sorted({m.explainer: failed_mark(m) for m in maps if failed_mark(m)}.items()):
-        yield 3, "SANITY_FAILED", f"maps of {explainer} {failed}, tested on this network."
+            text = f"inside share of student {value:.0%} and teacher {teacher:.0%} ({explainer}) differ by more than {INSIDE_GAP:.0%}."
+            yield 1, "INSIDE_GAP", text

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from data_contracts import (
-    Checkpoint,
-    RegistryError,
-    ReportModel,
-    ReviewPanel,
-    TaskKind,
-)
+from data_contracts import PanelModel, RegistryError, ReviewPanel, TaskKind
+from medkd.explanation.defaults import DEFAULT_EXPLAINERS
 from medkd.registry.recipe_result import RecipeResult
-from medkd.review.compose_report import CLASS_EXPLAINERS, LESION_EXPLAINERS
 
 
 def choose_panel(results: tuple[RecipeResult, ...]) -> ReviewPanel:
@@ -25,36 +17,26 @@ def choose_panel(results: tuple[RecipeResult, ...]) -> ReviewPanel:
     missing = [kind.value for kind in TaskKind if kind not in by_task]
     if missing:
         raise RegistryError("PANEL_INCOMPLETE", f"expected a recipe for each task of a report, none is for {missing[0]}")
-    classify, segment = by_task[TaskKind.CLASSIFICATION], by_task[TaskKind.SEGMENTATION]
-    failed = _failing(classify, CLASS_EXPLAINERS) | _failing(segment, LESION_EXPLAINERS)
     return ReviewPanel(
-        segmentation_teacher=segment.require_teacher(),
-        segmentation_student=segment.best_student(),
-        classification_teacher=classify.require_teacher(),
-        classification_student=classify.best_student(),
-        models=tuple(_report_model(own, model) for own in (classify, segment) for model in (own.best_student(), own.require_teacher())),
-        not_to_be_trusted=tuple(sorted(failed)),
-        failed_checks=failed,
+        segmentation=_panel_model(by_task[TaskKind.SEGMENTATION]), classification=_panel_model(by_task[TaskKind.CLASSIFICATION])
     )
 
 
-def _failing(own: RecipeResult, asked: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Return the tests that the asked explainers failed on the student of a report."""
-    arm = own.best_student().arm
-    bundles = [bundle for bundle in own.bundles if bundle.subject.rpartition("/")[2].rpartition("-")[0] == arm]
-    verdicts = [verdict for bundle in bundles for verdict in bundle.verdicts if not verdict.trusted and verdict.explainer in asked]
-    return {
-        name: tuple(dict.fromkeys(c.name for v in verdicts if v.explainer == name for c in v.checks if c.passed is False))
-        for name in sorted({verdict.explainer for verdict in verdicts})
-    }
-
-
-def _report_model(own: RecipeResult, checkpoint: Checkpoint) -> ReportModel:
-    version = next(model for model in own.require_registered().models if model.weights_digest == checkpoint.weights_digest)
-    return ReportModel(
-        role=checkpoint.role.value,
-        name=version.name,
-        version=version.version,
-        manifest_digest=version.manifest_digest,
-        parameters=checkpoint.parameters,
+def _panel_model(own: RecipeResult) -> PanelModel:
+    """Return the best student and its teacher, with what the tests of its maps of the cohort gave."""
+    student, teacher = own.best_student(), own.require_teacher()
+    by_weights = {model.weights_digest: model for model in own.require_registered().models}
+    bundles = [bundle for bundle in own.bundles if bundle.weights_digest == student.weights_digest]
+    # A verdict is of an explainer as it was asked: with other options its maps are others.
+    defaults = {entry.name: entry.options for entry in DEFAULT_EXPLAINERS[own.recipe.task.kind]}
+    made = {one.method.explainer: one.method.options for bundle in bundles for one in bundle.explanations}
+    tested = [name for name, options in defaults.items() if made.get(name) == options]
+    return PanelModel(
+        model=by_weights[student.weights_digest],
+        teacher=by_weights[teacher.weights_digest],
+        student_checkpoint=student,
+        teacher_checkpoint=teacher,
+        sanity_reports=tuple(
+            sanity_report for bundle in bundles for sanity_report in bundle.sanity_reports if sanity_report.explainer in tested
+        ),
     )

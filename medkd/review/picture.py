@@ -3,71 +3,67 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
-from data_contracts import BANNER, ReviewReport
+from data_contracts import BANNER, LesionFinding, ReviewReport
+from medkd.explanation.against_teacher import standing_of
 from medkd.explanation.wording import failed_mark
 from medkd.pictures.colours import NEGATIVE, POSITIVE, REFERENCE, STUDENT, TEACHER, blend, grey, heat
 from medkd.pictures.draw import outline, write_over
-from medkd.review.against_teacher import standing_of
+from medkd.review.shown import StudyArrays, shown_in
 
 _ZOOM, _GAP, _TOP, _BOTTOM = 5, 14, 62, 58
 
 
-def render_picture(report: ReviewReport, arrays: Mapping[str, Tensor]) -> bytes:
+def render_picture(report: ReviewReport, arrays: StudyArrays) -> bytes:
     """Return a PNG for the first finding and its first explainer (the middle slice alone where nothing was found)."""
-    finding = report.findings[0] if report.findings else None
-    place = finding.lesion.key_slice if finding else report.geometry.shape[0] // 2
-    base = grey(arrays["volume"][place].numpy(), report.window)
+    first = next(iter(shown_in(report)), None)
+    place = first.finding.key_slice if first else report.volume.geometry.shape[0] // 2
+    base = grey(arrays.volume[place].numpy(), report.window)
     panels = [("key slice", np.repeat(base[..., None], 3, axis=2))]
     limit, failed = 0.0, ""
-    if finding is not None and finding.maps:
-        name, failed = finding.maps[0].explainer, failed_mark(finding.maps[0])
-        maps = {m.role: arrays[m.tensor][place].numpy() for m in finding.maps if m.explainer == name}
+    if first is not None:
+        name = first.explainers[0]
+        failed = failed_mark(first.explanation.failed_checks(name))
+        maps = {role: arrays.explained[first.place][one.tensor][place].numpy() for role, one in first.by(name).items()}
         limit = float(max(np.abs(plane).max() for plane in maps.values()))
-        panels += [
-            (f"{role}, {name}", blend(base, heat(maps[role], limit, failed=bool(failed))))
-            for role in ("student", "teacher")
-            if role in maps
-        ]
+        panels += [(f"{role}, {name}", blend(base, heat(plane, limit, failed=bool(failed)))) for role, plane in maps.items()]
         if len(maps) == 2:
             panels += [("student - teacher", blend(base, heat(maps["student"] - maps["teacher"], limit, failed=bool(failed))))]
-    alone = finding is not None and standing_of(finding) == "student only"
+    alone = first is not None and isinstance(first.finding, LesionFinding) and standing_of(first.finding) == "student only"
     return _sheet(report, arrays, place, panels, limit, ("only the student marks this" if alone else "", failed))
 
 
 def _sheet(
     report: ReviewReport,
-    arrays: Mapping[str, Tensor],
+    arrays: StudyArrays,
     place: int,
     panels: list[tuple[str, NDArray[np.uint8]]],
     limit: float,
     marks: tuple[str, str],
 ) -> bytes:
     """Return the sheet; ``marks`` are written over the key slice and over every map."""
-    rows, columns = report.geometry.shape[1:]
+    rows, columns = report.volume.geometry.shape[1:]
     width = max(_GAP + len(panels) * (columns * _ZOOM + _GAP), 700)
     sheet = Image.new("RGB", (width, _TOP + rows * _ZOOM + _BOTTOM), (17, 20, 24))
     draw, font, small = ImageDraw.Draw(sheet), ImageFont.load_default(15), ImageFont.load_default(13)
+    masks = arrays.masks()
     draw.text((_GAP, 8), BANNER, fill=(255, 176, 59), font=font)
     for index, (title, pixels) in enumerate(panels):
         left = _GAP + index * (columns * _ZOOM + _GAP)
         draw.text((left, 36), title, fill=(226, 230, 235), font=font)
         sheet.paste(Image.fromarray(pixels).resize((columns * _ZOOM, rows * _ZOOM), Image.Resampling.NEAREST), (left, _TOP))
-        for name, colour in (("reference_mask", REFERENCE), ("teacher_mask", TEACHER), ("student_mask", STUDENT)):
-            if name in arrays and (index == 0 or name == "student_mask"):
-                outline(draw, arrays[name][place].numpy(), (left, _TOP), colour, zoom=_ZOOM)
+        for name, colour in (("reference", REFERENCE), ("teacher", TEACHER), ("student", STUDENT)):
+            if name in masks and (index == 0 or name == "student"):
+                outline(draw, masks[name][place].numpy(), (left, _TOP), colour, zoom=_ZOOM)
         write_over(draw, marks[min(index, 1)], (left, _TOP), columns * _ZOOM)
     below = _TOP + rows * _ZOOM + 10
     draw.text((_GAP, below), "contours: student yellow, teacher cyan, reference green", fill=(170, 178, 188), font=small)
-    draw.text(
-        (_GAP, below + 20), f"study {report.study_key}, slice {place + 1} of {report.geometry.shape[0]}", fill=(170, 178, 188), font=small
-    )
+    where = f"study {report.volume.study_key}, slice {place + 1} of {report.volume.geometry.shape[0]}"
+    draw.text((_GAP, below + 20), where, fill=(170, 178, 188), font=small)
     if limit > 0:
         _colour_bar(draw, (width - 330, below + 4), limit, small)
     stream = io.BytesIO()

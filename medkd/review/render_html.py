@@ -6,31 +6,34 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
+import torch
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from numpy.typing import NDArray
 from skimage.measure import find_contours
-from torch import Tensor
 
-from data_contracts import BANNER, DataError, Finding, ReviewReport
-from medkd.explanation.wording import failed_mark
+from data_contracts import BANNER, ClassAnswer, DataError, LesionFinding, ModelRef, ReviewReport, TaskKind
+from medkd.explanation.against_teacher import standing_of
+from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, MEASURES_IN_WORDS, checks_text, failed_mark
 from medkd.pictures.colours import grey, heat, png
-from medkd.review.against_teacher import standing_of
+from medkd.review.caveats import teacher_class
 from medkd.review.orientation_marks import picture_marks
+from medkd.review.shown import Shown, StudyArrays, shown_in
 
 MOST_BYTES = 8 * 2**20
 #: Heat is embedded on the key slice and this many slices to each side of it.
 HEAT_REACH = 8
-_OUTLINES = ("student", "teacher", "reference")
+#: Measures of how far two maps agree: one value for both.
+_OF_BOTH = ("cosine_agreement", "rank_agreement")
 _PANES = (("plain", "Slice"), ("student", "Student"), ("teacher", "Teacher"), ("difference", "Student − teacher"))
 
 
-def render_html(report: ReviewReport, arrays: Mapping[str, Tensor]) -> str:
+def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
     """Return the page of a report; the same report and arrays give the same bytes.
 
     The page asks nothing of a network: its content-security policy allows the one style, the one script (both by their
@@ -38,33 +41,59 @@ def render_html(report: ReviewReport, arrays: Mapping[str, Tensor]) -> str:
 
     Args:
         report: what is shown.
-        arrays: the tensors ``report.arrays`` points to, each of shape ``report.geometry.shape``.
+        arrays: the study's, and those of the report's explanations.
 
     Raises:
         DataError: ``PAGE_TOO_LARGE`` when the file would exceed 8 MiB.
     """
+    shown = shown_in(report)
+    segments = any(one.kind is TaskKind.SEGMENTATION for one in report.explanations)
     page = _template().render(
         banner=BANNER,
         report=report,
+        volume=report.volume,
+        models=models_of(report),
         report_digest=report.digest(),
         policy=_policy(),
         style=Markup(_source("report.css")),
         script=Markup(_source("report.js")),
-        data=Markup(_embed(_page_data(report, arrays))),
-        rows=[_row(number, finding) for number, finding in enumerate(report.findings, 1)],
-        probabilities=any(finding.student_probability or finding.teacher_probability for finding in report.findings),
-        panes=[(role, title) for role, title in _PANES if role in _shown_roles(report, arrays)],
-        marks=picture_marks(report.geometry),
+        data=Markup(_embed(_page_data(report, shown, arrays))),
+        segments=segments,
+        outlines=list(arrays.masks()),
+        lesions=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, LesionFinding)],
+        answers=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, ClassAnswer)],
+        labels=[one.label for one in shown],
+        maps=map_table(shown),
+        tests=[
+            (one.model.name, sanity_report, checks_text(sanity_report.checks))
+            for one in report.explanations
+            for sanity_report in one.sanity_reports
+        ],
+        teacher_only=[lesion for one in report.explanations for lesion in one.teacher_only],
+        panes=[(role, title) for role, title in _PANES if role in _shown_roles(report)],
+        marks=picture_marks(report.volume.geometry),
         spacing_mm=_spacing_mm(report),
+        colours=COLOURS_IN_WORDS,
+        masses=[f"of the {one.kind.value}, {MASS_IN_WORDS[one.mass]}" for one in report.explanations],
     )
     if len(page.encode()) > MOST_BYTES:
         raise DataError("PAGE_TOO_LARGE", f"expected a page of at most {MOST_BYTES} bytes, got {len(page.encode())}")
     return page
 
 
-def _shown_roles(report: ReviewReport, arrays: Mapping[str, Tensor]) -> set[str]:
-    """Return the panes of a report: without a teacher's answer there is neither its pane nor a difference."""
-    teacher = "teacher_mask" in arrays or any(m.role == "teacher" for finding in report.findings for m in finding.maps)
+def models_of(report: ReviewReport) -> list[tuple[str, ModelRef, int | None]]:
+    """Return role, version and parameters of every model that took part, each student before its teacher."""
+    found: list[tuple[str, ModelRef, int | None]] = []
+    for one in report.explanations:
+        found.append(("student", one.model, one.parameters))
+        if one.teacher is not None:
+            found.append(("teacher", one.teacher, one.teacher_parameters))
+    return found
+
+
+def _shown_roles(report: ReviewReport) -> set[str]:
+    """Return the panes of a report: without a teacher there is neither its pane nor a difference."""
+    teacher = any(one.teacher is not None for one in report.explanations)
     return {"plain", "student"} | ({"teacher", "difference"} if teacher else set())
 
 
@@ -93,45 +122,41 @@ def _embed(payload: Mapping[str, Any]) -> str:
     return json.dumps(payload, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _page_data(report: ReviewReport, arrays: Mapping[str, Tensor]) -> dict[str, Any]:
-    slices, rows, columns = report.geometry.shape
+def _page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays) -> dict[str, Any]:
+    geometry = report.volume.geometry
+    slices, rows, columns = geometry.shape
     spacing = _spacing_mm(report)
     return {
         "size": [rows, columns],
         "aspect": [columns * spacing[2], rows * spacing[1]],
-        "base": [_data_uri(grey(plane, report.window)) for plane in arrays["volume"].float().numpy()],
-        "outlines": {name: [_path(plane) for plane in arrays[f"{name}_mask"].numpy()] for name in _OUTLINES if f"{name}_mask" in arrays},
-        "heat": [_heat_of(finding, arrays, slices) for finding in report.findings],
-        "positions": [round(float(report.geometry.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],
+        "base": [_data_uri(grey(plane, report.window)) for plane in arrays.volume.float().numpy()],
+        "outlines": {name: [_path(plane) for plane in mask.to(torch.uint8).numpy()] for name, mask in arrays.masks().items()},
+        "heat": [heat_of(one, arrays, slices) for one in shown],
+        "explainers": [list(one.explainers) for one in shown],
+        "positions": [round(float(geometry.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],
     }
 
 
-def _heat_of(finding: Finding, arrays: Mapping[str, Tensor], slices: int) -> dict[str, Any]:
+def heat_of(shown: Shown, arrays: StudyArrays, slices: int) -> dict[str, Any]:
     """Return per explainer the pictures of student, teacher (if there is one) and their difference: one symmetric scale for all."""
-    tensors = {(m.explainer, m.role): arrays[m.tensor].float().numpy() for m in finding.maps}
-    key = finding.lesion.key_slice
-    shown = range(max(0, key - HEAT_REACH), min(slices, key + HEAT_REACH + 1))
+    key = shown.finding.key_slice
+    near = range(max(0, key - HEAT_REACH), min(slices, key + HEAT_REACH + 1))
     result: dict[str, Any] = {}
-    for explainer in dict.fromkeys(m.explainer for m in finding.maps):
-        planes = {role: tensors[explainer, role] for role in ("student", "teacher") if (explainer, role) in tensors}
+    for explainer in shown.explainers:
+        planes = {role: arrays.explained[shown.place][one.tensor].float().numpy() for role, one in shown.by(explainer).items()}
         limit = float(max(np.abs(plane).max() for plane in planes.values()))
-        failed = _failed(finding, explainer)
+        failed = failed_mark(shown.explanation.failed_checks(explainer))
         if len(planes) == 2:
             planes["difference"] = planes["student"] - planes["teacher"]
         result[explainer] = {
             "limit": f"{limit:.3g}",
             "failed": failed,
             "planes": {
-                role: {str(k): _data_uri(heat(plane[k], limit, failed=bool(failed))) for k in shown if plane[k].any()}
+                role: {str(k): _data_uri(heat(plane[k], limit, failed=bool(failed))) for k in near if plane[k].any()}
                 for role, plane in planes.items()
             },
         }
     return result
-
-
-def _failed(finding: Finding, explainer: str) -> str:
-    """Return what an explainer's maps of a finding failed, in words; both roles are asked the same and marked the same."""
-    return next((mark for m in finding.maps if m.explainer == explainer and (mark := failed_mark(m))), "")
 
 
 def _path(mask: NDArray[np.uint8]) -> str:
@@ -147,32 +172,45 @@ def _data_uri(pixels: NDArray[np.uint8]) -> str:
 
 
 def _spacing_mm(report: ReviewReport) -> tuple[float, float, float]:
-    affine = np.asarray(report.geometry.affine_lps_mm)
+    affine = np.asarray(report.volume.geometry.affine_lps_mm)
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     return (round(float(lengths[0]), 3), round(float(lengths[1]), 3), round(float(lengths[2]), 3))
 
 
-def _row(number: int, finding: Finding) -> dict[str, Any]:
-    """Return what the tables show of one finding: per explainer the measures of both roles and their agreement."""
-    table = []
-    for explainer in dict.fromkeys(m.explainer for m in finding.maps):
-        of = {m.role: {value.name: value.value for value in m.measures} for m in finding.maps if m.explainer == explainer}
-        one = next(m for m in finding.maps if m.explainer == explainer)
-        agreement = finding.agreement.get(explainer)
-        table.append(
-            {
-                "explainer": explainer,
-                "target": one.target,
-                "failed": _failed(finding, explainer),
-                "student": of.get("student", {}),
-                "teacher": of.get("teacher", {}),
-                "cosine": agreement.cosine if agreement else None,
-                "rank": agreement.rank_correlation if agreement else None,
-            }
-        )
-    standing = standing_of(finding)
-    told = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
-    return {"number": number, "finding": finding, "maps": table, "standing": standing, "teacher": told}
+def _row(place: int, shown: Shown) -> dict[str, Any]:
+    """Return what the table of findings shows of one."""
+    row: dict[str, Any] = {"place": place, "label": shown.label, "mass": shown.explanation.mass, "finding": shown.finding}
+    if isinstance(shown.finding, LesionFinding):
+        standing = standing_of(shown.finding)
+        told = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
+        return {**row, "alone": standing == "student only", "teacher": told}
+    other = teacher_class(shown.finding)
+    agrees = other in (None, shown.finding.class_name)
+    return {**row, "alone": not agrees, "teacher": "no teacher" if other is None else "teacher agrees" if agrees else f"teacher: {other}"}
+
+
+def map_table(shown: Sequence[Shown]) -> dict[str, Any]:
+    """Return the table of maps and what was measured of them, with its legend; measures that no map has are left out.
+
+    Measures of one map are shown of student and teacher, those of agreement stand once, with the student's.
+    """
+    maps = [one.by(name) for one in shown for name in one.explainers]
+    present = {value.name for roles in maps for ref in roles.values() for value in ref.measures}
+    columns = [(name, heading, meaning) for name, (heading, meaning) in MEASURES_IN_WORDS.items() if name in present]
+    rows = []
+    for one in shown:
+        for name in one.explainers:
+            roles = one.by(name)
+            cells = []
+            for measure, _, _ in columns:
+                values = [_figure(ref.measure(measure)) for role, ref in roles.items() if role == "student" or measure not in _OF_BOTH]
+                cells.append(" / ".join(values))
+            student = roles["student"]
+            highest = ", ".join(f"{mm:.0f}" for mm in student.peaks[0].position_lps_mm) if student.peaks else "nowhere"
+            explains = f"{student.target.kind.replace('_', ' ')}, {one.finding.class_name}"
+            failed = failed_mark(one.explanation.failed_checks(name))
+            rows.append({"label": one.label, "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest})
+    return {"columns": columns, "rows": rows}
 
 
 def _figure(value: float | None, digits: int = 2) -> str:

@@ -11,8 +11,10 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from data_contracts import BANNER, RefusedSeries, ReviewReport
-from medkd.review.against_teacher import standing_of
+from data_contracts import BANNER, ClassAnswer, LesionFinding, RefusedSeries, ReviewReport
+from medkd.explanation.against_teacher import standing_of
+from medkd.review.caveats import teacher_class
+from medkd.review.shown import shown_in
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,23 @@ def render_index(rows: Sequence[IndexRow], refused: Sequence[RefusedSeries]) -> 
         banner=BANNER,
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         style=Markup(style),
-        rows=[(row.page, row.report, agreement_text(row.report)) for row in rows],
+        rows=[(row.page, row.report.volume, len(shown_in(row.report)), agreement_text(row.report)) for row in rows],
         refused=refused,
     )
 
 
 def agreement_text(report: ReviewReport) -> str:
     """Return in words how far student and teacher agree on the findings of a report."""
-    standings = [standing_of(finding) for finding in report.findings]
-    if "no teacher" in standings:
+    findings = [one.finding for one in shown_in(report)]
+    standings = [standing_of(one) for one in findings if isinstance(one, LesionFinding)]
+    answers = [teacher_class(one) == one.class_name for one in findings if isinstance(one, ClassAnswer)]
+    if all(one.teacher is None for one in report.explanations):
         return "no teacher to compare with"
+    missed = sum(len(one.teacher_only) for one in report.explanations)
     told = [
         f"teacher agrees on {standings.count('agrees')}" if "agrees" in standings else "",
         f"only the student: {standings.count('student only')}" if "student only" in standings else "",
-        f"only the teacher: {len(report.teacher_only)}" if report.teacher_only else "",
+        f"only the teacher: {missed}" if missed else "",
+        f"teacher gives {sum(answers)} of {len(answers)} answers too" if answers else "",
     ]
     return "; ".join(part for part in told if part) or "nothing to compare"

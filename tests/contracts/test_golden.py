@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import data_contracts
-from data_contracts import MIGRATIONS, RECORDS, read_record
+from data_contracts import MIGRATIONS, RECORDS, RETIRED, read_record
+from data_contracts.old_names import RECORD_FIELDS
 from data_contracts.record import migrated
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,8 +25,8 @@ def test_a_golden_file_is_read_and_written_unchanged(schema):
     assert record.digest() == hashlib.sha256(payload).hexdigest()
 
 
-@pytest.mark.parametrize("schema", sorted(MIGRATIONS))
-def test_a_golden_file_of_an_older_version_is_lifted(schema):
+@pytest.mark.parametrize("schema", sorted(RECORD_FIELDS))
+def test_a_golden_file_under_old_names_is_lifted_to_the_newest(schema):
     payload = (GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes()
     newest = migrated(json.loads(payload))["schema_version"]
     record = read_record(payload, RECORDS[newest])
@@ -33,7 +34,7 @@ def test_a_golden_file_of_an_older_version_is_lifted(schema):
 
 
 def test_every_golden_file_is_of_a_known_version():
-    known = {schema.replace("/", "_") for schema in (*SCHEMAS, *MIGRATIONS)}
+    known = {schema.replace("/", "_") for schema in (*SCHEMAS, *MIGRATIONS, *RETIRED)}
     assert {path.stem for path in GOLDEN.glob("*.json")} == known
 
 
@@ -51,3 +52,41 @@ def test_a_record_cannot_be_changed(schema):
     record = read_record((GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes(), RECORDS[schema])
     with pytest.raises(ValueError, match="frozen"):
         record.schema_version = "other/1"
+
+
+def _newest(schema):
+    """Return the class that records of an earlier schema are read as."""
+    payload = json.loads((GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes())
+    return RECORDS[migrated(payload)["schema_version"]]
+
+
+@pytest.mark.parametrize("schema", sorted(MIGRATIONS))
+def test_a_record_of_an_earlier_version_is_read_as_the_newest(schema):
+    payload = (GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes()
+    record = read_record(payload, _newest(schema))
+    assert record.schema_version == record.SCHEMA != schema
+    assert read_record(record.canonical_json(), _newest(schema)) == record
+
+
+def test_a_lifted_explanation_says_what_its_version_meant():
+    record = read_record((GOLDEN / "study_explanation_1.json").read_bytes(), data_contracts.StudyExplanation)
+    assert (record.mass, record.request.most, record.kind.value) == ("absolute", None, "classification")
+    assert record.lesions[0].share_in_teacher is None
+    assert (record.teacher_only, record.caveats, record.answers[0].probabilities) == ((), (), {})
+
+
+def test_a_lifted_panel_names_its_versions_and_tests_its_explainers_anew():
+    payload = (GOLDEN / "review_panel_1.json").read_bytes()
+    panel = read_record(payload, data_contracts.ReviewPanel)
+    assert panel.classification.model.name == "classification-student"
+    assert panel.segmentation.teacher.name == "segmentation-teacher"
+    assert str(panel.segmentation.model.teacher).startswith("segmentation-teacher/2@")
+    assert panel.segmentation.sanity_reports == ()
+
+
+@pytest.mark.parametrize(("schema", "expected"), [("review/1", "ReviewReport"), ("lesion_explanation/1", "StudyExplanation")])
+def test_a_retired_record_is_refused_by_its_version_with_what_to_do(schema, expected):
+    payload = (GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes()
+    with pytest.raises(data_contracts.ContractError, match=f"'{schema}'.*medkd (report|explain)") as caught:
+        read_record(payload, getattr(data_contracts, expected))
+    assert caught.value.code == "CONTRACT_VERSION"

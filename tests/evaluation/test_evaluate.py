@@ -152,13 +152,14 @@ def test_an_inspection_says_what_no_map_says(run):
     least = [adversarial(trace(network, cohort.images[row : row + 1]), class_margin(answer[row : row + 1])) for row in range(2)]
     flipped = [float(one.distance[0]) / 64 for one in least if bool(one.flipped[0])]  # 64 x 64 pixels
     assert found.figures["student/flipped"].mean == pytest.approx(len(flipped) / 2)
-    assert found.figures["student/adversarial_rms"].mean == pytest.approx(np.mean(flipped), rel=1e-6)
+    assert found.figures["student/minimal_perturbation_rms"].mean == pytest.approx(np.mean(flipped), rel=1e-6)
     assert [layer.name for layer in found.layers] == list(found.teacher_layers) == ["layer1", "layer2", "layer3", "layer4"]
     assert all(0 <= value <= 1 + 1e-9 for row in found.similarity for value in row)
     arrays = workspace.store.read_tensors(found.array)
-    assert {"imagined/benign", "imagined/malignant", "image", "change/student", "plane/teacher"} <= set(arrays)
+    assert {"feature_visualisation/benign", "feature_visualisation/malignant", "image", "change/student", "plane/teacher"} <= set(arrays)
     margins = [
-        float(class_margin(index)(predict_logits(network, arrays[f"imagined/{name}"]))) for index, name in enumerate(recipe.task.classes)
+        float(class_margin(index)(predict_logits(network, arrays[f"feature_visualisation/{name}"])))
+        for index, name in enumerate(recipe.task.classes)
     ]
     ordinary = class_margin(0)(predict_logits(network, cohort.images))
     assert margins[0] > float(ordinary.max())

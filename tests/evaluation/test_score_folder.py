@@ -19,7 +19,7 @@ from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import average_precision_of
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.evaluation.score_folder import Subject, score_folder
+from medkd.evaluation.score_folder import ScoredModel, score_folder
 from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
@@ -59,7 +59,7 @@ def pictures(tmp_path_factory):
 def subject(task=TASK, with_teacher=True, builder="resnet", **options):
     spec = NetworkSpec(builder=builder, out_channels=len(task.classes), spatial_dims=task.spatial_dims, options=options)
     other = build_network(spec, seed=5).eval()
-    return Subject(task, build_network(spec, seed=3).eval(), MODEL, other if with_teacher else None, MODEL if with_teacher else None)
+    return ScoredModel(task, build_network(spec, seed=3).eval(), MODEL, other if with_teacher else None, MODEL if with_teacher else None)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     student = distill(workspace, recipe.student_training("kd_explanation", 0), cohorts, teacher)
     card = summarise(workspace, recipe.name, cohorts, (evaluate_model(workspace, recipe.name, cohorts, student, teacher),))
-    who = Subject(recipe.task, load_network(workspace, student), MODEL, load_network(workspace, teacher), MODEL)
+    who = ScoredModel(recipe.task, load_network(workspace, student), MODEL, load_network(workspace, teacher), MODEL)
     score = score_folder(who, root, describe_folder(root, recipe.task, FolderHints(where={"split": "val"})), Store(tmp_path / "s", "s"))
     same = set(card.figures) & set(score.evaluation.metrics)
     assert {"auc", "ece", "agreement", "relevance_mass_accuracy", "pointing"} <= same

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from data_contracts import Checkpoint, Geometry, ModelRef, NetworkSpec, Ref, Task, VolumeRef
-from medkd.explanation.explain_study import Asked
+from medkd.explanation.explain_study import LoadedModel
 from medkd.storage.store import Store
 from medkd.trace import LayerMap
 
@@ -40,7 +40,7 @@ class Neighbourhood(nn.Module):
 
 
 @pytest.fixture
-def asked():
+def loaded():
     model = ModelRef(name="m", version=1, manifest_digest=SHA, role="student", weights_digest=SHA)
     checkpoint = Checkpoint(
         role="student",
@@ -55,7 +55,7 @@ def asked():
         parameters=9,
         epochs=1,
     )
-    return Asked(model, checkpoint, Neighbourhood())
+    return LoadedModel(model, checkpoint, Neighbourhood())
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from torch import nn
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, Task
 from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
+from medkd.explanation.class_subjects import runs_of
 from medkd.explanation.explain_study import explain_study
-from medkd.explanation.subjects import runs_of
 from medkd.inference.predict import averaged_over_flips
 from medkd.trace import LayerMap
 
@@ -39,14 +39,14 @@ class Brightness(nn.Module):
 
 
 @pytest.fixture
-def classifier(asked):
+def classifier(loaded):
     def make(task, **changes):
         space = task.spatial_dims
-        spec = asked.checkpoint.network.model_copy(
+        spec = loaded.checkpoint.network.model_copy(
             update={"builder": "resnet", "spatial_dims": space, "options": {"channels": (4, 4, 4, 4)}}
         )
-        checkpoint = asked.checkpoint.model_copy(update={"task": task, "network": spec})
-        return asked.__class__(asked.model, checkpoint, Brightness(space, **changes))
+        checkpoint = loaded.checkpoint.model_copy(update={"task": task, "network": spec})
+        return loaded.__class__(loaded.model, checkpoint, Brightness(space, **changes))
 
     return make
 
@@ -123,7 +123,7 @@ def test_maps_of_mirrorings_add_up_to_the_averaged_margin(classifier, make_volum
     method = Entry(name="integrated_gradients", options={"steps": 4, "baseline": 0.0})
     made = explain_study(values, volume, classifier(flipped, slope=True), request(method))
     plain = explain_study(values, volume, classifier(PICTURES, slope=True), request(method))
-    (check,) = (check for check in made.record.verdicts[0].checks if check.name == "completeness")
+    (check,) = (check for check in made.record.sanity_reports[0].checks if check.name == "completeness")
     assert check.passed
     assert check.value < 1e-4
     name = "map/2/student/integrated_gradients"
@@ -139,11 +139,14 @@ def test_the_studys_own_label_says_where_a_map_should_lie(classifier, make_volum
     values, volume = make_volume([BRIGHT])
     label = torch.zeros(values.shape, dtype=torch.uint8)
     label[13, 4:8, 4:8] = 1
-    with_label = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=2), label=label)
+    with_label = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=1), label=label)
     measured = {value.name: value.value for value in with_label.record.maps[0].measures}
     assert measured["relevance_mass_accuracy"] == pytest.approx(16 / (4 * 24 * 28))
     assert 0 <= measured["deletion"] <= 1
-    assert torch.equal(with_label.arrays["mask/2"], label)
+    # What is marked is asked about first, however short its run of slices.
+    assert [one.class_name for one in with_label.record.answers] == ["bright", "dark", "dark"]
+    assert torch.equal(with_label.arrays["mask/1"], label)
+    assert with_label.record.answers[0].outside.share_outside == pytest.approx(1 - 16 / (4 * 24 * 28))
     without = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=2))
     assert {value.name for value in without.record.maps[0].measures} == {"gini", "entropy", "effective_complexity", "deletion", "insertion"}
 
@@ -151,13 +154,13 @@ def test_the_studys_own_label_says_where_a_map_should_lie(classifier, make_volum
 def test_the_gate_tries_what_a_whole_picture_can_be_tried_on(classifier, make_volume):
     values, volume = make_volume([BRIGHT])
     made = explain_study(values, volume, classifier(PICTURES), request("integrated_gradients", "occlusion", lesion=2))
-    for verdict in made.record.verdicts:
-        checks = {check.name: check for check in verdict.checks}
+    for sanity_report in made.record.sanity_reports:
+        checks = {check.name: check for check in sanity_report.checks}
         assert checks["random_lesion"].passed is None
         assert "nowhere else" in checks["random_lesion"].reason
         assert checks["additivity"].passed
     assert checks["completeness"].reason == "not claimed"
-    assert next(c for c in made.record.verdicts[0].checks if c.name == "completeness").passed
+    assert next(c for c in made.record.sanity_reports[0].checks if c.name == "completeness").passed
 
 
 def test_an_answer_that_is_not_there_is_one_sentence(classifier, make_volume):
@@ -165,7 +168,7 @@ def test_an_answer_that_is_not_there_is_one_sentence(classifier, make_volume):
     with pytest.raises(ExplanationError) as caught:
         explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=4))
     assert caught.value.code == "LESION_UNKNOWN"
-    assert str(caught.value).startswith("expected one of the findings 1 (dark, slices from")
+    assert str(caught.value).startswith("expected one of the findings 1 (dark, slices 1 to 12), 2 (bright, slices 13 to 16)")
 
 
 def test_it_is_kept_shown_and_made_again_to_the_bit(classifier, make_volume, tmp_path):
@@ -185,3 +188,37 @@ def test_it_is_kept_shown_and_made_again_to_the_bit(classifier, make_volume, tmp
     assert find_kept(tmp_path, student.digest()[:20]) == place
     assert replay(place, values, both).same
     assert all(torch.equal(arrays[name], value) for name, value in made.arrays.items())
+
+
+def test_of_a_long_answer_the_slices_round_the_surest_are_explained(classifier, make_volume):
+    values, volume = make_volume([np.s_[4:14, :, :]])
+    values *= 0.8
+    values[12] = 1.0
+    made = explain_study(values, volume, classifier(PICTURES), request("cam", slices=5, most=1))
+    assert made.record.answers[0].key_slice == 12
+    assert made.arrays["map/1/student/cam"].flatten(1).any(1).nonzero()[:, 0].tolist() == [9, 10, 11, 12, 13]
+    whole = explain_study(values, volume, classifier(PICTURES), request("cam", most=1))
+    torch.testing.assert_close(made.arrays["map/1/student/cam"][9:14], whole.arrays["map/1/student/cam"][9:14])
+
+
+def test_probabilities_of_both_networks_are_kept_class_by_class(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    one = classifier(PICTURES)
+    both = one.__class__(one.model, one.checkpoint, one.network, one.model.model_copy(update={"name": "t"}), one.network)
+    answer = explain_study(values, volume, both, request("cam", lesion=2)).record.answers[1]
+    bright = float(torch.sigmoid(torch.tensor(2.0)))
+    assert answer.probabilities == pytest.approx({"dark": 1 - bright, "bright": bright})
+    assert answer.teacher_probabilities == pytest.approx(answer.probabilities)
+
+
+def test_it_is_made_again_where_what_is_marked_lies_outside_the_slices_that_were_explained(classifier, make_volume, tmp_path):
+    values, volume = make_volume([np.s_[4:14, :, :]])
+    values *= 0.8
+    values[12] = 1.0
+    label = torch.zeros(values.shape, dtype=torch.uint8)
+    label[4, 4:8, 4:8] = 1
+    made = explain_study(values, volume, classifier(PICTURES), request("cam", slices=3, most=1), label=label)
+    assert made.record.answers[0].class_name == "bright"
+    assert not made.arrays["mask/1"].any()
+    # Of a panel the mark is a segmenter's: there is none in the study.
+    assert replay(keep(made, tmp_path / "explanations"), values, classifier(PICTURES)).same

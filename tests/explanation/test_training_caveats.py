@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_contracts import Case, Checkpoint, Geometry, Ref, TrainingDomain, VolumeRef, read_record
-from medkd.explanation.training_caveats import training_caveats
-from medkd.review.caveats import compute_caveats
+from data_contracts import Case, Checkpoint, Geometry, Ref, Task, TrainingDomain, VolumeRef, read_record
+from medkd.explanation.training_caveats import caveats_of_study, training_caveats
 from medkd.training.train import training_domain
 from medkd.volumes.orientation import Grid, canonical_axes
 
@@ -76,10 +75,13 @@ def test_of_a_model_that_does_not_say_what_it_was_trained_on_that_is_said(domain
     assert "training data unknown" in found["TRAINING_DATA_UNKNOWN"].text
 
 
-def test_it_stands_before_everything_else():
-    study = volume("MR", "raw").model_copy(update={"synthetic_slices": (1, 2)})
-    caveats = compute_caveats((), volume=study, outside=tuple(payload(study, CT).values()), too_large=(900.0, 900.0, 900.0))
-    assert [caveat.code for caveat in caveats][:2] == ["MODALITY_UNTRAINED", "FIELD_OF_VIEW"]
+def test_a_study_that_reaches_much_further_than_any_of_the_training_is_said_after_its_modality():
+    golden = (Path(__file__).parents[1] / "contracts" / "golden" / "checkpoint_1.json").read_bytes()
+    task = Task(kind="segmentation", classes=("background", "b"), image_size=(8, 8, 8))
+    known = read_record(golden, Checkpoint).model_copy(update={"domain": CT, "task": task, "largest_extent_mm": (50.0, 400.0, 400.0)})
+    assert [one.code for one in caveats_of_study(volume("MR", "raw"), known)] == ["MODALITY_UNTRAINED", "FIELD_OF_VIEW"]
+    pictures = known.model_copy(update={"task": task.model_copy(update={"image_size": (8, 8)})})
+    assert [one.code for one in caveats_of_study(volume(), pictures)] == []
 
 
 def cases(*kinds):

@@ -11,7 +11,6 @@ import pytest
 from data_contracts import ReviewPanel, StoreManifest, load_record
 from medkd.registry.mlflow_registry import MlflowRegistry
 from medkd.registry.publish import load_registered
-from medkd.storage.workspace import local_workspace
 
 pytestmark = pytest.mark.xdist_group("demo")
 IDENTIFIERS = (b"Hartwell", b"Okafor", b"Lindqvist", b"Testcase", b"HOSP-", b"ACC88", b"Saint Example", b"Referrer^")
@@ -80,10 +79,14 @@ def test_explanations_scorecard_and_reports_are_registered(smoke):
     } <= files
     assert client.list_artifacts(version.run_id, "explanations")
     panel = load_record(smoke.folder / "panel.json", ReviewPanel)
-    for entry in (m for m in panel.models if m.role == "student"):
+    for entry in (panel.segmentation.model, panel.classification.model):
         reported = client.get_model_version(entry.name, str(entry.version))
         assert len(reported.tags["medkd.reports"]) == 64
         assert client.list_artifacts(reported.run_id, "reports")
+        explained = {tag.removeprefix("medkd.explanation.") for tag in reported.tags if tag.startswith("medkd.explanation.")}
+        assert len(explained) == len(smoke.summary["reports"])
+        kept = {Path(one.path).name for one in client.list_artifacts(reported.run_id, "explanations")}
+        assert {f"explanation-{short}.zip" for short in explained} <= kept
 
 
 def test_no_process_looked_outside(smoke):
@@ -125,16 +128,23 @@ def test_reports_of_a_store_can_be_made_with_the_models_of_a_run(smoke, medkd, t
     assert "RESEARCH USE ONLY" in Path(page).read_text()
 
 
-def test_a_flipped_byte_in_a_stored_report_array_is_found(smoke, tmp_path):
-    copy = shutil.copytree(smoke.folder / "store" / "reports", tmp_path / "store" / "reports")
-    from data_contracts import ReviewReport, StoreError
+def test_a_flipped_byte_in_the_maps_of_a_report_is_found(smoke, tmp_path):
+    from data_contracts import RegistryError
+    from medkd.explanation.artefact import read_explanation
 
-    folder = next(path for path in copy.iterdir() if path.is_dir())
-    report = load_record(folder / "report.json", ReviewReport)
-    arrays = folder / "arrays.safetensors"
+    copy = shutil.copytree(smoke.folder / "store" / "explanations", tmp_path / "store" / "explanations")
+    folder = next(path for path in sorted(copy.iterdir()) if read_explanation(path)[0].maps)
+    arrays = folder / "maps.safetensors"
     payload = bytearray(arrays.read_bytes())
     payload[-1] ^= 1
     arrays.write_bytes(payload)
-    with pytest.raises(StoreError) as caught:
-        local_workspace(tmp_path).store.read_tensors(report.arrays)
-    assert caught.value.code == "STORE_ALTERED"
+    with pytest.raises(RegistryError) as caught:
+        read_explanation(folder)
+    assert caught.value.code == "VERSION_ALTERED"
+
+
+def test_explanations_of_reports_are_made_again_to_the_bit(smoke, here):
+    folder = next(path for path in sorted((smoke.folder / "store" / "explanations").iterdir()))
+    status, text, errors = here("replay", folder.name, "--in", smoke.folder / "store", "--run", smoke.folder)
+    assert (status, errors) == (0, "")
+    assert "every bit is the same" in text

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from data_contracts import ReviewReport, load_record
-from medkd.storage.store import Store
+from medkd.explanation.artefact import read_explanation
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"
@@ -39,7 +39,11 @@ def test_an_odd_series_is_listed_with_its_reason_and_the_others_are_reported(sto
     assert payload["reports"] == [str(series / "report.html")]
     assert f'href="{series.name}/report.html"' in index
     report = load_record(series / "report.json", ReviewReport)
-    assert Store(series, "study").read_tensors(report.arrays)["volume"].shape == report.geometry.shape
+    assert report.volume.series_key == series.name
+    assert [one.kind.value for one in report.explanations] == (["segmentation"] if model else ["segmentation", "classification"])
+    if model:  # the artefact that the page was made from lies beside it
+        (artefact,) = (series / "explanations").iterdir()
+        assert read_explanation(artefact)[0] == report.explanations[0]
 
 
 def test_a_store_that_no_model_can_read_is_status_two_and_says_why(here, smoke, tmp_path, monkeypatch):

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zipfile
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import safetensors.torch
 
-from data_contracts import ReviewReport, load_record
-from medkd.storage.store import Store
+from data_contracts import ReviewReport, StudyExplanation, load_record, read_record
+from medkd.explanation.artefact import read_explanation
+from medkd.pictures.colours import heat as colours_of
+from medkd.pictures.colours import png
+from medkd.review.shown import shown_in
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -29,21 +36,75 @@ def test_a_new_study_gets_a_report_and_a_segmentation(studied):
     out, summary = studied
     report = load_record(out / "report.json", ReviewReport)
     assert summary["report_digest"] == report.digest()
-    assert len(report.findings) == len(summary["findings"])
+    assert len(shown_in(report)) == len(summary["findings"])
     assert "RESEARCH USE ONLY" in (out / "report.html").read_text()
     assert (out / "picture.png").stat().st_size > 1000
 
 
 def test_the_written_segmentation_lies_on_the_written_image(studied):
-    out, _ = studied
+    out, summary = studied
     image, mask = nibabel.load(out / "image.nii.gz"), nibabel.load(out / "segmentation.nii.gz")
     report = load_record(out / "report.json", ReviewReport)
     assert image.shape == mask.shape
     assert np.allclose(image.affine, mask.affine)
-    arrays = Store(out, "study").read_tensors(report.arrays)
-    assert (mask.get_fdata().transpose(2, 1, 0) > 0).sum() == int(arrays["student_mask"].sum())
-    x, y, z = report.geometry.position_lps_mm(3, 20, 30)
+    _, arrays = read_explanation(Path(summary["explanation"]))
+    assert (mask.get_fdata().transpose(2, 1, 0) > 0).sum() == int((arrays["segmentation/student"] > 0).sum())
+    x, y, z = report.volume.geometry.position_lps_mm(3, 20, 30)
     assert (mask.affine @ [30, 20, 3, 1])[:3] == pytest.approx((-x, -y, z), abs=1e-3)
+
+
+def archived(smoke, model, short):
+    """Return the record and the arrays of an explanation as MLflow holds them beside a version, and the names of the report's files there."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=smoke.summary["tracking_uri"], registry_uri=smoke.summary["tracking_uri"])
+    version = client.get_model_version(*model)
+    assert version.tags[f"medkd.explanation.{short}"]
+    (report,) = [name.removeprefix("medkd.report.") for name, of in version.tags.items() if of == f"explanation {short}"]
+    beside = {Path(one.path).name for one in client.list_artifacts(version.run_id, f"reports/{report}")}
+    archive = zipfile.ZipFile(client.download_artifacts(version.run_id, f"explanations/explanation-{short}.zip"))
+    arrays = safetensors.torch.load(archive.read("maps.safetensors"))
+    return read_record(archive.read("explanation.json"), StudyExplanation), arrays, report, beside
+
+
+def test_every_map_on_the_page_has_the_bytes_of_the_registered_explanation(studied, smoke):
+    out, _ = studied
+    report = load_record(out / "report.json", ReviewReport)
+    record, arrays, registered, beside = archived(smoke, ("phantom-segmentation-teacher", "1"), report.explanations[0].digest()[:12])
+    assert report.explanations == (record,)
+    assert registered == report.digest()[:12]
+    assert beside == {"report.html", "report.json", "picture.png"}
+    page = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', (out / "report.html").read_text(), re.S)[1])
+    shown = shown_in(report)
+    assert len(shown) == len(page["heat"]) > 0
+    pictures = 0
+    for one, heat in zip(shown, page["heat"], strict=True):
+        for explainer, payload in heat.items():
+            values = arrays[one.by(explainer)["student"].tensor].numpy()
+            failed = bool(one.explanation.failed_checks(explainer))
+            limit = float(max(np.abs(arrays[ref.tensor].numpy()).max() for ref in one.by(explainer).values()))
+            for place, uri in payload["planes"]["student"].items():
+                expected = png(colours_of(values[int(place)], limit, failed=failed))
+                assert base64.b64decode(uri.split(",")[1]) == expected
+                pictures += 1
+    assert pictures > 0
+
+
+def test_a_classifier_gets_a_page_of_its_answers_too(smoke, here, tmp_path):
+    study = smoke.folder / "dicom" / "study001"
+    status, text, errors = here(
+        "run-study", study, "--model", "models:/phantom-classification-kd/1", "--run", smoke.folder, "--out", tmp_path / "o", "--json"
+    )
+    assert status == 0, errors[-800:]
+    summary = json.loads(text.splitlines()[-1])
+    assert (summary["findings"], bool(summary["answers"])) == ([], True)
+    assert "segmentation" not in summary
+    assert not (tmp_path / "o" / "segmentation.nii.gz").exists()
+    report = load_record(tmp_path / "o" / "report.json", ReviewReport)
+    record, arrays, _, _ = archived(smoke, ("phantom-classification-kd", "1"), report.explanations[0].digest()[:12])
+    assert report.explanations == (record,)
+    assert {ref.tensor for ref in record.maps} <= set(arrays)
+    assert "Answers" in (tmp_path / "o" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -51,7 +112,6 @@ def test_the_written_segmentation_lies_on_the_written_image(studied):
     [
         (("study001", "models:/nobody/1"), "VERSION_UNKNOWN"),
         (("study001", "nobody"), "MODEL_URI"),
-        (("study001", "models:/phantom-classification-teacher/1"), "MODEL_TASK"),
         (("", "models:/phantom-segmentation-teacher/1"), "WHICH_SERIES"),
         (("nowhere", "models:/phantom-segmentation-teacher/1"), "SOURCE_MISSING"),
     ],

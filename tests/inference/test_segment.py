@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from data_contracts import DataError, NetworkSpec, Task, TaskKind
-from medkd.explanation.explain_lesions import explain_region
+from data_contracts import DataError, NetworkSpec, Task
 from medkd.inference.predict import predict_volume
-from medkd.inference.segment import prepare_study, require_segmentation, segment
+from medkd.inference.segment import prepare_study, segment
 from medkd.models._build import build_network
 from medkd.trace import LayerMap, frozen
 from medkd.volumes.orientation import Grid
@@ -54,29 +53,7 @@ def test_windows_change_nothing_for_a_volume_that_fits_into_one():
     torch.testing.assert_close(predict_volume(network, image, TASK), plain, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(10, 12, 14), (40, 33, 21)])
-def test_the_map_of_a_region_lies_on_the_region(shape):
-    values = volume(shape)
-    study = prepare_study(values, Grid(shape, AFFINE), TASK)
-    region = values.to(torch.uint8)
-    attribution = explain_region(Threshold(), study, region, 1, explainer="cam")
-    assert attribution.shape == shape
-    place = torch.unravel_index(attribution.argmax(), attribution.shape)
-    assert bool(region[place])
-    assert float(attribution[region > 0].min()) > float(attribution[region == 0].max())
-
-
-def test_a_region_that_vanishes_on_the_networks_grid_has_a_map_of_zeros():
-    values = volume((10, 12, 14))
-    study = prepare_study(values, Grid((10, 12, 14), AFFINE), TASK)
-    assert not explain_region(Threshold(), study, torch.zeros(10, 12, 14, dtype=torch.uint8), 1, explainer="cam").any()
-
-
-def test_a_model_that_classifies_cannot_segment_and_pictures_must_have_their_size():
-    grid = Grid((10, 12, 14), AFFINE)
+def test_pictures_must_have_their_size():
     with pytest.raises(DataError) as caught:
-        require_segmentation(TASK.model_copy(update={"kind": TaskKind.CLASSIFICATION}))
-    assert caught.value.code == "MODEL_TASK"
-    with pytest.raises(DataError) as caught:
-        prepare_study(volume((10, 12, 14)), grid, TASK.model_copy(update={"image_size": (64, 64)}))
+        prepare_study(volume((10, 12, 14)), Grid((10, 12, 14), AFFINE), TASK.model_copy(update={"image_size": (64, 64)}))
     assert caught.value.code == "GRID_MISMATCH"

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_contracts import Geometry, ReviewReport, read_record
+from data_contracts import ClassAnswer, Geometry, ReviewReport, SanityCheck, map_name, read_record
+from medkd.review.shown import StudyArrays
 
-GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_1.json"
+GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_2.json"
 SHAPE = (12, 40, 48)
+CAM = {role: map_name(1, role, "grad_cam") for role in ("student", "teacher")}
 
 
 @pytest.fixture
@@ -18,24 +20,91 @@ def arrays():
     volume = 40 * torch.randn(SHAPE, generator=generator)
     mask = torch.zeros(SHAPE, dtype=torch.uint8)
     mask[3:7, 10:20, 12:24] = 1
-    teacher = mask.roll(1, dims=2)
-    maps = {f"map/1/{role}/cam": torch.randn(SHAPE, generator=generator) * mask for role in ("student", "teacher")}
-    return {"volume": volume + 100 * mask, "student_mask": mask, "teacher_mask": teacher, "reference_mask": mask.roll(1, dims=1), **maps}
+    kept = {name: torch.randn(SHAPE, generator=generator) * mask for name in CAM.values()}
+    kept |= {"mask/1": mask, "segmentation/student": mask, "segmentation/teacher": mask.roll(1, dims=2)}
+    return StudyArrays(volume + 100 * mask, (kept,), mask.roll(1, dims=1))
+
+
+def explained(report, **changes):
+    """Return a report whose explanation is changed."""
+    return report.model_copy(update={"explanations": (report.explanations[0].model_copy(update=changes),)})
 
 
 @pytest.fixture
 def report(arrays):
-    """Return a report of one lesion on the grid of ``arrays``."""
+    """Return a report of one lesion on the grid of ``arrays``, whose explainer passed its tests."""
     base = read_record(GOLDEN.read_bytes(), ReviewReport)
-    geometry = Geometry(shape=SHAPE, affine_lps_mm=base.geometry.affine_lps_mm, spacing_mm=base.geometry.spacing_mm, residual_mm=0.001)
-    finding = base.findings[0]
-    student = finding.maps[0]
-    teacher = student.model_copy(update={"role": "teacher", "tensor": "map/1/teacher/cam"})
-    lesion = finding.lesion.model_copy(update={"key_slice": 4, "first_slice": 3, "last_slice": 6})
-    changed = finding.model_copy(update={"maps": (student, teacher), "lesion": lesion, "dice_to_reference": 0.8})
-    return base.model_copy(update={"geometry": geometry, "findings": (changed,)})
+    one = base.explanations[0]
+    geometry = Geometry(
+        shape=SHAPE, affine_lps_mm=one.volume.geometry.affine_lps_mm, spacing_mm=one.volume.geometry.spacing_mm, residual_mm=0.001
+    )
+    changes = {"key_slice": 4, "first_slice": 3, "last_slice": 6, "dice_to_reference": 0.8, "share_in_teacher": None}
+    passed = SanityCheck(name="randomisation", value=0.2, limit=0.5, passed=True)
+    return explained(
+        base,
+        volume=one.volume.model_copy(update={"geometry": geometry}),
+        lesions=(one.lesions[0].model_copy(update=changes),),
+        sanity_reports=(one.sanity_reports[0].model_copy(update={"checks": (passed,), "trusted": True, "samples": None}),),
+        teacher_only=(),
+        caveats=(),
+    )
+
+
+@pytest.fixture
+def change():
+    """Return what changes the lesion, the explanation or the tests of a report."""
+
+    def changed(report, *, lesion=None, failed=(), **changes):
+        one = report.explanations[0]
+        if lesion and "lesions" not in changes:
+            changes["lesions"] = (one.lesions[0].model_copy(update=lesion),)
+        if failed:
+            checks = tuple(SanityCheck(name=name, value=0.9, limit=0.5, passed=False) for name in failed)
+            changes["sanity_reports"] = (one.sanity_reports[0].model_copy(update={"checks": checks, "trusted": False}),)
+        return explained(report, **changes)
+
+    return changed
 
 
 @pytest.fixture
 def nothing_found(report):
-    return report.model_copy(update={"findings": (), "caveats": ()})
+    return explained(report, lesions=(), maps=(), sanity_reports=()).model_copy(update={"caveats": ()})
+
+
+@pytest.fixture
+def of_a_panel(report, arrays):
+    """Return a report by two models, and its arrays: a segmenter's lesion, and a classifier's answer with two explainers of its own."""
+    one = report.explanations[0]
+    kept = {
+        map_name(1, role, name): arrays.explained[0][CAM[role]] * (index + 2)
+        for index, name in enumerate(("cam", "saliency"))
+        for role in ("student", "teacher")
+    }
+    maps = tuple(
+        ref.model_copy(
+            update={
+                "tensor": map_name(1, ref.model_role, name),
+                "method": ref.method.model_copy(update={"explainer": name}),
+                "target": ref.target.model_copy(update={"kind": "class_margin"}),
+            }
+        )
+        for name in ("cam", "saliency")
+        for ref in one.maps
+    )
+    answer = ClassAnswer(
+        number=1, class_name="malignant", probability=0.8, first_slice=1, last_slice=9, key_slice=6,
+        probabilities={"benign": 0.2, "malignant": 0.8}, teacher_probabilities={"benign": 0.6, "malignant": 0.4},
+    )  # fmt: skip
+    classifier = one.model_copy(
+        update={
+            "kind": type(one.kind)("classification"),
+            "mass": "absolute",
+            "lesions": (),
+            "answers": (answer,),
+            "maps": maps,
+            "model": one.model.model_copy(update={"name": "classifier"}),
+            "sanity_reports": tuple(one.sanity_reports[0].model_copy(update={"explainer": name}) for name in ("cam", "saliency")),
+        }
+    )
+    both = report.model_copy(update={"explanations": (one, classifier)})
+    return both, StudyArrays(arrays.volume, (*arrays.explained, kept), arrays.label)

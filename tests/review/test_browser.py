@@ -155,20 +155,17 @@ def test_a_study_without_a_finding_can_be_read_too(open_page, nothing_found, arr
     assert page.problems == []
 
 
-def test_an_attack_in_a_record_does_not_run(open_page, report, arrays):
-    page = open_page(
-        report.model_copy(update={"origin": "<img src=x onerror=alert(1)>", "reference_class": "<script>alert(1)</script>"}), arrays
-    )
+def test_an_attack_in_a_record_does_not_run(open_page, report, arrays, change):
+    evil = report.volume.model_copy(update={"origin": "<img src=x onerror=alert(1)>", "class_label": "<script>alert(1)</script>"})
+    page = open_page(change(report, volume=evil), arrays)
     lock(page)
     assert page.locator("img:not(.base):not(.heat)").count() == 0
     assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
     assert page.problems == []
 
 
-def test_heat_that_failed_a_test_says_so_on_its_pane_and_only_while_it_is_shown(open_page, report, arrays):
-    finding = report.findings[0]
-    failed = tuple(one.model_copy(update={"failed_checks": ("randomisation",)}) for one in finding.maps)
-    page = open_page(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failed}),)}), arrays)
+def test_heat_that_failed_a_test_says_so_on_its_pane_and_only_while_it_is_shown(open_page, report, arrays, change):
+    page = open_page(change(report, failed=("randomisation",)), arrays)
     lock(page)
     assert page.locator(".failed:visible").count() == 0
     page.keyboard.press("h")
@@ -177,9 +174,9 @@ def test_heat_that_failed_a_test_says_so_on_its_pane_and_only_while_it_is_shown(
     assert page.locator(".failed:visible").count() == 0
 
 
-def test_one_can_go_to_what_the_teacher_alone_marks_without_leaving_the_lesion(open_page, report, arrays):
-    missed = report.findings[0].lesion.model_copy(update={"key_slice": 10, "first_slice": 9, "last_slice": 11})
-    page = open_page(report.model_copy(update={"teacher_only": (missed,)}), arrays)
+def test_one_can_go_to_what_the_teacher_alone_marks_without_leaving_the_lesion(open_page, report, arrays, change):
+    missed = report.explanations[0].lesions[0].model_copy(update={"key_slice": 10, "first_slice": 9, "last_slice": 11})
+    page = open_page(change(report, teacher_only=(missed,)), arrays)
     lock(page)
     page.get_by_text("go to T1").click()
     assert page.locator("#where").inner_text().startswith("slice 11 of 12")
@@ -187,4 +184,20 @@ def test_one_can_go_to_what_the_teacher_alone_marks_without_leaving_the_lesion(o
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("n")
     assert page.locator("#where").inner_text().startswith("slice 5 of 12"), "the only lesion of the student"
+    assert page.problems == []
+
+
+def test_each_finding_offers_the_explainers_of_its_own_model(open_page, of_a_panel):
+    page = open_page(*of_a_panel)
+    lock(page)
+    options = page.locator("#explainer option")
+    assert options.all_inner_texts() == ["grad_cam"]
+    page.keyboard.press("h")
+    first = page.locator(".pane[data-role=student] .heat").get_attribute("src")
+    page.select_option("#lesion", "1")
+    assert options.all_inner_texts() == ["cam", "saliency"]
+    page.select_option("#explainer", "saliency")
+    assert page.locator(".pane[data-role=student] .heat").get_attribute("src") not in (None, first)
+    page.get_by_text("go to lesion 1").click()
+    assert page.locator("#explainer").input_value() == "grad_cam"
     assert page.problems == []

@@ -22,11 +22,9 @@ def pixels_of(report, arrays):
     return np.asarray(Image.open(io.BytesIO(render_picture(report, arrays)))).astype(int)
 
 
-def test_a_map_that_failed_is_pale_and_has_its_mark_and_the_key_slice_has_none(report, arrays):
-    finding = report.findings[0]
-    failed = tuple(one.model_copy(update={"failed_checks": ("randomisation",)}) for one in finding.maps)
+def test_a_map_that_failed_is_pale_and_has_its_mark_and_the_key_slice_has_none(report, arrays, change):
     plain = pixels_of(report, arrays)
-    marked = pixels_of(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failed}),)}), arrays)
+    marked = pixels_of(change(report, failed=("randomisation",)), arrays)
     left = _GAP + 48 * _ZOOM + _GAP  # the student's map is the second of the pictures, each 48 columns wide
     assert (plain[:, :left] == marked[:, :left]).all()
     assert tuple(marked[_TOP + 1, left + 1]) == (90, 12, 16)
@@ -34,12 +32,9 @@ def test_a_map_that_failed_is_pale_and_has_its_mark_and_the_key_slice_has_none(r
     assert np.ptp(marked[inside], axis=-1).mean() < 0.7 * np.ptp(plain[inside], axis=-1).mean()
 
 
-def test_a_finding_of_the_student_alone_is_labelled_on_the_key_slice(report, arrays):
-    finding = report.findings[0]
-
+def test_a_finding_of_the_student_alone_is_labelled_on_the_key_slice(report, arrays, change):
     def corner(share):
-        changed = report.model_copy(update={"findings": (finding.model_copy(update={"share_in_teacher": share}),)})
-        return tuple(pixels_of(changed, arrays)[_TOP + 1, _GAP + 1])
+        return tuple(pixels_of(change(report, lesion={"share_in_teacher": share}), arrays)[_TOP + 1, _GAP + 1])
 
     assert corner(0.0) == (90, 12, 16)
     assert corner(0.5) == corner(None) != (90, 12, 16)

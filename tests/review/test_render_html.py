@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import io
 import json
 import re
@@ -11,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from data_contracts import BANNER, DataError, Finding, ReviewReport, read_record
-from medkd.explanation.wording import FORBIDDEN
+from data_contracts import BANNER, DataError, ReviewReport, read_record
+from medkd.explanation.wording import FORBIDDEN, MEASURES_IN_WORDS
 from medkd.review import render_html as room
 from medkd.review.render_html import render_html
 
@@ -27,7 +28,7 @@ def visible(page):
 
 def test_the_same_report_gives_the_same_bytes(report, arrays):
     again = read_record(report.canonical_json(), ReviewReport)
-    assert render_html(report, arrays) == render_html(again, {name: value.clone() for name, value in arrays.items()})
+    assert render_html(report, arrays) == render_html(again, arrays)
 
 
 def test_the_page_says_what_it_is_and_names_its_sources(report, arrays):
@@ -35,7 +36,9 @@ def test_the_page_says_what_it_is_and_names_its_sources(report, arrays):
     assert page.count(BANNER) >= 2
     assert "STATUS: UNVERIFIED" in page
     assert report.digest()[:16] in page
-    for model in report.models:
+    one = report.explanations[0]
+    assert one.digest()[:12] in page
+    for model in (one.model, one.teacher):
         assert model.name in page
         assert model.manifest_digest[:12] in page
 
@@ -62,15 +65,15 @@ def test_slices_show_the_window(report, arrays):
     picture = data_of(render_html(report, arrays))["base"][4]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.split(",")[1]))))
     low, high = report.window
-    expected = ((arrays["volume"][4].numpy() - low) / (high - low)).clip(0, 1) * 255
+    expected = ((arrays.volume[4].numpy() - low) / (high - low)).clip(0, 1) * 255
     assert np.abs(pixels - expected).max() <= 0.51
 
 
 def test_heat_has_one_symmetric_scale_for_student_teacher_and_difference(report, arrays):
-    heat = data_of(render_html(report, arrays))["heat"][0]["cam"]
-    limit = max(float(arrays[f"map/1/{role}/cam"].abs().max()) for role in ("student", "teacher"))
+    heat = data_of(render_html(report, arrays))["heat"][0]["grad_cam"]
+    limit = max(float(arrays.explained[0][f"map/1/{role}/grad_cam"].abs().max()) for role in ("student", "teacher"))
     assert float(heat["limit"]) == pytest.approx(limit, rel=0.01)
-    student = arrays["map/1/student/cam"][4].numpy()
+    student = arrays.explained[0]["map/1/student/grad_cam"][4].numpy()
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(heat["planes"]["student"]["4"].split(",")[1]))))
     positive, negative = pixels[student > 0.3 * limit], pixels[student < -0.3 * limit]
     assert (positive[:, 0] > positive[:, 2]).all()
@@ -94,14 +97,12 @@ def test_a_study_without_a_finding_has_a_page_too(nothing_found, arrays):
     assert data_of(page)["heat"] == []
 
 
-def test_an_explainer_that_failed_its_check_is_marked(report, arrays):
-    finding: Finding = report.findings[0]
-    failing = tuple(m.model_copy(update={"failed_checks": ("randomisation",)}) for m in finding.maps)
-    page = render_html(report.model_copy(update={"findings": (finding.model_copy(update={"maps": failing}),)}), arrays)
+def test_an_explainer_that_failed_its_check_is_marked(report, arrays, change):
+    page = render_html(change(report, failed=("randomisation",)), arrays)
     passed = render_html(report, arrays)
     assert "<em>failed: randomisation</em>" in page
     assert "<em>failed" not in passed
-    heats = [data_of(one)["heat"][0]["cam"] for one in (page, passed)]
+    heats = [data_of(one)["heat"][0]["grad_cam"] for one in (page, passed)]
     assert [one["failed"] for one in heats] == ["failed: randomisation", ""]
     pale, full = (colours_of(one["planes"]["student"]["4"]) for one in heats)
     assert pale.max() < 0.5 * full.max()
@@ -113,21 +114,45 @@ def colours_of(uri):
     return pixels[..., :3].max(-1) - pixels[..., :3].min(-1)
 
 
-def test_each_row_says_early_whether_the_teacher_agrees_and_what_it_alone_marks_has_a_table(report, arrays):
+def test_each_row_says_early_whether_the_teacher_agrees_and_what_it_alone_marks_has_a_table(report, arrays, change):
     def row(share):
-        finding = report.findings[0].model_copy(update={"share_in_teacher": share})
-        page = render_html(report.model_copy(update={"findings": (finding,)}), arrays)
+        page = render_html(change(report, lesion={"share_in_teacher": share}), arrays)
         return re.findall(r"<td[^>]*>([^<]*)</td>", page[page.index("<tbody>") :])[:2]
 
     assert [row(share) for share in (0.8, 0.09, None)] == [["1", "teacher agrees"], ["1", "only the student"], ["1", "no teacher"]]
-    missed = report.findings[0].lesion.model_copy(update={"volume_ml": 7.25, "side": "right"})
-    page = render_html(report.model_copy(update={"teacher_only": (missed,)}), arrays)
+    missed = report.explanations[0].lesions[0].model_copy(update={"volume_ml": 7.25, "side": "right"})
+    page = render_html(change(report, teacher_only=(missed,)), arrays)
     assert "7.25" in page[page.index("Only the teacher marks") :]
     assert "Only the teacher marks" not in render_html(report, arrays)
 
 
-def test_text_in_a_record_cannot_become_markup(report, arrays):
-    evil = report.model_copy(update={"origin": "<script>alert(1)</script>", "reference_class": "</script><b>"})
+def test_a_panels_page_shows_what_the_segmenter_found_and_what_the_classifier_answered(of_a_panel):
+    report, arrays = of_a_panel
+    page = render_html(report, arrays)
+    data = data_of(page)
+    assert data["explainers"] == [["grad_cam"], ["cam", "saliency"]]
+    # Both have a first finding: their maps lie in arrays of their own.
+    limits = [float(data["heat"][place][name]["limit"]) for place, name in ((0, "grad_cam"), (1, "cam"), (1, "saliency"))]
+    assert limits[1:] == pytest.approx([2 * limits[0], 3 * limits[0]], rel=0.02)
+    answers = visible(page[page.index('id="answers"') :])
+    assert "teacher: benign" in answers
+    assert "benign 0.20" in answers
+    assert "classifier" in visible(page)
+
+
+def test_every_measure_that_is_shown_has_its_legend_in_the_words_of_the_tables(report, arrays):
+    page = render_html(report, arrays)
+    headings = re.findall(r"<th>([^<]*)</th>", page[page.index("Maps and their measures") :].split("</thead>")[0])[3:-1]
+    legend = page[page.index('class="legend-of-measures') :].split("</dl>")[0]
+    words = dict(MEASURES_IN_WORDS.values())
+    assert headings == ["inside", "points", "cosine", "teacher"]
+    for heading in headings:
+        assert f"<dt>{heading}</dt><dd>{html.escape(words[heading], quote=False)}".replace("'", "&#39;") in legend
+    assert "positive part" in page
+
+
+def test_text_in_a_record_cannot_become_markup(report, arrays, change):
+    evil = change(report, volume=report.volume.model_copy(update={"origin": "<script>alert(1)</script>", "class_label": "</script><b>"}))
     page = render_html(evil, arrays)
     assert "<script>alert" not in page
     assert "</script><b>" not in page
@@ -142,6 +167,6 @@ def test_a_page_that_would_be_too_large_is_refused(report, arrays, monkeypatch):
 
 def test_heat_far_from_the_key_slice_is_left_out(report, arrays, monkeypatch):
     monkeypatch.setattr(room, "HEAT_REACH", 1)
-    planes = data_of(render_html(report, arrays))["heat"][0]["cam"]["planes"]["student"]
+    planes = data_of(render_html(report, arrays))["heat"][0]["grad_cam"]["planes"]["student"]
     assert set(planes) == {"3", "4", "5"}
-    assert torch.count_nonzero(arrays["map/1/student/cam"][6]) > 0
+    assert torch.count_nonzero(arrays.explained[0]["map/1/student/grad_cam"][6]) > 0

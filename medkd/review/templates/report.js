@@ -61,12 +61,21 @@
 
   function go(slice) { state.slice = Math.max(0, Math.min(last, slice)); draw(); }
 
+  function choose(index) {
+    state.lesion = index;
+    at("lesion").value = index;
+    const names = data.explainers[index] || [];
+    const select = at("explainer");
+    const kept = select.value;
+    select.replaceChildren(...names.map((name) => new Option(name)));
+    if (names.includes(kept)) select.value = kept;
+  }
+
   function lesion(index) {
     const keys = [...document.querySelectorAll("button.go[data-lesion]:not([data-spot])")];
     if (!keys.length) return;
-    state.lesion = (index + keys.length) % keys.length;
+    choose((index + keys.length) % keys.length);
     state.spot = null;
-    at("lesion").value = state.lesion;
     go(Number(keys[state.lesion].dataset.slice));
   }
 
@@ -93,10 +102,7 @@
   at("lesion").addEventListener("change", (event) => lesion(Number(event.target.value)));
   at("explainer").addEventListener("change", draw);
   document.querySelectorAll("button.go").forEach((button) => button.addEventListener("click", () => {
-    if (button.dataset.lesion !== undefined) {
-      state.lesion = Number(button.dataset.lesion);
-      at("lesion").value = state.lesion;
-    }
+    if (button.dataset.lesion !== undefined) choose(Number(button.dataset.lesion));
     const slice = Number(button.dataset.slice);
     state.spot = button.dataset.spot ? { slice, place: button.dataset.spot.split(",").map(Number) } : null;
     go(slice);
@@ -114,6 +120,7 @@
   });
 
   document.querySelector(".panes").classList.add("alone");
+  choose(0);
   draw();
   document.body.dataset.ready = "true";
 })();

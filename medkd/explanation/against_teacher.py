@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from data_contracts import Finding, Geometry, Lesion
+from data_contracts import Geometry, Lesion, LesionFinding
 from medkd.inference.lesions import find_lesions
 from medkd.measures.dice import dice
 
@@ -29,23 +29,33 @@ class Likeness:
     dice: float
 
 
-def likeness_of(region: Tensor, other: Tensor) -> Likeness:
-    """Return how far a component [slice, row, column] is marked in another mask of its class.
+def parts_of(mask: Tensor) -> Tensor:
+    """Return the components of a mask [slice, row, column] as numbers from 1, int32; 0 is outside."""
+    labelled, _ = ndimage.label((mask > 0).numpy(), structure=np.ones((3, 3, 3), dtype=np.uint8))
+    return torch.from_numpy(labelled.astype(np.int32))
 
-    Dice is to those components of the other mask that the region touches: a second lesion elsewhere does not lower it.
+
+def likeness_of(region: Tensor, parts: Tensor) -> Likeness:
+    """Return how far a component [slice, row, column] is marked in another mask of its class, given as its parts.
+
+    Dice is to those parts of the other mask that the region touches: a second lesion elsewhere does not lower it.
     """
-    inside, marked = region > 0, other > 0
-    labelled, _ = ndimage.label(marked.numpy(), structure=np.ones((3, 3, 3), dtype=np.uint8))
-    touched = np.unique(labelled[inside.numpy() & marked.numpy()])
-    there = torch.from_numpy(np.isin(labelled, touched[touched > 0]))
-    return Likeness(float((inside & marked).sum() / inside.sum()), float(dice(inside[None], there[None])[0]))
+    inside = region > 0
+    share = _share(region, parts)
+    there = torch.isin(parts, parts[inside & (parts > 0)].unique())
+    return Likeness(share, float(dice(inside[None], there[None])[0]))
 
 
-def standing_of(finding: Finding) -> Standing:
-    """Return whether the teacher marks a finding too."""
-    if finding.share_in_teacher is None:
+def _share(region: Tensor, other: Tensor) -> float:
+    inside = region > 0
+    return float((inside & (other > 0)).sum() / inside.sum())
+
+
+def standing_of(lesion: LesionFinding) -> Standing:
+    """Return whether the teacher marks a lesion too."""
+    if lesion.share_in_teacher is None:
         return "no teacher"
-    return "agrees" if finding.share_in_teacher >= LEAST_SHARED else "student only"
+    return "agrees" if lesion.share_in_teacher >= LEAST_SHARED else "student only"
 
 
 def agreed_first(found: Iterable[Component], teacher: Mapping[int, Tensor]) -> list[Component]:
@@ -58,7 +68,7 @@ def agreed_first(found: Iterable[Component], teacher: Mapping[int, Tensor]) -> l
 
     def alone(component: Component) -> bool:
         _, region, index = component
-        return index in teacher and likeness_of(region, teacher[index]).share < LEAST_SHARED
+        return index in teacher and _share(region, teacher[index]) < LEAST_SHARED
 
     return sorted(found, key=lambda component: (alone(component), -component[0].voxels))
 
@@ -79,7 +89,7 @@ def missed_by_student(
         lesion
         for index, mask in teacher.items()
         for lesion, region in find_lesions(mask, geometry, class_name=names[index], smallest=smallest)
-        if likeness_of(region, student[index]).share < LEAST_SHARED
+        if _share(region, student[index]) < LEAST_SHARED
     ]
     missed.sort(key=lambda lesion: -lesion.voxels)
     return tuple(lesion.model_copy(update={"tracking_id": f"teacher-{number}"}) for number, lesion in enumerate(missed, 1))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from data_contracts import Geometry
+from data_contracts import Geometry, LesionFinding
+from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of, place_of, standing_of
 from medkd.inference.lesions import find_lesions
-from medkd.review.against_teacher import agreed_first, likeness_of, missed_by_student, place_of, standing_of
 
 SHAPE = (10, 20, 40)
 AFFINE = ((0.0, 0.0, 2.0, -39.0), (0.0, 2.0, 0.0, -19.0), (2.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
@@ -37,11 +37,11 @@ def test_what_the_teacher_marks_too_comes_before_what_is_larger():
 
 
 def test_a_second_lesion_elsewhere_does_not_lower_the_likeness_of_the_first():
-    alike = likeness_of(mask((0, 10)), mask((0, 10), (20, 38)))
+    alike = likeness_of(mask((0, 10)), parts_of(mask((0, 10), (20, 38))))
     assert (alike.share, alike.dice) == (1.0, 1.0)
-    half = likeness_of(mask((0, 10)), mask((5, 15), (20, 38)))
+    half = likeness_of(mask((0, 10)), parts_of(mask((5, 15), (20, 38))))
     assert (half.share, half.dice) == pytest.approx((0.5, 0.5))
-    assert likeness_of(mask((0, 10)), mask((20, 38))).dice == 0.0
+    assert likeness_of(mask((0, 10)), parts_of(mask((20, 38)))).dice == 0.0
 
 
 def test_what_the_student_misses_is_listed_with_the_largest_first():
@@ -54,5 +54,6 @@ def test_what_the_student_misses_is_listed_with_the_largest_first():
 
 
 @pytest.mark.parametrize(("share", "standing"), [(None, "no teacher"), (0.099, "student only"), (0.1, "agrees")])
-def test_a_tenth_of_the_voxels_decides(report, share, standing):
-    assert standing_of(report.findings[0].model_copy(update={"share_in_teacher": share})) == standing
+def test_a_tenth_of_the_voxels_decides(share, standing):
+    lesion = find_lesions(mask((0, 10)), GEOMETRY)[0][0]
+    assert standing_of(LesionFinding(**lesion.model_dump(), share_in_teacher=share)) == standing

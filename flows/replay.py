@@ -1,0 +1,15 @@
+"""An explanation made again, bit by bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.engine import orchestrated, run_all
+from medkd.explanation.of_registry import replay_registered
+from medkd.storage.workspace import Workspace
+
+
+@orchestrated
+def replay(workspace: Workspace, folder: Path, wanted: str) -> tuple[Path, bool, dict[str, float]]:
+    """Make a kept explanation again and return its folder, whether every bit is the same, and which maps are not."""
+    return run_all(replay_registered, [(workspace, folder, wanted)], title="replay")[0]

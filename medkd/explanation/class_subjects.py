@@ -1,0 +1,181 @@
+"""Answers of a classifier: runs of slices with one answer, or one about a volume; explained and tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import ClassAnswer, ExplanationRequest, MeasureValue, TaskKind, VolumeRef
+from medkd.explanation.explain_classes import explain_classes
+from medkd.explanation.measures_of_maps import class_perturbation, margin_parts, measure_value
+from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
+from medkd.inference.classify import class_logits, pictures_of
+from medkd.inference.segment import PreparedStudy
+from medkd.measures.deletion import deletion
+from medkd.measures.insertion import insertion
+from medkd.targets import ClassMargin
+
+#: Pictures of an answer that an explainer is tried on.
+TRIED = 8
+
+
+class ClassStudyExplainer:
+    """Answers of a classifier: each run of neighbouring slices with one answer, longest first; of a volume the only one.
+
+    Args:
+        networks: by role; the student is asked, the teacher (where there is one) compared with.
+        study: the study.
+        volume: its record.
+        request: which of the answers are explained.
+        label: what is marked, [slice, row, column]: by the study's own segmentation, or a segmenter's; maps are then judged by where it lies.
+    """
+
+    kind = TaskKind.CLASSIFICATION
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], study: PreparedStudy, volume: VolumeRef, request: ExplanationRequest, label: Tensor | None
+    ) -> None:
+        self._study, self._pictures = study, pictures_of(study)
+        probability = {role: class_logits(network, self._pictures, study).softmax(1) for role, network in networks.items()}
+        self._classes = probability["student"].argmax(1)
+        marked = torch.zeros(volume.geometry.shape, dtype=torch.uint8) if label is None else (label > 0).to(torch.uint8)
+        answers = _answers(probability, study, marked)
+        self.found = StudyFindings(answers=answers, arrays={} if label is None else {"marked": marked})
+        places = chosen([f"{one.class_name}, slices {one.first_slice + 1} to {one.last_slice + 1}" for one in answers], request)
+        self.subjects: Sequence[ExplainedRegion] = [_subject(answers[place], marked, study, request.slices) for place in places]
+
+    def outside(self, subject: ExplainedRegion) -> Tensor | None:
+        """Return what is not marked; nothing where nothing is marked on the answer's slices: then nobody knows."""
+        return subject.region == 0 if bool(subject.region.any()) else None
+
+    def explain(self, network: nn.Module, method: Method) -> Tensor:
+        """Return the maps of all answers, [answer, *network space]; all pictures go through in one pass."""
+        rows = torch.cat([self._rows(place) for place in range(len(self.subjects))])
+        maps = self._explain_by(network, rows, method)
+        if self._study.alignment is not None:
+            return maps[None]
+        found = torch.zeros(len(self.subjects), *maps.shape)
+        for place in range(len(self.subjects)):
+            found[place, self._rows(place)] = maps[self._rows(place)]
+        return found
+
+    def trial(self, network: nn.Module, maps: Tensor, method: Method) -> ClassTrial:
+        """Return the trial of an explainer on the first answer: its key slice and those next to it."""
+        rows, key = self._rows(0), self.subjects[0].key_slice
+        some = rows[(rows - key).abs().argsort(stable=True)[:TRIED]].sort().values if self._study.alignment is None else rows
+        own = maps[0][some] if self._study.alignment is None else maps[:1]
+        return ClassTrial(network, self._study, some, self._classes[some], own, method)
+
+    def faithfulness(self, network: nn.Module, place: int, attribution: Tensor) -> tuple[MeasureValue, ...]:
+        """Return deletion and insertion of the answer's key picture."""
+        row = self.subjects[place].key_slice if self._study.alignment is None else 0
+        own = attribution[row] if self._study.alignment is None else pictures_of(self._study, attribution[None])[0, 0]
+        change = class_perturbation(network, self._pictures[row : row + 1], self._classes[row : row + 1])
+        return (
+            measure_value("deletion", deletion(own[None], change)[0]),
+            measure_value("insertion", insertion(own[None], change)[0]),
+        )
+
+    def _rows(self, place: int) -> Tensor:
+        span = self.subjects[place].span
+        return torch.arange(span.start, span.stop) if self._study.alignment is None else torch.zeros(1).long()
+
+    def _explain_by(self, network: nn.Module, rows: Tensor, method: Method) -> Tensor:
+        target = ClassMargin(self._classes[rows])
+        return explain_classes(network, self._study, rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
+
+
+def _answers(probability: Mapping[str, Tensor], study: PreparedStudy, marked: Tensor) -> tuple[ClassAnswer, ...]:
+    """Return the answers from every network's probabilities [picture, class]: where something is marked first, the longest first in each."""
+    own, names, found = probability["student"], study.task.classes, []
+    for first, last in runs_of(own.argmax(1)):
+        index = int(own[first].argmax())
+        # Of a volume the one picture is the patch in its middle: all slices, the middle one to look at.
+        span = (first, last) if study.alignment is None else (0, len(marked) - 1)
+        key = first + int(own[first : last + 1, index].argmax()) if study.alignment is None else span[1] // 2
+        means = {
+            role: {name: float(v) for name, v in zip(names, of[first : last + 1].mean(0), strict=True)} for role, of in probability.items()
+        }
+        found.append((span, key, index, means))
+    found.sort(key=lambda item: (not bool(marked[item[0][0] : item[0][1] + 1].any()), item[0][0] - item[0][1]))
+    return tuple(
+        ClassAnswer(
+            number=number,
+            class_name=names[index],
+            probability=means["student"][names[index]],
+            first_slice=span[0],
+            last_slice=span[1],
+            key_slice=key,
+            probabilities=means["student"],
+            teacher_probabilities=means.get("teacher", {}),
+        )
+        for number, (span, key, index, means) in enumerate(found, 1)
+    )
+
+
+def _subject(answer: ClassAnswer, marked: Tensor, study: PreparedStudy, slices: int | None) -> ExplainedRegion:
+    first, end = answer.first_slice, answer.last_slice + 1
+    if slices is not None and study.alignment is None:
+        first = max(first, min(answer.key_slice - slices // 2, end - slices))
+        end = min(end, first + slices)
+    region = torch.zeros_like(marked)
+    region[first:end] = marked[first:end]
+    index = study.task.classes.index(answer.class_name)
+    return ExplainedRegion(
+        answer.number, answer.class_name, index, answer.key_slice, region, ClassMargin(index).record(), slice(first, end)
+    )
+
+
+def runs_of(values: Tensor) -> list[tuple[int, int]]:
+    """Return first and last place of every run of equal values, [n] int64."""
+    ends = [*(values.diff().nonzero()[:, 0].tolist()), len(values) - 1]
+    return list(zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True))
+
+
+@dataclass(frozen=True)
+class ClassTrial:
+    """Pictures of one answer and their maps.
+
+    Attributes:
+        network: the network that was explained.
+        study: the study.
+        rows: int64 [n], which of its pictures.
+        answer: their class, int64 [n].
+        maps: float32 [n, *space of a picture]; of a volume [1, *network space].
+        method: the explainer.
+    """
+
+    network: nn.Module
+    study: PreparedStudy
+    rows: Tensor
+    answer: Tensor
+    maps: Tensor
+    method: Method
+
+    def by(self, network: nn.Module) -> Tensor:
+        """Return the maps of the same pictures by another network."""
+        return self._explain_by(network, ClassMargin(self.answer))
+
+    def gap(self, network: nn.Module, baseline: float) -> Tensor:
+        """Return the class margin less that of even pictures."""
+        pictures = pictures_of(self.study)[self.rows]
+        target = ClassMargin(self.answer)
+        seen, plain = (class_logits(network, image, self.study) for image in (pictures, torch.full_like(pictures, baseline)))
+        return (target(seen) - target(plain)).double()
+
+    def parts(self) -> Tensor:
+        """Return the sum of the maps of the logits that the margin is made of."""
+        parts = margin_parts(self.answer, len(self.study.task.classes))
+        return torch.stack([sign * self._explain_by(self.network, target) for sign, target in parts]).sum(0)
+
+    def moved(self) -> None:
+        """Return nothing: an answer about a whole picture is nowhere else."""
+
+    def _explain_by(self, network: nn.Module, target: Any) -> Tensor:
+        method = self.method
+        maps = explain_classes(network, self.study, self.rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
+        return maps[self.rows] if self.study.alignment is None else maps[None]

@@ -1,0 +1,169 @@
+"""Lesions that were segmented: frozen, compared with what the teacher and the study's own segmentation mark, explained and tried."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from data_contracts import ExplanationRequest, LesionFinding, MeasureValue, TaskKind, VolumeRef
+from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of
+from medkd.explanation.defaults import smallest_voxels
+from medkd.explanation.explain_lesions import explain_lesions
+from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
+from medkd.inference.lesions import find_lesions
+from medkd.inference.segment import PreparedStudy, logits_of, on_network, segment
+from medkd.targets import LesionMargin
+
+
+class LesionStudyExplainer:
+    """Connected components of every foreground class: what the teacher marks too first, then the larger; masks and numbers are frozen.
+
+    Args:
+        networks: by role; the student is asked, the teacher (where there is one) compared with.
+        study: the study.
+        volume: its record.
+        request: which of them are explained.
+        label: the study's own segmentation [slice, row, column], where it has one.
+    """
+
+    kind = TaskKind.SEGMENTATION
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], study: PreparedStudy, volume: VolumeRef, request: ExplanationRequest, label: Tensor | None
+    ) -> None:
+        self._study, names, smallest = study, study.task.classes, smallest_voxels(volume.geometry)
+        marked = {role: segment(network, study) for role, network in networks.items()}
+        masks = {role: {index: values == index for index in range(1, len(names))} for role, values in marked.items()}
+        components = [
+            (lesion, region, index)
+            for index, mask in masks["student"].items()
+            for lesion, region in find_lesions(mask, volume.geometry, class_name=names[index], smallest=smallest)
+        ]
+        teacher = masks.get("teacher", {})
+        ordered = agreed_first(components, teacher)
+        # A label that knows one structure only can be compared with a network that does.
+        reference = parts_of(label) if label is not None and len(names) == 2 else None
+        parts = {index: parts_of(mask) for index, mask in teacher.items()}
+        lesions = []
+        for number, (lesion, region, index) in enumerate(ordered, 1):
+            shared = likeness_of(region, parts[index]) if teacher else None
+            lesions.append(
+                LesionFinding(
+                    **{**lesion.model_dump(), "tracking_id": f"lesion-{number}"},
+                    share_in_teacher=None if shared is None else shared.share,
+                    dice_to_teacher=None if shared is None else shared.dice,
+                    dice_to_reference=None if reference is None else likeness_of(region, reference).dice,
+                )
+            )
+        self.found = StudyFindings(
+            lesions=tuple(lesions),
+            teacher_only=missed_by_student(masks["student"], teacher, names, volume.geometry, smallest=smallest),
+            arrays={f"segmentation/{role}": values for role, values in marked.items()},
+        )
+        places = chosen([f"{lesion.class_name}, {lesion.voxels} voxels" for lesion in lesions], request)
+        self.subjects: Sequence[ExplainedRegion] = [
+            _subject(lesions[place], ordered[place][1], ordered[place][2], study) for place in places
+        ]
+        self._inside = torch.stack([on_network(study, one.region[None])[0] for one in self.subjects]) if self.subjects else torch.empty(0)
+
+    def outside(self, subject: ExplainedRegion) -> Tensor:
+        """Return where nothing was found."""
+        del subject
+        return self.found.arrays["segmentation/student"] == 0
+
+    def explain(self, network: nn.Module, method: Method) -> Tensor:
+        """Return the maps of all lesions, [lesion, *network space]."""
+        classes = [one.index for one in self.subjects]
+        return explain_lesions(
+            network, self._study, self._inside, classes, explainer=method.explainer, options=method.options, seed=method.seed
+        )
+
+    def trial(self, network: nn.Module, maps: Tensor, method: Method) -> LesionTrial:
+        """Return the trial of an explainer on the first lesion."""
+        return LesionTrial(network, self._study, self._inside[0], self.subjects[0].index, maps[:1], method)
+
+    def faithfulness(self, network: nn.Module, place: int, attribution: Tensor) -> tuple[MeasureValue, ...]:
+        """Return nothing: hiding thousands of voxels of a volume step by step is asked of cohorts."""
+        del network, place, attribution
+        return ()
+
+
+def _subject(lesion: LesionFinding, region: Tensor, index: int, study: PreparedStudy) -> ExplainedRegion:
+    target = LesionMargin(region[None], index).record()
+    span = slice(None) if study.alignment is not None else slice(lesion.first_slice, lesion.last_slice + 1)
+    return ExplainedRegion(lesion.number, lesion.class_name, index, lesion.key_slice, region, target, span)
+
+
+@dataclass(frozen=True)
+class LesionTrial:
+    """One lesion and its map.
+
+    Attributes:
+        network: the network that was explained.
+        study: the study.
+        inside: the frozen lesion, uint8 [*network space].
+        index: its class.
+        maps: its map, [1, *network space].
+        method: the explainer.
+    """
+
+    network: nn.Module
+    study: PreparedStudy
+    inside: Tensor
+    index: int
+    maps: Tensor
+    method: Method
+
+    def by(self, network: nn.Module) -> Tensor:
+        """Return the lesion's map by another network."""
+        return self._explain_by(self.inside[None], network)
+
+    def gap(self, network: nn.Module, baseline: float) -> Tensor:
+        """Return the lesion's margin less that of an even image."""
+        plain = torch.full_like(self.study.image, baseline)
+        margins = []
+        for image in (self.study.image, plain):
+            logits = logits_of(network, self.study, image)
+            margins.append(((logits[self.index] - logits[0]).double() * self.inside).sum())
+        return (margins[0] - margins[1])[None]
+
+    def parts(self) -> Tensor:
+        """Return the sum of the maps of the lesion's first and last voxels."""
+        return self._pieces[:2].sum(0, keepdim=True)
+
+    def moved(self) -> Tensor:
+        """Return the map of the same mask half the image away."""
+        return self._pieces[2:]
+
+    @functools.cached_property
+    def _pieces(self) -> Tensor:
+        return self._explain_by(torch.stack([*halves(self.inside), elsewhere(self.inside)]), self.network)
+
+    def _explain_by(self, masks: Tensor, network: nn.Module) -> Tensor:
+        method = self.method
+        return explain_lesions(
+            network,
+            self.study,
+            masks,
+            [self.index] * len(masks),
+            explainer=method.explainer,
+            options=method.options,
+            seed=method.seed,
+        )
+
+
+def halves(inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two masks that make up one: its first and its last voxels."""
+    places = inside.flatten().nonzero()[:, 0]
+    first = torch.zeros_like(inside.flatten())
+    first[places[: len(places) // 2]] = 1
+    return first.view(inside.shape), inside - first.view(inside.shape)
+
+
+def elsewhere(inside: Tensor) -> Tensor:
+    """Return the same mask half the image away along its last axis, where nothing was found."""
+    return inside.roll(inside.shape[-1] // 2, -1) * (1 - inside)

@@ -1,0 +1,135 @@
+"""Reports as files: record, page and picture of a study, from the artefacts of its explanations; registered beside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from data_contracts import (
+    ExplainedStudies,
+    ExplainedStudy,
+    ModelRef,
+    Ref,
+    RefusedSeries,
+    Registered,
+    ReportSet,
+    ReviewPanel,
+    ReviewReport,
+)
+from medkd.explanation.artefact import SHORT, attach_study, read_explanation
+from medkd.explanation.of_registry import read_volume
+from medkd.registry.interface import Registry
+from medkd.registry.publish import open_registry, pack_archive
+from medkd.review.compose_report import compose_report
+from medkd.review.picture import render_picture
+from medkd.review.render_html import render_html
+from medkd.review.shown import StudyArrays
+from medkd.storage.stage import stage
+from medkd.storage.store import Store, write_bytes
+from medkd.storage.workspace import Workspace
+from medkd.volumes.orientation import ras_affine, save_nifti, write_nifti
+
+RECORD, PAGE, PICTURE = "report.json", "report.html", "picture.png"
+
+
+def report_of(folders: tuple[Path, ...], store: Store) -> tuple[ReviewReport, StudyArrays]:
+    """Return the report of a study and its arrays, from the artefacts of its explanations, every byte verified.
+
+    Args:
+        folders: of the artefacts.
+        store: that holds the study's volume.
+    """
+    kept = [read_explanation(folder) for folder in folders]
+    explanations = tuple(record for record, _ in kept)
+    values, label = read_volume(store, explanations[0].volume)
+    arrays = StudyArrays(values.float(), tuple(own for _, own in kept), label)
+    return compose_report(explanations, arrays), arrays
+
+
+def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> ReviewReport:
+    """Write the report of a kept explanation to ``out`` and put it beside the version of the model that was asked.
+
+    Writes ``report.html``, ``report.json``, ``picture.png``, ``image.nii.gz`` and, of models that segment, ``segmentation.nii.gz``.
+
+    Args:
+        workspace: its tracking URI is the registry.
+        folder: of the artefact.
+        store: folder of the store that holds the study's volume.
+        out: folder to write to.
+    """
+    report, arrays = report_of((folder,), Store(store))
+    _write(report, arrays, out)
+    segmentation, volume = arrays.explained[0].get("segmentation/student"), report.volume
+    if segmentation is not None:
+        save_nifti(segmentation.numpy().astype(np.uint8), ras_affine(volume.geometry), out / "segmentation.nii.gz")
+    else:
+        (out / "segmentation.nii.gz").unlink(missing_ok=True)  # of another model's report, which this one replaces
+    write_nifti(Store(store), volume, out / "image.nii.gz")
+    _attach(open_registry(workspace), report.explanations[0].model, report, out)
+    return report
+
+
+def write_all_reports(
+    workspace: Workspace, explained: tuple[Path | RefusedSeries, ...], store: Path
+) -> tuple[ReviewReport | RefusedSeries, ...]:
+    """Write the report of each kept explanation to the folder of its study; what was refused stays so."""
+    return tuple(one if isinstance(one, RefusedSeries) else write_report(workspace, one, store, one.parents[1]) for one in explained)
+
+
+def _attach(registry: Registry, model: ModelRef, report: ReviewReport, out: Path) -> None:
+    short = report.digest()[:SHORT]
+    for name in (PAGE, RECORD, PICTURE):
+        registry.attach(model, {f"reports/{short}": out / name}, {})
+    registry.attach(model, {}, {f"medkd.report.{short}": f"explanation {report.explanations[0].digest()[:SHORT]}"})
+
+
+def _write(report: ReviewReport, arrays: StudyArrays, out: Path) -> Path:
+    write_bytes(out / RECORD, report.canonical_json())
+    write_bytes(out / PICTURE, render_picture(report, arrays))
+    return write_bytes(out / PAGE, render_html(report, arrays).encode())
+
+
+@stage
+def report_studies(workspace: Workspace, explained: ExplainedStudies, source: str) -> ReportSet:
+    """Write record, page and picture of each study that a panel explained.
+
+    Args:
+        workspace: where reports go: ``reports/`` of its store.
+        explained: the studies, artefacts in the workspace's store.
+        source: folder of the store of their volumes, relative to the workspace's root.
+    """
+    store = Store(workspace.root / source)
+    written = [_keep(workspace.store, one, store) for one in explained.studies]
+    records, pages, pictures = zip(*written, strict=True) if written else ((), (), ())
+    kept = tuple(ref for one in explained.studies for ref in one.records)
+    return ReportSet(reports=records, pages=pages, pictures=pictures, explanations=kept, refused=explained.refused)
+
+
+def _keep(store: Store, study: ExplainedStudy, volumes: Store) -> tuple[Ref, Ref, Ref]:
+    report, arrays = report_of(tuple(store.path(ref).parent for ref in study.records), volumes)
+    folder = f"reports/{study.series_key}"
+    _write(report, arrays, store.root / folder)
+    return store.refer(f"{folder}/{RECORD}"), store.refer(f"{folder}/{PAGE}"), store.refer(f"{folder}/{PICTURE}")
+
+
+def copy_report(workspace: Workspace, reports: ReportSet, place: int, out: Path) -> Path:
+    """Copy a report of a run's panel to a folder of its own; return its page."""
+    for refs, name in ((reports.reports, RECORD), (reports.pictures, PICTURE), (reports.pages, PAGE)):
+        write_bytes(out / name, workspace.store.path(refs[place]).read_bytes())
+    return out / PAGE
+
+
+def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSet, registry: Registry | None = None) -> Registered:
+    """Put reports and explanations beside the students of a panel: one archive of all pages, an archive of each explanation of a student."""
+    target = registry or open_registry(workspace)
+    archive = workspace.root / "bundles" / f"reports-{reports.digest()[:SHORT]}.zip"
+    refs = [*reports.reports, *reports.pages]
+    pack_archive(archive, {ref.key.removeprefix("reports/"): workspace.store.path(ref).read_bytes() for ref in refs})
+    folders = [workspace.store.path(ref).parent for ref in reports.explanations]
+    students = (panel.segmentation.model, panel.classification.model)
+    for model in students:
+        target.attach(model, {"reports": archive}, {"medkd.reports": reports.digest()})
+    for folder in folders:
+        attach_study(target, read_explanation(folder)[0].model, folder)
+    return Registered(models=students)
