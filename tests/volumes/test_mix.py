@@ -104,4 +104,4 @@ def test_the_teacher_is_asked_about_the_easier_image(make_network, make_sample):
 
     teacher, sample = make_network(1).eval(), make_sample(2)
     hard = harden(sample, StrongAugmentation(noise=1.0), generator(1))
-    assert torch.equal(LiveSource(teacher).about(hard).logits(), LiveSource(teacher).about(sample).logits())
+    assert torch.equal(LiveSource(teacher).for_batch(hard).logits(), LiveSource(teacher).for_batch(sample).logits())
