@@ -102,7 +102,7 @@ class VolumeFolderData(FrozenModel):
 
 
 class DicomData(FrozenModel):
-    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI), ingested under ``policy``: one case per proved volume that has a label.
+    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI), ingested under ``policy``: one case per verified volume that has a label.
 
     ``modality`` keeps the series of one modality. For segmentation, ``segments`` names the class of a structure by anything its objects
     call it: ROI name or segment label, code (``SCT:10200004``), coded meaning, interpreted type, file name of a NIfTI with one structure;

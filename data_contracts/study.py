@@ -59,7 +59,7 @@ class SeriesRecord(VersionedRecord):
 
 
 class IngestedSeries(FrozenModel):
-    """A line of the ingest report: where the volume lies, how well its geometry is proved, and words that tell it from others."""
+    """A line of the ingest report: where the volume lies, how well its geometry is verified, and words that tell it from others."""
 
     volume: str
     first_file: str

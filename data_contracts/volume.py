@@ -50,7 +50,7 @@ class LabelRef(VersionedRecord):
 
 
 class VolumeRef(VersionedRecord):
-    """A stored volume (float32 or int16, axes slice, row, column) with its proved geometry.
+    """A stored volume (float32 or int16, axes slice, row, column) with its verified geometry.
 
     ``unit`` is ``HU`` for CT that does not say otherwise, the header's own word for other calibrated values (``MGML``, ``Z_EFF``, a code of
     UCUM), and ``raw`` where there is none. ``array`` names the safetensors file whose

@@ -283,7 +283,7 @@ def run_study_command(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Prove one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
+    """Verify one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
     from medkd.dicom.study_folder import claim_study
 
     started, out = time.perf_counter(), out.resolve()

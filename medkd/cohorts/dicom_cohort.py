@@ -1,4 +1,4 @@
-"""DICOM studies as the cohort of a recipe: ingested, proved, labelled, split by patient."""
+"""DICOM studies as the cohort of a recipe: ingested, verified, labelled, split by patient."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classe
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
 from medkd.dicom.ingest import IngestRequest, ingest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.labels.classes import ClassChooser, combine_classes, read_structures
 from medkd.dicom.labels.names import normal_name
-from medkd.dicom.memory import read_manifest
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 

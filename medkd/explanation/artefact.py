@@ -1,4 +1,4 @@
-"""An explanation as a folder that proves itself: record, arrays, previews, and the manifest that is written last."""
+"""An explanation as a folder that verifies itself: record, arrays, previews, and the manifest that is written last."""
 
 from __future__ import annotations
 

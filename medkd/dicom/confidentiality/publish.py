@@ -241,7 +241,7 @@ def _text_boxes(dataset: Dataset, findings: Findings) -> list[tuple[TextBox, ...
         return []
     evidence = {"stated": stated or "nothing", "lines_found": count}
     # Text that is stated and not found cannot be blanked.
-    action = findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", evidence, repairable=count > 0)
+    action = findings.resolve(IngestCode.BURNED_IN_TEXT, "expected pixels without text", evidence, repairable=count > 0)
     return boxes if action is Action.REPAIR else []
 
 

@@ -41,7 +41,7 @@ _FOLDERS = ("volumes", "labels")
 _LOG = logging.getLogger("medkd")
 
 
-class Memory:
+class IngestCache:
     """The memory of one store.
 
     Args:
