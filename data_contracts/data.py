@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from data_contracts.ingest_policy import IngestPolicy
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 from data_contracts.task import Task
 
 
-class PhantomData(Value):
+class PhantomData(FrozenModel):
     """Direct phantom cohorts (origin ``phantom-direct``): sizes, and the marker rates per class (benign, malignant).
 
     ``student_contrast`` bounds the lesion contrast of the students' labelled cases; all other cases span the full range.
@@ -44,7 +44,7 @@ class PhantomData(Value):
     cohort_seed: int = 1000
 
 
-class ImageFolderData(Value):
+class ImageFolderData(FrozenModel):
     """A labelled image folder: ``table`` (CSV) names id, patient and label columns; images and masks are found by id.
 
     ``path`` is relative to the data root (``MEDKD_DATA``). Where the table has a ``part_column`` its values are used
@@ -67,13 +67,13 @@ class ImageFolderData(Value):
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
 
 
-class VolumeFolderData(Value):
+class VolumeFolderData(FrozenModel):
     """Volumes with label maps as NIfTI, listed by a ``dataset.json`` as in the Medical Segmentation Decathlon, or found by name.
 
     Without ``dataset`` the files of the folder ``images`` are the cases, and ``masks`` holds a label map of the same name for each
     (null where there are none: classification by the table's ``label_column``).
 
-    Who a file belongs to is said by ``table`` (columns ``id_column`` and ``patient_column``), or by ``pair_by``: ``odd-even`` (the
+    Who a file belongs to is said by ``table`` (columns ``id_column`` and ``patient_column``), or by ``patient_pattern``: ``odd-even`` (the
     numbers 2k - 1 and 2k are one person) or a regular expression whose first group is the person. Without either, every file would
     be a person of its own, which is refused. Columns, ``where`` and inner validation as in :class:`ImageFolderData`.
     """
@@ -87,7 +87,7 @@ class VolumeFolderData(Value):
     id_column: str = "case"
     patient_column: str = "subject"
     label_column: str | None = None
-    pair_by: str | None = None
+    patient_pattern: str | None = None
     part_column: str | None = None
     validation_values: tuple[str, ...] = ("val", "validation")
     attribute_columns: tuple[str, ...] = ()
@@ -97,12 +97,12 @@ class VolumeFolderData(Value):
 
     def model_post_init(self, context: Any) -> None:
         """Say how files of one person are known."""
-        if self.table is None and self.pair_by is None:
-            raise ValueError("expected a table with a patient column, or pair_by: files of one person must be known to be so")
+        if self.table is None and self.patient_pattern is None:
+            raise ValueError("expected a table with a patient column, or patient_pattern: files of one person must be known to be so")
 
 
-class DicomData(Value):
-    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI), ingested under ``policy``: one case per proved volume that has a label.
+class DicomData(FrozenModel):
+    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI), ingested under ``policy``: one case per verified volume that has a label.
 
     ``modality`` keeps the series of one modality. For segmentation, ``segments`` names the class of a structure by anything its objects
     call it: ROI name or segment label, code (``SCT:10200004``), coded meaning, interpreted type, file name of a NIfTI with one structure;
@@ -124,7 +124,7 @@ class DicomData(Value):
 Data = Annotated[PhantomData | ImageFolderData | VolumeFolderData | DicomData, Field(discriminator="kind")]
 
 
-class CohortSpec(Value):
+class CohortSpec(FrozenModel):
     """Everything that the cohorts of a recipe depend on beside the files they are read from.
 
     Attributes:

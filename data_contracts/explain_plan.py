@@ -6,18 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 from data_contracts.task import Option, Task
 
 
-class Entry(Value):
+class Entry(FrozenModel):
     """An entry of the catalogue with options."""
 
     name: str
     options: dict[str, Option] = Field(default_factory=dict)
 
 
-class Shift(Value):
+class Shift(FrozenModel):
     """Another acquisition of the same anatomy (``medkd/volumes/shift.py``): noise of a deviation in units of the network's input (its window is
     2 wide), blur of a deviation in voxels, or intensities to the power of ``strength``.
     """
@@ -26,7 +26,7 @@ class Shift(Value):
     strength: Finite = Field(gt=0)
 
 
-class Explain(Value):
+class Explain(FrozenModel):
     """Which explainers and measures the trained models are judged by, and on how many cases (one of each patient before another of any).
 
     With a ``shift`` every measure is taken on shifted images too: ``off_distribution:MEASURE`` is that value less the one on the images
@@ -40,7 +40,7 @@ class Explain(Value):
     shift: Shift | None = None
 
 
-class ExplainSpec(Value):
+class ExplainSpec(FrozenModel):
     """Everything that the explanation of a cohort depends on beside its cases and the networks.
 
     Attributes:

@@ -7,12 +7,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from data_contracts.model import Lineage
-from data_contracts.record import Finite, Key, Record, Ref, Sha256
+from data_contracts.record import Finite, Key, Ref, Sha256, VersionedRecord
 from data_contracts.task import Task
-from data_contracts.training_recipe import Fit, KnowledgeWish
+from data_contracts.training_recipe import ExtractionConfig, TrainingConfig
 
 
-class KnowledgeRef(Record):
+class KnowledgeRef(VersionedRecord):
     """Knowledge of one teacher about some cases; another teacher's digest is refused when it is resumed or distilled from.
 
     Attributes:
@@ -35,11 +35,11 @@ class KnowledgeRef(Record):
         teacher: registered version of the teacher, ``NAME/VERSION@DIGEST``, where it is registered.
     """
 
-    SCHEMA: ClassVar[str] = "knowledge/1"
+    SCHEMA: ClassVar[str] = "knowledge/2"
     teacher_digest: Sha256
     task: Task
-    wish: KnowledgeWish
-    views: Fit | None = None
+    config: ExtractionConfig
+    views: TrainingConfig | None = None
     cohorts: tuple[Sha256, ...]
     patients: tuple[Key, ...] = ()
     cases: int = Field(ge=1)

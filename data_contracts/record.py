@@ -40,7 +40,7 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 
 
-class Value(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen part of a record, without a version of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -55,7 +55,7 @@ class Value(BaseModel):
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
 
-class Record(Value):
+class VersionedRecord(FrozenModel):
     """A versioned fact. Subclasses set ``SCHEMA`` (``name/version``), which is written as ``schema_version``."""
 
     SCHEMA: ClassVar[str] = ""
@@ -86,13 +86,13 @@ class Record(Value):
 
 
 #: schema → newest class; filled by subclassing.
-RECORDS: dict[str, type[Record]] = {}
+RECORDS: dict[str, type[VersionedRecord]] = {}
 #: schema → pure function that lifts a payload to the next version of the same record.
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 #: schema that nothing can be read from any more, because the next version says what it does not hold → why, and what to do.
 RETIRED: dict[str, str] = {}
 
-RecordType = TypeVar("RecordType", bound=Record)
+RecordType = TypeVar("RecordType", bound=VersionedRecord)
 
 
 def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
@@ -135,7 +135,7 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {problem['msg']} (got {came[:120]})"
 
 
-class Ref(Value):
+class Ref(FrozenModel):
     """Pointer to stored bytes: name of the store, key relative to it, sha256 of the bytes.
 
     Where a store lies is configuration, resolved at run time, and never digested.
@@ -151,7 +151,7 @@ class Ref(Value):
             raise ValueError(f"expected a key relative to the store, got {self.key!r}")
 
 
-class Figure(Value):
+class Estimate(FrozenModel):
     """A measured number with its interval: mean, 95 % bounds, and the number of independent units.
 
     ``missing`` counts units for which the measure is undefined; they are reported, never dropped in silence.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 
 Option = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
@@ -27,7 +27,7 @@ class Role(StrEnum):
     KNOWLEDGE = "knowledge"
 
 
-class Task(Value):
+class Task(FrozenModel):
     """The question: its kind, its classes (index 0 is background or the negative class), and what a network sees at once.
 
     ``image_size`` is (row, column) for pictures, which are brought to it, and (slice, row, column) for volumes, which are cut
@@ -58,10 +58,10 @@ class Task(Value):
         return 3 if len(self.image_size) == 3 else 2
 
 
-class NetworkSpec(Value):
+class NetworkSpec(FrozenModel):
     """A builder of ``medkd/models`` and its options; in and out channels follow from the task.
 
-    With ``rank_share`` its convolutions are products of small ones, of so many ranks (``medkd/models/_tucker.py``).
+    With ``rank_ratio`` its convolutions are products of small ones, of so many ranks (``medkd/models/_tucker.py``).
     """
 
     builder: str
@@ -69,4 +69,4 @@ class NetworkSpec(Value):
     out_channels: int = Field(default=2, ge=1)
     spatial_dims: Literal[2, 3] = 2
     options: dict[str, Option] = Field(default_factory=dict)
-    rank_share: Finite | None = Field(default=None, gt=0, le=1)
+    rank_ratio: Finite | None = Field(default=None, gt=0, le=1)

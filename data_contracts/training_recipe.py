@@ -7,26 +7,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 from data_contracts.task import Option, Role, Task
 
 
-class Network(Value):
+class Network(FrozenModel):
     """Wish for a network: catalogue name and its options."""
 
     builder: str
     options: dict[str, Option] = Field(default_factory=dict)
 
 
-class Schedule(Value):
+class Schedule(FrozenModel):
     """How a number changes over training, from ``first`` (until the share ``begin`` of training) to ``last`` (from the share ``end`` on).
 
-    ``constant`` stays at ``first``. ``linear`` and ``cosine`` go straight, or along half a cosine. ``healing`` decays exponentially, by a
+    ``constant`` stays at ``first``. ``linear`` and ``cosine`` go straight, or along half a cosine. ``exponential`` decays exponentially, by a
     half in every fifth of the way: most of it early, while what was cut away heals. ``stop`` falls to ``last`` at ``begin`` (early-stopped
     distillation, Cho and Hariharan 2019).
     """
 
-    kind: Literal["constant", "linear", "cosine", "healing", "stop"]
+    kind: Literal["constant", "linear", "cosine", "exponential", "stop"]
     first: Finite = 1.0
     last: Finite = 0.0
     begin: Finite = Field(default=0.0, ge=0, le=1)
@@ -38,7 +38,7 @@ class Schedule(Value):
             raise ValueError(f"expected a schedule that ends after it begins, got begin {self.begin} and end {self.end}")
 
 
-class LearnedTemperature(Value):
+class LearnedTemperature(FrozenModel):
     """A temperature that is learnt against the student: it rises in difficulty by gradient reversal (CTKD, Li et al. 2023, 2211.16231).
 
     It stays between ``low`` and ``high``; the reversed gradient is scaled by ``strength``, which it reaches along half a cosine.
@@ -56,13 +56,13 @@ class LearnedTemperature(Value):
             raise ValueError(f"expected a first temperature between {self.low} and {self.high}, got {self.first}")
 
 
-Taps = Literal["each", "cross"] | tuple[tuple[str, str], ...]
+FeatureLayers = Literal["each", "cross"] | tuple[tuple[str, str], ...]
 
 
-class Term(Value):
+class LossTerm(FrozenModel):
     """One weighted term of an objective: a loss of the catalogue and its options, bound to its signature before compute.
 
-    ``taps`` names pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs):
+    ``feature_layers`` names pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs):
     ``each`` takes every named layer of the student with the teacher's of the nearest grid, ``cross`` with every layer of the teacher that is
     no deeper (Chen et al. 2021, 2104.09044). ``schedule`` scales the weight over training, ``temperature`` replaces the option of that
     name. With ``every`` the term is computed on one of so many steps and counts that many times there.
@@ -71,13 +71,13 @@ class Term(Value):
     loss: str
     weight: Finite = Field(default=1.0, ge=0)
     options: dict[str, Option] = Field(default_factory=dict)
-    taps: Taps | None = None
+    feature_layers: FeatureLayers | None = None
     schedule: Schedule | None = None
     temperature: Annotated[Schedule | LearnedTemperature, Field(discriminator="kind")] | None = None
     every: int = Field(default=1, ge=1)
 
 
-class Strong(Value):
+class StrongAugmentation(FrozenModel):
     """How much harder the student's image is than the one that the teacher is asked about (its place stays: nothing moves).
 
     Noise and blur in the network's input units and in voxels (standard deviations, drawn up to these), gamma up to this exponent or its
@@ -90,7 +90,7 @@ class Strong(Value):
     hidden: int = Field(default=0, ge=0)
 
 
-class Fit(Value):
+class TrainingConfig(FrozenModel):
     """How a network is fitted.
 
     ``samples_per_epoch`` draws that many cases an epoch (with replacement when there are fewer), so that arms with different
@@ -126,37 +126,37 @@ class Fit(Value):
     deterministic: bool = False
     mix: Literal["none", "mixup", "cutmix"] = "none"
     mix_alpha: Finite = Field(default=0.4, gt=0)
-    strong: Strong | None = None
+    strong: StrongAugmentation | None = None
 
 
-class Gate(Value):
+class Gate(FrozenModel):
     """What a teacher must show before students may copy it; ``enforce=False`` records the verdict and goes on."""
 
     min_auc: Finite | None = None
     min_dice: Finite | None = None
-    min_mass_in_lesion: Finite | None = None
+    min_relevance_mass_accuracy: Finite | None = None
     max_marker_effect: Finite | None = None
     enforce: bool = True
 
 
-class TeacherRecipe(Value):
+class TeacherRecipe(FrozenModel):
     """Network, fit, objective and gate of the teacher."""
 
     network: Network
-    fit: Fit
-    terms: tuple[Term, ...] = Field(min_length=1)
+    fit: TrainingConfig
+    terms: tuple[LossTerm, ...] = Field(min_length=1)
     gate: Gate = Gate()
     seed: int = 0
 
 
-class StudentRecipe(Value):
+class StudentRecipe(FrozenModel):
     """Network and fit that all arms share, so that they differ in nothing but their objective."""
 
     network: Network
-    fit: Fit
+    fit: TrainingConfig
 
 
-class Evidence(StrEnum):
+class AttributionSource(StrEnum):
     """Whose explanations an arm's terms read: the teacher's own, or a control's (``medkd/knowledge/control.py``)."""
 
     TEACHER = "teacher"
@@ -166,7 +166,7 @@ class Evidence(StrEnum):
     SHUFFLED = "shuffled"
 
 
-class Balance(Value):
+class LossBalancing(FrozenModel):
     """How the weights of an arm's terms follow what is measured while it trains. The terms that read labels and no teacher are the task.
 
     Attributes:
@@ -193,23 +193,23 @@ class Balance(Value):
     agreement_rate: Finite = Field(default=0.0, ge=0)
 
 
-class Arm(Value):
+class Arm(FrozenModel):
     """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there).
 
-    ``evidence`` replaces the teacher's explanations, never its answers: a control. ``knowledge`` says where the teacher's answers come
+    ``attribution_source`` replaces the teacher's explanations, never its answers: a control. ``knowledge`` says where the teacher's answers come
     from: a ``live`` teacher in every step, or a ``store`` that was extracted before. ``begin`` says what is trained: the student's network from
     ``fresh`` weights, or the teacher ``compressed`` to at most the student's number of parameters, the control that distillation must beat.
     """
 
-    terms: tuple[Term, ...] = Field(min_length=1)
+    terms: tuple[LossTerm, ...] = Field(min_length=1)
     unlabelled: bool = False
-    evidence: Evidence = Evidence.TEACHER
+    attribution_source: AttributionSource = AttributionSource.TEACHER
     knowledge: Literal["live", "store"] = "live"
-    balance: Balance | None = None
-    begin: Literal["fresh", "compressed"] = "fresh"
+    balance: LossBalancing | None = None
+    init: Literal["random", "compressed_teacher"] = "random"
 
 
-class MapWish(Value):
+class MapSpec(FrozenModel):
     """Maps to store: of the teacher's own answer, by one explainer, averaged to at most ``grid`` cells along each axis."""
 
     explainer: str
@@ -217,7 +217,7 @@ class MapWish(Value):
     grid: int = Field(default=32, ge=1)
 
 
-class KnowledgeWish(Value):
+class ExtractionConfig(FrozenModel):
     """What is extracted of a teacher (``medkd/knowledge/README.md``). What the arms ask for and is not named here is added to it.
 
     Attributes:
@@ -237,15 +237,15 @@ class KnowledgeWish(Value):
 
     views: int = Field(default=0, ge=0, le=64)
     features: dict[str, int] = Field(default_factory=dict)
-    maps: tuple[MapWish, ...] = ()
+    maps: tuple[MapSpec, ...] = ()
     step: Finite = Field(default=0.25, gt=0)
     residual_step: Finite = Field(default=0.25, gt=0)
     doubt: Finite = Field(default=6.0, ge=0)
-    replay: Literal["full", "half"] = "full"
+    resolution: Literal["full", "half"] = "full"
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-class TrainingSpec(Value):
+class TrainingSpec(FrozenModel):
     """Everything that one training depends on beside its cases and its teacher: what its result is remembered by.
 
     Attributes:
@@ -258,7 +258,7 @@ class TrainingSpec(Value):
         fit: how.
         objective: its terms, and how they are weighted.
         replay: at which resolution stored knowledge is replayed; None where none is read.
-        class_map: as :class:`KnowledgeWish`; empty where no stored knowledge is read.
+        class_map: as :class:`ExtractionConfig`; empty where no stored knowledge is read.
         selection: measure that ``fit.patience`` is about; None without patience.
     """
 
@@ -268,9 +268,9 @@ class TrainingSpec(Value):
     seed: int
     task: Task
     network: Network
-    fit: Fit
+    fit: TrainingConfig
     objective: Arm
-    replay: Literal["full", "half"] | None = None
+    resolution: Literal["full", "half"] | None = None
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     selection: str | None = None
 
@@ -279,7 +279,7 @@ class TrainingSpec(Value):
         return self.model_copy(update={"seed": 0}).digest()
 
 
-class ExtractionSpec(Value):
+class ExtractionSpec(FrozenModel):
     """Everything that the extraction of a teacher's knowledge depends on beside the cases and the teacher.
 
     Attributes:
@@ -295,7 +295,7 @@ class ExtractionSpec(Value):
     recipe: str
     task: Task
     student: Network
-    views: Fit | None
+    views: TrainingConfig | None
     readers: tuple[Arm, ...]
     unlabelled: bool
-    wish: KnowledgeWish
+    config: ExtractionConfig

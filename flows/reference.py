@@ -64,9 +64,9 @@ def _contracts() -> Iterator[str]:
         yield from _model(record, f"{record.__name__} (`{schema}`)")
     yield "# Values inside records\n"
     named = (getattr(data_contracts, name) for name in sorted(data_contracts.__all__))
-    values = [v for v in named if inspect.isclass(v) and issubclass(v, data_contracts.Value) and v is not data_contracts.Value]
+    values = [v for v in named if inspect.isclass(v) and issubclass(v, data_contracts.FrozenModel) and v is not data_contracts.FrozenModel]
     for value in values:
-        if not issubclass(value, data_contracts.Record):
+        if not issubclass(value, data_contracts.VersionedRecord):
             yield from _model(value, value.__name__)
     yield "# Errors\n\nEvery error has a stable code and is one sentence: what was expected, what came, what to do.\n"
     yield "| class | when |\n|---|---|"

@@ -1,4 +1,4 @@
-"""One new study: geometry proved, asked of a registered model, explained, reported, registered, written in patient space."""
+"""One new study: geometry verified, asked of a registered model, explained, reported, registered, written in patient space."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from data_contracts import DataError, ExplanationRequest, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef
 from flows.engine import orchestrated, run_all
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.series_words import series_words
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.explanation.of_registry import explain_registered
@@ -40,12 +40,12 @@ def run_study(
 
     Raises:
         OutputError: the workspace's folder is not ours, or holds the source.
-        DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
+        DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
     """
     out = workspace.root
     store = empty_store(claim_study(source, out))
-    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
-    ingested = run_all(ingest_with_site_secret, [(asked,)], title="ingest")[0]
+    ingest_request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = run_all(ingest_with_site_secret, [(ingest_request,)], title="ingest")[0]
     volume = choose_volume(read_manifest(store), ingested, series)
     artefact = run_all(explain_registered, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
     report = run_all(write_report, [(workspace, artefact, store, out)], title="report")[0]
@@ -57,7 +57,7 @@ def choose_volume(manifest: StoreManifest, ingested: IngestReport, series: str |
     if not manifest.volumes:
         raise DataError(
             "NO_VOLUME",
-            f"expected a series whose geometry can be proved, none of {len(ingested.files)} files gives one: {ingested.codes()}",
+            f"expected a series whose geometry can be verified, none of {len(ingested.files)} files gives one: {ingested.codes()}",
         )
     acquired = {one.series_key: one.acquisition for one in manifest.series}
     listed = "".join(f"\n  {v.series_key}  {series_words(v, acquired.get(v.series_key, ''))}" for v in manifest.volumes)

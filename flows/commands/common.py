@@ -103,9 +103,9 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     """Return a bound recipe and the workspace of its run, by default below ``runs``."""
     from medkd.cohorts.prepare import data_folder
     from medkd.storage.output import require_source
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.storage.workspace import local_workspace
+    from medkd.training.memory import require_training_memory
     from medkd.training.recipes import read_recipe
-    from medkd.training.room import require_room
 
     wanted, root = parse_overrides(overrides), data_root()
     named = wanted.get("data.path")
@@ -117,9 +117,9 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     data = data_folder(recipe.data, root)
     if data is not None:
         require_source(data)
-    require_room(recipe, root)
+    require_training_memory(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
-    return recipe, embedded_workspace(folder, progress=True, data_root=root)
+    return recipe, local_workspace(folder, progress=True, data_root=root)
 
 
 def claim_run(folder: Path, *sources: Path) -> Path:

@@ -26,7 +26,7 @@ def phantom(
     difficulty: Annotated[float, typer.Option(min=0.1, help="1 is the reference; more is harder.")] = 1.0,
     case: Annotated[
         list[str] | None,
-        typer.Option(help="Write this nasty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
+        typer.Option(help="Write this faulty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
     ] = None,
     variant: Annotated[str, typer.Option(help="How a case is scanned and written: axial, oblique, sagittal, coronal, …")] = "axial",
     as_json: AsJson = False,
@@ -67,7 +67,7 @@ def ingest(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge everything, write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
+    """Verify, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
     from flows.ingest import read_policy
     from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
     from medkd.dicom.series_table import TABLE
@@ -115,7 +115,7 @@ def deidentify(
     counts = report.summary()["ingest"]
     say(f"{counts['found']} files: {counts['accepted']} published, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
-    say(f"published in {out}; what stays here, with the reasons: {request.house() / 'quarantine' / 'report.html'}")
+    say(f"published in {out}; what stays here, with the reasons: {request.local_folder() / 'quarantine' / 'report.html'}")
 
 
 def _nothing(source: Path, found: int, refused: int) -> str:
@@ -128,7 +128,7 @@ def _nothing(source: Path, found: int, refused: int) -> str:
 
 
 def _say_series(line: IngestedSeries) -> None:
-    """Say what a series is, its key for --series, how well it is proved, and where it came from."""
+    """Say what a series is, its key for --series, how well it is verified, and where it came from."""
     _say_wrapped(f"  {line.series_key}  {line.words}")
     flags = ", ".join(code.value for code in line.flags)
     _say_wrapped(f"    residual {line.residual_mm:.4f} mm" + (f"  [{flags}]" if flags else ""))

@@ -150,7 +150,7 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
                 "subject": bundle.subject,
                 "explanations": bundle.digest(),
                 "figures": {name: figure.model_dump() for name, figure in bundle.figures.items()},
-                "not_to_be_trusted": list(bundle.not_to_be_trusted),
+                "failed_explainers": list(bundle.failed_explainers),
             }
         )
     else:
@@ -220,14 +220,14 @@ def planted_truth_command(
     as_json: AsJson = False,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
-    from flows.planted_truth import planted_truth
+    from flows.explainer_benchmark import explainer_benchmark
     from flows.start import start_engine
-    from medkd.experiment.write_planted_truth import planted_truth_markdown
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.experiment.write_explainer_benchmark import planted_truth_markdown
+    from medkd.storage.workspace import local_workspace
 
-    workspace = embedded_workspace(claim_run(out), progress=True)
+    workspace = local_workspace(claim_run(out), progress=True)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
-        truth = planted_truth(workspace, cases, seed)
+        truth = explainer_benchmark(workspace, cases, seed)
     if as_json:
         say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
     else:
@@ -283,10 +283,10 @@ def run_study_command(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Prove one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
+    """Verify one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
     from medkd.dicom.study_folder import claim_study
 
-    begun, out = time.perf_counter(), out.resolve()
+    started, out = time.perf_counter(), out.resolve()
     uri = registry_uri(run_folder, tracking_uri)
     claim_study(source, out)
     from flows.ingest import read_policy
@@ -300,12 +300,12 @@ def run_study_command(
     with start_engine(engine.value, out, workers=0, progress=True):
         outcome = run_study(workspace, source, model, request, series=series, policy=read_policy(policy))
     report, segmentation = outcome.report, out / "segmentation.nii.gz"
-    seconds = round(time.perf_counter() - begun, 1)
+    seconds = round(time.perf_counter() - started, 1)
     places = {"report": out / "report.html", "explanation": outcome.explanation}
     places |= {"segmentation": segmentation} if segmentation.is_file() else {}
     if as_json:
-        told = {"ok": True, "seconds": seconds, **findings_summary(report), **{name: str(path) for name, path in places.items()}}
-        say_json({**told, "report_digest": report.digest(), **outcome.ingested.summary()})
+        payload = {"ok": True, "seconds": seconds, **findings_summary(report), **{name: str(path) for name, path in places.items()}}
+        say_json({**payload, "report_digest": report.digest(), **outcome.ingested.summary()})
         return
     say(findings_text(report))
     say("\n".join(f"{name.ljust(14)}{path}" for name, path in places.items()) + f"\n{seconds:.0f} s")

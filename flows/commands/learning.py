@@ -58,7 +58,7 @@ def demo(
     """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
     from flows.start import start_engine
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     claim_run(out)
     # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
     os.environ["MEDKD_SECRET"] = "demo"
@@ -68,7 +68,7 @@ def demo(
         from flows.demo import run_demo
         from flows.summary import run_tables
 
-        result, summary = run_demo(out.resolve(), size=size.value, engine=engine.value, progress=True, begun=begun)
+        result, summary = run_demo(out.resolve(), size=size.value, engine=engine.value, progress=True, started=started)
     if as_json:
         say_json(summary)
         return
@@ -142,14 +142,14 @@ def experiment(
     """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
     from flows.start import start_engine
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     wanted, workspace = open_run(recipe, out, overrides, runs=Path("runs/experiments"))
     with start_engine(engine.value, workspace.root, progress=True):
         from flows.experiment import experiment as run_experiment
         from medkd.experiment.write_scoreboard import scoreboard_text
 
         board = run_experiment(workspace, wanted)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     if as_json:
         say_json(
             {
@@ -171,7 +171,7 @@ def evaluate(
     id_column: Annotated[str | None, typer.Option(help="Column that names the files, where it is not recognised.")] = None,
     patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
-    pair_by: Annotated[
+    patient_pattern: Annotated[
         str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the person.")
     ] = None,
     run_folder: RunOfModels = Path("runs/demo"),
@@ -197,7 +197,7 @@ def evaluate(
     from medkd.cohorts.external_dataset import FolderHints
     from medkd.storage.workspace import Workspace
 
-    hints = FolderHints(id_column, patient_column, label_column, pair_by, options)
+    hints = FolderHints(id_column, patient_column, label_column, patient_pattern, options)
     with start_engine(engine.value, folder, workers=0, progress=True):
         evaluation = evaluate_folder(Workspace(root=folder, tracking_uri=uri, progress=True), data.resolve(), hints, model, teacher)
     if as_json:
@@ -213,7 +213,7 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
     from flows.start import start_engine
     from flows.summary import run_summary
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     recipe, workspace = open_run(recipe_file, out, overrides)
     folder = out or Path("runs") / recipe.name
     with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
@@ -222,7 +222,7 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
             if last is Last.register
             else PipelineResult(learn(workspace, (recipe,), until=cast(Any, last.value)))
         )
-    summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - begun, project=Path.cwd())
+    summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - started, project=Path.cwd())
     summary["maps"] = _maps(result)
     write_json(workspace.root / "summary.json", summary)
     _tell(recipe, result, summary, folder, as_json)

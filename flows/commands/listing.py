@@ -50,8 +50,8 @@ def _facts(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
         held = [name for name in ("signed", "complete", "additive", "differentiable") if entry.get(name)]
         yield "is", ", ".join([entry["scope"], entry["access"], *held])
         yield "randomisation", "passes" if entry["passes_randomisation"] else "does not pass: it says more of the image than of the network"
-    if "guards" in entry:
-        for where, reason in entry["guards"].items():
+    if "incompatible" in entry:
+        for where, reason in entry["incompatible"].items():
             yield f"not {where}", reason
     if "source" in entry:
         yield "source", entry["source"]

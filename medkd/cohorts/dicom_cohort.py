@@ -1,4 +1,4 @@
-"""DICOM studies as the cohort of a recipe: ingested, proved, labelled, split by patient."""
+"""DICOM studies as the cohort of a recipe: ingested, verified, labelled, split by patient."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from data_contracts import (
     TaskKind,
     VolumeRef,
 )
-from medkd.cohorts.case_table import make_cohort, require_classes, serve_purposes
+from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
 from medkd.dicom.ingest import IngestRequest, ingest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.labels.classes import ClassChooser, combine_classes, read_structures
 from medkd.dicom.labels.names import normal_name
-from medkd.dicom.memory import read_manifest
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -65,7 +65,7 @@ class _Found:
 
 
 def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> CohortSet:
-    """Ingest the folder of a recipe and say which part serves which purpose: all arms and seeds share one cohort.
+    """Ingest the folder of a recipe and say which part serves which subset: all arms and seeds share one cohort.
 
     ``cohorts/NAME/labels.json`` says per case which structures its label was made of, which overlap and which one wins.
 
@@ -108,7 +108,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> Co
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
     cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts([case.patient_key for case in cases], strata, data))
-    return serve_purposes(spec, cohort, report, store)
+    return assign_subsets(spec, cohort, report, store)
 
 
 def _check_segments(task: Task, data: DicomData) -> None:
@@ -170,7 +170,7 @@ def _case(
     elif labels:
         combined = combine_classes(structures, chooser, volume.geometry.shape)
         shard["label"] = torch.from_numpy(combined.label)
-        found.cases[volume.series_key] = combined.told
+        found.cases[volume.series_key] = combined.summary
         values, counts = np.unique(combined.label, return_counts=True)
         found.voxels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     ref = target.write_tensors(f"{folder}/{volume.series_key}.safetensors", shard)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from data_contracts import ExplanationError, Task
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
-from medkd.targets import LesionMargin, Several
+from medkd.targets import LesionMargin, MultiTarget
 from medkd.types import AttributionMap
 
 
@@ -113,7 +113,7 @@ def explain_volume(
             mirrored = tuple(axis + 1 for axis in axes)
             image = padded[(slice(None), *place)].flip(mirrored)
             targets = [LesionMargin(weights[index].flip(axes)[None] / len(flips), classes[index]) for index in told]
-            maps = attribute(model, image[None], Several(tuple(targets)), explainer=explainer, options=options, seed=seed)[0]
+            maps = attribute(model, image[None], MultiTarget(tuple(targets)), explainer=explainer, options=options, seed=seed)[0]
             for index, found in zip(told, maps.flip(mirrored), strict=True):
                 total[index][place] += found.cpu()
     inside = tuple(slice(begin, begin + size) for begin, size in zip(plan.begin, volume.shape[1:], strict=True))

@@ -9,11 +9,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from data_contracts import Arm, Entry, Evidence, Fit, ImageFolderData, Network, NetworkSpec, Recipe, RecipeError, Role, TaskKind, Term
+from data_contracts import (
+    Arm,
+    AttributionSource,
+    Entry,
+    ImageFolderData,
+    LossTerm,
+    Network,
+    NetworkSpec,
+    Recipe,
+    RecipeError,
+    Role,
+    TaskKind,
+    TrainingConfig,
+)
 from data_contracts.record import first_problem
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, entries_named_in, explainer_of
 from medkd.models._build import specify_network
-from medkd.task_context import Circumstances
+from medkd.task_context import TaskContext
 from medkd.training.objective import Objective, reads_explanations
 from medkd.yaml_text import YamlRefused, read_yaml
 
@@ -47,8 +60,8 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
 
 def reading_store(recipe: Recipe) -> Recipe:
     """Return a recipe whose arms with a teacher all read a store, bound again; errors as :func:`read_recipe`."""
-    taught = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
-    return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in taught})
+    with_teacher = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
+    return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in with_teacher})
 
 
 def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
@@ -108,8 +121,8 @@ def bind_recipe(recipe: Recipe) -> None:
             teacher would need a teacher), ``RECIPE_EXPLAINER`` (a loss asks for an explainer without a gradient),
             ``RECIPE_GUARD`` (a term cannot work under the circumstances, with the reason).
     """
-    for wish in (recipe.teacher.network, recipe.student.network):
-        NETWORKS.bind(wish.builder, wish.options)
+    for network in (recipe.teacher.network, recipe.student.network):
+        NETWORKS.bind(network.builder, network.options)
     for entry in entries_named_in((recipe.teacher, recipe.student, recipe.arms, recipe.knowledge, recipe.explain)).values():
         tasks = entry.fact("TASKS")
         if tasks is not None and recipe.task.kind.value not in tasks:
@@ -126,7 +139,7 @@ def bind_recipe(recipe: Recipe) -> None:
     _check_deep_heads(recipe.teacher.terms, recipe.teacher.network, "the teacher")
     for arm_name, arm in recipe.arms.items():
         _check_deep_heads(arm.terms, recipe.student.network, f"arm {arm_name!r}")
-        if arm.evidence is not Evidence.TEACHER and not reads_explanations(Objective(arm.terms).needs):
+        if arm.attribution_source is not AttributionSource.TEACHER and not reads_explanations(Objective(arm.terms).needs):
             raise RecipeError(
                 "RECIPE_NEEDS", f"expected a term that reads the teacher's explanations in arm {arm_name!r}: a control would change nothing"
             )
@@ -149,7 +162,7 @@ def _check_measures(measures: tuple[Entry, ...]) -> None:
     """Refuse measures that say nothing of a map, before anything is computed."""
     for one in measures:
         # The randomisation goes with every job (`explain.randomisation`); named here it is one that is shown.
-        if one.name != "randomisation" and MEASURES.entry(one.name).fact("KIND") not in OF_MAPS | OF_MORE_MAPS:
+        if one.name != "model_parameter_randomisation" and MEASURES.entry(one.name).fact("KIND") not in OF_MAPS | OF_MORE_MAPS:
             hint = ": give explain.shift" if one.name == "off_distribution" else ""
             raise RecipeError("RECIPE_MEASURE", f"expected a measure of maps in explain.measures, {one.name} is not one{hint}")
 
@@ -165,7 +178,7 @@ def _check_map(explainer: str, *, attentive: bool) -> None:
         )
 
 
-def _check_deep_heads(terms: tuple[Term, ...], network: Network, who: str) -> None:
+def _check_deep_heads(terms: tuple[LossTerm, ...], network: Network, who: str) -> None:
     if "deep_heads" in Objective(terms).needs and not network.options.get("deep_supervision"):
         raise RecipeError(
             "RECIPE_NEEDS",
@@ -191,11 +204,11 @@ def _check_balance(name: str, arm: Arm) -> None:
                 f"expected terms whose answers can be stored in arm {name!r}, {asking[0]!r} asks the teacher about images of its own: "
                 "use knowledge: live",
             )
-        if arm.evidence is Evidence.RANDOM_TEACHER:
+        if arm.attribution_source is AttributionSource.RANDOM_TEACHER:
             raise RecipeError("RECIPE_NEEDS", f"expected a live teacher for the control random_teacher in arm {name!r}, it reads a store")
 
 
-def _check_mix(term: Term, fit: Fit, recipe: Recipe) -> None:
+def _check_mix(term: LossTerm, fit: TrainingConfig, recipe: Recipe) -> None:
     """Refuse blended images where a term would read one label, or one mask, of a case that has two."""
     entry = LOSSES.entry(term.loss)
     one_label = entry.fact("NEEDS", frozenset()) & {"labels", "masks"} and not entry.fact("MIXES", False)
@@ -207,12 +220,14 @@ def _check_mix(term: Term, fit: Fit, recipe: Recipe) -> None:
         )
 
 
-def _check_term(term: Term, recipe: Recipe, *, from_store: bool) -> None:
+def _check_term(term: LossTerm, recipe: Recipe, *, from_store: bool) -> None:
     entry = LOSSES.entry(term.loss)
     needs = entry.fact("NEEDS", frozenset())
     LOSSES.bind(term.loss, term.options)
-    guard = getattr(entry.module, "guard", None)
-    reason = guard and guard(Circumstances(recipe.task.kind.value, len(recipe.task.classes), from_store), **term.options)
+    incompatible_reason = getattr(entry.module, "incompatible_reason", None)
+    reason = incompatible_reason and incompatible_reason(
+        TaskContext(recipe.task.kind.value, len(recipe.task.classes), from_store), **term.options
+    )
     if reason:
         raise RecipeError("RECIPE_GUARD", f"expected a term that can work here, {term.loss!r} cannot: {reason}")
     no_masks = isinstance(recipe.data, ImageFolderData) and recipe.data.masks is None

@@ -39,8 +39,8 @@ def test_regions_keep_their_names_and_the_smaller_one_wins_whatever_their_number
         "Liver": int(BIG.sum()),
         "GTV_1": int(SMALL.sum()),
     }
-    told = json.loads(found.outcome("rs.dcm").evidence)["OVERLAPPING_SEGMENTS"]
-    assert told["overlaps"] == [{"winner": "GTV_1", "loser": "Liver", "voxels": int(SMALL.sum())}]
+    payload = json.loads(found.outcome("rs.dcm").evidence)["OVERLAPPING_SEGMENTS"]
+    assert payload["overlaps"] == [{"winner": "GTV_1", "loser": "Liver", "voxels": int(SMALL.sum())}]
     assert json.loads(found.labelled().label.evidence[IngestCode.OVERLAPPING_SEGMENTS])["voxels"] == int(SMALL.sum())
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts import StoreError
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.memory import MANIFEST, MEMORY, SEAL, read_manifest
+from medkd.dicom.ingest_cache import MANIFEST, MEMORY, SEAL, read_manifest
 from medkd.phantom.dicom_faults import find_variant, write_case
 
 

@@ -86,7 +86,7 @@ def test_what_is_no_recipe(said, things, command, thing, registry):
         (["student.network.options.channels=[1000000, 1000000]"], None), (["task.image_size=[4000000, 4000000]"], "MEMORY_TOO_SMALL"),
         (["student.network.options.channels=[-1, 2, 3, 4]"], None), (["data.teacher=1000000000000"], "MEMORY_TOO_SMALL"),
         (["data={kind: dicom, path: /etc}"], "RECIPE_PATH"), (["data={kind: dicom, path: ../..}"], "RECIPE_PATH"),
-        (["data={kind: image_folder, path: x, table: ../../t.csv}"], "RECIPE_PATH"), (["data={kind: volume_folder, path: 'C:\\x', pair_by: odd-even}"], "RECIPE_PATH"),
+        (["data={kind: image_folder, path: x, table: ../../t.csv}"], "RECIPE_PATH"), (["data={kind: volume_folder, path: 'C:\\x', patient_pattern: odd-even}"], "RECIPE_PATH"),
         (["data={kind: image_folder, path: nowhere}"], "SOURCE_MISSING"),
     ],
 )  # fmt: skip

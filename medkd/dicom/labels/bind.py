@@ -13,13 +13,13 @@ from medkd.dicom.confidentiality.names import clean_class_label
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
+from medkd.dicom.ingest_cache import IngestCache
 from medkd.dicom.labels.bound import BoundLabel
 from medkd.dicom.labels.names import Names
 from medkd.dicom.labels.nifti import bind_nifti
 from medkd.dicom.labels.references import References, VolumeIndex, segmentation_references, structure_set_references
 from medkd.dicom.labels.segmentation import bind_segmentation
 from medkd.dicom.labels.structure_set import bind_structure_set
-from medkd.dicom.memory import Memory
 from medkd.dicom.series_words import size_of
 from medkd.storage.store import Store
 
@@ -50,7 +50,7 @@ class LabelBinder:
 
     volumes: dict[str, tuple[VolumeRef, SliceGroup]]
     store: Store
-    memory: Memory
+    cache: IngestCache
     findings: Callable[[], Findings]
     names: Names = field(default_factory=Names)
     found: frozenset[str] = frozenset()
@@ -71,21 +71,21 @@ class LabelBinder:
         candidates = self._candidates(file, kind, references)
         drawn_on = f"{len(references.drawn_on)}/{self._index.missing(references.drawn_on)}"
         known = sorted(f"{key} {volume.array.sha256}" for key, (volume, _) in candidates.items())
-        content = self.memory.content([file.digest, drawn_on, *known, *([file.relative] if kind is ObjectKind.NIFTI else [])])
-        remembered = self.memory.recall(f"label:{content}")
+        content = self.cache.content([file.digest, drawn_on, *known, *([file.relative] if kind is ObjectKind.NIFTI else [])])
+        remembered = self.cache.recall(f"label:{content}")
         if remembered is not None:
             label = LabelRef.model_validate(remembered["label"])
             if self.store.verify(label.array):
                 return self._take(remembered["series"], label, remembered["class"])
-        refusal = self.memory.recall(f"refusal:{content}")
+        refusal = self.cache.recall(f"refusal:{content}")
         if refusal is not None:
             raise IngestError(IngestCode(refusal["code"]), refusal["message"], refusal["evidence"])
         try:
             series, label, class_label = self._read(file, kind, candidates, references)
         except IngestError as error:
-            self.memory.keep_refusal(content, error)
+            self.cache.keep_refusal(content, error)
             raise
-        self.memory.keep(f"label:{content}", {"series": series, "label": label.model_dump(mode="json"), "class": class_label})
+        self.cache.keep(f"label:{content}", {"series": series, "label": label.model_dump(mode="json"), "class": class_label})
         return self._take(series, label, class_label)
 
     def _take(self, series: str, label: LabelRef, class_label: str | None) -> LabelRef:

@@ -67,7 +67,7 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings, n
                 masks[number][place.region] |= part >= AT_LEAST * 255 if kind == "FRACTIONAL" else part > 0
         if kind == "FRACTIONAL":
             message = "expected voxels that belong to a segment or do not, got fractions"
-            findings.settle(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
+            findings.resolve(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
         segments = (names or Names()).segments([_called(number, item) for number, item in sorted(known.items())], dataset)
         if not masks:
             raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one described segment, there is none")
