@@ -28,7 +28,7 @@ from data_contracts import (
 )
 from flows.each import Call, run_each
 from flows.engine import orchestrated, run_all
-from flows.extract_knowledge import extract_knowledge, reads_store
+from flows.extract_knowledge import extract_knowledge
 from flows.prepare import prepare
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.evaluate import evaluate_model
@@ -41,6 +41,7 @@ from medkd.experiment.trials import examine, train_with_snapshots, validate
 from medkd.experiment.validate_student import validation_subset
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
+from medkd.recipe_calls import gate_call, reads_store
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
@@ -126,6 +127,17 @@ def open_settings(workspace: Workspace, recipe: Recipe) -> list[ExperimentSettin
     prepared = prepare(workspace, recipes)
     for one in prepared:
         require_clean(one.cohorts, before="an experiment")
+    taught, verdicts = train_teachers(workspace, prepared)
+    require_fit_teacher(verdicts[0])
+    known = extract_knowledge(workspace, taught)
+    return [
+        ExperimentSetting(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
+        for name, one, verdict in zip(("", *conditions), known, verdicts, strict=True)
+    ]
+
+
+def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tuple[list[RecipeResult], list[GateVerdict]]:
+    """Train the teacher of the base and of every condition, and return what the gate says of each."""
 
     def training_of(one: RecipeResult) -> list[Call]:
         spec = one.recipe.teacher_training()
@@ -134,19 +146,8 @@ def open_settings(workspace: Workspace, recipe: Recipe) -> list[ExperimentSettin
 
     trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
     taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
-    examined = run_each(
-        judge_teacher,
-        taught,
-        lambda one: [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)],
-        title="teacher gate",
-    )
-    verdicts = [verdict for _, (verdict,) in examined]
-    require_fit_teacher(verdicts[0])
-    known = extract_knowledge(workspace, taught)
-    return [
-        ExperimentSetting(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
-        for name, one, verdict in zip(("", *conditions), known, verdicts, strict=True)
-    ]
+    examined = run_each(judge_teacher, taught, lambda one: [gate_call(workspace, one)], title="teacher gate")
+    return taught, [verdict for _, (verdict,) in examined]
 
 
 @orchestrated
