@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from data_contracts.errors import LeakageError
+from data_contracts.geometry import Geometry
 from data_contracts.record import FrozenModel, Key, Ref, Sha256, VersionedRecord
 
 
@@ -47,7 +48,7 @@ class Case(FrozenModel):
 
     ``label`` is an index into the cohort's classes; ``mask`` a stored label array on the image's grid.
     ``attributes`` are subgroup columns (device, side, …), never identifiers. ``perceptual_hash`` finds pictures that look the same
-    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none. ``modality`` and ``unit`` are those of the ingested volume, where there was one.
+    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none. ``modality`` and ``unit`` are those of the ingested volume, where there was one; its ``image`` is then the ingested array itself, on the grid ``geometry``.
     """
 
     case_key: Key
@@ -62,6 +63,7 @@ class Case(FrozenModel):
     attributes: dict[str, str] = Field(default_factory=dict)
     modality: str | None = None
     unit: str | None = None
+    geometry: Geometry | None = None
 
 
 class Split(FrozenModel):
@@ -90,9 +92,13 @@ class Cohort(VersionedRecord):
         keys = [case.case_key for case in self.cases]
         listed = [key for part in self.split.parts.values() for key in part]
         if len(set(keys)) != len(keys):
-            raise ValueError("expected every case key once in a cohort, got one twice")
+            twice = sorted({key for key in keys if keys.count(key) > 1}) if len(keys) < 10_000 else "several"
+            raise ValueError(f"expected every case key once in a cohort, got twice: {twice}")
         if sorted(keys) != sorted(listed):
-            raise ValueError("expected the split to hold each case of the cohort exactly once")
+            odd = sorted(set(keys) ^ set(listed))[:5] or "a case twice"
+            raise ValueError(
+                f"expected the split to hold each case of the cohort exactly once, got {len(listed)} for {len(keys)} cases: {odd}"
+            )
         shared = shared_patients(self)
         if shared:
             raise LeakageError("PATIENT_IN_TWO_PARTS", f"expected each patient in one part of the split, got {shared[:5]} in two or more")

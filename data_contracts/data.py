@@ -12,15 +12,29 @@ from data_contracts.task import Task
 
 
 class PhantomData(FrozenModel):
-    """Direct phantom cohorts (origin ``phantom-direct``): sizes, and the marker rates per class (benign, malignant).
+    """Direct phantom cohorts (origin ``phantom-direct``): invented cases whose truth is known.
 
-    ``student_contrast`` bounds the lesion contrast of the students' labelled cases; all other cases span the full range.
-
-    ``student_validation`` cases are drawn as the students' training cases are (same bias): what weights and epochs are chosen on.
-    ``cue`` draws a mark beside the lesions of the students' labelled cases (segmentation): the teacher sees it beside lesions,
-    elsewhere or not at all, a third each; the tests are ``test`` (beside), ``uncued`` (none) and ``misplaced`` (elsewhere).
-    ``mask_share`` of the students' cases have a mask (cases are still labelled). ``teacher_wrong_labels`` of the teacher's training
-    cases carry the other class's label, and ``teacher_contrast`` bounds the contrast of its lesions: a wrong and a mismatched teacher.
+    Attributes:
+        kind: ``phantom``.
+        teacher: training cases of the teacher.
+        teacher_validation: cases that the teacher's gate judges it by.
+        student: labelled training cases of each student.
+        unlabelled: further training cases of each student, without labels.
+        test: test cases, with the students' bias.
+        debiased: test cases whose marker tells nothing of the class.
+        reversed: test cases whose marker says the opposite.
+        marker_pairs: pairs of cases that differ in nothing but the marker.
+        teacher_marker_rates: share of the teacher's cases of each class (benign, malignant) that carry the marker.
+        student_marker_rates: the same of the students' cases.
+        student_contrast: least and largest contrast of lesions in the students' labelled cases; all other cases span the full range.
+        student_validation: cases with the students' bias that weights and epochs are chosen on.
+        cue: mark drawn beside the lesions of the students' labelled cases (segmentation): the teacher sees it beside lesions, elsewhere or
+            not at all, a third each; the tests are ``test`` (beside), ``uncued`` (none) and ``misplaced`` (elsewhere).
+        mask_share: share of the students' cases that have a mask; all are labelled.
+        teacher_wrong_labels: share of the teacher's training cases that carry the other class's label: a wrong teacher.
+        teacher_contrast: least and largest contrast of lesions in the teacher's training cases: a mismatched teacher.
+        difficulty: 1 is the reference; more is harder.
+        cohort_seed: what all cases are drawn from; the same number gives the same cases.
     """
 
     kind: Literal["phantom"] = "phantom"
@@ -45,11 +59,22 @@ class PhantomData(FrozenModel):
 
 
 class ImageFolderData(FrozenModel):
-    """A labelled image folder: ``table`` (CSV) names id, patient and label columns; images and masks are found by id.
+    """A labelled folder of pictures: a table names cases, patients and classes; pictures and masks are found by the case's name.
 
-    ``path`` is relative to the data root (``MEDKD_DATA``). Where the table has a ``part_column`` its values are used
-    (values in ``validation_values`` are the validation part), otherwise the split is made by patient. ``where`` keeps the lines
-    whose columns have these values.
+    Attributes:
+        kind: ``image_folder``.
+        path: the folder, relative to the data root (``MEDKD_DATA``, by default ``data`` in the present folder).
+        table: table of cases (CSV) in it.
+        id_column: column that names the files, with or without suffix.
+        patient_column: column that names the patient; cases of one patient stay in one part.
+        label_column: column that holds the class; None where there is none (segmentation).
+        part_column: column that says which part a case belongs to; None splits by patient.
+        validation_values: its values that mean the validation part.
+        attribute_columns: columns that describe patients or devices; they become subgroups.
+        where: columns and the value that lines must have in them; other lines are left out.
+        images: folder of the pictures.
+        masks: folder of the masks, which have the pictures' names and are non-zero inside the lesion; None where there are none.
+        inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -68,14 +93,26 @@ class ImageFolderData(FrozenModel):
 
 
 class VolumeFolderData(FrozenModel):
-    """Volumes with label maps as NIfTI, listed by a ``dataset.json`` as in the Medical Segmentation Decathlon, or found by name.
+    """Volumes with label maps as NIfTI. Whose a file is must be known: by ``table``, or by ``patient_pattern``.
 
-    Without ``dataset`` the files of the folder ``images`` are the cases, and ``masks`` holds a label map of the same name for each
-    (null where there are none: classification by the table's ``label_column``).
-
-    Who a file belongs to is said by ``table`` (columns ``id_column`` and ``patient_column``), or by ``patient_pattern``: ``odd-even`` (the
-    numbers 2k - 1 and 2k are one person) or a regular expression whose first group is the person. Without either, every file would
-    be a person of its own, which is refused. Columns, ``where`` and inner validation as in :class:`ImageFolderData`.
+    Attributes:
+        kind: ``volume_folder``.
+        path: the folder, relative to the data root (``MEDKD_DATA``, by default ``data`` in the present folder).
+        dataset: list of the cases as in the Medical Segmentation Decathlon or of nnU-Net v2; None takes the files of ``images``.
+        images: folder of the volumes, where there is no list.
+        masks: folder of the label maps, which have the volumes' names, where there is no list; None where there are none (classification).
+        table: table of cases (CSV) in the folder; None where ``patient_pattern`` says whose a file is.
+        id_column: column that names the files, with or without suffix.
+        patient_column: column that names the patient; cases of one patient stay in one part.
+        label_column: column that holds the class (classification).
+        patient_pattern: whose a file is, by its name: ``odd-even`` (the numbers 2k - 1 and 2k are one person), or a regular expression whose first
+            group is the person.
+        part_column: column that says which part a case belongs to; None splits by patient.
+        validation_values: its values that mean the validation part.
+        attribute_columns: columns that describe patients or devices; they become subgroups.
+        where: columns and the value that lines must have in them; other lines are left out.
+        inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
+        most: take no more than so many cases; None takes all.
     """
 
     kind: Literal["volume_folder"] = "volume_folder"
@@ -98,18 +135,28 @@ class VolumeFolderData(FrozenModel):
     def model_post_init(self, context: Any) -> None:
         """Say how files of one person are known."""
         if self.table is None and self.patient_pattern is None:
-            raise ValueError("expected a table with a patient column, or patient_pattern: files of one person must be known to be so")
+            raise ValueError(
+                f"expected a table with a patient column, or patient_pattern: files of one person must be known to be so, got neither for {self.path!r}"
+            )
 
 
 class DicomData(FrozenModel):
-    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI), ingested under ``policy``: one case per verified volume that has a label.
+    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI): one case per verified volume that has a label.
 
-    ``modality`` keeps the series of one modality. For segmentation, ``segments`` names the class of a structure by anything its objects
-    call it: ROI name or segment label, code (``SCT:10200004``), coded meaning, interpreted type, file name of a NIfTI with one structure;
-    upper and lower case, ``_``, ``-`` and spaces are alike. The most specific name that is listed, or is a class, counts, ``"*"`` stands for all others;
-    what is mapped to the first class (background) is left out. Structures that are not listed must be called like a class. All labels of
-    a volume are combined; where structures overlap, the smaller one wins (of equal ones, the later class). For classification the class is what the segmentation states
-    (``class=NAME``). The split is made by patient; ``inner_validation`` as in :class:`ImageFolderData`.
+    All labels of a volume are combined; where structures overlap, the smaller one wins (of equal ones, the later class). For
+    classification the class is what the segmentation states (``class=NAME``). The split is made by patient.
+
+    Attributes:
+        kind: ``dicom``.
+        path: the folder, relative to the data root (``MEDKD_DATA``, by default ``data`` in the present folder).
+        policy: what is done about findings of the ingestion.
+        modality: keeps the series of one modality (``CT``, ``MR``); None keeps all.
+        segments: class of a structure, by anything its objects call it: ROI name or segment label, code (``SCT:10200004``), coded meaning,
+            interpreted type, file name of a NIfTI with one structure; upper and lower case, ``_``, ``-`` and spaces are alike. The most
+            specific name that is listed, or is a class, counts; ``"*"`` stands for all others, and what is mapped to the first class is
+            left out. Structures that are not listed must be called like a class.
+        held_out: share of the patients that is the test.
+        inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
     """
 
     kind: Literal["dicom"] = "dicom"

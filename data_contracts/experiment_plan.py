@@ -12,7 +12,13 @@ from data_contracts.training_recipe import AttributionSource
 
 
 class Condition(FrozenModel):
-    """Other circumstances for some arms: fields of the recipe (dotted) that are different there."""
+    """Other circumstances for some arms.
+
+    Attributes:
+        overrides: fields of the recipe (dotted) that are different there.
+        arms: which arms are trained under them.
+        description: what the circumstances are, for the scoreboard.
+    """
 
     overrides: dict[str, Option] = Field(min_length=1)
     arms: tuple[str, ...] = Field(min_length=1)
@@ -59,8 +65,12 @@ class ArmVariant(FrozenModel):
 class GapFineTuning(FrozenModel):
     """Rounds after distillation that dwell on where teacher and student part (``medkd/experiment/gap_fine_tuning.py``).
 
-    A round trains the arm's student for ``epochs`` more, cases and voxels weighted by their share of the gap to the power ``strength``;
-    rounds end when the mean gap on the validation cases falls by less than ``least_gain`` of its value.
+    Attributes:
+        arm: whose student is trained on.
+        rounds: most rounds.
+        epochs: further epochs of one round.
+        strength: cases and voxels are weighted by their share of the gap to this power.
+        least_gain: rounds end when the mean gap on the validation cases falls by less than this share of its value.
     """
 
     arm: str
@@ -71,7 +81,12 @@ class GapFineTuning(FrozenModel):
 
 
 class SelectionCriterion(FrozenModel):
-    """What an experiment is judged by, and what its choices are made by (see :class:`ExperimentPlan`)."""
+    """What an experiment is judged by, and what its choices are made by (see :class:`ExperimentPlan`).
+
+    Attributes:
+        primary: figure that the verdicts are about.
+        select: what configurations, weights and epochs are chosen by.
+    """
 
     primary: str
     select: Literal["task", "agreement", "response"]
@@ -122,4 +137,4 @@ class ExperimentPlan(FrozenModel):
         if len(set(budgets.values())) > 1:
             raise ValueError(f"expected the same number of configurations for every searched arm, got {budgets}")
         if self.search and not self.search_seeds:
-            raise ValueError("expected search_seeds for the search, got none")
+            raise ValueError(f"expected search_seeds for the search of {sorted(self.search)}, got none")

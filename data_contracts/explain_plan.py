@@ -11,15 +11,23 @@ from data_contracts.task import Option, Task
 
 
 class Entry(FrozenModel):
-    """An entry of the catalogue with options."""
+    """An entry of the catalogue with options.
+
+    Attributes:
+        name: in the catalogue (``medkd list explainers``, ``medkd list measures``).
+        options: its options; checked against its signature before any compute.
+    """
 
     name: str
     options: dict[str, Option] = Field(default_factory=dict)
 
 
 class Shift(FrozenModel):
-    """Another acquisition of the same anatomy (``medkd/volumes/shift.py``): noise of a deviation in units of the network's input (its window is
-    2 wide), blur of a deviation in voxels, or intensities to the power of ``strength``.
+    """Another acquisition of the same anatomy (``medkd/volumes/shift.py``).
+
+    Attributes:
+        kind: ``noise``, ``blur``, or ``gamma`` (intensities to a power).
+        strength: deviation of the noise in units of the network's input (its window is 2 wide), deviation of the blur in voxels, or the power.
     """
 
     kind: Literal["noise", "blur", "gamma"]
@@ -27,10 +35,15 @@ class Shift(FrozenModel):
 
 
 class Explain(FrozenModel):
-    """Which explainers and measures the trained models are judged by, and on how many cases (one of each patient before another of any).
+    """What the trained models are explained and judged by.
 
-    With a ``shift`` every measure is taken on shifted images too: ``off_distribution:MEASURE`` is that value less the one on the images
-    themselves, of the same targets.
+    Attributes:
+        explainers: what makes the maps.
+        measures: what is measured of them.
+        cases: number of test cases that are explained, one of each patient before another of any.
+        randomisation: whether maps are also made after the weights were drawn anew: a map that stays the same says nothing of the model.
+        shift: every measure is taken on images of this other acquisition too: ``off_distribution:MEASURE`` is that value less the one on
+            the images themselves, of the same targets.
     """
 
     explainers: tuple[Entry, ...] = (Entry(name="cam"),)

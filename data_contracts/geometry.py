@@ -34,7 +34,9 @@ class Geometry(FrozenModel):
         if self.affine_lps_mm[3] != (0.0, 0.0, 0.0, 1.0):
             raise ValueError(f"expected (0, 0, 0, 1) as the last row of the affine, got {self.affine_lps_mm[3]}")
         if min(self.spacing_mm) <= 0 or abs(self.determinant_mm3()) < 1e-9:
-            raise ValueError("expected an affine that spans a volume, got a degenerate one")
+            raise ValueError(
+                f"expected an affine that spans a volume, got spacings {self.spacing_mm} mm and a voxel of {self.determinant_mm3():g} mm³"
+            )
 
     def determinant_mm3(self) -> float:
         """Return the signed volume of a voxel in mm³."""

@@ -247,6 +247,9 @@ CODES: dict[IngestCode, CodeFact] = {
         "several volumes fit the label and nothing says which one is meant",
         "Export the label with references to its images; put a NIfTI file into the folder of its series.",
     ),
+    _C.LABEL_DIVIDED: _flag(
+        _NOTE, "one label object was drawn on several volumes: each of them got its own part as a label", "Nothing to mend."
+    ),
     _C.LABEL_MISSING: _error("a listed label is not there", "Send it, or take it off the list."),
     _C.LABEL_WITHOUT_IMAGE: _error("a label without its image", "Send image and label together."),
     _C.LABEL_UNSUPPORTED: _error("a kind of label that cannot be read here", "Export as DICOM SEG, RTSTRUCT or NIfTI."),
@@ -267,7 +270,11 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.FRACTIONAL_LABEL: _flag(
         _NOTE, "a label of probabilities: voxels of at least one half are labelled, the fractions are kept", "Nothing to mend."
     ),
-    _C.OPEN_CONTOUR: _error("a contour is not closed", "Export closed planar contours."),
+    _C.OPEN_CONTOUR: _flag(
+        _WARNING,
+        "contours that are not closed in a plane (points, open lines) are left out of their structures, the others stay",
+        "Export closed planar contours.",
+    ),
     # SOURCE
     _C.QIDO_TIMEOUT: _error("the archive did not answer in time", "Try again."),
     _C.PARTIAL_STUDY: _error("objects that were announced did not arrive", "Send the study again."),
@@ -276,10 +283,11 @@ CODES: dict[IngestCode, CodeFact] = {
 
 
 class IngestPolicy(FrozenModel):
-    """What is done about each finding.
+    """What is done about each finding. Where neither field applies, a code's own default does.
 
-    ``every`` applies to all codes that allow it (``reject`` makes even notes a refusal); ``actions`` names codes and wins. Where neither
-    applies, a code's own default does.
+    Attributes:
+        every: action for all codes that allow it (``reject`` makes even notes a refusal); None leaves each its own.
+        actions: actions of single codes, which win over ``every``.
     """
 
     every: Action | None = None

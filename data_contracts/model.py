@@ -14,7 +14,8 @@ class TrainingDomain(FrozenModel):
     """What the volumes were that a network was trained on: a study that lies outside was never measured.
 
     Spacing and extent in mm along (slice, row, column) after axes were brought to the patient's, the smallest and the largest of each; None
-    where pictures were trained on. Empty where the source did not say: modality and unit stand in DICOM only.
+    where pictures were trained on. Empty where the source did not say: modality and unit stand in DICOM only. ``outside`` is what is done
+    with a study of another modality or unit (``outside_training`` of the recipe).
     """
 
     modalities: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class TrainingDomain(FrozenModel):
     spacing_high_mm: tuple[Finite, Finite, Finite] | None = None
     extent_low_mm: tuple[Finite, Finite, Finite] | None = None
     extent_high_mm: tuple[Finite, Finite, Finite] | None = None
+    outside: Literal["caveat", "refuse"] = "caveat"
 
 
 class Checkpoint(VersionedRecord):

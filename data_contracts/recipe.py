@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,24 @@ from data_contracts.training_recipe import Arm, ExtractionConfig, ExtractionSpec
 
 
 class Recipe(VersionedRecord):
-    """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration."""
+    """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration.
+
+    Attributes:
+        name: of the run, its folder and its registered models (``NAME-ARM``): lower-case letters, digits and hyphens.
+        description: what the run asks, for people.
+        task: what is predicted.
+        data: where the cases come from; ``kind`` says which fields there are.
+        seeds: seeds of the students; each arm is trained once under each.
+        teacher: what students learn from.
+        student: what the students of all arms share.
+        arms: ways to teach the student, by name; later ones are compared with ``alone`` and ``kd``, where they exist.
+        explain: what the trained models are explained and judged by.
+        experiment: what ``medkd experiment`` does beyond training the arms; None for a plain run.
+        knowledge: what is extracted of the teacher for arms that read a store.
+        outside_training: what registered models do with a study of another modality or unit than they were trained on: ``caveat`` says so
+            before anything else, ``refuse`` refuses it (``MODALITY_FORBIDDEN``). Where the training data name neither, nothing can be
+            refused, and the caveat ``TRAINING_DATA_UNKNOWN`` stands.
+    """
 
     SCHEMA: ClassVar[str] = "recipe/2"
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
@@ -29,6 +46,7 @@ class Recipe(VersionedRecord):
     explain: Explain = Explain()
     experiment: ExperimentPlan | None = None
     knowledge: ExtractionConfig = ExtractionConfig()
+    outside_training: Literal["caveat", "refuse"] = "caveat"
 
     def model_post_init(self, context: Any) -> None:
         """Names of arms are part of file names and registry names; what an experiment names are arms."""
@@ -111,8 +129,11 @@ class Recipe(VersionedRecord):
         unknown = sorted(named - set(self.arms))
         if unknown:
             raise ValueError(f"expected arms of the recipe in its experiment, {unknown} are none; it has {sorted(self.arms)}")
-        if set(plan.search_seeds) & set(self.seeds):
-            raise ValueError("expected search_seeds that are not seeds of the recipe: what was chosen on must not be scored on")
+        both = sorted(set(plan.search_seeds) & set(self.seeds))
+        if both:
+            raise ValueError(
+                f"expected search_seeds that are not seeds of the recipe, {both} are: what was chosen on must not be scored on"
+            )
         if plan.ceiling is not None:
             ceiling = ArmVariant.parse(plan.ceiling)
             arm, condition = ceiling.arm, ceiling.setting

@@ -7,13 +7,15 @@ JSON (sorted keys, no white space, UTF-8, no NaN). Arrays never live in a record
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 
 from data_contracts.errors import ContractError
 from data_contracts.private import open_private
@@ -21,7 +23,7 @@ from data_contracts.private import open_private
 
 def _finite(value: float) -> float:
     if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError("expected a finite number")
+        raise ValueError(f"expected a finite number, got {value}")
     return value
 
 
@@ -40,10 +42,54 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 
 
+_ATTRIBUTES = "\nAttributes:\n"
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """Return the entries of a docstring's ``Attributes``, each on one line."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in inspect.cleandoc(docstring).partition(_ATTRIBUTES)[2].splitlines():
+        entry = re.match(r"    (\w+): (.+)", line)
+        if entry:
+            name, found[entry[1]] = entry[1], entry[2].strip()
+        elif name and line.startswith("        "):
+            found[name] += " " + line.strip()
+        else:
+            break
+    return found
+
+
 class FrozenModel(BaseModel):
     """A frozen part of a record, without a version of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @classmethod
+    def field_descriptions(cls) -> dict[str, str]:
+        """Return what the ``Attributes`` of the docstring say of each field, those of the classes above it first."""
+        return {
+            name: text
+            for one in reversed(cls.__mro__)
+            if issubclass(one, FrozenModel)
+            for name, text in _attributes(one.__doc__ or "").items()
+        }
+
+    @classmethod
+    def prose(cls) -> str:
+        """Return the docstring without its ``Attributes``."""
+        return inspect.cleandoc(cls.__doc__ or "").partition(_ATTRIBUTES)[0].strip()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe each field of the JSON Schema by the docstring: one text for readers of the code, editors of YAML and the reference."""
+        schema = handler(core_schema)
+        shown, told = handler.resolve_ref_schema(schema), cls.field_descriptions()
+        shown["description"] = cls.prose()
+        for name, field in shown.get("properties", {}).items():
+            if name in told:
+                field["description"] = told[name]
+        return schema
 
     def canonical_json(self) -> bytes:
         """Return the bytes that are digested and signed: sorted keys, compact separators, UTF-8."""
@@ -56,7 +102,11 @@ class FrozenModel(BaseModel):
 
 
 class VersionedRecord(FrozenModel):
-    """A versioned fact. Subclasses set ``SCHEMA`` (``name/version``), which is written as ``schema_version``."""
+    """A versioned fact. Subclasses set ``SCHEMA`` (``name/version``), which is written as ``schema_version``.
+
+    Attributes:
+        schema_version: name and version of the record's form, for example ``recipe/1``; filled in where it is left out.
+    """
 
     SCHEMA: ClassVar[str] = ""
     schema_version: str = ""

@@ -79,7 +79,7 @@ class IngestReport(VersionedRecord):
     files: tuple[FileOutcome, ...]
     series: tuple[IngestedSeries, ...]
     manifest: Ref | None = None
-    decoded_files: int = Field(default=0, ge=0)
+    decoded_files: int = Field(default=0, ge=0, json_schema_extra={"measured": True})
 
     def count(self, outcome: Outcome) -> int:
         """Return how many files have this outcome."""

@@ -28,14 +28,19 @@ class Role(StrEnum):
 
 
 class Task(FrozenModel):
-    """The question: its kind, its classes (index 0 is background or the negative class), and what a network sees at once.
+    """The question: its kind, its classes, and what a network sees at once.
 
-    ``image_size`` is (row, column) for pictures, which are brought to it, and (slice, row, column) for volumes, which are cut
-    into patches of it. ``window`` is the range of stored values that is mapped to [-1, 1] (HU for CT, 0 to 255 for 8-bit
-    pictures); with ``intensity`` "standardised" each volume is brought to mean 0 and deviation 1 within itself instead (MR has no
-    unit). ``overlap`` is the share by which neighbouring windows of a sliding prediction overlap. ``spacing_mm`` (slice, row,
-    column, after axes were brought to the patient's) is what volumes are resampled to; None takes them as they are.
-    ``test_time_flips`` are axes of ``image_size``: logits are averaged over the image and all its mirrorings along them.
+    Attributes:
+        kind: one class per image (``classification``), or one per pixel or voxel (``segmentation``).
+        classes: names of the classes; the first is the background or the negative class.
+        image_size: (row, column) for pictures, which are brought to it, or (slice, row, column) for volumes, which are cut into patches of it.
+        window: range of stored values that is mapped to [-1, 1]: HU for CT, 0 to 255 for 8-bit pictures.
+        intensity: ``window`` maps values by ``window``; ``standardised`` brings each volume to mean 0 and deviation 1 within itself (MR has
+            no unit).
+        overlap: share by which neighbouring windows of a sliding prediction overlap.
+        spacing_mm: spacing that volumes are resampled to (slice, row, column, after axes were brought to the patient's); None takes them as
+            they are.
+        test_time_flips: axes of ``image_size``; logits are averaged over the image and all its mirrorings along them.
     """
 
     kind: TaskKind
@@ -61,7 +66,13 @@ class Task(FrozenModel):
 class NetworkSpec(FrozenModel):
     """A builder of ``medkd/models`` and its options; in and out channels follow from the task.
 
-    With ``rank_ratio`` its convolutions are products of small ones, of so many ranks (``medkd/models/_tucker.py``).
+    Attributes:
+        builder: name of the network in the catalogue (``medkd list networks``).
+        in_channels: channels of the image.
+        out_channels: number of classes.
+        spatial_dims: 2 for pictures, 3 for volumes.
+        options: options of the builder.
+        rank_ratio: share of the ranks that convolutions keep as products of small ones (``medkd/models/_tucker.py``); None leaves them whole.
     """
 
     builder: str

@@ -12,18 +12,28 @@ from data_contracts.task import Option, Role, Task
 
 
 class Network(FrozenModel):
-    """Wish for a network: catalogue name and its options."""
+    """A network that is wished for.
+
+    Attributes:
+        builder: name of the network in the catalogue (``medkd list networks``).
+        options: its options, for example ``channels``; checked against the builder's signature before any compute.
+    """
 
     builder: str
     options: dict[str, Option] = Field(default_factory=dict)
 
 
 class Schedule(FrozenModel):
-    """How a number changes over training, from ``first`` (until the share ``begin`` of training) to ``last`` (from the share ``end`` on).
+    """How a number changes over training.
 
-    ``constant`` stays at ``first``. ``linear`` and ``cosine`` go straight, or along half a cosine. ``exponential`` decays exponentially, by a
-    half in every fifth of the way: most of it early, while what was cut away heals. ``stop`` falls to ``last`` at ``begin`` (early-stopped
-    distillation, Cho and Hariharan 2019).
+    Attributes:
+        kind: ``constant`` stays at ``first``; ``linear`` and ``cosine`` go straight, or along half a cosine; ``exponential`` decays exponentially,
+            by a half in every fifth of the way: most of it early, while what was cut away heals; ``stop`` falls to ``last`` at ``begin``
+            (early-stopped distillation, Cho and Hariharan 2019).
+        first: value until ``begin``.
+        last: value from ``end`` on.
+        begin: share of training at which the change begins.
+        end: share of training at which it is over.
     """
 
     kind: Literal["constant", "linear", "cosine", "exponential", "stop"]
@@ -41,7 +51,12 @@ class Schedule(FrozenModel):
 class LearnedTemperature(FrozenModel):
     """A temperature that is learnt against the student: it rises in difficulty by gradient reversal (CTKD, Li et al. 2023, 2211.16231).
 
-    It stays between ``low`` and ``high``; the reversed gradient is scaled by ``strength``, which it reaches along half a cosine.
+    Attributes:
+        kind: ``learned``.
+        first: temperature at the beginning.
+        low: temperature that it stays above.
+        high: temperature that it stays below.
+        strength: factor of the reversed gradient, which it reaches along half a cosine.
     """
 
     kind: Literal["learned"]
@@ -60,12 +75,18 @@ FeatureLayers = Literal["each", "cross"] | tuple[tuple[str, str], ...]
 
 
 class LossTerm(FrozenModel):
-    """One weighted term of an objective: a loss of the catalogue and its options, bound to its signature before compute.
+    """One weighted term of an objective.
 
-    ``feature_layers`` names pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs):
-    ``each`` takes every named layer of the student with the teacher's of the nearest grid, ``cross`` with every layer of the teacher that is
-    no deeper (Chen et al. 2021, 2104.09044). ``schedule`` scales the weight over training, ``temperature`` replaces the option of that
-    name. With ``every`` the term is computed on one of so many steps and counts that many times there.
+    Attributes:
+        loss: name of the loss in the catalogue (``medkd list losses``).
+        weight: factor of the loss.
+        options: its options; checked against the loss's signature before any compute.
+        feature_layers: pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs): ``each`` takes
+            every named layer of the student with the teacher's of the nearest grid, ``cross`` with every layer of the teacher that is no
+            deeper (Chen et al. 2021, 2104.09044); None takes those of the loss's options.
+        schedule: how the weight changes over training; None keeps it.
+        temperature: a temperature that changes over training, or is learnt; it replaces the option of that name.
+        every: the term is computed on one of so many steps, and counts that many times there.
     """
 
     loss: str
@@ -80,8 +101,11 @@ class LossTerm(FrozenModel):
 class StrongAugmentation(FrozenModel):
     """How much harder the student's image is than the one that the teacher is asked about (its place stays: nothing moves).
 
-    Noise and blur in the network's input units and in voxels (standard deviations, drawn up to these), gamma up to this exponent or its
-    inverse, and ``hidden`` boxes of a quarter of each axis that get the image's mean.
+    Attributes:
+        noise: largest deviation of the noise, in units of the network's input.
+        blur: largest deviation of the blur, in voxels.
+        gamma: largest exponent of the intensities; as often its inverse.
+        hidden: boxes of a quarter of each axis that get the image's mean.
     """
 
     noise: Finite = Field(default=0.0, ge=0)
@@ -93,11 +117,16 @@ class StrongAugmentation(FrozenModel):
 class TrainingConfig(FrozenModel):
     """How a network is fitted.
 
-    ``samples_per_epoch`` draws that many cases an epoch (with replacement when there are fewer), so that arms with different
-    amounts of data make the same number of steps. ``foreground_share`` of the patches of a volume are centred on a labelled
-    voxel (volumes larger than a patch; Isensee et al. 2021, nnU-Net).
-
     Attributes:
+        epochs: times that the training cases are gone through.
+        batch_size: cases of one step.
+        learning_rate: largest rate of AdamW: warmed up over the first tenth of training, then along half a cosine to a hundredth.
+        weight_decay: of AdamW.
+        augment: how training cases are varied: mirrored (``flip``), also turned, scaled, shifted and changed in contrast (``affine``), or not.
+        samples_per_epoch: cases that are drawn for an epoch (with replacement when there are fewer), so that arms with different amounts of
+            data make the same number of steps; None takes each case once.
+        foreground_share: share of the patches of a volume that are centred on a labelled voxel (volumes larger than a patch; Isensee et al.
+            2021, nnU-Net).
         precision: ``bf16`` runs forward passes under bfloat16 autocast (losses stay float32); ``auto`` does so where the device computes
             bfloat16 itself and takes ``fp32`` elsewhere (``medkd/precision.py``). What was used is in the checkpoint.
         accumulate: batches whose gradients are averaged before a step.
@@ -130,7 +159,15 @@ class TrainingConfig(FrozenModel):
 
 
 class Gate(FrozenModel):
-    """What a teacher must show before students may copy it; ``enforce=False`` records the verdict and goes on."""
+    """What a teacher must show before students may copy it. Bounds that are None are not asked for.
+
+    Attributes:
+        min_auc: least AUC on the teacher's validation cases.
+        min_dice: least mean Dice on them.
+        min_relevance_mass_accuracy: least share of the class map's mass that lies in the lesion.
+        max_marker_effect: largest change of the answer when a planted marker is put in or taken out (phantom).
+        enforce: true stops the run where a bound is missed, false records the verdict and goes on.
+    """
 
     min_auc: Finite | None = None
     min_dice: Finite | None = None
@@ -140,7 +177,15 @@ class Gate(FrozenModel):
 
 
 class TeacherRecipe(FrozenModel):
-    """Network, fit, objective and gate of the teacher."""
+    """The teacher.
+
+    Attributes:
+        network: what is trained.
+        fit: how it is fitted.
+        terms: its objective: the sum of these losses.
+        gate: what it must show before students may copy it.
+        seed: of its first weights and its draws.
+    """
 
     network: Network
     fit: TrainingConfig
@@ -150,7 +195,12 @@ class TeacherRecipe(FrozenModel):
 
 
 class StudentRecipe(FrozenModel):
-    """Network and fit that all arms share, so that they differ in nothing but their objective."""
+    """What the students of all arms share, so that they differ in nothing but their objective.
+
+    Attributes:
+        network: what is trained.
+        fit: how it is fitted.
+    """
 
     network: Network
     fit: TrainingConfig
@@ -194,11 +244,16 @@ class LossBalancing(FrozenModel):
 
 
 class Arm(FrozenModel):
-    """One way to teach the student: its terms, and whether images without labels may be used (the teacher answers there).
+    """One way to teach the student.
 
-    ``attribution_source`` replaces the teacher's explanations, never its answers: a control. ``knowledge`` says where the teacher's answers come
-    from: a ``live`` teacher in every step, or a ``store`` that was extracted before. ``begin`` says what is trained: the student's network from
-    ``fresh`` weights, or the teacher ``compressed`` to at most the student's number of parameters, the control that distillation must beat.
+    Attributes:
+        terms: its objective: the sum of these losses.
+        unlabelled: whether images without labels are used; the teacher answers for them.
+        evidence: whose explanations the terms read; another than the teacher's is a control, and never replaces its answers.
+        knowledge: where the teacher's answers come from: a ``live`` teacher in every step, or a ``store`` that was extracted before.
+        balance: how weights follow what is measured while it trains; None keeps them.
+        begin: what is trained: the student's network from ``fresh`` weights, or the teacher ``compressed`` to at most the student's number of
+            parameters, the control that distillation must beat.
     """
 
     terms: tuple[LossTerm, ...] = Field(min_length=1)
@@ -210,7 +265,13 @@ class Arm(FrozenModel):
 
 
 class MapSpec(FrozenModel):
-    """Maps to store: of the teacher's own answer, by one explainer, averaged to at most ``grid`` cells along each axis."""
+    """Maps to store: of the teacher's own answer, by one explainer.
+
+    Attributes:
+        explainer: name of the explainer in the catalogue (``medkd list explainers``).
+        options: its options.
+        grid: most cells along each axis; finer maps are averaged.
+    """
 
     explainer: str
     options: dict[str, Option] = Field(default_factory=dict)

@@ -79,6 +79,11 @@ class VolumeRef(VersionedRecord):
     tilt_degrees: Finite = 0.0
     perceptual_hash: str | None = None
 
+    @property
+    def labels(self) -> tuple[LabelRef, ...]:
+        """Return every label of the volume: one for each object that was drawn on it."""
+        return (() if self.label is None else (self.label,)) + self.further_labels
+
 
 class StoreManifest(VersionedRecord):
     """Everything a store holds, written last and by atomic rename: what is not listed here does not exist."""
@@ -94,4 +99,5 @@ class StoreManifest(VersionedRecord):
         keys = [volume.series_key for volume in self.volumes]
         described = [series.series_key for series in self.series]
         if len(set(keys)) != len(keys) or len(set(described)) != len(described):
-            raise ValueError("expected every series once in a store manifest, got a series twice")
+            twice = sorted({key for listed in (keys, described) for key in listed if listed.count(key) > 1})
+            raise ValueError(f"expected every series once in a store manifest, got twice: {twice[:5]}")

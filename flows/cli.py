@@ -15,12 +15,15 @@ def main() -> None:
         from data_contracts.private import privately
         from flows.commands import app
         from flows.commands.common import clear_errors, options_first
+        from flows.commands.renamed import read_old_names
 
         logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
         end_quickly()
-        sys.argv[1:] = options_first(sys.argv[1:])
+        sys.argv[1:], renamed = read_old_names(options_first(sys.argv[1:]))
+        if renamed:
+            sys.stderr.write(f"{renamed}\n")
         with privately(), clear_errors():
-            app()
+            app(prog_name="medkd")  # however it was started: what completes its command lines is found by this name
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from data_contracts import (
 )
 from flows.each import Call, run_each
 from flows.engine import orchestrated, run_all
-from flows.extract_knowledge import extract_knowledge, reads_store
+from flows.extract_knowledge import extract_knowledge
 from flows.prepare import prepare
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.evaluate import evaluate_model
@@ -41,6 +41,7 @@ from medkd.experiment.trials import examine, train_with_snapshots, validate
 from medkd.experiment.validate_student import validation_subset
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
+from medkd.recipe_calls import gate_call, reads_store
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
@@ -126,15 +127,7 @@ def open_settings(workspace: Workspace, recipe: Recipe) -> list[ExperimentSettin
     prepared = prepare(workspace, recipes)
     for one in prepared:
         require_clean(one.cohorts, before="an experiment")
-
-    def training_of(one: RecipeResult) -> list[Call]:
-        spec = one.recipe.teacher_training()
-        # What a teacher is selected on is in its key only where its patience looks at it.
-        return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
-
-    trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
-    with_teachers = [replace(one, teacher=teacher) for one, (teacher,) in trained]
-    verdicts = gate_verdicts(workspace, with_teachers)
+    with_teachers, verdicts = train_teachers(workspace, prepared)
     require_fit_teacher(verdicts[0])
     known = extract_knowledge(workspace, with_teachers)
     return [
@@ -143,13 +136,18 @@ def open_settings(workspace: Workspace, recipe: Recipe) -> list[ExperimentSettin
     ]
 
 
-def gate_verdicts(workspace: Workspace, results: Sequence[RecipeResult]) -> list[GateVerdict]:
-    """Return what the gate says of each teacher, in their order."""
+def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tuple[list[RecipeResult], list[GateVerdict]]:
+    """Train the teacher of the base and of every condition, and return what the gate says of each."""
 
-    def gate_of(one: RecipeResult) -> list[Call]:
-        return [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)]
+    def training_of(one: RecipeResult) -> list[Call]:
+        spec = one.recipe.teacher_training()
+        # What a teacher is selected on is in its key only where its patience looks at it.
+        return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
 
-    return [verdict for _, (verdict,) in run_each(judge_teacher, results, gate_of, title="teacher gate")]
+    trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
+    with_teachers = [replace(one, teacher=teacher) for one, (teacher,) in trained]
+    examined = run_each(judge_teacher, with_teachers, lambda one: [gate_call(workspace, one)], title="teacher gate")
+    return with_teachers, [verdict for _, (verdict,) in examined]
 
 
 @orchestrated

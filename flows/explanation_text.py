@@ -47,7 +47,7 @@ def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int
 
 
 def explanation_summary(folder: Path) -> dict[str, Any]:
-    """Return what `medkd explain --model … --study …` prints of an artefact."""
+    """Return what `medkd explain-study …` --model … prints of an artefact."""
     record = load_record(folder / "explanation.json", StudyExplanation)
     maps = [
         {

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from data_contracts import KnowledgeRef, ModelRef, Recipe
-from flows.each import Call, run_each
+from flows.each import run_each
 from flows.engine import orchestrated, run_all
 from flows.evaluate import evaluate
 from flows.prepare import prepare
 from flows.register import register, register_knowledge
 from flows.train_teacher import train_teacher
+from medkd.recipe_calls import knowledge_call, reads_store
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import extract_knowledge as extraction
@@ -23,25 +24,16 @@ def extract_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> 
     asked = run_each(
         extraction.extract_knowledge,
         results,
-        lambda one: [_call(workspace, one)] if reads_store(one.recipe) else [],
+        lambda one: [knowledge_call(workspace, one)] if reads_store(one.recipe) else [],
         title="knowledge",
     )
     return tuple(replace(result, knowledge=own[0] if own else None) for result, own in asked)
-
-
-def _call(workspace: Workspace, result: RecipeResult) -> Call:
-    return workspace, result.recipe.extraction(), result.cohorts, result.require_teacher()
-
-
-def reads_store(recipe: Recipe) -> bool:
-    """Return whether an arm of a recipe reads a store."""
-    return any(arm.knowledge == "store" for arm in recipe.arms.values())
 
 
 @orchestrated
 def extract_and_register(workspace: Workspace, recipe: Recipe) -> tuple[ModelRef, KnowledgeRef]:
     """Train, judge and score a recipe's teacher, ask it about every case, and register it and what it knows."""
     evaluated = evaluate(workspace, train_teacher(workspace, prepare(workspace, (recipe,))))
-    knowledge = run_all(extraction.extract_knowledge, [_call(workspace, evaluated[0])], title="knowledge")[0]
+    knowledge = run_all(extraction.extract_knowledge, [knowledge_call(workspace, evaluated[0])], title="knowledge")[0]
     registered = register(workspace, [replace(evaluated[0], knowledge=knowledge)])
     return register_knowledge(workspace, registered)[0], knowledge

@@ -29,6 +29,8 @@ from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.registry.recipe_result import RecipeResult
 from medkd.review.choose_panel import choose_panel
+from medkd.storage.sealed import write_sealed
+from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
 
 STORE = "studies"
@@ -78,10 +80,10 @@ def learn(
 def review(workspace: Workspace, results: tuple[RecipeResult, ...]) -> ReportSet:
     """Report the test patients' studies with the best student of each task, and register the reports beside it."""
     manifest = read_manifest(workspace.root / STORE)
-    cohort = curate_store(manifest, name=STORE)
-    cohort.write(workspace.root / "cohort.json")
+    cohort = curate_store(manifest, Store(workspace.root / STORE), name=STORE)
+    write_sealed(cohort, workspace.root / "cohort.json")
     panel = choose_panel(results)
-    panel.write(workspace.root / "panel.json")
+    write_sealed(panel, workspace.root / "panel.json")
     reports = report(workspace, volumes_of(manifest, cohort, Part.TEST), STORE, panel)
     register_review(workspace, panel, reports)
     return reports

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from data_contracts import Recipe
+from data_contracts import DicomData, IngestReport, Recipe
 from flows.engine import run_all
-from medkd.cohorts.prepare import prepare_cohorts, source_digest
+from medkd.cohorts.prepare import data_folder, prepare_cohorts, source_digest
 from medkd.precision import warn_of_slow_precision
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
@@ -13,6 +13,24 @@ from medkd.storage.workspace import Workspace
 def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[RecipeResult, ...]:
     """Render or import, split and certify the cohorts of each recipe."""
     warn_of_slow_precision(fit.precision for recipe in recipes for fit in (recipe.teacher.fit, recipe.student.fit))
-    calls = [(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root)) for recipe in recipes]
+    calls = [
+        (workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root), _ingested(workspace, recipe)) for recipe in recipes
+    ]
     cohorts = run_all(prepare_cohorts, calls, title="cohorts", names=[recipe.name for recipe in recipes])
     return tuple(RecipeResult(recipe, own) for recipe, own in zip(recipes, cohorts, strict=True))
+
+
+def _ingested(workspace: Workspace, recipe: Recipe) -> IngestReport | None:
+    """Ingest the DICOM data of a recipe into the run's store; unchanged series are taken from there."""
+    if not isinstance(recipe.data, DicomData):
+        return None
+    # Imported here: only a recipe on DICOM pays for the readers.
+    from flows.ingest import ingest
+    from medkd.cohorts.dicom_cohort import ingested_folder
+    from medkd.dicom.ingest import IngestRequest
+
+    source = data_folder(recipe.data, workspace.data_root)
+    if source is None:
+        return None
+    request = IngestRequest(source, ingested_folder(workspace, recipe.name), recipe.data.policy, progress=workspace.progress)
+    return ingest(request)

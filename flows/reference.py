@@ -37,7 +37,7 @@ def _commands() -> Iterator[str]:
     yield f"# Commands\n\n{_NOTE}"
     yield "Bad input is one sentence `CODE: expected …` on standard error and exit status 2. Progress goes to standard error too.\n"
     group: Any = typer.main.get_command(app)
-    for name, command in sorted(group.commands.items()):
+    for name, command in sorted(_all_commands(group)):
         yield f"## medkd {name}\n\n{inspect.cleandoc(command.help or '')}\n"
         yield "| | | default |\n|---|---|---|"
         for parameter in command.params:
@@ -47,6 +47,15 @@ def _commands() -> Iterator[str]:
             shown = parameter.name.upper() if is_argument else ", ".join([*parameter.opts, *parameter.secondary_opts])
             yield f"| `{shown}` | {_cell(parameter.help or '')} | {_default(parameter)} |"
         yield ""
+
+
+def _all_commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the commands of a group, those of its groups by their whole names."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _all_commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _default(parameter: Any) -> str:
@@ -81,9 +90,10 @@ def _contracts() -> Iterator[str]:
         yield f"| `{code.value}` | {_cell(fact.meaning)}{_cell(repair)} | {fact.default.value} | {others} | {_cell(fact.mend)} |"
 
 
-def _model(model: type[BaseModel], title: str) -> Iterator[str]:
-    yield f"## {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n"
-    yield "| field | type | default |\n|---|---|---|"
+def _model(model: type[data_contracts.FrozenModel], title: str) -> Iterator[str]:
+    told = model.field_descriptions()
+    yield f"## {title}\n\n{model.prose()}\n"
+    yield "| field | type | default | |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
         default = (
             ""
@@ -94,7 +104,7 @@ def _model(model: type[BaseModel], title: str) -> Iterator[str]:
         )
         if field.is_required():
             default = "required"
-        yield f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} |"
+        yield f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} | {_cell(told.get(name, ''))} |"
     yield ""
 
 

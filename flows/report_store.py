@@ -18,6 +18,7 @@ from medkd.registry.publish import open_registry
 from medkd.review.render_index import IndexRow, render_index
 from medkd.review.write_report import copy_report, write_all_reports
 from medkd.storage.output import REPORTS, claim
+from medkd.storage.sealed import load_sealed
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -44,13 +45,14 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
     Raises:
         RegistryError: ``MODEL_CHOICE`` when it is not clear which model is meant.
         DataError: ``NO_VOLUME`` for an empty store.
+        StoreError: ``PANEL_ALTERED`` when the run's panel is not what the run wrote, or as ``read_manifest``.
     """
     manifest = read_manifest(store)
     if not manifest.volumes:
         raise DataError("NO_VOLUME", f"expected a store with volumes at {store}, got none; ingest a folder that holds some")
     panel = workspace.root / "panel.json"
     if model_uri is None and panel.is_file():
-        wanted = load_record(panel, ReviewPanel)
+        wanted = load_sealed(panel, ReviewPanel, code="PANEL_ALTERED", mend="name a model with --model")
         return _by_panel(workspace, store, manifest, wanted, None if out is None else claim(out, REPORTS))
     uri = model_uri or only_segmentation_model(open_registry(workspace))
     if out is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts import DataError, ExplanationRequest, IngestPolicy, IngestReport, ReviewReport, StoreManifest, VolumeRef
+from data_contracts import ExplanationRequest, IngestPolicy, IngestReport, ReviewReport
 from flows.engine import orchestrated, run_all
-from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+from flows.ingest import ingest
+from medkd.dicom.choose_volume import choose_volume
+from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.ingest_cache import read_manifest
-from medkd.dicom.series_words import series_words
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.explanation.of_registry import explain_registered
 from medkd.review.write_report import write_report
@@ -45,27 +46,8 @@ def run_study(
     out = workspace.root
     store = empty_store(claim_study(source, out))
     ingest_request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
-    ingested = run_all(ingest_with_site_secret, [(ingest_request,)], title="ingest")[0]
+    ingested = ingest(ingest_request)
     volume = choose_volume(read_manifest(store), ingested, series)
     artefact = run_all(explain_registered, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
     report = run_all(write_report, [(workspace, artefact, store, out)], title="report")[0]
     return StudyOutcome(ingested, artefact, report)
-
-
-def choose_volume(manifest: StoreManifest, ingested: IngestReport, series: str | None) -> VolumeRef:
-    """Return the one volume that is meant; nothing is guessed."""
-    if not manifest.volumes:
-        raise DataError(
-            "NO_VOLUME",
-            f"expected a series whose geometry can be verified, none of {len(ingested.files)} files gives one: {ingested.codes()}",
-        )
-    acquired = {one.series_key: one.acquisition for one in manifest.series}
-    listed = "".join(f"\n  {v.series_key}  {series_words(v, acquired.get(v.series_key, ''))}" for v in manifest.volumes)
-    if series is not None:
-        chosen = [volume for volume in manifest.volumes if volume.series_key == series]
-        if not chosen:
-            raise DataError("WHICH_SERIES", f"expected one of the series of the source, got {series!r}; choose with --series:{listed}")
-        return chosen[0]
-    if len(manifest.volumes) > 1:
-        raise DataError("WHICH_SERIES", f"expected one series in the source, it holds several; choose with --series:{listed}")
-    return manifest.volumes[0]

@@ -98,7 +98,7 @@ def run_tables(result: PipelineResult) -> str:
 
 
 def folder_json(evaluation: FolderEvaluation) -> dict[str, Any]:
-    """Return what ``medkd evaluate --json`` ends with."""
+    """Return what ``medkd evaluate-folder --json`` ends with."""
     return {
         "n": evaluation.n,
         "cases": evaluation.cases,

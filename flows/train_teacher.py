@@ -8,6 +8,7 @@ from dataclasses import replace
 from flows.each import run_each
 from flows.engine import orchestrated
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.recipe_calls import gate_call, teacher_call
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
@@ -20,14 +21,12 @@ def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
     Raises:
         TeacherGateError: when an enforced gate fails.
     """
-    trained = run_each(
-        train.train_teacher, results, lambda one: [(workspace, one.recipe.teacher_training(), one.cohorts)], title="teachers"
-    )
+    trained = run_each(train.train_teacher, results, lambda one: [teacher_call(workspace, one)], title="teachers")
     with_teachers = tuple(replace(result, teacher=teacher) for result, (teacher,) in trained)
     gated = run_each(
         judge_teacher,
         with_teachers,
-        lambda one: [(workspace, one.recipe.name, one.recipe.teacher.gate, one.cohorts, one.teacher)],
+        lambda one: [gate_call(workspace, one)],
         title="teacher gate",
     )
     for _, (verdict,) in gated:

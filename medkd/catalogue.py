@@ -7,13 +7,14 @@ that names both places.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import hashlib
 import importlib
 import inspect
 import os
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -35,6 +36,12 @@ from data_contracts import (
 )
 from data_contracts.old_names import INCOMPATIBLE_REASON
 from medkd.task_context import COMMON, TaskContext
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for a known name that is nearly this one, empty text where there is none."""
+    near = difflib.get_close_matches(name[:80], list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class CatalogueEntry:
         return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
 
     def described(self) -> dict[str, Any]:
-        """Return what ``medkd catalogue --json`` prints of the entry."""
+        """Return what ``medkd list --json`` prints of the entry."""
         facts = {key.lower(): _plain(value) for key, value in vars(self.module).items() if key.isupper() and not key.startswith("_")}
         options = {name: _plain(p.default) if p.default is not p.empty else "required" for name, p in self.options().items()}
         return {"name": self.name, "summary": self.summary(), "options": options, **facts, **self._incompatible()}
@@ -79,6 +86,16 @@ class CatalogueEntry:
         found = {where: self.incompatible_reason(context) for where, context in COMMON.items()}
         reasons = {where: reason for where, reason in found.items() if reason}
         return {"incompatible": reasons} if reasons else {}
+
+
+def option_errors(entry: CatalogueEntry, options: Mapping[str, Any]) -> Iterator[tuple[str, CatalogueError]]:
+    """Yield the options that an entry does not have, and those that it lacks, each with what to say of it (``CATALOGUE_OPTION``)."""
+    known = entry.options()
+    wanted = f"expected options of {entry.name} among {sorted(known)}"
+    for option in sorted(set(options) - set(known), key=str):
+        yield option, CatalogueError("CATALOGUE_OPTION", f"{wanted}, got unknown option {option!r}{did_you_mean(str(option), known)}")
+    for option in sorted(key for key, p in known.items() if p.default is p.empty and key not in options):
+        yield option, CatalogueError("CATALOGUE_OPTION", f"{wanted}, got no value for the required option {option!r}")
 
 
 class Catalogue:
@@ -111,7 +128,9 @@ class Catalogue:
             )
         if not local and foreign is None:
             known = ", ".join(self.names())
-            raise CatalogueError("CATALOGUE_UNKNOWN", f"expected one of the {self.kind} [{known}], got {name!r}")
+            raise CatalogueError(
+                "CATALOGUE_UNKNOWN", f"expected one of the {self.kind} [{known}], got {name!r}{did_you_mean(name, self.names())}"
+            )
         module = importlib.import_module(f"{self.package}.{name}" if foreign is None else foreign.module)
         function = getattr(module, name, None)
         if not callable(function):
@@ -125,12 +144,8 @@ class Catalogue:
     def bind(self, name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
         """Return the entry with its options set; an unknown or missing option is a ``CATALOGUE_OPTION`` error."""
         entry = self.entry(name)
-        known = entry.options()
-        unknown = sorted(set(options) - set(known))
-        missing = sorted(key for key, p in known.items() if p.default is p.empty and key not in options)
-        if unknown or missing:
-            what = f"unknown option {unknown[0]!r}" if unknown else f"no value for the required option {missing[0]!r}"
-            raise CatalogueError("CATALOGUE_OPTION", f"expected options of {name} among {sorted(known)}, got {what}")
+        for _, error in option_errors(entry, options):
+            raise error
         if inspect.isclass(entry.function):
             return cast(Callable[..., Any], entry.function(**options))
         return partial(entry.function, **options)

@@ -14,6 +14,7 @@ import yaml
 #: A recipe of a page is a few kilobytes.
 MOST_BYTES = 2**20
 MOST_DEPTH = 40
+_MERGE = "tag:yaml.org,2002:merge"
 #: Values in all, each counted wherever an alias repeats it.
 MOST_VALUES = 100_000
 
@@ -69,6 +70,32 @@ def parse_yaml(text: str, called: str) -> Any:
     except (ValueError, TypeError, OverflowError, RecursionError, AttributeError) as error:
         # Dates, numbers and keys that look like such and are none.
         raise YamlRefused(f"expected YAML in {called}: {' '.join(str(error).split())[:200] or type(error).__name__}") from error
+
+
+def yaml_lines(path: Path) -> dict[tuple[str | int, ...], int]:
+    """Return the line of every value of a YAML file that :func:`read_yaml` reads, by the keys and numbers that lead to it.
+
+    A value that an alias repeats stands where it was written out.
+    """
+    found: dict[tuple[str | int, ...], int] = {}
+
+    def look(node: Any, place: tuple[str | int, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            # What is merged from elsewhere first: a key of the mapping's own replaces it.
+            for key, value in sorted(node.value, key=lambda pair: pair[0].tag != _MERGE):
+                if key.tag == _MERGE:
+                    for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                        look(merged, place)
+                else:
+                    found[(*place, key.value)] = key.start_mark.line + 1
+                    look(value, (*place, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for number, value in enumerate(node.value):
+                found[(*place, number)] = value.start_mark.line + 1
+                look(value, (*place, number))
+
+    look(yaml.compose(path.read_bytes().decode("utf-8-sig"), Loader=_Loader), ())
+    return found
 
 
 def _require_shallow(text: str) -> None:

@@ -40,8 +40,10 @@ ORDER = (
     "evaluation",
     "training",
     "explanation",
+    "recipe_calls",
     "experiment",
     "review",
+    "api",
 )
 ROOMS = ("data_contracts", "medkd", "flows", "mlflow_server")
 
@@ -147,6 +149,12 @@ def test_forward_hooks_are_registered_in_one_place():
     assert [p.name for p in files_of("medkd") if "register_forward_hook" in p.read_text(encoding="utf-8")] == ["trace.py"]
 
 
+def test_an_ingestion_starts_without_torch():
+    code = "import sys, medkd.dicom.ingest; print(sorted({'torch', 'monai', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
 def test_importing_the_contracts_pulls_in_neither_torch_nor_numpy():
     code = "import sys, data_contracts; print(sorted({'torch', 'numpy', 'monai', 'mlflow', 'prefect'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -167,3 +175,41 @@ def test_flow_bodies_are_short():
             if isinstance(node, ast.FunctionDef) and any(isinstance(d, ast.Name) and d.id == "orchestrated" for d in node.decorator_list):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert body[-1].end_lineno - body[0].lineno + 1 <= 25, f"{path.name}: {node.name}"
+
+
+def raised(path: Path) -> list[tuple[ast.Raise, ast.Call]]:
+    """Return the errors that a file raises anew."""
+    found = [(node, node.exc) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Raise)]
+    names = ("Error", "Refused", "Problem")
+    return [(node, call) for node, call in found if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(names)]
+
+
+def shows_what_came(call: ast.Call) -> bool:
+    """Return whether an error is given anything but fixed text: a value in its sentence, or evidence."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    fixed = [argument for argument in given if ast.unparse(argument).startswith(("IngestCode.", "_C."))]
+    inside = [node for argument in given if argument not in fixed for node in ast.walk(argument)]
+    return any(isinstance(node, ast.Name | ast.FormattedValue) for node in inside)
+
+
+def test_errors_show_what_came():
+    """What was expected is half of a sentence: who reads it wants to see what there was."""
+    errors = [(path, node, call) for room in ("data_contracts", "medkd", "flows") for path in files_of(room) for node, call in raised(path)]
+    silent = [f"{path.relative_to(ROOT)}:{node.lineno}" for path, node, call in errors if not shows_what_came(call)]
+    assert len(errors) > 300
+    assert len(silent) <= 0.05 * len(errors), silent
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('DataError("CODE", "expected a number, got none")', False),
+        ('IngestError(IngestCode.NO_PIXEL_DATA, "expected pixels")', False),
+        ('IngestError(IngestCode.NO_PIXEL_DATA, "expected pixels", {"frames": 3})', False),
+        ('DataError("CODE", f"expected a number, got {value!r}")', True),
+        ('IngestError(IngestCode.NO_PIXEL_DATA, "expected pixels", {"frames": frames})', True),
+        ('DataError("CODE", sentence)', True),
+    ],
+)
+def test_what_counts_as_showing(text, shown):
+    assert shows_what_came(ast.parse(text, mode="eval").body) is shown

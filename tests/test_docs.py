@@ -104,5 +104,5 @@ def test_commands_that_are_named_exist():
     for target in set(re.findall(r"`make ([a-z-]+)", text)):
         assert re.search(rf"^{target}:", makefile, re.M), target
     named = set(re.findall(r"(?:^|`)medkd ([a-z][a-z-]*)", text, re.M)) - {"takes"}
-    assert {"demo", "explain", "run-study"} <= named
+    assert {"demo", "explain-study", "run-study"} <= named
     assert named <= set(typer.main.get_command(app).commands)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medkd.yaml_text import YamlRefused, parse_yaml, read_yaml
+from medkd.yaml_text import YamlRefused, parse_yaml, read_yaml, yaml_lines
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]\n" for k in range(9))
 
@@ -44,3 +44,15 @@ def test_files_that_are_no_text(tmp_path):
         read_yaml(tmp_path)
     (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert read_yaml(tmp_path / "bom") == {"a": 1}
+
+
+def test_every_value_knows_its_line(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1\nb: &b\n  c: [1,\n    2]\n  d: {e: f}\nmerged:\n  <<: *b\n  c: 3\nagain: *b\n", encoding="utf-8")
+    lines = yaml_lines(path)
+    assert lines["a",] == 1
+    assert lines["b", "c", 1] == 4
+    assert lines["b", "d", "e"] == 5
+    assert lines["merged", "d", "e"] == 5
+    assert lines["merged", "c"] == 8
+    assert lines["again", "c"] == 3

@@ -26,21 +26,38 @@ if TYPE_CHECKING:
     from medkd.storage.workspace import Workspace
 
 
+class Job(StrEnum):
+    """What commands are for; help lists them by it, in this order."""
+
+    DATA = "Data"
+    TRAINING = "Training"
+    EXPLANATION = "Explanation"
+    REGISTRY = "Registered models"
+    REVIEW = "Review"
+
+
 class WholeHelp(TyperGroup):
-    """Lists the commands with the whole first sentence of each: click cuts it at the end of the line."""
+    """Lists the commands by what they are for, with the whole first sentence of each: click cuts it at the end of the line."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list."""
-        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
-        rows = [(name, " ".join((command.help or "").split("\n\n")[0].split())) for name, command in found if command is not None]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        """Write the lists."""
+        found = [(name, command) for name in self.list_commands(ctx) if (command := self.get_command(ctx, name)) is not None]
+        widest = max((len(name) for name, _ in found), default=0)
+        for job in (*Job, None):
+            rows = [
+                # Padded, so that the lists stand in one column.
+                (name.ljust(widest), " ".join((command.help or "").split("\n\n")[0].split()))
+                for name, command in found
+                if not command.hidden and (getattr(command, "rich_help_panel", None) or None) == job
+            ]
+            if rows:
+                with formatter.section("Commands" if job is None else job.value):
+                    formatter.write_dl(rows)
 
 
 app = typer.Typer(
     cls=WholeHelp,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"max_content_width": 100},
@@ -62,6 +79,7 @@ Overrides = Annotated[
 ]
 RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
 RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
+RegisteredModel = Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")]
 RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
 
@@ -104,22 +122,30 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     from medkd.cohorts.prepare import data_folder
     from medkd.storage.output import require_source
     from medkd.storage.workspace import local_workspace
+    from medkd.training.check_recipe import require_data
     from medkd.training.memory import require_training_memory
     from medkd.training.recipes import read_recipe
 
-    wanted, root = parse_overrides(overrides), data_root()
-    named = wanted.get("data.path")
-    if isinstance(named, str) and os.path.isabs(named):
-        # A recipe may be a stranger's and names folders below the data root only; who types the whole path means that folder.
-        place = Path(os.path.realpath(named))
-        root, wanted["data.path"] = place.parent, place.name or "."
+    wanted, root = recipe_overrides(overrides)
     recipe = read_recipe(recipe_file, wanted)
     data = data_folder(recipe.data, root)
     if data is not None:
         require_source(data)
     require_training_memory(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
+    require_data(recipe, recipe_file, wanted, root)
     return recipe, local_workspace(folder, progress=True, data_root=root)
+
+
+def recipe_overrides(overrides: list[str] | None) -> tuple[dict[str, Any], Path]:
+    """Return the fields that ``--set`` gives a recipe, and the folder that its ``data.path`` is relative to."""
+    wanted, root = parse_overrides(overrides), data_root()
+    named = wanted.get("data.path")
+    if isinstance(named, str) and os.path.isabs(named):
+        # A recipe may be a stranger's and names folders below the data root only; who types the whole path means that folder.
+        place = Path(os.path.realpath(named))
+        root, wanted["data.path"] = place.parent, place.name or "."
+    return wanted, root
 
 
 def claim_run(folder: Path, *sources: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.errors import IngestCode
-from flows.commands.common import AsJson, Policy, app, say, say_json
+from flows.commands.common import AsJson, Job, Policy, app, say, say_json
 
 if TYPE_CHECKING:
     from data_contracts import IngestedSeries
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = 100
 
 
-@app.command()
+@app.command(rich_help_panel=Job.DATA)
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 48,
@@ -58,7 +58,7 @@ def phantom(
         say(f"wrote {len(written)} studies of {len({study.patient for study in written})} patients to {out}")
 
 
-@app.command()
+@app.command(rich_help_panel=Job.DATA)
 def ingest(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
@@ -68,11 +68,11 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Verify, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
-    from flows.ingest import read_policy
-    from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
+    from flows import ingest as door
+    from medkd.dicom.ingest import IngestRequest
     from medkd.dicom.series_table import TABLE
 
-    report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
+    report = door.ingest(IngestRequest(source, out, door.read_policy(policy), nifti, dry_run, progress=True))
     summary = report.summary()
     if as_json:
         say_json(summary)
@@ -92,11 +92,13 @@ def ingest(
         say(f"which series came from which file: {out / TABLE} (as confidential as the source)")
 
 
-@app.command()
+@app.command(rich_help_panel=Job.DATA)
 def deidentify(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Folder to hand on: PATIENT/STUDY/SERIES/INSTANCE.dcm and nothing else.")],
-    kept: Annotated[Path | None, typer.Option(help="Folder for quarantine and report, which stay here; by default OUT.quarantine.")] = None,
+    quarantine_folder: Annotated[
+        Path | None, typer.Option(help="Folder for quarantine and report, which are not handed on; by default OUT.quarantine.")
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(help="repair blanks text that was found in pixels; accept_with_flag lets it pass; or a YAML file.")
     ] = None,
@@ -107,7 +109,7 @@ def deidentify(
     from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
     from medkd.dicom.confidentiality.secret import site_secret
 
-    request = DeidentifyRequest(source, out, kept, read_policy(policy), progress=True)
+    request = DeidentifyRequest(source, out, quarantine_folder, read_policy(policy), progress=True)
     report = deidentify_folder(request, secret=site_secret())
     if as_json:
         say_json(report.summary())

@@ -1,4 +1,4 @@
-"""Commands that say why: explain, inspect, replay, planted-truth, report, run-study."""
+"""Commands that explain and report: explain, explain-model, explain-study, inspect-model, replay, benchmark-explainers, report-store, run-study."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from flows.commands.common import (
     AsJson,
     Engine,
     EngineName,
+    Job,
     Overrides,
     Policy,
     RecipeFile,
+    RegisteredModel,
     RunFolder,
     RunOfModels,
     TrackingUri,
@@ -34,21 +36,51 @@ if TYPE_CHECKING:
     from medkd.storage.workspace import Workspace
 
 
-@app.command()
+@app.command(rich_help_panel=Job.EXPLANATION)
 def explain(
-    recipe: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Recipe: explain its run's students, or with --model a registered one on its test cases. Or give --model and --study."
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Explain the students of a recipe's run on its test cases, beside their teacher."""
+    learn_until(recipe, out, overrides, engine, Last.explain, as_json)
+
+
+@app.command("explain-model", rich_help_panel=Job.EXPLANATION)
+def explain_model_command(
+    recipe: RecipeFile,
+    model: RegisteredModel,
+    explainers: Annotated[
+        str | None,
+        typer.Option(
+            help="Names, with commas between (`medkd list explainers`); all: every one, by every measure; by default those of the recipe."
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
-    study: Annotated[Path | None, typer.Option(help="DICOM of one study (folder or file).")] = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    as_json: AsJson = False,
+) -> None:
+    """Explain a registered model on the test cases of a recipe's data: every measure with its interval over patients."""
+    from medkd.training.recipes import vary_recipe, with_everything
+
+    registry = registry_uri(run_folder, tracking_uri)
+    wanted, workspace = open_run(recipe, out, overrides)
+    if explainers == "all":
+        wanted = with_everything(wanted)
+    elif explainers is not None:
+        wanted = vary_recipe(wanted, {"explain.explainers": [{"name": name.strip()} for name in explainers.split(",")]})
+    _explain_model(wanted, workspace, model, registry, engine, as_json)
+
+
+@app.command("explain-study", rich_help_panel=Job.EXPLANATION)
+def explain_study_command(
+    study: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
+    model: RegisteredModel,
     explainers: Annotated[
         str,
         typer.Option(
-            help="Names, with commas between (`medkd catalogue explainers`); without, those that pass their tests on the model's task. "
-            "all, with a recipe: every one, by every measure."
+            help="Names, with commas between (`medkd list explainers`); without, those that pass their tests on the model's task."
         ),
     ] = "",
     lesion: Annotated[
@@ -58,44 +90,33 @@ def explain(
             help="Explain this lesion (of a classifier: this answer) only; the first three without. What the teacher marks too comes first.",
         ),
     ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Time for all: explainers that refine make what fits and say so.")
+    time_budget: Annotated[
+        float | None, typer.Option(min=0.001, metavar="SECONDS", help="Time for all: explainers that refine make what fits and say so.")
     ] = None,
     series: Annotated[str | None, typer.Option(help="Key of the series, where the study holds several.")] = None,
     policy: Policy = None,
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
-    out: RunFolder = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A recipe's field, or EXPLAINER.OPTION=VALUE with --model.")
+    out: Annotated[Path | None, typer.Option(help="Folder of the artefact; by default runs/explanations/KEY-OF-THE-STUDY.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="EXPLAINER.OPTION=VALUE", help="Set an explainer's option; may be repeated.")
     ] = None,
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Explain what a registered model finds or answers in a study, with tests of every map and a page; or the students of a recipe's run."""
-    if recipe is not None and model is None and study is None:
-        learn_until(recipe, out, overrides, engine, Last.explain, as_json)
-        return
-    if model is None or (recipe is None) == (study is None):
-        raise typer.BadParameter("expected a recipe, with or without --model, or --model and --study together")
+    """Explain what a registered model finds or answers in one study, with tests of every map and a page, and register it beside the model."""
     registry = registry_uri(run_folder, tracking_uri)
-    if study is not None:
-        from flows.explanation_text import explanation_request
-        from medkd.dicom.confidentiality.secret import pseudonym, site_secret
-        from medkd.dicom.study_folder import claim_study
+    from flows.explanation_text import explanation_request
+    from medkd.dicom.confidentiality.secret import pseudonym, site_secret
+    from medkd.dicom.study_folder import claim_study
 
-        # A study's folder is often called after its patient.
-        folder = (out or Path("runs/explanations") / pseudonym(site_secret(), "study", str(study.resolve()))).resolve()
-        request = explanation_request(explainers, parse_overrides(overrides), lesion=lesion, seconds=seconds)
-        claim_study(study, folder)
-        workspace = _study_workspace(folder, registry)
-        again = ("--in", workspace.root, *_registry_option(run_folder, tracking_uri))
-        _explain_study(workspace, study, model, request, (series, policy), engine, as_json, again)
-    elif recipe is not None:
-        from medkd.training.recipes import with_everything
-
-        wanted, workspace = open_run(recipe, out, overrides)
-        _explain_model(with_everything(wanted) if explainers == "all" else wanted, workspace, model, registry, engine, as_json)
+    # A study's folder is often called after its patient.
+    folder = (out or Path("runs/explanations") / pseudonym(site_secret(), "study", str(study.resolve()))).resolve()
+    request = explanation_request(explainers, parse_overrides(options), lesion=lesion, seconds=time_budget)
+    claim_study(study, folder)
+    workspace = _study_workspace(folder, registry)
+    again = ("--in", workspace.root, *_registry_option(run_folder, tracking_uri))
+    _explain_study(workspace, study, model, request, (series, policy), engine, as_json, again)
 
 
 def _registry_option(run_folder: Path, tracking_uri: str | None) -> tuple[str | Path, ...]:
@@ -157,10 +178,10 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
         say(bundle_table(bundle))
 
 
-@app.command("inspect")
-def inspect_command(
+@app.command("inspect-model", rich_help_panel=Job.EXPLANATION)
+def inspect_model_command(
     recipe: RecipeFile,
-    model: Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")],
+    model: RegisteredModel,
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: RunFolder = None,
@@ -184,7 +205,7 @@ def inspect_command(
         say(inspection_text(found) + f"\npicture {picture}")
 
 
-@app.command("replay")
+@app.command("replay", rich_help_panel=Job.EXPLANATION)
 def replay_command(
     explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],
     folder: Annotated[Path, typer.Option("--in", help="Folder that explanations are looked for in.")] = Path("runs/explanations"),
@@ -211,8 +232,8 @@ def replay_command(
         say(f"{place.name}: every bit is the same")
 
 
-@app.command("planted-truth")
-def planted_truth_command(
+@app.command("benchmark-explainers", rich_help_panel=Job.EXPLANATION)
+def benchmark_explainers_command(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/planted-truth"),
     cases: Annotated[int, typer.Option(min=2, help="Volumes that are explained.")] = 40,
     seed: Annotated[int, typer.Option(help="Of cohorts and networks.")] = 0,
@@ -234,8 +255,8 @@ def planted_truth_command(
         say(planted_truth_markdown(truth) + f"\ntable and picture in {workspace.root}")
 
 
-@app.command()
-def report(
+@app.command("report-store", rich_help_panel=Job.REVIEW)
+def report_store_command(
     store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],
     run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
     model: Annotated[
@@ -271,10 +292,10 @@ def report(
         raise DataError("NO_REPORT", f"expected a series that the models can read, got {len(written.refused)} refused; see {written.index}")
 
 
-@app.command("run-study")
+@app.command("run-study", rich_help_panel=Job.REVIEW)
 def run_study_command(
     source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
-    model: Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")],
+    model: RegisteredModel,
     out: Annotated[Path, typer.Option(help="Folder to write report and segmentation to.")],
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,

@@ -1,4 +1,4 @@
-"""Commands that learn and judge: demo, run, extract, distill, experiment, evaluate."""
+"""Commands that train and score: demo, run, extract-knowledge, distill, experiment, evaluate, evaluate-folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from flows.commands.common import (
     AsJson,
     Engine,
     EngineName,
+    Job,
     Overrides,
     RecipeFile,
+    RegisteredModel,
     RunFolder,
     RunOfModels,
     TrackingUri,
@@ -46,7 +48,7 @@ class Last(StrEnum):
     register = "register"
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAINING)
 def demo(
     size: Annotated[
         DemoSize, typer.Option(help="full: the measured comparison; smoke: everything runs, nothing is learnt.")
@@ -76,7 +78,7 @@ def demo(
     say_where(summary, out)
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAINING)
 def run(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.prefect, as_json: AsJson = False
 ) -> None:
@@ -84,8 +86,8 @@ def run(
     learn_until(recipe, out, overrides, engine, Last.register, as_json)
 
 
-@app.command()
-def extract(
+@app.command("extract-knowledge", rich_help_panel=Job.TRAINING)
+def extract_knowledge(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
     """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
@@ -104,7 +106,7 @@ def extract(
         say(knowledge_text(summary))
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAINING)
 def distill(
     recipe: RecipeFile,
     knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
@@ -135,7 +137,7 @@ def distill(
         say(students_text(summary))
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAINING)
 def experiment(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -161,32 +163,36 @@ def experiment(
         say(scoreboard_text(board) + f"\n\nscoreboard, tables and figure in {workspace.root} ({seconds:.0f} s)")
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAINING)
 def evaluate(
-    recipe: Annotated[Path | None, typer.Argument(help="Recipe: print its run's scorecards. Or give --model and --data.")] = None,
-    model: Annotated[str | None, typer.Option(help="Registered model, models:/NAME/VERSION.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")] = None,
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+) -> None:
+    """Train and score a recipe's teacher and students, and print their scorecards; what a run of it has already is taken from there."""
+    learn_until(recipe, out, overrides, engine, Last.evaluate, as_json)
+
+
+@app.command("evaluate-folder", rich_help_panel=Job.REGISTRY)
+def evaluate_folder_command(
+    data: Annotated[Path, typer.Argument(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")],
+    model: RegisteredModel,
     teacher: Annotated[str | None, typer.Option(help="Registered teacher to compare with.")] = None,
     where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Keep these lines of cases.csv; may be repeated.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column that names the files, where it is not recognised.")] = None,
     patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
     patient_pattern: Annotated[
-        str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the person.")
+        str | None,
+        typer.Option(
+            help="Without cases.csv: odd-even (files 2k-1 and 2k are one patient), or a regular expression whose group is the patient."
+        ),
     ] = None,
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
-    out: RunFolder = None,
-    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/evaluations/MODEL-VERSION-FOLDER.")] = None,
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Score a registered model on a folder it has never seen, or print the scorecards of a recipe's run."""
-    if recipe is not None and model is None and data is None:
-        learn_until(recipe, out, overrides, engine, Last.evaluate, as_json)
-        return
-    if recipe is not None or model is None or data is None:
-        raise typer.BadParameter("expected a recipe, or --model and --data together")
+    """Score a registered model on a folder it has never seen: figures with intervals over patients, subgroups, a row per case."""
     uri = registry_uri(run_folder, tracking_uri)
     options = pairs(where, "--where COLUMN=VALUE")
     folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()

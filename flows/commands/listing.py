@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.common import AsJson, app, say, say_json
+from flows.commands.common import AsJson, Job, app, say, say_json
 
 
 class Kind(StrEnum):
@@ -18,8 +18,8 @@ class Kind(StrEnum):
     networks = "networks"
 
 
-@app.command()
-def catalogue(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_json: AsJson = False) -> None:
+@app.command("list", rich_help_panel=Job.TRAINING)
+def list_command(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_json: AsJson = False) -> None:
     """List losses, explainers, measures or networks with what they declare: needs, range, source, where they cannot work."""
     from medkd.catalogue import CATALOGUES
 

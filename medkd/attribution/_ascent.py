@@ -32,7 +32,7 @@ def single(trace: Trace, target: Target) -> tuple[nn.Module, Mapping[str, Tensor
         ValueError: for several targets at once.
     """
     if isinstance(target, MultiTarget):
-        raise ValueError("expected one target: what is searched for several would be a compromise")
+        raise ValueError(f"expected one target, got {target}: what is searched for several would be a compromise")
     return trace.model, trace.inputs, trace.image.detach()
 
 

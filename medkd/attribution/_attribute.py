@@ -34,7 +34,10 @@ def attribute(
         DataError: ``IMAGE_NOT_FINITE`` when the image holds NaN or infinity.
     """
     if not bool(image.isfinite().all()):
-        raise DataError("IMAGE_NOT_FINITE", "expected a finite image to explain, got NaN or infinity")
+        bad = int((~image.isfinite()).sum())
+        raise DataError(
+            "IMAGE_NOT_FINITE", f"expected a finite image to explain, got {bad} of {image.numel()} values that are NaN or infinite"
+        )
     method = EXPLAINERS.bind(explainer, options or {})
     with frozen(model), forked_rng(seed):
         attribution: AttributionMap = method(trace_when_read(model, image, layers=(layer_map_of(model).cam_layer,)), target)

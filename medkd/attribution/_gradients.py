@@ -101,7 +101,8 @@ def kept_gradients(trace: Trace, target: Target, layer: str, *, differentiable: 
         features = trace.feature(layer)
         if not features.requires_grad:
             raise ExplanationError(
-                "GRAPH_MISSING", "expected a trace with a graph for a differentiable map, got one made under no_grad or a frozen model"
+                "GRAPH_MISSING",
+                f"expected a trace with a graph at {layer!r} for a differentiable map, got one made under no_grad or a frozen model",
             )
         return features.float(), gradients(target, trace.logits, features, create_graph=True).float()
     with frozen(trace.model), torch.enable_grad():

@@ -40,7 +40,8 @@ def attention_rollout(trace: Trace, target: Target, *, differentiable: bool = Fa
     layer_map = trace.layer_map
     if not layer_map.attention:
         raise ExplanationError(
-            "NO_ATTENTION", "expected a transformer whose anatomy names its attention layers, got a network without: use cam"
+            "NO_ATTENTION",
+            f"expected a transformer whose anatomy names its attention layers, got a {type(trace.model).__name__} without: use cam",
         )
     with frozen(trace.model), torch.no_grad():
         again = run(trace.model, trace.inputs, layers=(*layer_map.attention, layer_map.cam_layer))

@@ -40,7 +40,9 @@ def guided_backpropagation(trace: Trace, target: Target, *, differentiable: bool
     refuse_differentiable(differentiable, "guided_backpropagation")
     if not any(isinstance(module, _RECTIFIERS) for module in trace.model.modules()):
         raise ExplanationError(
-            "NO_RECTIFIER", "expected a network with rectifiers (ReLU and its kin) to guide gradients through, found none: choose saliency"
+            "NO_RECTIFIER",
+            f"expected a network with rectifiers (ReLU and its kin) to guide gradients through, {type(trace.model).__name__} has none: choose "
+            "saliency",
         )
     image = trace.image.detach().requires_grad_()
     with frozen(trace.model), torch.enable_grad():

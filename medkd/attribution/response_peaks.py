@@ -57,7 +57,7 @@ def response_peaks(
         separation_mm: no two peaks lie closer.
     """
     if isinstance(target, MultiTarget):
-        raise ValueError("expected one target: peaks of several maps have no common order")
+        raise ValueError(f"expected one target, got {target}: peaks of several maps have no common order")
     maps = EXPLAINERS.bind(explainer, options or {})(trace, target)
     return tuple(peaks_of(one, spacing_mm=spacing_mm, most=most, separation_mm=separation_mm) for one in maps)
 

@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from data_contracts import (
@@ -29,6 +29,7 @@ from data_contracts import (
     Task,
     VolumeFolderData,
 )
+from medkd.catalogue import did_you_mean
 from medkd.cohorts.folder_names import few, identifier_of, require_inside
 from medkd.cohorts.split import certify, split_by_patient
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
@@ -133,10 +134,8 @@ def read_table(root: Path, data: FolderData) -> list[Line]:
             when two lines name one case, or ``COHORT_EMPTY`` when no line is chosen.
     """
     lines = read_lines(require_inside(root, str(data.table), "the recipe"))
-    named = (data.id_column, data.patient_column, data.label_column, data.part_column, *data.attribute_columns, *data.where)
-    missing = [column for column in named if column is not None and column not in columns_of(lines)]
-    if missing:
-        raise DataError("TABLE_COLUMN", f"expected the column {missing[0]!r} in {data.table}, it has {columns_of(lines)}")
+    for _, error in missing_columns(lines, data):
+        raise error
     chosen = [line for line in lines if all(line[column] == value for column, value in data.where.items())]
     if not chosen:
         held = {column: few(sorted({line[column] for line in lines}), 6) for column in data.where}
@@ -144,6 +143,17 @@ def read_table(root: Path, data: FolderData) -> list[Line]:
             "COHORT_EMPTY", f"expected lines with {dict(data.where)} in {data.table}, none of {len(lines)} has it; there are {held}"
         )
     return _named_once([_named(root, line, data) for line in chosen], data)
+
+
+def missing_columns(lines: Sequence[Line], data: FolderData) -> Iterator[tuple[str, DataError]]:
+    """Yield the columns that a recipe names and its table lacks: the field of the recipe, and what to say of it (``TABLE_COLUMN``)."""
+    there = columns_of(lines)
+    for field in ("id_column", "patient_column", "label_column", "part_column", "attribute_columns", "where"):
+        named = getattr(data, field)
+        for column in (named,) if isinstance(named, str) else named or ():
+            if column not in there:
+                near = did_you_mean(column, there)
+                yield field, DataError("TABLE_COLUMN", f"expected the column {column!r} in {data.table}, it has {there}{near}")
 
 
 def _named(root: Path, line: Line, data: FolderData) -> Line:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from data_contracts import Case, Cohort, DataError, Part, Split, StoreManifest, VolumeRef
+from data_contracts import Case, Cohort, DataError, Part, Ref, Split, StoreManifest, VolumeRef
+from medkd.cohorts.marked import marked_voxels
 from medkd.cohorts.split import split_by_patient
+from medkd.storage.store import Store
 
 
-def curate_store(manifest: StoreManifest, *, name: str, test: float = 0.2, seed: int = 0) -> Cohort:
+def curate_store(manifest: StoreManifest, store: Store, *, name: str, test: float = 0.2, seed: int = 0) -> Cohort:
     """Return the labelled volumes of a store as a cohort with a training and a test part.
 
     Args:
         manifest: of the store.
+        store: its bytes; what the labels of a volume with several mark together is written below ``cohorts/NAME``.
         name: of the cohort.
         test: share of the test part.
         seed: of the split.
@@ -20,7 +23,7 @@ def curate_store(manifest: StoreManifest, *, name: str, test: float = 0.2, seed:
     """
     volumes = [volume for volume in manifest.volumes if volume.class_label is not None]
     if not volumes:
-        raise DataError("COHORT_EMPTY", "expected volumes with a class in the store, none of them carries one")
+        raise DataError("COHORT_EMPTY", f"expected volumes with a class in the store, none of {len(manifest.volumes)} carries one")
     classes = tuple(sorted({str(volume.class_label) for volume in volumes}))
     labels = [classes.index(str(volume.class_label)) for volume in volumes]
     patients = [volume.patient_key for volume in volumes]
@@ -31,7 +34,7 @@ def curate_store(manifest: StoreManifest, *, name: str, test: float = 0.2, seed:
             case_key=volume.series_key,
             patient_key=volume.patient_key,
             image=volume.array,
-            mask=volume.label.array if volume.label else None,
+            mask=_mask(volume, store, name),
             label=label,
             pixel_sha256=volume.array.sha256,
             perceptual_hash=volume.perceptual_hash,
@@ -44,6 +47,14 @@ def curate_store(manifest: StoreManifest, *, name: str, test: float = 0.2, seed:
         parts={part: tuple(c.case_key for c, own in zip(cases, parts, strict=True) if own is part) for part in (Part.TRAIN, Part.TEST)}
     )
     return Cohort(name=name, origin="dicom", classes=classes, cases=cases, split=split)
+
+
+def _mask(volume: VolumeRef, store: Store, name: str) -> Ref | None:
+    """Return what the labels of a volume mark."""
+    if len(volume.labels) < 2:
+        return volume.label.array if volume.label else None
+    marked = marked_voxels(volume, store)
+    return None if marked is None else store.write_tensors(f"cohorts/{name}/{volume.series_key}.safetensors", {"label": marked})
 
 
 def volumes_of(manifest: StoreManifest, cohort: Cohort, part: Part) -> tuple[VolumeRef, ...]:

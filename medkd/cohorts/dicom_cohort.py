@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,18 @@ from data_contracts import (
     DicomData,
     IngestCode,
     IngestError,
+    IngestReport,
     Part,
     RecipeError,
+    Ref,
     Task,
     TaskKind,
     VolumeRef,
 )
 from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
+from medkd.cohorts.shards import LABEL
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
-from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.labels.classes import ClassChooser, combine_classes, read_structures
 from medkd.dicom.labels.names import normal_name
@@ -36,6 +39,8 @@ from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 
 ORIGIN = "dicom"
+#: Folder of the stores of ingestions, inside the run's store: a cohort refers to what lies in them.
+INGESTED = "ingested"
 _LOG = logging.getLogger("medkd")
 
 
@@ -64,8 +69,15 @@ class _Found:
         )
 
 
-def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> CohortSet:
-    """Ingest the folder of a recipe and say which part is used as which subset: all arms and seeds share one cohort.
+def ingested_folder(workspace: Workspace, recipe: str) -> Path:
+    """Return the store that the DICOM data of a recipe are ingested into."""
+    return workspace.store.root / INGESTED / recipe
+
+
+def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, report: IngestReport) -> CohortSet:
+    """Say which part of what was ingested is used as which subset: all arms and seeds share one cohort.
+
+    Volumes stay where the ingestion put them (:func:`ingested_folder`); only labels, which the task decides about, are written.
 
     ``cohorts/NAME/labels.json`` says per case which structures its label was made of, which overlap and which one wins.
 
@@ -73,11 +85,9 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> Co
         RecipeError: ``SEGMENTS_UNKNOWN_CLASS`` when ``segments`` names a class that the task does not have.
         DataError: ``COHORT_EMPTY`` when no volume has a usable label, ``CLASS_WITHOUT_LABEL`` when a class occurs in none.
     """
-    _check_segments(spec.task, data)
+    check_segments(spec.task, data)
     store, secret = workspace.store, site_secret()
-    ingested = Store(store.root / "ingested" / spec.name)
-    request = IngestRequest(workspace.data_root / data.path, ingested.root, data.policy, progress=workspace.progress)
-    report = ingest(request, secret=secret)
+    ingested = Store(ingested_folder(workspace, spec.name))
     cases: list[Case] = []
     strata: list[int] = []
     found, chooser = _Found(), ClassChooser(spec.task.classes, data.segments, secret)
@@ -111,7 +121,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace) -> Co
     return assign_subsets(spec, cohort, report, store)
 
 
-def _check_segments(task: Task, data: DicomData) -> None:
+def check_segments(task: Task, data: DicomData) -> None:
     """Refuse a mapping onto classes that the task does not have, before anything is read."""
     known = {normal_name(name) for name in task.classes}
     for name, wanted in data.segments.items():
@@ -146,39 +156,36 @@ def _parts(people: list[str], strata: list[int], data: DicomData) -> list[Part]:
 def _case(
     volume: VolumeRef, chooser: ClassChooser, task: Task, stores: tuple[Store, Store], folder: str, found: _Found
 ) -> tuple[Case, int]:
-    """Write the shard of one volume and return its case and how many voxels are foreground."""
+    """Write the label of one volume and return its case and how many voxels are foreground."""
     source, target = stores
     label = None
     if task.kind is TaskKind.CLASSIFICATION:
         if volume.class_label not in task.classes:
             raise IngestError(IngestCode.LABEL_MISSING, f"expected a class among {task.classes}, the volume has {volume.class_label}")
         label = task.classes.index(volume.class_label)
-    labels = (() if volume.label is None else (volume.label,)) + volume.further_labels
+    labels = volume.labels
     if not labels and task.kind is TaskKind.SEGMENTATION:
-        raise IngestError(IngestCode.LABEL_MISSING, "expected a label, the volume has none")
+        raise IngestError(IngestCode.LABEL_MISSING, f"expected a label, the volume {volume.series_key} has none")
     structures = [structure for one in labels for structure in read_structures(one, source)]
     found.names.update({structure.segment.name for structure in structures})
-    arrays = source.read_tensors(volume.array)
-    shard = {
-        "image": arrays["volume"].float(),
-        "affine_lps_mm": torch.tensor(volume.geometry.affine_lps_mm, dtype=torch.float64),
-        **({"synthetic": arrays["synthetic"]} if "synthetic" in arrays else {}),
-    }
+    label_map: torch.Tensor | None = None
     if labels and task.kind is TaskKind.CLASSIFICATION:
         # Of a classification, any structure is the lesion.
-        shard["label"] = torch.from_numpy(np.any([structure.mask for structure in structures], axis=0).astype(np.uint8))
+        label_map = torch.from_numpy(np.any([structure.mask for structure in structures], axis=0).astype(np.uint8))
     elif labels:
         combined = combine_classes(structures, chooser, volume.geometry.shape)
-        shard["label"] = torch.from_numpy(combined.label)
+        label_map = torch.from_numpy(combined.label)
         found.cases[volume.series_key] = combined.summary
         values, counts = np.unique(combined.label, return_counts=True)
         found.voxels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-    ref = target.write_tensors(f"{folder}/{volume.series_key}.safetensors", shard)
+    mask = None if label_map is None else target.write_tensors(f"{folder}/{volume.series_key}.safetensors", {LABEL: label_map})
+    place = source.root.relative_to(target.root).as_posix()
     case = Case(
         case_key=volume.series_key,
         patient_key=volume.patient_key,
-        image=ref,
-        mask=ref if "label" in shard else None,
+        image=Ref(store=target.name, key=f"{place}/{volume.array.key}", sha256=volume.array.sha256),
+        mask=mask,
+        geometry=volume.geometry,
         label=label,
         pixel_sha256=volume.array.sha256,
         perceptual_hash=volume.perceptual_hash,
@@ -187,4 +194,4 @@ def _case(
         modality=volume.modality,
         unit=volume.unit,
     )
-    return case, int((shard["label"] > 0).sum()) if "label" in shard else 0
+    return case, 0 if label_map is None else int((label_map > 0).sum())

@@ -56,7 +56,8 @@ def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
     if not table:
         if hints.patient_pattern is None:
             raise DataError(
-                "TABLE_COLUMN", f"expected {TABLE} with a patient column in {root.name}, or --pair-by: whose each file is must be known"
+                "TABLE_COLUMN",
+                f"expected {TABLE} with a patient column in {root.name}, or --patient-pattern: whose each file is must be known",
             )
         return VolumeFolderData(path=".", patient_pattern=hints.patient_pattern)
     lines = read_lines(root / TABLE)

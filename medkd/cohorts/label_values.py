@@ -72,7 +72,8 @@ class LabelValues:
         """
         found = np.unique(values)
         if not np.isfinite(found).all():
-            raise IngestError(IngestCode.UNKNOWN_SEGMENT, "expected label values that are numbers, got NaN or infinity")
+            odd_ones = sorted({str(value) for value in found[~np.isfinite(found)]})
+            raise IngestError(IngestCode.UNKNOWN_SEGMENT, f"expected label values that are numbers, got {', '.join(odd_ones)}")
         whole = np.rint(found.astype(np.float64))
         odd = np.abs(found.astype(np.float64) - whole) > WHOLE
         became = {float(value): self._class_of(int(number), whole) for value, number in zip(found, whole, strict=True)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from data_contracts import CohortSet, CohortSpec, Data, DicomData, ImageFolderData, PhantomData, SourceError, VolumeFolderData
+from data_contracts import CohortSet, CohortSpec, Data, DicomData, ImageFolderData, IngestReport, PhantomData, SourceError, VolumeFolderData
 from medkd.cohorts.folder_names import require_inside
 from medkd.cohorts.image_folder import prepare_image_folder
 from medkd.cohorts.phantom_cohorts import prepare_phantom_cohorts
@@ -17,13 +17,22 @@ from medkd.storage.workspace import Workspace
 
 
 @stage
-def prepare_cohorts(workspace: Workspace, spec: CohortSpec, source: str) -> CohortSet:  # noqa: ARG001 - part of the key
+def prepare_cohorts(
+    workspace: Workspace,
+    spec: CohortSpec,
+    source: str,  # noqa: ARG001 - part of the key
+    ingested: IngestReport | None = None,
+) -> CohortSet:
     """Prepare every cohort of a recipe.
 
     Args:
         workspace: where shards go and data lie.
         spec: names the data: ``recipe.cohorts()``.
         source: ``source_digest(spec.data, workspace.data_root)``: changed files are a changed cohort.
+        ingested: of DICOM data, what their ingestion into the run's store said.
+
+    Raises:
+        SourceError: ``SOURCE_NOT_INGESTED`` for DICOM data that were not ingested before.
     """
     if isinstance(spec.data, VolumeFolderData):
         return prepare_volume_folder(spec, spec.data, workspace.data_root, workspace.store, progress=workspace.progress)
@@ -31,7 +40,9 @@ def prepare_cohorts(workspace: Workspace, spec: CohortSpec, source: str) -> Coho
         # Imported here: only a recipe on DICOM pays for the readers.
         from medkd.cohorts.dicom_cohort import prepare_dicom
 
-        return prepare_dicom(spec, spec.data, workspace)
+        if ingested is None:
+            raise SourceError("SOURCE_NOT_INGESTED", f"expected the DICOM data of {spec.name} to be ingested before its cohort is made")
+        return prepare_dicom(spec, spec.data, workspace, ingested)
     if isinstance(spec.data, ImageFolderData):
         return prepare_image_folder(spec, spec.data, workspace.data_root, workspace.store, progress=workspace.progress)
     return prepare_phantom_cohorts(spec, spec.data, workspace.store)
@@ -46,7 +57,10 @@ def source_digest(data: Data, data_root: Path) -> str:
     root = data_folder(data, data_root)
     if root is None or isinstance(data, PhantomData):
         return ""
-    if isinstance(data, VolumeFolderData | DicomData):
+    if isinstance(data, DicomData):
+        # Their ingestion reads every file itself, and its ledger is in the key of the cohort.
+        paths = []
+    elif isinstance(data, VolumeFolderData):
         paths = sorted(root.rglob("*"))
     else:
         folders = [folder for folder in (data.images, data.masks) if folder is not None]

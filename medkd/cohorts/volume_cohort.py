@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_contracts import Case, CohortUse, DataError, Task, TrainingConfig
+from medkd.cohorts.shards import VolumeShard, read_volume
 from medkd.cohorts.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
 from medkd.storage.store import Store
 from medkd.trace import Sample
@@ -189,10 +190,10 @@ def open_volumes(use: CohortUse, store: Store, task: Task) -> VolumeCohort:
     cases = cohort.part(use.part)
     if not cases:
         raise DataError("COHORT_EMPTY", f"expected cases in the {use.part.value} part of cohort {cohort.name!r}, it has none")
-    shards = [store.read_tensors(case.image) for case in cases]
-    references = tuple(shard.get("label", torch.zeros(shard["image"].shape, dtype=torch.uint8)) for shard in shards)
+    shards = [read_volume(case, store) for case in cases]
+    references = tuple(shard.label for shard in shards)
     alignments = tuple(align(_grid(shard), task) for shard in shards)
-    images = (alignment.to_network(shard["image"]) for alignment, shard in zip(alignments, shards, strict=True))
+    images = (alignment.to_network(shard.image) for alignment, shard in zip(alignments, shards, strict=True))
     return VolumeCohort(
         cases=cases,
         images=tuple(bring_intensity(image, task)[None] for image in images),
@@ -200,13 +201,13 @@ def open_volumes(use: CohortUse, store: Store, task: Task) -> VolumeCohort:
         has_label=tuple(case.mask is not None for case in cases),
         alignments=alignments,
         references=references,
-        synthetic=tuple(shard["synthetic"] > 0 if "synthetic" in shard else None for shard in shards),
+        synthetic=tuple(None if shard.synthetic is None else shard.synthetic > 0 for shard in shards),
     )
 
 
-def _grid(shard: dict[str, Tensor]) -> Grid:
-    slices, rows, columns = shard["image"].shape
-    return Grid((slices, rows, columns), shard["affine_lps_mm"].numpy())
+def _grid(shard: VolumeShard) -> Grid:
+    slices, rows, columns = shard.image.shape
+    return Grid((slices, rows, columns), shard.affine_lps_mm.numpy())
 
 
 def bring_intensity(values: Tensor, task: Task) -> Tensor:

@@ -204,7 +204,8 @@ def _import_pair(
 ) -> _Volume:
     voxels, grid = _read(root, pair.image, IngestCode.LABEL_WITHOUT_IMAGE)
     if not np.isfinite(voxels).all():
-        raise IngestError(IngestCode.NAN_OR_INF, "expected finite voxels")
+        bad = int((~np.isfinite(voxels)).sum())
+        raise IngestError(IngestCode.NAN_OR_INF, f"expected finite voxels, {bad} of {voxels.size} are NaN or infinite")
     arrays = {
         "image": torch.from_numpy(np.ascontiguousarray(voxels.astype(np.float32))),
         "affine_lps_mm": torch.from_numpy(grid.affine_lps_mm),
@@ -246,7 +247,7 @@ def _read(root: Path, name: str, missing: IngestCode) -> tuple[NDArray[Any], Gri
         if voxels.dtype.kind not in "biuf" or not voxels.size:
             raise ValueError(f"expected numbers, got {voxels.size} voxels of type {voxels.dtype}")
         if not np.isfinite(grid.affine_lps_mm).all() or np.linalg.det(grid.affine_lps_mm[:3, :3]) == 0:
-            raise ValueError("expected an affine that places every voxel elsewhere")
+            raise ValueError(f"expected an affine that places every voxel elsewhere, got {grid.affine_lps_mm[:3].tolist()}")
     except IngestError:
         raise
     except Exception as error:  # readers of broken files raise anything

@@ -137,4 +137,8 @@ def _judge(members: list[zipfile.ZipInfo]) -> None:
         parts = PurePosixPath(info.filename.replace("\\", "/"))
         link = stat.S_ISLNK(info.external_attr >> 16)
         if parts.is_absolute() or ".." in parts.parts or (parts.parts and parts.parts[0].endswith(":")) or link:
-            raise IngestError(IngestCode.PATH_ESCAPE, "expected members inside the archive's own folder, one points outside or is a link")
+            how = "is a link" if link else "is absolute" if parts.is_absolute() else "points outside"
+            number = members.index(info) + 1
+            raise IngestError(
+                IngestCode.PATH_ESCAPE, f"expected members inside the archive's own folder, member {number} of {len(members)} {how}"
+            )

@@ -9,7 +9,7 @@ from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, Seg
 
 from data_contracts import CODES, Action, IngestCode, IngestError
 from medkd.dicom.findings import Findings
-from medkd.dicom.raw_values import raw_int, raw_text
+from medkd.dicom.raw_values import has, raw_int, raw_text
 
 
 class ObjectKind(StrEnum):
@@ -39,8 +39,8 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
         IngestError: with the code of the first reason why it is neither a provable image nor a label.
     """
     sop_class = raw_text(header, 0x00080016)
-    if not sop_class and "Rows" in header:
-        complete = all(keyword in header for keyword in ("Modality", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    if not sop_class and has(header, "Rows"):
+        complete = all(has(header, keyword) for keyword in ("Modality", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
         message = "expected an SOP class, the header has none"
         findings.resolve(IngestCode.MISSING_SOP_CLASS, message, {"complete": complete}, repairable=complete)
     if sop_class in (SegmentationStorage, LABELMAP_STORAGE):
@@ -48,9 +48,11 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
     if sop_class == RTStructureSetStorage:
         return ObjectKind.STRUCTURE_SET
     if sop_class == SecondaryCaptureImageStorage or sop_class.startswith(_MULTI_SECONDARY_CAPTURE):
-        raise IngestError(IngestCode.SECONDARY_CAPTURE, "expected an acquired image, got a secondary capture")
-    if "Rows" not in header or "Columns" not in header:
-        raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, the object has no rows and columns")
+        raise IngestError(IngestCode.SECONDARY_CAPTURE, f"expected an acquired image, got a secondary capture ({sop_class})")
+    if not has(header, "Rows") or not has(header, "Columns"):
+        raise IngestError(
+            IngestCode.NON_IMAGE_SOP, f"expected an image, the object (SOP class {sop_class or 'missing'}) has no rows and columns"
+        )
     _require_provable(header, sop_class, findings)
     return ObjectKind.IMAGE
 
@@ -58,13 +60,12 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
 def _require_provable(header: Dataset, sop_class: str, findings: Findings) -> None:
     samples = raw_int(header, 0x00280002, 1)
     if samples != 1:
-        raise IngestError(IngestCode.COLOUR_UNSUPPORTED, "expected one sample per pixel", {"samples": samples})
+        raise IngestError(IngestCode.COLOUR_UNSUPPORTED, f"expected one sample per pixel, got {samples}", {"samples": samples})
     if "LOCALIZER" in raw_text(header, 0x00080008).upper().split("\\"):
         raise IngestError(IngestCode.LOCALIZER, "a localizer belongs to no volume")
-    if (
-        sop_class == _PROJECTIONS[0] or sop_class.startswith(tuple(f"{p}." for p in _PROJECTIONS))
-    ) and "ImagePositionPatient" not in header:
-        raise IngestError(IngestCode.PROJECTION, "expected an image with a place in space, a projection has none")
+    projection = sop_class == _PROJECTIONS[0] or sop_class.startswith(tuple(f"{p}." for p in _PROJECTIONS))
+    if projection and not has(header, "ImagePositionPatient"):
+        raise IngestError(IngestCode.PROJECTION, f"expected an image with a place in space, a projection ({sop_class}) has none")
     _judge_text(header, findings)
     missing = [keyword for keyword, tag in _IDENTITY.items() if not raw_text(header, tag)]
     if missing:

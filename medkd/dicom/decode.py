@@ -22,7 +22,7 @@ from pydicom.uid import UID
 
 from data_contracts import IngestCode, IngestError
 from medkd.dicom.discover import FoundFile, PixelPlace, quiet_dicom, transfer_syntax
-from medkd.dicom.raw_values import raw_int, raw_text, stored_number
+from medkd.dicom.raw_values import has, raw_int, raw_text, stored_number
 from medkd.dicom.slices import Slice
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -133,7 +133,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     header, place = item.header, item.file.pixels
     if place is None:
         raise IngestError(IngestCode.NO_PIXEL_DATA, "expected pixel data, the object has none", {"file": item.file.relative})
-    if "ModalityLUTSequence" in header:
+    if has(header, "ModalityLUTSequence"):
         message = "expected a linear rescale, the object carries a modality look-up table"
         raise IngestError(IngestCode.NONLINEAR_LUT, message, {"file": item.file.relative})
     syntax = transfer_syntax(header)
@@ -141,7 +141,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     stored = raw_int(header, 0x00280101, allocated)
     signed = raw_int(header, 0x00280103, 0) == 1
     limits = (stored_number(header, tag, signed=signed, bits=stored) for tag in (0x00280120, 0x00280121))
-    floating = 0 if "BitsStored" in header or allocated not in (32, 64) else allocated // 8
+    floating = 0 if has(header, "BitsStored") or allocated not in (32, 64) else allocated // 8
     return PixelPlan(
         path=item.file.path,
         digest=item.file.digest,
@@ -185,8 +185,15 @@ def decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
 def decode_part(job: tuple[tuple[Path, str, tuple[int, ...], int], Sequence[tuple[int, PixelPlan]]]) -> list[SliceStats]:
     """Decode some slices into their places of an array in a file: what a worker process is asked to do."""
     (path, dtype, shape, offset), part = job
-    target = np.memmap(path, dtype=dtype, mode="r+", offset=offset, shape=shape)
-    return [decode_into(target[place], plan) for place, plan in part]
+    plane, stats = np.zeros(shape[1:], dtype), []
+    # Written, not mapped: a map costs a fault of the machine for every page.
+    with path.open("r+b") as stream:
+        for place, plan in part:
+            stats.append(decode_into(plane, plan))
+            if stats[-1].error is None:
+                stream.seek(offset + place * plane.nbytes)
+                stream.write(plane.data)
+    return stats
 
 
 def stored_values(plan: PixelPlan) -> NDArray[Any]:
@@ -260,8 +267,16 @@ def _native(plan: PixelPlan) -> NDArray[Any]:
         evidence = {"file": plan.relative, "frame": plan.frame, "expected_bytes": count * dtype.itemsize, "bytes": max(there, 0)}
         message = f"expected {count * dtype.itemsize} bytes of pixel data, got {max(there, 0)}"
         raise IngestError(IngestCode.TRUNCATED_PIXELS, message, evidence)
-    values = np.fromfile(plan.path, dtype, count, offset=(plan.place.offset or 0) + begin)
-    return values.reshape(plan.whole)
+    values = np.empty(plan.whole, dtype)
+    view, done = values.reshape(-1).view(np.uint8).data, 0
+    with plan.path.open("rb", buffering=0) as stream:
+        stream.seek((plan.place.offset or 0) + begin)
+        while done < len(view) and (read := stream.readinto(view[done:])):
+            done += read
+    if done < len(view):  # since its header was read
+        evidence = {"file": plan.relative, "frame": plan.frame, "expected_bytes": len(view), "bytes": done}
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, f"expected {len(view)} bytes of pixel data, got {done}", evidence)
+    return values
 
 
 def _decoded(plan: PixelPlan) -> NDArray[Any]:
@@ -309,7 +324,7 @@ def _dataset(path: Path, digest: str) -> Dataset:  # noqa: ARG001 - part of the 
     dataset = dcmread(path, force=True)
     if "PixelData" not in dataset:
         # Elements that break off inside the pixel data are not read at all.
-        raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data, they break off", {})
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, f"expected whole pixel data, they break off: {len(dataset)} elements were read", {})
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
     return dataset
@@ -378,12 +393,16 @@ def _decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
     stored, cut = _stored(plan)
     padded = 0 if plan.padding is None else int(((stored >= plan.padding[0]) & (stored <= plan.padding[1])).sum())
     if not (math.isfinite(plan.slope) and math.isfinite(plan.intercept)):
-        raise IngestError(IngestCode.NAN_OR_INF, "expected a finite slope and intercept", {"file": plan.relative})
+        raise IngestError(
+            IngestCode.NAN_OR_INF, f"expected a finite slope and intercept, got {plan.slope} and {plan.intercept}", {"file": plan.relative}
+        )
     if plan.floating:
         finite = np.isfinite(stored)
         bad = int((~finite).sum())
         if bad and not plan.keep_nan:
-            raise IngestError(IngestCode.NAN_OR_INF, "expected finite values", {"file": plan.relative, "count": bad})
+            raise IngestError(
+                IngestCode.NAN_OR_INF, f"expected finite values, {bad} of {stored.size} are not", {"file": plan.relative, "count": bad}
+            )
         target[...] = stored.astype(np.float64) * plan.slope + plan.intercept
         known = target[finite] if bad else target
         return SliceStats(float(known.min(initial=0)), float(known.max(initial=0)), padded, bad)

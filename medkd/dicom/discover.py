@@ -22,14 +22,13 @@ from typing import BinaryIO
 import xxhash
 from pydicom import Dataset, config, dcmread
 from pydicom.datadict import dictionary_has_tag
-from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
-from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
+from pydicom.uid import UID
 
 from data_contracts import IngestCode, IngestError, SourceError
 from medkd.dicom.archive import MOST_NESTED, Budget, is_archive, unpack
+from medkd.dicom.plain_header import PIXEL_DATA, known_syntax, plain_header
+from medkd.dicom.raw_values import TRANSFER_SYNTAX
 from medkd.progress import progress_bar
 from medkd.storage.output import MARKER, kind_of
 
@@ -40,9 +39,6 @@ _WAITING_SECONDS, _AHEAD = 0.002, 32
 _AT_ONCE = 32 * 2**20
 #: Bytes of a file that are kept until its header is parsed.
 _HEADER_BYTES = 64 * 2**10
-_PIXEL_DATA = (0x7FE00010, 0x7FE00008, 0x7FE00009)
-#: Encodings that differ from one another in nothing that a header shows.
-_ORDINARY = frozenset(syntax for syntax in AllTransferSyntaxes if syntax.is_little_endian and not syntax.is_deflated)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
@@ -154,8 +150,9 @@ def discover(
     known: dict[str, FoundFile] = {}
     called: set[str] = set()
     archives = _Archives(scratch)
+    above = len(str(root / "x")) - 1
     for entry in entries:
-        relative = _unique(readable_name(entry.path.relative_to(root).as_posix() + ("/" if entry.folder else "")), called)
+        relative = _unique(readable_name(str(entry.path)[above:] + ("/" if entry.folder else "")), called)
         places.append((entry.path, relative))
         if entry.code is not None:
             known[relative] = FoundFile(entry.path, relative, "", None, entry.code, entry.evidence)
@@ -369,8 +366,8 @@ def _parse(path: Path, relative: str, fetched: _Fetched | None) -> FoundFile:
     if start:
         found = _read(path, relative, digest, io.BytesIO(start), size)
         place = found.pixels
-        # Whole headers of uncompressed images end where their pixels begin; everything else is read from the file.
-        if found.code is None and place is not None and place.offset is not None and place.length is not None and place.offset < len(start):
+        # Whole headers end where their pixels begin; everything else is read from the file.
+        if found.code is None and place is not None and place.offset is not None and place.offset < len(start):
             return found
     try:
         with path.open("rb") as stream:
@@ -380,58 +377,38 @@ def _parse(path: Path, relative: str, fetched: _Fetched | None) -> FoundFile:
 
 
 def _read(path: Path, relative: str, digest: str, stream: BinaryIO, size: int) -> FoundFile:
-    name = Path(relative).name.upper()
+    name = relative.rpartition("/")[2].upper()
     found = FoundFile(path, relative, digest, None)
     if name == "DICOMDIR":
         return replace(found, code=IngestCode.DICOMDIR_SKIPPED, evidence=_directory(stream, path))
     try:
-        header = _plain_header(stream) or dcmread(stream, stop_before_pixels=True)
+        header = plain_header(stream) or dcmread(stream, stop_before_pixels=True)
         if not header:
             return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence="no element behind the file header")
         notes = (IngestCode.BAD_VR,) if _unknown_vrs(header) else ()
-        return replace(found, header=header, pixels=_pixel_place(stream, header, size), notes=notes)
+        return replace(found, header=header, pixels=_pixel_place(stream, header, size, path), notes=notes)
     except InvalidDicomError:
         return _without_meta(found, stream, size)
     except Exception as error:  # any header can be broken in any way; the file is kept and its class of error named
         return replace(found, code=IngestCode.UNREADABLE_HEADER, evidence=type(error).__name__)
 
 
-def _plain_header(stream: BinaryIO) -> Dataset | None:
-    """Read the header of an ordinary file with pydicom's own reader, without the detours that ``dcmread`` takes for all others.
-
-    Returns:
-        What ``dcmread(stream, stop_before_pixels=True)`` returns; None, with the stream at its begin, where anything is out of the ordinary.
-    """
-    start = stream.read(132)
-    if start[128:] == b"DICM":
-        meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_behind_meta)
-        syntax = meta.get("TransferSyntaxUID")
-        first = stream.read(6)
-        stream.seek(-len(first), os.SEEK_CUR)
-        looks_explicit = first[4:6].isalpha() and first[4:6].isupper()
-        if isinstance(syntax, UID) and syntax in _ORDINARY and looks_explicit is (syntax != ImplicitVRLittleEndian) and len(first) == 6:
-            header = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_at_pixels)
-            header.file_meta = FileMetaDataset(meta)
-            return header
-    stream.seek(0)
-    return None
-
-
-def _behind_meta(tag: BaseTag, *_: object) -> bool:
-    return tag.group != 2
-
-
-def _at_pixels(tag: BaseTag, *_: object) -> bool:
-    return tag in _PIXEL_DATA
+#: A file that begins with so many zero bytes holds no dataset; a preamble has 128.
+_BLANK = 4096
 
 
 def _without_meta(found: FoundFile, stream: BinaryIO, size: int) -> FoundFile:
     """Read a dataset that begins without file header: kept beside its code, for a policy that repairs."""
     try:
         stream.seek(0)
+        # Zeros parse as element after element of tag (0000,0000): a sparse file of a quarter of a gigabyte would take minutes.
+        head = stream.read(_BLANK)
+        if head and not any(head):
+            return replace(found, code=IngestCode.NOT_DICOM, evidence="it begins with zeros only")
+        stream.seek(0)
         header = dcmread(stream, stop_before_pixels=True, force=True)
         if any(keyword in header for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "StudyInstanceUID", "PatientID")):
-            place = _pixel_place(stream, header, size)
+            place = _pixel_place(stream, header, size, found.path)
             return replace(found, header=header, code=IngestCode.MISSING_META, evidence="no DICM prefix behind the preamble", pixels=place)
     except Exception:  # not DICOM in any reading
         return replace(found, code=IngestCode.NOT_DICOM, evidence="no DICM prefix behind the preamble")
@@ -445,17 +422,29 @@ def _unknown_vrs(header: Dataset) -> bool:
 
 def transfer_syntax(header: Dataset) -> UID:
     """Return the transfer syntax of a dataset; where no file header states it, the uncompressed one it was read with."""
-    stated = getattr(header, "file_meta", Dataset()).get("TransferSyntaxUID")
-    if stated:
-        return UID(str(stated))
+    meta = getattr(header, "file_meta", None)
+    if meta is not None:
+        known = known_syntax(meta.get_item(TRANSFER_SYNTAX))
+        if known is not None:
+            return known
+        stated = meta.get("TransferSyntaxUID")
+        if stated:
+            return UID(str(stated))
     implicit, little = header.original_encoding
     if implicit:
         return UID("1.2.840.10008.1.2")
     return UID("1.2.840.10008.1.2.1" if little is not False else "1.2.840.10008.1.2.2")
 
 
-def _pixel_place(stream: BinaryIO, header: Dataset, size: int) -> PixelPlace | None:
-    """Find the pixel data behind the header that was just read from the stream, and whether they are all there."""
+def _pixel_place(stream: BinaryIO, header: Dataset, size: int, path: Path) -> PixelPlace | None:
+    """Find the pixel data behind the header that was just read from the stream, and whether they are all there.
+
+    Args:
+        stream: at the end of the header; the file, or its first bytes.
+        header: of the object.
+        size: of the file in bytes.
+        path: of the file, for what lies behind its first bytes.
+    """
     syntax = transfer_syntax(header)
     if syntax.is_deflated:
         return PixelPlace(None, None)
@@ -465,7 +454,7 @@ def _pixel_place(stream: BinaryIO, header: Dataset, size: int) -> PixelPlace | N
     if len(start) < 8:
         return None
     group, element = struct.unpack(f"{order}HH", start[:4])
-    if (group << 16 | element) not in _PIXEL_DATA:
+    if (group << 16 | element) not in PIXEL_DATA:
         return None
     explicit = start[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN")
     if explicit and len(start) < 12:
@@ -474,7 +463,10 @@ def _pixel_place(stream: BinaryIO, header: Dataset, size: int) -> PixelPlace | N
     offset = begin + (12 if explicit else 8)
     if length != _UNDEFINED:
         return PixelPlace(offset, min(length, size - offset), whole=offset + length <= size)
-    return PixelPlace(offset, None, whole=_items_whole(stream, offset, size))
+    if not isinstance(stream, io.BytesIO) or stream.getbuffer().nbytes == size:
+        return PixelPlace(offset, None, whole=_items_whole(stream, offset, size))
+    with path.open("rb", buffering=0) as file:  # lengths lie far apart: nothing is read ahead
+        return PixelPlace(offset, None, whole=_items_whole(file, offset, size))
 
 
 def _items_whole(stream: BinaryIO, offset: int, size: int) -> bool:

@@ -23,6 +23,7 @@ from data_contracts import (
     IngestError,
     IngestPolicy,
     IngestReport,
+    LabelRef,
     Ref,
     StoreManifest,
     VolumeRef,
@@ -38,7 +39,7 @@ from medkd.dicom.decode import decode_error
 from medkd.dicom.discover import UNREAD, FoundFile, discover, quiet_dicom, readable_name
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, judge_headers, split_repeated
-from medkd.dicom.ingest_cache import MANIFEST, IngestCache, write_manifest
+from medkd.dicom.ingest_cache import MANIFEST, IngestCache
 from medkd.dicom.labels.bind import LabelBinder
 from medkd.dicom.labels.names import Names
 from medkd.dicom.labels.nifti import is_nifti
@@ -156,6 +157,7 @@ class _Ingestion:
         found = discover(self.request.source, scratch, without=(self.request.out,), follow=follow, progress=progress)
         images, labels = self._sort(found)
         groups = group_slices(images)
+        self.cache.begin()
         for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):
             self._ingest_series(group)
         self._refuse_shared_pixels()
@@ -186,7 +188,7 @@ class _Ingestion:
         write_quarantine(self.request.out, self.ledger, report, again=again, progress=self.request.progress)
         write_series_table(self.request.out, self._rows(words))
         self.cache.write()
-        write_manifest(self.request.out, manifest)
+        self.cache.finish(manifest)
         return report
 
     def _findings(self) -> Findings:
@@ -347,9 +349,10 @@ class _Ingestion:
 
     def _bind(self, binder: LabelBinder, file: FoundFile, kind: ObjectKind) -> None:
         try:
-            label = binder.bind(file, kind)
-            self.ledger.note(file, label.flags)
-            self.ledger.accept(file, {code.value: json.loads(text) for code, text in label.evidence.items()})
+            labels = binder.bind(file, kind)
+            for label in labels.values():
+                self.ledger.note(file, label.flags)
+            self.ledger.accept(file, _told(labels))
         except IngestError as error:
             self.ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
         except Exception as error:  # one broken label must not stop the others
@@ -415,6 +418,16 @@ def _named_in(found: tuple[FoundFile, ...]) -> frozenset[str]:
     """Return the instances and series of all objects that were found, whatever became of them."""
     headers = [file.header for file in found if file.header is not None]
     return frozenset(raw_text(header, tag) for header in headers for tag in (INSTANCE, SERIES)) - {""}
+
+
+def _told(labels: dict[str, LabelRef]) -> dict[str, Any]:
+    """Return what was met in a label object, by code; what differs between its volumes, by code and series key."""
+    told: dict[str, Any] = {}
+    for code in sorted({code for label in labels.values() for code in label.evidence}):
+        found = {key: json.loads(label.evidence[code]) for key, label in labels.items() if code in label.evidence}
+        alike = len(labels) == 1 or (len(found) == len(labels) and all(one == next(iter(found.values())) for one in found.values()))
+        told[code.value] = next(iter(found.values())) if alike else found
+    return told
 
 
 def _line(volume: VolumeRef, group: SliceGroup, picture: Path, words: str) -> IngestedSeries:

@@ -3,7 +3,7 @@
 Written before the manifest, by atomic rename. It is a memory and no record: losing it costs time and changes no result. Reasons of refusals
 name files, and those may be named after people: it lies in the quarantine.
 
-Memory and manifest are written with a digest. A memory that was altered is not believed: everything is judged again. A manifest that
+Memory and manifest are written with a digest, and a store holds no volume or label that its manifest does not list. A memory that was altered is not believed: everything is judged again. A manifest that
 was altered is refused: it alone says what a store holds, of other sources too.
 """
 
@@ -24,19 +24,20 @@ from data_contracts import (
     StoreError,
     StoreManifest,
     VolumeRef,
-    load_record,
 )
+from data_contracts.private import private_folder
 from data_contracts.record import PARTIAL
 from medkd.dicom.confidentiality.names import clean_class_label, clean_segments
+from medkd.storage.sealed import load_sealed, write_sealed
 from medkd.storage.stage import references
 from medkd.storage.store import Store, write_bytes
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
-INGESTION = 5
+INGESTION = 6
 _VERSION = "ingestion"
 MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
-#: Digest of the manifest.
-SEAL = ".medkd-manifest"
+#: There while an ingestion writes, and after one that was killed; and where files go that no manifest lists.
+UNFINISHED, UNLISTED = ".medkd-ingesting", "quarantine/unlisted"
 _FOLDERS = ("volumes", "labels")
 _LOG = logging.getLogger("medkd")
 
@@ -56,7 +57,8 @@ class IngestCache:
         self._path = out / MEMORY
         self._store = Store(out)
         self._salt = f"{INGESTION}|{policy.digest()}"
-        manifest = read_manifest(out) if (out / MANIFEST).is_file() else None
+        manifest = _load_manifest(out) if (out / MANIFEST).is_file() else None
+        self._out, self._listed = out, frozenset() if manifest is None else frozenset(ref.key for ref in references(manifest))
         self.volumes: dict[str, VolumeRef] = {volume.series_key: volume for volume in manifest.volumes} if manifest else {}
         self.series: dict[str, SeriesRecord] = {record.series_key: record for record in manifest.series} if manifest else {}
         self._before: dict[str, Any] = _read_memory(self._path)
@@ -98,6 +100,23 @@ class IngestCache:
         """Remember that these files were refused."""
         self.keep(f"refusal:{content}", {"code": error.ingest_code.value, "message": error.message, "evidence": error.evidence})
 
+    def begin(self) -> None:
+        """Note that volumes and labels are being written: readers wait for no manifest that lists them."""
+        write_bytes(self._out / UNFINISHED, b"")
+
+    def finish(self, manifest: StoreManifest) -> None:
+        """Write the manifest last; what the one before listed and this one does not is removed, what neither does is moved aside."""
+        write_sealed(manifest, self._out / MANIFEST)
+        for name in _unlisted(self._out, manifest):
+            if name in self._listed:
+                (self._out / name).unlink()
+                continue
+            place = self._out / UNLISTED / name
+            private_folder(place.parent)
+            (self._out / name).replace(place)
+            _LOG.warning("STORE_ALTERED: %s of %s was in no manifest; it lies in %s now", name, self._out, UNLISTED)
+        (self._out / UNFINISHED).unlink(missing_ok=True)
+
     def write(self) -> None:
         """Write everything remembered in this run, and what earlier runs knew of other sources."""
         merged = {**self._before, **self._now, _VERSION: INGESTION}
@@ -105,52 +124,38 @@ class IngestCache:
         write_bytes(self._path, json.dumps({"known": json.loads(known), "sha256": _digest(known)}, sort_keys=True).encode())
 
 
-def write_manifest(out: Path, manifest: StoreManifest) -> None:
-    """Write the manifest of a store, and beside it the digest that :func:`read_manifest` compares.
-
-    The digest goes first and the one before stays in force until the manifest is there: whenever the process is killed, they fit.
-    """
-    seal, digest = out / SEAL, manifest.digest()
-    before = _sealed(seal)
-    if before or not (out / MANIFEST).is_file():  # a manifest of an earlier version has no digest until it is replaced
-        write_bytes(seal, "\n".join([digest, *(one for one in before if one != digest)]).encode())
-    manifest.write(out / MANIFEST)
-    write_bytes(seal, digest.encode())
-
-
 def read_manifest(out: Path) -> StoreManifest:
-    """Return the manifest of a store; files among its volumes and labels that it does not list are named in the log, and nothing reads them.
+    """Return the manifest of a store.
 
     Raises:
-        StoreError: ``MANIFEST_ALTERED`` when it is not what was written.
+        StoreError: ``MANIFEST_ALTERED`` when it is not what was written, ``STORE_ALTERED`` when files lie among volumes and labels that it
+            does not list. While an ingestion is under way, or after one was killed, those are named in the log, and nothing reads them.
         ContractError: ``CONTRACT_MISSING`` when there is none.
     """
-    path = out / MANIFEST
-    sealed = _sealed(out / SEAL)
-    if path.is_file() and sealed and hashlib.sha256(path.read_bytes()).hexdigest() not in sealed:
+    manifest = _load_manifest(out)
+    added = _unlisted(out, manifest)
+    if not added:
+        return manifest
+    named = ", ".join(added[:5]) + f" and {len(added) - 5} more" * (len(added) > 5)
+    if not (out / UNFINISHED).is_file():
         raise StoreError(
-            "MANIFEST_ALTERED",
-            f"expected {path} as it was written, its digest is another one: it was altered; put it back from a copy, or ingest into another folder",
+            "STORE_ALTERED",
+            f"expected in {out} the files that its manifest lists, {named} was added; remove it, or ingest again, which moves it to {UNLISTED}",
         )
-    manifest = load_record(path, StoreManifest)
-    listed = {ref.key for ref in references(manifest)}
-    added = [
-        name
-        for folder in _FOLDERS
-        for name in sorted(f"{folder}/{one.name}" for one in (out / folder).glob("*"))
-        if name not in listed and not name.endswith(PARTIAL)
-    ]
-    if added:
-        _LOG.warning("not of the store %s, and not read: %s%s", out, ", ".join(added[:5]), f" and {len(added) - 5} more" * (len(added) > 5))
+    _LOG.warning("an ingestion into %s is under way or was ended early; not of its manifest, and not read: %s", out, named)
     return manifest
 
 
-def _sealed(path: Path) -> list[str]:
-    """Return the digests that a manifest may have; none where an earlier version wrote it."""
-    try:
-        return path.read_text(encoding="ascii", errors="replace").split()
-    except OSError:
-        return []
+def _load_manifest(out: Path) -> StoreManifest:
+    return load_sealed(out / MANIFEST, StoreManifest, code="MANIFEST_ALTERED", mend="ingest into another folder")
+
+
+def _unlisted(out: Path, manifest: StoreManifest) -> list[str]:
+    """Return what lies among the volumes and labels of a store and is not in its manifest."""
+    listed = {ref.key for ref in references(manifest)}
+    found = (f"{folder}/{one.name}" for folder in _FOLDERS for one in sorted((out / folder).glob("*")))
+    # A download of somebody's that is under way is nothing that a reader would take for a volume, and not ours to move.
+    return [name for name in found if name not in listed and not name.endswith((PARTIAL, ".partial"))]
 
 
 def _cleaned(volume: VolumeRef) -> VolumeRef:

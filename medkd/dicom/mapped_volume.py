@@ -3,11 +3,12 @@ memory as a whole."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from data_contracts.private import open_private
 from data_contracts.record import partial_path
 
+#: What file systems answer that reserve no room.
+_NO_RESERVING = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV})
 _NAMES = {"int16": "I16", "float32": "F32", "uint8": "U8"}
 
 
@@ -42,9 +45,13 @@ class MappedVolume:
         self.begin = 8 + len(text)
         self._end = self.begin + end
         self._written, self._digest = self.begin, hashlib.sha256(len(text).to_bytes(8, "little") + text)
-        with open_private(self.partial) as stream:
-            stream.write(len(text).to_bytes(8, "little") + text)
-            stream.truncate(self._end)
+        try:
+            with open_private(self.partial) as stream:
+                stream.write(len(text).to_bytes(8, "little") + text)
+                _reserve(stream, self._end)
+        except OSError:
+            self.partial.unlink(missing_ok=True)
+            raise
         self._stream: BinaryIO | None = None
 
     def offset(self, name: str) -> int:
@@ -62,7 +69,9 @@ class MappedVolume:
             self._stream = self.partial.open("r+b", buffering=0)
             self._stream.seek(self.begin)
         view = np.ascontiguousarray(part).data.cast("B")
-        self._stream.write(view)
+        done = 0
+        while done < len(view):  # an unbuffered file may take a part
+            done += self._stream.write(view[done:])
         self._digest.update(view)
         self._written += len(view)
 
@@ -85,3 +94,19 @@ class MappedVolume:
         """Remove what was written."""
         self._close()
         self.partial.unlink(missing_ok=True)
+
+
+def _reserve(stream: IO[Any], size: int) -> None:
+    """Make room for a whole file at once: a disc that is too small is known before anything is decoded, and what is written into a map has its
+    place. File systems that cannot do that grow the file as it is written.
+
+    Raises:
+        OSError: there is not enough room.
+    """
+    stream.flush()
+    try:
+        os.posix_fallocate(stream.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in _NO_RESERVING:
+            raise
+        stream.truncate(size)

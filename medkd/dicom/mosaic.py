@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from data_contracts import IngestCode, IngestError
-from medkd.dicom.raw_values import raw_int, raw_text, read_numbers
+from medkd.dicom.raw_values import groups_of, raw_int, raw_text, read_numbers
 
 #: A normal of the CSA header is that of the orientation to this cosine; positions of the protocol are those of the tiles to half a voxel.
 SAME_DIRECTION, SAME_VOXELS = 0.999, 1.0
@@ -51,7 +51,10 @@ def mosaic_layout(header: Dataset) -> MosaicLayout | None:
     Raises:
         IngestError: ``MOSAIC``, with what the header does not say or contradicts.
     """
-    image, stated = _csa(header, 0x10), _tiles_stated(header)
+    # Asked of every slice of every series: what has no private elements of the maker needs no search for them.
+    groups = groups_of(header)
+    image = _csa(header, 0x10) if 0x0029 in groups else {}
+    stated = _tiles_stated(header) if 0x0019 in groups else 0
     tiles = stated or int((_numbers(image, "NumberOfImagesInMosaic") or (0,))[0])
     if "MOSAIC" not in raw_text(header, 0x00080008).upper().split("\\") and tiles < 2:
         return None

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 _BINARY = frozenset({"US", "SS", "UL", "SL", "FL", "FD", "AT", "OB", "OW", "SQ"})
 _TEXT_NUMBERS = frozenset({"IS", "DS", "LO", "SH", "CS", "UC", "UT", "LT", "ST"})
@@ -22,15 +23,49 @@ _INTERCEPT = 0x00281052
 _THOUSANDS = re.compile(r"^[+-]?[1-9]\d{0,2},\d{3}$")
 
 
+@lru_cache(maxsize=8192)
+def _one_tag(number: int) -> BaseTag:
+    return BaseTag(number)
+
+
+@lru_cache(maxsize=8192)
+def tag_of(name: int | str) -> BaseTag:
+    """Return the tag of a number or keyword, one object for each: building them and comparing different ones costs more than reading values.
+
+    Raises:
+        ValueError: no such keyword.
+    """
+    return _one_tag(int(Tag(name)))
+
+
+#: TransferSyntaxUID of the file header.
+TRANSFER_SYNTAX = tag_of(0x00020010)
+
+
+def has(header: Dataset, keyword: str) -> bool:
+    """Return whether a header has an attribute."""
+    return tag_of(keyword) in header
+
+
+def groups_of(header: Dataset) -> frozenset[int]:
+    """Return the groups that a header has elements of."""
+    return frozenset(tag >> 16 for tag in header.keys())  # noqa: SIM118 - iterating over a header builds elements
+
+
+def _element(header: Dataset, tag: int) -> Any:
+    """Return an element as it was written where that is known, None where there is none."""
+    return header.get_item(tag if isinstance(tag, BaseTag) else tag_of(tag))
+
+
 def raw_text(header: Dataset, tag: int, *, known: bool = False) -> str:
     """Return a value as text, parts of a multiple one separated by backslashes, "" where there is none that can be parsed.
 
     ``known`` asks the dictionary where the encoding does not say what a value is (implicit VR, UN): binary numbers are then numbers.
     """
-    if tag not in header:
-        return ""
     try:
-        element: Any = header.get_item(tag)
+        element = _element(header, tag)
+        if element is None:
+            return ""
         kind = element.VR
         if known and kind in (None, "UN") and dictionary_has_tag(tag):
             kind = dictionary_VR(tag)
@@ -49,7 +84,7 @@ def text_of(header: Dataset, keyword: str) -> str:
     try:
         return str(header.get(keyword, "") or "")
     except Exception:  # parsing happens on access
-        return raw_text(header, Tag(keyword))
+        return raw_text(header, tag_of(keyword))
 
 
 @dataclass(frozen=True)
@@ -108,9 +143,9 @@ def stored_number(header: Dataset, tag: int, *, signed: bool, bits: int) -> int 
         signed: whether pixels are in two's complement.
         bits: stored per pixel: a value that only these bits make negative is meant so.
     """
-    if tag not in header:
+    if (key := tag_of(tag)) not in header:
         return None
-    element: Any = header.get_item(tag)
+    element: Any = header.get_item(key)
     if isinstance(element, RawDataElement) and isinstance(element.value, bytes) and element.VR not in _TEXT_NUMBERS:
         number = int.from_bytes(element.value[:2], "little" if element.is_little_endian else "big") if len(element.value) >= 2 else None
     else:
@@ -132,9 +167,9 @@ def stored_number(header: Dataset, tag: int, *, signed: bool, bits: int) -> int 
 
 def raw_int(header: Dataset, tag: int, default: int) -> int:
     """Return an unsigned short (US) or an integer string (IS), ``default`` where there is none."""
-    if tag not in header:
+    element = _element(header, tag)
+    if element is None:
         return default
-    element: Any = header.get_item(tag)
     if isinstance(element, RawDataElement) and element.VR == "US" and isinstance(element.value, bytes) and len(element.value) == 2:
         return int.from_bytes(element.value, "little" if element.is_little_endian else "big")
     value = header[tag].value

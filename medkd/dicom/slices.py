@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag
-from pydicom.tag import Tag
 
 from data_contracts import IngestCode, IngestError
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.mosaic import MosaicLayout, mosaic_layout
-from medkd.dicom.raw_values import raw_int, raw_text, read_numbers
+from medkd.dicom.raw_values import raw_int, raw_text, read_numbers, tag_of
 
 #: What may tell slices at one position apart, most telling first, and last the times of day.
 MOMENTS = (
@@ -73,7 +72,7 @@ _PRIVATE = (
     (0x2001, "Philips Imaging DD 001", 0x03, "DiffusionBValue"),
 )
 _OF_MAKERS = frozenset(keyword for _, _, _, keyword in _PRIVATE)
-_TAGS = {keyword: Tag(keyword) for keyword in (*MOMENTS, *PHYSICS)}
+_TAGS = {keyword: tag_of(keyword) for keyword in (*MOMENTS, *PHYSICS)}
 HOUNSFIELD, RAW = "HU", "raw"
 #: Units of real-world value maps, codes of UCUM: a closed list, since free text may hold anything.
 _UCUM = (
@@ -84,10 +83,10 @@ _UCUM = (
 _NO_DIRECTION = "none"
 _DECIMAL = frozenset({"DS", "FD", "FL"})
 
-_RESCALE_TYPE, _REAL_WORLD = 0x00281054, 0x00409096
+_RESCALE_TYPE, _REAL_WORLD = 0x00281054, tag_of(0x00409096)
 #: ImageType, EchoNumbers, DiffusionBValue, FrameOfReferenceUID.
 _CONTRAST = (0x00080008, 0x00180086, 0x00189087, 0x00200052)
-_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_SHARED, _PER_FRAME = tag_of(0x52009229), tag_of(0x52009230)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +144,7 @@ class Slice:
 
     def value(self, keyword: str) -> str:
         """Return an attribute of the slice as text, "" where absent: of its frame, of all frames, of the object."""
-        tag = _TAGS.get(keyword) or Tag(keyword)
+        tag = _TAGS.get(keyword) or tag_of(keyword)
         if not self.groups:
             return _shown(self.header, tag) or (self._private.get(keyword, "") if keyword in _OF_MAKERS else "")
         if keyword in _PLACES and "attributes" not in self.__dict__:
@@ -196,7 +195,8 @@ def slices_of(file: FoundFile) -> tuple[Slice, ...]:
     if _SHARED in header or _PER_FRAME in header:
         return _enhanced(file, header)
     if raw_int(header, 0x00280008, 1) > 1:
-        raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, "expected functional groups in a multi-frame object, there are none")
+        frames = raw_int(header, 0x00280008, 1)
+        raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, f"expected functional groups in an object of {frames} frames, there are none")
     read = _Reader(0)
     spacing = read.plane(header, "PixelSpacing", 2)
     mapping = _mapping((header,))
@@ -253,7 +253,7 @@ class _Reader:
         """Return the numbers of an attribute, () where it is absent or empty."""
         if dataset is None:
             return ()
-        found = read_numbers(dataset, Tag(keyword))
+        found = read_numbers(dataset, tag_of(keyword))
         if found.unreadable or not all(math.isfinite(value) for value in found.values):
             text = found.unreadable or "\\".join(map(str, found.values))
             evidence = {"attribute": keyword, "text": text, "frame": self.frame}

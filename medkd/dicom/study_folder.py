@@ -16,6 +16,7 @@ _PLACE = "[0-9a-f]" * 16
 _WRITTEN = (
     "manifest.json",
     ".medkd-manifest",
+    ".medkd-ingesting",
     f"volumes/{_KEY}.safetensors",
     f"labels/{_KEY}-{_DIGEST}.safetensors",
     f"qc/{_KEY}-{_DIGEST}.png",

@@ -38,7 +38,8 @@ def deep_supervision(student: Trace, teacher: Knowledge | None, sample: Sample, 
     heads = student.layer_map.deep_heads
     if not heads:
         raise RecipeError(
-            "RECIPE_NEEDS", "expected a network with deep_supervision heads (dyn_unet, deep_supervision of 1 or more), got none"
+            "RECIPE_NEEDS",
+            f"expected a network with deep_supervision heads (dyn_unet, deep_supervision of 1 or more), {type(student.model).__name__} has none",
         )
     weights = [0.5**level for level in range(len(heads))]
     values = []

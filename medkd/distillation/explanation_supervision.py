@@ -37,7 +37,9 @@ def explanation_supervision(
     """
     del teacher
     if sample.masks is None or sample.labels is None:
-        raise DataError("MASKS_MISSING", "expected labels and lesion masks for explanation_supervision, this batch has none")
+        raise DataError(
+            "MASKS_MISSING", f"expected labels and lesion masks for explanation_supervision, this batch of {len(student.image)} lacks them"
+        )
     allowed = _grow(sample.masks, dilation)
     energy = EXPLAINERS.load(explainer)(student, _target(sample), differentiable=True).square().flatten(1)
     outside = (energy * (1 - allowed.flatten(1))).sum(1) / energy.sum(1).clamp_min(1e-12)

@@ -34,7 +34,8 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
     if subset is None:
         raise DataError(
             "VALIDATION_MISSING",
-            "expected validation cases for patience, none are held back: set data.inner_validation or data.student_validation",
+            f"expected validation cases for the patience of {spec.recipe}/{spec.arm}, none are held back: set data.inner_validation or "
+            "data.student_validation",
         )
     task, measure = spec.task, MEASURES.load(spec.selection or "auc")
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:

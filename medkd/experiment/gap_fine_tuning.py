@@ -75,7 +75,9 @@ def fine_tune_on_gap(
     """
     cohort = student_cohort(workspace, spec, cohorts)
     if not isinstance(cohort, TensorCohort):
-        raise RecipeError("RECIPE_NEEDS", "expected pictures for rounds on the gap, volumes have none yet")
+        raise RecipeError(
+            "RECIPE_NEEDS", f"expected pictures for rounds on the gap, got volumes of {spec.task.image_size}, which have none yet"
+        )
     objective = Objective(spec.objective.terms)
     loaded = load_teacher(workspace, objective, teacher)
     if loaded is None:

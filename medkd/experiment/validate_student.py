@@ -38,7 +38,8 @@ def validation_subset(cohorts: CohortSet) -> str:
     if subset is None or cohorts.uses[subset] == cohorts.uses.get(Subset.TEST):
         raise RecipeError(
             "EXPERIMENT_VALIDATION",
-            "expected validation cases apart from the test cases, there are none: set data.student_validation or data.inner_validation",
+            f"expected validation cases apart from the test cases, there are only {sorted(map(str, cohorts.uses))}: set "
+            "data.student_validation or data.inner_validation",
         )
     return subset
 

@@ -23,11 +23,13 @@ from data_contracts import (
     load_record,
 )
 from data_contracts.private import private_folder
+from medkd.cohorts.marked import marked_voxels
 from medkd.explanation.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanation.defaults import with_defaults
 from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
 from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.explanation.inspect_model import inspect_model
+from medkd.explanation.training_caveats import require_permitted
 from medkd.registry.interface import Registry
 from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
 from medkd.storage.store import Store
@@ -52,6 +54,9 @@ def explain_registered(
 
     Returns:
         The artefact's folder.
+
+    Raises:
+        DataError: ``MODALITY_FORBIDDEN`` for a study that the model's card forbids.
     """
     registry = open_registry(workspace)
     return _explain_by(workspace, registry, ask_registry(registry, model_uri), volume, (store, out), request)
@@ -79,6 +84,7 @@ def _explain_by(
     workspace: Workspace, registry: Registry, loaded: LoadedModel, volume: VolumeRef, places: tuple[Path, Path], request: ExplanationRequest
 ) -> Path:
     """Explain a volume from one place to another, and put the artefact beside the version."""
+    require_permitted(volume, loaded.checkpoint.domain)
     values, label = read_volume(Store(places[0]), volume)
     wanted = with_defaults(request, loaded.checkpoint.task.kind)
     folder = keep(
@@ -179,6 +185,5 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
 
 
 def read_volume(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
-    """Return a volume's voxels, and its own segmentation where it has one."""
-    label = None if volume.label is None else store.read_tensors(volume.label.array)["label"]
-    return store.read_tensors(volume.array)["volume"], label
+    """Return a volume's voxels, and what its own labels mark where it has any."""
+    return store.read_tensors(volume.array)["volume"], marked_voxels(volume, store)

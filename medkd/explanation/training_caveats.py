@@ -1,4 +1,4 @@
-"""Whether a study is what a model was trained on: modality, unit, spacing and extent, each said with both sides."""
+"""Whether a study is what a model was trained on: modality, unit, spacing and extent, each said with both sides, or refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_contracts import Caveat, Checkpoint, TrainingDomain, VolumeRef
+from data_contracts import Caveat, Checkpoint, DataError, TrainingDomain, VolumeRef
 from medkd.explanation.wording import require_neutral
 from medkd.volumes.orientation import Grid, canonical_axes
 
@@ -15,6 +15,22 @@ TOLERATED = 1.5
 #: A study that reaches this many times as far as the largest volume of the training shows what the model has never seen.
 MUCH_LARGER = 1.5
 GRAVE, UNKNOWN = 3, 2
+
+
+def require_permitted(volume: VolumeRef, domain: TrainingDomain | None) -> None:
+    """Refuse a study of a modality or unit that the model was not trained on, where its recipe forbids them.
+
+    Raises:
+        DataError: ``MODALITY_FORBIDDEN``.
+    """
+    if domain is None or domain.outside != "refuse":
+        return
+    if (domain.modalities and volume.modality not in domain.modalities) or (domain.units and volume.unit not in domain.units):
+        raise DataError(
+            "MODALITY_FORBIDDEN",
+            f"expected {_listed(domain.modalities)} ({_listed(domain.units)}), which the model was trained on, the study is {volume.modality} "
+            f"({volume.unit}), and the model's card forbids others; give it such a study, or choose a model that was trained on this one's kind",
+        )
 
 
 def caveats_of_study(volume: VolumeRef, checkpoint: Checkpoint) -> tuple[Caveat, ...]:

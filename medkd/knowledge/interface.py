@@ -66,7 +66,8 @@ class LiveKnowledge:
         if self._kept is None:
             if self._teacher.training:
                 raise KnowledgeError(
-                    "TEACHER_TRAINING", "expected a teacher in eval mode, got one whose dropout and batch statistics are active"
+                    "TEACHER_TRAINING",
+                    f"expected a teacher in eval mode, got a {type(self._teacher).__name__} whose dropout and batch statistics are active",
                 )
             layer_map = layer_map_of(self._teacher)
             with torch.no_grad():
@@ -127,7 +128,10 @@ class PrecomputedKnowledge:
     def logits(self) -> Logits:
         """Return the remembered logits."""
         if self._logits is None:
-            raise KnowledgeError("KNOWLEDGE_MISSING", "expected stored logits, this knowledge holds none: extract it with logits")
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING",
+                f"expected stored logits, this knowledge holds {sorted(self._features) or 'nothing'}: extract it with logits",
+            )
         return self._logits
 
     def features(self, layer: str) -> FeatureMap:

@@ -81,7 +81,8 @@ class StoredKnowledge:
         weights = mean_coefficients(target, logits).to(logits)
         if float(weights.sum(1).abs().max()) > 1e-4 * float(weights.abs().max().clamp_min(1e-12)):
             raise KnowledgeError(
-                "KNOWLEDGE_MISSING", "expected a target that compares classes (a margin), a store keeps no level of a segmentation's logits"
+                "KNOWLEDGE_MISSING",
+                f"expected a target that compares classes (a margin), got {target}: a store keeps no level of a segmentation's logits",
             )
         bias = torch.tensor(self._record.head_bias, device=logits.device)
         return torch.einsum("bc,bc...->b...", weights, logits - bias.view(1, -1, *(1,) * (logits.ndim - 2)))

@@ -16,7 +16,10 @@ def only_segmentation_model(registry: Registry) -> str:
     students = [model.uri for model in models if model.role is Role.STUDENT]
     found = students or [model.uri for model in models]
     if not found:
-        raise RegistryError("MODEL_CHOICE", "expected a registered segmentation model, got none in this run; name another with --run")
+        raise RegistryError(
+            "MODEL_CHOICE",
+            f"expected a registered segmentation model, got {sorted(registry.names()) or 'no model'} in this run; name another with --run",
+        )
     if len(found) > 1:
         listed = ", ".join(found)
         raise RegistryError("MODEL_CHOICE", f"expected one segmentation model, got {len(found)}; choose one with --model: {listed}")

@@ -121,6 +121,10 @@ def _publication(
     origin: tuple[Lineage | None, TrainingManifest],
 ) -> Publication:
     lineage, manifest = origin
+    if checkpoint.domain is not None:
+        # Said at registration, not in training: a recipe that changes it trains nothing again.
+        domain = checkpoint.domain.model_copy(update={"outside": recipe.outside_training})
+        checkpoint = checkpoint.model_copy(update={"domain": domain})
     folder = workspace.root / "packages" / f"{recipe.name}-{checkpoint.arm}-{checkpoint.seed}"
     card = ModelCard(
         name=f"{recipe.name}-{checkpoint.arm}",

@@ -6,14 +6,16 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from data_contracts import Ref, StoreError
 from data_contracts.private import open_private
 from data_contracts.record import partial_path
+
+if TYPE_CHECKING:  # an ingestion writes its volumes without torch, whose import costs more than ingesting a series
+    from torch import Tensor
 
 
 def sha256_file(path: Path) -> str:
@@ -53,6 +55,8 @@ class Store:
 
     def write_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> Ref:
         """Write tensors as one safetensors file by atomic rename and return its reference."""
+        import safetensors.torch
+
         payload = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
         write_bytes(self.root / key, payload)
         return Ref(store=self.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
@@ -74,6 +78,8 @@ class Store:
         Raises:
             StoreError: ``STORE_MISSING`` or ``STORE_ALTERED`` when the bytes are gone or differ from the digest.
         """
+        import safetensors.torch
+
         path = self.path(ref)
         if not path.is_file():
             raise StoreError("STORE_MISSING", f"expected stored bytes at {ref.key} in store {self.name!r}, found no file")

@@ -1,6 +1,6 @@
 """What a knowledge store costs in bytes and in truth, on the real hippocampus teacher, and read speed.
 
-``medkd run flows/recipes/hippocampus_store.yaml`` first (or ``medkd extract``): its registered teacher is asked about every training case.
+``medkd run flows/recipes/hippocampus_store.yaml`` first (or ``medkd extract-knowledge``): its registered teacher is asked about every training case.
 ``python -m tests.benchmarks.knowledge_store --run runs/hippocampus-store --json``; the 2D teacher is that of the phantom segmentation.
 
 - ``bytes_ratio``, ``bytes_ratio_2d``: bytes of a store of logits, index included, over those of the same logits as float32.

@@ -12,8 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from data_contracts import Action, DataError, DicomData, IngestCode, IngestPolicy, Part, RecipeError, TrainingConfig
+from flows.prepare import prepare
+from medkd.cohorts.dicom_cohort import ingested_folder
 from medkd.cohorts.open_cohort import open_volume_use
-from medkd.cohorts.prepare import prepare_cohorts, source_digest
+from medkd.cohorts.tensor_cohort import read_cohort
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.inference.predict_cohort import leave_out_synthetic
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.workspace import local_workspace
@@ -39,7 +42,7 @@ def recipe(tmp_path):
 
 def prepared(recipe, tmp_path):
     workspace = local_workspace(tmp_path / "run", data_root=tmp_path / "data")
-    return workspace, prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
+    return workspace, prepare(workspace, (recipe,))[0].cohorts
 
 
 def test_studies_become_cases_split_by_patient_and_certified(recipe, tmp_path):
@@ -227,3 +230,20 @@ def test_a_segment_that_is_no_class_is_left_out_unless_it_is_mapped(recipe, tmp_
     mapped = other.model_copy(update={"data": DicomData(path="studies", segments={"Lesion": "tumour"})})
     _, cohorts = prepared(mapped, tmp_path)
     assert cohorts.uses["test"].part is Part.VALIDATION
+
+
+def test_a_volume_is_stored_once_and_the_cohort_refers_to_it(recipe, tmp_path):
+    workspace, cohorts = prepared(recipe(), tmp_path)
+    cohort = read_cohort(cohorts.uses["test"].cohort, workspace.store)
+    manifest = read_manifest(ingested_folder(workspace, "dicom-test"))
+    assert {case.image.sha256 for case in cohort.cases} <= {volume.array.sha256 for volume in manifest.volumes}
+    written = list((workspace.store.root / "cohorts" / "dicom-test").glob("*.safetensors"))
+    assert len(written) == len(cohort.cases) == 9
+    assert {name for path in written for name in load_file(path)} == {"label"}
+
+
+def test_unchanged_studies_make_the_same_cohort_without_decoding(recipe, tmp_path):
+    workspace, cohorts = prepared(recipe(), tmp_path)
+    started = (workspace.root / "stages" / "begun.log").read_text()
+    assert prepare(workspace, (recipe(),))[0].cohorts == cohorts
+    assert (workspace.root / "stages" / "begun.log").read_text() == started

@@ -72,7 +72,7 @@ def test_volumes_need_a_list_or_a_table_and_a_way_to_tell_people_apart(tmp_path)
     with pytest.raises(SourceError, match=r"dataset\.json"):
         describe_folder(tmp_path, VOLUMES, NONE)
     (tmp_path / "dataset.json").write_text("{}")
-    with pytest.raises(DataError, match="--pair-by"):
+    with pytest.raises(DataError, match="--patient-pattern"):
         describe_folder(tmp_path, VOLUMES, NONE)
     data = describe_folder(tmp_path, VOLUMES, FolderHints(patient_pattern="odd-even"))
     assert isinstance(data, VolumeFolderData)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
-from data_contracts import Action, ContractError, IngestCode, IngestPolicy, StoreManifest, load_record
+from data_contracts import Action, ContractError, IngestCode, IngestError, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
+from medkd.dicom.mapped_volume import MappedVolume
 from medkd.phantom.dicom_faults import VARIANTS, hounsfield_at, write_case
 from medkd.storage.store import Store
 
@@ -313,3 +315,50 @@ def test_another_policy_is_another_result_and_the_same_one_is_remembered(series)
     report, volumes = ingested(folder)
     assert report.codes() == {"GANTRY_TILT": 14}
     assert volumes == []
+
+
+@pytest.mark.parametrize("variant", ["coronal", "sagittal"])
+@pytest.mark.parametrize("case", ["regular", "truncated_slice"])
+def test_worker_processes_store_the_same_bytes(tmp_path, monkeypatch, variant, case):
+    write_case(tmp_path / "case", case, BY_NAME[variant])
+    _, [(here, arrays)] = ingested(tmp_path / "case", every=Action.REPAIR)
+    (tmp_path / "store").rename(tmp_path / "first")
+    monkeypatch.setattr("medkd.dicom.assemble._POOL_FROM_PIXELS", 1)
+    monkeypatch.setattr("medkd.dicom.assemble.Decoders.__init__.__defaults__", (2,))
+    _, [(there, _)] = ingested(tmp_path / "case", every=Action.REPAIR)
+    assert there == here
+    measured = arrays["synthetic"].numpy() == 0 if "synthetic" in arrays else ...
+    assert np.abs(arrays["volume"].numpy() - truth(here))[measured].max() < 1
+
+
+def test_a_file_that_shrinks_between_header_and_pixels_is_said_to_be_truncated(series):
+    from medkd.dicom.decode import plan_pixels, stored_values
+    from medkd.dicom.discover import read_file
+    from medkd.dicom.slices import slices_of
+
+    path = sorted(series().iterdir())[0]
+    (item,) = slices_of(read_file(path, "x"))
+    whole = stored_values(plan_pixels(item))
+    assert whole.tobytes() == pydicom.dcmread(path).PixelData
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(IngestError) as refused:
+        stored_values(plan_pixels(item))
+    assert refused.value.ingest_code is IngestCode.TRUNCATED_PIXELS
+    assert refused.value.evidence["bytes"] == whole.nbytes - 10
+
+
+def test_a_volume_without_room_is_known_before_it_is_written_and_leaves_nothing(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            MappedVolume(tmp_path / "volume", {"volume": ("int16", (200, 512, 512))})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_volume_has_its_room_from_the_begin(tmp_path):
+    volume = MappedVolume(tmp_path / "volume", {"volume": ("int16", (20, 128, 128))})
+    assert volume.partial.stat().st_blocks * 512 >= volume.partial.stat().st_size == volume.begin + 20 * 128 * 128 * 2
+    volume.discard()

@@ -17,22 +17,35 @@ def area(points):
     return abs(np.dot(y, np.roll(x, -1)) - np.dot(x, np.roll(y, -1))) / 2
 
 
-def coverage(contours, fine=16):
-    """Return the share of each voxel that lies inside, from samples on a grid that is finer than it."""
+def fine_grid(contours, fine=16):
+    """Return what each contour alone encloses, from samples on a grid that is finer than the voxels, bool [contour, ...]."""
     ticks = [(np.arange(size * fine) + 0.5) / fine - 0.5 for size in SHAPE]
     row, column = np.meshgrid(*ticks, indexing="ij")
-    inside = np.zeros(row.shape, dtype=bool)
-    for points in contours:
+    inside = np.zeros((len(contours), *row.shape), dtype=bool)
+    for mask, points in zip(inside, contours, strict=True):
         for (y0, x0), (y1, x1) in zip(points, np.roll(points, -1, axis=0), strict=True):
             if y0 != y1:
-                inside ^= ((y0 <= row) != (y1 <= row)) & (column > x0 + (row - y0) / (y1 - y0) * (x1 - x0))
+                mask ^= ((y0 <= row) != (y1 <= row)) & (column > x0 + (row - y0) / (y1 - y0) * (x1 - x0))
+    return inside
+
+
+def share_of(inside, fine=16):
+    """Return the share of each voxel that lies inside."""
     return inside.reshape(SHAPE[0], fine, SHAPE[1], fine).mean((1, 3))
+
+
+def coverage(contours):
+    return share_of(np.logical_xor.reduce(fine_grid(contours)))
 
 
 def blob(rng, radius=9.0, points=60):
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     radii = radius + rng.normal(0, 0.8) * np.sin(3 * angle) + rng.normal(0, 0.5) * np.cos(5 * angle)
     return np.array([15, 16]) + rng.uniform(-1, 1, 2) + np.stack([radii * np.sin(angle), radii * np.cos(angle)], axis=1)
+
+
+def moved(points, row, column):
+    return points + np.array([row, column], dtype=float)
 
 
 def square(low, high):
@@ -109,6 +122,59 @@ def test_an_island_in_a_hole_is_inside_again():
     contours = [square(2.5, 28.5), square(6.5, 24.5), square(12.5, 16.5)]
     wanted = (mask_of(3, 28) & ~mask_of(7, 24)) | mask_of(13, 16)
     assert (fill_contours(contours, SHAPE, EXACT) == wanted).all()
+
+
+@pytest.mark.parametrize("decimals", [6, 1])
+@pytest.mark.parametrize("seed", range(5))
+def test_contours_that_overlap_in_part_are_united_and_each_keeps_its_own_holes(decimals, seed):
+    """Two outlines over one another, a hole in both, one in the first alone, an island in that: by sets of samples on a fine grid."""
+    rng = np.random.default_rng(seed)
+    first, second = moved(blob(rng), -2, -5), moved(blob(rng), 2, 6)
+    both, hole = 0.2 * blob(rng) + 0.8 * np.array([15, 16]), 0.22 * (blob(rng) - np.array([15, 16])) + first.mean(0) - np.array([0, 4])
+    island = 0.4 * (hole - hole.mean(0)) + hole.mean(0)
+    contours = [np.round(points, decimals) for points in (first, second, both, hole, island)]
+    a, b, c, d, e = fine_grid(contours)
+    assert not (c & ~(a & b)).any()
+    assert not (d & ~a).any()
+    assert not (e & ~d).any()
+    assert (a & b).mean() > 0.03
+    share = share_of((a & ~c & ~(d & ~e)) | (b & ~c))
+    for order in (range(5), range(4, -1, -1)):
+        mask = fill_contours([contours[place] for place in order], SHAPE, 0.7 * 10.0**-decimals)
+        assert mask[share > 0.8].all()
+        assert not mask[share < 0.2].any()
+    exclusive = fill_contours(contours, SHAPE, 0.7 * 10.0**-decimals, exclusive=True)
+    assert not exclusive[share_of(np.logical_xor.reduce([a, b, c, d, e])) < 0.2].any()
+    assert (exclusive != mask).sum() > 20
+
+
+def test_a_hole_of_one_contour_takes_nothing_from_another_that_overlaps_it_in_part():
+    """The hole lies wholly within the first contour; the second one covers half of it."""
+    first, hole, second = square(2.5, 14.5), square(5.5, 10.5), moved(square(3.5, 12.5), 4, 4)
+    wanted = (mask_of(3, 14) & ~mask_of(6, 10)) | mask_of(8, 16)
+    assert (fill_contours([first, hole, second], SHAPE, EXACT) == wanted).all()
+
+
+def test_a_hole_that_shares_a_side_with_its_contour_stays_a_hole_although_both_were_rounded():
+    outer, hole = square(3.5, 20.5), np.array([[3.5, 8.5], [3.5, 12.5], [9.5, 12.5], [9.5, 8.5]])
+    wanted = mask_of(4, 20)
+    wanted[4:10, 9:13] = False
+    assert (fill_contours([outer, hole], SHAPE, EXACT) == wanted).all()
+    assert (fill_contours([outer, moved(hole, -0.06, 0)], SHAPE, 0.05) == wanted).all()
+    united = fill_contours([outer, moved(hole, -2, 0)], SHAPE, 0.05)
+    assert (united == (mask_of(4, 20) | fill_contours([moved(hole, -2, 0)], SHAPE, 0.05))).all()
+
+
+def test_one_outline_that_was_written_twice_with_other_points_is_one():
+    finer = np.concatenate([square(3.5, 20.5), (square(3.5, 20.5) + np.roll(square(3.5, 20.5), -1, axis=0)) / 2])[[0, 4, 1, 5, 2, 6, 3, 7]]
+    assert (fill_contours([square(3.5, 20.5), finer], SHAPE, EXACT) == mask_of(4, 20)).all()
+
+
+def test_an_island_in_the_hole_of_a_keyhole_is_inside():
+    outer, inner = square(3.5, 25.5), square(9.5, 19.5)
+    keyhole = np.concatenate([outer, outer[:1], inner[:1], inner[::-1]])
+    wanted = (mask_of(4, 25) & ~mask_of(10, 19)) | mask_of(13, 16)
+    assert (fill_contours([keyhole, square(12.5, 16.5)], SHAPE, EXACT) == wanted).all()
 
 
 @pytest.mark.parametrize(

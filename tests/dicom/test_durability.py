@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import StoreManifest, load_record
 from medkd.dicom.ingest import ingest_folder
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.store import Store
 
@@ -42,7 +42,7 @@ def verified(out: Path) -> int:
     """Return how many volumes the manifest lists; every one of them must be there and whole."""
     if not (out / "manifest.json").is_file():
         return 0
-    manifest, store = load_record(out / "manifest.json", StoreManifest), Store(out)
+    manifest, store = read_manifest(out), Store(out)
     for volume in manifest.volumes:
         assert store.verify(volume.array)
         assert volume.label is None or store.verify(volume.label.array)

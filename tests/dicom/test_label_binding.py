@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from data_contracts import IngestCode, Outcome
-from tests.dicom.drawn import Ingested, box, draw_segmentation, draw_series, draw_structures, reread
+from data_contracts import Action, IngestCode, IngestPolicy, Outcome
+from tests.dicom.drawn import Ingested, box, draw_segmentation, draw_series, draw_structures, item, referring, reread
 
 MASK = np.zeros((8, 20, 24), bool)
 MASK[2:5, 4:9, 6:12] = True
@@ -216,3 +216,144 @@ def test_a_changed_reference_is_not_answered_from_memory(folder):
     assert bound_to(again) == "b"
     assert again.report.count(Outcome.ACCEPTED) == 17
     assert Ingested(folder).report.decoded_files == 0
+
+
+OTHER = np.zeros((8, 20, 24), bool)
+OTHER[5:7, 10:16, 2:9] = True
+
+
+def append(path, other):
+    """Join the frames or contours of another label object to one: what a program writes that lets people draw on two series."""
+
+    def change(dataset):
+        if dataset.Modality == "SEG":
+            pixels = [np.unpackbits(np.frombuffer(one.PixelData, np.uint8), bitorder="little") for one in (dataset, other)]
+            size = dataset.Rows * dataset.Columns
+            bits = np.concatenate([part[: int(one.NumberOfFrames) * size] for part, one in zip(pixels, (dataset, other), strict=True)])
+            packed = np.packbits(bits, bitorder="little").tobytes()
+            dataset.PixelData = packed + b"\0" * (len(packed) % 2)
+            dataset.NumberOfFrames = int(dataset.NumberOfFrames) + int(other.NumberOfFrames)
+            dataset.PerFrameFunctionalGroupsSequence.extend(other.PerFrameFunctionalGroupsSequence)
+            known = {segment.SegmentNumber for segment in dataset.SegmentSequence}
+            dataset.SegmentSequence.extend(one for one in other.SegmentSequence if one.SegmentNumber not in known)
+            if "ReferencedSeriesSequence" in other:
+                dataset.ReferencedSeriesSequence.extend(other.ReferencedSeriesSequence)
+            return
+        known = {region.ROINumber for region in dataset.StructureSetROISequence}
+        dataset.StructureSetROISequence.extend(one for one in other.StructureSetROISequence if one.ROINumber not in known)
+        dataset.RTROIObservationsSequence.extend(one for one in other.RTROIObservationsSequence if one.ReferencedROINumber not in known)
+        dataset.ROIContourSequence.extend(other.ROIContourSequence)
+
+    reread(path, change)
+
+
+def write_both(kind, folder, a, b, *, second="Spleen", drawn_on=True):
+    """Write one label object: the liver on the first series, a second structure on the other one."""
+    number = 1 if second == "Liver" else 2
+    how = [{"drawn_on": one} if drawn_on else {"listed": [one]} for one in (a, b)]
+    if kind == "seg":
+        draw_segmentation(folder / "label.dcm", a, {1: MASK}, {1: "Liver"}, **how[0])
+        other = draw_segmentation(folder.parent / "other.dcm", b, {number: OTHER}, {number: second}, **how[1])
+    else:
+        draw_structures(folder / "label.dcm", a, [(1, "Liver", "ORGAN", box(a, range(2, 5), (3.5, 8.5), (5.5, 11.5)))], **how[0])
+        region = (number, second, "ORGAN", box(b, range(5, 7), (9.5, 15.5), (1.5, 8.5)))
+        other = draw_structures(folder.parent / "other.dcm", b, [region], **how[1])
+    append(folder / "label.dcm", other)
+
+
+def by_phase(found):
+    return {"b" if found.voxels(volume).mean() > 50 else "a": volume for volume in found.volumes}
+
+
+def time_points(folder):
+    return draw_series(folder / "x", add=-150, AcquisitionNumber=1), draw_series(folder / "y", add=150, AcquisitionNumber=2)
+
+
+def two_series(folder):
+    return tuple(phases(folder, modality="MR").values())
+
+
+@pytest.mark.parametrize("kind", ["seg", "rt"])
+@pytest.mark.parametrize("write_volumes", [time_points, two_series])
+@pytest.mark.parametrize("second", ["Spleen", "Liver"])
+def test_one_label_on_two_volumes_gives_each_its_own_part(folder, kind, write_volumes, second):
+    a, b = write_volumes(folder)
+    write_both(kind, folder, a, b, second=second)
+    found = Ingested(folder)
+    volumes = by_phase(found)
+    assert (found.label(volumes["a"]) > 0).tolist() == MASK.tolist()
+    assert (found.label(volumes["b"]) > 0).tolist() == OTHER.tolist()
+    assert [segment.name for segment in volumes["a"].label.segments] == ["Liver"]
+    assert [segment.name for segment in volumes["b"].label.segments] == [second]
+    outcome = found.outcome("label.dcm")
+    assert outcome.outcome is Outcome.ACCEPTED
+    assert outcome.findings == (IngestCode.LABEL_DIVIDED,)
+    payload = json.loads(outcome.evidence)["LABEL_DIVIDED"]["parts"]
+    assert sorted(payload.values()) == [2, 3]
+    assert all(volume.series_key in " ".join(payload) for volume in volumes.values())
+    again = Ingested(folder)
+    assert again.report.decoded_files == 0
+    assert again.volumes == found.volumes
+
+
+def test_a_label_on_two_volumes_may_be_refused_by_the_policy(folder):
+    write_both("seg", folder, *time_points(folder))
+    strict = IngestPolicy(actions={IngestCode.LABEL_DIVIDED: Action.REJECT})
+    assert Ingested(folder, strict).outcome("label.dcm").code is IngestCode.LABEL_DIVIDED
+
+
+@pytest.mark.parametrize("kind", ["seg", "rt"])
+def test_parts_that_name_no_image_go_to_the_one_listed_volume_whose_slices_they_lie_on(folder, kind):
+    near = draw_series(folder / "near", series="near", add=-150, modality="MR")
+    far = draw_series(folder / "far", series="far", add=150, modality="MR", origin=(-10.0, -14.0, 301.0))
+    write_both(kind, folder, near, far, drawn_on=False)
+    if kind == "rt":
+        reread(folder / "label.dcm", lambda dataset: list_series(dataset, far))
+    found = Ingested(folder)
+    volumes = by_phase(found)
+    assert ((found.label(volumes["a"]) > 0) == MASK).all()
+    assert ((found.label(volumes["b"]) > 0) == OTHER).all()
+
+
+def list_series(dataset, images):
+    study = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    study.RTReferencedSeriesSequence.append(item(SeriesInstanceUID=images[0].SeriesInstanceUID, ContourImageSequence=referring(images)))
+
+
+@pytest.mark.parametrize("kind", ["seg", "rt"])
+def test_parts_of_a_series_that_did_not_come_do_not_fall_on_another_of_the_same_grid(folder, kind):
+    found = phases(folder, modality="MR")
+    write_both(kind, folder, found["a"], found["b"])
+    for path in (folder / "b").iterdir():
+        path.unlink()
+    outcome = Ingested(folder).outcome("label.dcm")
+    assert outcome.code is IngestCode.LABEL_REFERENCES_MISSING
+    assert json.loads(outcome.evidence)["missing"] == 2
+
+
+@pytest.mark.parametrize("kind", ["seg", "rt"])
+def test_what_was_drawn_on_a_missing_slice_lies_on_the_synthetic_one(folder, kind):
+    series = draw_series(folder / "a")
+    write(kind, folder / "label.dcm", series, drawn_on=series)
+    (folder / "a" / "one003.dcm").unlink()
+    repair = IngestPolicy(actions={IngestCode.MISSING_SLICES: Action.REPAIR})
+    assert (Ingested(folder, repair).label() == MASK).all()
+
+
+def test_an_open_contour_on_one_of_two_volumes_is_told_of_with_the_region_it_belongs_to(folder):
+    a, b = time_points(folder)
+    write_both("rt", folder, a, b)
+    reread(folder / "label.dcm", lambda dataset: setattr(dataset.ROIContourSequence[1].ContourSequence[0], "ContourGeometricType", "POINT"))
+    found = Ingested(folder)
+    key = by_phase(found)["b"].series_key
+    assert json.loads(found.outcome("label.dcm").evidence)["OPEN_CONTOUR"] == {
+        key: {"action": "accept_with_flag", "structures": {"Spleen": {"POINT": 1}}}
+    }
+
+
+def test_a_segment_that_no_frame_holds_is_lost_in_every_volume_of_the_label(folder):
+    a, b = time_points(folder)
+    write_both("seg", folder, a, b)
+    reread(folder / "label.dcm", lambda dataset: dataset.SegmentSequence.append(item(SegmentNumber=3, SegmentLabel="Kidney")))
+    payload = json.loads(Ingested(folder).outcome("label.dcm").evidence)["STRUCTURE_LOST"]
+    assert payload["structures"] == {"Kidney": "no voxel"}

@@ -16,8 +16,9 @@ from medkd.dicom.confidentiality.anatomy import WORDS
 from medkd.dicom.confidentiality.names import clean_segments
 from medkd.dicom.confidentiality.words import clean_name, clean_text
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.ingest_cache import MEMORY, SEAL, IngestCache
+from medkd.dicom.ingest_cache import MANIFEST, MEMORY, IngestCache
 from medkd.phantom.dicom_faults import VARIANTS
+from medkd.storage.sealed import seal_of
 from tests.dicom.labelled import write_labelled
 
 CANARY = "QUIXOTEPLANT"
@@ -173,7 +174,7 @@ def test_what_an_earlier_version_remembered_is_forgotten_and_its_names_are_clean
 
     store = Path(shutil.copytree(planted, tmp_path / "store"))
     # As a version before names were cleaned left it: no digest of the manifest, and a memory without a version.
-    (store / SEAL).unlink()
+    (seal_of(store / MANIFEST)).unlink()
     known = json.loads((store / MEMORY).read_text())["known"]
     del known["ingestion"]
     (store / MEMORY).write_text(json.dumps(known))

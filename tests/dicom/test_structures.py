@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 
 from data_contracts import Action, IngestCode, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.labels.names import Called, Names, sayable, structure_key
-from tests.dicom.drawn import Ingested, box, coded, draw_segmentation, draw_series, draw_structures, point, write_nifti_mask
+from tests.dicom.drawn import Ingested, box, coded, draw_segmentation, draw_series, draw_structures, point, reread, write_nifti_mask
 
 BIG = np.zeros((8, 20, 24), bool)
 BIG[1:7, 2:16, 3:20] = True
@@ -134,6 +134,69 @@ def test_exclusive_contours_take_one_another_back(folder):
     drawn = [*box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5)), *box(series, range(3, 5), (3.5, 8.5), (5.5, 11.5))]
     draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", drawn)], drawn_on=series, kind="CLOSEDPLANAR_XOR")
     assert (Ingested(folder).label() == (BIG & ~SMALL)).all()
+
+
+def test_contours_of_a_region_that_overlap_in_part_are_united(folder):
+    series = draw_series(folder / "ct")
+    drawn = [
+        *box(series, [3], (1.5, 8.5), (2.5, 9.5)),
+        *box(series, [3], (4.5, 12.5), (6.5, 15.5)),
+        *box(series, [3], (2.5, 3.5), (4.5, 6.5)),
+    ]
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", drawn)], drawn_on=series)
+    wanted = np.zeros_like(BIG)
+    wanted[3, 2:9, 3:10] = True
+    wanted[3, 5:13, 7:16] = True
+    wanted[3, 3, 5:7] = False
+    assert (Ingested(folder).label() == wanted).all()
+
+
+def open_some(path, kind, region, which):
+    def change(dataset):
+        for contour in list(dataset.ROIContourSequence[region].ContourSequence)[which]:
+            contour.ContourGeometricType = kind
+
+    reread(path, change)
+
+
+@pytest.mark.parametrize("kind", ["OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_NONPLANAR", "POINT", "JANE_DOE"])
+def test_an_open_contour_is_left_out_alone_and_flagged_with_the_name_of_its_region(folder, kind):
+    series = draw_series(folder / "ct")
+    draw_structures(folder / "rs.dcm", series, regions(series, ("Liver", "GTV_1")), drawn_on=series)
+    open_some(folder / "rs.dcm", kind, 0, slice(0, 2))
+    found = Ingested(folder)
+    payload = json.loads(found.outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
+    assert payload == {"Liver": {"of no defined kind" if kind == "JANE_DOE" else kind: 2}}
+    assert {s.name: s.voxels for s in found.labelled().label.segments} == {"Liver": int(BIG[3:].sum()), "GTV_1": int(SMALL.sum())}
+    assert IngestCode.STRUCTURE_LOST not in found.outcome("rs.dcm").findings
+
+
+def test_a_region_of_open_contours_alone_is_a_structure_lost(folder):
+    series = draw_series(folder / "ct")
+    draw_structures(folder / "rs.dcm", series, regions(series, ("Liver", "GTV_1")), drawn_on=series)
+    open_some(folder / "rs.dcm", "OPEN_PLANAR", 1, slice(None))
+    found = Ingested(folder)
+    evidence = json.loads(found.outcome("rs.dcm").evidence)
+    assert evidence["STRUCTURE_LOST"]["structures"] == {"GTV_1": "no closed contour: 2 OPEN_PLANAR"}
+    assert evidence["OPEN_CONTOUR"]["structures"] == {"GTV_1": {"OPEN_PLANAR": 2}}
+    assert (found.label() == BIG).all()
+    strict = IngestPolicy(actions={IngestCode.OPEN_CONTOUR: Action.REJECT})
+    refused = Ingested(folder, strict, out="strict").outcome("rs.dcm")
+    assert refused.code is IngestCode.OPEN_CONTOUR
+    assert "GTV_1 (2 OPEN_PLANAR)" in refused.evidence
+
+
+def test_a_contour_that_is_short_of_a_coordinate_is_flagged(folder):
+    series = draw_series(folder / "ct")
+    draw_structures(folder / "rs.dcm", series, regions(series, ("Liver", "GTV_1")), drawn_on=series)
+
+    def shorten(dataset):
+        contour = dataset.ROIContourSequence[0].ContourSequence[0]
+        contour.ContourData = contour.ContourData[:-1]
+
+    reread(folder / "rs.dcm", shorten)
+    payload = json.loads(Ingested(folder).outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
+    assert payload == {"Liver": {"CLOSED_PLANAR of 11 coordinates": 1}}
 
 
 def test_names_of_people_are_not_said_but_found_by_whoever_knows_them(folder):

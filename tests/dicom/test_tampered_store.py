@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 
 from data_contracts import StoreError
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.ingest_cache import MANIFEST, MEMORY, SEAL, read_manifest
+from medkd.dicom.ingest_cache import MANIFEST, MEMORY, UNFINISHED, read_manifest
 from medkd.phantom.dicom_faults import find_variant, write_case
+from medkd.storage.sealed import seal_of
+from tests.dicom.drawn import draw_segmentation, draw_series
 
 
 @pytest.fixture
@@ -41,9 +44,9 @@ def test_an_altered_manifest_is_refused_wherever_it_is_read(store, tmp_path):
 
 
 def test_a_process_killed_between_digest_and_manifest_leaves_a_store_that_can_be_read(store):
-    (store / SEAL).write_text("f" * 64 + "\n" + (store / SEAL).read_text())
+    (seal_of(store / MANIFEST)).write_text("f" * 64 + "\n" + (seal_of(store / MANIFEST)).read_text())
     assert len(read_manifest(store).volumes) == 1
-    (store / SEAL).unlink()  # of an earlier version
+    (seal_of(store / MANIFEST)).unlink()  # of an earlier version
     assert len(read_manifest(store).volumes) == 1
 
 
@@ -77,9 +80,37 @@ def test_an_altered_volume_is_made_again(store, tmp_path):
     assert volume.read_bytes() == whole
 
 
-def test_files_that_were_added_are_named_and_not_read(store, caplog):
-    (store / "volumes" / "s-added.safetensors").write_bytes(b"x")
+@pytest.mark.parametrize("folder", ["volumes", "labels"])
+def test_files_that_were_added_are_refused_by_name_and_moved_aside_by_the_next_ingestion(store, tmp_path, caplog, folder):
+    added = store / folder / "s-added.safetensors"
+    added.parent.mkdir(exist_ok=True)
+    added.write_bytes(b"x")
+    with pytest.raises(StoreError, match=rf"{folder}/s-added\.safetensors was added") as caught:
+        read_manifest(store)
+    assert caught.value.code == "STORE_ALTERED"
     with caplog.at_level(logging.WARNING, logger="medkd"):
-        manifest = read_manifest(store)
-    assert "volumes/s-added.safetensors" in caplog.text
-    assert len(manifest.volumes) == 1
+        ingest_folder(tmp_path / "in", store, secret=b"k")
+    assert f"{folder}/s-added.safetensors" in caplog.text
+    assert (store / "quarantine" / "unlisted" / folder / added.name).read_bytes() == b"x"
+    assert len(read_manifest(store).volumes) == 1
+
+
+def test_while_an_ingestion_is_under_way_what_it_has_written_is_not_called_altered(store, caplog):
+    (store / "volumes" / "s-new.safetensors").write_bytes(b"x")
+    (store / UNFINISHED).touch()
+    with caplog.at_level(logging.WARNING, logger="medkd"):
+        assert len(read_manifest(store).volumes) == 1
+    assert "volumes/s-new.safetensors" in caplog.text
+
+
+def test_a_label_that_was_exported_again_replaces_the_earlier_one(tmp_path):
+    series = draw_series(tmp_path / "in")
+    mask = np.zeros((8, 20, 24), bool)
+    for size in (4, 6):
+        mask[2:5, 4 : 4 + size, 6:12] = True
+        draw_segmentation(tmp_path / "in" / "seg.dcm", series, {1: mask}, {1: "Liver"}, listed=[series])
+        ingest_folder(tmp_path / "in", tmp_path / "store", secret=b"k")
+        assert read_manifest(tmp_path / "store").volumes[0].label.segments[0].voxels == mask.sum()
+        assert len(list((tmp_path / "store" / "labels").iterdir())) == 1
+    assert not (tmp_path / "store" / "quarantine" / "unlisted").exists()
+    assert not (tmp_path / "store" / UNFINISHED).exists()

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_contracts import Case, Checkpoint, Geometry, Ref, Task, TrainingDomain, VolumeRef, read_record
-from medkd.explanation.training_caveats import caveats_of_study, training_caveats
+from data_contracts import Case, Checkpoint, DataError, Geometry, Ref, Task, TrainingDomain, VolumeRef, read_record
+from medkd.explanation.training_caveats import caveats_of_study, require_permitted, training_caveats
 from medkd.training.train import training_domain
 from medkd.volumes.orientation import Grid, canonical_axes
 
@@ -105,3 +105,20 @@ def test_a_checkpoint_from_before_is_read_and_says_nothing():
     earlier = golden.replace(b'"domain":null,', b"")
     assert earlier != golden
     assert read_record(earlier, Checkpoint).domain is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "forbidden"),
+    [({}, False), ({"modality": "MR", "unit": "raw"}, True), ({"unit": "MGML"}, True), ({"spacing": (9.0, 9.0, 9.0)}, False)],
+)
+def test_a_model_may_forbid_what_it_was_not_trained_on(changes, forbidden):
+    study, strict = volume(**changes), CT.model_copy(update={"outside": "refuse"})
+    require_permitted(study, CT)
+    require_permitted(study, None)
+    require_permitted(study, TrainingDomain(outside="refuse"))
+    if not forbidden:
+        require_permitted(study, strict)
+        return
+    with pytest.raises(DataError, match=rf"CT \(HU\).*{study.modality} \({study.unit}\)") as caught:
+        require_permitted(study, strict)
+    assert caught.value.code == "MODALITY_FORBIDDEN"

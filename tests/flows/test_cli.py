@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import flows
+import medkd
 from flows.cli import main
+from flows.commands import app
+from flows.commands.common import Job
 
 RECIPES = Path(flows.__file__).parent / "recipes"
-COMMANDS = ("demo", "phantom", "ingest", "run", "evaluate", "explain", "report", "catalogue")
+COMMANDS = ("demo", "phantom", "ingest", "run", "evaluate", "evaluate-folder", "explain-study", "report-store", "list", "recipe")
 
 
 def call(monkeypatch, capsys, *arguments):
@@ -44,12 +49,12 @@ def test_help_answers_without_heavy_libraries(command):
 
 @pytest.mark.parametrize("kind", ["losses", "explainers", "measures", "networks"])
 def test_the_catalogue_is_listed(monkeypatch, capsys, kind):
-    status, line, _ = call(monkeypatch, capsys, "catalogue", kind, "--json")
+    status, line, _ = call(monkeypatch, capsys, "list", kind, "--json")
     entries = json.loads(line)["entries"]
     assert status == 0
     assert len(entries) >= 2
     assert all({"name", "summary", "options", "source"} <= set(entry) for entry in entries)
-    status, _, _ = call(monkeypatch, capsys, "catalogue", kind)
+    status, _, _ = call(monkeypatch, capsys, "list", kind)
     assert status == 0
 
 
@@ -108,7 +113,7 @@ def test_deidentify_writes_dicom_and_keeps_the_rest_here(monkeypatch, capsys, tm
         (("run", RECIPES / "phantom-classification.yaml", "--set", "student.fit.epochs=none"), "RECIPE_INVALID"),
         (("run", RECIPES / "phantom-classification.yaml", "--set", "epochs"), "RECIPE_OVERRIDE"),
         (("evaluate", RECIPES / "busbra.yaml", "--set", "data.path=nowhere"), "SOURCE_MISSING"),
-        (("report", "store", "--run", "nowhere"), "REGISTRY_MISSING"),
+        (("report-store", "store", "--run", "nowhere"), "REGISTRY_MISSING"),
     ],
 )
 def test_bad_input_is_one_sentence_with_a_code_and_status_two(monkeypatch, capsys, tmp_path, arguments, code):
@@ -122,8 +127,77 @@ def test_bad_input_is_one_sentence_with_a_code_and_status_two(monkeypatch, capsy
     assert len(error.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [("catalogue", "nothing"), ("demo", "--size", "huge"), ("run",), ("fly",)])
+@pytest.mark.parametrize("arguments", [("list", "nothing"), ("demo", "--size", "huge"), ("run",), ("fly",)])
 def test_a_wrong_call_is_status_two(monkeypatch, capsys, arguments):
     status, _, error = call(monkeypatch, capsys, *arguments)
     assert status == 2
     assert "Usage" in error or "Error" in error
+
+
+#: Options that mean the same wherever they are: who drives, which registry, where to, overrides, how it is said.
+SHARED = {"--engine", "--json", "--run", "--tracking-uri", "--out", "--set", "--help"}
+
+
+def commands_of(group, before=""):
+    """Return every command by its whole name, those of groups too."""
+    found = {}
+    for name, command in group.commands.items():
+        found |= commands_of(command, f"{before}{name} ") if hasattr(command, "commands") else {f"{before}{name}": command}
+    return found
+
+
+COMMANDS_OF_ALL = commands_of(typer.main.get_command(app))
+
+
+@pytest.mark.parametrize("name", COMMANDS_OF_ALL)
+def test_no_command_has_more_than_seven_options_of_its_own(name):
+    options = {parameter.opts[0] for parameter in COMMANDS_OF_ALL[name].params if parameter.param_type_name == "option"}
+    assert len(options - SHARED) <= 7, sorted(options - SHARED)
+
+
+def test_help_lists_every_command_under_what_it_is_for(monkeypatch, capsys):
+    status, _, _ = call(monkeypatch, capsys)
+    assert status in (0, 2)
+    monkeypatch.setattr(sys, "argv", ["medkd", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr().out
+    sections = {
+        part.split(":")[0]: part.split(":", 1)[1] for part in shown.split("\n\n") if part.split(":")[0] in {job.value for job in Job}
+    }
+    assert list(sections) == [job.value for job in Job]
+    assert "Commands:" not in shown
+    listed = {line.split()[0] for part in sections.values() for line in part.splitlines() if line.startswith("  ") and line[2] != " "}
+    assert listed == set(typer.main.get_command(app).commands)
+
+
+def test_the_version_is_said(monkeypatch, capsys):
+    assert call(monkeypatch, capsys, "--version")[:2] == (0, f"medkd {medkd.__version__}")
+
+
+def test_shells_complete_commands_options_and_choices():
+    def completed(words):
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli"],
+            env={**os.environ, "_MEDKD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.split()
+
+    assert completed("medkd explain") == ["explain", "explain-model", "explain-study"]
+    assert completed("medkd list ") == ["losses", "explainers", "measures", "networks"]
+    assert "--time-budget" in completed("medkd explain-study --t")
+    assert not {"catalogue", "extract"} & set(completed("medkd "))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_shown_for_a_shell(shell):
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli"],
+        env={**os.environ, "_MEDKD_COMPLETE": f"source_{shell}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "_MEDKD_COMPLETE" in done.stdout
+    assert "medkd" in done.stdout

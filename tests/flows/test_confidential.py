@@ -73,7 +73,7 @@ def test_the_search_finds_a_mark_in_whatever_may_hold_one(tmp_path):
 
 def test_ingestion_and_deidentification_leave_no_mark_and_close_what_stays(planted, here, tmp_path):
     assert here("ingest", planted, "--out", tmp_path / "store", "--nifti", "--json")[0] == 0
-    assert here("deidentify", planted, "--out", tmp_path / "share", "--kept", tmp_path / "kept", "--json")[0] == 0
+    assert here("deidentify", planted, "--out", tmp_path / "share", "--quarantine-folder", tmp_path / "kept", "--json")[0] == 0
     assert len(json.loads((tmp_path / "store" / "manifest.json").read_text())["volumes"]) > 4
     shared = list((tmp_path / "share").rglob("*.dcm"))
     assert len(shared) > 20
@@ -85,14 +85,13 @@ def test_ingestion_and_deidentification_leave_no_mark_and_close_what_stays(plant
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o755}
 
 
-@pytest.mark.parametrize("command", ["run-study", "explain"])
+@pytest.mark.parametrize("command", ["run-study", "explain-study"])
 def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, smoke, tmp_path, command, medkd):
     study = planted / f"{CANARY}_study001"
-    options = ("--explainers", "grad_cam") if command == "explain" else ()
-    named = ("--study", study) if command == "explain" else (study,)
+    options = ("--explainers", "grad_cam") if command == "explain-study" else ()
     arguments = (
         command,
-        *named,
+        study,
         "--model",
         MODEL,
         "--run",
@@ -117,7 +116,7 @@ def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, 
 def test_the_default_folder_of_an_explanation_is_not_called_after_the_study(planted, here, smoke, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = planted / f"{CANARY}_study001"
-    status, _, errors = here("explain", "--study", study, "--model", MODEL, "--run", smoke.folder, "--explainers", "grad_cam", "--json")
+    status, _, errors = here("explain-study", study, "--model", MODEL, "--run", smoke.folder, "--explainers", "grad_cam", "--json")
     assert status == 0, errors
     assert places_of(CANARY, tmp_path / "runs") == []
     assert open_to_others(tmp_path / "runs") == []
@@ -153,7 +152,9 @@ def test_a_failed_study_leaves_no_mark_either(here, smoke, tmp_path, medkd):
 def test_reports_of_a_store_leave_no_mark(planted, here, smoke, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDKD_WORKERS", "0")
     assert here("ingest", planted / f"{CANARY}_study001", "--out", tmp_path / "store")[0] == 0
-    status, _, errors = here("report", tmp_path / "store", "--run", smoke.folder, "--model", MODEL, "--out", tmp_path / "pages", "--json")
+    status, _, errors = here(
+        "report-store", tmp_path / "store", "--run", smoke.folder, "--model", MODEL, "--out", tmp_path / "pages", "--json"
+    )
     assert status == 0, errors
     assert places_of(CANARY, tmp_path / "pages", tmp_path / "store") == []
     assert open_to_others(tmp_path / "pages") == []

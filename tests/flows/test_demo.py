@@ -122,7 +122,7 @@ def test_reports_of_a_store_can_be_made_with_the_models_of_a_run(smoke, medkd, t
     done = medkd("ingest", str(source), "--out", str(tmp_path / "store"), "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(load_record(tmp_path / "store" / "manifest.json", StoreManifest).volumes) == 1
-    done = medkd("report", str(tmp_path / "store"), "--run", str(smoke.folder), "--json", cwd=tmp_path, MEDKD_WORKERS="0")
+    done = medkd("report-store", str(tmp_path / "store"), "--run", str(smoke.folder), "--json", cwd=tmp_path, MEDKD_WORKERS="0")
     assert done.returncode == 0, done.stderr[-2000:]
     (page,) = json.loads(done.stdout.splitlines()[-1])["reports"]
     assert "RESEARCH USE ONLY" in Path(page).read_text()

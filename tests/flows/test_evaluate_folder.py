@@ -1,4 +1,4 @@
-"""``medkd evaluate --model --data`` as a user runs it."""
+"""``medkd evaluate-folder`` as a user runs it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clinic(tmp_path_factory):
 
 
 def evaluate(here, smoke, clinic, out, name, *more):
-    return here("evaluate", "--model", f"models:/{name}/1", "--data", clinic, "--run", smoke.folder, "--out", out, *more)
+    return here("evaluate-folder", clinic, "--model", f"models:/{name}/1", "--run", smoke.folder, "--out", out, *more)
 
 
 def test_a_classifier_is_scored_with_its_teacher(here, smoke, clinic, tmp_path):
@@ -82,6 +82,6 @@ def test_what_does_not_fit_is_one_sentence(here, smoke, clinic, tmp_path, more, 
 
 
 def test_half_a_question_is_asked_back(here):
-    status, _, errors = here("evaluate", "--model", "models:/a/1")
+    status, _, errors = here("evaluate-folder", "--model", "models:/a/1")
     assert status == 2
-    assert "--data" in errors
+    assert "data" in errors

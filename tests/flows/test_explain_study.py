@@ -1,4 +1,4 @@
-"""`medkd explain --model … --study …` and `medkd replay ID`, on the registry of a run."""
+"""`medkd explain-study`, `medkd explain-model`, `medkd inspect-model` and `medkd replay ID`, on the registry of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODEL = "models:/phantom-segmentation-teacher/1"
 def explained(smoke, medkd, tmp_path_factory):
     out = tmp_path_factory.mktemp("explained")
     done = medkd(
-        "explain", "--model", MODEL, "--study", str(smoke.folder / "dicom" / "study001"), "--run", str(smoke.folder), "--out", str(out),
+        "explain-study", str(smoke.folder / "dicom" / "study001"), "--model", MODEL, "--run", str(smoke.folder), "--out", str(out),
         "--explainers", "grad_cam,integrated_gradients", "--set", "integrated_gradients.steps=4", "--json", cwd=out,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -99,14 +99,14 @@ def test_the_printed_command_makes_it_again_from_any_folder(explained, tmp_path)
 )
 def test_what_cannot_be_explained_is_one_sentence(here, smoke, tmp_path, arguments, code):
     study = smoke.folder / "dicom" / "study001"
-    status, _, errors = here("explain", "--study", study, *arguments, "--run", smoke.folder, "--out", tmp_path)
+    status, _, errors = here("explain-study", study, *arguments, "--run", smoke.folder, "--out", tmp_path)
     assert status == 2
     assert errors.splitlines()[-1].startswith(f"{code}: expected")
 
 
 def test_a_classifier_says_why_it_answers_what_it_answers(here, smoke, tmp_path):
     status, text, errors = here(
-        "explain", "--study", smoke.folder / "dicom" / "study001", "--model", "models:/phantom-classification-kd/1", "--explainers",
+        "explain-study", smoke.folder / "dicom" / "study001", "--model", "models:/phantom-classification-kd/1", "--explainers",
         "cam,integrated_gradients", "--set", "integrated_gradients.steps=4", "--run", smoke.folder, "--out", tmp_path, "--json",
     )  # fmt: skip
     assert status == 0, errors[-800:]
@@ -147,7 +147,7 @@ def test_a_cohorts_maps_are_made_again_to_the_bit_too(here, smoke):
 
 def test_a_registered_model_is_explained_on_a_recipes_cases(here, smoke, tmp_path):
     status, text, errors = here(
-        "explain", RECIPES / "phantom-classification.yaml", "--model", "models:/phantom-classification-kd/1", "--run", smoke.folder,
+        "explain-model", RECIPES / "phantom-classification.yaml", "--model", "models:/phantom-classification-kd/1", "--run", smoke.folder,
         "--out", tmp_path, "--set", "data.teacher=64", "--set", "data.student=32", "--set", "data.test=24", "--set", "data.teacher_validation=16",
         "--set", "data.debiased=24", "--set", "data.reversed=16", "--set", "data.marker_pairs=8", "--set", "explain.cases=4", "--json",
         "--set", "explain.measures=[{name: max_sensitivity}, {name: relevance_mass_accuracy}, {name: deletion_outside}]",
@@ -164,7 +164,7 @@ def test_a_registered_model_is_inspected_and_what_is_found_lies_beside_it(here, 
     from mlflow.tracking import MlflowClient
 
     status, text, errors = here(
-        "inspect", RECIPES / "phantom-segmentation.yaml", "--model", "models:/phantom-segmentation-kd/1", "--run", smoke.folder, "--out", tmp_path,
+        "inspect-model", RECIPES / "phantom-segmentation.yaml", "--model", "models:/phantom-segmentation-kd/1", "--run", smoke.folder, "--out", tmp_path,
         "--set", "data.teacher=32", "--set", "data.student=16", "--set", "data.unlabelled=16", "--set", "data.test=16",
         "--set", "data.teacher_validation=16", "--set", "explain.cases=2", "--json",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`medkd planted-truth` at a size that learns little: the whole way is gone."""
+"""`medkd benchmark-explainers` at a size that learns little: the whole way is gone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from medkd.experiment.write_explainer_benchmark import planted_truth_markdown, r
 
 @pytest.mark.extended
 def test_a_small_run_is_written_and_tracked(here, tmp_path, monkeypatch):
-    """A few cases and epochs: the way from cohort to table; the figures are those of `medkd planted-truth`."""
+    """A few cases and epochs: the way from cohort to table; the figures are those of `medkd benchmark-explainers`."""
     monkeypatch.setattr(planted, "TRAINING", 48)
     monkeypatch.setattr(planted, "FIT", planted.FIT.model_copy(update={"epochs": 2}))
-    status, text, _ = here("planted-truth", "--cases", "2", "--out", tmp_path)
+    status, text, _ = here("benchmark-explainers", "--cases", "2", "--out", tmp_path)
     assert status == 0
     truth = load_record(tmp_path / "explainer_benchmark.json", ExplainerBenchmark)
     assert {network.name for network in truth.networks} == {*planted.NETWORKS, "gap"}

@@ -6,38 +6,20 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 import flows
 from flows.commands import app
+from tests.hostile import RECIPE_COMMANDS, THINGS, write_things
 
 pytestmark = pytest.mark.xdist_group("hostile")
 RECIPES = Path(flows.__file__).parent / "recipes"
 PHANTOM = RECIPES / "phantom-classification.yaml"
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
-#: Things that are no recipe, no policy, no table, no DICOM and no store, by what is wrong with them.
-THINGS = ("missing", "empty", "folder", "junk", "huge", "ünïcödé 名.yaml", "list", "laughs", "deep", "twice", "itself", "wide", "zero", "latin", "dangling", "under/file")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory):
-    """Write one of each; return where they lie."""
-    root = tmp_path_factory.mktemp("things")
-    (root / "empty").touch()
-    (root / "folder").mkdir()
-    (root / "junk").write_bytes(bytes(range(256)) * 64)
-    with (root / "huge").open("wb") as stream:
-        stream.truncate(2**28)
-    texts = {
-        "ünïcödé 名.yaml": "名: [é, 'ü']\n", "list": "- 1\n- 2\n", "laughs": LAUGHS, "deep": "[" * 3000, "twice": "name: a\nname: b\n",
-        "itself": "a: &a [*a]\n", "wide": "a: 2020-99-99\n", "zero": "a: \0\n", "latin": "",
-    }  # fmt: skip
-    for name, text in texts.items():
-        (root / name).write_text(text, encoding="utf-8")
-    (root / "latin").write_bytes("name: Müller\n".encode("latin-1"))
-    (root / "dangling").symlink_to(root / "nowhere")
-    return root
+    return write_things(tmp_path_factory.mktemp("things"))
 
 
 @pytest.fixture
@@ -60,19 +42,25 @@ def said(here, tmp_path, monkeypatch):
     return call
 
 
-RECIPE_COMMANDS = {
-    "run": (), "extract": (), "experiment": (), "evaluate": (), "explain": (),
-    "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect": ("--model", "models:/x/1"),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("thing", THINGS)
 @pytest.mark.parametrize("command", RECIPE_COMMANDS)
 def test_what_is_no_recipe(said, things, command, thing, registry):
-    more = (*RECIPE_COMMANDS[command], *(("--tracking-uri", registry) if command in ("distill", "inspect") else ()))
+    more = (*RECIPE_COMMANDS[command], *(("--tracking-uri", registry) if command in ("distill", "inspect-model", "explain-model") else ()))
     status, sentence, _ = said(command, things / thing, *more)
     assert status == 2
     assert sentence.startswith(("RECIPE_MISSING", "RECIPE_UNREADABLE", "RECIPE_INVALID")), sentence
+
+
+@pytest.mark.parametrize("thing", THINGS)
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_what_is_no_recipe_is_no_recipe_to_look_at(said, things, command, thing):
+    status, sentence, _ = said("recipe", command, things / thing)
+    assert status == 2
+    assert sentence.startswith(("RECIPE_MISSING", "RECIPE_UNREADABLE", "RECIPE_INVALID")), sentence
+    if thing not in ("missing", "under/file"):  # where there is nothing, a recipe is written
+        assert said("recipe", "new", "images", things / thing)[1].startswith("OUT_EXISTS")
+    if thing not in ("missing", "under/file", "folder", "dangling"):
+        assert said("recipe", "new", "images", things / thing / "under")[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -107,14 +95,9 @@ def registry(tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", ["", "x", "models:/", "models:/x", "models:/x/latest", "models:/x/²", "models:/x/1", "models:/x'y/1", "models:/x/99999999999999999999", "models:/" + "x" * 3000 + "/1", "models:/名/1", "models:/../1"])  # fmt: skip
-@pytest.mark.parametrize("command", ["evaluate", "run-study", "explain"])
+@pytest.mark.parametrize("command", ["evaluate-folder", "run-study", "explain-study"])
 def test_models_that_do_not_exist(said, things, registry, command, model):
-    given = {
-        "evaluate": ("evaluate", "--data", things / "folder"),
-        "run-study": ("run-study", things / "folder"),
-        "explain": ("explain", "--study", things / "folder"),
-    }
-    status, sentence, _ = said(*given[command], "--model", model, "--out", "out", "--tracking-uri", registry)
+    status, sentence, _ = said(command, things / "folder", "--model", model, "--out", "out", "--tracking-uri", registry)
     assert status == 2
     assert sentence.split(":")[0] in {"MODEL_URI", "VERSION_UNKNOWN", "NO_VOLUME"}, sentence
 
@@ -122,7 +105,7 @@ def test_models_that_do_not_exist(said, things, registry, command, model):
 @pytest.mark.parametrize("uri", ["sqlite:///{junk}", "sqlite:///{folder}", "sqlite:///{missing}/x.db", "http://127.0.0.1:9", "http://", "nonsense://x", "sqlite:nonsense", "postgresql://x/y", "x" * 3000])  # fmt: skip
 def test_registries_that_cannot_be_used(said, things, uri):
     filled = uri.format(junk=things / "junk", folder=things / "folder", missing=things / "missing") if "{" in uri else uri
-    status, sentence, _ = said("evaluate", "--data", things / "folder", "--model", "models:/x/1", "--out", "out", "--tracking-uri", filled)
+    status, sentence, _ = said("evaluate-folder", things / "folder", "--model", "models:/x/1", "--out", "out", "--tracking-uri", filled)
     assert status == 2
     assert sentence.startswith("REGISTRY_"), sentence
 
@@ -135,7 +118,7 @@ def test_sources_that_are_no_dicom(said, things, thing, registry):
         assert said("deidentify", things / thing, "--out", "share")[0] == (0 if exists else 2)
         given = ("--model", "models:/x/1", "--tracking-uri", registry)
         assert said("run-study", things / thing, "--out", "study", *given)[0] == 2
-        assert said("explain", "--study", things / thing, "--out", "explained", *given)[0] == 2
+        assert said("explain-study", things / thing, "--out", "explained", *given)[0] == 2
     assert (
         said("ingest", things / "folder", "--out", "other", "--policy", things / thing)[1].startswith("POLICY_UNREADABLE")
         or thing == "empty"
@@ -145,10 +128,10 @@ def test_sources_that_are_no_dicom(said, things, thing, registry):
 @pytest.mark.parametrize("thing", THINGS)
 def test_stores_and_runs_that_are_none(said, things, thing, registry):
     database = Path(registry.removeprefix("sqlite:///"))
-    assert said("report", things / thing, "--run", database.parent)[0] == 2
-    assert said("report", things / "folder", "--run", things / thing)[0] == 2
+    assert said("report-store", things / thing, "--run", database.parent)[0] == 2
+    assert said("report-store", things / "folder", "--run", things / thing)[0] == 2
     assert said("replay", "abcdef", "--in", things / thing, "--tracking-uri", registry)[0] == 2
-    assert said("evaluate", "--model", "models:/x/1", "--data", things / thing, "--out", "out", "--tracking-uri", registry)[0] == 2
+    assert said("evaluate-folder", things / thing, "--model", "models:/x/1", "--out", "out", "--tracking-uri", registry)[0] == 2
 
 
 @pytest.mark.parametrize("thing", ["empty", "junk", "huge", "empty/under"])
@@ -158,19 +141,31 @@ def test_outputs_that_are_files(said, things, thing):
         ("demo", "--size", "smoke"),
         ("phantom", "--studies", 1),
         ("phantom", "--case", "regular"),
-        ("planted-truth", "--cases", 2),
+        ("benchmark-explainers", "--cases", 2),
     ):
         assert said(*command, "--out", place)[0] == 2
     for command in (("ingest", things / "folder"), ("deidentify", things / "folder"), ("run", PHANTOM), ("experiment", PHANTOM)):
         assert said(*command, "--out", place)[0] == 2
 
 
-@pytest.mark.parametrize("arguments", [("catalogue", "x"), ("phantom", "--case", "../x", "--out", "o"), ("phantom", "--case", "regular", "--variant", "名", "--out", "o"), ("phantom", "--studies", "1e9", "--out", "o"), ("planted-truth", "--cases", "-1"), ("replay", ""), ("replay", "../../x"), ("explain", PHANTOM, "--model", "x", "--study", "y"), ("evaluate", "--where", "x")])  # fmt: skip
+@pytest.mark.parametrize("arguments", [("list", "x"), ("phantom", "--case", "../x", "--out", "o"), ("phantom", "--case", "regular", "--variant", "名", "--out", "o"), ("phantom", "--studies", "1e9", "--out", "o"), ("benchmark-explainers", "--cases", "-1"), ("replay", ""), ("replay", "../../x"), ("explain-study", "y", PHANTOM, "--model", "x"), ("evaluate-folder", "x", "--model", "y", "--where", "z")])  # fmt: skip
 def test_values_of_the_wrong_kind(said, arguments):
     assert said(*arguments)[0] == 2
 
 
 def test_every_command_is_in_these_tables():
-    known = {command.name or command.callback.__name__.removesuffix("_command") for command in app.registered_commands}
-    tried = {*RECIPE_COMMANDS, "run-study", "ingest", "deidentify", "report", "replay", "demo", "phantom", "planted-truth", "catalogue"}
-    assert {name.replace("_", "-") for name in known} == tried
+    known = set(typer.main.get_command(app).commands)
+    tried = {
+        "run-study",
+        "explain-study",
+        "evaluate-folder",
+        "report-store",
+        "ingest",
+        "deidentify",
+        "replay",
+        "demo",
+        "phantom",
+        "list",
+        "recipe",
+    }
+    assert known == {*RECIPE_COMMANDS, *tried, "benchmark-explainers"}

@@ -35,7 +35,7 @@ def extracted(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("here")
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "extract", str(RECIPE), "--out", str(folder / "run"), "--json", *options(HINTS)],
+        [sys.executable, "-m", "flows.cli", "extract-knowledge", str(RECIPE), "--out", str(folder / "run"), "--json", *options(HINTS)],
         capture_output=True, text=True, timeout=280, env={**os.environ, "MEDKD_WORKERS": "0"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

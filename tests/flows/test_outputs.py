@@ -52,16 +52,16 @@ def of_registry(line: Callable[[Path, Path], list[object]]) -> Callable[[Path, P
 COMMANDS = {
     "ingest": Command(lambda source, out, _: ["ingest", source, "--out", out], "volumes"),
     "deidentify": Command(lambda source, out, _: ["deidentify", source, "--out", out], "patients"),
-    "deidentify --kept": Command(
-        lambda source, out, _: ["deidentify", source, "--out", out.with_name("share"), "--kept", out], "quarantine"
+    "deidentify --quarantine-folder": Command(
+        lambda source, out, _: ["deidentify", source, "--out", out.with_name("share"), "--quarantine-folder", out], "quarantine"
     ),
     "run-study": Command(of_registry(lambda source, out: ["run-study", source, "--model", MODEL, "--out", out]), "store"),
-    "explain --study": Command(of_registry(lambda source, out: ["explain", "--study", source, "--model", MODEL, "--out", out]), "store"),
+    "explain-study": Command(of_registry(lambda source, out: ["explain-study", source, "--model", MODEL, "--out", out]), "store"),
     "explain": Command(of_recipe("explain"), "store"),
-    "evaluate": Command(of_registry(lambda source, out: ["evaluate", "--model", MODEL, "--data", source, "--out", out]), "store"),
-    "evaluate RECIPE": Command(of_recipe("evaluate"), "stages"),
+    "evaluate-folder": Command(of_registry(lambda source, out: ["evaluate-folder", source, "--model", MODEL, "--out", out]), "store"),
+    "evaluate": Command(of_recipe("evaluate"), "stages"),
     "run": Command(of_recipe("run"), "packages"),
-    "extract": Command(of_recipe("extract"), "store"),
+    "extract-knowledge": Command(of_recipe("extract-knowledge"), "store"),
     "distill": Command(
         lambda source, out, registry: [
             *of_recipe("distill")(source, out, registry),
@@ -76,7 +76,7 @@ COMMANDS = {
     "phantom": Command(lambda _, out, __: ["phantom", "--studies", "1", "--out", out], "study000", reads=False),
     "phantom --case": Command(lambda _, out, __: ["phantom", "--case", "regular", "--out", out], "regular", reads=False),
     "demo": Command(lambda _, out, __: ["demo", "--size", "smoke", "--engine", "none", "--out", out], "dicom", reads=False),
-    "planted-truth": Command(lambda _, out, __: ["planted-truth", "--cases", "2", "--out", out], "store", reads=False),
+    "benchmark-explainers": Command(lambda _, out, __: ["benchmark-explainers", "--cases", "2", "--out", out], "store", reads=False),
 }
 READING = [name for name, command in COMMANDS.items() if command.reads]
 
@@ -164,11 +164,11 @@ def test_an_output_that_is_a_file_is_one_sentence(here, user, command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_output_that_cannot_be_written_to_is_one_sentence(here, user, command):
     assert refused(here, user, command, user.source, user.root / "theirs" / "note.txt" / "out") == "OUT_UNWRITABLE"
-    if command != "deidentify --kept":  # its other output, which can be written to, is made
+    if command != "deidentify --quarantine-folder":  # its other output, which can be written to, is made
         assert refused(here, user, command, user.source, Path("/proc/medkd/out")) == "OUT_UNWRITABLE"
 
 
-@pytest.mark.parametrize("command", ["run-study", "explain --study"])
+@pytest.mark.parametrize("command", ["run-study", "explain-study"])
 def test_a_store_of_the_user_in_a_folder_of_studies_is_not_emptied(here, user, command):
     claim(user.root / "out", STUDY)
     status, _, errors = here("ingest", user.source, "--out", user.root / "out" / "store")
@@ -176,7 +176,7 @@ def test_a_store_of_the_user_in_a_folder_of_studies_is_not_emptied(here, user, c
     assert refused(here, user, command, user.source, user.root / "out") == "OUT_FOREIGN"
 
 
-@pytest.mark.parametrize("command", ["ingest", "deidentify", "run-study", "explain --study"])
+@pytest.mark.parametrize("command", ["ingest", "deidentify", "run-study", "explain-study"])
 def test_what_we_made_of_a_source_is_no_source(here, user, command):
     store = user.root / "made" / "store"
     assert here("ingest", user.source, "--out", store)[0] == 0
@@ -273,6 +273,6 @@ def test_reports_of_a_store_are_refused_a_place_that_is_not_theirs(here, user):
         (user.source, user.root / "theirs" / "note.txt", "OUT_NO_FOLDER"),
         (user.source.with_name("sorce"), user.root / "new", "SOURCE_MISSING"),
     ):
-        status, _, errors = here("report", source, "--run", user.root / "run", "--out", out)
+        status, _, errors = here("report-store", source, "--run", user.root / "run", "--out", out)
         assert (status, errors.split(":")[0], len(errors.splitlines())) == (2, code, 1)
         assert user.digest() == before

@@ -1,4 +1,4 @@
-"""`medkd report` of a store with an odd series in it, with the panel of a run and with one registered model."""
+"""`medkd report-store` of a store with an odd series in it, with the panel of a run and with one registered model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def store(smoke, here, tmp_path):
 def test_an_odd_series_is_listed_with_its_reason_and_the_others_are_reported(store, here, smoke, tmp_path, model, monkeypatch):
     monkeypatch.setenv("MEDKD_WORKERS", "0")
     out = tmp_path / "pages"
-    status, text, errors = here("report", store, "--run", smoke.folder, *model, "--out", out, "--json")
+    status, text, errors = here("report-store", store, "--run", smoke.folder, *model, "--out", out, "--json")
     assert status == 0, errors
     payload = json.loads(text.splitlines()[-1])
     assert (len(payload["reports"]), [one["code"] for one in payload["refused"]]) == (1, ["GRID_MISMATCH"])
@@ -50,17 +50,31 @@ def test_a_store_that_no_model_can_read_is_status_two_and_says_why(here, smoke, 
     monkeypatch.setenv("MEDKD_WORKERS", "0")
     here("phantom", "--case", "regular", "--out", tmp_path / "odd")
     here("ingest", tmp_path / "odd", "--out", tmp_path / "studies")
-    status, text, errors = here("report", tmp_path / "studies", "--run", smoke.folder, "--model", MODEL, "--out", tmp_path / "o")
+    status, text, errors = here("report-store", tmp_path / "studies", "--run", smoke.folder, "--model", MODEL, "--out", tmp_path / "o")
     assert status == 2
     assert "GRID_MISMATCH: expected" in text
     assert errors.splitlines()[-1].startswith("NO_REPORT: expected")
+
+
+def test_an_altered_panel_is_refused_by_name(store, here, smoke, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("mlflow.db", "panel.json", ".medkd-panel"):
+        shutil.copy(smoke.folder / name, run / name)
+    payload = bytearray((run / "panel.json").read_bytes())
+    payload[len(payload) // 2] ^= 1
+    (run / "panel.json").write_bytes(payload)
+    status, _, errors = here("report-store", store, "--run", run, "--out", tmp_path / "o")
+    assert status == 2
+    assert errors.splitlines()[-1].startswith("PANEL_ALTERED: expected")
+    assert "panel.json" in errors
 
 
 def test_without_a_panel_nothing_is_guessed_where_several_models_could_be_meant(store, here, smoke, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(smoke.folder / "mlflow.db", run / "mlflow.db")
-    status, _, errors = here("report", store, "--run", run, "--out", tmp_path / "o")
+    status, _, errors = here("report-store", store, "--run", run, "--out", tmp_path / "o")
     assert status == 2
     last = errors.splitlines()[-1]
     assert last.startswith("MODEL_CHOICE: expected one segmentation model, got")

@@ -7,8 +7,9 @@ import yaml
 
 import flows
 from data_contracts import CatalogueError, LossTerm, RecipeError, Role
+from medkd.training.bind_recipe import bind_recipe
 from medkd.training.objective import Objective
-from medkd.training.recipes import bind_recipe, network_spec, read_recipe, reading_store
+from medkd.training.recipes import network_spec, read_recipe, reading_store
 from medkd.training.train import training_digest
 
 RECIPES = sorted((Path(flows.__file__).parent / "recipes").glob("*.yaml"))

@@ -129,11 +129,15 @@ def _publishable(file: FoundFile, ledger: Ledger, findings: Findings) -> bool:
             return False
         header = file.header
         if "Rows" not in header and text_of(header, "SOPClassUID") not in _LABELS:
-            raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, a segmentation or a structure set")
+            sop_class = text_of(header, "SOPClassUID") or "no SOP class"
+            raise IngestError(IngestCode.NON_IMAGE_SOP, f"expected an image, a segmentation or a structure set, got {sop_class}")
         if not text_of(header, "SOPInstanceUID") or not text_of(header, "StudyInstanceUID"):
-            raise IngestError(IngestCode.PATIENT_ID_MISSING, "expected study and instance UIDs")
+            missing = [name for name in ("StudyInstanceUID", "SOPInstanceUID") if not text_of(header, name)]
+            raise IngestError(IngestCode.PATIENT_ID_MISSING, f"expected study and instance UIDs, got no {' and no '.join(missing)}")
         if file.pixels is not None and not file.pixels.whole:
-            raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected whole pixel data")
+            raise IngestError(
+                IngestCode.TRUNCATED_PIXELS, f"expected whole pixel data, the file ends within its {file.pixels.length} bytes"
+            )
         return True
     except IngestError as error:
         ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
@@ -193,7 +197,7 @@ def _write(file: FoundFile, request: DeidentifyRequest, secret: bytes, staging: 
     if not hasattr(dataset, "file_meta"):
         raise IngestError(IngestCode.MISSING_META, "expected a DICOM file header, there is none")
     if not dataset:
-        raise IngestError(IngestCode.TRUNCATED_PIXELS, "expected a whole dataset, it breaks off")
+        raise IngestError(IngestCode.TRUNCATED_PIXELS, f"expected a whole dataset, it breaks off: {len(dataset)} elements could be read")
     findings = Findings(request.policy)
     boxes = _text_boxes(dataset, findings)
     result = deidentify(dataset, secret)
@@ -204,7 +208,9 @@ def _write(file: FoundFile, request: DeidentifyRequest, secret: bytes, staging: 
     residuals = find_residuals(payload, result.originals, header_bytes)
     if residuals:
         raise IngestError(
-            IngestCode.DEID_RESIDUAL, "expected no original identifier in the written file, some are left", {"attributes": residuals}
+            IngestCode.DEID_RESIDUAL,
+            f"expected no original identifier in the written file, {len(residuals)} are left",
+            {"attributes": residuals},
         )
     header = result.dataset
     patient = pseudonym(secret, "patient", text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID"))

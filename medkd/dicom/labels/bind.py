@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -14,12 +14,12 @@ from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.ingest_cache import IngestCache
-from medkd.dicom.labels.bound import BoundLabel
+from medkd.dicom.labels.bound import BoundLabel, Slices
 from medkd.dicom.labels.names import Names
 from medkd.dicom.labels.nifti import bind_nifti
 from medkd.dicom.labels.references import References, VolumeIndex, segmentation_references, structure_set_references
-from medkd.dicom.labels.segmentation import bind_segmentation
-from medkd.dicom.labels.structure_set import bind_structure_set
+from medkd.dicom.labels.segmentation import bind_segmentation, segmentation_slices
+from medkd.dicom.labels.structure_set import bind_structure_set, structure_set_slices
 from medkd.dicom.series_words import size_of
 from medkd.storage.store import Store
 
@@ -28,10 +28,11 @@ _READERS = {
     ObjectKind.STRUCTURE_SET: ("rtstruct", bind_structure_set),
     ObjectKind.NIFTI: ("nifti", bind_nifti),
 }
-
-
+_SLICES = {ObjectKind.SEGMENTATION: segmentation_slices, ObjectKind.STRUCTURE_SET: structure_set_slices}
 _REFERENCES = {ObjectKind.SEGMENTATION: segmentation_references, ObjectKind.STRUCTURE_SET: structure_set_references}
 _Candidates = dict[str, tuple[VolumeRef, SliceGroup]]
+#: Series key, label, class of the study.
+_Bound = tuple[str, LabelRef, str | None]
 
 
 @dataclass
@@ -61,45 +62,48 @@ class LabelBinder:
     def _index(self) -> VolumeIndex:
         return VolumeIndex.of(self.volumes)
 
-    def bind(self, file: FoundFile, kind: ObjectKind) -> LabelRef:
-        """Bind one label to its volume and return it.
+    def bind(self, file: FoundFile, kind: ObjectKind) -> dict[str, LabelRef]:
+        """Bind one label object and return the label of each volume that it was drawn on, by series key.
 
         Raises:
-            IngestError: why it belongs to no volume.
+            IngestError: why it, or a part of it, belongs to no volume.
         """
         references = _REFERENCES[kind](file.header) if kind in _REFERENCES and file.header is not None else References()
         candidates = self._candidates(file, kind, references)
-        drawn_on = f"{len(references.drawn_on)}/{self._index.missing(references.drawn_on)}"
+        owners = [self._index.of_part(images, references) for images in references.parts]
+        drawn_on = f"{len(references.drawn_on)}/{self._index.missing(references.drawn_on)}/{[sorted(keys) for keys in owners]}"
         known = sorted(f"{key} {volume.array.sha256}" for key, (volume, _) in candidates.items())
         content = self.cache.content([file.digest, drawn_on, *known, *([file.relative] if kind is ObjectKind.NIFTI else [])])
         remembered = self.cache.recall(f"label:{content}")
         if remembered is not None:
-            label = LabelRef.model_validate(remembered["label"])
-            if self.store.verify(label.array):
-                return self._take(remembered["series"], label, remembered["class"])
+            found = [(one["series"], LabelRef.model_validate(one["label"]), one["class"]) for one in remembered]
+            if all(self.store.verify(label.array) for _, label, _ in found):
+                return self._take(found)
         refusal = self.cache.recall(f"refusal:{content}")
         if refusal is not None:
             raise IngestError(IngestCode(refusal["code"]), refusal["message"], refusal["evidence"])
         try:
-            series, label, class_label = self._read(file, kind, candidates, references)
+            found = self._read(file, kind, candidates, references, owners)
         except IngestError as error:
             self.cache.keep_refusal(content, error)
             raise
-        self.cache.keep(f"label:{content}", {"series": series, "label": label.model_dump(mode="json"), "class": class_label})
-        return self._take(series, label, class_label)
+        kept = [{"series": series, "label": label.model_dump(mode="json"), "class": class_label} for series, label, class_label in found]
+        self.cache.keep(f"label:{content}", kept)
+        return self._take(found)
 
-    def _take(self, series: str, label: LabelRef, class_label: str | None) -> LabelRef:
-        volume, group = self.volumes[series]
-        stated = self._stated.setdefault(series, set())
-        stated |= {class_label} if class_label is not None else set()
-        # Objects that state different classes state none: whichever comes first must not decide.
-        changes: dict[str, object] = {"class_label": next(iter(stated)) if len(stated) == 1 else None}
-        if volume.label is None:
-            changes["label"] = label
-        else:
-            changes["further_labels"] = (*volume.further_labels, label)
-        self.volumes[series] = volume.model_copy(update=changes), group
-        return label
+    def _take(self, found: list[_Bound]) -> dict[str, LabelRef]:
+        for series, label, class_label in found:
+            volume, group = self.volumes[series]
+            stated = self._stated.setdefault(series, set())
+            stated |= {class_label} if class_label is not None else set()
+            # Objects that state different classes state none: whichever comes first must not decide.
+            changes: dict[str, object] = {"class_label": next(iter(stated)) if len(stated) == 1 else None}
+            if volume.label is None:
+                changes["label"] = label
+            else:
+                changes["further_labels"] = (*volume.further_labels, label)
+            self.volumes[series] = volume.model_copy(update=changes), group
+        return {series: label for series, label, _ in found}
 
     def _candidates(self, file: FoundFile, kind: ObjectKind, references: References) -> _Candidates:
         """Return the volumes that a label may belong to.
@@ -114,6 +118,7 @@ class LabelBinder:
                 raise IngestError(IngestCode.LABEL_REFERENCES_MISSING, message, {"kind": kind.value})
             return beside
         keys = self._index.referred(references) if references else self._index.in_frame(references)
+        keys = keys.union(*(self._index.of_part(images, references) for images in references.parts))
         if keys:
             return {key: self.volumes[key] for key in sorted(keys)}
         raise IngestError(IngestCode.LABEL_REFERENCES_MISSING, self._why_missing(references), {"kind": kind.value, **_counts(references)})
@@ -129,39 +134,131 @@ class LabelBinder:
             return "expected the image series of the label among the accepted ones, it is in the source but was refused: see its own reason"
         return "expected the image series of the label in the source, it is not there"
 
-    def _read(self, file: FoundFile, kind: ObjectKind, candidates: _Candidates, references: References) -> tuple[str, LabelRef, str | None]:
-        """Read a label onto the one candidate whose grid it fits."""
-        source, read = _READERS[kind]
-        fits: list[tuple[VolumeRef, BoundLabel]] = []
+    def _read(
+        self, file: FoundFile, kind: ObjectKind, candidates: _Candidates, references: References, owners: list[frozenset[str]]
+    ) -> list[_Bound]:
+        """Read a label onto the one candidate whose grid it fits, or each of its parts onto the volume that the part was drawn on.
+
+        Args:
+            file: of the label.
+            kind: of the label.
+            candidates: volumes that it may belong to.
+            references: what it refers to.
+            owners: volumes that each frame or contour was drawn on; none where it names no image, or none that came.
+        """
+        _, read = _READERS[kind]
+        common = frozenset(candidates).intersection(*(keys for keys in owners if keys))
+        fits: dict[str, BoundLabel] = {}
         errors: list[IngestError] = []
-        for volume, group in candidates.values():
+        for key in sorted(common):
+            volume, group = candidates[key]
             try:
                 self.decoded += 1
-                names = replace(self.names, images=(group.header,))
-                fits.append((volume, read(file, volume.geometry, self.findings(), names)))
+                fits[key] = read(file, volume.geometry, self.findings(), replace(self.names, images=(group.header,)))
+            except IngestError as error:
+                errors.append(error)
+        off_grid = all(error.ingest_code is IngestCode.LABEL_GEOMETRY_MISMATCH for error in errors)
+        if not fits and off_grid and references and len(candidates) > 1:
+            return self._divide(file, kind, candidates, references, owners)
+        if not fits:
+            raise self._misfit(errors, candidates, references)
+        if len(fits) > 1:
+            raise _ambiguous(candidates[key][0] for key in fits)
+        (key, bound) = fits.popitem()
+        self._refuse_strays(file, kind, candidates[key][0], references, owners)
+        return [self._keep(file, kind, key, bound)]
+
+    def _divide(
+        self, file: FoundFile, kind: ObjectKind, candidates: _Candidates, references: References, owners: list[frozenset[str]]
+    ) -> list[_Bound]:
+        """Read each frame or contour onto the volume it was drawn on; what names no image goes where it fits, if that is one volume.
+
+        Raises:
+            IngestError: when a part belongs to none or to several, or the policy refuses labels on several volumes.
+        """
+        self.decoded += 1
+        slices = _SLICES[kind](file)
+        parts: dict[str, set[int]] = {}
+        for index, place in enumerate(slices):
+            if place is not None:
+                parts.setdefault(self._part(place, index, candidates, references, owners), set()).add(index)
+        if not parts:
+            raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one frame or contour that holds something, there is none")
+        for index, place in enumerate(slices):  # what encloses nothing is told of with the volume it names, else with the first
+            if place is None:
+                key = next((one for one in sorted(owners[index]) if one in parts), min(parts)) if index < len(owners) else min(parts)
+                parts[key].add(index)
+        summary = {said_volume(candidates[key][0]): len(parts[key]) for key in sorted(parts)}
+        message = f"expected a label on one volume, its frames or contours were drawn on {len(summary)}: {', '.join(summary)}"
+        names = replace(self.names, images=tuple(candidates[key][1].header for key in sorted(parts)))
+        bound: dict[str, BoundLabel] = {}
+        for key in sorted(parts):
+            findings = self.findings()
+            if len(parts) > 1:
+                findings.resolve(IngestCode.LABEL_DIVIDED, message, {"parts": summary})
+            self.decoded += 1
+            bound[key] = _READERS[kind][1](file, candidates[key][0].geometry, findings, names, frozenset(parts[key]))
+        return [self._keep(file, kind, key, one) for key, one in bound.items()]
+
+    def _part(self, place: Slices, index: int, candidates: _Candidates, references: References, owners: list[frozenset[str]]) -> str:
+        """Return the key of the one volume that a frame or contour belongs to."""
+        named = references.parts[index] if index < len(references.parts) else frozenset()
+        keys = owners[index] if index < len(owners) else frozenset()
+        if named and not keys:
+            raise _missing(self._index.missing(references.drawn_on), references)
+        fits: list[str] = []
+        errors: list[IngestError] = []
+        for key in sorted(keys or candidates):
+            try:
+                place(candidates[key][0].geometry)
+                fits.append(key)
             except IngestError as error:
                 errors.append(error)
         if not fits:
             raise self._misfit(errors, candidates, references)
         if len(fits) > 1:
-            named = ", ".join(said_volume(volume) for volume, _ in fits)
-            message = f"expected one volume that the label can belong to, {len(fits)} fit it and nothing says which: {named}"
-            raise IngestError(IngestCode.LABEL_AMBIGUOUS, message, {"volumes": len(fits)})
-        volume, bound = fits[0]
-        headers = (file.header, self.volumes[volume.series_key][1].header)
-        class_label = clean_class_label(bound.class_label, headers)
-        key = f"labels/{volume.series_key}-{file.digest[:12]}.safetensors"
+            raise _ambiguous(candidates[key][0] for key in fits)
+        return fits[0]
+
+    def _refuse_strays(
+        self, file: FoundFile, kind: ObjectKind, volume: VolumeRef, references: References, owners: list[frozenset[str]]
+    ) -> None:
+        """Refuse a label of which a part was drawn on images that did not come, where the part would fall on other images.
+
+        Where the image is missing from the volume itself, its slice is a synthetic one.
+
+        Raises:
+            IngestError: ``LABEL_REFERENCES_MISSING``.
+        """
+        strays = [index for index, keys in enumerate(owners) if references.parts[index] and not keys]
+        if not strays:
+            return
+        self.decoded += 1
+        slices = _SLICES[kind](file)
+        measured = [
+            index
+            for index in strays
+            if index < len(slices)
+            and (place := slices[index]) is not None
+            and not set(place(volume.geometry)) <= set(volume.synthetic_slices)
+        ]
+        if measured:
+            raise _missing(self._index.missing(references.drawn_on), references)
+
+    def _keep(self, file: FoundFile, kind: ObjectKind, key: str, bound: BoundLabel) -> _Bound:
+        """Store a label of one volume."""
+        volume, group = self.volumes[key]
         label = LabelRef(
-            array=self.store.write_tensors(key, {"label": bound.array, **bound.extra}),
+            array=self.store.write_tensors(f"labels/{key}-{file.digest[:12]}.safetensors", {"label": bound.array, **bound.extra}),
             geometry=volume.geometry,
             segments=bound.segments,
             volume_sha256=volume.array.sha256,
-            source=source,
+            source=_READERS[kind][0],
             max_deviation_mm=bound.deviation_mm,
             flags=bound.flags,
             evidence=bound.evidence,
         )
-        return volume.series_key, label, class_label
+        return key, label, clean_class_label(bound.class_label, (file.header, group.header))
 
     def _misfit(self, errors: list[IngestError], candidates: _Candidates, references: References) -> IngestError:
         """Return the reason why a label fits no candidate: an image it was drawn on that did not come, or its geometry."""
@@ -177,6 +274,21 @@ class LabelBinder:
             return IngestError(IngestCode.LABEL_REFERENCES_MISSING, message, {**error.evidence, **_counts(references), "missing": missing})
         named = ", ".join(said_volume(volume) for volume, _ in candidates.values())
         return IngestError(error.ingest_code, f"{error.message} (tried: {named})", error.evidence)
+
+
+def _missing(missing: int, references: References) -> IngestError:
+    """Return that a part of a label was drawn on images that did not come."""
+    message = (
+        f"expected all {len(references.drawn_on)} images that the label was drawn on, {missing} of them are not there or were refused; "
+        "what was drawn on them would fall on others"
+    )
+    return IngestError(IngestCode.LABEL_REFERENCES_MISSING, message, {**_counts(references), "missing": missing})
+
+
+def _ambiguous(volumes: Iterable[VolumeRef]) -> IngestError:
+    named = [said_volume(volume) for volume in volumes]
+    message = f"expected one volume that the label can belong to, {len(named)} fit it and nothing says which: {', '.join(named)}"
+    return IngestError(IngestCode.LABEL_AMBIGUOUS, message, {"volumes": len(named)})
 
 
 def said_volume(volume: VolumeRef) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from data_contracts import IngestCode, IngestError, Segment
+from data_contracts import Geometry, IngestCode, IngestError, Segment
 from medkd.dicom.findings import Findings
 
+if TYPE_CHECKING:  # see medkd.storage.store
+    from torch import Tensor
+
 Mask = NDArray[np.bool_]
+#: On which slices of a volume one frame or contour lies; raises IngestError where it lies on none.
+Slices = Callable[[Geometry], range]
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,13 @@ def paint(masks: Mapping[int, Mask], order: list[int]) -> tuple[NDArray[np.uint1
     return owner, overlaps
 
 
+def said_names(segments: Iterable[Segment]) -> dict[int, str]:
+    """Return what each value is called in words; two structures that share a name are told apart by their values."""
+    named = {segment.value: segment.name for segment in segments}
+    many = Counter(named.values())
+    return {value: name if many[name] == 1 else f"{name} (value {value})" for value, name in named.items()}
+
+
 def combine(
     masks: dict[int, Mask],
     segments: tuple[Segment, ...],
@@ -92,13 +103,9 @@ def combine(
         IngestError: ``EMPTY_LABEL``, ``LABEL_UNSUPPORTED``, or ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST`` where the policy refuses it.
     """
     voxels = {value: int(np.count_nonzero(mask)) for value, mask in masks.items()}
-    named = {segment.value: segment.name for segment in segments}
-    # Two structures may share a name; where they do, only their numbers tell them apart in words.
-    said = {
-        value: name if list(named.values()).count(name) == 1 else f"{name} (value {value})"
-        for value, name in named.items()
-        if value in masks
-    }
+    import torch
+
+    said = said_names(segments)
     gone = {said[value]: (lost or {}).get(value, "no voxel") for value in sorted(masks) if value in (lost or {}) or not voxels[value]}
     if not any(voxels.values()):
         message = "expected at least one labelled voxel, the label is empty"

@@ -1,7 +1,9 @@
 """Contours to voxels, by one rule: a voxel belongs to a region when its centre lies in it or on its edge.
 
-The region of a slice is what the contours enclose by the even-odd rule, together with its edge: inner contours are holes, keyholes are
-holes, lines without area enclose nothing. Coordinates are rounded when they are written, so that a centre lies on the edge within that
+The region of a slice is what the contours enclose, together with their edges. One contour encloses by the even-odd rule: keyholes are holes,
+lines without area enclose nothing. A contour wholly within another one is a hole of it, an island in the hole is inside again; contours that
+overlap in part are united (:mod:`medkd.dicom.labels.nesting`). Only exclusive contours (CLOSEDPLANAR_XOR) take one another back where they
+overlap. Coordinates are rounded when they are written, so that a centre lies on the edge within that
 rounding. Exporters trace masks from centre to centre of their outermost voxels: where all points of a contour are centres but for their
 rounding, however coarse, the edge is as wide as the farthest of them is off. Source: PS3.3 C.8.8.6.3.
 """
@@ -13,8 +15,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from medkd.dicom.labels.nesting import overlapping, unite, within
+
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+#: Centres [n, 2] on the line of a contour, and which of them lie on the edge of what it encloses.
+Edge = tuple[NDArray[np.int64], Mask]
 
 #: A centre lies on an edge within this many voxels at least (rounding of affines), at most, and at most where centres were traced.
 FINEST, COARSEST, TRACED = 1e-3, 0.02, 0.25
@@ -39,16 +45,42 @@ def _decimals(text: str) -> int:
     return len(mantissa.partition(".")[2].rstrip()) - int(exponent or 0)
 
 
-def fill_contours(contours: Sequence[Points], shape: tuple[int, int], precision: float) -> Mask:
+def fill_contours(contours: Sequence[Points], shape: tuple[int, int], precision: float, *, exclusive: bool = False) -> Mask:
     """Return the voxels bool [row, column] of the region that closed contours enclose.
 
     Args:
         contours: points [n, 2] (row, column) in voxels; the last point is joined to the first.
         shape: rows, columns.
         precision: of the points, in voxels.
+        exclusive: whether contours take one another back where they overlap, in part or not.
     """
-    mask = np.zeros(shape, dtype=bool)
     drawn = [points for points in contours if len(points) > 2]
+    if not drawn:
+        return np.zeros(shape, dtype=bool)
+    # Edges of different contours may coincide (a ring of one voxel): each contour has its own. What a contour encloses within reach makes a
+    # line its edge; where its line runs forth and back (a bridge, a keyhole) nothing is enclosed between.
+    edges = [_edge(points, precision, shape) for points in drawn]
+    meeting = [] if exclusive else overlapping(drawn)
+    alone = sorted(set(range(len(drawn))) - set(meeting))
+    mask = _enclosed([drawn[number] for number in alone], [edges[number] for number in alone], shape)
+    if meeting:
+        mask |= _united([drawn[number] for number in meeting], [edges[number] for number in meeting], shape, precision)
+    for line, holds in edges:
+        mask[line[holds][:, 0], line[holds][:, 1]] = True
+    return mask
+
+
+def _united(drawn: Sequence[Points], edges: Sequence[Edge], shape: tuple[int, int], precision: float) -> Mask:
+    """Return the union of contours, each less the contours wholly within it."""
+    # Both contours are rounded.
+    reach = FINEST + 2 * min(precision, TRACED / 2)
+    contained = within(drawn, reach, lambda points, contour: _odd(points, contour, np.roll(contour, -1, axis=0)))
+    return unite([_enclosed([points], [edge], shape) for points, edge in zip(drawn, edges, strict=True)], drawn, contained)
+
+
+def _enclosed(drawn: Sequence[Points], edges: Sequence[Edge], shape: tuple[int, int]) -> Mask:
+    """Return the voxels bool [row, column] that contours enclose by the even-odd rule; those on an edge may be among them or not."""
+    mask = np.zeros(shape, dtype=bool)
     if not drawn:
         return mask
     begin = np.concatenate(drawn)
@@ -62,22 +94,13 @@ def fill_contours(contours: Sequence[Points], shape: tuple[int, int], precision:
     turns = np.zeros((high[0] - low[0], high[1] - low[1] + 1), dtype=np.uint16)
     np.add.at(turns, (row, np.clip(np.ceil(crossing) - low[1], 0, high[1] - low[1]).astype(int)), 1)
     mask[low[0] : high[0], low[1] : high[1]] = np.cumsum(turns, axis=1)[:, :-1] % 2 == 1
-    # Edges of different contours may coincide (a ring of one voxel): each contour has its own. What a contour encloses within reach makes a
-    # line its edge; where its line runs forth and back (a bridge, a keyhole) nothing is enclosed between.
-    lines, inside = [], []
-    for points in drawn:
-        line, holds = _edge(points, precision, shape)
-        lines.append(line)
-        inside.append(holds)
-    line, holds = np.concatenate(lines), np.concatenate(inside)
-    near_bridge = line[~holds]
+    near_bridge = np.concatenate([line[~holds] for line, holds in edges])
     if len(near_bridge):
         mask[near_bridge[:, 0], near_bridge[:, 1]] = _odd(near_bridge.astype(float) + _ASIDE, begin, end)
-    mask[line[holds][:, 0], line[holds][:, 1]] = True
     return mask
 
 
-def _edge(points: Points, precision: float, shape: tuple[int, int]) -> tuple[NDArray[np.int64], Mask]:
+def _edge(points: Points, precision: float, shape: tuple[int, int]) -> Edge:
     """Return the centres [n, 2] on the line of one contour within the image, and which of them lie on the edge of what it encloses."""
     begin, end, near = points, np.roll(points, -1, axis=0), _width(points, precision)
     line = _near(begin, end, near)

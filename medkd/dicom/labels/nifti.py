@@ -31,7 +31,13 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def bind_nifti(file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None) -> BoundLabel:
+def bind_nifti(
+    file: FoundFile,
+    geometry: Geometry,
+    findings: Findings,
+    names: Names | None = None,
+    only: frozenset[int] | None = None,  # noqa: ARG001 - a label map has one part, and what is read is read alike
+) -> BoundLabel:
     """Read a NIfTI label map onto the grid of a volume; axes are swapped and mirrored, nothing is resampled.
 
     A file with one structure is called by its file name, as models write them (``liver.nii.gz``); several are "label 1", "label 2", ….
@@ -58,7 +64,7 @@ def bind_nifti(file: FoundFile, geometry: Geometry, findings: Findings, names: N
     label = from_canonical(values.astype(np.uint8), turn)
     numbers = [int(value) for value in np.unique(label) if value]
     if not numbers:
-        raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one labelled voxel, the label is empty")
+        raise IngestError(IngestCode.EMPTY_LABEL, f"expected at least one labelled voxel, all {label.size} are 0")
     called = [_called(file, number, alone=len(numbers) == 1) for number in numbers]
     return combine({number: label == number for number in numbers}, (names or Names()).segments(called), off, findings)
 

@@ -7,8 +7,8 @@ C.8.8.6 (structure set, ROI contour).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from pydicom import Dataset
 
@@ -32,12 +32,14 @@ class References:
         listed: images that it lists.
         series: series that it lists.
         frames: frames of reference that it lies in.
+        parts: images that each of its frames or contours was drawn on, in their order.
     """
 
     drawn_on: frozenset[Image] = frozenset()
     listed: frozenset[Image] = frozenset()
     series: frozenset[str] = frozenset()
     frames: frozenset[str] = frozenset()
+    parts: tuple[frozenset[Image], ...] = ()
 
     def __bool__(self) -> bool:
         """Return whether an image or a series is named."""
@@ -46,13 +48,8 @@ class References:
 
 def segmentation_references(header: Dataset) -> References:
     """Return what a DICOM SEG refers to."""
-    groups = [*(header.get("SharedFunctionalGroupsSequence") or []), *(header.get("PerFrameFunctionalGroupsSequence") or [])]
-    drawn_on = {
-        image
-        for group in groups
-        for derivation in group.get("DerivationImageSequence") or []
-        for image in _images(derivation, "SourceImageSequence")
-    }
+    shared = {image for group in header.get("SharedFunctionalGroupsSequence") or [] for image in _derived_from(group)}
+    parts = [set(_derived_from(group)) or shared for group in header.get("PerFrameFunctionalGroupsSequence") or []]
     listed = {image for keyword in ("SourceImageSequence", "ReferencedImageSequence") for image in _images(header, keyword)}
     series: set[str] = set()
     others = header.get("StudiesContainingOtherReferencedInstancesSequence") or []
@@ -60,17 +57,21 @@ def segmentation_references(header: Dataset) -> References:
         for item in holder.get("ReferencedSeriesSequence") or []:
             series.add(str(item.get("SeriesInstanceUID", "") or ""))
             listed |= set(_images(item, "ReferencedInstanceSequence"))
-    return _references(drawn_on, listed, series, {raw_text(header, FRAME_OF_REFERENCE)})
+    return _references(parts, listed, series, {raw_text(header, FRAME_OF_REFERENCE)}, shared)
+
+
+def _derived_from(group: Dataset) -> Iterator[Image]:
+    for derivation in group.get("DerivationImageSequence") or []:
+        yield from _images(derivation, "SourceImageSequence")
 
 
 def structure_set_references(header: Dataset) -> References:
     """Return what an RTSTRUCT refers to."""
-    drawn_on = {
-        image
+    parts = [
+        set(_images(contour, "ContourImageSequence"))
         for region in header.get("ROIContourSequence") or []
         for contour in region.get("ContourSequence") or []
-        for image in _images(contour, "ContourImageSequence")
-    }
+    ]
     listed: set[Image] = set()
     series: set[str] = set()
     frames = {raw_text(header, FRAME_OF_REFERENCE)}
@@ -81,12 +82,16 @@ def structure_set_references(header: Dataset) -> References:
                 series.add(str(item.get("SeriesInstanceUID", "") or ""))
                 listed |= set(_images(item, "ContourImageSequence"))
     frames |= {str(item.get("ReferencedFrameOfReferenceUID", "") or "") for item in header.get("StructureSetROISequence") or []}
-    return _references(drawn_on, listed, series, frames)
+    return _references(parts, listed, series, frames)
 
 
-def _references(drawn_on: set[Image], listed: set[Image], series: set[str], frames: set[str]) -> References:
-    named = [frozenset(image for image in images if image[0]) for images in (drawn_on, listed)]
-    return References(named[0], named[1], frozenset(series - {""}), frozenset(frames - {""}))
+def _references(
+    parts: list[set[Image]], listed: set[Image], series: set[str], frames: set[str], shared: Iterable[Image] = ()
+) -> References:
+    named = [frozenset(image for image in images if image[0]) for images in parts]
+    drawn_on = frozenset(image for image in shared if image[0]).union(*named)
+    known = frozenset(image for image in listed if image[0])
+    return References(drawn_on, known, frozenset(series - {""}), frozenset(frames - {""}), tuple(named))
 
 
 def _images(holder: Dataset, keyword: str) -> Iterator[Image]:
@@ -116,7 +121,7 @@ class VolumeIndex:
         """Return the index of some volumes."""
         index = cls()
         for key, (_, group) in volumes.items():
-            for item in group.slices:
+            for item in (*group.slices, *group.aside):  # a repeat that is not used is the same image
                 index.images.setdefault(raw_text(item.header, INSTANCE), {}).setdefault(item.frame + 1, set()).add(key)
             index.series.setdefault(raw_text(group.header, SERIES), set()).add(key)
             index.frames.setdefault(raw_text(group.header, FRAME_OF_REFERENCE), set()).add(key)
@@ -128,6 +133,10 @@ class VolumeIndex:
         for named in (self._holding(references.drawn_on), self._holding(references.listed), self._of_series(references.series)):
             nearest = (nearest & named or nearest) if nearest else named
         return nearest
+
+    def of_part(self, images: frozenset[Image], references: References) -> frozenset[str]:
+        """Return the keys of the volumes that one frame or contour of a label was drawn on; none where its images did not come."""
+        return frozenset(self.referred(replace(references, drawn_on=images)) if self._holding(images) else ())
 
     def in_frame(self, references: References) -> set[str]:
         """Return the keys of the volumes that lie in a frame of reference of a label."""

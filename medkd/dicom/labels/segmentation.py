@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from medkd.dicom.classify import LABELMAP_STORAGE
 from medkd.dicom.decode import decode_frames
 from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
-from medkd.dicom.labels.bound import BoundLabel, Mask, combine
+from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine
 from medkd.dicom.labels.names import Called, Names
 from medkd.dicom.labels.structure_set import coded_type
 
@@ -28,27 +29,37 @@ _CLASS = re.compile(r"^class=([a-z][a-z_]{0,31})$")
 AT_LEAST = 0.5
 
 
-def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None) -> BoundLabel:
+def bind_segmentation(
+    file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None, only: frozenset[int] | None = None
+) -> BoundLabel:
     """Read a DICOM SEG onto the grid of a volume. Frames may cover a part of the volume's matrix, and run along its axes in any order and
     direction, when they lie on its voxels; empty frames may lie anywhere.
+
+    Args:
+        file: of the segmentation.
+        geometry: of the volume.
+        findings: settles what is found.
+        names: what segments may be called.
+        only: frames that belong to the volume, None for all; segments that only other frames hold are left out.
 
     Raises:
         IngestError: ``LABEL_UNSUPPORTED``, ``LABEL_GEOMETRY_MISMATCH``, ``EMPTY_LABEL``, ``OVERLAPPING_SEGMENTS``,
             ``STRUCTURE_LOST``, ``UNKNOWN_SEGMENT`` or ``DECODE_FAILED``.
     """
     with quiet_dicom():
-        dataset = dcmread(file.path)
-        kind = "LABELMAP" if str(dataset.SOPClassUID) == LABELMAP_STORAGE else str(dataset.get("SegmentationType", "none"))
-        if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
-            raise IngestError(IngestCode.LABEL_UNSUPPORTED, f"expected a binary, fractional or label map segmentation, got {kind}")
-        known = {int(item.SegmentNumber): item for item in dataset.get("SegmentSequence") or []}
-        background = int(dataset.get("PixelPaddingValue", 0) or 0) if kind == "LABELMAP" else 0
-        known.pop(background, None)
+        dataset, kind, known, background = _read(file)
         pixels = decode_frames(dataset, purpose="segmentation frames")
+        called = (names or Names()).segments([_called(number, item) for number, item in sorted(known.items())], dataset)
+        if only is not None:
+            elsewhere = {number for index, frame in enumerate(pixels) for number in _segments_of(dataset, index, frame, kind, background)}
+            here = {number for index in only for number in _segments_of(dataset, index, pixels[index], kind, background)}
+            known = {number: item for number, item in known.items() if number in here or number not in elsewhere}
         fractions = {number: np.zeros(geometry.shape, dtype=np.uint8) for number in known} if kind == "FRACTIONAL" else {}
         masks: dict[int, Mask] = {number: np.zeros(geometry.shape, dtype=bool) for number in known}
         deviation = 0.0
         for index, frame in enumerate(pixels):
+            if only is not None and index not in only:
+                continue
             found = _segments_of(dataset, index, frame, kind, background)
             try:
                 place = place_frame(dataset, index, geometry)
@@ -68,10 +79,44 @@ def bind_segmentation(file: FoundFile, geometry: Geometry, findings: Findings, n
         if kind == "FRACTIONAL":
             message = "expected voxels that belong to a segment or do not, got fractions"
             findings.resolve(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
-        segments = (names or Names()).segments([_called(number, item) for number, item in sorted(known.items())], dataset)
+        segments = tuple(segment for segment in called if segment.value in known)
         if not masks:
-            raise IngestError(IngestCode.EMPTY_LABEL, "expected at least one described segment, there is none")
+            raise IngestError(
+                IngestCode.EMPTY_LABEL, f"expected a voxel of a described segment, {len(known)} are described and none has one"
+            )
         return combine(masks, segments, deviation, findings, fractions=fractions, class_label=_class_label(known))
+
+
+def segmentation_slices(file: FoundFile) -> list[Slices | None]:
+    """Return of each frame of a DICOM SEG on which slices of a volume it lies; None of a frame that holds nothing.
+
+    Raises:
+        IngestError: ``LABEL_UNSUPPORTED`` or ``DECODE_FAILED``; what is returned raises ``LABEL_GEOMETRY_MISMATCH``.
+    """
+    with quiet_dicom():
+        dataset, kind, _, background = _read(file)
+        pixels = decode_frames(dataset, purpose="segmentation frames")
+        held = [
+            any(part.any() for part in _segments_of(dataset, index, frame, kind, background).values()) for index, frame in enumerate(pixels)
+        ]
+
+    def slices(index: int, geometry: Geometry) -> range:
+        covered = place_frame(dataset, index, geometry).region[0]
+        return range(covered.start, covered.stop)
+
+    return [partial(slices, index) if holds else None for index, holds in enumerate(held)]
+
+
+def _read(file: FoundFile) -> tuple[Dataset, str, dict[int, Dataset], int]:
+    """Return a DICOM SEG, its kind, its segments by number, and the number of its background."""
+    dataset = dcmread(file.path)
+    kind = "LABELMAP" if str(dataset.SOPClassUID) == LABELMAP_STORAGE else str(dataset.get("SegmentationType", "none"))
+    if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
+        raise IngestError(IngestCode.LABEL_UNSUPPORTED, f"expected a binary, fractional or label map segmentation, got {kind}")
+    known = {int(item.SegmentNumber): item for item in dataset.get("SegmentSequence") or []}
+    background = int(dataset.get("PixelPaddingValue", 0) or 0) if kind == "LABELMAP" else 0
+    known.pop(background, None)
+    return dataset, kind, known, background
 
 
 def _segments_of(dataset: Dataset, index: int, frame: NDArray[np.uint8], kind: str, background: int) -> dict[int, NDArray[np.uint8]]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from data_contracts import Geometry, IngestCode, IngestError
+from data_contracts import Geometry, IngestCode, IngestError, Segment
 from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
-from medkd.dicom.labels.bound import BoundLabel, Mask, combine
+from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine, said_names
 from medkd.dicom.labels.contours import Points, fill_contours, precision_mm
 from medkd.dicom.labels.names import Called, Names
 
+#: Kinds of contours that enclose something, and the others of the standard: any other text is not repeated.
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+_KIND = re.compile(r"none|POINT|OPEN_PLANAR|OPEN_NONPLANAR|CLOSED_NONPLANAR")
 #: A contour may lie this far (in slices) from the slice it was drawn on.
 TOLERANCE_SLICES = 0.05
 
@@ -25,38 +31,63 @@ class _Region:
     """What was drawn of one region.
 
     Attributes:
-        contours: points (row, column) in voxels of every contour, by slice.
+        contours: points (row, column) in voxels of every closed contour, by slice.
+        exclusive: slices on which contours take one another back where they overlap.
         precision: of the points, in voxels.
-        drawn: number of contours and points, whatever their kind.
+        drawn: number of contours, whatever their kind.
+        skipped: kind of contour that encloses nothing in a plane → how many.
         deviation_mm: largest distance of a contour from its slice.
     """
 
     contours: dict[int, list[Points]] = field(default_factory=lambda: defaultdict(list))
+    exclusive: set[int] = field(default_factory=set)
     precision: float = 0.0
     drawn: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
     deviation_mm: float = 0.0
 
+    def said_skipped(self) -> str:
+        return ", ".join(f"{count} {kind}" for kind, count in sorted(self.skipped.items()))
 
-def bind_structure_set(file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None) -> BoundLabel:
+
+def bind_structure_set(
+    file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None, only: frozenset[int] | None = None
+) -> BoundLabel:
     """Fill the contours of every region onto the grid of a volume, by the rule of :mod:`medkd.dicom.labels.contours`.
 
+    Contours that are not closed in a plane enclose nothing: they are left out and flagged with the name of their region.
+
+    Args:
+        file: of the structure set.
+        geometry: of the volume.
+        findings: settles what is found.
+        names: what regions may be called.
+        only: contours (counted over all regions) that belong to the volume, None for all; regions that only others draw are left out.
+
     Raises:
-        IngestError: ``OPEN_CONTOUR``, ``LABEL_GEOMETRY_MISMATCH``, ``UNKNOWN_SEGMENT``, ``EMPTY_LABEL``, ``LABEL_UNSUPPORTED``,
-            ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST``.
+        IngestError: ``OPEN_CONTOUR`` (no contour is closed), ``LABEL_GEOMETRY_MISMATCH``, ``UNKNOWN_SEGMENT``, ``EMPTY_LABEL``,
+            ``LABEL_UNSUPPORTED``, ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST``.
     """
     with quiet_dicom():
         dataset = dcmread(file.path)
         described = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or []}
+        # Numbers of regions are any integers; values of a label map are 1, 2, ….
+        values = {number: value for value, number in enumerate(sorted(described), start=1)}
+        called = [_called(dataset, described[number], number, values[number]) for number in sorted(described)]
+        segments = (names or Names()).segments(called, dataset)
         regions = {number: _Region() for number in described}
-        for item in dataset.get("ROIContourSequence") or []:
-            number = int(item.get("ReferencedROINumber", -1))
+        elsewhere: set[int] = set()
+        for index, (number, contour) in enumerate(_contours(dataset)):
             if number not in regions:
                 message = f"expected contours of a described region, they refer to number {number}"
                 raise IngestError(IngestCode.UNKNOWN_SEGMENT, message, {"region": number})
-            for contour in item.get("ContourSequence") or []:
+            if only is None or index in only:
                 _add(regions[number], contour, geometry)
-        # Numbers of regions are any integers; values of a label map are 1, 2, ….
-        values = {number: value for value, number in enumerate(sorted(regions), start=1)}
+            else:
+                elsewhere.add(number)
+        regions = {number: region for number, region in regions.items() if region.drawn or number not in elsewhere}
+        segments = tuple(segment for segment in segments if segment.value in {values[number] for number in regions})
+        _settle_open({values[number]: region for number, region in regions.items()}, segments, findings)
         masks: dict[int, Mask] = {}
         lost: dict[int, str] = {}
         for number, region in regions.items():
@@ -66,35 +97,96 @@ def bind_structure_set(file: FoundFile, geometry: Geometry, findings: Findings, 
         if not any(mask.any() for mask in masks.values()):
             message = "expected at least one contour that holds a voxel centre, there is none"
             raise IngestError(IngestCode.EMPTY_LABEL, message, {"regions": len(regions)})
-        called = [_called(dataset, described[number], number, values[number]) for number in sorted(regions)]
         deviation = max(region.deviation_mm for region in regions.values())
-        return combine(masks, (names or Names()).segments(called, dataset), deviation, findings, lost=lost)
+        return combine(masks, segments, deviation, findings, lost=lost)
+
+
+def structure_set_slices(file: FoundFile) -> list[Slices | None]:
+    """Return of each contour of an RTSTRUCT on which slice of a volume it lies; None of one that encloses nothing.
+
+    Raises:
+        IngestError: only by what is returned: ``LABEL_GEOMETRY_MISMATCH``.
+    """
+    with quiet_dicom():
+        drawn = [contour for _, contour in _contours(dcmread(file.path))]
+        written = [None if _skipped(contour) else _points_mm(contour) for contour in drawn]
+
+    def slices(points_mm: NDArray[np.float64], geometry: Geometry) -> range:
+        place, _, _ = _place(points_mm, geometry)
+        return range(place, place + 1)
+
+    return [None if points_mm is None else partial(slices, points_mm) for points_mm in written]
+
+
+def _contours(dataset: Dataset) -> Iterator[tuple[int, Dataset]]:
+    """Yield every contour with the number of its region, in the order in which they are written."""
+    for item in dataset.get("ROIContourSequence") or []:
+        number = int(item.get("ReferencedROINumber", -1))
+        for contour in item.get("ContourSequence") or []:
+            yield number, contour
+
+
+def _skipped(contour: Dataset) -> str:
+    """Return why a contour encloses nothing in a plane, "" where it may."""
+    kind = str(contour.get("ContourGeometricType", "") or "none")
+    if kind not in _CLOSED:
+        return kind if _KIND.fullmatch(kind) else "of no defined kind"
+    count = len(contour.get("ContourData") or [])
+    return "" if count and count % 3 == 0 else f"{kind} of {count} coordinates"
+
+
+def _settle_open(regions: Mapping[int, _Region], segments: Iterable[Segment], findings: Findings) -> None:
+    """Flag what was left out of which region, by values of regions.
+
+    Raises:
+        IngestError: ``OPEN_CONTOUR`` where the policy refuses it, or where nothing else was drawn.
+    """
+    said = said_names(segments)
+    found = {said[value]: dict(sorted(region.skipped.items())) for value, region in sorted(regions.items()) if region.skipped}
+    if not found:
+        return
+    named = ", ".join(f"{said[value]} ({region.said_skipped()})" for value, region in sorted(regions.items()) if region.skipped)
+    message, evidence = f"expected closed planar contours, left out are those of {named}", {"structures": found}
+    if not any(region.contours for region in regions.values()):
+        raise IngestError(IngestCode.OPEN_CONTOUR, f"expected closed planar contours, there is none: {named}", evidence)
+    findings.resolve(IngestCode.OPEN_CONTOUR, message, evidence)
 
 
 def _add(region: _Region, contour: Dataset, geometry: Geometry) -> None:
     """Keep the points of one contour, on the slice it lies on."""
-    kind = str(contour.get("ContourGeometricType", ""))
     region.drawn += 1
-    if kind == "POINT":
+    skipped = _skipped(contour)
+    if skipped:
+        region.skipped[skipped] += 1
         return
-    if kind not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):
-        raise IngestError(IngestCode.OPEN_CONTOUR, f"expected closed planar contours, got {kind or 'none'}", {"type": kind})
-    written = list(contour.get("ContourData") or [])
-    if not written or len(written) % 3:
-        return
-    voxels = voxels_of(np.array([float(v) for v in written]).reshape(-1, 3), geometry)
+    place, off, points = _place(_points_mm(contour), geometry)
+    exclusive = contour.ContourGeometricType == "CLOSEDPLANAR_XOR"
+    region.exclusive |= {place} if exclusive else set()
+    # A contour that is written twice is one contour; only the exclusive kind takes it back.
+    if exclusive or not any(_same(points, other) for other in region.contours[place]):
+        region.contours[place].append(points)
+    region.precision = max(region.precision, precision_mm(list(contour.ContourData)) / min(geometry.spacing_mm[1:]))
+    region.deviation_mm = max(region.deviation_mm, off * geometry.spacing_mm[0])
+
+
+def _points_mm(contour: Dataset) -> NDArray[np.float64]:
+    return np.array([float(value) for value in contour.ContourData]).reshape(-1, 3)
+
+
+def _place(points_mm: NDArray[np.float64], geometry: Geometry) -> tuple[int, float, Points]:
+    """Return the slice of a contour [n, 3] in LPS mm, how many slices it is off, and its points (row, column) in voxels.
+
+    Raises:
+        IngestError: ``LABEL_GEOMETRY_MISMATCH``.
+    """
+    voxels = voxels_of(points_mm, geometry)
     place = round(float(np.median(voxels[:, 0])))
     off = float(np.abs(voxels[:, 0] - place).max())
     if off > TOLERANCE_SLICES or not 0 <= place < geometry.shape[0]:
         evidence = {"slices_off": off, "slice": place, "slices": geometry.shape[0]}
         beside = f"one is {off:.3f} slices off" if off > TOLERANCE_SLICES else f"one lies on slice {place} of {geometry.shape[0]}"
         raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected each contour on a slice of the volume, {beside}", evidence)
-    points = voxels[:, 1:]
-    # A contour that is written twice is one contour; only the exclusive kind takes it back.
-    if kind == "CLOSEDPLANAR_XOR" or not any(_same(points, other) for other in region.contours[place]):
-        region.contours[place].append(points)
-    region.precision = max(region.precision, precision_mm(written) / min(geometry.spacing_mm[1:]))
-    region.deviation_mm = max(region.deviation_mm, off * geometry.spacing_mm[0])
+    return place, off, voxels[:, 1:]
 
 
 def _same(one: Points, other: Points) -> bool:
@@ -110,7 +202,7 @@ def _mask(region: _Region, shape: tuple[int, int, int]) -> tuple[Mask, str]:
     """Return the voxels of a region, and in words what was drawn of it that holds none."""
     mask: Mask = np.zeros(shape, dtype=bool)
     for place, contours in region.contours.items():
-        mask[place] = fill_contours(contours, shape[1:], region.precision)
+        mask[place] = fill_contours(contours, shape[1:], region.precision, exclusive=place in region.exclusive)
     empty = sorted(place for place in region.contours if not mask[place].any())
     beyond = sorted(place for place, contours in region.contours.items() if any(_beyond(points, shape[1:]) for points in contours))
     if mask.any():
@@ -119,7 +211,7 @@ def _mask(region: _Region, shape: tuple[int, int, int]) -> tuple[Mask, str]:
         words += [f"reaches beyond the image on slices {', '.join(map(str, beyond))} {drawn}"] if beyond else []
         return mask, "; ".join(words)
     if not region.contours:
-        return mask, "never drawn" if not region.drawn else "single points only"
+        return mask, f"no closed contour: {region.said_skipped()}" if region.skipped else "never drawn"
     return mask, f"{region.drawn} contours that hold no voxel centre, on slices {', '.join(map(str, empty))}"
 
 

@@ -1,0 +1,46 @@
+"""What a case of a cohort of volumes lies in: the one place that knows the names of tensors in files.
+
+A folder of volumes is imported into one file per case. A volume that was ingested from DICOM lies in the store of the ingestion, and the
+cohort refers to it there; what its label was made of for this task lies beside the cohort.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data_contracts import Case
+from medkd.storage.store import Store
+
+IMAGE, LABEL, AFFINE, SYNTHETIC = "image", "label", "affine_lps_mm", "synthetic"
+#: The voxels of an ingested volume, as they are stored.
+VOLUME = "volume"
+
+
+@dataclass(frozen=True)
+class VolumeShard:
+    """One case, on the voxels it came with.
+
+    Attributes:
+        image: float32 [slice, row, column], in the unit of its modality.
+        affine_lps_mm: float64 [4, 4], of (slice, row, column).
+        label: uint8 [slice, row, column]; zeros where nothing is marked.
+        synthetic: non-zero where a voxel was not measured; None where all were.
+    """
+
+    image: Tensor
+    affine_lps_mm: Tensor
+    label: Tensor
+    synthetic: Tensor | None
+
+
+def read_volume(case: Case, store: Store) -> VolumeShard:
+    """Read a case, every byte verified."""
+    arrays = store.read_tensors(case.image)
+    marked = arrays if case.mask is None or case.mask == case.image else store.read_tensors(case.mask)
+    image = arrays[IMAGE] if IMAGE in arrays else arrays[VOLUME].float()
+    affine = arrays[AFFINE] if case.geometry is None else torch.tensor(case.geometry.affine_lps_mm, dtype=torch.float64)
+    label = marked.get(LABEL)
+    return VolumeShard(image, affine, torch.zeros(image.shape, dtype=torch.uint8) if label is None else label, arrays.get(SYNTHETIC))

@@ -1,0 +1,89 @@
+"""Which calls of which stage a recipe stands for. Who makes them is another's choice: flows side by side, :func:`medkd.distill` one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from data_contracts import Evaluation, Recipe
+from medkd.explanation.explain_cohort import siblings_of
+from medkd.registry.recipe_result import RecipeResult
+from medkd.storage.workspace import Workspace
+
+#: Arguments of one call of a stage.
+Call = tuple[Any, ...]
+Arms = dict[str, tuple[Evaluation, ...]]
+
+#: Arms that others are compared with, where a recipe has them: the student without a teacher, and plain soft labels.
+BASELINES = ("alone", "kd")
+
+
+def teacher_call(workspace: Workspace, result: RecipeResult) -> Call:
+    """Return the arguments of ``train_teacher``."""
+    return workspace, result.recipe.teacher_training(), result.cohorts
+
+
+def gate_call(workspace: Workspace, result: RecipeResult) -> Call:
+    """Return the arguments of ``judge_teacher``."""
+    return workspace, result.recipe.name, result.recipe.teacher.gate, result.cohorts, result.require_teacher()
+
+
+def knowledge_call(workspace: Workspace, result: RecipeResult) -> Call:
+    """Return the arguments of ``extract_knowledge``."""
+    return workspace, result.recipe.extraction(), result.cohorts, result.require_teacher()
+
+
+def reads_store(recipe: Recipe) -> bool:
+    """Return whether an arm of a recipe reads a store: then the teacher's knowledge is extracted first."""
+    return any(arm.knowledge == "store" for arm in recipe.arms.values())
+
+
+def student_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``distill``, in the order of the arms and then of the seeds."""
+    recipe = result.recipe
+    return [
+        (workspace, recipe.student_training(arm, seed), result.cohorts, result.teacher, result.knowledge if stored else None)
+        for arm, stored in ((name, arm.knowledge == "store") for name, arm in recipe.arms.items())
+        for seed in recipe.seeds
+    ]
+
+
+def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``evaluate_model``, the teacher first."""
+    return [(workspace, result.recipe.name, result.cohorts, model, result.models[0]) for model in result.models]
+
+
+def by_arm(evaluations: Iterable[Evaluation]) -> Arms:
+    """Return evaluations by their arm, in their order."""
+    found: dict[str, list[Evaluation]] = {}
+    for one in evaluations:
+        found.setdefault(one.arm, []).append(one)
+    return {arm: tuple(group) for arm, group in found.items()}
+
+
+def card_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
+    """Return the arguments of ``summarise``, one call an arm."""
+    return [(workspace, result.recipe.name, result.cohorts, group) for group in arms.values()]
+
+
+def comparison_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
+    """Return the arguments of ``compare_arms``: each student arm with the baselines before it, or with the arm before it if there is none."""
+    students = [arm for arm, group in arms.items() if group[0].role == "student"]
+    calls: list[Call] = []
+    for place, arm in enumerate(students[1:], 1):
+        earlier = students[:place]
+        for baseline in [one for one in BASELINES if one in earlier] or earlier[-1:]:
+            calls.append((workspace, result.cohorts, arms[arm], arms[baseline], _teacher(arms, baseline)))
+    return calls
+
+
+def _teacher(arms: Arms, baseline: str) -> tuple[Evaluation, ...]:
+    """Return the teacher's evaluations where the baseline is the student alone: the gap between the two is what distillation closes."""
+    return next((group for group in arms.values() if group[0].role == "teacher"), ()) if baseline == BASELINES[0] else ()
+
+
+def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``explain_cohort``: the student of the first seed of every arm, beside its teacher."""
+    spec, teacher = result.recipe.explanation(), result.require_teacher()
+    chosen = [student for student in result.students if student.seed == result.recipe.seeds[0]]
+    return [(workspace, spec, result.cohorts, student, teacher, siblings_of(spec, student, result.students)) for student in chosen]
