@@ -18,7 +18,7 @@ class KnowledgeRef(VersionedRecord):
     Attributes:
         teacher_digest: sha256 of the teacher's weights.
         task: the teacher's: its classes, and the windows that it saw.
-        wish: what was extracted, completed by what the arms asked for.
+        config: what was extracted, completed by what the arms asked for.
         views: how views were drawn where they were (augmentation, patches); None for clean images.
         cohorts: sha256 of the cohorts whose cases were asked about.
         patients: whom the teacher was trained on: nobody of them may test a student of this knowledge.

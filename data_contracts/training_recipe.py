@@ -249,10 +249,10 @@ class Arm(FrozenModel):
     Attributes:
         terms: its objective: the sum of these losses.
         unlabelled: whether images without labels are used; the teacher answers for them.
-        evidence: whose explanations the terms read; another than the teacher's is a control, and never replaces its answers.
+        attribution_source: whose explanations the terms read; another than the teacher's is a control, and never replaces its answers.
         knowledge: where the teacher's answers come from: a ``live`` teacher in every step, or a ``store`` that was extracted before.
         balance: how weights follow what is measured while it trains; None keeps them.
-        begin: what is trained: the student's network from ``fresh`` weights, or the teacher ``compressed`` to at most the student's number of
+        init: what is trained: the student's network from ``random`` weights, or the teacher compressed (``compressed_teacher``) to at most the student's number of
             parameters, the control that distillation must beat.
     """
 
@@ -290,7 +290,7 @@ class ExtractionConfig(FrozenModel):
         step: quantisation step of the half-resolution logits of a segmentation.
         residual_step: step of what they leave at full resolution, where the teacher's margin is below ``doubt``.
         doubt: margin in logits; 0 stores no residual.
-        replay: ``half`` replays the logits of a segmentation at half resolution: terms compare student and teacher there, on an eighth
+        resolution: ``half`` replays the logits of a segmentation at half resolution: terms compare student and teacher there, on an eighth
             of a volume's voxels (a quarter of a picture's pixels), and their labels at full.
         class_map: classes of the student and the classes of the teacher that each stands for; empty where both have the same. Classes of
             the teacher that are not named are dropped.
@@ -318,7 +318,7 @@ class TrainingSpec(FrozenModel):
         network: what is trained.
         fit: how.
         objective: its terms, and how they are weighted.
-        replay: at which resolution stored knowledge is replayed; None where none is read.
+        resolution: at which resolution stored knowledge is replayed; None where none is read.
         class_map: as :class:`ExtractionConfig`; empty where no stored knowledge is read.
         selection: measure that ``fit.patience`` is about; None without patience.
     """
@@ -350,7 +350,7 @@ class ExtractionSpec(FrozenModel):
         views: how views are drawn, where the wish has any.
         readers: objectives of the arms that read it.
         unlabelled: whether one of the arms learns from images without labels.
-        wish: what is stored beside what the arms ask for.
+        config: what is stored beside what the arms ask for.
     """
 
     recipe: str

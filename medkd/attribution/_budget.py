@@ -19,7 +19,7 @@ class Spending:
         made: samples that each makes: decided by the first that asks, or given (a replay).
         wanted: samples that the first asked for.
         windows: pieces of an explanation, each explained on its own.
-        begun: when it began, ``time.perf_counter``.
+        started: when it began, ``time.perf_counter``.
     """
 
     seconds: float | None

@@ -50,7 +50,7 @@ class SliceGroup:
 
     Attributes:
         slices: at least one.
-        moment: what tells this group from others at the same positions, "" where nothing does.
+        acquisition_key: what tells this group from others at the same positions, "" where nothing does.
         lone: why these few slices were set apart from the rest of their series (a MIXED code), or None.
         unusable: slices whose place counts but whose pixels do not: neither of two that contradict each other.
         aside: repeats of these slices that are not used; they share the volume's fate.

@@ -120,7 +120,7 @@ def acquisition_words(header: Dataset, clean: Dataset, acquisition_key: str) -> 
     Args:
         header: of the source; only words of a closed list are taken from its free text.
         clean: the de-identified header; codes and numbers are taken from it.
-        moment: ``KEYWORD=VALUE`` that tells the series from others at the same positions, or "".
+        acquisition_key: ``KEYWORD=VALUE`` that tells the series from others at the same positions, or "".
     """
     words = [*_known_words(header), *(_SEQUENCES[code] for code in _values(clean, "ScanningSequence") if code in _SEQUENCES)]
     words += [value.lower().replace("_", " ") for value in _values(clean, "ImageType")[2:] if value in _COMPUTED]

@@ -36,7 +36,7 @@ def attention_transfer(
         sample: weights of the cases.
         grid: maps are averaged to at most this many cells along each axis.
         power: exponent p.
-        tap: the student's layer.
+        layer: the student's layer.
         teacher_layer: the teacher's.
     """
     student_features, teacher_features = layer_pair(student, teacher, "attention_transfer", (layer, teacher_layer))

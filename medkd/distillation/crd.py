@@ -43,7 +43,7 @@ def crd(
         sample: weights; a case of weight 0 is neither asked about nor a wrong answer.
         grid: cells along each axis.
         temperature: T of the softmax over places.
-        tap: the student's layer.
+        layer: the student's layer.
         teacher_layer: the teacher's.
         projector: as in ``hint``.
 

@@ -42,7 +42,7 @@ def hint(
         sample: weights of the cases.
         grid: cells along each axis.
         distance: ``squared``, or ``correlation``: half the squared distance of standardised channels, in [0, 2].
-        tap: the student's layer.
+        layer: the student's layer.
         teacher_layer: the teacher's.
         projector: 1x1 convolution from the student's channels to the teacher's; the objective finds its size and trains it with the
             student. None compares the features as they are.

@@ -41,7 +41,7 @@ def region_affinity(
         teacher: gives its logits and its features, of any width.
         sample: weights and valid mask. Cases with fewer than three regions do not count.
         grid: features are averaged to at most this many cells along each axis.
-        tap: the student's layer.
+        layer: the student's layer.
         teacher_layer: the teacher's.
     """
     student_features, teacher_features = layer_pair(student, teacher, "region_affinity", (layer, teacher_layer))

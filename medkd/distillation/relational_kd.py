@@ -29,7 +29,7 @@ def relational_kd(
         teacher: gives its features, of any width.
         sample: weights of the cases.
         grid: features are averaged to at most this many cells along each axis; with one cell there are no relations, and the value is 0.
-        tap: the student's layer.
+        layer: the student's layer.
         teacher_layer: the teacher's.
     """
     student_features, teacher_features = layer_pair(student, teacher, "relational_kd", (layer, teacher_layer))

@@ -43,7 +43,7 @@ def wavelet_kd(
         sample: weights of the cases.
         levels: L; an axis of fewer than 2^L cells is not transformed, and cells beyond the last whole block are averaged in.
         grid: features are averaged to at most this many cells along each axis, the same for both.
-        tap: the student's layer.
+        layer: the student's layer.
         teacher_layer: the teacher's.
         projector: as in ``hint``.
 

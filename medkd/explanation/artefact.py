@@ -138,7 +138,7 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
     Args:
         folder: of the artefact.
         values: voxels of its volume.
-        asked: its models.
+        loaded: its models.
         label: the study's own segmentation, where it has one.
 
     Raises:

@@ -90,7 +90,7 @@ class Decided:
 
     Attributes:
         samples: by explainer, where a time budget decided them once and the maps are to be made again.
-        verdicts: by explainer, where its maps of the model's cohort were tested: they are not tested again.
+        sanity_reports: by explainer, where its maps of the model's cohort were tested: they are not tested again.
     """
 
     samples: Mapping[str, int] = field(default_factory=dict)
@@ -112,7 +112,7 @@ def explain_study(
     Args:
         values: voxels [slice, row, column].
         volume: their record.
-        asked: the model, and its teacher.
+        loaded: the model, and its teacher.
         request: explainers, findings, time, seed.
         label: the study's own segmentation [slice, row, column], where it has one: a classifier's maps are judged by it.
         decided: samples and verdicts that are not to be found out here.

@@ -36,7 +36,7 @@ class MapRecords:
         array: the file of the maps.
         arrays: the same as tensors.
         faithful: what hiding by each map does, by its name.
-        verdicts: by explainer.
+        sanity_reports: by explainer.
         seed: of explainers that draw.
     """
 

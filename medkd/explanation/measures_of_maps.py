@@ -75,11 +75,11 @@ def measured(
 
     Args:
         spec: its measures, and its shift.
-        wish: the explainer.
-        mine: the student's maps [n, *space].
-        theirs: the teacher's, of the same targets.
+        choice: the explainer.
+        student_maps: the student's maps [n, *space].
+        teacher_maps: the teacher's, of the same targets.
         networks: the two, and other trainings of the student where repeatability is asked.
-        question: what was explained.
+        query: what was explained.
     """
 
     def explained(network: nn.Module, images: Tensor) -> Tensor:

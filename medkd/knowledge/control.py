@@ -30,7 +30,7 @@ class ControlledKnowledge:
         teacher: the true teacher, asked about the batch.
         kind: which control.
         sample: the batch; its ``patients`` tell who is another patient (each case its own where they are not given).
-        stranger: network with random weights, for ``random_teacher``.
+        random_teacher: network with random weights, for ``random_teacher``.
     """
 
     def __init__(self, teacher: Knowledge, kind: AttributionSource, sample: Sample, random_teacher: nn.Module | None = None) -> None:

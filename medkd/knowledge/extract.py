@@ -39,7 +39,7 @@ class ExtractionQuery:
     Attributes:
         teacher_digest: sha256 of its weights.
         task: its classes and windows.
-        wish: what is stored.
+        config: what is stored.
         views: how views are drawn, where the wish has any.
     """
 
@@ -91,7 +91,7 @@ class Extraction:
 
     Args:
         network: the teacher.
-        question: what it is asked.
+        query: what it is asked.
         device: where it answers.
     """
 

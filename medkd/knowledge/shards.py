@@ -26,7 +26,7 @@ def write_shard(path: Path, entries: Mapping[str, Mapping[str, bytes]], *, query
     Args:
         path: of the shard.
         entries: at least one.
-        about: digest of what all entries share (teacher, task, wish).
+        query_digest: digest of what all entries share (teacher, task, wish).
     """
     parts = list(next(iter(entries.values())))
     payloads = [entry[part] for entry in entries.values() for part in parts]
@@ -45,7 +45,7 @@ class Shard:
 
     Args:
         path: of the file.
-        about: digest that it must carry; None takes any.
+        query_digest: digest that it must carry; None takes any.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is about another teacher, task or wish.
@@ -85,7 +85,7 @@ class ShardReader:
     Args:
         store: where the shards lie.
         refs: the shards; their bytes are verified.
-        about: what they must be about.
+        query_digest: what they must be about.
 
     Raises:
         StoreError: ``KNOWLEDGE_ALTERED`` when a shard is missing or its bytes differ from their digest.

@@ -45,8 +45,8 @@ class LiveSource:
 
     Args:
         network: with an anatomy.
-        evidence: whose explanations it gives: its own, or a control's.
-        stranger: network with random weights, for the control that asks one.
+        attribution_source: whose explanations it gives: its own, or a control's.
+        random_teacher: network with random weights, for the control that asks one.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class StoredSource:
         record: what was stored.
         classes: of the student's task.
         class_map: classes of the teacher that each of them stands for; empty where both have the same.
-        evidence: whose explanations it gives.
+        attribution_source: whose explanations it gives.
 
     Raises:
         KnowledgeError: ``CLASSES_DIFFER`` when teacher and student have other classes and no map says how they belong together.
@@ -166,7 +166,7 @@ class CohortWithTeacherOutputs:
         cohort: cases.
         digests: of their images.
         reader: where answers are looked up.
-        question: that they are answers to.
+        query: that they are answers to.
         parts: what is read: ``logits``, ``features/LAYER``, ``maps/KEY``.
         halved: logits are replayed at half resolution.
         cache: decoded answers, by image and view.
@@ -277,7 +277,7 @@ def with_teacher_outputs(
         store: where its shards lie.
         parts: what training will read.
         teacher_digest: whose knowledge it must be, where that is known.
-        replay: at which resolution the logits of a segmentation are replayed.
+        resolution: at which resolution the logits of a segmentation are replayed.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is another teacher's, ``KNOWLEDGE_MISSING`` when a part or a case is not stored.

@@ -27,7 +27,7 @@ class LossBalancer(nn.Module):
     """Measures the terms of an objective every few steps and scales their weights. Its state is part of a checkpoint.
 
     Args:
-        wish: what is measured and what follows from it.
+        config: what is measured and what follows from it.
         objective: its terms that read labels and no teacher are the task.
     """
 

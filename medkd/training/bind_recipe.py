@@ -220,7 +220,7 @@ def _explain_mistakes(recipe: Recipe) -> Iterator[Mistake]:
 
 def _measure_mistakes(place: FieldPath, one: Entry) -> Iterator[Mistake]:
     # The randomisation goes with every job (`explain.randomisation`); named here it is one that is shown.
-    if one.name != "randomisation" and MEASURES.entry(one.name).fact("KIND") not in OF_MAPS | OF_MORE_MAPS:
+    if one.name != "model_parameter_randomisation" and MEASURES.entry(one.name).fact("KIND") not in OF_MAPS | OF_MORE_MAPS:
         hint = ": give explain.shift" if one.name == "off_distribution" else ""
         yield Mistake(place, RecipeError("RECIPE_MEASURE", f"expected a measure of maps in explain.measures, {one.name} is not one{hint}"))
 

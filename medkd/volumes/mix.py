@@ -19,7 +19,7 @@ def mix(sample: Sample, config: TrainingConfig, generator: torch.Generator) -> S
 
     Args:
         sample: batch after its view was drawn.
-        wish: ``mix`` and ``mix_alpha``.
+        config: ``mix`` and ``mix_alpha``.
         generator: the only source of randomness (CPU).
     """
     if config.mix == "none" or len(sample.image) < 2:

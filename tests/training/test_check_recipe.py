@@ -25,7 +25,7 @@ teacher:
   network: {builder: resnett}
   fit: {epochs: 0, augment: afine}
   terms:
-    - {loss: hard_labl}
+    - {loss: cross_entrpy}
 student:
   network: {builder: resnet, options: {chanels: [1], blok: [1]}}
   fit: {}

@@ -42,7 +42,7 @@ class LabelBinder:
     Attributes:
         volumes: accepted volumes with the slices they were made of, by series key.
         store: where labels go.
-        memory: what earlier runs bound or refused.
+        cache: what earlier runs bound or refused.
         findings: makes fresh findings under the site's policy.
         names: what structures may be called.
         found: instances and series of the source, those that were refused among them.
