@@ -1,4 +1,4 @@
-"""The nouns of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
+"""The records of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData

@@ -84,11 +84,11 @@ class FrozenModel(BaseModel):
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe each field of the JSON Schema by the docstring: one text for readers of the code, editors of YAML and the reference."""
         schema = handler(core_schema)
-        shown, told = handler.resolve_ref_schema(schema), cls.field_descriptions()
+        shown, descriptions = handler.resolve_ref_schema(schema), cls.field_descriptions()
         shown["description"] = cls.prose()
         for name, field in shown.get("properties", {}).items():
-            if name in told:
-                field["description"] = told[name]
+            if name in descriptions:
+                field["description"] = descriptions[name]
         return schema
 
     def canonical_json(self) -> bytes:

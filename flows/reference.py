@@ -91,7 +91,7 @@ def _contracts() -> Iterator[str]:
 
 
 def _model(model: type[data_contracts.FrozenModel], title: str) -> Iterator[str]:
-    told = model.field_descriptions()
+    descriptions = model.field_descriptions()
     yield f"## {title}\n\n{model.prose()}\n"
     yield "| field | type | default | |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
@@ -104,7 +104,7 @@ def _model(model: type[data_contracts.FrozenModel], title: str) -> Iterator[str]
         )
         if field.is_required():
             default = "required"
-        yield f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} | {_cell(told.get(name, ''))} |"
+        yield f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} | {_cell(descriptions.get(name, ''))} |"
     yield ""
 
 

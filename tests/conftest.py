@@ -17,7 +17,7 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# The shape vocabulary in the signatures of these rooms is checked on every call while tests run.
+# The shape vocabulary in the signatures of these packages is checked on every call while tests run.
 with install_import_hook(
     ["medkd.attribution", "medkd.distillation", "medkd.measures", "medkd.trace", "medkd.targets", "medkd.knowledge"],
     "shape_checker.check_shapes",
@@ -45,7 +45,7 @@ def task(request):
 
 @pytest.fixture
 def space():
-    """Return the number of spatial dimensions; the laws override it to run over pictures and volumes."""
+    """Return the number of spatial dimensions; the properties override it to run over pictures and volumes."""
     return 2
 
 

@@ -1,4 +1,4 @@
-"""What the documents show is run: examples of CONTRIBUTING.md keep the laws, files and commands that are named exist."""
+"""What the documents show is run: examples of CONTRIBUTING.md keep the properties, files and commands that are named exist."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from medkd.storage.workspace import Workspace
 
 
-class Job(StrEnum):
+class CommandGroup(StrEnum):
     """What commands are for; help lists them by it, in this order."""
 
     DATA = "Data"
@@ -43,7 +43,7 @@ class WholeHelp(TyperGroup):
         """Write the lists."""
         found = [(name, command) for name in self.list_commands(ctx) if (command := self.get_command(ctx, name)) is not None]
         widest = max((len(name) for name, _ in found), default=0)
-        for job in (*Job, None):
+        for job in (*CommandGroup, None):
             rows = [
                 # Padded, so that the lists stand in one column.
                 (name.ljust(widest), " ".join((command.help or "").split("\n\n")[0].split()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.errors import IngestCode
-from flows.commands.common import AsJson, Job, Policy, app, say, say_json
+from flows.commands.common import AsJson, CommandGroup, Policy, app, say, say_json
 
 if TYPE_CHECKING:
     from data_contracts import IngestedSeries
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = 100
 
 
-@app.command(rich_help_panel=Job.DATA)
+@app.command(rich_help_panel=CommandGroup.DATA)
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 48,
@@ -58,7 +58,7 @@ def phantom(
         say(f"wrote {len(written)} studies of {len({study.patient for study in written})} patients to {out}")
 
 
-@app.command(rich_help_panel=Job.DATA)
+@app.command(rich_help_panel=CommandGroup.DATA)
 def ingest(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
@@ -92,7 +92,7 @@ def ingest(
         say(f"which series came from which file: {out / TABLE} (as confidential as the source)")
 
 
-@app.command(rich_help_panel=Job.DATA)
+@app.command(rich_help_panel=CommandGroup.DATA)
 def deidentify(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Folder to hand on: PATIENT/STUDY/SERIES/INSTANCE.dcm and nothing else.")],

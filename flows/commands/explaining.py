@@ -10,9 +10,9 @@ import typer
 
 from flows.commands.common import (
     AsJson,
+    CommandGroup,
     Engine,
     EngineName,
-    Job,
     Overrides,
     Policy,
     RecipeFile,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from medkd.storage.workspace import Workspace
 
 
-@app.command(rich_help_panel=Job.EXPLANATION)
+@app.command(rich_help_panel=CommandGroup.EXPLANATION)
 def explain(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -44,7 +44,7 @@ def explain(
     learn_until(recipe, out, overrides, engine, Last.explain, as_json)
 
 
-@app.command("explain-model", rich_help_panel=Job.EXPLANATION)
+@app.command("explain-model", rich_help_panel=CommandGroup.EXPLANATION)
 def explain_model_command(
     recipe: RecipeFile,
     model: RegisteredModel,
@@ -73,7 +73,7 @@ def explain_model_command(
     _explain_model(wanted, workspace, model, registry, engine, as_json)
 
 
-@app.command("explain-study", rich_help_panel=Job.EXPLANATION)
+@app.command("explain-study", rich_help_panel=CommandGroup.EXPLANATION)
 def explain_study_command(
     study: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
     model: RegisteredModel,
@@ -178,7 +178,7 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
         say(bundle_table(bundle))
 
 
-@app.command("inspect-model", rich_help_panel=Job.EXPLANATION)
+@app.command("inspect-model", rich_help_panel=CommandGroup.EXPLANATION)
 def inspect_model_command(
     recipe: RecipeFile,
     model: RegisteredModel,
@@ -205,7 +205,7 @@ def inspect_model_command(
         say(inspection_text(found) + f"\npicture {picture}")
 
 
-@app.command("replay", rich_help_panel=Job.EXPLANATION)
+@app.command("replay", rich_help_panel=CommandGroup.EXPLANATION)
 def replay_command(
     explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],
     folder: Annotated[Path, typer.Option("--in", help="Folder that explanations are looked for in.")] = Path("runs/explanations"),
@@ -232,7 +232,7 @@ def replay_command(
         say(f"{place.name}: every bit is the same")
 
 
-@app.command("benchmark-explainers", rich_help_panel=Job.EXPLANATION)
+@app.command("benchmark-explainers", rich_help_panel=CommandGroup.EXPLANATION)
 def benchmark_explainers_command(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/planted-truth"),
     cases: Annotated[int, typer.Option(min=2, help="Volumes that are explained.")] = 40,
@@ -255,7 +255,7 @@ def benchmark_explainers_command(
         say(planted_truth_markdown(truth) + f"\ntable and picture in {workspace.root}")
 
 
-@app.command("report-store", rich_help_panel=Job.REVIEW)
+@app.command("report-store", rich_help_panel=CommandGroup.REVIEW)
 def report_store_command(
     store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],
     run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
@@ -292,7 +292,7 @@ def report_store_command(
         raise DataError("NO_REPORT", f"expected a series that the models can read, got {len(written.refused)} refused; see {written.index}")
 
 
-@app.command("run-study", rich_help_panel=Job.REVIEW)
+@app.command("run-study", rich_help_panel=CommandGroup.REVIEW)
 def run_study_command(
     source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
     model: RegisteredModel,

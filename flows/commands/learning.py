@@ -12,9 +12,9 @@ import typer
 
 from flows.commands.common import (
     AsJson,
+    CommandGroup,
     Engine,
     EngineName,
-    Job,
     Overrides,
     RecipeFile,
     RegisteredModel,
@@ -48,7 +48,7 @@ class Last(StrEnum):
     register = "register"
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def demo(
     size: Annotated[
         DemoSize, typer.Option(help="full: the measured comparison; smoke: everything runs, nothing is learnt.")
@@ -78,7 +78,7 @@ def demo(
     say_where(summary, out)
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def run(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.prefect, as_json: AsJson = False
 ) -> None:
@@ -86,7 +86,7 @@ def run(
     learn_until(recipe, out, overrides, engine, Last.register, as_json)
 
 
-@app.command("extract-knowledge", rich_help_panel=Job.TRAINING)
+@app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)
 def extract_knowledge(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -106,7 +106,7 @@ def extract_knowledge(
         say(knowledge_text(summary))
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def distill(
     recipe: RecipeFile,
     knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
@@ -137,7 +137,7 @@ def distill(
         say(students_text(summary))
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def experiment(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -163,7 +163,7 @@ def experiment(
         say(scoreboard_text(board) + f"\n\nscoreboard, tables and figure in {workspace.root} ({seconds:.0f} s)")
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def evaluate(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -171,7 +171,7 @@ def evaluate(
     learn_until(recipe, out, overrides, engine, Last.evaluate, as_json)
 
 
-@app.command("evaluate-folder", rich_help_panel=Job.REGISTRY)
+@app.command("evaluate-folder", rich_help_panel=CommandGroup.REGISTRY)
 def evaluate_folder_command(
     data: Annotated[Path, typer.Argument(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")],
     model: RegisteredModel,

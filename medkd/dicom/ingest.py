@@ -422,12 +422,12 @@ def _named_in(found: tuple[FoundFile, ...]) -> frozenset[str]:
 
 def _told(labels: dict[str, LabelRef]) -> dict[str, Any]:
     """Return what was met in a label object, by code; what differs between its volumes, by code and series key."""
-    told: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
     for code in sorted({code for label in labels.values() for code in label.evidence}):
         found = {key: json.loads(label.evidence[code]) for key, label in labels.items() if code in label.evidence}
         alike = len(labels) == 1 or (len(found) == len(labels) and all(one == next(iter(found.values())) for one in found.values()))
-        told[code.value] = next(iter(found.values())) if alike else found
-    return told
+        shared[code.value] = next(iter(found.values())) if alike else found
+    return shared
 
 
 def _line(volume: VolumeRef, group: SliceGroup, picture: Path, words: str) -> IngestedSeries:

@@ -1,4 +1,4 @@
-"""The one reduction law, and what several terms need of a batch."""
+"""The one reduction rule, and what several terms need of a batch."""
 
 from __future__ import annotations
 

@@ -147,6 +147,6 @@ def chosen(found: Sequence[str], request: ExplanationRequest) -> list[int]:
     if request.lesion is None or not found:
         return list(range(len(found)))[: request.most]
     if request.lesion > len(found):
-        listed = ", ".join(f"{number} ({told})" for number, told in enumerate(found, 1))
+        listed = ", ".join(f"{number} ({words})" for number, words in enumerate(found, 1))
         raise ExplanationError("LESION_UNKNOWN", f"expected one of the findings {listed}, got {request.lesion}")
     return [request.lesion - 1]

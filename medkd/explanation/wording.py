@@ -55,5 +55,5 @@ def checks_text(checks: Sequence[SanityCheck]) -> str:
     """Return which tests an explainer failed and passed, each with its value and the bound it failed; what was not tested is left out."""
     failed = [f"{one.name} {one.value:.3g} (bound {one.limit:g})" for one in checks if one.passed is False and one.value is not None]
     passed = [f"{one.name} {one.value:.3g}" for one in checks if one.passed and one.value is not None]
-    told = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
-    return "; ".join(told) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)
+    parts = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
+    return "; ".join(parts) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)

@@ -182,8 +182,8 @@ def _row(place: int, shown: Shown) -> dict[str, Any]:
     row: dict[str, Any] = {"place": place, "label": shown.label, "mass": shown.explanation.mass, "finding": shown.finding}
     if isinstance(shown.finding, LesionFinding):
         standing = standing_of(shown.finding)
-        told = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
-        return {**row, "alone": standing == "student only", "teacher": told}
+        words = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
+        return {**row, "alone": standing == "student only", "teacher": words}
     other = teacher_class(shown.finding)
     agrees = other in (None, shown.finding.class_name)
     return {**row, "alone": not agrees, "teacher": "no teacher" if other is None else "teacher agrees" if agrees else f"teacher: {other}"}

@@ -24,7 +24,7 @@ def things(tmp_path_factory):
 
 @pytest.fixture
 def said(here, tmp_path, monkeypatch):
-    """Return a caller that asserts the law and returns the last line of stderr, and of stdout."""
+    """Return a caller that asserts the property and returns the last line of stderr, and of stdout."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDKD_DATA", str(tmp_path))
     monkeypatch.setenv("MEDKD_WORKERS", "0")

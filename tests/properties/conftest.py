@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-#: Explainers that ask a network dozens of times: their laws on volumes are kept by `make test-extended`, one of them by every run.
+#: Explainers that ask a network dozens of times: their properties on volumes are kept by `make test-extended`, one of them by every run.
 SLOW = ("occlusion", "kernel_shap", "lime", "gradient_shap", "gap_attribution", "smooth_grad", "integrated_gradients")
 ALWAYS = "test_a_map_is_finite_float32_on_the_grid_of_the_image"
 
 
 @pytest.fixture(params=[2, 3], ids=["pictures", "volumes"])
 def space(request):
-    """Laws hold for pictures and for volumes alike."""
+    """Properties hold for pictures and for volumes alike."""
     return request.param
 
 

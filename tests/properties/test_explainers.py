@@ -1,4 +1,4 @@
-"""Laws that every explainer of the catalogue keeps."""
+"""Properties that every explainer of the catalogue keeps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medkd.targets import MultiTarget, class_logit, class_margin, lesion_margin
 from medkd.trace import frozen, layer_map_of, trace
 
 NAMES = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("RETURNS", "map") == "map"]
-#: What keeps the laws quick: they hold for few samples as for many.
+#: What keeps the properties quick: they hold for few samples as for many.
 QUICK = {
     "gradient_shap": {"samples": 4},
     "integrated_gradients": {"steps": 8},

@@ -1,4 +1,4 @@
-"""Laws of the catalogue's explainers that give no map: images, layers, peaks, boundaries, counterfactuals."""
+"""Properties of the catalogue's explainers that give no map: images, layers, peaks, boundaries, counterfactuals."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ CASES, WINDOW = 16, (-160.0, 240.0)
 
 @pytest.fixture(params=[2, pytest.param(3, marks=pytest.mark.extended)], ids=["pictures", "volumes"])
 def space(request):
-    """Volumes take two minutes: the other laws look at them every time."""
+    """Volumes take two minutes: the other properties look at them every time."""
     return request.param
 
 

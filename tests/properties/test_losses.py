@@ -1,4 +1,4 @@
-"""Laws that every loss of the catalogue keeps: a new loss is tested by existing."""
+"""Properties that every loss of the catalogue keeps: a new loss is tested by existing."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_picture_is_a_volume_of_one_slice(entry, task, space):
         pytest.skip("asks the network again, has no space, or is asked in the other form")
     draw, classes = torch.Generator().manual_seed(0), 3
     logits, wanted = (torch.randn(2, classes, 8, 8, generator=draw) for _ in range(2))
-    features, told = (torch.randn(2, 4, 8, 8, generator=draw) for _ in range(2))
+    features, teacher_features = (torch.randn(2, 4, 8, 8, generator=draw) for _ in range(2))
     labels = torch.randint(0, classes, (2, 8, 8), generator=draw)
     values = []
     for deep in (lambda x: x, lambda x: x.unsqueeze(-3)):
@@ -163,5 +163,5 @@ def test_a_picture_is_a_volume_of_one_slice(entry, task, space):
         image = deep(torch.zeros(2, 1, 8, 8))
         kept = Trace(model, {"image": image}, {"default": deep(logits)}, {"layer": deep(features)})
         sample = Sample(inputs={"image": image}, labels=deep(labels), valid_mask=torch.ones_like(deep(labels), dtype=torch.bool))
-        values.append(float(entry.function(kept, PrecomputedKnowledge(deep(wanted), features={LAST: deep(told)}), sample)))
+        values.append(float(entry.function(kept, PrecomputedKnowledge(deep(wanted), features={LAST: deep(teacher_features)}), sample)))
     assert values[0] == pytest.approx(values[1], rel=1e-4, abs=1e-6)

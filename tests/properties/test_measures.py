@@ -1,4 +1,4 @@
-"""Laws that every measure of the catalogue keeps."""
+"""Properties that every measure of the catalogue keeps."""
 
 from __future__ import annotations
 

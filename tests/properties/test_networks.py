@@ -1,4 +1,4 @@
-"""Laws that every network of the catalogue keeps."""
+"""Properties that every network of the catalogue keeps."""
 
 from __future__ import annotations
 

@@ -106,9 +106,9 @@ def main() -> int:
     """Print the table; return 1 where something altered was read."""
     with tempfile.TemporaryDirectory(prefix="tamper-") as folder:
         found = rows(Path(folder))
-    for name, told in found:
-        print(f"{name[-60:]:<62}{told.replace(folder, '')[:160]}")
-    return int(any(told.startswith("READ") for _, told in found))
+    for name, outcome in found:
+        print(f"{name[-60:]:<62}{outcome.replace(folder, '')[:160]}")
+    return int(any(outcome.startswith("READ") for _, outcome in found))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class DeidentifyRequest:
     Attributes:
         source: folder, file, zip archive or DICOMDIR.
         out: folder to hand on: ``PATIENT/STUDY/SERIES/INSTANCE.dcm``, nothing else.
-        kept: folder of this house for quarantine and report, never inside ``out``; by default ``out`` with ``.quarantine`` appended.
+        kept: folder of this site for quarantine and report, never inside ``out``; by default ``out`` with ``.quarantine`` appended.
         policy: what is done about burned-in text and missing file headers.
         progress: show progress bars.
     """
@@ -62,7 +62,7 @@ class DeidentifyRequest:
     progress: bool = False
 
     def local_folder(self) -> Path:
-        """Return the folder for what stays in the house."""
+        """Return the folder for what stays at the site."""
         return self.kept or self.out.with_name(self.out.name + ".quarantine")
 
 
