@@ -21,7 +21,18 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, cast
 
-from data_contracts import CatalogueError, Entry, Explain, ExplanationRequest, MapWish, Network, NetworkSpec, Term, TrainingSpec, Value
+from data_contracts import (
+    CatalogueError,
+    Entry,
+    Explain,
+    ExplanationRequest,
+    FrozenModel,
+    LossTerm,
+    MapSpec,
+    Network,
+    NetworkSpec,
+    TrainingSpec,
+)
 from medkd.task_context import COMMON
 
 
@@ -63,11 +74,11 @@ class CatalogueEntry:
         return {"name": self.name, "summary": self.summary(), "options": options, **facts, **self._guards()}
 
     def _guards(self) -> dict[str, dict[str, str]]:
-        """Return under which circumstances an entry cannot work, with its reasons, where its file has a ``guard``."""
-        guard = getattr(self.module, "guard", None)
-        if guard is None:
+        """Return under which circumstances an entry cannot work, with its reasons, where its file has a ``incompatible_reason``."""
+        incompatible_reason = getattr(self.module, "incompatible_reason", None)
+        if incompatible_reason is None:
             return {}
-        found = {where: guard(circumstances) for where, circumstances in COMMON.items()}
+        found = {where: incompatible_reason(context) for where, context in COMMON.items()}
         return {"guards": {where: reason for where, reason in found.items() if reason}}
 
 
@@ -175,19 +186,19 @@ def entries_named_in(value: Any) -> dict[str, CatalogueEntry]:
     return dict(sorted(found.items()))
 
 
-def explainer_of(term: Term) -> str:
+def explainer_of(term: LossTerm) -> str:
     """Return the explainer that a term asks: its option, or the one that its file names."""
     return str(term.options.get("explainer", LOSSES.entry(term.loss).fact("EXPLAINER", "cam")))
 
 
 def _named_in(value: Any) -> Iterator[tuple[Catalogue, str]]:
-    if isinstance(value, Term):
+    if isinstance(value, LossTerm):
         yield LOSSES, value.loss
         if "explainer" in LOSSES.entry(value.loss).fact("NEEDS", frozenset()):
             yield EXPLAINERS, explainer_of(value)
     elif isinstance(value, Network | NetworkSpec):
         yield NETWORKS, value.builder
-    elif isinstance(value, MapWish):
+    elif isinstance(value, MapSpec):
         yield EXPLAINERS, value.explainer
     elif isinstance(value, Explain):
         yield from ((EXPLAINERS, one.name) for one in value.explainers)
@@ -196,7 +207,7 @@ def _named_in(value: Any) -> Iterator[tuple[Catalogue, str]]:
         yield from ((EXPLAINERS, one.name) for one in value.explainers)
     elif isinstance(value, Entry):
         raise TypeError(f"expected an entry inside of what says which catalogue it is of, got {value.name} alone")
-    elif isinstance(value, Value):
+    elif isinstance(value, FrozenModel):
         if isinstance(value, TrainingSpec) and value.selection is not None:
             yield MEASURES, value.selection
         for name in type(value).model_fields:

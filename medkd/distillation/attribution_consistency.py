@@ -39,7 +39,7 @@ def attribution_consistency(
     method, cases = EXPLAINERS.load(explainer), len(student.image)
     both = torch.cat([student.image, student.image.flip(axis)])
     with running_statistics(student.model):
-        kept = run(student.model, both, layers=(student.anatomy.cam_layer,))
+        kept = run(student.model, both, layers=(student.layer_map.cam_layer,))
     target, present = _own_answer(kept, cases, axis)
     maps = method(kept, target, differentiable=True)
     there, back = maps[:cases], maps[cases:].flip(axis)

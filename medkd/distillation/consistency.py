@@ -35,7 +35,7 @@ def consistency(
 
     Args:
         student: trace whose model is asked again.
-        teacher: answers about the same view (``about``).
+        teacher: answers about the same view (``for_batch``).
         sample: weights; the valid mask moves along.
         view: ``mirror`` the last axis, ``zoom`` into the middle by ``strength`` (nearest cells, so that no new intensity arises), or
             ``gain``, intensities times 1 + ``strength``.
@@ -51,7 +51,7 @@ def consistency(
     with running_statistics(student.model):
         seen = run(student.model, image)
     there = Sample(inputs={"image": image}, valid_mask=valid, weights=sample.weights)
-    return logit_kd(seen, knowledge.about(image), there, temperature=temperature, background=background)
+    return logit_kd(seen, knowledge.for_batch(image), there, temperature=temperature, background=background)
 
 
 def _moved(values: Tensor, view: str, strength: float) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from medkd.distillation._reduce import asked, log_divergence, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
-from medkd.task_context import TWO_CLASSES, Circumstances
+from medkd.task_context import TWO_CLASSES, TaskContext
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 
@@ -45,9 +45,9 @@ def decoupled_kd(
     return tempered(alpha * target + beta * others, sample, temperature)
 
 
-def guard(circumstances: Circumstances, **_: object) -> str | None:
+def incompatible_reason(context: TaskContext, **_: object) -> str | None:
     """One other class has nothing to share its probability with."""
-    if circumstances.classes < MIN_CLASSES:
+    if context.classes < MIN_CLASSES:
         return f"with one other class its share among the others is always 1, so that the second part is always 0; {TWO_CLASSES}"
     return None
 

@@ -48,5 +48,5 @@ def _cell_logits(attribution: Tensor, student: Trace, grid: int) -> Tensor:
     The closed-form map sums to the logit over the *layer's* grid; interpolated to the image it keeps its values, so its mean times the
     number of the layer's cells is the logit.
     """
-    cells = student.feature(student.anatomy.cam_layer)[0, 0].numel()
+    cells = student.feature(student.layer_map.cam_layer)[0, 0].numel()
     return pooled(attribution, grid) * cells

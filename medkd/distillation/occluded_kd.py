@@ -39,7 +39,7 @@ def occluded_kd(
 
     Args:
         student: trace whose model is asked again, ``patterns`` images a case.
-        teacher: answers about the hidden images (``about``).
+        teacher: answers about the hidden images (``for_batch``).
         sample: weights and valid mask.
         patterns: how many ways to hide.
         cells: the image is divided into this many cells along each axis.
@@ -55,5 +55,5 @@ def occluded_kd(
         view = hide(image, mask)
         with running_statistics(student.model):
             seen = run(student.model, view)
-        values.append(logit_kd(seen, knowledge.about(view), sample, temperature=temperature, background=background))
+        values.append(logit_kd(seen, knowledge.for_batch(view), sample, temperature=temperature, background=background))
     return torch.stack(values).mean()

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medkd.attribution._grid import averaged
-from medkd.distillation._reduce import asked, common_grid, over_batch, tapped_pair
+from medkd.distillation._reduce import asked, common_grid, layer_pair, over_batch
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
@@ -27,8 +27,8 @@ def region_affinity(
     sample: Sample,
     *,
     grid: int = 16,
-    tap: str = LAST,
-    teacher_tap: str = LAST,
+    layer: str = LAST,
+    teacher_layer: str = LAST,
 ) -> Scalar:
     """Return the mean over pairs of regions of (cos(m_i, m_j) of the student - that of the teacher)^2, in [0, 4].
 
@@ -41,10 +41,10 @@ def region_affinity(
         teacher: gives its logits and its features, of any width.
         sample: weights and valid mask. Cases with fewer than three regions do not count.
         grid: features are averaged to at most this many cells along each axis.
-        tap: the student's layer.
-        teacher_tap: the teacher's.
+        layer: the student's layer.
+        teacher_layer: the teacher's.
     """
-    mine, theirs = tapped_pair(student, teacher, "region_affinity", (tap, teacher_tap))
+    mine, theirs = layer_pair(student, teacher, "region_affinity", (layer, teacher_layer))
     regions = _regions(asked(teacher, "region_affinity").logits(), sample.valid_mask)
     cells = common_grid(mine, theirs, grid)
     shares = averaged(regions, [min(a, b) for a, b in zip(cells, regions.shape[2:], strict=True)]).flatten(2)

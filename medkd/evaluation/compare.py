@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_contracts import CohortSet, Comparison, Evaluation, Figure, Subset
+from data_contracts import CohortSet, Comparison, Estimate, Evaluation, Subset
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio, is_defined
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.storage.stage import stage
@@ -33,18 +33,18 @@ def compare_arms(
     """
     mine, theirs = (_stacked(workspace, evaluations) for evaluations in (arm, baseline))
     above = _stacked(workspace, teacher) if teacher else {}
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Estimate] = {}
     for key in sorted(set(mine) & set(theirs)):
-        purpose, quantity = key.split("/")
-        labels, patients = units_of(workspace.store, cohorts, purpose, quantity, mine[key].shape[1])
+        subset, quantity = key.split("/")
+        labels, patients = units_of(workspace.store, cohorts, subset, quantity, mine[key].shape[1])
         single = Subset.DEBIASED not in cohorts.uses
-        own = statistics_of(purpose, quantity, mine[key], labels, single=single)
-        other = statistics_of(purpose, quantity, theirs[key], labels, single=single)
+        own = statistics_of(subset, quantity, mine[key], labels, single=single)
+        other = statistics_of(subset, quantity, theirs[key], labels, single=single)
         for name in own:
             difference = _difference(own[name], other[name])
             if is_defined(difference, len(patients), len(arm)):
                 figures[name] = bootstrap_figure(difference, patients, seeds=len(arm))
-        ceiling = statistics_of(purpose, quantity, above[key], labels, single=single) if key in above else {}
+        ceiling = statistics_of(subset, quantity, above[key], labels, single=single) if key in above else {}
         for name in sorted(set(ceiling) & set(own)):
             if name.startswith(CLOSED):
                 sign = -1.0 if name.startswith(DISTANCES) else 1.0

@@ -19,8 +19,8 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.hausdorff_95 import hausdorff_95
 from medkd.measures.lesion_f1 import lesion_f1
-from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.measures.surface_dice import surface_dice
 from medkd.targets import lesion_margin
 
@@ -68,18 +68,18 @@ def score_answer(answer: Tensor, label: Tensor, task: Task, *, spacing_mm: tuple
 
 
 def compare_maps(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, task: Task) -> dict[str, Tensor]:
-    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps in the patch round each label.
+    """Return ``agreement``, ``relevance_mass_accuracy`` and ``pointing`` [n] of class maps in the patch round each label.
 
     Both networks explain the guide's answer.
     """
-    parts: dict[str, list[Tensor]] = {"agreement": [], "mass_in_lesion": [], "pointing": []}
+    parts: dict[str, list[Tensor]] = {"agreement": [], "relevance_mass_accuracy": [], "pointing": []}
     for images, masks in _patches(cohort, task):
         _, _, mine = predict_class_maps(model, images, chunk=CHUNK)
         answered, _, theirs = predict_class_maps(guide, images, chunk=CHUNK)
         target = lesion_margin((answered.argmax(1) > 0).to(torch.uint8))
         student, reference = cam(mine, target), cam(theirs, target)
         parts["agreement"].append(cosine_agreement(student, reference).double())
-        parts["mass_in_lesion"].append(mass_in_lesion(student, masks).double())
+        parts["relevance_mass_accuracy"].append(relevance_mass_accuracy(student, masks).double())
         parts["pointing"].append(pointing_game(student, masks).double())
     return {name: torch.cat(values) for name, values in parts.items()}
 

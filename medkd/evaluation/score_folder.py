@@ -14,7 +14,7 @@ from torch import nn
 from data_contracts import (
     Case,
     CohortUse,
-    Figure,
+    Estimate,
     FolderEvaluation,
     ImageFolderData,
     IngestReport,
@@ -50,7 +50,7 @@ NO_INTERVAL = "no interval: an interval is over patients, and there is one"
 
 
 @dataclass(frozen=True)
-class Subject:
+class ScoredModel:
     """Who is scored: the network of a registered model, and its teacher where one was named."""
 
     task: Task
@@ -92,7 +92,7 @@ class FolderScore:
     scores: Scores
 
 
-def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *, progress: bool = False) -> FolderScore:
+def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Store, *, progress: bool = False) -> FolderScore:
     """Import a folder into ``store`` and score the subject on every readable case of it.
 
     Args:
@@ -138,7 +138,7 @@ def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *
     return FolderScore(evaluation, cases, scores)
 
 
-def _score(subject: Subject, network: nn.Module, use: CohortUse, store: Store, *, progress: bool) -> tuple[Scores, NDArray[np.float64]]:
+def _score(subject: ScoredModel, network: nn.Module, use: CohortUse, store: Store, *, progress: bool) -> tuple[Scores, NDArray[np.float64]]:
     """Return scores and the size of each case's lesion (ml, or % of the picture; NaN where unknown)."""
     task = subject.task
     guide = subject.guide if network is subject.network else None
@@ -241,7 +241,7 @@ def _ece_of(probability: NDArray[np.float64], labels: NDArray[np.int64]) -> Stat
     return lambda rows, _: float(expected_calibration_error(values[rows], wanted[rows]))
 
 
-def _figures(scores: Scores, patients: list[str], chosen: NDArray[np.int64] | None = None) -> dict[str, Figure]:
+def _figures(scores: Scores, patients: list[str], chosen: NDArray[np.int64] | None = None) -> dict[str, Estimate]:
     """Return the figures that are defined among some cases (all of them where none are named)."""
     rows = np.arange(len(patients)) if chosen is None else chosen
     figures = {}

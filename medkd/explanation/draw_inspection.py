@@ -25,14 +25,14 @@ def draw_inspection(traced: LayerTrace, arrays: Mapping[str, Tensor], classes: t
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Sheet
 
-    imagined = [(name, arrays[f"imagined/{name}"]) for name in classes if f"imagined/{name}" in arrays]
+    visualisations = [(name, arrays[f"feature_visualisation/{name}"]) for name in classes if f"feature_visualisation/{name}" in arrays]
     cases = len(arrays["image"])
-    columns = max(2 + len(imagined) + 1, 5)
+    columns = max(2 + len(visualisations) + 1, 5)
     sheet = Sheet(figsize=(2.6 * columns, 2.9 * (1 + cases)), layout="constrained")
     FigureCanvasAgg(sheet)
     grid = sheet.add_gridspec(1 + cases, columns)
     _layers(sheet, grid[0, :2], traced)
-    for column, (name, image) in enumerate(imagined, 2):
+    for column, (name, image) in enumerate(visualisations, 2):
         _image(sheet.add_subplot(grid[0, column]), _slice(image[0, 0]), f"what '{name}'\nscores highest")
     _plane(sheet, grid[0, columns - 1], arrays)
     for row in range(cases):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from medkd.measures._guided import Guided
-from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 
 KIND, LEVEL = "guided", "case"
 HIGHER_IS_BETTER, RANGE, UNIT = False, (0.0, 1.0), ""
@@ -22,4 +22,4 @@ def inside_mass_gap(prediction: Tensor, reference: Guided, *, spacing_mm: tuple[
         spacing_mm: not used.
     """
     del spacing_mm
-    return (mass_in_lesion(prediction, reference.mask) - mass_in_lesion(reference.teacher, reference.mask)).abs()
+    return (relevance_mass_accuracy(prediction, reference.mask) - relevance_mass_accuracy(reference.teacher, reference.mask)).abs()

@@ -59,8 +59,8 @@ def read_fields(path: Path, overrides: Mapping[str, Any]) -> tuple[dict[str, Any
 
 def reading_store(recipe: Recipe) -> Recipe:
     """Return a recipe whose arms with a teacher all read a store, bound again; errors as :func:`read_recipe`."""
-    taught = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
-    return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in taught})
+    with_teacher = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
+    return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in with_teacher})
 
 
 def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:

@@ -44,7 +44,7 @@ def requirements_of(arm: Arm, task: Task, student: nn.Module, source: KnowledgeS
         for _, layer in links.pairs.get(term.label, ()):
             found.layers[layer] = max(found.layers.get(layer, 0), _cells(term))
         if term.needs & {"explainer", "head"}:
-            _want_map(found, explainer_of(term.wish), _cells(term), task)
+            _want_map(found, explainer_of(term.spec), _cells(term), task)
     if arm.balance is not None and (arm.balance.agreement_weight or arm.balance.agreement_rate):
         found.logits = True
         _want_map(found, "cam", GRID, task)
@@ -59,7 +59,7 @@ def _want_map(found: Requirements, explainer: str, cells: int, task: Task) -> No
 
 def _cells(term: BoundTerm) -> int:
     """Return the grid that a term compares on: its option, or the default of its signature."""
-    if "grid" in term.wish.options:
-        return int(str(term.wish.options["grid"]))
-    parameter = LOSSES.entry(term.wish.loss).options().get("grid")
+    if "grid" in term.spec.options:
+        return int(str(term.spec.options["grid"]))
+    parameter = LOSSES.entry(term.spec.loss).options().get("grid")
     return 8 if parameter is None or parameter.default is inspect.Parameter.empty else int(parameter.default)

@@ -40,8 +40,8 @@ def main() -> None:
     figures: dict[str, float] = {}
     peers: dict[str, dict[str, float]] = {}
     for part in (grad_cam_beside_monai, gradients_beside_captum, five_lesions, bundle_beside_quantus, deletion_beside_quantus):
-        for name, (value, told) in part().items():
-            figures[name], peers[name] = round(value, 4), {key: round(number, 4) for key, number in told.items()}
+        for name, (value, details) in part().items():
+            figures[name], peers[name] = round(value, 4), {key: round(number, 4) for key, number in details.items()}
             if not as_json:
                 sys.stdout.write(f"{name:32s} {figures[name]:8.3f}  {peers[name]}\n")
     sys.stdout.write(json.dumps({"figures": figures, "peers": peers, "n": REPEATS}) + "\n")
@@ -52,13 +52,13 @@ def interleaved(ours: Callable[[], object], theirs: Callable[[], object]) -> tup
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     for repeat in range(REPEATS + 1):
         for name, call in (("ours", ours), ("theirs", theirs)):
-            begun = time.process_time()
+            started = time.process_time()
             call()
             if repeat:
-                seconds[name].append(time.process_time() - begun)
+                seconds[name].append(time.process_time() - started)
     ratios = [a / b for a, b in zip(seconds["ours"], seconds["theirs"], strict=True)]
-    told = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
-    return statistics.median(ratios), {**told, "least": min(ratios), "most": max(ratios)}
+    details = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
+    return statistics.median(ratios), {**details, "least": min(ratios), "most": max(ratios)}
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
@@ -91,10 +91,10 @@ def grad_cam_beside_monai() -> dict[str, tuple[float, dict[str, float]]]:
 
     from medkd.attribution._attribute import attribute
     from medkd.targets import class_logit
-    from medkd.trace import anatomy_of
+    from medkd.trace import layer_map_of
 
     network, image = classifier()
-    layer = anatomy_of(network).cam_layer
+    layer = layer_map_of(network).cam_layer
     theirs = GradCAM(nn_module=copy.deepcopy(network), target_layers=layer, postprocessing=lambda x: x)
 
     def mine():
@@ -104,10 +104,10 @@ def grad_cam_beside_monai() -> dict[str, tuple[float, dict[str, float]]]:
         return theirs(x=image, class_idx=1)
 
     torch.testing.assert_close(mine(), other()[:, 0].float(), atol=1e-5, rtol=1e-3)
-    time_ratio, told = interleaved(mine, other)
+    time_ratio, details = interleaved(mine, other)
     memory = {"ours_MB": peak_bytes(mine) / 1e6, "theirs_MB": peak_bytes(other) / 1e6}
     return {
-        "gradcam_time_ratio_monai": (time_ratio, told),
+        "gradcam_time_ratio_monai": (time_ratio, details),
         "gradcam_memory_ratio_monai": (memory["ours_MB"] / memory["theirs_MB"], memory),
     }
 
@@ -134,8 +134,8 @@ def gradients_beside_captum() -> dict[str, tuple[float, dict[str, float]]]:
         )
 
     torch.testing.assert_close(mine(), other().sum(1), atol=1e-5, rtol=1e-3)
-    ratio, told = interleaved(mine, other)
-    return {"ig_ratio_captum": (ratio, {**told, "chunk": chunk})}
+    ratio, details = interleaved(mine, other)
+    return {"ig_ratio_captum": (ratio, {**details, "chunk": chunk})}
 
 
 def five_lesions() -> dict[str, tuple[float, dict[str, float]]]:
@@ -158,9 +158,9 @@ def five_lesions() -> dict[str, tuple[float, dict[str, float]]]:
         return attribute(network, image, lesion_margin(masks[:1]), explainer="integrated_gradients", options={"steps": 8})
 
     torch.testing.assert_close(five()[:, 0], one(), atol=1e-5, rtol=1e-3)
-    ratio, told = interleaved(five, one)
+    ratio, details = interleaved(five, one)
     return {
-        "ig_five_lesions_over_one": (ratio, {key.replace("ours", "five").replace("theirs", "one"): value for key, value in told.items()})
+        "ig_five_lesions_over_one": (ratio, {key.replace("ours", "five").replace("theirs", "one"): value for key, value in details.items()})
     }
 
 
@@ -175,7 +175,7 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     mask = torch.zeros(1, 128, 128, 128, dtype=torch.uint8)
     mask[0, 40:60, 50:70, 60:80] = 1
     values[mask > 0] += 1.0
-    names = ("pointing_game", "rank_accuracy", "map_auroc", "mass_in_lesion", "gini", "entropy", "effective_complexity")
+    names = ("pointing_game", "relevance_rank_accuracy", "map_auroc", "relevance_mass_accuracy", "gini", "entropy", "effective_complexity")
     quiet = {"disable_warnings": True, "display_progressbar": False}
     calls = (
         quantus.PointingGame(**quiet),
@@ -202,8 +202,8 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     for name, one, two in zip(names, mine(), other(), strict=True):
         if abs(one - two) > 5e-5:
             raise SystemExit(f"{name}: ours {one:.6f}, Quantus {two:.6f}")
-    ratio, told = interleaved(mine, other)
-    return {"bundle_speedup_quantus": (1 / ratio, {**told, "least": 1 / told["most"], "most": 1 / told["least"]})}
+    ratio, details = interleaved(mine, other)
+    return {"bundle_speedup_quantus": (1 / ratio, {**details, "least": 1 / details["most"], "most": 1 / details["least"]})}
 
 
 def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
@@ -249,8 +249,8 @@ def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     ours, theirs = mine(), other().double()
     # Ours begins with the image as it is, theirs with the first step.
     torch.testing.assert_close(ours[:, 1:].double(), theirs, atol=2e-3, rtol=0.02)
-    ratio, told = interleaved(mine, other)
-    return {"deletion_ratio_quantus": (ratio, told)}
+    ratio, details = interleaved(mine, other)
+    return {"deletion_ratio_quantus": (ratio, details)}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from torch import nn
 
 from medkd.distillation.jacobian_matching import jacobian_matching
 from medkd.knowledge.interface import LiveKnowledge
-from medkd.trace import Anatomy, Sample, trace, with_anatomy
+from medkd.trace import LayerMap, Sample, trace, with_layer_map
 
 
 class Linear(nn.Module):
@@ -14,7 +14,7 @@ class Linear(nn.Module):
     def __init__(self, weight):
         super().__init__()
         self.weight = nn.Parameter(weight)
-        with_anatomy(self, Anatomy(taps=("inner",), cam_layer="inner", head="inner"))
+        with_layer_map(self, LayerMap(feature_layers=("inner",), cam_layer="inner", head="inner"))
         self.inner = nn.Identity()
 
     def forward(self, image):

@@ -20,9 +20,9 @@ with warnings.catch_warnings():
 QUIET = {"disable_warnings": True, "display_progressbar": False}
 PAIRS = {
     "pointing_game": ("PointingGame", {}),
-    "rank_accuracy": ("RelevanceRankAccuracy", {}),
+    "relevance_rank_accuracy": ("RelevanceRankAccuracy", {}),
     "map_auroc": ("AUC", {}),
-    "mass_in_lesion": ("RelevanceMassAccuracy", {"abs": True}),
+    "relevance_mass_accuracy": ("RelevanceMassAccuracy", {"abs": True}),
     "gini": ("Sparseness", {}),
     "entropy": ("Complexity", {}),
 }

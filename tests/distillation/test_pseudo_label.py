@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from medkd.distillation.pseudo_label import pseudo_label
+from medkd.knowledge.interface import PrecomputedKnowledge
+from medkd.trace import Sample
+
+
+def test_it_is_the_cross_entropy_of_the_teachers_decision_whatever_the_label_says(made_trace, draw):
+    mine, theirs = draw(4, 3, seed=1), draw(4, 3, seed=2)
+    labels = (theirs.argmax(1) + 1) % 3
+    value = pseudo_label(made_trace(mine), PrecomputedKnowledge(theirs), Sample(inputs={}, labels=labels))
+    assert float(value) == pytest.approx(float(functional.cross_entropy(mine, theirs.argmax(1))), rel=1e-5)
+
+
+def test_voxels_that_are_not_valid_do_not_count(made_trace, draw):
+    mine, theirs = draw(2, 2, 8, 8, seed=1), draw(2, 2, 8, 8, seed=2)
+    valid = draw(2, 8, 8, seed=3) > 0
+    other = torch.where(valid[:, None], theirs, -theirs)
+    first, second = (pseudo_label(made_trace(mine), PrecomputedKnowledge(x), Sample(inputs={}, valid_mask=valid)) for x in (theirs, other))
+    assert float(first) == pytest.approx(float(second), rel=1e-6)
