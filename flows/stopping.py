@@ -50,6 +50,9 @@ def stoppable() -> Iterator[None]:
         if not _was_interrupted.is_set():
             raise
         _say()
+        # An interrupt that falls into an `exec` of text (dataclasses are made by one while modules are imported) leaves a mark in the
+        # interpreter, by which it ends itself with the signal instead of the status; the next `exec` clears it (Python/pythonrun.c).
+        exec("")
         raise SystemExit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGINT, before)

@@ -24,6 +24,9 @@ COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {
         )
         for name, more in RECIPE_COMMANDS.items()
     },
+    "recipe check": lambda thing, *_: ("recipe", "check", thing),
+    "recipe show": lambda thing, *_: ("recipe", "show", thing),
+    "recipe new --out": lambda thing, *_: ("recipe", "new", "images", thing / "under"),
     "ingest": lambda thing, *_: ("ingest", thing, "--out", "store"),
     "ingest --policy": lambda thing, _, empty: ("ingest", empty, "--out", "other", "--policy", thing),
     "deidentify": lambda thing, *_: ("deidentify", thing, "--out", "share"),

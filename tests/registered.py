@@ -39,5 +39,11 @@ def register_tiny(folder: Path, task: Task, network: NetworkSpec, *, name: str =
         subject=f"{name}/teacher", role="teacher", cohort_digest=cohort.digest(), weights_digests=(weights.sha256,), seeds=(0,), figures={}
     )
     uses = {"teacher_train": CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)}
-    (model,) = register_models(workspace, SimpleNamespace(name=name), CohortSet(uses=uses, certificates=()), (checkpoint,), (card,)).models
+    (model,) = register_models(
+        workspace,
+        SimpleNamespace(name=name, outside_training="caveat" if domain is None else domain.outside),
+        CohortSet(uses=uses, certificates=()),
+        (checkpoint,),
+        (card,),
+    ).models
     return model.uri

@@ -119,7 +119,7 @@ def evaluated(here, run, model, root, out, *more):
 )  # fmt: skip
 def test_volumes_are_scored_however_they_are_named(here, models, tmp_path, write, cases, said):
     write(tmp_path / "in")
-    by_name = ("--pair-by", "(.+)") if write in (nnunet, decathlon_of_uids) else ()
+    by_name = ("--patient-pattern", "(.+)") if write in (nnunet, decathlon_of_uids) else ()
     payload = evaluated(here, models[0], models[1], tmp_path / "in", tmp_path / "o", *by_name)
     assert (payload["n"], payload["cases"]) == (cases, cases)
     assert payload["files"] == {"accepted": 2 * cases}

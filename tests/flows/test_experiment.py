@@ -162,7 +162,7 @@ def test_a_teacher_agrees_with_itself_and_the_judge_sees_what_the_test_sees(run)
 
     teacher = load_record(next((workspace.root / "stages").glob("train_teacher-*.json")), Checkpoint)
     cohorts = load_record(next((workspace.root / "stages").glob("prepare_cohorts-*.json")), CohortSet)
-    judge = StudentValidator(workspace, small_recipe(), cohorts, teacher, SelectionCriterion(primary="auc_debiased", select="response"))
+    judge = StudentValidator(workspace, cohorts, teacher, SelectionCriterion(primary="auc_debiased", select="response"))
     seen = judge.look(load_network(workspace, teacher), arm="teacher", seed=0, seconds=0.0)
     assert (seen.agreement, seen.response, seen.gap) == pytest.approx((1.0, 1.0, 0.0), abs=1e-5)
     known = [board.arms[name]["auc_debiased"].mean for name in ("teacher", "teacher@biased")]

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.evaluate import _pairs
+from medkd.recipe_calls import comparison_calls
 
 
 @pytest.mark.parametrize(
@@ -17,5 +17,9 @@ from flows.evaluate import _pairs
     ],
 )
 def test_arms_are_compared_with_the_baselines_before_them(students, pairs):
-    arms = {"teacher": (SimpleNamespace(role="teacher"),), **{name: (SimpleNamespace(role="student"),) for name in students.split()}}
-    assert [f"{arm}-{baseline}" for arm, baseline in _pairs(arms)] == pairs
+    arms = {
+        "teacher": (SimpleNamespace(role="teacher"),),
+        **{name: (SimpleNamespace(role="student", arm=name),) for name in students.split()},
+    }
+    calls = comparison_calls(None, SimpleNamespace(cohorts=None), arms)
+    assert [f"{a[0].arm}-{b[0].arm}" for _, _, a, b, _ in calls] == pairs

@@ -41,7 +41,7 @@ def test_the_only_student_is_meant_and_other_tasks_and_its_teacher_are_not(regis
 
 def test_several_students_and_none_are_one_sentence(registry):
     target, register = registry
-    with pytest.raises(RegistryError, match="got none") as caught:
+    with pytest.raises(RegistryError, match="got no model in this run") as caught:
         only_segmentation_model(target)
     assert caught.value.code == "MODEL_CHOICE"
     register("r-kd", Role.STUDENT, "segmentation")

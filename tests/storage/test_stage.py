@@ -17,7 +17,7 @@ CALLS = []
 def write_something(workspace: Workspace, text: str, number: int) -> ReportSet:
     CALLS.append(text)
     ref = workspace.store.write_tensors(f"things/{text}.safetensors", {"x": torch.full((2,), float(number))})
-    return ReportSet(reports=(ref,), pages=(), pictures=())
+    return ReportSet(reports=(ref,), pages=(), pictures=(), explanations=())
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_version_of_a_stage_is_of_what_it_imports_and_of_nothing_else():
 
 def test_references_are_found_however_deep():
     ref = Ref(store="run", key="a", sha256="0" * 64)
-    assert list(references(ReportSet(reports=(ref,), pages=(ref,), pictures=()))) == [ref, ref]
+    assert list(references(ReportSet(reports=(ref,), pages=(ref,), pictures=(), explanations=()))) == [ref, ref]
     assert list(references(ModelManifest(files={}))) == []
 
 

@@ -58,12 +58,11 @@ def _call(arguments: tuple[object, ...], said: Path) -> int:
 
 
 def _import_everything() -> None:
-    import flows.explain_study
-
     import flows.commands.data
     import flows.commands.explaining
     import flows.commands.learning
     import flows.pipeline
+    import flows.replay
     import flows.run_study  # noqa: F401
     import medkd.dicom.confidentiality.publish
     import medkd.registry.mlflow_registry  # noqa: F401

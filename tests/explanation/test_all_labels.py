@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
-from data_contracts import Checkpoint, Geometry, LabelRef, ReviewPanel, Segment, Task, TaskKind, VolumeRef
-from medkd.explanation.of_registry import _read
-from medkd.review.compose_report import _open_study, _Panel
+from data_contracts import Geometry, LabelRef, Segment, VolumeRef
+from medkd.explanation.of_registry import read_volume
 from medkd.storage.store import Store
 
 SHAPE = (3, 8, 8)
@@ -32,15 +30,6 @@ def labelled_twice(store):
     )  # fmt: skip
 
 
-def test_a_report_is_held_against_all_labels(tmp_path):
+def test_explanations_and_so_reports_are_held_against_all_labels(tmp_path):
     store = Store(tmp_path)
-    task = Task(kind=TaskKind.SEGMENTATION, classes=("background", "lesion"), window=(-100.0, 100.0), image_size=SHAPE[1:])
-    record = ReviewPanel.model_construct(segmentation_student=Checkpoint.model_construct(task=task))
-    networks = {role: nn.Conv2d(1, 2, 1).eval() for role in ("student", "teacher")}
-    study = _open_study(labelled_twice(store), store, _Panel(record, networks, {}))
-    assert torch.nonzero(study.reference).tolist() == [[0, 1, 1], [2, 3, 3]]
-
-
-def test_an_explanation_is_held_against_all_labels(tmp_path):
-    store = Store(tmp_path)
-    assert torch.nonzero(_read(store, labelled_twice(store))[1]).tolist() == [[0, 1, 1], [2, 3, 3]]
+    assert torch.nonzero(read_volume(store, labelled_twice(store))[1]).tolist() == [[0, 1, 1], [2, 3, 3]]
