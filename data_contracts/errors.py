@@ -13,7 +13,7 @@
     ├── StoreError         stored bytes are missing or differ from their digest
     ├── KnowledgeError     a recipe asks a teacher for what was not extracted
     ├── LeakageError       a patient would be in two parts of a split
-    ├── TeacherGateError     the teacher gate judged a teacher unfit to be copied
+    ├── TeacherGateError   the teacher gate judged a teacher unfit to be copied
     ├── ExplanationError   a target, layer or map is missing or not finite
     ├── RegistryError      a model version is missing, altered or incomplete
     └── MissingDependencyError a needed program or library is missing on this machine

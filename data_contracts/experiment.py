@@ -59,7 +59,7 @@ class CheckpointSeries(VersionedRecord):
 
 
 class GapFineTuningRound(FrozenModel):
-    """A round of dwelling on the gap: its student and what it shows."""
+    """A round of gap-weighted fine-tuning: its student and what it shows."""
 
     round: int = Field(ge=0)
     checkpoint: Checkpoint
@@ -154,7 +154,7 @@ class ControlVerdict(FrozenModel):
 
 
 class GapSummary(FrozenModel):
-    """Rounds of dwelling on the gap, and the same further epochs without weights."""
+    """Rounds of gap-weighted fine-tuning, and the same further epochs without weights."""
 
     weighted: tuple[GapFineTuningRun, ...]
     plain: tuple[GapFineTuningRun, ...]

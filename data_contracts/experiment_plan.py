@@ -63,7 +63,7 @@ class ArmVariant(FrozenModel):
 
 
 class GapFineTuning(FrozenModel):
-    """Rounds after distillation that dwell on where teacher and student part (``medkd/experiment/gap_fine_tuning.py``).
+    """Gap-weighted fine-tuning: rounds after distillation, weighted by the difference of teacher and student (``medkd/experiment/gap_fine_tuning.py``).
 
     Attributes:
         arm: whose student is trained on.
@@ -108,7 +108,7 @@ class ExperimentPlan(FrozenModel):
         plateau_epochs: budget of the second, longer training that learning curves and plateaus are read from.
         null_repetitions: times the arm alone is trained again from other initial weights: none of them should be called harmful.
         conditions: other circumstances, by name.
-        gap: rounds of dwelling on the gap.
+        gap: rounds of gap-weighted fine-tuning.
         pareto: arm whose configurations are drawn as accuracy against explanation.
         ceiling: arm that the gap closure is measured up to, instead of the teacher (``arm@condition`` names one of a condition).
     """

@@ -117,7 +117,7 @@ def deidentify(
     counts = report.summary()["ingest"]
     say(f"{counts['found']} files: {counts['accepted']} published, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
-    say(f"published in {out}; what stays here, with the reasons: {request.local_folder() / 'quarantine' / 'report.html'}")
+    say(f"published in {out}; what was kept at this site, with the reasons: {request.local_folder() / 'quarantine' / 'report.html'}")
 
 
 def _nothing(source: Path, found: int, refused: int) -> str:

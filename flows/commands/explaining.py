@@ -189,7 +189,7 @@ def inspect_model_command(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Look into a registered model beside its teacher: likeness of layers, what each class would like to see, the least that flips an answer."""
+    """Look into a registered model beside its teacher: similarity of layers, feature visualisation of each class, the smallest change that flips an answer."""
     from flows.explanation_text import inspection_text
     from flows.inspect_model import inspect_model
     from flows.start import start_engine

@@ -241,7 +241,7 @@ def benchmark_scores(maps: Tensor, regions: Tensor, network: str, falls: Mapping
 def share_error(maps: Tensor, regions: Tensor, lesion: Tensor, marker: Tensor) -> Tensor:
     """Return |lesion's share of the attribution that lies on either - its share of what both falls make|, [n], 0 to 1.
 
-    Only what speaks for the answer counts on both sides; NaN where nothing does.
+    Our own definition, not published elsewhere. Only what speaks for the answer counts on both sides; NaN where nothing does.
     """
     mass = (maps.double().clamp_min(0)[:, None] * regions).flatten(2).sum(2)
     said = mass[:, 0] / mass.sum(1)

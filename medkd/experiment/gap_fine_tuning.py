@@ -1,4 +1,4 @@
-"""Rounds that dwell on where teacher and student part: the gap weighs cases and voxels of the next round, until it no longer falls."""
+"""Gap-weighted fine-tuning: the difference of teacher and student weighs cases and voxels of the next round, until it no longer falls."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def fine_tune_on_gap(
 ) -> GapFineTuningRun:
     """Go on training a student in rounds; with ``strength`` 0 all weights stay one: the control, the same further epochs.
 
-    Rounds end when the mean gap on the validation cases (teacher's margin less the student's, absolute) falls by less than the wished
+    Rounds end when the mean gap on the validation cases (teacher's margin less the student's, absolute) falls by less than the requested
     share, or when all are made; the round with the smallest gap there is kept.
     """
     cohort = student_cohort(workspace, spec, cohorts)

@@ -64,7 +64,8 @@ def require_controls(recipe: Recipe, plan: ExperimentPlan) -> None:
     reading = [arm for arm, config in recipe.arms.items() if reads_explanations(Objective(config.terms).needs)]
     if reading and not plan.controlled:
         raise RecipeError(
-            "EXPERIMENT_CONTROLS", f"expected an arm among {reading} under experiment.controlled: without controls nobody knows what helped"
+            "EXPERIMENT_CONTROLS",
+            f"expected an arm among {reading} under experiment.controlled: without controls a gain cannot be attributed to the explanations",
         )
 
 

@@ -1,4 +1,4 @@
-"""An inspection as one picture: layers beside layers, what each class would like to see, the least that flips an answer."""
+"""An inspection as one picture: layers beside layers, feature visualisation of each class, the smallest change that flips an answer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw_inspection(traced: LayerTrace, arrays: Mapping[str, Tensor], classes: t
         _image(sheet.add_subplot(grid[1 + row, 0]), _slice(image, place), f"case {row + 1}")
         for column, role in enumerate(("student", "teacher"), 1):
             change = arrays[f"change/{role}"][row, 0]
-            _change(sheet, grid[1 + row, 2 * column - 1], _slice(change, place), f"the least that flips\nthe {role}")
+            _change(sheet, grid[1 + row, 2 * column - 1], _slice(change, place), f"the smallest change\nthat flips the {role}")
             _image(sheet.add_subplot(grid[1 + row, 2 * column]), _slice(image + change, place), f"flipped for the {role}")
     sheet.supxlabel(f"changes in units of the network's input, whose window is 2 wide. {BANNER}", fontsize=8)
     stream = io.BytesIO()
@@ -56,7 +56,7 @@ def _layers(sheet: Any, place: Any, traced: LayerTrace) -> None:
     axes.set_yticks(range(len(traced.layers)), traced.layers, fontsize=7)
     axes.set_xlabel("teacher", fontsize=8)
     axes.set_ylabel("student", fontsize=8)
-    axes.set_title("likeness of layers (linear CKA)", fontsize=9)
+    axes.set_title("similarity of layers (linear CKA)", fontsize=9)
     sheet.colorbar(shown, ax=axes, fraction=0.05)
 
 

@@ -1,4 +1,4 @@
-"""What a network is like where no map says it: its layers beside its teacher's, what it would like to see, how little flips its answers."""
+"""What a network is like where no map says it: its layers beside its teacher's, the input that maximises each class, how little flips its answers."""
 
 from __future__ import annotations
 

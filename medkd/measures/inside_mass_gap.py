@@ -16,6 +16,8 @@ EMPTY = "NaN for an empty mask or a map of zeros"
 def inside_mass_gap(prediction: Tensor, reference: Guided, *, spacing_mm: tuple[float, ...] | None = None) -> Tensor:
     """Return |share of the student's map in the lesion - share of the teacher's|, per case, [n].
 
+    Our own definition, not published elsewhere; each share is the relevance mass accuracy of Arras et al. 2022.
+
     Args:
         prediction: the student's map [n, *space].
         reference: the teacher's map and the lesion.

@@ -164,7 +164,10 @@ def _arm_mistakes(place: FieldPath, arm: Arm, recipe: Recipe) -> Iterator[Mistak
     if follows_teacher and "teacher" not in objective.needs:
         yield needs("balance", f"expected a term with a teacher in arm {name!r}, got {losses}: without one there is no agreement to follow")
     if arm.unlabelled and "teacher" not in objective.needs:
-        yield needs("unlabelled", f"expected a term with a teacher in arm {name!r}, got {losses}: nobody answers for its unlabelled images")
+        yield needs(
+            "unlabelled",
+            f"expected a term with a teacher in arm {name!r}, got {losses}: its unlabelled images have neither a label nor a teacher's answer",
+        )
     if arm.knowledge == "store":
         asking = [term.label for term in objective.terms if term.needs & {"views", "responses"} and "teacher" in term.needs]
         if asking:
