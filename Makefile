@@ -10,8 +10,8 @@ TORCH := 2.13.0
 # Index of PyTorch's CPU wheels, for machines without a GPU whose pip does not know one; empty uses pip's own settings.
 TORCH_INDEX ?=
 WORKERS ?= 2
-# The rooms whose formulas everything rests on; fewer than 95 % of their lines reached by their own tests is a failure. Counting lines costs
-# half as much again of what is counted, so the laws and all other tests run without.
+# The packages whose formulas everything rests on; fewer than 95 % of their lines reached by their own tests is a failure. Counting lines costs
+# half as much again of what is counted, so the properties and all other tests run without.
 COUNTED := tests/contracts tests/attribution tests/distillation tests/measures tests/knowledge
 COVERAGE := --cov=data_contracts --cov=medkd/attribution --cov=medkd/distillation --cov=medkd/measures --cov-fail-under=95 \
   --cov-report=term:skip-covered

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from data_contracts.errors import LeakageError
 from data_contracts.geometry import Geometry
-from data_contracts.record import Key, Record, Ref, Sha256, Value
+from data_contracts.record import FrozenModel, Key, Ref, Sha256, VersionedRecord
 
 
 class Part(StrEnum):
@@ -21,7 +21,7 @@ class Part(StrEnum):
 
 
 class Subset(StrEnum):
-    """What a part of a cohort serves in a run; a CohortSet names its uses by it.
+    """What a part of a cohort is used for in a run; a CohortSet names its uses by it.
 
     ``debiased``, ``reversed``, ``marker_pairs``, ``uncued`` and ``misplaced`` are tests of the phantom.
     """
@@ -43,7 +43,7 @@ class Subset(StrEnum):
         return f"{self.value}/{seed}"
 
 
-class Case(Value):
+class Case(FrozenModel):
     """One learnable unit: an image, what is known of it, and whose it is.
 
     ``label`` is an index into the cohort's classes; ``mask`` a stored label array on the image's grid.
@@ -66,7 +66,7 @@ class Case(Value):
     geometry: Geometry | None = None
 
 
-class Split(Value):
+class Split(FrozenModel):
     """Case keys per part."""
 
     parts: dict[Part, tuple[Key, ...]]
@@ -76,7 +76,7 @@ class Split(Value):
         return {key: part for part, keys in self.parts.items() for key in keys}
 
 
-class Cohort(Record):
+class Cohort(VersionedRecord):
     """Cases with a patient-wise split. A patient in two parts is refused when the record is made."""
 
     SCHEMA: ClassVar[str] = "cohort/1"
@@ -120,14 +120,14 @@ def shared_patients(cohort: Cohort) -> list[str]:
     return sorted(patient for patient, parts in seen.items() if len(parts) > 1)
 
 
-class LeakageCertificate(Record):
+class LeakageCertificate(VersionedRecord):
     """Result of the leakage checks of one cohort (``medkd.cohorts.split.certify``); no certificate, no registration.
 
     Between parts nothing may be shared: patients, studies, frames of reference, images (equal pixels), pictures of different patients that
     look the same (pairs of case keys). ``normalisation`` says where intensities are scaled from: ``per case`` needs no other case.
     """
 
-    SCHEMA: ClassVar[str] = "leakage_certificate/1"
+    SCHEMA: ClassVar[str] = "leakage_certificate/2"
     cohort_digest: Sha256
     patients: dict[Part, int]
     shared_patients: tuple[Key, ...]
@@ -135,7 +135,7 @@ class LeakageCertificate(Record):
     teacher_saw_test_patients: tuple[Key, ...] = ()
     shared_studies: tuple[Key, ...] = ()
     shared_frames: tuple[Key, ...] = ()
-    look_alikes: tuple[tuple[Key, Key], ...] = ()
+    near_duplicates: tuple[tuple[Key, Key], ...] = ()
     hashed: int = Field(default=0, ge=0)
     normalisation: str = "per case"
 
@@ -152,12 +152,12 @@ class LeakageCertificate(Record):
             "images": self.shared_pixel_digests,
             "studies": self.shared_studies,
             "frames of reference": self.shared_frames,
-            "look-alikes of different patients": tuple("~".join(pair) for pair in self.look_alikes),
+            "look-alikes of different patients": tuple("~".join(pair) for pair in self.near_duplicates),
         }
         return {kind: shared for kind, shared in found.items() if shared}
 
 
-class TrainingManifest(Record):
+class TrainingManifest(VersionedRecord):
     """Whose data a model was trained on: pseudonymous patient keys, so that nobody is tested on a model that has seen them.
 
     Travels with every registered version; for a student it holds the teacher's patients too: what the teacher saw, the student was told.
@@ -168,26 +168,26 @@ class TrainingManifest(Record):
     patients: tuple[Key, ...]
 
 
-class CohortUse(Value):
-    """A part of a stored cohort, for one purpose."""
+class CohortUse(FrozenModel):
+    """A part of a stored cohort, as one subset of a run uses it."""
 
     cohort: Ref
     part: Part
 
 
-class CohortSet(Record):
-    """Which cohort serves which purpose of a run, by :class:`Subset`.
+class CohortSet(VersionedRecord):
+    """Which cohort each subset of a run is, by :class:`Subset`.
 
-    Purposes: ``teacher_train``, ``teacher_validation``, ``student_train/SEED``, ``unlabelled/SEED``, ``test`` (same bias as the
+    Subsets: ``teacher_train``, ``teacher_validation``, ``student_train/SEED``, ``unlabelled/SEED``, ``test`` (same bias as the
     students' training), and where they exist ``debiased``, ``reversed``, ``marker_pairs``.
     """
 
-    SCHEMA: ClassVar[str] = "cohort_set/1"
+    SCHEMA: ClassVar[str] = "cohort_set/2"
     uses: dict[str, CohortUse]
     certificates: tuple[LeakageCertificate, ...]
 
-    def only(self, *purposes: str) -> CohortSet:
-        """Return the set with some purposes (those it has), and the certificates of their cohorts: what depends on nothing else."""
-        uses = {purpose: use for purpose, use in self.uses.items() if purpose in purposes}
+    def only(self, *subsets: str) -> CohortSet:
+        """Return the set with some subsets (those it has), and the certificates of their cohorts: what depends on nothing else."""
+        uses = {subset: use for subset, use in self.uses.items() if subset in subsets}
         kept = {use.cohort.sha256 for use in uses.values()}
         return CohortSet(uses=uses, certificates=tuple(c for c in self.certificates if c.cohort_digest in kept))

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from data_contracts.ingest_policy import IngestPolicy
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 from data_contracts.task import Task
 
 
-class PhantomData(Value):
+class PhantomData(FrozenModel):
     """Direct phantom cohorts (origin ``phantom-direct``): invented cases whose truth is known.
 
     Attributes:
@@ -58,7 +58,7 @@ class PhantomData(Value):
     cohort_seed: int = 1000
 
 
-class ImageFolderData(Value):
+class ImageFolderData(FrozenModel):
     """A labelled folder of pictures: a table names cases, patients and classes; pictures and masks are found by the case's name.
 
     Attributes:
@@ -92,8 +92,8 @@ class ImageFolderData(Value):
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
 
 
-class VolumeFolderData(Value):
-    """Volumes with label maps as NIfTI. Whose a file is must be known: by ``table``, or by ``pair_by``.
+class VolumeFolderData(FrozenModel):
+    """Volumes with label maps as NIfTI. Whose a file is must be known: by ``table``, or by ``patient_pattern``.
 
     Attributes:
         kind: ``volume_folder``.
@@ -101,11 +101,11 @@ class VolumeFolderData(Value):
         dataset: list of the cases as in the Medical Segmentation Decathlon or of nnU-Net v2; None takes the files of ``images``.
         images: folder of the volumes, where there is no list.
         masks: folder of the label maps, which have the volumes' names, where there is no list; None where there are none (classification).
-        table: table of cases (CSV) in the folder; None where ``pair_by`` says whose a file is.
+        table: table of cases (CSV) in the folder; None where ``patient_pattern`` says whose a file is.
         id_column: column that names the files, with or without suffix.
         patient_column: column that names the patient; cases of one patient stay in one part.
         label_column: column that holds the class (classification).
-        pair_by: whose a file is, by its name: ``odd-even`` (the numbers 2k - 1 and 2k are one person), or a regular expression whose first
+        patient_pattern: whose a file is, by its name: ``odd-even`` (the numbers 2k - 1 and 2k are one person), or a regular expression whose first
             group is the person.
         part_column: column that says which part a case belongs to; None splits by patient.
         validation_values: its values that mean the validation part.
@@ -124,7 +124,7 @@ class VolumeFolderData(Value):
     id_column: str = "case"
     patient_column: str = "subject"
     label_column: str | None = None
-    pair_by: str | None = None
+    patient_pattern: str | None = None
     part_column: str | None = None
     validation_values: tuple[str, ...] = ("val", "validation")
     attribute_columns: tuple[str, ...] = ()
@@ -134,14 +134,14 @@ class VolumeFolderData(Value):
 
     def model_post_init(self, context: Any) -> None:
         """Say how files of one person are known."""
-        if self.table is None and self.pair_by is None:
+        if self.table is None and self.patient_pattern is None:
             raise ValueError(
-                f"expected a table with a patient column, or pair_by: files of one person must be known to be so, got neither for {self.path!r}"
+                f"expected a table with a patient column, or patient_pattern: files of one person must be known to be so, got neither for {self.path!r}"
             )
 
 
-class DicomData(Value):
-    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI): one case per proved volume that has a label.
+class DicomData(FrozenModel):
+    """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI): one case per verified volume that has a label.
 
     All labels of a volume are combined; where structures overlap, the smaller one wins (of equal ones, the later class). For
     classification the class is what the segmentation states (``class=NAME``). The split is made by patient.
@@ -171,7 +171,7 @@ class DicomData(Value):
 Data = Annotated[PhantomData | ImageFolderData | VolumeFolderData | DicomData, Field(discriminator="kind")]
 
 
-class CohortSpec(Value):
+class CohortSpec(FrozenModel):
     """Everything that the cohorts of a recipe depend on beside the files they are read from.
 
     Attributes:

@@ -13,10 +13,10 @@
     ├── StoreError         stored bytes are missing or differ from their digest
     ├── KnowledgeError     a recipe asks a teacher for what was not extracted
     ├── LeakageError       a patient would be in two parts of a split
-    ├── TeacherRefused     the teacher gate judged a teacher unfit to be copied
+    ├── TeacherGateError   the teacher gate judged a teacher unfit to be copied
     ├── ExplanationError   a target, layer or map is missing or not finite
     ├── RegistryError      a model version is missing, altered or incomplete
-    └── EnvironmentProblem a needed program or library is missing on this machine
+    └── MissingDependencyError a needed program or library is missing on this machine
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class LeakageError(MedkdError):
     """A patient would be in two parts of a split."""
 
 
-class TeacherRefused(MedkdError):
+class TeacherGateError(MedkdError):
     """The teacher gate judged a teacher unfit to be copied."""
 
 
@@ -87,7 +87,7 @@ class RegistryError(MedkdError):
     """A registered version is missing, altered or incomplete."""
 
 
-class EnvironmentProblem(MedkdError):
+class MissingDependencyError(MedkdError):
     """A needed program or library is missing on this machine."""
 
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from data_contracts.model import Checkpoint, GateVerdict
-from data_contracts.record import Figure, Finite, Record, Ref, Value
+from data_contracts.record import Estimate, Finite, FrozenModel, Ref, VersionedRecord
 from data_contracts.task import Option
-from data_contracts.training_recipe import Evidence
+from data_contracts.training_recipe import AttributionSource
 
 
-class Validated(Record):
+class ValidationScores(VersionedRecord):
     """What one student shows: on the same-bias validation cases (what may be chosen by), and on the test (what may not).
 
     ``task`` is the AUC or the mean Dice, ``agreement`` the mean cosine of its class maps with the teacher's, ``response`` the mean cosine of
@@ -20,7 +20,7 @@ class Validated(Record):
     mean absolute difference of teacher's and student's margin (logits); ``oracle`` is the experiment's primary figure.
     """
 
-    SCHEMA: ClassVar[str] = "validated/1"
+    SCHEMA: ClassVar[str] = "validation_scores/2"
     arm: str
     seed: int
     task: Finite
@@ -31,24 +31,24 @@ class Validated(Record):
     seconds: Finite = 0.0
 
 
-class CoursePoint(Value):
+class Snapshot(FrozenModel):
     """A student after some epochs."""
 
     epoch: int = Field(ge=1)
     weights: Ref
-    validated: Validated
+    scores: ValidationScores
 
 
-class Course(Record):
+class CheckpointSeries(VersionedRecord):
     """One long training, its student kept at several epochs."""
 
-    SCHEMA: ClassVar[str] = "course/1"
+    SCHEMA: ClassVar[str] = "checkpoint_series/2"
     last: Checkpoint
-    points: tuple[CoursePoint, ...] = Field(min_length=1)
+    snapshots: tuple[Snapshot, ...] = Field(min_length=1)
 
     def at(self, epoch: int) -> Checkpoint:
         """Return the student after ``epoch`` epochs, which must be one of the points; its training time is its share of the whole."""
-        (point,) = [p for p in self.points if p.epoch == epoch]
+        (point,) = [p for p in self.snapshots if p.epoch == epoch]
         changes = {
             "weights": point.weights,
             "weights_digest": point.weights.sha256,
@@ -58,25 +58,25 @@ class Course(Record):
         return self.last.model_copy(update=changes)
 
 
-class GapRound(Value):
-    """A round of dwelling on the gap: its student and what it shows."""
+class GapFineTuningRound(FrozenModel):
+    """A round of gap-weighted fine-tuning: its student and what it shows."""
 
     round: int = Field(ge=0)
     checkpoint: Checkpoint
-    validated: Validated
+    scores: ValidationScores
 
 
-class GapCourse(Record):
+class GapFineTuningRun(VersionedRecord):
     """Rounds of one seed, the first before any; ``stopped`` says why no more were made, ``chosen`` is the round to keep."""
 
-    SCHEMA: ClassVar[str] = "gap_course/1"
-    rounds: tuple[GapRound, ...] = Field(min_length=1)
+    SCHEMA: ClassVar[str] = "gap_fine_tuning/2"
+    rounds: tuple[GapFineTuningRound, ...] = Field(min_length=1)
     weighted: bool
     stopped: str
     chosen: int = Field(ge=0)
 
 
-class Contrast(Value):
+class PairedDifference(FrozenModel):
     """``a`` minus ``b`` in one figure, paired; ``p_holm`` is corrected over all arms compared with the same ``b`` by the same figure."""
 
     a: str
@@ -91,16 +91,16 @@ class Contrast(Value):
     seeds: int = Field(ge=1)
 
 
-class ArmFigures(Record):
+class ArmFigures(VersionedRecord):
     """Figures of one arm and its differences from others (``p_holm`` not yet corrected)."""
 
-    SCHEMA: ClassVar[str] = "arm_figures/1"
+    SCHEMA: ClassVar[str] = "arm_figures/2"
     arm: str
-    figures: dict[str, Figure]
-    contrasts: tuple[Contrast, ...] = ()
+    figures: dict[str, Estimate]
+    differences: tuple[PairedDifference, ...] = ()
 
 
-class Configuration(Value):
+class Configuration(FrozenModel):
     """One configuration that was tried: its options and the means over the search seeds."""
 
     options: dict[str, Option]
@@ -111,7 +111,7 @@ class Configuration(Value):
     seconds: Finite
 
 
-class Search(Value):
+class Search(FrozenModel):
     """What was tried for an arm, what ``by`` chose on the same-bias validation cases, and what else could have been chosen."""
 
     by: str
@@ -121,8 +121,8 @@ class Search(Value):
     oracle: int = Field(ge=0)
 
 
-class CurvePoint(Value):
-    """Means over seeds after some epochs, as in :class:`Validated`."""
+class CurvePoint(FrozenModel):
+    """Means over seeds after some epochs, as in :class:`ValidationScores`."""
 
     epoch: int = Field(ge=1)
     task: Finite
@@ -131,7 +131,7 @@ class CurvePoint(Value):
     oracle: Finite
 
 
-class Plateau(Value):
+class EpochSelection(FrozenModel):
     """An arm's learning curve, the epoch chosen on the same-bias validation cases, and the epoch an oracle would have chosen."""
 
     by: str
@@ -140,43 +140,43 @@ class Plateau(Value):
     curve: tuple[CurvePoint, ...]
 
 
-class ControlVerdict(Value):
+class ControlVerdict(FrozenModel):
     """An arm against the same arm with explanations that are not the teacher's, by the primary figure.
 
     ``gain`` is the control's own difference from plain soft labels. ``helps_as_much`` unless the interval of ``difference`` is above zero.
     """
 
     arm: str
-    control: Evidence
-    difference: Contrast
-    gain: Contrast
+    control: AttributionSource
+    difference: PairedDifference
+    gain: PairedDifference
     helps_as_much: bool
 
 
-class GapSummary(Value):
-    """Rounds of dwelling on the gap, and the same further epochs without weights."""
+class GapSummary(FrozenModel):
+    """Rounds of gap-weighted fine-tuning, and the same further epochs without weights."""
 
-    weighted: tuple[GapCourse, ...]
-    plain: tuple[GapCourse, ...]
+    weighted: tuple[GapFineTuningRun, ...]
+    plain: tuple[GapFineTuningRun, ...]
 
 
-class Scoreboard(Record):
+class Scoreboard(VersionedRecord):
     """Everything an experiment found. Names of arms: ``arm``, ``arm@plateau``, ``arm@condition``, ``arm__control``."""
 
-    SCHEMA: ClassVar[str] = "scoreboard/1"
+    SCHEMA: ClassVar[str] = "scoreboard/2"
     name: str
     description: str = ""
     primary: str
     baselines: tuple[str, str]
     seeds: tuple[int, ...]
     epochs: int
-    arms: dict[str, dict[str, Figure]]
-    comparisons: tuple[Contrast, ...]
+    arms: dict[str, dict[str, Estimate]]
+    comparisons: tuple[PairedDifference, ...]
     harmful: tuple[str, ...]
     searched: dict[str, Search] = Field(default_factory=dict)
-    plateaus: dict[str, Plateau] = Field(default_factory=dict)
+    epoch_selections: dict[str, EpochSelection] = Field(default_factory=dict)
     controls: tuple[ControlVerdict, ...] = ()
-    nulls: tuple[Contrast, ...] = ()
+    nulls: tuple[PairedDifference, ...] = ()
     null_flags: tuple[str, ...] = ()
     gates: dict[str, GateVerdict] = Field(default_factory=dict)
     conditions: dict[str, str] = Field(default_factory=dict)

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 from data_contracts.task import Option
-from data_contracts.training_recipe import Evidence
+from data_contracts.training_recipe import AttributionSource
 
 
-class Condition(Value):
+class Condition(FrozenModel):
     """Other circumstances for some arms.
 
     Attributes:
@@ -25,7 +25,7 @@ class Condition(Value):
     description: str = ""
 
 
-class ArmVariant(Value):
+class ArmVariant(FrozenModel):
     """An arm as an experiment reads it; its text is the name that figures, files and tables have: ``arm__control_gap@setting``.
 
     Attributes:
@@ -36,7 +36,7 @@ class ArmVariant(Value):
     """
 
     arm: str
-    control: Evidence | None = None
+    control: AttributionSource | None = None
     continuation: Literal["gap", "longer"] | None = None
     setting: str = ""
 
@@ -55,15 +55,15 @@ class ArmVariant(Value):
         elif name.endswith("_longer"):
             name, continuation = name.removesuffix("_longer"), "longer"
         arm, _, control = name.partition("__")
-        return cls(arm=arm, control=Evidence(control) if control else None, continuation=continuation, setting=setting)
+        return cls(arm=arm, control=AttributionSource(control) if control else None, continuation=continuation, setting=setting)
 
     def at(self, setting: str) -> ArmVariant:
         """Return the same variant in another setting."""
         return self.model_copy(update={"setting": setting})
 
 
-class GapRounds(Value):
-    """Rounds after distillation that dwell on where teacher and student part (``medkd/experiment/gap_rounds.py``).
+class GapFineTuning(FrozenModel):
+    """Gap-weighted fine-tuning: rounds after distillation, weighted by the difference of teacher and student (``medkd/experiment/gap_fine_tuning.py``).
 
     Attributes:
         arm: whose student is trained on.
@@ -80,7 +80,7 @@ class GapRounds(Value):
     least_gain: Finite = Field(default=0.02, ge=0)
 
 
-class Goal(Value):
+class SelectionCriterion(FrozenModel):
     """What an experiment is judged by, and what its choices are made by (see :class:`ExperimentPlan`).
 
     Attributes:
@@ -92,7 +92,7 @@ class Goal(Value):
     select: Literal["task", "agreement", "response"]
 
 
-class ExperimentPlan(Value):
+class ExperimentPlan(FrozenModel):
     """What ``medkd experiment`` does with a recipe beyond training its arms.
 
     Attributes:
@@ -108,7 +108,7 @@ class ExperimentPlan(Value):
         plateau_epochs: budget of the second, longer training that learning curves and plateaus are read from.
         null_repetitions: times the arm alone is trained again from other initial weights: none of them should be called harmful.
         conditions: other circumstances, by name.
-        gap: rounds of dwelling on the gap.
+        gap: rounds of gap-weighted fine-tuning.
         pareto: arm whose configurations are drawn as accuracy against explanation.
         ceiling: arm that the gap closure is measured up to, instead of the teacher (``arm@condition`` names one of a condition).
     """
@@ -122,14 +122,14 @@ class ExperimentPlan(Value):
     plateau_epochs: int | None = Field(default=None, ge=2)
     null_repetitions: int = Field(default=0, ge=0)
     conditions: dict[str, Condition] = Field(default_factory=dict)
-    gap: GapRounds | None = None
+    gap: GapFineTuning | None = None
     pareto: str | None = None
     ceiling: str | None = None
 
     @property
-    def goal(self) -> Goal:
+    def goal(self) -> SelectionCriterion:
         """Return what a look at a student depends on."""
-        return Goal(primary=self.primary, select=self.select)
+        return SelectionCriterion(primary=self.primary, select=self.select)
 
     def model_post_init(self, context: Any) -> None:
         """Refuse unequal search budgets: the arm that is tried more often looks better."""

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 from data_contracts.task import Option, Task
 
 
-class Entry(Value):
+class Entry(FrozenModel):
     """An entry of the catalogue with options.
 
     Attributes:
@@ -22,7 +22,7 @@ class Entry(Value):
     options: dict[str, Option] = Field(default_factory=dict)
 
 
-class Shift(Value):
+class Shift(FrozenModel):
     """Another acquisition of the same anatomy (``medkd/volumes/shift.py``).
 
     Attributes:
@@ -34,7 +34,7 @@ class Shift(Value):
     strength: Finite = Field(gt=0)
 
 
-class Explain(Value):
+class Explain(FrozenModel):
     """What the trained models are explained and judged by.
 
     Attributes:
@@ -53,7 +53,7 @@ class Explain(Value):
     shift: Shift | None = None
 
 
-class ExplainSpec(Value):
+class ExplainSpec(FrozenModel):
     """Everything that the explanation of a cohort depends on beside its cases and the networks.
 
     Attributes:

@@ -9,12 +9,12 @@ from pydantic import Field
 from data_contracts.explain_plan import Entry
 from data_contracts.geometry import Geometry
 from data_contracts.model import ModelRef
-from data_contracts.record import MIGRATIONS, RETIRED, Figure, Finite, Key, Record, Ref, Sha256, Value
+from data_contracts.record import MIGRATIONS, RETIRED, Estimate, Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
 from data_contracts.task import Option, TaskKind
 from data_contracts.volume import VolumeRef
 
 
-class TargetRecord(Value):
+class TargetRecord(FrozenModel):
     """The explained scalar: kind and parameters of a function in ``medkd.targets``; ``mask_sha256`` for lesion targets."""
 
     kind: str
@@ -23,7 +23,7 @@ class TargetRecord(Value):
     score: Finite | None = None
 
 
-class MethodRecord(Value):
+class MethodRecord(FrozenModel):
     """The explainer: catalogue name, options, and the properties its file declares."""
 
     explainer: str
@@ -33,7 +33,7 @@ class MethodRecord(Value):
     passes_randomisation: bool | None = None
 
 
-class MeasureValue(Value):
+class MeasureValue(FrozenModel):
     """One measure of one map. ``value`` is None where the measure is undefined, with the reason."""
 
     name: str
@@ -43,7 +43,7 @@ class MeasureValue(Value):
     reason: str = ""
 
 
-class Peak(Value):
+class Peak(FrozenModel):
     """Where a map is highest: voxel (slice, row, column), patient position in LPS mm, value."""
 
     voxel: tuple[int, int, int]
@@ -56,13 +56,13 @@ def map_name(number: int, role: str, explainer: str) -> str:
     return f"map/{number}/{role}/{explainer}"
 
 
-class ExplanationRef(Record):
+class ExplanationRef(VersionedRecord):
     """A stored attribution map: raw, signed, in units of the target, on the original grid. The digest is its content id.
 
     ``parent`` is the content id of the teacher's map of the same target. ``peaks`` lie at least 5 mm apart, highest first.
     """
 
-    SCHEMA: ClassVar[str] = "explanation/1"
+    SCHEMA: ClassVar[str] = "explanation/2"
     case_key: Key
     source_digest: Sha256
     model: str
@@ -91,7 +91,7 @@ class ExplanationRef(Record):
         return next((one.value for one in self.measures if one.name == name), None)
 
 
-class OutsideFocus(Value):
+class OutsideFocus(FrozenModel):
     """The largest attribution outside everything that was found: where it is and which share of the map's mass lies outside."""
 
     explainer: str
@@ -102,7 +102,7 @@ class OutsideFocus(Value):
     share_outside: Finite
 
 
-class Caveat(Value):
+class Caveat(FrozenModel):
     """A computed warning: stable code, a sentence made of quantity, unit and source, and how grave it is (3 worst)."""
 
     code: str
@@ -110,7 +110,7 @@ class Caveat(Value):
     severity: int = Field(ge=1, le=3)
 
 
-class Lesion(Value):
+class Lesion(FrozenModel):
     """A connected component (26-neighbourhood) of a lesion class on the unperturbed prediction, frozen for its explanation."""
 
     tracking_id: str
@@ -144,7 +144,7 @@ class LesionFinding(Lesion):
         return int(self.tracking_id.removeprefix("lesion-"))
 
 
-class ClassAnswer(Value):
+class ClassAnswer(FrozenModel):
     """What a classifier answers about a run of neighbouring slices, or about a volume as a whole; ``probability`` is its mean over them.
 
     ``key_slice`` is the slice that it is surest of; of a volume the one in the middle. ``probabilities`` are the means of every class, the
@@ -162,7 +162,7 @@ class ClassAnswer(Value):
     outside: OutsideFocus | None = None
 
 
-class SanityCheck(Value):
+class SanityCheck(FrozenModel):
     """One test of an explainer on one network. ``passed`` is None where the test does not apply, with the reason."""
 
     name: Literal["randomisation", "completeness", "additivity", "random_lesion"]
@@ -172,7 +172,7 @@ class SanityCheck(Value):
     reason: str = ""
 
 
-class ExplainerVerdict(Value):
+class SanityReport(FrozenModel):
     """Which tests an explainer's maps passed on this network; ``trusted`` says that none failed.
 
     ``samples`` is (asked for, made) where a time budget made it an approximation.
@@ -184,29 +184,29 @@ class ExplainerVerdict(Value):
     samples: tuple[int, int] | None = None
 
 
-class ExplanationBundle(Record):
+class ExplanationBundle(VersionedRecord):
     """The explanations of one model over a cohort: maps packed in one file, measures per map, figures per explainer.
 
-    ``figures`` is keyed ``explainer/measure``. ``verdicts`` says of each explainer which tests it passed on this model, and
-    ``not_to_be_trusted`` names those that failed one: maps that hardly change when the weights are drawn anew say more of the image than of
+    ``figures`` is keyed ``explainer/measure``. ``sanity_reports`` says of each explainer which tests it passed on this model, and
+    ``failed_explainers`` names those that failed one: maps that hardly change when the weights are drawn anew say more of the image than of
     the network, sums that do not add up are no account of the score. ``request`` names a JSON file with the records that
     the maps can be made again from (recipe, cohorts, student, teacher), bit for bit with as many ``threads``; ``previews`` are pictures.
     """
 
-    SCHEMA: ClassVar[str] = "explanation_bundle/1"
+    SCHEMA: ClassVar[str] = "explanation_bundle/2"
     subject: str
     weights_digest: Sha256
     teacher_digest: Sha256
     explanations: tuple[ExplanationRef, ...]
-    figures: dict[str, Figure]
-    not_to_be_trusted: tuple[str, ...] = ()
-    verdicts: tuple[ExplainerVerdict, ...] = ()
+    figures: dict[str, Estimate]
+    failed_explainers: tuple[str, ...] = ()
+    sanity_reports: tuple[SanityReport, ...] = ()
     previews: tuple[Ref, ...] = ()
     request: Ref | None = None
     threads: int = Field(default=1, ge=1)
 
 
-class ExplanationRequest(Value):
+class ExplanationRequest(FrozenModel):
     """What is asked of a study: which explainers, which finding or the first ``most`` (all of them without), in how much time.
 
     Of an answer about a run of slices, ``slices`` of them are explained, those nearest to the one it is surest of (all without).
@@ -220,7 +220,7 @@ class ExplanationRequest(Value):
     seed: int = 0
 
 
-class StudyExplanation(Record):
+class StudyExplanation(VersionedRecord):
     """Why a registered model found what it found in one volume, lesion by lesion, or answered what it answered, answer by answer.
 
     Everything that is said of a model and a study is in this record and its arrays: artefact, tables and page are made from them. Its digest is
@@ -237,7 +237,7 @@ class StudyExplanation(Record):
     ``threads`` and ``libraries`` are what the last bits depend on.
     """
 
-    SCHEMA: ClassVar[str] = "study_explanation/2"
+    SCHEMA: ClassVar[str] = "study_explanation/3"
     request: ExplanationRequest
     volume: VolumeRef
     model: ModelRef
@@ -253,7 +253,7 @@ class StudyExplanation(Record):
     answers: tuple[ClassAnswer, ...] = ()
     teacher_only: tuple[Lesion, ...] = ()
     maps: tuple[ExplanationRef, ...]
-    verdicts: tuple[ExplainerVerdict, ...]
+    sanity_reports: tuple[SanityReport, ...]
     tested_on_cohort: tuple[str, ...] = ()
     caveats: tuple[Caveat, ...] = ()
     array: Ref
@@ -261,9 +261,9 @@ class StudyExplanation(Record):
     libraries: dict[str, str]
 
     @property
-    def not_to_be_trusted(self) -> tuple[str, ...]:
+    def failed_explainers(self) -> tuple[str, ...]:
         """Return the explainers that failed a test on this model."""
-        return tuple(verdict.explainer for verdict in self.verdicts if not verdict.trusted)
+        return tuple(verdict.explainer for verdict in self.sanity_reports if not verdict.trusted)
 
     @property
     def explained(self) -> tuple[int, ...]:
@@ -272,7 +272,7 @@ class StudyExplanation(Record):
 
     def failed_checks(self, explainer: str) -> tuple[str, ...]:
         """Return the tests that an explainer failed on this model."""
-        return tuple(c.name for v in self.verdicts if v.explainer == explainer for c in v.checks if c.passed is False)
+        return tuple(c.name for v in self.sanity_reports if v.explainer == explainer for c in v.checks if c.passed is False)
 
 
 def _study_explanation_2(earlier: dict[str, Any]) -> dict[str, Any]:
@@ -295,7 +295,7 @@ MIGRATIONS["study_explanation/1"] = _study_explanation_2
 RETIRED["lesion_explanation/1"] = "it was written by nobody; a study's explanation is study_explanation/2 (`medkd explain --study`)"
 
 
-class ExplainedStudy(Value):
+class ExplainedStudy(FrozenModel):
     """A study that was explained by several models: of each its record and its arrays, in the same order."""
 
     series_key: Key
@@ -303,7 +303,7 @@ class ExplainedStudy(Value):
     arrays: tuple[Ref, ...]
 
 
-class RefusedSeries(Value):
+class RefusedSeries(FrozenModel):
     """A series that the models could not be asked about: code and reason of the refusal."""
 
     series_key: Key
@@ -311,15 +311,15 @@ class RefusedSeries(Value):
     reason: str
 
 
-class ExplainedStudies(Record):
+class ExplainedStudies(VersionedRecord):
     """Explained studies, and the series that were refused."""
 
-    SCHEMA: ClassVar[str] = "explained_studies/1"
+    SCHEMA: ClassVar[str] = "explained_studies/2"
     studies: tuple[ExplainedStudy, ...]
     refused: tuple[RefusedSeries, ...] = ()
 
 
-class LayerTrait(Value):
+class LayerTrait(FrozenModel):
     """A layer, the channels that carry most of the score, most first, and the share of its first-order change that each carries."""
 
     name: str
@@ -327,17 +327,17 @@ class LayerTrait(Value):
     shares: tuple[Finite, ...]
 
 
-class Inspection(Record):
+class Inspection(VersionedRecord):
     """What a network is like beside its teacher, where no map says it.
 
     ``similarity`` is the linear CKA of every layer with every ``teacher_layers``, None where one is constant. ``figures`` is keyed
     ``ROLE/NAME``: the root mean square change of a voxel, in units of the network's input (its window is 2 wide), that flips the answer by the
-    smallest change found (``adversarial_rms``) and straight along the gradient (``boundary_rms``), the share of cases that could be flipped,
-    and student less teacher of each. ``array`` names a safetensors file with ``imagined/CLASS`` (what would score highest), ``image``,
+    smallest change found (``minimal_perturbation_rms``) and straight along the gradient (``boundary_rms``), the share of cases that could be flipped,
+    and student less teacher of each. ``array`` names a safetensors file with ``feature_visualisation/CLASS`` (what would score highest), ``image``,
     ``change/ROLE`` and ``plane/ROLE`` (the score round the first case); ``picture`` shows them.
     """
 
-    SCHEMA: ClassVar[str] = "inspection/1"
+    SCHEMA: ClassVar[str] = "inspection/2"
     subject: str
     weights_digest: Sha256
     teacher_digest: Sha256
@@ -345,12 +345,12 @@ class Inspection(Record):
     layers: tuple[LayerTrait, ...]
     teacher_layers: tuple[str, ...]
     similarity: tuple[tuple[Finite | None, ...], ...]
-    figures: dict[str, Figure]
+    figures: dict[str, Estimate]
     array: Ref
     picture: Ref
 
 
-class PlantedNetwork(Value):
+class BenchmarkNetwork(FrozenModel):
     """A network that was made to use one thing, or both, and what hiding each does to its score.
 
     ``gap`` is the network of both less the network of the lesion: what is explained is where the two part, which is the marker. ``accuracy`` is
@@ -360,19 +360,19 @@ class PlantedNetwork(Value):
 
     name: Literal["lesion", "marker", "both", "gap"]
     accuracy: Finite
-    effects: dict[Literal["lesion", "marker"], Figure]
+    effects: dict[Literal["lesion", "marker"], Estimate]
 
 
-class PlantedTruth(Record):
+class ExplainerBenchmark(VersionedRecord):
     """How well every explainer finds what a network really uses, where that is known because it was planted.
 
     ``figures`` is network, then explainer (baselines among them), then measure. ``not_shown`` says why an
     explainer is missing.
     """
 
-    SCHEMA: ClassVar[str] = "planted_truth/1"
+    SCHEMA: ClassVar[str] = "explainer_benchmark/2"
     cases: int = Field(ge=1)
     seed: int
-    networks: tuple[PlantedNetwork, ...]
-    figures: dict[str, dict[str, dict[str, Figure]]]
+    networks: tuple[BenchmarkNetwork, ...]
+    figures: dict[str, dict[str, dict[str, Estimate]]]
     not_shown: dict[str, str] = Field(default_factory=dict)

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Key, Record, Sha256, Value
+from data_contracts.record import Finite, FrozenModel, Key, Sha256, VersionedRecord
 
 
-class LesionVerdict(Value):
+class LesionVerdict(FrozenModel):
     """A reader's verdict on one lesion: the prediction, and separately its explanation."""
 
     tracking_id: str
@@ -19,7 +19,7 @@ class LesionVerdict(Value):
     corrected_mask_sha256: Sha256 | None = None
 
 
-class Feedback(Record):
+class Feedback(VersionedRecord):
     """One signed line of the feedback chain; ``previous`` is the digest of the line before."""
 
     SCHEMA: ClassVar[str] = "feedback/1"

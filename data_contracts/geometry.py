@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 
 Row4 = tuple[Finite, Finite, Finite, Finite]
 
 
-class Geometry(Value):
+class Geometry(FrozenModel):
     """Affine from voxel index (slice, row, column, 1) to patient position (x, y, z, 1) in LPS mm.
 
     ``residual_mm`` is the largest distance between a slice position of the source and the one that the affine gives: the

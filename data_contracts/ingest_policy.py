@@ -1,6 +1,6 @@
 """What each code of ingestion means, and what a site wants done about it: reject, repair, or accept with a flag.
 
-Every code has one :class:`CodeFact`. A policy may only ask for what a code allows: nothing that cannot be proved is accepted because a
+Every code has one :class:`CodeFact`. A policy may only ask for what a code allows: nothing that cannot be verified is accepted because a
 recipe says so.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from data_contracts.errors import ContractError, IngestCode
-from data_contracts.record import Value
+from data_contracts.record import FrozenModel
 
 
 class Action(StrEnum):
@@ -122,7 +122,7 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.ENHANCED_UNSUPPORTED: _error("a multi-frame object without functional groups", "Send enhanced or single-frame objects."),
     _C.PROJECTION: _error("a projection: it has no place in space", "Import it as a picture (see docs/tutorial.md), not as a volume."),
     _C.MOSAIC: _error(
-        "a mosaic: many slices in one picture, whose places or order the header does not prove",
+        "a mosaic: many slices in one picture, whose places or order the header does not verify",
         "Export the series as enhanced MR or as single slices (at Siemens scanners: without the option mosaic), or with its CSA header.",
     ),
     # PIXEL
@@ -186,7 +186,7 @@ CODES: dict[IngestCode, CodeFact] = {
         "nothing is resampled: the affine carries the shear, which is exact",
         acceptable=True,
     ),
-    _C.TOO_FEW_SLICES: _error("too few slices to prove a spacing", _WHOLE),
+    _C.TOO_FEW_SLICES: _error("too few slices to verify a spacing", _WHOLE),
     _C.SPACING_TAG_DISAGREES: _flag(
         _NOTE, "SpacingBetweenSlices says something else than the positions; positions count", "Nothing to mend."
     ),
@@ -282,7 +282,7 @@ CODES: dict[IngestCode, CodeFact] = {
 }
 
 
-class IngestPolicy(Value):
+class IngestPolicy(FrozenModel):
     """What is done about each finding. Where neither field applies, a code's own default does.
 
     Attributes:

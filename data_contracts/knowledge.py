@@ -7,18 +7,18 @@ from typing import ClassVar
 from pydantic import Field
 
 from data_contracts.model import Lineage
-from data_contracts.record import Finite, Key, Record, Ref, Sha256
+from data_contracts.record import Finite, Key, Ref, Sha256, VersionedRecord
 from data_contracts.task import Task
-from data_contracts.training_recipe import Fit, KnowledgeWish
+from data_contracts.training_recipe import ExtractionConfig, TrainingConfig
 
 
-class KnowledgeRef(Record):
+class KnowledgeRef(VersionedRecord):
     """Knowledge of one teacher about some cases; another teacher's digest is refused when it is resumed or distilled from.
 
     Attributes:
         teacher_digest: sha256 of the teacher's weights.
         task: the teacher's: its classes, and the windows that it saw.
-        wish: what was extracted, completed by what the arms asked for.
+        config: what was extracted, completed by what the arms asked for.
         views: how views were drawn where they were (augmentation, patches); None for clean images.
         cohorts: sha256 of the cohorts whose cases were asked about.
         patients: whom the teacher was trained on: nobody of them may test a student of this knowledge.
@@ -35,11 +35,11 @@ class KnowledgeRef(Record):
         teacher: registered version of the teacher, ``NAME/VERSION@DIGEST``, where it is registered.
     """
 
-    SCHEMA: ClassVar[str] = "knowledge/1"
+    SCHEMA: ClassVar[str] = "knowledge/2"
     teacher_digest: Sha256
     task: Task
-    wish: KnowledgeWish
-    views: Fit | None = None
+    config: ExtractionConfig
+    views: TrainingConfig | None = None
     cohorts: tuple[Sha256, ...]
     patients: tuple[Key, ...] = ()
     cases: int = Field(ge=1)

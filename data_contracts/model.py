@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from data_contracts.record import Finite, Record, Ref, Sha256, Value
+from data_contracts.record import Finite, FrozenModel, Ref, Sha256, VersionedRecord
 from data_contracts.task import NetworkSpec, Role, Task
 
 
-class TrainingDomain(Value):
+class TrainingDomain(FrozenModel):
     """What the volumes were that a network was trained on: a study that lies outside was never measured.
 
     Spacing and extent in mm along (slice, row, column) after axes were brought to the patient's, the smallest and the largest of each; None
@@ -27,14 +27,14 @@ class TrainingDomain(Value):
     outside: Literal["caveat", "refuse"] = "caveat"
 
 
-class Checkpoint(Record):
+class Checkpoint(VersionedRecord):
     """A trained network as files: weights (safetensors), its specification, and what it was trained from.
 
     ``precision`` is what its training computed in; None of a checkpoint from before that was kept. ``domain`` says on what kind of
     volumes; None of a checkpoint from before that was kept.
     """
 
-    SCHEMA: ClassVar[str] = "checkpoint/1"
+    SCHEMA: ClassVar[str] = "checkpoint/2"
     role: Role
     arm: str
     seed: int
@@ -54,7 +54,7 @@ class Checkpoint(Record):
     domain: TrainingDomain | None = None
 
 
-class Lineage(Value):
+class Lineage(FrozenModel):
     """The registered version that a student learned from; written as the text ``NAME/VERSION@DIGEST``, in records and MLflow tags.
 
     Attributes:
@@ -89,7 +89,7 @@ class Lineage(Value):
         return f"models:/{self.name}/{self.version}"
 
 
-class ModelRef(Record):
+class ModelRef(VersionedRecord):
     """One registered version. ``manifest_digest`` is that of its manifest and is verified on every load."""
 
     SCHEMA: ClassVar[str] = "model/1"
@@ -111,28 +111,28 @@ class ModelRef(Record):
         return f"models:/{self.name}/{self.version}"
 
 
-class Registered(Record):
+class Registered(VersionedRecord):
     """The versions that a run registered, teacher first."""
 
     SCHEMA: ClassVar[str] = "registered/1"
     models: tuple[ModelRef, ...]
 
 
-class ManifestEntry(Value):
+class ManifestEntry(FrozenModel):
     """A file of a registered version: its sha256 and size in bytes."""
 
     sha256: Sha256
     bytes: int = Field(ge=0)
 
 
-class ModelManifest(Record):
+class ModelManifest(VersionedRecord):
     """What a registered version consists of; MLflow keeps no checksums, so we do."""
 
     SCHEMA: ClassVar[str] = "model_manifest/1"
     files: dict[str, ManifestEntry]
 
 
-class ModelCard(Record):
+class ModelCard(VersionedRecord):
     """What a person should know before using a version. Research use only, always."""
 
     SCHEMA: ClassVar[str] = "model_card/1"
@@ -149,7 +149,7 @@ class ModelCard(Record):
     domain: TrainingDomain | None = None
 
 
-class GateFinding(Value):
+class GateFinding(FrozenModel):
     """One requirement of a gate: what was asked, what was measured, whether it holds."""
 
     requirement: str
@@ -158,7 +158,7 @@ class GateFinding(Value):
     holds: bool
 
 
-class GateVerdict(Record):
+class GateVerdict(VersionedRecord):
     """The verdict of a gate over a model, with every finding."""
 
     SCHEMA: ClassVar[str] = "gate/1"

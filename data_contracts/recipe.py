@@ -9,12 +9,12 @@ from pydantic import Field
 from data_contracts.data import CohortSpec, Data
 from data_contracts.experiment_plan import ArmVariant, ExperimentPlan
 from data_contracts.explain_plan import Explain, ExplainSpec
-from data_contracts.record import Record
+from data_contracts.record import VersionedRecord
 from data_contracts.task import Role, Task, TaskKind
-from data_contracts.training_recipe import Arm, ExtractionSpec, Fit, KnowledgeWish, StudentRecipe, TeacherRecipe, TrainingSpec
+from data_contracts.training_recipe import Arm, ExtractionConfig, ExtractionSpec, StudentRecipe, TeacherRecipe, TrainingConfig, TrainingSpec
 
 
-class Recipe(Record):
+class Recipe(VersionedRecord):
     """A whole run. Everything that changes the result is here; where things lie and how fast they run is configuration.
 
     Attributes:
@@ -34,7 +34,7 @@ class Recipe(Record):
             refused, and the caveat ``TRAINING_DATA_UNKNOWN`` stands.
     """
 
-    SCHEMA: ClassVar[str] = "recipe/1"
+    SCHEMA: ClassVar[str] = "recipe/2"
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     description: str = ""
     task: Task
@@ -45,7 +45,7 @@ class Recipe(Record):
     arms: dict[str, Arm] = Field(min_length=1)
     explain: Explain = Explain()
     experiment: ExperimentPlan | None = None
-    knowledge: KnowledgeWish = KnowledgeWish()
+    knowledge: ExtractionConfig = ExtractionConfig()
     outside_training: Literal["caveat", "refuse"] = "caveat"
 
     def model_post_init(self, context: Any) -> None:
@@ -99,7 +99,7 @@ class Recipe(Record):
             network=self.student.network,
             fit=self.student.fit,
             objective=objective,
-            replay=self.knowledge.replay if stored else None,
+            resolution=self.knowledge.resolution if stored else None,
             class_map=self.knowledge.class_map if stored else {},
             selection=self._selection(self.student.fit),
         )
@@ -115,10 +115,10 @@ class Recipe(Record):
             readers=readers,
             unlabelled=any(arm.unlabelled for arm in self.arms.values()),
             # How a student reads what is stored is not asked of the teacher.
-            wish=self.knowledge.model_copy(update={"class_map": {}, "replay": "full"}),
+            config=self.knowledge.model_copy(update={"class_map": {}, "resolution": "full"}),
         )
 
-    def _selection(self, fit: Fit) -> str | None:
+    def _selection(self, fit: TrainingConfig) -> str | None:
         if fit.patience is None:
             return None
         return "dice" if self.task.kind is TaskKind.SEGMENTATION else "auc"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 
 from data_contracts.errors import ContractError
 from data_contracts.private import open_private
@@ -60,7 +60,7 @@ def _attributes(docstring: str) -> dict[str, str]:
     return found
 
 
-class Value(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen part of a record, without a version of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -69,7 +69,10 @@ class Value(BaseModel):
     def field_descriptions(cls) -> dict[str, str]:
         """Return what the ``Attributes`` of the docstring say of each field, those of the classes above it first."""
         return {
-            name: text for one in reversed(cls.__mro__) if issubclass(one, Value) for name, text in _attributes(one.__doc__ or "").items()
+            name: text
+            for one in reversed(cls.__mro__)
+            if issubclass(one, FrozenModel)
+            for name, text in _attributes(one.__doc__ or "").items()
         }
 
     @classmethod
@@ -81,11 +84,11 @@ class Value(BaseModel):
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe each field of the JSON Schema by the docstring: one text for readers of the code, editors of YAML and the reference."""
         schema = handler(core_schema)
-        shown, told = handler.resolve_ref_schema(schema), cls.field_descriptions()
+        shown, descriptions = handler.resolve_ref_schema(schema), cls.field_descriptions()
         shown["description"] = cls.prose()
         for name, field in shown.get("properties", {}).items():
-            if name in told:
-                field["description"] = told[name]
+            if name in descriptions:
+                field["description"] = descriptions[name]
         return schema
 
     def canonical_json(self) -> bytes:
@@ -98,7 +101,7 @@ class Value(BaseModel):
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
 
-class Record(Value):
+class VersionedRecord(FrozenModel):
     """A versioned fact. Subclasses set ``SCHEMA`` (``name/version``), which is written as ``schema_version``.
 
     Attributes:
@@ -115,6 +118,12 @@ class Record(Value):
         if other is not None and other.__qualname__ != cls.__qualname__:
             raise TypeError(f"expected one record per schema, {cls.SCHEMA!r} is both {other.__name__} and {cls.__name__}")
         RECORDS[cls.SCHEMA] = cls
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate(cls, value: Any) -> Any:
+        """Lift an older version, also where one record is part of another."""
+        return migrated(value) if isinstance(value, dict) else value
 
     def model_post_init(self, context: Any) -> None:
         """Fill or check the schema version."""
@@ -133,13 +142,22 @@ class Record(Value):
 
 
 #: schema → newest class; filled by subclassing.
-RECORDS: dict[str, type[Record]] = {}
+RECORDS: dict[str, type[VersionedRecord]] = {}
 #: schema → pure function that lifts a payload to the next version of the same record.
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 #: schema that nothing can be read from any more, because the next version says what it does not hold → why, and what to do.
 RETIRED: dict[str, str] = {}
 
-RecordType = TypeVar("RecordType", bound=Record)
+RecordType = TypeVar("RecordType", bound=VersionedRecord)
+
+
+def migrated(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's payload in the newest version that migrations lead to."""
+    version = data.get("schema_version")
+    while version in MIGRATIONS:
+        data = MIGRATIONS[version](data)
+        version = data["schema_version"]
+    return data
 
 
 def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
@@ -153,10 +171,8 @@ def read_record(payload: bytes | str, expected: type[RecordType]) -> RecordType:
         data = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise ContractError("CONTRACT_UNREADABLE", f"expected the JSON of {expected.SCHEMA}, got text that is not JSON: {error}") from error
+    data = migrated(data) if isinstance(data, dict) else data
     version = data.get("schema_version") if isinstance(data, dict) else None
-    while version in MIGRATIONS:
-        data = MIGRATIONS[version](data)
-        version = data["schema_version"]
     if version in RETIRED:
         raise ContractError("CONTRACT_VERSION", f"expected a record {expected.SCHEMA}, got {version!r}: {RETIRED[version]}")
     if version != expected.SCHEMA:
@@ -182,7 +198,7 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {problem['msg']} (got {came[:120]})"
 
 
-class Ref(Value):
+class Ref(FrozenModel):
     """Pointer to stored bytes: name of the store, key relative to it, sha256 of the bytes.
 
     Where a store lies is configuration, resolved at run time, and never digested.
@@ -198,7 +214,7 @@ class Ref(Value):
             raise ValueError(f"expected a key relative to the store, got {self.key!r}")
 
 
-class Figure(Value):
+class Estimate(FrozenModel):
     """A measured number with its interval: mean, 95 % bounds, and the number of independent units.
 
     ``missing`` counts units for which the measure is undefined; they are reported, never dropped in silence.

@@ -11,21 +11,21 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from data_contracts.errors import ContractError
-from data_contracts.explanation import Caveat, ExplainerVerdict, RefusedSeries, StudyExplanation
+from data_contracts.explanation import Caveat, RefusedSeries, SanityReport, StudyExplanation
 from data_contracts.model import Checkpoint, ModelRef
-from data_contracts.record import MIGRATIONS, RETIRED, Finite, Record, Ref, Value
+from data_contracts.record import MIGRATIONS, RETIRED, Finite, FrozenModel, Ref, VersionedRecord
 from data_contracts.volume import VolumeRef
 
 BANNER = "RESEARCH USE ONLY. Not a medical device. No clinical claim is made."
 
 
-class ReviewReport(Record):
+class ReviewReport(VersionedRecord):
     """One study, ready to be reviewed: its explanations by one model, or by the segmenter and the classifier of a panel, in this order.
 
     ``window`` is the grey scale of the pictures. ``caveats`` are those of the explanations and all that follow from them, worst first.
     """
 
-    SCHEMA: ClassVar[str] = "review/2"
+    SCHEMA: ClassVar[str] = "review/3"
     explanations: tuple[StudyExplanation, ...] = Field(min_length=1)
     window: tuple[Finite, Finite]
     caveats: tuple[Caveat, ...] = ()
@@ -42,23 +42,23 @@ RETIRED["review/1"] = (
 )
 
 
-class PanelModel(Value):
+class PanelModel(FrozenModel):
     """A registered student and its teacher as they are asked in reports.
 
-    ``verdicts`` are those of the student's maps of its recipe's cohort: explainers that have one are not tested again on every study.
+    ``sanity_reports`` are those of the student's maps of its recipe's cohort: explainers that have one are not tested again on every study.
     """
 
     model: ModelRef
     teacher: ModelRef
     student_checkpoint: Checkpoint
     teacher_checkpoint: Checkpoint
-    verdicts: tuple[ExplainerVerdict, ...] = ()
+    sanity_reports: tuple[SanityReport, ...] = ()
 
 
-class ReviewPanel(Record):
+class ReviewPanel(VersionedRecord):
     """The models a report is made with: a segmenter and a classifier."""
 
-    SCHEMA: ClassVar[str] = "review_panel/2"
+    SCHEMA: ClassVar[str] = "review_panel/3"
     segmentation: PanelModel
     classification: PanelModel
 
@@ -91,7 +91,7 @@ def _review_panel_2(earlier: dict[str, Any]) -> dict[str, Any]:
 MIGRATIONS["review_panel/1"] = _review_panel_2
 
 
-class ReportSet(Record):
+class ReportSet(VersionedRecord):
     """Written reports: the record, the page and the picture of each study, the records of its explanations, and the series that were refused.
 
     The arrays of an explanation lie beside its record.

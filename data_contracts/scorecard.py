@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data_contracts.record import Figure, Record, Ref, Sha256, Value
+from data_contracts.record import Estimate, FrozenModel, Ref, Sha256, VersionedRecord
 
 
-class Scorecard(Record):
+class Scorecard(VersionedRecord):
     """Measures of one model (or of one arm over its seeds). Figures carry n, interval and missing count."""
 
     SCHEMA: ClassVar[str] = "scorecard/1"
@@ -18,7 +18,7 @@ class Scorecard(Record):
     cohort_digest: str
     weights_digests: tuple[Sha256, ...]
     seeds: tuple[int, ...]
-    figures: dict[str, Figure]
+    figures: dict[str, Estimate]
     per_seed: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
     interval: str = "95 % percentile bootstrap over patients, 1000 resamples"
     parameters: int = 0
@@ -36,10 +36,10 @@ class Scorecard(Record):
         return self.model_copy(update={"figures": figures, "per_seed": per_seed})
 
 
-class Evaluation(Record):
+class Evaluation(VersionedRecord):
     """Per-case results of one trained network: what scorecards are bootstrapped from.
 
-    ``arrays`` holds float64 tensors named ``purpose/quantity``, one value per case of that purpose's cohort, in cohort order.
+    ``arrays`` holds float64 tensors named ``subset/quantity``, one value per case of that subset's cohort, in cohort order.
     """
 
     SCHEMA: ClassVar[str] = "evaluation/1"
@@ -53,25 +53,25 @@ class Evaluation(Record):
     arrays: Ref
 
 
-class Comparison(Record):
+class Comparison(VersionedRecord):
     """Two arms compared case by case: each figure is ``arm`` minus ``baseline``, its interval from paired resamples."""
 
     SCHEMA: ClassVar[str] = "comparison/1"
     arm: str
     baseline: str
-    figures: dict[str, Figure]
+    figures: dict[str, Estimate]
     interval: str = "95 % percentile bootstrap of paired differences, 1000 resamples, seeds then patients"
 
 
-class Subgroup(Value):
+class Subgroup(FrozenModel):
     """The cases with one value of a column: patients, cases, and the metrics that are defined among them."""
 
     n: int = Field(ge=1)
     cases: int = Field(ge=1)
-    metrics: dict[str, Figure]
+    metrics: dict[str, Estimate]
 
 
-class ReportModel(Value):
+class ReportModel(FrozenModel):
     """A model that took part: registered name, version and digest, and its parameter count."""
 
     role: Literal["teacher", "student"]
@@ -81,7 +81,7 @@ class ReportModel(Value):
     parameters: int
 
 
-class FolderEvaluation(Record):
+class FolderEvaluation(VersionedRecord):
     """A registered model scored on a folder it has never seen.
 
     ``files`` counts what became of the folder's files (accepted, or the code of each quarantine). A metric that is undefined for all
@@ -96,8 +96,8 @@ class FolderEvaluation(Record):
     n: int = Field(ge=1)
     cases: int = Field(ge=1)
     files: dict[str, int]
-    metrics: dict[str, Figure]
-    teacher_metrics: dict[str, Figure] = Field(default_factory=dict)
+    metrics: dict[str, Estimate]
+    teacher_metrics: dict[str, Estimate] = Field(default_factory=dict)
     subgroups: dict[str, dict[str, Subgroup]] = Field(default_factory=dict)
     conventions: dict[str, str] = Field(default_factory=dict)
     interval: str = "95 % percentile bootstrap over patients, 1000 resamples"

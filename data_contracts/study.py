@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from data_contracts.errors import IngestCode
-from data_contracts.record import Finite, Key, Record, Ref, Value
+from data_contracts.record import Finite, FrozenModel, Key, Ref, VersionedRecord
 
 
 class Outcome(StrEnum):
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     IGNORED = "ignored"
 
 
-class FileOutcome(Value):
+class FileOutcome(FrozenModel):
     """One file of the source: its path relative to the source, what became of it, and the code when it was not accepted.
 
     ``findings`` are all codes that were met in it, those included that were accepted or repaired.
@@ -37,7 +37,7 @@ class FileOutcome(Value):
             raise ValueError(f"expected a code exactly for files that were not accepted, got {self.outcome} with {self.code}")
 
 
-class SeriesRecord(Record):
+class SeriesRecord(VersionedRecord):
     """One de-identified series: pseudonymous keys, modality, and facts that are safe to store.
 
     ``acquisition`` says in words how it was acquired, from codes, numbers and a closed list of words.
@@ -58,8 +58,8 @@ class SeriesRecord(Record):
     acquisition: str = ""
 
 
-class IngestedSeries(Value):
-    """A line of the ingest report: where the volume lies, how well its geometry is proved, and words that tell it from others."""
+class IngestedSeries(FrozenModel):
+    """A line of the ingest report: where the volume lies, how well its geometry is verified, and words that tell it from others."""
 
     volume: str
     first_file: str
@@ -72,7 +72,7 @@ class IngestedSeries(Value):
     words: str = ""
 
 
-class IngestReport(Record):
+class IngestReport(VersionedRecord):
     """The ledger of one ingestion: found = accepted + quarantined + ignored, file by file."""
 
     SCHEMA: ClassVar[str] = "ingest_report/1"

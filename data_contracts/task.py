@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 
 Option = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
@@ -27,7 +27,7 @@ class Role(StrEnum):
     KNOWLEDGE = "knowledge"
 
 
-class Task(Value):
+class Task(FrozenModel):
     """The question: its kind, its classes, and what a network sees at once.
 
     Attributes:
@@ -63,7 +63,7 @@ class Task(Value):
         return 3 if len(self.image_size) == 3 else 2
 
 
-class NetworkSpec(Value):
+class NetworkSpec(FrozenModel):
     """A builder of ``medkd/models`` and its options; in and out channels follow from the task.
 
     Attributes:
@@ -72,7 +72,7 @@ class NetworkSpec(Value):
         out_channels: number of classes.
         spatial_dims: 2 for pictures, 3 for volumes.
         options: options of the builder.
-        rank_share: share of the ranks that convolutions keep as products of small ones (``medkd/models/_tucker.py``); None leaves them whole.
+        rank_ratio: share of the ranks that convolutions keep as products of small ones (``medkd/models/_tucker.py``); None leaves them whole.
     """
 
     builder: str
@@ -80,4 +80,4 @@ class NetworkSpec(Value):
     out_channels: int = Field(default=2, ge=1)
     spatial_dims: Literal[2, 3] = 2
     options: dict[str, Option] = Field(default_factory=dict)
-    rank_share: Finite | None = Field(default=None, gt=0, le=1)
+    rank_ratio: Finite | None = Field(default=None, gt=0, le=1)

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from data_contracts.record import Finite, Value
+from data_contracts.record import Finite, FrozenModel
 from data_contracts.task import Option, Role, Task
 
 
-class Network(Value):
+class Network(FrozenModel):
     """A network that is wished for.
 
     Attributes:
@@ -23,11 +23,11 @@ class Network(Value):
     options: dict[str, Option] = Field(default_factory=dict)
 
 
-class Schedule(Value):
+class Schedule(FrozenModel):
     """How a number changes over training.
 
     Attributes:
-        kind: ``constant`` stays at ``first``; ``linear`` and ``cosine`` go straight, or along half a cosine; ``healing`` decays exponentially,
+        kind: ``constant`` stays at ``first``; ``linear`` and ``cosine`` go straight, or along half a cosine; ``exponential`` decays exponentially,
             by a half in every fifth of the way: most of it early, while what was cut away heals; ``stop`` falls to ``last`` at ``begin``
             (early-stopped distillation, Cho and Hariharan 2019).
         first: value until ``begin``.
@@ -36,7 +36,7 @@ class Schedule(Value):
         end: share of training at which it is over.
     """
 
-    kind: Literal["constant", "linear", "cosine", "healing", "stop"]
+    kind: Literal["constant", "linear", "cosine", "exponential", "stop"]
     first: Finite = 1.0
     last: Finite = 0.0
     begin: Finite = Field(default=0.0, ge=0, le=1)
@@ -48,7 +48,7 @@ class Schedule(Value):
             raise ValueError(f"expected a schedule that ends after it begins, got begin {self.begin} and end {self.end}")
 
 
-class LearnedTemperature(Value):
+class LearnedTemperature(FrozenModel):
     """A temperature that is learnt against the student: it rises in difficulty by gradient reversal (CTKD, Li et al. 2023, 2211.16231).
 
     Attributes:
@@ -71,17 +71,17 @@ class LearnedTemperature(Value):
             raise ValueError(f"expected a first temperature between {self.low} and {self.high}, got {self.first}")
 
 
-Taps = Literal["each", "cross"] | tuple[tuple[str, str], ...]
+FeatureLayers = Literal["each", "cross"] | tuple[tuple[str, str], ...]
 
 
-class Term(Value):
+class LossTerm(FrozenModel):
     """One weighted term of an objective.
 
     Attributes:
         loss: name of the loss in the catalogue (``medkd list losses``).
         weight: factor of the loss.
         options: its options; checked against the loss's signature before any compute.
-        taps: pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs): ``each`` takes
+        feature_layers: pairs of layers, the student's and the teacher's, that a term over features compares (its mean over the pairs): ``each`` takes
             every named layer of the student with the teacher's of the nearest grid, ``cross`` with every layer of the teacher that is no
             deeper (Chen et al. 2021, 2104.09044); None takes those of the loss's options.
         schedule: how the weight changes over training; None keeps it.
@@ -92,13 +92,13 @@ class Term(Value):
     loss: str
     weight: Finite = Field(default=1.0, ge=0)
     options: dict[str, Option] = Field(default_factory=dict)
-    taps: Taps | None = None
+    feature_layers: FeatureLayers | None = None
     schedule: Schedule | None = None
     temperature: Annotated[Schedule | LearnedTemperature, Field(discriminator="kind")] | None = None
     every: int = Field(default=1, ge=1)
 
 
-class Strong(Value):
+class StrongAugmentation(FrozenModel):
     """How much harder the student's image is than the one that the teacher is asked about (its place stays: nothing moves).
 
     Attributes:
@@ -114,7 +114,7 @@ class Strong(Value):
     hidden: int = Field(default=0, ge=0)
 
 
-class Fit(Value):
+class TrainingConfig(FrozenModel):
     """How a network is fitted.
 
     Attributes:
@@ -155,28 +155,28 @@ class Fit(Value):
     deterministic: bool = False
     mix: Literal["none", "mixup", "cutmix"] = "none"
     mix_alpha: Finite = Field(default=0.4, gt=0)
-    strong: Strong | None = None
+    strong: StrongAugmentation | None = None
 
 
-class Gate(Value):
+class Gate(FrozenModel):
     """What a teacher must show before students may copy it. Bounds that are None are not asked for.
 
     Attributes:
         min_auc: least AUC on the teacher's validation cases.
         min_dice: least mean Dice on them.
-        min_mass_in_lesion: least share of the class map's mass that lies in the lesion.
+        min_relevance_mass_accuracy: least share of the class map's mass that lies in the lesion.
         max_marker_effect: largest change of the answer when a planted marker is put in or taken out (phantom).
         enforce: true stops the run where a bound is missed, false records the verdict and goes on.
     """
 
     min_auc: Finite | None = None
     min_dice: Finite | None = None
-    min_mass_in_lesion: Finite | None = None
+    min_relevance_mass_accuracy: Finite | None = None
     max_marker_effect: Finite | None = None
     enforce: bool = True
 
 
-class TeacherRecipe(Value):
+class TeacherRecipe(FrozenModel):
     """The teacher.
 
     Attributes:
@@ -188,13 +188,13 @@ class TeacherRecipe(Value):
     """
 
     network: Network
-    fit: Fit
-    terms: tuple[Term, ...] = Field(min_length=1)
+    fit: TrainingConfig
+    terms: tuple[LossTerm, ...] = Field(min_length=1)
     gate: Gate = Gate()
     seed: int = 0
 
 
-class StudentRecipe(Value):
+class StudentRecipe(FrozenModel):
     """What the students of all arms share, so that they differ in nothing but their objective.
 
     Attributes:
@@ -203,10 +203,10 @@ class StudentRecipe(Value):
     """
 
     network: Network
-    fit: Fit
+    fit: TrainingConfig
 
 
-class Evidence(StrEnum):
+class AttributionSource(StrEnum):
     """Whose explanations an arm's terms read: the teacher's own, or a control's (``medkd/knowledge/control.py``)."""
 
     TEACHER = "teacher"
@@ -216,7 +216,7 @@ class Evidence(StrEnum):
     SHUFFLED = "shuffled"
 
 
-class Balance(Value):
+class LossBalancing(FrozenModel):
     """How the weights of an arm's terms follow what is measured while it trains. The terms that read labels and no teacher are the task.
 
     Attributes:
@@ -243,28 +243,28 @@ class Balance(Value):
     agreement_rate: Finite = Field(default=0.0, ge=0)
 
 
-class Arm(Value):
+class Arm(FrozenModel):
     """One way to teach the student.
 
     Attributes:
         terms: its objective: the sum of these losses.
         unlabelled: whether images without labels are used; the teacher answers for them.
-        evidence: whose explanations the terms read; another than the teacher's is a control, and never replaces its answers.
+        attribution_source: whose explanations the terms read; another than the teacher's is a control, and never replaces its answers.
         knowledge: where the teacher's answers come from: a ``live`` teacher in every step, or a ``store`` that was extracted before.
         balance: how weights follow what is measured while it trains; None keeps them.
-        begin: what is trained: the student's network from ``fresh`` weights, or the teacher ``compressed`` to at most the student's number of
+        init: what is trained: the student's network from ``random`` weights, or the teacher compressed (``compressed_teacher``) to at most the student's number of
             parameters, the control that distillation must beat.
     """
 
-    terms: tuple[Term, ...] = Field(min_length=1)
+    terms: tuple[LossTerm, ...] = Field(min_length=1)
     unlabelled: bool = False
-    evidence: Evidence = Evidence.TEACHER
+    attribution_source: AttributionSource = AttributionSource.TEACHER
     knowledge: Literal["live", "store"] = "live"
-    balance: Balance | None = None
-    begin: Literal["fresh", "compressed"] = "fresh"
+    balance: LossBalancing | None = None
+    init: Literal["random", "compressed_teacher"] = "random"
 
 
-class MapWish(Value):
+class MapSpec(FrozenModel):
     """Maps to store: of the teacher's own answer, by one explainer.
 
     Attributes:
@@ -278,7 +278,7 @@ class MapWish(Value):
     grid: int = Field(default=32, ge=1)
 
 
-class KnowledgeWish(Value):
+class ExtractionConfig(FrozenModel):
     """What is extracted of a teacher (``medkd/knowledge/README.md``). What the arms ask for and is not named here is added to it.
 
     Attributes:
@@ -290,7 +290,7 @@ class KnowledgeWish(Value):
         step: quantisation step of the half-resolution logits of a segmentation.
         residual_step: step of what they leave at full resolution, where the teacher's margin is below ``doubt``.
         doubt: margin in logits; 0 stores no residual.
-        replay: ``half`` replays the logits of a segmentation at half resolution: terms compare student and teacher there, on an eighth
+        resolution: ``half`` replays the logits of a segmentation at half resolution: terms compare student and teacher there, on an eighth
             of a volume's voxels (a quarter of a picture's pixels), and their labels at full.
         class_map: classes of the student and the classes of the teacher that each stands for; empty where both have the same. Classes of
             the teacher that are not named are dropped.
@@ -298,15 +298,15 @@ class KnowledgeWish(Value):
 
     views: int = Field(default=0, ge=0, le=64)
     features: dict[str, int] = Field(default_factory=dict)
-    maps: tuple[MapWish, ...] = ()
+    maps: tuple[MapSpec, ...] = ()
     step: Finite = Field(default=0.25, gt=0)
     residual_step: Finite = Field(default=0.25, gt=0)
     doubt: Finite = Field(default=6.0, ge=0)
-    replay: Literal["full", "half"] = "full"
+    resolution: Literal["full", "half"] = "full"
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-class TrainingSpec(Value):
+class TrainingSpec(FrozenModel):
     """Everything that one training depends on beside its cases and its teacher: what its result is remembered by.
 
     Attributes:
@@ -318,8 +318,8 @@ class TrainingSpec(Value):
         network: what is trained.
         fit: how.
         objective: its terms, and how they are weighted.
-        replay: at which resolution stored knowledge is replayed; None where none is read.
-        class_map: as :class:`KnowledgeWish`; empty where no stored knowledge is read.
+        resolution: at which resolution stored knowledge is replayed; None where none is read.
+        class_map: as :class:`ExtractionConfig`; empty where no stored knowledge is read.
         selection: measure that ``fit.patience`` is about; None without patience.
     """
 
@@ -329,9 +329,9 @@ class TrainingSpec(Value):
     seed: int
     task: Task
     network: Network
-    fit: Fit
+    fit: TrainingConfig
     objective: Arm
-    replay: Literal["full", "half"] | None = None
+    resolution: Literal["full", "half"] | None = None
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     selection: str | None = None
 
@@ -340,7 +340,7 @@ class TrainingSpec(Value):
         return self.model_copy(update={"seed": 0}).digest()
 
 
-class ExtractionSpec(Value):
+class ExtractionSpec(FrozenModel):
     """Everything that the extraction of a teacher's knowledge depends on beside the cases and the teacher.
 
     Attributes:
@@ -350,13 +350,13 @@ class ExtractionSpec(Value):
         views: how views are drawn, where the wish has any.
         readers: objectives of the arms that read it.
         unlabelled: whether one of the arms learns from images without labels.
-        wish: what is stored beside what the arms ask for.
+        config: what is stored beside what the arms ask for.
     """
 
     recipe: str
     task: Task
     student: Network
-    views: Fit | None
+    views: TrainingConfig | None
     readers: tuple[Arm, ...]
     unlabelled: bool
-    wish: KnowledgeWish
+    config: ExtractionConfig

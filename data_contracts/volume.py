@@ -8,11 +8,11 @@ from pydantic import Field
 
 from data_contracts.errors import IngestCode
 from data_contracts.geometry import Geometry
-from data_contracts.record import Finite, Key, Record, Ref, Value
+from data_contracts.record import Finite, FrozenModel, Key, Ref, VersionedRecord
 from data_contracts.study import SeriesRecord
 
 
-class Segment(Value):
+class Segment(FrozenModel):
     """One labelled structure: the voxel value it is stored as and its name; ``tracking_id`` as in DICOM SEG.
 
     ``name`` identifies nobody: the label or ROI name where all its words are of a closed vocabulary, else the coded meaning, else the type.
@@ -31,7 +31,7 @@ class Segment(Value):
     voxels: int | None = Field(default=None, ge=0)
 
 
-class LabelRef(Record):
+class LabelRef(VersionedRecord):
     """A stored label array (uint8, axes slice, row, column) bound by geometry to one volume.
 
     Tensor ``label`` holds the map. Where segments overlap, ``segment/VALUE`` holds each one's own mask, and the map shows the smaller
@@ -49,8 +49,8 @@ class LabelRef(Record):
     evidence: dict[IngestCode, str] = Field(default_factory=dict)
 
 
-class VolumeRef(Record):
-    """A stored volume (float32 or int16, axes slice, row, column) with its proved geometry.
+class VolumeRef(VersionedRecord):
+    """A stored volume (float32 or int16, axes slice, row, column) with its verified geometry.
 
     ``unit`` is ``HU`` for CT that does not say otherwise, the header's own word for other calibrated values (``MGML``, ``Z_EFF``, a code of
     UCUM), and ``raw`` where there is none. ``array`` names the safetensors file whose
@@ -85,7 +85,7 @@ class VolumeRef(Record):
         return (() if self.label is None else (self.label,)) + self.further_labels
 
 
-class StoreManifest(Record):
+class StoreManifest(VersionedRecord):
     """Everything a store holds, written last and by atomic rename: what is not listed here does not exist."""
 
     SCHEMA: ClassVar[str] = "store/1"

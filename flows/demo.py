@@ -13,7 +13,7 @@ from flows.summary import run_summary
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.output import PHANTOM, RUN, claim
 from medkd.storage.store import write_bytes
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -41,17 +41,17 @@ def demo_recipes(size: str) -> tuple[Recipe, ...]:
     return tuple(read_recipe(RECIPES / f"{name}.yaml", overrides) for name, overrides in OVERRIDES[size].items())
 
 
-def run_demo(out: Path, *, size: str, engine: str, progress: bool, begun: float) -> tuple[PipelineResult, dict[str, Any]]:
+def run_demo(out: Path, *, size: str, engine: str, progress: bool, started: float) -> tuple[PipelineResult, dict[str, Any]]:
     """Run the demo below ``out`` under the engine in charge and write ``summary.json``; a repeated run takes up what is finished.
 
-    ``begun`` is the ``time.perf_counter()`` at which the command began.
+    ``started`` is the ``time.perf_counter()`` at which the command began.
     """
     recipes = demo_recipes(size)
     claim(out, RUN)
-    workspace = embedded_workspace(out, progress=progress)
+    workspace = local_workspace(out, progress=progress)
     claim(out / "dicom", PHANTOM)
     write_phantom_dicom(out / "dicom", studies=STUDIES[size], progress=progress)
     result = pipeline(workspace, recipes, out / "dicom")
-    summary = run_summary(result, workspace, engine=engine, seconds=time.perf_counter() - begun, project=Path.cwd())
+    summary = run_summary(result, workspace, engine=engine, seconds=time.perf_counter() - started, project=Path.cwd())
     write_bytes(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     return result, summary

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from data_contracts import EnvironmentProblem
+from data_contracts import MissingDependencyError
 from flows.run_log import Group, RunLog
 from flows.workers import Workers
 from medkd.progress import report_progress_to
@@ -72,11 +72,11 @@ class PlainEngine:
         self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
     ) -> list[R]:
         """Submit every call; the first error stops what has not begun and is raised."""
-        told = names or [str(number) for number in range(1, len(calls) + 1)]
+        labels = names or [str(number) for number in range(1, len(calls) + 1)]
         with self.group(title, len(calls)) as group:
             if self.workers is None:
-                return [_timed(function, call, name, group) for call, name in zip(calls, told, strict=True)]
-            futures = {self.workers.submit(function, *call): name for call, name in zip(calls, told, strict=True)}
+                return [_timed(function, call, name, group) for call, name in zip(calls, labels, strict=True)]
+            futures = {self.workers.submit(function, *call): name for call, name in zip(calls, labels, strict=True)}
             return _gather(futures, group)
 
     def close(self) -> None:
@@ -112,10 +112,10 @@ class _Share:
 
 
 def _timed(function: Callable[..., R], call: tuple[Any, ...], name: str, group: Group | None) -> R:
-    begun = time.monotonic()
+    started = time.monotonic()
     result = function(*call)
     if group is not None:
-        group.finished(name, time.monotonic() - begun)
+        group.finished(name, time.monotonic() - started)
     return result
 
 
@@ -133,9 +133,9 @@ def _gather(futures: Mapping[Future[tuple[R, float]], str], group: Group | None)
     return [future.result()[0] for future in futures]
 
 
-def lost_worker() -> EnvironmentProblem:
+def lost_worker() -> MissingDependencyError:
     """Return the error of a worker process that ended in the middle of its work."""
-    return EnvironmentProblem(
+    return MissingDependencyError(
         "WORKER_LOST", "expected worker processes to finish, one was killed (often: out of memory); run again, finished stages are kept"
     )
 

@@ -11,14 +11,14 @@ from data_contracts import (
     ArmVariant,
     Checkpoint,
     CohortSet,
+    EpochSelection,
     Evaluation,
     ExperimentPlan,
-    GapCourse,
+    GapFineTuningRun,
     GapSummary,
     GateVerdict,
     KnowledgeRef,
     Option,
-    Plateau,
     Recipe,
     RecipeError,
     Scoreboard,
@@ -35,10 +35,10 @@ from medkd.evaluation.evaluate import evaluate_model
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.evaluation.validate import VALIDATIONS
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
-from medkd.experiment.gap_rounds import dwell_on_gap
-from medkd.experiment.judge import validation_purpose
+from medkd.experiment.gap_fine_tuning import fine_tune_on_gap
 from medkd.experiment.scoreboard import Choices, compared_with, compose_board, score_arm, sibling
-from medkd.experiment.trials import examine, follow, validate
+from medkd.experiment.trials import examine, train_with_snapshots, validate
+from medkd.experiment.validate_student import validation_subset
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
 from medkd.recipe_calls import gate_call, reads_store
@@ -50,7 +50,7 @@ Changes = Mapping[str, Option]
 
 
 @dataclass(frozen=True)
-class Arena:
+class ExperimentSetting:
     """Where arms meet: a recipe with its cohorts and its teacher, the base or a condition."""
 
     name: str
@@ -62,11 +62,11 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TrainedArm:
     """An arm in one setting: its students by seed; ``is_null`` for a repetition of the student alone."""
 
     name: str
-    arena: Arena
+    setting: ExperimentSetting
     recipe: Recipe
     students: tuple[Checkpoint, ...]
     is_null: bool = False
@@ -76,29 +76,29 @@ class Entry:
 def experiment(workspace: Workspace, recipe: Recipe) -> Scoreboard:
     """Run an experiment of a recipe from data to scoreboard."""
     plan = plan_of(recipe)
-    base, *conditions = open_arenas(workspace, recipe)
-    validation_purpose(base.cohorts)
+    base, *conditions = open_settings(workspace, recipe)
+    validation_subset(base.cohorts)
     searched = search(workspace, base)
-    chosen = {arm: found.configurations[found.chosen].options for arm, found in searched.items()}
+    chosen = {arm: tried.configurations[tried.chosen].options for arm, tried in searched.items()}
     entries = train_arms(workspace, base, chosen)
-    longer, plateaus = follow_arms(workspace, base, chosen)
+    longer, epoch_selections = train_longer(workspace, base, chosen)
     nulls = train_nulls(workspace, base, chosen)
-    dwelt, gap = dwell(workspace, entries, plan)
-    elsewhere = [entry for arena in conditions for entry in train_condition(workspace, arena, plan, chosen)]
-    found = Found([*entries, *longer, *dwelt, *elsewhere], nulls, searched, plateaus, gap)
-    board = settle(workspace, base, found, {arena.name: arena.verdict for arena in (base, *conditions)})
+    fine_tuned, gap = fine_tune_arm(workspace, entries, plan)
+    elsewhere = [entry for setting in conditions for entry in train_condition(workspace, setting, plan, chosen)]
+    results = TrainedArms([*entries, *longer, *fine_tuned, *elsewhere], nulls, searched, epoch_selections, gap)
+    board = score_all(workspace, base, results, {setting.name: setting.verdict for setting in (base, *conditions)})
     write_scoreboard(workspace, board)
     return board
 
 
 @dataclass(frozen=True)
-class Found:
+class TrainedArms:
     """What was trained and chosen, before it is scored."""
 
-    entries: list[Entry]
-    nulls: list[Entry]
+    entries: list[TrainedArm]
+    nulls: list[TrainedArm]
     searched: dict[str, Search]
-    plateaus: dict[str, Plateau]
+    epoch_selections: dict[str, EpochSelection]
     gap: GapSummary | None
 
 
@@ -120,18 +120,18 @@ def plan_of(recipe: Recipe) -> ExperimentPlan:
 
 
 @orchestrated
-def open_arenas(workspace: Workspace, recipe: Recipe) -> list[Arena]:
+def open_settings(workspace: Workspace, recipe: Recipe) -> list[ExperimentSetting]:
     """Prepare cohorts and teacher of the base and of every condition; only the base's teacher must pass an enforced gate."""
     conditions = plan_of(recipe).conditions
     recipes = (recipe, *(in_condition(recipe, condition.overrides) for condition in conditions.values()))
     prepared = prepare(workspace, recipes)
     for one in prepared:
         require_clean(one.cohorts, before="an experiment")
-    taught, verdicts = train_teachers(workspace, prepared)
+    with_teachers, verdicts = train_teachers(workspace, prepared)
     require_fit_teacher(verdicts[0])
-    known = extract_knowledge(workspace, taught)
+    known = extract_knowledge(workspace, with_teachers)
     return [
-        Arena(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
+        ExperimentSetting(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
         for name, one, verdict in zip(("", *conditions), known, verdicts, strict=True)
     ]
 
@@ -145,13 +145,13 @@ def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tu
         return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
 
     trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
-    taught = [replace(one, teacher=teacher) for one, (teacher,) in trained]
-    judged = run_each(judge_teacher, taught, lambda one: [gate_call(workspace, one)], title="teacher gate")
-    return taught, [verdict for _, (verdict,) in judged]
+    with_teachers = [replace(one, teacher=teacher) for one, (teacher,) in trained]
+    examined = run_each(judge_teacher, with_teachers, lambda one: [gate_call(workspace, one)], title="teacher gate")
+    return with_teachers, [verdict for _, (verdict,) in examined]
 
 
 @orchestrated
-def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
+def search(workspace: Workspace, base: ExperimentSetting) -> dict[str, Search]:
     """Try every configuration of every searched arm under the search seeds, and choose on the validation cases."""
     plan = plan_of(base.recipe)
     tried = [(arm, options) for arm, all_options in plan.search.items() for options in all_options]
@@ -168,26 +168,28 @@ def search(workspace: Workspace, base: Arena) -> dict[str, Search]:
     return found
 
 
-def train_all(workspace: Workspace, arena: Arena, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str) -> list[Entry]:
+def train_all(
+    workspace: Workspace, setting: ExperimentSetting, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str
+) -> list[TrainedArm]:
     """Train variants of one arm each under every seed."""
     calls = [
-        (workspace, spec, _of_student(arena, spec), arena.teacher, told(arena, recipe))
+        (workspace, spec, _of_student(setting, spec), setting.teacher, knowledge_for(setting, recipe))
         for _, recipe in named
         for seed in seeds
         for spec in (recipe.student_training(next(iter(recipe.arms)), seed),)
     ]
     students = iter(run_all(train.distill, calls, title=title))
-    return [Entry(name, arena, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
+    return [TrainedArm(name, setting, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
 
 
-def told(arena: Arena, recipe: Recipe) -> KnowledgeRef | None:
-    """Return the arena's knowledge where the one arm of a recipe reads it: what others do not read must not train them again."""
-    return arena.knowledge if reads_store(recipe) else None
+def knowledge_for(setting: ExperimentSetting, recipe: Recipe) -> KnowledgeRef | None:
+    """Return the setting's knowledge where the one arm of a recipe reads it: what others do not read must not train them again."""
+    return setting.knowledge if reads_store(recipe) else None
 
 
-def _of_student(arena: Arena, spec: TrainingSpec, *more: str) -> CohortSet:
+def _of_student(setting: ExperimentSetting, spec: TrainingSpec, *more: str) -> CohortSet:
     """Return the cohorts that a student of a seed depends on: another seed more must not train it again."""
-    return arena.cohorts.only(Subset.STUDENT_TRAIN.of(spec.seed), Subset.UNLABELLED.of(spec.seed), *_selecting(spec), *more)
+    return setting.cohorts.only(Subset.STUDENT_TRAIN.of(spec.seed), Subset.UNLABELLED.of(spec.seed), *_selecting(spec), *more)
 
 
 def _selecting(spec: TrainingSpec) -> tuple[str, ...]:
@@ -199,44 +201,46 @@ def variants(recipe: Recipe, chosen: Mapping[str, Changes], more: Changes | None
     """Return every arm and every control as a recipe of its own, with what was chosen for it."""
     arms = [(arm, single_arm(recipe, arm, {**chosen.get(arm, {}), **(more or {})})) for arm in recipe.arms]
     controls = [
-        (name, single_arm(recipe, arm, {**chosen.get(arm, {}), **(more or {}), "evidence": kind.value}, name=name))
+        (name, single_arm(recipe, arm, {**chosen.get(arm, {}), **(more or {}), "attribution_source": kind.value}, name=name))
         for name, (arm, kind) in with_controls(recipe).items()
     ]
     return [*arms, *controls]
 
 
 @orchestrated
-def train_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]) -> list[Entry]:
+def train_arms(workspace: Workspace, base: ExperimentSetting, chosen: Mapping[str, Changes]) -> list[TrainedArm]:
     """Train every arm and every control under every seed."""
     return train_all(workspace, base, variants(base.recipe, chosen), base.recipe.seeds, "arms")
 
 
 @orchestrated
-def follow_arms(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]) -> tuple[list[Entry], dict[str, Plateau]]:
+def train_longer(
+    workspace: Workspace, base: ExperimentSetting, chosen: Mapping[str, Changes]
+) -> tuple[list[TrainedArm], dict[str, EpochSelection]]:
     """Train every arm and control for longer, choose each one's epoch, and return its students of that epoch."""
     plan = plan_of(base.recipe)
     if plan.plateau_epochs is None:
         return [], {}
     named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
-    looked_at = (validation_purpose(base.cohorts), PRIMARIES[plan.primary])
+    looked_at = (validation_subset(base.cohorts), PRIMARIES[plan.primary])
     calls = [
-        (workspace, spec, _of_student(base, spec, *looked_at), base.teacher, plan.goal, told(base, recipe))
+        (workspace, spec, _of_student(base, spec, *looked_at), base.teacher, plan.goal, knowledge_for(base, recipe))
         for name, recipe in named
         for seed in base.recipe.seeds
         for spec in (recipe.student_training(name, seed),)
     ]
-    courses = iter(run_all(follow, calls, title="plateaus"))
-    entries, plateaus = [], {}
+    series = iter(run_all(train_with_snapshots, calls, title="plateaus"))
+    entries, epoch_selections = [], {}
     for name, recipe in named:
-        own = [next(courses) for _ in base.recipe.seeds]
-        plateaus[name] = choose_epoch(own, criterion(base.recipe, ArmVariant.parse(name).arm))
-        students = tuple(course.at(plateaus[name].epoch) for course in own)
-        entries.append(Entry(str(ArmVariant.parse(name).at("plateau")), base, recipe, students))
-    return entries, plateaus
+        of_arm = [next(series) for _ in base.recipe.seeds]
+        epoch_selections[name] = choose_epoch(of_arm, criterion(base.recipe, ArmVariant.parse(name).arm))
+        students = tuple(one.at(epoch_selections[name].epoch) for one in of_arm)
+        entries.append(TrainedArm(str(ArmVariant.parse(name).at("plateau")), base, recipe, students))
+    return entries, epoch_selections
 
 
 @orchestrated
-def train_nulls(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]) -> list[Entry]:
+def train_nulls(workspace: Workspace, base: ExperimentSetting, chosen: Mapping[str, Changes]) -> list[TrainedArm]:
     """Train the student alone again, from other initial weights: differences between these are chance."""
     plan = plan_of(base.recipe)
     alone = plan.baselines[0]
@@ -248,66 +252,72 @@ def train_nulls(workspace: Workspace, base: Arena, chosen: Mapping[str, Changes]
 
 
 @orchestrated
-def dwell(workspace: Workspace, entries: Sequence[Entry], plan: ExperimentPlan) -> tuple[list[Entry], GapSummary | None]:
-    """Let the students of one arm dwell on the gap, and beside them go on for as long without."""
+def fine_tune_arm(workspace: Workspace, entries: Sequence[TrainedArm], plan: ExperimentPlan) -> tuple[list[TrainedArm], GapSummary | None]:
+    """Train the students of one arm further, weighted by the gap to their teacher, and as long without weights."""
     if plan.gap is None:
         return [], None
-    (own,) = [entry for entry in entries if entry.name == plan.gap.arm]
-    wishes = (plan.gap, plan.gap.model_copy(update={"strength": 0.0}))
+    (base,) = [entry for entry in entries if entry.name == plan.gap.arm]
+    setting, configs = base.setting, (plan.gap, plan.gap.model_copy(update={"strength": 0.0}))
     calls = [
-        (workspace, own.recipe.student_training(student.arm, student.seed), own.arena.cohorts, own.arena.teacher, student, wish, plan.goal)
-        for wish in wishes
-        for student in own.students
+        (workspace, base.recipe.student_training(one.arm, one.seed), setting.cohorts, setting.teacher, one, config, plan.goal)
+        for config in configs
+        for one in base.students
     ]
-    courses = run_all(dwell_on_gap, calls, title="gap rounds")
-    summary = GapSummary(weighted=tuple(courses[: len(own.students)]), plain=tuple(courses[len(own.students) :]))
-    named: tuple[tuple[Literal["gap", "longer"], tuple[GapCourse, ...]], ...] = (("gap", summary.weighted), ("longer", summary.plain))
-    kept = [
-        Entry(
-            str(ArmVariant(arm=own.name, continuation=suffix)), own.arena, own.recipe, tuple(c.rounds[c.chosen].checkpoint for c in group)
+    runs = run_all(fine_tune_on_gap, calls, title="gap-weighted fine-tuning")
+    summary = GapSummary(weighted=tuple(runs[: len(base.students)]), plain=tuple(runs[len(base.students) :]))
+    named: tuple[tuple[Literal["gap", "longer"], tuple[GapFineTuningRun, ...]], ...] = (
+        ("gap", summary.weighted),
+        ("longer", summary.plain),
+    )
+    fine_tuned = [
+        TrainedArm(
+            str(ArmVariant(arm=base.name, continuation=suffix)), setting, base.recipe, tuple(r.rounds[r.chosen].checkpoint for r in group)
         )
         for suffix, group in named
     ]
-    return kept, summary
+    return fine_tuned, summary
 
 
 @orchestrated
-def train_condition(workspace: Workspace, arena: Arena, plan: ExperimentPlan, chosen: Mapping[str, Changes]) -> list[Entry]:
+def train_condition(
+    workspace: Workspace, setting: ExperimentSetting, plan: ExperimentPlan, chosen: Mapping[str, Changes]
+) -> list[TrainedArm]:
     """Train a condition's arms with what was chosen without it."""
-    wanted = plan.conditions[arena.name].arms
-    named = [(str(ArmVariant(arm=arm, setting=arena.name)), single_arm(arena.recipe, arm, chosen.get(arm))) for arm in wanted]
-    return train_all(workspace, arena, named, arena.recipe.seeds, f"condition {arena.name}")
+    wanted = plan.conditions[setting.name].arms
+    named = [(str(ArmVariant(arm=arm, setting=setting.name)), single_arm(setting.recipe, arm, chosen.get(arm))) for arm in wanted]
+    return train_all(workspace, setting, named, setting.recipe.seeds, f"condition {setting.name}")
 
 
 @orchestrated
-def settle(workspace: Workspace, base: Arena, found: Found, gates: dict[str, GateVerdict]) -> Scoreboard:
+def score_all(workspace: Workspace, base: ExperimentSetting, results: TrainedArms, gates: dict[str, GateVerdict]) -> Scoreboard:
     """Evaluate everything that was trained and draw the verdicts."""
     plan = plan_of(base.recipe)
-    arenas = {entry.arena.name: entry.arena for entry in found.entries}
+    settings = {entry.setting.name: entry.setting for entry in results.entries}
     teachers = [
-        Entry(str(ArmVariant(arm="teacher", setting=name)), arena, arena.recipe, (arena.teacher,)) for name, arena in arenas.items()
+        TrainedArm(str(ArmVariant(arm="teacher", setting=name)), setting, setting.recipe, (setting.teacher,))
+        for name, setting in settings.items()
     ]
-    evaluated = evaluate_entries(workspace, [*teachers, *found.entries, *found.nulls])
-    scored = score_entries(workspace, [*teachers, *found.entries], found.nulls, evaluated, plan)
-    chosen = Choices(searched=found.searched, plateaus=found.plateaus, gap=found.gap, gates=gates)
-    return compose_board(base.recipe, plan, scored, {entry.name for entry in found.nulls}, chosen)
+    evaluated = evaluate_entries(workspace, [*teachers, *results.entries, *results.nulls])
+    scored = score_entries(workspace, [*teachers, *results.entries], results.nulls, evaluated, plan)
+    chosen = Choices(searched=results.searched, epoch_selections=results.epoch_selections, gap=results.gap, gates=gates)
+    return compose_board(base.recipe, plan, scored, {entry.name for entry in results.nulls}, chosen)
 
 
 Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
 
 
 @orchestrated
-def evaluate_entries(workspace: Workspace, entries: Sequence[Entry]) -> Evaluated:
-    """Evaluate every student on the test cohorts of its arena, and examine all but those of null repetitions."""
-    calls = [(workspace, e.recipe.name, e.arena.cohorts, student, e.arena.teacher) for e in entries for student in e.students]
-    judged = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
-    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, judged, title="examine"))
+def evaluate_entries(workspace: Workspace, entries: Sequence[TrainedArm]) -> Evaluated:
+    """Evaluate every student on the test cohorts of its setting, and examine all but those of null repetitions."""
+    calls = [(workspace, e.recipe.name, e.setting.cohorts, student, e.setting.teacher) for e in entries for student in e.students]
+    examined = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
+    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, examined, title="examine"))
     return {e.name: tuple((next(plain),) if e.is_null else (next(plain), next(close)) for _ in e.students) for e in entries}
 
 
 @orchestrated
 def score_entries(
-    workspace: Workspace, entries: Sequence[Entry], nulls: Sequence[Entry], evaluated: Evaluated, plan: ExperimentPlan
+    workspace: Workspace, entries: Sequence[TrainedArm], nulls: Sequence[TrainedArm], evaluated: Evaluated, plan: ExperimentPlan
 ) -> list[ArmFigures]:
     """Score every entry against those it is compared with, and null repetitions against the student alone."""
     names = [entry.name for entry in entries]
@@ -317,8 +327,8 @@ def score_entries(
         others = tuple((other, evaluated[other]) for other in wanted)
         variant = ArmVariant.parse(entry.name)
         alone = sibling(plan.baselines[0], variant, names)
-        ceiling = plan.ceiling or str(ArmVariant(arm="teacher", setting=entry.arena.name))
+        ceiling = plan.ceiling or str(ArmVariant(arm="teacher", setting=entry.setting.name))
         is_student = not entry.is_null and variant.arm != "teacher" and alone is not None
         reference = (evaluated[alone], evaluated[ceiling]) if is_student and alone else ()
-        calls.append((workspace, entry.arena.cohorts, entry.name, evaluated[entry.name], others, reference, plan.primary))
+        calls.append((workspace, entry.setting.cohorts, entry.name, evaluated[entry.name], others, reference, plan.primary))
     return run_all(score_arm, calls, title="scoreboard")

@@ -79,8 +79,8 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
         "lesions": lesions,
         "answers": answers,
         "maps": maps,
-        "verdicts": [verdict.model_dump(mode="json") for verdict in record.verdicts],
-        "not_to_be_trusted": list(record.not_to_be_trusted),
+        "sanity_reports": [sanity_report.model_dump(mode="json") for sanity_report in record.sanity_reports],
+        "failed_explainers": list(record.failed_explainers),
         "mass": record.mass,
         "caveats": [caveat.model_dump(mode="json") for caveat in record.caveats],
         "previews": [str(path) for path in sorted((folder / "previews").glob("*.png"))],
@@ -104,11 +104,11 @@ def explanation_text(summary: dict[str, Any]) -> str:
     for number, heading in _headings(summary):
         lines += ["\n" + heading, *_table([m for m in summary["maps"] if m["number"] == number and m["role"] == "student"])]
     lines += ["", *_legend(summary["maps"]), f"  {MASS_IN_WORDS[summary['mass']]}", "", "tests of each explainer on this model"]
-    for verdict in summary["verdicts"]:
-        made = verdict["samples"]
-        told = checks_text([SanityCheck.model_validate(check) for check in verdict["checks"]])
-        told += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
-        lines += wrap(f"  {verdict['explainer'].ljust(24)}{told}", NARROW, subsequent_indent=" " * 26)
+    for sanity_report in summary["sanity_reports"]:
+        made = sanity_report["samples"]
+        text = checks_text([SanityCheck.model_validate(check) for check in sanity_report["checks"]])
+        text += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
+        lines += wrap(f"  {sanity_report['explainer'].ljust(24)}{text}", NARROW, subsequent_indent=" " * 26)
     lines.append(f"\nexplanation {summary['explanation'][:12]} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}")
     lines += [f"page           {summary['report']}"] if "report" in summary else []
     lines += [f"kept in        {summary['folder']}", f"pictures       {summary['folder']}/previews"]
@@ -147,7 +147,7 @@ def _table(maps: list[dict[str, Any]]) -> list[str]:
 
 def _legend(maps: list[dict[str, Any]]) -> list[str]:
     """Return a line per column that the tables show."""
-    shown = [told for name, told in _SHOWN.items() if any(name in one["measures"] for one in maps)]
+    shown = [text for name, text in _SHOWN.items() if any(name in one["measures"] for one in maps)]
     return [f"  {heading.ljust(9)}{meaning}" for heading, meaning in (*shown, ("highest", "where in the patient the map is highest"))]
 
 
@@ -172,14 +172,14 @@ def bundle_table(bundle: ExplanationBundle) -> str:
         lines += ["", " " * first + "".join(one.rjust(widths[one]) for one in shown)]
         lines += [name.ljust(first) + "".join(cells[name].get(one, "-").rjust(widths[one]) for one in shown) for name in names]
     lines.append("")
-    for verdict in bundle.verdicts:
-        lines.append(f"{verdict.explainer.ljust(first)}{checks_text(verdict.checks)}")
+    for sanity_report in bundle.sanity_reports:
+        lines.append(f"{sanity_report.explainer.ljust(first)}{checks_text(sanity_report.checks)}")
     return "\n".join(lines)
 
 
 #: Figures of an inspection that the table shows.
 _FLIPS = {
-    "adversarial_rms": "smallest change found that flips the answer",
+    "minimal_perturbation_rms": "smallest change found that flips the answer",
     "boundary_rms": "change along the gradient that flips it",
     "flipped": "share of cases that could be flipped",
 }
@@ -196,9 +196,9 @@ def inspection_text(inspection: Inspection) -> str:
         lines.append(layer.name.ljust(28) + f"{name} (CKA {value:.2f})".ljust(40) + carried)
     lines += ["", "root mean square change of a voxel (the window of the input is 2 wide)"]
     lines.append(" " * 46 + "student".ljust(26) + "teacher".ljust(26) + "student less teacher")
-    for name, told in _FLIPS.items():
+    for name, text in _FLIPS.items():
         cells = [inspection.figures.get(f"{role}/{name}") for role in ("student", "teacher", "difference")]
         lines.append(
-            told.ljust(46) + "".join(("-" if f is None else f"{f.mean:.4f} [{f.low:.4f}, {f.high:.4f}]").ljust(26) for f in cells).rstrip()
+            text.ljust(46) + "".join(("-" if f is None else f"{f.mean:.4f} [{f.low:.4f}, {f.high:.4f}]").ljust(26) for f in cells).rstrip()
         )
     return "\n".join(lines)

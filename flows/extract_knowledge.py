@@ -33,7 +33,7 @@ def extract_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> 
 @orchestrated
 def extract_and_register(workspace: Workspace, recipe: Recipe) -> tuple[ModelRef, KnowledgeRef]:
     """Train, judge and score a recipe's teacher, ask it about every case, and register it and what it knows."""
-    judged = evaluate(workspace, train_teacher(workspace, prepare(workspace, (recipe,))))
-    knowledge = run_all(extraction.extract_knowledge, [knowledge_call(workspace, judged[0])], title="knowledge")[0]
-    registered = register(workspace, [replace(judged[0], knowledge=knowledge)])
+    evaluated = evaluate(workspace, train_teacher(workspace, prepare(workspace, (recipe,))))
+    knowledge = run_all(extraction.extract_knowledge, [knowledge_call(workspace, evaluated[0])], title="knowledge")[0]
+    registered = register(workspace, [replace(evaluated[0], knowledge=knowledge)])
     return register_knowledge(workspace, registered)[0], knowledge

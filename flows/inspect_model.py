@@ -1,4 +1,4 @@
-"""A registered model beside its teacher, where no map says what it is like: layers, imagined images, the least that flips an answer."""
+"""A registered model beside its teacher, where no map says what it is like: layers, feature visualisations, the smallest change that flips an answer."""
 
 from __future__ import annotations
 

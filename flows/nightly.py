@@ -16,15 +16,15 @@ from prefect import Flow
 from prefect.runtime import deployment
 
 from data_contracts import SourceError
+from flows.confidential_call import ConfidentialCall
 from flows.environment import data_root
 from flows.ingest import read_policy
 from flows.pipeline import pipeline
 from flows.plan import workers_for
 from flows.start import start_engine
 from flows.summary import run_summary
-from flows.untold import Untold
 from medkd.storage.output import RUN, claim, require_source
-from medkd.storage.workspace import Workspace, embedded_workspace
+from medkd.storage.workspace import Workspace, local_workspace
 from medkd.training.recipes import read_recipe
 
 STUDIES = "MEDKD_STUDIES"
@@ -67,22 +67,22 @@ def run_nightly(
             "in clear; deploy without it",
         )
     arguments = (recipes, out, studies or os.environ.get(STUDIES), tracking_uri, overrides, policy)
-    return Untold(_run, arguments, error_in=Path(out).resolve()).told()
+    return ConfidentialCall(_run, arguments, error_in=Path(out).resolve()).finish()
 
 
 def _run(
     recipes: list[str], out: str, studies: str | None, tracking_uri: str | None, overrides: dict[str, Any] | None, policy: str | None
 ) -> dict[str, Any]:
-    begun, root = time.perf_counter(), Path(out).resolve()
+    started, root = time.perf_counter(), Path(out).resolve()
     chosen = tuple(read_recipe(Path(name), overrides) for name in recipes)
     if studies is not None:
         require_source(Path(studies))
     claim(root, RUN)
-    embedded = embedded_workspace(root, data_root=data_root())
+    embedded = local_workspace(root, data_root=data_root())
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root, workers=workers_for(chosen)):
         result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))
-    return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - begun, project=Path.cwd())
+    return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - started, project=Path.cwd())
 
 
 nightly = DiscreetFlow(run_nightly, name="nightly", validate_parameters=True, persist_result=False)

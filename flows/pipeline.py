@@ -26,7 +26,7 @@ from flows.report import report
 from flows.train_teacher import train_teacher
 from medkd.cohorts.curate import curate_store, volumes_of
 from medkd.dicom.ingest import IngestRequest
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.registry.recipe_result import RecipeResult
 from medkd.review.choose_panel import choose_panel
 from medkd.storage.sealed import write_sealed

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from data_contracts import Fit, Network, Recipe, Role
+from data_contracts import Network, Recipe, Role, TrainingConfig
 
 #: Seconds of a training step per case and megapixel, for a network of 100 thousand parameters; more parameters cost their cube root or so.
 _PER_MEGAPIXEL = 1.0
@@ -43,7 +43,7 @@ def workers_for(recipes: Sequence[Recipe]) -> int | None:
 
 
 def _training(recipe: Recipe, role: Role) -> float:
-    part: tuple[Network, Fit] = (
+    part: tuple[Network, TrainingConfig] = (
         (recipe.teacher.network, recipe.teacher.fit) if role is Role.TEACHER else (recipe.student.network, recipe.student.fit)
     )
     parameters = _parameters(part[0])

@@ -1,7 +1,7 @@
 """The embedded Prefect engine. Prefect only decorates: results are the stage's own.
 
 Its database is told that something runs, how long and how it ended, and nothing of what with: folders and files are often called after
-people, so neither arguments nor sentences of errors go there (:mod:`flows.untold`).
+people, so neither arguments nor sentences of errors go there (:mod:`flows.confidential_call`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from prefect.futures import wait
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.confidential_call import ConfidentialCall
 from flows.engine import PlainEngine, lost_worker
 from flows.prefect_database import keep_database
 from flows.prefect_server import EmbeddedServer
 from flows.run_log import Group, RunLog
-from flows.untold import Untold
 from flows.workers import Workers
 
 R = TypeVar("R")
@@ -56,7 +56,7 @@ class PrefectEngine(PlainEngine):
         self._await_server()
         # A task waits in its thread for the pool; without a pool it works there, and stages seed torch's one global generator.
         runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1 if self.workers is None else 4)
-        work = Untold(function, args, kwargs)
+        work = ConfidentialCall(function, args, kwargs)
         decorate = flow(name=_key(function), validate_parameters=False, task_runner=cast(Any, runner), persist_result=False)
         return work.by(decorate(work.body))
 
@@ -75,29 +75,29 @@ class PrefectEngine(PlainEngine):
         self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
     ) -> list[R]:
         """Submit every call as a task run."""
-        told = names or [str(number) for number in range(1, len(calls) + 1)]
+        labels = names or [str(number) for number in range(1, len(calls) + 1)]
         with self.group(title, len(calls)) as group:
-            begun = []
-            for call, name in zip(calls, told, strict=True):
-                work = Untold(_noted(function, self.workers, name, group), call)
+            started = []
+            for call, name in zip(calls, labels, strict=True):
+                work = ConfidentialCall(_noted(function, self.workers, name, group), call)
                 run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
                 decorate = task(name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
-                begun.append((work, decorate(work.body).submit()))
-            wait([future for _, future in begun])
-            return [work.by(future.result) for work, future in begun]
+                started.append((work, decorate(work.body).submit()))
+            wait([future for _, future in started])
+            return [work.by(future.result) for work, future in started]
 
 
 def _noted(function: Callable[..., R], workers: Workers | None, name: str, group: Group | None) -> Callable[..., R]:
     """Return the stage as a task calls it: in a worker process where there are some, its end noted in the run's log."""
 
     def run(*args: Any) -> R:
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             result, seconds = workers.submit(function, *args).result() if workers is not None else (function(*args), None)
         except BrokenProcessPool as error:
             raise lost_worker() from error
         if group is not None:
-            group.finished(name, time.monotonic() - begun if seconds is None else seconds)
+            group.finished(name, time.monotonic() - started if seconds is None else seconds)
         return result
 
     return run

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from data_contracts import EnvironmentProblem
+from data_contracts import MissingDependencyError
 
 #: Seconds that a server may take to answer (laying out a database on a slow disk takes most of it).
 START_S = 120.0
@@ -47,12 +47,12 @@ class EmbeddedServer:
         """Wait until it answers.
 
         Raises:
-            EnvironmentProblem: ``PREFECT_SERVER`` when it ends or does not answer in time.
+            MissingDependencyError: ``PREFECT_SERVER`` when it ends or does not answer in time.
         """
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise EnvironmentProblem(
+                raise MissingDependencyError(
                     "PREFECT_SERVER",
                     f"expected an embedded Prefect server, it ended with status {self._process.returncode}; try --engine none",
                 )
@@ -63,7 +63,7 @@ class EmbeddedServer:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         self.kill()
-        raise EnvironmentProblem(
+        raise MissingDependencyError(
             "PREFECT_SERVER", f"expected an embedded Prefect server within {START_S:.0f} s, it did not answer; try --engine none"
         )
 

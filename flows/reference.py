@@ -73,9 +73,9 @@ def _contracts() -> Iterator[str]:
         yield from _model(record, f"{record.__name__} (`{schema}`)")
     yield "# Values inside records\n"
     named = (getattr(data_contracts, name) for name in sorted(data_contracts.__all__))
-    values = [v for v in named if inspect.isclass(v) and issubclass(v, data_contracts.Value) and v is not data_contracts.Value]
+    values = [v for v in named if inspect.isclass(v) and issubclass(v, data_contracts.FrozenModel) and v is not data_contracts.FrozenModel]
     for value in values:
-        if not issubclass(value, data_contracts.Record):
+        if not issubclass(value, data_contracts.VersionedRecord):
             yield from _model(value, value.__name__)
     yield "# Errors\n\nEvery error has a stable code and is one sentence: what was expected, what came, what to do.\n"
     yield "| class | when |\n|---|---|"
@@ -90,8 +90,8 @@ def _contracts() -> Iterator[str]:
         yield f"| `{code.value}` | {_cell(fact.meaning)}{_cell(repair)} | {fact.default.value} | {others} | {_cell(fact.mend)} |"
 
 
-def _model(model: type[data_contracts.Value], title: str) -> Iterator[str]:
-    told = model.field_descriptions()
+def _model(model: type[data_contracts.FrozenModel], title: str) -> Iterator[str]:
+    descriptions = model.field_descriptions()
     yield f"## {title}\n\n{model.prose()}\n"
     yield "| field | type | default | |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
@@ -104,7 +104,7 @@ def _model(model: type[data_contracts.Value], title: str) -> Iterator[str]:
         )
         if field.is_required():
             default = "required"
-        yield f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} | {_cell(told.get(name, ''))} |"
+        yield f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} | {_cell(descriptions.get(name, ''))} |"
     yield ""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from data_contracts import DataError, RefusedSeries, ReviewPanel, ReviewReport, StoreManifest, load_record
 from flows.engine import orchestrated, run_all
 from flows.report import report
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.explanation.defaults import first_findings
 from medkd.explanation.of_registry import explain_all_registered
 from medkd.registry.candidates import only_segmentation_model

@@ -1,4 +1,4 @@
-"""One new study: geometry proved, asked of a registered model, explained, reported, registered, written in patient space."""
+"""One new study: geometry verified, asked of a registered model, explained, reported, registered, written in patient space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flows.engine import orchestrated, run_all
 from flows.ingest import ingest
 from medkd.dicom.choose_volume import choose_volume
 from medkd.dicom.ingest import IngestRequest
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.explanation.of_registry import explain_registered
 from medkd.review.write_report import write_report
@@ -41,12 +41,12 @@ def run_study(
 
     Raises:
         OutputError: the workspace's folder is not ours, or holds the source.
-        DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
+        DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
     """
     out = workspace.root
     store = empty_store(claim_study(source, out))
-    asked = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
-    ingested = ingest(asked)
+    ingest_request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = ingest(ingest_request)
     volume = choose_volume(read_manifest(store), ingested, series)
     artefact = run_all(explain_registered, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
     report = run_all(write_report, [(workspace, artefact, store, out)], title="report")[0]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_contracts import EnvironmentProblem
+from data_contracts import MissingDependencyError
 from data_contracts.private import privately
+from flows.confidential_call import named
 from flows.engine import CURRENT, Engine, PlainEngine
 from flows.environment import prepare_prefect
 from flows.run_log import RunLog
 from flows.stopping import ended_on_interrupt
-from flows.untold import named
 from flows.workers import Workers
 from medkd.storage.run_lock import alone_in
 
@@ -36,7 +36,7 @@ def start_engine(name: str, root: Path, *, workers: int | None = None, progress:
 
     Raises:
         OutputError: ``RUN_BUSY`` when another process works in the folder.
-        EnvironmentProblem: ``WORKERS_INVALID``.
+        MissingDependencyError: ``WORKERS_INVALID``.
     """
     # Two at once would write over each other's stages, and race as they lay out the tables of one database.
     with privately(), alone_in(root):
@@ -72,13 +72,15 @@ def _worker_count() -> int:
     """Return how many worker processes are wanted.
 
     Raises:
-        EnvironmentProblem: ``WORKERS_INVALID`` when ``MEDKD_WORKERS`` is no number from 0 to 1024.
+        MissingDependencyError: ``WORKERS_INVALID`` when ``MEDKD_WORKERS`` is no number from 0 to 1024.
     """
     wanted = os.environ.get("MEDKD_WORKERS")
     if wanted is None:
         return min(2, os.cpu_count() or 1)
     if not (wanted.isascii() and wanted.isdecimal() and int(wanted[:9]) <= 1024):
-        raise EnvironmentProblem("WORKERS_INVALID", f"expected a number of processes from 0 to 1024 in MEDKD_WORKERS, got {wanted[:40]!r}")
+        raise MissingDependencyError(
+            "WORKERS_INVALID", f"expected a number of processes from 0 to 1024 in MEDKD_WORKERS, got {wanted[:40]!r}"
+        )
     return int(wanted)
 
 

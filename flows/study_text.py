@@ -70,9 +70,9 @@ def findings_text(report: ReviewReport) -> str:
 def _line(finding: LesionFinding | ClassAnswer) -> str:
     if isinstance(finding, ClassAnswer):
         other = teacher_class(finding)
-        told = "no teacher to compare with" if other is None else f"teacher answers {other}"
+        standings = "no teacher to compare with" if other is None else f"teacher answers {other}"
         slices = f"slices {finding.first_slice + 1} to {finding.last_slice + 1}"
-        return f"answer {finding.number}: {finding.class_name} (probability {finding.probability:.2f}), {slices}, {told}"
+        return f"answer {finding.number}: {finding.class_name} (probability {finding.probability:.2f}), {slices}, {standings}"
     dice = finding.dice_to_teacher
     likeness = "" if dice is None else f" (Dice {dice:.2f})"
     standing = {

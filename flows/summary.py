@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_contracts import Comparison, Figure, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
+from data_contracts import Comparison, Estimate, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
 from flows.pipeline import PipelineResult
 from flows.tables import interval, table
 from medkd.registry.recipe_result import RecipeResult
@@ -25,7 +25,7 @@ COLUMNS = {
         ("AUC de-biased", "auc_debiased"),
         ("AUC reversed", "auc_reversed"),
         ("agreement", "agreement"),
-        ("mass in lesion", "mass_in_lesion"),
+        ("mass in lesion", "relevance_mass_accuracy"),
         ("pointing", "pointing"),
         ("marker effect", "marker_effect"),
     ),
@@ -36,7 +36,7 @@ COLUMNS = {
         ("NSD {}", "surface_dice_{}"),
         ("Dice to teacher", "dice_to_teacher"),
         ("agreement", "agreement"),
-        ("mass in lesion", "mass_in_lesion"),
+        ("mass in lesion", "relevance_mass_accuracy"),
     ),
 }
 
@@ -116,7 +116,7 @@ def folder_json(evaluation: FolderEvaluation) -> dict[str, Any]:
     }
 
 
-def _figures_json(figures: Mapping[str, Figure]) -> dict[str, dict[str, float | None]]:
+def _figures_json(figures: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
     return {name: {**_bounds(figure), "n": figure.n, "missing": figure.missing} for name, figure in figures.items()}
 
 
@@ -212,7 +212,7 @@ def _align(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: Estimate | None) -> str:
     if figure is None:
         return ""
     # One patient has no interval: all resamples of it are the same.
@@ -229,7 +229,7 @@ def _short(value: float) -> str:
     return "nan" if math.isnan(value) else f"{value:.3f}"
 
 
-def _bounds(figure: Figure) -> dict[str, float | None]:
+def _bounds(figure: Estimate) -> dict[str, float | None]:
     """Return mean and bounds; the bounds of one patient are null."""
     return {"mean": figure.mean, "low": figure.low if figure.n > 1 else None, "high": figure.high if figure.n > 1 else None}
 
@@ -247,7 +247,7 @@ def knowledge_summary(model: ModelRef, knowledge: KnowledgeRef) -> dict[str, Any
         "digest": model.manifest_digest,
         "teacher": None if model.teacher is None else str(model.teacher),
         "cases": knowledge.cases,
-        "views": knowledge.wish.views,
+        "views": knowledge.config.views,
         "stores": parts,
         "bytes": knowledge.bytes,
         "logit_bytes": knowledge.payload_bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from data_contracts import Figure
+from data_contracts import Estimate
 
 WIDTH = 100
 
@@ -39,7 +39,7 @@ def _block(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def interval(figure: Figure | None, *, signed: bool = False) -> str:
+def interval(figure: Estimate | None, *, signed: bool = False) -> str:
     """Return a figure with its interval, ``.850 [.808, .888]``; empty where there is none."""
     if figure is None:
         return ""

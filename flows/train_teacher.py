@@ -19,16 +19,16 @@ def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
     """Train the teacher of each recipe and let the gate judge it.
 
     Raises:
-        TeacherRefused: when an enforced gate fails.
+        TeacherGateError: when an enforced gate fails.
     """
     trained = run_each(train.train_teacher, results, lambda one: [teacher_call(workspace, one)], title="teachers")
-    taught = tuple(replace(result, teacher=teacher) for result, (teacher,) in trained)
-    judged = run_each(
+    with_teachers = tuple(replace(result, teacher=teacher) for result, (teacher,) in trained)
+    gated = run_each(
         judge_teacher,
-        taught,
+        with_teachers,
         lambda one: [gate_call(workspace, one)],
         title="teacher gate",
     )
-    for _, (verdict,) in judged:
+    for _, (verdict,) in gated:
         require_fit_teacher(verdict)
-    return taught
+    return with_teachers

@@ -82,10 +82,10 @@ def _ignoring_interrupts() -> Iterator[None]:
 
 
 def _in_worker(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
-    report, begun = _own_share or (lambda _: None), time.monotonic()
+    report, started = _own_share or (lambda _: None), time.monotonic()
     report(0.0)
     try:
-        return function(*arguments), time.monotonic() - begun
+        return function(*arguments), time.monotonic() - started
     finally:
         report(0.0)
 

@@ -46,7 +46,7 @@ from medkd.dicom.choose_volume import choose_volume
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
@@ -77,7 +77,7 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.server import require_registry
 from medkd.storage.output import PHANTOM, RUN, STUDY_STORE, claim, require_apart, require_source
 from medkd.storage.store import Store
-from medkd.storage.workspace import Workspace, embedded_workspace
+from medkd.storage.workspace import Workspace, local_workspace
 from medkd.training import train
 from medkd.training.check_recipe import RecipeCheck
 from medkd.training.check_recipe import check_recipe as _check_recipe
@@ -130,7 +130,7 @@ def write_phantom(out: PathLike, *, studies: int = 48, seed: int = 7, faults: bo
 def ingest(
     source: PathLike, out: PathLike, *, policy: IngestPolicy | None = None, nifti: bool = False, dry_run: bool = False
 ) -> IngestReport:
-    """Prove, de-identify and store every series of a folder, file, archive or DICOMDIR; what is refused is quarantined with its reason.
+    """Verify, de-identify and store every series of a folder, file, archive or DICOMDIR; what is refused is quarantined with its reason.
 
     Args:
         source: where the DICOM is.
@@ -244,7 +244,7 @@ def distill(
         Checkpoints, scorecards, comparisons, explanations and registered versions.
 
     Raises:
-        TeacherRefused: the gate judged the teacher unfit to be copied.
+        TeacherGateError: the gate judged the teacher unfit to be copied.
         RecipeError, CatalogueError, SourceError, DataError: recipe or data do not fit.
 
     Example:
@@ -255,7 +255,7 @@ def distill(
     wanted = recipe if isinstance(recipe, Recipe) and not overrides else read_recipe(_fields(recipe), overrides)
     with privately():
         folder = claim(Path(out if out is not None else Path("runs") / wanted.name).resolve(), RUN)
-        workspace = embedded_workspace(folder, progress=progress, data_root=_data_root(data_root))
+        workspace = local_workspace(folder, progress=progress, data_root=_data_root(data_root))
         result = _scored(workspace, _taught(workspace, wanted))
         return _registered(workspace, result) if register else result
 
@@ -322,7 +322,7 @@ class Prediction:
     """What a model says of one volume.
 
     Attributes:
-        volume: the proved volume: geometry, modality, flags.
+        volume: the verified volume: geometry, modality, flags.
         classes: names of the classes.
         labels: class of every voxel, uint8 [slice, row, column]; None of models that classify.
         probabilities: of each picture (slice, or volume as a whole) and class, float32 [picture, class]; None of models that segment.
@@ -394,7 +394,7 @@ class Model:
             policy: what is done about findings of its ingestion.
 
         Raises:
-            DataError: ``NO_VOLUME`` when no geometry can be proved, ``WHICH_SERIES`` when several volumes could be meant,
+            DataError: ``NO_VOLUME`` when no geometry can be verified, ``WHICH_SERIES`` when several volumes could be meant,
                 ``GRID_MISMATCH`` for slices of another size than the model's pictures.
 
         Example:

@@ -21,8 +21,21 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, cast
 
-from data_contracts import CatalogueError, Entry, Explain, ExplanationRequest, MapWish, Network, NetworkSpec, Term, TrainingSpec, Value
-from medkd.task_context import COMMON
+from data_contracts import (
+    CatalogueError,
+    Entry,
+    Explain,
+    ExplanationRequest,
+    FrozenModel,
+    LossTerm,
+    MapSpec,
+    Network,
+    NetworkSpec,
+    TrainingSpec,
+    current_entry,
+)
+from data_contracts.old_names import INCOMPATIBLE_REASON
+from medkd.task_context import COMMON, TaskContext
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -60,15 +73,19 @@ class CatalogueEntry:
         """Return what ``medkd list --json`` prints of the entry."""
         facts = {key.lower(): _plain(value) for key, value in vars(self.module).items() if key.isupper() and not key.startswith("_")}
         options = {name: _plain(p.default) if p.default is not p.empty else "required" for name, p in self.options().items()}
-        return {"name": self.name, "summary": self.summary(), "options": options, **facts, **self._guards()}
+        return {"name": self.name, "summary": self.summary(), "options": options, **facts, **self._incompatible()}
 
-    def _guards(self) -> dict[str, dict[str, str]]:
-        """Return under which circumstances an entry cannot work, with its reasons, where its file has a ``guard``."""
-        guard = getattr(self.module, "guard", None)
-        if guard is None:
-            return {}
-        found = {where: guard(circumstances) for where, circumstances in COMMON.items()}
-        return {"guards": {where: reason for where, reason in found.items() if reason}}
+    def incompatible_reason(self, context: TaskContext, **options: Any) -> str | None:
+        """Return why the entry cannot work in a context, one clause, or None; asked of the function of this name in its file."""
+        reason = getattr(self.module, "incompatible_reason", getattr(self.module, INCOMPATIBLE_REASON, None))
+        found: str | None = None if reason is None else reason(context, **options)
+        return found
+
+    def _incompatible(self) -> dict[str, dict[str, str]]:
+        """Return in which contexts of :data:`COMMON` the entry cannot work, with its reasons."""
+        found = {where: self.incompatible_reason(context) for where, context in COMMON.items()}
+        reasons = {where: reason for where, reason in found.items() if reason}
+        return {"incompatible": reasons} if reasons else {}
 
 
 def option_errors(entry: CatalogueEntry, options: Mapping[str, Any]) -> Iterator[tuple[str, CatalogueError]]:
@@ -98,11 +115,12 @@ class Catalogue:
         return tuple(sorted({*self._local(), *self._foreign()}))
 
     def entry(self, name: str) -> CatalogueEntry:
-        """Load one entry.
+        """Load one entry; an old name of one is read for this version.
 
         Raises:
             CatalogueError: ``CATALOGUE_UNKNOWN``, ``CATALOGUE_CLASH`` or ``CATALOGUE_MALFORMED``.
         """
+        name = name if name in self._local() else current_entry(self.kind, name)
         local, foreign = name in self._local(), self._foreign().get(name)
         if local and foreign is not None:
             raise CatalogueError(
@@ -175,19 +193,19 @@ def entries_named_in(value: Any) -> dict[str, CatalogueEntry]:
     return dict(sorted(found.items()))
 
 
-def explainer_of(term: Term) -> str:
+def explainer_of(term: LossTerm) -> str:
     """Return the explainer that a term asks: its option, or the one that its file names."""
     return str(term.options.get("explainer", LOSSES.entry(term.loss).fact("EXPLAINER", "cam")))
 
 
 def _named_in(value: Any) -> Iterator[tuple[Catalogue, str]]:
-    if isinstance(value, Term):
+    if isinstance(value, LossTerm):
         yield LOSSES, value.loss
         if "explainer" in LOSSES.entry(value.loss).fact("NEEDS", frozenset()):
             yield EXPLAINERS, explainer_of(value)
     elif isinstance(value, Network | NetworkSpec):
         yield NETWORKS, value.builder
-    elif isinstance(value, MapWish):
+    elif isinstance(value, MapSpec):
         yield EXPLAINERS, value.explainer
     elif isinstance(value, Explain):
         yield from ((EXPLAINERS, one.name) for one in value.explainers)
@@ -196,7 +214,7 @@ def _named_in(value: Any) -> Iterator[tuple[Catalogue, str]]:
         yield from ((EXPLAINERS, one.name) for one in value.explainers)
     elif isinstance(value, Entry):
         raise TypeError(f"expected an entry inside of what says which catalogue it is of, got {value.name} alone")
-    elif isinstance(value, Value):
+    elif isinstance(value, FrozenModel):
         if isinstance(value, TrainingSpec) and value.selection is not None:
             yield MEASURES, value.selection
         for name in type(value).model_fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_contracts import EnvironmentProblem
+from data_contracts import MissingDependencyError
 
 _MEMINFO = Path("/proc/meminfo")
 #: Where the limit of a container stands, and what it uses (version 2 and 1 of control groups).
@@ -38,11 +38,11 @@ def require_memory(needed: int, what: str) -> None:
         what: what a sentence calls it.
 
     Raises:
-        EnvironmentProblem: ``MEMORY_TOO_SMALL`` with both figures.
+        MissingDependencyError: ``MEMORY_TOO_SMALL`` with both figures.
     """
     free = available_bytes()
     if free is not None and needed > free:
-        raise EnvironmentProblem(
+        raise MissingDependencyError(
             "MEMORY_TOO_SMALL",
             f"expected to hold {what} in memory, it takes at least {shown(needed)} and {shown(free)} are free; make it smaller",
         )

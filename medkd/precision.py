@@ -92,11 +92,11 @@ def bf16_slowdown(*, repeats: int = 3) -> float:
     torch.set_rng_state(torch_state)  # measuring is no part of a run: what it draws must not change what the run draws
 
     def seconds(enabled: bool) -> float:
-        begun = time.process_time()
+        started = time.process_time()
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             loss = network(image).float().square().mean()
         loss.backward()
-        return time.process_time() - begun
+        return time.process_time() - started
 
     seconds(False), seconds(True)  # the first call of each prepares kernels
     least = [min(seconds(enabled) for _ in range(repeats)) for enabled in (True, False)]

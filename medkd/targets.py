@@ -1,7 +1,7 @@
 """The explained scalar is a function of the logits: frozen, hashable by its record, one score per case.
 
 A target also gives its coefficients, d score / d logits: what closed-form class maps are made of. Those of a soft label depend on the
-logits, all others are linear. Several targets of one case (its lesions, a teacher's classes) are explained in one pass as :class:`Several`.
+logits, all others are linear. Several targets of one case (its lesions, a teacher's classes) are explained in one pass as :class:`MultiTarget`.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class SoftLabel:
 
 
 @dataclass(frozen=True, eq=False)
-class Several:
+class MultiTarget:
     """Several targets of each case, explained in one pass: scores [batch, targets]."""
 
     targets: tuple[Target, ...]
@@ -237,9 +237,9 @@ class Several:
         """Return those of each target, [batch, targets, classes, *space]."""
         return torch.stack([target.coefficients(logits) for target in self.targets], dim=1)
 
-    def of_case(self, case: int) -> Several:
+    def of_case(self, case: int) -> MultiTarget:
         """Return the targets of one case."""
-        return Several(tuple(target.of_case(case) for target in self.targets))
+        return MultiTarget(tuple(target.of_case(case) for target in self.targets))
 
     def record(self) -> TargetRecord:
         """Return how many there are; each has its own record."""
@@ -248,7 +248,7 @@ class Several:
 
 def parts_of(target: Target) -> tuple[Target, ...]:
     """Return the single targets of a target."""
-    return target.targets if isinstance(target, Several) else (target,)
+    return target.targets if isinstance(target, MultiTarget) else (target,)
 
 
 def class_logit(index: int | Tensor) -> ClassLogit:
@@ -276,22 +276,22 @@ def voxel(place: Sequence[int], *, index: int = 1, background: int = 0) -> Voxel
     return Voxel(tuple(place), index, background)
 
 
-def soft_labels(classes: int, *, temperature: float = 1.0, mask: Tensor | None = None) -> Several:
+def soft_labels(classes: int, *, temperature: float = 1.0, mask: Tensor | None = None) -> MultiTarget:
     """Explain all of a teacher's probabilities in one pass."""
-    return Several(tuple(SoftLabel(index, temperature, mask) for index in range(classes)))
+    return MultiTarget(tuple(SoftLabel(index, temperature, mask) for index in range(classes)))
 
 
-def lesion_margins(masks: Tensor, *, index: int | Sequence[int] = 1, background: int = 0) -> Several:
+def lesion_margins(masks: Tensor, *, index: int | Sequence[int] = 1, background: int = 0) -> MultiTarget:
     """Explain all lesions of one case in one pass: masks [lesions, *space], the class of all or of each."""
     classes = [index] * len(masks) if isinstance(index, int) else list(index)
     if not len(masks) or len(classes) != len(masks):
         raise ExplanationError("TARGET_MASK", f"expected a mask per lesion, got {len(masks)} masks and {len(classes)} classes")
-    return Several(tuple(LesionMargin(mask[None], own, background) for mask, own in zip(masks, classes, strict=True)))
+    return MultiTarget(tuple(LesionMargin(mask[None], own, background) for mask, own in zip(masks, classes, strict=True)))
 
 
 def mean_coefficients(target: Target, logits: Logits) -> Tensor:
     """Return the mean over space of a target's coefficients, [batch, (targets,) classes]: how much each class's map counts in its own."""
-    if isinstance(target, Several):
+    if isinstance(target, MultiTarget):
         return torch.stack([mean_coefficients(part, logits) for part in target.targets], dim=1)
     own = getattr(target, "mean_coefficients", None)
     if own is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: Why a term that compares classes with one another has nothing to compare where there are two.
-TWO_CLASSES = "use bernoulli_kd or logit_kd: with two classes one number, the margin, says everything"
+TWO_CLASSES = "use binary_kd or logit_kd: with two classes one number, the margin, says everything"
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class TaskContext:
     """The circumstances of a term.
 
-    A loss that cannot work everywhere declares ``guard(circumstances, **options) -> str | None`` beside its function: the reason why it
+    A loss that cannot work everywhere declares ``incompatible_reason(circumstances, **options) -> str | None`` beside its function: the reason why it
     cannot work, one clause, or None.
 
     Attributes:
@@ -29,6 +29,6 @@ class Circumstances:
 
 #: Circumstances that a catalogue's listing tries.
 COMMON = {
-    "with two classes": Circumstances("classification", 2),
-    "for segmentation from a store": Circumstances("segmentation", 3, from_store=True),
+    "with two classes": TaskContext("classification", 2),
+    "for segmentation from a store": TaskContext("segmentation", 3, from_store=True),
 }

@@ -21,16 +21,16 @@ TEACHER_IMAGE = "teacher_image"
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class LayerMap:
     """What a network says of itself: layers that may be tapped, the layer class maps are read from, and its linear head.
 
     ``cam_layer`` feeds ``head`` through global average pooling (classification) or directly (segmentation, 1x1 head), so that
     the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first; ``attention``
     layers put out attention matrices [batch, heads, query, key], first block first. Builders in ``medkd/models`` attach it as
-    ``network.anatomy``.
+    ``network.layer_map``.
     """
 
-    taps: tuple[str, ...]
+    feature_layers: tuple[str, ...]
     cam_layer: str
     head: str
     deep_heads: tuple[str, ...] = ()
@@ -109,9 +109,9 @@ class Trace:
         return self.outputs[self.head]
 
     @property
-    def anatomy(self) -> Anatomy:
+    def layer_map(self) -> LayerMap:
         """Return the model's anatomy."""
-        return anatomy_of(self.model)
+        return layer_map_of(self.model)
 
     def feature(self, layer: str) -> FeatureMap:
         """Return a tapped layer's output, or say which layers were tapped."""
@@ -121,25 +121,25 @@ class Trace:
 
     def head_weight(self) -> Tensor:
         """Return the linear head's weight as [classes, features], whatever its layer kind (Linear or 1x1 convolution)."""
-        weight = self.model.get_submodule(self.anatomy.head).weight
+        weight = self.model.get_submodule(self.layer_map.head).weight
         if not isinstance(weight, Tensor) or weight[0, 0].numel() != 1:
             raise ExplanationError(
-                "HEAD_NOT_LINEAR", f"expected a Linear or 1x1 convolution at {self.anatomy.head!r} for a closed-form class map"
+                "HEAD_NOT_LINEAR", f"expected a Linear or 1x1 convolution at {self.layer_map.head!r} for a closed-form class map"
             )
         return weight.flatten(1)
 
 
-def anatomy_of(model: nn.Module) -> Anatomy:
-    """Return ``model.anatomy``, which every builder of the catalogue attaches."""
-    anatomy = getattr(model, "anatomy", None)
-    if not isinstance(anatomy, Anatomy):
+def layer_map_of(model: nn.Module) -> LayerMap:
+    """Return ``model.layer_map``, which every builder of the catalogue attaches."""
+    layer_map = getattr(model, "layer_map", None)
+    if not isinstance(layer_map, LayerMap):
         raise ExplanationError("ANATOMY_MISSING", f"expected a network built by medkd (with an anatomy), got {type(model).__name__}")
-    return anatomy
+    return layer_map
 
 
-def with_anatomy(model: nn.Module, anatomy: Anatomy) -> nn.Module:
+def with_layer_map(model: nn.Module, layer_map: LayerMap) -> nn.Module:
     """Attach what a builder says of its network and return the network."""
-    vars(model)["anatomy"] = anatomy  # a plain attribute: neither parameter nor submodule
+    vars(model)["layer_map"] = layer_map  # a plain attribute: neither parameter nor submodule
     return model
 
 
@@ -182,8 +182,8 @@ def _layer(model: nn.Module, name: str) -> nn.Module:
     try:
         return model.get_submodule(name)
     except AttributeError:
-        tappable = getattr(getattr(model, "anatomy", None), "taps", ())
-        message = f"expected a layer of {type(model).__name__} (named taps: {list(tappable)}), got {name!r}"
+        tappable = getattr(getattr(model, "layer_map", None), "feature_layers", ())
+        message = f"expected a layer of {type(model).__name__} (named feature_layers: {list(tappable)}), got {name!r}"
         raise ExplanationError("LAYER_UNKNOWN", message) from None
 
 
@@ -240,9 +240,9 @@ def _tapped(
     try:
         handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)
         if on_output is not None:
-            told = on_output
+            on_module = on_output
             innermost = [module for module in model.modules() if next(module.children(), None) is None]
-            handles.extend(module.register_forward_hook(lambda own, _, output: told(own, output)) for module in innermost)
+            handles.extend(module.register_forward_hook(lambda own, _, output: on_module(own, output)) for module in innermost)
         yield
     finally:
         for handle in handles:

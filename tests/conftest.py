@@ -17,7 +17,7 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# The shape vocabulary in the signatures of these rooms is checked on every call while tests run.
+# The shape vocabulary in the signatures of these packages is checked on every call while tests run.
 with install_import_hook(
     ["medkd.attribution", "medkd.distillation", "medkd.measures", "medkd.trace", "medkd.targets", "medkd.knowledge"],
     "shape_checker.check_shapes",
@@ -31,7 +31,7 @@ with install_import_hook(
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network
 from medkd.phantom.dicom_studies import write_phantom_dicom
-from medkd.trace import Sample, anatomy_of
+from medkd.trace import Sample, layer_map_of
 
 torch.set_num_threads(1)
 CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
@@ -45,7 +45,7 @@ def task(request):
 
 @pytest.fixture
 def space():
-    """Return the number of spatial dimensions; the laws override it to run over pictures and volumes."""
+    """Return the number of spatial dimensions; the properties override it to run over pictures and volumes."""
     return 2
 
 
@@ -73,7 +73,7 @@ def balanced(network, space):
     image = torch.rand(2, 1, *(16,) * space, generator=torch.Generator().manual_seed(9)) * 2 - 1
     with torch.no_grad():
         mean = network.eval()(image).transpose(0, 1).flatten(1).mean(1)
-        network.get_submodule(anatomy_of(network).head).bias -= mean - mean.mean()
+        network.get_submodule(layer_map_of(network).head).bias -= mean - mean.mean()
     return network.train()
 
 

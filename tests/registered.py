@@ -21,12 +21,12 @@ from data_contracts import (
 )
 from medkd.models._build import build_network
 from medkd.registry.publish import register_models
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 
 
 def register_tiny(folder: Path, task: Task, network: NetworkSpec, *, name: str = "tiny", domain: TrainingDomain | None = None) -> str:
     """Register a network of a task in the registry of a run's folder and return its address."""
-    workspace = embedded_workspace(folder)
+    workspace = local_workspace(folder)
     weights = workspace.store.write_tensors(f"models/{name}.safetensors", build_network(network, seed=3).state_dict())
     cases = (Case(case_key="c", patient_key="p-of-the-training", image=weights),)
     cohort = Cohort(name=name, origin="test", classes=task.classes, cases=cases, split=Split(parts={Part.TRAIN: ("c",)}))

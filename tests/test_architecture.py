@@ -1,4 +1,4 @@
-"""The house: who may import whom."""
+"""The layout of the packages: who may import whom."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ORDER = (
     "review",
     "api",
 )
-ROOMS = ("data_contracts", "medkd", "flows", "mlflow_server")
+PACKAGES = ("data_contracts", "medkd", "flows", "mlflow_server")
 
 
 def imports_of(path: Path) -> set[str]:
@@ -58,8 +58,8 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def files_of(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+def files_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def tops(path: Path) -> set[str]:
@@ -67,11 +67,11 @@ def tops(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("room", "forbidden"),
+    ("package", "forbidden"),
     [("data_contracts", {"medkd", "flows"}), ("medkd", {"flows"}), ("mlflow_server", {"medkd", "flows", "data_contracts"})],
 )
-def test_rooms_depend_in_one_direction(room, forbidden):
-    assert not {path.name: tops(path) & forbidden for path in files_of(room) if tops(path) & forbidden}
+def test_rooms_depend_in_one_direction(package, forbidden):
+    assert not {path.name: tops(path) & forbidden for path in files_of(package) if tops(path) & forbidden}
 
 
 def test_contracts_need_pydantic_and_nothing_else():
@@ -80,12 +80,12 @@ def test_contracts_need_pydantic_and_nothing_else():
 
 
 def test_only_flows_imports_prefect():
-    assert not [path for room in ("data_contracts", "medkd", "mlflow_server") for path in files_of(room) if "prefect" in tops(path)]
+    assert not [path for package in ("data_contracts", "medkd", "mlflow_server") for path in files_of(package) if "prefect" in tops(path)]
     assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == ["nightly.py", "prefect_engine.py", "prefect_server.py"]
 
 
 def test_one_file_imports_mlflow():
-    assert [path.name for room in ROOMS for path in files_of(room) if "mlflow" in tops(path)] == ["mlflow_registry.py"]
+    assert [path.name for package in PACKAGES for path in files_of(package) if "mlflow" in tops(path)] == ["mlflow_registry.py"]
 
 
 def test_flows_do_no_arithmetic_on_tensors():
@@ -140,7 +140,7 @@ def test_the_readme_lists_the_packages_in_that_order():
 
 
 def test_no_two_files_import_each_other():
-    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for room in ROOMS for path in files_of(room)}
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for package in PACKAGES for path in files_of(package)}
     known = {name: {i for i in imports_of(path) if i in modules and i != name} for name, path in modules.items()}
     graphlib.TopologicalSorter(known).prepare()
 
@@ -194,7 +194,9 @@ def shows_what_came(call: ast.Call) -> bool:
 
 def test_errors_show_what_came():
     """What was expected is half of a sentence: who reads it wants to see what there was."""
-    errors = [(path, node, call) for room in ("data_contracts", "medkd", "flows") for path in files_of(room) for node, call in raised(path)]
+    errors = [
+        (path, node, call) for package in ("data_contracts", "medkd", "flows") for path in files_of(package) for node, call in raised(path)
+    ]
     silent = [f"{path.relative_to(ROOT)}:{node.lineno}" for path, node, call in errors if not shows_what_came(call)]
     assert len(errors) > 300
     assert len(silent) <= 0.05 * len(errors), silent

@@ -1,4 +1,4 @@
-"""What the documents show is run: examples of CONTRIBUTING.md keep the laws, files and commands that are named exist."""
+"""What the documents show is run: examples of CONTRIBUTING.md keep the properties, files and commands that are named exist."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_example_of_a_measure_works():
 
 def test_the_example_of_a_network_works(make_sample):
     network = example("plain_cnn")(NetworkSpec(builder="plain_cnn", out_channels=3), width=4).eval()
-    kept = trace(network, make_sample(2).inputs, layers=(network.anatomy.cam_layer,))
+    kept = trace(network, make_sample(2).inputs, layers=(network.layer_map.cam_layer,))
     torch.testing.assert_close(cam(kept, class_logit(1)).flatten(1).mean(1) * 32 * 32, kept.logits[:, 1].detach(), atol=1e-5, rtol=1e-4)
 
 

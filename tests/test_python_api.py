@@ -83,9 +83,9 @@ def test_there_are_about_a_dozen_names_with_types_and_words():
         thing = getattr(medkd, name)
         assert inspect.getdoc(thing), name
         if inspect.isfunction(thing):
-            told = inspect.signature(thing)
-            assert told.return_annotation is not inspect.Signature.empty
-            assert all(parameter.annotation is not inspect.Parameter.empty for parameter in told.parameters.values()), name
+            signature = inspect.signature(thing)
+            assert signature.return_annotation is not inspect.Signature.empty
+            assert all(parameter.annotation is not inspect.Parameter.empty for parameter in signature.parameters.values()), name
 
 
 def test_a_name_that_does_not_exist_is_refused_with_those_that_do():

@@ -5,7 +5,7 @@ import torch
 
 from data_contracts import ExplanationError
 from medkd.targets import (
-    Several,
+    MultiTarget,
     SoftLabel,
     class_logit,
     class_margin,
@@ -91,7 +91,7 @@ def test_a_voxel_is_the_margin_there():
 
 def test_several_targets_are_each_alone():
     parts = (class_logit(1), lesion_margin(torch.ones(2, 5, 5)), voxel((0, 0)))
-    together = Several(parts)
+    together = MultiTarget(parts)
     torch.testing.assert_close(together(DENSE), torch.stack([part(DENSE) for part in parts], 1))
     torch.testing.assert_close(together.coefficients(DENSE), torch.stack([part.coefficients(DENSE) for part in parts], 1))
     torch.testing.assert_close(mean_coefficients(together, DENSE), together.coefficients(DENSE).flatten(3).mean(3))
@@ -105,7 +105,7 @@ def test_several_targets_are_each_alone():
         lesion_margin(torch.rand(2, 5, 5) > 0.5),
         SoftLabel(1, mask=torch.rand(2, 5, 5) > 0.5),
         voxel((1, 2)),
-        Several((class_logit(0), class_margin(torch.tensor([0, 1])))),
+        MultiTarget((class_logit(0), class_margin(torch.tensor([0, 1])))),
     ],
 )
 def test_the_target_of_a_case_is_its_row_and_holds_for_copies_of_it(target):

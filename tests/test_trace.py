@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 from data_contracts import ExplanationError
-from medkd.trace import Anatomy, anatomy_of, forked_rng, frozen, running_statistics, trace
+from medkd.trace import LayerMap, forked_rng, frozen, layer_map_of, running_statistics, trace
 
 
 class Broken(nn.Module):
     def __init__(self):
         super().__init__()
         self.first, self.second = nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1)
-        self.anatomy = Anatomy(taps=("first", "second"), cam_layer="first", head="second")
+        self.layer_map = LayerMap(feature_layers=("first", "second"), cam_layer="first", head="second")
 
     def forward(self, image):
         self.first(image)
@@ -29,7 +29,7 @@ def test_nothing_is_kept_unless_asked_for(make_network, make_sample):
 
 def test_tapped_features_are_those_of_the_pass(make_network, make_sample):
     network, image = make_network().eval(), make_sample(2).image
-    layer = anatomy_of(network).cam_layer
+    layer = layer_map_of(network).cam_layer
     kept = trace(network, image, layers=(layer,))
     assert torch.equal(kept.logits, network(image))
     assert kept.feature(layer).requires_grad
@@ -60,7 +60,7 @@ def test_an_unknown_layer_is_an_error_before_the_pass(make_network, make_sample)
 def test_the_leaf_begins_the_graph(make_network, make_sample):
     network, sample = make_network().eval(), make_sample(1)
     image = sample.image.requires_grad_()
-    layer = anatomy_of(network).cam_layer
+    layer = layer_map_of(network).cam_layer
     kept = trace(network, image, leaf=layer)
     kept.logits.sum().backward()
     assert image.grad is None
@@ -104,5 +104,5 @@ def test_a_forked_generator_leaves_the_global_one():
 
 def test_a_network_without_anatomy_is_refused():
     with pytest.raises(ExplanationError) as caught:
-        anatomy_of(nn.Linear(1, 1))
+        layer_map_of(nn.Linear(1, 1))
     assert caught.value.code == "ANATOMY_MISSING"

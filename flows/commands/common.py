@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from medkd.storage.workspace import Workspace
 
 
-class Job(StrEnum):
+class CommandGroup(StrEnum):
     """What commands are for; help lists them by it, in this order."""
 
     DATA = "Data"
@@ -43,7 +43,7 @@ class WholeHelp(TyperGroup):
         """Write the lists."""
         found = [(name, command) for name in self.list_commands(ctx) if (command := self.get_command(ctx, name)) is not None]
         widest = max((len(name) for name, _ in found), default=0)
-        for job in (*Job, None):
+        for job in (*CommandGroup, None):
             rows = [
                 # Padded, so that the lists stand in one column.
                 (name.ljust(widest), " ".join((command.help or "").split("\n\n")[0].split()))
@@ -121,20 +121,20 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     """Return a bound recipe and the workspace of its run, by default below ``runs``."""
     from medkd.cohorts.prepare import data_folder
     from medkd.storage.output import require_source
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.storage.workspace import local_workspace
     from medkd.training.check_recipe import require_data
+    from medkd.training.memory import require_training_memory
     from medkd.training.recipes import read_recipe
-    from medkd.training.room import require_room
 
     wanted, root = recipe_overrides(overrides)
     recipe = read_recipe(recipe_file, wanted)
     data = data_folder(recipe.data, root)
     if data is not None:
         require_source(data)
-    require_room(recipe, root)
+    require_training_memory(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
     require_data(recipe, recipe_file, wanted, root)
-    return recipe, embedded_workspace(folder, progress=True, data_root=root)
+    return recipe, local_workspace(folder, progress=True, data_root=root)
 
 
 def recipe_overrides(overrides: list[str] | None) -> tuple[dict[str, Any], Path]:

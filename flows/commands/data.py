@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.errors import IngestCode
-from flows.commands.common import AsJson, Job, Policy, app, say, say_json
+from flows.commands.common import AsJson, CommandGroup, Policy, app, say, say_json
 
 if TYPE_CHECKING:
     from data_contracts import IngestedSeries
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = 100
 
 
-@app.command(rich_help_panel=Job.DATA)
+@app.command(rich_help_panel=CommandGroup.DATA)
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 48,
@@ -26,7 +26,7 @@ def phantom(
     difficulty: Annotated[float, typer.Option(min=0.1, help="1 is the reference; more is harder.")] = 1.0,
     case: Annotated[
         list[str] | None,
-        typer.Option(help="Write this nasty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
+        typer.Option(help="Write this faulty case instead (gantry_tilt, missing_slice, …; all of them: all). May be repeated."),
     ] = None,
     variant: Annotated[str, typer.Option(help="How a case is scanned and written: axial, oblique, sagittal, coronal, …")] = "axial",
     as_json: AsJson = False,
@@ -58,7 +58,7 @@ def phantom(
         say(f"wrote {len(written)} studies of {len({study.patient for study in written})} patients to {out}")
 
 
-@app.command(rich_help_panel=Job.DATA)
+@app.command(rich_help_panel=CommandGroup.DATA)
 def ingest(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
@@ -67,7 +67,7 @@ def ingest(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge everything, write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Prove, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
+    """Verify, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
     from flows import ingest as door
     from medkd.dicom.ingest import IngestRequest
     from medkd.dicom.series_table import TABLE
@@ -92,7 +92,7 @@ def ingest(
         say(f"which series came from which file: {out / TABLE} (as confidential as the source)")
 
 
-@app.command(rich_help_panel=Job.DATA)
+@app.command(rich_help_panel=CommandGroup.DATA)
 def deidentify(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Folder to hand on: PATIENT/STUDY/SERIES/INSTANCE.dcm and nothing else.")],
@@ -117,7 +117,7 @@ def deidentify(
     counts = report.summary()["ingest"]
     say(f"{counts['found']} files: {counts['accepted']} published, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
-    say(f"published in {out}; what stays here, with the reasons: {request.house() / 'quarantine' / 'report.html'}")
+    say(f"published in {out}; what was kept at this site, with the reasons: {request.local_folder() / 'quarantine' / 'report.html'}")
 
 
 def _nothing(source: Path, found: int, refused: int) -> str:
@@ -130,7 +130,7 @@ def _nothing(source: Path, found: int, refused: int) -> str:
 
 
 def _say_series(line: IngestedSeries) -> None:
-    """Say what a series is, its key for --series, how well it is proved, and where it came from."""
+    """Say what a series is, its key for --series, how well it is verified, and where it came from."""
     _say_wrapped(f"  {line.series_key}  {line.words}")
     flags = ", ".join(code.value for code in line.flags)
     _say_wrapped(f"    residual {line.residual_mm:.4f} mm" + (f"  [{flags}]" if flags else ""))

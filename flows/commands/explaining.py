@@ -10,9 +10,9 @@ import typer
 
 from flows.commands.common import (
     AsJson,
+    CommandGroup,
     Engine,
     EngineName,
-    Job,
     Overrides,
     Policy,
     RecipeFile,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from medkd.storage.workspace import Workspace
 
 
-@app.command(rich_help_panel=Job.EXPLANATION)
+@app.command(rich_help_panel=CommandGroup.EXPLANATION)
 def explain(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -44,7 +44,7 @@ def explain(
     learn_until(recipe, out, overrides, engine, Last.explain, as_json)
 
 
-@app.command("explain-model", rich_help_panel=Job.EXPLANATION)
+@app.command("explain-model", rich_help_panel=CommandGroup.EXPLANATION)
 def explain_model_command(
     recipe: RecipeFile,
     model: RegisteredModel,
@@ -73,7 +73,7 @@ def explain_model_command(
     _explain_model(wanted, workspace, model, registry, engine, as_json)
 
 
-@app.command("explain-study", rich_help_panel=Job.EXPLANATION)
+@app.command("explain-study", rich_help_panel=CommandGroup.EXPLANATION)
 def explain_study_command(
     study: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
     model: RegisteredModel,
@@ -171,14 +171,14 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
                 "subject": bundle.subject,
                 "explanations": bundle.digest(),
                 "figures": {name: figure.model_dump() for name, figure in bundle.figures.items()},
-                "not_to_be_trusted": list(bundle.not_to_be_trusted),
+                "failed_explainers": list(bundle.failed_explainers),
             }
         )
     else:
         say(bundle_table(bundle))
 
 
-@app.command("inspect-model", rich_help_panel=Job.EXPLANATION)
+@app.command("inspect-model", rich_help_panel=CommandGroup.EXPLANATION)
 def inspect_model_command(
     recipe: RecipeFile,
     model: RegisteredModel,
@@ -189,7 +189,7 @@ def inspect_model_command(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Look into a registered model beside its teacher: likeness of layers, what each class would like to see, the least that flips an answer."""
+    """Look into a registered model beside its teacher: similarity of layers, feature visualisation of each class, the smallest change that flips an answer."""
     from flows.explanation_text import inspection_text
     from flows.inspect_model import inspect_model
     from flows.start import start_engine
@@ -205,7 +205,7 @@ def inspect_model_command(
         say(inspection_text(found) + f"\npicture {picture}")
 
 
-@app.command("replay", rich_help_panel=Job.EXPLANATION)
+@app.command("replay", rich_help_panel=CommandGroup.EXPLANATION)
 def replay_command(
     explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],
     folder: Annotated[Path, typer.Option("--in", help="Folder that explanations are looked for in.")] = Path("runs/explanations"),
@@ -232,7 +232,7 @@ def replay_command(
         say(f"{place.name}: every bit is the same")
 
 
-@app.command("benchmark-explainers", rich_help_panel=Job.EXPLANATION)
+@app.command("benchmark-explainers", rich_help_panel=CommandGroup.EXPLANATION)
 def benchmark_explainers_command(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/planted-truth"),
     cases: Annotated[int, typer.Option(min=2, help="Volumes that are explained.")] = 40,
@@ -241,21 +241,21 @@ def benchmark_explainers_command(
     as_json: AsJson = False,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
-    from flows.planted_truth import planted_truth
+    from flows.explainer_benchmark import explainer_benchmark
     from flows.start import start_engine
-    from medkd.experiment.write_planted_truth import planted_truth_markdown
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.experiment.write_explainer_benchmark import planted_truth_markdown
+    from medkd.storage.workspace import local_workspace
 
-    workspace = embedded_workspace(claim_run(out), progress=True)
+    workspace = local_workspace(claim_run(out), progress=True)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
-        truth = planted_truth(workspace, cases, seed)
+        truth = explainer_benchmark(workspace, cases, seed)
     if as_json:
         say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
     else:
         say(planted_truth_markdown(truth) + f"\ntable and picture in {workspace.root}")
 
 
-@app.command("report-store", rich_help_panel=Job.REVIEW)
+@app.command("report-store", rich_help_panel=CommandGroup.REVIEW)
 def report_store_command(
     store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],
     run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
@@ -292,7 +292,7 @@ def report_store_command(
         raise DataError("NO_REPORT", f"expected a series that the models can read, got {len(written.refused)} refused; see {written.index}")
 
 
-@app.command("run-study", rich_help_panel=Job.REVIEW)
+@app.command("run-study", rich_help_panel=CommandGroup.REVIEW)
 def run_study_command(
     source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
     model: RegisteredModel,
@@ -304,10 +304,10 @@ def run_study_command(
     engine: Engine = EngineName.none,
     as_json: AsJson = False,
 ) -> None:
-    """Prove one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
+    """Verify one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
     from medkd.dicom.study_folder import claim_study
 
-    begun, out = time.perf_counter(), out.resolve()
+    started, out = time.perf_counter(), out.resolve()
     uri = registry_uri(run_folder, tracking_uri)
     claim_study(source, out)
     from flows.ingest import read_policy
@@ -321,12 +321,12 @@ def run_study_command(
     with start_engine(engine.value, out, workers=0, progress=True):
         outcome = run_study(workspace, source, model, request, series=series, policy=read_policy(policy))
     report, segmentation = outcome.report, out / "segmentation.nii.gz"
-    seconds = round(time.perf_counter() - begun, 1)
+    seconds = round(time.perf_counter() - started, 1)
     places = {"report": out / "report.html", "explanation": outcome.explanation}
     places |= {"segmentation": segmentation} if segmentation.is_file() else {}
     if as_json:
-        told = {"ok": True, "seconds": seconds, **findings_summary(report), **{name: str(path) for name, path in places.items()}}
-        say_json({**told, "report_digest": report.digest(), **outcome.ingested.summary()})
+        payload = {"ok": True, "seconds": seconds, **findings_summary(report), **{name: str(path) for name, path in places.items()}}
+        say_json({**payload, "report_digest": report.digest(), **outcome.ingested.summary()})
         return
     say(findings_text(report))
     say("\n".join(f"{name.ljust(14)}{path}" for name, path in places.items()) + f"\n{seconds:.0f} s")

@@ -12,9 +12,9 @@ import typer
 
 from flows.commands.common import (
     AsJson,
+    CommandGroup,
     Engine,
     EngineName,
-    Job,
     Overrides,
     RecipeFile,
     RegisteredModel,
@@ -48,7 +48,7 @@ class Last(StrEnum):
     register = "register"
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def demo(
     size: Annotated[
         DemoSize, typer.Option(help="full: the measured comparison; smoke: everything runs, nothing is learnt.")
@@ -60,7 +60,7 @@ def demo(
     """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
     from flows.start import start_engine
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     claim_run(out)
     # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
     os.environ["MEDKD_SECRET"] = "demo"
@@ -70,7 +70,7 @@ def demo(
         from flows.demo import run_demo
         from flows.summary import run_tables
 
-        result, summary = run_demo(out.resolve(), size=size.value, engine=engine.value, progress=True, begun=begun)
+        result, summary = run_demo(out.resolve(), size=size.value, engine=engine.value, progress=True, started=started)
     if as_json:
         say_json(summary)
         return
@@ -78,7 +78,7 @@ def demo(
     say_where(summary, out)
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def run(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.prefect, as_json: AsJson = False
 ) -> None:
@@ -86,7 +86,7 @@ def run(
     learn_until(recipe, out, overrides, engine, Last.register, as_json)
 
 
-@app.command("extract-knowledge", rich_help_panel=Job.TRAINING)
+@app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)
 def extract_knowledge(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -106,7 +106,7 @@ def extract_knowledge(
         say(knowledge_text(summary))
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def distill(
     recipe: RecipeFile,
     knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
@@ -137,21 +137,21 @@ def distill(
         say(students_text(summary))
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def experiment(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
     """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
     from flows.start import start_engine
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     wanted, workspace = open_run(recipe, out, overrides, runs=Path("runs/experiments"))
     with start_engine(engine.value, workspace.root, progress=True):
         from flows.experiment import experiment as run_experiment
         from medkd.experiment.write_scoreboard import scoreboard_text
 
         board = run_experiment(workspace, wanted)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     if as_json:
         say_json(
             {
@@ -163,7 +163,7 @@ def experiment(
         say(scoreboard_text(board) + f"\n\nscoreboard, tables and figure in {workspace.root} ({seconds:.0f} s)")
 
 
-@app.command(rich_help_panel=Job.TRAINING)
+@app.command(rich_help_panel=CommandGroup.TRAINING)
 def evaluate(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
@@ -171,7 +171,7 @@ def evaluate(
     learn_until(recipe, out, overrides, engine, Last.evaluate, as_json)
 
 
-@app.command("evaluate-folder", rich_help_panel=Job.REGISTRY)
+@app.command("evaluate-folder", rich_help_panel=CommandGroup.REGISTRY)
 def evaluate_folder_command(
     data: Annotated[Path, typer.Argument(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")],
     model: RegisteredModel,
@@ -219,7 +219,7 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
     from flows.start import start_engine
     from flows.summary import run_summary
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     recipe, workspace = open_run(recipe_file, out, overrides)
     folder = out or Path("runs") / recipe.name
     with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
@@ -228,7 +228,7 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
             if last is Last.register
             else PipelineResult(learn(workspace, (recipe,), until=cast(Any, last.value)))
         )
-    summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - begun, project=Path.cwd())
+    summary = run_summary(result, workspace, engine=engine.value, seconds=time.perf_counter() - started, project=Path.cwd())
     summary["maps"] = _maps(result)
     write_json(workspace.root / "summary.json", summary)
     _tell(recipe, result, summary, folder, as_json)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.common import AsJson, Job, app, say, say_json
+from flows.commands.common import AsJson, CommandGroup, app, say, say_json
 
 
 class Kind(StrEnum):
@@ -18,7 +18,7 @@ class Kind(StrEnum):
     networks = "networks"
 
 
-@app.command("list", rich_help_panel=Job.TRAINING)
+@app.command("list", rich_help_panel=CommandGroup.TRAINING)
 def list_command(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_json: AsJson = False) -> None:
     """List losses, explainers, measures or networks with what they declare: needs, range, source, where they cannot work."""
     from medkd.catalogue import CATALOGUES
@@ -50,8 +50,8 @@ def _facts(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
         held = [name for name in ("signed", "complete", "additive", "differentiable") if entry.get(name)]
         yield "is", ", ".join([entry["scope"], entry["access"], *held])
         yield "randomisation", "passes" if entry["passes_randomisation"] else "does not pass: it says more of the image than of the network"
-    if "guards" in entry:
-        for where, reason in entry["guards"].items():
+    if "incompatible" in entry:
+        for where, reason in entry["incompatible"].items():
             yield f"not {where}", reason
     if "source" in entry:
         yield "source", entry["source"]

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data_contracts.errors import OutputError, RecipeError
-from flows.commands.common import AsJson, Job, Overrides, RecipeFile, WholeHelp, app, recipe_overrides, say, say_json
+from flows.commands.common import AsJson, CommandGroup, Overrides, RecipeFile, WholeHelp, app, recipe_overrides, say, say_json
 
 if TYPE_CHECKING:
     from medkd.training.check_recipe import RecipeCheck
 
 recipe_app = typer.Typer(cls=WholeHelp, no_args_is_help=True, rich_markup_mode=None, help="Write, check and show recipes.")
-app.add_typer(recipe_app, name="recipe", rich_help_panel=Job.TRAINING)
+app.add_typer(recipe_app, name="recipe", rich_help_panel=CommandGroup.TRAINING)
 
 TEMPLATES = Path(__file__).parents[1] / "recipes" / "templates"
-SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "recipe_1.json"
+SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "recipe_2.json"
 
 
 class RecipeKind(StrEnum):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medkd.attribution._gradients import image_gradients
-from medkd.targets import Several, Target
+from medkd.targets import MultiTarget, Target
 from medkd.trace import Trace, frozen
 from medkd.trace import trace as run
 
@@ -31,7 +31,7 @@ def single(trace: Trace, target: Target) -> tuple[nn.Module, Mapping[str, Tensor
     Raises:
         ValueError: for several targets at once.
     """
-    if isinstance(target, Several):
+    if isinstance(target, MultiTarget):
         raise ValueError(f"expected one target, got {target}: what is searched for several would be a compromise")
     return trace.model, trace.inputs, trace.image.detach()
 

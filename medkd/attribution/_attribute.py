@@ -10,7 +10,7 @@ from torch import nn
 from data_contracts import DataError
 from medkd.catalogue import EXPLAINERS
 from medkd.targets import Target
-from medkd.trace import anatomy_of, forked_rng, frozen, trace_when_read
+from medkd.trace import forked_rng, frozen, layer_map_of, trace_when_read
 from medkd.types import AttributionMap, Images
 
 
@@ -40,5 +40,5 @@ def attribute(
         )
     method = EXPLAINERS.bind(explainer, options or {})
     with frozen(model), forked_rng(seed):
-        attribution: AttributionMap = method(trace_when_read(model, image, layers=(anatomy_of(model).cam_layer,)), target)
+        attribution: AttributionMap = method(trace_when_read(model, image, layers=(layer_map_of(model).cam_layer,)), target)
     return attribution.detach()

@@ -19,7 +19,7 @@ class Spending:
         made: samples that each makes: decided by the first that asks, or given (a replay).
         wanted: samples that the first asked for.
         windows: pieces of an explanation, each explained on its own.
-        begun: when it began, ``time.perf_counter``.
+        started: when it began, ``time.perf_counter``.
     """
 
     seconds: float | None
@@ -27,11 +27,11 @@ class Spending:
     made: int | None = None
     wanted: int | None = None
     windows: int = 1
-    begun: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)
 
     def left(self) -> float:
         """Return the seconds that are left, never negative."""
-        return max(0.0, (self.seconds or 0.0) - (time.perf_counter() - self.begun))
+        return max(0.0, (self.seconds or 0.0) - (time.perf_counter() - self.started))
 
     @property
     def cut(self) -> tuple[int, int] | None:
@@ -78,9 +78,9 @@ def affordable(wanted: int, one: Callable[[], object], *, least: int = 2, warm: 
     if spending.made is None:
         if warm:
             one()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         one()
-        each = time.perf_counter() - begun
+        each = time.perf_counter() - started
         spending.made = int(spending.left() / (among * spending.runs * spending.windows) / max(each, 1e-9))
     # What was bought is said as it was made, so that a replay makes as many.
     spending.made = max(least, min(wanted, spending.made))

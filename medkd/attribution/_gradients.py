@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from data_contracts import ExplanationError
 from medkd.attribution._reach import Box, boxes_of, groups_of, reach_of
-from medkd.targets import LesionMargin, Several, Target, parts_of
+from medkd.targets import LesionMargin, MultiTarget, Target, parts_of
 from medkd.trace import Trace, frozen
 from medkd.trace import trace as run
 
@@ -41,7 +41,7 @@ def gradients(target: Target, logits: Tensor, wrt: Tensor, *, create_graph: bool
 
 def as_asked(maps: Tensor, target: Target) -> Tensor:
     """Return maps [batch, targets, *space] as [batch, *space] where a single target was asked for."""
-    return maps if isinstance(target, Several) else maps[:, 0]
+    return maps if isinstance(target, MultiTarget) else maps[:, 0]
 
 
 def image_gradients(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) -> Tensor:

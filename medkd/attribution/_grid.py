@@ -22,10 +22,10 @@ def weighted_sum(weights: Tensor, maps: Tensor) -> Tensor:
     return flat.reshape(*weights.shape[:-1], *maps.shape[2:])
 
 
-def on_grid(maps: Tensor, shape: Sequence[int], cells: int | None = None) -> Tensor:
-    """Bring maps [batch, (targets,) *grid] to an image's grid, or to what averaging them there to ``cells`` cells gives."""
+def on_grid(maps: Tensor, shape: Sequence[int], max_cells: int | None = None) -> Tensor:
+    """Bring maps [batch, (targets,) *grid] to an image's grid, or to what averaging them there to ``max_cells`` cells gives."""
     flat = maps.reshape(-1, *maps.shape[-len(shape) :])
-    found = resize_map(flat, shape) if cells is None else resize_to_cells(flat, shape, cells)
+    found = resize_map(flat, shape) if max_cells is None else resize_to_cells(flat, shape, max_cells)
     return found.reshape(*maps.shape[: -len(shape)], *found.shape[1:])
 
 
@@ -37,15 +37,15 @@ def resize_map(attribution: Tensor, shape: Sequence[int]) -> Tensor:
     return functional.interpolate(attribution[:, None], size=tuple(shape), mode=mode, align_corners=False)[:, 0]
 
 
-def resize_to_cells(attribution: Tensor, shape: Sequence[int], cells: int) -> Tensor:
-    """Return what averaging the map on the image's grid to at most ``cells`` cells along each axis gives, without making that map.
+def resize_to_cells(attribution: Tensor, shape: Sequence[int], max_cells: int) -> Tensor:
+    """Return what averaging the map on the image's grid to at most ``max_cells`` cells along each axis gives, without making that map.
 
     Interpolation and averaging are linear and act axis by axis: together they are one small matrix per axis.
     """
     for axis, extent in enumerate(shape, start=1):
-        if attribution.shape[axis] == extent <= cells:
+        if attribution.shape[axis] == extent <= max_cells:
             continue
-        operator = _operator(attribution.shape[axis], extent, min(cells, extent)).to(attribution)
+        operator = _operator(attribution.shape[axis], extent, min(max_cells, extent)).to(attribution)
         # Autocast would make it a product of bf16 numbers.
         with torch.autocast(attribution.device.type, enabled=False):
             attribution = (attribution.movedim(axis, -1) @ operator).movedim(-1, axis)

@@ -37,7 +37,7 @@ def supervoxels(image: Tensor, players: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Question:
+class MaskedInput:
     """One case of a trace, asked from the outside.
 
     Attributes:
@@ -91,7 +91,7 @@ def _beside(one: Tensor, other: Tensor) -> Tensor:
     return torch.cat([one, other])
 
 
-def case_by_case(trace: Trace, target: Target, baseline: float, explain: Callable[[Question], Tensor]) -> Tensor:
+def case_by_case(trace: Trace, target: Target, baseline: float, explain: Callable[[MaskedInput], Tensor]) -> Tensor:
     """Return maps [batch, *space] ([batch, targets, *space] of several targets) of what makes [targets, *space] of one case.
 
     Each case is asked with the draws of the first: what it gets does not depend on its company.
@@ -102,7 +102,7 @@ def case_by_case(trace: Trace, target: Target, baseline: float, explain: Callabl
         for case in range(count):
             torch.manual_seed(seed)
             inputs = {name: value[case : case + 1].detach() for name, value in trace.inputs.items()}
-            maps.append(explain(Question(trace.model, inputs, target.of_case(case), baseline, count - case)))
+            maps.append(explain(MaskedInput(trace.model, inputs, target.of_case(case), baseline, count - case)))
     return as_asked(torch.stack(maps).to(trace.image.device), target)
 
 

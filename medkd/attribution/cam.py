@@ -15,7 +15,7 @@ SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, 
 TASKS = frozenset({"classification", "segmentation"})
 
 
-def cam(trace: Trace, target: Target, *, differentiable: bool = False, cells: int | None = None) -> AttributionMap:
+def cam(trace: Trace, target: Target, *, differentiable: bool = False, max_cells: int | None = None) -> AttributionMap:
     """Return the class activation map of a linear target, before any rectifier, in units of the target.
 
     With channel weights alpha = mean over the grid of d score / d features, the map is sum_f alpha_f A_f. For a head behind
@@ -23,10 +23,10 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False, cells: in
     Seg-Grad-CAM in closed form. It equals Grad-CAM before the rectifier.
 
     Args:
-        trace: forward pass with ``anatomy.cam_layer`` tapped, image [batch, channel, *space].
+        trace: forward pass with ``layer_map.cam_layer`` tapped, image [batch, channel, *space].
         target: any; one that is not linear in the logits is explained to first order. Or several.
         differentiable: keep the graph, so that a loss can pull on it.
-        cells: average the map to at most so many cells along each axis, at the price of a map that small.
+        max_cells: average the map to at most so many cells along each axis, at the price of a map that small.
 
     Returns:
         Map [batch, *space] ([batch, targets, *space] of several targets), interpolated linearly from the layer's grid; on the grid of the logits where these were averaged to a coarser
@@ -35,7 +35,7 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False, cells: in
     Raises:
         ExplanationError: ``LAYER_NOT_TAPPED``, ``HEAD_NOT_LINEAR`` or ``MAP_NOT_FINITE``.
     """
-    features, weight = trace.feature(trace.anatomy.cam_layer), trace.head_weight()
+    features, weight = trace.feature(trace.layer_map.cam_layer), trace.head_weight()
     grid = trace.image.shape[2:]
     if trace.logits.ndim > 2 and all(f >= g for f, g in zip(features.shape[2:], trace.logits.shape[2:], strict=True)):
         found = _from_logits(trace, target)
@@ -48,12 +48,12 @@ def cam(trace: Trace, target: Target, *, differentiable: bool = False, cells: in
         found = weighted_sum(alpha if trace.logits.ndim > 2 else alpha / features[0, 0].numel(), features.float())
     if not differentiable:
         found = found.detach()
-    return require_finite(on_grid(found, grid, cells), "cam")
+    return require_finite(on_grid(found, grid, max_cells), "cam")
 
 
 def _from_logits(trace: Trace, target: Target) -> Tensor:
     """Return the class map of a 1x1 head from its logits less its bias: the same sum, over classes instead of features."""
-    bias = trace.model.get_submodule(trace.anatomy.head).bias
+    bias = trace.model.get_submodule(trace.layer_map.head).bias
     maps = trace.logits.float()
     if isinstance(bias, Tensor):
         maps = maps - bias.float().view(1, -1, *(1,) * (maps.ndim - 2))

@@ -9,7 +9,7 @@ from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
 from medkd.attribution.integrated_gradients import integrated_gradients
 from medkd.targets import Target
-from medkd.trace import Anatomy, Trace, anatomy_of, frozen, trace, with_anatomy
+from medkd.trace import LayerMap, Trace, frozen, layer_map_of, trace, with_layer_map
 from medkd.types import AttributionMap, Images
 
 SOURCE = "integrated gradients (Sundararajan et al. 2017, 1703.01365) of a difference of networks, own"
@@ -30,7 +30,7 @@ class Difference(nn.Module):
     def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
         super().__init__()
         self.teacher, self.student = teacher, student
-        with_anatomy(self, _below("student", anatomy_of(student)))
+        with_layer_map(self, _below("student", layer_map_of(student)))
 
     def forward(self, image: Images) -> Tensor:
         """Return teacher's logits minus the student's, [batch, classes, *space]."""
@@ -38,14 +38,14 @@ class Difference(nn.Module):
         return answer
 
 
-def _below(module: str, anatomy: Anatomy) -> Anatomy:
+def _below(module: str, layer_map: LayerMap) -> LayerMap:
     """Return an anatomy whose layers lie below a module."""
-    return Anatomy(
-        taps=tuple(f"{module}.{layer}" for layer in anatomy.taps),
-        cam_layer=f"{module}.{anatomy.cam_layer}",
-        head=f"{module}.{anatomy.head}",
-        deep_heads=tuple(f"{module}.{layer}" for layer in anatomy.deep_heads),
-        attention=tuple(f"{module}.{layer}" for layer in anatomy.attention),
+    return LayerMap(
+        feature_layers=tuple(f"{module}.{layer}" for layer in layer_map.feature_layers),
+        cam_layer=f"{module}.{layer_map.cam_layer}",
+        head=f"{module}.{layer_map.head}",
+        deep_heads=tuple(f"{module}.{layer}" for layer in layer_map.deep_heads),
+        attention=tuple(f"{module}.{layer}" for layer in layer_map.attention),
     )
 
 

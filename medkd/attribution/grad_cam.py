@@ -34,7 +34,7 @@ def grad_cam(
     Raises:
         ExplanationError: ``LAYER_UNKNOWN``, ``LAYER_NOT_TAPPED``, ``GRAPH_MISSING`` or ``MAP_NOT_FINITE``.
     """
-    features, gradient = kept_gradients(trace, target, layer or trace.anatomy.cam_layer, differentiable=differentiable)
+    features, gradient = kept_gradients(trace, target, layer or trace.layer_map.cam_layer, differentiable=differentiable)
     found = weighted_sum(gradient.flatten(3).mean(3), features)
     found = found.relu() if rectify else found
     return require_finite(as_asked(on_grid(found, trace.image.shape[2:], cells), target), "grad_cam")

@@ -35,6 +35,6 @@ def hires_cam(
     Raises:
         ExplanationError: ``LAYER_UNKNOWN``, ``LAYER_NOT_TAPPED``, ``GRAPH_MISSING`` or ``MAP_NOT_FINITE``.
     """
-    features, gradient = kept_gradients(trace, target, layer or trace.anatomy.cam_layer, differentiable=differentiable)
+    features, gradient = kept_gradients(trace, target, layer or trace.layer_map.cam_layer, differentiable=differentiable)
     found = (gradient * features[:, None]).sum(2)
     return require_finite(as_asked(on_grid(found, trace.image.shape[2:], cells), target), "hires_cam")

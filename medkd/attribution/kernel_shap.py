@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
-from medkd.attribution._hide import Question, case_by_case, spread, supervoxels
+from medkd.attribution._hide import MaskedInput, case_by_case, spread, supervoxels
 from medkd.targets import Target
 from medkd.trace import Trace
 from medkd.types import AttributionMap
@@ -54,15 +54,15 @@ def kernel_shap(
     """
     refuse_differentiable(differentiable, "kernel_shap")
 
-    def explain(question: Question) -> Tensor:
+    def explain(masked: MaskedInput) -> Tensor:
         """Return the maps of one case, [targets, *space]."""
-        parts = supervoxels(question.image[0], players) if regions is None else regions
+        parts = supervoxels(masked.image[0], players) if regions is None else regions
         count = int(parts.max()) + 1
-        whole, nothing = question.keeping(torch.tensor([[True] * count, [False] * count]), parts)
+        whole, nothing = masked.keeping(torch.tensor([[True] * count, [False] * count]), parts)
         if count == 1:
             return spread((whole - nothing)[None], parts)
-        kept, weights = coalitions(count, question.affordable(samples, least=8))
-        return spread(shapley_fit(kept, weights, question.keeping(kept, parts) - nothing, whole - nothing), parts)
+        kept, weights = coalitions(count, masked.affordable(samples, least=8))
+        return spread(shapley_fit(kept, weights, masked.keeping(kept, parts) - nothing, whole - nothing), parts)
 
     return require_finite(case_by_case(trace, target, baseline, explain), "kernel_shap")
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from medkd.attribution._gradients import gradients
 from medkd.targets import Target
-from medkd.trace import Trace, anatomy_of, frozen
+from medkd.trace import Trace, frozen, layer_map_of
 from medkd.trace import trace as run
 
 RETURNS = "layers"
@@ -74,7 +74,7 @@ def linear_cka(one: Tensor, other: Tensor) -> Tensor:
 def _features(model: nn.Module, trace: Trace, target: Target) -> dict[str, tuple[Tensor, Tensor]]:
     """Return each tapped layer's output and the score's gradient at it."""
     found = {}
-    for layer in anatomy_of(model).taps:
+    for layer in layer_map_of(model).feature_layers:
         with frozen(model), torch.enable_grad():
             again = run(model, trace.inputs, leaf=layer)
             features = again.feature(layer)

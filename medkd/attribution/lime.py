@@ -7,7 +7,7 @@ from torch import Tensor
 
 from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
-from medkd.attribution._hide import Question, case_by_case, spread, supervoxels
+from medkd.attribution._hide import MaskedInput, case_by_case, spread, supervoxels
 from medkd.targets import Target
 from medkd.trace import Trace
 from medkd.types import AttributionMap
@@ -53,13 +53,13 @@ def lime(
 
     from sklearn.linear_model import Ridge  # scikit-learn takes two seconds to import: only who asks pays
 
-    def explain(question: Question) -> Tensor:
+    def explain(masked: MaskedInput) -> Tensor:
         """Return the maps of one case, [targets, *space]."""
-        parts = supervoxels(question.image[0], players)
+        parts = supervoxels(masked.image[0], players)
         count = int(parts.max()) + 1
-        drawn = torch.rand(question.affordable(samples, least=8) - 1, count) < 0.5
+        drawn = torch.rand(masked.affordable(samples, least=8) - 1, count) < 0.5
         kept = torch.cat([torch.ones(1, count, dtype=torch.bool), drawn])
-        scores = question.keeping(kept, parts).cpu().numpy()
+        scores = masked.keeping(kept, parts).cpu().numpy()
         distance = 1 - kept.double().mean(1).sqrt()
         model = Ridge(alpha=ridge).fit(kept.double().numpy(), scores, sample_weight=torch.exp(-((distance / width) ** 2)).numpy())
         return spread(torch.from_numpy(model.coef_).reshape(scores.shape[1], count).T, parts)

@@ -10,7 +10,7 @@ from torch import Tensor
 from medkd.attribution._chunk import passes_at_once
 from medkd.attribution._gradients import refuse_differentiable
 from medkd.attribution._grid import require_finite
-from medkd.attribution._hide import Question, case_by_case
+from medkd.attribution._hide import MaskedInput, case_by_case
 from medkd.targets import Target
 from medkd.trace import Trace
 from medkd.types import AttributionMap
@@ -46,10 +46,10 @@ def occlusion(
     space = trace.image.shape[2:]
     wanted = cells or (8 if len(space) == 2 else 4)
 
-    def explain(question: Question) -> Tensor:
-        passes = question.affordable((2 * wanted - 1) ** len(space), least=3 ** len(space))
+    def explain(masked: MaskedInput) -> Tensor:
+        passes = masked.affordable((2 * wanted - 1) ** len(space), least=3 ** len(space))
         fitting = max(c for c in range(2, max(wanted, 2) + 1) if c == 2 or (2 * c - 1) ** len(space) <= passes)
-        return _falls(question, windows(tuple(space), min(wanted, fitting)))
+        return _falls(masked, windows(tuple(space), min(wanted, fitting)))
 
     return require_finite(case_by_case(trace, target, baseline, explain), "occlusion")
 
@@ -65,10 +65,10 @@ def windows(space: tuple[int, ...], cells: int) -> list[tuple[slice, ...]]:
     return list(itertools.product(*along))
 
 
-def _falls(question: Question, places: list[tuple[slice, ...]]) -> Tensor:
+def _falls(masked: MaskedInput, places: list[tuple[slice, ...]]) -> Tensor:
     """Return the mean fall per voxel, [targets, *space]."""
-    image = question.image
-    before = question.scores(image)
+    image = masked.image
+    before = masked.scores(image)
     total = torch.zeros(before.shape[1], *image.shape[2:], dtype=torch.double, device=image.device)
     times = torch.zeros(image.shape[2:], dtype=torch.double, device=image.device)
     chunk = passes_at_once(image)
@@ -76,8 +76,8 @@ def _falls(question: Question, places: list[tuple[slice, ...]]) -> Tensor:
         some = places[begin : begin + chunk]
         copies = image.repeat(len(some), *(1,) * (image.ndim - 1))
         for copy, place in zip(copies, some, strict=True):
-            copy[(slice(None), *place)] = question.baseline
-        for fall, place in zip(before - question.scores(copies), some, strict=True):
+            copy[(slice(None), *place)] = masked.baseline
+        for fall, place in zip(before - masked.scores(copies), some, strict=True):
             total[(slice(None), *place)] += fall.view(-1, *(1,) * (image.ndim - 2))
             times[place] += 1
     return (total / times).float()

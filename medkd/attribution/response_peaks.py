@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medkd.catalogue import EXPLAINERS
-from medkd.targets import Several, Target
+from medkd.targets import MultiTarget, Target
 from medkd.trace import Trace
 
 RETURNS = "peaks"
@@ -56,7 +56,7 @@ def response_peaks(
         most: peaks per case.
         separation_mm: no two peaks lie closer.
     """
-    if isinstance(target, Several):
+    if isinstance(target, MultiTarget):
         raise ValueError(f"expected one target, got {target}: peaks of several maps have no common order")
     maps = EXPLAINERS.bind(explainer, options or {})(trace, target)
     return tuple(peaks_of(one, spacing_mm=spacing_mm, most=most, separation_mm=separation_mm) for one in maps)

@@ -46,7 +46,7 @@ def seg_xres_cam(
     Raises:
         ExplanationError: ``LAYER_UNKNOWN``, ``LAYER_NOT_TAPPED``, ``GRAPH_MISSING`` or ``MAP_NOT_FINITE``.
     """
-    features, gradient = kept_gradients(trace, target, layer or trace.anatomy.cam_layer, differentiable=differentiable)
+    features, gradient = kept_gradients(trace, target, layer or trace.layer_map.cam_layer, differentiable=differentiable)
     weights = _pooled(gradient.flatten(0, 1), window, pool).reshape(gradient.shape)
     found = (weights * features[:, None]).sum(2)
     return require_finite(as_asked(on_grid(found, trace.image.shape[2:], cells), target), "seg_xres_cam")

@@ -1,4 +1,4 @@
-"""What folders of pictures and of volumes have in common: a table of cases, people kept together, parts, purposes."""
+"""What folders of pictures and of volumes have in common: a table of cases, people kept together, parts, subsets."""
 
 from __future__ import annotations
 
@@ -197,11 +197,11 @@ def require_patient(line: Line, data: FolderData) -> str:
 
 def reasons(ledger: IngestReport) -> str:
     """Return why files were refused: each code, how many files, and what was found in the first of them."""
-    told: dict[str, str] = {}
+    details: dict[str, str] = {}
     for file in ledger.files:
         if file.code is not None:
-            told.setdefault(file.code.value, f"{file.path}: {json.loads(file.evidence or '{}').get('what', '')}")
-    return "; ".join(f"{code} ({count} files, {told.get(code, '')})" for code, count in ledger.codes().items()) or "there are no files"
+            details.setdefault(file.code.value, f"{file.path}: {json.loads(file.evidence or '{}').get('what', '')}")
+    return "; ".join(f"{code} ({count} files, {details.get(code, '')})" for code, count in ledger.codes().items()) or "there are no files"
 
 
 def label_of(line: Line, data: FolderData, task: Task) -> int | None:
@@ -298,8 +298,8 @@ def make_cohort(name: str, origin: str, classes: tuple[str, ...], cases: Sequenc
     return Cohort(name=name, origin=origin, classes=classes, cases=tuple(cases), split=Split(parts=keys))
 
 
-def serve_purposes(spec: CohortSpec, cohort: Cohort, ledger: IngestReport, store: Store) -> CohortSet:
-    """Store a cohort with the ledger of its files and say which part serves which purpose: all arms and seeds share it.
+def assign_subsets(spec: CohortSpec, cohort: Cohort, ledger: IngestReport, store: Store) -> CohortSet:
+    """Store a cohort with the ledger of its files and say which part is used as which subset: all arms and seeds share it.
 
     ``import.json`` names files by keys; beside it, ``quarantine/import.json`` names them as they are called and says why each was refused,
     and is as confidential as the source.

@@ -1,4 +1,4 @@
-"""DICOM studies as the cohort of a recipe: ingested, proved, labelled, split by patient."""
+"""DICOM studies as the cohort of a recipe: ingested, verified, labelled, split by patient."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from data_contracts import (
     TaskKind,
     VolumeRef,
 )
-from medkd.cohorts.case_table import make_cohort, require_classes, serve_purposes
+from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
 from medkd.cohorts.shards import LABEL
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.labels.classes import ClassChooser, combine_classes, read_structures
 from medkd.dicom.labels.names import normal_name
-from medkd.dicom.memory import read_manifest
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -75,7 +75,7 @@ def ingested_folder(workspace: Workspace, recipe: str) -> Path:
 
 
 def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, report: IngestReport) -> CohortSet:
-    """Say which part of what was ingested serves which purpose: all arms and seeds share one cohort.
+    """Say which part of what was ingested is used as which subset: all arms and seeds share one cohort.
 
     Volumes stay where the ingestion put them (:func:`ingested_folder`); only labels, which the task decides about, are written.
 
@@ -118,7 +118,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
     cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts([case.patient_key for case in cases], strata, data))
-    return serve_purposes(spec, cohort, report, store)
+    return assign_subsets(spec, cohort, report, store)
 
 
 def check_segments(task: Task, data: DicomData) -> None:
@@ -175,7 +175,7 @@ def _case(
     elif labels:
         combined = combine_classes(structures, chooser, volume.geometry.shape)
         label_map = torch.from_numpy(combined.label)
-        found.cases[volume.series_key] = combined.told
+        found.cases[volume.series_key] = combined.summary
         values, counts = np.unique(combined.label, return_counts=True)
         found.voxels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     mask = None if label_map is None else target.write_tensors(f"{folder}/{volume.series_key}.safetensors", {LABEL: label_map})

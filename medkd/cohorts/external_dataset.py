@@ -29,7 +29,7 @@ class FolderHints:
     id_column: str | None = None
     patient_column: str | None = None
     label_column: str | None = None
-    pair_by: str | None = None
+    patient_pattern: str | None = None
     where: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,12 +54,12 @@ def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
     for name in (TABLE, DATASET, *IMAGE_FOLDERS, *MASK_FOLDERS):
         require_inside(root, name, "the folder")
     if not table:
-        if hints.pair_by is None:
+        if hints.patient_pattern is None:
             raise DataError(
                 "TABLE_COLUMN",
                 f"expected {TABLE} with a patient column in {root.name}, or --patient-pattern: whose each file is must be known",
             )
-        return VolumeFolderData(path=".", pair_by=hints.pair_by)
+        return VolumeFolderData(path=".", patient_pattern=hints.patient_pattern)
     lines = read_lines(root / TABLE)
     listed = dataset and task.spatial_dims == 3
     images, masks = _folder_of(root, IMAGE_FOLDERS) or "images", _folder_of(root, MASK_FOLDERS)

@@ -37,6 +37,7 @@ from data_contracts import (
 from medkd.cohorts.case_table import (
     Line,
     assign_parts,
+    assign_subsets,
     case_key,
     label_of,
     make_cohort,
@@ -44,7 +45,6 @@ from medkd.cohorts.case_table import (
     read_table,
     reasons,
     require_patient,
-    serve_purposes,
 )
 from medkd.cohorts.folder_names import PICTURE_SUFFIXES, files_by_identifier, require_inside
 from medkd.progress import progress_bar
@@ -72,9 +72,9 @@ class _Picture:
 
 
 def prepare_image_folder(spec: CohortSpec, data: ImageFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
-    """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
+    """Import a folder and say which part is used as which subset: all arms and seeds share one cohort."""
     cohort, ledger = import_image_folder(root / data.path, data, spec.task, store, key=f"cohorts/{spec.name}", progress=progress)
-    return serve_purposes(spec, cohort, ledger, store)
+    return assign_subsets(spec, cohort, ledger, store)
 
 
 def import_image_folder(

@@ -1,4 +1,4 @@
-"""Open what serves a purpose: pictures as one array, volumes each on its own grid."""
+"""Open the cohort of a subset: pictures as one array, volumes each on its own grid."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
 from medkd.storage.store import Store
 
 
-def open_for_training(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort | VolumeCohort:
-    """Return the cohort of a purpose in the form that training draws from: volumes to be segmented are cut anew for every batch."""
+def open_for_training(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort | VolumeCohort:
+    """Return the cohort of a subset in the form that training draws from: volumes to be segmented are cut anew for every batch."""
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
-        return open_volume_use(cohorts, purpose, store, task)
-    return open_pictures(cohorts, purpose, store, task)
+        return open_volume_use(cohorts, subset, store, task)
+    return open_pictures(cohorts, subset, store, task)
 
 
-def open_pictures(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
-    """Return the cohort of a purpose as one array; of volumes, the patch in their middle."""
+def open_pictures(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
+    """Return the cohort of a subset as one array; of volumes, the patch in their middle."""
     if task.spatial_dims == 3:
-        return open_volume_use(cohorts, purpose, store, task).as_tensors(task)
-    return open_use(cohorts, purpose, store, task)
+        return open_volume_use(cohorts, subset, store, task).as_tensors(task)
+    return open_use(cohorts, subset, store, task)
 
 
-def open_volume_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> VolumeCohort:
-    """Return the volumes of a purpose.
+def open_volume_use(cohorts: CohortSet, subset: str, store: Store, task: Task) -> VolumeCohort:
+    """Return the volumes of a subset.
 
     Raises:
-        DataError: ``COHORT_MISSING`` when the set has no such purpose.
+        DataError: ``COHORT_MISSING`` when the set has no such subset.
     """
-    use = cohorts.uses.get(purpose)
+    use = cohorts.uses.get(subset)
     if use is None:
-        raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
+        raise DataError("COHORT_MISSING", f"expected a cohort for {subset!r}, this set has {sorted(cohorts.uses)}")
     return open_volumes(use, store, task)
 
 
-def open_for_maps(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
-    """Return the cohort of a purpose as one array; of volumes that are segmented, the patch round their label."""
+def open_for_maps(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
+    """Return the cohort of a subset as one array; of volumes that are segmented, the patch round their label."""
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
-        return open_volume_use(cohorts, purpose, store, task).as_tensors(task, centre="label")
-    return open_pictures(cohorts, purpose, store, task)
+        return open_volume_use(cohorts, subset, store, task).as_tensors(task, centre="label")
+    return open_pictures(cohorts, subset, store, task)

@@ -62,8 +62,8 @@ def prepare_phantom_cohorts(spec: CohortSpec, data: PhantomData, store: Store) -
             extra = draw_cases(data.unlabelled, own + 1, marker_rates=data.student_marker_rates, **common)
             ref = writer.write(f"unlabelled-{seed}", {Part.TRAIN: (extra, own + 1)}, labelled=False)
             uses[Subset.UNLABELLED.of(seed)] = CohortUse(cohort=ref, part=Part.TRAIN)
-    for purpose, cases, seed in _tests(data, spec.task.kind):
-        uses[purpose] = CohortUse(cohort=writer.write(purpose, {Part.TEST: (cases, seed)}), part=Part.TEST)
+    for subset, cases, seed in _tests(data, spec.task.kind):
+        uses[subset] = CohortUse(cohort=writer.write(subset, {Part.TEST: (cases, seed)}), part=Part.TEST)
     if data.student_validation:
         seed = base + 6
         cases = draw_cases(data.student_validation, seed, marker_rates=data.student_marker_rates, contrast=data.student_contrast, **common)
@@ -77,7 +77,7 @@ def _cued(cases: PhantomCases, data: PhantomData, where: Literal["beside", "else
 
 
 def _tests(data: PhantomData, kind: TaskKind) -> list[tuple[str, PhantomCases, int]]:
-    """Return purpose, cases and seed of each test cohort; the marker plays no part in segmentation, the cue none in classification."""
+    """Return subset, cases and seed of each test cohort; the marker plays no part in segmentation, the cue none in classification."""
     base, rates, difficulty = data.cohort_seed, data.student_marker_rates, data.difficulty
     same = draw_cases(data.test, base + 2, marker_rates=rates, difficulty=difficulty)
     if kind is TaskKind.SEGMENTATION:

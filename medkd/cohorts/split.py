@@ -8,7 +8,7 @@ import numpy as np
 
 from data_contracts import Case, Cohort, CohortSet, DataError, LeakageCertificate, LeakageError, Part, Subset, TrainingManifest
 from data_contracts.cohort import shared_patients
-from medkd.volumes.perceptual import look_alikes
+from medkd.volumes.perceptual import near_duplicates
 
 
 def split_by_patient(patients: Sequence[str], labels: Sequence[int], *, validation: float, seed: int) -> tuple[Part, ...]:
@@ -43,7 +43,7 @@ def certify(cohort: Cohort) -> LeakageCertificate:
     """Check a cohort for anything that two of its parts share, and certify the result."""
     part_of = cohort.split.part_of()
     patients = {part: len({case.patient_key for case in cohort.part(part)}) for part in cohort.split.parts}
-    pairs = look_alikes([case.perceptual_hash for case in cohort.cases], [case.patient_key for case in cohort.cases])
+    pairs = near_duplicates([case.perceptual_hash for case in cohort.cases], [case.patient_key for case in cohort.cases])
     keys = [case.case_key for case in cohort.cases]
     return LeakageCertificate(
         cohort_digest=cohort.digest(),
@@ -52,7 +52,7 @@ def certify(cohort: Cohort) -> LeakageCertificate:
         shared_pixel_digests=_shared(cohort, lambda case: case.pixel_sha256),
         shared_studies=_shared(cohort, lambda case: case.study_key),
         shared_frames=_shared(cohort, lambda case: case.frame_of_reference_key),
-        look_alikes=tuple((keys[a], keys[b]) for a, b in pairs if part_of[keys[a]] is not part_of[keys[b]]),
+        near_duplicates=tuple((keys[a], keys[b]) for a, b in pairs if part_of[keys[a]] is not part_of[keys[b]]),
         hashed=sum(case.perceptual_hash is not None for case in cohort.cases),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Fit, Ref, Task, TaskKind, read_record
+from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TaskKind, TrainingConfig, read_record
 from medkd.storage.store import Store
 from medkd.trace import Sample
 from medkd.volumes.window import window_intensity
@@ -46,9 +46,9 @@ class TensorCohort:
         arrays = {name: getattr(self, name)[rows] for name in ("images", "labels", "masks", "has_mask", "valid", "markers")}
         return replace(self, cases=tuple(self.cases[row] for row in rows.tolist()), **arrays)
 
-    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+    def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
         """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
-        del wish, generator  # whole pictures: nothing is cut
+        del config, generator  # whole pictures: nothing is cut
         masks, known, labels = self.masks[rows], self.has_mask[rows], self.labels[rows]
         if task.kind is TaskKind.SEGMENTATION:
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
@@ -90,21 +90,21 @@ def read_cohort(ref: Ref, store: Store) -> Cohort:
     return read_record(store.path(ref).read_bytes(), Cohort)
 
 
-def patients_of(cohorts: CohortSet, purposes: Iterable[str], store: Store) -> set[str]:
-    """Return the keys of the patients whose cases serve any of these purposes."""
-    uses = [cohorts.uses[purpose] for purpose in purposes]
+def patients_of(cohorts: CohortSet, subsets: Iterable[str], store: Store) -> set[str]:
+    """Return the keys of the patients whose cases belong to any of these subsets."""
+    uses = [cohorts.uses[subset] for subset in subsets]
     return {case.patient_key for use in uses for case in read_cohort(use.cohort, store).part(use.part)}
 
 
-def open_use(cohorts: CohortSet, purpose: str, store: Store, task: Task) -> TensorCohort:
-    """Open the cohort that serves a purpose.
+def open_use(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
+    """Open the cohort of a subset.
 
     Raises:
-        DataError: ``COHORT_MISSING`` when the set has no such purpose, ``COHORT_SHAPE`` when images are not of the task's size.
+        DataError: ``COHORT_MISSING`` when the set has no such subset, ``COHORT_SHAPE`` when images are not of the task's size.
     """
-    use = cohorts.uses.get(purpose)
+    use = cohorts.uses.get(subset)
     if use is None:
-        raise DataError("COHORT_MISSING", f"expected a cohort for {purpose!r}, this set has {sorted(cohorts.uses)}")
+        raise DataError("COHORT_MISSING", f"expected a cohort for {subset!r}, this set has {sorted(cohorts.uses)}")
     return open_cohort(use, store, task)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from data_contracts import Case, CohortUse, DataError, Fit, Task
+from data_contracts import Case, CohortUse, DataError, Task, TrainingConfig
 from medkd.cohorts.shards import VolumeShard, read_volume
 from medkd.cohorts.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
 from medkd.storage.store import Store
@@ -75,12 +75,12 @@ class VolumeCohort:
         spacing = np.array([grid.spacing_mm for grid in grids], dtype=float)
         return spacing, spacing * np.array([grid.shape for grid in grids])
 
-    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+    def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
         """Return a batch of patches, one per row: a share of them centred on a labelled voxel, padded where a volume is smaller.
 
         Image [batch, 1, *patch], labels int64 (-1 where padded or unlabelled), masks uint8 (any foreground), valid mask.
         """
-        corners = [self._draw_corner(row, task.image_size, wish.foreground_share, generator) for row in rows.tolist()]
+        corners = [self._draw_corner(row, task.image_size, config.foreground_share, generator) for row in rows.tolist()]
         patches = [self._cut_patch(row, corner, task.image_size) for row, corner in zip(rows.tolist(), corners, strict=True)]
         image, label, valid = (torch.stack(parts) for parts in zip(*patches, strict=True))
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())

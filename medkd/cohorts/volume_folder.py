@@ -42,6 +42,7 @@ from data_contracts import (
 from medkd.cohorts.case_table import (
     Line,
     assign_parts,
+    assign_subsets,
     case_key,
     label_of,
     make_cohort,
@@ -50,7 +51,6 @@ from medkd.cohorts.case_table import (
     reasons,
     require_classes,
     require_patient,
-    serve_purposes,
 )
 from medkd.cohorts.dataset_list import Pair, read_dataset
 from medkd.cohorts.folder_names import VOLUME_SUFFIXES, files_by_identifier, require_inside
@@ -84,9 +84,9 @@ class _Volume:
 
 
 def prepare_volume_folder(spec: CohortSpec, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
-    """Import a folder and say which part serves which purpose: all arms and seeds share one cohort."""
+    """Import a folder and say which part is used as which subset: all arms and seeds share one cohort."""
     cohort, ledger = import_volume_folder(root / data.path, data, spec.task, store, key=f"cohorts/{spec.name}", progress=progress)
-    return serve_purposes(spec, cohort, ledger, store)
+    return assign_subsets(spec, cohort, ledger, store)
 
 
 def import_volume_folder(
@@ -219,7 +219,7 @@ def _import_pair(
     line = {} if table is None else table.get(pair.case)
     if line is None:
         raise IngestError(IngestCode.PATIENT_ID_MISSING, f"expected a line for the case {pair.case!r} in {data.table}, there is none")
-    person = require_patient(line, data) if line else person_of(pair.case, str(data.pair_by))
+    person = require_patient(line, data) if line else person_of(pair.case, str(data.patient_pattern))
     label = label_of(line, data, values.task)
     if read is not None:
         values.accept(pair.case, read)
@@ -275,24 +275,24 @@ def _require_same_grid(image: Grid, label: Grid) -> None:
         )
 
 
-def person_of(identifier: str, pair_by: str) -> str:
+def person_of(identifier: str, patient_pattern: str) -> str:
     """Return whose file this is by a rule: ``odd-even`` (numbers 2k - 1 and 2k are one person) or a regular expression's first group.
 
     Raises:
         DataError: ``PAIR_BY`` when the rule finds nobody.
     """
-    if pair_by == "odd-even":
+    if patient_pattern == "odd-even":
         number = re.search(r"(\d+)(?!.*\d)", identifier)
         if number:
             return f"{identifier[: number.start()]}pair{(int(number.group(1)) + 1) // 2}"
     else:
         try:
-            match = re.search(pair_by, identifier)
+            match = re.search(patient_pattern, identifier)
         except re.error as error:
-            raise DataError("PAIR_BY", f"expected odd-even or a regular expression, {pair_by!r} is none ({error})") from error
+            raise DataError("PAIR_BY", f"expected odd-even or a regular expression, {patient_pattern!r} is none ({error})") from error
         if match and match.groups() and match.group(1):
             return match.group(1)
-    raise DataError("PAIR_BY", f"expected the rule {pair_by!r} to find the person of {identifier!r}, it finds none")
+    raise DataError("PAIR_BY", f"expected the rule {patient_pattern!r} to find the person of {identifier!r}, it finds none")
 
 
 def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name: str, whole: Part | None) -> Cohort:

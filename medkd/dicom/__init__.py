@@ -1,1 +1,1 @@
-"""From DICOM files to proved, de-identified volumes: discover, classify, group, solve geometry, decode, bind labels, ingest."""
+"""From DICOM files to verified, de-identified volumes: discover, classify, group, solve geometry, decode, bind labels, ingest."""

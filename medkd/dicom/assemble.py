@@ -192,10 +192,10 @@ def _settle_slices(jobs: list[tuple[int, PixelPlan]], stats: list[SliceStats], f
             code, message, evidence = item.error
             if code not in (IngestCode.TRUNCATED_PIXELS, IngestCode.DECODE_FAILED):
                 raise IngestError(code, message, evidence)
-            findings.settle(code, message, evidence)
+            findings.resolve(code, message, evidence)
             lost.add(place)
         if plan.raised and not plan.floating:
-            findings.settle(
+            findings.resolve(
                 IngestCode.HIGH_BIT, "expected values in the lower bits", {"bits_stored": plan.bits[1], "high_bit": plan.high_bit}
             )
         if item.cut:
@@ -207,13 +207,13 @@ def _settle_slices(jobs: list[tuple[int, PixelPlan]], stats: list[SliceStats], f
     constant = [place for (place, _), item in zip(jobs, stats, strict=True) if item.low == item.high and item.error is None]
     if constant:
         message = f"expected slices with contents, {len(constant)} hold one value only"
-        findings.settle(IngestCode.CONSTANT_SLICE, message, {"slices": constant[:20], "count": len(constant)})
+        findings.resolve(IngestCode.CONSTANT_SLICE, message, {"slices": constant[:20], "count": len(constant)})
     padded = sum(item.padded for item in stats)
     if padded:
-        findings.settle(IngestCode.PADDING_VALUE, f"expected measured pixels, {padded} carry the padding value", {"pixels": padded})
+        findings.resolve(IngestCode.PADDING_VALUE, f"expected measured pixels, {padded} carry the padding value", {"pixels": padded})
     not_finite = sum(item.not_finite for item in stats)
     if not_finite:
-        findings.settle(IngestCode.NAN_OR_INF, f"expected finite values, {not_finite} are not", {"count": not_finite})
+        findings.resolve(IngestCode.NAN_OR_INF, f"expected finite values, {not_finite} are not", {"count": not_finite})
     return lost
 
 
@@ -285,7 +285,7 @@ def _judge_text(values: NDArray[Any], findings: Findings) -> None:
         if np.count_nonzero(plane == plane.max()) >= _FEWEST_LETTER_PIXELS and (found := find_text(plane)):
             evidence = {"slice": place, "lines_found": len(found)}
             message = f"expected pixels without text, slice {place} shows {len(found)} lines of it"
-            findings.settle(IngestCode.BURNED_IN_TEXT, message, evidence, repairable=False)
+            findings.resolve(IngestCode.BURNED_IN_TEXT, message, evidence, repairable=False)
 
 
 def _judge_hu(values: NDArray[Any], findings: Findings) -> None:
@@ -295,4 +295,4 @@ def _judge_hu(values: NDArray[Any], findings: Findings) -> None:
     padded = IngestCode.PADDING_VALUE in findings.flags
     if ((low < PLAUSIBLE_HU[0] or high >= PLAUSIBLE_HU[1]) and not padded) or (low >= 0 and middle > 300):
         message = f"expected Hounsfield units, values go from {low:.0f} over {middle:.0f} (median) to {high:.0f}"
-        findings.settle(IngestCode.HU_RANGE_IMPLAUSIBLE, message, {"low": low, "median": middle, "high": high})
+        findings.resolve(IngestCode.HU_RANGE_IMPLAUSIBLE, message, {"low": low, "median": middle, "high": high})

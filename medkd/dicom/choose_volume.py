@@ -15,12 +15,12 @@ def choose_volume(manifest: StoreManifest, ingested: IngestReport, series: str |
         series: key of the series, where there are several.
 
     Raises:
-        DataError: ``NO_VOLUME`` when nothing could be proved, ``WHICH_SERIES`` when several volumes could be meant.
+        DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
     """
     if not manifest.volumes:
         raise DataError(
             "NO_VOLUME",
-            f"expected a series whose geometry can be proved, none of {len(ingested.files)} files gives one: {ingested.codes()}",
+            f"expected a series whose geometry can be verified, none of {len(ingested.files)} files gives one: {ingested.codes()}",
         )
     acquired = {one.series_key: one.acquisition for one in manifest.series}
     listed = "".join(f"\n  {v.series_key}  {series_words(v, acquired.get(v.series_key, ''))}" for v in manifest.volumes)

@@ -1,4 +1,4 @@
-"""What a DICOM object is, and whether anything can be proved about it."""
+"""What a DICOM object is, and whether anything can be verified about it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
     if not sop_class and has(header, "Rows"):
         complete = all(has(header, keyword) for keyword in ("Modality", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
         message = "expected an SOP class, the header has none"
-        findings.settle(IngestCode.MISSING_SOP_CLASS, message, {"complete": complete}, repairable=complete)
+        findings.resolve(IngestCode.MISSING_SOP_CLASS, message, {"complete": complete}, repairable=complete)
     if sop_class in (SegmentationStorage, LABELMAP_STORAGE):
         return ObjectKind.SEGMENTATION
     if sop_class == RTStructureSetStorage:
@@ -76,7 +76,7 @@ def _require_provable(header: Dataset, sop_class: str, findings: Findings) -> No
                 "expected a value of PatientID, none names the person; the policy may let StudyInstanceUID stand for it (--policy repair)"
             )
         evidence = {"missing": missing, **({"derived_from": ["StudyInstanceUID"]} if only else {})}
-        findings.settle(IngestCode.PATIENT_ID_MISSING, message, evidence, repairable=only)
+        findings.resolve(IngestCode.PATIENT_ID_MISSING, message, evidence, repairable=only)
 
 
 def _judge_text(header: Dataset, findings: Findings) -> None:
@@ -84,7 +84,7 @@ def _judge_text(header: Dataset, findings: Findings) -> None:
     stated = raw_text(header, 0x00280301).upper()
     if states_text(stated, raw_text(header, 0x00080060)):
         # Text in a volume is not blanked: that would be a hole in an anatomy. `medkd deidentify` blanks pictures.
-        findings.settle(
+        findings.resolve(
             IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": "YES" if stated == "YES" else "nothing"}, repairable=False
         )
 

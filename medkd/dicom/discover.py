@@ -301,9 +301,9 @@ def _fetch_all(paths: list[Path | None]) -> Iterator[_Fetched]:
 
     Files in the machine's memory are read here: handing them between threads costs more than reading them.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for done, path in enumerate(paths):
-        if done and (time.perf_counter() - begun) / done > _WAITING_SECONDS:
+        if done and (time.perf_counter() - started) / done > _WAITING_SECONDS:
             with ThreadPoolExecutor(_THREADS) as pool:
                 # A few files ahead of whoever parses them: a cohort does not fit into memory.
                 ahead: deque[Future[_Fetched]] = deque()
@@ -318,7 +318,7 @@ def _fetch_all(paths: list[Path | None]) -> Iterator[_Fetched]:
         # Only reading counts, not what the caller does with it.
         paused = time.perf_counter()
         yield fetched
-        begun += time.perf_counter() - paused
+        started += time.perf_counter() - paused
 
 
 def _sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from data_contracts import Action, IngestCode, IngestError, IngestPolicy
 
 @dataclass
 class Findings:
-    """What was found in one object or series, settled by the site's policy.
+    """What was found in one object or series, resolved by the site's policy.
 
     Attributes:
         policy: of the site.
@@ -20,7 +20,7 @@ class Findings:
     policy: IngestPolicy
     flags: dict[IngestCode, dict[str, Any]] = field(default_factory=dict)
 
-    def settle(self, code: IngestCode, message: str, evidence: dict[str, Any], *, repairable: bool = True) -> Action:
+    def resolve(self, code: IngestCode, message: str, evidence: dict[str, Any], *, repairable: bool = True) -> Action:
         """Return ``REPAIR`` or ``ACCEPT_WITH_FLAG`` as the policy says, and keep the flag.
 
         Args:

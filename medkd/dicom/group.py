@@ -50,16 +50,16 @@ class SliceGroup:
 
     Attributes:
         slices: at least one.
-        moment: what tells this group from others at the same positions, "" where nothing does.
+        acquisition_key: what tells this group from others at the same positions, "" where nothing does.
         lone: why these few slices were set apart from the rest of their series (a MIXED code), or None.
         unusable: slices whose place counts but whose pixels do not: neither of two that contradict each other.
         aside: repeats of these slices that are not used; they share the volume's fate.
-        notes: what is to be settled of this group alone, with evidence.
+        notes: what is to be resolved of this group alone, with evidence.
         refusal: why this group can be no volume, although its series was parted.
     """
 
     slices: tuple[Slice, ...]
-    moment: str = ""
+    acquisition_key: str = ""
     lone: IngestCode | None = None
     unusable: frozenset[Slice] = frozenset()
     aside: tuple[Slice, ...] = ()
@@ -151,7 +151,7 @@ def split_repeated(group: SliceGroup, findings: Findings, same: Same) -> tuple[S
     Raises:
         IngestError: ``DUPLICATE_POSITION``, ``DUPLICATE_CONFLICT`` or ``TEMPORAL_STACK``.
     """
-    return tuple(part for moment in _apart(group, findings, same) for part in _acquired_alike(moment))
+    return tuple(part for acquisition_key in _apart(group, findings, same) for part in _acquired_alike(acquisition_key))
 
 
 def _apart(group: SliceGroup, findings: Findings, same: Same) -> tuple[SliceGroup, ...]:
@@ -240,7 +240,9 @@ def _part(group: SliceGroup, slices: Iterable[Slice], name: str) -> SliceGroup:
     kept = tuple(slices)
     places = {item.position_mm for item in kept}
     aside = tuple(item for item in group.aside if item.position_mm in places)
-    return replace(group, slices=kept, aside=aside, moment=f"{group.moment}{BETWEEN}{name}" if group.moment else name)
+    return replace(
+        group, slices=kept, aside=aside, acquisition_key=f"{group.acquisition_key}{BETWEEN}{name}" if group.acquisition_key else name
+    )
 
 
 def _name(keyword: str, value: str, item: Slice) -> str:
@@ -372,11 +374,11 @@ def _without_repeats(group: SliceGroup, places: list[list[Slice]], findings: Fin
         raise IngestError(IngestCode.TEMPORAL_STACK, message, evidence)
     if len(unequal) < sum(len(items) > 1 for items in places):
         message = f"expected one slice per position, {max(counts)} equal ones share a position"
-        findings.settle(IngestCode.DUPLICATE_POSITION, message, evidence)
+        findings.resolve(IngestCode.DUPLICATE_POSITION, message, evidence)
     if unequal:
         message = f"expected one slice per position, different ones share {len(unequal)} of {len(places)} positions"
         few = len(unequal) <= len(places) / 2
-        if findings.settle(IngestCode.DUPLICATE_CONFLICT, message, evidence, repairable=few) is not Action.REPAIR:
+        if findings.resolve(IngestCode.DUPLICATE_CONFLICT, message, evidence, repairable=few) is not Action.REPAIR:
             raise IngestError(IngestCode.DUPLICATE_CONFLICT, message, evidence)
     return replace(
         group,
@@ -448,16 +450,16 @@ def judge_headers(group: SliceGroup, findings: Findings) -> None:
     image_type = [part.upper() for part in group.slices[0].contrast[0].split("\\")]
     derived = next((word for word in ("MPR", "REFORMAT") for part in image_type if word in part), None)
     if derived is not None:
-        findings.settle(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": derived})
+        findings.resolve(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": derived})
     headers = [file.header for file in group.files if file.header is not None]
     if any(raw_text(header, 0x00282110) == _LOSSY or transfer_syntax(header) in _LOSSY_SYNTAXES for header in headers):
         ratio = str(group.header.get("LossyImageCompressionRatio", ""))
-        findings.settle(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
+        findings.resolve(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
     if any(raw_text(header, 0x00280004) == "MONOCHROME1" for header in headers):
-        findings.settle(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", {"values": "not inverted"})
+        findings.resolve(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", {"values": "not inverted"})
     if any(IngestCode.DECIMAL_COMMA in item.notes for item in group.slices):
-        findings.settle(
+        findings.resolve(
             IngestCode.DECIMAL_COMMA, "expected numbers with decimal points, they are written with commas", {"read_as": "points"}
         )
     if any(IngestCode.BAD_VR in file.notes for file in group.files):
-        findings.settle(IngestCode.BAD_VR, "expected known value representations, known attributes are written as UN", {"vr": "UN"})
+        findings.resolve(IngestCode.BAD_VR, "expected known value representations, known attributes are written as UN", {"vr": "UN"})

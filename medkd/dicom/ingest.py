@@ -1,4 +1,4 @@
-"""Ingest a folder: every file found is accepted, quarantined or ignored, and what is accepted is proved and de-identified."""
+"""Ingest a folder: every file found is accepted, quarantined or ignored, and what is accepted is verified and de-identified."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from medkd.dicom.decode import decode_error
 from medkd.dicom.discover import UNREAD, FoundFile, discover, quiet_dicom, readable_name
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup, find_conflicts, group_slices, judge_headers, split_repeated
+from medkd.dicom.ingest_cache import MANIFEST, IngestCache
 from medkd.dicom.labels.bind import LabelBinder
 from medkd.dicom.labels.names import Names
 from medkd.dicom.labels.nifti import is_nifti
 from medkd.dicom.labels.references import INSTANCE, SERIES
 from medkd.dicom.ledger import Ledger
-from medkd.dicom.memory import MANIFEST, Memory
 from medkd.dicom.qc_picture import draw_volume
 from medkd.dicom.quarantine import write_quarantine
 from medkd.dicom.raw_values import raw_text, text_of
@@ -141,7 +141,7 @@ class _Ingestion:
     def __init__(self, request: IngestRequest, secret: bytes, pool: Decoders) -> None:
         self.request, self.secret, self.pool = request, secret, pool
         self.ledger, self.store = Ledger(), Store(request.out)
-        self.memory = Memory(request.out, request.policy)
+        self.cache = IngestCache(request.out, request.policy)
         self.volumes: dict[str, tuple[VolumeRef, SliceGroup]] = {}
         self.refused_keys: set[str] = set()
         self.classified: dict[FoundFile, dict[IngestCode, dict[str, Any]]] = {}
@@ -157,11 +157,11 @@ class _Ingestion:
         found = discover(self.request.source, scratch, without=(self.request.out,), follow=follow, progress=progress)
         images, labels = self._sort(found)
         groups = group_slices(images)
-        self.memory.begin()
+        self.cache.begin()
         for group in progress_bar(groups, title="ingest", unit="series", enabled=self.request.progress):
             self._ingest_series(group)
         self._refuse_shared_pixels()
-        binder = LabelBinder(self.volumes, self.store, self.memory, self._findings, Names(self.secret), _named_in(found))
+        binder = LabelBinder(self.volumes, self.store, self.cache, self._findings, Names(self.secret), _named_in(found))
         for file, kind in labels:
             self._bind(binder, file, kind)
         pictures = {
@@ -187,8 +187,8 @@ class _Ingestion:
         again = f"medkd ingest {shlex.quote(readable_name(os.path.abspath(self.request.source)))} --dry-run --json"
         write_quarantine(self.request.out, self.ledger, report, again=again, progress=self.request.progress)
         write_series_table(self.request.out, self._rows(words))
-        self.memory.write()
-        self.memory.finish(manifest)
+        self.cache.write()
+        self.cache.finish(manifest)
         return report
 
     def _findings(self) -> Findings:
@@ -234,16 +234,16 @@ class _Ingestion:
         if file.header is None or file.pixels is None or "Rows" not in file.header:
             return set()
         name = f"autopsy:{file.digest}"
-        known = self.memory.recall(name)
+        known = self.cache.recall(name)
         if known is None:
             self.compared += 1
             known = decode_error(file) or ""
-            self.memory.keep(name, known)
+            self.cache.keep(name, known)
         lookup = {IngestCode.NONLINEAR_LUT} if "ModalityLUTSequence" in file.header else set()
         return lookup | ({IngestCode(known)} if known else set())
 
     def _ingest_series(self, group: SliceGroup) -> None:
-        """Prove, decode and store what one group of slices gives; a refusal is the outcome of all its files."""
+        """Verify, decode and store what one group of slices gives; a refusal is the outcome of all its files."""
         findings = self._findings()
         for file in group.files:
             self.ledger.note(file, file.notes)
@@ -270,7 +270,7 @@ class _Ingestion:
             if file.pixels is not None and not file.pixels.whole:
                 few = len(group.slices) > 2 * sum(1 for item in group.slices if item.file is file)
                 message = "expected whole pixel data, they reach beyond the end of the file"
-                findings.settle(IngestCode.TRUNCATED_PIXELS, message, {"file": file.relative}, repairable=few)
+                findings.resolve(IngestCode.TRUNCATED_PIXELS, message, {"file": file.relative}, repairable=few)
         judge_headers(group, findings)
         if group.lone is not None:
             raise IngestError(
@@ -280,20 +280,20 @@ class _Ingestion:
     def _ingest_volume(self, group: SliceGroup, findings: Findings) -> None:
         key = self._series_key(group)
         files = group.files
-        content = self.memory.content([item.place for item in group.slices])
+        content = self.cache.content([item.place for item in group.slices])
         try:
             if group.refusal is not None:
                 raise group.refusal
             for code, message, evidence in group.notes:
-                findings.settle(code, message, evidence)
-            volume = self.memory.recall_volume(key, content)
+                findings.resolve(code, message, evidence)
+            volume = self.cache.recall_volume(key, content)
             if volume is None:
                 volume = self._store_volume(group, findings, key)
             else:
                 volume = volume.model_copy(update={"label": None, "further_labels": (), "class_label": None})
-            self.memory.keep(f"volume:{key}", content)
+            self.cache.keep(f"volume:{key}", content)
         except IngestError as error:
-            self.memory.keep_refusal(content, error)
+            self.cache.keep_refusal(content, error)
             self.refused_keys.add(key)
             self._refuse(files, error, findings)
             return
@@ -323,7 +323,7 @@ class _Ingestion:
     def _refuse_shared_pixels(self) -> None:
         """Refuse volumes whose voxels another patient has too: one of them carries a wrong name."""
         owners: dict[str, set[str]] = {}
-        kept = (volume for key, volume in self.memory.volumes.items() if key not in self.refused_keys)
+        kept = (volume for key, volume in self.cache.volumes.items() if key not in self.refused_keys)
         for volume in (*kept, *(volume for volume, _ in self.volumes.values())):
             owners.setdefault(volume.array.sha256, set()).add(volume.patient_key)
         for key, (volume, group) in list(self.volumes.items()):
@@ -339,7 +339,7 @@ class _Ingestion:
         """Return the key of a volume: of its series, and of what splits a series into several volumes."""
         first = group.slices[0]
         orientation = (np.round(first.orientation, 3) + 0.0).tolist()
-        split = (orientation, first.matrix, [round(v, 4) for v in first.spacing_mm], first.contrast, group.moment)
+        split = (orientation, first.matrix, [round(v, 4) for v in first.spacing_mm], first.contrast, group.acquisition_key)
         return pseudonym(self.secret, "series", f"{text_of(group.header, 'SeriesInstanceUID')}|{split}")
 
     def _refuse(self, files: tuple[FoundFile, ...], error: IngestError, findings: Findings) -> None:
@@ -361,11 +361,11 @@ class _Ingestion:
     def _same_slice(self, first: Slice, second: Slice) -> bool:
         """Return whether two slices hold the same, as far as possible from memory."""
         name = "same:" + "|".join(sorted((first.place, second.place)))
-        known = self.memory.recall(name)
+        known = self.cache.recall(name)
         if known is None:
             self.compared += 2
             known = same_slice(first, second)
-            self.memory.keep(name, known)
+            self.cache.keep(name, known)
         return bool(known)
 
     def _same_image(self, first: FoundFile, second: FoundFile) -> bool:
@@ -374,9 +374,13 @@ class _Ingestion:
     def _moment(self, group: SliceGroup) -> str:
         """Return what tells a group from others of its series; of what may not be said (a time of day), which of the series' values it is."""
         series = text_of(group.header, "SeriesInstanceUID")
-        alike = [other.moment.split(BETWEEN) for _, other in self.volumes.values() if text_of(other.header, "SeriesInstanceUID") == series]
+        alike = [
+            other.acquisition_key.split(BETWEEN)
+            for _, other in self.volumes.values()
+            if text_of(other.header, "SeriesInstanceUID") == series
+        ]
         said = []
-        for place, part in enumerate(group.moment.split(BETWEEN) if group.moment else ()):
+        for place, part in enumerate(group.acquisition_key.split(BETWEEN) if group.acquisition_key else ()):
             keyword, _, value = part.partition("=")
             if sayable(keyword, value):
                 said.append(part)
@@ -400,9 +404,9 @@ class _Ingestion:
             }
 
     def _manifest(self) -> StoreManifest:
-        kept = {key: volume for key, volume in self.memory.volumes.items() if key not in self.refused_keys}
+        kept = {key: volume for key, volume in self.cache.volumes.items() if key not in self.refused_keys}
         merged = kept | {key: volume for key, (volume, _) in self.volumes.items()}
-        described = self.memory.series | {
+        described = self.cache.series | {
             key: describe_series(volume, group.header, self.secret, self._moment(group)) for key, (volume, group) in self.volumes.items()
         }
         return StoreManifest(
@@ -418,12 +422,12 @@ def _named_in(found: tuple[FoundFile, ...]) -> frozenset[str]:
 
 def _told(labels: dict[str, LabelRef]) -> dict[str, Any]:
     """Return what was met in a label object, by code; what differs between its volumes, by code and series key."""
-    told: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
     for code in sorted({code for label in labels.values() for code in label.evidence}):
         found = {key: json.loads(label.evidence[code]) for key, label in labels.items() if code in label.evidence}
         alike = len(labels) == 1 or (len(found) == len(labels) and all(one == next(iter(found.values())) for one in found.values()))
-        told[code.value] = next(iter(found.values())) if alike else found
-    return told
+        shared[code.value] = next(iter(found.values())) if alike else found
+    return shared
 
 
 def _line(volume: VolumeRef, group: SliceGroup, picture: Path, words: str) -> IngestedSeries:

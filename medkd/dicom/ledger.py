@@ -62,7 +62,7 @@ class Ledger:
         if file.code is None:
             return True
         if file.code is IngestCode.MISSING_META and file.header is not None:
-            findings.settle(file.code, "expected a DICOM file header, there is none", {"what": file.evidence})
+            findings.resolve(file.code, "expected a DICOM file header, there is none", {"what": file.evidence})
             return True
         # A text among the images was never meant to be one; a file that calls itself DICOM was.
         foreign = file.code is IngestCode.NOT_DICOM and Path(file.relative).suffix.lower() not in _DICOM_SUFFIXES

@@ -1,7 +1,7 @@
 """Siemens mosaics: all slices of a volume tiled in one picture, row by row, in a square of as few tiles as hold them.
 
 The header's position is that of a slice as large as the whole picture round the centre of the first one; the direction from tile to tile
-stands only in the maker's CSA header. What is not proved there is refused: a stack in the wrong order looks like anatomy.
+stands only in the maker's CSA header. What is not verified there is refused: a stack in the wrong order looks like anatomy.
 Source: nibabel, ``doc/dicom/dicom_mosaic`` (layout, position) and ``siemens_csa`` (format of the CSA header).
 """
 

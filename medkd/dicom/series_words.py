@@ -114,13 +114,13 @@ def nifti_name(volume: VolumeRef) -> str:
     return f"{modality}-{plane_of(volume.geometry)}-{size_of(volume, 'x')}-{volume.series_key}.nii.gz"
 
 
-def acquisition_words(header: Dataset, clean: Dataset, moment: str) -> str:
+def acquisition_words(header: Dataset, clean: Dataset, acquisition_key: str) -> str:
     """Return how a series was acquired, "" where nothing is known.
 
     Args:
         header: of the source; only words of a closed list are taken from its free text.
         clean: the de-identified header; codes and numbers are taken from it.
-        moment: ``KEYWORD=VALUE`` that tells the series from others at the same positions, or "".
+        acquisition_key: ``KEYWORD=VALUE`` that tells the series from others at the same positions, or "".
     """
     words = [*_known_words(header), *(_SEQUENCES[code] for code in _values(clean, "ScanningSequence") if code in _SEQUENCES)]
     words += [value.lower().replace("_", " ") for value in _values(clean, "ImageType")[2:] if value in _COMPUTED]
@@ -131,7 +131,7 @@ def acquisition_words(header: Dataset, clean: Dataset, moment: str) -> str:
     words += [f"kernel {kernel}" for kernel in _values(clean, "ConvolutionKernel")[:1] if _KERNEL.fullmatch(kernel)]
     if text_of(header, "ContrastBolusAgent").strip().upper() not in ("", "NO", "NONE"):
         words.append("with contrast")
-    words += _moment_words(moment)
+    words += _moment_words(acquisition_key)
     return ", ".join(dict.fromkeys(words))
 
 
@@ -148,9 +148,9 @@ def sayable(keyword: str, value: str) -> bool:
     return bool(_moment_words(f"{keyword}={value}")) or (keyword == _DIRECTION and value == "none")
 
 
-def _moment_words(moment: str) -> list[str]:
+def _moment_words(acquisition_key: str) -> list[str]:
     words = []
-    for part in moment.split("; ") if moment else ():
+    for part in acquisition_key.split("; ") if acquisition_key else ():
         keyword, _, text = part.partition("=")
         value = _number(text)
         if keyword == _DIRECTION:

@@ -265,7 +265,7 @@ class _Reader:
         """Return the numbers of an attribute without which there is no geometry."""
         found = self.numbers(dataset, keyword)
         if len(found) != length:
-            message = f"expected {length} values of {keyword}, the geometry cannot be proved without"
+            message = f"expected {length} values of {keyword}, the geometry cannot be verified without"
             raise IngestError(IngestCode.MISSING_POSITION, message, {"missing": keyword, "frame": self.frame, "values": len(found)})
         return found
 

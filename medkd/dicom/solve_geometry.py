@@ -53,7 +53,7 @@ class SlicePlanes:
 
 @dataclass(frozen=True)
 class Solution:
-    """A proved geometry and where the given slices lie in it.
+    """A verified geometry and where the given slices lie in it.
 
     Attributes:
         geometry: with the largest distance in mm of a measured slice from where the affine puts it.
@@ -92,7 +92,7 @@ def solve_geometry(planes: SlicePlanes, findings: Findings) -> Solution:
     order = np.argsort(projections, kind="stable")
     _require_distinct(projections[order])
     if len(order) < FEWEST_SLICES:
-        message = f"expected at least {FEWEST_SLICES} slices to prove a spacing, got {len(order)}"
+        message = f"expected at least {FEWEST_SLICES} slices to verify a spacing, got {len(order)}"
         raise IngestError(IngestCode.TOO_FEW_SLICES, message, {"slices": len(order)})
     positions = planes.positions_mm[order]
     tilt = _tilt(positions, normal, findings)
@@ -121,7 +121,7 @@ def _axes(planes: SlicePlanes, findings: Findings) -> tuple[Array, Array, Array]
     lengths = float(np.linalg.norm(along_columns)), float(np.linalg.norm(along_rows))
     deviation = float(np.abs([lengths[0] - 1, lengths[1] - 1, float(along_columns @ along_rows)]).max())
     if not deviation <= ORTHONORMAL:  # NaN is not small either
-        findings.settle(
+        findings.resolve(
             IngestCode.ORIENTATION_NOT_ORTHONORMAL,
             f"expected orthonormal orientation vectors to {ORTHONORMAL}, they are {deviation:.4f} off",
             {"lengths": list(lengths), "deviation": deviation},
@@ -163,7 +163,7 @@ def _tilt(positions: Array, normal: Array, findings: Findings) -> float:
             evidence,
         )
     message = f"expected slices stacked along their normal, they shear by {degrees:.2f} degrees ({largest:.2f} mm in all)"
-    findings.settle(IngestCode.GANTRY_TILT, message, evidence)
+    findings.resolve(IngestCode.GANTRY_TILT, message, evidence)
     return degrees
 
 
@@ -178,7 +178,7 @@ def _steps(projections: Array, findings: Findings) -> tuple[float, Array]:
     if _on_grid(steps, finest) and not _is_change(multiples):
         gap, lost = int(multiples.argmax()), int((multiples - 1).sum())
         evidence = {"step_mm": finest, "missing": lost, "gap_mm": [float(projections[gap]), float(projections[gap + 1])]}
-        findings.settle(
+        findings.resolve(
             IngestCode.MISSING_SLICES,
             f"expected a slice every {finest:.3f} mm, {lost} missing, the first gap from {projections[gap]:.2f} to {projections[gap + 1]:.2f} mm",
             evidence,
@@ -225,7 +225,7 @@ def _resampled(steps: Array, step: float, finest: float, findings: Findings) -> 
         "resampled_to_mm": target,
         "synthetic_share": round(float(synthetic), 4),
     }
-    findings.settle(
+    findings.resolve(
         IngestCode.VARIABLE_SPACING,
         f"expected steps of {step:.3f} mm, they range from {steps.min():.3f} to {steps.max():.3f} mm",
         evidence,
@@ -241,4 +241,4 @@ def _near_integers(places: Array) -> int:
 def _compare_stated(stated: float | None, step: float, findings: Findings) -> None:
     if stated is not None and abs(abs(stated) - step) > max(SHARE_OF_STEP * step, FLOOR_MM):
         message = f"expected SpacingBetweenSlices of {step:.3f} mm as the positions say, the header says {stated:.3f} mm"
-        findings.settle(IngestCode.SPACING_TAG_DISAGREES, message, {"stated_mm": stated, "measured_mm": step})
+        findings.resolve(IngestCode.SPACING_TAG_DISAGREES, message, {"stated_mm": stated, "measured_mm": step})

@@ -1,4 +1,4 @@
-"""What the values of a volume are: the unit that the header proves, or ``raw``.
+"""What the values of a volume are: the unit that the header verifies, or ``raw``.
 
 A CT image is in Hounsfield units unless it says otherwise (PS3.3 C.11.1.1.2, Rescale Type; C.8.2.1): spectral CT writes iodine, effective
 atomic numbers and densities as CT images too. A real-world value map (PS3.3 C.7.6.16.2.11) counts where it is the rescale itself, or where
@@ -54,16 +54,16 @@ def unit_of(group: SliceGroup, findings: Findings) -> str:
     if modality == "CT":
         if any(item.slope is None or item.intercept is None for item in group.slices):
             message = "expected rescale slope and intercept in CT, Hounsfield units cannot be computed without"
-            findings.settle(IngestCode.RESCALE_MISSING, message, {"modality": "CT"})
+            findings.resolve(IngestCode.RESCALE_MISSING, message, {"modality": "CT"})
             return RAW
         if unit != HOUNSFIELD:
             message = f"expected Hounsfield units in CT, the header says that values are {unit if unit != RAW else 'something else'}"
-            findings.settle(IngestCode.NOT_HOUNSFIELD, message, {"unit": unit})
+            findings.resolve(IngestCode.NOT_HOUNSFIELD, message, {"unit": unit})
     if modality == "PT":
         needed = ("PatientWeight", "RadiopharmaceuticalInformationSequence", "Units")
         missing = [name for name in needed if not group.header.get(name)]
         if missing:
-            findings.settle(IngestCode.SUV_INPUTS_MISSING, f"expected {', '.join(missing)} in PET", {"missing": missing})
+            findings.resolve(IngestCode.SUV_INPUTS_MISSING, f"expected {', '.join(missing)} in PET", {"missing": missing})
     return unit
 
 

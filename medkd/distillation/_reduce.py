@@ -1,4 +1,4 @@
-"""The one reduction law, and what several terms need of a batch."""
+"""The one reduction rule, and what several terms need of a batch."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def over_batch(values: Tensor, sample: Sample, present: Tensor | None = None) ->
     return (values * weights).sum() / mean_over_processes(weights.sum()).clamp_min(_TINY)
 
 
-def asked(teacher: Knowledge | None, loss: str) -> Knowledge:
+def require_teacher(teacher: Knowledge | None, loss: str) -> Knowledge:
     """Return the teacher, or say which loss needs one."""
     if teacher is None:
         raise KnowledgeError("TEACHER_MISSING", f"expected a teacher for the loss {loss!r}, this arm has none")
     return teacher
 
 
-def tapped_pair(
-    student: Trace, teacher: Knowledge | None, loss: str, taps: tuple[str, str], projector: nn.Module | None = None
+def layer_pair(
+    student: Trace, teacher: Knowledge | None, loss: str, feature_layers: tuple[str, str], projector: nn.Module | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return float32 features of both, [batch, features, *grid], the student's projected where there is a projector.
 
@@ -78,29 +78,30 @@ def tapped_pair(
         student: trace with the layer tapped.
         teacher: asked for its layer.
         loss: name, for errors.
-        taps: the student's layer and the teacher's; ``last`` is the layer that class maps are read from.
+        feature_layers: the student's layer and the teacher's; ``last`` is the layer that class maps are read from.
         projector: 1x1 convolution from the student's channels to the teacher's.
     """
-    mine, theirs = taps
-    found = student.feature(student.anatomy.cam_layer if mine == LAST else mine).float()
-    wanted = asked(teacher, loss).features(theirs).float()
-    return (found if projector is None else projector(found).float()), wanted
+    student_layer, teacher_layer = feature_layers
+    student_features = student.feature(student.layer_map.cam_layer if student_layer == LAST else student_layer).float()
+    teacher_features = require_teacher(teacher, loss).features(teacher_layer).float()
+    return (student_features if projector is None else projector(student_features).float()), teacher_features
 
 
 def matched_pair(
-    student: Trace, teacher: Knowledge | None, loss: str, taps: tuple[str, str], projector: nn.Module | None
+    student: Trace, teacher: Knowledge | None, loss: str, feature_layers: tuple[str, str], projector: nn.Module | None
 ) -> tuple[Tensor, Tensor]:
-    """Return features as :func:`tapped_pair`, of as many channels each.
+    """Return features as :func:`layer_pair`, of as many channels each.
 
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    mine, theirs = tapped_pair(student, teacher, loss, taps, projector)
-    if mine.shape[1] != theirs.shape[1]:
+    student_features, teacher_features = layer_pair(student, teacher, loss, feature_layers, projector)
+    if student_features.shape[1] != teacher_features.shape[1]:
         raise KnowledgeError(
-            "HINT_CHANNELS", f"expected {theirs.shape[1]} channels as the teacher's features have, got {mine.shape[1]} and no projector"
+            "HINT_CHANNELS",
+            f"expected {teacher_features.shape[1]} channels as the teacher's features have, got {student_features.shape[1]} and no projector",
         )
-    return mine, theirs
+    return student_features, teacher_features
 
 
 def common_grid(first: Tensor, second: Tensor, grid: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from medkd.distillation._reduce import over_batch, pooled, tapped_pair, unit_norm
+from medkd.distillation._reduce import layer_pair, over_batch, pooled, unit_norm
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
@@ -23,8 +23,8 @@ def attention_transfer(
     *,
     grid: int = 8,
     power: float = 2.0,
-    tap: str = LAST,
-    teacher_tap: str = LAST,
+    layer: str = LAST,
+    teacher_layer: str = LAST,
 ) -> Scalar:
     """Return the squared distance of unit-norm attention maps, mean over channels of |feature|^power: 2 (1 - cosine), in [0, 2].
 
@@ -36,12 +36,16 @@ def attention_transfer(
         sample: weights of the cases.
         grid: maps are averaged to at most this many cells along each axis.
         power: exponent p.
-        tap: the student's layer.
-        teacher_tap: the teacher's.
+        layer: the student's layer.
+        teacher_layer: the teacher's.
     """
-    mine, theirs = tapped_pair(student, teacher, "attention_transfer", (tap, teacher_tap))
-    cells = min(grid, *mine.shape[2:], *theirs.shape[2:]) if mine.shape[2:] != theirs.shape[2:] else grid
-    gap = unit_norm(pooled(_attention(mine, power), cells)) - unit_norm(pooled(_attention(theirs, power), cells))
+    student_features, teacher_features = layer_pair(student, teacher, "attention_transfer", (layer, teacher_layer))
+    cells = (
+        min(grid, *student_features.shape[2:], *teacher_features.shape[2:])
+        if student_features.shape[2:] != teacher_features.shape[2:]
+        else grid
+    )
+    gap = unit_norm(pooled(_attention(student_features, power), cells)) - unit_norm(pooled(_attention(teacher_features, power), cells))
     return over_batch(gap.square().sum(1), sample)
 
 

@@ -39,17 +39,17 @@ def attribution_consistency(
     method, cases = EXPLAINERS.load(explainer), len(student.image)
     both = torch.cat([student.image, student.image.flip(axis)])
     with running_statistics(student.model):
-        kept = run(student.model, both, layers=(student.anatomy.cam_layer,))
-    target, present = _own_answer(kept, cases, axis)
-    maps = method(kept, target, differentiable=True)
-    there, back = maps[:cases], maps[cases:].flip(axis)
-    cosine = (unit_norm(pooled(there, grid)) * unit_norm(pooled(back, grid))).sum(1)
+        both_traced = run(student.model, both, layers=(student.layer_map.cam_layer,))
+    target, present = _own_answer(both_traced, cases, axis)
+    maps = method(both_traced, target, differentiable=True)
+    upright, mirrored = maps[:cases], maps[cases:].flip(axis)
+    cosine = (unit_norm(pooled(upright, grid)) * unit_norm(pooled(mirrored, grid))).sum(1)
     return over_batch(1 - cosine, sample, present)
 
 
-def _own_answer(kept: Trace, cases: int, axis: int) -> tuple[Target, torch.Tensor]:
+def _own_answer(both_traced: Trace, cases: int, axis: int) -> tuple[Target, torch.Tensor]:
     """Return the answer about the images as they are, put to their mirror images too, and which cases have one."""
-    answer = kept.logits[:cases].argmax(1)
+    answer = both_traced.logits[:cases].argmax(1)
     if answer.ndim == 1:
         return class_margin(torch.cat([answer, answer])), torch.ones(cases, dtype=torch.bool, device=answer.device)
     region = (answer > 0).to(torch.uint8)

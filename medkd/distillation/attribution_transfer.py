@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from medkd.catalogue import EXPLAINERS
-from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
+from medkd.distillation._reduce import over_batch, pooled, require_teacher, unit_norm
 from medkd.distillation._together import mean_over_processes
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import teacher_target
@@ -52,31 +52,35 @@ def attribution_transfer(
         frozen_statistics: explain the student with its running statistics (one more forward pass): the loss then sees exactly
             the map that the report shows. Off by default: the training pass's own features cost nothing extra.
     """
-    knowledge = asked(teacher, "attribution_transfer")
+    knowledge = require_teacher(teacher, "attribution_transfer")
     target, present = teacher_target(knowledge)
     method = _on_cells(explainer, grid)
     if frozen_statistics:
         with running_statistics(student.model):
-            mine = method(run(student.model, student.inputs, layers=tuple(student.features)), target, differentiable=True)
+            student_map = method(run(student.model, student.inputs, layers=tuple(student.features)), target, differentiable=True)
     else:
-        mine = method(student, target, differentiable=True)
-    theirs = pooled(knowledge.attribution(explainer, target).float(), grid)
-    mine = pooled(mine, grid)
+        student_map = method(student, target, differentiable=True)
+    teacher_map = pooled(knowledge.attribution(explainer, target).float(), grid)
+    student_map = pooled(student_map, grid)
     if sample.voxel_weights is not None:
         share = pooled(sample.voxel_weights.float(), grid).sqrt()
-        mine, theirs = mine * share, theirs * share
-    gap = _squared(mine, theirs, present) if distance == "squared" else 1 - (unit_norm(mine) * unit_norm(theirs)).sum(1)
+        student_map, teacher_map = student_map * share, teacher_map * share
+    gap = (
+        _squared(student_map, teacher_map, present)
+        if distance == "squared"
+        else 1 - (unit_norm(student_map) * unit_norm(teacher_map)).sum(1)
+    )
     return over_batch(gap, sample, present)
 
 
 def _on_cells(explainer: str, grid: int) -> Callable[..., Tensor]:
     """Return an explainer whose maps are as coarse as they are compared, where it can make them so."""
     entry = EXPLAINERS.entry(explainer)
-    return partial(entry.function, cells=grid) if "cells" in entry.options() else entry.function
+    return partial(entry.function, max_cells=grid) if "max_cells" in entry.options() else entry.function
 
 
-def _squared(mine: Tensor, theirs: Tensor, present: Tensor) -> Tensor:
+def _squared(student_map: Tensor, teacher_map: Tensor, present: Tensor) -> Tensor:
     """Return the squared distance of each row in units of the teacher's mean squared norm over the rows that count."""
-    energy = theirs.square().sum(1) * present
+    energy = teacher_map.square().sum(1) * present
     scale = mean_over_processes(energy.sum()) / mean_over_processes(present.sum().float()).clamp_min(_TINY)
-    return (mine - theirs).square().sum(1) / scale.clamp_min(_TINY)
+    return (student_map - teacher_map).square().sum(1) / scale.clamp_min(_TINY)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, divergence, tempered
+from medkd.distillation._reduce import divergence, require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
@@ -34,11 +34,11 @@ def boundary_kd(student: Trace, teacher: Knowledge | None, sample: Sample, *, te
         temperature: T; the factor T^2 keeps gradients comparable over temperatures.
         decay: voxels over which the weight falls to 1/e.
     """
-    wanted = asked(teacher, "boundary_kd").logits().float()
-    weights = torch.exp(-border_distance(answer_of(wanted), most=math.ceil(_REACH * decay)) / decay)
+    teacher_logits = require_teacher(teacher, "boundary_kd").logits().float()
+    weights = torch.exp(-border_distance(answer_of(teacher_logits), most=math.ceil(_REACH * decay)) / decay)
     if sample.valid_mask is not None:
         weights = weights * sample.valid_mask.to(weights)
-    return tempered(divergence(wanted, student.logits.float(), temperature), sample, temperature, weights)
+    return tempered(divergence(teacher_logits, student.logits.float(), temperature), sample, temperature, weights)
 
 
 def border_distance(answer: Tensor, *, most: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medkd.distillation._reduce import asked, centred, divergence, tempered
+from medkd.distillation._reduce import centred, divergence, require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
@@ -26,10 +26,10 @@ def channel_wise(student: Trace, teacher: Knowledge | None, sample: Sample, *, t
         sample: weights; voxels that are not valid are left out of the distributions.
         temperature: T.
     """
-    wanted = centred(asked(teacher, "channel_wise").logits().float()).flatten(2)
-    mine = centred(student.logits.float()).flatten(2)
+    teacher_logits = centred(require_teacher(teacher, "channel_wise").logits().float()).flatten(2)
+    student_logits = centred(student.logits.float()).flatten(2)
     if sample.valid_mask is not None:
         outside = ~sample.valid_mask.flatten(1)[:, None].bool()
         # Far below every logit rather than minus infinity: 0 * inf would be NaN in the divergence.
-        wanted, mine = wanted.masked_fill(outside, -1e4), mine.masked_fill(outside, -1e4)
-    return tempered(divergence(wanted, mine, temperature, dim=2).mean(1), sample, temperature)
+        teacher_logits, student_logits = teacher_logits.masked_fill(outside, -1e4), student_logits.masked_fill(outside, -1e4)
+    return tempered(divergence(teacher_logits, student_logits, temperature, dim=2).mean(1), sample, temperature)

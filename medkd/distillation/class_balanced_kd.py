@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, divergence, over_batch
+from medkd.distillation._reduce import divergence, over_batch, require_teacher
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
@@ -28,13 +28,13 @@ def class_balanced_kd(student: Trace, teacher: Knowledge | None, sample: Sample,
         sample: weights and valid mask: a voxel that is not valid belongs to no class.
         temperature: T; the factor T^2 keeps gradients comparable over temperatures.
     """
-    wanted = asked(teacher, "class_balanced_kd").logits().float()
-    apart = divergence(wanted, student.logits.float(), temperature)
-    regions = functional.one_hot(answer_of(wanted), wanted.shape[1]).movedim(-1, 1).to(apart)
+    teacher_logits = require_teacher(teacher, "class_balanced_kd").logits().float()
+    apart = divergence(teacher_logits, student.logits.float(), temperature)
+    regions = functional.one_hot(answer_of(teacher_logits), teacher_logits.shape[1]).movedim(-1, 1).to(apart)
     if sample.valid_mask is not None:
         regions = regions * sample.valid_mask.to(apart)[:, None]
     voxels = regions.flatten(2).sum(2)
     per_class = (regions * apart[:, None]).flatten(2).sum(2) / voxels.clamp_min(_TINY)
-    there = (voxels > 0).to(apart)
-    balanced = (per_class * there).sum(1) / there.sum(1).clamp_min(_TINY)
-    return temperature**2 * over_batch(balanced, sample, present=torch.any(there > 0, dim=1))
+    occurs = (voxels > 0).to(apart)
+    balanced = (per_class * occurs).sum(1) / occurs.sum(1).clamp_min(_TINY)
+    return temperature**2 * over_batch(balanced, sample, present=torch.any(occurs > 0, dim=1))

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from medkd.distillation._reduce import asked
+from medkd.distillation._reduce import require_teacher
 from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
@@ -35,7 +35,7 @@ def consistency(
 
     Args:
         student: trace whose model is asked again.
-        teacher: answers about the same view (``about``).
+        teacher: answers about the same view (``for_batch``).
         sample: weights; the valid mask moves along.
         view: ``mirror`` the last axis, ``zoom`` into the middle by ``strength`` (nearest cells, so that no new intensity arises), or
             ``gain``, intensities times 1 + ``strength``.
@@ -43,15 +43,15 @@ def consistency(
         temperature: as in ``logit_kd``.
         background: as in ``logit_kd``.
     """
-    knowledge = asked(teacher, "consistency")
+    knowledge = require_teacher(teacher, "consistency")
     image = student.image * (1 + strength) if view == "gain" else _moved(student.image, view, strength)
     valid = sample.valid_mask
     if valid is not None and view != "gain":
         valid = _moved(valid[:, None], view, strength)[:, 0]
     with running_statistics(student.model):
-        seen = run(student.model, image)
-    there = Sample(inputs={"image": image}, valid_mask=valid, weights=sample.weights)
-    return logit_kd(seen, knowledge.about(image), there, temperature=temperature, background=background)
+        moved_student = run(student.model, image)
+    moved = Sample(inputs={"image": image}, valid_mask=valid, weights=sample.weights)
+    return logit_kd(moved_student, knowledge.for_batch(image), moved, temperature=temperature, background=background)
 
 
 def _moved(values: Tensor, view: str, strength: float) -> Tensor:

@@ -46,8 +46,8 @@ def counterfactual_supervision(
     image = student.image
     mean = image.flatten(2).mean(2).reshape(*image.shape[:2], *(1,) * (image.ndim - 2)).expand_as(image)
     with running_statistics(student.model):
-        asked = student.model(torch.cat([torch.lerp(image, mean, lesion), torch.lerp(mean, image, lesion)])).float()
-    without, only = functional.log_softmax(asked, dim=1).chunk(2)
+        hidden_logits = student.model(torch.cat([torch.lerp(image, mean, lesion), torch.lerp(mean, image, lesion)])).float()
+    without, only = functional.log_softmax(hidden_logits, dim=1).chunk(2)
     uniform = torch.full_like(without, 1 / without.shape[1])
     silence: Tensor = functional.kl_div(without, uniform, reduction="none").sum(1)
     answer = functional.nll_loss(only, sample.labels.clamp_min(0).long(), reduction="none")

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, log_divergence, tempered
+from medkd.distillation._reduce import log_divergence, require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
-from medkd.task_context import TWO_CLASSES, Circumstances
+from medkd.task_context import TWO_CLASSES, TaskContext
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 
@@ -36,18 +36,20 @@ def decoupled_kd(
         beta: weight of the others' part.
         temperature: T of both.
     """
-    wanted, found = asked(teacher, "decoupled_kd").logits().float(), student.logits.float()
-    answer = answer_of(wanted)
+    teacher_logits, student_logits = require_teacher(teacher, "decoupled_kd").logits().float(), student.logits.float()
+    answer = answer_of(teacher_logits)
     labels = answer if sample.labels is None else torch.where(sample.labels >= 0, sample.labels.long(), answer)
-    true = functional.one_hot(labels, wanted.shape[1]).movedim(-1, 1).bool()
-    log_teacher, log_student = _log_parts(wanted / temperature, true), _log_parts(found / temperature, true)
-    target, others = (log_divergence(theirs, mine) for theirs, mine in zip(log_teacher, log_student, strict=True))
+    true = functional.one_hot(labels, teacher_logits.shape[1]).movedim(-1, 1).bool()
+    log_teacher, log_student = _log_parts(teacher_logits / temperature, true), _log_parts(student_logits / temperature, true)
+    target, others = (
+        log_divergence(teacher_log_p, student_log_p) for teacher_log_p, student_log_p in zip(log_teacher, log_student, strict=True)
+    )
     return tempered(alpha * target + beta * others, sample, temperature)
 
 
-def guard(circumstances: Circumstances, **_: object) -> str | None:
+def incompatible_reason(context: TaskContext, **_: object) -> str | None:
     """One other class has nothing to share its probability with."""
-    if circumstances.classes < MIN_CLASSES:
+    if context.classes < MIN_CLASSES:
         return f"with one other class its share among the others is always 1, so that the second part is always 0; {TWO_CLASSES}"
     return None
 

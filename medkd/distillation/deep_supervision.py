@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_contracts import RecipeError
-from medkd.distillation.hard_label import hard_label
+from medkd.distillation.cross_entropy import cross_entropy
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Scalar
@@ -22,7 +22,7 @@ MINIMUM_AT_TEACHER = False
 
 
 def deep_supervision(student: Trace, teacher: Knowledge | None, sample: Sample, *, dice: float = 1.0) -> Scalar:
-    """Return ``hard_label`` averaged over the coarser heads, each level with half the weight of the one before.
+    """Return ``cross_entropy`` averaged over the coarser heads, each level with half the weight of the one before.
 
     Labels are taken at the voxel nearest to each coarser voxel's centre; what is padded or missing stays so.
 
@@ -30,12 +30,12 @@ def deep_supervision(student: Trace, teacher: Knowledge | None, sample: Sample, 
         student: trace with the anatomy's ``deep_heads`` tapped, logits [batch, classes, *coarser space] each.
         teacher: not used.
         sample: labels [batch, *space], -1 where missing.
-        dice: weight of the Dice loss, as in ``hard_label``.
+        dice: weight of the Dice loss, as in ``cross_entropy``.
 
     Raises:
         RecipeError: ``RECIPE_NEEDS`` when the network has no such heads.
     """
-    heads = student.anatomy.deep_heads
+    heads = student.layer_map.deep_heads
     if not heads:
         raise RecipeError(
             "RECIPE_NEEDS",
@@ -47,7 +47,7 @@ def deep_supervision(student: Trace, teacher: Knowledge | None, sample: Sample, 
         logits = student.feature(name)
         space = tuple(logits.shape[2:])
         coarse = replace(sample, labels=_nearest(sample.labels, space), valid_mask=_nearest(sample.valid_mask, space), masks=None)
-        values.append(hard_label(replace(student, outputs={student.head: logits}), teacher, coarse, dice=dice))
+        values.append(cross_entropy(replace(student, outputs={student.head: logits}), teacher, coarse, dice=dice))
     total: Tensor = sum((w * v for w, v in zip(weights, values, strict=True)), torch.zeros((), device=student.logits.device))
     return total / sum(weights)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from medkd.attribution.cam import cam
-from medkd.distillation._reduce import asked, divergence, pooled, tempered
+from medkd.distillation._reduce import divergence, pooled, require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.targets import class_logit
 from medkd.trace import Sample, Trace
@@ -32,13 +32,13 @@ def explanation_labels(student: Trace, teacher: Knowledge | None, sample: Sample
         grid: maps are averaged to at most this many cells along each axis.
         temperature: T; the factor T^2 keeps gradients comparable over temperatures.
     """
-    knowledge = asked(teacher, "explanation_labels")
-    mine, theirs = [], []
+    knowledge = require_teacher(teacher, "explanation_labels")
+    student_cells, teacher_cells = [], []
     for index in range(student.logits.shape[1]):
         target = class_logit(index)
-        mine.append(_cell_logits(cam(student, target, differentiable=True, cells=grid), student, grid))
-        theirs.append(_cell_logits(knowledge.attribution("cam", target).float(), student, grid))
-    apart = divergence(torch.stack(theirs, 1), torch.stack(mine, 1), temperature)
+        student_cells.append(_cell_logits(cam(student, target, differentiable=True, max_cells=grid), student, grid))
+        teacher_cells.append(_cell_logits(knowledge.attribution("cam", target).float(), student, grid))
+    apart = divergence(torch.stack(teacher_cells, 1), torch.stack(student_cells, 1), temperature)
     return tempered(apart.mean(1), sample, temperature)
 
 
@@ -48,5 +48,5 @@ def _cell_logits(attribution: Tensor, student: Trace, grid: int) -> Tensor:
     The closed-form map sums to the logit over the *layer's* grid; interpolated to the image it keeps its values, so its mean times the
     number of the layer's cells is the logit.
     """
-    cells = student.feature(student.anatomy.cam_layer)[0, 0].numel()
+    cells = student.feature(student.layer_map.cam_layer)[0, 0].numel()
     return pooled(attribution, grid) * cells

@@ -27,8 +27,8 @@ def hint(
     *,
     grid: int = 8,
     distance: Literal["squared", "correlation"] = "squared",
-    tap: str = LAST,
-    teacher_tap: str = LAST,
+    layer: str = LAST,
+    teacher_layer: str = LAST,
     projector: nn.Module | None = None,
 ) -> Scalar:
     """Return the distance of features: mean squared in units of the teacher's mean square of the case, or 1 - Pearson per channel.
@@ -42,21 +42,21 @@ def hint(
         sample: weights of the cases.
         grid: cells along each axis.
         distance: ``squared``, or ``correlation``: half the squared distance of standardised channels, in [0, 2].
-        tap: the student's layer.
-        teacher_tap: the teacher's.
+        layer: the student's layer.
+        teacher_layer: the teacher's.
         projector: 1x1 convolution from the student's channels to the teacher's; the objective finds its size and trains it with the
             student. None compares the features as they are.
 
     Raises:
         KnowledgeError: ``HINT_CHANNELS`` when the numbers of channels differ and there is no projector.
     """
-    mine, theirs = matched_pair(student, teacher, "hint", (tap, teacher_tap), projector)
-    cells = common_grid(mine, theirs, grid)
-    mine, theirs = averaged(mine, cells), averaged(theirs, cells)
+    student_features, teacher_features = matched_pair(student, teacher, "hint", (layer, teacher_layer), projector)
+    cells = common_grid(student_features, teacher_features, grid)
+    student_features, teacher_features = averaged(student_features, cells), averaged(teacher_features, cells)
     if distance == "correlation":
-        return over_batch(1 - (_standardised(mine) * _standardised(theirs)).sum(2).mean(1), sample)
-    scale = theirs.square().flatten(1).mean(1).clamp_min(_TINY)
-    return over_batch((mine - theirs).square().flatten(1).mean(1) / scale, sample)
+        return over_batch(1 - (_standardised(student_features) * _standardised(teacher_features)).sum(2).mean(1), sample)
+    scale = teacher_features.square().flatten(1).mean(1).clamp_min(_TINY)
+    return over_batch((student_features - teacher_features).square().flatten(1).mean(1) / scale, sample)
 
 
 def _standardised(features: Tensor) -> Tensor:

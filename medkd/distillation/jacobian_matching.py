@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medkd.attribution.saliency import saliency
-from medkd.distillation._reduce import asked, over_batch, pooled, unit_norm
+from medkd.distillation._reduce import over_batch, pooled, require_teacher, unit_norm
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import teacher_target
 from medkd.trace import Sample, Trace
@@ -29,8 +29,8 @@ def jacobian_matching(student: Trace, teacher: Knowledge | None, sample: Sample,
         sample: weights of the cases.
         grid: gradients are averaged to at most this many cells along each axis.
     """
-    knowledge = asked(teacher, "jacobian_matching")
+    knowledge = require_teacher(teacher, "jacobian_matching")
     target, present = teacher_target(knowledge)
-    theirs = pooled(knowledge.attribution(EXPLAINER, target).float(), grid)
-    mine = pooled(saliency(student, target, differentiable=True), grid)
-    return over_batch((unit_norm(mine) - unit_norm(theirs)).square().sum(1), sample, present)
+    teacher_map = pooled(knowledge.attribution(EXPLAINER, target).float(), grid)
+    student_map = pooled(saliency(student, target, differentiable=True), grid)
+    return over_batch((unit_norm(student_map) - unit_norm(teacher_map)).square().sum(1), sample, present)

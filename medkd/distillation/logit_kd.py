@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from medkd.distillation._reduce import asked, divergence, grown, tempered
+from medkd.distillation._reduce import divergence, grown, require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
@@ -31,9 +31,9 @@ def logit_kd(
             voxels of a segmentation are not drowned by background; classification ignores it.
         dilation: voxels (of the grid that the teacher answers on) by which its foreground is grown before weighting.
     """
-    wanted = asked(teacher, "logit_kd").logits().float()
-    weights = None if wanted.ndim == 2 else _voxel_weights(wanted, sample, background, dilation)
-    return tempered(divergence(wanted, student.logits.float(), temperature), sample, temperature, weights)
+    teacher_logits = require_teacher(teacher, "logit_kd").logits().float()
+    weights = None if teacher_logits.ndim == 2 else _voxel_weights(teacher_logits, sample, background, dilation)
+    return tempered(divergence(teacher_logits, student.logits.float(), temperature), sample, temperature, weights)
 
 
 def _voxel_weights(logits: Logits, sample: Sample, background: float, dilation: int) -> Tensor:

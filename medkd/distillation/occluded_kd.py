@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from medkd.distillation._occlude import hide, occlusion_patterns
-from medkd.distillation._reduce import asked
+from medkd.distillation._reduce import require_teacher
 from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
@@ -39,7 +39,7 @@ def occluded_kd(
 
     Args:
         student: trace whose model is asked again, ``patterns`` images a case.
-        teacher: answers about the hidden images (``about``).
+        teacher: answers about the hidden images (``for_batch``).
         sample: weights and valid mask.
         patterns: how many ways to hide.
         cells: the image is divided into this many cells along each axis.
@@ -48,12 +48,12 @@ def occluded_kd(
         temperature: as in ``logit_kd``.
         background: as in ``logit_kd``.
     """
-    knowledge, image = asked(teacher, "occluded_kd"), student.image
+    knowledge, image = require_teacher(teacher, "occluded_kd"), student.image
     masks = occlusion_patterns(image.ndim - 2, patterns, cells, hidden, seed).to(image.device)
     values: list[Tensor] = []
     for mask in masks:
         view = hide(image, mask)
         with running_statistics(student.model):
-            seen = run(student.model, view)
-        values.append(logit_kd(seen, knowledge.about(view), sample, temperature=temperature, background=background))
+            hidden_student = run(student.model, view)
+        values.append(logit_kd(hidden_student, knowledge.for_batch(view), sample, temperature=temperature, background=background))
     return torch.stack(values).mean()

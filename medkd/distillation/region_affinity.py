@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medkd.attribution._grid import averaged
-from medkd.distillation._reduce import asked, common_grid, over_batch, tapped_pair
+from medkd.distillation._reduce import common_grid, layer_pair, over_batch, require_teacher
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
@@ -27,8 +27,8 @@ def region_affinity(
     sample: Sample,
     *,
     grid: int = 16,
-    tap: str = LAST,
-    teacher_tap: str = LAST,
+    layer: str = LAST,
+    teacher_layer: str = LAST,
 ) -> Scalar:
     """Return the mean over pairs of regions of (cos(m_i, m_j) of the student - that of the teacher)^2, in [0, 4].
 
@@ -41,18 +41,20 @@ def region_affinity(
         teacher: gives its logits and its features, of any width.
         sample: weights and valid mask. Cases with fewer than three regions do not count.
         grid: features are averaged to at most this many cells along each axis.
-        tap: the student's layer.
-        teacher_tap: the teacher's.
+        layer: the student's layer.
+        teacher_layer: the teacher's.
     """
-    mine, theirs = tapped_pair(student, teacher, "region_affinity", (tap, teacher_tap))
-    regions = _regions(asked(teacher, "region_affinity").logits(), sample.valid_mask)
-    cells = common_grid(mine, theirs, grid)
+    student_features, teacher_features = layer_pair(student, teacher, "region_affinity", (layer, teacher_layer))
+    regions = _regions(require_teacher(teacher, "region_affinity").logits(), sample.valid_mask)
+    cells = common_grid(student_features, teacher_features, grid)
     shares = averaged(regions, [min(a, b) for a, b in zip(cells, regions.shape[2:], strict=True)]).flatten(2)
-    there = shares.sum(2) > _TINY
-    gap = (_affinity(averaged(mine, cells), shares, there) - _affinity(averaged(theirs, cells), shares, there)).square()
-    pairs = (there[:, :, None] & there[:, None]) & ~torch.eye(there.shape[1], dtype=torch.bool, device=there.device)
+    occurs = shares.sum(2) > _TINY
+    gap = (
+        _affinity(averaged(student_features, cells), shares, occurs) - _affinity(averaged(teacher_features, cells), shares, occurs)
+    ).square()
+    pairs = (occurs[:, :, None] & occurs[:, None]) & ~torch.eye(occurs.shape[1], dtype=torch.bool, device=occurs.device)
     value = (gap * pairs).flatten(1).sum(1) / pairs.flatten(1).sum(1).clamp_min(1)
-    return over_batch(value, sample, present=there.sum(1) >= 3)
+    return over_batch(value, sample, present=occurs.sum(1) >= 3)
 
 
 def _regions(logits: Tensor, valid: Tensor | None) -> Tensor:
@@ -67,13 +69,13 @@ def _regions(logits: Tensor, valid: Tensor | None) -> Tensor:
     return torch.cat([sure, inside - sure], dim=1)
 
 
-def _affinity(features: Tensor, shares: Tensor, there: Tensor) -> Tensor:
+def _affinity(features: Tensor, shares: Tensor, occurs: Tensor) -> Tensor:
     """Return [batch, regions, regions] cosines of the centred mean features of regions; regions that are not there give 0."""
     # Autocast would make the products bf16, whose rounding is larger than what is compared.
     with torch.autocast(features.device.type, enabled=False):
         sums = shares @ features.flatten(2).transpose(1, 2)
         means = sums / shares.sum(2, keepdim=True).clamp_min(_TINY)
-        present = there[..., None].to(means)
+        present = occurs[..., None].to(means)
         centre = (means * present).sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp_min(1)
         unit = functional.normalize((means - centre) * present, dim=2)
         return unit @ unit.transpose(1, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from medkd.distillation._occlude import hide, occlusion_patterns
-from medkd.distillation._reduce import asked, over_batch, over_voxels
+from medkd.distillation._reduce import over_batch, over_voxels, require_teacher
 from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace, running_statistics
 from medkd.types import Scalar
@@ -35,13 +35,13 @@ def response_matching(
         hidden: share of the cells that a pattern hides.
         seed: of the patterns.
     """
-    knowledge = asked(teacher, "response_matching")
+    knowledge = require_teacher(teacher, "response_matching")
     image, n = student.image, len(student.image)
     masks = occlusion_patterns(image.ndim - 2, patterns, cells, hidden, seed).to(image.device)
     views = [hide(image, mask) for mask in masks]
     with running_statistics(student.model):
-        mine = student.model(torch.cat([image, *views])).float()
-    answers = mine.reshape(1 + patterns, n, *mine.shape[1:])
-    wanted = torch.stack([knowledge.response(view).float() for view in views])
-    squared = (answers[:1] - answers[1:] - wanted).square().mean(2).mean(0)
+        student_logits = student.model(torch.cat([image, *views])).float()
+    answers = student_logits.reshape(1 + patterns, n, *student_logits.shape[1:])
+    teacher_responses = torch.stack([knowledge.response(view).float() for view in views])
+    squared = (answers[:1] - answers[1:] - teacher_responses).square().mean(2).mean(0)
     return over_batch(squared if squared.ndim == 1 else over_voxels(squared, sample.valid_mask), sample)

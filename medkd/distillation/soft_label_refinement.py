@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medkd.distillation._reduce import asked, tempered
+from medkd.distillation._reduce import require_teacher, tempered
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import answer_of
 from medkd.trace import Sample, Trace
@@ -41,23 +41,25 @@ def soft_label_refinement(
             teacher there is little to be learnt from it (bias and variance of soft labels). Voxels without a label count whole.
         temperature: T of both distributions.
     """
-    wanted = asked(teacher, "soft_label_refinement").logits().float()
-    soft = (wanted / temperature).softmax(1)
-    labels = torch.full(answer_of(wanted).shape, -1, device=wanted.device) if sample.labels is None else sample.labels.long()
-    share = torch.where(answer_of(wanted) == labels, blend, where_wrong) * (labels >= 0)
-    hard = functional.one_hot(labels.clamp_min(0), wanted.shape[1]).movedim(-1, 1).to(soft)
+    teacher_logits = require_teacher(teacher, "soft_label_refinement").logits().float()
+    soft = (teacher_logits / temperature).softmax(1)
+    labels = (
+        torch.full(answer_of(teacher_logits).shape, -1, device=teacher_logits.device) if sample.labels is None else sample.labels.long()
+    )
+    share = torch.where(answer_of(teacher_logits) == labels, blend, where_wrong) * (labels >= 0)
+    hard = functional.one_hot(labels.clamp_min(0), teacher_logits.shape[1]).movedim(-1, 1).to(soft)
     target = torch.lerp(soft, hard, share[:, None].to(soft))
     log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
     values: Tensor = (torch.xlogy(target, target) - target * log_student).sum(1)
     if weighted:
-        values = values * _still_to_learn(student.logits.detach().float(), wanted, labels)
+        values = values * _still_to_learn(student.logits.detach().float(), teacher_logits, labels)
     return tempered(values, sample, temperature)
 
 
-def _still_to_learn(mine: Tensor, theirs: Tensor, labels: Tensor) -> Tensor:
+def _still_to_learn(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
     """Return 1 - exp(-CE_student / CE_teacher) at the label, 1 where there is none."""
-    known = labels.clamp_min(0)
-    ratio = functional.cross_entropy(mine, known, reduction="none") / functional.cross_entropy(theirs, known, reduction="none").clamp_min(
-        1e-6
-    )
+    classes = labels.clamp_min(0)
+    ratio = functional.cross_entropy(student_logits, classes, reduction="none") / functional.cross_entropy(
+        teacher_logits, classes, reduction="none"
+    ).clamp_min(1e-6)
     return torch.where(labels >= 0, 1 - torch.exp(-ratio), torch.ones_like(ratio))

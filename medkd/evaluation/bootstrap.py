@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts import Figure
+from data_contracts import Estimate
 
 Statistic = Callable[[NDArray[np.int64], int], float]
 RESAMPLES = 1000
@@ -18,7 +18,7 @@ RESAMPLES = 1000
 CROSSED_RESAMPLES = 400
 
 
-def bootstrap_figure(statistic: Statistic, patients: Sequence[str], *, seeds: int = 1, missing: int = 0, unit: str = "") -> Figure:
+def bootstrap_figure(statistic: Statistic, patients: Sequence[str], *, seeds: int = 1, missing: int = 0, unit: str = "") -> Estimate:
     """Return a figure: the mean over seeds, and its 95 % percentile interval over two-level resamples (seeds, then patients).
 
     All images of a patient are drawn together (patients are the independent units); with one seed only patients are drawn.
@@ -40,7 +40,7 @@ def is_defined(statistic: Statistic, rows: int, seeds: int) -> bool:
     return not math.isnan(_mean([statistic(np.arange(rows), seed) for seed in range(seeds)]))
 
 
-def bootstrap_ratio(above: Statistic, below: Statistic, patients: Sequence[str], *, seeds: int = 1, least: float = 0.0) -> Figure | None:
+def bootstrap_ratio(above: Statistic, below: Statistic, patients: Sequence[str], *, seeds: int = 1, least: float = 0.0) -> Estimate | None:
     """Return the ratio of two means over seeds with its interval; None where the one below is at most ``least`` over all cases.
 
     Resamples whose mean below is at most ``least`` have no ratio; they are left out of the interval and counted as missing.
@@ -57,10 +57,10 @@ def bootstrap_ratio(above: Statistic, below: Statistic, patients: Sequence[str],
     return _figure(mean, draws, len(set(patients)), missing=sum(math.isnan(draw) for draw in draws))
 
 
-def _figure(mean: float, draws: Sequence[float], n: int, *, missing: int = 0, unit: str = "") -> Figure:
+def _figure(mean: float, draws: Sequence[float], n: int, *, missing: int = 0, unit: str = "") -> Estimate:
     defined = [value for value in draws if not math.isnan(value)]
     low, high = np.percentile(defined, [2.5, 97.5]) if defined else (mean, mean)
-    return Figure(mean=mean, low=float(low), high=float(high), n=n, missing=missing, unit=unit)
+    return Estimate(mean=mean, low=float(low), high=float(high), n=n, missing=missing, unit=unit)
 
 
 def _resamples(patients: Sequence[str], seeds: int) -> Iterable[tuple[NDArray[np.int64], Sequence[int]]]:
@@ -153,7 +153,7 @@ def average_precision_of(scores: NDArray[np.float64], labels: NDArray[np.int64])
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CrossedEstimate:
     """A quantity with its 95 % interval and the two-sided p of its being zero."""
 
     mean: float
@@ -163,7 +163,7 @@ class Estimate:
     n: int
 
 
-def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: int, resamples: int | None = None) -> Estimate:
+def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: int, resamples: int | None = None) -> CrossedEstimate:
     """Return the mean over seeds of a statistic, with an interval that holds for few seeds: training runs and patients are crossed.
 
     The variance is that among seeds (on the same patients) divided by their number, plus that of the mean over seeds among bootstrap
@@ -187,7 +187,7 @@ def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: in
     each = np.array([statistic(np.arange(len(codes)), seed) for seed in range(seeds)])
     each = each[~np.isnan(each)]
     if not len(each):
-        return Estimate(math.nan, math.nan, math.nan, 1.0, len(sizes))
+        return CrossedEstimate(math.nan, math.nan, math.nan, 1.0, len(sizes))
     draws = []
     for _ in range(resamples or CROSSED_RESAMPLES):
         drawn = rng.integers(0, len(sizes), len(sizes))
@@ -197,10 +197,10 @@ def crossed_estimate(statistic: Statistic, patients: Sequence[str], *, seeds: in
     of_seeds = float(each.var(ddof=1)) / len(each) if len(each) > 1 else 0.0
     mean, variance = float(each.mean()), of_seeds + of_patients
     if variance == 0:
-        return Estimate(mean, mean, mean, 1.0 if mean == 0 else 0.0, len(sizes))
+        return CrossedEstimate(mean, mean, mean, 1.0 if mean == 0 else 0.0, len(sizes))
     freedom = variance**2 / (of_seeds**2 / max(1, len(each) - 1) + of_patients**2 / max(1, len(sizes) - 1))
     reach = float(t.ppf(0.975, freedom)) * math.sqrt(variance)
-    return Estimate(mean, mean - reach, mean + reach, float(2 * t.sf(abs(mean) / math.sqrt(variance), freedom)), len(sizes))
+    return CrossedEstimate(mean, mean - reach, mean + reach, float(2 * t.sf(abs(mean) / math.sqrt(variance), freedom)), len(sizes))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

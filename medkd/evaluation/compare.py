@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_contracts import CohortSet, Comparison, Evaluation, Figure, Subset
+from data_contracts import CohortSet, Comparison, Estimate, Evaluation, Subset
 from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio, is_defined
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.storage.stage import stage
@@ -31,24 +31,27 @@ def compare_arms(
     With the teacher's evaluations, ``gap_closure_FIGURE`` is the share of the way from baseline to teacher that the arm goes (mean
     difference over mean gap); figures in which the teacher is hardly better than the baseline have none.
     """
-    mine, theirs = (_stacked(workspace, evaluations) for evaluations in (arm, baseline))
+    arm_arrays, baseline_arrays = (_stacked(workspace, evaluations) for evaluations in (arm, baseline))
     above = _stacked(workspace, teacher) if teacher else {}
-    figures: dict[str, Figure] = {}
-    for key in sorted(set(mine) & set(theirs)):
-        purpose, quantity = key.split("/")
-        labels, patients = units_of(workspace.store, cohorts, purpose, quantity, mine[key].shape[1])
+    figures: dict[str, Estimate] = {}
+    for key in sorted(set(arm_arrays) & set(baseline_arrays)):
+        subset, quantity = key.split("/")
+        labels, patients = units_of(workspace.store, cohorts, subset, quantity, arm_arrays[key].shape[1])
         single = Subset.DEBIASED not in cohorts.uses
-        own = statistics_of(purpose, quantity, mine[key], labels, single=single)
-        other = statistics_of(purpose, quantity, theirs[key], labels, single=single)
-        for name in own:
-            difference = _difference(own[name], other[name])
+        arm_statistics = statistics_of(subset, quantity, arm_arrays[key], labels, single=single)
+        baseline_statistics = statistics_of(subset, quantity, baseline_arrays[key], labels, single=single)
+        for name in arm_statistics:
+            difference = _difference(arm_statistics[name], baseline_statistics[name])
             if is_defined(difference, len(patients), len(arm)):
                 figures[name] = bootstrap_figure(difference, patients, seeds=len(arm))
-        ceiling = statistics_of(purpose, quantity, above[key], labels, single=single) if key in above else {}
-        for name in sorted(set(ceiling) & set(own)):
+        ceiling = statistics_of(subset, quantity, above[key], labels, single=single) if key in above else {}
+        for name in sorted(set(ceiling) & set(arm_statistics)):
             if name.startswith(CLOSED):
                 sign = -1.0 if name.startswith(DISTANCES) else 1.0
-                gained, gap = _difference(own[name], other[name], sign), _difference(_first_seed(ceiling[name]), other[name], sign)
+                gained, gap = (
+                    _difference(arm_statistics[name], baseline_statistics[name], sign),
+                    _difference(_first_seed(ceiling[name]), baseline_statistics[name], sign),
+                )
                 closure = bootstrap_ratio(gained, gap, patients, seeds=len(arm), least=LEAST_GAP)
                 if closure is not None:
                     figures[f"gap_closure_{name}"] = closure

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, Evaluation, Figure, Part, Scorecard, Subset, Task, TaskKind
+from data_contracts import Checkpoint, CohortSet, Estimate, Evaluation, Part, Scorecard, Subset, Task, TaskKind
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
@@ -19,15 +19,15 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.expected_calibration_error import gaps_of
 from medkd.measures.marker_effect import marker_effect
-from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 
-#: Quantities whose figure is an AUC of the stored probabilities, by the purpose of their cohort.
+#: Quantities whose figure is an AUC of the stored probabilities, by the subset of their cohort.
 _AUC_NAMES: dict[str, str] = {Subset.TEST: "auc_same_bias", Subset.DEBIASED: "auc_debiased", Subset.REVERSED: "auc_reversed"}
 
 #: Test cohorts of a segmentation and what their figures' names end with.
@@ -50,13 +50,13 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     """
     task = checkpoint.task
     model = load_network(workspace, checkpoint)
-    guide = model if teacher == checkpoint else load_network(workspace, teacher)
+    teacher_network = model if teacher == checkpoint else load_network(workspace, teacher)
     if task.kind is TaskKind.CLASSIFICATION:
-        arrays = _classification(model, guide, cohorts, workspace, task)
+        arrays = _classification(model, teacher_network, cohorts, workspace, task)
     elif task.spatial_dims == 3:
-        arrays = evaluate_volumes(model, guide, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
+        arrays = evaluate_volumes(model, teacher_network, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
     else:
-        arrays = _segmentation(model, guide, cohorts, workspace, task)
+        arrays = _segmentation(model, teacher_network, cohorts, workspace, task)
     name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
     sample = torch.zeros(1, 1, *task.image_size)
     return Evaluation(
@@ -71,21 +71,23 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     )
 
 
-def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
+def _classification(
+    model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task
+) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
     flips = task.test_time_flips
-    for purpose in (p for p in _AUC_NAMES if p in cohorts.uses):
-        cohort = open_pictures(cohorts, purpose, workspace.store, task)
-        if purpose == map_purpose(cohorts):
-            judged = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
-            maps, logits = compare_class_maps(model, guide, judged)
-            arrays |= {f"{purpose}/{name}": value for name, value in maps.items()}
-            known = 0 if flips else len(judged)
+    for subset in (p for p in _AUC_NAMES if p in cohorts.uses):
+        cohort = open_pictures(cohorts, subset, workspace.store, task)
+        if subset == map_subset(cohorts):
+            map_cases = cohort.select(torch.arange(min(MAP_CASES, len(cohort))))
+            maps, logits = compare_class_maps(model, teacher_network, map_cases)
+            arrays |= {f"{subset}/{name}": value for name, value in maps.items()}
+            known = 0 if flips else len(map_cases)
             rest = predict_logits(model, cohort.images[known:], flips=flips) if known < len(cohort) else logits[:0]
             logits = torch.cat([logits[:known], rest])
         else:
             logits = predict_logits(model, cohort.images, flips=flips)
-        arrays[f"{purpose}/probability"] = logits.softmax(1)[:, 1].double()
+        arrays[f"{subset}/probability"] = logits.softmax(1)[:, 1].double()
     if Subset.MARKER_PAIRS in cohorts.uses:
         pairs = open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
@@ -93,37 +95,39 @@ def _classification(model: nn.Module, guide: nn.Module, cohorts: CohortSet, work
     return arrays
 
 
-def map_purpose(cohorts: CohortSet) -> str:
+def map_subset(cohorts: CohortSet) -> str:
     """Return the cohort on which maps are judged: the one without the planted bias where there is one."""
     return Subset.DEBIASED if Subset.DEBIASED in cohorts.uses else Subset.TEST
 
 
-def compare_class_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
-    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps, and the model's logits (of the images as they are).
+def compare_class_maps(model: nn.Module, teacher_network: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor]:
+    """Return ``agreement``, ``relevance_mass_accuracy`` and ``pointing`` [n] of class maps, and the model's logits (of the images as they are).
 
     Both networks explain the teacher's answer. Cases without a mask have no localisation (NaN).
     """
-    logits, _, mine = predict_class_maps(model, cohort.images)
-    answered, _, theirs = (logits, None, mine) if guide is model else predict_class_maps(guide, cohort.images)
+    logits, _, student_trace = predict_class_maps(model, cohort.images)
+    answered, _, teacher_trace = (
+        (logits, None, student_trace) if teacher_network is model else predict_class_maps(teacher_network, cohort.images)
+    )
     target = class_margin(answered.argmax(1))
-    student, reference = cam(mine, target), cam(theirs, target)
+    student, reference = cam(student_trace, target), cam(teacher_trace, target)
     return {
         "agreement": cosine_agreement(student, reference),
-        "mass_in_lesion": mass_in_lesion(student, cohort.masks),
+        "relevance_mass_accuracy": relevance_mass_accuracy(student, cohort.masks),
         "pointing": pointing_game(student, cohort.masks),
     }, logits
 
 
-def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
+def _segmentation(model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
     arrays: dict[str, Tensor] = {}
     flips = task.test_time_flips
-    for purpose, suffix in SEGMENTATION_TESTS.items():
-        if purpose not in cohorts.uses:
+    for subset, suffix in SEGMENTATION_TESTS.items():
+        if subset not in cohorts.uses:
             continue
-        cohort = open_use(cohorts, purpose, workspace.store, task)
-        maps, answer, reference = compare_segmentation_maps(model, guide, cohort)
+        cohort = open_use(cohorts, subset, workspace.store, task)
+        maps, answer, reference = compare_segmentation_maps(model, teacher_network, cohort)
         if flips:
-            answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, guide))
+            answer, reference = (predict_logits(network, cohort.images, flips=flips).argmax(1) for network in (model, teacher_network))
         outside = (answer > 0) & (cohort.masks == 0)
         quantities = {
             "dice": dice(answer, cohort.masks),
@@ -131,30 +135,34 @@ def _segmentation(model: nn.Module, guide: nn.Module, cohorts: CohortSet, worksp
             "false_positive_pixels": outside.flatten(1).sum(1).double(),
             **maps,
         }
-        if purpose == Subset.MISPLACED:
-            quantities["false_positives_at_cue"] = (outside & _cue_regions(cohorts, purpose, workspace)).flatten(1).sum(1).double()
-        arrays |= {f"{purpose}/{name}{suffix if name != 'false_positives_at_cue' else ''}": value for name, value in quantities.items()}
+        if subset == Subset.MISPLACED:
+            quantities["false_positives_at_cue"] = (outside & _cue_regions(cohorts, subset, workspace)).flatten(1).sum(1).double()
+        arrays |= {f"{subset}/{name}{suffix if name != 'false_positives_at_cue' else ''}": value for name, value in quantities.items()}
     return arrays
 
 
-def _cue_regions(cohorts: CohortSet, purpose: str, workspace: Workspace) -> Tensor:
+def _cue_regions(cohorts: CohortSet, subset: str, workspace: Workspace) -> Tensor:
     """Return bool [n, row, column]: the disc that each case's cue encloses (phantom)."""
-    use = cohorts.uses[purpose]
+    use = cohorts.uses[subset]
     shard = workspace.store.read_tensors(read_cohort(use.cohort, workspace.store).part(Part(use.part))[0].image)
     return shard["cues"].bool()
 
 
-def compare_segmentation_maps(model: nn.Module, guide: nn.Module, cohort: TensorCohort) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Return ``agreement`` and ``mass_in_lesion`` [n] of class maps, and what model and guide answer [n, *space].
+def compare_segmentation_maps(
+    model: nn.Module, teacher_network: nn.Module, cohort: TensorCohort
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Return ``agreement`` and ``relevance_mass_accuracy`` [n] of class maps, and what model and guide answer [n, *space].
 
     Both networks explain the region the guide segments.
     """
-    logits, _, mine = predict_class_maps(model, cohort.images)
-    answered, _, theirs = (logits, None, mine) if guide is model else predict_class_maps(guide, cohort.images)
+    logits, _, student_trace = predict_class_maps(model, cohort.images)
+    answered, _, teacher_trace = (
+        (logits, None, student_trace) if teacher_network is model else predict_class_maps(teacher_network, cohort.images)
+    )
     reference = answered.argmax(1)
     target = lesion_margin((reference > 0).to(torch.uint8))
-    student, wanted = cam(mine, target), cam(theirs, target)
-    maps = {"agreement": cosine_agreement(student, wanted), "mass_in_lesion": mass_in_lesion(student, cohort.masks)}
+    student, wanted = cam(student_trace, target), cam(teacher_trace, target)
+    maps = {"agreement": cosine_agreement(student, wanted), "relevance_mass_accuracy": relevance_mass_accuracy(student, cohort.masks)}
     return maps, logits.argmax(1), reference
 
 
@@ -165,13 +173,13 @@ def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations
     A quantity that is undefined for every case (maps of a network that finds nothing) has no figure.
     """
     arrays = [workspace.store.read_tensors(evaluation.arrays) for evaluation in evaluations]
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Estimate] = {}
     per_seed: dict[str, tuple[float | None, ...]] = {}
     for key in sorted(arrays[0]):
-        purpose, quantity = key.split("/")
+        subset, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
-        labels, patients = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        for name, statistic in statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses).items():
+        labels, patients = units_of(workspace.store, cohorts, subset, quantity, values.shape[1])
+        for name, statistic in statistics_of(subset, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses).items():
             if not is_defined(statistic, values.shape[1], len(evaluations)):
                 continue
             missing = int(np.isnan(values).sum())
@@ -194,21 +202,21 @@ def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations
     )
 
 
-def units_of(store: Store, cohorts: CohortSet, purpose: str, quantity: str, rows: int) -> tuple[np.ndarray, list[str]]:
+def units_of(store: Store, cohorts: CohortSet, subset: str, quantity: str, rows: int) -> tuple[np.ndarray, list[str]]:
     """Return label and patient of each row of an array; a pair is one row, of one patient."""
-    use = cohorts.uses[purpose]
+    use = cohorts.uses[subset]
     cases = read_cohort(use.cohort, store).part(Part(use.part))
     cases = cases[0::2] if quantity == "marker_effect" else cases[:rows]
     return np.array([-1 if case.label is None else case.label for case in cases]), [case.patient_key for case in cases]
 
 
-def statistics_of(purpose: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
+def statistics_of(subset: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
     """Return the named statistics that are made of one stored quantity; ``single`` when there is one test cohort only."""
     if quantity != "probability":
         return {quantity: mean_of(values)}
-    name = "auc" if single else _AUC_NAMES[purpose]
+    name = "auc" if single else _AUC_NAMES[subset]
     statistics: dict[str, Statistic] = {name: auc_of(values, labels)}
-    if purpose == Subset.TEST:
+    if subset == Subset.TEST:
         statistics["ece"] = _ece_of(values, labels)
     return statistics
 

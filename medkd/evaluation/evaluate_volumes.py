@@ -19,8 +19,8 @@ from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
 from medkd.measures.hausdorff_95 import hausdorff_95
 from medkd.measures.lesion_f1 import lesion_f1
-from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.pointing_game import pointing_game
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.measures.surface_dice import surface_dice
 from medkd.targets import lesion_margin
 
@@ -28,16 +28,16 @@ from medkd.targets import lesion_margin
 CHUNK = 2
 
 
-def evaluate_volumes(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, task: Task) -> dict[str, Tensor]:
+def evaluate_volumes(model: nn.Module, teacher_network: nn.Module, cohort: VolumeCohort, task: Task) -> dict[str, Tensor]:
     """Return float64 [n] per quantity, named ``test/QUANTITY``; per class ``dice_CLASS``, ``hausdorff_95_CLASS``, …"""
     rows = []
     for row in range(len(cohort)):
-        answer, reference = (volume_logits(network, cohort, row, task).argmax(0) for network in (model, guide))
+        answer, reference = (volume_logits(network, cohort, row, task).argmax(0) for network in (model, teacher_network))
         answer, reference, label = (leave_out_synthetic(cohort, row, one) for one in (answer, reference, cohort.references[row]))
         values = score_answer(answer, label, task, spacing_mm=cohort.spacing_mm(row))
         rows.append(values | {"dice_to_teacher": dice((answer > 0)[None], (reference > 0)[None])[0].double()})
     arrays = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-    return {f"test/{name}": value for name, value in (arrays | compare_maps(model, guide, cohort, task)).items()}
+    return {f"test/{name}": value for name, value in (arrays | compare_maps(model, teacher_network, cohort, task)).items()}
 
 
 def class_names(task: Task) -> tuple[str, ...]:
@@ -57,29 +57,29 @@ def score_answer(answer: Tensor, label: Tensor, task: Task, *, spacing_mm: tuple
     values = {}
     for index, name in enumerate(class_names(task), 1):
         suffix = f"_{name}" if len(task.classes) > 2 else ""
-        mine, wanted = (answer == index)[None], (label == index)[None]
-        values[f"dice{suffix}"] = dice(mine, wanted)[0].double()
+        predicted, labelled = (answer == index)[None], (label == index)[None]
+        values[f"dice{suffix}"] = dice(predicted, labelled)[0].double()
         unit = "_px" if spacing_mm is None else ""
-        values[f"hausdorff_95{unit}{suffix}"] = hausdorff_95(mine, wanted, spacing_mm=spacing_mm)[0]
-        values[f"surface_dice{unit}{suffix}"] = surface_dice(mine, wanted, spacing_mm=spacing_mm)[0]
-        values[f"lesion_f1{suffix}"] = lesion_f1(mine, wanted)[0]
+        values[f"hausdorff_95{unit}{suffix}"] = hausdorff_95(predicted, labelled, spacing_mm=spacing_mm)[0]
+        values[f"surface_dice{unit}{suffix}"] = surface_dice(predicted, labelled, spacing_mm=spacing_mm)[0]
+        values[f"lesion_f1{suffix}"] = lesion_f1(predicted, labelled)[0]
     values["dice"] = torch.stack([value for name, value in values.items() if name.startswith("dice")]).nanmean()
     return values
 
 
-def compare_maps(model: nn.Module, guide: nn.Module, cohort: VolumeCohort, task: Task) -> dict[str, Tensor]:
-    """Return ``agreement``, ``mass_in_lesion`` and ``pointing`` [n] of class maps in the patch round each label.
+def compare_maps(model: nn.Module, teacher_network: nn.Module, cohort: VolumeCohort, task: Task) -> dict[str, Tensor]:
+    """Return ``agreement``, ``relevance_mass_accuracy`` and ``pointing`` [n] of class maps in the patch round each label.
 
     Both networks explain the guide's answer.
     """
-    parts: dict[str, list[Tensor]] = {"agreement": [], "mass_in_lesion": [], "pointing": []}
+    parts: dict[str, list[Tensor]] = {"agreement": [], "relevance_mass_accuracy": [], "pointing": []}
     for images, masks in _patches(cohort, task):
-        _, _, mine = predict_class_maps(model, images, chunk=CHUNK)
-        answered, _, theirs = predict_class_maps(guide, images, chunk=CHUNK)
-        target = lesion_margin((answered.argmax(1) > 0).to(torch.uint8))
-        student, reference = cam(mine, target), cam(theirs, target)
+        _, _, student_trace = predict_class_maps(model, images, chunk=CHUNK)
+        teacher_logits, _, teacher_trace = predict_class_maps(teacher_network, images, chunk=CHUNK)
+        target = lesion_margin((teacher_logits.argmax(1) > 0).to(torch.uint8))
+        student, reference = cam(student_trace, target), cam(teacher_trace, target)
         parts["agreement"].append(cosine_agreement(student, reference).double())
-        parts["mass_in_lesion"].append(mass_in_lesion(student, masks).double())
+        parts["relevance_mass_accuracy"].append(relevance_mass_accuracy(student, masks).double())
         parts["pointing"].append(pointing_game(student, masks).double())
     return {name: torch.cat(values) for name, values in parts.items()}
 

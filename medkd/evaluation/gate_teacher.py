@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from data_contracts import Checkpoint, CohortSet, Gate, GateFinding, GateVerdict, Subset, TaskKind, TeacherRefused
+from data_contracts import Checkpoint, CohortSet, Gate, GateFinding, GateVerdict, Subset, TaskKind, TeacherGateError
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import open_use
@@ -13,7 +13,7 @@ from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
 from medkd.measures.dice import dice
 from medkd.measures.marker_effect import marker_effect
-from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
 from medkd.storage.workspace import Workspace
@@ -35,7 +35,7 @@ def judge_teacher(workspace: Workspace, recipe: str, gate: Gate, cohorts: Cohort
     wanted = {
         "min_auc": gate.min_auc,
         "min_dice": gate.min_dice,
-        "min_mass_in_lesion": gate.min_mass_in_lesion,
+        "min_relevance_mass_accuracy": gate.min_relevance_mass_accuracy,
         "max_marker_effect": gate.max_marker_effect,
     }
     findings = []
@@ -53,11 +53,11 @@ def require_fit_teacher(verdict: GateVerdict) -> None:
     """Refuse a teacher that failed an enforced gate.
 
     Raises:
-        TeacherRefused: ``TEACHER_REFUSED``, naming each requirement that does not hold.
+        TeacherGateError: ``TEACHER_REFUSED``, naming each requirement that does not hold.
     """
     failed = [f"{f.requirement} {f.bound:g} (measured {f.measured:.3f})" for f in verdict.findings if not f.holds]
     if failed and verdict.enforced:
-        raise TeacherRefused(
+        raise TeacherGateError(
             "TEACHER_REFUSED",
             f"expected a teacher that may be copied, {verdict.subject} fails {', '.join(failed)}; set teacher.gate.enforce: false to distil all the same",
         )
@@ -76,7 +76,7 @@ def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> d
     measured = {"auc": float(auc(logits.softmax(1)[:, 1], cohort.labels))}
     if bool(cohort.has_mask.any()):
         maps = cam(kept, class_margin(logits.argmax(1)))
-        measured["mass_in_lesion"] = float(mass_in_lesion(maps, cohort.masks).nanmean())
+        measured["relevance_mass_accuracy"] = float(relevance_mass_accuracy(maps, cohort.masks).nanmean())
     if Subset.MARKER_PAIRS in cohorts.uses:
         pairs = predict_logits(model, open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task).images).softmax(1)[:, 1]
         measured["marker_effect"] = float(marker_effect(pairs[0::2], pairs[1::2]).mean())

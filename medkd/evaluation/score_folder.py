@@ -14,7 +14,7 @@ from torch import nn
 from data_contracts import (
     Case,
     CohortUse,
-    Figure,
+    Estimate,
     FolderEvaluation,
     ImageFolderData,
     IngestReport,
@@ -50,13 +50,13 @@ NO_INTERVAL = "no interval: an interval is over patients, and there is one"
 
 
 @dataclass(frozen=True)
-class Subject:
+class ScoredModel:
     """Who is scored: the network of a registered model, and its teacher where one was named."""
 
     task: Task
     network: nn.Module
     model: ReportModel
-    guide: nn.Module | None = None
+    teacher_network: nn.Module | None = None
     teacher: ReportModel | None = None
 
 
@@ -92,7 +92,7 @@ class FolderScore:
     scores: Scores
 
 
-def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *, progress: bool = False) -> FolderScore:
+def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Store, *, progress: bool = False) -> FolderScore:
     """Import a folder into ``store`` and score the subject on every readable case of it.
 
     Args:
@@ -113,7 +113,9 @@ def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *
     write_bytes(store.root / "folder/all.json", payload)
     use = CohortUse(cohort=Ref(store=store.name, key="folder/all.json", sha256=cohort.digest()), part=Part.TEST)
     scores, sizes = _score(subject, subject.network, use, store, progress=progress)
-    theirs = _score(subject, subject.guide, use, store, progress=progress)[0] if subject.guide is not None else None
+    teacher_scores = (
+        _score(subject, subject.teacher_network, use, store, progress=progress)[0] if subject.teacher_network is not None else None
+    )
     cases = cohort.part(Part.TEST)
     patients = [case.patient_key for case in cases]
     groups = _groups(cases, sizes, "ml" if subject.task.spatial_dims == 3 else "% of the picture")
@@ -126,7 +128,7 @@ def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *
         cases=len(cases),
         files=_count(ledger),
         metrics=_figures(scores, patients),
-        teacher_metrics=_figures(theirs, patients) if theirs is not None else {},
+        teacher_metrics=_figures(teacher_scores, patients) if teacher_scores is not None else {},
         subgroups={
             column: {value: _subgroup(scores, patients, np.array(rows)) for value, rows in values.items()}
             for column, values in groups.items()
@@ -138,27 +140,27 @@ def score_folder(subject: Subject, root: Path, data: FolderData, store: Store, *
     return FolderScore(evaluation, cases, scores)
 
 
-def _score(subject: Subject, network: nn.Module, use: CohortUse, store: Store, *, progress: bool) -> tuple[Scores, NDArray[np.float64]]:
+def _score(subject: ScoredModel, network: nn.Module, use: CohortUse, store: Store, *, progress: bool) -> tuple[Scores, NDArray[np.float64]]:
     """Return scores and the size of each case's lesion (ml, or % of the picture; NaN where unknown)."""
     task = subject.task
-    guide = subject.guide if network is subject.network else None
+    teacher_network = subject.teacher_network if network is subject.network else None
     if task.spatial_dims == 3:
         volumes = open_volumes(use, store, task)
         known = [bool(has) for has in volumes.has_label]
         voxel_ml = [abs(np.linalg.det(a.source.affine_lps_mm[:3, :3])) / 1000 for a in volumes.alignments]
         sizes = np.array([float((r > 0).sum()) * v if k else np.nan for r, v, k in zip(volumes.references, voxel_ml, known, strict=True)])
         if task.kind is TaskKind.SEGMENTATION:
-            return _volumes(network, guide, volumes, task, progress=progress), sizes
-        return _classes(network, guide, volumes.as_tensors(task), task), sizes
+            return _volumes(network, teacher_network, volumes, task, progress=progress), sizes
+        return _classes(network, teacher_network, volumes.as_tensors(task), task), sizes
     pictures = open_cohort(use, store, task)
     share = pictures.masks.flatten(1).double().sum(1) / pictures.valid.flatten(1).double().sum(1)
     sizes = np.where(pictures.has_mask.numpy(), 100 * share.numpy(), np.nan)
     if task.kind is TaskKind.SEGMENTATION:
-        return _pictures(network, guide, pictures, task), sizes
-    return _classes(network, guide, pictures, task), sizes
+        return _pictures(network, teacher_network, pictures, task), sizes
+    return _classes(network, teacher_network, pictures, task), sizes
 
 
-def _classes(network: nn.Module, guide: nn.Module | None, cohort: TensorCohort, task: Task) -> Scores:
+def _classes(network: nn.Module, teacher_network: nn.Module | None, cohort: TensorCohort, task: Task) -> Scores:
     """Score a classifier: each class against the rest (with two classes, the second one)."""
     probability = predict_logits(network, cohort.images, flips=task.test_time_flips).softmax(1).double()
     labels = cohort.labels.numpy()
@@ -175,15 +177,20 @@ def _classes(network: nn.Module, guide: nn.Module | None, cohort: TensorCohort, 
         }
         scores.rows[f"brier{suffix}"] = (column - wanted) ** 2
     scores.rows["accuracy"] = (probability.argmax(1).numpy() == labels).astype(float)
-    if guide is not None:
-        answered = predict_logits(guide, cohort.images, flips=task.test_time_flips).argmax(1)
+    if teacher_network is not None:
+        answered = predict_logits(teacher_network, cohort.images, flips=task.test_time_flips).argmax(1)
         scores.rows["same_answer"] = (probability.argmax(1) == answered).double().numpy()
-    maps, _ = compare_class_maps(network, guide or network, cohort)
-    _add_maps(scores, {name: value.double().numpy() for name, value in maps.items()}, cohort.has_mask.numpy(), with_guide=guide is not None)
+    maps, _ = compare_class_maps(network, teacher_network or network, cohort)
+    _add_maps(
+        scores,
+        {name: value.double().numpy() for name, value in maps.items()},
+        cohort.has_mask.numpy(),
+        with_guide=teacher_network is not None,
+    )
     return scores
 
 
-def _pictures(network: nn.Module, guide: nn.Module | None, cohort: TensorCohort, task: Task) -> Scores:
+def _pictures(network: nn.Module, teacher_network: nn.Module | None, cohort: TensorCohort, task: Task) -> Scores:
     logits = predict_logits(network, cohort.images, flips=task.test_time_flips)
     answer, probability = logits.argmax(1), logits.softmax(1)
     rows = [score_answer(answer[row], cohort.masks[row], task, spacing_mm=None) for row in range(len(cohort))]
@@ -191,15 +198,20 @@ def _pictures(network: nn.Module, guide: nn.Module | None, cohort: TensorCohort,
     for index, name in enumerate(class_names(task), 1):
         found = [detect(probability[row, index], cohort.masks[row] == index) for row in range(len(cohort))]
         _add_detections(scores, found, f"_{name}" if len(task.classes) > 2 else "")
-    if guide is not None:
-        reference = predict_logits(guide, cohort.images, flips=task.test_time_flips).argmax(1)
+    if teacher_network is not None:
+        reference = predict_logits(teacher_network, cohort.images, flips=task.test_time_flips).argmax(1)
         scores.rows["dice_to_teacher"] = dice(answer, reference).double().numpy()
-    maps, _, _ = compare_segmentation_maps(network, guide or network, cohort)
-    _add_maps(scores, {name: value.double().numpy() for name, value in maps.items()}, cohort.has_mask.numpy(), with_guide=guide is not None)
+    maps, _, _ = compare_segmentation_maps(network, teacher_network or network, cohort)
+    _add_maps(
+        scores,
+        {name: value.double().numpy() for name, value in maps.items()},
+        cohort.has_mask.numpy(),
+        with_guide=teacher_network is not None,
+    )
     return scores
 
 
-def _volumes(network: nn.Module, guide: nn.Module | None, cohort: VolumeCohort, task: Task, *, progress: bool) -> Scores:
+def _volumes(network: nn.Module, teacher_network: nn.Module | None, cohort: VolumeCohort, task: Task, *, progress: bool) -> Scores:
     rows: list[dict[str, float]] = []
     found: dict[str, list[Detections]] = {name: [] for name in class_names(task)}
     for row in progress_bar(range(len(cohort)), title="score", unit="volume", enabled=progress):
@@ -208,16 +220,19 @@ def _volumes(network: nn.Module, guide: nn.Module | None, cohort: VolumeCohort, 
         values = {name: float(value) for name, value in score_answer(answer, label, task, spacing_mm=cohort.spacing_mm(row)).items()}
         for index, name in enumerate(class_names(task), 1):
             found[name].append(detect(probability[index], label == index))
-        if guide is not None:
-            reference = volume_logits(guide, cohort, row, task).argmax(0)
+        if teacher_network is not None:
+            reference = volume_logits(teacher_network, cohort, row, task).argmax(0)
             values["dice_to_teacher"] = float(dice((answer > 0)[None], (reference > 0)[None])[0])
         rows.append(values)
     scores = Scores(rows={name: np.array([row[name] for row in rows]) for name in rows[0]})
     for name, detections in found.items():
         _add_detections(scores, detections, f"_{name}" if len(task.classes) > 2 else "")
-    maps = compare_maps(network, guide or network, cohort, task)
+    maps = compare_maps(network, teacher_network or network, cohort, task)
     _add_maps(
-        scores, {name: value.double().numpy() for name, value in maps.items()}, np.array(cohort.has_label), with_guide=guide is not None
+        scores,
+        {name: value.double().numpy() for name, value in maps.items()},
+        np.array(cohort.has_label),
+        with_guide=teacher_network is not None,
     )
     return scores
 
@@ -241,7 +256,7 @@ def _ece_of(probability: NDArray[np.float64], labels: NDArray[np.int64]) -> Stat
     return lambda rows, _: float(expected_calibration_error(values[rows], wanted[rows]))
 
 
-def _figures(scores: Scores, patients: list[str], chosen: NDArray[np.int64] | None = None) -> dict[str, Figure]:
+def _figures(scores: Scores, patients: list[str], chosen: NDArray[np.int64] | None = None) -> dict[str, Estimate]:
     """Return the figures that are defined among some cases (all of them where none are named)."""
     rows = np.arange(len(patients)) if chosen is None else chosen
     figures = {}

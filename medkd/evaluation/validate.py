@@ -30,8 +30,8 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
     """
     wanted = VALIDATIONS[1:] if spec.role is Role.TEACHER else VALIDATIONS
     test = cohorts.uses.get(Subset.TEST)
-    purpose = next((purpose for purpose in wanted if purpose in cohorts.uses and cohorts.uses[purpose] != test), None)
-    if purpose is None:
+    subset = next((subset for subset in wanted if subset in cohorts.uses and cohorts.uses[subset] != test), None)
+    if subset is None:
         raise DataError(
             "VALIDATION_MISSING",
             f"expected validation cases for the patience of {spec.recipe}/{spec.arm}, none are held back: set data.inner_validation or "
@@ -39,9 +39,9 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
         )
     task, measure = spec.task, MEASURES.load(spec.selection or "auc")
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
-        volumes = open_volume_use(cohorts, purpose, store, task)
+        volumes = open_volume_use(cohorts, subset, store, task)
         return lambda network: mean_over_foreground(network, volumes, task, measure)
-    pictures = open_pictures(cohorts, purpose, store, task)
+    pictures = open_pictures(cohorts, subset, store, task)
     if task.kind is TaskKind.SEGMENTATION:
         return lambda network: float(measure(predict_logits(network, pictures.images).argmax(1), pictures.masks).nanmean())
     return lambda network: float(measure(predict_logits(network, pictures.images).softmax(1)[:, 1], pictures.labels))

@@ -17,7 +17,7 @@ from data_contracts import BANNER, DataError, FolderEvaluation, ImageFolderData,
 from medkd.cohorts.case_table import case_key, read_table
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.folder_names import identifier_of
-from medkd.evaluation.score_folder import FolderScore, Subject, score_folder
+from medkd.evaluation.score_folder import FolderScore, ScoredModel, score_folder
 from medkd.measures.froc import OPERATING_POINTS, froc_curve
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.store import Store, write_bytes
@@ -59,7 +59,7 @@ def evaluate_folder(
     return score.evaluation
 
 
-def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) -> Subject:
+def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) -> ScoredModel:
     """Return a registered model, every byte verified, with the teacher that was named.
 
     Raises:
@@ -75,14 +75,18 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         parameters=checkpoint.parameters,
     )
     if teacher_uri is None:
-        return Subject(checkpoint.task, network, own)
-    guide, its, teacher = load_registered(registry, teacher_uri)
+        return ScoredModel(checkpoint.task, network, own)
+    teacher_ref, its, teacher = load_registered(registry, teacher_uri)
     if its.task != checkpoint.task:
-        raise DataError("MODEL_TASK", f"expected a teacher of the same task as {model.name}, {guide.name} has another one")
-    theirs = ReportModel(
-        role=Role.TEACHER.value, name=guide.name, version=guide.version, manifest_digest=guide.manifest_digest, parameters=its.parameters
+        raise DataError("MODEL_TASK", f"expected a teacher of the same task as {model.name}, {teacher_ref.name} has another one")
+    teacher_model = ReportModel(
+        role=Role.TEACHER.value,
+        name=teacher_ref.name,
+        version=teacher_ref.version,
+        manifest_digest=teacher_ref.manifest_digest,
+        parameters=its.parameters,
     )
-    return Subject(checkpoint.task, network, own, teacher, theirs)
+    return ScoredModel(checkpoint.task, network, own, teacher, teacher_model)
 
 
 def _case_table(score: FolderScore, names: dict[str, str]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal
 
-from data_contracts import Configuration, Course, CurvePoint, Option, Plateau, Recipe, Search, Validated
+from data_contracts import CheckpointSeries, Configuration, CurvePoint, EpochSelection, Option, Recipe, Search, ValidationScores
 from medkd.training.objective import Objective
 
 Criterion = Literal["task", "agreement", "response"]
@@ -18,8 +18,8 @@ def criterion(recipe: Recipe, arm: str) -> Criterion:
     return wanted if "teacher" in Objective(recipe.arms[arm].terms).needs else "task"
 
 
-def choose_configuration(tried: Sequence[dict[str, Option]], seen: Sequence[Sequence[Validated]], by: Criterion) -> Search:
-    """Return the search of one arm; ``seen`` holds what each configuration showed under each search seed. Ties go to the first."""
+def choose_configuration(tried: Sequence[dict[str, Option]], scores: Sequence[Sequence[ValidationScores]], by: Criterion) -> Search:
+    """Return the search of one arm; ``scores`` holds those of each configuration under each search seed. Ties go to the first."""
     configurations = tuple(
         Configuration(
             options=options,
@@ -29,23 +29,23 @@ def choose_configuration(tried: Sequence[dict[str, Option]], seen: Sequence[Sequ
             oracle=fmean(v.oracle for v in shown),
             seconds=sum(v.seconds for v in shown),
         )
-        for options, shown in zip(tried, seen, strict=True)
+        for options, shown in zip(tried, scores, strict=True)
     )
-    scores = {name: [getattr(c, name) for c in configurations] for name in {"task", "oracle", by}}
-    best = {name: values.index(max(values)) for name, values in scores.items()}
+    by_name = {name: [getattr(c, name) for c in configurations] for name in {"task", "oracle", by}}
+    best = {name: values.index(max(values)) for name, values in by_name.items()}
     return Search(by=by, configurations=configurations, chosen=best[by], by_task=best["task"], oracle=best["oracle"])
 
 
-def choose_epoch(courses: Sequence[Course], by: Criterion) -> Plateau:
+def choose_epoch(series: Sequence[CheckpointSeries], by: Criterion) -> EpochSelection:
     """Return an arm's curve over its seeds and the epoch at which the criterion is highest, the earliest where there are several."""
     curve = []
-    for index, point in enumerate(courses[0].points):
-        shown = [course.points[index].validated for course in courses]
+    for index, point in enumerate(series[0].snapshots):
+        shown = [of_seed.snapshots[index].scores for of_seed in series]
         means = {name: fmean(getattr(v, name) for v in shown) for name in ("task", "agreement", "oracle")}
         curve.append(CurvePoint(epoch=point.epoch, response=_mean_or_none([v.response for v in shown]), **means))
     chosen = max(curve, key=lambda p: (getattr(p, by), -p.epoch))
-    seen = max(curve, key=lambda p: (p.oracle, -p.epoch))
-    return Plateau(by=by, epoch=chosen.epoch, oracle_epoch=seen.epoch, curve=tuple(curve))
+    best_by_oracle = max(curve, key=lambda p: (p.oracle, -p.epoch))
+    return EpochSelection(by=by, epoch=chosen.epoch, oracle_epoch=best_by_oracle.epoch, curve=tuple(curve))
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:

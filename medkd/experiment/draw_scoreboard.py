@@ -19,11 +19,11 @@ PLAIN, GOOD, BAD, CONTROL = "#0072b2", "#009e73", "#d55e00", "#999999"
 def draw_scoreboard(board: Scoreboard) -> bytes:
     """Return a PNG: arms with their intervals, and beside them learning curves and the Pareto sweep where there are any."""
     arms = sorted((arm for arm, figures in board.arms.items() if board.primary in figures), key=lambda arm: ArmVariant.parse(arm).setting)
-    panels = 1 + bool(board.plateaus) + (board.pareto is not None)
+    panels = 1 + bool(board.epoch_selections) + (board.pareto is not None)
     sheet = Sheet(figsize=(7.0 + 5.2 * (panels - 1), max(4.6, 0.27 * len(arms) + 1.6)), dpi=110)
     axes = list(sheet.subplots(1, panels, squeeze=False, width_ratios=[1.35, *[1.0] * (panels - 1)])[0])
     _forest(axes.pop(0), board, arms)
-    if board.plateaus:
+    if board.epoch_selections:
         _curves(axes.pop(0), board)
     if board.pareto is not None:
         _sweep(axes.pop(0), board.pareto, board.searched[board.pareto])
@@ -64,9 +64,9 @@ def _helps(board: Scoreboard, arm: str) -> bool:
 
 
 def _curves(axes: Axes, board: Scoreboard) -> None:
-    shown = [arm for arm in board.plateaus if ArmVariant.parse(arm).control is None]
+    shown = [arm for arm in board.epoch_selections if ArmVariant.parse(arm).control is None]
     for index, arm in enumerate(shown):
-        plateau, colour = board.plateaus[arm], COLOURS[index % len(COLOURS)]
+        plateau, colour = board.epoch_selections[arm], COLOURS[index % len(COLOURS)]
         style = "-" if index < len(COLOURS) else "--"
         axes.plot([p.epoch for p in plateau.curve], [p.oracle for p in plateau.curve], style, color=colour, label=arm, linewidth=1.5)
         chosen = next(p for p in plateau.curve if p.epoch == plateau.epoch)

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from data_contracts import (
     ArmFigures,
     ArmVariant,
+    AttributionSource,
     CohortSet,
-    Contrast,
     ControlVerdict,
+    EpochSelection,
+    Estimate,
     Evaluation,
-    Evidence,
     ExperimentPlan,
-    Figure,
     GapSummary,
     GateVerdict,
-    Plateau,
+    PairedDifference,
     Recipe,
     Scoreboard,
     Search,
@@ -68,25 +68,25 @@ def score_arm(
         reference: the student alone and the ceiling (the teacher), for the gap closure; empty for none.
         primary: figure that the gap closure is about.
     """
-    mine = _measured(workspace, cohorts, own)
+    own_arm = _measured(workspace, cohorts, own)
     figures = {
-        figure: bootstrap_figure(statistic, mine.patients[figure], seeds=mine.seeds, missing=mine.missing[figure])
-        for figure, statistic in mine.statistics.items()
-        if _defined(statistic, mine.patients[figure])
+        figure: bootstrap_figure(statistic, own_arm.patients[figure], seeds=own_arm.seeds, missing=own_arm.missing[figure])
+        for figure, statistic in own_arm.statistics.items()
+        if _defined(statistic, own_arm.patients[figure])
     }
     if reference:
         alone, ceiling = (_measured(workspace, cohorts, group) for group in reference)
-        closure = _closure(mine, alone, ceiling, primary)
-        if _defined(closure, mine.patients[primary]):
-            figures["gap_closure"] = bootstrap_figure(closure, mine.patients[primary], seeds=mine.seeds)
+        closure = _closure(own_arm, alone, ceiling, primary)
+        if _defined(closure, own_arm.patients[primary]):
+            figures["gap_closure"] = bootstrap_figure(closure, own_arm.patients[primary], seeds=own_arm.seeds)
     first = [evaluations[0] for evaluations in own]
     figures |= {
         "parameters": _spread([float(e.parameters) for e in first]),
         "latency_ms": _spread([e.latency_ms for e in first], unit="ms", middle=median),
         "train_seconds": _spread([e.train_seconds for e in first], unit="s"),
     }
-    contrasts = [c for other, group in others for c in _contrasts(name, other, mine, _measured(workspace, cohorts, group))]
-    return ArmFigures(arm=name, figures=figures, contrasts=tuple(contrasts))
+    differences = [c for other, group in others for c in _differences(name, other, own_arm, _measured(workspace, cohorts, group))]
+    return ArmFigures(arm=name, figures=figures, differences=tuple(differences))
 
 
 def _measured(workspace: Workspace, cohorts: CohortSet, group: tuple[tuple[Evaluation, ...], ...]) -> _Measured:
@@ -95,11 +95,11 @@ def _measured(workspace: Workspace, cohorts: CohortSet, group: tuple[tuple[Evalu
     patients: dict[str, Sequence[str]] = {}
     missing: dict[str, int] = {}
     for key in sorted(arrays[0]):
-        purpose, quantity = key.split("/")
+        subset, quantity = key.split("/")
         values = torch.stack([array[key] for array in arrays]).numpy()
-        labels, people = units_of(workspace.store, cohorts, purpose, quantity, values.shape[1])
-        found = dict(statistics_of(purpose, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses))
-        if quantity == "probability" and purpose == Subset.TEST:
+        labels, people = units_of(workspace.store, cohorts, subset, quantity, values.shape[1])
+        found = dict(statistics_of(subset, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses))
+        if quantity == "probability" and subset == Subset.TEST:
             found["brier"] = mean_of((values - labels) ** 2)
         for name, statistic in found.items():
             statistics[name], patients[name], missing[name] = statistic, people, int(np.isnan(values).sum())
@@ -110,24 +110,26 @@ def _defined(statistic: Statistic, patients: Sequence[str]) -> bool:
     return not np.isnan(statistic(np.arange(len(patients)), 0))
 
 
-def _closure(mine: _Measured, alone: _Measured, ceiling: _Measured, primary: str) -> Statistic:
+def _closure(own_arm: _Measured, alone: _Measured, ceiling: _Measured, primary: str) -> Statistic:
     """Return (arm - alone) / (ceiling - alone); NaN where there is hardly a gap to close."""
 
     def statistic(rows: NDArray[np.int64], seed: int) -> float:
         low = alone.statistics[primary](rows, seed)
         top = ceiling.statistics[primary](rows, seed % ceiling.seeds)
-        return (mine.statistics[primary](rows, seed) - low) / (top - low) if top - low > LEAST_GAP else float("nan")
+        return (own_arm.statistics[primary](rows, seed) - low) / (top - low) if top - low > LEAST_GAP else float("nan")
 
     return statistic
 
 
-def _contrasts(a: str, b: str, mine: _Measured, theirs: _Measured) -> list[Contrast]:
+def _differences(a: str, b: str, own_arm: _Measured, other_arm: _Measured) -> list[PairedDifference]:
     found = []
-    for name in sorted(set(mine.statistics) & set(theirs.statistics)):
-        estimate = crossed_estimate(_difference(mine.statistics[name], theirs.statistics[name]), mine.patients[name], seeds=mine.seeds)
+    for name in sorted(set(own_arm.statistics) & set(other_arm.statistics)):
+        estimate = crossed_estimate(
+            _difference(own_arm.statistics[name], other_arm.statistics[name]), own_arm.patients[name], seeds=own_arm.seeds
+        )
         if not np.isnan(estimate.mean):
             values = {"difference": estimate.mean, "low": estimate.low, "high": estimate.high, "p": estimate.p, "p_holm": estimate.p}
-            found.append(Contrast(a=a, b=b, metric=name, n=estimate.n, seeds=mine.seeds, **values))
+            found.append(PairedDifference(a=a, b=b, metric=name, n=estimate.n, seeds=own_arm.seeds, **values))
     return found
 
 
@@ -135,19 +137,19 @@ def _difference(first: Statistic, second: Statistic) -> Statistic:
     return lambda rows, seed: first(rows, seed) - second(rows, seed)
 
 
-def _spread(values: Sequence[float], *, unit: str = "", middle: Callable[[Sequence[float]], float] = fmean) -> Figure:
-    return Figure(mean=float(middle(values)), low=min(values), high=max(values), n=len(values), unit=unit)
+def _spread(values: Sequence[float], *, unit: str = "", middle: Callable[[Sequence[float]], float] = fmean) -> Estimate:
+    return Estimate(mean=float(middle(values)), low=min(values), high=max(values), n=len(values), unit=unit)
 
 
-def correct(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
+def correct(differences: Sequence[PairedDifference]) -> tuple[PairedDifference, ...]:
     """Return contrasts with ``p_holm`` corrected; a family is everything compared with one arm by one figure."""
     families: dict[tuple[str, str], list[int]] = {}
-    for index, contrast in enumerate(contrasts):
+    for index, contrast in enumerate(differences):
         families.setdefault((contrast.b, contrast.metric), []).append(index)
-    corrected = list(contrasts)
+    corrected = list(differences)
     for members in families.values():
-        for index, p in zip(members, holm([contrasts[i].p for i in members]), strict=True):
-            corrected[index] = contrasts[index].model_copy(update={"p_holm": p})
+        for index, p in zip(members, holm([differences[i].p for i in members]), strict=True):
+            corrected[index] = differences[index].model_copy(update={"p_holm": p})
     return tuple(corrected)
 
 
@@ -167,22 +169,22 @@ def compared_with(name: str, names: Sequence[str], baselines: Sequence[str]) -> 
     if own.continuation == "gap":
         found.append(str(own.model_copy(update={"continuation": "longer"})))  # the same further epochs without weights
     if own.control is None and own.continuation is None:
-        found += [str(own.model_copy(update={"control": kind})) for kind in Evidence]
+        found += [str(own.model_copy(update={"control": kind})) for kind in AttributionSource]
     return [other for other in dict.fromkeys(found) if other is not None and other in names]
 
 
-def harmful_arms(contrasts: Sequence[Contrast], primary: str, alone: str) -> tuple[str, ...]:
+def harmful_arms(differences: Sequence[PairedDifference], primary: str, alone: str) -> tuple[str, ...]:
     """Return the arms whose difference from the student alone has its whole interval below zero, by the primary figure."""
     return tuple(
         dict.fromkeys(
-            c.a for c in contrasts if c.metric == primary and ArmVariant.parse(c.b).at("") == ArmVariant(arm=alone) and c.high < 0
+            c.a for c in differences if c.metric == primary and ArmVariant.parse(c.b).at("") == ArmVariant(arm=alone) and c.high < 0
         )
     )
 
 
-def judge_controls(contrasts: Sequence[Contrast], primary: str, kd: str) -> tuple[ControlVerdict, ...]:
+def judge_controls(differences: Sequence[PairedDifference], primary: str, kd: str) -> tuple[ControlVerdict, ...]:
     """Return for each control, in each setting, whether it helps as much as the teacher's own explanations."""
-    known = {(c.a, c.b): c for c in contrasts if c.metric == primary}
+    known = {(c.a, c.b): c for c in differences if c.metric == primary}
     verdicts = []
     for (a, b), difference in known.items():
         variant = ArmVariant.parse(b)
@@ -199,7 +201,7 @@ class Choices:
     """What was chosen on the way to a scoreboard, and what the gate said of each teacher."""
 
     searched: dict[str, Search]
-    plateaus: dict[str, Plateau]
+    epoch_selections: dict[str, EpochSelection]
     gap: GapSummary | None
     gates: dict[str, GateVerdict]
 
@@ -207,8 +209,8 @@ class Choices:
 def compose_board(recipe: Recipe, plan: ExperimentPlan, scored: Sequence[ArmFigures], nulls: set[str], chosen: Choices) -> Scoreboard:
     """Return the scoreboard of scored arms; null repetitions are judged apart, so that they take no part in corrections."""
     arms = [figures for figures in scored if figures.arm not in nulls]
-    comparisons = correct([c for figures in arms for c in figures.contrasts])
-    chance = tuple(c for figures in scored if figures.arm in nulls for c in figures.contrasts if c.metric == plan.primary)
+    comparisons = correct([c for figures in arms for c in figures.differences])
+    chance = tuple(c for figures in scored if figures.arm in nulls for c in figures.differences if c.metric == plan.primary)
     alone, kd = plan.baselines
     return Scoreboard(
         name=recipe.name,
@@ -221,7 +223,7 @@ def compose_board(recipe: Recipe, plan: ExperimentPlan, scored: Sequence[ArmFigu
         comparisons=comparisons,
         harmful=harmful_arms(comparisons, plan.primary, alone),
         searched=chosen.searched,
-        plateaus=chosen.plateaus,
+        epoch_selections=chosen.epoch_selections,
         controls=judge_controls(comparisons, plan.primary, kd),
         nulls=chance,
         null_flags=harmful_arms(chance, plan.primary, alone),

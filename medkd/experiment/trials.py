@@ -7,76 +7,83 @@ from torch import Tensor, nn
 
 from data_contracts import (
     Checkpoint,
+    CheckpointSeries,
     CohortSet,
-    Course,
-    CoursePoint,
     Evaluation,
-    Goal,
     KnowledgeRef,
+    SelectionCriterion,
+    Snapshot,
     Subset,
     TaskKind,
     TrainingSpec,
-    Validated,
+    ValidationScores,
 )
 from medkd.attribution._attribute import attribute
 from medkd.cohorts.open_cohort import open_for_maps
-from medkd.evaluation.evaluate import map_purpose
-from medkd.experiment.judge import judge_of
+from medkd.evaluation.evaluate import map_subset
+from medkd.experiment.validate_student import student_validator
 from medkd.explanation.measures_of_maps import class_perturbation
 from medkd.inference.predict import predict_logits
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
-from medkd.measures.randomisation import randomisation
+from medkd.measures.model_parameter_randomisation import model_parameter_randomisation
 from medkd.models._build import build_network
 from medkd.models._load import load_network, restore_network
 from medkd.storage.stage import stage
 from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
-from medkd.training.train import Job, student_cohort, teach
+from medkd.training.train import TrainingRun, setup_training, student_cohort
 
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
 FAITHFUL_CASES = 24
 #: A course keeps about this many students.
-POINTS = 8
+SNAPSHOTS = 8
 
 
 @stage
-def validate(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, goal: Goal) -> Validated:
+def validate(
+    workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, goal: SelectionCriterion
+) -> ValidationScores:
     """Look at one trained student."""
     network = load_network(workspace, checkpoint)
-    judge = judge_of(workspace, cohorts, teacher, goal)
-    return judge.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
+    validator = student_validator(workspace, cohorts, teacher, goal)
+    return validator.look(network, arm=checkpoint.arm, seed=checkpoint.seed, seconds=checkpoint.train_seconds)
 
 
 @stage
-def follow(
-    workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint, goal: Goal, knowledge: KnowledgeRef | None = None
-) -> Course:
+def train_with_snapshots(
+    workspace: Workspace,
+    spec: TrainingSpec,
+    cohorts: CohortSet,
+    teacher: Checkpoint,
+    goal: SelectionCriterion,
+    knowledge: KnowledgeRef | None = None,
+) -> CheckpointSeries:
     """Train one student, keep it at about eight epochs, and look at each."""
     objective, epochs = Objective(spec.objective.terms), spec.fit.epochs
-    job = Job(workspace, spec)
-    wanted = sorted({max(1, round(epochs * k / POINTS)) for k in range(1, POINTS + 1)})
+    training_run = TrainingRun(workspace, spec)
+    epochs_kept = sorted({max(1, round(epochs * k / SNAPSHOTS)) for k in range(1, SNAPSHOTS + 1)})
 
     def keep(epoch: int, network: nn.Module) -> None:
-        if epoch in wanted:
+        if epoch in epochs_kept:
             weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-            workspace.store.write_tensors(_place(job.name, epoch), weights)
+            workspace.store.write_tensors(_place(training_run.name, epoch), weights)
 
-    last = job.run(
-        teach(job, student_cohort(workspace, spec, cohorts), teacher, knowledge),
+    last = training_run.run(
+        setup_training(training_run, student_cohort(workspace, spec, cohorts), teacher, knowledge),
         objective,
         cohort_digest=cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256,
         after_epoch=keep,
     )
-    judge = judge_of(workspace, cohorts, teacher, goal)
-    points = []
-    for epoch in wanted:
-        ref = workspace.store.refer(_place(job.name, epoch))
+    validator = student_validator(workspace, cohorts, teacher, goal)
+    snapshots = []
+    for epoch in epochs_kept:
+        ref = workspace.store.refer(_place(training_run.name, epoch))
         network = restore_network(last.network, workspace.store.path(ref), ref.sha256)
         seconds = last.train_seconds * epoch / epochs
-        points.append(CoursePoint(epoch=epoch, weights=ref, validated=judge.look(network, arm=spec.arm, seed=spec.seed, seconds=seconds)))
-    return Course(last=last, points=tuple(points))
+        snapshots.append(Snapshot(epoch=epoch, weights=ref, scores=validator.look(network, arm=spec.arm, seed=spec.seed, seconds=seconds)))
+    return CheckpointSeries(last=last, snapshots=tuple(snapshots))
 
 
 def _place(name: str, epoch: int) -> str:
@@ -86,22 +93,26 @@ def _place(name: str, epoch: int) -> str:
 @stage
 def examine(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
     """Measure what costs more or asks more: faithfulness, randomisation, and whether the teacher's mistakes were learned too."""
-    purpose = map_purpose(cohorts)
-    cohort = open_for_maps(cohorts, purpose, workspace.store, checkpoint.task)
+    subset = map_subset(cohorts)
+    cohort = open_for_maps(cohorts, subset, workspace.store, checkpoint.task)
     model = load_network(workspace, checkpoint)
     answer = predict_logits(model, cohort.images).argmax(1)
-    wanted = _teachers_answer(workspace, cohorts, purpose, teacher)
+    epochs_kept = _teachers_answer(workspace, cohorts, subset, teacher)
     truth = cohort.labels if checkpoint.task.kind is TaskKind.CLASSIFICATION else cohort.masks.long()
-    same, wrong = answer == wanted, wanted != truth
+    same, wrong = answer == epochs_kept, epochs_kept != truth
     arrays = {"answers_as_teacher": share(same, torch.ones_like(same)), "copies_mistakes": share(same, wrong)}
-    few = cohort.select(torch.arange(min(FAITHFUL_CASES, len(cohort))))
-    own = answer[: len(few)]
-    target = class_margin(own) if checkpoint.task.kind is TaskKind.CLASSIFICATION else lesion_margin((own > 0).to(torch.uint8))
-    maps = attribute(model, few.images, target, explainer="cam")
+    some = cohort.select(torch.arange(min(FAITHFUL_CASES, len(cohort))))
+    some_answers = answer[: len(some)]
+    target = (
+        class_margin(some_answers) if checkpoint.task.kind is TaskKind.CLASSIFICATION else lesion_margin((some_answers > 0).to(torch.uint8))
+    )
+    maps = attribute(model, some.images, target, explainer="cam")
     blank = build_network(checkpoint.network, seed=2**31 + checkpoint.seed).eval()
-    measured = {"randomisation": randomisation(maps, attribute(blank, few.images, target, explainer="cam"))}
+    measured = {
+        "model_parameter_randomisation": model_parameter_randomisation(maps, attribute(blank, some.images, target, explainer="cam"))
+    }
     if checkpoint.task.kind is TaskKind.CLASSIFICATION and checkpoint.task.spatial_dims == 2:
-        perturbed = class_perturbation(model, few.images, own)
+        perturbed = class_perturbation(model, some.images, some_answers)
         measured |= {"deletion": deletion(maps, perturbed), "insertion": insertion(maps, perturbed)}
     arrays |= measured
     return Evaluation(
@@ -114,7 +125,7 @@ def examine(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: C
         train_seconds=checkpoint.train_seconds,
         arrays=workspace.store.write_tensors(
             f"evaluations/{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}-examined.safetensors",
-            {f"{purpose}/{name}": value.double() for name, value in arrays.items()},
+            {f"{subset}/{name}": value.double() for name, value in arrays.items()},
         ),
     )
 
@@ -122,13 +133,13 @@ def examine(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: C
 _ANSWERS: dict[tuple[str, ...], Tensor] = {}
 
 
-def _teachers_answer(workspace: Workspace, cohorts: CohortSet, purpose: str, teacher: Checkpoint) -> Tensor:
+def _teachers_answer(workspace: Workspace, cohorts: CohortSet, subset: str, teacher: Checkpoint) -> Tensor:
     """Return what the teacher answers on a test cohort; a process keeps the answers of its last experiment."""
-    key = (str(workspace.root), teacher.task.digest(), cohorts.digest(), purpose, teacher.weights_digest)
+    key = (str(workspace.root), teacher.task.digest(), cohorts.digest(), subset, teacher.weights_digest)
     if key not in _ANSWERS:
         if len(_ANSWERS) >= 4:
             _ANSWERS.clear()
-        images = open_for_maps(cohorts, purpose, workspace.store, teacher.task).images
+        images = open_for_maps(cohorts, subset, workspace.store, teacher.task).images
         _ANSWERS[key] = predict_logits(load_network(workspace, teacher), images).argmax(1)
     return _ANSWERS[key]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_contracts import ArmVariant, Evidence, ExperimentPlan, Explain, Option, Recipe, RecipeError, Subset
+from data_contracts import ArmVariant, AttributionSource, ExperimentPlan, Explain, Option, Recipe, RecipeError, Subset
 from medkd.training.objective import Objective, reads_explanations
 from medkd.training.recipes import vary_recipe
 
@@ -45,13 +45,13 @@ def renamed(recipe: Recipe, name: str) -> Recipe:
 
 def of_arm(arm: str, field: str) -> str:
     """Return the recipe's dotted field that a search means."""
-    return f"arms.{arm}.{field}" if field.partition(".")[0] in ("terms", "unlabelled", "evidence") else field
+    return f"arms.{arm}.{field}" if field.partition(".")[0] in ("terms", "unlabelled", "attribution_source") else field
 
 
-def with_controls(recipe: Recipe) -> dict[str, tuple[str, Evidence]]:
+def with_controls(recipe: Recipe) -> dict[str, tuple[str, AttributionSource]]:
     """Return the controls of an experiment: name of the new arm, the arm it controls, and whose explanations it gets."""
     plan = recipe.experiment
-    wanted = [kind for kind in Evidence if kind is not Evidence.TEACHER]
+    wanted = [kind for kind in AttributionSource if kind is not AttributionSource.TEACHER]
     return {str(ArmVariant(arm=arm, control=kind)): (arm, kind) for arm in (plan.controlled if plan else ()) for kind in wanted}
 
 
@@ -61,10 +61,11 @@ def require_controls(recipe: Recipe, plan: ExperimentPlan) -> None:
     Raises:
         RecipeError: ``EXPERIMENT_CONTROLS``.
     """
-    reading = [arm for arm, wish in recipe.arms.items() if reads_explanations(Objective(wish.terms).needs)]
+    reading = [arm for arm, config in recipe.arms.items() if reads_explanations(Objective(config.terms).needs)]
     if reading and not plan.controlled:
         raise RecipeError(
-            "EXPERIMENT_CONTROLS", f"expected an arm among {reading} under experiment.controlled: without controls nobody knows what helped"
+            "EXPERIMENT_CONTROLS",
+            f"expected an arm among {reading} under experiment.controlled: without controls a gain cannot be attributed to the explanations",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from data_contracts import BANNER, ArmVariant, Contrast, Figure, Scoreboard, Search
+from data_contracts import BANNER, ArmVariant, Estimate, PairedDifference, Scoreboard, Search
 from medkd.experiment.draw_scoreboard import draw_scoreboard
 from medkd.registry.interface import LoggedRun, Registry
 from medkd.registry.publish import open_registry
@@ -15,11 +15,11 @@ from medkd.storage.workspace import Workspace
 #: Figures of the first table after the primary one, in this order, where an arm has them.
 COLUMNS = (
     "auc_same_bias", "auc_debiased", "auc_reversed", "auc", "dice", "dice_uncued", "dice_misplaced", "false_positives_at_cue",
-    "false_positive_pixels", "marker_effect", "agreement", "agreement_misplaced", "mass_in_lesion", "pointing", "gap_closure",
+    "false_positive_pixels", "marker_effect", "agreement", "agreement_misplaced", "relevance_mass_accuracy", "pointing", "gap_closure",
 )  # fmt: skip
 #: Figures of the second table.
 MORE = (
-    "ece", "brier", "answers_as_teacher", "dice_to_teacher", "copies_mistakes", "deletion", "insertion", "randomisation", "parameters",
+    "ece", "brier", "answers_as_teacher", "dice_to_teacher", "copies_mistakes", "deletion", "insertion", "model_parameter_randomisation", "parameters",
     "latency_ms", "train_seconds",
 )  # fmt: skip
 
@@ -47,7 +47,7 @@ def logged_arm(board: Scoreboard, arm: str) -> LoggedRun:
         metrics |= {name: figure.mean, f"{name}_low": figure.low, f"{name}_high": figure.high}
     variant = ArmVariant.parse(arm)
     name = str(variant.at(""))
-    plateau = board.plateaus.get(name) if variant.setting == "plateau" else None
+    plateau = board.epoch_selections.get(name) if variant.setting == "plateau" else None
     history = () if plateau is None else tuple(point.model_dump(exclude_none=True) for point in plateau.curve)
     search = board.searched.get(name)
     chosen = {} if search is None else {field: str(value) for field, value in search.configurations[search.chosen].options.items()}
@@ -89,7 +89,7 @@ def _verdicts(board: Scoreboard) -> list[str]:
             lines.append(
                 f"rounds {name}: "
                 + "; ".join(
-                    f"gap {' > '.join(f'{r.validated.gap:.2f}' for r in course.rounds)} (round {course.chosen} kept; {course.stopped})"
+                    f"gap {' > '.join(f'{r.scores.gap:.2f}' for r in course.rounds)} (round {course.chosen} kept; {course.stopped})"
                     for course in group
                 )
             )
@@ -112,10 +112,10 @@ def scoreboard_markdown(board: Scoreboard) -> str:
     if board.searched:
         parts += ["## What was searched", _searches(board.searched)]
         parts.append(f"Oracle: {board.primary} on the test cases, shown and never chosen by.")
-    if board.plateaus:
+    if board.epoch_selections:
         rows = [
             [arm, p.by, str(p.epoch), str(p.oracle_epoch), ", ".join(f"{c.epoch}: {c.oracle:.3f}" for c in p.curve)]
-            for arm, p in board.plateaus.items()
+            for arm, p in board.epoch_selections.items()
         ]
         parts += ["## Plateaus", _table(["arm", "by", "epoch", "oracle's epoch", f"{board.primary} by epoch"], rows)]
     if board.conditions:
@@ -160,12 +160,12 @@ def scoreboard_csv(board: Scoreboard) -> str:
     return stream.getvalue()
 
 
-def _cell(figure: Figure) -> str:
+def _cell(figure: Estimate) -> str:
     if figure.mean >= 1000:
         return f"{figure.mean:,.0f}"
     digits = 3 if abs(figure.mean) < 10 else 1
     return f"{figure.mean:.{digits}f} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
 
 
-def _signed(contrast: Contrast) -> str:
+def _signed(contrast: PairedDifference) -> str:
     return f"{contrast.difference:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}]"

@@ -1,4 +1,4 @@
-"""An explanation as a folder that proves itself: record, arrays, previews, and the manifest that is written last."""
+"""An explanation as a folder that verifies itself: record, arrays, previews, and the manifest that is written last."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
-from medkd.explanation.explain_study import ARRAYS, STORE, Asked, Decided, Explained, explain_study
+from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.registry.interface import MANIFEST, Registry, pack_model, verify_folder
 from medkd.registry.publish import load_registered, pack_archive
@@ -38,7 +38,7 @@ class Replayed:
     differs: dict[str, float]
 
 
-def keep(explained: Explained, folder: Path, *, previews: bool = True) -> Path:
+def keep(explained: StudyExplanationResult, folder: Path, *, previews: bool = True) -> Path:
     """Write an artefact below ``folder`` and return where it lies: under its content id. Without its manifest, written last, it is none.
 
     What costs are differs from run to run, so it lies beside the record and is not part of the id.
@@ -55,16 +55,16 @@ def keep(explained: Explained, folder: Path, *, previews: bool = True) -> Path:
     return place
 
 
-def _previews(explained: Explained) -> dict[str, bytes]:
+def _previews(explained: StudyExplanationResult) -> dict[str, bytes]:
     """Return pictures by file name: findings before explainers, so that each finding is seen before the second method is."""
     record, arrays, shown = explained.record, explained.arrays, {}
     named = {"student": record.model.name, "teacher": record.teacher.name if record.teacher else ""}
-    for verdict in record.verdicts:
-        failed = record.failed_checks(verdict.explainer)
+    for sanity_report in record.sanity_reports:
+        failed = record.failed_checks(sanity_report.explainer)
         for kind, number, class_name, place in explained_in(record):
-            maps = {named[role]: arrays[key] for role in named if (key := map_name(number, role, verdict.explainer)) in arrays}
-            title = f"{class_name} {number}, {verdict.explainer}, slice {place + 1}"
-            shown[f"previews/{kind}-{number}-{verdict.explainer}.png"] = (number, maps, place, title, failed)
+            maps = {named[role]: arrays[key] for role in named if (key := map_name(number, role, sanity_report.explainer)) in arrays}
+            title = f"{class_name} {number}, {sanity_report.explainer}, slice {place + 1}"
+            shown[f"previews/{kind}-{number}-{sanity_report.explainer}.png"] = (number, maps, place, title, failed)
     return {
         name: render_preview(
             explained.volume,
@@ -122,23 +122,23 @@ def find_kept(folder: Path, wanted: str) -> Path:
     return found[0]
 
 
-def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Asked:
+def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> LoadedModel:
     """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
     model, checkpoint, network = load_registered(registry, uri)
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
     if teacher is None:
-        return Asked(model, checkpoint, network)
-    above, _, guide = load_registered(registry, teacher)
-    return Asked(model, checkpoint, network, above, guide)
+        return LoadedModel(model, checkpoint, network)
+    above, _, teacher_network = load_registered(registry, teacher)
+    return LoadedModel(model, checkpoint, network, above, teacher_network)
 
 
-def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = None) -> Replayed:
+def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:
     """Make a kept explanation again from its volume and models, with as many threads, and compare every bit.
 
     Args:
         folder: of the artefact.
         values: voxels of its volume.
-        asked: its models.
+        loaded: its models.
         label: the study's own segmentation, where it has one.
 
     Raises:
@@ -149,17 +149,17 @@ def replay(folder: Path, values: Tensor, asked: Asked, label: Tensor | None = No
         raise ExplanationError(
             "REPLAY_VERSION", f"expected an explanation {record.SCHEMA}, {folder.name} is of an earlier version: explain the study again"
         )
-    known = {verdict.explainer: verdict for verdict in record.verdicts}
+    known = {sanity_report.explainer: sanity_report for sanity_report in record.sanity_reports}
     decided = Decided(
-        samples={name: verdict.samples[1] for name, verdict in known.items() if verdict.samples is not None},
-        verdicts={name: known[name] for name in record.tested_on_cohort},
+        samples={name: sanity_report.samples[1] for name, sanity_report in known.items() if sanity_report.samples is not None},
+        sanity_reports={name: known[name] for name in record.tested_on_cohort},
     )
     if record.kind is TaskKind.CLASSIFICATION:  # judged by the study's own segmentation or a segmenter's: what was marked is kept
         label = arrays.get("marked")
     request, threads = record.request.model_copy(update={"seconds": None}), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
-        again = explain_study(values, record.volume, asked, request, label=label, decided=decided)
+        again = explain_study(values, record.volume, loaded, request, label=label, decided=decided)
     finally:
         torch.set_num_threads(threads)
     found = again.record.model_copy(update={"request": record.request})
@@ -176,7 +176,7 @@ def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
     record, _ = read_explanation(folder)
     names = (RECORD, ARRAYS, COST, MANIFEST)
     tags = {f"medkd.explanation.{folder.name}": f"{len(record.explained)} findings, {len(record.maps)} maps"}
-    tags |= {"medkd.not_to_be_trusted": ",".join(record.not_to_be_trusted) or "none"} if record.verdicts else {}
+    tags |= {"medkd.failed_explainers": ",".join(record.failed_explainers) or "none"} if record.sanity_reports else {}
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
         archive = Path(scratch) / f"explanation-{folder.name}.zip"
         pack_archive(archive, {name: (folder / name).read_bytes() for name in names})

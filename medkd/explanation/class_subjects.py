@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from data_contracts import ClassAnswer, ExplanationRequest, MeasureValue, TaskKind, VolumeRef
 from medkd.explanation.explain_classes import explain_classes
 from medkd.explanation.measures_of_maps import class_perturbation, margin_parts, measure_value
-from medkd.explanation.subjects import Found, Method, Subject, chosen
+from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
 from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.segment import PreparedStudy
 from medkd.measures.deletion import deletion
@@ -23,7 +23,7 @@ from medkd.targets import ClassMargin
 TRIED = 8
 
 
-class ClassInquiry:
+class ClassStudyExplainer:
     """Answers of a classifier: each run of neighbouring slices with one answer, longest first; of a volume the only one.
 
     Args:
@@ -44,18 +44,18 @@ class ClassInquiry:
         self._classes = probability["student"].argmax(1)
         marked = torch.zeros(volume.geometry.shape, dtype=torch.uint8) if label is None else (label > 0).to(torch.uint8)
         answers = _answers(probability, study, marked)
-        self.found = Found(answers=answers, arrays={} if label is None else {"marked": marked})
+        self.found = StudyFindings(answers=answers, arrays={} if label is None else {"marked": marked})
         places = chosen([f"{one.class_name}, slices {one.first_slice + 1} to {one.last_slice + 1}" for one in answers], request)
-        self.subjects: Sequence[Subject] = [_subject(answers[place], marked, study, request.slices) for place in places]
+        self.subjects: Sequence[ExplainedRegion] = [_subject(answers[place], marked, study, request.slices) for place in places]
 
-    def outside(self, subject: Subject) -> Tensor | None:
+    def outside(self, subject: ExplainedRegion) -> Tensor | None:
         """Return what is not marked; nothing where nothing is marked on the answer's slices: then nobody knows."""
         return subject.region == 0 if bool(subject.region.any()) else None
 
     def explain(self, network: nn.Module, method: Method) -> Tensor:
         """Return the maps of all answers, [answer, *network space]; all pictures go through in one pass."""
         rows = torch.cat([self._rows(place) for place in range(len(self.subjects))])
-        maps = self._explained(network, rows, method)
+        maps = self._explain_by(network, rows, method)
         if self._study.alignment is not None:
             return maps[None]
         found = torch.zeros(len(self.subjects), *maps.shape)
@@ -84,7 +84,7 @@ class ClassInquiry:
         span = self.subjects[place].span
         return torch.arange(span.start, span.stop) if self._study.alignment is None else torch.zeros(1).long()
 
-    def _explained(self, network: nn.Module, rows: Tensor, method: Method) -> Tensor:
+    def _explain_by(self, network: nn.Module, rows: Tensor, method: Method) -> Tensor:
         target = ClassMargin(self._classes[rows])
         return explain_classes(network, self._study, rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
 
@@ -117,7 +117,7 @@ def _answers(probability: Mapping[str, Tensor], study: PreparedStudy, marked: Te
     )
 
 
-def _subject(answer: ClassAnswer, marked: Tensor, study: PreparedStudy, slices: int | None) -> Subject:
+def _subject(answer: ClassAnswer, marked: Tensor, study: PreparedStudy, slices: int | None) -> ExplainedRegion:
     first, end = answer.first_slice, answer.last_slice + 1
     if slices is not None and study.alignment is None:
         first = max(first, min(answer.key_slice - slices // 2, end - slices))
@@ -125,7 +125,9 @@ def _subject(answer: ClassAnswer, marked: Tensor, study: PreparedStudy, slices: 
     region = torch.zeros_like(marked)
     region[first:end] = marked[first:end]
     index = study.task.classes.index(answer.class_name)
-    return Subject(answer.number, answer.class_name, index, answer.key_slice, region, ClassMargin(index).record(), slice(first, end))
+    return ExplainedRegion(
+        answer.number, answer.class_name, index, answer.key_slice, region, ClassMargin(index).record(), slice(first, end)
+    )
 
 
 def runs_of(values: Tensor) -> list[tuple[int, int]]:
@@ -156,7 +158,7 @@ class ClassTrial:
 
     def by(self, network: nn.Module) -> Tensor:
         """Return the maps of the same pictures by another network."""
-        return self._explained(network, ClassMargin(self.answer))
+        return self._explain_by(network, ClassMargin(self.answer))
 
     def gap(self, network: nn.Module, baseline: float) -> Tensor:
         """Return the class margin less that of even pictures."""
@@ -168,12 +170,12 @@ class ClassTrial:
     def parts(self) -> Tensor:
         """Return the sum of the maps of the logits that the margin is made of."""
         parts = margin_parts(self.answer, len(self.study.task.classes))
-        return torch.stack([sign * self._explained(self.network, target) for sign, target in parts]).sum(0)
+        return torch.stack([sign * self._explain_by(self.network, target) for sign, target in parts]).sum(0)
 
     def moved(self) -> None:
         """Return nothing: an answer about a whole picture is nowhere else."""
 
-    def _explained(self, network: nn.Module, target: Any) -> Tensor:
+    def _explain_by(self, network: nn.Module, target: Any) -> Tensor:
         method = self.method
         maps = explain_classes(network, self.study, self.rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
         return maps[self.rows] if self.study.alignment is None else maps[None]

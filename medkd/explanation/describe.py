@@ -18,9 +18,9 @@ MOST_PEAKS = 3
 Mass = Literal["absolute", "positive"]
 #: Which part of a map shares are taken of: most of a segmented volume is evidence against the structure, and rightly so.
 MASS: dict[TaskKind, Mass] = {TaskKind.SEGMENTATION: "positive", TaskKind.CLASSIFICATION: "absolute"}
-OF_LESION = ("mass_in_lesion", "pointing_game", "rank_accuracy", "map_auprc", "otsu_iou")
+OF_LESION = ("relevance_mass_accuracy", "pointing_game", "relevance_rank_accuracy", "map_auprc", "otsu_iou")
 OF_MAP = ("gini", "entropy", "effective_complexity")
-OF_BOTH = ("cosine_agreement", "rank_agreement", "top_share_iou", "sign_agreement", "structural_similarity", "peak_distance")
+OF_BOTH = ("cosine_agreement", "rank_agreement", "top_k_intersection", "sign_agreement", "structural_similarity", "peak_distance")
 
 
 def mass_of(attribution: Tensor, mass: Mass) -> Tensor:
@@ -53,13 +53,13 @@ def peaks_in(attribution: Tensor, geometry: Geometry) -> tuple[Peak, ...]:
     )
 
 
-def agreement_of(own: Tensor, theirs: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
+def agreement_of(own: Tensor, teacher_maps: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
     """Return how far a student's map agrees with its teacher's of the same lesion."""
-    values = [measure_value(name, MEASURES.load(name)(own[None], theirs[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
+    values = [measure_value(name, MEASURES.load(name)(own[None], teacher_maps[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
     if not bool(region.any()):
         return tuple(values)
-    own, theirs = mass_of(own, mass), mass_of(theirs, mass)
-    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(theirs[None], region[None]))[0]
+    own, teacher_maps = mass_of(own, mass), mass_of(teacher_maps, mass)
+    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(teacher_maps[None], region[None]))[0]
     return (*values, measure_value("inside_mass_gap", gap))
 
 

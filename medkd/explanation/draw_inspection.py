@@ -1,4 +1,4 @@
-"""An inspection as one picture: layers beside layers, what each class would like to see, the least that flips an answer."""
+"""An inspection as one picture: layers beside layers, feature visualisation of each class, the smallest change that flips an answer."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def draw_inspection(traced: LayerTrace, arrays: Mapping[str, Tensor], classes: t
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Sheet
 
-    imagined = [(name, arrays[f"imagined/{name}"]) for name in classes if f"imagined/{name}" in arrays]
+    visualisations = [(name, arrays[f"feature_visualisation/{name}"]) for name in classes if f"feature_visualisation/{name}" in arrays]
     cases = len(arrays["image"])
-    columns = max(2 + len(imagined) + 1, 5)
+    columns = max(2 + len(visualisations) + 1, 5)
     sheet = Sheet(figsize=(2.6 * columns, 2.9 * (1 + cases)), layout="constrained")
     FigureCanvasAgg(sheet)
     grid = sheet.add_gridspec(1 + cases, columns)
     _layers(sheet, grid[0, :2], traced)
-    for column, (name, image) in enumerate(imagined, 2):
+    for column, (name, image) in enumerate(visualisations, 2):
         _image(sheet.add_subplot(grid[0, column]), _slice(image[0, 0]), f"what '{name}'\nscores highest")
     _plane(sheet, grid[0, columns - 1], arrays)
     for row in range(cases):
@@ -41,7 +41,7 @@ def draw_inspection(traced: LayerTrace, arrays: Mapping[str, Tensor], classes: t
         _image(sheet.add_subplot(grid[1 + row, 0]), _slice(image, place), f"case {row + 1}")
         for column, role in enumerate(("student", "teacher"), 1):
             change = arrays[f"change/{role}"][row, 0]
-            _change(sheet, grid[1 + row, 2 * column - 1], _slice(change, place), f"the least that flips\nthe {role}")
+            _change(sheet, grid[1 + row, 2 * column - 1], _slice(change, place), f"the smallest change\nthat flips the {role}")
             _image(sheet.add_subplot(grid[1 + row, 2 * column]), _slice(image + change, place), f"flipped for the {role}")
     sheet.supxlabel(f"changes in units of the network's input, whose window is 2 wide. {BANNER}", fontsize=8)
     stream = io.BytesIO()
@@ -56,7 +56,7 @@ def _layers(sheet: Any, place: Any, traced: LayerTrace) -> None:
     axes.set_yticks(range(len(traced.layers)), traced.layers, fontsize=7)
     axes.set_xlabel("teacher", fontsize=8)
     axes.set_ylabel("student", fontsize=8)
-    axes.set_title("likeness of layers (linear CKA)", fontsize=9)
+    axes.set_title("similarity of layers (linear CKA)", fontsize=9)
     sheet.colorbar(shown, ax=axes, fraction=0.05)
 
 

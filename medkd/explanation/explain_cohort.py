@@ -17,14 +17,14 @@ from data_contracts import (
     Checkpoint,
     CohortSet,
     Entry,
-    ExplainerVerdict,
+    Estimate,
     ExplainSpec,
     ExplanationBundle,
     ExplanationError,
     ExplanationRef,
-    Figure,
     MethodRecord,
     Ref,
+    SanityReport,
     TargetRecord,
 )
 from medkd.attribution._attribute import attribute
@@ -32,14 +32,14 @@ from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.cohorts.open_cohort import open_for_maps
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
-from medkd.evaluation.evaluate import map_purpose
+from medkd.evaluation.evaluate import map_subset
 from medkd.explanation.baselines import BASELINES
-from medkd.explanation.measures_of_maps import Networks, Question, ask, check_of, measure_value, measured, measured_baseline
+from medkd.explanation.measures_of_maps import ExplanationQuery, Networks, ask, check_of, measure_value, measured, measured_baseline
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.inference.predict import predict_logits
 from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
-from medkd.measures.randomisation import FAILS_ABOVE
+from medkd.measures.model_parameter_randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
@@ -66,29 +66,31 @@ def explain_cohort(
 
     ``siblings`` are other trainings of the student: whether they would have shown the same map is its repeatability.
     """
-    cohort, question, networks = question_of(workspace, spec, cohorts, student, teacher)
+    cohort, query, networks = question_of(workspace, spec, cohorts, student, teacher)
     model = networks.student
     networks = replace(networks, siblings=tuple(load_network(workspace, other) for other in siblings))
-    maps = _maps(spec, question, networks)
+    maps = _maps(spec, query, networks)
     values: dict[str, dict[str, Tensor]] = {}
-    for wish in spec.explain.explainers:
-        mine = maps[f"student/{wish.name}"]
-        values[wish.name] = measured(spec, wish, mine, maps[f"teacher/{wish.name}"], networks, question)
+    for choice in spec.explain.explainers:
+        student_maps = maps[f"student/{choice.name}"]
+        values[choice.name] = measured(spec, choice, student_maps, maps[f"teacher/{choice.name}"], networks, query)
         if spec.explain.randomisation:
-            values[wish.name]["randomisation"] = _randomised(student, mine, question, wish)
+            values[choice.name]["model_parameter_randomisation"] = _randomised(student, student_maps, query, choice)
     for name, make in BASELINES.items():
-        values[name] = measured_baseline(spec, make, model, question)
+        values[name] = measured_baseline(spec, make, model, query)
     key = f"explanations/{spec.name}/{student.arm}-{student.seed}"
     packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
-    verdicts = tuple(_verdict(wish, question, model, maps[f"student/{wish.name}"], values[wish.name]) for wish in spec.explain.explainers)
-    failing = tuple(verdict.explainer for verdict in verdicts if not verdict.trusted)
-    asked = {"spec": spec, "cohorts": cohorts, "student": student, "teacher": teacher}
-    request = json.dumps({name: json.loads(record.canonical_json()) for name, record in asked.items()}, sort_keys=True)
+    sanity_reports = tuple(
+        _verdict(choice, query, model, maps[f"student/{choice.name}"], values[choice.name]) for choice in spec.explain.explainers
+    )
+    failing = tuple(sanity_report.explainer for sanity_report in sanity_reports if not sanity_report.trusted)
+    parts = {"spec": spec, "cohorts": cohorts, "student": student, "teacher": teacher}
+    request = json.dumps({name: json.loads(record.canonical_json()) for name, record in parts.items()}, sort_keys=True)
     write_bytes(workspace.store.root / f"{key}.request.json", request.encode())
     figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}
     records = [
-        _record(cohort, row, wish, student, packed, values[wish.name], question)
-        for wish in spec.explain.explainers
+        _record(cohort, row, choice, student, packed, values[choice.name], query)
+        for choice in spec.explain.explainers
         for row in range(len(cohort))
     ]
     return ExplanationBundle(
@@ -97,9 +99,9 @@ def explain_cohort(
         teacher_digest=teacher.weights_digest,
         explanations=tuple(records),
         figures={name: figure for name, figure in figures.items() if figure is not None},
-        not_to_be_trusted=failing,
-        verdicts=verdicts,
-        previews=_previews(workspace, key, spec, cohort, maps, verdicts),
+        failed_explainers=failing,
+        sanity_reports=sanity_reports,
+        previews=_previews(workspace, key, spec, cohort, maps, sanity_reports),
         request=workspace.store.refer(f"{key}.request.json"),
         threads=torch.get_num_threads(),
     )
@@ -120,14 +122,14 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
         raise ExplanationError(
             "REPLAY_REQUEST", f"expected the records that the maps of {bundle.subject} were made from, they are not there"
         )
-    told = json.loads(workspace.store.path(bundle.request).read_text(encoding="utf-8"))
-    spec, cohorts = _spec_in(told), CohortSet.model_validate(told["cohorts"])
-    student, teacher = Checkpoint.model_validate(told["student"]), Checkpoint.model_validate(told["teacher"])
+    request = json.loads(workspace.store.path(bundle.request).read_text(encoding="utf-8"))
+    spec, cohorts = _spec_in(request), CohortSet.model_validate(request["cohorts"])
+    student, teacher = Checkpoint.model_validate(request["student"]), Checkpoint.model_validate(request["teacher"])
     threads = torch.get_num_threads()
     torch.set_num_threads(bundle.threads)
     try:
-        _, question, networks = question_of(workspace, spec, cohorts, student, teacher)
-        again = _maps(spec, question, networks)
+        _, query, networks = question_of(workspace, spec, cohorts, student, teacher)
+        again = _maps(spec, query, networks)
     finally:
         torch.set_num_threads(threads)
     kept = workspace.store.read_tensors(bundle.explanations[0].array)
@@ -138,11 +140,11 @@ def replay_bundle(workspace: Workspace, bundle: ExplanationBundle) -> dict[str, 
     }
 
 
-def _spec_in(told: dict[str, Any]) -> ExplainSpec:
+def _spec_in(request: dict[str, Any]) -> ExplainSpec:
     """Return what a bundle's request asks; earlier versions kept the whole recipe."""
-    if "spec" in told:
-        return ExplainSpec.model_validate(told["spec"])
-    known = {name: told["recipe"][name] for name in ("name", "task", "explain")}
+    if "spec" in request:
+        return ExplainSpec.model_validate(request["spec"])
+    known = {name: request["recipe"][name] for name in ("name", "task", "explain")}
     return ExplainSpec.model_validate(known)
 
 
@@ -165,9 +167,9 @@ def siblings_of(spec: ExplainSpec, student: Checkpoint, models: Sequence[Checkpo
 
 def question_of(
     workspace: Workspace, spec: ExplainSpec, cohorts: CohortSet, student: Checkpoint, teacher: Checkpoint
-) -> tuple[TensorCohort, Question, Networks]:
+) -> tuple[TensorCohort, ExplanationQuery, Networks]:
     """Return the cases of the map cohort (one of each patient before another of any), what is asked of them, and both networks."""
-    cohort = open_for_maps(cohorts, map_purpose(cohorts), workspace.store, spec.task)
+    cohort = open_for_maps(cohorts, map_subset(cohorts), workspace.store, spec.task)
     cohort = cohort.select(over_patients(cohort.patients(), spec.explain.cases))
     networks = Networks(load_network(workspace, student), load_network(workspace, teacher))
     return cohort, ask(networks.teacher, cohort.images, cohort.masks, spec.task.kind), networks
@@ -183,12 +185,12 @@ def over_patients(patients: Sequence[str], wanted: int) -> Tensor:
     return torch.tensor(sorted(row for _, row in sorted(turns)[:wanted]))
 
 
-def _maps(spec: ExplainSpec, question: Question, networks: Networks) -> dict[str, Tensor]:
+def _maps(spec: ExplainSpec, query: ExplanationQuery, networks: Networks) -> dict[str, Tensor]:
     """Return the maps by ``ROLE/EXPLAINER``, [n, *space]."""
     found = {}
-    for wish in spec.explain.explainers:
+    for choice in spec.explain.explainers:
         for role, network in (("student", networks.student), ("teacher", networks.teacher)):
-            found[f"{role}/{wish.name}"] = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
+            found[f"{role}/{choice.name}"] = attribute(network, query.images, query.target, explainer=choice.name, options=choice.options)
     return found
 
 
@@ -198,11 +200,11 @@ def _previews(
     spec: ExplainSpec,
     cohort: TensorCohort,
     maps: Mapping[str, Tensor],
-    verdicts: tuple[ExplainerVerdict, ...],
+    sanity_reports: tuple[SanityReport, ...],
 ) -> tuple[Ref, ...]:
     """Write pictures of the first cases, every explainer of a case before the next case."""
-    shown = [(row, wish.name) for row in range(len(cohort)) for wish in spec.explain.explainers][:MOST_PREVIEWS]
-    failed = {one.explainer: [check.name for check in one.checks if check.passed is False] for one in verdicts}
+    shown = [(row, choice.name) for row in range(len(cohort)) for choice in spec.explain.explainers][:MOST_PREVIEWS]
+    failed = {one.explainer: [check.name for check in one.checks if check.passed is False] for one in sanity_reports}
     refs = []
     for row, explainer in shown:
         # A picture is a volume of one slice.
@@ -222,45 +224,45 @@ def _previews(
     return tuple(refs)
 
 
-def _verdict(wish: Entry, question: Question, model: nn.Module, mine: Tensor, values: Mapping[str, Tensor]) -> ExplainerVerdict:
+def _verdict(choice: Entry, query: ExplanationQuery, model: nn.Module, student_maps: Tensor, values: Mapping[str, Tensor]) -> SanityReport:
     """Test an explainer on the first cases: the median over them counts, the largest where rounding alone may differ."""
-    entry, few = EXPLAINERS.entry(wish.name), min(TESTED, len(mine))
-    some = replace(question, images=question.images[:few], answer=question.answer[:few])
+    entry, few = EXPLAINERS.entry(choice.name), min(TESTED, len(student_maps))
+    some = replace(query, images=query.images[:few], answer=query.answer[:few])
 
     def explained(target: Target) -> Tensor:
-        return attribute(model, some.images, target, explainer=wish.name, options=wish.options)
+        return attribute(model, some.images, target, explainer=choice.name, options=choice.options)
 
     whole, parts = some.whole_and_parts()
-    median = values["randomisation"].nanmedian() if "randomisation" in values else None
+    median = values["model_parameter_randomisation"].nanmedian() if "model_parameter_randomisation" in values else None
     checks = [check_of("randomisation", median, FAILS_ABOVE, "not asked, or a constant map")]
     if entry.fact("COMPLETE"):
-        plain = torch.full_like(some.images, float(wish.options.get("baseline", entry.options()["baseline"].default)))
+        plain = torch.full_like(some.images, float(choice.options.get("baseline", entry.options()["baseline"].default)))
         gap = whole(predict_logits(model, some.images)) - whole(predict_logits(model, plain))
-        error = MEASURES.load("completeness")(mine[:few], gap).nanmedian()
+        error = MEASURES.load("completeness")(student_maps[:few], gap).nanmedian()
         checks.append(check_of("completeness", error, _completeness.FAILS_ABOVE, "the baseline scores as the image does"))
     if entry.fact("ADDITIVE"):
         summed = torch.stack([sign * explained(part) for sign, part in parts]).sum(0)
-        error = MEASURES.load("additivity")(mine[:few], summed)
+        error = MEASURES.load("additivity")(student_maps[:few], summed)
         worst = error[~error.isnan()].amax() if bool((~error.isnan()).any()) else None
         checks.append(check_of("additivity", worst, _additivity.FAILS_ABOVE, "maps of zeros"))
-    return ExplainerVerdict(explainer=wish.name, checks=tuple(checks), trusted=all(check.passed is not False for check in checks))
+    return SanityReport(explainer=choice.name, checks=tuple(checks), trusted=all(check.passed is not False for check in checks))
 
 
 def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
     """Return whether an explainer's maps stay alike after its network's weights were drawn anew (median over cases)."""
-    similarity = values.get("randomisation")
+    similarity = values.get("model_parameter_randomisation")
     return similarity is not None and bool(similarity.nanmedian() > FAILS_ABOVE)
 
 
-def _randomised(student: Checkpoint, mine: Tensor, question: Question, wish: Entry) -> Tensor:
+def _randomised(student: Checkpoint, student_maps: Tensor, query: ExplanationQuery, choice: Entry) -> Tensor:
     """Compare with the maps of the same architecture under weights that were never trained."""
     network = build_network(student.network, seed=2**31 + student.seed).eval()
-    other = attribute(network, question.images, question.target, explainer=wish.name, options=wish.options)
-    value: Tensor = MEASURES.load("randomisation")(mine, other)
+    other = attribute(network, query.images, query.target, explainer=choice.name, options=choice.options)
+    value: Tensor = MEASURES.load("model_parameter_randomisation")(student_maps, other)
     return value
 
 
-def _figure(values: Tensor, cohort: TensorCohort) -> Figure | None:
+def _figure(values: Tensor, cohort: TensorCohort) -> Estimate | None:
     """Return the figure of a measure, or None where it is undefined for every case."""
     array = values.double().numpy()[None]
     if np.all(np.isnan(array)):
@@ -269,9 +271,9 @@ def _figure(values: Tensor, cohort: TensorCohort) -> Figure | None:
 
 
 def _record(
-    cohort: TensorCohort, row: int, wish: Entry, student: Checkpoint, packed: Ref, values: Mapping[str, Tensor], question: Question
+    cohort: TensorCohort, row: int, choice: Entry, student: Checkpoint, packed: Ref, values: Mapping[str, Tensor], query: ExplanationQuery
 ) -> ExplanationRef:
-    entry, target = EXPLAINERS.entry(wish.name), question.target.record()
+    entry, target = EXPLAINERS.entry(choice.name), query.target.record()
     return ExplanationRef(
         case_key=cohort.cases[row].case_key,
         source_digest=cohort.cases[row].pixel_sha256 or hashlib.sha256(cohort.images[row].numpy().tobytes()).hexdigest(),
@@ -279,18 +281,18 @@ def _record(
         model_role="student",
         weights_digest=student.weights_digest,
         method=MethodRecord(
-            explainer=wish.name,
-            options=wish.options,
+            explainer=choice.name,
+            options=choice.options,
             signed=entry.fact("SIGNED", True),
             passes_randomisation=not fails_randomisation(values),
         ),
         target=TargetRecord(
             kind=target.kind,
-            options={**target.options, **({"index": int(question.answer[row])} if question.answer.ndim == 1 else {})},
+            options={**target.options, **({"index": int(query.answer[row])} if query.answer.ndim == 1 else {})},
             mask_sha256=target.mask_sha256,
         ),
         array=packed,
-        tensor=f"student/{wish.name}",
+        tensor=f"student/{choice.name}",
         shape=tuple(cohort.images.shape[2:]),
         measures=tuple(measure_value(name, value[row]) for name, value in values.items()),
     )

@@ -12,7 +12,7 @@ from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
 from medkd.explanation.explain_windows import explain_volume, flips_of
 from medkd.inference.segment import PreparedStudy
-from medkd.targets import LesionMargin, Several
+from medkd.targets import LesionMargin, MultiTarget
 
 
 def explain_lesions(
@@ -55,7 +55,7 @@ def explain_lesions(
     for axes in flips:
         mirrored = tuple(axis + 1 for axis in axes)
         masks = [(inside[index][rows].float() / len(flips)).flip(mirrored) for index in seen]
-        targets = Several(tuple(LesionMargin(mask, index) for mask, index in zip(masks, wanted, strict=True)))
+        targets = MultiTarget(tuple(LesionMargin(mask, index) for mask, index in zip(masks, wanted, strict=True)))
         image = study.image[rows].flip(tuple(axis + 2 for axis in axes))
         maps = attribute(model, image, targets, explainer=explainer, options=options, seed=seed)
         for place, index in enumerate(seen):

@@ -19,7 +19,7 @@ from data_contracts import (
 )
 from medkd.explanation.artefact import RECORD, keep
 from medkd.explanation.defaults import DEFAULT_EXPLAINERS, first_findings
-from medkd.explanation.explain_study import ARRAYS, Asked, Decided, Explained, explain_study
+from medkd.explanation.explain_study import ARRAYS, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.of_registry import EXPLANATIONS, read_volume
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
@@ -58,9 +58,9 @@ def explain_studies(
     return ExplainedStudies(studies=tuple(done), refused=tuple(refused))
 
 
-def _loaded(workspace: Workspace, one: PanelModel) -> Asked:
+def _loaded(workspace: Workspace, one: PanelModel) -> LoadedModel:
     networks = [load_network(workspace, checkpoint) for checkpoint in (one.student_checkpoint, one.teacher_checkpoint)]
-    return Asked(one.model, one.student_checkpoint, networks[0], one.teacher, networks[1])
+    return LoadedModel(one.model, one.student_checkpoint, networks[0], one.teacher, networks[1])
 
 
 def panel_requests() -> tuple[ExplanationRequest, ExplanationRequest]:
@@ -68,12 +68,14 @@ def panel_requests() -> tuple[ExplanationRequest, ExplanationRequest]:
     return first_findings(*DEFAULT_EXPLAINERS[TaskKind.SEGMENTATION]), first_findings(*DEFAULT_EXPLAINERS[TaskKind.CLASSIFICATION])
 
 
-def _by(one: PanelModel, asked: Asked, request: ExplanationRequest, values: Tensor, volume: VolumeRef, label: Tensor | None) -> Explained:
-    known = Decided(verdicts={verdict.explainer: verdict for verdict in one.verdicts})
-    return explain_study(values, volume, asked, request, label=label, decided=known)
+def _by(
+    one: PanelModel, loaded: LoadedModel, request: ExplanationRequest, values: Tensor, volume: VolumeRef, label: Tensor | None
+) -> StudyExplanationResult:
+    known = Decided(sanity_reports={sanity_report.explainer: sanity_report for sanity_report in one.sanity_reports})
+    return explain_study(values, volume, loaded, request, label=label, decided=known)
 
 
-def _kept(store: Store, volume: VolumeRef, explained: tuple[Explained, ...]) -> ExplainedStudy:
+def _kept(store: Store, volume: VolumeRef, explained: tuple[StudyExplanationResult, ...]) -> ExplainedStudy:
     folders = [keep(one, store.root / EXPLANATIONS, previews=False).relative_to(store.root) for one in explained]
     return ExplainedStudy(
         series_key=volume.series_key,

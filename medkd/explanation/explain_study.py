@@ -18,13 +18,13 @@ from data_contracts import (
     Checkpoint,
     ClassAnswer,
     Entry,
-    ExplainerVerdict,
     ExplanationError,
     ExplanationRequest,
     LesionFinding,
     MeasureValue,
     ModelRef,
     Ref,
+    SanityReport,
     StudyExplanation,
     TaskKind,
     VolumeRef,
@@ -32,39 +32,39 @@ from data_contracts import (
 )
 from medkd.attribution._budget import time_budget
 from medkd.catalogue import EXPLAINERS
-from medkd.explanation.class_subjects import ClassInquiry
+from medkd.explanation.class_subjects import ClassStudyExplainer
 from medkd.explanation.describe import MASS, outside_focus
-from medkd.explanation.lesion_subjects import LesionInquiry
+from medkd.explanation.lesion_subjects import LesionStudyExplainer
 from medkd.explanation.map_records import MapRecords
-from medkd.explanation.sanity_checks import RUNS, judge
-from medkd.explanation.subjects import Inquiry, Method
+from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
+from medkd.explanation.subjects import Method, StudyExplainer
 from medkd.explanation.training_caveats import caveats_of_study
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
-from medkd.trace import anatomy_of
+from medkd.trace import layer_map_of
 from medkd.volumes.orientation import Grid
 
 STORE, ARRAYS = "explanation", "maps.safetensors"
 
 
 @dataclass(frozen=True)
-class Asked:
+class LoadedModel:
     """The model that is asked and, where its lineage names one, its teacher."""
 
     model: ModelRef
     checkpoint: Checkpoint
     network: nn.Module
     teacher: ModelRef | None = None
-    guide: nn.Module | None = None
+    teacher_network: nn.Module | None = None
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by role, the asked one first."""
-        return {"student": self.network, **({"teacher": self.guide} if self.guide is not None else {})}
+        return {"student": self.network, **({"teacher": self.teacher_network} if self.teacher_network is not None else {})}
 
 
 @dataclass(frozen=True)
-class Explained:
+class StudyExplanationResult:
     """A finished job.
 
     Attributes:
@@ -90,29 +90,29 @@ class Decided:
 
     Attributes:
         samples: by explainer, where a time budget decided them once and the maps are to be made again.
-        verdicts: by explainer, where its maps of the model's cohort were tested: they are not tested again.
+        sanity_reports: by explainer, where its maps of the model's cohort were tested: they are not tested again.
     """
 
     samples: Mapping[str, int] = field(default_factory=dict)
-    verdicts: Mapping[str, ExplainerVerdict] = field(default_factory=dict)
+    sanity_reports: Mapping[str, SanityReport] = field(default_factory=dict)
 
 
 def explain_study(
     values: Tensor,
     volume: VolumeRef,
-    asked: Asked,
+    loaded: LoadedModel,
     request: ExplanationRequest,
     *,
     label: Tensor | None = None,
     decided: Decided | None = None,
     progress: bool = False,
-) -> Explained:
+) -> StudyExplanationResult:
     """Explain what a model finds in one volume: each explainer once over all findings, and once by the teacher.
 
     Args:
         values: voxels [slice, row, column].
         volume: their record.
-        asked: the model, and its teacher.
+        loaded: the model, and its teacher.
         request: explainers, findings, time, seed.
         label: the study's own segmentation [slice, row, column], where it has one: a classifier's maps are judged by it.
         decided: samples and verdicts that are not to be found out here.
@@ -122,85 +122,85 @@ def explain_study(
         ExplanationError: ``LESION_UNKNOWN`` for a finding that is not there; whatever the explainers refuse.
         DataError: ``GRID_MISMATCH`` or ``IMAGE_NOT_FINITE``.
     """
-    begun = time.perf_counter()
-    require_bound(request, asked)
+    started = time.perf_counter()
+    require_bound(request, loaded)
     decided = decided or Decided()
-    task = asked.checkpoint.task
+    task = loaded.checkpoint.task
     study = prepare_study(values.float(), Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)), task)
-    kind = LesionInquiry if task.kind is TaskKind.SEGMENTATION else ClassInquiry
-    inquiry: Inquiry = kind(asked.networks(), study, volume, request, label)
-    arrays: dict[str, Tensor] = {**inquiry.found.arrays, **{f"mask/{one.number}": one.region for one in inquiry.subjects}}
+    kind = LesionStudyExplainer if task.kind is TaskKind.SEGMENTATION else ClassStudyExplainer
+    study_explainer: StudyExplainer = kind(loaded.networks(), study, volume, request, label)
+    arrays: dict[str, Tensor] = {**study_explainer.found.arrays, **{f"mask/{one.number}": one.region for one in study_explainer.subjects}}
     faithful: dict[str, tuple[MeasureValue, ...]] = {}
-    verdicts: list[ExplainerVerdict] = []
+    sanity_reports: list[SanityReport] = []
     seconds: dict[str, float] = {}
-    entries = request.explainers if inquiry.subjects else ()
+    entries = request.explainers if study_explainer.subjects else ()
     for place, entry in enumerate(progress_bar(entries, title="explain", unit="explainer", enabled=progress)):
-        since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
+        since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - started)
         share = None if left is None else max(left, 0.0) / (len(entries) - place)
-        given = _explained(inquiry, study, asked, _Run(entry, request.seed, share, decided))
+        given = _explain_by(study_explainer, study, loaded, _Run(entry, request.seed, share, decided))
         arrays |= given.arrays
         faithful |= given.faithful
-        verdicts.append(given.verdict)
+        sanity_reports.append(given.sanity_report)
         seconds[entry.name] = time.perf_counter() - since
     payload = safetensors.torch.save({name: value.contiguous() for name, value in arrays.items()})
     array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
     rows = MapRecords(
-        models={"student": asked.model, **({"teacher": asked.teacher} if asked.teacher is not None else {})},
+        models={"student": loaded.model, **({"teacher": loaded.teacher} if loaded.teacher is not None else {})},
         volume=volume,
         task=task,
         array=array,
         arrays=arrays,
         faithful=faithful,
-        verdicts={verdict.explainer: verdict for verdict in verdicts},
+        sanity_reports={sanity_report.explainer: sanity_report for sanity_report in sanity_reports},
         seed=request.seed,
     )
-    lesions, answers = _with_focus(inquiry, arrays, volume, entries)
+    lesions, answers = _with_focus(study_explainer, arrays, volume, entries)
     record = StudyExplanation(
         request=request,
         volume=volume,
-        model=asked.model,
-        teacher=asked.teacher,
+        model=loaded.model,
+        teacher=loaded.teacher,
         kind=task.kind,
         task_digest=task.digest(),
         window=None if task.intensity == "standardised" else task.window,
-        parameters=asked.checkpoint.parameters,
-        teacher_parameters=None if asked.guide is None else sum(one.numel() for one in asked.guide.parameters()),
-        depth=depth_of(asked.network),
+        parameters=loaded.checkpoint.parameters,
+        teacher_parameters=None if loaded.teacher_network is None else sum(one.numel() for one in loaded.teacher_network.parameters()),
+        depth=depth_of(loaded.network),
         mass=MASS[task.kind],
         lesions=lesions,
         answers=answers,
-        teacher_only=inquiry.found.teacher_only,
-        maps=tuple(ref for entry in entries for one in inquiry.subjects for ref in rows.of(one, entry)),
-        verdicts=tuple(verdicts),
-        tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.verdicts),
-        caveats=caveats_of_study(volume, asked.checkpoint),
+        teacher_only=study_explainer.found.teacher_only,
+        maps=tuple(ref for entry in entries for one in study_explainer.subjects for ref in rows.of(one, entry)),
+        sanity_reports=tuple(sanity_reports),
+        tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.sanity_reports),
+        caveats=caveats_of_study(volume, loaded.checkpoint),
         array=array,
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},
     )
-    whole = {**seconds, "all": time.perf_counter() - begun}
-    return Explained(record, payload, arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    whole = {**seconds, "all": time.perf_counter() - started}
+    return StudyExplanationResult(record, payload, arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def _with_focus(
-    inquiry: Inquiry, arrays: Mapping[str, Tensor], volume: VolumeRef, entries: tuple[Entry, ...]
+    study_explainer: StudyExplainer, arrays: Mapping[str, Tensor], volume: VolumeRef, entries: tuple[Entry, ...]
 ) -> tuple[tuple[LesionFinding, ...], tuple[ClassAnswer, ...]]:
     """Return the findings with what the first explainer's map says of the places outside them."""
     if not entries:
-        return inquiry.found.lesions, inquiry.found.answers
-    first, mass, focus = entries[0].name, MASS[inquiry.kind], {}
-    for subject in inquiry.subjects:
-        outside = inquiry.outside(subject)
+        return study_explainer.found.lesions, study_explainer.found.answers
+    first, mass, focus = entries[0].name, MASS[study_explainer.kind], {}
+    for subject in study_explainer.subjects:
+        outside = study_explainer.outside(subject)
         if outside is not None:
             attribution = arrays[map_name(subject.number, "student", first)]
             focus[subject.number] = outside_focus(attribution, outside, volume.geometry, mass, explainer=first)
     return (
-        tuple(one.model_copy(update={"outside": focus.get(one.number)}) for one in inquiry.found.lesions),
-        tuple(one.model_copy(update={"outside": focus.get(one.number)}) for one in inquiry.found.answers),
+        tuple(one.model_copy(update={"outside": focus.get(one.number)}) for one in study_explainer.found.lesions),
+        tuple(one.model_copy(update={"outside": focus.get(one.number)}) for one in study_explainer.found.answers),
     )
 
 
-def require_bound(request: ExplanationRequest, asked: Asked) -> None:
+def require_bound(request: ExplanationRequest, loaded: LoadedModel) -> None:
     """Refuse what cannot be made before anything is computed.
 
     Raises:
@@ -211,19 +211,20 @@ def require_bound(request: ExplanationRequest, asked: Asked) -> None:
     for entry in request.explainers:
         known, needs = EXPLAINERS.entry(entry.name), EXPLAINERS.entry(entry.name).fact("NEEDS", frozenset())
         EXPLAINERS.bind(entry.name, {**entry.options, **({"teacher": None} if "teacher" in needs else {})})
-        if asked.checkpoint.task.kind.value not in known.fact("TASKS") or known.fact("RETURNS", "map") != "map":
+        if loaded.checkpoint.task.kind.value not in known.fact("TASKS") or known.fact("RETURNS", "map") != "map":
             raise ExplanationError(
-                "EXPLAINER_TASK", f"expected an explainer that gives maps of a {asked.checkpoint.task.kind.value}, {entry.name} does not"
+                "EXPLAINER_TASK", f"expected an explainer that gives maps of a {loaded.checkpoint.task.kind.value}, {entry.name} does not"
             )
-        if "teacher" in needs and asked.guide is None:
+        if "teacher" in needs and loaded.teacher_network is None:
             raise ExplanationError("EXPLAINER_NEEDS", f"expected a model whose lineage names a teacher for {entry.name}, this one has none")
-        if "attention" in needs and not anatomy_of(asked.network).attention:
+        if "attention" in needs and not layer_map_of(loaded.network).attention:
             raise ExplanationError("EXPLAINER_NEEDS", f"expected a transformer for {entry.name}, this model has no attention layers")
         layer = entry.options.get("layer")
-        for role, network in asked.networks().items():
+        for role, network in loaded.networks().items():
             if layer is not None and layer not in dict(network.named_modules()):
                 raise ExplanationError(
-                    "LAYER_UNKNOWN", f"expected a layer of the {role} (named taps: {list(anatomy_of(network).taps)}), got {layer!r}"
+                    "LAYER_UNKNOWN",
+                    f"expected a layer of the {role} (named feature_layers: {list(layer_map_of(network).feature_layers)}), got {layer!r}",
                 )
 
 
@@ -238,30 +239,32 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class _Explained:
+class _ExplainerResult:
     """What one explainer gave: maps on the study's voxels by name, what hiding by them does, and which tests it passed here."""
 
     arrays: Mapping[str, Tensor]
     faithful: Mapping[str, tuple[MeasureValue, ...]]
-    verdict: ExplainerVerdict
+    sanity_report: SanityReport
 
 
-def _explained(inquiry: Inquiry, study: PreparedStudy, asked: Asked, run: _Run) -> _Explained:
+def _explain_by(study_explainer: StudyExplainer, study: PreparedStudy, loaded: LoadedModel, run: _Run) -> _ExplainerResult:
     """Explain every subject by one explainer."""
-    entry, known = run.entry, run.decided.verdicts.get(run.entry.name)
+    entry, known = run.entry, run.decided.sanity_reports.get(run.entry.name)
     compares = "teacher" in EXPLAINERS.entry(entry.name).fact("NEEDS", frozenset())
-    method = Method(entry.name, {**entry.options, **({"teacher": asked.guide} if compares else {})}, run.seed)
-    networks = {"student": asked.network} if compares else asked.networks()
+    method = Method(entry.name, {**entry.options, **({"teacher": loaded.teacher_network} if compares else {})}, run.seed)
+    networks = {"student": loaded.network} if compares else loaded.networks()
     runs = len(networks) + (RUNS if known is None else 0)
     with time_budget(run.seconds, runs=runs, made=run.decided.samples.get(entry.name)) as spending:
-        maps = {role: inquiry.explain(network, method) for role, network in networks.items()}
-        verdict = known or judge(inquiry.trial(asked.network, maps["student"], method), asked.network, asked.checkpoint.network)
+        maps = {role: study_explainer.explain(network, method) for role, network in networks.items()}
+        sanity_report = known or run_sanity_checks(
+            study_explainer.trial(loaded.network, maps["student"], method), loaded.network, loaded.checkpoint.network
+        )
     arrays: dict[str, Tensor] = {}
     faithful = {}
     for role, own in maps.items():
-        for place, (one, on_study) in enumerate(zip(inquiry.subjects, study.to_study(own), strict=True)):
+        for place, (one, on_study) in enumerate(zip(study_explainer.subjects, study.to_study(own), strict=True)):
             name = map_name(one.number, role, entry.name)
             arrays[name] = on_study
-            faithful[name] = inquiry.faithfulness(networks[role], place, own[place])
+            faithful[name] = study_explainer.faithfulness(networks[role], place, own[place])
     cut = None if spending is None else spending.cut
-    return _Explained(arrays, faithful, verdict.model_copy(update={"samples": cut}))
+    return _ExplainerResult(arrays, faithful, sanity_report.model_copy(update={"samples": cut}))

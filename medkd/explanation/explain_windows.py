@@ -14,7 +14,7 @@ from torch.nn import functional
 from data_contracts import ExplanationError, Task
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
-from medkd.targets import LesionMargin, Several
+from medkd.targets import LesionMargin, MultiTarget
 from medkd.types import AttributionMap
 
 
@@ -104,17 +104,17 @@ def explain_volume(
     windows = []
     for place, share in zip(plan.places, plan.shares, strict=True):
         weights = wanted[(slice(None), *place)] * share
-        told = [index for index in range(len(masks)) if bool(weights[index].any())]
-        if told:
-            windows.append((place, weights, told))
+        touched = [index for index in range(len(masks)) if bool(weights[index].any())]
+        if touched:
+            windows.append((place, weights, touched))
     expect_windows(len(windows) * len(flips))
-    for place, weights, told in windows:
+    for place, weights, touched in windows:
         for axes in flips:
             mirrored = tuple(axis + 1 for axis in axes)
             image = padded[(slice(None), *place)].flip(mirrored)
-            targets = [LesionMargin(weights[index].flip(axes)[None] / len(flips), classes[index]) for index in told]
-            maps = attribute(model, image[None], Several(tuple(targets)), explainer=explainer, options=options, seed=seed)[0]
-            for index, found in zip(told, maps.flip(mirrored), strict=True):
+            targets = [LesionMargin(weights[index].flip(axes)[None] / len(flips), classes[index]) for index in touched]
+            maps = attribute(model, image[None], MultiTarget(tuple(targets)), explainer=explainer, options=options, seed=seed)[0]
+            for index, found in zip(touched, maps.flip(mirrored), strict=True):
                 total[index][place] += found.cpu()
     inside = tuple(slice(begin, begin + size) for begin, size in zip(plan.begin, volume.shape[1:], strict=True))
     return total[(slice(None), *inside)]

@@ -13,13 +13,13 @@ from data_contracts import ExplanationRequest, LesionFinding, MeasureValue, Task
 from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of
 from medkd.explanation.defaults import smallest_voxels
 from medkd.explanation.explain_lesions import explain_lesions
-from medkd.explanation.subjects import Found, Method, Subject, chosen
+from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
 from medkd.inference.lesions import find_lesions
 from medkd.inference.segment import PreparedStudy, logits_of, on_network, segment
 from medkd.targets import LesionMargin
 
 
-class LesionInquiry:
+class LesionStudyExplainer:
     """Connected components of every foreground class: what the teacher marks too first, then the larger; masks and numbers are frozen.
 
     Args:
@@ -59,16 +59,18 @@ class LesionInquiry:
                     dice_to_reference=None if reference is None else likeness_of(region, reference).dice,
                 )
             )
-        self.found = Found(
+        self.found = StudyFindings(
             lesions=tuple(lesions),
             teacher_only=missed_by_student(masks["student"], teacher, names, volume.geometry, smallest=smallest),
             arrays={f"segmentation/{role}": values for role, values in marked.items()},
         )
         places = chosen([f"{lesion.class_name}, {lesion.voxels} voxels" for lesion in lesions], request)
-        self.subjects: Sequence[Subject] = [_subject(lesions[place], ordered[place][1], ordered[place][2], study) for place in places]
+        self.subjects: Sequence[ExplainedRegion] = [
+            _subject(lesions[place], ordered[place][1], ordered[place][2], study) for place in places
+        ]
         self._inside = torch.stack([on_network(study, one.region[None])[0] for one in self.subjects]) if self.subjects else torch.empty(0)
 
-    def outside(self, subject: Subject) -> Tensor:
+    def outside(self, subject: ExplainedRegion) -> Tensor:
         """Return where nothing was found."""
         del subject
         return self.found.arrays["segmentation/student"] == 0
@@ -90,10 +92,10 @@ class LesionInquiry:
         return ()
 
 
-def _subject(lesion: LesionFinding, region: Tensor, index: int, study: PreparedStudy) -> Subject:
+def _subject(lesion: LesionFinding, region: Tensor, index: int, study: PreparedStudy) -> ExplainedRegion:
     target = LesionMargin(region[None], index).record()
     span = slice(None) if study.alignment is not None else slice(lesion.first_slice, lesion.last_slice + 1)
-    return Subject(lesion.number, lesion.class_name, index, lesion.key_slice, region, target, span)
+    return ExplainedRegion(lesion.number, lesion.class_name, index, lesion.key_slice, region, target, span)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class LesionTrial:
 
     def by(self, network: nn.Module) -> Tensor:
         """Return the lesion's map by another network."""
-        return self._explained(self.inside[None], network)
+        return self._explain_by(self.inside[None], network)
 
     def gap(self, network: nn.Module, baseline: float) -> Tensor:
         """Return the lesion's margin less that of an even image."""
@@ -139,9 +141,9 @@ class LesionTrial:
 
     @functools.cached_property
     def _pieces(self) -> Tensor:
-        return self._explained(torch.stack([*halves(self.inside), elsewhere(self.inside)]), self.network)
+        return self._explain_by(torch.stack([*halves(self.inside), elsewhere(self.inside)]), self.network)
 
-    def _explained(self, masks: Tensor, network: nn.Module) -> Tensor:
+    def _explain_by(self, masks: Tensor, network: nn.Module) -> Tensor:
         method = self.method
         return explain_lesions(
             network,

@@ -10,19 +10,19 @@ from torch import Tensor
 
 from data_contracts import (
     Entry,
-    ExplainerVerdict,
     ExplanationRef,
     MeasureValue,
     MethodRecord,
     ModelRef,
     Ref,
+    SanityReport,
     Task,
     VolumeRef,
     map_name,
 )
 from medkd.catalogue import EXPLAINERS
 from medkd.explanation.describe import MASS, agreement_of, measures_of, peaks_in
-from medkd.explanation.subjects import Subject
+from medkd.explanation.subjects import ExplainedRegion
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class MapRecords:
         array: the file of the maps.
         arrays: the same as tensors.
         faithful: what hiding by each map does, by its name.
-        verdicts: by explainer.
+        sanity_reports: by explainer.
         seed: of explainers that draw.
     """
 
@@ -46,10 +46,10 @@ class MapRecords:
     array: Ref
     arrays: Mapping[str, Tensor]
     faithful: Mapping[str, tuple[MeasureValue, ...]]
-    verdicts: Mapping[str, ExplainerVerdict]
+    sanity_reports: Mapping[str, SanityReport]
     seed: int
 
-    def of(self, one: Subject, entry: Entry) -> list[ExplanationRef]:
+    def of(self, one: ExplainedRegion, entry: Entry) -> list[ExplanationRef]:
         """Return the records of one subject's maps by one explainer: the teacher's, and the student's below it."""
         own, teacher = self._row(one, entry, "student"), map_name(one.number, "teacher", entry.name)
         if teacher not in self.arrays or "teacher" not in self.models:
@@ -59,8 +59,8 @@ class MapRecords:
         agreed = agreement_of(maps[0], maps[1], one.region[one.span], self.volume.geometry.spacing_mm, MASS[self.task.kind])
         return [above, own.model_copy(update={"measures": (*own.measures, *agreed), "parent": above.digest()})]
 
-    def _row(self, one: Subject, entry: Entry, role: Literal["student", "teacher"]) -> ExplanationRef:
-        checks, name, model = self.verdicts[entry.name].checks, map_name(one.number, role, entry.name), self.models[role]
+    def _row(self, one: ExplainedRegion, entry: Entry, role: Literal["student", "teacher"]) -> ExplanationRef:
+        checks, name, model = self.sanity_reports[entry.name].checks, map_name(one.number, role, entry.name), self.models[role]
         spacing, mass = self.volume.geometry.spacing_mm, MASS[self.task.kind]
         return ExplanationRef(
             case_key=self.volume.series_key,

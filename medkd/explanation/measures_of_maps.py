@@ -25,7 +25,7 @@ SHIFTED = "off_distribution"
 
 
 @dataclass(frozen=True)
-class Question:
+class ExplanationQuery:
     """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case, number of classes."""
 
     images: Tensor
@@ -51,12 +51,12 @@ def margin_parts(answer: Tensor, classes: int) -> list[tuple[float, Target]]:
     return [(1.0, class_logit(answer)), *((sign, class_logit(index)) for index, sign in others)]
 
 
-def ask(guide: nn.Module, images: Tensor, masks: Tensor, task: TaskKind) -> Question:
+def ask(teacher_network: nn.Module, images: Tensor, masks: Tensor, task: TaskKind) -> ExplanationQuery:
     """Return the question put to both networks: why the class (or the lesion) that the teacher answered?"""
-    logits = predict_logits(guide, images)
+    logits = predict_logits(teacher_network, images)
     answer, classes = logits.argmax(1), logits.shape[1]
     target = class_margin(answer) if task is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
-    return Question(images, target, masks, answer, task, classes)
+    return ExplanationQuery(images, target, masks, answer, task, classes)
 
 
 @dataclass(frozen=True)
@@ -68,59 +68,65 @@ class Networks:
     siblings: tuple[nn.Module, ...] = ()
 
 
-def measured(spec: ExplainSpec, wish: Entry, mine: Tensor, theirs: Tensor, networks: Networks, question: Question) -> dict[str, Tensor]:
+def measured(
+    spec: ExplainSpec, choice: Entry, student_maps: Tensor, teacher_maps: Tensor, networks: Networks, query: ExplanationQuery
+) -> dict[str, Tensor]:
     """Return everything that a recipe asks of an explainer's maps, per case, by the measure's key.
 
     Args:
         spec: its measures, and its shift.
-        wish: the explainer.
-        mine: the student's maps [n, *space].
-        theirs: the teacher's, of the same targets.
+        choice: the explainer.
+        student_maps: the student's maps [n, *space].
+        teacher_maps: the teacher's, of the same targets.
         networks: the two, and other trainings of the student where repeatability is asked.
-        question: what was explained.
+        query: what was explained.
     """
 
     def explained(network: nn.Module, images: Tensor) -> Tensor:
-        return attribute(network, images, question.target, explainer=wish.name, options=wish.options)
+        return attribute(network, images, query.target, explainer=choice.name, options=choice.options)
 
-    values = compared(spec, mine, theirs, networks.student, question)
-    values |= _robust(spec, mine, question, lambda images: explained(networks.student, images))
+    values = compared(spec, student_maps, teacher_maps, networks.student, query)
+    values |= _robust(spec, student_maps, query, lambda images: explained(networks.student, images))
     for one in _of_kind(spec, "repeated"):
-        others = [explained(network, question.images) for network in networks.siblings]
-        stacked = torch.stack(others, 1) if others else mine.new_zeros(len(mine), 0, *mine.shape[1:])
-        values[key_of(one)] = MEASURES.bind(one.name, one.options)(mine, stacked)
+        others = [explained(network, query.images) for network in networks.siblings]
+        stacked = torch.stack(others, 1) if others else student_maps.new_zeros(len(student_maps), 0, *student_maps.shape[1:])
+        values[key_of(one)] = MEASURES.bind(one.name, one.options)(student_maps, stacked)
     if spec.explain.shift is not None:
-        other = replace(question, images=shifted(question.images, spec.explain.shift))
+        other = replace(query, images=shifted(query.images, spec.explain.shift))
         maps = [explained(network, other.images) for network in (networks.student, networks.teacher)]
         values |= _lost(values, compared(spec, maps[0], maps[1], networks.student, other))
     return values
 
 
-def measured_baseline(spec: ExplainSpec, make: Callable[[Tensor], Tensor], student: nn.Module, question: Question) -> dict[str, Tensor]:
+def measured_baseline(
+    spec: ExplainSpec, make: Callable[[Tensor], Tensor], student: nn.Module, query: ExplanationQuery
+) -> dict[str, Tensor]:
     """Return everything that can be measured of maps which know nothing of a network; ``make`` draws them from images."""
-    values = compared(spec, make(question.images), None, student, question)
+    values = compared(spec, make(query.images), None, student, query)
     if spec.explain.shift is not None:
-        other = replace(question, images=shifted(question.images, spec.explain.shift))
+        other = replace(query, images=shifted(query.images, spec.explain.shift))
         values |= _lost(values, compared(spec, make(other.images), None, student, other))
     return values
 
 
-def compared(spec: ExplainSpec, mine: Tensor, theirs: Tensor | None, model: nn.Module, question: Question) -> dict[str, Tensor]:
+def compared(
+    spec: ExplainSpec, student_maps: Tensor, teacher_maps: Tensor | None, model: nn.Module, query: ExplanationQuery
+) -> dict[str, Tensor]:
     """Return the recipe's measures of the student's maps; those that compare with the teacher's where there are any."""
     values: dict[str, Tensor] = {}
-    for wish in spec.explain.measures:
-        entry, measure = MEASURES.entry(wish.name), MEASURES.bind(wish.name, {**wish.options, "spacing_mm": spec.task.spacing_mm})
+    for choice in spec.explain.measures:
+        entry, measure = MEASURES.entry(choice.name), MEASURES.bind(choice.name, {**choice.options, "spacing_mm": spec.task.spacing_mm})
         kind = entry.fact("KIND")
         if kind == "localisation":
-            values[key_of(wish)] = measure(mine, question.masks)
+            values[key_of(choice)] = measure(student_maps, query.masks)
         elif kind == "complexity":
-            values[key_of(wish)] = measure(mine)
-        elif kind == "agreement" and theirs is not None:
-            values[key_of(wish)] = measure(mine, theirs)
-        elif kind == "guided" and theirs is not None:
-            values[key_of(wish)] = measure(mine, Guided(theirs, question.masks))
+            values[key_of(choice)] = measure(student_maps)
+        elif kind == "agreement" and teacher_maps is not None:
+            values[key_of(choice)] = measure(student_maps, teacher_maps)
+        elif kind == "guided" and teacher_maps is not None:
+            values[key_of(choice)] = measure(student_maps, Guided(teacher_maps, query.masks))
         elif kind == "faithfulness":
-            values[key_of(wish)] = measure(mine, perturbation_of(model, question))
+            values[key_of(choice)] = measure(student_maps, perturbation_of(model, query))
     return values
 
 
@@ -128,16 +134,16 @@ def _of_kind(spec: ExplainSpec, kind: str) -> list[Entry]:
     return [one for one in spec.explain.measures if MEASURES.entry(one.name).fact("KIND") == kind]
 
 
-def _robust(spec: ExplainSpec, mine: Tensor, question: Question, explained: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+def _robust(spec: ExplainSpec, student_maps: Tensor, query: ExplanationQuery, explained: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     """Return the recipe's measures of robustness: maps of images with a little uniform noise, the same for every explainer."""
     wanted = _of_kind(spec, "robustness")
     if not wanted:
         return {}
     generator = torch.Generator().manual_seed(0)
-    changes = [NOISE * (2 * torch.rand(question.images.shape, generator=generator) - 1) for _ in range(NOISY)]
-    maps = [explained(question.images + change) for change in changes]
+    changes = [NOISE * (2 * torch.rand(query.images.shape, generator=generator) - 1) for _ in range(NOISY)]
+    maps = [explained(query.images + change) for change in changes]
     near = Neighbours(torch.stack(maps, 1), torch.stack([change.flatten(1).norm(dim=1) for change in changes], 1))
-    return {key_of(one): MEASURES.bind(one.name, one.options)(mine, near) for one in wanted}
+    return {key_of(one): MEASURES.bind(one.name, one.options)(student_maps, near) for one in wanted}
 
 
 def _lost(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -145,20 +151,20 @@ def _lost(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str
     return {f"{SHIFTED}:{name}": difference(value, before[name]) for name, value in after.items()}
 
 
-def key_of(wish: Entry) -> str:
+def key_of(choice: Entry) -> str:
     """Return the name of a measure with the options that tell it from others of its name."""
-    return wish.name + (":" + ",".join(f"{name}={value}" for name, value in wish.options.items()) if wish.options else "")
+    return choice.name + (":" + ",".join(f"{name}={value}" for name, value in choice.options.items()) if choice.options else "")
 
 
-def perturbation_of(model: nn.Module, question: Question) -> Perturbation:
+def perturbation_of(model: nn.Module, query: ExplanationQuery) -> Perturbation:
     """Return what a faithfulness measure needs: the score of the answer, in [0, 1], deleted voxels blurred.
 
     A classifier's score is its probability of the explained class; a segmentation's is the mean probability of lesion against background over
     the explained lesion.
     """
-    if question.task is TaskKind.CLASSIFICATION:
-        return replace(class_perturbation(model, question.images, question.answer), mask=question.masks)
-    inside = question.answer > 0
+    if query.task is TaskKind.CLASSIFICATION:
+        return replace(class_perturbation(model, query.images, query.answer), mask=query.masks)
+    inside = query.answer > 0
 
     def score(changed: Tensor, case: Tensor) -> Tensor:
         logits = predict_logits(model, changed)
@@ -166,7 +172,7 @@ def perturbation_of(model: nn.Module, question: Question) -> Perturbation:
         lesion = logits[:, 1:].amax(1) - logits[:, 0]
         return (lesion.sigmoid() * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp_min(1)
 
-    return Perturbation(score=score, image=question.images, baseline=blurred(question.images), mask=inside)
+    return Perturbation(score=score, image=query.images, baseline=blurred(query.images), mask=inside)
 
 
 def class_perturbation(model: nn.Module, images: Tensor, answer: Tensor) -> Perturbation:

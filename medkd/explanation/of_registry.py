@@ -27,7 +27,7 @@ from medkd.cohorts.marked import marked_voxels
 from medkd.explanation.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanation.defaults import with_defaults
 from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
-from medkd.explanation.explain_study import Asked, explain_study
+from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.explanation.inspect_model import inspect_model
 from medkd.explanation.training_caveats import require_permitted
 from medkd.registry.interface import Registry
@@ -59,7 +59,7 @@ def explain_registered(
         DataError: ``MODALITY_FORBIDDEN`` for a study that the model's card forbids.
     """
     registry = open_registry(workspace)
-    return _explained(workspace, registry, ask_registry(registry, model_uri), volume, (store, out), request)
+    return _explain_by(workspace, registry, ask_registry(registry, model_uri), volume, (store, out), request)
 
 
 def explain_all_registered(
@@ -70,27 +70,27 @@ def explain_all_registered(
     Arguments as of :func:`explain_registered`; the model is loaded once.
     """
     registry = open_registry(workspace)
-    asked = ask_registry(registry, model_uri)
+    loaded = ask_registry(registry, model_uri)
     done: list[Path | RefusedSeries] = []
     for volume in volumes:
         try:
-            done.append(_explained(workspace, registry, asked, volume, (store, out / volume.series_key), request))
+            done.append(_explain_by(workspace, registry, loaded, volume, (store, out / volume.series_key), request))
         except MedkdError as error:
             done.append(RefusedSeries(series_key=volume.series_key, code=error.code, reason=str(error)))
     return tuple(done)
 
 
-def _explained(
-    workspace: Workspace, registry: Registry, asked: Asked, volume: VolumeRef, places: tuple[Path, Path], request: ExplanationRequest
+def _explain_by(
+    workspace: Workspace, registry: Registry, loaded: LoadedModel, volume: VolumeRef, places: tuple[Path, Path], request: ExplanationRequest
 ) -> Path:
     """Explain a volume from one place to another, and put the artefact beside the version."""
-    require_permitted(volume, asked.checkpoint.domain)
+    require_permitted(volume, loaded.checkpoint.domain)
     values, label = read_volume(Store(places[0]), volume)
-    wanted = with_defaults(request, asked.checkpoint.task.kind)
+    wanted = with_defaults(request, loaded.checkpoint.task.kind)
     folder = keep(
-        explain_study(values, volume, asked, wanted, label=label, progress=workspace.progress), private_folder(places[1]) / EXPLANATIONS
+        explain_study(values, volume, loaded, wanted, label=label, progress=workspace.progress), private_folder(places[1]) / EXPLANATIONS
     )
-    attach_study(registry, asked.model, folder)
+    attach_study(registry, loaded.model, folder)
     return folder
 
 
@@ -171,8 +171,8 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
     place = find_kept(folder, wanted)
     record, _ = read_explanation(place)
     # A report compares with the recipe's teacher, which the lineage of a student that was trained alone does not name.
-    asked = ask_registry(open_registry(workspace), record.model.uri, None if record.teacher is None else record.teacher.uri)
-    for kept, found in ((record.model, asked.model), (record.teacher, asked.teacher)):
+    loaded = ask_registry(open_registry(workspace), record.model.uri, None if record.teacher is None else record.teacher.uri)
+    for kept, found in ((record.model, loaded.model), (record.teacher, loaded.teacher)):
         if kept is not None and found is not None and found.manifest_digest != kept.manifest_digest:
             digests = f"manifest {kept.manifest_digest[:12]} as in {RECORD}, this registry has {found.manifest_digest[:12]}"
             raise ExplanationError("REPLAY_MODEL", f"expected {kept.uri} with {digests}")
@@ -180,7 +180,7 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
     stores = [Store(place.parents[1] / "store"), Store(place.parents[2] / "studies")]
     store = next((one for one in stores if one.verify(record.volume.array)), stores[0])
     values, label = read_volume(store, record.volume)
-    again = replay(place, values, asked, label)
+    again = replay(place, values, loaded, label)
     return place, again.same, again.differs
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from data_contracts import ExplainerVerdict, NetworkSpec, SanityCheck
+from data_contracts import NetworkSpec, SanityCheck, SanityReport
 from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.explanation.measures_of_maps import check_of
-from medkd.explanation.subjects import Trial
+from medkd.explanation.subjects import SanityTrial
 from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
-from medkd.measures import randomisation as _randomisation
+from medkd.measures import model_parameter_randomisation as _randomisation
 from medkd.models._build import build_network
 
 #: Networks whose weights were drawn anew that a map is compared with; the median counts.
@@ -20,7 +20,7 @@ DRAWS = 3
 RUNS = DRAWS + 1
 
 
-def judge(trial: Trial, network: nn.Module, spec: NetworkSpec) -> ExplainerVerdict:
+def run_sanity_checks(trial: SanityTrial, network: nn.Module, spec: NetworkSpec) -> SanityReport:
     """Test an explainer on one subject: what it claims, and what no map may lack.
 
     Args:
@@ -29,10 +29,10 @@ def judge(trial: Trial, network: nn.Module, spec: NetworkSpec) -> ExplainerVerdi
         spec: how to build it anew.
     """
     checks = (_randomised(trial, spec), _complete(trial, network), _additive(trial), _elsewhere(trial))
-    return ExplainerVerdict(explainer=trial.method.explainer, checks=checks, trusted=all(check.passed is not False for check in checks))
+    return SanityReport(explainer=trial.method.explainer, checks=checks, trusted=all(check.passed is not False for check in checks))
 
 
-def _randomised(trial: Trial, spec: NetworkSpec) -> SanityCheck:
+def _randomised(trial: SanityTrial, spec: NetworkSpec) -> SanityCheck:
     values = []
     for draw in range(DRAWS):
         other = trial.by(build_network(spec, seed=2**31 + trial.method.seed + draw).eval())
@@ -42,7 +42,7 @@ def _randomised(trial: Trial, spec: NetworkSpec) -> SanityCheck:
     return check_of("randomisation", value, _randomisation.FAILS_ABOVE, "a map of zeros with weights drawn anew")
 
 
-def _complete(trial: Trial, network: nn.Module) -> SanityCheck:
+def _complete(trial: SanityTrial, network: nn.Module) -> SanityCheck:
     limit, entry = _completeness.FAILS_ABOVE, EXPLAINERS.entry(trial.method.explainer)
     if not entry.fact("COMPLETE"):
         return SanityCheck(name="completeness", value=None, limit=limit, passed=None, reason="not claimed")
@@ -54,7 +54,7 @@ def _complete(trial: Trial, network: nn.Module) -> SanityCheck:
     return check_of("completeness", value, limit, "the baseline scores as the image does")
 
 
-def _additive(trial: Trial) -> SanityCheck:
+def _additive(trial: SanityTrial) -> SanityCheck:
     limit = _additivity.FAILS_ABOVE
     if not EXPLAINERS.entry(trial.method.explainer).fact("ADDITIVE"):
         return SanityCheck(name="additivity", value=None, limit=limit, passed=None, reason="not claimed")
@@ -63,7 +63,7 @@ def _additive(trial: Trial) -> SanityCheck:
     return check_of("additivity", known.amax() if len(known) else None, limit, "a map of zeros")
 
 
-def _elsewhere(trial: Trial) -> SanityCheck:
+def _elsewhere(trial: SanityTrial) -> SanityCheck:
     """Compare with the map of the same mask elsewhere: one that stays does not explain this lesion."""
     moved = trial.moved()
     if moved is None:
@@ -78,5 +78,5 @@ def _alike(one: Tensor, other: Tensor, *, both: bool = False) -> float | None:
     said = ((one != 0) & (other != 0)) if both else ((one != 0) | (other != 0))
     if int(said.sum()) < 8:
         return None
-    value = float(MEASURES.load("randomisation")(one[said][None], other[said][None])[0])
+    value = float(MEASURES.load("model_parameter_randomisation")(one[said][None], other[said][None])[0])
     return value if value == value else None

@@ -30,7 +30,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedRegion:
     """One thing that is explained.
 
     Attributes:
@@ -53,7 +53,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Found:
+class StudyFindings:
     """Everything that a model found in a study or answered about it, explained or not.
 
     Attributes:
@@ -69,7 +69,7 @@ class Found:
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Trial(Protocol):
+class SanityTrial(Protocol):
     """An explainer's maps of one subject, about to be tested. Maps are float32 [case, *network space]."""
 
     @property
@@ -99,11 +99,11 @@ class Trial(Protocol):
         ...
 
 
-class Inquiry(Protocol):
+class StudyExplainer(Protocol):
     """What a network found in a study, and how it is explained."""
 
     @property
-    def subjects(self) -> Sequence[Subject]:
+    def subjects(self) -> Sequence[ExplainedRegion]:
         """Return what is explained."""
         ...
 
@@ -113,11 +113,11 @@ class Inquiry(Protocol):
         ...
 
     @property
-    def found(self) -> Found:
+    def found(self) -> StudyFindings:
         """Return everything that was found."""
         ...
 
-    def outside(self, subject: Subject) -> Tensor | None:
+    def outside(self, subject: ExplainedRegion) -> Tensor | None:
         """Return where the mass of a subject's map has nothing to do with what was found, bool [slice, row, column]; None where that is not known."""
         ...
 
@@ -125,7 +125,7 @@ class Inquiry(Protocol):
         """Return the maps of all subjects, [subject, *network space], in one pass."""
         ...
 
-    def trial(self, network: nn.Module, maps: Tensor, method: Method) -> Trial:
+    def trial(self, network: nn.Module, maps: Tensor, method: Method) -> SanityTrial:
         """Return the trial of an explainer on the first subject, from the maps of all."""
         ...
 
@@ -147,6 +147,6 @@ def chosen(found: Sequence[str], request: ExplanationRequest) -> list[int]:
     if request.lesion is None or not found:
         return list(range(len(found)))[: request.most]
     if request.lesion > len(found):
-        listed = ", ".join(f"{number} ({told})" for number, told in enumerate(found, 1))
+        listed = ", ".join(f"{number} ({words})" for number, words in enumerate(found, 1))
         raise ExplanationError("LESION_UNKNOWN", f"expected one of the findings {listed}, got {request.lesion}")
     return [request.lesion - 1]

@@ -41,8 +41,8 @@ def caveats_of_study(volume: VolumeRef, checkpoint: Checkpoint) -> tuple[Caveat,
     extent = tuple(size * step for size, step in zip(turned.shape, turned.spacing_mm, strict=True))
     if largest is None or max(own / most for own, most in zip(extent, largest, strict=True)) <= MUCH_LARGER:
         return known
-    told = " x ".join(f"{length:.0f}" for length in extent)
-    text = f"the study covers {told} mm, much more than any volume the model was trained on; it was never measured on such studies."
+    lengths = " x ".join(f"{length:.0f}" for length in extent)
+    text = f"the study covers {lengths} mm, much more than any volume the model was trained on; it was never measured on such studies."
     return (*known, Caveat(code="FIELD_OF_VIEW", text=require_neutral(text), severity=GRAVE))
 
 

@@ -30,7 +30,7 @@ def failed_mark(failed: Sequence[str]) -> str:
 
 #: Measures of a map that tables and pages show: heading, and what it means. "The map" is the part that shares are taken of.
 MEASURES_IN_WORDS = {
-    "mass_in_lesion": ("inside", "share of the map that lies inside the lesion (1: all of it)"),
+    "relevance_mass_accuracy": ("inside", "share of the map that lies inside the lesion (1: all of it)"),
     "pointing_game": ("points", "1 where the map is highest inside the lesion, 0 where outside"),
     "mass_0_to_5_mm": ("0-5", "share within 5 mm round the lesion"),
     "mass_5_to_20_mm": ("5-20", "share 5 to 20 mm away from it"),
@@ -55,5 +55,5 @@ def checks_text(checks: Sequence[SanityCheck]) -> str:
     """Return which tests an explainer failed and passed, each with its value and the bound it failed; what was not tested is left out."""
     failed = [f"{one.name} {one.value:.3g} (bound {one.limit:g})" for one in checks if one.passed is False and one.value is not None]
     passed = [f"{one.name} {one.value:.3g}" for one in checks if one.passed and one.value is not None]
-    told = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
-    return "; ".join(told) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)
+    parts = ([f"failed: {', '.join(failed)}"] if failed else []) + ([f"passed: {', '.join(passed)}"] if passed else [])
+    return "; ".join(parts) or "not tested: " + ", ".join(f"{one.name} ({one.reason})" for one in checks)

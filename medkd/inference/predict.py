@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from data_contracts import Task
 from medkd.attribution._chunk import passes_at_once
-from medkd.trace import Trace, anatomy_of, frozen, trace
+from medkd.trace import Trace, frozen, layer_map_of, trace
 from medkd.types import Images, Logits
 
 
@@ -47,7 +47,7 @@ def averaged_over_flips(model: Callable[[Tensor], Tensor], flips: tuple[int, ...
 
 def predict_class_maps(model: nn.Module, images: Images, *, chunk: int | None = None) -> tuple[Logits, Tensor, Trace]:
     """Return logits, the features of the ``cam_layer``, and one trace that holds them for all images at once."""
-    layer, chunk = anatomy_of(model).cam_layer, chunk or passes_at_once(images)
+    layer, chunk = layer_map_of(model).cam_layer, chunk or passes_at_once(images)
     with frozen(model), torch.no_grad():
         traces = [trace(model, images[begin : begin + chunk], layers=(layer,)) for begin in range(0, len(images), chunk)]
     logits, features = torch.cat([t.logits for t in traces]).float(), torch.cat([t.feature(layer) for t in traces]).float()
@@ -83,7 +83,7 @@ def measure_latency_ms(model: nn.Module, image: Images, *, repeats: int = 20) ->
     times = []
     with frozen(model), torch.no_grad():
         for _ in range(repeats):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             model(image[:1])
-            times.append(1000 * (time.perf_counter() - begun))
+            times.append(1000 * (time.perf_counter() - started))
     return statistics.median(times)

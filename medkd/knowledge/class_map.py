@@ -22,28 +22,29 @@ class ClassMap:
     groups: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def between(cls, teacher: Sequence[str], student: Sequence[str], wish: Mapping[str, Sequence[str]]) -> ClassMap | None:
+    def between(cls, teacher: Sequence[str], student: Sequence[str], class_map: Mapping[str, Sequence[str]]) -> ClassMap | None:
         """Return the map from a recipe's wish; None where both have the same classes and nothing is wished.
 
         Raises:
             KnowledgeError: ``CLASSES_DIFFER`` when a class of the student stands for none of the teacher's, or one stands for two.
         """
-        if not wish and tuple(teacher) == tuple(student):
+        if not class_map and tuple(teacher) == tuple(student):
             return None
-        unknown = sorted({name for names in wish.values() for name in names} - set(teacher)) + sorted(set(wish) - set(student))
-        missing = [name for name in student if name not in wish]
+        unknown = sorted({name for names in class_map.values() for name in names} - set(teacher)) + sorted(set(class_map) - set(student))
+        missing = [name for name in student if name not in class_map]
         if unknown or missing:
             raise KnowledgeError(
                 "CLASSES_DIFFER",
                 f"expected a class_map from each of {list(student)} to classes among {list(teacher)}, "
                 + (f"{unknown[0]!r} is none of them" if unknown else f"{missing[0]!r} has none"),
             )
-        named = [name for names in wish.values() for name in names]
-        if len(set(named)) != len(named) or not all(wish[name] for name in student):
+        named = [name for names in class_map.values() for name in names]
+        if len(set(named)) != len(named) or not all(class_map[name] for name in student):
             raise KnowledgeError(
-                "CLASSES_DIFFER", f"expected every class of the teacher at most once in the class_map, and none empty, got {dict(wish)}"
+                "CLASSES_DIFFER",
+                f"expected every class of the teacher at most once in the class_map, and none empty, got {dict(class_map)}",
             )
-        return cls(tuple(tuple(list(teacher).index(name) for name in wish[own]) for own in student))
+        return cls(tuple(tuple(list(teacher).index(name) for name in class_map[own]) for own in student))
 
     def logits(self, logits: Logits) -> Logits:
         """Return the student's logits, [batch, groups, *space]: log of the summed probabilities of a group; dropped classes share nothing."""
@@ -93,18 +94,18 @@ class MappedKnowledge:
         """Return the merged logits."""
         return self._map.logits(self._teacher.logits())
 
-    def features(self, tap: str) -> FeatureMap:
+    def features(self, layer: str) -> FeatureMap:
         """Return the teacher's features."""
-        return self._teacher.features(tap)
+        return self._teacher.features(layer)
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return the teacher's map of what the student's target means in its classes."""
         return self._teacher.attribution(explainer, MappedTarget(target, self._map), **options)
 
-    def about(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images) -> Knowledge:
         """Return the merged answers about other images."""
-        return MappedKnowledge(self._teacher.about(image), self._map)
+        return MappedKnowledge(self._teacher.for_batch(image), self._map)
 
     def response(self, hidden: Images) -> Tensor:
         """Return how the merged logits change."""
-        return self.logits() - self.about(hidden).logits()
+        return self.logits() - self.for_batch(hidden).logits()

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_contracts import KnowledgeWish, StoreError
+from data_contracts import ExtractionConfig, StoreError
 
 #: Rounds in which the base takes up what its own interpolation leaves (iterative back-projection, Irani and Peleg 1991).
 ROUNDS = 4
@@ -43,9 +43,9 @@ class LogitCodec:
     doubt: float = 6.0
 
     @classmethod
-    def of(cls, wish: KnowledgeWish) -> LogitCodec:
+    def of(cls, config: ExtractionConfig) -> LogitCodec:
         """Return the codec of a wish."""
-        return cls(wish.step, wish.residual_step, wish.doubt)
+        return cls(config.step, config.residual_step, config.doubt)
 
     def encode(self, logits: Tensor) -> bytes:
         """Encode float logits [classes, *space], two or three axes of space.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_contracts import Evidence
+from data_contracts import AttributionSource
 from medkd.knowledge.interface import Knowledge, LiveKnowledge
 from medkd.targets import Target
 from medkd.trace import Sample
@@ -30,46 +30,46 @@ class ControlledKnowledge:
         teacher: the true teacher, asked about the batch.
         kind: which control.
         sample: the batch; its ``patients`` tell who is another patient (each case its own where they are not given).
-        stranger: network with random weights, for ``random_teacher``.
+        random_teacher: network with random weights, for ``random_teacher``.
     """
 
-    def __init__(self, teacher: Knowledge, kind: Evidence, sample: Sample, stranger: nn.Module | None = None) -> None:
+    def __init__(self, teacher: Knowledge, kind: AttributionSource, sample: Sample, random_teacher: nn.Module | None = None) -> None:
         self._teacher, self._kind = teacher, kind
         self._order = another_patient(sample.patients, len(sample.image)).to(sample.image.device)
-        self._stranger = LiveKnowledge(stranger, sample.inputs) if stranger is not None else teacher
+        self._random_teacher = LiveKnowledge(random_teacher, sample.inputs) if random_teacher is not None else teacher
 
     def logits(self) -> Logits:
         """Return the teacher's own logits."""
         return self._teacher.logits()
 
-    def features(self, tap: str) -> FeatureMap:
+    def features(self, layer: str) -> FeatureMap:
         """Return replaced features."""
-        return self._replace((self._source()).features(tap), first_axis=2)
+        return self._replace((self._source()).features(layer), first_axis=2)
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return replaced maps."""
         return self._replace(self._source().attribution(explainer, target, **options), first_axis=1)
 
-    def about(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images) -> Knowledge:
         """Return the teacher's own answers about other images: they are answers, not explanations."""
-        return self._teacher.about(image)
+        return self._teacher.for_batch(image)
 
     def response(self, hidden: Images) -> Tensor:
         """Return replaced responses."""
         return self._replace(self._source().response(hidden), first_axis=2)
 
     def _source(self) -> Knowledge:
-        return self._stranger if self._kind is Evidence.RANDOM_TEACHER else self._teacher
+        return self._random_teacher if self._kind is AttributionSource.RANDOM_TEACHER else self._teacher
 
     def _replace(self, values: Tensor, *, first_axis: int) -> Tensor:
         """Replace values [batch, (channel,) *grid] whose grid begins at ``first_axis``; responses of a classification have none."""
-        if self._kind is Evidence.ANOTHER_PATIENT:
+        if self._kind is AttributionSource.ANOTHER_PATIENT:
             return values[self._order]
-        if values.ndim == first_axis or self._kind is Evidence.RANDOM_TEACHER:
+        if values.ndim == first_axis or self._kind is AttributionSource.RANDOM_TEACHER:
             # A class response has no place: what is left to replace is whose it is.
-            return values if self._kind is Evidence.RANDOM_TEACHER else values[self._order]
+            return values if self._kind is AttributionSource.RANDOM_TEACHER else values[self._order]
         flat = values.reshape(-1, *values.shape[first_axis:])
-        moved = centred(flat) if self._kind is Evidence.CENTRE_GAUSSIAN else shuffled(flat, len(values))
+        moved = centred(flat) if self._kind is AttributionSource.CENTRE_GAUSSIAN else shuffled(flat, len(values))
         return moved.reshape(values.shape)
 
 

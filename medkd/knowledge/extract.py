@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_contracts import Fit, KnowledgeError, KnowledgeWish, MapWish, Ref, Task, TaskKind
+from data_contracts import ExtractionConfig, KnowledgeError, MapSpec, Ref, Task, TaskKind, TrainingConfig
+from data_contracts.old_names import first_names
 from medkd.attribution._grid import averaged
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -23,7 +24,7 @@ from medkd.knowledge.windows import box_of, inside, over_windows
 from medkd.seeds import derive_seed
 from medkd.storage.store import Store, sha256_file
 from medkd.targets import class_logit
-from medkd.trace import Sample, Trace, anatomy_of, frozen, trace
+from medkd.trace import Sample, Trace, frozen, layer_map_of, trace
 from medkd.volumes.augment import draw_view
 
 Cases = TensorCohort | VolumeCohort
@@ -32,27 +33,30 @@ CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Question:
+class ExtractionQuery:
     """What a teacher is asked: the same question about the same image has the same answer.
 
     Attributes:
         teacher_digest: sha256 of its weights.
         task: its classes and windows.
-        wish: what is stored.
+        config: what is stored.
         views: how views are drawn, where the wish has any.
     """
 
     teacher_digest: str
     task: Task
-    wish: KnowledgeWish
-    views: Fit | None = None
+    config: ExtractionConfig
+    views: TrainingConfig | None = None
 
     def digest(self) -> str:
-        """Return what every shard of the answers carries. Class map and replay are the student's business."""
-        wish = self.wish.model_copy(update={"class_map": {}, "replay": "full"})
+        """Return what every shard of the answers carries. Class map and resolution are the student's business."""
+        config = self.config.model_copy(update={"class_map": {}, "resolution": "full"})
+        # Shards of the first version carry this digest: its fields keep the names that they had then.
+        payload = first_names(config.model_dump(mode="json"))
+        stored = hashlib.sha256(json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
         views = None if self.views is None else {"augment": self.views.augment, "foreground_share": self.views.foreground_share}
-        payload = {"teacher": self.teacher_digest, "task": self.task.digest(), "wish": wish.digest(), "views": views}
-        return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+        parts = {"teacher": self.teacher_digest, "task": self.task.digest(), "wish": stored, "views": views}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def key(self, sample: str, view: int | None) -> str:
         """Return the digest of one entry: of the question, the image (:func:`sample_digest`) and the view."""
@@ -70,16 +74,16 @@ def sample_digests(cohort: Cases) -> list[str]:
     return [sample_digest(image) for image in cohort.images]
 
 
-def frozen_view(cohort: Cases, row: int, view: int, sample: str, task: Task, wish: Fit) -> Sample:
+def frozen_view(cohort: Cases, row: int, view: int, sample: str, task: Task, config: TrainingConfig) -> Sample:
     """Return one drawn view of one case, a batch of one: a function of the image and the number of the view."""
     generator = torch.Generator().manual_seed(derive_seed("view", sample, view))
-    drawn = cohort.draw(torch.tensor([row]), task, wish, generator)
-    return draw_view(drawn, wish.augment, generator)
+    drawn = cohort.draw(torch.tensor([row]), task, config, generator)
+    return draw_view(drawn, config.augment, generator)
 
 
-def map_key(wish: MapWish) -> str:
+def map_key(config: MapSpec) -> str:
     """Return the name under which maps are stored."""
-    return wish.explainer + (":" + json.dumps(wish.options, sort_keys=True) if wish.options else "")
+    return config.explainer + (":" + json.dumps(config.options, sort_keys=True) if config.options else "")
 
 
 class Extraction:
@@ -87,28 +91,28 @@ class Extraction:
 
     Args:
         network: the teacher.
-        question: what it is asked.
+        query: what it is asked.
         device: where it answers.
     """
 
-    def __init__(self, network: nn.Module, question: Question, device: torch.device | None = None) -> None:
+    def __init__(self, network: nn.Module, query: ExtractionQuery, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cpu")
-        self.network, self.question = network.to(self.device).eval().requires_grad_(False), question
-        self.layers = {name: anatomy_of(network).cam_layer if name == LAST else name for name in question.wish.features}
-        self.is_segmentation = question.task.kind is TaskKind.SEGMENTATION
-        self.codec = LogitCodec.of(question.wish)
+        self.network, self.query = network.to(self.device).eval().requires_grad_(False), query
+        self.layers = {name: layer_map_of(network).cam_layer if name == LAST else name for name in query.config.features}
+        self.is_segmentation = query.task.kind is TaskKind.SEGMENTATION
+        self.codec = LogitCodec.of(query.config)
 
     def entries(self, cohort: Cases, rows: Sequence[tuple[int, str, int | None]]) -> Iterator[tuple[str, dict[str, bytes]]]:
         """Yield the answers (key, part → bytes) about rows (row, sample digest, view)."""
         for begin in range(0, len(rows), CHUNK):
             some = rows[begin : begin + CHUNK]
             for (_, digest, view), answer in zip(some, self._answers(cohort, some), strict=True):
-                yield self.question.key(digest, view), self._packed(answer)
+                yield self.query.key(digest, view), self._packed(answer)
 
     def _answers(self, cohort: Cases, rows: Sequence[tuple[int, str, int | None]]) -> list[dict[str, Tensor]]:
-        if self.question.views is not None:
-            wish, task = self.question.views, self.question.task
-            views = [frozen_view(cohort, row, view or 0, digest, task, wish).image for row, digest, view in rows]
+        if self.query.views is not None:
+            config, task = self.query.views, self.query.task
+            views = [frozen_view(cohort, row, view or 0, digest, task, config).image for row, digest, view in rows]
             return _split(self.ask(torch.cat(views)), len(rows))
         if isinstance(cohort, VolumeCohort):
             return [self.ask_volume(cohort.images[row]) for row, _, _ in rows]
@@ -119,31 +123,31 @@ class Extraction:
         with frozen(self.network):
             knowledge = LiveKnowledge(self.network, {"image": images.to(self.device)}, layers=tuple(self.layers.values()))
             found = {"logits": knowledge.logits()}
-            for name, cells in self.question.wish.features.items():
+            for name, cells in self.query.config.features.items():
                 features = knowledge.features(self.layers[name]).float()
                 found[f"features/{name}"] = averaged(features, [min(cells, extent) for extent in features.shape[2:]])
-            for wish in self.question.wish.maps:
-                found[f"maps/{map_key(wish)}"] = self._maps(knowledge, wish)
+            for config in self.query.config.maps:
+                found[f"maps/{map_key(config)}"] = self._maps(knowledge, config)
         return {name: values.cpu() for name, values in found.items()}
 
-    def _maps(self, knowledge: LiveKnowledge, wish: MapWish) -> Tensor:
+    def _maps(self, knowledge: LiveKnowledge, config: MapSpec) -> Tensor:
         """Return maps [n, maps, *cells]: closed-form class maps of every class, of other explainers the map of the teacher's answer."""
         logits = knowledge.logits()
-        if wish.explainer == "cam":
-            parts = [knowledge.attribution("cam", class_logit(index), **wish.options) for index in range(logits.shape[1])]
+        if config.explainer == "cam":
+            parts = [knowledge.attribution("cam", class_logit(index), **config.options) for index in range(logits.shape[1])]
         else:
-            parts = [knowledge.attribution(wish.explainer, teacher_target(knowledge)[0], **wish.options)]
+            parts = [knowledge.attribution(config.explainer, teacher_target(knowledge)[0], **config.options)]
         maps = torch.stack(parts, 1).float()
-        return averaged(maps, [min(wish.grid, extent) for extent in maps.shape[2:]])
+        return averaged(maps, [min(config.grid, extent) for extent in maps.shape[2:]])
 
     def ask_volume(self, volume: Tensor) -> dict[str, Tensor]:
         """Return the answers about a volume [channel, *space], window by window; features on the grid of the volume's box."""
-        if self.question.wish.maps:
+        if self.query.config.maps:
             raise KnowledgeError(
                 "KNOWLEDGE_MAPS",
-                f"expected no maps of {self.question.wish.maps[0].explainer!r} of whole volumes: set knowledge.views to 1 or more",
+                f"expected no maps of {self.query.config.maps[0].explainer!r} of whole volumes: set knowledge.views to 1 or more",
             )
-        window = self.question.task.image_size
+        window = self.query.task.image_size
 
         def ask(image: Tensor) -> Mapping[str, Tensor]:
             kept = trace(self.network, image.to(self.device), layers=tuple(self.layers.values()))
@@ -151,9 +155,9 @@ class Extraction:
             return {"logits": kept.logits.cpu(), **features}
 
         with frozen(self.network), torch.no_grad():
-            found = over_windows(ask, volume, window, self.question.task.overlap)
+            found = over_windows(ask, volume, window, self.query.task.overlap)
         box = box_of(tuple(volume.shape[1:]), window)
-        for name, cells in self.question.wish.features.items():
+        for name, cells in self.query.config.features.items():
             features = found[f"features/{name}"]
             # As many cells as the wish has for one window, for each window's length of the box.
             wanted = [min(g, max(1, round(cells * e / w))) for g, e, w in zip(features.shape[1:], box.extent, window, strict=True)]
@@ -176,27 +180,27 @@ class Extraction:
             label: begins the shards' names.
         """
         first = {digest: row for row, digest in reversed(list(enumerate(digests)))}
-        views: list[int | None] = [None] if self.question.wish.views == 0 else list(range(self.question.wish.views))
+        views: list[int | None] = [None] if self.query.config.views == 0 else list(range(self.query.config.views))
         rows = [(row, digest, view) for digest, row in sorted(first.items(), key=lambda item: item[1]) for view in views]
-        about = self.question.digest()
+        query_digest = self.query.digest()
         for number, begin in enumerate(range(0, len(rows), ENTRIES)):
             some = rows[begin : begin + ENTRIES]
             path = store.root / folder / f"{label}-{number:04d}.safetensors"
-            wanted = [self.question.key(digest, view) for _, digest, view in some]
-            if finished_keys(path, about) != wanted:
-                write_shard(path, dict(self.entries(cohort, some)), about=about)
+            wanted = [self.query.key(digest, view) for _, digest, view in some]
+            if finished_keys(path, query_digest) != wanted:
+                write_shard(path, dict(self.entries(cohort, some)), query_digest=query_digest)
             yield Ref(store=store.name, key=f"{folder}/{path.name}", sha256=sha256_file(path)), wanted
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape [1, features, *cells] of each stored layer for an image of the task's size, shallow to deep."""
-        image = torch.zeros(1, 1, *self.question.task.image_size, device=self.device)
+        image = torch.zeros(1, 1, *self.query.task.image_size, device=self.device)
         with frozen(self.network), torch.no_grad():
             kept = trace(self.network, image, layers=tuple(self.layers.values()))
         found = {}
         order = {name: index for index, (name, _) in enumerate(self.network.named_modules())}
         for name in sorted(self.layers, key=lambda name: order[self.layers[name]]):
             features = kept.feature(self.layers[name])
-            cells = self.question.wish.features[name]
+            cells = self.query.config.features[name]
             found[name] = (1, features.shape[1], *(min(cells, extent) for extent in features.shape[2:]))
         return found
 
@@ -204,18 +208,18 @@ class Extraction:
         """Return the bias of a segmentation's head where its class maps are its logits less that bias; empty where they are not."""
         if not self.is_segmentation:
             return ()
-        anatomy = anatomy_of(self.network)
-        image = torch.randn(1, 1, *self.question.task.image_size, generator=torch.Generator().manual_seed(0)).to(self.device)
+        layer_map = layer_map_of(self.network)
+        image = torch.randn(1, 1, *self.query.task.image_size, generator=torch.Generator().manual_seed(0)).to(self.device)
         with frozen(self.network), torch.no_grad():
-            kept = trace(self.network, image, layers=(anatomy.cam_layer,))
+            kept = trace(self.network, image, layers=(layer_map.cam_layer,))
             return _bias_of(kept)
 
 
 def _bias_of(kept: Trace) -> tuple[float, ...]:
-    features, weight = kept.feature(kept.anatomy.cam_layer), kept.head_weight()
+    features, weight = kept.feature(kept.layer_map.cam_layer), kept.head_weight()
     if features.shape[2:] != kept.logits.shape[2:]:
         return ()
-    bias = getattr(kept.model.get_submodule(kept.anatomy.head), "bias", None)
+    bias = getattr(kept.model.get_submodule(kept.layer_map.head), "bias", None)
     values = torch.zeros(weight.shape[0], device=weight.device) if bias is None else bias.detach().float()
     maps = torch.einsum("cf,bf...->bc...", weight, features) + values.view(1, -1, *(1,) * (features.ndim - 2))
     return tuple(values.tolist()) if torch.allclose(maps, kept.logits, atol=1e-3, rtol=1e-3) else ()

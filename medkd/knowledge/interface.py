@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from data_contracts import KnowledgeError
 from medkd.catalogue import EXPLAINERS
 from medkd.targets import Target
-from medkd.trace import Trace, anatomy_of, forked_rng, trace
+from medkd.trace import Trace, forked_rng, layer_map_of, trace
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
 
 #: Tap that stands for the layer a network's class maps are read from, whatever it is called there.
@@ -26,7 +26,7 @@ class Knowledge(Protocol):
         """Return the teacher's logits of the batch."""
         ...
 
-    def features(self, tap: str) -> FeatureMap:
+    def features(self, layer: str) -> FeatureMap:
         """Return the teacher's features at a named layer."""
         ...
 
@@ -34,7 +34,7 @@ class Knowledge(Protocol):
         """Return the teacher's map of the batch for a target, [batch, *space]."""
         ...
 
-    def about(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images) -> Knowledge:
         """Return what the teacher says of other images, [batch, channel, *space]."""
         ...
 
@@ -69,18 +69,18 @@ class LiveKnowledge:
                     "TEACHER_TRAINING",
                     f"expected a teacher in eval mode, got a {type(self._teacher).__name__} whose dropout and batch statistics are active",
                 )
-            anatomy = anatomy_of(self._teacher)
+            layer_map = layer_map_of(self._teacher)
             with torch.no_grad():
-                self._kept = trace(self._teacher, self._inputs, layers=(*anatomy.taps, anatomy.cam_layer, *self._layers))
+                self._kept = trace(self._teacher, self._inputs, layers=(*layer_map.feature_layers, layer_map.cam_layer, *self._layers))
         return self._kept
 
     def logits(self) -> Logits:
         """Return the teacher's logits, float32."""
         return (self._asked or self._trace()).logits.float()
 
-    def features(self, tap: str) -> FeatureMap:
+    def features(self, layer: str) -> FeatureMap:
         """Return the teacher's features at a tap of its anatomy."""
-        layer = anatomy_of(self._teacher).cam_layer if tap == LAST else tap
+        layer = layer_map_of(self._teacher).cam_layer if layer == LAST else layer
         if self._asked is not None and layer in self._asked.features:
             return self._asked.feature(layer)
         return self._trace().feature(layer)
@@ -94,18 +94,18 @@ class LiveKnowledge:
     def _trace_for(self, explainer: str) -> Trace:
         """Return what an explainer reads: class maps need no more than the last features."""
         asked = self._asked
-        return asked if asked is not None and explainer == "cam" and asked.anatomy.cam_layer in asked.features else self._trace()
+        return asked if asked is not None and explainer == "cam" and asked.layer_map.cam_layer in asked.features else self._trace()
 
-    def about(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images) -> Knowledge:
         """Return what the same teacher says of other images."""
         return LiveKnowledge(self._teacher, {**self._inputs, "image": image}, layers=self._layers)
 
     def response(self, hidden: Images) -> Tensor:
         """Return the change of the teacher's logits when parts are hidden."""
-        return self.logits() - self.about(hidden).logits()
+        return self.logits() - self.for_batch(hidden).logits()
 
 
-class RememberedKnowledge:
+class PrecomputedKnowledge:
     """Answers that were computed before, by name; what was not extracted is an error before it is a wrong gradient.
 
     Args:
@@ -134,11 +134,13 @@ class RememberedKnowledge:
             )
         return self._logits
 
-    def features(self, tap: str) -> FeatureMap:
+    def features(self, layer: str) -> FeatureMap:
         """Return the remembered features of a tap."""
-        if tap not in self._features:
-            raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored features of {tap!r}, this knowledge holds {sorted(self._features)}")
-        return self._features[tap]
+        if layer not in self._features:
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING", f"expected stored features of {layer!r}, this knowledge holds {sorted(self._features)}"
+            )
+        return self._features[layer]
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return the remembered map of an explainer."""
@@ -148,10 +150,10 @@ class RememberedKnowledge:
             )
         return self._attributions[explainer]
 
-    def about(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images) -> Knowledge:
         """Refuse: what was not asked when the knowledge was extracted is not known."""
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, this knowledge holds none")
 
     def response(self, hidden: Images) -> Tensor:
-        """Refuse, as :meth:`about` does."""
-        return self.about(hidden).logits()
+        """Refuse, as :meth:`for_batch` does."""
+        return self.for_batch(hidden).logits()

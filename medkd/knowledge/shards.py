@@ -20,13 +20,13 @@ FORMAT = "medkd-knowledge/1"
 ENTRIES = 64
 
 
-def write_shard(path: Path, entries: Mapping[str, Mapping[str, bytes]], *, about: str) -> None:
+def write_shard(path: Path, entries: Mapping[str, Mapping[str, bytes]], *, query_digest: str) -> None:
     """Write entries (hex digest → part → bytes), all with the same parts, by atomic rename.
 
     Args:
         path: of the shard.
         entries: at least one.
-        about: digest of what all entries share (teacher, task, wish).
+        query_digest: digest of what all entries share (teacher, task, wish).
     """
     parts = list(next(iter(entries.values())))
     payloads = [entry[part] for entry in entries.values() for part in parts]
@@ -37,7 +37,7 @@ def write_shard(path: Path, entries: Mapping[str, Mapping[str, bytes]], *, about
         "ends": ends.to(torch.uint32) if int(ends[-1, -1]) < 2**32 else ends,
         "payload": torch.frombuffer(bytearray(b"".join(payloads) or b"\0"), dtype=torch.uint8),
     }
-    write_bytes(path, safetensors.torch.save(tensors, metadata={FORMAT: json.dumps({"about": about, "parts": parts})}))
+    write_bytes(path, safetensors.torch.save(tensors, metadata={FORMAT: json.dumps({"about": query_digest, "parts": parts})}))
 
 
 class Shard:
@@ -45,14 +45,14 @@ class Shard:
 
     Args:
         path: of the file.
-        about: digest that it must carry; None takes any.
+        query_digest: digest that it must carry; None takes any.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is about another teacher, task or wish.
         StoreError: ``KNOWLEDGE_UNREADABLE`` when it is no shard.
     """
 
-    def __init__(self, path: Path, *, about: str | None = None) -> None:
+    def __init__(self, path: Path, *, query_digest: str | None = None) -> None:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 found = (file.metadata() or {}).get(FORMAT)
@@ -62,10 +62,10 @@ class Shard:
         if found is None:
             raise StoreError("KNOWLEDGE_UNREADABLE", f"expected a shard of the format {FORMAT} at {path.name}, it is none")
         metadata = json.loads(found)
-        if about is not None and metadata["about"] != about:
+        if query_digest is not None and metadata["about"] != query_digest:
             raise KnowledgeError(
                 "KNOWLEDGE_FOREIGN",
-                f"expected knowledge about {about[:12]} in {path.name}, it is about {metadata['about'][:12]}: another teacher, task or wish",
+                f"expected knowledge about {query_digest[:12]} in {path.name}, it is about {metadata['about'][:12]}: another teacher, task or wish",
             )
         self.parts: tuple[str, ...] = tuple(metadata["parts"])
         self.keys = [bytes(row).hex() for row in tensors["keys"].numpy()]
@@ -79,25 +79,25 @@ class Shard:
         return memoryview(self._payload)[begin : int(self._ends[place])]
 
 
-class Shelf:
+class ShardReader:
     """All shards of one knowledge: entries by digest.
 
     Args:
         store: where the shards lie.
         refs: the shards; their bytes are verified.
-        about: what they must be about.
+        query_digest: what they must be about.
 
     Raises:
         StoreError: ``KNOWLEDGE_ALTERED`` when a shard is missing or its bytes differ from their digest.
     """
 
-    def __init__(self, store: Store, refs: Sequence[Ref], *, about: str) -> None:
+    def __init__(self, store: Store, refs: Sequence[Ref], *, query_digest: str) -> None:
         for ref in refs:
             if not store.verify(ref):
                 raise StoreError(
                     "KNOWLEDGE_ALTERED", f"expected knowledge with sha256 {ref.sha256[:12]} at {ref.key}, it is missing or altered"
                 )
-        self._shards = [Shard(store.path(ref), about=about) for ref in refs]
+        self._shards = [Shard(store.path(ref), query_digest=query_digest) for ref in refs]
         self._places = {key: (shard, row) for shard in self._shards for row, key in enumerate(shard.keys)}
 
     def __contains__(self, key: str) -> bool:
@@ -127,11 +127,11 @@ class Shelf:
         return shard.read(row, part)
 
 
-def finished_keys(path: Path, about: str) -> list[str] | None:
+def finished_keys(path: Path, query_digest: str) -> list[str] | None:
     """Return the keys of a shard that an interrupted extraction finished; None when there is none that is whole and of the same kind."""
     if not path.is_file():
         return None
     try:
-        return Shard(path, about=about).keys
+        return Shard(path, query_digest=query_digest).keys
     except (StoreError, KnowledgeError):
         return None

@@ -8,18 +8,18 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Evidence
+from data_contracts import AttributionSource
 from medkd.knowledge.control import ControlledKnowledge
 from medkd.knowledge.interface import LAST, Knowledge, LiveKnowledge
 from medkd.knowledge.repeated_views import RepeatedViews, fits
-from medkd.trace import TEACHER_IMAGE, Sample, anatomy_of, frozen, trace
+from medkd.trace import TEACHER_IMAGE, Sample, frozen, layer_map_of, trace
 
 
 @runtime_checkable
 class KnowledgeSource(Protocol):
     """A teacher, whatever it is made of."""
 
-    def about(self, sample: Sample) -> Knowledge:
+    def for_batch(self, sample: Sample) -> Knowledge:
         """Return what the teacher says of a batch."""
         ...
 
@@ -45,12 +45,18 @@ class LiveSource:
 
     Args:
         network: with an anatomy.
-        evidence: whose explanations it gives: its own, or a control's.
-        stranger: network with random weights, for the control that asks one.
+        attribution_source: whose explanations it gives: its own, or a control's.
+        random_teacher: network with random weights, for the control that asks one.
     """
 
-    def __init__(self, network: nn.Module, *, evidence: Evidence = Evidence.TEACHER, stranger: nn.Module | None = None) -> None:
-        self.network, self.evidence, self.stranger = network, evidence, stranger
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        attribution_source: AttributionSource = AttributionSource.TEACHER,
+        random_teacher: nn.Module | None = None,
+    ) -> None:
+        self.network, self.attribution_source, self.random_teacher = network, attribution_source, random_teacher
         self._layers: tuple[str, ...] = ()
         self._views: RepeatedViews | None = None
 
@@ -63,23 +69,23 @@ class LiveSource:
             maps: class maps or last features will be read too.
             batch: cases per pass.
         """
-        layers = (*((anatomy_of(self.network).cam_layer,) if maps else ()), *self._layers)
+        layers = (*((layer_map_of(self.network).cam_layer,) if maps else ()), *self._layers)
         if fits(self.network, images[:1], views=len(images) * (2 if mirrored else 1), layers=layers):
             self._views = RepeatedViews(self.network, images, mirrored=mirrored, layers=layers, batch=batch)
 
-    def about(self, sample: Sample) -> Knowledge:
+    def for_batch(self, sample: Sample) -> Knowledge:
         """Return the network's answers about the batch, or about the easier images that the batch carries for it."""
         inputs = dict(sample.inputs)
         inputs["image"] = inputs.pop(TEACHER_IMAGE, inputs["image"])
         asked = None if self._views is None else self._views.trace_of(inputs)
         knowledge: Knowledge = LiveKnowledge(self.network, inputs, layers=self._layers, asked=asked)
-        if self.evidence is not Evidence.TEACHER:
-            knowledge = ControlledKnowledge(knowledge, self.evidence, sample, self.stranger)
+        if self.attribution_source is not AttributionSource.TEACHER:
+            knowledge = ControlledKnowledge(knowledge, self.attribution_source, sample, self.random_teacher)
         return knowledge
 
     def layers(self) -> tuple[str, ...]:
         """Return the taps of the network's anatomy."""
-        return anatomy_of(self.network).taps
+        return layer_map_of(self.network).feature_layers
 
     def shape(self, layer: str, image: Tensor) -> tuple[int, ...]:
         """Return the shape by a dry forward pass; nothing of the network changes."""
@@ -91,7 +97,7 @@ class LiveSource:
 
     def prepared(self, device: torch.device, *, channels_last: bool) -> LiveSource:
         """Freeze the network (and the stranger) and bring it to the device."""
-        for network in (self.network, self.stranger):
+        for network in (self.network, self.random_teacher):
             if network is not None:
                 network.to(device).eval().requires_grad_(False)
                 if channels_last:
@@ -101,6 +107,6 @@ class LiveSource:
 
 def layer_shape(network: nn.Module, layer: str, image: Tensor) -> tuple[int, ...]:
     """Return the shape that a network's layer puts out for an image [1, channel, *space], by a dry forward pass."""
-    name = anatomy_of(network).cam_layer if layer == LAST else layer
+    name = layer_map_of(network).cam_layer if layer == LAST else layer
     with frozen(network), torch.no_grad():
         return tuple(trace(network, image, layers=(name,)).feature(name).shape)

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from data_contracts import Evidence, Fit, KnowledgeError, KnowledgeRef, MapWish, Task, TaskKind
+from data_contracts import AttributionSource, KnowledgeError, KnowledgeRef, MapSpec, Task, TaskKind, TrainingConfig
 from medkd.cohorts.volume_cohort import VolumeCohort, cut
 from medkd.knowledge.class_map import ClassMap, MappedKnowledge
 from medkd.knowledge.codec import LogitCodec, decode_channels, decode_plain, halved
 from medkd.knowledge.control import ControlledKnowledge
-from medkd.knowledge.extract import Cases, Question, frozen_view, map_key, sample_digests
+from medkd.knowledge.extract import Cases, ExtractionQuery, frozen_view, map_key, sample_digests
 from medkd.knowledge.interface import Knowledge
-from medkd.knowledge.shards import Shelf
+from medkd.knowledge.shards import ShardReader
 from medkd.knowledge.windows import box_of, half_patch, patch_of
 from medkd.storage.store import Store
 from medkd.targets import Target, mean_coefficients
@@ -42,9 +42,9 @@ class StoredKnowledge:
         """Return the stored logits; those of a segmentation have mean zero over the classes."""
         return self._answer("logits")
 
-    def features(self, tap: str) -> FeatureMap:
+    def features(self, layer: str) -> FeatureMap:
         """Return the stored features of a layer."""
-        return self._answer(f"features/{tap}")
+        return self._answer(f"features/{layer}")
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return the map of a target: class maps combine to any target of theirs, other maps are of the teacher's own answer.
@@ -54,18 +54,18 @@ class StoredKnowledge:
         """
         if explainer == "cam" and self._record.head_bias and not options:
             return self._from_logits(target)
-        maps = self._answer(f"maps/{map_key(MapWish(explainer=explainer, options=options))}")
+        maps = self._answer(f"maps/{map_key(MapSpec(explainer=explainer, options=options))}")
         if explainer != "cam":
             return maps[:, 0]
         return torch.einsum("bc,bc...->b...", mean_coefficients(target, self.logits()).to(maps), maps)
 
-    def about(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images) -> Knowledge:
         """Refuse: what was not asked when the knowledge was extracted is not known."""
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, a store holds none")
 
     def response(self, hidden: Images) -> Tensor:
-        """Refuse, as :meth:`about` does."""
-        return self.about(hidden).logits()
+        """Refuse, as :meth:`for_batch` does."""
+        return self.for_batch(hidden).logits()
 
     def _answer(self, name: str) -> Tensor:
         if name not in self._answers:
@@ -95,7 +95,7 @@ class StoredSource:
         record: what was stored.
         classes: of the student's task.
         class_map: classes of the teacher that each of them stands for; empty where both have the same.
-        evidence: whose explanations it gives.
+        attribution_source: whose explanations it gives.
 
     Raises:
         KnowledgeError: ``CLASSES_DIFFER`` when teacher and student have other classes and no map says how they belong together.
@@ -107,18 +107,18 @@ class StoredSource:
         classes: Sequence[str],
         *,
         class_map: Mapping[str, Sequence[str]] | None = None,
-        evidence: Evidence = Evidence.TEACHER,
+        attribution_source: AttributionSource = AttributionSource.TEACHER,
     ) -> None:
-        self.record, self.evidence = record, evidence
+        self.record, self.attribution_source = record, attribution_source
         self._map = ClassMap.between(record.task.classes, classes, class_map or {})
 
-    def about(self, sample: Sample) -> Knowledge:
+    def for_batch(self, sample: Sample) -> Knowledge:
         """Return what is stored about the batch."""
         knowledge: Knowledge = StoredKnowledge(self.record, sample.teacher)
         if self._map is not None:
             knowledge = MappedKnowledge(knowledge, self._map)
-        if self.evidence is not Evidence.TEACHER:
-            knowledge = ControlledKnowledge(knowledge, self.evidence, sample)
+        if self.attribution_source is not AttributionSource.TEACHER:
+            knowledge = ControlledKnowledge(knowledge, self.attribution_source, sample)
         return knowledge
 
     def require_maps(self, explainers: Iterable[str]) -> None:
@@ -159,14 +159,14 @@ class StoredSource:
 
 
 @dataclass(frozen=True)
-class TaughtCohort:
+class CohortWithTeacherOutputs:
     """A cohort whose batches carry what a store says of them.
 
     Attributes:
         cohort: cases.
         digests: of their images.
-        shelf: where answers are looked up.
-        question: that they are answers to.
+        reader: where answers are looked up.
+        query: that they are answers to.
         parts: what is read: ``logits``, ``features/LAYER``, ``maps/KEY``.
         halved: logits are replayed at half resolution.
         cache: decoded answers, by image and view.
@@ -174,8 +174,8 @@ class TaughtCohort:
 
     cohort: Cases
     digests: tuple[str, ...]
-    shelf: Shelf
-    question: Question
+    reader: ShardReader
+    query: ExtractionQuery
     parts: tuple[str, ...]
     halved: bool
     cache: dict[tuple[str, int | None], dict[str, Tensor]]
@@ -191,18 +191,18 @@ class TaughtCohort:
         """Return the bytes of what is drawn from; answers are decoded where they are needed."""
         return self.cohort.nbytes()
 
-    def to(self, device: torch.device) -> TaughtCohort:
+    def to(self, device: torch.device) -> CohortWithTeacherOutputs:
         """Return the cohort with its images on a device; answers follow batch by batch."""
         return replace(self, cohort=self.cohort.to(device))
 
-    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+    def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
         """Return a batch with its answers: of the clean images, to be moved along, or of drawn views, which stay as they are."""
-        views = self.question.wish.views
-        if views and self.question.views is not None:
+        views = self.query.config.views
+        if views and self.query.views is not None:
             chosen = torch.randint(views, (len(rows),), generator=generator).tolist()
-            drawn = [self._with_view(row, view, task, self.question.views) for row, view in zip(rows.tolist(), chosen, strict=True)]
+            drawn = [self._with_view(row, view, task, self.query.views) for row, view in zip(rows.tolist(), chosen, strict=True)]
             return joined(drawn)
-        sample = self.cohort.draw(rows, task, wish, generator)
+        sample = self.cohort.draw(rows, task, config, generator)
         answers = [self._answer(self.digests[row], None) for row in rows.tolist()]
         if isinstance(self.cohort, VolumeCohort) and sample.window is not None:
             corners = [tuple(corner) for corner in sample.window.tolist()]
@@ -210,15 +210,15 @@ class TaughtCohort:
         device = sample.image.device
         return replace(sample, teacher={part: torch.stack([a[part] for a in answers]).to(device) for part in self.parts})
 
-    def _with_view(self, row: int, view: int, task: Task, wish: Fit) -> Sample:
-        drawn = frozen_view(self.cohort, row, view, self.digests[row], task, wish)
+    def _with_view(self, row: int, view: int, task: Task, config: TrainingConfig) -> Sample:
+        drawn = frozen_view(self.cohort, row, view, self.digests[row], task, config)
         answer = self._answer(self.digests[row], view)
         teacher = {part: answer[part][None].to(drawn.image.device) for part in self.parts}
         return replace(drawn, teacher=teacher, view="frozen")
 
     def _patch(self, row: int, corner: tuple[int, ...], answer: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the answers about one patch of a volume."""
-        size = self.question.task.image_size
+        size = self.query.task.image_size
         box = box_of(tuple(self.cohort.images[row].shape[1:]), size)
         found = {}
         for part in self.parts:
@@ -235,8 +235,8 @@ class TaughtCohort:
         """Return the decoded answers about one image, kept while there is room."""
         if (digest, view) in self.cache:
             return self.cache[digest, view]
-        key = self.question.key(digest, view)
-        found = {part: self._decoded(part, self.shelf.read(key, part)) for part in self.parts}
+        key = self.query.key(digest, view)
+        found = {part: self._decoded(part, self.reader.read(key, part)) for part in self.parts}
         if sum(v.nbytes for v in found.values()) * (len(self.cache) + 1) < CACHE_BYTES:
             self.cache[digest, view] = found
         return found
@@ -244,9 +244,9 @@ class TaughtCohort:
     def _decoded(self, part: str, payload: memoryview) -> Tensor:
         if part != "logits":
             return decode_channels(payload)
-        if self.question.task.kind is TaskKind.CLASSIFICATION:
+        if self.query.task.kind is TaskKind.CLASSIFICATION:
             return decode_plain(payload)
-        logits = LogitCodec.of(self.question.wish).decode(payload)
+        logits = LogitCodec.of(self.query.config).decode(payload)
         return halved(logits) if self.halved else logits
 
 
@@ -260,15 +260,15 @@ def joined(samples: Sequence[Sample]) -> Sample:
     return replace(first, **stacked, inputs=inputs, teacher=teacher)
 
 
-def taught(
+def with_teacher_outputs(
     cohort: Cases,
     record: KnowledgeRef,
     store: Store,
     parts: Sequence[str],
     *,
     teacher_digest: str | None = None,
-    replay: Literal["full", "half"] = "full",
-) -> TaughtCohort:
+    resolution: Literal["full", "half"] = "full",
+) -> CohortWithTeacherOutputs:
     """Return a cohort with a store's answers; what is missing is said now, before anything is trained.
 
     Args:
@@ -277,7 +277,7 @@ def taught(
         store: where its shards lie.
         parts: what training will read.
         teacher_digest: whose knowledge it must be, where that is known.
-        replay: at which resolution the logits of a segmentation are replayed.
+        resolution: at which resolution the logits of a segmentation are replayed.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is another teacher's, ``KNOWLEDGE_MISSING`` when a part or a case is not stored.
@@ -288,8 +288,8 @@ def taught(
             "KNOWLEDGE_FOREIGN",
             f"expected knowledge of the teacher {teacher_digest[:12]}, it is of {record.teacher_digest[:12]}: extract it from this teacher",
         )
-    question = Question(record.teacher_digest, record.task, record.wish, record.views)
-    shelf = Shelf(store, record.shards, about=question.digest())
+    query = ExtractionQuery(record.teacher_digest, record.task, record.config, record.views)
+    reader = ShardReader(store, record.shards, query_digest=query.digest())
     stored = {"logits", *(f"features/{layer}" for layer in record.layers), *(f"maps/{key}" for key in record.maps)}
     lacking = [part for part in parts if part not in stored]
     if lacking:
@@ -297,12 +297,12 @@ def taught(
             "KNOWLEDGE_MISSING", f"expected {lacking[0]!r} to be stored, this knowledge holds {sorted(stored)}: extract it with that"
         )
     digests = tuple(sample_digests(cohort))
-    first = 0 if record.wish.views else None
-    absent = [index for index, digest in enumerate(digests) if question.key(digest, first) not in shelf]
+    first = 0 if record.config.views else None
+    absent = [index for index, digest in enumerate(digests) if query.key(digest, first) not in reader]
     if absent:
         raise KnowledgeError(
             "KNOWLEDGE_MISSING",
             f"expected answers about all {len(digests)} cases, {len(absent)} are not stored: other cases, or prepared in another way",
         )
-    is_halved = replay == "half" and record.task.kind is TaskKind.SEGMENTATION
-    return TaughtCohort(cohort, digests, shelf, question, tuple(parts), is_halved, {})
+    is_halved = resolution == "half" and record.task.kind is TaskKind.SEGMENTATION
+    return CohortWithTeacherOutputs(cohort, digests, reader, query, tuple(parts), is_halved, {})

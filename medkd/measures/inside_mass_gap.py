@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from medkd.measures._guided import Guided
-from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 
 KIND, LEVEL = "guided", "case"
 HIGHER_IS_BETTER, RANGE, UNIT = False, (0.0, 1.0), ""
@@ -16,10 +16,12 @@ EMPTY = "NaN for an empty mask or a map of zeros"
 def inside_mass_gap(prediction: Tensor, reference: Guided, *, spacing_mm: tuple[float, ...] | None = None) -> Tensor:
     """Return |share of the student's map in the lesion - share of the teacher's|, per case, [n].
 
+    Our own definition, not published elsewhere; each share is the relevance mass accuracy of Arras et al. 2022.
+
     Args:
         prediction: the student's map [n, *space].
         reference: the teacher's map and the lesion.
         spacing_mm: not used.
     """
     del spacing_mm
-    return (mass_in_lesion(prediction, reference.mask) - mass_in_lesion(reference.teacher, reference.mask)).abs()
+    return (relevance_mass_accuracy(prediction, reference.mask) - relevance_mass_accuracy(reference.teacher, reference.mask)).abs()

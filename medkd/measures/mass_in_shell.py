@@ -20,7 +20,7 @@ def mass_in_shell(
 ) -> Tensor:
     """Return the share of the absolute attribution that lies between two distances from the lesion, per case, [n].
 
-    The lesion itself belongs to no shell: with ``mass_in_lesion`` the shells of :data:`SHELLS` sum to one.
+    Our own definition, not published elsewhere. The lesion itself belongs to no shell: with ``relevance_mass_accuracy`` the shells of :data:`SHELLS` sum to one.
 
     Args:
         prediction: map [n, *space].

@@ -7,7 +7,7 @@ from torch import nn
 from data_contracts import ExplanationError, MedkdError, Network, NetworkSpec, RecipeError, Task
 from medkd.catalogue import NETWORKS
 from medkd.models._tucker import factorised
-from medkd.trace import anatomy_of, forked_rng
+from medkd.trace import forked_rng, layer_map_of
 
 
 def specify_network(network: Network, task: Task) -> NetworkSpec:
@@ -41,10 +41,10 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
         # MONAI's blocks hard-code in-place activations in places; tapping the layer before one would return its output.
         if getattr(module, "inplace", False):
             vars(module)["inplace"] = False
-    if spec.rank_share is not None:
-        network = factorised(network, spec.rank_share)
-    anatomy, known = anatomy_of(network), dict(network.named_modules())
-    for layer in (*anatomy.taps, anatomy.cam_layer, anatomy.head, *anatomy.deep_heads):
+    if spec.rank_ratio is not None:
+        network = factorised(network, spec.rank_ratio)
+    layer_map, known = layer_map_of(network), dict(network.named_modules())
+    for layer in (*layer_map.feature_layers, layer_map.cam_layer, layer_map.head, *layer_map.deep_heads):
         if layer not in known:
             raise ExplanationError("ANATOMY_MISSING", f"expected builder {spec.builder!r} to name layers it has, {layer!r} is not one")
     return network

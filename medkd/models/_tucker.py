@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from data_contracts import RecipeError
-from medkd.trace import anatomy_of
+from medkd.trace import layer_map_of
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 #: Halvings of the interval in which the share of ranks is looked for.
@@ -27,7 +27,7 @@ def factorised(network: nn.Module, share: float) -> nn.Module:
         share: of the channels that is kept as rank, in (0, 1]; at least one.
     """
     small = copy.deepcopy(network)
-    head = anatomy_of(small).head
+    head = layer_map_of(small).head
     for name, module in list(small.named_modules()):
         if isinstance(module, _CONVOLUTIONS) and name != head and module.groups == 1:
             product = _product(module, share)

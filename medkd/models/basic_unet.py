@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"segmentation"})
 SOURCE = "Falk et al. 2019 (U-Net for cell counting); MONAI BasicUNet"
@@ -28,6 +28,6 @@ def basic_unet(spec: NetworkSpec, *, features: tuple[int, ...] = (16, 16, 32, 64
         norm="batch",
         act=("LeakyReLU", {"negative_slope": 0.1, "inplace": False}),
     )
-    return with_anatomy(
-        network, Anatomy(taps=("down_4", "upcat_4", "upcat_3", "upcat_2", "upcat_1"), cam_layer="upcat_1", head="final_conv")
+    return with_layer_map(
+        network, LayerMap(feature_layers=("down_4", "upcat_4", "upcat_3", "upcat_2", "upcat_1"), cam_layer="upcat_1", head="final_conv")
     )

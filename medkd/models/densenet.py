@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"classification"})
 SOURCE = "Huang et al. 2017 (1608.06993); MONAI DenseNet"
@@ -49,4 +49,6 @@ def densenet(
     width = int(network.get_parameter("class_layers.out.weight").shape[1])
     network.class_layers.out = nn.Linear(width, spec.out_channels, bias=False)
     blocks = tuple(f"features.denseblock{index}" for index in range(1, len(block_config) + 1))
-    return with_anatomy(network, Anatomy(taps=(*blocks, "class_layers.relu"), cam_layer="class_layers.relu", head="class_layers.out"))
+    return with_layer_map(
+        network, LayerMap(feature_layers=(*blocks, "class_layers.relu"), cam_layer="class_layers.relu", head="class_layers.out")
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 if TYPE_CHECKING:
     from monai.networks.nets import DynUNet
@@ -70,5 +70,5 @@ def dyn_unet(
     )
     network = HeadedDynUNet(net)
     heads = tuple(f"deep_heads.{index}" for index in range(deep_supervision))
-    taps = ("bottleneck", *(f"upsamples.{index}" for index in range(levels - 1)))
-    return with_anatomy(network, Anatomy(taps=taps, cam_layer=taps[-1], head="head", deep_heads=heads))
+    feature_layers = ("bottleneck", *(f"upsamples.{index}" for index in range(levels - 1)))
+    return with_layer_map(network, LayerMap(feature_layers=feature_layers, cam_layer=feature_layers[-1], head="head", deep_heads=heads))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"classification"})
 SOURCE = "He et al. 2016 (1512.03385); MONAI ResNet"
@@ -47,4 +47,4 @@ def resnet(
     # No bias: the class map then accounts for the whole logit. With one, a network may keep maps of one sign for all cases and
     # let the bias decide, so that the direction of a map, which is what attribution_transfer copies, says nothing of the class.
     network.fc = nn.Linear(channels[-1], spec.out_channels, bias=False)
-    return with_anatomy(network, Anatomy(taps=("layer1", "layer2", "layer3", "layer4"), cam_layer="layer4", head="fc"))
+    return with_layer_map(network, LayerMap(feature_layers=("layer1", "layer2", "layer3", "layer4"), cam_layer="layer4", head="fc"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"segmentation"})
 SOURCE = "Myronenko 2018 (1810.11654), without the autoencoder branch; MONAI SegResNet"
@@ -45,4 +45,6 @@ def seg_resnet(
     network.conv_final[1] = nn.ReLU(inplace=False)
     down = tuple(f"down_layers.{level}" for level in range(len(blocks_down)))
     up = tuple(f"up_layers.{level}" for level in range(len(blocks_up)))
-    return with_anatomy(network, Anatomy(taps=(*down, *up, "conv_final.1"), cam_layer="conv_final.1", head="conv_final.2.conv"))
+    return with_layer_map(
+        network, LayerMap(feature_layers=(*down, *up, "conv_final.1"), cam_layer="conv_final.1", head="conv_final.2.conv")
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"segmentation"})
 SOURCE = "Ronneberger et al. 2015 (1505.04597); MONAI UNet (residual, strided)"
@@ -62,4 +62,4 @@ def unet(
     convolution, norm = (nn.Conv2d, nn.BatchNorm2d) if spec.spatial_dims == 2 else (nn.Conv3d, nn.BatchNorm3d)
     network = HeadedUNet(trunk, convolution(head_features, spec.out_channels, kernel_size=1), norm(head_features))
     deepest = "trunk.model" + ".1.submodule" * (len(channels) - 1)
-    return with_anatomy(network, Anatomy(taps=(deepest, "features"), cam_layer="features", head="head"))
+    return with_layer_map(network, LayerMap(feature_layers=(deepest, "features"), cam_layer="features", head="head"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from data_contracts import NetworkSpec
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"classification"})
 #: Its layers put out attention matrices: what attention rollout asks for.
@@ -68,4 +68,4 @@ def vit(
         block.norm_cross_attn = nn.Identity()
     network = HeadedViT(trunk, tuple(extent // patch for extent in size), nn.Linear(width, spec.out_channels, bias=False))
     attention = tuple(f"trunk.blocks.{index}.attn.drop_weights" for index in range(layers))
-    return with_anatomy(network, Anatomy(taps=("features",), cam_layer="features", head="head", attention=attention))
+    return with_layer_map(network, LayerMap(feature_layers=("features",), cam_layer="features", head="head", attention=attention))

@@ -1,4 +1,4 @@
-"""The phantom's nasty cases: small series whose Hounsfield units are a known function of the patient position, each with one fault.
+"""The phantom's faulty cases: small series whose Hounsfield units are a known function of the patient position, each with one fault.
 
 A site can write them, send them through its own archive and export, and see what comes back. The value at any voxel of any volume made
 of them is known without looking at a file: :func:`hounsfield_at`.
@@ -150,7 +150,7 @@ def _identified(scan: _Scan, *name: object) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, scan.uid(*name)
-    dataset.PatientName, dataset.PatientID = "Phantom^Nasty", f"CASE-{scan.seed}"
+    dataset.PatientName, dataset.PatientID = "Phantom^Faulty", f"CASE-{scan.seed}"
     dataset.PatientBirthDate, dataset.PatientSex = "19500515", "F"
     dataset.StudyInstanceUID, dataset.FrameOfReferenceUID = scan.uid("study"), scan.uid("frame")
     dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = "20250203", "101112", "ACC4711"
@@ -396,7 +396,7 @@ def find_case(name: str) -> NastyCase:
 
 
 def write_case(out: Path, name: str, variant: Variant = VARIANTS[0], *, seed: int = 0) -> tuple[Path, ...]:
-    """Write one nasty case as DICOM files and return their paths; the same seed writes the same bytes.
+    """Write one faulty case as DICOM files and return their paths; the same seed writes the same bytes.
 
     Raises:
         DataError: ``CASE_UNKNOWN``.

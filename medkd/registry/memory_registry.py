@@ -1,4 +1,4 @@
-"""The shipped double: a registry in memory, for tests and for runs without tracking. It passes the same laws as MLflow's."""
+"""The shipped double: a registry in memory, for tests and for runs without tracking. It passes the same properties as MLflow's."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import restore_network
 from medkd.registry.interface import Publication, Registry, pack_model
 from medkd.registry.recipe_result import RecipeResult
-from medkd.storage.metrics_log import Journal
+from medkd.storage.metrics_log import MetricsLog
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -73,13 +73,13 @@ def register_models(
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         manifest = training_manifest(workspace, cohorts, checkpoint)
         lineage = None if teacher is None else teacher.lineage
-        taught = None if teacher is None else _manifest_of(target, teacher)
-        if taught is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
-            lineage, taught = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
-        if taught is not None:
-            tested = patients_of(cohorts, [purpose for purpose in TESTS if purpose in cohorts.uses], workspace.store)
-            require_unseen(taught, tested, student=f"{recipe.name}-{checkpoint.arm}")
-            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *taught.patients}))})
+        teacher_manifest = None if teacher is None else _manifest_of(target, teacher)
+        if teacher_manifest is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
+            lineage, teacher_manifest = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
+        if teacher_manifest is not None:
+            tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
+            require_unseen(teacher_manifest, tested, student=f"{recipe.name}-{checkpoint.arm}")
+            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
         models.append(
             target.register(
                 _publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], (lineage, manifest))
@@ -90,13 +90,13 @@ def register_models(
 
 def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint) -> TrainingManifest:
     """Return whose data a checkpoint was trained on, as the cohorts of its run say."""
-    purposes = (
+    subsets = (
         [Subset.TEACHER_TRAIN]
         if checkpoint.role is Role.TEACHER
         else [Subset.STUDENT_TRAIN.of(checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
     )
-    used = [purpose for purpose in purposes if purpose in cohorts.uses]
-    digests = tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in used}))
+    used = [subset for subset in subsets if subset in cohorts.uses]
+    digests = tuple(sorted({cohorts.uses[subset].cohort.sha256 for subset in used}))
     return TrainingManifest(cohorts=digests, patients=tuple(sorted(patients_of(cohorts, used, workspace.store))))
 
 
@@ -158,7 +158,7 @@ def _publication(
         "medkd.use": "research only",
         **({"medkd.teacher": str(lineage)} if lineage else {}),
     }
-    journal = Journal(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
+    journal = MetricsLog(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
     return Publication(
         name=card.name,
         folder=folder,
@@ -213,7 +213,7 @@ def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRe
     pack_archive(
         archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}}
     )
-    tags = {"medkd.explanations": bundle.digest(), "medkd.not_to_be_trusted": ",".join(bundle.not_to_be_trusted) or "none"}
+    tags = {"medkd.explanations": bundle.digest(), "medkd.failed_explainers": ",".join(bundle.failed_explainers) or "none"}
     registry.attach(model, {"explanations": archive}, tags)
     for preview in bundle.previews:
         registry.attach(model, {"previews": workspace.store.path(preview)}, {})

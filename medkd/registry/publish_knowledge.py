@@ -51,7 +51,7 @@ def register_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, kno
             role=Role.KNOWLEDGE,
             weights_digest=knowledge.teacher_digest,
             tags=tags,
-            params={"recipe": recipe, "views": str(knowledge.wish.views), "cases": str(knowledge.cases)},
+            params={"recipe": recipe, "views": str(knowledge.config.views), "cases": str(knowledge.cases)},
             metrics={name: float(value) for name, value in figures.items()},
         )
     )

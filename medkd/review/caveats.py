@@ -47,19 +47,19 @@ def _of_explanation(one: StudyExplanation) -> Iterator[tuple[int, str, str]]:
         yield 2, "NOT_EXPLAINED", f"{counted} not explained, of {slices} slices together."
     if one.teacher_only:
         yield 3, "TEACHER_ONLY", _missed(one.teacher_only)
-    for verdict in one.verdicts:
-        mark = failed_mark(one.failed_checks(verdict.explainer))
+    for sanity_report in one.sanity_reports:
+        mark = failed_mark(one.failed_checks(sanity_report.explainer))
         if mark:
-            where = "on the model's cohort" if verdict.explainer in one.tested_on_cohort else "on this study"
-            yield 3, "SANITY_FAILED", f"maps of {verdict.explainer} by {one.model.name} {mark}, tested {where}."
+            where = "on the model's cohort" if sanity_report.explainer in one.tested_on_cohort else "on this study"
+            yield 3, "SANITY_FAILED", f"maps of {sanity_report.explainer} by {one.model.name} {mark}, tested {where}."
     for lesion in one.lesions:
         if lesion.number in one.explained:
-            told = (*_of_lesion(lesion), *_of_maps(one, lesion.number), *_of_focus(lesion.outside, one.mass))
-            yield from ((severity, code, f"Lesion {lesion.number}: {text}") for severity, code, text in told)
+            named_caveats = (*_of_lesion(lesion), *_of_maps(one, lesion.number), *_of_focus(lesion.outside, one.mass))
+            yield from ((severity, code, f"Lesion {lesion.number}: {text}") for severity, code, text in named_caveats)
     for answer in one.answers:
         if answer.number in one.explained:
-            told = (*_of_answer(answer), *_of_maps(one, answer.number), *_of_focus(answer.outside, one.mass))
-            yield from ((severity, code, f"Answer {answer.number}: {text}") for severity, code, text in told)
+            named_caveats = (*_of_answer(answer), *_of_maps(one, answer.number), *_of_focus(answer.outside, one.mass))
+            yield from ((severity, code, f"Answer {answer.number}: {text}") for severity, code, text in named_caveats)
 
 
 def _rank(code: str) -> int:
@@ -109,8 +109,8 @@ def _of_answer(answer: ClassAnswer) -> Iterator[tuple[int, str, str]]:
 
 def teacher_class(answer: ClassAnswer) -> str | None:
     """Return the teacher's most probable class over the slices of an answer; None without a teacher."""
-    told = answer.teacher_probabilities
-    return max(told, key=lambda name: told[name]) if told else None
+    probabilities = answer.teacher_probabilities
+    return max(probabilities, key=lambda name: probabilities[name]) if probabilities else None
 
 
 def _of_focus(outside: OutsideFocus | None, mass: str) -> Iterator[tuple[int, str, str]]:
@@ -121,7 +121,7 @@ def _of_focus(outside: OutsideFocus | None, mass: str) -> Iterator[tuple[int, st
 
 
 def _of_maps(one: StudyExplanation, number: int) -> Iterator[tuple[int, str, str]]:
-    maps = {(m.method.explainer, m.model_role): m.measure("mass_in_lesion") for m in one.maps if m.number == number}
+    maps = {(m.method.explainer, m.model_role): m.measure("relevance_mass_accuracy") for m in one.maps if m.number == number}
     inside = {key: value for key, value in maps.items() if value is not None}
     for (explainer, role), value in sorted(inside.items()):
         if role == "student" and value < LOW_INSIDE:

@@ -28,13 +28,15 @@ def _panel_model(own: RecipeResult) -> PanelModel:
     by_weights = {model.weights_digest: model for model in own.require_registered().models}
     bundles = [bundle for bundle in own.bundles if bundle.weights_digest == student.weights_digest]
     # A verdict is of an explainer as it was asked: with other options its maps are others.
-    asked = {entry.name: entry.options for entry in DEFAULT_EXPLAINERS[own.recipe.task.kind]}
+    defaults = {entry.name: entry.options for entry in DEFAULT_EXPLAINERS[own.recipe.task.kind]}
     made = {one.method.explainer: one.method.options for bundle in bundles for one in bundle.explanations}
-    tested = [name for name, options in asked.items() if made.get(name) == options]
+    tested = [name for name, options in defaults.items() if made.get(name) == options]
     return PanelModel(
         model=by_weights[student.weights_digest],
         teacher=by_weights[teacher.weights_digest],
         student_checkpoint=student,
         teacher_checkpoint=teacher,
-        verdicts=tuple(verdict for bundle in bundles for verdict in bundle.verdicts if verdict.explainer in tested),
+        sanity_reports=tuple(
+            sanity_report for bundle in bundles for sanity_report in bundle.sanity_reports if sanity_report.explainer in tested
+        ),
     )

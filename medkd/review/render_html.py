@@ -64,7 +64,11 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         answers=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, ClassAnswer)],
         labels=[one.label for one in shown],
         maps=map_table(shown),
-        tests=[(one.model.name, verdict, checks_text(verdict.checks)) for one in report.explanations for verdict in one.verdicts],
+        tests=[
+            (one.model.name, sanity_report, checks_text(sanity_report.checks))
+            for one in report.explanations
+            for sanity_report in one.sanity_reports
+        ],
         teacher_only=[lesion for one in report.explanations for lesion in one.teacher_only],
         panes=[(role, title) for role, title in _PANES if role in _shown_roles(report)],
         marks=picture_marks(report.volume.geometry),
@@ -178,8 +182,8 @@ def _row(place: int, shown: Shown) -> dict[str, Any]:
     row: dict[str, Any] = {"place": place, "label": shown.label, "mass": shown.explanation.mass, "finding": shown.finding}
     if isinstance(shown.finding, LesionFinding):
         standing = standing_of(shown.finding)
-        told = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
-        return {**row, "alone": standing == "student only", "teacher": told}
+        words = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
+        return {**row, "alone": standing == "student only", "teacher": words}
     other = teacher_class(shown.finding)
     agrees = other in (None, shown.finding.class_name)
     return {**row, "alone": not agrees, "teacher": "no teacher" if other is None else "teacher agrees" if agrees else f"teacher: {other}"}

@@ -50,10 +50,10 @@ def agreement_text(report: ReviewReport) -> str:
     if all(one.teacher is None for one in report.explanations):
         return "no teacher to compare with"
     missed = sum(len(one.teacher_only) for one in report.explanations)
-    told = [
+    parts = [
         f"teacher agrees on {standings.count('agrees')}" if "agrees" in standings else "",
         f"only the student: {standings.count('student only')}" if "student only" in standings else "",
         f"only the teacher: {missed}" if missed else "",
         f"teacher gives {sum(answers)} of {len(answers)} answers too" if answers else "",
     ]
-    return "; ".join(part for part in told if part) or "nothing to compare"
+    return "; ".join(part for part in parts if part) or "nothing to compare"

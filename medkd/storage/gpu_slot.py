@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from data_contracts import EnvironmentProblem
+from data_contracts import MissingDependencyError
 
 _LOG = logging.getLogger("medkd")
 #: Seconds between two looks at the locks.
@@ -35,7 +35,7 @@ def gpu_slot(*, gpus: int | None = None, folder: Path | None = None, most_s: flo
         most_s: longest wait; by default as long as it takes.
 
     Raises:
-        EnvironmentProblem: ``GPU_BUSY`` when every GPU stayed taken for ``most_s``.
+        MissingDependencyError: ``GPU_BUSY`` when every GPU stayed taken for ``most_s``.
     """
     count = _visible_gpus() if gpus is None else gpus
     if count == 0:
@@ -53,7 +53,7 @@ def gpu_slot(*, gpus: int | None = None, folder: Path | None = None, most_s: flo
 
 
 def _acquire(place: Path, count: int, most_s: float | None) -> tuple[int, FileLock]:
-    begun, said = time.monotonic(), False
+    started, said = time.monotonic(), False
     while True:
         for index in range(count):
             lock = FileLock(place / f"gpu-{index}.lock", mode=0o666)
@@ -62,8 +62,8 @@ def _acquire(place: Path, count: int, most_s: float | None) -> tuple[int, FileLo
             except Timeout:
                 continue
             return index, lock
-        if most_s is not None and time.monotonic() - begun >= most_s:
-            raise EnvironmentProblem(
+        if most_s is not None and time.monotonic() - started >= most_s:
+            raise MissingDependencyError(
                 "GPU_BUSY", f"expected one of {count} GPUs to be free within {most_s:g} s, all are taken (locks in {place})"
             )
         if not said:

@@ -9,7 +9,7 @@ from pathlib import Path
 from medkd.storage.store import write_bytes
 
 
-class Journal:
+class MetricsLog:
     """Metrics as JSON lines, flushed to disk once per epoch. Training never talks to a tracking server.
 
     Args:

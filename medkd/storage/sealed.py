@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from data_contracts import Record, StoreError, load_record
+from data_contracts import StoreError, VersionedRecord, load_record
 from data_contracts.record import RecordType
 from medkd.storage.store import write_bytes
 
@@ -15,7 +15,7 @@ def seal_of(path: Path) -> Path:
     return path.with_name(f".medkd-{path.stem}")
 
 
-def write_sealed(record: Record, path: Path) -> Path:
+def write_sealed(record: VersionedRecord, path: Path) -> Path:
     """Write a record, and beside it the digest that :func:`load_sealed` compares.
 
     The digest goes first and the one before stays in force until the record is there: whenever the process is killed, they fit.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
-from data_contracts import MedkdError, Record, Ref, StoreError, Value, load_record
+from data_contracts import FrozenModel, MedkdError, Ref, StoreError, VersionedRecord, load_record
 from data_contracts.private import open_private
 from medkd.catalogue import entries_named_in
 from medkd.storage.store import write_bytes
@@ -26,7 +26,7 @@ from medkd.storage.workspace import Workspace
 _LOG = logging.getLogger("medkd")
 _OURS = ("medkd", "data_contracts")
 P = ParamSpec("P")
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=VersionedRecord)
 
 
 def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concatenate[Workspace, P], R]:
@@ -94,7 +94,7 @@ def keyed(value: Any) -> Any:
     Raises:
         TypeError: for what is no record, string, number or tuple of them.
     """
-    if isinstance(value, Value):
+    if isinstance(value, FrozenModel):
         fields = type(value).model_fields
         return {name: keyed(getattr(value, name)) for name in fields if not _is_measured(fields[name])}
     if isinstance(value, tuple | list):
@@ -143,7 +143,7 @@ def references(value: Any) -> Iterator[Ref]:
     """Yield every reference inside a record, however deep."""
     if isinstance(value, Ref):
         yield value
-    elif isinstance(value, Value):
+    elif isinstance(value, FrozenModel):
         for name in type(value).model_fields:
             yield from references(getattr(value, name))
     elif isinstance(value, dict):

@@ -35,7 +35,7 @@ class Workspace:
         return Store(self.root / "store", "run")
 
 
-def embedded_workspace(root: Path, *, progress: bool = False, data_root: Path = Path()) -> Workspace:
+def local_workspace(root: Path, *, progress: bool = False, data_root: Path = Path()) -> Workspace:
     """Return a workspace that tracks to a SQLite file of its own, no server needed."""
     root = private_folder(root.resolve())
     return Workspace(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", progress=progress, data_root=data_root.resolve())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Balance
+from data_contracts import LossBalancing
 from medkd.attribution.cam import cam
 from medkd.distillation._reduce import over_batch, pooled, unit_norm
 from medkd.distillation._together import mean_over_processes
@@ -23,11 +23,11 @@ GRID = 8
 LEAST_RATE = 0.1
 
 
-class Balancer(nn.Module):
+class LossBalancer(nn.Module):
     """Measures the terms of an objective every few steps and scales their weights. Its state is part of a checkpoint.
 
     Args:
-        wish: what is measured and what follows from it.
+        config: what is measured and what follows from it.
         objective: its terms that read labels and no teacher are the task.
     """
 
@@ -37,9 +37,9 @@ class Balancer(nn.Module):
     measured: Tensor
     distances: Tensor
 
-    def __init__(self, wish: Balance, objective: Objective) -> None:
+    def __init__(self, config: LossBalancing, objective: Objective) -> None:
         super().__init__()
-        self.wish = wish
+        self.config = config
         self.labels = [term.label for term in objective.terms]
         self._explaining = {term.label for term in objective.terms if reads_explanations(term.needs)}
         count = len(self.labels)
@@ -54,14 +54,14 @@ class Balancer(nn.Module):
 
     def is_due(self, step: int) -> bool:
         """Return whether a step is measured."""
-        return step % self.wish.every == 0
+        return step % self.config.every == 0
 
     def measure(self, values: Sequence[TermValue], parameters: Sequence[nn.Parameter]) -> None:
         """Take up the gradients of the terms of one step with respect to the student's parameters, at unit weight.
 
         One backward pass per term; the graph is kept for the step itself.
         """
-        if not (self.wish.norms or self.wish.do_no_harm):
+        if not (self.config.norms or self.config.do_no_harm):
             return
         task = [value.weight * value.value for value in values if value.term.is_task]
         if not task:
@@ -74,27 +74,27 @@ class Balancer(nn.Module):
             place = self.labels.index(term.label)
             own = gradient_of(value, parameters)
             cosine = float((own @ reference) / (own.norm() * reference_norm).clamp_min(_TINY))
-            if float(self.measured[place]) < self.wish.warmup:
+            if float(self.measured[place]) < self.config.warmup:
                 self.norms[place] += float(own.norm())
                 self.task_norms[place] += float(reference_norm)
             before = float(self.cosines[place])
-            smooth = self.wish.momentum
+            smooth = self.config.momentum
             self.cosines[place] = cosine if before != before else smooth * before + (1 - smooth) * cosine
             self.measured[place] += 1
 
     def compare(self, student: Trace, knowledge: Knowledge, sample: Sample) -> None:
         """Take up how far the student's class maps of the teacher's answer are from the teacher's: 1 - cosine, smoothed."""
-        if not (self.wish.agreement_weight or self.wish.agreement_rate):
+        if not (self.config.agreement_weight or self.config.agreement_rate):
             return
         with torch.no_grad():
             target, present = teacher_target(knowledge)
-            mine, theirs = pooled(cam(student, target), GRID), pooled(knowledge.attribution("cam", target).float(), GRID)
-            gap = over_batch(1 - (unit_norm(mine) * unit_norm(theirs)).sum(1), sample, present)
+            student_map, teacher_map = pooled(cam(student, target), GRID), pooled(knowledge.attribution("cam", target).float(), GRID)
+            gap = over_batch(1 - (unit_norm(student_map) * unit_norm(teacher_map)).sum(1), sample, present)
             distance = float(mean_over_processes(gap))
         if self.distances[0] != self.distances[0]:
             self.distances[:] = distance
         else:
-            self.distances[1] = self.wish.momentum * self.distances[1] + (1 - self.wish.momentum) * distance
+            self.distances[1] = self.config.momentum * self.distances[1] + (1 - self.config.momentum) * distance
         self.measured[-1] += 1
 
     def factor(self, term: BoundTerm) -> float:
@@ -103,17 +103,17 @@ class Balancer(nn.Module):
             return 1.0
         place = self.labels.index(term.label)
         factor = 1.0
-        if self.wish.norms and float(self.norms[place]) > 0:
+        if self.config.norms and float(self.norms[place]) > 0:
             factor *= float(self.task_norms[place]) / max(float(self.norms[place]), _TINY)
-        if self.wish.do_no_harm:
-            factor *= damping(float(self.cosines[place]), self.wish.worst)
+        if self.config.do_no_harm:
+            factor *= damping(float(self.cosines[place]), self.config.worst)
         if term.label in self._explaining:
-            factor *= self._left() ** self.wish.agreement_weight
+            factor *= self._left() ** self.config.agreement_weight
         return factor
 
     def rate(self) -> float:
         """Return what the learning rate is multiplied by."""
-        return max(LEAST_RATE, min(1.0, self._left() ** self.wish.agreement_rate)) if self.wish.agreement_rate else 1.0
+        return max(LEAST_RATE, min(1.0, self._left() ** self.config.agreement_rate)) if self.config.agreement_rate else 1.0
 
     def curves(self) -> dict[str, float]:
         """Return what a journal shows: the smoothed cosine of each measured term with the task, and the agreement."""

@@ -7,10 +7,22 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from data_contracts import Arm, CatalogueError, Entry, Evidence, Fit, ImageFolderData, Network, Recipe, RecipeError, TaskKind, Term
+from data_contracts import (
+    Arm,
+    AttributionSource,
+    CatalogueError,
+    Entry,
+    ImageFolderData,
+    LossTerm,
+    Network,
+    Recipe,
+    RecipeError,
+    TaskKind,
+    TrainingConfig,
+)
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, Catalogue, CatalogueEntry, explainer_of, option_errors
-from medkd.task_context import Circumstances
-from medkd.training.mistake import Mistake, Place, Source, attempt, raise_first
+from medkd.task_context import TaskContext
+from medkd.training.mistake import FieldPath, Mistake, Source, attempt, raise_first
 from medkd.training.objective import Objective, reads_explanations
 
 #: Kinds of measures that a cohort's maps can be asked about.
@@ -62,7 +74,7 @@ def name_mistakes(payload: Any) -> Iterator[Mistake]:
             yield from attempt((*place, "options", "explainer"), partial(EXPLAINERS.entry, explainer))
 
 
-def _named(payload: Any) -> Iterator[tuple[Place, Catalogue, str, dict[str, Any]]]:
+def _named(payload: Any) -> Iterator[tuple[FieldPath, Catalogue, str, dict[str, Any]]]:
     """Yield where a recipe names entries: place, catalogue, the field that holds the name, and the fields beside it."""
     for path, catalogue, key in (
         (("teacher", "network"), NETWORKS, "builder"),
@@ -76,7 +88,7 @@ def _named(payload: Any) -> Iterator[tuple[Place, Catalogue, str, dict[str, Any]
         yield from ((place, catalogue, key, value) for place, value in _at(payload, path) if isinstance(value, dict))
 
 
-def _at(value: Any, path: tuple[str, ...]) -> Iterator[tuple[Place, Any]]:
+def _at(value: Any, path: tuple[str, ...]) -> Iterator[tuple[FieldPath, Any]]:
     """Yield the values at a path, ``*`` standing for every key or number, with their places."""
     if not path:
         yield (), value
@@ -91,7 +103,7 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Yield entries that are for another task."""
     kind = recipe.task.kind.value
 
-    def of(place: Place, entry: CatalogueEntry) -> Iterator[Mistake]:
+    def of(place: FieldPath, entry: CatalogueEntry) -> Iterator[Mistake]:
         tasks = entry.fact("TASKS")
         if tasks is not None and kind not in tasks:
             yield Mistake(
@@ -103,7 +115,7 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         entry = catalogue.entry(value[key])
         yield from of((*place, key), entry)
         if catalogue is LOSSES and "explainer" in entry.fact("NEEDS", frozenset()):
-            term = Term.model_validate({"loss": entry.name, "options": value.get("options", {})})
+            term = LossTerm.model_validate({"loss": entry.name, "options": value.get("options", {})})
             yield from of((*place, "options"), EXPLAINERS.entry(explainer_of(term)))
 
 
@@ -122,7 +134,7 @@ def _teacher_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     yield from _head_mistakes(place, Objective(teacher.terms).needs, teacher.network, "the teacher")
 
 
-def _arm_mistakes(place: Place, arm: Arm, recipe: Recipe) -> Iterator[Mistake]:
+def _arm_mistakes(place: FieldPath, arm: Arm, recipe: Recipe) -> Iterator[Mistake]:
     terms, name = (*place, "terms"), place[-1]
     broken = list(attempt(terms, lambda: Objective(arm.terms)))
     yield from broken
@@ -137,9 +149,9 @@ def _arm_mistakes(place: Place, arm: Arm, recipe: Recipe) -> Iterator[Mistake]:
     def needs(field: str, sentence: str) -> Mistake:
         return Mistake((*place, field), RecipeError("RECIPE_NEEDS", sentence))
 
-    if arm.evidence is not Evidence.TEACHER and not reads_explanations(objective.needs):
+    if arm.attribution_source is not AttributionSource.TEACHER and not reads_explanations(objective.needs):
         yield needs(
-            "evidence",
+            "attribution_source",
             f"expected a term that reads the teacher's explanations in arm {name!r}, got {losses}: a control would change nothing",
         )
     follows_task = arm.balance is not None and (arm.balance.norms or arm.balance.do_no_harm)
@@ -152,7 +164,10 @@ def _arm_mistakes(place: Place, arm: Arm, recipe: Recipe) -> Iterator[Mistake]:
     if follows_teacher and "teacher" not in objective.needs:
         yield needs("balance", f"expected a term with a teacher in arm {name!r}, got {losses}: without one there is no agreement to follow")
     if arm.unlabelled and "teacher" not in objective.needs:
-        yield needs("unlabelled", f"expected a term with a teacher in arm {name!r}, got {losses}: nobody answers for its unlabelled images")
+        yield needs(
+            "unlabelled",
+            f"expected a term with a teacher in arm {name!r}, got {losses}: its unlabelled images have neither a label nor a teacher's answer",
+        )
     if arm.knowledge == "store":
         asking = [term.label for term in objective.terms if term.needs & {"views", "responses"} and "teacher" in term.needs]
         if asking:
@@ -161,17 +176,17 @@ def _arm_mistakes(place: Place, arm: Arm, recipe: Recipe) -> Iterator[Mistake]:
                 f"expected terms whose answers can be stored in arm {name!r}, {asking[0]!r} asks the teacher about images of its own: "
                 "use knowledge: live",
             )
-        if arm.evidence is Evidence.RANDOM_TEACHER:
-            yield needs("evidence", f"expected a live teacher for the control random_teacher in arm {name!r}, it reads a store")
+        if arm.attribution_source is AttributionSource.RANDOM_TEACHER:
+            yield needs("attribution_source", f"expected a live teacher for the control random_teacher in arm {name!r}, it reads a store")
 
 
-def _head_mistakes(place: Place, needs: frozenset[str], network: Network, who: str) -> Iterator[Mistake]:
+def _head_mistakes(place: FieldPath, needs: frozenset[str], network: Network, who: str) -> Iterator[Mistake]:
     if "deep_heads" in needs and not network.options.get("deep_supervision"):
         sentence = f"expected a network with deep_supervision of 1 or more (dyn_unet) for {who}, {network.builder} has no coarser heads"
         yield Mistake(place, RecipeError("RECIPE_NEEDS", sentence))
 
 
-def _mix_mistakes(place: Place, term: Term, fit: Fit, recipe: Recipe) -> Iterator[Mistake]:
+def _mix_mistakes(place: FieldPath, term: LossTerm, fit: TrainingConfig, recipe: Recipe) -> Iterator[Mistake]:
     """Yield blended images where a term would read one label, or one mask, of a case that has two."""
     entry = LOSSES.entry(term.loss)
     one_label = entry.fact("NEEDS", frozenset()) & {"labels", "masks"} and not entry.fact("MIXES", False)
@@ -182,11 +197,10 @@ def _mix_mistakes(place: Place, term: Term, fit: Fit, recipe: Recipe) -> Iterato
         yield Mistake((*place, "loss"), RecipeError("RECIPE_NEEDS", sentence))
 
 
-def _term_mistakes(place: Place, term: Term, recipe: Recipe, *, from_store: bool) -> Iterator[Mistake]:
+def _term_mistakes(place: FieldPath, term: LossTerm, recipe: Recipe, *, from_store: bool) -> Iterator[Mistake]:
     entry = LOSSES.entry(term.loss)
     needs = entry.fact("NEEDS", frozenset())
-    guard = getattr(entry.module, "guard", None)
-    reason = guard and guard(Circumstances(recipe.task.kind.value, len(recipe.task.classes), from_store), **term.options)
+    reason = entry.incompatible_reason(TaskContext(recipe.task.kind.value, len(recipe.task.classes), from_store), **term.options)
     if reason:
         yield Mistake((*place, "loss"), RecipeError("RECIPE_GUARD", f"expected a term that can work here, {term.loss!r} cannot: {reason}"))
     if "masks" in needs and isinstance(recipe.data, ImageFolderData) and recipe.data.masks is None:
@@ -207,14 +221,14 @@ def _explain_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         yield from _map_mistakes(("explain", "explainers", number, "name"), one.name, attentive=attentive)
 
 
-def _measure_mistakes(place: Place, one: Entry) -> Iterator[Mistake]:
+def _measure_mistakes(place: FieldPath, one: Entry) -> Iterator[Mistake]:
     # The randomisation goes with every job (`explain.randomisation`); named here it is one that is shown.
-    if one.name != "randomisation" and MEASURES.entry(one.name).fact("KIND") not in OF_MAPS | OF_MORE_MAPS:
+    if one.name != "model_parameter_randomisation" and MEASURES.entry(one.name).fact("KIND") not in OF_MAPS | OF_MORE_MAPS:
         hint = ": give explain.shift" if one.name == "off_distribution" else ""
         yield Mistake(place, RecipeError("RECIPE_MEASURE", f"expected a measure of maps in explain.measures, {one.name} is not one{hint}"))
 
 
-def _map_mistakes(place: Place, explainer: str, *, attentive: bool) -> Iterator[Mistake]:
+def _map_mistakes(place: FieldPath, explainer: str, *, attentive: bool) -> Iterator[Mistake]:
     entry = EXPLAINERS.entry(explainer)
     if entry.fact("RETURNS", "map") != "map":
         sentence = f"expected an explainer that gives a map, {explainer} gives {entry.fact('RETURNS')}"

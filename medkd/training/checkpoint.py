@@ -23,7 +23,7 @@ _LOG = logging.getLogger("medkd")
 
 
 @dataclass
-class Place:
+class LoopState:
     """How far a run has come: finished epochs, batches of the epoch that has begun, and what was summed up in it.
 
     ``best`` is the best validation figure so far (None before the first), ``since_best`` the epochs since then.
@@ -40,8 +40,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Everything that a run changes: what is wrapped (student, links, balancer), its optimiser, averaged weights, best weights."""
+class TrainState:
+    """Everything that a run changes: what is wrapped (student, adapters, balancer), its optimiser, averaged weights, best weights."""
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
@@ -49,7 +49,7 @@ class Trained:
     best: dict[str, Tensor]
 
 
-def save_state(path: Path, trained: Trained, place: Place, *, key: str) -> None:
+def save_state(path: Path, trained: TrainState, loop: LoopState, *, key: str) -> None:
     """Write the state by atomic rename; ``key`` names the run it belongs to."""
     tensors = {f"module.{name}": value for name, value in trained.module.state_dict().items()}
     for index, state in trained.optimizer.state_dict()["state"].items():
@@ -61,35 +61,35 @@ def save_state(path: Path, trained: Trained, place: Place, *, key: str) -> None:
     if torch.cuda.is_available():
         tensors |= {f"generator.cuda{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    told = json.dumps(vars(place))
-    metadata = {"place": told, "key": key, "sha256": _digest(plain, told, key)}
+    loop_json = json.dumps(vars(loop))
+    metadata = {"place": loop_json, "key": key, "sha256": _digest(plain, loop_json, key)}
     write_bytes(path, safetensors.torch.save(plain, metadata=metadata))
 
 
-def load_state(path: Path, trained: Trained, *, key: str) -> Place:
+def load_state(path: Path, trained: TrainState, *, key: str) -> LoopState:
     """Restore a state in place and return how far it had come; the beginning when there is none, or it is another run's.
 
     A state whose bytes are not those that were written is not trained on: that is said in the log, and training begins anew.
     """
     if not path.is_file():
-        return Place()
+        return LoopState()
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("key") != key:
-                return Place()
+                return LoopState()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        told = metadata.get("place", "")
-        if metadata.get("sha256") != _digest(tensors, told, key):
+        loop_json = metadata.get("place", "")
+        if metadata.get("sha256") != _digest(tensors, loop_json, key):
             raise ValueError("its digest is another one")
-        place = Place(**json.loads(told))
+        loop = LoopState(**json.loads(loop_json))
     except Exception as error:  # half a file, or a file with a flipped bit, can break in any way
         _LOG.warning(
             "STATE_ALTERED: expected the training state %s as it was written, it is altered or not whole (%s); training begins anew",
             path,
             " ".join(str(error).split())[:120],
         )
-        return Place()
+        return LoopState()
     trained.module.load_state_dict(_below("module.", tensors))
     trained.optimizer.load_state_dict({"state": _moments(tensors), "param_groups": trained.optimizer.state_dict()["param_groups"]})
     if trained.averaged is not None:
@@ -99,12 +99,12 @@ def load_state(path: Path, trained: Trained, *, key: str) -> Place:
     states = [tensors[name] for name in sorted(tensors) if name.startswith("generator.cuda")]
     if states and torch.cuda.is_available() and len(states) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states)
-    return place
+    return loop
 
 
-def _digest(tensors: Mapping[str, Tensor], place: str, key: str) -> str:
+def _digest(tensors: Mapping[str, Tensor], loop: str, key: str) -> str:
     """Return the sha256 of a state: names, types, shapes and bytes of its tensors, how far it came, and whose it is."""
-    digest = hashlib.sha256(json.dumps([place, key]).encode())
+    digest = hashlib.sha256(json.dumps([loop, key]).encode())
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())

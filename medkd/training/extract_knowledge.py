@@ -11,10 +11,10 @@ from torch import nn
 from data_contracts import (
     Checkpoint,
     CohortSet,
+    ExtractionConfig,
     ExtractionSpec,
     KnowledgeRef,
-    KnowledgeWish,
-    MapWish,
+    MapSpec,
     Ref,
     Subset,
     TaskKind,
@@ -23,8 +23,8 @@ from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.knowledge.codec import LogitCodec
-from medkd.knowledge.extract import Cases, Extraction, Question, divergence, map_key, sample_digests
-from medkd.knowledge.shards import Shelf
+from medkd.knowledge.extract import Cases, Extraction, ExtractionQuery, divergence, map_key, sample_digests
+from medkd.knowledge.shards import ShardReader
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network, specify_network
 from medkd.models._load import load_network
@@ -38,9 +38,9 @@ from medkd.training.requirements import requirements_of
 COMPARED = 8
 
 
-def completed_wish(spec: ExtractionSpec, teacher: nn.Module) -> KnowledgeWish:
+def completed_config(spec: ExtractionSpec, teacher: nn.Module) -> ExtractionConfig:
     """Return the recipe's wish with what its arms will ask for."""
-    features, maps = dict(spec.wish.features), {map_key(wish): wish for wish in spec.wish.maps}
+    features, maps = dict(spec.config.features), {map_key(config): config for config in spec.config.maps}
     student = build_network(specify_network(spec.student, spec.task))
     for arm in spec.readers:
         needed = requirements_of(arm, spec.task, student, LiveSource(teacher))
@@ -48,21 +48,21 @@ def completed_wish(spec: ExtractionSpec, teacher: nn.Module) -> KnowledgeWish:
             features[layer] = max(features.get(layer, 0), cells)
         for explainer, cells in needed.maps.items():
             known = maps.get(explainer)
-            maps[explainer] = MapWish(explainer=explainer, grid=max(cells, known.grid if known else 0))
-    return spec.wish.model_copy(update={"features": features, "maps": tuple(maps[key] for key in sorted(maps))})
+            maps[explainer] = MapSpec(explainer=explainer, grid=max(cells, known.grid if known else 0))
+    return spec.config.model_copy(update={"features": features, "maps": tuple(maps[key] for key in sorted(maps))})
 
 
-def purposes_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
-    """Return the purposes whose cases students learn from, whatever their seed."""
+def subsets_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
+    """Return the subsets whose cases students learn from, whatever their seed."""
     kinds = (Subset.STUDENT_TRAIN, *((Subset.UNLABELLED,) if spec.unlabelled else ()))
-    return sorted(purpose for purpose in cohorts.uses if purpose.startswith(kinds))
+    return sorted(subset for subset in cohorts.uses if subset.startswith(kinds))
 
 
 @stage
 def extract_knowledge(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, teacher: Checkpoint) -> KnowledgeRef:
     """Ask a teacher about every case that students learn from, and store its answers.
 
-    Shards that an interrupted run finished are kept. The same image is asked about once, whatever purposes it serves.
+    Shards that an interrupted run finished are kept. The same image is asked about once, whatever subset it is in.
 
     Args:
         workspace: where files go.
@@ -76,43 +76,43 @@ def extract_knowledge(workspace: Workspace, spec: ExtractionSpec, cohorts: Cohor
 
 def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, teacher: Checkpoint, device: torch.device) -> KnowledgeRef:
     network = load_network(workspace, teacher)
-    wish = completed_wish(spec, network)
-    question = Question(teacher.weights_digest, teacher.task, wish, spec.views)
-    extraction = Extraction(network, question, device)
-    folder = f"knowledge/{spec.recipe}-{question.digest()[:16]}"
+    config = completed_config(spec, network)
+    query = ExtractionQuery(teacher.weights_digest, teacher.task, config, spec.views)
+    extraction = Extraction(network, query, device)
+    folder = f"knowledge/{spec.recipe}-{query.digest()[:16]}"
     shards: list[Ref] = []
     seen: set[str] = set()
     total, raw = 0, 0
     measured: dict[str, float] = {}
     bar: Any
-    for purpose in purposes_of(spec, cohorts):
-        cohort = open_for_training(cohorts, purpose, workspace.store, spec.task)
+    for subset in subsets_of(spec, cohorts):
+        cohort = open_for_training(cohorts, subset, workspace.store, spec.task)
         digests = sample_digests(cohort)
         fresh = [row for row, digest in enumerate(digests) if digest not in seen]
         some, own = cohort.select(torch.tensor(fresh, dtype=torch.int64)), [digests[row] for row in fresh]
         seen.update(own)
         with progress_bar(title=f"{spec.recipe} knowledge", unit="shard", enabled=workspace.progress, total=None) as bar:
-            for ref, keys in extraction.write(some, own, workspace.store, folder, label=purpose.replace("/", "-")):
+            for ref, keys in extraction.write(some, own, workspace.store, folder, label=subset.replace("/", "-")):
                 shards.append(ref)
                 total += len(keys)
                 bar.update()
-        raw += _raw_bytes(some, own, question)
+        raw += _raw_bytes(some, own, query)
         if not measured and fresh:
-            measured = compare(extraction, some, own, Shelf(workspace.store, shards, about=question.digest()))
+            measured = compare(extraction, some, own, ShardReader(workspace.store, shards, query_digest=query.digest()))
     sizes = [workspace.store.path(ref).stat().st_size for ref in shards]
     return KnowledgeRef(
         teacher_digest=teacher.weights_digest,
         task=teacher.task,
-        wish=wish,
-        views=question.views,
-        cohorts=tuple(sorted({cohorts.uses[purpose].cohort.sha256 for purpose in purposes_of(spec, cohorts)})),
+        config=config,
+        views=query.views,
+        cohorts=tuple(sorted({cohorts.uses[subset].cohort.sha256 for subset in subsets_of(spec, cohorts)})),
         patients=tuple(sorted(patients_of(cohorts, [Subset.TEACHER_TRAIN], workspace.store))),
         cases=len(seen),
         entries=total,
         layers=extraction.shapes(),
-        maps=tuple(map_key(one) for one in wish.maps),
+        maps=tuple(map_key(one) for one in config.maps),
         head_bias=extraction.head_bias(),
-        payload_bytes=_logit_bytes(workspace, shards, question),
+        payload_bytes=_logit_bytes(workspace, shards, query),
         raw_bytes=raw,
         bytes=sum(sizes),
         measured=measured,
@@ -120,30 +120,30 @@ def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, tea
     )
 
 
-def _raw_bytes(cohort: Cases, digests: Sequence[str], question: Question) -> int:
+def _raw_bytes(cohort: Cases, digests: Sequence[str], query: ExtractionQuery) -> int:
     """Return the bytes of the logits of all entries as float32."""
-    classes, views = len(question.task.classes), max(1, question.wish.views)
-    if question.task.kind is TaskKind.CLASSIFICATION:
+    classes, views = len(query.task.classes), max(1, query.config.views)
+    if query.task.kind is TaskKind.CLASSIFICATION:
         return 4 * classes * views * len(set(digests))
-    if isinstance(cohort, VolumeCohort) and question.views is None:
+    if isinstance(cohort, VolumeCohort) and query.views is None:
         images = dict(zip(digests, cohort.images, strict=True))
         return sum(4 * classes * image.numel() for image in images.values())
-    return 4 * classes * views * len(set(digests)) * int(torch.tensor(question.task.image_size).prod())
+    return 4 * classes * views * len(set(digests)) * int(torch.tensor(query.task.image_size).prod())
 
 
-def _logit_bytes(workspace: Workspace, shards: Sequence[Ref], question: Question) -> int:
-    shelf = Shelf(workspace.store, shards, about=question.digest())
-    return sum(len(shelf.read(key, "logits")) for key in shelf)
+def _logit_bytes(workspace: Workspace, shards: Sequence[Ref], query: ExtractionQuery) -> int:
+    reader = ShardReader(workspace.store, shards, query_digest=query.digest())
+    return sum(len(reader.read(key, "logits")) for key in reader)
 
 
-def compare(extraction: Extraction, cohort: Cases, digests: Sequence[str], shelf: Shelf) -> dict[str, float]:
+def compare(extraction: Extraction, cohort: Cases, digests: Sequence[str], reader: ShardReader) -> dict[str, float]:
     """Return how far replayed logits are from live ones on the first cases: mean KL per voxel, share of equal answers."""
-    if not extraction.is_segmentation or extraction.question.views is not None:
+    if not extraction.is_segmentation or extraction.query.views is not None:
         return {}
-    codec, figures = LogitCodec.of(extraction.question.wish), []
+    codec, figures = LogitCodec.of(extraction.query.config), []
     for row, digest in list(enumerate(digests))[:COMPARED]:
         image = cohort.images[row]
         live = extraction.ask_volume(image)["logits"] if isinstance(cohort, VolumeCohort) else extraction.ask(image[None])["logits"][0]
-        figures.append(divergence(live, codec.decode(shelf.read(extraction.question.key(digest, None), "logits"))))
+        figures.append(divergence(live, codec.decode(reader.read(extraction.query.key(digest, None), "logits"))))
     kl, agreement = (sum(values) / len(values) for values in zip(*figures, strict=True))
     return {"kl": kl, "argmax_agreement": agreement}

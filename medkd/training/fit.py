@@ -17,18 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data_contracts import Balance, DataError, Fit, Task
+from data_contracts import DataError, LossBalancing, Task, TrainingConfig
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.precision import resolve_precision, training_device
 from medkd.progress import progress_bar
 from medkd.seeds import derive_seed
-from medkd.storage.metrics_log import Journal
+from medkd.storage.metrics_log import MetricsLog
 from medkd.trace import Sample, forked_rng
-from medkd.training.balance import Balancer
-from medkd.training.checkpoint import Place, Trained, load_state, save_state
+from medkd.training.balance import LossBalancer
+from medkd.training.checkpoint import LoopState, TrainState, load_state, save_state
 from medkd.training.objective import EXPLANATIONS, Objective
 from medkd.training.schedule import learning_rate
-from medkd.training.step import DistillationStep, Parcel
+from medkd.training.step import DistillationStep, StepBatch
 from medkd.volumes.augment import draw_view
 from medkd.volumes.mix import harden, mix
 
@@ -48,7 +48,7 @@ class TrainingCohort(Protocol):
         """Return the number of cases."""
         ...
 
-    def draw(self, rows: Tensor, task: Task, wish: Fit, generator: torch.Generator) -> Sample:
+    def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
         """Return the batch of some rows."""
         ...
 
@@ -69,7 +69,7 @@ class FitRequest:
         save_seconds: a state is written after every epoch, and within one when so many seconds have passed.
     """
 
-    fit: Fit
+    fit: TrainingConfig
     task: Task
     seed: int
     folder: Path
@@ -77,7 +77,7 @@ class FitRequest:
     progress: bool = False
     title: str = "train"
     gpu: int | None = None
-    balance: Balance | None = None
+    balance: LossBalancing | None = None
     after_epoch: Callable[[int, nn.Module], None] | None = None
     validate: Callable[[nn.Module], float] | None = None
     save_seconds: float = SAVE_SECONDS
@@ -111,10 +111,10 @@ def fit(
     precision = resolve_precision(request.fit.precision, training_device(request.gpu))
     request = replace(request, fit=request.fit.model_copy(update={"precision": precision}))
     fabric = open_fabric(request)
-    run = Run(student, objective, cohort, request, fabric, teacher)
+    run = Trainer(student, objective, cohort, request, fabric, teacher)
     with run.bar(), forked_rng(request.seed), deterministic(request.fit.deterministic):
         run.resume()
-        while run.place.epoch < request.fit.epochs and not run.is_exhausted():
+        while run.loop.epoch < request.fit.epochs and not run.is_exhausted():
             run.epoch()
     return run.result()
 
@@ -154,7 +154,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before[1]
 
 
-class Run:
+class Trainer:
     """One run of the loop: what is trained, and how far it has come."""
 
     def __init__(
@@ -168,29 +168,29 @@ class Run:
     ) -> None:
         self.request, self.fabric = request, fabric
         self.cohort = resident(cohort, fabric.device)
-        wish, flat = request.fit, request.task.spatial_dims == 2
-        if flat and (wish.precision == "bf16" or fabric.device.type == "cuda"):
+        config, flat = request.fit, request.task.spatial_dims == 2
+        if flat and (config.precision == "bf16" or fabric.device.type == "cuda"):
             # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
             student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         source = LiveSource(teacher) if isinstance(teacher, nn.Module) else teacher
         with forked_rng(derive_seed("projectors", request.seed)):
-            links = objective.connect(student, source, torch.zeros(1, 1, *request.task.image_size))
+            adapters = objective.connect(student, source, torch.zeros(1, 1, *request.task.image_size))
         if source is not None:
-            source = source.prepared(fabric.device, channels_last=flat and wish.precision == "bf16")
+            source = source.prepared(fabric.device, channels_last=flat and config.precision == "bf16")
             ask_before(source, self.cohort, request, fabric, maps=bool(objective.needs & EXPLANATIONS) or request.balance is not None)
-        balancer = None if request.balance is None else Balancer(request.balance, objective)
-        self.step = DistillationStep(student.train(), objective, source, links, balancer)
-        self.optimizer = torch.optim.AdamW(self.step.parameters(), lr=wish.learning_rate, weight_decay=wish.weight_decay)
+        balancer = None if request.balance is None else LossBalancer(request.balance, objective)
+        self.step = DistillationStep(student.train(), objective, source, adapters, balancer)
+        self.optimizer = torch.optim.AdamW(self.step.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.averaged: AveragedModel | None = None
         self._bar: Any = None
         self._sums: dict[str, Tensor] = {}
-        if wish.ema is not None:
-            averaging = get_ema_multi_avg_fn(wish.ema)
+        if config.ema is not None:
+            averaging = get_ema_multi_avg_fn(config.ema)
             self.averaged = AveragedModel(student, device=fabric.device, multi_avg_fn=averaging, use_buffers=True)
-        self.trained = Trained(self.step, self.optimizer, self.averaged, {})
-        self.place = Place()
-        self.journal = Journal(request.folder / "metrics.jsonl")
-        self.batches = max(1, (wish.samples_per_epoch or len(cohort)) // wish.batch_size)
+        self.trained = TrainState(self.step, self.optimizer, self.averaged, {})
+        self.loop = LoopState()
+        self.journal = MetricsLog(request.folder / "metrics.jsonl")
+        self.batches = max(1, (config.samples_per_epoch or len(cohort)) // config.batch_size)
 
     @property
     def state(self) -> Path:
@@ -207,9 +207,9 @@ class Run:
 
     def resume(self) -> None:
         """Wrap what is trained, and take up the state of an interrupted run of the same key."""
-        self.place = load_state(self.state, self.trained, key=self.request.key)
-        self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in self.place.sums.items()}
-        self._bar.update(self.place.epoch * self.batches + self.place.batch)
+        self.loop = load_state(self.state, self.trained, key=self.request.key)
+        self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in self.loop.sums.items()}
+        self._bar.update(self.loop.epoch * self.batches + self.loop.batch)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
             self.wrapped, self.wrapped_optimizer = self.fabric.setup(self.step, self.optimizer)
@@ -218,66 +218,66 @@ class Run:
     def is_exhausted(self) -> bool:
         """Return whether patience is at its end."""
         patience = self.request.fit.patience
-        return patience is not None and self.place.since_best >= patience
+        return patience is not None and self.loop.since_best >= patience
 
     def epoch(self) -> None:
         """Train one epoch, or what is left of it."""
-        place, wish, request = self.place, self.request.fit, self.request
-        if place.batch == 0:
+        loop, config, request = self.loop, self.request.fit, self.request
+        if loop.batch == 0:
             # Seeded anew for every epoch: what dropout draws must not depend on where a run was interrupted.
-            torch.manual_seed(derive_seed("dropout", request.seed, place.epoch))
-        begun, before = time.perf_counter(), place.seconds
-        for index, sample in enumerate(epoch_samples(self.cohort, request, place.epoch)):
-            if index < place.batch:
+            torch.manual_seed(derive_seed("dropout", request.seed, loop.epoch))
+        started, before = time.perf_counter(), loop.seconds
+        for index, sample in enumerate(epoch_samples(self.cohort, request, loop.epoch)):
+            if index < loop.batch:
                 continue
             self.batch(index, sample)
-            place.batch, place.seconds = index + 1, before + time.perf_counter() - begun
+            loop.batch, loop.seconds = index + 1, before + time.perf_counter() - started
             self._bar.update()
-            is_boundary = (index + 1) % wish.accumulate == 0
+            is_boundary = (index + 1) % config.accumulate == 0
             if is_boundary and time.perf_counter() - self._saved > request.save_seconds and index + 1 < self.batches:
                 self._save()
         self._end_epoch()
 
     def batch(self, index: int, sample: Sample) -> None:
         """Add one batch's gradient, and make a step where its group is complete."""
-        place, wish, fabric = self.place, self.request.fit, self.fabric
-        group = index // wish.accumulate * wish.accumulate
+        loop, config, fabric = self.loop, self.request.fit, self.fabric
+        group = index // config.accumulate * config.accumulate
         # All batches of a group belong to one step, which is made at the group's place in training.
-        share = (place.epoch * self.batches + group) / (wish.epochs * self.batches)
-        size = min(wish.accumulate, self.batches - group)
+        share = (loop.epoch * self.batches + group) / (config.epochs * self.batches)
+        size = min(config.accumulate, self.batches - group)
         is_last = index + 1 == group + size
-        rate = learning_rate(wish.learning_rate, share) * (1.0 if self.step.balancer is None else self.step.balancer.rate())
+        rate = learning_rate(config.learning_rate, share) * (1.0 if self.step.balancer is None else self.step.balancer.rate())
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         if index == group:
             self.wrapped_optimizer.zero_grad()
         with fabric.no_backward_sync(self.wrapped, enabled=not is_last):
-            loss, values = self.wrapped(Parcel(own_part(_to(sample, fabric.device), fabric), share=share, step=place.step))
+            loss, values = self.wrapped(StepBatch(own_part(_to(sample, fabric.device), fabric), share=share, step=loop.step))
             fabric.backward(loss / size)
         if is_last:
-            if wish.clip_norm is not None:
-                fabric.clip_gradients(self.wrapped, self.wrapped_optimizer, max_norm=wish.clip_norm, error_if_nonfinite=False)
+            if config.clip_norm is not None:
+                fabric.clip_gradients(self.wrapped, self.wrapped_optimizer, max_norm=config.clip_norm, error_if_nonfinite=False)
             self.wrapped_optimizer.step()
-            place.step += 1
+            loop.step += 1
             if self.averaged is not None:
                 self.averaged.update_parameters(self.step.student)
         for name, value in {"loss": loss.detach(), **values}.items():
             # Summed where they are: reading a number off a GPU would wait for it in every step.
             so_far = self._sums.get(name)
             self._sums[name] = value.double() if so_far is None else so_far.to(value.device) + value.double()
-            place.counts[name] = place.counts.get(name, 0) + 1
+            loop.counts[name] = loop.counts.get(name, 0) + 1
 
     def _end_epoch(self) -> None:
         """Judge, keep and note down a finished epoch."""
-        place, request = self.place, self.request
+        loop, request = self.loop, self.request
         self._read_sums()
-        means = {name: self._mean(total / place.counts[name]) for name, total in place.sums.items()}
+        means = {name: self._mean(total / loop.counts[name]) for name, total in loop.sums.items()}
         if not math.isfinite(means["loss"]):
             raise DataError(
                 "LOSS_NOT_FINITE",
-                f"expected a finite loss in epoch {place.epoch + 1} of {request.title}, got {means['loss']}: lower the learning rate",
+                f"expected a finite loss in epoch {loop.epoch + 1} of {request.title}, got {means['loss']}: lower the learning rate",
             )
-        shown = {**means, "seconds": place.seconds}
+        shown = {**means, "seconds": loop.seconds}
         if self.step.balancer is not None:
             shown |= {**self.step.balancer.curves(), "rate": self.step.balancer.rate()}
         if request.validate is not None and request.fit.patience is not None:
@@ -286,12 +286,12 @@ class Run:
             shown["validation"] = figure
         if request.after_epoch is not None:
             # Before the state: a run that is interrupted between the two repeats the epoch and its call.
-            request.after_epoch(place.epoch + 1, self._student())
-        place.epoch, place.batch, place.sums, place.counts, place.seconds = place.epoch + 1, 0, {}, {}, 0.0
+            request.after_epoch(loop.epoch + 1, self._student())
+        loop.epoch, loop.batch, loop.sums, loop.counts, loop.seconds = loop.epoch + 1, 0, {}, {}, 0.0
         self._sums = {}
         self._save()
         if self.fabric.is_global_zero:
-            self.journal.write_epoch(place.epoch, shown)
+            self.journal.write_epoch(loop.epoch, shown)
 
     def _mean(self, value: float) -> float:
         """Return the mean over the processes that share the batches."""
@@ -301,11 +301,11 @@ class Run:
         return float(shared)
 
     def _judge(self, figure: float) -> None:
-        if self.place.best is None or figure > self.place.best:
-            self.place.best, self.place.since_best = figure, 0
+        if self.loop.best is None or figure > self.loop.best:
+            self.loop.best, self.loop.since_best = figure, 0
             self.trained.best.update({name: value.detach().clone() for name, value in self._student().state_dict().items()})
         else:
-            self.place.since_best += 1
+            self.loop.since_best += 1
 
     def _student(self) -> nn.Module:
         """Return the student that would be kept now: with averaged weights where they are asked for."""
@@ -313,12 +313,12 @@ class Run:
         return student
 
     def _read_sums(self) -> None:
-        self.place.sums = {name: float(total) for name, total in self._sums.items()}
+        self.loop.sums = {name: float(total) for name, total in self._sums.items()}
 
     def _save(self) -> None:
         self._read_sums()
         if self.fabric.is_global_zero:
-            save_state(self.state, self.trained, self.place, key=self.request.key)
+            save_state(self.state, self.trained, self.loop, key=self.request.key)
         self._saved = time.perf_counter()
 
     def result(self) -> nn.Module:
@@ -341,28 +341,28 @@ def resident(cohort: TrainingCohort, device: torch.device) -> TrainingCohort:
 
 def ask_before(source: KnowledgeSource, cohort: TrainingCohort, request: FitRequest, fabric: Fabric, *, maps: bool) -> None:
     """Let a live teacher answer before training where its views are few and come again: whole pictures, at most mirrored, on a CPU."""
-    wish = request.fit
+    config = request.fit
     images: Tensor | None = getattr(cohort, "images", None)
-    if images is None or not isinstance(source, LiveSource) or wish.augment == "affine" or wish.mix != "none":
+    if images is None or not isinstance(source, LiveSource) or config.augment == "affine" or config.mix != "none":
         return
-    views = len(images) * (2 if wish.augment == "flip" else 1)
-    drawn = wish.epochs * (wish.samples_per_epoch or len(images))
+    views = len(images) * (2 if config.augment == "flip" else 1)
+    drawn = config.epochs * (config.samples_per_epoch or len(images))
     if fabric.device.type == "cpu" and fabric.world_size == 1 and drawn > views:
         with fabric.autocast():
-            source.ask_before(images, mirrored=wish.augment == "flip", maps=maps, batch=wish.batch_size)
+            source.ask_before(images, mirrored=config.augment == "flip", maps=maps, batch=config.batch_size)
 
 
 def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:
     """Yield the batches of one epoch: a function of (cohort, seed, epoch). The last, smaller batch is left out."""
-    wish = request.fit
+    config = request.fit
     generator = torch.Generator().manual_seed(derive_seed("epoch", request.seed, epoch))
-    wanted = max(wish.samples_per_epoch or len(cohort), wish.batch_size)
+    wanted = max(config.samples_per_epoch or len(cohort), config.batch_size)
     rounds = [torch.randperm(len(cohort), generator=generator) for _ in range(math.ceil(wanted / len(cohort)))]
     order = torch.cat(rounds)[:wanted]
-    for begin in range(0, len(order) - wish.batch_size + 1, wish.batch_size):
-        sample = cohort.draw(order[begin : begin + wish.batch_size], request.task, wish, generator)
-        sample = draw_view(sample, wish.augment, generator)
-        yield harden(mix(sample, wish, generator), wish.strong, generator)
+    for begin in range(0, len(order) - config.batch_size + 1, config.batch_size):
+        sample = cohort.draw(order[begin : begin + config.batch_size], request.task, config, generator)
+        sample = draw_view(sample, config.augment, generator)
+        yield harden(mix(sample, config, generator), config.strong, generator)
 
 
 def own_part(sample: Sample, fabric: Fabric) -> Sample:

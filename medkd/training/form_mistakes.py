@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from data_contracts import Data, MedkdError, Recipe, RecipeError, Task
 from medkd.catalogue import did_you_mean
-from medkd.training.mistake import Mistake, Place
+from medkd.training.mistake import FieldPath, Mistake
 
 #: Longest text of a value that is shown.
 MOST_SHOWN = 100
@@ -36,7 +36,7 @@ def readable_parts(payload: Any, broken: Iterable[Mistake] = ()) -> tuple[Data |
     return _read(TypeAdapter(Data), payload, "data", wrong), _read(TypeAdapter(Task), payload, "task", wrong)
 
 
-def _read(kind: TypeAdapter[Any], payload: Any, part: str, wrong: Collection[Place]) -> Any:
+def _read(kind: TypeAdapter[Any], payload: Any, part: str, wrong: Collection[FieldPath]) -> Any:
     fields = payload.get(part) if isinstance(payload, dict) else None
     if isinstance(fields, dict):
         fields = {name: value for name, value in fields.items() if (part, name) not in wrong}
@@ -48,9 +48,9 @@ def _read(kind: TypeAdapter[Any], payload: Any, part: str, wrong: Collection[Pla
 
 def _merged(payload: Any, error: ValidationError) -> Iterator[Mistake]:
     """Yield one mistake per value: where several forms are allowed, each of them is refused for a reason of its own."""
-    forms: dict[Place, list[str]] = {}
-    alone: dict[Place, str] = {}
-    values: dict[Place, Any] = {}
+    forms: dict[FieldPath, list[str]] = {}
+    alone: dict[FieldPath, str] = {}
+    values: dict[FieldPath, Any] = {}
     for problem in error.errors(include_url=False):
         place, form, value = _place(problem, payload)
         values[place] = value
@@ -63,7 +63,7 @@ def _merged(payload: Any, error: ValidationError) -> Iterator[Mistake]:
         yield Mistake(place, RecipeError("RECIPE_INVALID", sentence))
 
 
-def _place(problem: Any, payload: Any) -> tuple[Place, str | None, Any]:
+def _place(problem: Any, payload: Any) -> tuple[FieldPath, str | None, Any]:
     """Return where a problem is, the form that was tried there (where several are allowed), and what came."""
     here, place = payload, []
     for part in problem["loc"]:
@@ -81,7 +81,7 @@ def _place(problem: Any, payload: Any) -> tuple[Place, str | None, Any]:
     return tuple(place), None, here
 
 
-def _sentence(problem: Any, payload: Any, place: Place) -> str:
+def _sentence(problem: Any, payload: Any, place: FieldPath) -> str:
     """Return what was expected and what came, for one problem of pydantic's."""
     kind, message, context = problem["type"], str(problem["msg"]), problem.get("ctx", {})
     if kind == "missing":
@@ -109,7 +109,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
-def _fields_at(payload: Any, place: Place) -> set[str]:
+def _fields_at(payload: Any, place: FieldPath) -> set[str]:
     """Return the fields that the value at a place may have."""
     here: Any = Recipe
     for part in place:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from data_contracts import MedkdError
 
 #: The names and numbers that lead to a value: ``("arms", "kd", "terms", 0, "loss")``.
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Mistake:
         error: code, and the sentence that says what was expected and what came.
     """
 
-    place: Place
+    place: FieldPath
     error: MedkdError
 
     @property
@@ -40,10 +40,10 @@ class Source:
     """
 
     name: str
-    lines: Mapping[Place, int]
+    lines: Mapping[FieldPath, int]
     overrides: tuple[str, ...] = ()
 
-    def line(self, place: Place) -> int | None:
+    def line(self, place: FieldPath) -> int | None:
         """Return the line of a value, or of the nearest value that holds it; None where it is not in the file."""
         if self.is_override(place):
             return None
@@ -55,13 +55,13 @@ class Source:
         file = "--set" if self.is_override(mistake.place) else self.name if line is None else f"{self.name}:{line}"
         return f"{file} {mistake.field}".strip()
 
-    def is_override(self, place: Place) -> bool:
+    def is_override(self, place: FieldPath) -> bool:
         """Return whether a value was set beside the file."""
         dotted = ".".join(map(str, place))
         return any(dotted == name or dotted.startswith(f"{name}.") for name in self.overrides)
 
 
-def attempt(place: Place, check: Callable[[], object]) -> Iterator[Mistake]:
+def attempt(place: FieldPath, check: Callable[[], object]) -> Iterator[Mistake]:
     """Yield the mistake that a check raises, if it does."""
     try:
         check()

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from data_contracts import LearnedTemperature, RecipeError, Term
+from data_contracts import LearnedTemperature, LossTerm, RecipeError
 from medkd.catalogue import LOSSES
 from medkd.knowledge.interface import LAST, Knowledge
 from medkd.knowledge.source import KnowledgeSource, layer_shape
-from medkd.trace import Sample, Trace, anatomy_of
+from medkd.trace import Sample, Trace, layer_map_of
+from medkd.training.adapters import DistillationAdapters, Temperature, projection, require_matching, resolve_pairs, temperature_of
 from medkd.training.coarse import on_teachers_grid
-from medkd.training.links import Links, Temperature, projection, require_matching, resolve_pairs, temperature_of
 from medkd.training.schedule import scheduled
 
 LossFunction = Callable[..., Tensor]
@@ -33,15 +33,15 @@ class BoundTerm:
     """
 
     label: str
-    wish: Term
+    spec: LossTerm
     function: LossFunction
     needs: frozenset[str]
 
     @property
-    def own_taps(self) -> tuple[str, str]:
+    def own_layers(self) -> tuple[str, str]:
         """Return the layers (student's, teacher's) that its options name."""
-        mine = str(self.wish.options.get("tap", LAST))
-        return mine, str(self.wish.options.get("teacher_tap", LAST))
+        student_layer = str(self.spec.options.get("layer", LAST))
+        return student_layer, str(self.spec.options.get("teacher_layer", LAST))
 
     @property
     def is_task(self) -> bool:
@@ -64,7 +64,7 @@ class Objective:
         terms: terms of a recipe.
     """
 
-    def __init__(self, terms: tuple[Term, ...]) -> None:
+    def __init__(self, terms: tuple[LossTerm, ...]) -> None:
         names = [term.loss for term in terms]
         labels = [name if names[:index].count(name) == 0 else f"{name}_{names[:index].count(name) + 1}" for index, name in enumerate(names)]
         self.terms = tuple(_bind_term(term, label) for term, label in zip(terms, labels, strict=True))
@@ -79,14 +79,14 @@ class Objective:
         student: Trace,
         teacher: Knowledge | None,
         sample: Sample,
-        links: Links | None = None,
+        adapters: DistillationAdapters | None = None,
         *,
         share: float = 0.0,
         step: int = 0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term's unweighted value (detached); arguments as in :meth:`evaluate`."""
         total, values = student.logits.new_zeros((), dtype=student.logits.float().dtype), {}
-        for term, weight, value in self.evaluate(student, teacher, sample, links, share=share, step=step):
+        for term, weight, value in self.evaluate(student, teacher, sample, adapters, share=share, step=step):
             total = total + weight * value
             values[term.label] = value.detach()
         return total, values
@@ -96,7 +96,7 @@ class Objective:
         student: Trace,
         teacher: Knowledge | None,
         sample: Sample,
-        links: Links | None = None,
+        adapters: DistillationAdapters | None = None,
         *,
         share: float = 0.0,
         step: int = 0,
@@ -107,26 +107,26 @@ class Objective:
             student: trace of the student.
             teacher: answers about the batch.
             sample: the batch.
-            links: those of :meth:`connect`.
+            adapters: those of :meth:`connect`.
             share: of training that is done, for schedules.
             step: number of the step: a term that is asked for every few steps is left out in the others.
         """
-        ties = links or Links()
+        adapters = adapters or DistillationAdapters()
         there, known = on_teachers_grid(student, teacher, sample) if "teacher" in self.needs else (student, sample)
         for term in self.terms:
-            if step % term.wish.every:
+            if step % term.spec.every:
                 continue
             compares = "teacher" in term.needs
-            weight = term.wish.weight * term.wish.every * scheduled(term.wish.schedule, share)
+            weight = term.spec.weight * term.spec.every * scheduled(term.spec.schedule, share)
             own: dict[str, Any] = {}
-            temperature = temperature_of(term.wish.temperature, ties, term.label, share)
+            temperature = temperature_of(term.spec.temperature, adapters, term.label, share)
             if temperature is not None:
                 own["temperature"] = temperature
             seen = (there, teacher, known) if compares else (student, teacher, sample)
-            yield TermValue(term, weight, _over_pairs(term, *seen, ties, own))
+            yield TermValue(term, weight, _over_pairs(term, *seen, adapters, own))
 
-    def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> Links:
-        """Return what ties the student to its teacher: pairs of layers, projections of the right size, learned temperatures.
+    def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> DistillationAdapters:
+        """Return what connects the student to its teacher: pairs of layers, projections of the right size, learned temperatures.
 
         Sizes are read off a dry forward pass of one image [1, channel, *space]; nothing of the networks changes.
 
@@ -139,17 +139,17 @@ class Objective:
         for term in self.terms:
             if source is None or "features" not in term.needs:
                 continue
-            mine, theirs = _Shapes(student, image), _ShapesOf(source, image)
-            pairs[term.label] = resolve_pairs(term.wish.taps, term.own_taps, mine, theirs)
+            student_shapes, teacher_shapes = _Shapes(student, image), _ShapesOf(source, image)
+            pairs[term.label] = resolve_pairs(term.spec.feature_layers, term.own_layers, student_shapes, teacher_shapes)
             for index, pair in enumerate(pairs[term.label]):
-                require_matching(term.label, pair, mine[pair[0]], theirs[pair[1]])
+                require_matching(term.label, pair, student_shapes[pair[0]], teacher_shapes[pair[1]])
                 if "projector" in term.needs:
-                    projectors[f"{term.label}:{index}"] = projection(mine[pair[0]], theirs[pair[1]])
-        learned = {term.label: term.wish.temperature for term in self.terms if isinstance(term.wish.temperature, LearnedTemperature)}
-        links = Links(pairs, projectors, {label: Temperature(wish) for label, wish in learned.items()})
+                    projectors[f"{term.label}:{index}"] = projection(student_shapes[pair[0]], teacher_shapes[pair[1]])
+        learned = {term.label: term.spec.temperature for term in self.terms if isinstance(term.spec.temperature, LearnedTemperature)}
+        adapters = DistillationAdapters(pairs, projectors, {label: Temperature(spec) for label, spec in learned.items()})
         if source is not None:
-            source.ask_for(links.teacher_layers())
-        return links
+            source.ask_for(adapters.teacher_layers())
+        return adapters
 
 
 class _Shapes(Mapping[str, tuple[int, ...]]):
@@ -162,10 +162,10 @@ class _Shapes(Mapping[str, tuple[int, ...]]):
         return layer_shape(self._network, layer, self._image)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(anatomy_of(self._network).taps)
+        return iter(layer_map_of(self._network).feature_layers)
 
     def __len__(self) -> int:
-        return len(anatomy_of(self._network).taps)
+        return len(layer_map_of(self._network).feature_layers)
 
 
 class _ShapesOf(Mapping[str, tuple[int, ...]]):
@@ -184,17 +184,19 @@ class _ShapesOf(Mapping[str, tuple[int, ...]]):
         return len(self._source.layers())
 
 
-def _over_pairs(term: BoundTerm, student: Trace, teacher: Knowledge | None, sample: Sample, links: Links, own: dict[str, Any]) -> Tensor:
+def _over_pairs(
+    term: BoundTerm, student: Trace, teacher: Knowledge | None, sample: Sample, adapters: DistillationAdapters, own: dict[str, Any]
+) -> Tensor:
     """Return a term's value, the mean over its pairs of layers where it has any."""
-    pairs = links.pairs.get(term.label)
+    pairs = adapters.pairs.get(term.label)
     if pairs is None:
         return term.function(student, teacher, sample, **own)
     values = []
-    for index, (mine, theirs) in enumerate(pairs):
+    for index, (student_layer, teacher_layer) in enumerate(pairs):
         key = f"{term.label}:{index}"
-        projector = {"projector": links.projectors[key]} if key in links.projectors else {}
+        projector = {"projector": adapters.projectors[key]} if key in adapters.projectors else {}
         # A loss that names no layers is never handed any: its options already say what it compares.
-        layers = {} if (mine, theirs) == term.own_taps else {"tap": mine, "teacher_tap": theirs}
+        layers = {} if (student_layer, teacher_layer) == term.own_layers else {"layer": student_layer, "teacher_layer": teacher_layer}
         values.append(term.function(student, teacher, sample, **own, **projector, **layers))
     return torch.stack(values).mean()
 
@@ -204,10 +206,10 @@ def reads_explanations(needs: frozenset[str]) -> bool:
     return "teacher" in needs and bool(needs & EXPLANATIONS)
 
 
-def _bind_term(term: Term, label: str) -> BoundTerm:
+def _bind_term(term: LossTerm, label: str) -> BoundTerm:
     entry = LOSSES.entry(term.loss)
     needs = entry.fact("NEEDS", frozenset())
-    if term.taps is not None and not {"tap", "teacher_tap"} <= set(entry.options()):
+    if term.feature_layers is not None and not {"layer", "teacher_layer"} <= set(entry.options()):
         raise RecipeError("RECIPE_NEEDS", f"expected a loss over features for taps, {term.loss!r} compares none")
     if term.temperature is not None and "temperature" not in entry.options():
         raise RecipeError("RECIPE_NEEDS", f"expected a loss with a temperature to change it over training, {term.loss!r} has none")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from data_contracts import Data, Entry, NetworkSpec, Recipe, RecipeError, Role
+from data_contracts import Data, Entry, NetworkSpec, Recipe, RecipeError, Role, current_path, current_recipe
 from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.models._build import specify_network
 from medkd.training.bind_recipe import OF_MAPS, binding_mistakes, name_mistakes
@@ -52,15 +52,13 @@ def read_fields(path: Path, overrides: Mapping[str, Any]) -> tuple[dict[str, Any
         raise RecipeError("RECIPE_UNREADABLE", str(error)) from error
     if not isinstance(payload, dict):
         raise RecipeError("RECIPE_UNREADABLE", f"expected a mapping of recipe fields in {path.name}, got {type(payload).__name__}")
-    for dotted, value in overrides.items():
-        _override(payload, dotted, value)
-    return payload, Source(path.name, {}, tuple(overrides))
+    return _overridden(payload, overrides), Source(path.name, {}, tuple(current_path(dotted) for dotted in overrides))
 
 
 def reading_store(recipe: Recipe) -> Recipe:
     """Return a recipe whose arms with a teacher all read a store, bound again; errors as :func:`read_recipe`."""
-    taught = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
-    return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in taught})
+    with_teacher = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
+    return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in with_teacher})
 
 
 def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
@@ -70,8 +68,7 @@ def vary_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
 
 def make_recipe(payload: dict[str, Any], overrides: Mapping[str, Any], source: str) -> Recipe:
     """Validate and bind a recipe from plain fields; ``source`` names it in errors."""
-    for dotted, value in overrides.items():
-        _override(payload, dotted, value)
+    payload = _overridden(payload, overrides)
     return _validated(payload, Source(source, {}), lambda: Source(source, {}))
 
 
@@ -112,6 +109,14 @@ def _outside_mistakes(data: Data, source: str) -> Iterator[Mistake]:
                 "set MEDKD_DATA to the folder that holds it"
             )
             yield Mistake(("data", field), RecipeError("RECIPE_PATH", sentence))
+
+
+def _overridden(payload: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain fields with overrides, both under the names of now."""
+    payload = current_recipe(payload)
+    for dotted, value in overrides.items():
+        _override(payload, current_path(dotted), value)
+    return current_recipe(payload)
 
 
 def _override(payload: dict[str, Any], dotted: str, value: Any) -> None:

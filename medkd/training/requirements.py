@@ -35,31 +35,31 @@ def requirements_of(arm: Arm, task: Task, student: nn.Module, source: KnowledgeS
     Raises:
         KnowledgeError: ``TAP_SHAPES`` or ``KNOWLEDGE_MISSING`` as :meth:`Objective.connect`.
     """
-    objective, found = Objective(arm.terms), Requirements()
-    links = objective.connect(student, source, torch.zeros(1, 1, *task.image_size))
+    objective, needed = Objective(arm.terms), Requirements()
+    adapters = objective.connect(student, source, torch.zeros(1, 1, *task.image_size))
     for term in objective.terms:
         if "teacher" not in term.needs:
             continue
-        found.logits = True
-        for _, layer in links.pairs.get(term.label, ()):
-            found.layers[layer] = max(found.layers.get(layer, 0), _cells(term))
+        needed.logits = True
+        for _, layer in adapters.pairs.get(term.label, ()):
+            needed.layers[layer] = max(needed.layers.get(layer, 0), _cells(term))
         if term.needs & {"explainer", "head"}:
-            _want_map(found, explainer_of(term.wish), _cells(term), task)
+            _want_map(needed, explainer_of(term.spec), _cells(term), task)
     if arm.balance is not None and (arm.balance.agreement_weight or arm.balance.agreement_rate):
-        found.logits = True
-        _want_map(found, "cam", GRID, task)
-    return found
+        needed.logits = True
+        _want_map(needed, "cam", GRID, task)
+    return needed
 
 
-def _want_map(found: Requirements, explainer: str, cells: int, task: Task) -> None:
+def _want_map(needed: Requirements, explainer: str, cells: int, task: Task) -> None:
     if explainer == "cam" and task.kind is TaskKind.SEGMENTATION:
         return  # the class maps of a segmentation follow from its logits
-    found.maps[explainer] = max(found.maps.get(explainer, 0), cells)
+    needed.maps[explainer] = max(needed.maps.get(explainer, 0), cells)
 
 
 def _cells(term: BoundTerm) -> int:
     """Return the grid that a term compares on: its option, or the default of its signature."""
-    if "grid" in term.wish.options:
-        return int(str(term.wish.options["grid"]))
-    parameter = LOSSES.entry(term.wish.loss).options().get("grid")
+    if "grid" in term.spec.options:
+        return int(str(term.spec.options["grid"]))
+    parameter = LOSSES.entry(term.spec.loss).options().get("grid")
     return 8 if parameter is None or parameter.default is inspect.Parameter.empty else int(parameter.default)

@@ -6,7 +6,7 @@ import math
 
 from data_contracts import Schedule
 
-#: ``healing`` halves what is left in every such share of the way.
+#: ``exponential`` halves what is left in every such share of the way.
 HALF_LIFE = 0.2
 
 
@@ -20,7 +20,7 @@ def scheduled(schedule: Schedule | None, share: float) -> float:
     if schedule.kind == "stop":
         return last
     way = 1.0 if share >= schedule.end else (share - schedule.begin) / (schedule.end - schedule.begin)
-    if schedule.kind == "healing":
+    if schedule.kind == "exponential":
         return last + (first - last) * math.pow(0.5, way / HALF_LIFE)
     if schedule.kind == "cosine":
         way = 0.5 * (1 - math.cos(math.pi * way))

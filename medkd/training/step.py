@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from medkd.knowledge.interface import LAST
 from medkd.knowledge.source import KnowledgeSource
-from medkd.trace import TEACHER_IMAGE, Sample, anatomy_of, trace
-from medkd.training.balance import Balancer
-from medkd.training.links import Links
+from medkd.trace import TEACHER_IMAGE, Sample, layer_map_of, trace
+from medkd.training.adapters import DistillationAdapters
+from medkd.training.balance import LossBalancer
 from medkd.training.objective import Objective
 
 
-class Parcel:
+class StepBatch:
     """A sample on its way through Fabric's wrapper, which refuses frozen dataclasses and leaves unknown objects alone.
 
     ``share`` of training is done at ``step``, the number of the optimiser's steps so far.
@@ -32,26 +32,31 @@ class DistillationStep(nn.Module):
         student: the network that learns.
         objective: its weighted terms.
         source: teacher, or None.
-        links: pairs of layers, projections, temperatures.
+        adapters: pairs of layers, projections, temperatures.
         balancer: None leaves the weights as they are.
     """
 
     def __init__(
-        self, student: nn.Module, objective: Objective, source: KnowledgeSource | None, links: Links, balancer: Balancer | None
+        self,
+        student: nn.Module,
+        objective: Objective,
+        source: KnowledgeSource | None,
+        adapters: DistillationAdapters,
+        balancer: LossBalancer | None,
     ) -> None:
         super().__init__()
-        self.student, self.links = student, links
+        self.student, self.adapters = student, adapters
         self.balancer = balancer
         self._outside: tuple[Objective, KnowledgeSource | None] = (objective, source)
 
-    def forward(self, parcel: Parcel) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: StepBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and what a journal shows of it: the value of each term, weights and cosines where they follow something."""
-        sample, (objective, source) = parcel.sample, self._outside
+        sample, (objective, source) = batch.sample, self._outside
         inputs = {name: value for name, value in sample.inputs.items() if name != TEACHER_IMAGE}
         student = trace(self.student, inputs, layers=self._layers(objective))
-        knowledge = None if source is None else source.about(sample)
-        terms = list(objective.evaluate(student, knowledge, sample, self.links, share=parcel.share, step=parcel.step))
-        if self.balancer is not None and self.balancer.is_due(parcel.step) and torch.is_grad_enabled():
+        knowledge = None if source is None else source.for_batch(sample)
+        terms = list(objective.evaluate(student, knowledge, sample, self.adapters, share=batch.share, step=batch.step))
+        if self.balancer is not None and self.balancer.is_due(batch.step) and torch.is_grad_enabled():
             self.balancer.measure(terms, [p for p in self.student.parameters() if p.requires_grad])
             if knowledge is not None:
                 self.balancer.compare(student, knowledge, sample)
@@ -60,15 +65,15 @@ class DistillationStep(nn.Module):
             factor = 1.0 if self.balancer is None else self.balancer.factor(term)
             total = total + weight * factor * value
             shown[term.label] = value.detach()
-            if self.balancer is not None or term.wish.schedule is not None:
+            if self.balancer is not None or term.spec.schedule is not None:
                 shown[f"weight/{term.label}"] = torch.tensor(weight * factor, device=total.device)
-        for label, temperature in self.links.temperatures.items():
-            shown[f"temperature/{label}"] = temperature(parcel.share).detach()
+        for label, temperature in self.adapters.temperatures.items():
+            shown[f"temperature/{label}"] = temperature(batch.share).detach()
         return total, shown
 
     def _layers(self, objective: Objective) -> tuple[str, ...]:
-        anatomy = anatomy_of(self.student)
+        layer_map = layer_map_of(self.student)
         reads: Any = objective.needs & {"head", "explainer", "features"} or self.balancer is not None
-        layers: tuple[str, ...] = (anatomy.cam_layer,) if reads else ()
-        layers += tuple(layer for layer in self.links.student_layers() if layer != LAST)
-        return layers + (anatomy.deep_heads if "deep_heads" in objective.needs else ())
+        layers: tuple[str, ...] = (layer_map.cam_layer,) if reads else ()
+        layers += tuple(layer for layer in self.adapters.student_layers() if layer != LAST)
+        return layers + (layer_map.deep_heads if "deep_heads" in objective.needs else ())

@@ -13,10 +13,10 @@ import safetensors.torch
 from torch import nn
 
 from data_contracts import (
+    AttributionSource,
     Case,
     Checkpoint,
     CohortSet,
-    Evidence,
     KnowledgeError,
     KnowledgeRef,
     NetworkSpec,
@@ -30,7 +30,7 @@ from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
 from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
 from medkd.evaluation.validate import validation
 from medkd.knowledge.source import KnowledgeSource, LiveSource
-from medkd.knowledge.stored import StoredSource, taught
+from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network, parameter_count, specify_network
 from medkd.models._load import load_network
 from medkd.models._tucker import factorised, share_for
@@ -56,8 +56,11 @@ def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) 
     """
     cohort = open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
-    return Job(workspace, spec).run(
-        Lesson(cohort), Objective(spec.objective.terms), cohort_digest=cohorts.uses[Subset.TEACHER_TRAIN].cohort.sha256, validate=figure
+    return TrainingRun(workspace, spec).run(
+        TrainingSetup(cohort),
+        Objective(spec.objective.terms),
+        cohort_digest=cohorts.uses[Subset.TEACHER_TRAIN].cohort.sha256,
+        validate=figure,
     )
 
 
@@ -76,34 +79,34 @@ def distill(
         teacher: live teacher, None where there is only a store.
         knowledge: what was extracted of it.
     """
-    job = Job(workspace, spec)
-    lesson = teach(job, student_cohort(workspace, spec, cohorts), teacher, knowledge)
+    run = TrainingRun(workspace, spec)
+    setup = setup_training(run, student_cohort(workspace, spec, cohorts), teacher, knowledge)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
-    begun = compressed(job, teacher) if spec.objective.begin == "compressed" else None
+    init_network = compressed(run, teacher) if spec.objective.init == "compressed_teacher" else None
     digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
-    return job.run(lesson, Objective(spec.objective.terms), cohort_digest=digest, begun=begun, validate=figure)
+    return run.run(setup, Objective(spec.objective.terms), cohort_digest=digest, init_network=init_network, validate=figure)
 
 
-def compressed(job: Job, teacher: Checkpoint | None) -> nn.Module:
+def compressed(run: TrainingRun, teacher: Checkpoint | None) -> nn.Module:
     """Return the teacher compressed to at most the student's number of parameters, and make the job one of this network.
 
     Raises:
         KnowledgeError: ``TEACHER_MISSING`` when there are no weights to compress.
     """
     if teacher is None:
-        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {job.spec.arm!r}, there is only a store")
-    network = load_network(job.workspace, teacher)
-    share = share_for(network, parameter_count(job.begin()))
-    job.network = teacher.network.model_copy(update={"rank_share": share})
+        raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {run.spec.arm!r}, there is only a store")
+    network = load_network(run.workspace, teacher)
+    share = share_for(network, parameter_count(run.begin()))
+    run.network = teacher.network.model_copy(update={"rank_ratio": share})
     return factorised(network, share)
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSetup:
     """What a student is trained on and who teaches it: a live teacher, a store (whose answers the cohort then carries), or nobody."""
 
     cohort: TrainingCohort
-    guidance: Guidance | None = None
+    teacher: LoadedTeacher | None = None
     stored: StoredSource | None = None
 
     @property
@@ -111,41 +114,45 @@ class Lesson:
         """Return the digest of the teacher's weights."""
         if self.stored is not None:
             return self.stored.record.teacher_digest
-        return None if self.guidance is None else self.guidance.digest
+        return None if self.teacher is None else self.teacher.digest
 
-    def source(self, evidence: Evidence) -> KnowledgeSource | None:
+    def source(self, attribution_source: AttributionSource) -> KnowledgeSource | None:
         """Return the teacher as the loop asks it, its explanations its own or a control's."""
-        if self.stored is not None or self.guidance is None:
+        if self.stored is not None or self.teacher is None:
             return self.stored
-        stranger = _stranger(self.guidance) if evidence is Evidence.RANDOM_TEACHER else None
-        return LiveSource(self.guidance.network, evidence=evidence, stranger=stranger)
+        random_teacher = _random_teacher(self.teacher) if attribution_source is AttributionSource.RANDOM_TEACHER else None
+        return LiveSource(self.teacher.network, attribution_source=attribution_source, random_teacher=random_teacher)
 
 
-def teach(job: Job, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None) -> Lesson:
+def setup_training(
+    run: TrainingRun, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None
+) -> TrainingSetup:
     """Return who teaches an arm: a live teacher, a store, or nobody; all that can be missing is said here.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_MISSING`` when the arm reads a store and none is given, or it lacks something;
             ``KNOWLEDGE_FOREIGN`` when it is another teacher's; ``TEACHER_MISSING`` when a live teacher is asked and none is given.
     """
-    spec, arm = job.spec, job.spec.objective
+    spec, arm = run.spec, run.spec.objective
     objective = Objective(arm.terms)
     if "teacher" not in objective.needs:
-        return Lesson(cohort)
+        return TrainingSetup(cohort)
     if arm.knowledge == "live":
         if teacher is None:
             raise KnowledgeError(
                 "TEACHER_MISSING", f"expected a teacher for the arm {spec.arm!r}, there is only a store: set knowledge: store"
             )
-        return Lesson(cohort, guidance(job.workspace, objective, teacher))
+        return TrainingSetup(cohort, load_teacher(run.workspace, objective, teacher))
     if knowledge is None:
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {spec.arm!r}, none was extracted")
-    source = StoredSource(knowledge, spec.task.classes, class_map=spec.class_map, evidence=arm.evidence)
-    needed = requirements_of(arm, spec.task, job.begin(), source)
+    source = StoredSource(knowledge, spec.task.classes, class_map=spec.class_map, attribution_source=arm.attribution_source)
+    needed = requirements_of(arm, spec.task, run.begin(), source)
     source.require_maps(needed.maps)
     digest = None if teacher is None else teacher.weights_digest
-    told = taught(cohort, knowledge, job.workspace.store, needed.parts(), teacher_digest=digest, replay=spec.replay or "full")
-    return Lesson(told, stored=source)
+    knowledge_digest = with_teacher_outputs(
+        cohort, knowledge, run.workspace.store, needed.parts(), teacher_digest=digest, resolution=spec.resolution or "full"
+    )
+    return TrainingSetup(knowledge_digest, stored=source)
 
 
 def student_cohort(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> TensorCohort | VolumeCohort:
@@ -161,7 +168,7 @@ def student_cohort(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet)
 
 
 @dataclass(frozen=True)
-class Guidance:
+class LoadedTeacher:
     """A teacher's network, and the specification and digest of it."""
 
     network: nn.Module
@@ -169,11 +176,11 @@ class Guidance:
     digest: str
 
 
-def guidance(workspace: Workspace, objective: Objective, teacher: Checkpoint) -> Guidance | None:
+def load_teacher(workspace: Workspace, objective: Objective, teacher: Checkpoint) -> LoadedTeacher | None:
     """Return the teacher where the objective asks one."""
     if "teacher" not in objective.needs:
         return None
-    return Guidance(load_network(workspace, teacher), teacher.network, teacher.weights_digest)
+    return LoadedTeacher(load_network(workspace, teacher), teacher.network, teacher.weights_digest)
 
 
 def family(name: str) -> str:
@@ -181,7 +188,7 @@ def family(name: str) -> str:
     return name.partition("--")[0]
 
 
-class Job:
+class TrainingRun:
     """One training run: names, seeds, folders and the checkpoint record follow from what is trained.
 
     Args:
@@ -202,27 +209,27 @@ class Job:
 
     def run(
         self,
-        lesson: Lesson,
+        setup: TrainingSetup,
         objective: Objective,
         *,
         cohort_digest: str,
-        begun: nn.Module | None = None,
+        init_network: nn.Module | None = None,
         epochs: int | None = None,
         after_epoch: Callable[[int, nn.Module], None] | None = None,
         validate: Callable[[nn.Module], float] | None = None,
     ) -> Checkpoint:
-        """Fit, store the weights by their digest, and return the checkpoint; ``begun`` goes on from a network of before."""
+        """Fit, store the weights by their digest, and return the checkpoint; ``init_network`` goes on from a network of before."""
         spec = self.spec
-        wish = spec.fit if epochs is None else spec.fit.model_copy(update={"epochs": epochs})
+        config = spec.fit if epochs is None else spec.fit.model_copy(update={"epochs": epochs})
         with gpu_slot() as gpu:
-            precision = resolve_precision(wish.precision, training_device(gpu))
+            precision = resolve_precision(config.precision, training_device(gpu))
             request = FitRequest(
-                wish.model_copy(update={"precision": precision}),
+                config.model_copy(update={"precision": precision}),
                 spec.task,
                 derive_seed(spec.role.value, spec.seed),
                 self.workspace.root / "training" / self.name,
                 # A state of another precision is another run's: going on with it would end with bits that nobody can make again.
-                f"{self._state_key(lesson, cohort_digest, wish.epochs)}-{precision}",
+                f"{self._state_key(setup, cohort_digest, config.epochs)}-{precision}",
                 self.workspace.progress,
                 self.name,
                 gpu=gpu,
@@ -231,12 +238,12 @@ class Job:
                 validate=validate,
             )
             began = time.perf_counter()
-            network = self.begin() if begun is None else begun
-            fitted = fit(network, objective, lesson.cohort, request, teacher=lesson.source(spec.objective.evidence))
+            network = self.begin() if init_network is None else init_network
+            fitted = fit(network, objective, setup.cohort, request, teacher=setup.source(spec.objective.attribution_source))
             seconds = time.perf_counter() - began
         # What a store's answers are carried by is a cohort round the cohort.
-        cases = getattr(lesson.cohort, "cohort", lesson.cohort)
-        patients = "\n".join(sorted(set(lesson.cohort.patients())))
+        cases = getattr(setup.cohort, "cohort", setup.cohort)
+        patients = "\n".join(sorted(set(setup.cohort.patients())))
         return Checkpoint(
             role=spec.role,
             arm=spec.arm,
@@ -246,9 +253,9 @@ class Job:
             **self._weights(fitted),
             cohort_digest=cohort_digest,
             recipe_digest=training_digest(spec),
-            teacher_digest=lesson.teacher_digest,
+            teacher_digest=setup.teacher_digest,
             parameters=parameter_count(fitted),
-            epochs=wish.epochs,
+            epochs=config.epochs,
             precision=precision,
             train_seconds=seconds,
             largest_extent_mm=cases.largest_extent_mm() if isinstance(cases, VolumeCohort) else None,
@@ -256,9 +263,9 @@ class Job:
             domain=training_domain(cases),
         )
 
-    def _state_key(self, lesson: Lesson, cohort_digest: str, epochs: int) -> str:
-        told = "" if lesson.stored is None else lesson.stored.record.digest()
-        parts = (training_digest(self.spec), self.key, cohort_digest, lesson.teacher_digest, told, self.name, epochs)
+    def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:
+        knowledge_digest = "" if setup.stored is None else setup.stored.record.digest()
+        parts = (training_digest(self.spec), self.key, cohort_digest, setup.teacher_digest, knowledge_digest, self.name, epochs)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _weights(self, fitted: nn.Module) -> dict[str, Any]:
@@ -289,6 +296,7 @@ def training_domain(cohort: TrainingCohort) -> TrainingDomain:
     return TrainingDomain(modalities=tuple(sorted(modalities)) if known else (), units=tuple(sorted(units)) if known else (), **ranges)
 
 
-def _stranger(guidance: Guidance | None) -> nn.Module | None:
+def _random_teacher(teacher: LoadedTeacher) -> nn.Module:
     """Return a network of the teacher's build that has learned nothing."""
-    return None if guidance is None else build_network(guidance.spec, seed=derive_seed("stranger")).eval()
+    # The word that its weights are drawn from is that of the first version: controls of then can be made again.
+    return build_network(teacher.spec, seed=derive_seed("stranger")).eval()

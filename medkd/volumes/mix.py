@@ -8,26 +8,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data_contracts import Fit, Strong
+from data_contracts import StrongAugmentation, TrainingConfig
 from medkd.trace import TEACHER_IMAGE, Sample
 
 
-def mix(sample: Sample, wish: Fit, generator: torch.Generator) -> Sample:
+def mix(sample: Sample, config: TrainingConfig, generator: torch.Generator) -> Sample:
     """Blend each case with another of the batch (``mixup``), or paste a box of another into it (``cutmix``).
 
     The teacher's stored answers are blended as probabilities, its features and maps as they are; a live teacher sees the mixed image.
 
     Args:
         sample: batch after its view was drawn.
-        wish: ``mix`` and ``mix_alpha``.
+        config: ``mix`` and ``mix_alpha``.
         generator: the only source of randomness (CPU).
     """
-    if wish.mix == "none" or len(sample.image) < 2:
+    if config.mix == "none" or len(sample.image) < 2:
         return sample
     n = len(sample.image)
     partners = torch.roll(torch.arange(n), int(torch.randint(1, n, (), generator=generator)))
-    share = _beta(wish.mix_alpha, generator)
-    return _blend(sample, partners, share) if wish.mix == "mixup" else _paste(sample, partners, share, generator)
+    share = _beta(config.mix_alpha, generator)
+    return _blend(sample, partners, share) if config.mix == "mixup" else _paste(sample, partners, share, generator)
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:
@@ -105,25 +105,25 @@ def _pasted(values: Tensor, partners: Tensor, bounds: list[tuple[float, float]],
     return result
 
 
-def harden(sample: Sample, wish: Strong | None, generator: torch.Generator) -> Sample:
+def harden(sample: Sample, config: StrongAugmentation | None, generator: torch.Generator) -> Sample:
     """Give the student a harder image than the teacher: noise, blur, another gamma, hidden boxes, drawn per case. Nothing moves.
 
     The image as it was stays in the sample, as the input that the teacher is asked about.
     """
-    if wish is None:
+    if config is None:
         return sample
     easy = sample.image
     n, axes = len(easy), (-1, *(1,) * (easy.ndim - 1))
     draws = torch.rand(n, 3, generator=generator).to(easy.device)
     low, high = easy.flatten(1).amin(1).view(axes), easy.flatten(1).amax(1).view(axes)
     span = (high - low).clamp_min(1e-6)
-    exponent = wish.gamma ** (2 * draws[:, 0].view(axes) - 1)
+    exponent = config.gamma ** (2 * draws[:, 0].view(axes) - 1)
     image = low + span * ((easy - low) / span).clamp(0, 1).pow(exponent)
-    if wish.blur > 0:
-        image = torch.stack([_blurred(case, wish.blur * float(sigma)) for case, sigma in zip(image, draws[:, 1], strict=True)])
-    if wish.noise > 0:
-        image = image + wish.noise * draws[:, 2].view(axes) * torch.randn(easy.shape, generator=generator).to(image)
-    for _ in range(wish.hidden):
+    if config.blur > 0:
+        image = torch.stack([_blurred(case, config.blur * float(sigma)) for case, sigma in zip(image, draws[:, 1], strict=True)])
+    if config.noise > 0:
+        image = image + config.noise * draws[:, 2].view(axes) * torch.randn(easy.shape, generator=generator).to(image)
+    for _ in range(config.hidden):
         image = _hide_box(image, generator)
     return replace(sample, inputs={**sample.inputs, "image": image, TEACHER_IMAGE: easy})
 

@@ -35,7 +35,7 @@ def _bits(plane: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(frequencies > np.median(frequencies))
 
 
-def look_alikes(hashes: Sequence[str | None], owners: Sequence[str]) -> list[tuple[int, int]]:
+def near_duplicates(hashes: Sequence[str | None], owners: Sequence[str]) -> list[tuple[int, int]]:
     """Return pairs of rows of different owners whose pictures look the same; rows without a hash are left out."""
     rows = [row for row, value in enumerate(hashes) if value is not None]
     by_length: dict[int, list[int]] = {}

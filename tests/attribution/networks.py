@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from medkd.trace import Anatomy, with_anatomy
+from medkd.trace import LayerMap, with_layer_map
 
 
 class Linear(nn.Module):
@@ -14,7 +14,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(weight)
         self.bias = bias
         self.inner = nn.Identity()
-        with_anatomy(self, Anatomy(taps=("inner",), cam_layer="inner", head="inner"))
+        with_layer_map(self, LayerMap(feature_layers=("inner",), cam_layer="inner", head="inner"))
 
     def forward(self, image):
         return self.inner(image).flatten(1) @ self.weight.T + self.bias
@@ -30,7 +30,7 @@ class OneConvolution(nn.Module):
         self.convolution = kind(1, features, 3, padding=1)
         self.features = nn.ReLU()
         self.head = nn.Linear(features, 2, bias=False)
-        with_anatomy(self, Anatomy(taps=("features",), cam_layer="features", head="head"))
+        with_layer_map(self, LayerMap(feature_layers=("features",), cam_layer="features", head="head"))
 
     def forward(self, image):
         return self.head(self.features(self.convolution(image)).flatten(2).mean(2))

@@ -6,7 +6,7 @@ import torch
 from data_contracts import ExplanationError, NetworkSpec
 from medkd.attribution.attention_rollout import attention_rollout
 from medkd.models._build import build_network
-from medkd.targets import Several, class_logit
+from medkd.targets import MultiTarget, class_logit
 from medkd.trace import trace
 
 
@@ -39,7 +39,7 @@ def test_it_is_the_product_of_attention_with_the_residual(space):
 
 def test_every_target_gets_the_same_map_and_none_that_does_not_exist():
     kept = trace(transformer(), torch.randn(1, 1, 32, 32))
-    maps = attention_rollout(kept, Several((class_logit(0), class_logit(1))))
+    maps = attention_rollout(kept, MultiTarget((class_logit(0), class_logit(1))))
     assert torch.equal(maps[:, 0], maps[:, 1])
     with pytest.raises(ExplanationError):
         attention_rollout(kept, class_logit(9))

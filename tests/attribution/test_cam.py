@@ -9,7 +9,7 @@ from medkd.attribution._attribute import attribute
 from medkd.attribution.cam import cam
 from medkd.models._build import build_network
 from medkd.targets import class_logit, class_margin, lesion_margin
-from medkd.trace import Anatomy, trace
+from medkd.trace import LayerMap, trace
 
 
 class Pooled(nn.Module):
@@ -20,7 +20,7 @@ class Pooled(nn.Module):
         self.features = nn.Identity()
         self.head = nn.Linear(weight.shape[1], weight.shape[0])
         self.head.weight.data = weight
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         return self.head(self.features(image).mean((2, 3)))

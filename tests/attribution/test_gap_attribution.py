@@ -7,7 +7,7 @@ from medkd.attribution._attribute import attribute
 from medkd.attribution.gap_attribution import Difference
 from medkd.knowledge.gap import margin_gap
 from medkd.targets import class_margin, lesion_margin
-from medkd.trace import anatomy_of, trace_when_read
+from medkd.trace import layer_map_of, trace_when_read
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_networks_are_left_as_they_were(make_network, make_sample, target):
 
 def test_layers_of_the_difference_are_found_where_it_says_they_are(make_network, make_sample):
     difference = Difference(make_network(1).eval(), make_network(0).eval())
-    anatomy = anatomy_of(difference)
-    read = trace_when_read(difference, make_sample(2).image, layers=(anatomy.cam_layer, anatomy.head, *anatomy.taps))
-    assert set(read.features) == {anatomy.cam_layer, anatomy.head, *anatomy.taps}
-    assert difference.get_submodule(anatomy.head) is difference.student.get_submodule(anatomy_of(difference.student).head)
+    layer_map = layer_map_of(difference)
+    read = trace_when_read(difference, make_sample(2).image, layers=(layer_map.cam_layer, layer_map.head, *layer_map.feature_layers))
+    assert set(read.features) == {layer_map.cam_layer, layer_map.head, *layer_map.feature_layers}
+    assert difference.get_submodule(layer_map.head) is difference.student.get_submodule(layer_map_of(difference.student).head)

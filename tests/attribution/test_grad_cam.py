@@ -20,11 +20,11 @@ def task():
 @pytest.mark.parametrize("layer", ["layer2", "layer3", "layer4"])
 def test_it_is_captums_layer_grad_cam(make_network, make_sample, layer):
     network, image = make_network().eval(), make_sample(2).image
-    mine = grad_cam(trace(network, image), class_logit(1), layer=layer)
+    student_values = grad_cam(trace(network, image), class_logit(1), layer=layer)
     with frozen(network):
         reference = LayerGradCam(network, network.get_submodule(layer)).attribute(image, target=1, relu_attributions=False)
     resized = torch.nn.functional.interpolate(reference, size=(32, 32), mode="bilinear", align_corners=False)[:, 0]
-    torch.testing.assert_close(mine, resized.detach(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(student_values, resized.detach(), atol=1e-6, rtol=1e-5)
 
 
 def test_rectified_maps_keep_positive_values_only(make_network, make_sample):

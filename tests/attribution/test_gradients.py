@@ -54,10 +54,10 @@ def test_a_difference_of_networks_sees_what_either_sees():
 
 def test_a_network_that_sees_everything_has_no_reach():
     instance = torch.nn.InstanceNorm2d(3)
-    from medkd.trace import Anatomy, with_anatomy
+    from medkd.trace import LayerMap, with_layer_map
 
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3, padding=1), instance, torch.nn.Conv2d(3, 2, 1))
-    with_anatomy(network, Anatomy(taps=("1",), cam_layer="1", head="2"))
+    with_layer_map(network, LayerMap(feature_layers=("1",), cam_layer="1", head="2"))
     assert reach_of(network, torch.zeros(1, 1, 32, 32)) is None
 
 

@@ -39,8 +39,8 @@ def test_it_is_captums(make_network, make_sample, task):
             return class_margin(1)(self.network(images))
 
     found = guided_backpropagation(trace(network, image), class_margin(1))
-    theirs = GuidedBackprop(Margin()).attribute(image.clone().requires_grad_())
-    torch.testing.assert_close(found, theirs[:, 0].detach(), atol=1e-6, rtol=1e-4)
+    teacher_values = GuidedBackprop(Margin()).attribute(image.clone().requires_grad_())
+    torch.testing.assert_close(found, teacher_values[:, 0].detach(), atol=1e-6, rtol=1e-4)
 
 
 def test_a_network_without_rectifiers_is_refused():

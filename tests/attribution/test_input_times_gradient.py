@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medkd.attribution.input_times_gradient import input_times_gradient
-from medkd.targets import Several, class_logit, class_margin
+from medkd.targets import MultiTarget, class_logit, class_margin
 from medkd.trace import trace
 from tests.attribution.networks import linear, margin_of
 
@@ -20,5 +20,5 @@ def test_of_a_linear_network_it_is_weight_times_signal(size):
 def test_several_classes_in_one_pass():
     network, weight = linear()
     image = torch.randn(2, 1, 8, 8)
-    found = input_times_gradient(trace(network, image), Several((class_logit(0), class_logit(2))), baseline=0.0)
+    found = input_times_gradient(trace(network, image), MultiTarget((class_logit(0), class_logit(2))), baseline=0.0)
     torch.testing.assert_close(found, weight[[0, 2]] * image)

@@ -6,7 +6,7 @@ from torch import nn
 
 from medkd.attribution.integrated_gradients import integrated_gradients
 from medkd.targets import class_logit
-from medkd.trace import Anatomy, trace
+from medkd.trace import LayerMap, trace
 
 
 class Quadratic(nn.Module):
@@ -16,7 +16,7 @@ class Quadratic(nn.Module):
         super().__init__()
         self.weight = weight
         self.body = nn.Identity()
-        self.anatomy = Anatomy(taps=("body",), cam_layer="body", head="body")
+        self.layer_map = LayerMap(feature_layers=("body",), cam_layer="body", head="body")
 
     def forward(self, image):
         score = (self.weight * self.body(image) ** 2).flatten(1).sum(1)

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from medkd.attribution._hide import Question, supervoxels
+from medkd.attribution._hide import MaskedInput, supervoxels
 from medkd.attribution.kernel_shap import coalitions, kernel_shap, shapley_fit
-from medkd.targets import Several, class_logit, class_margin, lesion_margin
+from medkd.targets import MultiTarget, class_logit, class_margin, lesion_margin
 from medkd.trace import trace
 from tests.attribution.networks import linear
 
@@ -45,7 +45,7 @@ def test_regions_of_a_network_get_their_shapley_values(make_network, make_sample
 
     def value(members):
         kept = torch.tensor([[player in members for player in range(6)]])
-        return float(Question(network, {"image": sample.image}, target, -1.0).keeping(kept, regions))
+        return float(MaskedInput(network, {"image": sample.image}, target, -1.0).keeping(kept, regions))
 
     found = kernel_shap(trace(network, sample.image), target, samples=64, regions=regions)[0]
     expected = by_definition(value, 6)
@@ -59,7 +59,7 @@ def test_of_a_linear_network_drawn_coalitions_are_exact_too():
     network, weight = linear()
     image = torch.randn(1, 1, 8, 8)
     regions = torch.arange(64).reshape(8, 8) // 4
-    found = kernel_shap(trace(network, image), Several((class_logit(0), class_logit(2))), samples=128, baseline=0.0, regions=regions)
+    found = kernel_shap(trace(network, image), MultiTarget((class_logit(0), class_logit(2))), samples=128, baseline=0.0, regions=regions)
     for index, row in enumerate((0, 2)):
         expected = (weight[row] * image[0, 0]).reshape(16, 4).sum(1)
         torch.testing.assert_close(found[0, index].reshape(16, 4).sum(1), expected, atol=1e-4, rtol=1e-4)

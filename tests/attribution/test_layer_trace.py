@@ -5,7 +5,7 @@ import torch
 
 from medkd.attribution.layer_trace import layer_trace, linear_cka
 from medkd.targets import class_margin
-from medkd.trace import anatomy_of, trace
+from medkd.trace import layer_map_of, trace
 
 
 def by_gram(x, y):
@@ -33,7 +33,7 @@ def test_layers_of_student_and_teacher_stand_side_by_side(make_network, make_sam
         pytest.skip("one task is enough")
     student, teacher = make_network(0).eval(), make_network(1).eval()
     found = layer_trace(trace(student, make_sample(4).image), class_margin(1), teacher=teacher)
-    assert found.layers == anatomy_of(student).taps
+    assert found.layers == layer_map_of(student).feature_layers
     assert found.similarity.shape == (len(found.layers), len(found.teacher_layers))
     assert bool(((found.similarity >= 0) & (found.similarity <= 1 + 1e-9)).all())
     itself = layer_trace(trace(student, make_sample(4).image), class_margin(1))
@@ -44,12 +44,12 @@ def test_the_channel_that_the_head_reads_is_found(make_network, make_sample, tas
     if task != "classification":
         pytest.skip("one task is enough")
     network = make_network(0).eval()
-    head = network.get_submodule(anatomy_of(network).head)
+    head = network.get_submodule(layer_map_of(network).head)
     images = make_sample(4).image
     with torch.no_grad():
         alive = int(
-            trace(network, images, layers=(anatomy_of(network).cam_layer,))
-            .feature(anatomy_of(network).cam_layer)
+            trace(network, images, layers=(layer_map_of(network).cam_layer,))
+            .feature(layer_map_of(network).cam_layer)
             .flatten(2)
             .sum((0, 2))
             .argmax()
@@ -57,6 +57,6 @@ def test_the_channel_that_the_head_reads_is_found(make_network, make_sample, tas
         head.weight.zero_()
         head.weight[:, alive] = torch.tensor([-1.0, 1.0])
     found = layer_trace(trace(network, images), class_margin(1), top=2)
-    last = found.layers.index(anatomy_of(network).cam_layer)
+    last = found.layers.index(layer_map_of(network).cam_layer)
     assert found.channels[last][0] == alive
     assert found.shares[last][0] == pytest.approx(1.0)

@@ -4,7 +4,7 @@ import torch
 
 from medkd.attribution._hide import supervoxels
 from medkd.attribution.lime import lime
-from medkd.targets import Several, class_logit
+from medkd.targets import MultiTarget, class_logit
 from medkd.trace import trace
 from tests.attribution.networks import linear
 
@@ -13,7 +13,7 @@ def test_of_a_linear_network_slopes_are_contributions():
     network, weight = linear(size=(16, 16))
     image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    found = lime(trace(network, image), Several((class_logit(0), class_logit(1))), players=9, samples=400, ridge=1e-6, baseline=0.0)
+    found = lime(trace(network, image), MultiTarget((class_logit(0), class_logit(1))), players=9, samples=400, ridge=1e-6, baseline=0.0)
     regions = supervoxels(image[0], 9)
     for index in range(2):
         for region in range(int(regions.max()) + 1):

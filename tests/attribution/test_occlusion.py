@@ -38,5 +38,5 @@ def test_it_is_captums(make_network, make_sample, task):
     found = occlusion(trace(network, image), class_margin(1), cells=4)
     oracle = Occlusion(lambda images: class_margin(1)(network(images)))
     with torch.no_grad():
-        theirs = oracle.attribute(image, sliding_window_shapes=(1, 8, 8), strides=(1, 4, 4), baselines=0.0)
-    torch.testing.assert_close(found, theirs[:, 0].float(), atol=1e-5, rtol=1e-4)
+        teacher_values = oracle.attribute(image, sliding_window_shapes=(1, 8, 8), strides=(1, 4, 4), baselines=0.0)
+    torch.testing.assert_close(found, teacher_values[:, 0].float(), atol=1e-5, rtol=1e-4)

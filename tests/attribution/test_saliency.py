@@ -6,7 +6,7 @@ from torch import nn
 
 from medkd.attribution.saliency import saliency
 from medkd.targets import class_margin
-from medkd.trace import Anatomy, trace, with_anatomy
+from medkd.trace import LayerMap, trace, with_layer_map
 
 
 class Linear(nn.Module):
@@ -16,7 +16,7 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.inner = nn.Identity()
-        with_anatomy(self, Anatomy(taps=("inner",), cam_layer="inner", head="inner"))
+        with_layer_map(self, LayerMap(feature_layers=("inner",), cam_layer="inner", head="inner"))
 
     def forward(self, image):
         return self.inner(image).flatten(1) @ self.weight.T

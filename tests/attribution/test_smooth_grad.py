@@ -7,7 +7,7 @@ from torch import nn
 
 from medkd.attribution.smooth_grad import smooth_grad
 from medkd.targets import class_logit, class_margin
-from medkd.trace import Anatomy, trace, with_anatomy
+from medkd.trace import LayerMap, trace, with_layer_map
 from tests.attribution.networks import linear, margin_of
 
 
@@ -17,7 +17,7 @@ class Kink(nn.Module):
     def __init__(self):
         super().__init__()
         self.inner = nn.Identity()
-        with_anatomy(self, Anatomy(taps=("inner",), cam_layer="inner", head="inner"))
+        with_layer_map(self, LayerMap(feature_layers=("inner",), cam_layer="inner", head="inner"))
 
     def forward(self, image):
         total = self.inner(image).abs().flatten(1).sum(1)

@@ -24,7 +24,7 @@ import flows
 from medkd.cohorts.image_folder import _letterbox
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.registry.publish import load_registered, open_registry
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.targets import class_margin
 from medkd.training.recipes import read_recipe
 from medkd.volumes.window import window_intensity
@@ -41,7 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "busbra.yaml")
     folder = Path(os.environ.get("MEDKD_DATA", "../shared/data")) / recipe.data.path
-    registry = open_registry(embedded_workspace(asked.run))
+    registry = open_registry(local_workspace(asked.run))
     lines = [line for line in csv.DictReader((folder / "cases.csv").open()) if line["split"] == "val"]
     plain, without, elsewhere, patients = pictures(folder, lines, recipe.task)
     figures, intervals = {}, {}
@@ -57,8 +57,8 @@ def main() -> None:
             figures[key], intervals[key] = round(figure.mean, 4), [round(figure.low, 4), round(figure.high, 4)]
             if not asked.json:
                 sys.stdout.write(f"{key:32s} {figure.mean:7.3f} [{figure.low:.3f}, {figure.high:.3f}] logit\n")
-    told = {"pictures": len(plain), "patients": len(set(patients))}
-    sys.stdout.write(json.dumps({"figures": figures, "peers": {}, "n": len(plain), "intervals": intervals, **told}) + "\n")
+    details = {"pictures": len(plain), "patients": len(set(patients))}
+    sys.stdout.write(json.dumps({"figures": figures, "peers": {}, "n": len(plain), "intervals": intervals, **details}) + "\n")
 
 
 def pictures(folder: Path, lines, task):

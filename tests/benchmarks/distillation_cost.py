@@ -24,16 +24,16 @@ from pathlib import Path
 import torch
 
 import flows
-from data_contracts import Arm, KnowledgeRef, Recipe, Role, Term
+from data_contracts import Arm, KnowledgeRef, LossTerm, Recipe, Role
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
-from medkd.knowledge.extract import Extraction, Question, sample_digests
+from medkd.knowledge.extract import Extraction, ExtractionQuery, sample_digests
 from medkd.knowledge.source import LiveSource
-from medkd.knowledge.stored import StoredSource, taught
+from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network
-from medkd.storage.workspace import embedded_workspace
-from medkd.training.extract_knowledge import completed_wish
-from medkd.training.fit import FitRequest, Run, epoch_samples, open_fabric
+from medkd.storage.workspace import local_workspace
+from medkd.training.extract_knowledge import completed_config
+from medkd.training.fit import FitRequest, Trainer, epoch_samples, open_fabric
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe
 from medkd.training.requirements import requirements_of
@@ -43,14 +43,14 @@ REPEATS = 15
 RECIPES = {
     "hippocampus": (
         "hippocampus_store.yaml",
-        Term(loss="logit_kd", options={"temperature": 2.0, "background": 0.1, "dilation": 2}),
-        Term(loss="attribution_transfer", weight=0.2, options={"grid": 20}),
+        LossTerm(loss="logit_kd", options={"temperature": 2.0, "background": 0.1, "dilation": 2}),
+        LossTerm(loss="attribution_transfer", weight=0.2, options={"grid": 20}),
         12,
     ),
     "classifier": (
         "shortcut.yaml",
-        Term(loss="logit_kd"),
-        Term(loss="attribution_transfer", weight=10.0, options={"distance": "squared"}),
+        LossTerm(loss="logit_kd"),
+        LossTerm(loss="attribution_transfer", weight=10.0, options={"distance": "squared"}),
         42,
     ),
 }
@@ -59,8 +59,8 @@ RECIPES = {
 class Float32Teacher(LiveSource):
     """The naive way: a teacher asked in float32 whatever the student runs in."""
 
-    def about(self, sample):
-        knowledge = super().about(sample)
+    def for_batch(self, sample):
+        knowledge = super().for_batch(sample)
         with torch.autocast("cpu", enabled=False):
             knowledge.logits()
         return knowledge
@@ -100,13 +100,13 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     """Return CPU seconds per step of each way, one value per repeat."""
     file, kd, attribution, steps = RECIPES[name]
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / file)
-    workspace = embedded_workspace(folder, data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
+    workspace = local_workspace(folder, data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
-    label, both = Term(loss="hard_label"), (Term(loss="hard_label"), kd, attribution)
+    label, both = LossTerm(loss="cross_entropy"), (LossTerm(loss="cross_entropy"), kd, attribution)
     teacher = build_network(network_spec(recipe, Role.TEACHER), seed=1)
     cohort = open_for_training(cohorts, f"student_train/{recipe.seeds[0]}", workspace.store, recipe.task)
-    record, stored = told(workspace, recipe, cohort, teacher, both)
-    _, whole = told(workspace, recipe, cohort, teacher, both, replay="full")
+    record, stored = details(workspace, recipe, cohort, teacher, both)
+    _, whole = details(workspace, recipe, cohort, teacher, both, resolution="full")
     ways = {
         "plain": ((label,), cohort, None),
         "store": (both, stored, StoredSource(record, recipe.task.classes)),
@@ -132,28 +132,28 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, list[float]]:
     return seconds
 
 
-def told(workspace, recipe: Recipe, cohort, teacher, terms, replay="half") -> tuple[KnowledgeRef, object]:
+def details(workspace, recipe: Recipe, cohort, teacher, terms, resolution="half") -> tuple[KnowledgeRef, object]:
     """Extract what the terms need and return the record and the cohort that carries it."""
-    wished = recipe.model_copy(update={"arms": {"kd": Arm(terms=terms, knowledge="store")}})
-    wish = completed_wish(wished.extraction(), teacher)
-    extraction = Extraction(teacher, Question("a" * 64, recipe.task, wish))
+    stored_recipe = recipe.model_copy(update={"arms": {"kd": Arm(terms=terms, knowledge="store")}})
+    config = completed_config(stored_recipe.extraction(), teacher)
+    extraction = Extraction(teacher, ExtractionQuery("a" * 64, recipe.task, config))
     shards = [ref for ref, _ in extraction.write(cohort, sample_digests(cohort), workspace.store, "knowledge", label="bench")]
     record = KnowledgeRef(
-        teacher_digest="a" * 64, task=recipe.task, wish=wish, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), layers=extraction.shapes(),
-        maps=tuple(one.explainer for one in wish.maps), head_bias=extraction.head_bias(), shards=tuple(shards),
+        teacher_digest="a" * 64, task=recipe.task, config=config, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), layers=extraction.shapes(),
+        maps=tuple(one.explainer for one in config.maps), head_bias=extraction.head_bias(), shards=tuple(shards),
     )  # fmt: skip
     student = build_network(network_spec(recipe, Role.STUDENT))
-    needed = requirements_of(wished.arms["kd"], recipe.task, student, StoredSource(record, recipe.task.classes))
-    return record, taught(cohort, record, workspace.store, needed.parts(), replay=replay)
+    needed = requirements_of(stored_recipe.arms["kd"], recipe.task, student, StoredSource(record, recipe.task.classes))
+    return record, with_teacher_outputs(cohort, record, workspace.store, needed.parts(), resolution=resolution)
 
 
 class Steps:
     """The training loop of one way, taken some steps at a time."""
 
     def __init__(self, recipe: Recipe, terms, cohort, source, folder: Path) -> None:
-        wish = recipe.student.fit.model_copy(update={"epochs": 1000})
-        self.request = FitRequest(wish, recipe.task, 0, folder, "k")
-        self.run = Run(
+        config = recipe.student.fit.model_copy(update={"epochs": 1000})
+        self.request = FitRequest(config, recipe.task, 0, folder, "k")
+        self.run = Trainer(
             build_network(network_spec(recipe, Role.STUDENT), seed=0),
             Objective(terms),
             cohort,
@@ -173,10 +173,10 @@ class Steps:
 
     def take(self, steps: int) -> float:
         """Return the CPU seconds of a step."""
-        begun = time.process_time()
+        started = time.process_time()
         for _ in range(steps):
             self.run.batch(*next(self._drawn))
-        return (time.process_time() - begun) / steps
+        return (time.process_time() - started) / steps
 
 
 if __name__ == "__main__":

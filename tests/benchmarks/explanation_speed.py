@@ -40,25 +40,25 @@ def main() -> None:
     figures: dict[str, float] = {}
     peers: dict[str, dict[str, float]] = {}
     for part in (grad_cam_beside_monai, gradients_beside_captum, five_lesions, bundle_beside_quantus, deletion_beside_quantus):
-        for name, (value, told) in part().items():
-            figures[name], peers[name] = round(value, 4), {key: round(number, 4) for key, number in told.items()}
+        for name, (value, details) in part().items():
+            figures[name], peers[name] = round(value, 4), {key: round(number, 4) for key, number in details.items()}
             if not as_json:
                 sys.stdout.write(f"{name:32s} {figures[name]:8.3f}  {peers[name]}\n")
     sys.stdout.write(json.dumps({"figures": figures, "peers": peers, "n": REPEATS}) + "\n")
 
 
-def interleaved(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, dict[str, float]]:
+def interleaved(ours: Callable[[], object], teacher_values: Callable[[], object]) -> tuple[float, dict[str, float]]:
     """Return the median ratio of CPU seconds ours / theirs, with the seconds and the least and largest ratio. Both run once before."""
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     for repeat in range(REPEATS + 1):
-        for name, call in (("ours", ours), ("theirs", theirs)):
-            begun = time.process_time()
+        for name, call in (("ours", ours), ("theirs", teacher_values)):
+            started = time.process_time()
             call()
             if repeat:
-                seconds[name].append(time.process_time() - begun)
+                seconds[name].append(time.process_time() - started)
     ratios = [a / b for a, b in zip(seconds["ours"], seconds["theirs"], strict=True)]
-    told = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
-    return statistics.median(ratios), {**told, "least": min(ratios), "most": max(ratios)}
+    details = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
+    return statistics.median(ratios), {**details, "least": min(ratios), "most": max(ratios)}
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
@@ -91,23 +91,23 @@ def grad_cam_beside_monai() -> dict[str, tuple[float, dict[str, float]]]:
 
     from medkd.attribution._attribute import attribute
     from medkd.targets import class_logit
-    from medkd.trace import anatomy_of
+    from medkd.trace import layer_map_of
 
     network, image = classifier()
-    layer = anatomy_of(network).cam_layer
-    theirs = GradCAM(nn_module=copy.deepcopy(network), target_layers=layer, postprocessing=lambda x: x)
+    layer = layer_map_of(network).cam_layer
+    teacher_values = GradCAM(nn_module=copy.deepcopy(network), target_layers=layer, postprocessing=lambda x: x)
 
-    def mine():
+    def student_values():
         return attribute(network, image, class_logit(1), explainer="grad_cam", options={"rectify": True})
 
     def other():
-        return theirs(x=image, class_idx=1)
+        return teacher_values(x=image, class_idx=1)
 
-    torch.testing.assert_close(mine(), other()[:, 0].float(), atol=1e-5, rtol=1e-3)
-    time_ratio, told = interleaved(mine, other)
-    memory = {"ours_MB": peak_bytes(mine) / 1e6, "theirs_MB": peak_bytes(other) / 1e6}
+    torch.testing.assert_close(student_values(), other()[:, 0].float(), atol=1e-5, rtol=1e-3)
+    time_ratio, details = interleaved(student_values, other)
+    memory = {"ours_MB": peak_bytes(student_values) / 1e6, "theirs_MB": peak_bytes(other) / 1e6}
     return {
-        "gradcam_time_ratio_monai": (time_ratio, told),
+        "gradcam_time_ratio_monai": (time_ratio, details),
         "gradcam_memory_ratio_monai": (memory["ours_MB"] / memory["theirs_MB"], memory),
     }
 
@@ -123,19 +123,19 @@ def gradients_beside_captum() -> dict[str, tuple[float, dict[str, float]]]:
     network, image = classifier()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    chunk, theirs = chunk_of(network, image), IntegratedGradients(network)
+    chunk, teacher_values = chunk_of(network, image), IntegratedGradients(network)
 
-    def mine():
+    def student_values():
         return attribute(network, image, class_logit(1), explainer="integrated_gradients", options={"steps": 16})
 
     def other():
-        return theirs.attribute(
+        return teacher_values.attribute(
             image, baselines=torch.full_like(image, -1.0), target=1, n_steps=16, method="gausslegendre", internal_batch_size=chunk
         )
 
-    torch.testing.assert_close(mine(), other().sum(1), atol=1e-5, rtol=1e-3)
-    ratio, told = interleaved(mine, other)
-    return {"ig_ratio_captum": (ratio, {**told, "chunk": chunk})}
+    torch.testing.assert_close(student_values(), other().sum(1), atol=1e-5, rtol=1e-3)
+    ratio, details = interleaved(student_values, other)
+    return {"ig_ratio_captum": (ratio, {**details, "chunk": chunk})}
 
 
 def five_lesions() -> dict[str, tuple[float, dict[str, float]]]:
@@ -158,9 +158,9 @@ def five_lesions() -> dict[str, tuple[float, dict[str, float]]]:
         return attribute(network, image, lesion_margin(masks[:1]), explainer="integrated_gradients", options={"steps": 8})
 
     torch.testing.assert_close(five()[:, 0], one(), atol=1e-5, rtol=1e-3)
-    ratio, told = interleaved(five, one)
+    ratio, details = interleaved(five, one)
     return {
-        "ig_five_lesions_over_one": (ratio, {key.replace("ours", "five").replace("theirs", "one"): value for key, value in told.items()})
+        "ig_five_lesions_over_one": (ratio, {key.replace("ours", "five").replace("theirs", "one"): value for key, value in details.items()})
     }
 
 
@@ -175,7 +175,7 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     mask = torch.zeros(1, 128, 128, 128, dtype=torch.uint8)
     mask[0, 40:60, 50:70, 60:80] = 1
     values[mask > 0] += 1.0
-    names = ("pointing_game", "rank_accuracy", "map_auroc", "mass_in_lesion", "gini", "entropy", "effective_complexity")
+    names = ("pointing_game", "relevance_rank_accuracy", "map_auroc", "relevance_mass_accuracy", "gini", "entropy", "effective_complexity")
     quiet = {"disable_warnings": True, "display_progressbar": False}
     calls = (
         quantus.PointingGame(**quiet),
@@ -190,7 +190,7 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     s, a = (tensor.view(1, 1, 2048, 1024).numpy() for tensor in (mask, values))
     x = torch.zeros(1, 1, 2048, 1024).numpy()
 
-    def mine():
+    def student_values():
         fresh = values.clone()  # a map that was never sorted
         return [float(MEASURES.load(name)(fresh, mask)) for name in names]
 
@@ -199,11 +199,11 @@ def bundle_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
             found = [float(call(model=None, x_batch=x, y_batch=[0], a_batch=a.copy(), s_batch=s)[0]) for call in calls]
         return [*found[:-1], found[-1] / values.numel()]
 
-    for name, one, two in zip(names, mine(), other(), strict=True):
+    for name, one, two in zip(names, student_values(), other(), strict=True):
         if abs(one - two) > 5e-5:
             raise SystemExit(f"{name}: ours {one:.6f}, Quantus {two:.6f}")
-    ratio, told = interleaved(mine, other)
-    return {"bundle_speedup_quantus": (1 / ratio, {**told, "least": 1 / told["most"], "most": 1 / told["least"]})}
+    ratio, details = interleaved(student_values, other)
+    return {"bundle_speedup_quantus": (1 / ratio, {**details, "least": 1 / details["most"], "most": 1 / details["least"]})}
 
 
 def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
@@ -231,7 +231,7 @@ def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
     def score(changed, _):
         return predict_logits(network, changed).softmax(1)[:, 1]
 
-    def mine():
+    def student_values():
         return curve(maps, Perturbation(score, images, torch.full_like(images, float(images.min())), points=steps + 1), insert=False)
 
     def other():
@@ -246,11 +246,11 @@ def deletion_beside_quantus() -> dict[str, tuple[float, dict[str, float]]]:
             )
         return torch.as_tensor(found)
 
-    ours, theirs = mine(), other().double()
+    ours, teacher_values = student_values(), other().double()
     # Ours begins with the image as it is, theirs with the first step.
-    torch.testing.assert_close(ours[:, 1:].double(), theirs, atol=2e-3, rtol=0.02)
-    ratio, told = interleaved(mine, other)
-    return {"deletion_ratio_quantus": (ratio, told)}
+    torch.testing.assert_close(ours[:, 1:].double(), teacher_values, atol=2e-3, rtol=0.02)
+    ratio, details = interleaved(student_values, other)
+    return {"deletion_ratio_quantus": (ratio, details)}
 
 
 if __name__ == "__main__":

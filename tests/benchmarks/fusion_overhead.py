@@ -16,23 +16,23 @@ from pathlib import Path
 import torch
 
 import flows
-from data_contracts import Role, Term
+from data_contracts import LossTerm, Role
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.models._build import build_network
 from medkd.phantom.render import draw_cases, render_key_slices
-from medkd.trace import Sample, anatomy_of, trace
+from medkd.trace import Sample, layer_map_of, trace
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe
 from medkd.volumes.window import window_intensity
 
-KD = Term(loss="logit_kd", options={"temperature": 4.0})
+KD = LossTerm(loss="logit_kd", options={"temperature": 4.0})
 ARMS = {
     "kd": (KD,),
-    "attribution_transfer": (KD, Term(loss="attribution_transfer", weight=10.0, options={"distance": "squared"})),
-    "attribution_transfer_cosine": (KD, Term(loss="attribution_transfer", weight=1.0)),
-    "cam_transfer": (KD, Term(loss="cam_transfer")),
-    "explanation_labels": (Term(loss="explanation_labels"),),
-    "attention_transfer": (KD, Term(loss="attention_transfer")),
+    "attribution_transfer": (KD, LossTerm(loss="attribution_transfer", weight=10.0, options={"distance": "squared"})),
+    "attribution_transfer_cosine": (KD, LossTerm(loss="attribution_transfer", weight=1.0)),
+    "cat_kd": (KD, LossTerm(loss="cat_kd")),
+    "explanation_labels": (LossTerm(loss="explanation_labels"),),
+    "attention_transfer": (KD, LossTerm(loss="attention_transfer")),
 }
 STEPS, REPEATS = 12, 9
 
@@ -68,15 +68,15 @@ def run(objective: Objective, recipe, teacher, sample) -> float:
     """Return the CPU seconds of a step: forward of both, backward, optimiser."""
     student = build_network(network_spec(recipe, Role.STUDENT)).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3)
-    layers = (anatomy_of(student).cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
-    begun = time.process_time()
+    layers = (layer_map_of(student).cam_layer,) if objective.needs & {"head", "explainer", "features"} else ()
+    started = time.process_time()
     for _ in range(STEPS):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss, _ = objective(trace(student, sample.inputs, layers=layers), LiveKnowledge(teacher, sample.inputs), sample)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return (time.process_time() - begun) / STEPS
+    return (time.process_time() - started) / STEPS
 
 
 if __name__ == "__main__":

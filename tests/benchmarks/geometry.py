@@ -1,6 +1,6 @@
 """The acid test of geometry, ours beside readers in common use.
 
-``python -m tests.benchmarks.geometry --json``: every family of nasty cases in every variant (orientation, spacing, signedness,
+``python -m tests.benchmarks.geometry --json``: every family of faulty cases in every variant (orientation, spacing, signedness,
 encoding), Hounsfield units a known function of patient mm, compared at 4,000 random places. The last line is one JSON object:
 ``cases`` (series written), ``silently_wrong`` (accepted, by default or after repair, with wrong values), ``wrong_code`` (not named by
 their own code by default), ``usable_share`` (right and whole under ``--policy repair``). Peers live in ``.venv-bench``

@@ -83,9 +83,9 @@ def measured(call) -> float:
     """Return the CPU seconds of a call, in this process and all its descendants; looking them up does not count."""
     os.sync()  # what others left to be written is not this call's
     before = living_seconds()
-    begun = own_seconds()
+    started = own_seconds()
     call()
-    used = own_seconds() - begun
+    used = own_seconds() - started
     return used + living_seconds() - before
 
 

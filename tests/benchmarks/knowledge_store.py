@@ -25,18 +25,18 @@ import torch
 from torch.nn import functional
 
 import flows
-from data_contracts import KnowledgeRef, KnowledgeWish, RegistryError
+from data_contracts import ExtractionConfig, KnowledgeRef, RegistryError
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.knowledge.codec import LogitCodec
-from medkd.knowledge.extract import Extraction, Question, sample_digests
+from medkd.knowledge.extract import Extraction, ExtractionQuery, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
-from medkd.knowledge.shards import Shelf
-from medkd.knowledge.stored import taught
+from medkd.knowledge.shards import ShardReader
+from medkd.knowledge.stored import with_teacher_outputs
 from medkd.models._load import load_network
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.store import Store
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 from medkd.training.train import train_teacher
 from medkd.volumes.augment import draw_view
@@ -55,10 +55,10 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe, teacher, cohort = hippocampus(given.run, given.model)
     with tempfile.TemporaryDirectory() as folder:
-        figures, spread = sizes_and_truth(recipe, teacher, cohort, Store(Path(folder) / "a"), KnowledgeWish())
+        figures, spread = sizes_and_truth(recipe, teacher, cohort, Store(Path(folder) / "a"), ExtractionConfig())
         figures |= under_views(recipe, teacher, cohort, Store(Path(folder) / "b"))
         flat = phantom(Path(folder) / "c")
-        more, _ = sizes_and_truth(*flat, Store(Path(folder) / "d"), KnowledgeWish())
+        more, _ = sizes_and_truth(*flat, Store(Path(folder) / "d"), ExtractionConfig())
         figures |= {f"{name}_2d": value for name, value in more.items()}
     if not given.json:
         for name, value in figures.items():
@@ -71,9 +71,9 @@ def hippocampus(run: Path, uri: str):
     recipe = read_recipe(RECIPES / "hippocampus_store.yaml")
     if not (run / "mlflow.db").is_file():
         raise RegistryError("REGISTRY_MISSING", f"expected a finished run at {run}: medkd run flows/recipes/hippocampus_store.yaml")
-    registry = open_registry(embedded_workspace(run))
+    registry = open_registry(local_workspace(run))
     _, _, teacher = load_registered(registry, uri)
-    workspace = embedded_workspace(Path(tempfile.mkdtemp()), data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
+    workspace = local_workspace(Path(tempfile.mkdtemp()), data_root=Path(os.environ.get("MEDKD_DATA", "../shared/data")))
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
     return recipe, teacher, open_for_training(cohorts, "student_train/0", workspace.store, recipe.task)
 
@@ -81,33 +81,33 @@ def hippocampus(run: Path, uri: str):
 def phantom(folder: Path):
     """Return the recipe, a freshly trained teacher and the students' cases of the phantom segmentation."""
     recipe = read_recipe(RECIPES / "phantom-segmentation.yaml")
-    workspace = embedded_workspace(folder)
+    workspace = local_workspace(folder)
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
     teacher = load_network(workspace, train_teacher(workspace, recipe.teacher_training(), cohorts))
     return recipe, teacher, open_for_training(cohorts, "unlabelled/0", workspace.store, recipe.task)
 
 
-def extract(recipe, teacher, cohort, store: Store, wish: KnowledgeWish, views=None) -> tuple[Extraction, KnowledgeRef]:
+def extract(recipe, teacher, cohort, store: Store, config: ExtractionConfig, views=None) -> tuple[Extraction, KnowledgeRef]:
     """Write a store and return what it is the answer to, and its record."""
-    extraction = Extraction(teacher, Question("a" * 64, recipe.task, wish, views))
+    extraction = Extraction(teacher, ExtractionQuery("a" * 64, recipe.task, config, views))
     shards = tuple(ref for ref, _ in extraction.write(cohort, sample_digests(cohort), store, "knowledge", label="bench"))
     record = KnowledgeRef(
-        teacher_digest="a" * 64, task=recipe.task, wish=wish, views=views, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), shards=shards
+        teacher_digest="a" * 64, task=recipe.task, config=config, views=views, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), shards=shards
     )  # fmt: skip
     return extraction, record
 
 
-def sizes_and_truth(recipe, teacher, cohort, store: Store, wish: KnowledgeWish):
+def sizes_and_truth(recipe, teacher, cohort, store: Store, config: ExtractionConfig):
     """Return bytes, fidelity and read speed of a store of clean logits."""
-    extraction, record = extract(recipe, teacher, cohort, store, wish)
-    shelf, codec = Shelf(store, record.shards, about=extraction.question.digest()), LogitCodec.of(wish)
+    extraction, record = extract(recipe, teacher, cohort, store, config)
+    reader, codec = ShardReader(store, record.shards, query_digest=extraction.query.digest()), LogitCodec.of(config)
     kls, agreements, raw, seconds = [], [], 0, 0.0
     for image, digest in zip(cohort.images, sample_digests(cohort), strict=True):
         live = extraction.ask_volume(image)["logits"] if image.ndim == 4 else extraction.ask(image[None])["logits"][0]
-        payload = shelf.read(extraction.question.key(digest, None), "logits")
-        begun = time.process_time()
+        payload = reader.read(extraction.query.key(digest, None), "logits")
+        started = time.process_time()
         replayed = codec.decode(payload)
-        seconds += time.process_time() - begun
+        seconds += time.process_time() - started
         raw += live.numel() * 4
         kl, agreement = apart(live[None], replayed[None])
         kls.append(kl)
@@ -124,30 +124,30 @@ def sizes_and_truth(recipe, teacher, cohort, store: Store, wish: KnowledgeWish):
 
 def under_views(recipe, teacher, cohort, store: Store) -> dict[str, float]:
     """Return how far stored answers that were moved along are from the live teacher's about the moved image."""
-    _, record = extract(recipe, teacher, cohort, store, KnowledgeWish())
+    _, record = extract(recipe, teacher, cohort, store, ExtractionConfig())
     figures: dict[str, float] = {}
-    for replay in ("full", "half"):
-        held = taught(cohort, record, store, ("logits",), replay=replay)
+    for resolution in ("full", "half"):
+        held = with_teacher_outputs(cohort, record, store, ("logits",), resolution=resolution)
         for augment in ("none", "flip", "affine"):
-            wish = recipe.student.fit.model_copy(update={"augment": augment})
-            values = [view_error(held, recipe, teacher, wish, seed) for seed in range(BATCHES)]
-            suffix = f"{augment}" if replay == "full" else f"{augment}_half"
+            config = recipe.student.fit.model_copy(update={"augment": augment})
+            values = [view_error(held, recipe, teacher, config, seed) for seed in range(BATCHES)]
+            suffix = f"{augment}" if resolution == "full" else f"{augment}_half"
             figures[f"kl_{suffix}"] = statistics.mean(kl for kl, _ in values)
             figures[f"agreement_{suffix}"] = statistics.mean(agreement for _, agreement in values)
-    wish = recipe.student.fit
+    config = recipe.student.fit
     some = cohort.select(torch.arange(16))
-    _, record = extract(recipe, teacher, some, store, KnowledgeWish(views=2), views=wish)
-    values = [view_error(taught(some, record, store, ("logits",)), recipe, teacher, wish, seed) for seed in range(BATCHES)]
+    _, record = extract(recipe, teacher, some, store, ExtractionConfig(views=2), views=config)
+    values = [view_error(with_teacher_outputs(some, record, store, ("logits",)), recipe, teacher, config, seed) for seed in range(BATCHES)]
     figures["kl_frozen_affine"] = statistics.mean(kl for kl, _ in values)
     figures["agreement_frozen_affine"] = statistics.mean(agreement for _, agreement in values)
     return figures
 
 
-def view_error(held, recipe, teacher, wish, seed: int) -> tuple[float, float]:
+def view_error(held, recipe, teacher, config, seed: int) -> tuple[float, float]:
     """Return (KL, agreement) on the valid voxels of one drawn batch."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(len(held), (4,), generator=generator)
-    sample = draw_view(held.draw(rows, recipe.task, wish, generator), wish.augment, generator)
+    sample = draw_view(held.draw(rows, recipe.task, config, generator), config.augment, generator)
     live, replayed = LiveKnowledge(teacher, sample.inputs).logits(), sample.teacher["logits"]
     valid = sample.valid_mask
     if replayed.shape != live.shape:

@@ -55,7 +55,7 @@ def test_importers_write_no_name_of_a_file_outside_of_quarantine(kind, tmp_path)
     from medkd.cohorts.image_folder import prepare_image_folder
     from medkd.cohorts.volume_folder import prepare_volume_folder
     from medkd.storage.store import Store
-    from tests.planted import places_of
+    from tests.ground_truth import places_of
 
     folder = tmp_path / f"{NAME}_data"
     (folder / "images").mkdir(parents=True)

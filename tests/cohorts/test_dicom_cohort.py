@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data_contracts import Action, DataError, DicomData, Fit, IngestCode, IngestPolicy, Part, RecipeError
+from data_contracts import Action, DataError, DicomData, IngestCode, IngestPolicy, Part, RecipeError, TrainingConfig
 from flows.prepare import prepare
 from medkd.cohorts.dicom_cohort import ingested_folder
 from medkd.cohorts.open_cohort import open_volume_use
 from medkd.cohorts.tensor_cohort import read_cohort
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.inference.predict_cohort import leave_out_synthetic
 from medkd.phantom.dicom_studies import write_phantom_dicom
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 from tests.dicom.drawn import box, coded, draw_segmentation, draw_series, draw_structures, write_nifti_mask
 
@@ -41,13 +41,13 @@ def recipe(tmp_path):
 
 
 def prepared(recipe, tmp_path):
-    workspace = embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    workspace = local_workspace(tmp_path / "run", data_root=tmp_path / "data")
     return workspace, prepare(workspace, (recipe,))[0].cohorts
 
 
 def test_studies_become_cases_split_by_patient_and_certified(recipe, tmp_path):
     workspace, cohorts = prepared(recipe(), tmp_path)
-    train, test = (open_volume_use(cohorts, purpose, workspace.store, recipe().task) for purpose in ("teacher_train", "test"))
+    train, test = (open_volume_use(cohorts, subset, workspace.store, recipe().task) for subset in ("teacher_train", "test"))
     assert len(train) + len(test) == 9
     assert not set(train.patients()) & set(test.patients())
     (certificate,) = cohorts.certificates
@@ -59,7 +59,7 @@ def test_studies_become_cases_split_by_patient_and_certified(recipe, tmp_path):
 def test_a_repaired_slice_is_neither_learnt_from_nor_scored(recipe, tmp_path):
     wanted = recipe(policy=IngestPolicy(actions={IngestCode.MISSING_SLICES: Action.REPAIR}))
     workspace, cohorts = prepared(wanted, tmp_path)
-    opened = [open_volume_use(cohorts, purpose, workspace.store, wanted.task) for purpose in ("teacher_train", "test")]
+    opened = [open_volume_use(cohorts, subset, workspace.store, wanted.task) for subset in ("teacher_train", "test")]
     assert sum(map(len, opened)) == 10
     (cohort, row) = next((one, row) for one in opened for row in range(len(one)) if one.synthetic[row] is not None)
     synthetic = cohort.synthetic[row]
@@ -67,7 +67,10 @@ def test_a_repaired_slice_is_neither_learnt_from_nor_scored(recipe, tmp_path):
     measured = cohort.measured(row)
     assert (~measured).sum() == synthetic.sum()
     sample = cohort.draw(
-        torch.tensor([row]), wanted.task.model_copy(update={"image_size": tuple(measured.shape)}), Fit(epochs=1), torch.Generator()
+        torch.tensor([row]),
+        wanted.task.model_copy(update={"image_size": tuple(measured.shape)}),
+        TrainingConfig(epochs=1),
+        torch.Generator(),
     )
     assert torch.equal(sample.valid_mask[0], measured)
     assert (sample.labels[0][~measured] == -1).all()
@@ -93,12 +96,12 @@ def drawn_cohort(tmp_path, write, classes, patients=3, **data):
     recipe = base.model_copy(update={"task": task, "data": source, "experiment": None, "name": "drawn"})
     workspace, _ = prepared(recipe, tmp_path)
     cases = sorted((workspace.store.root / "cohorts" / "drawn").glob("*.safetensors"))
-    told = json.loads((workspace.store.root / "cohorts" / "drawn" / "labels.json").read_text())
+    payload = json.loads((workspace.store.root / "cohorts" / "drawn" / "labels.json").read_text())
     counts = []
     for case in cases:
         values, voxels = np.unique(load_file(case)["label"].numpy(), return_counts=True)
         counts.append({int(value): int(count) for value, count in zip(values, voxels, strict=True) if value})
-    return counts, told
+    return counts, payload
 
 
 def test_all_objects_of_a_case_are_combined_whatever_format_they_have(tmp_path):
@@ -111,10 +114,10 @@ def test_all_objects_of_a_case_are_combined_whatever_format_they_have(tmp_path):
         )
         write_nifti_mask(folder / "kidney_left.nii.gz", series, apart)
 
-    counts, told = drawn_cohort(tmp_path, write, ("background", "liver", "spleen", "kidney left"))
+    counts, payload = drawn_cohort(tmp_path, write, ("background", "liver", "spleen", "kidney left"))
     free = int((apart & ~BIG).sum())
     assert counts == [{1: REST - int((apart & BIG & ~SMALL).sum()), 2: int(SMALL.sum()), 3: free + int((apart & BIG).sum())}] * 3
-    assert {one["source"] for one in next(iter(told["cases"].values()))["structures"]} == {"dicom-seg", "rtstruct", "nifti"}
+    assert {one["source"] for one in next(iter(payload["cases"].values()))["structures"]} == {"dicom-seg", "rtstruct", "nifti"}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +140,9 @@ def test_a_structure_is_one_class_in_every_patient_whatever_its_number_and_the_s
         order = drawn if number % 2 else drawn[::-1]
         draw_structures(folder / "rs.dcm", series, [(3 * place + 1, *one) for place, one in enumerate(order)], drawn_on=series)
 
-    counts, told = drawn_cohort(tmp_path, write, ("background", "liver", "tumour"), segments=segments)
+    counts, payload = drawn_cohort(tmp_path, write, ("background", "liver", "tumour"), segments=segments)
     assert counts == [{1: REST, 2: int(SMALL.sum())}] * 3
-    for case in told["cases"].values():
+    for case in payload["cases"].values():
         assert case["overlaps"] == [{"winner": "GTV_1", "loser": "Liver", "voxels": int(SMALL.sum())}]
 
 
@@ -172,9 +175,9 @@ def test_codes_and_names_that_may_not_be_said_select_a_structure(tmp_path):
         draw_segmentation(folder / "seg.dcm", series, masks, {1: f"S{number}", 2: "Found by Quixote"}, listed=[series], codes=codes)
 
     segments = {"SCT:10200004": "liver", "found by QUIXOTE": "tumour"}
-    counts, told = drawn_cohort(tmp_path, write, ("background", "liver", "tumour"), segments=segments)
+    counts, payload = drawn_cohort(tmp_path, write, ("background", "liver", "tumour"), segments=segments)
     assert counts == [{1: REST, 2: int(SMALL.sum())}] * 3
-    assert "uixote" not in json.dumps(told)
+    assert "uixote" not in json.dumps(payload)
 
 
 def test_structures_of_one_class_are_joined_and_of_equal_size_the_later_class_wins(tmp_path):
@@ -212,9 +215,9 @@ def test_a_case_that_is_left_out_is_said(tmp_path, caplog):
     def write(folder, series, number):
         draw_segmentation(folder / "seg.dcm", series, {1: BIG}, {1: "Liver" if number else "Spleen"}, listed=[series])
 
-    counts, told = drawn_cohort(tmp_path, write, ("background", "liver"), patients=4)
+    counts, payload = drawn_cohort(tmp_path, write, ("background", "liver"), patients=4)
     assert counts == [{1: int(BIG.sum())}] * 3
-    assert [refused["code"] for refused in told["refused"].values()] == ["UNKNOWN_SEGMENT"]
+    assert [refused["code"] for refused in payload["refused"].values()] == ["UNKNOWN_SEGMENT"]
     assert "1 labelled volumes are left out" in caplog.text
 
 
@@ -241,6 +244,6 @@ def test_a_volume_is_stored_once_and_the_cohort_refers_to_it(recipe, tmp_path):
 
 def test_unchanged_studies_make_the_same_cohort_without_decoding(recipe, tmp_path):
     workspace, cohorts = prepared(recipe(), tmp_path)
-    begun = (workspace.root / "stages" / "begun.log").read_text()
+    started = (workspace.root / "stages" / "begun.log").read_text()
     assert prepare(workspace, (recipe(),))[0].cohorts == cohorts
-    assert (workspace.root / "stages" / "begun.log").read_text() == begun
+    assert (workspace.root / "stages" / "begun.log").read_text() == started

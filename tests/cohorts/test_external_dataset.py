@@ -74,9 +74,9 @@ def test_volumes_need_a_list_or_a_table_and_a_way_to_tell_people_apart(tmp_path)
     (tmp_path / "dataset.json").write_text("{}")
     with pytest.raises(DataError, match="--patient-pattern"):
         describe_folder(tmp_path, VOLUMES, NONE)
-    data = describe_folder(tmp_path, VOLUMES, FolderHints(pair_by="odd-even"))
+    data = describe_folder(tmp_path, VOLUMES, FolderHints(patient_pattern="odd-even"))
     assert isinstance(data, VolumeFolderData)
-    assert (data.pair_by, data.dataset) == ("odd-even", "dataset.json")
+    assert (data.patient_pattern, data.dataset) == ("odd-even", "dataset.json")
 
 
 def test_a_segmentation_cannot_be_scored_without_masks(root):

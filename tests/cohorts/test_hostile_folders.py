@@ -125,7 +125,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
     (root / "cases.csv").unlink()
     listed = [{"image": "images/c0.nii.gz", "label": "masks/c0.nii.gz"}, {"image": f"{name}.nii.gz", "label": "masks/c1.nii.gz"}]
     (root / "dataset.json").write_text(json.dumps({"training": listed}))
-    code, sentence = refused(root, tmp_path, pair_by="(.+)")
+    code, sentence = refused(root, tmp_path, patient_pattern="(.+)")
     assert code == "DATASET_UNREADABLE"
     assert name.replace("\\", "/") in sentence
 
@@ -191,20 +191,20 @@ def test_a_list_of_nnunet_is_read(tmp_path, ending, names, table):
     root = nnunet(tmp_path / "in", {}, names=names, ending=ending)
     if table:
         write(root, [("file", "patient"), *((f"{name}{ending}", f"P{k}") for k, name in enumerate(names))])
-    cohort, ledger = imported(root, tmp_path, **({} if table else {"pair_by": "(.+)"}))
+    cohort, ledger = imported(root, tmp_path, **({} if table else {"patient_pattern": "(.+)"}))
     assert len(cohort.cases) == 2
     assert ledger.codes() == {}
 
 
 def test_a_list_of_nnunet_may_name_its_files(tmp_path):
     root = nnunet(tmp_path / "in", {"dataset": {"a": {"images": ["imagesTr/liver_001_0000.nii.gz"], "label": "labelsTr/liver_001.nii.gz"}}})
-    assert len(imported(root, tmp_path, pair_by="(.+)")[0].cases) == 1
+    assert len(imported(root, tmp_path, patient_pattern="(.+)")[0].cases) == 1
 
 
 @pytest.mark.parametrize("labels", [{"background": 0, "Spleen": 1, "LIVER": 2}, {"0": "background", "1": "spleen", "2": "liver"}])
 def test_values_are_what_the_list_calls_them_and_not_their_place_in_the_model(tmp_path, labels):
     root = nnunet(tmp_path / "in", {"labels": labels}, edit=lambda m: m * 2)
-    cohort, _ = imported(root, tmp_path, THREE, pair_by="(.+)")
+    cohort, _ = imported(root, tmp_path, THREE, patient_pattern="(.+)")
     assert {int(Store(tmp_path / "store").read_tensors(case.mask)["label"].max()) for case in cohort.cases} == {1}
 
 
@@ -217,14 +217,14 @@ def test_values_are_what_the_list_calls_them_and_not_their_place_in_the_model(tm
     ],
 )  # fmt: skip
 def test_a_list_that_cannot_be_used_says_what_was_found(tmp_path, listed, code, named):
-    found, sentence = refused(nnunet(tmp_path / "in", listed), tmp_path, pair_by="(.+)")
+    found, sentence = refused(nnunet(tmp_path / "in", listed), tmp_path, patient_pattern="(.+)")
     assert found == code
     assert named in sentence
 
 
 def test_a_value_of_the_list_that_no_class_has_is_named(tmp_path):
     root = nnunet(tmp_path / "in", {"labels": {"background": 0, "liver": 1, "kidney": 2}}, edit=lambda m: m * 2)
-    assert "2 (kidney)" in refused(root, tmp_path, pair_by="(.+)")[1]
+    assert "2 (kidney)" in refused(root, tmp_path, patient_pattern="(.+)")[1]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_value_of_the_list_that_no_class_has_is_named(tmp_path):
 def test_lists_that_are_none(tmp_path, text, code):
     root = volumes(tmp_path / "in", ["c0"], table=False)
     (root / "dataset.json").write_text(text)
-    assert refused(root, tmp_path, pair_by="(.+)")[0] == code
+    assert refused(root, tmp_path, patient_pattern="(.+)")[0] == code
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_case_of_nobody_is_left_out_and_said(tmp_path):
 @pytest.mark.parametrize("rule", ["(", "[", "(?P<x", "x*", "(x)?"])
 def test_rules_for_people_that_are_none(tmp_path, rule):
     root = nnunet(tmp_path / "in", {})
-    assert refused(root, tmp_path, pair_by=rule)[0] == "PAIR_BY"
+    assert refused(root, tmp_path, patient_pattern=rule)[0] == "PAIR_BY"
 
 
 def test_a_header_that_promises_more_than_the_memory_holds_is_left_out(tmp_path):

@@ -54,7 +54,7 @@ def test_every_purpose_has_its_cohort_marked_as_phantom(prepared):
 
 def test_the_biases_are_the_recipes(prepared):
     recipe, store, cohorts = prepared
-    same, reverse = (open_use(cohorts, purpose, store, recipe.task) for purpose in ("test", "reversed"))
+    same, reverse = (open_use(cohorts, subset, store, recipe.task) for subset in ("test", "reversed"))
     assert float((same.markers == (same.labels == 1)).float().mean()) > 0.7
     assert float((reverse.markers == (reverse.labels == 1)).float().mean()) < 0.3
 
@@ -71,10 +71,10 @@ def test_marker_pairs_differ_in_the_marker_alone(prepared):
 def test_no_two_cohorts_share_a_patient_or_a_picture(prepared):
     recipe, store, cohorts = prepared
     seen: dict[str, str] = {}
-    for purpose in cohorts.uses:
-        for case in open_use(cohorts, purpose, store, recipe.task).cases:
+    for subset in cohorts.uses:
+        for case in open_use(cohorts, subset, store, recipe.task).cases:
             for key in (case.patient_key, case.pixel_sha256):
-                assert seen.setdefault(key, purpose) == purpose
+                assert seen.setdefault(key, subset) == subset
     assert cohorts.uses["teacher_train"].part is Part.TRAIN
 
 
@@ -124,7 +124,7 @@ def test_a_task_of_volumes_gets_whole_phantoms_with_their_spacing(tmp_path):
     recipe = read_recipe(RECIPES / "few_labels_3d.yaml", changes)
     store = Store(tmp_path, "run")
     cohorts = prepare_phantom_cohorts(recipe, recipe.data, store)
-    volumes, extra = (open_volume_use(cohorts, purpose, store, recipe.task) for purpose in ("test", "unlabelled/0"))
+    volumes, extra = (open_volume_use(cohorts, subset, store, recipe.task) for subset in ("test", "unlabelled/0"))
     assert [tuple(image.shape) for image in volumes.images] == [(1, 12, 64, 64)] * 8
     assert volumes.spacing_mm(0) == pytest.approx((4.0, 3.0, 3.0))
     cases = draw_cases(8, recipe.data.cohort_seed + 2)

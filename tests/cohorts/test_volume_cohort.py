@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_contracts import Case, Fit, Ref, Task
+from data_contracts import Case, Ref, Task, TrainingConfig
 from medkd.cohorts.volume_cohort import VolumeCohort, bring_intensity, corner_of, cut
 from medkd.volumes.augment import draw_view
 from medkd.volumes.orientation import Grid
@@ -29,8 +29,8 @@ def cohort(*shapes, labelled=True):
 
 
 def drawn(volumes, share, seeds=60):
-    wish, rows = Fit(epochs=1, foreground_share=share), torch.zeros(1, dtype=torch.int64)
-    return [volumes.draw(rows, TASK, wish, torch.Generator().manual_seed(seed)) for seed in range(seeds)]
+    config, rows = TrainingConfig(epochs=1, foreground_share=share), torch.zeros(1, dtype=torch.int64)
+    return [volumes.draw(rows, TASK, config, torch.Generator().manual_seed(seed)) for seed in range(seeds)]
 
 
 def test_oversampled_patches_hold_a_labelled_voxel():
@@ -107,7 +107,7 @@ def test_views_of_volumes_move_image_and_label_together():
     label[3:8, 2:7, 4:9] = 1
     bright = VolumeCohort(volumes.cases, (label[None].float() * 2 - 1,), (label,), (True,), volumes.alignments, (label,), (None,))
     task = TASK.model_copy(update={"image_size": (12, 12, 12)})
-    sample = bright.draw(torch.zeros(4, dtype=torch.int64), task, Fit(epochs=1), torch.Generator().manual_seed(0))
+    sample = bright.draw(torch.zeros(4, dtype=torch.int64), task, TrainingConfig(epochs=1), torch.Generator().manual_seed(0))
     moved = draw_view(sample, "affine", torch.Generator().manual_seed(2))
     inside = moved.image[:, 0] > 0
     overlap = (inside & (moved.masks > 0)).sum() / (inside | (moved.masks > 0)).sum()

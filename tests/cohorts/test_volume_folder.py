@@ -17,7 +17,7 @@ from medkd.cohorts.volume_folder import import_volume_folder, person_of
 from medkd.storage.store import Store, write_bytes
 
 TASK = Task(kind="segmentation", classes=("background", "front", "back"), image_size=(16, 16, 16), intensity="standardised")
-DATA = VolumeFolderData(path=".", pair_by="odd-even")
+DATA = VolumeFolderData(path=".", patient_pattern="odd-even")
 
 
 def save(path, values, affine):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 import data_contracts
 from data_contracts import MIGRATIONS, RECORDS, RETIRED, read_record
+from data_contracts.old_names import RECORD_FIELDS
+from data_contracts.record import migrated
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEMAS = sorted(schema for schema in RECORDS if schema)
@@ -20,6 +23,14 @@ def test_a_golden_file_is_read_and_written_unchanged(schema):
     record = read_record(payload, RECORDS[schema])
     assert record.canonical_json() == payload
     assert record.digest() == hashlib.sha256(payload).hexdigest()
+
+
+@pytest.mark.parametrize("schema", sorted(RECORD_FIELDS))
+def test_a_golden_file_under_old_names_is_lifted_to_the_newest(schema):
+    payload = (GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes()
+    newest = migrated(json.loads(payload))["schema_version"]
+    record = read_record(payload, RECORDS[newest])
+    assert record.canonical_json() == (GOLDEN / f"{newest.replace('/', '_')}.json").read_bytes()
 
 
 def test_every_golden_file_is_of_a_known_version():
@@ -45,8 +56,8 @@ def test_a_record_cannot_be_changed(schema):
 
 def _newest(schema):
     """Return the class that records of an earlier schema are read as."""
-    name = schema.split("/")[0]
-    return next(record for known, record in RECORDS.items() if known.split("/")[0] == name)
+    payload = json.loads((GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes())
+    return RECORDS[migrated(payload)["schema_version"]]
 
 
 @pytest.mark.parametrize("schema", sorted(MIGRATIONS))
@@ -70,7 +81,7 @@ def test_a_lifted_panel_names_its_versions_and_tests_its_explainers_anew():
     assert panel.classification.model.name == "classification-student"
     assert panel.segmentation.teacher.name == "segmentation-teacher"
     assert str(panel.segmentation.model.teacher).startswith("segmentation-teacher/2@")
-    assert panel.segmentation.verdicts == ()
+    assert panel.segmentation.sanity_reports == ()
 
 
 @pytest.mark.parametrize(("schema", "expected"), [("review/1", "ReviewReport"), ("lesion_explanation/1", "StudyExplanation")])

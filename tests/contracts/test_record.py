@@ -7,7 +7,7 @@ import pytest
 from data_contracts import (
     MIGRATIONS,
     ContractError,
-    Figure,
+    Estimate,
     FileOutcome,
     IngestCode,
     IngestError,
@@ -18,7 +18,7 @@ from data_contracts import (
     load_record,
     read_record,
 )
-from data_contracts.record import Record
+from data_contracts.record import VersionedRecord
 
 
 def test_the_digest_is_of_the_content_and_not_of_the_order_of_its_writing():
@@ -37,7 +37,7 @@ def test_a_reference_cannot_leave_its_store(key):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_figure_is_finite(value):
     with pytest.raises(ValueError, match="finite"):
-        Figure(mean=value, low=0, high=1, n=1)
+        Estimate(mean=value, low=0, high=1, n=1)
 
 
 def test_a_refused_file_has_its_reason_and_an_accepted_one_has_none():
@@ -66,7 +66,7 @@ def test_an_older_version_is_lifted_by_its_migration(monkeypatch):
 
 def test_two_records_cannot_share_a_schema():
     with pytest.raises(TypeError, match="one record per schema"):
-        type("Impostor", (Record,), {"SCHEMA": "registered/1", "__module__": __name__})
+        type("Impostor", (VersionedRecord,), {"SCHEMA": "registered/1", "__module__": __name__})
 
 
 def test_errors_keep_code_and_sentence_across_processes():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import RECORDS, Value
+from data_contracts import RECORDS, FrozenModel
 from data_contracts.__main__ import write_schemas
 
 DOCS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -23,7 +23,7 @@ def test_the_exported_schemas_are_those_of_the_code(tmp_path):
 def test_every_field_of_a_recipe_says_what_it_is(module):
     described = 0
     for name, record in vars(importlib.import_module(f"data_contracts.{module}")).items():
-        if inspect.isclass(record) and issubclass(record, Value) and record.__module__.endswith(f".{module}"):
+        if inspect.isclass(record) and issubclass(record, FrozenModel) and record.__module__.endswith(f".{module}"):
             schema = record.model_json_schema()
             fields = schema.get("properties") or schema["$defs"][name]["properties"]
             assert not [field for field, shown in fields.items() if not shown.get("description", "").strip()], name
@@ -33,7 +33,7 @@ def test_every_field_of_a_recipe_says_what_it_is(module):
 
 
 def test_a_description_is_the_docstrings_text_on_one_line():
-    class Parent(Value):
+    class Parent(FrozenModel):
         """A part.
 
         Attributes:

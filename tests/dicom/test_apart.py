@@ -30,7 +30,7 @@ def field(volume):
 
 
 def offsets(volumes, step=TIME_STEP_HU):
-    """Return by how many steps each volume lies above the field, each proved voxel by voxel."""
+    """Return by how many steps each volume lies above the field, each verified voxel by voxel."""
     found = []
     for volume, values in volumes:
         difference = values - field(volume)

@@ -72,10 +72,10 @@ def assert_written_alike(found, wanted):
     """Compare elements as they were written and where they lie, in their order; what pydicom has parsed already, as it understands them."""
     assert list(found.keys()) == list(wanted.keys())
     for tag in list(wanted.keys()):
-        ours, theirs = found.get_item(tag, keep_deferred=True), wanted.get_item(tag, keep_deferred=True)
-        if isinstance(ours, RawDataElement) and isinstance(theirs, RawDataElement):
-            assert ours == theirs
-        elif theirs.tag != 0x00080005:
+        ours, pydicoms = found.get_item(tag, keep_deferred=True), wanted.get_item(tag, keep_deferred=True)
+        if isinstance(ours, RawDataElement) and isinstance(pydicoms, RawDataElement):
+            assert ours == pydicoms
+        elif pydicoms.tag != 0x00080005:
             assert found[tag] == wanted[tag]
 
 

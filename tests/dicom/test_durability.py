@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.store import Store
 
@@ -53,9 +53,9 @@ def verified(out: Path) -> int:
 def test_killed_at_any_moment_the_store_is_whole_and_the_next_run_completes_it(tmp_path, kills):
     source, undisturbed, out = tmp_path / "source", tmp_path / "undisturbed", tmp_path / "store"
     write_phantom_dicom(source, studies=24, seed=5)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     ingest_folder(source, undisturbed, secret=b"k")
-    needed, rng, killed = time.perf_counter() - begun, random.Random(3), 0
+    needed, rng, killed = time.perf_counter() - started, random.Random(3), 0
     for _ in range(kills):
         process = start(source, out)
         time.sleep(rng.uniform(0, needed))

@@ -288,9 +288,9 @@ def test_one_label_on_two_volumes_gives_each_its_own_part(folder, kind, write_vo
     outcome = found.outcome("label.dcm")
     assert outcome.outcome is Outcome.ACCEPTED
     assert outcome.findings == (IngestCode.LABEL_DIVIDED,)
-    told = json.loads(outcome.evidence)["LABEL_DIVIDED"]["parts"]
-    assert sorted(told.values()) == [2, 3]
-    assert all(volume.series_key in " ".join(told) for volume in volumes.values())
+    payload = json.loads(outcome.evidence)["LABEL_DIVIDED"]["parts"]
+    assert sorted(payload.values()) == [2, 3]
+    assert all(volume.series_key in " ".join(payload) for volume in volumes.values())
     again = Ingested(folder)
     assert again.report.decoded_files == 0
     assert again.volumes == found.volumes
@@ -355,5 +355,5 @@ def test_a_segment_that_no_frame_holds_is_lost_in_every_volume_of_the_label(fold
     a, b = time_points(folder)
     write_both("seg", folder, a, b)
     reread(folder / "label.dcm", lambda dataset: dataset.SegmentSequence.append(item(SegmentNumber=3, SegmentLabel="Kidney")))
-    told = json.loads(Ingested(folder).outcome("label.dcm").evidence)["STRUCTURE_LOST"]
-    assert told["structures"] == {"Kidney": "no voxel"}
+    payload = json.loads(Ingested(folder).outcome("label.dcm").evidence)["STRUCTURE_LOST"]
+    assert payload["structures"] == {"Kidney": "no voxel"}

@@ -16,7 +16,7 @@ from medkd.dicom.confidentiality.anatomy import WORDS
 from medkd.dicom.confidentiality.names import clean_segments
 from medkd.dicom.confidentiality.words import clean_name, clean_text
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.memory import MANIFEST, MEMORY, Memory
+from medkd.dicom.ingest_cache import MANIFEST, MEMORY, IngestCache
 from medkd.phantom.dicom_faults import VARIANTS
 from medkd.storage.sealed import seal_of
 from tests.dicom.labelled import write_labelled
@@ -182,7 +182,7 @@ def test_what_an_earlier_version_remembered_is_forgotten_and_its_names_are_clean
         text = re.sub(r'"name": ?"segment"', f'"name":"Liver {CANARY}"', (store / name).read_text())
         assert CANARY in text
         (store / name).write_text(text)
-    again = Memory(store, IngestPolicy())
+    again = IngestCache(store, IngestPolicy())
     assert {segment.name for volume in again.volumes.values() for segment in volume.label.segments} == {"Liver"}
     again.write()
     assert CANARY not in (store / MEMORY).read_text()

@@ -72,12 +72,12 @@ def test_what_is_handed_on_holds_nothing_else_and_what_stays_lies_beside_it(tmp_
     (tmp_path / "in" / "rubbish.dcm").write_bytes(b"rubbish")
     published(tmp_path / "in", tmp_path / "out")
     assert {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()} == {".dcm"}
-    house = tmp_path / "out.quarantine"
-    assert (house / "quarantine" / "report.html").is_file()
-    assert (house / "deidentification.json").is_file()
+    local_folder = tmp_path / "out.quarantine"
+    assert (local_folder / "quarantine" / "report.html").is_file()
+    assert (local_folder / "deidentification.json").is_file()
     text = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*.dcm"))
     assert b"CASE-0" not in text
-    assert b"Nasty" not in text
+    assert b"Faulty" not in text
 
 
 def test_one_leak_condemns_the_whole_study_and_no_other(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Laterality and landmarks survive every way through the house, for all 48 orientations of an anatomy."""
+"""Laterality and landmarks survive every way through the package, for all 48 orientations of an anatomy."""
 
 from __future__ import annotations
 

@@ -81,11 +81,11 @@ def test_only_codes_numbers_and_known_words_are_said(attributes, words):
 
 
 @pytest.mark.parametrize(
-    ("moment", "words"),
+    ("acquisition_key", "words"),
     [("EchoTime=4.90", "TE 4.9 ms"), ("TemporalPositionIdentifier=2", "time point 2"), ("StackID=Doe", ""), ("AcquisitionTime=101112", "")],
 )
-def test_a_moment_is_a_number_and_never_a_time_of_day(moment, words):
-    assert acquisition_words(Dataset(), Dataset(), moment) == words
+def test_a_moment_is_a_number_and_never_a_time_of_day(acquisition_key, words):
+    assert acquisition_words(Dataset(), Dataset(), acquisition_key) == words
 
 
 def test_the_table_in_the_quarantine_leads_to_the_source_and_remembers(tmp_path):

@@ -39,8 +39,8 @@ def test_regions_keep_their_names_and_the_smaller_one_wins_whatever_their_number
         "Liver": int(BIG.sum()),
         "GTV_1": int(SMALL.sum()),
     }
-    told = json.loads(found.outcome("rs.dcm").evidence)["OVERLAPPING_SEGMENTS"]
-    assert told["overlaps"] == [{"winner": "GTV_1", "loser": "Liver", "voxels": int(SMALL.sum())}]
+    payload = json.loads(found.outcome("rs.dcm").evidence)["OVERLAPPING_SEGMENTS"]
+    assert payload["overlaps"] == [{"winner": "GTV_1", "loser": "Liver", "voxels": int(SMALL.sum())}]
     assert json.loads(found.labelled().label.evidence[IngestCode.OVERLAPPING_SEGMENTS])["voxels"] == int(SMALL.sum())
 
 
@@ -165,8 +165,8 @@ def test_an_open_contour_is_left_out_alone_and_flagged_with_the_name_of_its_regi
     draw_structures(folder / "rs.dcm", series, regions(series, ("Liver", "GTV_1")), drawn_on=series)
     open_some(folder / "rs.dcm", kind, 0, slice(0, 2))
     found = Ingested(folder)
-    told = json.loads(found.outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
-    assert told == {"Liver": {"of no defined kind" if kind == "JANE_DOE" else kind: 2}}
+    payload = json.loads(found.outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
+    assert payload == {"Liver": {"of no defined kind" if kind == "JANE_DOE" else kind: 2}}
     assert {s.name: s.voxels for s in found.labelled().label.segments} == {"Liver": int(BIG[3:].sum()), "GTV_1": int(SMALL.sum())}
     assert IngestCode.STRUCTURE_LOST not in found.outcome("rs.dcm").findings
 
@@ -195,8 +195,8 @@ def test_a_contour_that_is_short_of_a_coordinate_is_flagged(folder):
         contour.ContourData = contour.ContourData[:-1]
 
     reread(folder / "rs.dcm", shorten)
-    told = json.loads(Ingested(folder).outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
-    assert told == {"Liver": {"CLOSED_PLANAR of 11 coordinates": 1}}
+    payload = json.loads(Ingested(folder).outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
+    assert payload == {"Liver": {"CLOSED_PLANAR of 11 coordinates": 1}}
 
 
 def test_names_of_people_are_not_said_but_found_by_whoever_knows_them(folder):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from medkd.trace import Anatomy, Trace, with_anatomy
+from medkd.trace import LayerMap, Trace, with_layer_map
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def made_trace():
 
     def make(logits=None, features=None):
         logits = torch.zeros(len(features), 2) if logits is None else logits
-        model = with_anatomy(nn.Identity(), Anatomy(taps=("layer",), cam_layer="layer", head=""))
+        model = with_layer_map(nn.Identity(), LayerMap(feature_layers=("layer",), cam_layer="layer", head=""))
         image = torch.zeros(len(logits), 1, *(logits.shape[2:] or (8, 8)))
         return Trace(
             model=model, inputs={"image": image}, outputs={"default": logits}, features={} if features is None else {"layer": features}

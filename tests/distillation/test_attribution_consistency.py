@@ -8,7 +8,7 @@ from torch.nn import functional
 from medkd.attribution._attribute import attribute
 from medkd.distillation.attribution_consistency import attribution_consistency
 from medkd.targets import class_margin, lesion_margin
-from medkd.trace import Anatomy, trace
+from medkd.trace import LayerMap, trace
 
 
 def test_by_hand_with_the_reports_own_maps(make_network, make_sample, task):
@@ -34,7 +34,7 @@ class Pointwise(nn.Module):
         with torch.no_grad():
             self.features[0].weight.copy_(torch.tensor([1.0, -1.0, 2.0]).view(3, 1, 1, 1))
             self.head.weight.copy_(torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]).view(self.head.weight.shape))
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         features = self.features(image)
@@ -54,5 +54,5 @@ def test_a_batch_without_any_segmented_region_costs_nothing(make_network, make_s
     if task == "classification":
         pytest.skip("a classifier always answers")
     network, sample = make_network(0).eval(), make_sample(2)
-    network.get_submodule(network.anatomy.head).bias.data[0] += 1e3
+    network.get_submodule(network.layer_map.head).bias.data[0] += 1e3
     assert float(attribution_consistency(trace(network, sample.inputs), None, sample)) == 0.0

@@ -10,16 +10,16 @@ from medkd.attribution.cam import cam
 from medkd.catalogue import EXPLAINERS
 from medkd.distillation._reduce import pooled
 from medkd.distillation.attribution_transfer import attribution_transfer
-from medkd.knowledge.interface import LiveKnowledge, RememberedKnowledge
+from medkd.knowledge.interface import LiveKnowledge, PrecomputedKnowledge
 from medkd.knowledge.targets import teacher_target
 from medkd.targets import class_margin, lesion_margin
-from medkd.trace import anatomy_of, trace
+from medkd.trace import layer_map_of, trace
 
 DIFFERENTIABLE = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("DIFFERENTIABLE")]
 
 
 def traced(network, sample):
-    return trace(network, sample.inputs, layers=(anatomy_of(network).cam_layer,))
+    return trace(network, sample.inputs, layers=(layer_map_of(network).cam_layer,))
 
 
 def question(teacher, sample, task):
@@ -33,9 +33,11 @@ def test_it_is_one_minus_the_cosine_of_the_maps_that_the_report_shows(make_netwo
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
     target = question(teacher, sample, task)
     value = attribution_transfer(traced(student, sample), LiveKnowledge(teacher, sample.inputs), sample, explainer=explainer, grid=32)
-    mine, theirs = (attribute(n, sample.image, target, explainer=explainer).flatten(1).double() for n in (student, teacher))
-    present = torch.ones(3) if task == "classification" else (theirs.abs().sum(1) > 0)
-    cosine = torch.nn.functional.cosine_similarity(mine, theirs, dim=1)
+    student_values, teacher_values = (
+        attribute(n, sample.image, target, explainer=explainer).flatten(1).double() for n in (student, teacher)
+    )
+    present = torch.ones(3) if task == "classification" else (teacher_values.abs().sum(1) > 0)
+    cosine = torch.nn.functional.cosine_similarity(student_values, teacher_values, dim=1)
     by_hand = ((1 - cosine) * present).sum() / present.sum()
     assert float(value) == pytest.approx(float(by_hand), abs=1e-4)
 
@@ -65,7 +67,7 @@ def test_a_teacher_that_sees_no_lesion_gives_a_differentiable_zero(make_sample, 
     student, sample = make_network(0).train(), make_sample(2)
     nothing = torch.zeros(2, 2, 32, 32)
     nothing[:, 0] = 5
-    knowledge = RememberedKnowledge(nothing, attributions={"cam": torch.zeros(2, 32, 32)})
+    knowledge = PrecomputedKnowledge(nothing, attributions={"cam": torch.zeros(2, 32, 32)})
     loss = attribution_transfer(traced(student, sample), knowledge, sample)
     loss.backward()
     assert float(loss) == 0.0
@@ -92,26 +94,26 @@ def test_squared_is_one_for_a_silent_student_and_knows_the_scale(make_network, m
     values = {}
     for factor in (0.0, 1.0, 2.0):
         student = make_network(1).eval()
-        student.get_submodule(anatomy_of(student).head).weight.data *= factor
-        kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+        student.get_submodule(layer_map_of(student).head).weight.data *= factor
+        kept = trace(student, sample.inputs, layers=(layer_map_of(student).cam_layer,))
         values[factor] = float(attribution_transfer(kept, knowledge, sample, distance="squared"))
     assert values == pytest.approx({0.0: 1.0, 1.0: 0.0, 2.0: 1.0}, abs=1e-5)
 
 
 def test_squared_by_hand_over_the_cases_that_have_an_answer(make_network, make_sample):
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
-    kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+    kept = trace(student, sample.inputs, layers=(layer_map_of(student).cam_layer,))
     knowledge = LiveKnowledge(teacher, sample.inputs)
     target, present = teacher_target(knowledge)
     assert bool(present.all())
-    mine, theirs = (pooled(m.detach().float(), 8) for m in (cam(kept, target), knowledge.attribution("cam", target)))
-    wanted = (mine - theirs).square().sum() / theirs.square().sum()
+    student_values, teacher_values = (pooled(m.detach().float(), 8) for m in (cam(kept, target), knowledge.attribution("cam", target)))
+    wanted = (student_values - teacher_values).square().sum() / teacher_values.square().sum()
     assert float(attribution_transfer(kept, knowledge, sample, distance="squared")) == pytest.approx(float(wanted), rel=1e-5)
 
 
 def test_voxels_of_weight_zero_do_not_count(make_network, make_sample):
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
-    kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+    kept = trace(student, sample.inputs, layers=(layer_map_of(student).cam_layer,))
     knowledge = LiveKnowledge(teacher, sample.inputs)
     weights = torch.ones(3, 32, 32)
     weights[:, 16:] = 0

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import distance_transform_cdt
 
 from medkd.distillation.boundary_kd import border_distance, boundary_kd
-from medkd.knowledge.interface import RememberedKnowledge
+from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, Trace
 
 
@@ -49,5 +49,5 @@ def test_voxels_weigh_by_their_distance_from_the_border():
     divergence = (p * (p.log() - q.log())).sum(1)[0].numpy()
     weights = np.exp(-np.minimum(chessboard(teacher.argmax(1)[0].numpy()), math.ceil(4 * 1.5)) / 1.5)
     sample = Sample(inputs={"image": torch.zeros(1, 1, 16, 16)})
-    value = boundary_kd(traced(student), RememberedKnowledge(teacher), sample, temperature=1.0, decay=1.5)
+    value = boundary_kd(traced(student), PrecomputedKnowledge(teacher), sample, temperature=1.0, decay=1.5)
     assert float(value) == pytest.approx((divergence * weights).sum() / weights.sum(), rel=1e-5)

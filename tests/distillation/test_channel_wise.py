@@ -6,7 +6,7 @@ import torch
 from scipy.special import log_softmax
 
 from medkd.distillation.channel_wise import channel_wise
-from medkd.knowledge.interface import RememberedKnowledge
+from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, trace
 
 
@@ -18,7 +18,7 @@ def task(request):
 def test_by_scipy_over_the_places_of_each_class(make_network, make_sample):
     student, sample = make_network(0, classes=3).eval(), make_sample(2, classes=3)
     kept, wanted = trace(student, sample.inputs), torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    value = channel_wise(kept, RememberedKnowledge(wanted), sample, temperature=2.0)
+    value = channel_wise(kept, PrecomputedKnowledge(wanted), sample, temperature=2.0)
     total = 0.0
     levelled = [x.detach().double() - x.detach().double().mean(1, keepdim=True) for x in (wanted, kept.logits)]
     for case in range(2):
@@ -32,7 +32,7 @@ def test_a_constant_per_class_does_not_matter(make_network, make_sample):
     student, sample = make_network(0).eval(), make_sample(2)
     kept = trace(student, sample.inputs)
     shifted = kept.logits.detach() + torch.tensor([5.0, -3.0]).view(1, 2, 1, 1)
-    assert float(channel_wise(kept, RememberedKnowledge(shifted), sample)) == pytest.approx(0, abs=1e-5)
+    assert float(channel_wise(kept, PrecomputedKnowledge(shifted), sample)) == pytest.approx(0, abs=1e-5)
 
 
 def test_voxels_that_are_not_valid_do_not_count(make_network, make_sample):
@@ -44,14 +44,17 @@ def test_voxels_that_are_not_valid_do_not_count(make_network, make_sample):
     changed = wanted.clone()
     changed[..., 20:] += 50
     held = Sample(inputs=sample.inputs, valid_mask=valid)
-    first, second = (float(channel_wise(kept, RememberedKnowledge(w), held)) for w in (wanted, changed))
+    first, second = (float(channel_wise(kept, PrecomputedKnowledge(w), held)) for w in (wanted, changed))
     assert first == pytest.approx(second, rel=1e-6)
-    assert first != pytest.approx(float(channel_wise(kept, RememberedKnowledge(wanted), sample)), rel=1e-3)
+    assert first != pytest.approx(float(channel_wise(kept, PrecomputedKnowledge(wanted), sample)), rel=1e-3)
 
 
 def test_a_constant_per_voxel_does_not_matter(made_trace, draw):
     """It is what a knowledge store does not keep."""
-    mine, theirs, level = draw(2, 3, 8, 8, seed=1), draw(2, 3, 8, 8, seed=2), 5 * draw(2, 1, 8, 8, seed=3)
+    student_values, teacher_values, level = draw(2, 3, 8, 8, seed=1), draw(2, 3, 8, 8, seed=2), 5 * draw(2, 1, 8, 8, seed=3)
     sample = Sample(inputs={"image": torch.zeros(2, 1, 8, 8)})
-    plain, moved = (channel_wise(made_trace(mine), RememberedKnowledge(wanted), sample) for wanted in (theirs, theirs + level))
+    plain, moved = (
+        channel_wise(made_trace(student_values), PrecomputedKnowledge(wanted), sample)
+        for wanted in (teacher_values, teacher_values + level)
+    )
     assert float(plain) == pytest.approx(float(moved), rel=1e-4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medkd.distillation.class_balanced_kd import class_balanced_kd
-from medkd.knowledge.interface import RememberedKnowledge
+from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, Trace
 
 
@@ -34,7 +34,7 @@ def test_each_class_that_is_answered_counts_the_same():
     first = torch.stack([each[0][answer[0] == 0].mean(), each[0][answer[0] == 2].mean()]).mean()
     by_hand = (first + each[1].mean()) / 2
     sample = Sample(inputs={"image": torch.zeros(2, 1, 8, 8)})
-    value = class_balanced_kd(traced(student), RememberedKnowledge(teacher), sample, temperature=1.0)
+    value = class_balanced_kd(traced(student), PrecomputedKnowledge(teacher), sample, temperature=1.0)
     assert float(value) == pytest.approx(float(by_hand), rel=1e-5)
 
 
@@ -44,5 +44,5 @@ def test_voxels_that_are_not_valid_belong_to_no_class():
     valid[0, 2:4, 2:5] = False
     valid[1] = False
     sample = replace(Sample(inputs={"image": torch.zeros(2, 1, 8, 8)}), valid_mask=valid)
-    value = class_balanced_kd(traced(student), RememberedKnowledge(teacher), sample, temperature=1.0)
+    value = class_balanced_kd(traced(student), PrecomputedKnowledge(teacher), sample, temperature=1.0)
     assert float(value) == pytest.approx(float(divergence(student, teacher)[0][valid[0]].mean()), rel=1e-5)

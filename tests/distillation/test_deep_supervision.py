@@ -7,14 +7,14 @@ from torch.nn import functional
 from data_contracts import NetworkSpec, RecipeError
 from medkd.distillation.deep_supervision import deep_supervision
 from medkd.models._build import build_network
-from medkd.trace import Sample, anatomy_of, trace
+from medkd.trace import Sample, layer_map_of, trace
 
 
 def traced(heads, n=2):
     options = {"filters": (4, 6, 8, 8), "deep_supervision": heads}
     network = build_network(NetworkSpec(builder="dyn_unet", out_channels=2, options=options), seed=1)
     image = torch.rand(n, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    return network, trace(network, image, layers=anatomy_of(network).deep_heads)
+    return network, trace(network, image, layers=layer_map_of(network).deep_heads)
 
 
 def labels():
@@ -26,7 +26,7 @@ def labels():
 def test_by_hand_cross_entropy_per_level_with_halved_weights():
     _, student = traced(2)
     sample = Sample(inputs=student.inputs, labels=labels())
-    first, second = (student.features[name] for name in student.anatomy.deep_heads)
+    first, second = (student.features[name] for name in student.layer_map.deep_heads)
     assert (first.shape[2:], second.shape[2:]) == ((16, 16), (8, 8))
     # labels are blocks that halve exactly: the nearest voxel's label is the block's
     near, far = (functional.cross_entropy(logits, labels()[:, ::step, ::step]) for logits, step in ((first, 2), (second, 4)))

@@ -9,11 +9,11 @@ from data_contracts import DataError
 from medkd.attribution._attribute import attribute
 from medkd.distillation.explanation_supervision import explanation_supervision
 from medkd.targets import class_margin, lesion_margin
-from medkd.trace import anatomy_of, trace
+from medkd.trace import layer_map_of, trace
 
 
 def traced(network, sample):
-    return trace(network, sample.inputs, layers=(anatomy_of(network).cam_layer,))
+    return trace(network, sample.inputs, layers=(layer_map_of(network).cam_layer,))
 
 
 def test_it_is_the_share_of_squared_attribution_outside_the_lesion(make_network, make_sample, task):

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from data_contracts import Fit, KnowledgeError, NetworkSpec, Task, Term
+from data_contracts import KnowledgeError, LossTerm, NetworkSpec, Task, TrainingConfig
 from medkd.distillation.hint import hint
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
-from medkd.trace import anatomy_of, trace
+from medkd.trace import layer_map_of, trace
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 
@@ -24,16 +24,19 @@ def wide(task):
 
 
 def traced(network, sample):
-    return trace(network, sample.inputs, layers=(anatomy_of(network).cam_layer,))
+    return trace(network, sample.inputs, layers=(layer_map_of(network).cam_layer,))
 
 
 def test_by_hand_in_units_of_the_teachers_mean_square(make_network, make_sample):
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
-    mine, theirs = traced(student, sample), traced(teacher, sample)
-    value = hint(mine, LiveKnowledge(teacher, sample.inputs), sample, grid=64)
-    layer = anatomy_of(student).cam_layer
+    student_values, teacher_values = traced(student, sample), traced(teacher, sample)
+    value = hint(student_values, LiveKnowledge(teacher, sample.inputs), sample, grid=64)
+    layer = layer_map_of(student).cam_layer
     gaps = [
-        float((mine.feature(layer)[row] - theirs.feature(layer)[row]).square().mean() / theirs.feature(layer)[row].square().mean())
+        float(
+            (student_values.feature(layer)[row] - teacher_values.feature(layer)[row]).square().mean()
+            / teacher_values.feature(layer)[row].square().mean()
+        )
         for row in range(3)
     ]
     assert float(value) == pytest.approx(sum(gaps) / 3, rel=1e-4)
@@ -49,7 +52,7 @@ def test_other_channels_without_a_projector_are_refused(make_network, make_sampl
 def test_a_projection_that_is_right_leaves_nothing(make_network, make_sample):
     teacher, sample = make_network(1).eval(), make_sample(2)
     double = make_network(1).eval()
-    channels = traced(teacher, sample).feature(anatomy_of(teacher).cam_layer).shape[1]
+    channels = traced(teacher, sample).feature(layer_map_of(teacher).cam_layer).shape[1]
     projector = nn.Conv2d(channels, channels, 1, bias=False)
     projector.weight.data = torch.eye(channels)[:, :, None, None]
     assert float(hint(traced(double, sample), LiveKnowledge(teacher, sample.inputs), sample, projector=projector)) == pytest.approx(
@@ -59,10 +62,10 @@ def test_a_projection_that_is_right_leaves_nothing(make_network, make_sample):
 
 def test_the_objective_finds_the_size_and_the_projector_is_trained_but_not_kept(make_network, make_sample, wide, task, tmp_path):
     """The returned student has its own weights only, and the loss falls only because the projector learns too."""
-    objective = Objective((Term(loss="hint", options={"grid": 4}),))
+    objective = Objective((LossTerm(loss="hint", options={"grid": 4}),))
     student = make_network(0)
-    links = objective.connect(student, LiveSource(wide), torch.zeros(1, 1, 32, 32))
-    assert [tuple(m.weight.shape[:2]) for m in links.projectors.values()] == [(12, 8)]
+    adapters = objective.connect(student, LiveSource(wide), torch.zeros(1, 1, 32, 32))
+    assert [tuple(m.weight.shape[:2]) for m in adapters.projectors.values()] == [(12, 8)]
 
     class Four:
         cases = ()
@@ -75,7 +78,7 @@ def test_the_objective_finds_the_size_and_the_projector_is_trained_but_not_kept(
 
     seen = []
     request = FitRequest(
-        Fit(epochs=6, batch_size=8, learning_rate=0.02, precision="fp32", augment="none"),
+        TrainingConfig(epochs=6, batch_size=8, learning_rate=0.02, precision="fp32", augment="none"),
         Task(kind=task, classes=("a", "b"), image_size=(32, 32)),
         0,
         tmp_path,
@@ -85,7 +88,7 @@ def test_the_objective_finds_the_size_and_the_projector_is_trained_but_not_kept(
     fitted = fit(student, objective, Four(), request, teacher=wide)
     assert not [name for name in fitted.state_dict() if "projector" in name]
     assert [epoch for epoch, _ in seen] == [1, 2, 3, 4, 5, 6]
-    from medkd.storage.metrics_log import Journal
+    from medkd.storage.metrics_log import MetricsLog
 
-    lines = Journal(tmp_path / "metrics.jsonl").read()
+    lines = MetricsLog(tmp_path / "metrics.jsonl").read()
     assert lines[-1]["hint"] < 0.9 * lines[0]["hint"]

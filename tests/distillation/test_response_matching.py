@@ -6,7 +6,7 @@ import torch
 from data_contracts import KnowledgeError
 from medkd.distillation._occlude import occlusion_patterns as _patterns
 from medkd.distillation.response_matching import response_matching
-from medkd.knowledge.interface import LiveKnowledge, RememberedKnowledge
+from medkd.knowledge.interface import LiveKnowledge, PrecomputedKnowledge
 from medkd.trace import trace
 
 
@@ -27,7 +27,7 @@ def test_by_hand_one_pattern(make_network, make_sample):
 def test_a_constant_added_to_the_teachers_logits_is_no_response(make_network, make_sample, task):
     student, sample = make_network(0).eval(), make_sample(2)
     teacher = make_network(0).eval()
-    head = teacher.get_submodule(teacher.anatomy.head)
+    head = teacher.get_submodule(teacher.layer_map.head)
     head.bias = torch.nn.Parameter(torch.tensor([3.0, -1.0]) + (0 if head.bias is None else head.bias.detach()))
     assert float(response_matching(trace(student, sample.inputs), LiveKnowledge(teacher, sample.inputs), sample)) == pytest.approx(
         0, abs=1e-5
@@ -44,7 +44,7 @@ def test_stored_knowledge_cannot_be_asked_about_other_images(make_network, make_
     student, sample = make_network(0).eval(), make_sample(2)
     kept = trace(student, sample.inputs)
     with pytest.raises(KnowledgeError) as caught:
-        response_matching(kept, RememberedKnowledge(kept.logits.detach()), sample)
+        response_matching(kept, PrecomputedKnowledge(kept.logits.detach()), sample)
     assert caught.value.code == "KNOWLEDGE_MISSING"
 
 

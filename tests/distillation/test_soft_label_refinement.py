@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from medkd.distillation.logit_kd import logit_kd
 from medkd.distillation.soft_label_refinement import soft_label_refinement
-from medkd.knowledge.interface import RememberedKnowledge
+from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, trace
 
 
@@ -18,7 +18,7 @@ def case(make_network, make_sample):
     student, sample = make_network(0).eval(), make_sample(4)
     kept = trace(student, sample.inputs)
     generator = torch.Generator().manual_seed(3)
-    return kept, RememberedKnowledge(torch.randn(kept.logits.shape, generator=generator)), sample
+    return kept, PrecomputedKnowledge(torch.randn(kept.logits.shape, generator=generator)), sample
 
 
 def test_without_labels_it_is_plain_distillation(case):
@@ -52,13 +52,18 @@ def test_where_it_is_right_both_speak(case):
 
 def test_weighted_by_what_the_student_has_still_to_learn(made_trace, draw):
     """1 - exp(-CE_s / CE_t), case by case, by hand."""
-    mine, theirs, labels = draw(3, 4, seed=1), draw(3, 4, seed=2), torch.tensor([1, 3, -1])
+    student_values, teacher_values, labels = draw(3, 4, seed=1), draw(3, 4, seed=2), torch.tensor([1, 3, -1])
     value = soft_label_refinement(
-        made_trace(mine), RememberedKnowledge(theirs), Sample(inputs={}, labels=labels), blend=0.0, where_wrong=0.0, weighted=True
+        made_trace(student_values),
+        PrecomputedKnowledge(teacher_values),
+        Sample(inputs={}, labels=labels),
+        blend=0.0,
+        where_wrong=0.0,
+        weighted=True,
     )
     total = 0.0
     for row, label in enumerate(labels.tolist()):
-        s, t = (x[row].double().log_softmax(0) for x in (mine, theirs))
+        s, t = (x[row].double().log_softmax(0) for x in (student_values, teacher_values))
         divergence = float((t.exp() * (t - s)).sum())
         total += divergence * (1 - math.exp(-float(s[label] / t[label])) if label >= 0 else 1)
     assert float(value) == pytest.approx(total / 3, rel=1e-4)

@@ -20,13 +20,13 @@ from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.explanation.explain_cohort import explain_cohort, over_patients, siblings_of
 from medkd.explanation.inspect_model import flips_of_cases, inspect_model
-from medkd.explanation.measures_of_maps import Networks, Question
+from medkd.explanation.measures_of_maps import ExplanationQuery, Networks
 from medkd.inference.predict import predict_logits
-from medkd.measures.mass_in_lesion import mass_in_lesion
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.measures.structural_similarity import structural_similarity
 from medkd.models._build import build_network
 from medkd.models._load import load_network
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import trace
 from medkd.training.recipes import read_recipe
@@ -43,7 +43,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "phantom-classification.yaml", SMALL)
-    workspace = embedded_workspace(tmp_path_factory.mktemp("run"))
+    workspace = local_workspace(tmp_path_factory.mktemp("run"))
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     students = {
@@ -92,8 +92,8 @@ def test_explanations_are_stored_raw_with_their_provenance(run):
     first = bundle.explanations[0]
     assert first.weights_digest == students["kd"][0].weights_digest
     assert workspace.store.read_tensors(first.array)[first.tensor].shape == (2, 64, 64)
-    assert {name.split("/")[1] for name in bundle.figures} >= {"mass_in_lesion", "randomisation", "deletion"}
-    assert {value.name for value in first.measures} >= {"mass_in_lesion", "deletion", "insertion", "randomisation"}
+    assert {name.split("/")[1] for name in bundle.figures} >= {"relevance_mass_accuracy", "model_parameter_randomisation", "deletion"}
+    assert {value.name for value in first.measures} >= {"relevance_mass_accuracy", "deletion", "insertion", "model_parameter_randomisation"}
 
 
 def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run):
@@ -101,7 +101,7 @@ def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run
     explain = recipe.explain.model_copy(
         update={
             "explainers": (Entry(name="saliency"),),
-            "measures": (Entry(name="mass_in_lesion"), Entry(name="repeatability")),
+            "measures": (Entry(name="relevance_mass_accuracy"), Entry(name="repeatability")),
             "shift": Shift(kind="noise", strength=0.2),
             "cases": 3,
         }
@@ -119,11 +119,11 @@ def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run
     assert bundle.figures["saliency/repeatability"].mean == pytest.approx(float((alike[0] - alike[1]).mean()), abs=1e-9)
     noisy = shifted(cohort.images, explain.shift)
     moved = attribute(load_network(workspace, first), noisy, class_margin(answer), explainer="saliency")
-    lost = mass_in_lesion(moved, cohort.masks) - mass_in_lesion(maps[0], cohort.masks)
+    lost = relevance_mass_accuracy(moved, cohort.masks) - relevance_mass_accuracy(maps[0], cohort.masks)
     known = lost[~lost.isnan()]
-    assert bundle.figures["saliency/off_distribution:mass_in_lesion"].mean == pytest.approx(float(known.mean()), abs=1e-9)
-    assert "baseline_edges/off_distribution:mass_in_lesion" in bundle.figures
-    assert {value.name for value in bundle.explanations[0].measures} >= {"repeatability", "off_distribution:mass_in_lesion"}
+    assert bundle.figures["saliency/off_distribution:relevance_mass_accuracy"].mean == pytest.approx(float(known.mean()), abs=1e-9)
+    assert "baseline_edges/off_distribution:relevance_mass_accuracy" in bundle.figures
+    assert {value.name for value in bundle.explanations[0].measures} >= {"repeatability", "off_distribution:relevance_mass_accuracy"}
 
     alone = explain_cohort(workspace, asked.explanation(), cohorts, first, teacher)
     assert "saliency/repeatability" not in alone.figures
@@ -143,29 +143,30 @@ def test_one_case_of_every_patient_comes_before_another_of_any():
 
 def test_an_inspection_says_what_no_map_says(run):
     recipe, workspace, cohorts, teacher, students, _ = run
-    wish = recipe.model_copy(update={"explain": recipe.explain.model_copy(update={"cases": 2})})
+    config = recipe.model_copy(update={"explain": recipe.explain.model_copy(update={"cases": 2})})
     student = students["kd"][0]
-    found = inspect_model(workspace, wish.explanation(), cohorts, student, teacher)
+    found = inspect_model(workspace, config.explanation(), cohorts, student, teacher)
     cohort = open_use(cohorts, "debiased", workspace.store, recipe.task).select(torch.arange(2))
-    guide, network = load_network(workspace, teacher), load_network(workspace, student)
-    answer = predict_logits(guide, cohort.images).argmax(1)
+    teacher_network, network = load_network(workspace, teacher), load_network(workspace, student)
+    answer = predict_logits(teacher_network, cohort.images).argmax(1)
     least = [adversarial(trace(network, cohort.images[row : row + 1]), class_margin(answer[row : row + 1])) for row in range(2)]
     flipped = [float(one.distance[0]) / 64 for one in least if bool(one.flipped[0])]  # 64 x 64 pixels
     assert found.figures["student/flipped"].mean == pytest.approx(len(flipped) / 2)
-    assert found.figures["student/adversarial_rms"].mean == pytest.approx(np.mean(flipped), rel=1e-6)
+    assert found.figures["student/minimal_perturbation_rms"].mean == pytest.approx(np.mean(flipped), rel=1e-6)
     assert [layer.name for layer in found.layers] == list(found.teacher_layers) == ["layer1", "layer2", "layer3", "layer4"]
     assert all(0 <= value <= 1 + 1e-9 for row in found.similarity for value in row)
     arrays = workspace.store.read_tensors(found.array)
-    assert {"imagined/benign", "imagined/malignant", "image", "change/student", "plane/teacher"} <= set(arrays)
+    assert {"feature_visualisation/benign", "feature_visualisation/malignant", "image", "change/student", "plane/teacher"} <= set(arrays)
     margins = [
-        float(class_margin(index)(predict_logits(network, arrays[f"imagined/{name}"]))) for index, name in enumerate(recipe.task.classes)
+        float(class_margin(index)(predict_logits(network, arrays[f"feature_visualisation/{name}"])))
+        for index, name in enumerate(recipe.task.classes)
     ]
     ordinary = class_margin(0)(predict_logits(network, cohort.images))
     assert margins[0] > float(ordinary.max())
     assert margins[1] > float(-ordinary.min())
     with Image.open(workspace.store.path(found.picture)) as picture:
         assert picture.format == "PNG"
-    itself = inspect_model(workspace, wish.explanation(), cohorts, teacher, teacher)
+    itself = inspect_model(workspace, config.explanation(), cohorts, teacher, teacher)
     assert [row[place] for place, row in enumerate(itself.similarity)] == pytest.approx([1.0] * 4)
     for name, figure in itself.figures.items():
         role, _, measure = name.partition("/")
@@ -179,7 +180,7 @@ def test_where_nothing_was_found_there_is_nothing_to_flip():
     answer[0, 8:20, 8:20] = 1
     images = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
     masks = (answer > 0).to(torch.uint8)
-    question = Question(images, lesion_margin(masks), masks, answer, TaskKind.SEGMENTATION, 2)
+    question = ExplanationQuery(images, lesion_margin(masks), masks, answer, TaskKind.SEGMENTATION, 2)
     values, _ = flips_of_cases(question, Networks(network, network), progress=False)
     assert all(bool(value[1].isnan()) for value in values.values())
     assert float(values["student/flipped"][0]) in (0.0, 1.0)

@@ -19,13 +19,13 @@ from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import average_precision_of
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.evaluation.score_folder import Subject, score_folder
+from medkd.evaluation.score_folder import ScoredModel, score_folder
 from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.storage.store import Store
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
 
@@ -56,10 +56,10 @@ def pictures(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("pictures") / "clinic")
 
 
-def subject(task=TASK, guide=True, builder="resnet", **options):
+def subject(task=TASK, with_teacher=True, builder="resnet", **options):
     spec = NetworkSpec(builder=builder, out_channels=len(task.classes), spatial_dims=task.spatial_dims, options=options)
     other = build_network(spec, seed=5).eval()
-    return Subject(task, build_network(spec, seed=3).eval(), MODEL, other if guide else None, MODEL if guide else None)
+    return ScoredModel(task, build_network(spec, seed=3).eval(), MODEL, other if with_teacher else None, MODEL if with_teacher else None)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_classifiers_figures_are_those_of_scikit_learn(classified, pictures):
     assert figures["brier"].mean == pytest.approx(brier_score_loss(label, probability))
     assert figures["accuracy"].mean == pytest.approx(np.mean((probability > 0.5) == label))
     assert (score.evaluation.n, score.evaluation.cases, figures["auc"].n) == (12, 24, 12)
-    assert {"ece", "agreement", "same_answer", "mass_in_lesion", "pointing"} <= set(figures)
+    assert {"ece", "agreement", "same_answer", "relevance_mass_accuracy", "pointing"} <= set(figures)
     assert set(score.evaluation.teacher_metrics) >= {"auc", "auprc", "ece", "brier"}
 
 
@@ -104,7 +104,7 @@ def test_a_subgroups_figure_is_that_of_its_own_cases(classified):
 
 
 def test_without_a_teacher_there_is_no_agreement(pictures, tmp_path):
-    who = subject(guide=False, channels=(4, 4, 6, 8))
+    who = subject(with_teacher=False, channels=(4, 4, 6, 8))
     score = score_folder(who, pictures, describe_folder(pictures, TASK, FolderHints()), Store(tmp_path, "s"))
     assert not {"agreement", "same_answer"} & set(score.evaluation.metrics)
     assert score.evaluation.teacher_metrics == {}
@@ -138,7 +138,7 @@ def test_a_segmenter_of_volumes_is_scored_on_the_imported_voxels(tmp_path):
         listed.append({"image": f"imagesTr/b_{number}.nii.gz", "label": f"labelsTr/b_{number}.nii.gz"})
     (root / "dataset.json").write_text(json.dumps({"training": listed}))
     who = subject(task, builder="unet", channels=(4, 8))
-    score = score_folder(who, root, describe_folder(root, task, FolderHints(pair_by="odd-even")), Store(tmp_path / "s", "s"))
+    score = score_folder(who, root, describe_folder(root, task, FolderHints(patient_pattern="odd-even")), Store(tmp_path / "s", "s"))
     metrics = score.evaluation.metrics
     assert {f"{m}_{c}" for m in ("dice", "hausdorff_95", "surface_dice", "lesion_f1", "froc") for c in ("front", "back")} <= set(metrics)
     assert (score.evaluation.n, score.evaluation.cases) == (2, 4)
@@ -201,15 +201,17 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
         "task.image_size": [32, 32], "data.inner_validation": 0.2, "teacher.network": network, "teacher.fit": fit, "student.network": network, "student.fit": fit,
     }  # fmt: skip
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "busbra.yaml", small)
-    workspace = embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    workspace = local_workspace(tmp_path / "run", data_root=tmp_path / "data")
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     student = distill(workspace, recipe.student_training("kd_explanation", 0), cohorts, teacher)
     card = summarise(workspace, recipe.name, cohorts, (evaluate_model(workspace, recipe.name, cohorts, student, teacher),))
-    who = Subject(recipe.task, load_network(workspace, student), MODEL, load_network(workspace, teacher), MODEL)
+    who = ScoredModel(recipe.task, load_network(workspace, student), MODEL, load_network(workspace, teacher), MODEL)
     score = score_folder(who, root, describe_folder(root, recipe.task, FolderHints(where={"split": "val"})), Store(tmp_path / "s", "s"))
     same = set(card.figures) & set(score.evaluation.metrics)
-    assert {"auc", "ece", "agreement", "mass_in_lesion", "pointing"} <= same
+    assert {"auc", "ece", "agreement", "relevance_mass_accuracy", "pointing"} <= same
     for name in same:
-        mine, theirs = score.evaluation.metrics[name], card.figures[name]
-        assert (mine.mean, mine.low, mine.high, mine.n) == pytest.approx((theirs.mean, theirs.low, theirs.high, theirs.n)), name
+        student_values, teacher_values = score.evaluation.metrics[name], card.figures[name]
+        assert (student_values.mean, student_values.low, student_values.high, student_values.n) == pytest.approx(
+            (teacher_values.mean, teacher_values.low, teacher_values.high, teacher_values.n)
+        ), name

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import flows
-from data_contracts import Checkpoint, Configuration, Course, CoursePoint, NetworkSpec, Ref, Role, Task, Validated
+from data_contracts import Checkpoint, CheckpointSeries, Configuration, NetworkSpec, Ref, Role, Snapshot, Task, ValidationScores
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion, dominated
 from medkd.training.recipes import read_recipe
 
@@ -13,7 +13,9 @@ DIGEST = "a" * 64
 
 
 def seen(task, agreement, oracle, seed=0):
-    return Validated(arm="kd", seed=seed, task=task, agreement=agreement, response=1 - agreement, gap=1.0, oracle=oracle, seconds=2.0)
+    return ValidationScores(
+        arm="kd", seed=seed, task=task, agreement=agreement, response=1 - agreement, gap=1.0, oracle=oracle, seconds=2.0
+    )
 
 
 def test_the_choice_is_made_by_validation_and_the_oracle_is_only_shown():
@@ -38,10 +40,10 @@ def course(seed, values):
         weights=ref, weights_digest=DIGEST, cohort_digest="c", recipe_digest=DIGEST, parameters=1, epochs=6, train_seconds=12.0,
     )  # fmt: skip
     points = [
-        CoursePoint(epoch=e, weights=Ref(store="run", key=f"w{e}", sha256=f"{e}" * 64), validated=seen(*v, seed=seed))
+        Snapshot(epoch=e, weights=Ref(store="run", key=f"w{e}", sha256=f"{e}" * 64), scores=seen(*v, seed=seed))
         for e, v in zip((2, 4, 6), values, strict=True)
     ]
-    return Course(last=last, points=tuple(points))
+    return CheckpointSeries(last=last, snapshots=tuple(points))
 
 
 def test_the_plateau_is_read_off_the_mean_over_seeds():

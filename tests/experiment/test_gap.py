@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medkd.experiment.gap_rounds import MOST, bounded
+from medkd.experiment.gap_fine_tuning import MOST, bounded
 
 
 def test_weights_have_mean_one_grow_with_the_gap_and_stay_in_bounds():

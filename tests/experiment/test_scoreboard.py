@@ -7,16 +7,16 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from data_contracts import ArmVariant, Case, Cohort, CohortSet, CohortUse, Contrast, Evaluation, Evidence, Part, Ref, Split
+from data_contracts import ArmVariant, AttributionSource, Case, Cohort, CohortSet, CohortUse, Evaluation, PairedDifference, Part, Ref, Split
 from medkd.experiment.scoreboard import compared_with, correct, harmful_arms, judge_controls, score_arm, sibling
 from medkd.storage.store import write_bytes
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 
 N = 60
 
 
 def contrast(a, b, difference=0.1, half=0.05, p=0.01, metric="auc_debiased"):
-    return Contrast(
+    return PairedDifference(
         a=a, b=b, metric=metric, difference=difference, low=difference - half, high=difference + half, p=p, p_holm=p, n=9, seeds=2
     )
 
@@ -47,7 +47,11 @@ def test_a_control_helps_as_much_unless_the_teachers_own_explanations_are_better
         contrast("e@plateau", "e__shuffled@plateau", 0.3), contrast("e__shuffled@plateau", "kd@plateau", 0.0),
     ]  # fmt: skip
     verdicts = {(v.arm, v.control): v.helps_as_much for v in judge_controls(given, "auc_debiased", "kd")}
-    assert verdicts == {("e", Evidence.SHUFFLED): False, ("e", Evidence.ANOTHER_PATIENT): True, ("e@plateau", Evidence.SHUFFLED): False}
+    assert verdicts == {
+        ("e", AttributionSource.SHUFFLED): False,
+        ("e", AttributionSource.ANOTHER_PATIENT): True,
+        ("e@plateau", AttributionSource.SHUFFLED): False,
+    }
 
 
 def test_who_is_compared_with_whom():
@@ -66,7 +70,7 @@ def test_who_is_compared_with_whom():
     assert sibling("alone", ArmVariant.parse("alone@plateau"), names) is None
 
 
-@pytest.mark.parametrize("control", [None, *Evidence])
+@pytest.mark.parametrize("control", [None, *AttributionSource])
 @pytest.mark.parametrize("continuation", [None, "gap", "longer"])
 @pytest.mark.parametrize("setting", ["", "plateau", "few_labels"])
 def test_the_name_of_a_variant_says_what_it_is(control, continuation, setting):
@@ -77,7 +81,7 @@ def test_the_name_of_a_variant_says_what_it_is(control, continuation, setting):
 @pytest.fixture
 def scored(tmp_path):
     """Two arms and a ceiling of known probabilities over two test cohorts."""
-    workspace = embedded_workspace(tmp_path / "run")
+    workspace = local_workspace(tmp_path / "run")
     rng = np.random.default_rng(0)
     labels = np.arange(N) % 2
     ref = Ref(store="run", key="x", sha256="0" * 64)
@@ -94,8 +98,8 @@ def scored(tmp_path):
 
     def evaluation(arm, seed, signal):
         found = {}
-        for purpose in ("test", "debiased"):
-            found[f"{purpose}/probability"] = 1 / (1 + np.exp(-(signal * (2 * labels - 1) + rng.normal(size=N))))
+        for subset in ("test", "debiased"):
+            found[f"{subset}/probability"] = 1 / (1 + np.exp(-(signal * (2 * labels - 1) + rng.normal(size=N))))
         drawn[arm, seed] = found
         arrays = workspace.store.write_tensors(f"{arm}{seed}", {k: torch.from_numpy(v) for k, v in found.items()})
         return Evaluation(
@@ -120,7 +124,7 @@ def test_figures_differences_and_gap_closure_are_those_of_scikit_learn(scored):
     assert result.figures["gap_closure"].mean == pytest.approx(closure)
     brier = np.mean([brier_score_loss(labels, drawn["kd", s]["test/probability"]) for s in (0, 1)])
     assert result.figures["brier"].mean == pytest.approx(brier)
-    (found,) = [c for c in result.contrasts if c.metric == "auc_debiased"]
+    (found,) = [c for c in result.differences if c.metric == "auc_debiased"]
     assert (found.a, found.b, found.seeds, found.n) == ("kd", "alone", 2, N)
     assert found.difference == pytest.approx(own - other)
     assert found.low < found.difference < found.high

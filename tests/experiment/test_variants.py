@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import flows
-from data_contracts import CatalogueError, Evidence, RecipeError
+from data_contracts import AttributionSource, CatalogueError, RecipeError
 from medkd.experiment.variants import in_condition, renamed, single_arm, with_controls
 from medkd.training.recipes import read_recipe
 from medkd.training.train import family
@@ -42,15 +42,15 @@ def test_a_change_that_does_not_exist_is_refused_before_anything_is_trained(reci
 
 def test_every_control_is_run_for_every_controlled_arm(recipe):
     controls = with_controls(recipe)
-    assert {kind for _, kind in controls.values()} == set(Evidence) - {Evidence.TEACHER}
-    assert set(controls) == {f"kd_explanation__{kind.value}" for kind in Evidence if kind is not Evidence.TEACHER}
-    varied = single_arm(recipe, "kd_explanation", {"evidence": "shuffled"}, name="kd_explanation__shuffled")
-    assert varied.arms["kd_explanation__shuffled"].evidence is Evidence.SHUFFLED
+    assert {kind for _, kind in controls.values()} == set(AttributionSource) - {AttributionSource.TEACHER}
+    assert set(controls) == {f"kd_explanation__{kind.value}" for kind in AttributionSource if kind is not AttributionSource.TEACHER}
+    varied = single_arm(recipe, "kd_explanation", {"attribution_source": "shuffled"}, name="kd_explanation__shuffled")
+    assert varied.arms["kd_explanation__shuffled"].attribution_source is AttributionSource.SHUFFLED
 
 
 def test_a_control_of_an_arm_without_explanations_is_refused(recipe):
     with pytest.raises(RecipeError, match="control would change nothing"):
-        single_arm(recipe, "kd", {"evidence": "shuffled"})
+        single_arm(recipe, "kd", {"attribution_source": "shuffled"})
 
 
 def test_a_teacher_is_not_trained_again_because_arms_or_students_changed(recipe):

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from data_contracts import Checkpoint, Geometry, ModelRef, NetworkSpec, Ref, Task, VolumeRef
-from medkd.explanation.explain_study import Asked
+from medkd.explanation.explain_study import LoadedModel
 from medkd.storage.store import Store
-from medkd.trace import Anatomy
+from medkd.trace import LayerMap
 
 TASK = Task(kind="segmentation", classes=("background", "bright"), image_size=(16, 16, 16), window=(0.0, 1.0))
 SPEC = NetworkSpec(builder="unet", spatial_dims=3, options={"channels": (4, 8)})
@@ -33,14 +33,14 @@ class Neighbourhood(nn.Module):
         self.features.weight.data = kernel.view(1, 1, 3, 3, 3)
         self.head = nn.Conv3d(1, 2, 1, bias=False)
         self.head.weight.data = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1, 1)
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         return self.head(self.features(image))
 
 
 @pytest.fixture
-def asked():
+def loaded():
     model = ModelRef(name="m", version=1, manifest_digest=SHA, role="student", weights_digest=SHA)
     checkpoint = Checkpoint(
         role="student",
@@ -55,7 +55,7 @@ def asked():
         parameters=9,
         epochs=1,
     )
-    return Asked(model, checkpoint, Neighbourhood())
+    return LoadedModel(model, checkpoint, Neighbourhood())
 
 
 @pytest.fixture

@@ -17,17 +17,17 @@ BOX = np.s_[12:16, 4:8, 18:22]
 
 
 @pytest.fixture
-def kept(asked, make_volume, tmp_path):
+def kept(loaded, make_volume, tmp_path):
     def make(*names, boxes=(BOX,), **changes):
         values, volume = make_volume(list(boxes))
         request = ExplanationRequest(explainers=tuple(name if isinstance(name, Entry) else Entry(name=name) for name in names), **changes)
-        made = explain_study(values, volume, asked, request)
+        made = explain_study(values, volume, loaded, request)
         return keep(made, tmp_path / "explanations"), values, made
 
     return make
 
 
-def test_the_same_question_lies_in_the_same_place(kept, asked, tmp_path):
+def test_the_same_question_lies_in_the_same_place(kept, loaded, tmp_path):
     asks = ("saliency", Entry(name="smooth_grad", options={"samples": 3}))
     place, _, made = kept(*asks)
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
@@ -42,25 +42,28 @@ def test_the_same_question_lies_in_the_same_place(kept, asked, tmp_path):
     assert all(torch.equal(arrays[name], value) for name, value in made.arrays.items())
 
 
-def test_it_is_made_again_to_the_bit(kept, asked):
+def test_it_is_made_again_to_the_bit(kept, loaded):
     shap = Entry(name="kernel_shap", options={"players": 8, "samples": 24})
     place, values, _ = kept(Entry(name="smooth_grad", options={"samples": 4}), shap, "grad_cam")
-    found = replay(place, values, asked)
+    found = replay(place, values, loaded)
     assert found.same
     assert found.differs == {}
 
 
-def test_an_approximation_is_made_again_with_as_many_samples(kept, asked):
+def test_an_approximation_is_made_again_with_as_many_samples(kept, loaded):
     place, values, made = kept("integrated_gradients", "kernel_shap", seconds=0.05)
-    assert all(verdict.samples is not None and verdict.samples[1] < verdict.samples[0] for verdict in made.record.verdicts)
-    assert replay(place, values, asked).same
+    assert all(
+        sanity_report.samples is not None and sanity_report.samples[1] < sanity_report.samples[0]
+        for sanity_report in made.record.sanity_reports
+    )
+    assert replay(place, values, loaded).same
 
 
-def test_another_network_gives_other_bits(kept, asked):
+def test_another_network_gives_other_bits(kept, loaded):
     place, values, _ = kept("saliency")
     with torch.no_grad():
-        asked.network.features.weight[0, 0, 0, 1, 1] += 0.01
-    found = replay(place, values, asked)
+        loaded.network.features.weight[0, 0, 0, 1, 1] += 0.01
+    found = replay(place, values, loaded)
     assert not found.same
     assert found.differs["map/1/student/saliency"] > 1e-3
 

@@ -12,7 +12,7 @@ from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
 from medkd.explanation.class_subjects import runs_of
 from medkd.explanation.explain_study import explain_study
 from medkd.inference.predict import averaged_over_flips
-from medkd.trace import Anatomy
+from medkd.trace import LayerMap
 
 PICTURES = Task(kind="classification", classes=("dark", "bright"), image_size=(24, 28), window=(0.0, 1.0))
 VOLUMES = Task(kind="classification", classes=("dark", "bright"), image_size=(8, 12, 40), window=(0.0, 1.0))
@@ -32,21 +32,21 @@ class Brightness(nn.Module):
             self.features.weight.data.view(-1)[0] = 0.5
         self.head = nn.Linear(1, 2, bias=False)
         self.head.weight.data = torch.tensor([[-1.0], [1.0]])
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         return self.head(self.features(image).flatten(2).mean(2))
 
 
 @pytest.fixture
-def classifier(asked):
+def classifier(loaded):
     def make(task, **changes):
         space = task.spatial_dims
-        spec = asked.checkpoint.network.model_copy(
+        spec = loaded.checkpoint.network.model_copy(
             update={"builder": "resnet", "spatial_dims": space, "options": {"channels": (4, 4, 4, 4)}}
         )
-        checkpoint = asked.checkpoint.model_copy(update={"task": task, "network": spec})
-        return asked.__class__(asked.model, checkpoint, Brightness(space, **changes))
+        checkpoint = loaded.checkpoint.model_copy(update={"task": task, "network": spec})
+        return loaded.__class__(loaded.model, checkpoint, Brightness(space, **changes))
 
     return make
 
@@ -66,8 +66,8 @@ def test_neighbouring_slices_with_one_answer_are_explained_together(classifier, 
     made = explain_study(values, volume, classifier(PICTURES), request("input_times_gradient", "cam"))
     record = made.record
     assert record.lesions == ()
-    told = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in record.answers]
-    assert told == [(1, "dark", 0, 11), (2, "bright", 12, 15), (3, "dark", 16, 19)]
+    payload = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in record.answers]
+    assert payload == [(1, "dark", 0, 11), (2, "bright", 12, 15), (3, "dark", 16, 19)]
     assert record.answers[1].probability == pytest.approx(float(torch.sigmoid(torch.tensor(2.0))))
     # The margin is +-2 mean(x) with x = 1 on bright and -1 on dark slices, where -1 is the baseline: every bright pixel has the same share.
     share = 2 * 2.0 / (24 * 28)
@@ -84,8 +84,8 @@ def test_the_longest_run_is_the_first_answer_and_its_surest_slice_is_shown(class
     values *= 0.8
     values[9] = 1.0
     made = explain_study(values, volume, classifier(PICTURES), request("saliency"))
-    told = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in made.record.answers]
-    assert told == [(1, "bright", 4, 13), (2, "dark", 14, 19), (3, "dark", 0, 3)]
+    payload = [(one.number, one.class_name, one.first_slice, one.last_slice) for one in made.record.answers]
+    assert payload == [(1, "bright", 4, 13), (2, "dark", 14, 19), (3, "dark", 0, 3)]
     assert made.record.answers[0].key_slice == 9
 
 
@@ -123,7 +123,7 @@ def test_maps_of_mirrorings_add_up_to_the_averaged_margin(classifier, make_volum
     method = Entry(name="integrated_gradients", options={"steps": 4, "baseline": 0.0})
     made = explain_study(values, volume, classifier(flipped, slope=True), request(method))
     plain = explain_study(values, volume, classifier(PICTURES, slope=True), request(method))
-    (check,) = (check for check in made.record.verdicts[0].checks if check.name == "completeness")
+    (check,) = (check for check in made.record.sanity_reports[0].checks if check.name == "completeness")
     assert check.passed
     assert check.value < 1e-4
     name = "map/2/student/integrated_gradients"
@@ -141,7 +141,7 @@ def test_the_studys_own_label_says_where_a_map_should_lie(classifier, make_volum
     label[13, 4:8, 4:8] = 1
     with_label = explain_study(values, volume, classifier(PICTURES), request("saliency", lesion=1), label=label)
     measured = {value.name: value.value for value in with_label.record.maps[0].measures}
-    assert measured["mass_in_lesion"] == pytest.approx(16 / (4 * 24 * 28))
+    assert measured["relevance_mass_accuracy"] == pytest.approx(16 / (4 * 24 * 28))
     assert 0 <= measured["deletion"] <= 1
     # What is marked is asked about first, however short its run of slices.
     assert [one.class_name for one in with_label.record.answers] == ["bright", "dark", "dark"]
@@ -154,13 +154,13 @@ def test_the_studys_own_label_says_where_a_map_should_lie(classifier, make_volum
 def test_the_gate_tries_what_a_whole_picture_can_be_tried_on(classifier, make_volume):
     values, volume = make_volume([BRIGHT])
     made = explain_study(values, volume, classifier(PICTURES), request("integrated_gradients", "occlusion", lesion=2))
-    for verdict in made.record.verdicts:
-        checks = {check.name: check for check in verdict.checks}
+    for sanity_report in made.record.sanity_reports:
+        checks = {check.name: check for check in sanity_report.checks}
         assert checks["random_lesion"].passed is None
         assert "nowhere else" in checks["random_lesion"].reason
         assert checks["additivity"].passed
     assert checks["completeness"].reason == "not claimed"
-    assert next(c for c in made.record.verdicts[0].checks if c.name == "completeness").passed
+    assert next(c for c in made.record.sanity_reports[0].checks if c.name == "completeness").passed
 
 
 def test_an_answer_that_is_not_there_is_one_sentence(classifier, make_volume):

@@ -23,13 +23,13 @@ def request(*names, **changes):
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1)])
-def test_a_landmark_is_found_where_it_is_in_the_patient(asked, make_volume, order, signs):
+def test_a_landmark_is_found_where_it_is_in_the_patient(loaded, make_volume, order, signs):
     """One voxel of the lesion is brighter than all others: input times gradient peaks there, in voxels and in mm, in every orientation."""
     turn = 2.0 * np.diag(signs).astype(float)[list(order)]
     values, volume = make_volume([BOX], turn=turn.tolist())
     values *= 0.7  # the window ends at 1
     values[14, 5, 20] = 1.0
-    made = explain_study(values, volume, asked, request("input_times_gradient"))
+    made = explain_study(values, volume, loaded, request("input_times_gradient"))
     attribution = made.arrays["map/1/student/input_times_gradient"]
     assert attribution.shape == values.shape
     assert tuple(int(v) for v in torch.unravel_index(attribution.argmax(), attribution.shape)) == (14, 5, 20)
@@ -41,10 +41,10 @@ def test_a_landmark_is_found_where_it_is_in_the_patient(asked, make_volume, orde
     assert ref.peaks[0].value == pytest.approx(float(attribution.max()))
 
 
-def test_a_resampled_map_lies_on_the_lesion_in_mm(asked, make_volume):
+def test_a_resampled_map_lies_on_the_lesion_in_mm(loaded, make_volume):
     values, volume = make_volume([BOX], turn=((0, 0, 3.0), (0, 1.0, 0), (1.0, 0, 0)))
-    task = asked.checkpoint.task.model_copy(update={"spacing_mm": (2.0, 1.25, 1.25)})
-    coarse = asked.__class__(asked.model, asked.checkpoint.model_copy(update={"task": task}), asked.network)
+    task = loaded.checkpoint.task.model_copy(update={"spacing_mm": (2.0, 1.25, 1.25)})
+    coarse = loaded.__class__(loaded.model, loaded.checkpoint.model_copy(update={"task": task}), loaded.network)
     made = explain_study(values, volume, coarse, request("input_times_gradient"))
     attribution, mask = made.arrays["map/1/student/input_times_gradient"], made.arrays["mask/1"]
     weight = attribution.clamp_min(0)
@@ -55,26 +55,26 @@ def test_a_resampled_map_lies_on_the_lesion_in_mm(asked, make_volume):
     assert mask.shape == values.shape
 
 
-def test_lesions_are_explained_apart_and_only_the_asked_one_where_one_is(asked, make_volume):
+def test_lesions_are_explained_apart_and_only_the_asked_one_where_one_is(loaded, make_volume):
     values, volume = make_volume([BOX, FAR])
-    made = explain_study(values, volume, asked, request("saliency", "integrated_gradients"))
+    made = explain_study(values, volume, loaded, request("saliency", "integrated_gradients"))
     assert [lesion.voxels for lesion in made.record.lesions] == [64, 48]
     for number, box in ((1, BOX), (2, FAR)):
         attribution = made.arrays[f"map/{number}/student/integrated_gradients"]
         assert float(attribution[box].sum() / attribution.sum()) > 0.9
-    one = explain_study(values, volume, asked, request("saliency", lesion=2))
+    one = explain_study(values, volume, loaded, request("saliency", lesion=2))
     assert [lesion.tracking_id for lesion in one.record.lesions] == ["lesion-1", "lesion-2"]
     assert one.record.explained == (2,)
     torch.testing.assert_close(one.arrays["map/2/student/saliency"], made.arrays["map/2/student/saliency"])
     inside = {m.name: m.value for m in made.record.maps[0].measures}
-    assert inside["mass_in_lesion"] + inside["mass_0_to_5_mm"] + inside["mass_5_to_20_mm"] + inside["mass_beyond_20_mm"] == pytest.approx(
-        1.0
-    )
+    assert inside["relevance_mass_accuracy"] + inside["mass_0_to_5_mm"] + inside["mass_5_to_20_mm"] + inside[
+        "mass_beyond_20_mm"
+    ] == pytest.approx(1.0)
 
 
-def test_a_teachers_map_is_the_parent_of_its_students(asked, make_volume):
+def test_a_teachers_map_is_the_parent_of_its_students(loaded, make_volume):
     values, volume = make_volume([BOX])
-    both = asked.__class__(asked.model, asked.checkpoint, asked.network, asked.model.model_copy(update={"name": "t"}), asked.network)
+    both = loaded.__class__(loaded.model, loaded.checkpoint, loaded.network, loaded.model.model_copy(update={"name": "t"}), loaded.network)
     made = explain_study(values, volume, both, request("saliency"))
     teacher, student = made.record.maps
     assert (teacher.model_role, student.model_role) == ("teacher", "student")
@@ -84,10 +84,10 @@ def test_a_teachers_map_is_the_parent_of_its_students(asked, make_volume):
     assert agreed["inside_mass_gap"] == pytest.approx(0.0)
 
 
-def test_nothing_found_is_an_answer(asked, make_volume):
+def test_nothing_found_is_an_answer(loaded, make_volume):
     values, volume = make_volume([])
-    made = explain_study(values, volume, asked, request("saliency", lesion=3))
-    assert (made.record.lesions, made.record.maps, made.record.verdicts) == ((), (), ())
+    made = explain_study(values, volume, loaded, request("saliency", lesion=3))
+    assert (made.record.lesions, made.record.maps, made.record.sanity_reports) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -101,19 +101,19 @@ def test_nothing_found_is_an_answer(asked, make_volume):
         (request("saliency", lesion=7), "LESION_UNKNOWN"),
     ],
 )
-def test_what_cannot_be_made_is_one_sentence(asked, make_volume, asks, code):
+def test_what_cannot_be_made_is_one_sentence(loaded, make_volume, asks, code):
     values, volume = make_volume([BOX])
     with pytest.raises((CatalogueError, ExplanationError)) as caught:
-        explain_study(values, volume, asked, asks)
+        explain_study(values, volume, loaded, asks)
     assert caught.value.code == code
     assert str(caught.value).startswith("expected")
 
 
-def test_a_volume_with_nan_is_refused(asked, make_volume):
+def test_a_volume_with_nan_is_refused(loaded, make_volume):
     values, volume = make_volume([BOX])
     values[0, 0, 0] = float("nan")
     with pytest.raises(DataError) as caught:
-        explain_study(values, volume, asked, request("saliency"))
+        explain_study(values, volume, loaded, request("saliency"))
     assert caught.value.code == "IMAGE_NOT_FINITE"
 
 
@@ -132,23 +132,23 @@ def counted(monkeypatch):
     return calls
 
 
-def test_each_explainer_runs_once_for_all_findings_and_once_for_its_tests(asked, make_volume, counted):
+def test_each_explainer_runs_once_for_all_findings_and_once_for_its_tests(loaded, make_volume, counted):
     values, volume = make_volume([np.s_[2:6, 2:6, 2:6], np.s_[2:6, 10:14, 10:14]], shape=(16, 16, 16))
-    both = asked.__class__(asked.model, asked.checkpoint, asked.network, asked.model.model_copy(update={"name": "t"}), twin_of(asked))
+    both = loaded.__class__(loaded.model, loaded.checkpoint, loaded.network, loaded.model.model_copy(update={"name": "t"}), twin_of(loaded))
     made = explain_study(values, volume, both, request("saliency", "input_times_gradient"))
-    tested = sorted(name for model, name in counted if model == id(asked.network))
+    tested = sorted(name for model, name in counted if model == id(loaded.network))
     # The student: all lesions in one pass, and the pieces of the first one that additivity and the other lesion are tested with in another.
     assert tested == ["input_times_gradient"] * 2 + ["saliency"] * 2
-    assert [name for model, name in counted if model == id(both.guide)] == ["saliency", "input_times_gradient"]
+    assert [name for model, name in counted if model == id(both.teacher_network)] == ["saliency", "input_times_gradient"]
     assert len(counted) == 2 * (1 + 1 + RUNS)
     before = len(counted)
-    known = Decided(verdicts={verdict.explainer: verdict for verdict in made.record.verdicts})
+    known = Decided(sanity_reports={sanity_report.explainer: sanity_report for sanity_report in made.record.sanity_reports})
     again = explain_study(values, volume, both, request("saliency", "input_times_gradient"), decided=known)
     assert len(counted) - before == 2 * 2, "tested on the cohort: once by each network, and no more"
     assert again.record.tested_on_cohort == ("saliency", "input_times_gradient")
     assert all(torch.equal(again.arrays[name], value) for name, value in made.arrays.items())
 
 
-def twin_of(asked):
+def twin_of(loaded):
     """Return a teacher that sees as the student does."""
-    return copy.deepcopy(asked.network)
+    return copy.deepcopy(loaded.network)

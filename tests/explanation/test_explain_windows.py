@@ -87,12 +87,12 @@ def test_in_one_window_it_is_the_explainers_own_map(network):
 def test_windows_without_the_lesion_are_not_asked(network, monkeypatch):
     from medkd.explanation import explain_windows as module
 
-    asked = []
-    monkeypatch.setattr(module, "attribute", lambda *a, **k: asked.append(a) or attribute(*a, **k))
+    loaded = []
+    monkeypatch.setattr(module, "attribute", lambda *a, **k: loaded.append(a) or attribute(*a, **k))
     volume, masks = torch.randn(1, 8, 32, 128), torch.zeros(1, 8, 32, 128)
     masks[0, 2, 5, 120] = 1
     found = explain_volume(network, volume, task_of(), masks, explainer="cam", classes=[1])
-    assert len(asked) == 1
+    assert len(loaded) == 1
     assert float(found[..., :96].abs().max()) == 0
 
 

@@ -11,7 +11,7 @@ from data_contracts import Entry, Task, TrainingDomain
 from medkd.explanation.defaults import first_findings, smallest_voxels
 from medkd.explanation.explain_study import explain_study
 from medkd.review.caveats import compute_caveats
-from medkd.trace import Anatomy
+from medkd.trace import LayerMap
 
 TASK = Task(kind="segmentation", classes=("background", "bright"), image_size=(16, 16, 16), window=(0.0, 1.0))
 
@@ -23,7 +23,7 @@ class Threshold(nn.Module):
         super().__init__()
         self.features, self.head = nn.Identity(), nn.Conv3d(1, 2, 1, bias=False)
         self.head.weight.data = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1, 1)
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         return self.head(self.features(image))
@@ -38,14 +38,14 @@ class Choosy(Threshold):
 
 
 @pytest.fixture
-def studied(asked, make_volume):
+def studied(loaded, make_volume):
     def explain(boxes, brightness=(), teacher=None, label=None, **checkpoint):
         values, volume = make_volume(boxes)
         for number, box in enumerate(boxes):
             values[box] = brightness[number] if brightness else 1.0
-        above = asked.model.model_copy(update={"name": "t"}) if teacher is not None else None
-        known = asked.checkpoint.model_copy(update={"task": TASK, **checkpoint})
-        one = asked.__class__(asked.model, known, Threshold(), above, teacher)
+        above = loaded.model.model_copy(update={"name": "t"}) if teacher is not None else None
+        known = loaded.checkpoint.model_copy(update={"task": TASK, **checkpoint})
+        one = loaded.__class__(loaded.model, known, Threshold(), above, teacher)
         return explain_study(values, volume, one, first_findings(Entry(name="input_times_gradient")), label=label)
 
     return explain
@@ -69,7 +69,7 @@ def test_components_are_found_measured_and_their_maps_lie_on_them(studied):
     assert [lesion.voxels for lesion in record.lesions] == [27, 27]
     assert {one.model_role for one in record.maps} == {"student"}
     # each map supports its own component and not the other one
-    assert [one.measure("mass_in_lesion") for one in record.maps] == pytest.approx([1.0] * 2, abs=1e-3)
+    assert [one.measure("relevance_mass_accuracy") for one in record.maps] == pytest.approx([1.0] * 2, abs=1e-3)
     assert [lesion.outside.share_outside for lesion in record.lesions] == pytest.approx([0.0, 0.0], abs=1e-3)
     assert record.mass == "positive"
     assert int((result.arrays["segmentation/student"] > 0).sum()) == 54
@@ -79,8 +79,8 @@ def test_the_first_findings_are_explained_and_the_others_are_counted(studied):
     result = studied(boxes(5))
     assert (len(result.record.lesions), result.record.explained) == (5, (1, 2, 3))
     assert {name for name in result.arrays if name.startswith("mask/")} == {"mask/1", "mask/2", "mask/3"}
-    (told,) = [caveat.text for caveat in caveats(result) if caveat.code == "NOT_EXPLAINED"]
-    assert told.startswith("2 more components are outlined but not explained; the largest has 0.22 ml.")
+    (payload,) = [caveat.text for caveat in caveats(result) if caveat.code == "NOT_EXPLAINED"]
+    assert payload.startswith("2 more components are outlined but not explained; the largest has 0.22 ml.")
     assert "NOT_EXPLAINED" not in codes(studied(boxes(3)))
 
 

@@ -13,7 +13,7 @@ from data_contracts import NetworkSpec, Task
 from medkd import catalogue
 from medkd.explanation.explain_lesions import explain_lesions
 from medkd.explanation.lesion_subjects import LesionTrial, elsewhere, halves
-from medkd.explanation.sanity_checks import judge
+from medkd.explanation.sanity_checks import run_sanity_checks
 from medkd.explanation.subjects import Method
 from medkd.inference.segment import PreparedStudy
 from medkd.models._build import build_network
@@ -43,15 +43,15 @@ def try_it():
         inside[4:8, 5:9, 3:8] = 1
         network = build_network(SPEC, seed=0).eval()
         maps = explain_lesions(network, study, inside[None], [1], explainer=explainer, options=options)
-        verdict = judge(LesionTrial(network, study, inside, 1, maps, Method(explainer, options)), network, SPEC)
-        return verdict, {check.name: check for check in verdict.checks}
+        sanity_report = run_sanity_checks(LesionTrial(network, study, inside, 1, maps, Method(explainer, options)), network, SPEC)
+        return sanity_report, {check.name: check for check in sanity_report.checks}
 
     return run
 
 
 def test_integrated_gradients_pass_everything_they_claim(try_it):
-    verdict, checks = try_it("integrated_gradients", steps=32)
-    assert verdict.trusted
+    sanity_report, checks = try_it("integrated_gradients", steps=32)
+    assert sanity_report.trusted
     assert all(checks[name].passed for name in ("randomisation", "completeness", "additivity"))
     assert checks["completeness"].value < 0.05
 
@@ -65,16 +65,16 @@ def test_a_map_of_a_gap_must_add_up_to_the_gap(try_it):
 
 
 def test_too_few_steps_do_not_add_up(try_it):
-    verdict, checks = try_it("integrated_gradients", steps=1, baseline=-3.0)
+    sanity_report, checks = try_it("integrated_gradients", steps=1, baseline=-3.0)
     assert checks["completeness"].passed is False
-    assert not verdict.trusted
+    assert not sanity_report.trusted
 
 
 def test_a_class_map_does_not_know_its_lesion(try_it):
-    verdict, checks = try_it("cam")
+    sanity_report, checks = try_it("cam")
     assert checks["random_lesion"].passed is False
     assert checks["random_lesion"].value > 0.6
-    assert not verdict.trusted
+    assert not sanity_report.trusted
     assert checks["completeness"].passed is None
     assert checks["completeness"].reason == "not claimed"
 
@@ -85,13 +85,13 @@ def test_an_edge_detector_is_found_out(try_it, tmp_path, monkeypatch):
     point = EntryPoint(name="edges", value="edge_explainer:edges", group="medkd.explainers")
     monkeypatch.setattr(catalogue, "declared_entry_points", lambda group: (point,) if group == point.group else ())
     try:
-        verdict, checks = try_it("edges")
+        sanity_report, checks = try_it("edges")
     finally:
         sys.modules.pop("edge_explainer", None)
     assert checks["randomisation"].value == pytest.approx(1.0)
     assert checks["randomisation"].passed is False
     assert checks["random_lesion"].passed is False
-    assert not verdict.trusted
+    assert not sanity_report.trusted
 
 
 def test_halves_make_up_the_whole_and_elsewhere_is_elsewhere():

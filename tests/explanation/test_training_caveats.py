@@ -40,7 +40,7 @@ def volume(modality="CT", unit="HU", shape=(80, 300, 300), spacing=(2.0, 0.8, 0.
     )
 
 
-def told(study, domain):
+def payload(study, domain):
     turned = canonical_axes(Grid(study.geometry.shape, np.asarray(study.geometry.affine_lps_mm)))[1]
     return {caveat.code: caveat for caveat in training_caveats(study, domain, turned)}
 
@@ -62,7 +62,7 @@ def told(study, domain):
     ],
 )  # fmt: skip
 def test_what_a_study_is_and_the_training_was_not_is_said(changes, codes, words):
-    found = told(volume(**changes), CT)
+    found = payload(volume(**changes), CT)
     assert set(found) == codes
     assert all(caveat.severity == 3 for caveat in found.values())
     assert all(word in " ".join(caveat.text for caveat in found.values()) for word in words)
@@ -70,7 +70,7 @@ def test_what_a_study_is_and_the_training_was_not_is_said(changes, codes, words)
 
 @pytest.mark.parametrize("domain", [None, TrainingDomain(), CT.model_copy(update={"modalities": (), "units": ()})])
 def test_of_a_model_that_does_not_say_what_it_was_trained_on_that_is_said(domain):
-    found = told(volume(), domain)
+    found = payload(volume(), domain)
     assert set(found) == {"TRAINING_DATA_UNKNOWN"}
     assert "training data unknown" in found["TRAINING_DATA_UNKNOWN"].text
 

@@ -15,7 +15,7 @@ import flows
 import medkd
 from flows.cli import main
 from flows.commands import app
-from flows.commands.common import Job
+from flows.commands.common import CommandGroup
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 COMMANDS = ("demo", "phantom", "ingest", "run", "evaluate", "evaluate-folder", "explain-study", "report-store", "list", "recipe")
@@ -163,9 +163,11 @@ def test_help_lists_every_command_under_what_it_is_for(monkeypatch, capsys):
         main()
     shown = capsys.readouterr().out
     sections = {
-        part.split(":")[0]: part.split(":", 1)[1] for part in shown.split("\n\n") if part.split(":")[0] in {job.value for job in Job}
+        part.split(":")[0]: part.split(":", 1)[1]
+        for part in shown.split("\n\n")
+        if part.split(":")[0] in {job.value for job in CommandGroup}
     }
-    assert list(sections) == [job.value for job in Job]
+    assert list(sections) == [job.value for job in CommandGroup]
     assert "Commands:" not in shown
     listed = {line.split()[0] for part in sections.values() for line in part.splitlines() if line.startswith("  ") and line[2] != " "}
     assert listed == set(typer.main.get_command(app).commands)

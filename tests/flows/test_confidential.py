@@ -18,11 +18,11 @@ from PIL import Image, PngImagePlugin
 
 from data_contracts import StoreError
 from data_contracts.private import make_ordinary, open_private, ordinary_umask, private_folder, privately
+from flows.confidential_call import ERROR, ConfidentialCall, WorkFailed
 from flows.demo import _TINY, RECIPES
 from flows.engine import orchestrated, run_all
 from flows.start import start_engine
-from flows.untold import ERROR, Untold, WorkFailed
-from tests.planted import CANARY, places_of, plant
+from tests.ground_truth import CANARY, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"
@@ -244,7 +244,7 @@ def test_prefect_is_told_neither_arguments_nor_results_nor_sentences(tmp_path, s
 
 def test_the_sentence_of_an_untold_error_lies_in_quarantine(tmp_path):
     with pytest.raises(WorkFailed, match="StoreError STORE_MISSING") as caught:
-        Untold(fail, (CANARY,), error_in=tmp_path).told()
+        ConfidentialCall(fail, (CANARY,), error_in=tmp_path).finish()
     assert CANARY not in str(caught.value)
     assert CANARY in (tmp_path / ERROR).read_text()
     assert open_to_others(tmp_path / "quarantine") == []

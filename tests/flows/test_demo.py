@@ -27,7 +27,7 @@ def test_the_summary_is_whole(smoke):
         wanted = (
             {"dice"}
             if name.startswith("seg")
-            else {"auc_same_bias", "auc_debiased", "auc_reversed", "agreement", "mass_in_lesion", "marker_effect"}
+            else {"auc_same_bias", "auc_debiased", "auc_reversed", "agreement", "relevance_mass_accuracy", "marker_effect"}
         )
         assert wanted | {"seeds", "interval"} <= set(card)
     assert summary["explanations"] > 0

@@ -78,8 +78,8 @@ def check(summary, undisturbed, folder: Path, kills: int):
         assert [int(v.version) for v in client.search_model_versions(f"name = '{model.name}'")] == [1]
     experiment = client.get_experiment_by_name("medkd").experiment_id
     assert client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'") == []
-    begun = Counter((folder / "stages" / "begun.log").read_text().split())
-    repeated = sum(count - 1 for count in begun.values())
+    started = Counter((folder / "stages" / "begun.log").read_text().split())
+    repeated = sum(count - 1 for count in started.values())
     # Two workers may each lose the stage they are at.
     assert repeated <= 2 * kills
     return repeated

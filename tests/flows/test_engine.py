@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from data_contracts import EnvironmentProblem, StoreError
+from data_contracts import MissingDependencyError, StoreError
 from flows.engine import PlainEngine, _gather, current_engine, orchestrated, run_all
 from flows.start import start_engine
 
@@ -64,7 +64,7 @@ class Lost:
 
 def test_a_lost_worker_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setattr("flows.engine.as_completed", iter)
-    with pytest.raises(EnvironmentProblem, match="one was killed") as caught:
+    with pytest.raises(MissingDependencyError, match="one was killed") as caught:
         _gather({Lost(): "1"}, None)
     assert caught.value.code == "WORKER_LOST"
 

@@ -36,9 +36,9 @@ def evaluate(here, smoke, clinic, out, name, *more):
 
 def test_a_classifier_is_scored_with_its_teacher(here, smoke, clinic, tmp_path):
     teacher = ("--teacher", "models:/phantom-classification-teacher/1", "--json")
-    status, told, errors = evaluate(here, smoke, clinic, tmp_path / "o", "phantom-classification-kd", *teacher)
+    status, payload, errors = evaluate(here, smoke, clinic, tmp_path / "o", "phantom-classification-kd", *teacher)
     assert status == 0, errors
-    said = json.loads(told.splitlines()[-1])
+    said = json.loads(payload.splitlines()[-1])
     assert (said["n"], said["cases"], said["files"]) == (6, 11, {"accepted": 22, "DECODE_FAILED": 2})
     assert {"auc", "auprc", "ece", "brier", "agreement"} <= set(said["metrics"])
     assert all(set(figure) >= {"mean", "low", "high", "n"} for figure in said["metrics"].values())
@@ -57,11 +57,11 @@ def test_a_classifier_is_scored_with_its_teacher(here, smoke, clinic, tmp_path):
 
 
 def test_a_segmenter_is_scored_and_told_as_a_table(here, smoke, clinic, tmp_path):
-    status, told, errors = evaluate(here, smoke, clinic, tmp_path / "o", "phantom-segmentation-kd")
+    status, payload, errors = evaluate(here, smoke, clinic, tmp_path / "o", "phantom-segmentation-kd")
     assert status == 0, errors
-    assert "lesion_f1" in told
-    assert "device: A" in told
-    assert "left out: 2 files DECODE_FAILED" in told
+    assert "lesion_f1" in payload
+    assert "device: A" in payload
+    assert "left out: 2 files DECODE_FAILED" in payload
     assert (tmp_path / "o" / "froc.png").is_file()
 
 

@@ -94,8 +94,8 @@ def nearly_whole(root):
 
 def nnunet(root):
     write_volumes(root, ["liver_0", "liver_1", "liver_2"], folders=("imagesTr", "labelsTr"), channel="_0000")
-    told = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "numTraining": 3, "file_ending": ".nii.gz"}
-    (root / "dataset.json").write_text(json.dumps(told))
+    payload = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "numTraining": 3, "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps(payload))
 
 
 def decathlon_of_uids(root):
@@ -105,9 +105,9 @@ def decathlon_of_uids(root):
 
 
 def evaluated(here, run, model, root, out, *more):
-    status, told, errors = here("evaluate-folder", root, "--model", model, "--run", run, "--out", out, "--json", *more)
+    status, payload, errors = here("evaluate-folder", root, "--model", model, "--run", run, "--out", out, "--json", *more)
     assert status == 0, errors
-    return json.loads(told.splitlines()[-1])
+    return json.loads(payload.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def evaluated(here, run, model, root, out, *more):
 def test_volumes_are_scored_however_they_are_named(here, models, tmp_path, write, cases, said):
     write(tmp_path / "in")
     by_name = ("--patient-pattern", "(.+)") if write in (nnunet, decathlon_of_uids) else ()
-    told = evaluated(here, models[0], models[1], tmp_path / "in", tmp_path / "o", *by_name)
-    assert (told["n"], told["cases"]) == (cases, cases)
-    assert told["files"] == {"accepted": 2 * cases}
+    payload = evaluated(here, models[0], models[1], tmp_path / "in", tmp_path / "o", *by_name)
+    assert (payload["n"], payload["cases"]) == (cases, cases)
+    assert payload["files"] == {"accepted": 2 * cases}
     log = (tmp_path / "o" / "run.log").read_text()
     assert (f"label values taken: 0 as background, {said}" in log) if said else ("label values" not in log)
 
@@ -173,7 +173,7 @@ def test_what_cannot_be_scored_says_what_was_found(here, models, tmp_path, write
 def test_one_patient_has_figures_and_no_interval(here, models, tmp_path):
     plain(tmp_path / "in")
     write_table(tmp_path / "in", listed(["c0", "c1", "c2"], people="P"))
-    told = evaluated(here, models[0], models[1], tmp_path / "in", tmp_path / "o")
-    assert (told["n"], told["cases"]) == (1, 3)
-    assert all((figure["low"], figure["high"]) == (None, None) for figure in told["metrics"].values())
-    assert any(figure["mean"] is not None for figure in told["metrics"].values())
+    payload = evaluated(here, models[0], models[1], tmp_path / "in", tmp_path / "o")
+    assert (payload["n"], payload["cases"]) == (1, 3)
+    assert all((figure["low"], figure["high"]) == (None, None) for figure in payload["metrics"].values())
+    assert any(figure["mean"] is not None for figure in payload["metrics"].values())

@@ -13,11 +13,11 @@ from data_contracts import RecipeError, Scoreboard, load_record
 from flows.experiment import experiment
 from medkd.evaluation import bootstrap
 from medkd.experiment import trials
-from medkd.experiment.judge import Judge, validation_purpose
+from medkd.experiment.validate_student import StudentValidator, validation_subset
 from medkd.experiment.write_scoreboard import scoreboard_text
 from medkd.models._load import load_network
 from medkd.registry.memory_registry import MemoryRegistry
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 
 pytestmark = pytest.mark.xdist_group("experiment")
@@ -56,7 +56,7 @@ def small_recipe(**plan):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    workspace = embedded_workspace(tmp_path_factory.mktemp("experiment"))
+    workspace = local_workspace(tmp_path_factory.mktemp("experiment"))
     with pytest.MonkeyPatch.context() as patch:
         # Intervals are tested where they are made; here they only have to be there.
         patch.setattr(bootstrap, "RESAMPLES", 40)
@@ -65,7 +65,7 @@ def run(tmp_path_factory):
         yield workspace, experiment(workspace, small_recipe())
 
 
-def begun(workspace):
+def started(workspace):
     return (workspace.root / "stages" / "begun.log").read_text().splitlines()
 
 
@@ -74,8 +74,8 @@ def test_every_arm_control_reading_and_condition_is_scored(run):
     readings = [f"{name}@plateau" for name in NAMES if name != "teacher"]
     assert set(board.arms) == {*NAMES, *readings, "kd_gap", "kd_longer", "kd@biased", "teacher@biased"}
     wanted = {
-        "auc_debiased", "auc_same_bias", "auc_reversed", "ece", "brier", "agreement", "mass_in_lesion", "pointing", "marker_effect",
-        "answers_as_teacher", "copies_mistakes", "deletion", "insertion", "randomisation", "parameters", "latency_ms", "train_seconds",
+        "auc_debiased", "auc_same_bias", "auc_reversed", "ece", "brier", "agreement", "relevance_mass_accuracy", "pointing", "marker_effect",
+        "answers_as_teacher", "copies_mistakes", "deletion", "insertion", "model_parameter_randomisation", "parameters", "latency_ms", "train_seconds",
     }  # fmt: skip
     assert all(wanted <= set(figures) for figures in board.arms.values())
     assert board.arms["kd"]["auc_debiased"].n == 20
@@ -97,7 +97,7 @@ def test_verdicts_cover_every_control_at_every_reading(run):
         (f"kd_explanation{reading}", control.partition("__")[2]) for reading in ("", "@plateau") for control in NAMES[5:]
     }
     assert len(board.nulls) == 1
-    assert set(board.plateaus) == set(NAMES) - {"teacher"}
+    assert set(board.epoch_selections) == set(NAMES) - {"teacher"}
     assert board.gap is not None
     assert [len(course.rounds) for course in (*board.gap.weighted, *board.gap.plain)] == [2, 2, 2, 2]
 
@@ -135,9 +135,9 @@ def test_it_is_shown_in_mlflow_once_with_a_run_per_arm_and_its_curve(run):
 
 def test_run_again_it_trains_nothing_and_says_the_same(run, here):
     workspace, board = run
-    before = begun(workspace)
+    before = started(workspace)
     assert experiment(workspace, small_recipe()) == board
-    assert begun(workspace) == before
+    assert started(workspace) == before
 
 
 @pytest.mark.extended
@@ -145,12 +145,12 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     workspace, _ = run
     recipe = small_recipe()
     attention = read_recipe(RECIPES / "shortcut.yaml").arms["attention"]
-    before = begun(workspace)
+    before = started(workspace)
     plan = recipe.experiment.model_copy(update={"null_repetitions": 0, "gap": None, "conditions": {}})
     more = {"arms": {**recipe.arms, "attention": attention}, "seeds": (0, 1, 2), "experiment": plan}
     board = experiment(workspace, recipe.model_copy(update=more))
     assert board.arms["attention"]["auc_debiased"].n == 20
-    begun_now = [line.partition("-")[0] for line in begun(workspace)[len(before) :]]
+    begun_now = [line.partition("-")[0] for line in started(workspace)[len(before) :]]
     # Two seeds of the new arm and the third of all five arms and four controls, briefly and for long.
     assert begun_now.count("distill") == begun_now.count("follow") == 2 + 5 + 4
     assert "train_teacher" not in begun_now
@@ -158,11 +158,11 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
 
 def test_a_teacher_agrees_with_itself_and_the_judge_sees_what_the_test_sees(run):
     workspace, board = run
-    from data_contracts import Checkpoint, CohortSet, Goal
+    from data_contracts import Checkpoint, CohortSet, SelectionCriterion
 
     teacher = load_record(next((workspace.root / "stages").glob("train_teacher-*.json")), Checkpoint)
     cohorts = load_record(next((workspace.root / "stages").glob("prepare_cohorts-*.json")), CohortSet)
-    judge = Judge(workspace, cohorts, teacher, Goal(primary="auc_debiased", select="response"))
+    judge = StudentValidator(workspace, cohorts, teacher, SelectionCriterion(primary="auc_debiased", select="response"))
     seen = judge.look(load_network(workspace, teacher), arm="teacher", seed=0, seconds=0.0)
     assert (seen.agreement, seen.response, seen.gap) == pytest.approx((1.0, 1.0, 0.0), abs=1e-5)
     known = [board.arms[name]["auc_debiased"].mean for name in ("teacher", "teacher@biased")]
@@ -174,10 +174,10 @@ def test_choosing_on_the_test_cases_is_refused(run):
 
     workspace, _ = run
     cohorts = load_record(next((workspace.root / "stages").glob("prepare_cohorts-*.json")), CohortSet)
-    assert validation_purpose(cohorts) == "student_validation"
+    assert validation_subset(cohorts) == "student_validation"
     uses = {"test": cohorts.uses["test"], "teacher_validation": cohorts.uses["test"]}
     with pytest.raises(RecipeError) as caught:
-        validation_purpose(cohorts.model_copy(update={"uses": uses}))
+        validation_subset(cohorts.model_copy(update={"uses": uses}))
     assert caught.value.code == "EXPERIMENT_VALIDATION"
 
 

@@ -35,9 +35,9 @@ def test_every_lesion_gets_a_map_and_every_explainer_a_verdict(explained):
     asked = {(one["number"], one["explainer"]) for one in summary["maps"]}
     first = [lesion["number"] for lesion in summary["lesions"] if lesion["explained"]]
     assert asked == {(number, name) for number in first for name in ("grad_cam", "integrated_gradients")}
-    assert [verdict["explainer"] for verdict in summary["verdicts"]] == ["grad_cam", "integrated_gradients"]
+    assert [verdict["explainer"] for verdict in summary["sanity_reports"]] == ["grad_cam", "integrated_gradients"]
     # Grad-CAM of a segmentation is one map for all lesions.
-    assert "grad_cam" in summary["not_to_be_trusted"]
+    assert "grad_cam" in summary["failed_explainers"]
 
 
 def test_it_ends_in_a_page_with_the_legend_of_its_tables(explained):
@@ -56,7 +56,7 @@ def test_it_lies_beside_its_model_version(explained, smoke):
     version = client.get_model_version("phantom-segmentation-teacher", "1")
     short = summary["explanation"][:12]
     assert f"medkd.explanation.{short}" in version.tags
-    assert "grad_cam" in version.tags["medkd.not_to_be_trusted"]
+    assert "grad_cam" in version.tags["medkd.failed_explainers"]
     assert f"explanations/explanation-{short}.zip" in {f.path for f in client.list_artifacts(version.run_id, "explanations")}
     previews = client.list_artifacts(version.run_id, f"previews/{short}")
     assert 1 <= len(previews) <= 20
@@ -117,7 +117,7 @@ def test_a_classifier_says_why_it_answers_what_it_answers(here, smoke, tmp_path)
     assert slices == list(range(record.volume.geometry.shape[0]))  # every slice has an answer, and one only
     assert {one["role"] for one in summary["maps"]} == {"student", "teacher"}
     # The phantom's studies hold lesion segmentations: maps of slices with a lesion are judged by where it lies.
-    judged = [one for one in summary["maps"] if "mass_in_lesion" in one["measures"]]
+    judged = [one for one in summary["maps"] if "relevance_mass_accuracy" in one["measures"]]
     assert [one for one in arrays if one[:4] == "mask"] == [f"mask/{number}" for number in record.explained]
     assert {one["number"] for one in judged} == {
         int(name.split("/")[1]) for name, mask in arrays.items() if name[:4] == "mask" and mask.any()
@@ -134,10 +134,10 @@ def test_a_cohorts_maps_are_made_again_to_the_bit_too(here, smoke):
     stages = sorted((smoke.folder / "stages").glob("explain_cohort-*.json"))
     bundle = load_record(stages[0], ExplanationBundle)
     assert 1 <= len(bundle.previews) <= 20
-    for verdict in bundle.verdicts:
+    for verdict in bundle.sanity_reports:
         checks = {check.name: check for check in verdict.checks}
         assert checks["additivity"].passed, verdict
-        assert verdict.trusted == (verdict.explainer not in bundle.not_to_be_trusted)
+        assert verdict.trusted == (verdict.explainer not in bundle.failed_explainers)
         if verdict.explainer == "integrated_gradients":
             assert checks["completeness"].value < 0.5
     status, text, errors = here("replay", bundle.explanations[0].digest()[:16], "--in", smoke.folder, "--run", smoke.folder)
@@ -150,7 +150,7 @@ def test_a_registered_model_is_explained_on_a_recipes_cases(here, smoke, tmp_pat
         "explain-model", RECIPES / "phantom-classification.yaml", "--model", "models:/phantom-classification-kd/1", "--run", smoke.folder,
         "--out", tmp_path, "--set", "data.teacher=64", "--set", "data.student=32", "--set", "data.test=24", "--set", "data.teacher_validation=16",
         "--set", "data.debiased=24", "--set", "data.reversed=16", "--set", "data.marker_pairs=8", "--set", "explain.cases=4", "--json",
-        "--set", "explain.measures=[{name: max_sensitivity}, {name: mass_in_lesion}, {name: deletion_outside}]",
+        "--set", "explain.measures=[{name: max_sensitivity}, {name: relevance_mass_accuracy}, {name: deletion_outside}]",
         "--set", "explain.explainers=[{name: cam}]",
     )  # fmt: skip
     assert status == 0, errors[-800:]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from data_contracts import ExplainerVerdict, ExplanationBundle, Figure, Inspection, LayerTrait, Ref, SanityCheck
+from data_contracts import Estimate, ExplanationBundle, Inspection, LayerTrait, Ref, SanityCheck, SanityReport
 from flows.explanation_text import WIDEST, bundle_table, explanation_text, inspection_text
 
 SHA = "0123456789abcdef" * 4
 
 
 def figure(mean):
-    return Figure(mean=mean, low=mean - 0.1, high=mean + 0.1, n=3)
+    return Estimate(mean=mean, low=mean - 0.1, high=mean + 0.1, n=3)
 
 
 def test_a_cohorts_table_fits_a_screen_and_ends_with_the_baselines():
@@ -22,7 +22,7 @@ def test_a_cohorts_table_fits_a_screen_and_ends_with_the_baselines():
         teacher_digest=SHA,
         explanations=(),
         figures={f"{name}/{measure}": figure(0.5) for name in names for measure in measures if (name, measure) != ("cam", "map_auprc")},
-        verdicts=(ExplainerVerdict(explainer="cam", checks=(check,), trusted=False),),
+        sanity_reports=(SanityReport(explainer="cam", checks=(check,), trusted=False),),
     )
     text = bundle_table(bundle)
     lines = text.splitlines()
@@ -43,7 +43,7 @@ def test_an_inspection_names_the_likest_layer_and_what_could_not_be_flipped():
     found = Inspection(
         subject="r/kd-0", weights_digest=SHA, teacher_digest=SHA, cases=3, array=ref, picture=ref,
         layers=(LayerTrait(name="layer1", channels=(2, 0), shares=(0.6, 0.25)), LayerTrait(name="layer2", channels=(1,), shares=(1.0,))),
-        teacher_layers=("early", "late"), similarity=((0.2, 0.9), (None, None)), figures={"student/adversarial_rms": figure(0.2)},
+        teacher_layers=("early", "late"), similarity=((0.2, 0.9), (None, None)), figures={"student/minimal_perturbation_rms": figure(0.2)},
     )  # fmt: skip
     lines = inspection_text(found).splitlines()
     assert lines[3].split() == ["layer1", "late", "(CKA", "0.90)", "2", "(60%),", "0", "(25%)"]
@@ -52,16 +52,16 @@ def test_an_inspection_names_the_likest_layer_and_what_could_not_be_flipped():
 
 
 def test_tables_of_a_study_fit_a_hundred_columns_and_every_column_has_its_legend():
-    values = {"mass_in_lesion": 0.5, "mass_0_to_5_mm": 0.25, "mass_5_to_20_mm": 0.1, "mass_beyond_20_mm": 0.05, "map_auprc": 0.75}
+    values = {"relevance_mass_accuracy": 0.5, "mass_0_to_5_mm": 0.25, "mass_5_to_20_mm": 0.1, "mass_beyond_20_mm": 0.05, "map_auprc": 0.75}
     values |= {"otsu_iou": 0.3, "deletion": -10.25, "insertion": 10.5, "rank_agreement": -0.123}
-    told = {"number": 1, "role": "student", "measures": values, "peaks": [{"position_lps_mm": [-112.0, -130.0, -166.0]}]}
+    payload = {"number": 1, "role": "student", "measures": values, "peaks": [{"position_lps_mm": [-112.0, -130.0, -166.0]}]}
     names = ("guided_backpropagation", "cam")
     failed = {"name": "random_lesion", "value": 0.98765, "limit": 0.5, "passed": False}
     passed = [{"name": name, "value": 0.001234, "limit": 0.5, "passed": True} for name in ("randomisation", "completeness", "additivity")]
     summary = {
         "lesions": [{"number": 1, "class": "bright", "volume_ml": 0.5, "voxels": 64, "explained": True}], "mass": "positive", "answers": [], "model": "m/1", "folder": "f",
-        "maps": [{**told, "explainer": name} for name in names], "explanation": SHA, "seconds": {"all": 1.0},
-        "verdicts": [{"explainer": name, "samples": None, "checks": [*passed, failed]} for name in names],
+        "maps": [{**payload, "explainer": name} for name in names], "explanation": SHA, "seconds": {"all": 1.0},
+        "sanity_reports": [{"explainer": name, "samples": None, "checks": [*passed, failed]} for name in names],
     }  # fmt: skip
     lines = explanation_text(summary).splitlines()
     assert max(map(len, lines)) <= 100
@@ -76,9 +76,9 @@ def test_tables_of_a_study_fit_a_hundred_columns_and_every_column_has_its_legend
 
 
 def test_answers_say_their_slices_and_lesions_their_volume():
-    told = {"measures": {"deletion": 0.5}, "role": "student", "explainer": "cam", "peaks": [{"position_lps_mm": [1.2, -3.0, 40.6]}]}
+    payload = {"measures": {"deletion": 0.5}, "role": "student", "explainer": "cam", "peaks": [{"position_lps_mm": [1.2, -3.0, 40.6]}]}
     summary = {
-        "lesions": [], "maps": [{**told, "number": 1}, {**told, "number": 2, "peaks": []}], "verdicts": [], "model": "m/1", "folder": "f",
+        "lesions": [], "maps": [{**payload, "number": 1}, {**payload, "number": 2, "peaks": []}], "sanity_reports": [], "model": "m/1", "folder": "f",
         "explanation": SHA, "seconds": {"all": 1.0}, "mass": "absolute",
         "answers": [
             {"number": 1, "class_name": "benign", "probability": 0.75, "first_slice": 2, "last_slice": 4, "key_slice": 3, "explained": True},

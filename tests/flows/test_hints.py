@@ -25,8 +25,8 @@ def environment(tmp_path, monkeypatch):
 
 def test_a_program_of_an_environment_that_is_not_activated_is_named_by_its_path(environment, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = command_line("mlflow", "ui", "--backend-store-uri", "sqlite:////a b/mlflow.db")
-    assert shlex.split(told) == [str(environment / "mlflow"), "ui", "--backend-store-uri", "sqlite:////a b/mlflow.db"]
+    line = command_line("mlflow", "ui", "--backend-store-uri", "sqlite:////a b/mlflow.db")
+    assert shlex.split(line) == [str(environment / "mlflow"), "ui", "--backend-store-uri", "sqlite:////a b/mlflow.db"]
 
 
 def test_in_an_activated_environment_the_name_is_enough(environment, monkeypatch):
@@ -43,5 +43,5 @@ def test_another_program_of_the_same_name_is_not_meant(environment, monkeypatch,
 
 def test_without_a_program_of_its_own_the_interpreter_runs_it(environment, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = command_line("medkd", "replay", Path("x"))
-    assert shlex.split(told) == [str(environment / "python"), "-m", "flows.cli", "replay", "x"]
+    line = command_line("medkd", "replay", Path("x"))
+    assert shlex.split(line) == [str(environment / "python"), "-m", "flows.cli", "replay", "x"]

@@ -24,7 +24,7 @@ def things(tmp_path_factory):
 
 @pytest.fixture
 def said(here, tmp_path, monkeypatch):
-    """Return a caller that asserts the law and returns the last line of stderr, and of stdout."""
+    """Return a caller that asserts the property and returns the last line of stderr, and of stdout."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDKD_DATA", str(tmp_path))
     monkeypatch.setenv("MEDKD_WORKERS", "0")
@@ -74,7 +74,7 @@ def test_what_is_no_recipe_is_no_recipe_to_look_at(said, things, command, thing)
         (["student.network.options.channels=[1000000, 1000000]"], None), (["task.image_size=[4000000, 4000000]"], "MEMORY_TOO_SMALL"),
         (["student.network.options.channels=[-1, 2, 3, 4]"], None), (["data.teacher=1000000000000"], "MEMORY_TOO_SMALL"),
         (["data={kind: dicom, path: /etc}"], "RECIPE_PATH"), (["data={kind: dicom, path: ../..}"], "RECIPE_PATH"),
-        (["data={kind: image_folder, path: x, table: ../../t.csv}"], "RECIPE_PATH"), (["data={kind: volume_folder, path: 'C:\\x', pair_by: odd-even}"], "RECIPE_PATH"),
+        (["data={kind: image_folder, path: x, table: ../../t.csv}"], "RECIPE_PATH"), (["data={kind: volume_folder, path: 'C:\\x', patient_pattern: odd-even}"], "RECIPE_PATH"),
         (["data={kind: image_folder, path: nowhere}"], "SOURCE_MISSING"),
     ],
 )  # fmt: skip

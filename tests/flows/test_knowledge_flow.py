@@ -20,7 +20,7 @@ TINY = [
     "student.fit.epochs=1", "student.fit.samples_per_epoch=32", "teacher.fit.batch_size=16", "student.fit.batch_size=16", "teacher.gate.enforce=false",
     "teacher.network.options.channels=[4, 8]", "student.network.options.channels=[4, 8]", "explain.cases=2",
 ]  # fmt: skip
-HINTS = 'arms.kd.terms=[{"loss": "hard_label"}, {"loss": "logit_kd"}, {"loss": "hint", "taps": "each"}]'
+HINTS = 'arms.kd.terms=[{"loss": "cross_entropy"}, {"loss": "logit_kd"}, {"loss": "hint", "feature_layers": "each"}]'
 
 
 def options(*more):
@@ -65,22 +65,22 @@ def test_another_site_distils_without_the_teachers_weights(extracted, here, tmp_
         "distill", RECIPE, "--knowledge", summary["uri"], "--run", folder, "--out", tmp_path / "there", "--json", *options(HINTS)
     )
     assert status == 0, err
-    told = json.loads(out.splitlines()[-1])
-    lineage = {model["uri"]: model["teacher"] for model in told["models"]}
+    payload = json.loads(out.splitlines()[-1])
+    lineage = {model["uri"]: model["teacher"] for model in payload["models"]}
     assert lineage["models:/phantom-segmentation-kd/1"] == summary["teacher"]
     assert lineage["models:/phantom-segmentation-alone/1"] is None
     assert not list((tmp_path / "there" / "store" / "models").rglob("teacher*"))
-    card = told["scorecards"]["phantom-segmentation/kd"]
+    card = payload["scorecards"]["phantom-segmentation/kd"]
     assert 0 <= card["dice"] <= 1
     assert "agreement" not in card
 
 
 def test_the_registered_version_carries_its_lineage_and_whom_the_teacher_has_seen(extracted):
     from medkd.registry.publish import open_registry
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.storage.workspace import local_workspace
 
     folder, summary = extracted
-    registry = open_registry(embedded_workspace(folder))
+    registry = open_registry(local_workspace(folder))
     model, files = registry.fetch(summary["uri"])
     record = load_record(files / RECORD, KnowledgeRef)
     assert model.role == "knowledge"
@@ -93,7 +93,7 @@ def test_the_registered_version_carries_its_lineage_and_whom_the_teacher_has_see
 @pytest.mark.parametrize(
     ("more", "code"),
     [
-        (['arms.kd.terms=[{"loss": "logit_kd"}, {"loss": "hint", "options": {"teacher_tap": "trunk.model.0"}}]'], "KNOWLEDGE_MISSING"),
+        (['arms.kd.terms=[{"loss": "logit_kd"}, {"loss": "hint", "options": {"teacher_layer": "trunk.model.0"}}]'], "KNOWLEDGE_MISSING"),
         (
             ['arms.kd.terms=[{"loss": "logit_kd"}, {"loss": "attribution_transfer", "options": {"explainer": "grad_cam"}}]'],
             "KNOWLEDGE_MISSING",
@@ -140,7 +140,7 @@ def test_a_run_with_an_arm_that_reads_a_store_extracts_on_its_way(here, tmp_path
     names = {model["name"] for model in json.loads(out.splitlines()[-1])["models"]}
     assert names == {f"phantom-segmentation-{arm}" for arm in ("teacher", "alone", "kd", "kd_explanation")}
     from medkd.registry.publish import open_registry
-    from medkd.storage.workspace import embedded_workspace
+    from medkd.storage.workspace import local_workspace
 
-    model, _ = open_registry(embedded_workspace(tmp_path)).fetch("models:/phantom-segmentation-knowledge/1")
+    model, _ = open_registry(local_workspace(tmp_path)).fetch("models:/phantom-segmentation-knowledge/1")
     assert str(model.teacher).startswith("phantom-segmentation-teacher/1@")

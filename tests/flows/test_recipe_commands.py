@@ -30,7 +30,7 @@ def test_every_shipped_recipe_leads_editors_to_its_schema(path):
     first = path.read_text(encoding="utf-8").splitlines()[0]
     found = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
     assert found, first
-    assert (path.parent / found[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_1.json"
+    assert (path.parent / found[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_2.json"
     assert read_recipe(path)
 
 
@@ -83,14 +83,14 @@ def test_a_new_recipe_is_right_and_runs(here, tmp_path, monkeypatch, kind):
     assert here("recipe", "new", kind.value, "mine/my-own.yaml")[0] == 0
     text = Path("mine/my-own.yaml").read_text()
     assert text.count("#") > 8
-    assert (tmp_path / "mine" / text.splitlines()[0].split("$schema=")[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_1.json"
+    assert (tmp_path / "mine" / text.splitlines()[0].split("$schema=")[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_2.json"
     assert yaml.safe_load(text)["name"] == "my-own"
-    status, told, errors = here("recipe", "check", "mine/my-own.yaml")
-    assert (status, errors) == (0, ""), told
+    status, payload, errors = here("recipe", "check", "mine/my-own.yaml")
+    assert (status, errors) == (0, ""), payload
     changes = [part for change in (*TINY, *small) for part in ("--set", change)]
-    status, told, errors = here("evaluate", "mine/my-own.yaml", "--engine", "none", *changes)
+    status, payload, errors = here("evaluate", "mine/my-own.yaml", "--engine", "none", *changes)
     assert status == 0, errors
-    assert "kd_explanation" in told
+    assert "kd_explanation" in payload
 
 
 def test_a_file_that_is_there_is_not_written_over(here, tmp_path):
@@ -110,26 +110,26 @@ def test_check_lists_every_mistake_and_ends_with_a_code(here, tmp_path, monkeypa
         .replace("epochs: 30, batch_size: 32, learning_rate: 0.002", "epochs: 0")
     )
     Path("r.yaml").write_text(text)
-    status, told, errors = here("recipe", "check", "r.yaml")
+    status, payload, errors = here("recipe", "check", "r.yaml")
     assert status == 2
     assert errors == "RECIPE_INVALID: expected a recipe without mistakes, r.yaml has 4 mistakes\n"
-    numbered = [re.match(r"r\.yaml:(\d+): (\S+): expected .* \[([A-Z_]+)\]$", line) for line in told.strip().splitlines()]
+    numbered = [re.match(r"r\.yaml:(\d+): (\S+): expected .* \[([A-Z_]+)\]$", line) for line in payload.strip().splitlines()]
     assert [found[3] for found in numbered] == ["SOURCE_MISSING", "RECIPE_INVALID", "CATALOGUE_UNKNOWN", "CATALOGUE_UNKNOWN"]
     for found in numbered:
         assert found[2].split(".")[-1] in text.splitlines()[int(found[1]) - 1]
-    status, told, errors = here("recipe", "check", "r.yaml", "--json")
-    listed = json.loads(told)
+    status, payload, errors = here("recipe", "check", "r.yaml", "--json")
+    listed = json.loads(payload)
     assert (status, listed["ok"], len(listed["mistakes"])) == (2, False, 4)
     assert set(listed["mistakes"][0]) == {"code", "field", "file", "line", "set", "message"}
 
 
 def test_what_is_shown_is_the_recipe_that_is_run(here, tmp_path):
     path = ROOT / "flows" / "recipes" / "shortcut.yaml"
-    status, told, _ = here("recipe", "show", path, "--set", "student.fit.epochs=7")
+    status, payload, _ = here("recipe", "show", path, "--set", "student.fit.epochs=7")
     assert status == 0
     read = read_recipe(path, {"student.fit.epochs": 7})
-    assert Recipe.model_validate(yaml.safe_load(told)) == read
-    assert yaml.safe_load(told)["student"]["fit"]["precision"] == "auto"
+    assert Recipe.model_validate(yaml.safe_load(payload)) == read
+    assert yaml.safe_load(payload)["student"]["fit"]["precision"] == "auto"
     assert json.loads(here("recipe", "show", path, "--json")[1])["digest"] == read_recipe(path).digest()
 
 

@@ -29,14 +29,14 @@ def test_an_odd_series_is_listed_with_its_reason_and_the_others_are_reported(sto
     out = tmp_path / "pages"
     status, text, errors = here("report-store", store, "--run", smoke.folder, *model, "--out", out, "--json")
     assert status == 0, errors
-    told = json.loads(text.splitlines()[-1])
-    assert (len(told["reports"]), [one["code"] for one in told["refused"]]) == (1, ["GRID_MISMATCH"])
+    payload = json.loads(text.splitlines()[-1])
+    assert (len(payload["reports"]), [one["code"] for one in payload["refused"]]) == (1, ["GRID_MISMATCH"])
     index = (out / "index.html").read_text()
-    assert told["index"] == str(out / "index.html")
-    assert told["refused"][0]["series"] in index
+    assert payload["index"] == str(out / "index.html")
+    assert payload["refused"][0]["series"] in index
     assert "GRID_MISMATCH" in index
     series = next(path for path in out.iterdir() if path.is_dir() and (path / "report.html").is_file())
-    assert told["reports"] == [str(series / "report.html")]
+    assert payload["reports"] == [str(series / "report.html")]
     assert f'href="{series.name}/report.html"' in index
     report = load_record(series / "report.json", ReviewReport)
     assert report.volume.series_key == series.name

@@ -79,11 +79,11 @@ def test_every_map_on_the_page_has_the_bytes_of_the_registered_explanation(studi
     assert len(shown) == len(page["heat"]) > 0
     pictures = 0
     for one, heat in zip(shown, page["heat"], strict=True):
-        for explainer, told in heat.items():
+        for explainer, payload in heat.items():
             values = arrays[one.by(explainer)["student"].tensor].numpy()
             failed = bool(one.explanation.failed_checks(explainer))
             limit = float(max(np.abs(arrays[ref.tensor].numpy()).max() for ref in one.by(explainer).values()))
-            for place, uri in told["planes"]["student"].items():
+            for place, uri in payload["planes"]["student"].items():
                 expected = png(colours_of(values[int(place)], limit, failed=failed))
                 assert base64.b64decode(uri.split(",")[1]) == expected
                 pictures += 1

@@ -42,10 +42,10 @@ def interrupt(folder: Path, engine: str, moment: str) -> tuple[int, str, float]:
     while not MOMENTS[moment](folder) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
     time.sleep(0.3)
-    begun = time.monotonic()
+    started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=30)
-    return process.returncode, error, time.monotonic() - begun
+    return process.returncode, error, time.monotonic() - started
 
 
 def group_of(folder: Path) -> list[str]:
@@ -87,8 +87,8 @@ def test_the_same_command_goes_on_and_repeats_at_most_what_was_at_work(tmp_path)
     finished = start(tmp_path / "run", "none")
     _, error = finished.communicate(timeout=280)
     assert finished.returncode == 0, error
-    begun = Counter((tmp_path / "run" / "stages" / "begun.log").read_text().split())
-    assert sum(count - 1 for count in begun.values()) <= 2
+    started = Counter((tmp_path / "run" / "stages" / "begun.log").read_text().split())
+    assert sum(count - 1 for count in started.values()) <= 2
 
 
 def test_an_interrupt_inside_of_an_exec_ends_with_the_status_too():

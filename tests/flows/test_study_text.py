@@ -30,13 +30,13 @@ def numbered(report, number, **changes):
 def test_each_finding_says_whether_the_teacher_agrees(report):
     shown = [(0.7, 0.81), (0.0, 0.0), (None, None)]
     found = [numbered(report, n, share_in_teacher=s, dice_to_teacher=d) for n, (s, d) in enumerate(shown, 1)]
-    told = changed(report, lesions=tuple(one for one, _ in found), maps=tuple(one for _, maps in found for one in maps), teacher_only=())
-    assert findings_text(told).splitlines() == [
+    payload = changed(report, lesions=tuple(one for one, _ in found), maps=tuple(one for _, maps in found for one in maps), teacher_only=())
+    assert findings_text(payload).splitlines() == [
         "lesion 1: 0.40 ml, left, teacher agrees (Dice 0.81)",
         "lesion 2: 0.40 ml, left, ONLY THE STUDENT MARKS THIS",
         "lesion 3: 0.40 ml, left, no teacher to compare with",
     ]
-    assert [one["teacher_agrees"] for one in findings_summary(told)["findings"]] == [True, False, None]
+    assert [one["teacher_agrees"] for one in findings_summary(payload)["findings"]] == [True, False, None]
 
 
 def test_what_the_student_missed_is_said_even_where_it_found_nothing(report):
@@ -52,11 +52,11 @@ def test_an_answer_says_its_slices_and_what_the_teacher_answers(report):
     answer = ClassAnswer(
         number=1, class_name="malignant", probability=0.8, first_slice=1, last_slice=3, key_slice=2, teacher_probabilities={"benign": 0.9}
     )
-    told = changed(report, lesions=(), answers=(answer,), teacher_only=())
-    assert findings_text(told) == "answer 1: malignant (probability 0.80), slices 2 to 4, teacher answers benign"
-    assert findings_summary(told)["answers"][0]["teacher_agrees"] is False
+    payload = changed(report, lesions=(), answers=(answer,), teacher_only=())
+    assert findings_text(payload) == "answer 1: malignant (probability 0.80), slices 2 to 4, teacher answers benign"
+    assert findings_summary(payload)["answers"][0]["teacher_agrees"] is False
 
 
 def test_failed_tests_of_a_finding_are_named_for_machines(report):
-    told = findings_summary(report)
-    assert told["findings"][0]["failed_checks"] == {"grad_cam": ["random_lesion"]}
+    payload = findings_summary(report)
+    assert payload["findings"][0]["failed_checks"] == {"grad_cam": ["random_lesion"]}

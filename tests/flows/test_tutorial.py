@@ -40,4 +40,4 @@ def test_every_command_of_the_tutorial_works(smoke, here, tmp_path, monkeypatch)
     assert list((tmp_path / "my-store" / "quarantine").rglob("reason.json"))
     assert (tmp_path / "my-store" / "quarantine" / "report.html").is_file()
     assert {path.suffix for path in (tmp_path / "my-share").rglob("*") if path.is_file()} == {".dcm"}
-    assert {path.name for path in (tmp_path / "nasty").iterdir() if path.is_dir()} == {"gantry_tilt", "missing_slice", "two_time_points"}
+    assert {path.name for path in (tmp_path / "faulty").iterdir() if path.is_dir()} == {"gantry_tilt", "missing_slice", "two_time_points"}

@@ -49,15 +49,15 @@ def test_no_flips_is_the_network_itself(network):
 
 def test_a_volume_larger_than_a_window_is_predicted_by_overlapping_windows(network):
     volume = noise(1, 12, 20, 30)
-    mine = predict_volume(network, volume, TASK)
+    student_values = predict_volume(network, volume, TASK)
     with torch.no_grad():
         wanted = sliding_window_inference(
             volume[None], TASK.image_size, 1, network, overlap=0.25, mode="gaussian", cval=float(volume.min())
         )[0]
-    assert mine.shape == (2, 12, 20, 30)
-    torch.testing.assert_close(mine, wanted, atol=1e-5, rtol=1e-4)
+    assert student_values.shape == (2, 12, 20, 30)
+    torch.testing.assert_close(student_values, wanted, atol=1e-5, rtol=1e-4)
     flipped = predict_volume(network, volume, TASK.model_copy(update={"test_time_flips": (0,)}))
-    assert not torch.allclose(mine, flipped, atol=1e-4)
+    assert not torch.allclose(student_values, flipped, atol=1e-4)
 
 
 def test_a_volume_smaller_than_a_window_keeps_its_shape(network):

@@ -11,7 +11,7 @@ from data_contracts import DataError, NetworkSpec, Task
 from medkd.inference.predict import predict_volume
 from medkd.inference.segment import prepare_study, segment
 from medkd.models._build import build_network
-from medkd.trace import Anatomy, frozen
+from medkd.trace import LayerMap, frozen
 from medkd.volumes.orientation import Grid
 
 TASK = Task(kind="segmentation", classes=("background", "bright"), image_size=(16, 16, 16), window=(0.0, 1.0))
@@ -26,7 +26,7 @@ class Threshold(nn.Module):
         self.features = nn.Identity()
         self.head = nn.Conv3d(1, 2, 1, bias=False)
         self.head.weight.data = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1, 1)
-        self.anatomy = Anatomy(taps=("features",), cam_layer="features", head="head")
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
 
     def forward(self, image):
         return self.head(self.features(image))

@@ -7,9 +7,9 @@ from data_contracts import KnowledgeError
 from medkd.attribution.cam import cam
 from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.class_map import ClassMap, MappedKnowledge, MappedTarget
-from medkd.knowledge.interface import LiveKnowledge, RememberedKnowledge
+from medkd.knowledge.interface import LiveKnowledge, PrecomputedKnowledge
 from medkd.targets import class_logit, class_margin
-from medkd.trace import anatomy_of, trace
+from medkd.trace import layer_map_of, trace
 
 TEACHER, STUDENT = ("background", "anterior", "posterior", "vessel"), ("background", "hippocampus")
 WISH = {"background": ("background",), "hippocampus": ("anterior", "posterior")}
@@ -28,7 +28,7 @@ def test_the_same_classes_need_no_map():
 
 
 @pytest.mark.parametrize(
-    ("student", "wish", "named"),
+    ("student", "class_map", "named"),
     [
         (STUDENT, {}, "background"),
         (STUDENT, {**WISH, "hippocampus": ("amygdala",)}, "amygdala"),
@@ -37,9 +37,9 @@ def test_the_same_classes_need_no_map():
         (STUDENT, {"background": (), "hippocampus": ("anterior",)}, "empty"),
     ],
 )
-def test_a_map_that_does_not_fit_is_refused_naming_the_class(student, wish, named):
+def test_a_map_that_does_not_fit_is_refused_naming_the_class(student, class_map, named):
     with pytest.raises(KnowledgeError, match=named) as caught:
-        ClassMap.between(TEACHER, student, wish)
+        ClassMap.between(TEACHER, student, class_map)
     assert caught.value.code == "CLASSES_DIFFER"
 
 
@@ -62,7 +62,7 @@ def test_a_student_of_two_classes_learns_from_a_teacher_of_four(make_network, ma
     knowledge = MappedKnowledge(LiveKnowledge(teacher, sample.inputs), mapping)
     value = logit_kd(trace(student, sample.inputs), knowledge, sample)
     value.backward()
-    direct = logit_kd(trace(student, sample.inputs), RememberedKnowledge(mapping.logits(teacher(sample.image).detach())), sample)
+    direct = logit_kd(trace(student, sample.inputs), PrecomputedKnowledge(mapping.logits(teacher(sample.image).detach())), sample)
     assert float(value) == pytest.approx(float(direct), rel=1e-5)
 
 
@@ -71,6 +71,6 @@ def test_a_map_of_one_class_alone_is_the_teachers_own(make_network, make_sample,
     sample, teacher = make_sample(2), make_network(1, classes=2).eval()
     mapping = ClassMap.between(("a", "b"), ("x", "y"), {"x": ("b",), "y": ("a",)})
     knowledge = MappedKnowledge(LiveKnowledge(teacher, sample.inputs), mapping)
-    own = cam(trace(teacher, sample.image, layers=(anatomy_of(teacher).cam_layer,)), class_logit(1))
+    own = cam(trace(teacher, sample.image, layers=(layer_map_of(teacher).cam_layer,)), class_logit(1))
     torch.testing.assert_close(knowledge.attribution("cam", class_logit(0)), own.detach(), atol=1e-5, rtol=1e-4)
     assert torch.equal(knowledge.features("last"), LiveKnowledge(teacher, sample.inputs).features("last"))

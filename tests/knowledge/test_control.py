@@ -5,42 +5,42 @@ from __future__ import annotations
 import pytest
 import torch
 
-from data_contracts import Evidence
+from data_contracts import AttributionSource
 from medkd.knowledge.control import ControlledKnowledge, another_patient, centred, shuffled
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.targets import class_logit
 
-CONTROLS = [kind for kind in Evidence if kind is not Evidence.TEACHER]
+CONTROLS = [kind for kind in AttributionSource if kind is not AttributionSource.TEACHER]
 
 
 @pytest.fixture
 def asked(make_network, make_sample):
-    sample, teacher, stranger = make_sample(4), make_network(1).eval(), make_network(5).eval()
+    sample, teacher, random_teacher = make_sample(4), make_network(1).eval(), make_network(5).eval()
     live = LiveKnowledge(teacher, sample.inputs)
-    return sample, live, LiveKnowledge(stranger, sample.inputs), lambda kind: ControlledKnowledge(live, kind, sample, stranger)
+    return sample, live, LiveKnowledge(random_teacher, sample.inputs), lambda kind: ControlledKnowledge(live, kind, sample, random_teacher)
 
 
 @pytest.mark.parametrize("kind", CONTROLS)
 def test_answers_stay_and_explanations_change(asked, kind):
     sample, live, _, control = asked
     torch.manual_seed(0)
-    told = control(kind)
-    assert torch.equal(told.logits(), live.logits())
-    assert torch.equal(told.about(sample.image.flip(-1)).logits(), live.about(sample.image.flip(-1)).logits())
-    for mine, theirs in [
-        (told.attribution("cam", class_logit(1)), live.attribution("cam", class_logit(1))),
-        (told.features("last"), live.features("last")),
-        (told.response(sample.image * 0.5), live.response(sample.image * 0.5)),
+    controlled = control(kind)
+    assert torch.equal(controlled.logits(), live.logits())
+    assert torch.equal(controlled.for_batch(sample.image.flip(-1)).logits(), live.for_batch(sample.image.flip(-1)).logits())
+    for student_values, teacher_values in [
+        (controlled.attribution("cam", class_logit(1)), live.attribution("cam", class_logit(1))),
+        (controlled.features("last"), live.features("last")),
+        (controlled.response(sample.image * 0.5), live.response(sample.image * 0.5)),
     ]:
-        assert mine.shape == theirs.shape
-        assert bool(mine.isfinite().all())
-        assert not torch.allclose(mine, theirs, atol=1e-4)
+        assert student_values.shape == teacher_values.shape
+        assert bool(student_values.isfinite().all())
+        assert not torch.allclose(student_values, teacher_values, atol=1e-4)
 
 
 def test_another_patients_maps_are_those_of_the_next_case(asked):
     _, live, _, control = asked
     own = live.attribution("cam", class_logit(1))
-    assert torch.equal(control(Evidence.ANOTHER_PATIENT).attribution("cam", class_logit(1)), own[[1, 2, 3, 0]])
+    assert torch.equal(control(AttributionSource.ANOTHER_PATIENT).attribution("cam", class_logit(1)), own[[1, 2, 3, 0]])
 
 
 def test_cases_of_one_patient_are_skipped():
@@ -50,10 +50,10 @@ def test_cases_of_one_patient_are_skipped():
 
 
 def test_the_random_teacher_explains_and_the_true_one_answers(asked):
-    _, live, stranger, control = asked
-    told = control(Evidence.RANDOM_TEACHER)
-    assert torch.equal(told.attribution("cam", class_logit(1)), stranger.attribution("cam", class_logit(1)))
-    assert torch.equal(told.logits(), live.logits())
+    _, live, random_teacher, control = asked
+    controlled = control(AttributionSource.RANDOM_TEACHER)
+    assert torch.equal(controlled.attribution("cam", class_logit(1)), random_teacher.attribution("cam", class_logit(1)))
+    assert torch.equal(controlled.logits(), live.logits())
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (2, 8, 16, 16)])

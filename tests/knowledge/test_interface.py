@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from data_contracts import KnowledgeError
-from medkd.knowledge.interface import Knowledge, LiveKnowledge, RememberedKnowledge
+from medkd.knowledge.interface import Knowledge, LiveKnowledge, PrecomputedKnowledge
 from medkd.targets import class_logit
-from medkd.trace import anatomy_of
+from medkd.trace import layer_map_of
 
 
 def test_a_live_teacher_answers_once_and_without_gradients(make_network, make_sample):
@@ -14,7 +14,7 @@ def test_a_live_teacher_answers_once_and_without_gradients(make_network, make_sa
     calls = []
     teacher.register_forward_hook(lambda *_: calls.append(1))
     knowledge = LiveKnowledge(teacher, sample.inputs)
-    layer = anatomy_of(teacher).cam_layer
+    layer = layer_map_of(teacher).cam_layer
     answers = (knowledge.logits(), knowledge.features(layer), knowledge.attribution("cam", class_logit(1)))
     assert calls == [1]
     assert not any(answer.requires_grad for answer in answers)
@@ -28,13 +28,13 @@ def test_a_teacher_in_training_mode_is_refused(make_network, make_sample):
 
 
 def test_remembered_knowledge_says_what_it_lacks():
-    knowledge = RememberedKnowledge(torch.zeros(1, 2), features={"layer4": torch.zeros(1)}, attributions={"cam": torch.ones(1, 2, 2)})
+    knowledge = PrecomputedKnowledge(torch.zeros(1, 2), features={"layer4": torch.zeros(1)}, attributions={"cam": torch.ones(1, 2, 2)})
     assert isinstance(knowledge, Knowledge)
     assert torch.equal(knowledge.attribution("cam", class_logit(0)), torch.ones(1, 2, 2))
     for ask in (
         lambda: knowledge.features("layer3"),
         lambda: knowledge.attribution("grad_cam", class_logit(0)),
-        lambda: RememberedKnowledge().logits(),
+        lambda: PrecomputedKnowledge().logits(),
     ):
         with pytest.raises(KnowledgeError) as caught:
             ask()

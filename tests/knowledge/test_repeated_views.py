@@ -12,7 +12,7 @@ from medkd.knowledge.repeated_views import RepeatedViews, fits
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.targets import class_margin
-from medkd.trace import Sample, anatomy_of
+from medkd.trace import Sample, layer_map_of
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def images():
 
 
 def views(network, images, *, mirrored=True):
-    return RepeatedViews(network, images, mirrored=mirrored, layers=(anatomy_of(network).cam_layer,), batch=4)
+    return RepeatedViews(network, images, mirrored=mirrored, layers=(layer_map_of(network).cam_layer,), batch=4)
 
 
 def test_kept_answers_are_those_of_a_pass_over_any_batch_in_any_order(network, images):
@@ -35,7 +35,7 @@ def test_kept_answers_are_those_of_a_pass_over_any_batch_in_any_order(network, i
     found = kept.trace_of({"image": batch})
     live = LiveKnowledge(network, {"image": batch})
     torch.testing.assert_close(found.logits, live.logits())
-    torch.testing.assert_close(found.feature(anatomy_of(network).cam_layer), live.features(LAST))
+    torch.testing.assert_close(found.feature(layer_map_of(network).cam_layer), live.features(LAST))
 
 
 def test_an_image_that_was_never_shown_is_not_answered(network, images):
@@ -56,10 +56,10 @@ def test_every_answer_of_a_prepared_source_is_the_live_ones(network, images):
     asked.ask_before(images, mirrored=True, maps=True, batch=4)
     sample = Sample(inputs={"image": torch.stack([images[2].flip(-1), images[6]])})
     target = class_margin(torch.tensor([0, 1]))
-    first, second = live.about(sample), asked.about(sample)
+    first, second = live.for_batch(sample), asked.for_batch(sample)
     torch.testing.assert_close(second.logits(), first.logits())
-    for tap in (LAST, *anatomy_of(network).taps):
-        torch.testing.assert_close(second.features(tap), first.features(tap))
+    for layer in (LAST, *layer_map_of(network).feature_layers):
+        torch.testing.assert_close(second.features(layer), first.features(layer))
     for explainer in ("cam", "saliency"):
         torch.testing.assert_close(second.attribution(explainer, target), first.attribution(explainer, target))
 
@@ -69,7 +69,7 @@ def test_a_step_makes_no_pass_of_the_teacher_any_more(network, images):
     source.ask_before(images, mirrored=True, maps=True, batch=4)
     passes = []
     network.register_forward_hook(lambda *_: passes.append(1))
-    knowledge = source.about(Sample(inputs={"image": images[:4]}))
+    knowledge = source.for_batch(Sample(inputs={"image": images[:4]}))
     knowledge.logits(), knowledge.attribution("cam", class_margin(torch.zeros(4, dtype=torch.long)))
     assert passes == []
 

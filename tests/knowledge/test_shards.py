@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from data_contracts import KnowledgeError, Ref, StoreError
-from medkd.knowledge.shards import Shard, Shelf, finished_keys, write_shard
+from medkd.knowledge.shards import Shard, ShardReader, finished_keys, write_shard
 from medkd.storage.store import Store
 
 KEYS = [hashlib.sha256(bytes([i])).hexdigest() for i in range(5)]
@@ -19,10 +19,10 @@ def entry(i):
 
 @pytest.fixture
 def shelf_of(tmp_path):
-    def make(*keys, about="a", name="one"):
+    def make(*keys, query_digest="a", name="one"):
         store = Store(tmp_path)
         path = tmp_path / f"{name}.safetensors"
-        write_shard(path, {key: entry(KEYS.index(key)) for key in keys}, about=about)
+        write_shard(path, {key: entry(KEYS.index(key)) for key in keys}, query_digest=query_digest)
         return store, Ref(store="store", key=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
     return make
@@ -31,30 +31,30 @@ def shelf_of(tmp_path):
 def test_every_part_of_every_entry_comes_back(shelf_of):
     store, first = shelf_of(*KEYS[:3])
     _, second = shelf_of(*KEYS[3:], name="two")
-    shelf = Shelf(store, [first, second], about="a")
-    assert len(shelf) == 5
+    reader = ShardReader(store, [first, second], query_digest="a")
+    assert len(reader) == 5
     for i, key in enumerate(KEYS):
-        assert {part: bytes(shelf.read(key, part)) for part in entry(i)} == entry(i)
+        assert {part: bytes(reader.read(key, part)) for part in entry(i)} == entry(i)
 
 
 def test_what_is_not_there_is_said(shelf_of):
     store, ref = shelf_of(*KEYS[:2])
-    shelf = Shelf(store, [ref], about="a")
+    reader = ShardReader(store, [ref], query_digest="a")
     for key, part in ((KEYS[4], "logits"), (KEYS[0], "maps/lime")):
         with pytest.raises(KnowledgeError) as caught:
-            shelf.read(key, part)
+            reader.read(key, part)
         assert caught.value.code == "KNOWLEDGE_MISSING"
 
 
 def test_another_question_and_altered_bytes_are_refused(shelf_of, tmp_path):
     store, ref = shelf_of(KEYS[0])
     with pytest.raises(KnowledgeError, match="another teacher") as caught:
-        Shelf(store, [ref], about="b")
+        ShardReader(store, [ref], query_digest="b")
     assert caught.value.code == "KNOWLEDGE_FOREIGN"
     path = tmp_path / ref.key
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
     with pytest.raises(StoreError) as altered:
-        Shelf(store, [ref], about="a")
+        ShardReader(store, [ref], query_digest="a")
     assert altered.value.code == "KNOWLEDGE_ALTERED"
 
 

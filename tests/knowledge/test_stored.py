@@ -7,22 +7,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data_contracts import Case, Fit, KnowledgeError, KnowledgeRef, KnowledgeWish, MapWish, NetworkSpec, Ref, Task
+from data_contracts import Case, ExtractionConfig, KnowledgeError, KnowledgeRef, MapSpec, NetworkSpec, Ref, Task, TrainingConfig
 from medkd.catalogue import LOSSES
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
-from medkd.knowledge.extract import Extraction, Question, divergence, frozen_view, sample_digests
+from medkd.knowledge.extract import Extraction, ExtractionQuery, divergence, frozen_view, sample_digests
 from medkd.knowledge.interface import LiveKnowledge
-from medkd.knowledge.stored import StoredSource, taught
+from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network
 from medkd.storage.store import Store
 from medkd.targets import class_logit, class_margin, lesion_margin
-from medkd.trace import anatomy_of, trace
+from medkd.trace import layer_map_of, trace
 from medkd.volumes.augment import View, apply_view
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import align
 
-FIT = Fit(epochs=1, batch_size=2, augment="none", precision="fp32")
+FIT = TrainingConfig(epochs=1, batch_size=2, augment="none", precision="fp32")
 REF = Ref(store="store", key="x", sha256="0" * 64)
 
 
@@ -60,14 +60,14 @@ def volumes(n=3):
     return VolumeCohort(cases(n), images, labels, (True,) * n, tuple(align(grid, task) for grid in grids), labels, (None,) * n)
 
 
-def extract(teacher, task, cohort, store, wish, *, digest="a" * 64, views=None):
+def extract(teacher, task, cohort, store, config, *, digest="a" * 64, views=None):
     """Return the record of an extraction, as the stage writes it."""
-    question = Question(digest, task, wish, views)
-    extraction = Extraction(teacher, question)
+    query = ExtractionQuery(digest, task, config, views)
+    extraction = Extraction(teacher, query)
     shards = [ref for ref, _ in extraction.write(cohort, sample_digests(cohort), store, "knowledge", label="train")]
-    maps = tuple(w.explainer for w in wish.maps)
+    maps = tuple(w.explainer for w in config.maps)
     return KnowledgeRef(
-        teacher_digest=digest, task=task, wish=wish, views=views, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), layers=extraction.shapes(), maps=maps,
+        teacher_digest=digest, task=task, config=config, views=views, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), layers=extraction.shapes(), maps=maps,
         head_bias=extraction.head_bias(), shards=tuple(shards),
     )  # fmt: skip
 
@@ -79,7 +79,7 @@ def picture_task(task):
 
 def decided(network):
     """Return a network whose logits differ as a trained one's do: those of random weights are all but equal. Its head's bias counts."""
-    head = network.get_submodule(anatomy_of(network).head)
+    head = network.get_submodule(layer_map_of(network).head)
     with torch.no_grad():
         head.weight *= 30
         if head.bias is not None:
@@ -91,10 +91,10 @@ SEGMENTER = NetworkSpec(builder="unet", out_channels=2, spatial_dims=3, options=
 
 
 @pytest.fixture
-def told(make_network, make_sample, picture_task, tmp_path):
+def extracted(make_network, make_sample, picture_task, tmp_path):
     teacher, cohort, store = decided(make_network(1)), pictures(make_sample), Store(tmp_path)
-    wish = KnowledgeWish(features={"last": 32}, maps=(MapWish(explainer="cam", grid=32), MapWish(explainer="saliency", grid=32)))
-    record = extract(teacher, picture_task, cohort, store, wish)
+    config = ExtractionConfig(features={"last": 32}, maps=(MapSpec(explainer="cam", grid=32), MapSpec(explainer="saliency", grid=32)))
+    record = extract(teacher, picture_task, cohort, store, config)
     return teacher, cohort, store, record
 
 
@@ -106,24 +106,24 @@ def margin(task, logits):
     return class_margin(answer) if task == "classification" else lesion_margin((answer > 0).to(torch.uint8))
 
 
-def test_the_store_answers_as_the_live_teacher_does(told, task, picture_task):
-    teacher, cohort, store, record = told
-    sample = taught(cohort, record, store, PARTS).draw(torch.tensor([3, 0]), picture_task, FIT, torch.Generator())
-    stored, live = StoredSource(record, ("a", "b")).about(sample), LiveKnowledge(teacher, sample.inputs)
+def test_the_store_answers_as_the_live_teacher_does(extracted, task, picture_task):
+    teacher, cohort, store, record = extracted
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.tensor([3, 0]), picture_task, FIT, torch.Generator())
+    stored, live = StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)
     gap = (stored.logits() - live.logits()).float()
     level = gap.mean(1, keepdim=True) if task == "segmentation" else 0.0
     assert float((gap - level).abs().max()) < (0.2 if task == "segmentation" else 1e-6)
     torch.testing.assert_close(stored.features("last"), live.features("last"), atol=0.02, rtol=0.02)
     target = margin(task, live.logits())
     for explainer in ("cam", "saliency"):
-        mine, theirs = stored.attribution(explainer, target).flatten(1), live.attribution(explainer, target).flatten(1)
-        assert float(torch.cosine_similarity(mine, theirs).min()) > 0.99, explainer
+        student_values, teacher_values = stored.attribution(explainer, target).flatten(1), live.attribution(explainer, target).flatten(1)
+        assert float(torch.cosine_similarity(student_values, teacher_values).min()) > 0.99, explainer
 
 
-def test_class_maps_combine_to_any_target_of_a_classification(told, task, picture_task):
-    teacher, cohort, store, record = told
-    sample = taught(cohort, record, store, PARTS).draw(torch.arange(3), picture_task, FIT, torch.Generator())
-    stored, live = StoredSource(record, ("a", "b")).about(sample), LiveKnowledge(teacher, sample.inputs)
+def test_class_maps_combine_to_any_target_of_a_classification(extracted, task, picture_task):
+    teacher, cohort, store, record = extracted
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(3), picture_task, FIT, torch.Generator())
+    stored, live = StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)
     if task == "segmentation":
         # The level of the logits is not kept: a single class cannot be explained, a margin can.
         with pytest.raises(KnowledgeError, match="margin") as caught:
@@ -134,10 +134,10 @@ def test_class_maps_combine_to_any_target_of_a_classification(told, task, pictur
         torch.testing.assert_close(stored.attribution("cam", target), live.attribution("cam", target), atol=5e-3, rtol=0.05)
 
 
-def test_what_is_stored_moves_with_the_image(told, picture_task):
+def test_what_is_stored_moves_with_the_image(extracted, picture_task):
     """Mirrored twice is where it was; mirrored once, everything is."""
-    _, cohort, store, record = told
-    sample = taught(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
+    _, cohort, store, record = extracted
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
     mirror = View(torch.tensor([True, True]))
     once, twice = apply_view(sample, mirror), apply_view(apply_view(sample, mirror), mirror)
     for name, values in sample.teacher.items():
@@ -150,13 +150,13 @@ def test_frozen_views_are_the_teachers_own_answers_to_the_very_image_that_the_st
     make_network, make_sample, task, picture_task, tmp_path
 ):
     teacher, cohort, store = decided(make_network(1)), pictures(make_sample), Store(tmp_path)
-    wish, fit = KnowledgeWish(views=3, features={"last": 8}), FIT.model_copy(update={"augment": "affine"})
-    record = extract(teacher, picture_task, cohort, store, wish, views=fit)
-    drawn = taught(cohort, record, store, ("logits", "features/last")).draw(
+    config, fit = ExtractionConfig(views=3, features={"last": 8}), FIT.model_copy(update={"augment": "affine"})
+    record = extract(teacher, picture_task, cohort, store, config, views=fit)
+    drawn = with_teacher_outputs(cohort, record, store, ("logits", "features/last")).draw(
         torch.tensor([1, 1, 4, 0]), picture_task, fit, torch.Generator().manual_seed(3)
     )
     assert drawn.view == "frozen"
-    stored, live = StoredSource(record, ("a", "b")).about(drawn), LiveKnowledge(teacher, drawn.inputs)
+    stored, live = StoredSource(record, ("a", "b")).for_batch(drawn), LiveKnowledge(teacher, drawn.inputs)
     assert divergence(live.logits(), stored.logits(), first=1)[0] < 5e-3
     views = {tuple(image.flatten()[:50].tolist()) for image in drawn.image}
     again = frozen_view(cohort, 4, 0, sample_digests(cohort)[4], picture_task, fit).image
@@ -168,29 +168,29 @@ def test_a_patch_of_a_volume_carries_what_the_teacher_says_of_that_place(tmp_pat
     cohort, store = volumes(), Store(tmp_path)
     teacher = decided(build_network(SEGMENTER, seed=1))
     task = Task(kind="segmentation", classes=("a", "b"), image_size=(16, 32, 32))
-    record = extract(teacher, task, cohort, store, KnowledgeWish(features={"last": 8, "trunk.model.1.submodule": 8}))
-    held = taught(cohort, record, store, ("logits", "features/last", "features/trunk.model.1.submodule"))
+    record = extract(teacher, task, cohort, store, ExtractionConfig(features={"last": 8, "trunk.model.1.submodule": 8}))
+    held = with_teacher_outputs(cohort, record, store, ("logits", "features/last", "features/trunk.model.1.submodule"))
     sample = held.draw(torch.tensor([0, 0]), task, FIT, torch.Generator().manual_seed(0))
     live = LiveKnowledge(teacher, sample.inputs, layers=("trunk.model.1.submodule",))
-    stored = StoredSource(record, ("a", "b")).about(sample)
+    stored = StoredSource(record, ("a", "b")).for_batch(sample)
     gap = stored.logits() - live.logits()
     gap = (gap - gap.mean(1, keepdim=True)).abs().amax(1)
     # The volume fits into one window: inside of it the patch is the very image that the teacher saw.
     assert float(gap[sample.valid_mask].quantile(0.99)) < 0.3
-    mine, theirs = stored.features("trunk.model.1.submodule"), live.features("trunk.model.1.submodule").float()
-    assert mine.shape[1] == theirs.shape[1]
-    theirs = torch.nn.functional.adaptive_avg_pool3d(theirs, mine.shape[2:])
-    assert float((mine - theirs).abs().mean()) < 0.05 * float(theirs.abs().mean() + theirs.std())
+    student_values, teacher_values = stored.features("trunk.model.1.submodule"), live.features("trunk.model.1.submodule").float()
+    assert student_values.shape[1] == teacher_values.shape[1]
+    teacher_values = torch.nn.functional.adaptive_avg_pool3d(teacher_values, student_values.shape[2:])
+    assert float((student_values - teacher_values).abs().mean()) < 0.05 * float(teacher_values.abs().mean() + teacher_values.std())
 
 
 def test_a_volume_larger_than_a_window_is_asked_about_window_by_window(tmp_path):
     cohort, store = volumes(), Store(tmp_path)
     teacher = decided(build_network(SEGMENTER, seed=1))
     task = Task(kind="segmentation", classes=("a", "b"), image_size=(16, 32, 32))
-    record = extract(teacher, task, cohort, store, KnowledgeWish(features={"last": 8}))
-    held = taught(cohort, record, store, ("logits", "features/last"))
+    record = extract(teacher, task, cohort, store, ExtractionConfig(features={"last": 8}))
+    held = with_teacher_outputs(cohort, record, store, ("logits", "features/last"))
     sample = held.draw(torch.tensor([2, 2]), task, FIT, torch.Generator().manual_seed(5))
-    whole = Extraction(teacher, held.question).ask_volume(cohort.images[2])["logits"]
+    whole = Extraction(teacher, held.query).ask_volume(cohort.images[2])["logits"]
     for row, corner in enumerate(sample.window.tolist()):
         there = whole[(slice(None), *(slice(max(c, 0), c + e) for c, e in zip(corner, task.image_size, strict=True)))]
         gap = sample.teacher["logits"][row] - there
@@ -198,26 +198,26 @@ def test_a_volume_larger_than_a_window_is_asked_about_window_by_window(tmp_path)
     assert sample.teacher["features/last"].shape[2:] == (8, 8, 8)
 
 
-def test_what_was_not_stored_is_said_before_training(told, picture_task):
-    _, cohort, store, record = told
+def test_what_was_not_stored_is_said_before_training(extracted, picture_task):
+    _, cohort, store, record = extracted
     with pytest.raises(KnowledgeError, match="grad_cam") as caught:
-        taught(cohort, record, store, ("logits", "maps/grad_cam"))
+        with_teacher_outputs(cohort, record, store, ("logits", "maps/grad_cam"))
     assert caught.value.code == "KNOWLEDGE_MISSING"
     with pytest.raises(KnowledgeError) as caught:
-        taught(cohort, record, store, PARTS, teacher_digest="b" * 64)
+        with_teacher_outputs(cohort, record, store, PARTS, teacher_digest="b" * 64)
     assert caught.value.code == "KNOWLEDGE_FOREIGN"
     other = replace(cohort, images=cohort.images + 1)
     with pytest.raises(KnowledgeError, match="5 are not stored") as caught:
-        taught(other, record, store, PARTS)
+        with_teacher_outputs(other, record, store, PARTS)
     assert caught.value.code == "KNOWLEDGE_MISSING"
     with pytest.raises(KnowledgeError, match="layer") as caught:
         StoredSource(record, ("a", "b")).shape("layer9", torch.zeros(0))
     assert caught.value.code == "KNOWLEDGE_MISSING"
-    for ask in ("about", "response"):
+    for ask in ("for_batch", "response"):
         with pytest.raises(KnowledgeError):
             getattr(
-                StoredSource(record, ("a", "b")).about(
-                    taught(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
+                StoredSource(record, ("a", "b")).for_batch(
+                    with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(2), picture_task, FIT, torch.Generator())
                 ),
                 ask,
             )(cohort.images[:2])
@@ -228,36 +228,36 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(make_net
 
     monkeypatch.setattr(module, "ENTRIES", 2)
     teacher, cohort = decided(make_network(1)), pictures(make_sample)
-    whole = extract(teacher, picture_task, cohort, Store(tmp_path / "a"), KnowledgeWish())
+    whole = extract(teacher, picture_task, cohort, Store(tmp_path / "a"), ExtractionConfig())
     store = Store(tmp_path / "b")
-    question = Question("a" * 64, picture_task, KnowledgeWish())
-    steps = Extraction(teacher, question).write(cohort, sample_digests(cohort), store, "knowledge", label="train")
+    query = ExtractionQuery("a" * 64, picture_task, ExtractionConfig())
+    steps = Extraction(teacher, query).write(cohort, sample_digests(cohort), store, "knowledge", label="train")
     first, _ = next(steps)
     steps.close()
     written = store.path(first).stat().st_mtime_ns
-    rest = extract(teacher, picture_task, cohort, store, KnowledgeWish())
+    rest = extract(teacher, picture_task, cohort, store, ExtractionConfig())
     assert [ref.sha256 for ref in rest.shards] == [ref.sha256 for ref in whole.shards]
     assert len(rest.shards) == 3
     assert store.path(first).stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
-def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(name, told, task, picture_task, make_network):
+def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(name, extracted, task, picture_task, make_network):
     """A finite value with a gradient, close to that of the live teacher."""
-    from medkd.task_context import Circumstances
+    from medkd.task_context import TaskContext
 
-    teacher, cohort, store, record = told
+    teacher, cohort, store, record = extracted
     entry = LOSSES.entry(name)
-    guard = getattr(entry.module, "guard", lambda _: None)
+    incompatible_reason = getattr(entry.module, "incompatible_reason", lambda _: None)
     needs = entry.fact("NEEDS")
     skipped = task not in entry.fact("TASKS") or "teacher" not in needs or entry.fact("MIN_CLASSES", 2) > 2
-    if skipped or needs & {"views", "responses"} or guard(Circumstances(task, 2, from_store=True)):
+    if skipped or needs & {"views", "responses"} or incompatible_reason(TaskContext(task, 2, from_store=True)):
         pytest.skip("no teacher, not for this task, or refused with its reason")
     student = make_network(0).train()
-    sample = taught(cohort, record, store, PARTS).draw(torch.arange(4), picture_task, FIT, torch.Generator())
+    sample = with_teacher_outputs(cohort, record, store, PARTS).draw(torch.arange(4), picture_task, FIT, torch.Generator())
     values = []
-    for knowledge in (StoredSource(record, ("a", "b")).about(sample), LiveKnowledge(teacher, sample.inputs)):
-        kept = trace(student, sample.inputs, layers=(anatomy_of(student).cam_layer,))
+    for knowledge in (StoredSource(record, ("a", "b")).for_batch(sample), LiveKnowledge(teacher, sample.inputs)):
+        kept = trace(student, sample.inputs, layers=(layer_map_of(student).cam_layer,))
         values.append(entry.function(kept, knowledge, sample))
     values[0].backward()
     assert any(float(p.grad.abs().max()) > 0 for p in student.parameters() if p.grad is not None)
@@ -267,10 +267,10 @@ def test_every_term_over_a_teacher_reads_a_store_or_is_refused_by_the_recipe(nam
 @pytest.mark.parametrize("space", [2, 3])
 def test_half_resolution_compares_averages_of_blocks_and_leaves_labels_alone(space, tmp_path):
     """The terms see the student's logits averaged over blocks of two, the teacher's too; the labels' own term sees all voxels."""
-    from data_contracts import Term
-    from medkd.distillation.hard_label import hard_label
+    from data_contracts import LossTerm
+    from medkd.distillation.cross_entropy import cross_entropy
     from medkd.distillation.logit_kd import logit_kd
-    from medkd.knowledge.interface import RememberedKnowledge
+    from medkd.knowledge.interface import PrecomputedKnowledge
     from medkd.trace import Sample
     from medkd.training.objective import Objective
 
@@ -279,20 +279,22 @@ def test_half_resolution_compares_averages_of_blocks_and_leaves_labels_alone(spa
     teacher, student = decided(build_network(spec, seed=1)), build_network(spec, seed=2).eval()
     cohort, task = pictures_of(space), Task(kind="segmentation", classes=("a", "b"), image_size=size)
     store = Store(tmp_path)
-    record = extract(teacher, task, cohort, store, KnowledgeWish())
-    drawn = taught(cohort, record, store, ("logits",), replay="half").draw(
+    record = extract(teacher, task, cohort, store, ExtractionConfig())
+    drawn = with_teacher_outputs(cohort, record, store, ("logits",), resolution="half").draw(
         torch.tensor([0, 0]), task, FIT, torch.Generator().manual_seed(0)
     )
     assert drawn.teacher["logits"].shape[2:] == tuple(e // 2 for e in size)
     kept = trace(student, drawn.inputs, layers=("features",))
-    objective = Objective((Term(loss="hard_label"), Term(loss="logit_kd"), Term(loss="attribution_transfer", options={"grid": 4})))
-    total, values = objective(kept, StoredSource(record, ("a", "b")).about(drawn), drawn)
+    objective = Objective(
+        (LossTerm(loss="cross_entropy"), LossTerm(loss="logit_kd"), LossTerm(loss="attribution_transfer", options={"grid": 4}))
+    )
+    total, values = objective(kept, StoredSource(record, ("a", "b")).for_batch(drawn), drawn)
     total.backward()
-    assert float(values["hard_label"]) == pytest.approx(float(hard_label(kept, None, drawn)), rel=1e-6)
+    assert float(values["cross_entropy"]) == pytest.approx(float(cross_entropy(kept, None, drawn)), rel=1e-6)
     pool = torch.nn.functional.avg_pool2d if space == 2 else torch.nn.functional.avg_pool3d
     coarse = replace(kept, outputs={"default": pool(kept.logits, 2)})
     valid = pool(drawn.valid_mask[:, None].float(), 2)[:, 0] > 0.5
-    expected = logit_kd(coarse, RememberedKnowledge(drawn.teacher["logits"]), Sample(inputs={}, valid_mask=valid))
+    expected = logit_kd(coarse, PrecomputedKnowledge(drawn.teacher["logits"]), Sample(inputs={}, valid_mask=valid))
     assert float(values["logit_kd"]) == pytest.approx(float(expected), rel=1e-5)
     live = LiveKnowledge(teacher, drawn.inputs).logits()
     gap = pool(live - live.mean(1, keepdim=True), 2) - drawn.teacher["logits"]
@@ -308,8 +310,8 @@ def pictures_of(space):
     return TensorCohort(cases(n), smooth(n, 32, 32), torch.arange(n) % 2, masks, everywhere[:, 0, 0], everywhere, ~everywhere[:, 0, 0])
 
 
-def test_maps_of_the_teachers_own_answer_are_no_maps_of_other_classes(told):
-    *_, record = told
+def test_maps_of_the_teachers_own_answer_are_no_maps_of_other_classes(extracted):
+    *_, record = extracted
     renamed = StoredSource(record, ("x", "y"), class_map={"x": ("a",), "y": ("b",)})
     renamed.require_maps(["cam"])
     StoredSource(record, ("a", "b")).require_maps(["cam", "saliency"])

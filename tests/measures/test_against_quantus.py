@@ -20,9 +20,9 @@ with warnings.catch_warnings():
 QUIET = {"disable_warnings": True, "display_progressbar": False}
 PAIRS = {
     "pointing_game": ("PointingGame", {}),
-    "rank_accuracy": ("RelevanceRankAccuracy", {}),
+    "relevance_rank_accuracy": ("RelevanceRankAccuracy", {}),
     "map_auroc": ("AUC", {}),
-    "mass_in_lesion": ("RelevanceMassAccuracy", {"abs": True}),
+    "relevance_mass_accuracy": ("RelevanceMassAccuracy", {"abs": True}),
     "gini": ("Sparseness", {}),
     "entropy": ("Complexity", {}),
 }
@@ -43,7 +43,7 @@ def drawn():
 def test_the_measure_is_quantus(drawn, name):
     maps, masks = drawn
     kind, options = PAIRS[name]
-    theirs = getattr(quantus, kind)(**options, **QUIET)(
+    teacher_values = getattr(quantus, kind)(**options, **QUIET)(
         model=None,
         x_batch=torch.zeros(5, 1, 24, 20).numpy(),
         y_batch=[0] * 5,
@@ -51,7 +51,7 @@ def test_the_measure_is_quantus(drawn, name):
         s_batch=masks[:, None].numpy(),
     )
     ours = MEASURES.load(name)(maps, masks)
-    assert ours.tolist() == pytest.approx([float(value) for value in theirs], abs=5e-5)
+    assert ours.tolist() == pytest.approx([float(value) for value in teacher_values], abs=5e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -64,7 +64,7 @@ def test_the_deletion_curve_is_quantus_pixel_flipping(drawn, make_network, task)
     flipping = quantus.PixelFlipping(
         features_in_step=24 * 20 // steps, perturb_baseline="black", normalise=False, abs=False, return_aggregate=False, **QUIET
     )
-    theirs = flipping(
+    teacher_values = flipping(
         model=network,
         x_batch=images.numpy(),
         y_batch=torch.ones(5, dtype=torch.long).numpy(),
@@ -78,4 +78,4 @@ def test_the_deletion_curve_is_quantus_pixel_flipping(drawn, make_network, task)
             return network(changed).softmax(1)[:, 1]
 
     ours = curve(maps, Perturbation(score, images, torch.full_like(images, float(images.min())), points=steps + 1), insert=False)
-    assert ours[:, 1:].flatten().tolist() == pytest.approx(torch.as_tensor(theirs).flatten().tolist(), abs=2e-3)
+    assert ours[:, 1:].flatten().tolist() == pytest.approx(torch.as_tensor(teacher_values).flatten().tolist(), abs=2e-3)

@@ -56,9 +56,9 @@ def test_curve_and_score_are_monais_where_no_threshold_is_left_out(seed):
     wrong = np.concatenate([image.false_positives for image in images])
     right = np.concatenate([np.where(np.isinf(image.lesions), 0.0, image.lesions) for image in images])
     rates, sensitivities = compute_froc_curve_data(wrong, right, len(right), len(images))
-    mine = froc_curve(images)
-    np.testing.assert_allclose(mine[0], rates[::-1])
-    np.testing.assert_allclose(mine[1], sensitivities[::-1])
+    student_values = froc_curve(images)
+    np.testing.assert_allclose(student_values[0], rates[::-1])
+    np.testing.assert_allclose(student_values[1], sensitivities[::-1])
     # MONAI interpolates between the steps; a staircase is never above the interpolation, and equal at the rates themselves
     assert froc_score(images) <= compute_froc_score(rates, sensitivities, OPERATING_POINTS) + 1e-12
     brute = [max([s for r, s in zip(rates, sensitivities, strict=True) if r <= point], default=0.0) for point in OPERATING_POINTS]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from medkd.measures.mass_in_lesion import mass_in_lesion
 from medkd.measures.mass_in_shell import SHELLS, mass_in_shell
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 
 
 def test_distances_are_millimetres_from_the_nearest_voxel():
@@ -22,4 +22,4 @@ def test_lesion_and_shells_hold_everything():
     values, mask = torch.randn(2, 12, 14, 50, generator=generator), torch.zeros(2, 12, 14, 50)
     mask[:, 4:6, 5:8, 3:9] = 1
     parts = [mass_in_shell(values, mask, spacing_mm=(3.0, 1.0, 1.0), inner=a, outer=b) for a, b in SHELLS]
-    torch.testing.assert_close(sum(parts) + mass_in_lesion(values, mask), torch.ones(2, dtype=torch.double))
+    torch.testing.assert_close(sum(parts) + relevance_mass_accuracy(values, mask), torch.ones(2, dtype=torch.double))

@@ -6,7 +6,7 @@ from monai.networks.nets import DynUNet
 
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network, parameter_count
-from medkd.trace import anatomy_of, forked_rng, trace
+from medkd.trace import forked_rng, layer_map_of, trace
 
 
 @pytest.mark.parametrize("space", [2, 3])
@@ -23,7 +23,7 @@ def test_the_answer_is_monais_own(space):
 
 def test_coarser_heads_put_out_classes_on_coarser_grids_finest_first():
     network = build_network(NetworkSpec(builder="dyn_unet", out_channels=3, options={"filters": (4, 6, 8, 8), "deep_supervision": 2}))
-    heads = anatomy_of(network).deep_heads
+    heads = layer_map_of(network).deep_heads
     kept = trace(network.eval(), torch.rand(1, 1, 32, 32), layers=heads)
     assert [tuple(kept.features[name].shape) for name in heads] == [(1, 3, 16, 16), (1, 3, 8, 8)]
 

@@ -39,7 +39,7 @@ def test_a_network_is_brought_below_a_number_of_parameters_and_built_again_from_
     share = share_for(network, most)
     small = factorised(network, share)
     assert 0.7 * most < parameter_count(small) <= most
-    again = build_network(UNET.model_copy(update={"rank_share": share}), seed=5).eval()
+    again = build_network(UNET.model_copy(update={"rank_ratio": share}), seed=5).eval()
     again.load_state_dict(small.state_dict())
     image = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again(image), small.eval()(image))

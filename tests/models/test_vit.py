@@ -5,7 +5,7 @@ import torch
 
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network
-from medkd.trace import anatomy_of, trace
+from medkd.trace import layer_map_of, trace
 
 
 @pytest.mark.parametrize(("space", "size", "grid"), [(2, (32, 48), (4, 6)), (3, (16, 32, 24), (2, 4, 3))])
@@ -24,7 +24,7 @@ def test_tokens_are_laid_out_where_their_patches_are(space, size, grid):
 
 def test_its_attention_layers_put_out_distributions():
     network = build_network(NetworkSpec(builder="vit", options={"layers": 3, "heads": 2})).eval()
-    layers = anatomy_of(network).attention
+    layers = layer_map_of(network).attention
     kept = trace(network, torch.randn(2, 1, 32, 32), layers=layers)
     assert len(layers) == 3
     for layer in layers:

@@ -28,7 +28,7 @@ from data_contracts import (
 )
 from medkd.registry.memory_registry import MemoryRegistry
 from medkd.registry.publish import TRAINING_MANIFEST, attach_explanations, register_models
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 
 MODEL = ModelRef(name="net", version=1, manifest_digest="a" * 64, role=Role.STUDENT, weights_digest="b" * 64)
 
@@ -38,13 +38,13 @@ def test_without_a_clean_certificate_nothing_is_registered(tmp_path):
     use = CohortUse(cohort=Ref(store="run", key="x", sha256="0" * 64), part=Part.TEST)
     registry = MemoryRegistry()
     with pytest.raises(LeakageError) as caught:
-        register_models(embedded_workspace(tmp_path), None, CohortSet(uses={"test": use}, certificates=(shared,)), (), (), registry)
+        register_models(local_workspace(tmp_path), None, CohortSet(uses={"test": use}, certificates=(shared,)), (), (), registry)
     assert caught.value.code == "NO_CLEAN_CERTIFICATE"
     assert registry.tags == {}
 
 
 def test_explanations_are_one_archive_whose_bytes_depend_on_its_contents_alone(tmp_path):
-    workspace, registry = embedded_workspace(tmp_path), MemoryRegistry()
+    workspace, registry = local_workspace(tmp_path), MemoryRegistry()
     bundle = ExplanationBundle(subject="r/kd-0", weights_digest="b" * 64, teacher_digest="c" * 64, explanations=(), figures={})
     payloads = []
     for _ in range(2):
@@ -58,15 +58,15 @@ def test_explanations_are_one_archive_whose_bytes_depend_on_its_contents_alone(t
 
 def leaky_run(tmp_path, tested):
     """Return workspace, cohorts, checkpoints and scorecards of a teacher trained on p0 and p1 and a student tested on ``tested``."""
-    workspace = embedded_workspace(tmp_path)
+    workspace = local_workspace(tmp_path)
     weights = workspace.store.write_tensors("weights.safetensors", {"w": torch.zeros(1)})
     uses = {}
-    for purpose, patients in (("teacher_train", ("p0", "p1")), ("student_train/1", ("p2",)), ("test", tested)):
-        cases = tuple(Case(case_key=f"c-{purpose[:7]}-{p}", patient_key=p, image=weights) for p in patients)
+    for subset, patients in (("teacher_train", ("p0", "p1")), ("student_train/1", ("p2",)), ("test", tested)):
+        cases = tuple(Case(case_key=f"c-{subset[:7]}-{p}", patient_key=p, image=weights) for p in patients)
         split = Split(parts={Part.TRAIN: tuple(case.case_key for case in cases)})
-        cohort = Cohort(name=purpose[:7], origin="test", classes=("a", "b"), cases=cases, split=split)
-        path = cohort.write(workspace.store.root / f"{purpose[:7]}.json")
-        uses[purpose] = CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)
+        cohort = Cohort(name=subset[:7], origin="test", classes=("a", "b"), cases=cases, split=split)
+        path = cohort.write(workspace.store.root / f"{subset[:7]}.json")
+        uses[subset] = CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)
     task = Task(kind="classification", classes=("a", "b"))
     common = {
         "network": NetworkSpec(builder="resnet"),

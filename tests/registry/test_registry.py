@@ -1,4 +1,4 @@
-"""Laws of a registry: the shipped double and the real MLflow keep the same ones."""
+"""Properties of a registry: the shipped double and the real MLflow keep the same ones."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from medkd.registry import server
 
 
 def refused(uri):
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(RegistryError) as caught:
         server.require_registry(uri)
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - started < 15
     return caught.value.code, str(caught.value)
 
 

@@ -44,7 +44,7 @@ def report(arrays):
         base,
         volume=one.volume.model_copy(update={"geometry": geometry}),
         lesions=(one.lesions[0].model_copy(update=changes),),
-        verdicts=(one.verdicts[0].model_copy(update={"checks": (passed,), "trusted": True, "samples": None}),),
+        sanity_reports=(one.sanity_reports[0].model_copy(update={"checks": (passed,), "trusted": True, "samples": None}),),
         teacher_only=(),
         caveats=(),
     )
@@ -60,7 +60,7 @@ def change():
             changes["lesions"] = (one.lesions[0].model_copy(update=lesion),)
         if failed:
             checks = tuple(SanityCheck(name=name, value=0.9, limit=0.5, passed=False) for name in failed)
-            changes["verdicts"] = (one.verdicts[0].model_copy(update={"checks": checks, "trusted": False}),)
+            changes["sanity_reports"] = (one.sanity_reports[0].model_copy(update={"checks": checks, "trusted": False}),)
         return explained(report, **changes)
 
     return changed
@@ -68,7 +68,7 @@ def change():
 
 @pytest.fixture
 def nothing_found(report):
-    return explained(report, lesions=(), maps=(), verdicts=()).model_copy(update={"caveats": ()})
+    return explained(report, lesions=(), maps=(), sanity_reports=()).model_copy(update={"caveats": ()})
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def of_a_panel(report, arrays):
             "answers": (answer,),
             "maps": maps,
             "model": one.model.model_copy(update={"name": "classifier"}),
-            "verdicts": tuple(one.verdicts[0].model_copy(update={"explainer": name}) for name in ("cam", "saliency")),
+            "sanity_reports": tuple(one.sanity_reports[0].model_copy(update={"explainer": name}) for name in ("cam", "saliency")),
         }
     )
     both = report.model_copy(update={"explanations": (one, classifier)})

@@ -11,7 +11,11 @@ def plain(report, change, *, lesion=None, inside=(0.5, 0.5), share=0.2, **change
     one = report.explanations[0]
     maps = tuple(
         ref.model_copy(
-            update={"measures": (MeasureValue(name="mass_in_lesion", value=inside[ref.model_role == "teacher"], higher_is_better=True),)}
+            update={
+                "measures": (
+                    MeasureValue(name="relevance_mass_accuracy", value=inside[ref.model_role == "teacher"], higher_is_better=True),
+                )
+            }
         )
         for ref in one.maps
     )
@@ -22,9 +26,9 @@ def plain(report, change, *, lesion=None, inside=(0.5, 0.5), share=0.2, **change
 
 
 def answer(**changes):
-    told = {"number": 1, "class_name": "malignant", "probability": 0.9, "first_slice": 0, "last_slice": 3, "key_slice": 2}
+    payload = {"number": 1, "class_name": "malignant", "probability": 0.9, "first_slice": 0, "last_slice": 3, "key_slice": 2}
     sure = {"benign": 0.1, "malignant": 0.9}
-    return ClassAnswer(**{**told, "probabilities": sure, "teacher_probabilities": sure, **changes})
+    return ClassAnswer(**{**payload, "probabilities": sure, "teacher_probabilities": sure, **changes})
 
 
 def codes(*explanations):
@@ -63,11 +67,11 @@ def test_the_worst_comes_first(report, change):
 def test_what_one_model_alone_marks_stands_before_every_other_caveat(report, change):
     missed = report.explanations[0].lesions[0].model_copy(update={"volume_ml": 2.1, "side": "left", "centroid_lps_mm": (40.0, -3.0, 12.0)})
     one = plain(report, change, share=0.9, failed=("randomisation",), lesion={"share_in_teacher": 0.09}, teacher_only=(missed, missed))
-    told = compute_caveats((one,))
-    assert [caveat.code for caveat in told][:3] == ["STUDENT_ONLY", "TEACHER_ONLY", "OUTSIDE_FOCUS"]
-    assert [caveat.severity for caveat in told][:3] == [3, 3, 3]
-    assert told[0].text.startswith("Lesion 1: only the student marks this; 9% of its voxels (5.00 ml, left, at LPS")
-    assert told[1].text.startswith("only the teacher marks 2 components (the largest: 2.10 ml, left, at LPS (40, -3, 12) mm)")
+    payload = compute_caveats((one,))
+    assert [caveat.code for caveat in payload][:3] == ["STUDENT_ONLY", "TEACHER_ONLY", "OUTSIDE_FOCUS"]
+    assert [caveat.severity for caveat in payload][:3] == [3, 3, 3]
+    assert payload[0].text.startswith("Lesion 1: only the student marks this; 9% of its voxels (5.00 ml, left, at LPS")
+    assert payload[1].text.startswith("only the teacher marks 2 components (the largest: 2.10 ml, left, at LPS (40, -3, 12) mm)")
     assert "STUDENT_ONLY" not in codes(plain(report, change, lesion={"share_in_teacher": 0.1}))
     assert "STUDENT_ONLY" not in codes(plain(report, change)), "without a teacher nothing is said of it"
 
@@ -76,8 +80,8 @@ def test_what_is_not_explained_is_counted(report, change):
     first = report.explanations[0].lesions[0]
     more = [first.model_copy(update={"tracking_id": f"lesion-{n}", "volume_ml": ml}) for n, ml in ((2, 0.4), (3, 1.25), (4, None))]
     one = plain(report, change, lesions=(first, *more), answers=(answer(), answer(number=2, first_slice=4, last_slice=5)))
-    told = [caveat.text for caveat in compute_caveats((one,)) if caveat.code == "NOT_EXPLAINED"]
-    assert told == [
+    payload = [caveat.text for caveat in compute_caveats((one,)) if caveat.code == "NOT_EXPLAINED"]
+    assert payload == [
         "1 more answer is not explained, of 2 slices together.",
         "3 more components are outlined but not explained; the largest has 1.25 ml.",
     ]
@@ -89,9 +93,9 @@ def test_two_models_say_the_same_of_a_study_once_and_each_what_failed_on_it(repo
     first = plain(report, change, caveats=(untrained,), failed=("randomisation",), tested_on_cohort=())
     second = plain(report, change, caveats=(untrained,), failed=("additivity",), tested_on_cohort=("grad_cam",))
     second = second.model_copy(update={"model": second.model.model_copy(update={"name": "other"})})
-    told = compute_caveats((first, second))
-    assert [caveat.code for caveat in told] == ["UNIT_UNTRAINED", "SANITY_FAILED", "SANITY_FAILED", "NOT_CALIBRATED"]
-    assert {caveat.text for caveat in told[1:3]} == {
+    payload = compute_caveats((first, second))
+    assert [caveat.code for caveat in payload] == ["UNIT_UNTRAINED", "SANITY_FAILED", "SANITY_FAILED", "NOT_CALIBRATED"]
+    assert {caveat.text for caveat in payload[1:3]} == {
         "maps of grad_cam by phantom-kd failed: randomisation, tested on this study.",
         "maps of grad_cam by other failed: additivity, tested on the model's cohort.",
     }
@@ -106,12 +110,12 @@ def test_what_ingestion_repaired_or_doubted_is_told(report, change):
             "tilt_degrees": 14.0,
         }
     )
-    told = {caveat.code: caveat for caveat in compute_caveats((plain(report, change, volume=volume),))}
+    payload = {caveat.code: caveat for caveat in compute_caveats((plain(report, change, volume=volume),))}
     slices = volume.geometry.shape[0]
-    assert told["SYNTHETIC_SLICES"].text == f"2 of {slices} slices (2, 5) were not measured but interpolated between their neighbours."
-    assert told["SYNTHETIC_SLICES"].severity == 3
-    assert "14.0 degrees" in told["SHEARED_GRID"].text
-    assert told["LOSSY_COMPRESSED"].severity == 2
-    assert "MONOCHROME1" not in told
+    assert payload["SYNTHETIC_SLICES"].text == f"2 of {slices} slices (2, 5) were not measured but interpolated between their neighbours."
+    assert payload["SYNTHETIC_SLICES"].severity == 3
+    assert "14.0 degrees" in payload["SHEARED_GRID"].text
+    assert payload["LOSSY_COMPRESSED"].severity == 2
+    assert "MONOCHROME1" not in payload
     marked = volume.model_copy(update={"synthetic_slices": ()})
     assert "SYNTHETIC_VOXELS" in codes(plain(report, change, volume=marked))

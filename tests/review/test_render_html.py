@@ -14,7 +14,7 @@ from PIL import Image
 
 from data_contracts import BANNER, DataError, ReviewReport, read_record
 from medkd.explanation.wording import FORBIDDEN, MEASURES_IN_WORDS
-from medkd.review import render_html as room
+from medkd.review import render_html as render
 from medkd.review.render_html import render_html
 
 
@@ -159,14 +159,14 @@ def test_text_in_a_record_cannot_become_markup(report, arrays, change):
 
 
 def test_a_page_that_would_be_too_large_is_refused(report, arrays, monkeypatch):
-    monkeypatch.setattr(room, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(render, "MOST_BYTES", 10_000)
     with pytest.raises(DataError) as caught:
         render_html(report, arrays)
     assert caught.value.code == "PAGE_TOO_LARGE"
 
 
 def test_heat_far_from_the_key_slice_is_left_out(report, arrays, monkeypatch):
-    monkeypatch.setattr(room, "HEAT_REACH", 1)
+    monkeypatch.setattr(render, "HEAT_REACH", 1)
     planes = data_of(render_html(report, arrays))["heat"][0]["grad_cam"]["planes"]["student"]
     assert set(planes) == {"3", "4", "5"}
     assert torch.count_nonzero(arrays.explained[0]["map/1/student/grad_cam"][6]) > 0

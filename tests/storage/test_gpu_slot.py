@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from data_contracts import EnvironmentProblem
+from data_contracts import MissingDependencyError
 from medkd.storage.gpu_slot import gpu_slot, lock_folder
 
 HOLD = """
@@ -39,16 +39,16 @@ def holders(tmp_path):
 
 def test_each_gpu_is_held_once_and_a_killed_holder_frees_it_at_once(tmp_path, holders):
     assert sorted(index for _, index in holders) == [0, 1]
-    with pytest.raises(EnvironmentProblem) as caught, gpu_slot(gpus=2, folder=tmp_path, most_s=0.2):
+    with pytest.raises(MissingDependencyError) as caught, gpu_slot(gpus=2, folder=tmp_path, most_s=0.2):
         pass
     assert caught.value.code == "GPU_BUSY"
     victim, index = holders[0]
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    begun = time.monotonic()
-    with gpu_slot(gpus=2, folder=tmp_path, most_s=5) as mine:
-        assert mine == index
-    assert time.monotonic() - begun < 2
+    started = time.monotonic()
+    with gpu_slot(gpus=2, folder=tmp_path, most_s=5) as student_values:
+        assert student_values == index
+    assert time.monotonic() - started < 2
 
 
 def test_other_users_may_lock_too(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from data_contracts import ModelManifest, Ref, ReportSet
 from medkd.storage import stage as stages
 from medkd.storage.stage import closure_of, code_version, references, stage
-from medkd.storage.workspace import Workspace, embedded_workspace
+from medkd.storage.workspace import Workspace, local_workspace
 
 CALLS = []
 
@@ -23,7 +23,7 @@ def write_something(workspace: Workspace, text: str, number: int) -> ReportSet:
 @pytest.fixture
 def workspace(tmp_path):
     CALLS.clear()
-    return embedded_workspace(tmp_path)
+    return local_workspace(tmp_path)
 
 
 def test_a_finished_stage_is_not_repeated(workspace):

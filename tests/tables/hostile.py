@@ -26,7 +26,7 @@ MOST_SECONDS = 120
 
 def tried(arguments: tuple[object, ...], said: Path, folder: Path) -> tuple[int, float, float]:
     """Return status, seconds and peak MiB of one call, libraries among them; what it wrote to stderr goes to ``said``."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     child = os.fork()
     if child == 0:
         import signal
@@ -37,7 +37,7 @@ def tried(arguments: tuple[object, ...], said: Path, folder: Path) -> tuple[int,
         os.environ |= {"MEDKD_DATA": str(folder), "MEDKD_WORKERS": "0"}
         os._exit(_call(arguments, said))
     _, status, usage = os.wait4(child, 0)
-    return os.waitstatus_to_exitcode(status), time.perf_counter() - begun, usage.ru_maxrss / 1024
+    return os.waitstatus_to_exitcode(status), time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
 def _call(arguments: tuple[object, ...], said: Path) -> int:

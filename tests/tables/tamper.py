@@ -16,11 +16,11 @@ import numpy as np
 from data_contracts import Cohort, MedkdError, NetworkSpec, Split, Task
 from medkd.cohorts.marked import marked_voxels
 from medkd.dicom.ingest import ingest_folder
-from medkd.dicom.memory import read_manifest
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.sealed import load_sealed, write_sealed
 from medkd.storage.store import Store
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from tests.dicom.drawn import draw_segmentation, draw_series
 from tests.registered import register_tiny
 
@@ -92,7 +92,7 @@ def rows(root: Path) -> list[tuple[str, str]]:
     run = root / "run"
     spec = NetworkSpec(builder="basic_unet", spatial_dims=3, options={"features": (2, 2, 2, 2, 2, 2)})
     uri = register_tiny(run, LIVER, spec)
-    registry = open_registry(embedded_workspace(run))
+    registry = open_registry(local_workspace(run))
     for path in sorted(path for path in (run / "mlartifacts").rglob("*") if path.is_file()):
         tried(path, lambda: load_registered(registry, uri), base=run)
     tried(path.with_name("added.json"), lambda: load_registered(registry, uri), lambda one: one.write_bytes(b"{}") and None, base=run)
@@ -106,9 +106,9 @@ def main() -> int:
     """Print the table; return 1 where something altered was read."""
     with tempfile.TemporaryDirectory(prefix="tamper-") as folder:
         found = rows(Path(folder))
-    for name, told in found:
-        print(f"{name[-60:]:<62}{told.replace(folder, '')[:160]}")
-    return int(any(told.startswith("READ") for _, told in found))
+    for name, outcome in found:
+        print(f"{name[-60:]:<62}{outcome.replace(folder, '')[:160]}")
+    return int(any(outcome.startswith("READ") for _, outcome in found))
 
 
 if __name__ == "__main__":

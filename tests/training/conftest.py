@@ -6,7 +6,7 @@ import pytest
 
 import flows
 from medkd.cohorts.prepare import prepare_cohorts
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 
 RECIPES = Path(flows.__file__).parent / "recipes"
@@ -24,7 +24,7 @@ def recipe():
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory):
-    return embedded_workspace(tmp_path_factory.mktemp("run"))
+    return local_workspace(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="session")

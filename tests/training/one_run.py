@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from data_contracts import Balance, Fit, NetworkSpec, Task, Term
+from data_contracts import LossBalancing, LossTerm, NetworkSpec, Task, TrainingConfig
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
-from medkd.storage.metrics_log import Journal
+from medkd.storage.metrics_log import MetricsLog
 from medkd.trace import Sample
 from medkd.training import fit as loop
 from medkd.training.fit import FitRequest, fit
@@ -27,8 +27,8 @@ from medkd.training.objective import Objective
 SIZE = 16
 TASK = Task(kind="classification", classes=("a", "b", "c"), image_size=(SIZE, SIZE))
 TERMS = {
-    "own": (Term(loss="hard_label"), Term(loss="logit_kd", temperature={"kind": "learned", "first": 4.0}), Term(loss="hint", every=2), Term(loss="attribution_transfer")),
-    "coupled": (Term(loss="hard_label"), Term(loss="dist"), Term(loss="contrastive"), Term(loss="attribution_transfer", options={"distance": "squared"}), Term(loss="cam_transfer")),
+    "own": (LossTerm(loss="cross_entropy"), LossTerm(loss="logit_kd", temperature={"kind": "learned", "first": 4.0}), LossTerm(loss="hint", every=2), LossTerm(loss="attribution_transfer")),
+    "coupled": (LossTerm(loss="cross_entropy"), LossTerm(loss="dist_kd"), LossTerm(loss="crd"), LossTerm(loss="attribution_transfer", options={"distance": "squared"}), LossTerm(loss="cat_kd")),
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ class Cases:
     def __len__(self):
         return 64
 
-    def draw(self, rows, task, wish, generator):
+    def draw(self, rows, task, config, generator):
         drawn = torch.Generator().manual_seed(7)
         images, labels = torch.randn(64, 1, SIZE, SIZE, generator=drawn), torch.randint(-1, 3, (64,), generator=drawn)
         weights = torch.rand(64, generator=drawn)
@@ -67,20 +67,20 @@ def main() -> None:
     torch.set_num_threads(1)
     specs = [NetworkSpec(builder="resnet", out_channels=3, options={"channels": c}) for c in ((4, 4, 6, 8), (6, 8, 8, 12))]
     student, teacher = (without_statistics(build_network(spec, seed=seed)) for seed, spec in enumerate(specs))
-    wish = Fit(epochs=given.epochs, batch_size=16, learning_rate=0.01, precision="fp32", ema=0.9, clip_norm=5.0)
-    balance = Balance(norms=True, do_no_harm=True, every=2)
-    request = FitRequest(wish, TASK, 3, given.folder, "k", balance=balance, save_seconds=0.0)
-    real = loop.Run.batch
+    config = TrainingConfig(epochs=given.epochs, batch_size=16, learning_rate=0.01, precision="fp32", ema=0.9, clip_norm=5.0)
+    balance = LossBalancing(norms=True, do_no_harm=True, every=2)
+    request = FitRequest(config, TASK, 3, given.folder, "k", balance=balance, save_seconds=0.0)
+    real = loop.Trainer.batch
 
     def slowed(self, index, sample):
         real(self, index, sample)
         time.sleep(given.slow)
 
-    loop.Run.batch = slowed
+    loop.Trainer.batch = slowed
     fitted = fit(student, Objective(TERMS[given.terms]), Cases(), request, teacher=LiveSource(teacher))
     digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in fitted.state_dict().values())).hexdigest()
     if int(os.environ.get("RANK", "0")) == 0:
-        losses = [{k: v for k, v in line.items() if k != "seconds"} for line in Journal(given.folder / "metrics.jsonl").read()]
+        losses = [{k: v for k, v in line.items() if k != "seconds"} for line in MetricsLog(given.folder / "metrics.jsonl").read()]
         sys.stdout.write(json.dumps({"digest": digest, "epochs": losses}) + "\n")
 
 

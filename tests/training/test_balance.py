@@ -6,19 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from data_contracts import Balance, Term
+from data_contracts import LossBalancing, LossTerm
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.targets import class_margin
 from medkd.trace import trace
-from medkd.training.balance import Balancer, damping, gradient_of
+from medkd.training.balance import LossBalancer, damping, gradient_of
 from medkd.training.objective import Objective, TermValue
 
-TERMS = (Term(loss="hard_label"), Term(loss="logit_kd"), Term(loss="hint"))
+TERMS = (LossTerm(loss="cross_entropy"), LossTerm(loss="logit_kd"), LossTerm(loss="hint"))
 
 
-def balancer(**wish):
+def balancer(**config):
     objective = Objective(TERMS)
-    return Balancer(Balance(**wish), objective), objective.terms
+    return LossBalancer(LossBalancing(**config), objective), objective.terms
 
 
 def values_of(terms, parameter, slopes):
@@ -53,10 +53,10 @@ def test_the_damping_by_hand():
 
 
 def test_agreement_weighs_what_explains_and_the_learning_rate(make_network, make_sample, task):
-    objective = Objective((Term(loss="hard_label"), Term(loss="attribution_transfer"), Term(loss="logit_kd")))
-    balance = Balancer(Balance(agreement_weight=2.0, agreement_rate=1.0, momentum=0.0), objective)
+    objective = Objective((LossTerm(loss="cross_entropy"), LossTerm(loss="attribution_transfer"), LossTerm(loss="logit_kd")))
+    balance = LossBalancer(LossBalancing(agreement_weight=2.0, agreement_rate=1.0, momentum=0.0), objective)
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(4)
-    layer = student.anatomy.cam_layer
+    layer = student.layer_map.cam_layer
     knowledge = LiveKnowledge(teacher, sample.inputs)
     first = trace(student, sample.inputs, layers=(layer,))
     balance.compare(first, knowledge, sample)
@@ -76,15 +76,15 @@ def test_agreement_is_the_cosine_of_pooled_class_maps(make_network, make_sample)
 
     from medkd.attribution.cam import cam
 
-    objective = Objective((Term(loss="hard_label"), Term(loss="attribution_transfer")))
-    balance = Balancer(Balance(agreement_rate=1.0), objective)
+    objective = Objective((LossTerm(loss="cross_entropy"), LossTerm(loss="attribution_transfer")))
+    balance = LossBalancer(LossBalancing(agreement_rate=1.0), objective)
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(3)
     if sample.labels.ndim > 1:
         pytest.skip("classification says it")
-    kept, theirs = (trace(n, sample.inputs, layers=(n.anatomy.cam_layer,)) for n in (student, teacher))
+    kept, teacher_values = (trace(n, sample.inputs, layers=(n.layer_map.cam_layer,)) for n in (student, teacher))
     balance.compare(kept, LiveKnowledge(teacher, sample.inputs), sample)
-    target = class_margin(theirs.logits.argmax(1))
-    maps = [functional.adaptive_avg_pool2d(cam(t, target)[:, None], 8).flatten(1) for t in (kept, theirs)]
+    target = class_margin(teacher_values.logits.argmax(1))
+    maps = [functional.adaptive_avg_pool2d(cam(t, target)[:, None], 8).flatten(1) for t in (kept, teacher_values)]
     assert balance.curves()["agreement"] == pytest.approx(float(torch.cosine_similarity(*maps).mean()), abs=1e-5)
 
 

@@ -25,7 +25,7 @@ teacher:
   network: {builder: resnett}
   fit: {epochs: 0, augment: afine}
   terms:
-    - {loss: hard_labl}
+    - {loss: cross_entrpy}
 student:
   network: {builder: resnet, options: {chanels: [1], blok: [1]}}
   fit: {}
@@ -47,7 +47,7 @@ EXPECTED = [
     (9, "teacher.network.builder", "did you mean 'resnet'"),
     (10, "teacher.fit.epochs", "greater than or equal to 1, got 0"),
     (10, "teacher.fit.augment", "did you mean 'affine'"),
-    (12, "teacher.terms.0.loss", "did you mean 'hard_label'"),
+    (12, "teacher.terms.0.loss", "did you mean 'cross_entropy'"),
     (14, "student.network.options.chanels", "did you mean 'channels'"),
     (14, "student.network.options.blok", "did you mean 'blocks'"),
     (15, "student.fit.epochs", "expected the field 'epochs'"),
@@ -110,7 +110,7 @@ def test_needs_and_tasks_are_all_said_of_a_recipe_whose_form_is_right(tmp_path):
         "student.network.builder": "unet",
         "student.network.options": {},
         "teacher.terms": [{"loss": "logit_kd"}],
-        "arms.kd.terms": [{"loss": "hard_label"}],
+        "arms.kd.terms": [{"loss": "cross_entropy"}],
         "arms.kd.unlabelled": True,
         "explain.measures": [{"name": "auc"}, {"name": "dice"}],
     }

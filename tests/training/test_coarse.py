@@ -14,10 +14,10 @@ def test_means_and_gradients_are_those_of_adaptive_pooling(fine, coarse):
     pool = functional.adaptive_avg_pool2d if len(fine) == 2 else functional.adaptive_avg_pool3d
     values = torch.randn(2, 3, *fine, requires_grad=True)
     pull = torch.randn(2, 3, *coarse)
-    (mine,) = torch.autograd.grad((averaged_to(values, coarse) * pull).sum(), values)
-    (theirs,) = torch.autograd.grad((pool(values, coarse) * pull).sum(), values)
+    (student_values,) = torch.autograd.grad((averaged_to(values, coarse) * pull).sum(), values)
+    (teacher_values,) = torch.autograd.grad((pool(values, coarse) * pull).sum(), values)
     torch.testing.assert_close(averaged_to(values, coarse), pool(values, coarse))
-    torch.testing.assert_close(mine, theirs)
+    torch.testing.assert_close(student_values, teacher_values)
 
 
 def test_bf16_logits_are_averaged_in_float32_and_get_bf16_gradients():

@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data_contracts import DataError, Fit, Part, Role, Task, TaskKind, Term
+from data_contracts import DataError, LossTerm, Part, Role, Task, TaskKind, TrainingConfig
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.models._build import build_network
 from medkd.models._load import load_network
-from medkd.storage.metrics_log import Journal
+from medkd.storage.metrics_log import MetricsLog
 from medkd.training import fit as loop
 from medkd.training.fit import FitRequest, epoch_samples, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec
 from medkd.training.train import distill, train_teacher
 
-FIT = Fit(epochs=3, batch_size=16, learning_rate=0.01, precision="fp32", augment="flip")
+FIT = TrainingConfig(epochs=3, batch_size=16, learning_rate=0.01, precision="fp32", augment="flip")
 TASK = Task(kind="classification", classes=("benign", "malignant"))
-TERMS = Objective((Term(loss="hard_label"),))
+TERMS = Objective((LossTerm(loss="cross_entropy"),))
 
 
 @pytest.fixture
@@ -47,15 +47,15 @@ def test_the_same_seed_gives_the_same_weights(network, cohort, tmp_path):
 
 def test_training_lowers_the_loss_and_journals_every_epoch(network, cohort, tmp_path):
     fit(network(), TERMS, cohort, request(tmp_path, FIT.model_copy(update={"epochs": 6})))
-    lines = Journal(tmp_path / "metrics.jsonl").read()
+    lines = MetricsLog(tmp_path / "metrics.jsonl").read()
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
     assert lines[-1]["loss"] < lines[0]["loss"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_an_interrupted_run_goes_on_and_ends_where_the_uninterrupted_one_does(network, cohort, tmp_path, monkeypatch, precision):
-    wish = FIT.model_copy(update={"precision": precision})
-    whole = fit(network(), TERMS, cohort, request(tmp_path / "whole", wish))
+    config = FIT.model_copy(update={"precision": precision})
+    whole = fit(network(), TERMS, cohort, request(tmp_path / "whole", config))
     real, calls = loop.epoch_samples, []
 
     def killed(cohort_, request_, epoch):
@@ -66,12 +66,12 @@ def test_an_interrupted_run_goes_on_and_ends_where_the_uninterrupted_one_does(ne
 
     monkeypatch.setattr(loop, "epoch_samples", killed)
     with pytest.raises(KeyboardInterrupt):
-        fit(network(), TERMS, cohort, request(tmp_path / "part", wish))
+        fit(network(), TERMS, cohort, request(tmp_path / "part", config))
     monkeypatch.setattr(loop, "epoch_samples", real)
-    resumed = fit(network(), TERMS, cohort, request(tmp_path / "part", wish))
+    resumed = fit(network(), TERMS, cohort, request(tmp_path / "part", config))
     assert calls == [0, 1, 2]
     assert same(whole, resumed)
-    assert [line["epoch"] for line in Journal(tmp_path / "part" / "metrics.jsonl").read()] == [1, 2, 3]
+    assert [line["epoch"] for line in MetricsLog(tmp_path / "part" / "metrics.jsonl").read()] == [1, 2, 3]
 
 
 def test_the_state_of_another_run_is_not_taken_up(network, cohort, tmp_path):
@@ -79,7 +79,7 @@ def test_the_state_of_another_run_is_not_taken_up(network, cohort, tmp_path):
     untouched = network()
     second = fit(untouched, TERMS, cohort, request(tmp_path, key="two"))
     assert same(first, second)
-    assert Journal(tmp_path / "metrics.jsonl").read()[0]["epoch"] == 1
+    assert MetricsLog(tmp_path / "metrics.jsonl").read()[0]["epoch"] == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(network, cohort, tmp_path):
@@ -97,8 +97,8 @@ def test_an_epoch_is_a_function_of_seed_and_number(cohort, tmp_path):
 
 def test_few_cases_can_fill_an_epoch(cohort, tmp_path):
     few = cohort.select(torch.arange(10))
-    wish = FIT.model_copy(update={"samples_per_epoch": 64})
-    assert len(list(epoch_samples(few, request(tmp_path, wish), 0))) == 4
+    config = FIT.model_copy(update={"samples_per_epoch": 64})
+    assert len(list(epoch_samples(few, request(tmp_path, config), 0))) == 4
 
 
 def test_the_labels_of_a_segmentation_are_its_masks_and_missing_where_there_is_none(cohort):
@@ -125,18 +125,18 @@ def test_a_teacher_is_not_part_of_what_is_saved(workspace, recipe, cohorts):
 def test_arms_of_a_seed_begin_at_the_same_weights_and_differ_by_their_objective(workspace, recipe, cohorts, monkeypatch):
     from medkd.training import train
 
-    begun = {}
+    started = {}
     real = train.fit
 
     def watch(student, objective, cohort_, request_, **more):
-        begun[request_.title] = {name: value.clone() for name, value in student.state_dict().items()}
+        started[request_.title] = {name: value.clone() for name, value in student.state_dict().items()}
         return real(student, objective, cohort_, request_, **more)
 
     monkeypatch.setattr(train, "fit", watch)
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     for arm in ("alone", "kd"):
         distill.__wrapped__(workspace, recipe.student_training(arm, 0), cohorts, teacher)
-    alone, kd = (begun[f"{recipe.name}/{arm}-0"] for arm in ("alone", "kd"))
+    alone, kd = (started[f"{recipe.name}/{arm}-0"] for arm in ("alone", "kd"))
     assert all(torch.equal(alone[name], kd[name]) for name in alone)
 
 

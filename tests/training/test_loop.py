@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from data_contracts import Balance, DataError, Fit, Role, Strong, Task, Term
+from data_contracts import DataError, LossBalancing, LossTerm, Role, StrongAugmentation, Task, TrainingConfig
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.precision import has_native_bf16
-from medkd.storage.metrics_log import Journal
-from medkd.trace import Anatomy, with_anatomy
+from medkd.storage.metrics_log import MetricsLog
+from medkd.trace import LayerMap, with_layer_map
 from medkd.training import fit as loop
 from medkd.training.fit import FitRequest, deterministic, fit
 from medkd.training.objective import Objective
@@ -25,9 +25,9 @@ PRECISIONS = [
     "fp32",
     pytest.param("bf16", marks=pytest.mark.skipif(not has_native_bf16(torch.device("cpu")), reason="bf16 is emulated here")),
 ]
-FIT = Fit(epochs=2, batch_size=16, learning_rate=0.01, precision="fp32", augment="flip")
+FIT = TrainingConfig(epochs=2, batch_size=16, learning_rate=0.01, precision="fp32", augment="flip")
 TASK = Task(kind="classification", classes=("benign", "malignant"))
-TERMS = Objective((Term(loss="hard_label"),))
+TERMS = Objective((LossTerm(loss="cross_entropy"),))
 
 
 class Plain(nn.Module):
@@ -39,7 +39,7 @@ class Plain(nn.Module):
             torch.manual_seed(seed)
             self.layer = nn.Sequential(nn.Conv2d(1, 4, 5, stride=4), nn.ReLU())
             self.head = nn.Linear(4, 2)
-        with_anatomy(self, Anatomy(taps=("layer",), cam_layer="layer", head="head"))
+        with_layer_map(self, LayerMap(feature_layers=("layer",), cam_layer="layer", head="head"))
 
     def forward(self, image):
         return self.head(self.layer(image).flatten(2).mean(2))
@@ -101,8 +101,8 @@ def test_averaged_weights_are_the_moving_average_of_the_steps(cohort, tmp_path, 
     average = seen[0]
     for weights in seen[1:]:
         average = [0.9 * a + 0.1 * w for a, w in zip(average, weights, strict=True)]
-    for mine, expected in zip(fitted.parameters(), average, strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-6, rtol=1e-5)
+    for student_values, expected in zip(fitted.parameters(), average, strict=True):
+        torch.testing.assert_close(student_values, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_patience_ends_training_and_keeps_the_best_epoch(cohort, tmp_path):
@@ -115,7 +115,7 @@ def test_patience_ends_training_and_keeps_the_best_epoch(cohort, tmp_path):
     fitted = fit(Plain(), TERMS, cohort, request(tmp_path, epochs=9, patience=2, validate=judge))
     assert len(weights) == 4
     assert all(torch.equal(fitted.state_dict()[name], value) for name, value in weights[1].items())
-    assert [line["validation"] for line in Journal(tmp_path / "metrics.jsonl").read()] == [0.5, 0.8, 0.7, 0.75]
+    assert [line["validation"] for line in MetricsLog(tmp_path / "metrics.jsonl").read()] == [0.5, 0.8, 0.7, 0.75]
     with pytest.raises(DataError) as caught:
         fit(Plain(), TERMS, cohort, request(tmp_path / "none", patience=2))
     assert caught.value.code == "VALIDATION_MISSING"
@@ -123,7 +123,14 @@ def test_patience_ends_training_and_keeps_the_best_epoch(cohort, tmp_path):
 
 ARMS = {
     "plain": {},
-    "everything": {"ema": 0.9, "accumulate": 2, "clip_norm": 1.0, "mix": "mixup", "strong": Strong(noise=0.1, hidden=1), "patience": 9},
+    "everything": {
+        "ema": 0.9,
+        "accumulate": 2,
+        "clip_norm": 1.0,
+        "mix": "mixup",
+        "strong": StrongAugmentation(noise=0.1, hidden=1),
+        "patience": 9,
+    },
 }
 
 
@@ -134,12 +141,12 @@ def test_a_run_that_is_killed_between_batches_goes_on_there_and_ends_with_the_sa
 ):
     """Every stateful part takes part: projections, a learned temperature, balance, averages, dropout's generator, best weights."""
     terms = (
-        Term(loss="hard_label"),
-        Term(loss="logit_kd", temperature={"kind": "learned", "first": 4.0}),
-        Term(loss="hint", every=2, schedule={"kind": "cosine"}),
+        LossTerm(loss="cross_entropy"),
+        LossTerm(loss="logit_kd", temperature={"kind": "learned", "first": 4.0}),
+        LossTerm(loss="hint", every=2, schedule={"kind": "cosine"}),
     )
     teacher = build_network(network_spec(recipe, Role.TEACHER), seed=5)
-    balance = Balance(norms=True, do_no_harm=True, every=2, agreement_rate=0.5)
+    balance = LossBalancing(norms=True, do_no_harm=True, every=2, agreement_rate=0.5)
     figures = {}
 
     def run(folder):
@@ -158,7 +165,7 @@ def test_a_run_that_is_killed_between_batches_goes_on_there_and_ends_with_the_sa
         )
 
     whole = run("whole")
-    real = loop.Run.batch
+    real = loop.Trainer.batch
     for stop in (1, 5, 9) if name == "everything" and precision == "fp32" else (5,):
         calls = []
 
@@ -168,12 +175,12 @@ def test_a_run_that_is_killed_between_batches_goes_on_there_and_ends_with_the_sa
                 raise KeyboardInterrupt
             return real(self, index, sample)
 
-        monkeypatch.setattr(loop.Run, "batch", killed)
+        monkeypatch.setattr(loop.Trainer, "batch", killed)
         with pytest.raises(KeyboardInterrupt):
             run(f"part{stop}")
-        monkeypatch.setattr(loop.Run, "batch", real)
+        monkeypatch.setattr(loop.Trainer, "batch", real)
         assert same(whole, run(f"part{stop}")), stop
-        lines = [Journal(tmp_path / folder / "metrics.jsonl").read() for folder in ("whole", f"part{stop}")]
+        lines = [MetricsLog(tmp_path / folder / "metrics.jsonl").read() for folder in ("whole", f"part{stop}")]
         assert [{k: v for k, v in line.items() if k != "seconds"} for line in lines[0]] == [
             {k: v for k, v in line.items() if k != "seconds"} for line in lines[1]
         ]
@@ -185,8 +192,10 @@ class WithDropout(nn.Module):
     def __init__(self, inner):
         super().__init__()
         self.inner, self.dropout = inner, nn.Dropout(0.3)
-        anatomy = inner.anatomy
-        with_anatomy(self, Anatomy(tuple(f"inner.{t}" for t in anatomy.taps), f"inner.{anatomy.cam_layer}", f"inner.{anatomy.head}"))
+        layer_map = inner.layer_map
+        with_layer_map(
+            self, LayerMap(tuple(f"inner.{t}" for t in layer_map.feature_layers), f"inner.{layer_map.cam_layer}", f"inner.{layer_map.head}")
+        )
 
     def forward(self, image):
         return self.inner(self.dropout(image))
@@ -194,11 +203,11 @@ class WithDropout(nn.Module):
 
 def test_curves_of_weights_cosines_and_temperatures_are_in_the_journal(recipe, cohort, tmp_path):
     terms = (
-        Term(loss="hard_label"),
-        Term(loss="logit_kd", temperature={"kind": "learned", "first": 4.0}),
-        Term(loss="hint", schedule={"kind": "linear"}),
+        LossTerm(loss="cross_entropy"),
+        LossTerm(loss="logit_kd", temperature={"kind": "learned", "first": 4.0}),
+        LossTerm(loss="hint", schedule={"kind": "linear"}),
     )
-    balance = Balance(norms=True, do_no_harm=True, every=1, warmup=2, agreement_weight=1.0)
+    balance = LossBalancing(norms=True, do_no_harm=True, every=1, warmup=2, agreement_weight=1.0)
     teacher = build_network(network_spec(recipe, Role.TEACHER), seed=5)
     fit(
         build_network(network_spec(recipe, Role.STUDENT), seed=1),
@@ -207,7 +216,7 @@ def test_curves_of_weights_cosines_and_temperatures_are_in_the_journal(recipe, c
         request(tmp_path, balance=balance),
         teacher=LiveSource(teacher),
     )
-    lines = Journal(tmp_path / "metrics.jsonl").read()
+    lines = MetricsLog(tmp_path / "metrics.jsonl").read()
     wanted = {"weight/logit_kd", "weight/hint", "cosine/logit_kd", "cosine/hint", "temperature/logit_kd", "agreement", "rate"}
     assert wanted <= set(lines[-1])
     assert lines[-1]["weight/hint"] < lines[0]["weight/hint"]

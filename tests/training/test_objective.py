@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import flows
-from data_contracts import CatalogueError, RecipeError, Role, Term
+from data_contracts import CatalogueError, LossTerm, RecipeError, Role
 from medkd.training.bind_recipe import bind_recipe
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe, reading_store
@@ -32,7 +32,7 @@ def test_every_shipped_recipe_binds(path):
         ({"student.network.builder": "unet"}, "RECIPE_TASK"),
         ({"student.network.options.chanels": [1]}, "CATALOGUE_OPTION"),
         ({"teacher.terms": [{"loss": "logit_kd"}]}, "RECIPE_NEEDS"),
-        ({"arms.kd.unlabelled": True, "arms.kd.terms": [{"loss": "hard_label"}]}, "RECIPE_NEEDS"),
+        ({"arms.kd.unlabelled": True, "arms.kd.terms": [{"loss": "cross_entropy"}]}, "RECIPE_NEEDS"),
         (
             {"arms.kd_explanation.terms": [{"loss": "attribution_transfer", "options": {"explainer": "integrated_gradients"}}]},
             "RECIPE_EXPLAINER",
@@ -46,18 +46,18 @@ def test_every_shipped_recipe_binds(path):
         ({"student.fit.learning_rate": "fast"}, "RECIPE_INVALID"),
         ({"surprise": 1}, "RECIPE_INVALID"),
         ({"seeds": []}, "RECIPE_INVALID"),
-        ({"arms": {"Not Good": {"terms": [{"loss": "hard_label"}]}}}, "RECIPE_INVALID"),
+        ({"arms": {"Not Good": {"terms": [{"loss": "cross_entropy"}]}}}, "RECIPE_INVALID"),
         ({"name.inner": 1}, "RECIPE_OVERRIDE"),
         ({"task.test_time_flips": [2]}, "RECIPE_INVALID"),
-        ({"arms.kd.terms": [{"loss": "standardised_kd"}]}, "RECIPE_GUARD"),
+        ({"arms.kd.terms": [{"loss": "logit_standardisation"}]}, "RECIPE_GUARD"),
         ({"arms.kd.terms": [{"loss": "decoupled_kd"}]}, "RECIPE_GUARD"),
-        ({"arms.kd.terms": [{"loss": "dist"}]}, "RECIPE_GUARD"),
-        ({"arms.kd.terms": [{"loss": "logit_kd", "taps": "each"}]}, "RECIPE_NEEDS"),
+        ({"arms.kd.terms": [{"loss": "dist_kd"}]}, "RECIPE_GUARD"),
+        ({"arms.kd.terms": [{"loss": "logit_kd", "feature_layers": "each"}]}, "RECIPE_NEEDS"),
         ({"arms.kd.terms": [{"loss": "hint", "temperature": {"kind": "linear"}}]}, "RECIPE_NEEDS"),
         ({"arms.kd.terms": [{"loss": "logit_kd", "schedule": {"kind": "linear", "begin": 0.9, "end": 0.1}}]}, "RECIPE_INVALID"),
         ({"arms.kd.terms": [{"loss": "logit_kd", "temperature": {"kind": "learned", "first": 20.0}}]}, "RECIPE_INVALID"),
         ({"arms.kd.terms": [{"loss": "logit_kd"}], "arms.kd.balance": {"norms": True}}, "RECIPE_NEEDS"),
-        ({"arms.kd.terms": [{"loss": "hard_label"}], "arms.kd.balance": {"agreement_rate": 1.0}}, "RECIPE_NEEDS"),
+        ({"arms.kd.terms": [{"loss": "cross_entropy"}], "arms.kd.balance": {"agreement_rate": 1.0}}, "RECIPE_NEEDS"),
         ({"arms.kd.knowledge": "store", "arms.kd.terms": [{"loss": "occluded_kd"}]}, "RECIPE_NEEDS"),
         ({"arms.kd.knowledge": "store", "arms.kd.terms": [{"loss": "response_matching"}]}, "RECIPE_NEEDS"),
         ({"student.fit.mix": "mixup", "arms.kd.terms": [{"loss": "soft_label_refinement"}]}, "RECIPE_NEEDS"),
@@ -105,21 +105,21 @@ def test_the_digest_of_a_training_changes_with_its_settings_and_with_the_source_
 
 def test_an_objective_is_the_weighted_sum_of_its_terms(make_network, make_sample):
     from medkd.knowledge.interface import LiveKnowledge
-    from medkd.trace import anatomy_of, trace
+    from medkd.trace import layer_map_of, trace
 
-    terms = (Term(loss="hard_label", weight=0.5), Term(loss="logit_kd", weight=2.0, options={"temperature": 2.0}))
+    terms = (LossTerm(loss="cross_entropy", weight=0.5), LossTerm(loss="logit_kd", weight=2.0, options={"temperature": 2.0}))
     objective, sample = Objective(terms), make_sample(3)
     network = make_network().eval()
-    kept = trace(network, sample.inputs, layers=(anatomy_of(network).cam_layer,))
+    kept = trace(network, sample.inputs, layers=(layer_map_of(network).cam_layer,))
     total, values = objective(kept, LiveKnowledge(make_network(1).eval(), sample.inputs), sample)
-    assert float(total) == pytest.approx(0.5 * float(values["hard_label"]) + 2 * float(values["logit_kd"]), rel=1e-6)
+    assert float(total) == pytest.approx(0.5 * float(values["cross_entropy"]) + 2 * float(values["logit_kd"]), rel=1e-6)
     assert not values["logit_kd"].requires_grad
     assert objective.needs == {"labels", "teacher"}
 
 
 def test_deep_supervision_asks_for_a_network_with_coarser_heads_before_any_compute():
     path = next(path for path in RECIPES if path.stem == "phantom-segmentation")
-    terms = {"arms.alone.terms": [{"loss": "hard_label"}, {"loss": "deep_supervision"}]}
+    terms = {"arms.alone.terms": [{"loss": "cross_entropy"}, {"loss": "deep_supervision"}]}
     with pytest.raises(RecipeError, match="deep_supervision") as caught:
         read_recipe(path, terms)
     assert caught.value.code == "RECIPE_NEEDS"
@@ -128,13 +128,13 @@ def test_deep_supervision_asks_for_a_network_with_coarser_heads_before_any_compu
 
 
 def test_two_classes_leave_the_correlation_within_a_class():
-    assert read_recipe(PHANTOM, {"arms.kd.terms": [{"loss": "dist", "options": {"inter": 0.0}}]}).arms["kd"].terms[0].loss == "dist"
+    assert read_recipe(PHANTOM, {"arms.kd.terms": [{"loss": "dist_kd", "options": {"inter": 0.0}}]}).arms["kd"].terms[0].loss == "dist_kd"
 
 
 def test_a_segmentation_cannot_read_levels_of_logits_from_a_store():
     path = next(path for path in RECIPES if path.stem == "phantom-segmentation")
     with pytest.raises(RecipeError, match="constant per voxel") as caught:
-        read_recipe(path, {"arms.kd.knowledge": "store", "arms.kd.terms": [{"loss": "cam_transfer"}]})
+        read_recipe(path, {"arms.kd.knowledge": "store", "arms.kd.terms": [{"loss": "cat_kd"}]})
     assert caught.value.code == "RECIPE_GUARD"
     mixed = {"student.fit.mix": "cutmix", "arms.kd.terms": [{"loss": "soft_label_refinement"}]}
     assert read_recipe(path, mixed).student.fit.mix == "cutmix"

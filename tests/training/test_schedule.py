@@ -10,17 +10,17 @@ from medkd.training.schedule import learning_rate, scheduled
 
 
 @pytest.mark.parametrize(
-    ("wish", "shares", "values"),
+    ("config", "shares", "values"),
     [
         ({"kind": "constant", "first": 3.0}, (0, 0.5, 1), (3, 3, 3)),
         ({"kind": "linear", "first": 2.0, "last": 0.0, "begin": 0.2, "end": 0.6}, (0.1, 0.2, 0.4, 0.6, 0.9), (2, 2, 1, 0, 0)),
         ({"kind": "cosine", "first": 4.0, "last": 2.0}, (0, 0.25, 0.5, 1), (4, 3 + math.cos(math.pi / 4), 3, 2)),
         ({"kind": "stop", "begin": 0.7}, (0, 0.69, 0.7, 1), (1, 1, 0, 0)),
-        ({"kind": "healing", "first": 1.0, "last": 0.2}, (0, 0.2, 0.4, 1), (1, 0.6, 0.4, 0.2 + 0.8 / 32)),
+        ({"kind": "exponential", "first": 1.0, "last": 0.2}, (0, 0.2, 0.4, 1), (1, 0.6, 0.4, 0.2 + 0.8 / 32)),
     ],
 )
-def test_by_hand(wish, shares, values):
-    schedule = Schedule(**wish)
+def test_by_hand(config, shares, values):
+    schedule = Schedule(**config)
     assert [scheduled(schedule, share) for share in shares] == pytest.approx(list(values))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_contracts import Arm, Entry, Term
+from data_contracts import Arm, Entry, LossTerm
 from medkd.catalogue import CatalogueEntry
 from medkd.explanation.explain_cohort import explain_cohort
 from medkd.storage.stage import stage_key
@@ -51,7 +51,7 @@ def test_a_changed_description_does_nothing_again(recipe):
 
 
 def test_a_new_arm_trains_neither_teacher_nor_other_arms_again(recipe):
-    other = recipe.model_copy(update={"arms": {**recipe.arms, "hints": Arm(terms=(Term(loss="logit_kd"), Term(loss="hint")))}})
+    other = recipe.model_copy(update={"arms": {**recipe.arms, "hints": Arm(terms=(LossTerm(loss="logit_kd"), LossTerm(loss="hint")))}})
     assert other.cohorts() == recipe.cohorts()
     assert teacher_key(other) == teacher_key(recipe)
     assert [student_key(other, arm) for arm in recipe.arms] == [student_key(recipe, arm) for arm in recipe.arms]
@@ -65,9 +65,9 @@ def test_a_new_explainer_explains_again_and_trains_nothing(recipe):
 
 
 def test_a_changed_measure_measures_again_and_trains_nothing(recipe, change_source):
-    asked = with_explain(recipe, measures=(Entry(name="mass_in_lesion"),))
+    asked = with_explain(recipe, measures=(Entry(name="relevance_mass_accuracy"),))
     before = teacher_key(asked), student_key(asked), explanation_key(asked)
-    change_source("mass_in_lesion")
+    change_source("relevance_mass_accuracy")
     assert (teacher_key(asked), student_key(asked)) == before[:2]
     assert explanation_key(asked) != before[2]
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from medkd.storage.metrics_log import Journal
-from medkd.training.checkpoint import Place, Trained, load_state, save_state
+from medkd.storage.metrics_log import MetricsLog
+from medkd.training.checkpoint import LoopState, TrainState, load_state, save_state
 
 
 def trained(seed):
@@ -18,20 +18,20 @@ def trained(seed):
     optimizer = torch.optim.AdamW(network.parameters())
     network(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    return Trained(network, optimizer, None, {"weight": torch.ones(2, 3)})
+    return TrainState(network, optimizer, None, {"weight": torch.ones(2, 3)})
 
 
 @pytest.fixture
 def state(tmp_path):
-    save_state(tmp_path / "state.safetensors", trained(0), Place(epoch=3, step=9, sums={"loss": 1.0}), key="k")
+    save_state(tmp_path / "state.safetensors", trained(0), LoopState(epoch=3, step=9, sums={"loss": 1.0}), key="k")
     return tmp_path / "state.safetensors"
 
 
 def test_an_unaltered_state_is_taken_up_and_that_of_another_run_is_not(state):
     fresh = trained(1)
-    assert load_state(state, fresh, key="k") == Place(epoch=3, step=9, sums={"loss": 1.0})
+    assert load_state(state, fresh, key="k") == LoopState(epoch=3, step=9, sums={"loss": 1.0})
     assert torch.equal(fresh.module.weight, trained(0).module.weight)
-    assert load_state(state, trained(1), key="other") == Place()
+    assert load_state(state, trained(1), key="other") == LoopState()
 
 
 def test_every_flipped_byte_is_met(state, caplog):
@@ -42,7 +42,7 @@ def test_every_flipped_byte_is_met(state, caplog):
             changed[place] ^= 1 << place % 8
             state.write_bytes(changed)
             fresh = trained(1)
-            assert load_state(state, fresh, key="k") == Place(), place
+            assert load_state(state, fresh, key="k") == LoopState(), place
             assert torch.equal(fresh.module.weight, trained(1).module.weight)
     assert "STATE_ALTERED: expected the training state" in caplog.text
     assert "state.safetensors" in caplog.text
@@ -53,15 +53,15 @@ def test_half_a_state_is_no_state(state, caplog, share):
     payload = state.read_bytes()
     state.write_bytes(payload[: int(len(payload) * share)])
     with caplog.at_level(logging.WARNING, logger="medkd"):
-        assert load_state(state, trained(1), key="k") == Place()
+        assert load_state(state, trained(1), key="k") == LoopState()
     assert "training begins anew" in caplog.text
 
 
 def test_a_state_that_something_was_added_to_is_not_taken_up(state):
     state.write_bytes(state.read_bytes() + b"more")
-    assert load_state(state, trained(1), key="k") == Place()
+    assert load_state(state, trained(1), key="k") == LoopState()
 
 
 def test_lines_of_a_journal_that_are_none_are_left_out(tmp_path):
     (tmp_path / "m").write_bytes(b'{"epoch": 1, "loss": 2.0}\n{"epoch": 2, "lo}\n\xff}\n{"loss": 1}\n[1]\n{"epoch": 3, "loss": 1.0}\n')
-    assert [line["epoch"] for line in Journal(tmp_path / "m").read()] == [1, 3]
+    assert [line["epoch"] for line in MetricsLog(tmp_path / "m").read()] == [1, 3]

@@ -18,7 +18,7 @@ from medkd.explanation.explain_cohort import explain_cohort
 from medkd.explanation.inspect_model import inspect_model
 from medkd.models._build import build_network
 from medkd.models._load import load_network
-from medkd.storage.workspace import embedded_workspace
+from medkd.storage.workspace import local_workspace
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe
@@ -60,20 +60,20 @@ def recipe_for(tmp_path, kind, network=None):
         "task": {"kind": kind, "classes": ["background", "box"] if segment else ["small", "large"], "image_size": [16, 16, 16], "intensity": "standardised"},
         "data": {"kind": "volume_folder", "path": "boxes", "dataset": None, "table": "cases.csv", "label_column": None if segment else "kind"},
         "seeds": [0],
-        "teacher": {"network": network, "fit": FIT, "terms": [{"loss": "hard_label"}, *extra], "gate": {"enforce": False, "min_auc": 0.5, "min_dice": 0.1}},
+        "teacher": {"network": network, "fit": FIT, "terms": [{"loss": "cross_entropy"}, *extra], "gate": {"enforce": False, "min_auc": 0.5, "min_dice": 0.1}},
         "student": {"network": network, "fit": FIT},
-        "arms": {"kd": {"terms": [{"loss": "hard_label"}, {"loss": "logit_kd"}, *extra]}},
-        "explain": {"explainers": [{"name": "cam"}], "measures": [{"name": "mass_in_lesion"}, {"name": "randomisation"}], "cases": 2},
+        "arms": {"kd": {"terms": [{"loss": "cross_entropy"}, {"loss": "logit_kd"}, *extra]}},
+        "explain": {"explainers": [{"name": "cam"}], "measures": [{"name": "relevance_mass_accuracy"}, {"name": "model_parameter_randomisation"}], "cases": 2},
     }  # fmt: skip
     path = tmp_path / f"tiny-{kind}.yaml"
     path.write_text(yaml.safe_dump(payload))
     return read_recipe(path)
 
 
-@pytest.mark.parametrize(("kind", "figures"), [("segmentation", {"dice", "hausdorff_95", "surface_dice", "lesion_f1", "dice_to_teacher"}), pytest.param("classification", {"auc", "ece", "agreement", "mass_in_lesion"}, marks=pytest.mark.extended)])  # fmt: skip
+@pytest.mark.parametrize(("kind", "figures"), [("segmentation", {"dice", "hausdorff_95", "surface_dice", "lesion_f1", "dice_to_teacher"}), pytest.param("classification", {"auc", "ece", "agreement", "relevance_mass_accuracy"}, marks=pytest.mark.extended)])  # fmt: skip
 def test_volumes_are_learnt_distilled_explained_and_scored(tmp_path, kind, figures):
     write_volumes(tmp_path / "data" / "boxes")
-    recipe, workspace = recipe_for(tmp_path, kind), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    recipe, workspace = recipe_for(tmp_path, kind), local_workspace(tmp_path / "run", data_root=tmp_path / "data")
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     verdict = judge_teacher(workspace, recipe.name, recipe.teacher.gate, cohorts, teacher)
@@ -104,7 +104,7 @@ def read(workspace, cohorts):
 @pytest.mark.parametrize("network", [None, DROPOUT], ids=["deep supervision", "dropout"])
 def test_training_on_patches_continues_bit_equal_after_an_interruption(tmp_path, network):
     write_volumes(tmp_path / "data" / "boxes", n=12)
-    recipe, workspace = recipe_for(tmp_path, "segmentation", network), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    recipe, workspace = recipe_for(tmp_path, "segmentation", network), local_workspace(tmp_path / "run", data_root=tmp_path / "data")
     cohort = open_for_training(prepare_cohorts(workspace, recipe.cohorts(), ""), "teacher_train", workspace.store, recipe.task)
     assert isinstance(cohort, VolumeCohort)
 
@@ -144,7 +144,7 @@ class Stopping(Objective):
 
 def test_the_teacher_of_a_run_can_be_loaded_again(tmp_path):
     write_volumes(tmp_path / "data" / "boxes", n=12)
-    recipe, workspace = recipe_for(tmp_path, "classification"), embedded_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    recipe, workspace = recipe_for(tmp_path, "classification"), local_workspace(tmp_path / "run", data_root=tmp_path / "data")
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     network = load_network(workspace, teacher)

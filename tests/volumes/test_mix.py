@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from data_contracts import Fit, Strong
-from medkd.distillation.hard_label import hard_label
+from data_contracts import StrongAugmentation, TrainingConfig
+from medkd.distillation.cross_entropy import cross_entropy
 from medkd.trace import TEACHER_IMAGE, Sample, trace
 from medkd.volumes.mix import harden, mix
 
-BASE = Fit(epochs=1, mix_alpha=1.0)
+BASE = TrainingConfig(epochs=1, mix_alpha=1.0)
 
 
 def generator(seed=0):
@@ -68,20 +68,20 @@ def test_blended_cases_pay_for_both_labels_by_their_shares(make_network, make_sa
     sample, network = make_sample(4), make_network(0).eval()
     mixed = mix(sample, BASE.model_copy(update={"mix": "mixup"}), generator(1))
     kept, share = trace(network, mixed.inputs), float(mixed.shares[0])
-    value = hard_label(kept, None, mixed, dice=0.0)
+    value = cross_entropy(kept, None, mixed, dice=0.0)
     parts = [functional.cross_entropy(kept.logits, labels) for labels in (mixed.labels, mixed.other_labels)]
     assert float(value) == pytest.approx(float(share * parts[0] + (1 - share) * parts[1]), rel=1e-4)
 
 
 def test_nothing_is_mixed_unless_it_is_asked_for_and_draws_are_those_of_the_generator(make_sample):
-    sample, wish = make_sample(3), BASE.model_copy(update={"mix": "mixup"})
+    sample, config = make_sample(3), BASE.model_copy(update={"mix": "mixup"})
     assert mix(sample, BASE, generator()) is sample
-    assert torch.equal(mix(sample, wish, generator(2)).image, mix(sample, wish, generator(2)).image)
+    assert torch.equal(mix(sample, config, generator(2)).image, mix(sample, config, generator(2)).image)
 
 
 def test_the_student_gets_a_harder_image_and_the_teacher_the_one_as_it_was(make_sample):
     sample = make_sample(3)
-    hard = harden(sample, Strong(noise=0.2, blur=1.0, gamma=1.5, hidden=1), generator(1))
+    hard = harden(sample, StrongAugmentation(noise=0.2, blur=1.0, gamma=1.5, hidden=1), generator(1))
     assert hard.inputs[TEACHER_IMAGE] is sample.image
     assert float((hard.image - sample.image).abs().mean()) > 0.02
     assert torch.equal(hard.labels, sample.labels)
@@ -103,5 +103,5 @@ def test_the_teacher_is_asked_about_the_easier_image(make_network, make_sample):
     from medkd.knowledge.source import LiveSource
 
     teacher, sample = make_network(1).eval(), make_sample(2)
-    hard = harden(sample, Strong(noise=1.0), generator(1))
-    assert torch.equal(LiveSource(teacher).about(hard).logits(), LiveSource(teacher).about(sample).logits())
+    hard = harden(sample, StrongAugmentation(noise=1.0), generator(1))
+    assert torch.equal(LiveSource(teacher).for_batch(hard).logits(), LiveSource(teacher).for_batch(sample).logits())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medkd.volumes.perceptual import look_alikes, perceptual_hash
+from medkd.volumes.perceptual import near_duplicates, perceptual_hash
 
 
 def scene(seed, shape=(180, 220)):
@@ -40,12 +40,12 @@ COPIES = {
 def test_a_copy_looks_the_same_whatever_was_done_to_it(change):
     pictures = [scene(seed) for seed in range(12)]
     hashes = [perceptual_hash(one) for one in pictures] + [perceptual_hash(COPIES[change](pictures[5]))]
-    assert look_alikes(hashes, [str(row) for row in range(13)]) == [(5, 12)]
+    assert near_duplicates(hashes, [str(row) for row in range(13)]) == [(5, 12)]
 
 
 def test_pictures_of_one_patient_may_look_alike_and_missing_hashes_are_left_out():
     one = perceptual_hash(scene(1))
-    assert look_alikes([one, one, None, one], ["a", "a", "b", "b"]) == [(0, 3), (1, 3)]
+    assert near_duplicates([one, one, None, one], ["a", "a", "b", "b"]) == [(0, 3), (1, 3)]
 
 
 def test_a_volume_is_hashed_by_its_three_middle_planes():

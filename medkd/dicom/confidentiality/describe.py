@@ -13,10 +13,10 @@ from medkd.dicom.series_words import acquisition_words
 _YEARS = re.compile(r"^(\d{3})Y$")
 
 
-def describe_series(volume: VolumeRef, header: Dataset, secret: bytes, moment: str = "") -> SeriesRecord:
+def describe_series(volume: VolumeRef, header: Dataset, secret: bytes, acquisition_key: str = "") -> SeriesRecord:
     """Return what may be stored of a series: its keys and facts that name nobody (sex, age in years up to 90).
 
-    An allow-list behind an allow-list: dates and free text, even cleaned, stay behind. ``moment`` is what tells the series from others at
+    An allow-list behind an allow-list: dates and free text, even cleaned, stay behind. ``acquisition_key`` is what tells the series from others at
     the same positions.
     """
     clean = deidentify(header, secret).dataset
@@ -32,5 +32,5 @@ def describe_series(volume: VolumeRef, header: Dataset, secret: bytes, moment: s
         flags=volume.flags,
         sex=str(clean.get("PatientSex", "")),
         age_years=int(age.group(1)) if age else None,
-        acquisition=acquisition_words(header, clean, moment),
+        acquisition=acquisition_words(header, clean, acquisition_key),
     )

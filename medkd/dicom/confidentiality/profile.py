@@ -3,7 +3,7 @@
 The Basic Application Level Confidentiality Profile with the options Retain Longitudinal Temporal Information with Modified Dates, Clean
 Descriptors, and Retain Patient Characteristics. The table itself comes from the package dicom-anonymizer (edition 2026c); what it does
 not name is kept only when it is a number, a code or a picture that the standard's dictionary knows. Free text, names and bytes that no
-rule allows are removed: what nobody thought of does not leave the house.
+rule allows are removed: what nobody thought of does not leave the site.
 """
 
 from __future__ import annotations

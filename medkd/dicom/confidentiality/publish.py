@@ -50,7 +50,7 @@ class DeidentifyRequest:
     Attributes:
         source: folder, file, zip archive or DICOMDIR.
         out: folder to hand on: ``PATIENT/STUDY/SERIES/INSTANCE.dcm``, nothing else.
-        kept: folder of this house for quarantine and report, never inside ``out``; by default ``out`` with ``.quarantine`` appended.
+        kept: folder of this site for quarantine and report, never inside ``out``; by default ``out`` with ``.quarantine`` appended.
         policy: what is done about burned-in text and missing file headers.
         progress: show progress bars.
     """
@@ -61,8 +61,8 @@ class DeidentifyRequest:
     policy: IngestPolicy = field(default_factory=IngestPolicy)
     progress: bool = False
 
-    def house(self) -> Path:
-        """Return the folder for what stays in the house."""
+    def local_folder(self) -> Path:
+        """Return the folder for what stays at the site."""
         return self.kept or self.out.with_name(self.out.name + ".quarantine")
 
 
@@ -76,17 +76,19 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
         SourceError: when the source cannot be read at all, or was made by us.
         OutputError: when one of the folders is not ours, holds another or the source, or cannot be written to.
     """
-    house = request.house()
-    check_source(request.source, request.out, house)
-    require_apart(request.out, house, called="what is handed on")
-    refuse_foreign(house, QUARANTINE)
+    local_folder = request.local_folder()
+    check_source(request.source, request.out, local_folder)
+    require_apart(request.out, local_folder, called="what is handed on")
+    refuse_foreign(local_folder, QUARANTINE)
     claim_unmarked(request.out, _PATIENTS)
-    claim(house, QUARANTINE)
+    claim(local_folder, QUARANTINE)
     staging = request.out / _STAGING
     with _lenient():
         try:
             follow = request.policy.action(IngestCode.LINK_OUTSIDE) is Action.ACCEPT_WITH_FLAG
-            found = discover(request.source, house / _SCRATCH, without=(request.out, house), follow=follow, progress=request.progress)
+            found = discover(
+                request.source, local_folder / _SCRATCH, without=(request.out, local_folder), follow=follow, progress=request.progress
+            )
             ledger = Ledger()
             conflicts = find_conflicts([file for file in found if file.header is not None], same_image)
             studies: dict[str, list[FoundFile]] = defaultdict(list)
@@ -100,11 +102,11 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
                 _publish_study(files, request, secret, ledger, staging)
             report = IngestReport(files=ledger.rows(found), series=())
             again = f'medkd deidentify {shlex.quote(readable_name(os.path.abspath(request.source)))} --out "$(mktemp -d)/share" --json'
-            write_quarantine(house, ledger, report, again=again, progress=request.progress)
-            write_bytes(house / "deidentification.json", report.canonical_json())
+            write_quarantine(local_folder, ledger, report, again=again, progress=request.progress)
+            write_bytes(local_folder / "deidentification.json", report.canonical_json())
             return report
         finally:
-            shutil.rmtree(house / _SCRATCH, ignore_errors=True)
+            shutil.rmtree(local_folder / _SCRATCH, ignore_errors=True)
             shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -245,7 +247,7 @@ def _text_boxes(dataset: Dataset, findings: Findings) -> list[tuple[TextBox, ...
         return []
     evidence = {"stated": stated or "nothing", "lines_found": count}
     # Text that is stated and not found cannot be blanked.
-    action = findings.settle(IngestCode.BURNED_IN_TEXT, "expected pixels without text", evidence, repairable=count > 0)
+    action = findings.resolve(IngestCode.BURNED_IN_TEXT, "expected pixels without text", evidence, repairable=count > 0)
     return boxes if action is Action.REPAIR else []
 
 

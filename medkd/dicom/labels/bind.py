@@ -13,13 +13,13 @@ from medkd.dicom.confidentiality.names import clean_class_label
 from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
+from medkd.dicom.ingest_cache import IngestCache
 from medkd.dicom.labels.bound import BoundLabel, Slices
 from medkd.dicom.labels.names import Names
 from medkd.dicom.labels.nifti import bind_nifti
 from medkd.dicom.labels.references import References, VolumeIndex, segmentation_references, structure_set_references
 from medkd.dicom.labels.segmentation import bind_segmentation, segmentation_slices
 from medkd.dicom.labels.structure_set import bind_structure_set, structure_set_slices
-from medkd.dicom.memory import Memory
 from medkd.dicom.series_words import size_of
 from medkd.storage.store import Store
 
@@ -42,7 +42,7 @@ class LabelBinder:
     Attributes:
         volumes: accepted volumes with the slices they were made of, by series key.
         store: where labels go.
-        memory: what earlier runs bound or refused.
+        cache: what earlier runs bound or refused.
         findings: makes fresh findings under the site's policy.
         names: what structures may be called.
         found: instances and series of the source, those that were refused among them.
@@ -51,7 +51,7 @@ class LabelBinder:
 
     volumes: dict[str, tuple[VolumeRef, SliceGroup]]
     store: Store
-    memory: Memory
+    cache: IngestCache
     findings: Callable[[], Findings]
     names: Names = field(default_factory=Names)
     found: frozenset[str] = frozenset()
@@ -73,22 +73,22 @@ class LabelBinder:
         owners = [self._index.of_part(images, references) for images in references.parts]
         drawn_on = f"{len(references.drawn_on)}/{self._index.missing(references.drawn_on)}/{[sorted(keys) for keys in owners]}"
         known = sorted(f"{key} {volume.array.sha256}" for key, (volume, _) in candidates.items())
-        content = self.memory.content([file.digest, drawn_on, *known, *([file.relative] if kind is ObjectKind.NIFTI else [])])
-        remembered = self.memory.recall(f"label:{content}")
+        content = self.cache.content([file.digest, drawn_on, *known, *([file.relative] if kind is ObjectKind.NIFTI else [])])
+        remembered = self.cache.recall(f"label:{content}")
         if remembered is not None:
             found = [(one["series"], LabelRef.model_validate(one["label"]), one["class"]) for one in remembered]
             if all(self.store.verify(label.array) for _, label, _ in found):
                 return self._take(found)
-        refusal = self.memory.recall(f"refusal:{content}")
+        refusal = self.cache.recall(f"refusal:{content}")
         if refusal is not None:
             raise IngestError(IngestCode(refusal["code"]), refusal["message"], refusal["evidence"])
         try:
             found = self._read(file, kind, candidates, references, owners)
         except IngestError as error:
-            self.memory.keep_refusal(content, error)
+            self.cache.keep_refusal(content, error)
             raise
         kept = [{"series": series, "label": label.model_dump(mode="json"), "class": class_label} for series, label, class_label in found]
-        self.memory.keep(f"label:{content}", kept)
+        self.cache.keep(f"label:{content}", kept)
         return self._take(found)
 
     def _take(self, found: list[_Bound]) -> dict[str, LabelRef]:
@@ -188,14 +188,14 @@ class LabelBinder:
             if place is None:
                 key = next((one for one in sorted(owners[index]) if one in parts), min(parts)) if index < len(owners) else min(parts)
                 parts[key].add(index)
-        told = {said_volume(candidates[key][0]): len(parts[key]) for key in sorted(parts)}
-        message = f"expected a label on one volume, its frames or contours were drawn on {len(told)}: {', '.join(told)}"
+        summary = {said_volume(candidates[key][0]): len(parts[key]) for key in sorted(parts)}
+        message = f"expected a label on one volume, its frames or contours were drawn on {len(summary)}: {', '.join(summary)}"
         names = replace(self.names, images=tuple(candidates[key][1].header for key in sorted(parts)))
         bound: dict[str, BoundLabel] = {}
         for key in sorted(parts):
             findings = self.findings()
             if len(parts) > 1:
-                findings.settle(IngestCode.LABEL_DIVIDED, message, {"parts": told})
+                findings.resolve(IngestCode.LABEL_DIVIDED, message, {"parts": summary})
             self.decoded += 1
             bound[key] = _READERS[kind][1](file, candidates[key][0].geometry, findings, names, frozenset(parts[key]))
         return [self._keep(file, kind, key, one) for key, one in bound.items()]

@@ -117,13 +117,13 @@ def combine(
     owner, overlaps = paint(masks, paint_order({value: count for value, count in voxels.items() if count}, rank))
     if gone:
         message = f"expected voxels of every structure, got none of {', '.join(gone)}"
-        findings.settle(IngestCode.STRUCTURE_LOST, message, {"structures": gone})
+        findings.resolve(IngestCode.STRUCTURE_LOST, message, {"structures": gone})
     extra: dict[str, Tensor] = {}
     if overlaps:
         shared = sum(count for _, _, count in overlaps)
         pairs = [{"winner": said[winner], "loser": said[loser], "voxels": count} for winner, loser, count in overlaps]
         message = f"expected segments that do not overlap, they share {shared} voxels"
-        findings.settle(IngestCode.OVERLAPPING_SEGMENTS, message, {"voxels": shared, "overlaps": pairs})
+        findings.resolve(IngestCode.OVERLAPPING_SEGMENTS, message, {"voxels": shared, "overlaps": pairs})
         extra |= {f"segment/{value}": torch.from_numpy(mask.astype(np.uint8)) for value, mask in masks.items()}
     extra |= {f"fraction/{value}": torch.from_numpy(fraction) for value, fraction in (fractions or {}).items()}
     return BoundLabel(

@@ -81,7 +81,7 @@ class Combined:
     """Class indices uint8 [slice, row, column], and what they were made of."""
 
     label: NDArray[np.uint8]
-    told: dict[str, Any]
+    summary: dict[str, Any]
 
 
 def read_structures(label: LabelRef, store: Store) -> list[Structure]:
@@ -111,7 +111,7 @@ def combine_classes(structures: Sequence[Structure], chooser: ClassChooser, shap
         owner, overlaps = paint(masks, paint_order(voxels, {number: classes[number - 1] for number in masks}))
         label = np.array([0, *classes], dtype=np.uint8)[owner]
     named = {number: structure.segment.name for number, structure in enumerate(structures, start=1)}
-    told = {
+    summary = {
         "structures": [
             {
                 "name": structure.segment.name,
@@ -123,4 +123,4 @@ def combine_classes(structures: Sequence[Structure], chooser: ClassChooser, shap
         ],
         "overlaps": [{"winner": named[winner], "loser": named[loser], "voxels": count} for winner, loser, count in overlaps],
     }
-    return Combined(label, told)
+    return Combined(label, summary)

@@ -78,7 +78,7 @@ def bind_segmentation(
                 masks[number][place.region] |= part >= AT_LEAST * 255 if kind == "FRACTIONAL" else part > 0
         if kind == "FRACTIONAL":
             message = "expected voxels that belong to a segment or do not, got fractions"
-            findings.settle(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
+            findings.resolve(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
         segments = tuple(segment for segment in called if segment.value in known)
         if not masks:
             raise IngestError(

@@ -149,7 +149,7 @@ def _settle_open(regions: Mapping[int, _Region], segments: Iterable[Segment], fi
     message, evidence = f"expected closed planar contours, left out are those of {named}", {"structures": found}
     if not any(region.contours for region in regions.values()):
         raise IngestError(IngestCode.OPEN_CONTOUR, f"expected closed planar contours, there is none: {named}", evidence)
-    findings.settle(IngestCode.OPEN_CONTOUR, message, evidence)
+    findings.resolve(IngestCode.OPEN_CONTOUR, message, evidence)
 
 
 def _add(region: _Region, contour: Dataset, geometry: Geometry) -> None:
