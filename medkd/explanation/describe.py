@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -9,18 +10,39 @@ from torch import Tensor
 
 from data_contracts import Geometry, MeasureValue, OutsideFocus, Peak, TaskKind
 from medkd.attribution.response_peaks import peaks_of
-from medkd.catalogue import MEASURES
 from medkd.explanation.measures_of_maps import measure_value
 from medkd.measures._guided import Guided
-from medkd.measures.mass_in_shell import SHELLS
+from medkd.measures.cosine_agreement import cosine_agreement
+from medkd.measures.effective_complexity import effective_complexity
+from medkd.measures.entropy import entropy
+from medkd.measures.gini import gini
+from medkd.measures.inside_mass_gap import inside_mass_gap
+from medkd.measures.map_auprc import map_auprc
+from medkd.measures.mass_in_shell import SHELLS, mass_in_shell
+from medkd.measures.otsu_iou import otsu_iou
+from medkd.measures.peak_distance import peak_distance
+from medkd.measures.pointing_game import pointing_game
+from medkd.measures.rank_agreement import rank_agreement
+from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
+from medkd.measures.relevance_rank_accuracy import relevance_rank_accuracy
+from medkd.measures.sign_agreement import sign_agreement
+from medkd.measures.structural_similarity import structural_similarity
+from medkd.measures.top_k_intersection import top_k_intersection
 
 MOST_PEAKS = 3
+
+
+def _by_name(*measures: Callable[..., Tensor]) -> dict[str, Callable[..., Tensor]]:
+    """Return measures by their names. They are imported, not looked up: so that a changed one is in the key of what it measured."""
+    return {measure.__name__: measure for measure in measures}
+
+
 Mass = Literal["absolute", "positive"]
 #: Which part of a map shares are taken of: most of a segmented volume is evidence against the structure, and rightly so.
 MASS: dict[TaskKind, Mass] = {TaskKind.SEGMENTATION: "positive", TaskKind.CLASSIFICATION: "absolute"}
-OF_LESION = ("relevance_mass_accuracy", "pointing_game", "relevance_rank_accuracy", "map_auprc", "otsu_iou")
-OF_MAP = ("gini", "entropy", "effective_complexity")
-OF_BOTH = ("cosine_agreement", "rank_agreement", "top_k_intersection", "sign_agreement", "structural_similarity", "peak_distance")
+OF_LESION = _by_name(relevance_mass_accuracy, pointing_game, relevance_rank_accuracy, map_auprc, otsu_iou)
+OF_MAP = _by_name(gini, entropy, effective_complexity)
+OF_BOTH = _by_name(cosine_agreement, rank_agreement, top_k_intersection, sign_agreement, structural_similarity, peak_distance)
 
 
 def mass_of(attribution: Tensor, mass: Mass) -> Tensor:
@@ -30,14 +52,13 @@ def mass_of(attribution: Tensor, mass: Mass) -> Tensor:
 
 def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
     """Return the measures of a map [slice, row, column] of a lesion; without a region (all 0) those that need none."""
-    values = [measure_value(name, MEASURES.load(name)(attribution[None])[0]) for name in OF_MAP]
+    values = [measure_value(name, measure(attribution[None])[0]) for name, measure in OF_MAP.items()]
     if not bool(region.any()):
         return tuple(values)
     whole, inside = mass_of(attribution, mass)[None], region[None]
-    values += [measure_value(name, MEASURES.load(name)(whole, inside, spacing_mm=spacing_mm)[0]) for name in OF_LESION]
-    shell = MEASURES.load("mass_in_shell")
+    values += [measure_value(name, measure(whole, inside, spacing_mm=spacing_mm)[0]) for name, measure in OF_LESION.items()]
     for inner, outer in SHELLS:
-        value = measure_value("mass_in_shell", shell(whole, inside, spacing_mm=spacing_mm, inner=inner, outer=outer)[0])
+        value = measure_value("mass_in_shell", mass_in_shell(whole, inside, spacing_mm=spacing_mm, inner=inner, outer=outer)[0])
         values.append(
             value.model_copy(update={"name": f"mass_{inner:g}_to_{outer:g}_mm" if outer < float("inf") else f"mass_beyond_{inner:g}_mm"})
         )
@@ -55,11 +76,11 @@ def peaks_in(attribution: Tensor, geometry: Geometry) -> tuple[Peak, ...]:
 
 def agreement_of(own: Tensor, teacher_maps: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
     """Return how far a student's map agrees with its teacher's of the same lesion."""
-    values = [measure_value(name, MEASURES.load(name)(own[None], teacher_maps[None], spacing_mm=spacing_mm)[0]) for name in OF_BOTH]
+    values = [measure_value(name, measure(own[None], teacher_maps[None], spacing_mm=spacing_mm)[0]) for name, measure in OF_BOTH.items()]
     if not bool(region.any()):
         return tuple(values)
     own, teacher_maps = mass_of(own, mass), mass_of(teacher_maps, mass)
-    gap = MEASURES.load("inside_mass_gap")(own[None], Guided(teacher_maps[None], region[None]))[0]
+    gap = inside_mass_gap(own[None], Guided(teacher_maps[None], region[None]))[0]
     return (*values, measure_value("inside_mass_gap", gap))
 
 

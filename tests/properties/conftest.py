@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.properties.applies import kept
+
 #: Explainers that ask a network dozens of times: their properties on volumes are kept by `make test-extended`, one of them by every run.
 SLOW = ("occlusion", "kernel_shap", "lime", "gradient_shap", "gap_attribution", "smooth_grad", "integrated_gradients")
 ALWAYS = "test_a_map_is_finite_float32_on_the_grid_of_the_image"
@@ -15,6 +17,7 @@ def space(request):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    items[:] = kept(items)
     for item in items:
         require_teacher = item.name.partition("[")[2]
         slow = "test_explainers" in item.nodeid and require_teacher.startswith(SLOW) and item.originalname != ALWAYS

@@ -14,8 +14,10 @@ from medkd.measures.model_parameter_randomisation import FAILS_ABOVE, model_para
 from medkd.models._build import build_network
 from medkd.targets import MultiTarget, class_logit, class_margin, lesion_margin
 from medkd.trace import frozen, layer_map_of, trace
+from tests.properties.applies import holds_where, once, once_per_entry
 
 NAMES = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("RETURNS", "map") == "map"]
+CATALOGUE = EXPLAINERS
 #: What keeps the properties quick: they hold for few samples as for many.
 QUICK = {
     "gradient_shap": {"samples": 4},
@@ -29,10 +31,7 @@ QUICK = {
 
 @pytest.fixture(params=NAMES)
 def entry(request, task):
-    found = EXPLAINERS.entry(request.param)
-    if task not in found.fact("TASKS"):
-        pytest.skip(f"{found.name} is not for {task}")
-    return found
+    return EXPLAINERS.entry(request.param)
 
 
 @pytest.fixture
@@ -69,6 +68,7 @@ def frozen_trace(network, image):
     return trace(network, image, layers=(layer_map_of(network).cam_layer,))
 
 
+@once_per_entry
 def test_an_explainer_declares_its_properties(entry):
     for fact in ("SIGNED", "COMPLETE", "ADDITIVE", "DIFFERENTIABLE", "PASSES_RANDOMISATION"):
         assert isinstance(entry.fact(fact), bool)
@@ -107,6 +107,7 @@ def test_an_explanation_that_fails_leaves_the_network_as_it_was(entry, explain, 
     assert not any(module._forward_hooks for module in network.modules())
 
 
+@once
 def test_an_image_with_nan_is_refused(entry, explain, make_network, make_sample, target):
     image = make_sample(2).image
     image[0, 0, 3, 3] = float("nan")
@@ -138,9 +139,8 @@ def test_cases_are_explained_independently_of_their_batch(entry, explain, make_n
     torch.testing.assert_close(whole[1:2], alone, atol=1e-5, rtol=1e-4)
 
 
+@holds_where(lambda entry, *_: entry.fact("PASSES_RANDOMISATION"))
 def test_maps_change_when_the_weights_are_drawn_anew(entry, explain, given, make_network, make_sample, target):
-    if not entry.fact("PASSES_RANDOMISATION"):
-        pytest.skip(f"{entry.name} does not claim it")
     image = make_sample(2).image
 
     def drawn(seed):
@@ -155,9 +155,8 @@ def test_maps_change_when_the_weights_are_drawn_anew(entry, explain, given, make
     assert float(similarity.nanmedian()) <= FAILS_ABOVE
 
 
+@holds_where(lambda entry, *_: entry.fact("COMPLETE"))
 def test_complete_maps_sum_to_the_difference_of_scores(entry, explain, given, make_network, make_sample, target):
-    if not entry.fact("COMPLETE"):
-        pytest.skip(f"{entry.name} does not declare completeness")
     network, image = make_network().eval(), make_sample(2).image
     attribution = explain(network, image, target, **entry.fact("COMPLETE_WITH", {}))
     explained = Difference(given["teacher"], network) if "teacher" in given else network
@@ -166,9 +165,8 @@ def test_complete_maps_sum_to_the_difference_of_scores(entry, explain, given, ma
     torch.testing.assert_close(attribution.flatten(1).sum(1), gap, rtol=0.03, atol=0.03 * float(gap.abs().max()))
 
 
+@holds_where(lambda entry, task, _: entry.fact("ADDITIVE") and task == "classification")
 def test_additive_explainers_explain_a_margin_as_a_difference(entry, explain, make_network, make_sample, task):
-    if not entry.fact("ADDITIVE") or task != "classification":
-        pytest.skip("additivity over classes is asked of classifiers")
     network, image = make_network().eval(), make_sample(2).image
     one, other = (explain(network, image, class_logit(index)) for index in (1, 0))
     torch.testing.assert_close(explain(network, image, class_margin(1)), one - other, atol=1e-5, rtol=1e-3)
@@ -188,9 +186,8 @@ def test_several_targets_are_explained_as_each_alone(entry, explain, make_networ
         torch.testing.assert_close(together[:, index], explain(network, sample.image, part), atol=1e-5, rtol=1e-4)
 
 
+@holds_where(lambda entry, task, _: entry.fact("ADDITIVE") and task == "segmentation")
 def test_additive_maps_of_lesions_sum_to_the_map_of_their_union(entry, explain, make_network, make_sample, task):
-    if not entry.fact("ADDITIVE") or task != "segmentation":
-        pytest.skip("additivity over lesions is asked of segmentation")
     network, sample = make_network().eval(), make_sample(1)
     first, second = sample.masks.clone(), torch.zeros_like(sample.masks)
     second[..., 24:30, 22:30] = 1
@@ -213,18 +210,16 @@ def test_both_callers_get_the_same_map(entry, explain, given, make_network, make
     assert in_loss.requires_grad
 
 
+@holds_where(lambda entry, *_: "teacher" not in entry.fact("NEEDS", ()))
 def test_the_teacher_is_explained_by_the_same_function(entry, explain, make_network, make_sample, target):
-    if "teacher" in entry.fact("NEEDS", ()):
-        pytest.skip(f"{entry.name} compares two networks")
     teacher, sample = make_network(3).eval(), make_sample(2)
     live = LiveKnowledge(teacher, sample.inputs).attribution(entry.name, target, **QUICK.get(entry.name, {}))
     torch.testing.assert_close(live, explain(teacher, sample.image, target), atol=1e-6, rtol=1e-5)
     assert not live.requires_grad
 
 
+@holds_where(lambda entry, *_: entry.fact("DIFFERENTIABLE"))
 def test_a_differentiable_map_pulls_on_the_weights(entry, make_network, make_sample, target):
-    if not entry.fact("DIFFERENTIABLE"):
-        pytest.skip(f"{entry.name} has no gradient")
     network = make_network().eval()
     entry.function(frozen_trace(network, make_sample(2).image), target, differentiable=True).square().sum().backward()
     assert any(p.grad is not None and float(p.grad.abs().max()) > 0 for p in network.parameters())

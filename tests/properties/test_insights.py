@@ -11,8 +11,10 @@ from data_contracts import ExplanationError
 from medkd.catalogue import EXPLAINERS
 from medkd.targets import class_logit, class_margin, lesion_margin
 from medkd.trace import trace
+from tests.properties.applies import once_per_entry
 
 NAMES = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("RETURNS", "map") != "map"]
+CATALOGUE = EXPLAINERS
 QUICK = {"activation_maximisation": {"steps": 3}, "adversarial": {"steps": 4}, "decision_boundary": {"points": 3}}
 
 
@@ -46,6 +48,7 @@ def test_there_are_the_named_ones():
     assert {"activation_maximisation", "layer_trace", "response_peaks", "decision_boundary", "adversarial"} <= set(NAMES)
 
 
+@once_per_entry
 def test_it_declares_its_properties(entry):
     for fact in ("SIGNED", "COMPLETE", "ADDITIVE", "DIFFERENTIABLE", "PASSES_RANDOMISATION"):
         assert isinstance(entry.fact(fact), bool)

@@ -20,6 +20,8 @@ from medkd.volumes.window import window_intensity
 
 CASES, WINDOW = 16, (-160.0, 240.0)
 
+CATALOGUE = LOSSES
+
 
 @pytest.fixture(params=[2, pytest.param(3, marks=pytest.mark.extended)], ids=["pictures", "volumes"])
 def space(request):
@@ -66,8 +68,6 @@ class Cohort:
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_a_loss_alone_lowers_itself_within_an_epoch(name, task, space, phantom, tmp_path):
     entry = LOSSES.entry(name)
-    if task not in entry.fact("TASKS"):
-        pytest.skip(f"{name} is not for {task}")
     classes = entry.fact("MIN_CLASSES", 2)
     builder, options = ("resnet", {"channels": (4, 4, 6, 8)}) if task == "classification" else ("unet", {"channels": (4, 8, 8)})
     if "deep_heads" in entry.fact("NEEDS"):

@@ -14,16 +14,15 @@ from medkd.models._build import build_network
 from medkd.precision import has_native_bf16
 from medkd.task_context import TaskContext
 from medkd.trace import LayerMap, Sample, Trace, layer_map_of, trace, with_layer_map
+from tests.properties.applies import holds_where, once_per_entry
 
 NAMES = LOSSES.names()
+CATALOGUE = LOSSES
 
 
 @pytest.fixture(params=NAMES)
 def entry(request, task):
-    found = LOSSES.entry(request.param)
-    if task not in found.fact("TASKS"):
-        pytest.skip(f"{found.name} is not for {task}")
-    return found
+    return LOSSES.entry(request.param)
 
 
 @pytest.fixture
@@ -55,6 +54,7 @@ def value_of(entry, student, teacher, sample):
     return entry.function(traced(student, sample), LiveKnowledge(teacher, sample.inputs), sample)
 
 
+@once_per_entry
 def test_a_loss_declares_what_it_needs(entry):
     assert isinstance(entry.fact("NEEDS"), frozenset)
     assert entry.fact("SOURCE")
@@ -104,14 +104,15 @@ def test_a_case_of_weight_zero_does_not_count(entry, make_network, make_sample):
     assert float(value_of(entry, student, teacher, weighted)) == pytest.approx(float(value_of(entry, student, teacher, half)), abs=1e-5)
 
 
+@holds_where(lambda *case: case[2] == 2)
 def test_a_loss_works_with_three_classes(entry, make_network, make_sample):
     value = value_of(entry, make_network(0, classes=3).train(), make_network(1, classes=3).eval(), make_sample(classes=3))
     assert bool(value.isfinite())
 
 
+# Where bf16 is emulated pictures show whether a loss is finite in it.
+@holds_where(lambda *case: case[2] == 2 or has_native_bf16(torch.device("cpu")))
 def test_a_loss_is_finite_under_bf16_autocast(entry, make_network, make_sample, space):
-    if space == 3 and not has_native_bf16(torch.device("cpu")):
-        pytest.skip("emulated bf16 is slow: pictures show whether a loss is finite in it")
     student, teacher, sample = make_network(0).train(), make_network(1).eval(), make_sample()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         value = value_of(entry, student, teacher, sample)
@@ -121,15 +122,15 @@ def test_a_loss_is_finite_under_bf16_autocast(entry, make_network, make_sample, 
     assert all(bool(p.grad.isfinite().all()) for p in student.parameters() if p.grad is not None)
 
 
+@holds_where(lambda entry, *_: entry.fact("MINIMUM_AT_TEACHER"))
 def test_a_student_equal_to_its_teacher_is_at_the_minimum_where_declared(entry, make_network, make_sample):
-    if not entry.fact("MINIMUM_AT_TEACHER"):
-        pytest.skip(f"{entry.name} does not declare it")
     student, teacher, sample = make_network(1).eval(), make_network(1).eval(), make_sample()
     at_teacher = value_of(entry, student, teacher, sample)
     assert float(at_teacher) == pytest.approx(entry.fact("RANGE")[0], abs=1e-5)
     assert float(value_of(entry, make_network(0).eval(), teacher, sample)) > float(at_teacher) + 1e-4
 
 
+@once_per_entry
 def test_a_loss_that_needs_a_teacher_says_so(entry, make_network, make_sample):
     sample = make_sample()
     student = traced(make_network(0), sample)
@@ -149,10 +150,14 @@ def test_a_loss_leaves_modes_flags_and_hooks_as_they_were(entry, make_network, m
     assert not any(module._forward_hooks for network in (student, teacher) for module in network.modules())
 
 
+# What asks the network again, or has no space, has no other form.
+@holds_where(
+    lambda entry, task, space: (
+        space == 2 and task == "segmentation" and not entry.fact("NEEDS") - {"teacher", "labels", "features", "projector"}
+    )
+)
 def test_a_picture_is_a_volume_of_one_slice(entry, task, space):
     """Terms that read logits and features alone say the same of both; asked once, of segmentations."""
-    if space == 3 or task == "classification" or entry.fact("NEEDS") - {"teacher", "labels", "features", "projector"}:
-        pytest.skip("asks the network again, has no space, or is asked in the other form")
     draw, classes = torch.Generator().manual_seed(0), 3
     logits, wanted = (torch.randn(2, classes, 8, 8, generator=draw) for _ in range(2))
     features, teacher_features = (torch.randn(2, 4, 8, 8, generator=draw) for _ in range(2))

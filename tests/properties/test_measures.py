@@ -9,8 +9,10 @@ from medkd.catalogue import MEASURES
 from medkd.measures._guided import Guided
 from medkd.measures._neighbours import Neighbours
 from medkd.measures._perturb import Perturbation
+from tests.properties.applies import holds_where
 
 NAMES = MEASURES.names()
+CATALOGUE = MEASURES
 KINDS = {
     "classification",
     "segmentation",
@@ -32,10 +34,7 @@ KINDS = {
 
 @pytest.fixture(params=NAMES)
 def entry(request):
-    found = MEASURES.entry(request.param)
-    if found.fact("KIND") == "network" and "declares" not in request.node.name:
-        pytest.skip("a measure of a network has no cases")
-    return found
+    return MEASURES.entry(request.param)
 
 
 def part_of(reference, rows):
@@ -89,6 +88,7 @@ def test_a_measure_declares_its_direction_range_and_convention(entry):
     assert entry.fact("SOURCE")
 
 
+@holds_where(lambda entry, *_: entry.fact("KIND") != "network")
 def test_a_measure_stays_within_its_range_and_has_one_value_per_case(entry):
     prediction, reference = arguments(entry)
     value = entry.function(prediction, reference)
@@ -98,6 +98,7 @@ def test_a_measure_stays_within_its_range_and_has_one_value_per_case(entry):
     assert bool(((value >= low - 1e-9) & (value <= high + 1e-9)).all())
 
 
+@holds_where(lambda entry, *_: entry.fact("KIND") != "network")
 def test_a_measure_changes_nothing_it_is_given(entry):
     prediction, reference = arguments(entry)
     before = prediction.clone()
@@ -105,25 +106,23 @@ def test_a_measure_changes_nothing_it_is_given(entry):
     assert torch.equal(before, prediction)
 
 
+# One value per cohort, a perturbation that holds the batch, a comparison of cases: none of them has single cases.
+@holds_where(lambda entry, *_: entry.fact("LEVEL") == "case" and entry.fact("KIND") not in {"faithfulness", "repeated", "network"})
 def test_a_case_does_not_depend_on_its_batch(entry):
-    if entry.fact("LEVEL") == "cohort" or entry.fact("KIND") in {"faithfulness", "repeated"}:
-        pytest.skip("one value per cohort, a perturbation that holds the batch, or a comparison of cases")
     prediction, reference = arguments(entry)
     whole = entry.function(prediction, reference)
     torch.testing.assert_close(whole[2:3], entry.function(prediction[2:3], part_of(reference, slice(2, 3))), equal_nan=True)
 
 
+@holds_where(lambda entry, *_: entry.fact("LEVEL") == "cohort" and entry.fact("KIND") != "network")
 def test_the_order_of_cases_does_not_matter_to_a_cohort(entry):
-    if entry.fact("LEVEL") != "cohort":
-        pytest.skip("one value per case")
     prediction, reference = arguments(entry, n=20)
     order = torch.randperm(20, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(entry.function(prediction, reference), entry.function(prediction[order], reference[order]))
 
 
+@holds_where(lambda entry, *_: entry.fact("KIND") in {"localisation", "segmentation", "detection"})
 def test_an_empty_mask_follows_the_declared_convention(entry):
-    if entry.fact("KIND") not in {"localisation", "segmentation", "detection"}:
-        pytest.skip("no mask")
     prediction, reference = arguments(entry, n=2)
     empty = torch.zeros_like(reference)
     value = entry.function(prediction * 0 if entry.fact("KIND") == "segmentation" else prediction, empty)

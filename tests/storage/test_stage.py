@@ -116,3 +116,9 @@ def test_no_training_depends_on_measures_reports_or_explanations():
     for name in ("medkd.training.train", "medkd.training.extract_knowledge"):
         found = {module.rsplit(".", 1)[0] for module in closure_of(name)}
         assert not found & {"medkd.measures", "medkd.review", "medkd.explanation", "medkd.registry", "medkd.dicom"}, name
+
+
+def test_what_is_measured_of_every_study_is_in_the_key_of_its_explanation():
+    assert {f"medkd.measures.{name}" for name in ("relevance_mass_accuracy", "gini", "cosine_agreement", "mass_in_shell")} <= set(
+        closure_of("medkd.explanation.describe")
+    )
