@@ -85,11 +85,6 @@ class IngestRequest:
     made_for: str = STORE
 
 
-def ingest_folder(source: Path, out: Path, *, secret: bytes, nifti: bool = False, progress: bool = False) -> IngestReport:
-    """Ingest with every code's own default action; see :func:`ingest`."""
-    return ingest(IngestRequest(source, out, nifti=nifti, progress=progress), secret=secret)
-
-
 def ingest_with_site_secret(request: IngestRequest) -> IngestReport:
     """Ingest with the site's own secret, read here and now: an orchestrator records the arguments of its tasks in clear."""
     return ingest(request, secret=site_secret())

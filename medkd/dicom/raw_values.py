@@ -119,18 +119,6 @@ def read_numbers(dataset: Dataset, tag: int) -> Numbers:
         return Numbers(comma=comma, unreadable=text[:32])
 
 
-def raw_numbers(header: Dataset, tag: int) -> tuple[float, ...]:
-    """Return decimal strings as numbers, () where there is none.
-
-    Raises:
-        ValueError: a part is no number.
-    """
-    found = read_numbers(header, tag)
-    if found.unreadable:
-        raise ValueError(f"expected numbers, got {found.unreadable!r}")
-    return found.values
-
-
 def stored_number(header: Dataset, tag: int, *, signed: bool, bits: int) -> int | None:
     """Return a value of the kind "US or SS" as the pixels' sign makes it, whatever representation it is written in; None where there is none.
 

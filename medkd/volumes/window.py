@@ -5,9 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Window of the phantom and of soft tissue CT, in HU (level 40, width 400).
-SOFT_TISSUE_HU = (-160.0, 240.0)
-
 
 def window_intensity(values: Tensor, window: tuple[float, float]) -> Tensor:
     """Map ``window`` linearly to [-1, 1], clipping outside. Shape is kept; the result is float32."""

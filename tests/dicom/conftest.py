@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from medkd.dicom.ingest import ingest_folder
+from tests.dicom.ingesting import ingest_folder
 
 SECRET = b"tests"
 

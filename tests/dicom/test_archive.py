@@ -7,8 +7,8 @@ import pytest
 
 from data_contracts import IngestCode, IngestError, Outcome
 from medkd.dicom.archive import is_archive, unpack
-from medkd.dicom.ingest import ingest_folder
 from medkd.phantom.dicom_faults import write_case
+from tests.dicom.ingesting import ingest_folder
 
 
 def zipped(path, files, compression=zipfile.ZIP_DEFLATED):

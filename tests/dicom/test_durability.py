@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from medkd.dicom.ingest import ingest_folder
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.store import Store
+from tests.dicom.ingesting import ingest_folder
 
 _CODE = """
 import sys

@@ -6,9 +6,9 @@ import pytest
 from data_contracts import IngestCode, Outcome
 from medkd.dicom.discover import read_file
 from medkd.dicom.group import group_slices
-from medkd.dicom.ingest import ingest_folder
 from medkd.dicom.slices import slices_of
 from medkd.phantom.dicom_faults import VARIANTS, write_case
+from tests.dicom.ingesting import ingest_folder
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from data_contracts import IngestCode, Outcome, SourceError, StoreManifest, load_record
-from medkd.dicom.ingest import ingest_folder
 from medkd.phantom.dicom_faults import VARIANTS, write_case
 from medkd.phantom.render import render_volume
 from medkd.storage.store import Store
+from tests.dicom.ingesting import ingest_folder
 
 SECRET = b"tests"
 IDENTIFIERS = (b"Hartwell", b"Okafor", b"Lindqvist", b"Testcase", b"HOSP-", b"ACC88", b"Saint Example", b"Referrer", b"1.2.826.0.1.3680043")

@@ -15,10 +15,10 @@ from data_contracts import IngestPolicy, Segment, StoreManifest, load_record
 from medkd.dicom.confidentiality.anatomy import WORDS
 from medkd.dicom.confidentiality.names import clean_segments
 from medkd.dicom.confidentiality.words import clean_name, clean_text
-from medkd.dicom.ingest import ingest_folder
 from medkd.dicom.ingest_cache import MANIFEST, MEMORY, IngestCache
 from medkd.phantom.dicom_faults import VARIANTS
 from medkd.storage.sealed import seal_of
+from tests.dicom.ingesting import ingest_folder
 from tests.dicom.labelled import write_labelled
 
 CANARY = "QUIXOTEPLANT"

@@ -14,9 +14,9 @@ from data_contracts import Action, IngestCode, IngestPolicy, Outcome
 from medkd.dicom.confidentiality import publish
 from medkd.dicom.confidentiality.burned_in import blank_text, find_text
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
-from medkd.dicom.ingest import ingest_folder
 from medkd.phantom.dicom_faults import VARIANTS, write_case
 from tests.benchmarks.marked_dicom import left, write_marked, write_named
+from tests.dicom.ingesting import ingest_folder
 
 SECRET = b"k"
 BY_NAME = {variant.name: variant for variant in VARIANTS}

@@ -9,8 +9,8 @@ import pytest
 
 from data_contracts import Outcome, StoreManifest, load_record
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
-from medkd.dicom.ingest import ingest_folder
 from medkd.storage.store import Store
+from tests.dicom.ingesting import ingest_folder
 
 SECRET = b"tests"
 

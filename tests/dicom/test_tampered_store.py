@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from data_contracts import StoreError
-from medkd.dicom.ingest import ingest_folder
 from medkd.dicom.ingest_cache import MANIFEST, MEMORY, UNFINISHED, read_manifest
 from medkd.phantom.dicom_faults import find_variant, write_case
 from medkd.storage.sealed import seal_of
 from tests.dicom.drawn import draw_segmentation, draw_series
+from tests.dicom.ingesting import ingest_folder
 
 
 @pytest.fixture

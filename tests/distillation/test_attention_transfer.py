@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional
 
 from medkd.distillation.attention_transfer import attention_transfer
-from medkd.knowledge.interface import LAST, LiveKnowledge, PrecomputedKnowledge
+from medkd.knowledge.interface import LAST, LiveKnowledge
 from medkd.trace import layer_map_of, trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def kept(network, sample):

@@ -10,10 +10,11 @@ from medkd.attribution.cam import cam
 from medkd.catalogue import EXPLAINERS
 from medkd.distillation._reduce import pooled
 from medkd.distillation.attribution_transfer import attribution_transfer
-from medkd.knowledge.interface import LiveKnowledge, PrecomputedKnowledge
+from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.targets import teacher_target
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import layer_map_of, trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 DIFFERENTIABLE = [name for name in EXPLAINERS.names() if EXPLAINERS.entry(name).fact("DIFFERENTIABLE")]
 

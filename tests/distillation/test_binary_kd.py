@@ -6,8 +6,8 @@ from torch.distributions import Bernoulli, kl_divergence
 
 from medkd.distillation.binary_kd import binary_kd
 from medkd.distillation.logit_kd import logit_kd
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, Trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def traced(logits):

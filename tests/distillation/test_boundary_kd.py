@@ -8,8 +8,8 @@ import torch
 from scipy.ndimage import distance_transform_cdt
 
 from medkd.distillation.boundary_kd import border_distance, boundary_kd
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, Trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def traced(logits):

@@ -6,8 +6,8 @@ import torch
 from scipy.special import log_softmax
 
 from medkd.distillation.channel_wise import channel_wise
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 @pytest.fixture(params=["segmentation"])

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from medkd.distillation.class_balanced_kd import class_balanced_kd
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, Trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def traced(logits):

@@ -9,8 +9,9 @@ import torch
 
 from data_contracts import KnowledgeError
 from medkd.distillation.crd import crd
-from medkd.knowledge.interface import LAST, PrecomputedKnowledge
+from medkd.knowledge.interface import LAST
 from medkd.trace import Sample
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def test_by_hand_over_all_places_of_the_batch(made_trace, draw):

@@ -7,8 +7,8 @@ from scipy.special import softmax
 
 from medkd.distillation.decoupled_kd import decoupled_kd
 from medkd.distillation.logit_kd import logit_kd
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def kl(p, q):

@@ -6,9 +6,9 @@ import torch
 from scipy.special import softmax
 
 from medkd.distillation.dist_kd import dist_kd, incompatible_reason
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.task_context import TaskContext
 from medkd.trace import Sample
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def rho(a, b):

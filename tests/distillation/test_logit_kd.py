@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from medkd.distillation.logit_kd import logit_kd
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, Trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def traced(logits):

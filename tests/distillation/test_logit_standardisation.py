@@ -6,9 +6,9 @@ from scipy.special import log_softmax
 from scipy.stats import zscore
 
 from medkd.distillation.logit_standardisation import incompatible_reason, logit_standardisation
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.task_context import TaskContext
 from medkd.trace import Sample
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def test_by_scipy_on_z_scores_of_each_voxel(made_trace, draw):

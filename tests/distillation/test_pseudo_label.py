@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional
 
 from medkd.distillation.pseudo_label import pseudo_label
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def test_it_is_the_cross_entropy_of_the_teachers_decision_whatever_the_label_says(made_trace, draw):

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from medkd.distillation.region_affinity import region_affinity
-from medkd.knowledge.interface import LAST, PrecomputedKnowledge
+from medkd.knowledge.interface import LAST
 from medkd.trace import Sample
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def regions_of(logits):

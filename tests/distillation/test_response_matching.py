@@ -6,8 +6,9 @@ import torch
 from data_contracts import KnowledgeError
 from medkd.distillation._occlude import occlusion_patterns as _patterns
 from medkd.distillation.response_matching import response_matching
-from medkd.knowledge.interface import LiveKnowledge, PrecomputedKnowledge
+from medkd.knowledge.interface import LiveKnowledge
 from medkd.trace import trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def test_by_hand_one_pattern(make_network, make_sample):

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from medkd.distillation.logit_kd import logit_kd
 from medkd.distillation.soft_label_refinement import soft_label_refinement
-from medkd.knowledge.interface import PrecomputedKnowledge
 from medkd.trace import Sample, trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 @pytest.fixture

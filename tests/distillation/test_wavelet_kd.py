@@ -8,8 +8,9 @@ import torch
 
 from data_contracts import KnowledgeError
 from medkd.distillation.wavelet_kd import wavelet_kd
-from medkd.knowledge.interface import LAST, PrecomputedKnowledge
+from medkd.knowledge.interface import LAST
 from medkd.trace import Sample
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def haar_details(values, levels):

@@ -16,9 +16,9 @@ from medkd.experiment import trials
 from medkd.experiment.validate_student import StudentValidator, validation_subset
 from medkd.experiment.write_scoreboard import scoreboard_text
 from medkd.models._load import load_network
-from medkd.registry.memory_registry import MemoryRegistry
 from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
+from tests.registry.memory_registry import MemoryRegistry
 
 pytestmark = pytest.mark.xdist_group("experiment")
 RECIPES = Path(flows.__file__).parent / "recipes"

@@ -7,9 +7,10 @@ from data_contracts import KnowledgeError
 from medkd.attribution.cam import cam
 from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.class_map import ClassMap, MappedKnowledge, MappedTarget
-from medkd.knowledge.interface import LiveKnowledge, PrecomputedKnowledge
+from medkd.knowledge.interface import LiveKnowledge
 from medkd.targets import class_logit, class_margin
 from medkd.trace import layer_map_of, trace
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 TEACHER, STUDENT = ("background", "anterior", "posterior", "vessel"), ("background", "hippocampus")
 WISH = {"background": ("background",), "hippocampus": ("anterior", "posterior")}

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from data_contracts import KnowledgeError
-from medkd.knowledge.interface import Knowledge, LiveKnowledge, PrecomputedKnowledge
+from medkd.knowledge.interface import Knowledge, LiveKnowledge
 from medkd.targets import class_logit
 from medkd.trace import layer_map_of
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 def test_a_live_teacher_answers_once_and_without_gradients(make_network, make_sample):

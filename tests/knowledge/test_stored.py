@@ -270,9 +270,9 @@ def test_half_resolution_compares_averages_of_blocks_and_leaves_labels_alone(spa
     from data_contracts import LossTerm
     from medkd.distillation.cross_entropy import cross_entropy
     from medkd.distillation.logit_kd import logit_kd
-    from medkd.knowledge.interface import PrecomputedKnowledge
     from medkd.trace import Sample
     from medkd.training.objective import Objective
+    from tests.knowledge.precomputed import PrecomputedKnowledge
 
     size = (32, 32) if space == 2 else (16, 32, 32)
     spec = SEGMENTER.model_copy(update={"spatial_dims": space})

@@ -9,11 +9,12 @@ import torch
 
 from data_contracts import KnowledgeError, NetworkSpec
 from medkd.catalogue import LOSSES
-from medkd.knowledge.interface import LAST, LiveKnowledge, PrecomputedKnowledge
+from medkd.knowledge.interface import LAST, LiveKnowledge
 from medkd.models._build import build_network
 from medkd.precision import has_native_bf16
 from medkd.task_context import TaskContext
 from medkd.trace import LayerMap, Sample, Trace, layer_map_of, trace, with_layer_map
+from tests.knowledge.precomputed import PrecomputedKnowledge
 from tests.properties.applies import holds_where, once_per_entry
 
 NAMES = LOSSES.names()

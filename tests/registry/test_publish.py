@@ -26,9 +26,9 @@ from data_contracts import (
     TrainingManifest,
     load_record,
 )
-from medkd.registry.memory_registry import MemoryRegistry
 from medkd.registry.publish import TRAINING_MANIFEST, attach_explanations, register_models
 from medkd.storage.workspace import local_workspace
+from tests.registry.memory_registry import MemoryRegistry
 
 MODEL = ModelRef(name="net", version=1, manifest_digest="a" * 64, role=Role.STUDENT, weights_digest="b" * 64)
 

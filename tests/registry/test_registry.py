@@ -10,9 +10,9 @@ import torch
 from data_contracts import Checkpoint, NetworkSpec, Ref, RegistryError, Role, Task, load_record
 from medkd.models._build import build_network, parameter_count
 from medkd.registry.interface import Publication, canonical, pack_model, parse_uri
-from medkd.registry.memory_registry import MemoryRegistry
 from medkd.registry.publish import load_registered
 from medkd.trace import frozen
+from tests.registry.memory_registry import MemoryRegistry
 
 SPEC = NetworkSpec(builder="resnet", options={"channels": (4, 4, 4, 4)})
 

@@ -15,13 +15,13 @@ import numpy as np
 
 from data_contracts import Cohort, MedkdError, NetworkSpec, Split, Task
 from medkd.cohorts.marked import marked_voxels
-from medkd.dicom.ingest import ingest_folder
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.sealed import load_sealed, write_sealed
 from medkd.storage.store import Store
 from medkd.storage.workspace import local_workspace
 from tests.dicom.drawn import draw_segmentation, draw_series
+from tests.dicom.ingesting import ingest_folder
 from tests.registered import register_tiny
 
 LIVER = Task(kind="segmentation", classes=("background", "liver"), image_size=(16, 16, 16), intensity="standardised")

@@ -1,4 +1,4 @@
-"""The shipped double: a registry in memory, for tests and for runs without tracking. It passes the same properties as MLflow's."""
+"""A double of a registry, in memory. It passes the same tests as MLflow's."""
 
 from __future__ import annotations
 
