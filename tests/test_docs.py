@@ -75,7 +75,7 @@ def test_the_reference_is_the_code_as_it_stands(tmp_path):
 
 
 def test_files_that_are_named_exist():
-    documents = ("README.md", "CONTRIBUTING.md", "medkd/README.md", "flows/README.md", "data_contracts/README.md")
+    documents = ("README.md", "docs/results.md", "CONTRIBUTING.md", "medkd/README.md", "flows/README.md", "data_contracts/README.md")
     for document in (
         *documents,
         "docs/tutorial.md",
@@ -98,7 +98,7 @@ def test_files_that_are_named_exist():
 
 def test_commands_that_are_named_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(
-        (ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "docs/tutorial.md", "flows/README.md")
+        (ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "docs/tutorial.md", "docs/results.md", "flows/README.md")
     )
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`make ([a-z-]+)", text)):
