@@ -437,7 +437,7 @@ class Model:
 
         Example:
             >>> why = model.explain("dicom/study000", explainers=("grad_cam",))
-            >>> [verdict.explainer for verdict in why.record.verdicts]
+            >>> [report.explainer for report in why.record.sanity_reports]
             ['grad_cam']
         """
         options = explainers if isinstance(explainers, Mapping) else {name: {} for name in explainers}
