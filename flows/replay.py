@@ -10,6 +10,6 @@ from medkd.storage.workspace import Workspace
 
 
 @orchestrated
-def replay(workspace: Workspace, folder: Path, wanted: str) -> tuple[Path, bool, dict[str, float]]:
+def replay(workspace: Workspace, folder: Path, wanted: str, store: Path | None = None) -> tuple[Path, bool, dict[str, float]]:
     """Make a kept explanation again and return its folder, whether every bit is the same, and which maps are not."""
-    return run_all(replay_registered, [(workspace, folder, wanted)], title="replay")[0]
+    return run_all(replay_registered, [(workspace, folder, wanted, store)], title="replay")[0]

@@ -209,6 +209,9 @@ def inspect_model_command(
 def replay_command(
     explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],
     folder: Annotated[Path, typer.Option("--in", help="Folder that explanations are looked for in.")] = Path("runs/explanations"),
+    store: Annotated[
+        Path | None, typer.Option(help="Store of the explained volume, where it does not lie beside the explanation (report-store).")
+    ] = None,
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
@@ -219,7 +222,7 @@ def replay_command(
     from medkd.storage.workspace import Workspace
 
     workspace = Workspace(root=folder.resolve(), tracking_uri=registry_uri(run_folder, tracking_uri))
-    place, same, differs = replay(workspace, folder.resolve(), explanation)
+    place, same, differs = replay(workspace, folder.resolve(), explanation, store)
     if not same:
         worst = max(differs, key=lambda name: differs[name]) if differs else "the record"
         raise ExplanationError(

@@ -153,8 +153,8 @@ def find_bundle(folder: Path, wanted: str) -> tuple[Path, ExplanationBundle] | N
     return None
 
 
-def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[Path, bool, dict[str, float]]:
-    """Make an explanation again that lies anywhere below ``folder``.
+def replay_registered(workspace: Workspace, folder: Path, wanted: str, store: Path | None = None) -> tuple[Path, bool, dict[str, float]]:
+    """Make an explanation again that lies anywhere below ``folder``; ``store`` holds its volume where none beside it does.
 
     Returns:
         Its folder, whether every bit is the same, and per map that is not its largest relative difference.
@@ -178,8 +178,10 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str) -> tuple[
             raise ExplanationError("REPLAY_MODEL", f"expected {kept.uri} with {digests}")
     # Beside the artefact of a study, or of a run's reports beside the run's own store.
     stores = [Store(place.parents[1] / "store"), Store(place.parents[2] / "studies")]
-    store = next((one for one in stores if one.verify(record.volume.array)), stores[0])
-    values, label = read_volume(store, record.volume)
+    if store is not None:
+        stores.insert(0, Store(store))
+    source = next((one for one in stores if one.verify(record.volume.array)), stores[0])
+    values, label = read_volume(source, record.volume)
     again = replay(place, values, loaded, label)
     return place, again.same, again.differs
 

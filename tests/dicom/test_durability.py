@@ -19,9 +19,9 @@ from tests.dicom.ingesting import ingest_folder
 _CODE = """
 import sys
 from pathlib import Path
-from medkd.dicom.ingest import ingest_folder
+from medkd.dicom.ingest import IngestRequest, ingest
 print("ready", flush=True)
-ingest_folder(Path(sys.argv[1]), Path(sys.argv[2]), secret=b"k")
+ingest(IngestRequest(Path(sys.argv[1]), Path(sys.argv[2])), secret=b"k")
 print("done", flush=True)
 """
 

@@ -44,6 +44,10 @@ def test_an_odd_series_is_listed_with_its_reason_and_the_others_are_reported(sto
     if model:  # the artefact that the page was made from lies beside it
         (artefact,) = (series / "explanations").iterdir()
         assert read_explanation(artefact)[0] == report.explanations[0]
+        # Its volume lies in the store that was reported.
+        status, text, errors = here("replay", artefact.name, "--in", out, "--store", store, "--run", smoke.folder)
+        assert status == 0, errors
+        assert "every bit is the same" in text
 
 
 def test_a_store_that_no_model_can_read_is_status_two_and_says_why(here, smoke, tmp_path, monkeypatch):
