@@ -91,14 +91,16 @@ def test_the_same_command_goes_on_and_repeats_at_most_what_was_at_work(tmp_path)
     assert sum(count - 1 for count in started.values()) <= 2
 
 
-def test_an_interrupt_inside_of_an_exec_ends_with_the_status_too():
-    """As modules are imported dataclasses are made by `exec`; Python then ends by the signal unless it is told otherwise."""
-    code = (
-        "import os, signal\n"
+def test_an_interrupt_inside_of_an_exec_ends_with_the_status_too(tmp_path):
+    """As modules are imported dataclasses are made by `exec`; `python -m` then ends by the signal unless it is told otherwise."""
+    (tmp_path / "probe.py").write_text(
         "from flows.stopping import stoppable\n"
         "with stoppable():\n"
         "    exec('import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(5)')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    places = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-m", "probe"], env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, timeout=30
+    )
     assert done.returncode == 130, done.stderr
     assert done.stderr == "stopped; start the same command to go on\n"
