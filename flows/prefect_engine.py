@@ -91,6 +91,7 @@ def _noted(function: Callable[..., R], workers: Workers | None, name: str, group
     """Return the stage as a task calls it: in a worker process where there are some, its end noted in the run's log."""
 
     def run(*args: Any) -> R:
+        """Do the work and note its end."""
         started = time.monotonic()
         try:
             result, seconds = workers.submit(function, *args).result() if workers is not None else (function(*args), None)
