@@ -38,13 +38,24 @@ _DIGEST_TAG = "medkd.manifest_digest"
 
 
 @contextlib.contextmanager
-def _migrating_alone(uri: str) -> Iterator[None]:
-    """Let one process at a time lay out the tables of a database: two at once fail."""
+def _laying_out_alone(uri: str) -> Iterator[None]:
+    """Let one process at a time lay out the tables of a local database, and a database appear whole or not at all.
+
+    MLflow makes a new database by running every migration it ever had, on the file itself: two processes at once fail, and one that
+    is killed there leaves a file that MLflow refuses ever after ("table _alembic_tmp_trace_tags already exists").
+    """
     path = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or not os.access(path.parent, os.W_OK):
         yield
         return
     with locked(path.with_name(f".medkd-{path.name}.lock"), wait_s=120.0):
+        if not path.exists():
+            new = path.with_name(f".{path.name}.new")
+            for left in path.parent.glob(f"{new.name}*"):  # of a process that was killed, with its journal
+                left.unlink()
+            unfinished = f"sqlite:///{new}"
+            MlflowClient(tracking_uri=unfinished, registry_uri=unfinished).search_experiments(max_results=1)
+            new.replace(path)
         yield
 
 
@@ -77,7 +88,7 @@ class MlflowRegistry:
         self._downloads = Path(tempfile.mkdtemp(prefix="medkd-"))
         weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         try:
-            with _migrating_alone(tracking_uri):
+            with _laying_out_alone(tracking_uri):
                 self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
                 found = self._client.get_experiment_by_name(experiment)
                 location = self._local.as_uri() if self._local is not None else None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -107,3 +110,23 @@ def test_an_experiment_that_was_cut_short_is_closed_and_logged_again_once(parts)
     assert len(arm.data.metrics) == 1201
     assert [(m.step, m.value) for m in client.get_metric_history(arm.info.run_id, "oracle")] == [(1, 0.5), (3, 0.75)]
     assert arm.data.tags["mlflow.parentRunId"] in {r.info.run_id for r in runs}
+
+
+def test_a_kill_while_the_database_is_laid_out_leaves_nothing_that_stops_the_next(tmp_path):
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    code = (
+        "from pathlib import Path; from medkd.registry.mlflow_registry import MlflowRegistry;"
+        f"MlflowRegistry({uri!r}, artifacts=Path({str(tmp_path / 'artifacts')!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while not any(one.stat().st_size for one in tmp_path.glob(".mlflow.db.new*")):  # MLflow's migrations are at work
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert MlflowRegistry(uri, artifacts=tmp_path / "artifacts").names() == ()
+    assert not list(tmp_path.glob(".mlflow.db.new*"))
