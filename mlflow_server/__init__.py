@@ -1,0 +1,1 @@
+"""A secured MLflow server: started, checked, backed up, restored, upgraded. Stands alone: only the standard library, typer and MLflow's own needs."""
