@@ -21,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
     help="Run a secured MLflow server: start, check, back up, restore, drill, upgrade.",
 )
 
@@ -142,10 +143,12 @@ def preflight(
     from mlflow_server.running import weak_server
     from mlflow_server.settings import read_settings
 
-    problems = (*weak_settings(read_settings(folder)), *(weak_server(url) if url else ()))
+    settings = read_settings(folder)
+    problems = (*weak_settings(settings), *(weak_server(url) if url else ()))
     if problems:
         raise WeakSettingsError(problems)
-    _say(json.dumps({"problems": []}) if as_json else "nothing weak found")
+    known = "" if settings.folder.exists() else f"; no server was started in {settings.folder} yet: these are the defaults"
+    _say(json.dumps({"problems": []}) if as_json else f"nothing weak found{known}")
 
 
 @app.command()

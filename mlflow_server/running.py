@@ -70,7 +70,8 @@ class Server:
         status, body = self.get(f"/api/2.0/{route}?{urllib.parse.urlencode(parameters)}")
         if status != 200:
             raise ServerError(
-                "SERVER_REFUSED", f"expected an answer to {route} of {self._url}, got status {status}: {body[:200].decode(errors='replace')}"
+                "SERVER_REFUSED",
+                f"expected an answer to {route} of {self._url}, got status {status}: {body[:200].decode(errors='replace')}",
             )
         found: dict[str, Any] = json.loads(body)
         return found
