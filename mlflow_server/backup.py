@@ -36,7 +36,8 @@ def back_up(settings: ServerSettings, target: Path) -> dict[str, Any]:
     part = private_folder(target.with_name(f".{target.name}.{secrets.token_hex(4)}.part"))
     try:
         dump(settings.database_uri, part / dump_name(settings.database_uri))
-        if sqlite_file(settings.auth_uri) is not None:
+        users = sqlite_file(settings.auth_uri)
+        if users is not None and users.exists():  # a database that never had users gets them at its first start here
             dump(settings.auth_uri, part / _USERS)
         artifacts.copy_out(settings.artifact_location, part / "artifacts")
         _copy_own(settings.folder, part)
