@@ -45,7 +45,8 @@ $(STAMP): pyproject.toml
 system: ## install the system packages that some tests use (Debian, as root); does nothing elsewhere
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	  command -v chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; \
-	else echo "not root or no apt-get: tests that need chromium will skip, naming it"; fi
+	  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }; \
+	else echo "not root or no apt-get: tests that need chromium or postgresql will skip, naming it"; fi
 
 demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations, registry, reports
 	$(BIN)/medkd demo
@@ -57,7 +58,7 @@ test: $(STAMP) lint ## all tests but the extended ones with coverage, at most te
 test-extended: $(STAMP) ## all tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
 
-lint: $(STAMP) ## ruff over everything, mypy (strict) over contracts, medkd and flows
+lint: $(STAMP) ## ruff over everything, mypy (strict) over all packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -131,13 +131,13 @@ def test_a_file_that_is_no_database_is_refused(settings):
 
 
 def test_old_versions_of_mlflow_are_refused(settings, monkeypatch):
-    monkeypatch.setattr(preflight, "version", lambda name: "3.9.0")
+    monkeypatch.setattr(preflight, "version", lambda _: "3.9.0")
     assert codes(settings) == ["MLFLOW_OUTDATED"]
 
 
 def test_a_password_in_the_uri_of_a_database_is_refused_and_not_shown(settings, monkeypatch):
-    monkeypatch.setattr(preflight, "missing_libraries", lambda settings: iter(()))
-    monkeypatch.setattr(preflight, "_schema", lambda settings: iter(()))
+    monkeypatch.setattr(preflight, "missing_libraries", lambda _: iter(()))
+    monkeypatch.setattr(preflight, "_schema", lambda _: iter(()))
     weak = dataclasses.replace(settings, database="postgresql://mlflow:topsecret@127.0.0.1/mlflow")
     assert codes(weak) == ["DATABASE_PASSWORD_SHOWN"]
     assert "topsecret" not in weak_settings(weak)[0].message
