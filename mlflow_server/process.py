@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,8 +25,8 @@ from mlflow_server.settings import ServerSettings, write_auth_config
 APP_NAME = "medkd-secured"
 #: Seconds that a server may take to answer; laying out a database on a slow disk takes most of it.
 START_S = 180.0
-#: Seconds that processes get to end in peace: less than the two after which the command line of medkd ends this process whatever it waits for.
-END_S = 1.5
+#: Seconds that processes get to end in peace: well below the two after which the command line of medkd ends this process whatever it waits for.
+END_S = 1.2
 
 
 @contextlib.contextmanager
@@ -59,6 +60,7 @@ class ServerProcess:
                 "APP_MISSING", f"expected MLflow to know the application {APP_NAME}, it does not; install medkd again (pip install -e .)"
             )
         self._settings = settings
+        _require_free(settings)
         write_auth_config(settings)
         self._log_start = settings.log.stat().st_size if settings.log.exists() else 0
         with _append(settings.log) as log:
@@ -141,6 +143,19 @@ def running(settings: ServerSettings, environment: dict[str, str] | None = None)
         yield server
     finally:
         server.stop()
+
+
+def _require_free(settings: ServerSettings) -> None:
+    """Refuse a port on which another server answers: it would be taken for this one."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: one that has just ended does not count
+        try:
+            asked.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ServerError(
+                "PORT_TAKEN", f"expected to listen on {settings.host}:{settings.port}, got {error.strerror}; name another with --listen"
+            ) from error
 
 
 def _append(path: Path) -> IO[bytes]:

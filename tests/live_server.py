@@ -102,11 +102,12 @@ def live_server(folder, *options, **changes):
             pytest.fail(f"{process.stderr.read()} {log.read_text()[-2000:] if log.exists() else ''}")
         yield Live(folder, port, process, said)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+        stopped = process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(timeout=20)
         process.stdout.close()
         process.stderr.close()
+    assert status == 0 or not stopped, "a service manager's signal is no failure"
 
 
 def register_as_alice(live):

@@ -197,9 +197,7 @@ def shows_what_came(call: ast.Call) -> bool:
 
 def test_errors_show_what_came():
     """What was expected is half of a sentence: who reads it wants to see what there was."""
-    errors = [
-        (path, node, call) for package in PACKAGES for path in files_of(package) for node, call in raised(path)
-    ]
+    errors = [(path, node, call) for package in PACKAGES for path in files_of(package) for node, call in raised(path)]
     silent = [f"{path.relative_to(ROOT)}:{node.lineno}" for path, node, call in errors if not shows_what_came(call)]
     assert len(errors) > 300
     assert len(silent) <= 0.05 * len(errors), silent

@@ -99,7 +99,8 @@ def test_files_that_are_named_exist():
 
 def test_commands_that_are_named_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(
-        (ROOT / name).read_text(encoding="utf-8") for name in (
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in (
             "CONTRIBUTING.md",
             "docs/tutorial.md",
             "docs/results.md",

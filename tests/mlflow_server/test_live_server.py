@@ -158,6 +158,11 @@ def test_one_server_at_a_time_has_the_folder(live):
         upgrade(read_settings(live.folder))
 
 
+def test_a_port_that_another_server_has_is_refused(live, tmp_path):
+    done = run_server_command("serve", "--folder", tmp_path / "other", "--listen", f"127.0.0.1:{live.port}")
+    assert (done.returncode, done.stdout, done.stderr.split(":")[0]) == (2, "", "PORT_TAKEN")
+
+
 def test_a_backup_is_restored_byte_by_byte(live, registered, copied, tmp_path):
     settings = restore(copied, tmp_path / "again")
     for name in (f"artifacts/{registered.path}/model/weights.bin", "secrets/admin-password", "secrets/flask-secret"):
