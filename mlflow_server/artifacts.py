@@ -20,12 +20,15 @@ def copy_out(location: str, target: Path) -> None:
         target: folder that is made.
 
     Raises:
-        ServerError: ``ARTIFACT_LINK`` naming a symbolic link: what it points to lies outside of what is backed up.
+        ServerError: ``ARTIFACTS_MISSING`` without the folder; ``ARTIFACT_LINK`` naming a symbolic link: what it points to lies outside of
+            what is backed up.
     """
     private_folder(target)
     if location.startswith("s3://"):
         _copy_bucket(location, target)
         return
+    if not Path(location).is_dir():  # a disk that is not mounted would look like a server without artefacts
+        raise ServerError("ARTIFACTS_MISSING", f"expected artefacts in {location}, there is no such folder; mount it, or make it")
     for path in _files(Path(location)):
         place = target / path.relative_to(location)
         private_folder(place.parent)
@@ -58,7 +61,7 @@ def require_empty(location: str) -> None:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_raise):
         folders.sort()
         for name in sorted(folders + names):
             path = Path(root, name)
@@ -69,6 +72,10 @@ def _files(folder: Path) -> Iterator[Path]:
                 )
             if path.is_file():
                 yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _copy_bucket(location: str, target: Path) -> None:

@@ -76,20 +76,27 @@ def restore(backup: Path, folder: Path, *, database: str | None = None, artifact
         )
     _require_current(manifest)
     artifacts.require_empty(settings.artifact_location)
-    load_databases(backup, settings)
-    artifacts.copy_in(backup / "artifacts", settings.artifact_location)
-    _copy_own(backup, folder)
-    write_settings(settings)
-    _close(folder)
+    _fill(backup, settings)
     return settings
 
 
-def load_databases(backup: Path, settings: ServerSettings) -> None:
-    """Fill the empty databases of a server from a backup."""
-    private_folder(settings.folder)
-    load(backup / dump_name(settings.database_uri), settings.database_uri)
-    if (backup / _USERS).exists():
-        load(backup / _USERS, settings.auth_uri)
+def _fill(backup: Path, settings: ServerSettings) -> None:
+    """Fill the places of a server; its own folder appears whole or stays empty: half a server would start and miss artefacts."""
+    # Inside of the folder, which may be the mount point of a volume: nothing can be renamed to that.
+    part = private_folder(settings.folder / ".restore.part")
+    partial = changed(settings, folder=part)
+    try:
+        load(backup / dump_name(partial.database_uri), partial.database_uri)
+        if (backup / _USERS).exists():
+            load(backup / _USERS, partial.auth_uri)
+        artifacts.copy_in(backup / "artifacts", partial.artifact_location)
+        _copy_own(backup, part)
+        write_settings(partial)
+        _close(part)
+        for path in sorted(part.iterdir()):
+            path.rename(settings.folder / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _require_current(manifest: dict[str, Any]) -> None:

@@ -91,7 +91,7 @@ def serve(
     settings = changed(
         read_settings(folder),
         database=database,
-        artifacts=artifacts,
+        artifacts=_place(artifacts),
         host=host,
         port=port,
         allowed_hosts=hosts,
@@ -119,6 +119,11 @@ def serve(
 def _terminated(number: int, frame: object) -> NoReturn:
     del number, frame
     raise SystemExit(0)
+
+
+def _place(artifacts: str | None) -> str | None:
+    """Return a folder by its whole path: what is typed is relative to the present folder, not to the server's."""
+    return artifacts if not artifacts or "://" in artifacts else str(Path(artifacts).expanduser().resolve())
 
 
 def _address(listen: str | None) -> tuple[str | None, int | None]:
@@ -181,7 +186,7 @@ def restore(
     """Make a server of a backup in an empty folder; an altered backup is refused, and nothing is written over."""
     from mlflow_server.backup import restore as restore_backup
 
-    settings = restore_backup(source, folder, database=database, artifact_location=artifacts)
+    settings = restore_backup(source, folder, database=database, artifact_location=_place(artifacts))
     _say(
         json.dumps({"folder": str(settings.folder)})
         if as_json

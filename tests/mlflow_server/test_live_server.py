@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from live_server import ALICE, API, ARTIFACTS, BOB, run_server_command
 
+from mlflow_server import artifacts
 from mlflow_server.backup import restore
 from mlflow_server.drill import drill
 from mlflow_server.errors import ServerError
@@ -178,6 +179,16 @@ def test_a_restore_writes_over_nothing(copied, tmp_path):
         restore(copied, tmp_path / "again")
     assert refused.value.code == "TARGET_NOT_EMPTY"
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["note.txt"]
+
+
+def test_a_restore_that_fails_leaves_no_half_server(copied, tmp_path, monkeypatch):
+    def full(source, location):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(artifacts, "copy_in", full)
+    with pytest.raises(OSError, match="no space"):
+        restore(copied, tmp_path / "again")
+    assert list((tmp_path / "again").iterdir()) == []
 
 
 @pytest.mark.parametrize("change", ["changed", "missing", "added"])

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from mlflow_server.backup import back_up
 from mlflow_server.database import TRACKING, counts, head, revision
 from mlflow_server.errors import ServerError
 from mlflow_server.manifest import verify
@@ -45,10 +46,24 @@ def test_a_server_without_a_database_is_refused(settings):
     assert refused.value.code == "DATABASE_UNREACHABLE"
 
 
-def test_nothing_is_done_where_there_is_nothing_to_do(settings):
+def test_artefacts_that_are_not_there_are_no_empty_backup(settings, tmp_path):
+    lay_out(settings)
+    (settings.folder / "artifacts").rmdir()
+    with pytest.raises(ServerError, match="/own/artifacts") as refused:
+        back_up(settings, tmp_path / "backup")
+    assert refused.value.code == "ARTIFACTS_MISSING"
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
+
+
+def lay_out(settings):
+    """Make a database that says it has the schema of the installed MLflow."""
     with closing(sqlite3.connect(settings.folder / "mlflow.db")) as database, database:
         database.execute(f"CREATE TABLE {TRACKING[1]} (version_num TEXT)")
         database.execute(f"INSERT INTO {TRACKING[1]} VALUES ('{head(TRACKING)}')")
+
+
+def test_nothing_is_done_where_there_is_nothing_to_do(settings):
+    lay_out(settings)
     assert upgrade(settings) == {"changed": {}, "backup": None, "rows": {}}
     assert not (settings.folder / "backups").exists()
 
