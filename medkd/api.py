@@ -55,9 +55,9 @@ from medkd.evaluation.write_score import evaluate_folder
 from medkd.explanation.artefact import read_explanation
 from medkd.explanation.explain_cohort import explain_cohort
 from medkd.explanation.of_registry import explain_registered
-from medkd.explanation.training_caveats import caveats_of_study, require_permitted
 from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.segment import prepare_study, segment
+from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.recipe_calls import (
     by_arm,

@@ -13,8 +13,9 @@ from torch import Tensor
 from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
 from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
-from medkd.registry.interface import MANIFEST, Registry, pack_model, verify_folder
+from medkd.registry.interface import Registry
 from medkd.registry.publish import load_registered, pack_archive
+from medkd.storage.manifest import MANIFEST, pack_model, verify_folder
 from medkd.storage.store import Store, sha256_file
 
 RECORD, COST = "explanation.json", "cost.json"

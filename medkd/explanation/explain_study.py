@@ -38,8 +38,8 @@ from medkd.explanation.lesion_subjects import LesionStudyExplainer
 from medkd.explanation.map_records import MapRecords
 from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
 from medkd.explanation.subjects import Method, StudyExplainer
-from medkd.explanation.training_caveats import caveats_of_study
 from medkd.inference.segment import PreparedStudy, prepare_study
+from medkd.inference.training_caveats import caveats_of_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
 from medkd.trace import layer_map_of

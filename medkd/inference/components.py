@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,17 @@ from data_contracts import Geometry, Lesion
 
 #: 26-neighbourhood: voxels that share a face, an edge or a corner.
 _NEIGHBOURS = np.ones((3, 3, 3), dtype=np.uint8)
-#: Components of fewer voxels are noise at this resolution.
+#: Components of fewer voxels are left out where nothing else is said.
 SMALLEST = 8
+#: Components of fewer voxels are noise, of which no map can be measured; so are those of less volume where voxels are finer than a millimetre.
+SMALLEST_VOXELS, SMALLEST_MM3 = 20, 20.0
 #: Volumes that reach less far from left to right than this show a part of the body.
 NARROW_MM = 100.0
+
+
+def smallest_voxels(geometry: Geometry) -> int:
+    """Return of how many voxels a component is at least a finding."""
+    return max(SMALLEST_VOXELS, math.ceil(SMALLEST_MM3 / abs(geometry.determinant_mm3())))
 
 
 def find_components(
@@ -39,9 +47,7 @@ def find_components(
             found.append(component)
     # Of components of one size the first in the volume comes first: the order is the same on every machine.
     found.sort(key=lambda component: (-int(component.sum()), int(np.flatnonzero(component)[0])))
-    return tuple(
-        (_describe(component, geometry, class_name, rank), component.astype(np.uint8)) for rank, component in enumerate(found, 1)
-    )
+    return tuple((_describe(component, geometry, class_name, rank), component.astype(np.uint8)) for rank, component in enumerate(found, 1))
 
 
 def _describe(component: np.ndarray, geometry: Geometry, class_name: str, rank: int) -> Lesion:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
-from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
+from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
 from medkd.registry.server import require_server, shown
+from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.run_lock import locked
 from medkd.storage.store import sha256_file
 

@@ -30,8 +30,9 @@ from data_contracts.private import open_private
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import restore_network
-from medkd.registry.interface import Publication, Registry, pack_model
+from medkd.registry.interface import Publication, Registry
 from medkd.registry.recipe_result import RecipeResult
+from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import MetricsLog
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace

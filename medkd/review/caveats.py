@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from data_contracts import CODES, Caveat, ClassAnswer, Lesion, LesionFinding, OutsideFocus, Severity, StudyExplanation, VolumeRef
 from medkd.explanation.against_teacher import LEAST_SHARED, place_of, standing_of
-from medkd.explanation.wording import failed_mark, require_neutral
+from medkd.explanation.wording import failed_mark
+from medkd.wording import require_neutral
 
 SMALL_ML, SMALL_MM = 1.0, 10.0
 LOW_INSIDE, INSIDE_GAP = 0.1, 0.15

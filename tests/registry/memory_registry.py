@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef
-from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
+from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.store import sha256_file
 
 

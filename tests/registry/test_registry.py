@@ -9,7 +9,8 @@ import torch
 
 from data_contracts import Checkpoint, NetworkSpec, Ref, RegistryError, Role, Task, load_record
 from medkd.models._build import build_network, parameter_count
-from medkd.registry.interface import Publication, canonical, pack_model, parse_uri
+from medkd.registry.interface import Publication, parse_uri
+from medkd.storage.manifest import pack_model
 from medkd.registry.publish import load_registered
 from medkd.trace import frozen
 from tests.registry.memory_registry import MemoryRegistry
@@ -48,7 +49,7 @@ def publish(tmp_path):
         folder = tmp_path / f"{name}-{seed}"
         pack_model(
             folder,
-            {"weights.safetensors": weights, "checkpoint.json": checkpoint.canonical_json(), "architecture.json": canonical({"a": 1})},
+            {"weights.safetensors": weights, "checkpoint.json": checkpoint.canonical_json(), "architecture.json": b'{"a": 1}'},
         )
         tags = {"medkd.arm": "kd", **({"medkd.teacher": f"teacher/1@{teacher}"} if teacher else {})}
         return Publication(

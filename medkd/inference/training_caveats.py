@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_contracts import Caveat, Checkpoint, DataError, TrainingDomain, VolumeRef
-from medkd.explanation.wording import require_neutral
 from medkd.volumes.orientation import Grid, canonical_axes
+from medkd.wording import require_neutral
 
 #: Spacing and extent may leave the range of the training by this factor before it is said: protocols vary.
 TOLERATED = 1.5

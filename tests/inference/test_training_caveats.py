@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data_contracts import Case, Checkpoint, DataError, Geometry, Ref, Task, TrainingDomain, VolumeRef, read_record
-from medkd.explanation.training_caveats import caveats_of_study, require_permitted, training_caveats
+from medkd.inference.training_caveats import caveats_of_study, require_permitted, training_caveats
 from medkd.training.train import training_domain
 from medkd.volumes.orientation import Grid, canonical_axes
 
