@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+
+from torch import nn
 
 from data_contracts import (
     Case,
@@ -24,10 +27,24 @@ from medkd.registry.publish import register_models
 from medkd.storage.workspace import local_workspace
 
 
-def register_tiny(folder: Path, task: Task, network: NetworkSpec, *, name: str = "tiny", domain: TrainingDomain | None = None) -> str:
-    """Register a network of a task in the registry of a run's folder and return its address."""
+def register_tiny(
+    folder: Path,
+    task: Task,
+    network: NetworkSpec,
+    *,
+    name: str = "tiny",
+    domain: TrainingDomain | None = None,
+    prepare: Callable[[nn.Module], None] | None = None,
+) -> str:
+    """Register a network of a task in the registry of a run's folder and return its address.
+
+    ``prepare`` may change its weights first.
+    """
     workspace = local_workspace(folder)
-    weights = workspace.store.write_tensors(f"models/{name}.safetensors", build_network(network, seed=3).state_dict())
+    built = build_network(network, seed=3)
+    if prepare is not None:
+        prepare(built)
+    weights = workspace.store.write_tensors(f"models/{name}.safetensors", built.state_dict())
     cases = (Case(case_key="c", patient_key="p-of-the-training", image=weights),)
     cohort = Cohort(name=name, origin="test", classes=task.classes, cases=cases, split=Split(parts={Part.TRAIN: ("c",)}))
     path = cohort.write(workspace.store.root / f"{name}.json")

@@ -86,8 +86,17 @@ def test_only_flows_imports_prefect():
     assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == ["nightly.py", "prefect_engine.py", "prefect_server.py"]
 
 
-def test_one_file_imports_mlflow():
-    assert [path.name for package in PACKAGES for path in files_of(package) if "mlflow" in tops(path)] == ["mlflow_registry.py"]
+def test_the_registry_alone_imports_mlflow_and_the_code_that_mlflow_executes():
+    importing = [path.name for package in ("data_contracts", "medkd", "flows") for path in files_of(package) if "mlflow" in tops(path)]
+    assert importing == ["mlflow_model.py", "mlflow_registry.py", "predict.py"]
+
+
+def test_what_is_served_needs_no_torch():
+    from medkd.serving.code_archive import FORBIDDEN, _closure, _imports
+
+    modules = _closure()
+    assert "medkd.dicom.ingest" in modules
+    assert not {name for name, path in modules.items() if FORBIDDEN & {one.split(".")[0] for one in _imports(path)}}
 
 
 def test_flows_do_no_arithmetic_on_tensors():

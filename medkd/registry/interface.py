@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from data_contracts import ModelRef, RegistryError, Role
+from medkd.serving.form import PackedForm
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Publication:
         params: parameters of the run.
         metrics: final figures.
         history: journal lines of training, each with ``epoch``.
+        description: what a person should know, Markdown.
+        form: makes the serving form; None of what answers nothing (knowledge). Called for versions only that are not there yet.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Publication:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
+    description: str = ""
+    form: Callable[[], PackedForm] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,15 @@ class Registry(Protocol):
         ...
 
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
-        """Return a version by ``models:/name/version`` and the folder of its files, every byte verified."""
+        """Return a version by ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` and the folder of its files, every byte verified."""
+        ...
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the version that each alias of a name stands at."""
+        ...
+
+    def set_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Let an alias stand at a version, or at none."""
         ...
 
     def versions(self, name: str) -> tuple[ModelRef, ...]:
@@ -86,7 +99,7 @@ class Registry(Protocol):
 
 def unknown_version(uri: str, known: Mapping[str, Sequence[int]]) -> RegistryError:
     """Return the error of a version that does not exist; it lists those that there are (``known``: name → versions)."""
-    name = parse_uri(uri)[0]
+    name = parse_uri(uri).name
     if known.get(name):
         there = f"{name} has the versions {', '.join(map(str, sorted(known[name])))}"
     else:
@@ -96,9 +109,26 @@ def unknown_version(uri: str, known: Mapping[str, Sequence[int]]) -> RegistryErr
     return RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist in this registry: {there}")
 
 
-def parse_uri(uri: str) -> tuple[str, int]:
-    """Return name and version of ``models:/name/version``."""
-    name, _, version = uri.removeprefix("models:/").rpartition("/")
-    if not uri.startswith("models:/") or not name or not (version.isascii() and version.isdecimal() and len(version) < 10):
-        raise RegistryError("MODEL_URI", f"expected a model URI models:/NAME/VERSION, got {uri!r}")
-    return name, int(version)
+class ModelUri(NamedTuple):
+    """What a model URI names: a version by its number, or by an alias (``champion``), which moves."""
+
+    name: str
+    version: int | None
+    alias: str | None
+
+
+def parse_uri(uri: str) -> ModelUri:
+    """Return what ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` names.
+
+    Raises:
+        RegistryError: ``MODEL_URI``.
+    """
+    path = uri.removeprefix("models:/")
+    if uri.startswith("models:/"):
+        name, at, alias = path.rpartition("@")
+        if at and name and alias and "/" not in alias:
+            return ModelUri(name, None, alias)
+        name, _, version = path.rpartition("/")
+        if name and version.isascii() and version.isdecimal() and len(version) < 10:
+            return ModelUri(name, int(version), None)
+    raise RegistryError("MODEL_URI", f"expected a model URI models:/NAME/VERSION or models:/NAME@ALIAS, got {uri!r}")

@@ -29,9 +29,11 @@ from data_contracts import (
 from data_contracts.private import open_private
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
-from medkd.models._load import restore_network
+from medkd.models._load import load_network, restore_network
+from medkd.registry.card_text import card_text
 from medkd.registry.interface import Publication, Registry
 from medkd.registry.recipe_result import RecipeResult
+from medkd.serving.form import PackedForm
 from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import MetricsLog
 from medkd.storage.store import write_bytes
@@ -176,7 +178,15 @@ def _publication(
         },
         metrics={"train_seconds": checkpoint.train_seconds, **{name: figure.mean for name, figure in scorecard.figures.items()}},
         history=tuple(journal.read()),
+        description=card_text(card, scorecard),
+        form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
+
+
+def _pack_form(workspace: Workspace, checkpoint: Checkpoint, folder: Path) -> PackedForm:
+    from medkd.serving.pack_form import pack_form  # brings the exporter, which only a version that is new needs
+
+    return pack_form(folder, load_network(workspace, checkpoint), checkpoint.task)
 
 
 def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module]:

@@ -44,7 +44,7 @@ class MedkdModel(mlflow.pyfunc.PythonModel):
             package, serving, manifest_digest=about["manifest_digest"], serving_digest=about["serving_digest"], name=about["name"]
         )
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: pd.DataFrame, params=None):
         """Return a table of findings for the column ``dicom``, a dictionary of arrays for the column ``image``."""
         wanted = self._served.wanted_of(params)
         given = {name: list(model_input[name]) for name in ("dicom", "image") if name in model_input and not model_input[name].isna().all()}

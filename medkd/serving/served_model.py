@@ -34,6 +34,7 @@ from medkd.dicom.qc_picture import open_mapped
 from medkd.dicom.series_words import series_words
 from medkd.dicom.write_seg import source_images, write_seg
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
+from medkd.serving.form import NETWORK
 from medkd.serving.network import OnnxNetwork
 from medkd.serving.page import PageFinding, render_page
 from medkd.serving.study import StudyAnswer, ask_study
@@ -62,7 +63,6 @@ COLUMNS = (
     "code",
     "message",
 )
-NETWORK = "model.onnx"
 Row = dict[str, Any]
 
 

@@ -249,7 +249,7 @@ class LabelBinder:
         """Store a label of one volume."""
         volume, group = self.volumes[key]
         label = LabelRef(
-            array=self.store.write_tensors(f"labels/{key}-{file.digest[:12]}.safetensors", {"label": bound.array, **bound.extra}),
+            array=self.store.write_arrays(f"labels/{key}-{file.digest[:12]}.safetensors", {"label": bound.array, **bound.extra}),
             geometry=volume.geometry,
             segments=bound.segments,
             volume_sha256=volume.array.sha256,
