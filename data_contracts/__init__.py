@@ -1,5 +1,6 @@
 """The records of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
+from data_contracts.case_results import CaseResults, CaseUnits
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.errors import (
@@ -120,6 +121,8 @@ __all__ = [
     "AttributionSource",
     "BenchmarkNetwork",
     "Case",
+    "CaseResults",
+    "CaseUnits",
     "CatalogueError",
     "Caveat",
     "Checkpoint",
