@@ -18,12 +18,14 @@ from pydicom import Dataset
 
 from data_contracts import Action, IngestCode, IngestError, Ref, VolumeRef
 from medkd.dicom.confidentiality.burned_in import find_text
-from medkd.dicom.decode import PixelPlan, SliceStats, decode_into, decode_part, plan_pixels, stored_values
+from medkd.dicom.decode import SliceStats, decode_into, decode_part
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.mapped_volume import MappedVolume
+from medkd.dicom.pixel_plan import PixelPlan, plan_pixels
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
+from medkd.dicom.stored_values import stored_values
 from medkd.dicom.units import unit_of
 from medkd.storage.store import Store
 from medkd.volumes.perceptual import perceptual_hash

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from data_contracts import IngestError
-from medkd.dicom.decode import plan_pixels, stored_values
-from medkd.dicom.discover import FoundFile
+from medkd.dicom.found_file import FoundFile
+from medkd.dicom.pixel_plan import plan_pixels
 from medkd.dicom.slices import Slice, slices_of
+from medkd.dicom.stored_values import stored_values
 
 SameSlice = Callable[[Slice, Slice], bool]
 

@@ -15,16 +15,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from data_contracts import (
-    IngestCode,
-    IngestError,
-    IngestPolicy,
-    LabelRef,
-    SeriesRecord,
-    StoreError,
-    StoreManifest,
-    VolumeRef,
-)
+from data_contracts import IngestCode, IngestError, IngestPolicy, LabelRef, SeriesRecord, StoreError, StoreManifest, VolumeRef
 from data_contracts.private import private_folder
 from data_contracts.record import PARTIAL
 from medkd.dicom.confidentiality.names import clean_class_label, clean_segments

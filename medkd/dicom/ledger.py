@@ -9,8 +9,8 @@ from typing import Any
 
 from data_contracts import FileOutcome, IngestCode, Outcome
 from medkd.dicom.classify import IGNORED_CODES
-from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
 

@@ -17,11 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from data_contracts import CODES, IngestCode, IngestReport, Outcome
 from data_contracts.private import open_private, private_folder
 from data_contracts.record import partial_path
-from medkd.dicom.decode import plan_pixels, stored_values
-from medkd.dicom.discover import FoundFile
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.ledger import Ledger
+from medkd.dicom.pixel_plan import plan_pixels
 from medkd.dicom.qc_picture import draw_slice
 from medkd.dicom.slices import slices_of
+from medkd.dicom.stored_values import stored_values
 from medkd.progress import progress_bar
 from medkd.storage.store import sha256_file, write_bytes
 

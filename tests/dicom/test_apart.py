@@ -12,7 +12,8 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, RLELossl
 
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.phantom.dicom_faults import TIME_STEP_HU, hounsfield_at, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import TIME_STEP_HU, hounsfield_at
 from medkd.storage.store import Store
 
 

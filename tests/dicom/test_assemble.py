@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from data_contracts import Action, ContractError, IngestCode, IngestError, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.mapped_volume import MappedVolume
-from medkd.phantom.dicom_faults import VARIANTS, hounsfield_at, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS, hounsfield_at
 from medkd.storage.store import Store
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
@@ -221,9 +222,10 @@ def test_text_that_the_header_states_is_refused(series, every):
 
 
 def test_loss_is_flagged_when_the_header_says_so_and_when_the_encoding_knows_no_other_way(series):
-    from medkd.dicom.discover import read_file
     from medkd.dicom.findings import Findings
-    from medkd.dicom.group import group_slices, judge_headers
+    from medkd.dicom.group import group_slices
+    from medkd.dicom.judge_headers import judge_headers
+    from medkd.dicom.read_header import read_file
     from medkd.dicom.slices import slices_of
 
     folder = series(lambda _, dataset: setattr(dataset, "LossyImageCompression", "01"))
@@ -332,9 +334,10 @@ def test_worker_processes_store_the_same_bytes(tmp_path, monkeypatch, variant, c
 
 
 def test_a_file_that_shrinks_between_header_and_pixels_is_said_to_be_truncated(series):
-    from medkd.dicom.decode import plan_pixels, stored_values
-    from medkd.dicom.discover import read_file
+    from medkd.dicom.pixel_plan import plan_pixels
+    from medkd.dicom.read_header import read_file
     from medkd.dicom.slices import slices_of
+    from medkd.dicom.stored_values import stored_values
 
     path = sorted(series().iterdir())[0]
     (item,) = slices_of(read_file(path, "x"))

@@ -17,7 +17,8 @@ from medkd.dicom.confidentiality.describe import describe_series
 from medkd.dicom.confidentiality.profile import CHARACTERISTICS, DESCRIPTORS, Treatment, listed_tags, treat
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
-from medkd.dicom.confidentiality.words import VOCABULARY, clean_text
+from medkd.dicom.confidentiality.vocabulary import VOCABULARY
+from medkd.dicom.confidentiality.words import clean_text
 from medkd.phantom.dicom_faults import write_case
 
 

@@ -17,9 +17,13 @@ from pydicom.fileset import FileSet
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome, OutputError
-from medkd.dicom.discover import discover, quiet_dicom, read_file, transfer_syntax
+from medkd.dicom.discover import discover
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.dicom.quiet_dicom import quiet_dicom
+from medkd.dicom.read_header import read_file
+from medkd.dicom.transfer_syntax import transfer_syntax
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 
@@ -202,11 +206,11 @@ def test_a_missing_file_header_is_mended_where_the_policy_says_so(tmp_path):
 def test_large_files_are_streamed_with_the_same_result(tmp_path, monkeypatch):
     path = write_case(tmp_path, "enhanced")[0]
     at_once = read_file(path, "x")
-    monkeypatch.setattr("medkd.dicom.discover._AT_ONCE", 10)
+    monkeypatch.setattr("medkd.dicom.fetch_bytes._AT_ONCE", 10)
     streamed = read_file(path, "x")
     assert (at_once.digest, at_once.header, at_once.pixels) == (streamed.digest, streamed.header, streamed.pixels)
     monkeypatch.undo()
-    monkeypatch.setattr("medkd.dicom.discover._HEADER_BYTES", 64)
+    monkeypatch.setattr("medkd.dicom.fetch_bytes._HEADER_BYTES", 64)
     assert read_file(path, "x").pixels == at_once.pixels
 
 
@@ -217,25 +221,25 @@ def test_compressed_files_are_read_from_their_first_bytes_with_the_same_result(t
     payload = path.read_bytes()
     path.write_bytes(payload[: len(payload) - lost])
     at_once = read_file(path, "x")
-    monkeypatch.setattr("medkd.dicom.discover._HEADER_BYTES", at_once.pixels.offset + 10)
+    monkeypatch.setattr("medkd.dicom.fetch_bytes._HEADER_BYTES", at_once.pixels.offset + 10)
     opened = read_file(path, "x")
     assert (opened.digest, opened.header, opened.pixels, opened.code) == (at_once.digest, at_once.header, at_once.pixels, None)
     assert opened.pixels.whole is (lost < 40)
 
 
 def test_slow_sources_are_read_in_threads_with_the_same_result(tmp_path, monkeypatch):
-    from medkd.dicom import discover as module
+    from medkd.dicom import fetch_bytes as module
 
     write_case(tmp_path / "in", "regular")
     fast = discover(tmp_path / "in", tmp_path / "scratch")
-    real, threads = module._fetch, set()
+    real, threads = module.fetch, set()
 
     def slow(path):
         threads.add(threading.get_ident())
         time.sleep(0.01)
         return real(path)
 
-    monkeypatch.setattr(module, "_fetch", slow)
+    monkeypatch.setattr(module, "fetch", slow)
     read = discover(tmp_path / "in", tmp_path / "scratch")
     assert len(threads) > 1
     assert [(file.relative, file.digest, file.header) for file in read] == [(file.relative, file.digest, file.header) for file in fast]

@@ -4,10 +4,11 @@ import pydicom
 import pytest
 
 from data_contracts import IngestCode, Outcome
-from medkd.dicom.discover import read_file
 from medkd.dicom.group import group_slices
+from medkd.dicom.read_header import read_file
 from medkd.dicom.slices import slices_of
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from tests.dicom.ingesting import ingest_folder
 
 
@@ -131,9 +132,10 @@ def test_an_enhanced_object_without_its_functional_groups_is_refused(change, tmp
 
 
 def test_two_time_points_in_one_enhanced_object_are_two_volumes(tmp_path):
-    from medkd.phantom.dicom_faults import CASES, NastyCase, _enhanced, _timed
+    from medkd.phantom.dicom_faults import CASES, FaultyCase
+    from medkd.phantom.scan_faults import lay_two_times, make_enhanced
 
-    CASES["enhanced_times"] = NastyCase(_timed, (_enhanced,))
+    CASES["enhanced_times"] = FaultyCase(lay_two_times, (make_enhanced,))
     try:
         write_case(tmp_path / "e", "enhanced_times", VARIANTS[1])
         assert outcome(tmp_path / "e") == ({}, 2, 1)

@@ -16,7 +16,7 @@ from medkd.dicom.confidentiality.anatomy import WORDS
 from medkd.dicom.confidentiality.names import clean_segments
 from medkd.dicom.confidentiality.words import clean_name, clean_text
 from medkd.dicom.ingest_cache import MANIFEST, MEMORY, IngestCache
-from medkd.phantom.dicom_faults import VARIANTS
+from medkd.phantom.faulty_scan import VARIANTS
 from medkd.storage.sealed import seal_of
 from tests.dicom.ingesting import ingest_folder
 from tests.dicom.labelled import write_labelled

@@ -14,7 +14,8 @@ from data_contracts import Action, IngestCode, IngestPolicy, Outcome
 from medkd.dicom.confidentiality import publish
 from medkd.dicom.confidentiality.burned_in import blank_text, find_text
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from tests.benchmarks.marked_dicom import left, write_marked, write_named
 from tests.dicom.ingesting import ingest_folder
 

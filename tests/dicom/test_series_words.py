@@ -14,7 +14,8 @@ from pydicom import Dataset
 from data_contracts import Geometry, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.series_words import acquisition_words, plane_of
-from medkd.phantom.dicom_faults import find_variant, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import find_variant
 
 
 def ingested(tmp_path, *, nifti=False):

@@ -11,7 +11,8 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from data_contracts import Action, IngestCode, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.raw_values import read_numbers, stored_number
-from medkd.phantom.dicom_faults import find_variant, hounsfield_at, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import find_variant, hounsfield_at
 from medkd.storage.store import Store
 
 

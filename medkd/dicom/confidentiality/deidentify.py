@@ -18,8 +18,8 @@ from medkd.dicom.confidentiality.dates import DateShift
 from medkd.dicom.confidentiality.profile import EDITION, Treatment, is_identifying, treat
 from medkd.dicom.confidentiality.secret import keyed_number, pseudonym
 from medkd.dicom.confidentiality.words import clean_text, standard_meanings, tokens_of
-from medkd.dicom.discover import transfer_syntax
 from medkd.dicom.raw_values import text_of
+from medkd.dicom.transfer_syntax import transfer_syntax
 
 #: UIDs of the standard itself (classes, transfer syntaxes, coding schemes) name nobody.
 _STANDARD_ROOT = "1.2.840.10008."

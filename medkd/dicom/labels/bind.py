@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from data_contracts import IngestCode, IngestError, LabelRef, VolumeRef
 from medkd.dicom.classify import ObjectKind
 from medkd.dicom.confidentiality.names import clean_class_label
-from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.ingest_cache import IngestCache
 from medkd.dicom.labels.bound import BoundLabel, Slices

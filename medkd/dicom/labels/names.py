@@ -16,7 +16,7 @@ from pydicom import Dataset
 
 from data_contracts import Segment
 from medkd.dicom.confidentiality.secret import pseudonym
-from medkd.dicom.confidentiality.words import VOCABULARY
+from medkd.dicom.confidentiality.vocabulary import VOCABULARY
 
 
 def _words(text: str) -> frozenset[str]:

@@ -13,12 +13,13 @@ from pydicom import Dataset, dcmread
 
 from data_contracts import Geometry, IngestCode, IngestError
 from medkd.dicom.classify import LABELMAP_STORAGE
-from medkd.dicom.decode import decode_frames
-from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine
 from medkd.dicom.labels.names import Called, Names
 from medkd.dicom.labels.structure_set import coded_type
+from medkd.dicom.quiet_dicom import quiet_dicom
+from medkd.dicom.whole_object import decode_frames
 
 #: A frame may lie this far (in voxels) from a slice of the volume.
 TOLERANCE_VOXELS = 0.02

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from data_contracts import Geometry, IngestCode, IngestError, Segment
-from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine, said_names
 from medkd.dicom.labels.contours import Points, fill_contours, precision_mm
 from medkd.dicom.labels.names import Called, Names
+from medkd.dicom.quiet_dicom import quiet_dicom
 
 #: Kinds of contours that enclose something, and the others of the standard: any other text is not repeated.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
