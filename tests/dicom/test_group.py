@@ -1,3 +1,5 @@
+"""Slices that may share a volume are grouped, others are named by what is odd about them."""
+
 from __future__ import annotations
 
 import pydicom
@@ -10,6 +12,8 @@ from medkd.dicom.slices import slices_of
 from medkd.phantom.dicom_faults import write_case
 from medkd.phantom.faulty_scan import VARIANTS
 from tests.dicom.ingesting import ingest_folder
+from tests.dicom.stacks import stack
+from tests.dicom.voxels import ingested, offsets
 
 
 @pytest.fixture
@@ -148,3 +152,13 @@ def test_pixels_of_two_patients_that_are_the_same_are_both_refused(tmp_path):
         write_case(tmp_path / "both" / str(patient), "regular", VARIANTS[0], seed=patient)
     codes, volumes, _ = outcome(tmp_path / "both")
     assert (codes, volumes) == ({IngestCode.PIXEL_IDENTICAL_ACROSS_PATIENTS.value: 28}, 0)
+
+
+@pytest.mark.parametrize("shown", ["P", "R"])
+def test_another_image_type_is_another_volume_and_said(tmp_path, shown):
+    def label(dataset, n):
+        dataset.Modality, dataset.ImageType = "MR", ["ORIGINAL", "PRIMARY", ("M", shown)[n], "ND"]
+
+    report, volumes = ingested(stack(tmp_path / "in", 2, label))
+    assert offsets(volumes) == [0, 1]
+    assert len({line.words for line in report.series}) == 2

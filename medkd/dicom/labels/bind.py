@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from data_contracts import IngestCode, IngestError, LabelRef, VolumeRef
 from medkd.dicom.classify import ObjectKind
-from medkd.dicom.confidentiality.names import clean_class_label
+from medkd.dicom.confidentiality.class_label import clean_class_label
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
 from medkd.dicom.group import SliceGroup

@@ -1,0 +1,68 @@
+"""What an object is, and whether enough is known of it."""
+
+from __future__ import annotations
+
+import pydicom
+import pytest
+
+from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
+from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
+from medkd.dicom.ingest import IngestRequest, ingest
+from medkd.phantom.dicom_faults import write_case
+
+
+def ingested(source, tmp_path, policy=None):
+    report = ingest(IngestRequest(source, tmp_path / "store", policy or IngestPolicy()), secret=b"k")
+    assert len(report.files) == sum(report.count(outcome) for outcome in Outcome)
+    assert len({file.path for file in report.files}) == len(report.files)
+    return report
+
+
+@pytest.fixture
+def source(tmp_path):
+    write_case(tmp_path / "in" / "ct", "regular")
+    return tmp_path / "in"
+
+
+def nameless(source, *keywords):
+    for path in (source / "ct").iterdir():
+        dataset = pydicom.dcmread(path)
+        for keyword in keywords:
+            setattr(dataset, keyword, "" if keyword == "PatientID" else None)
+        dataset.save_as(path)
+
+
+def test_without_a_patient_id_nothing_goes_on_unless_the_policy_says_so(source, tmp_path):
+    nameless(source, "PatientID")
+    refused = ingested(source, tmp_path)
+    assert refused.codes() == {"PATIENT_ID_MISSING": 14}
+    assert "--policy repair" in refused.files[0].evidence
+    study = pydicom.dcmread(next((source / "ct").iterdir())).StudyInstanceUID
+    report = ingest(
+        IngestRequest(source, tmp_path / "b", IngestPolicy(actions={IngestCode.PATIENT_ID_MISSING: Action.REPAIR})), secret=b"k"
+    )
+    assert report.count(Outcome.ACCEPTED) == 14
+    (volume,) = load_record(tmp_path / "b" / "manifest.json", StoreManifest).volumes
+    assert volume.flags == (IngestCode.PATIENT_ID_MISSING,)
+    assert '"derived_from": ["StudyInstanceUID"]' in volume.evidence[IngestCode.PATIENT_ID_MISSING]
+    text = (tmp_path / "b" / "manifest.json").read_text()
+    assert "Phantom" not in text
+    assert study not in text
+    # The same person as in what is de-identified.
+    published = deidentify_folder(DeidentifyRequest(source, tmp_path / "share"), secret=b"k")
+    assert published.count(Outcome.ACCEPTED) == 14
+    assert [path.name for path in (tmp_path / "share").iterdir()] == [volume.patient_key]
+
+
+def test_two_studies_without_a_patient_id_are_two_people(tmp_path):
+    for number in (1, 2):
+        write_case(tmp_path / "in" / str(number) / "ct", "slope_per_slice" if number == 2 else "regular", seed=number)
+        nameless(tmp_path / "in" / str(number), "PatientID")
+    ingest(IngestRequest(tmp_path / "in", tmp_path / "store", IngestPolicy(every=Action.REPAIR)), secret=b"k")
+    volumes = load_record(tmp_path / "store" / "manifest.json", StoreManifest).volumes
+    assert len({volume.patient_key for volume in volumes}) == len(volumes) == 2
+
+
+def test_a_missing_study_is_not_repaired(source, tmp_path):
+    nameless(source, "PatientID", "StudyInstanceUID")
+    assert ingested(source, tmp_path, IngestPolicy(every=Action.REPAIR)).codes() == {"PATIENT_ID_MISSING": 14}
