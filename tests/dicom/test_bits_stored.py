@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
-from data_contracts import Action, IngestCode
+from data_contracts import Action, IngestCode, IngestError
+from medkd.dicom.bits_stored import within_bits
+from medkd.dicom.pixel_plan import plan_pixels
+from tests.dicom.invented import slice_at
 from tests.dicom.voxels import ingested, truth
 
 pytestmark = pytest.mark.usefixtures("odd_values_may_be_written")
@@ -96,3 +101,33 @@ def test_bits_above_the_values_are_cut_by_a_repair_only(series):
     _, [(volume, values)] = ingested(folder, Action.REPAIR)
     assert set(volume.flags) == {IngestCode.BITS_MISMATCH, IngestCode.HIGH_BIT}
     assert np.abs(values - truth(volume)).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("signed", "high", "word", "value"),
+    [
+        (False, 11, 0x0FFF, 4095),
+        (True, 11, 0xFFFF, -1),
+        (True, 11, 0x0FFF, -1),
+        (True, 11, 0x0800, -2048),
+        (False, 15, 0xFFF0, 4095),
+        (True, 15, 0x8000, -2048),
+        (True, 13, 0xFFFC, -1),
+    ],
+)
+def test_twelve_bits_of_sixteen_are_read_where_they_lie(signed, high, word, value):
+    plan = replace(plan_pixels(slice_at(0)), signed=signed, bits=(16, 12), high_bit=high)
+    words = np.array([[word]], "<u2")
+    values, cut = within_bits(words.view("<i2") if signed else words, plan)
+    assert (int(values[0, 0]), cut) == (value, False)
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_foreign_bits_above_are_refused_or_cut(repair):
+    plan = replace(plan_pixels(slice_at(0)), signed=False, bits=(16, 12), high_bit=11, cut_bits=repair)
+    if not repair:
+        with pytest.raises(IngestError):
+            within_bits(np.array([[0x1001]], "<u2"), plan)
+        return
+    values, cut = within_bits(np.array([[0x1001]], "<u2"), plan)
+    assert (int(values[0, 0]), cut) == (1, True)

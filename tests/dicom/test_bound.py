@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_contracts import Action, IngestCode, IngestPolicy
+from data_contracts import Action, IngestCode, IngestError, IngestPolicy, Segment
+from medkd.dicom.findings import Findings
+from medkd.dicom.labels.bound import combine, paint, paint_order, said_names
 from tests.dicom.drawn import Ingested, draw_segmentation, draw_series
 
 BIG = np.zeros((8, 20, 24), bool)
@@ -48,3 +50,43 @@ def test_lost_structures_can_be_refused_and_an_empty_segment_is_one(folder):
     refused = Ingested(folder, strict, out="strict").outcome("seg.dcm")
     assert refused.code is IngestCode.STRUCTURE_LOST
     assert "Spleen" in refused.evidence
+
+
+def line(*places):
+    mask = np.zeros((1, 1, 6), bool)
+    mask[0, 0, list(places)] = True
+    return mask
+
+
+def test_the_largest_is_painted_first_and_of_equals_the_lower_rank():
+    assert paint_order({1: 5, 2: 9, 3: 5}, {1: "b", 2: "a", 3: "a"}) == [2, 3, 1]
+
+
+def test_painting_counts_what_each_took_from_which():
+    owner, overlaps = paint({1: line(0, 1, 2, 3), 2: line(3, 4), 3: line(3)}, [1, 2, 3])
+    assert owner.ravel().tolist() == [1, 1, 1, 3, 2, 0]
+    assert overlaps == [(2, 1, 1), (3, 2, 1)]
+
+
+def test_two_that_share_a_name_are_told_apart_by_their_values():
+    assert said_names([Segment(value=1, name="x"), Segment(value=4, name="x"), Segment(value=2, name="y")]) == {
+        1: "x (value 1)", 4: "x (value 4)", 2: "y"
+    }  # fmt: skip
+
+
+def test_a_label_of_any_number_of_voxels_but_none():
+    segments = (Segment(value=1, name="a"), Segment(value=2, name="b"))
+    findings = Findings(IngestPolicy())
+    label = combine({1: line(0, 1), 2: line()}, segments, 0.0, findings)
+    assert [segment.voxels for segment in label.segments] == [2, 0]
+    assert label.flags == (IngestCode.STRUCTURE_LOST,)
+    with pytest.raises(IngestError) as caught:
+        combine({1: line(), 2: line()}, segments, 0.0, findings)
+    assert caught.value.ingest_code is IngestCode.EMPTY_LABEL
+
+
+@pytest.mark.parametrize("value", [0, 256])
+def test_a_value_that_a_label_map_cannot_hold_is_refused(value):
+    with pytest.raises(IngestError) as caught:
+        combine({value: line(0)}, (), 0.0, Findings(IngestPolicy()))
+    assert caught.value.ingest_code is IngestCode.LABEL_UNSUPPORTED

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pydicom
 import pytest
+from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
+from data_contracts import Action, IngestCode, IngestError, IngestPolicy, Outcome, StoreManifest, load_record
+from medkd.dicom.classify import ObjectKind, classify, states_text
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
+from medkd.dicom.findings import Findings
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.phantom.dicom_faults import write_case
+from tests.dicom.invented import header
 
 
 def ingested(source, tmp_path, policy=None):
@@ -66,3 +70,42 @@ def test_two_studies_without_a_patient_id_are_two_people(tmp_path):
 def test_a_missing_study_is_not_repaired(source, tmp_path):
     nameless(source, "PatientID", "StudyInstanceUID")
     assert ingested(source, tmp_path, IngestPolicy(every=Action.REPAIR)).codes() == {"PATIENT_ID_MISSING": 14}
+
+
+def kind_of(policy=None, **values):
+    """Return the kind of an object, or the code under which it is refused."""
+    try:
+        return classify(header(**values), Findings(policy or IngestPolicy()))
+    except IngestError as error:
+        return error.ingest_code
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({}, ObjectKind.IMAGE),
+        ({"SOPClassUID": SegmentationStorage}, ObjectKind.SEGMENTATION),
+        ({"SOPClassUID": RTStructureSetStorage}, ObjectKind.STRUCTURE_SET),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, IngestCode.SECONDARY_CAPTURE),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4"}, IngestCode.SECONDARY_CAPTURE),
+        ({"Rows": None}, IngestCode.NON_IMAGE_SOP),
+        ({"SOPClassUID": None}, IngestCode.MISSING_SOP_CLASS),
+        ({"SamplesPerPixel": 3}, IngestCode.COLOUR_UNSUPPORTED),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, IngestCode.LOCALIZER),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1", "ImagePositionPatient": None}, IngestCode.PROJECTION),
+        ({"BurnedInAnnotation": "YES"}, IngestCode.BURNED_IN_TEXT),
+        ({"PatientID": ""}, IngestCode.PATIENT_ID_MISSING),
+    ],
+)
+def test_a_kind_is_known_by_class_and_contents(values, kind):
+    assert kind_of(**values) is kind
+
+
+@pytest.mark.parametrize(("missing", "kind"), [("PixelSpacing", IngestCode.MISSING_SOP_CLASS), ("KVP", ObjectKind.IMAGE)])
+def test_a_missing_class_is_repaired_where_the_geometry_is_complete(missing, kind):
+    assert kind_of(IngestPolicy(every=Action.REPAIR), SOPClassUID=None, **{missing: None}) is kind
+
+
+@pytest.mark.parametrize(("stated", "modality", "text"), [("YES", "CT", True), ("NO", "US", False), ("", "US", True), ("", "CT", False)])
+def test_text_is_what_is_stated_or_else_likely(stated, modality, text):
+    assert states_text(stated, modality) is text

@@ -12,6 +12,7 @@ from medkd.dicom.slices import slices_of
 from medkd.phantom.dicom_faults import write_case
 from medkd.phantom.faulty_scan import VARIANTS
 from tests.dicom.ingesting import ingest_folder
+from tests.dicom.invented import slice_at
 from tests.dicom.stacks import stack
 from tests.dicom.voxels import ingested, offsets
 
@@ -162,3 +163,27 @@ def test_another_image_type_is_another_volume_and_said(tmp_path, shown):
     report, volumes = ingested(stack(tmp_path / "in", 2, label))
     assert offsets(volumes) == [0, 1]
     assert len({line.words for line in report.series}) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "groups"),
+    [
+        ({}, 1),
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]}, 2),
+        ({"ImageOrientationPatient": [1, 0, 0.0005, 0, 1, 0]}, 1),
+        ({"PixelSpacing": [1.5, 1.3]}, 2),
+        ({"Rows": 5}, 2),
+        ({"FrameOfReferenceUID": "1.3.9"}, 2),
+        ({"PatientID": "P2"}, 2),
+        ({"RescaleType": "MGML"}, 2),
+        ({"AcquisitionTime": "101112"}, 1),
+    ],
+)
+def test_slices_share_a_group_where_they_may_share_a_volume(values, groups):
+    assert len(group_slices([slice_at(0), slice_at(2), slice_at(4, **values)])) == groups
+
+
+def test_a_few_slices_say_in_what_they_differ_from_a_volume_of_their_series():
+    stack = [slice_at(z) for z in (0, 2, 4)]
+    (_, lone) = group_slices([*stack, slice_at(6, PixelSpacing=[1.5, 1.3])])
+    assert lone.lone is IngestCode.MIXED_SPACING

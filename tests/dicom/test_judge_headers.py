@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from data_contracts import IngestCode, IngestPolicy
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import group_slices
 from medkd.dicom.judge_headers import judge_headers
 from medkd.dicom.read_header import read_file
 from medkd.dicom.slices import slices_of
+from tests.dicom.invented import group_of, slice_at
 from tests.dicom.voxels import ingested
 
 
@@ -23,3 +26,19 @@ def test_loss_is_flagged_when_the_header_says_so_and_when_the_encoding_knows_no_
         findings = Findings(IngestPolicy())
         judge_headers(group_slices([item for file in found for item in slices_of(file)])[0], findings)
         assert (IngestCode.LOSSY_COMPRESSED in findings.flags) is lossy
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"ImageType": ["DERIVED", "SECONDARY", "MPR"]}, IngestCode.DERIVED_MPR),
+        ({"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]}, IngestCode.DERIVED_MPR),
+        ({"LossyImageCompression": "01"}, IngestCode.LOSSY_COMPRESSED),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, IngestCode.MONOCHROME1),
+        ({}, None),
+    ],
+)
+def test_what_the_headers_say_of_the_pixels_is_a_flag(values, code):
+    findings = Findings(IngestPolicy())
+    judge_headers(group_of([slice_at(0), slice_at(2, **values)] if "ImageType" not in values else [slice_at(0, **values)]), findings)
+    assert list(findings.flags) == ([] if code is None else [code])

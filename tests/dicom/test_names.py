@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
-from medkd.dicom.labels.names import Called, Names, sayable, structure_key
+from medkd.dicom.labels.names import Called, Names, identifiers_of, normal_name, sayable, structure_key
 from tests.dicom.drawn import Ingested, box, coded, draw_segmentation, draw_series, draw_structures
 
 BIG = np.zeros((8, 20, 24), bool)
@@ -74,3 +75,33 @@ def test_codes_say_what_a_label_does_not(folder):
     assert [segment.name for segment in found.labelled().label.segments] == ["Liver", "segment", "Spleen"]
     assert [segment.code for segment in found.labelled().label.segments] == ["SCT:10200004", "", "SCT:78961009"]
     assert "Doe" not in (found.out / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize("text", ["Kidney_Left", "kidney-left", " KIDNEY   left "])
+def test_names_are_compared_however_they_are_spaced_and_capitalised(text):
+    assert normal_name(text) == "kidney left"
+    assert structure_key(b"k", text) == structure_key(b"k", "kidney left")
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        (Called(1, label="Kidney_L", meaning="Kidney"), "Kidney_L"),
+        (Called(1, label="Segment_1", meaning="Liver"), "Liver"),
+        (Called(1, label="Sancho", others=("left lung",), meaning="Lung"), "left lung"),
+        (Called(1, label="Sancho", kind="GTV"), "gtv"),
+        (Called(1, label="Sancho", fallback="region 7"), "region 7"),
+    ],
+)
+def test_a_structure_is_called_by_the_most_specific_name_that_may_be_said(called, name):
+    (segment,) = Names(b"k").segments([called])
+    assert segment.name == name
+    assert segment.keys[0] == structure_key(b"k", called.label)
+
+
+def test_names_of_people_dates_and_numbers_of_a_header_are_never_said():
+    header = Dataset()
+    header.PatientName, header.PatientID, header.StudyDate = "Heart^Lee", "4711", "20240102"
+    assert {"heart", "lee", "4711", "20240102", "2024"} <= identifiers_of(header)
+    (segment,) = Names(b"k").segments([Called(1, label="Heart", fallback="region 1")], header)
+    assert segment.name == "region 1"

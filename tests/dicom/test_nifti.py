@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel
 import numpy as np
 import pytest
 
-from data_contracts import IngestCode
+from data_contracts import IngestCode, IngestError, IngestPolicy
+from medkd.dicom.findings import Findings
+from medkd.dicom.labels.nifti import bind_nifti, is_nifti
 from tests.dicom.drawn import Ingested, draw_series, write_nifti_mask
+from tests.dicom.invented import found, volume
 
 BIG = np.zeros((8, 20, 24), bool)
 BIG[1:7, 2:16, 3:20] = True
@@ -93,3 +99,41 @@ def test_a_nifti_with_one_structure_is_called_by_its_file(folder):
     volume = Ingested(folder).labelled()
     names = {segment.name for label in (volume.label, *volume.further_labels) for segment in label.segments}
     assert names == {"liver", "kidney_left"}
+
+
+@pytest.mark.parametrize(("name", "nifti"), [("a.nii", True), ("A.NII.GZ", True), ("a.gz", False), ("nii", False)])
+def test_a_nifti_is_known_by_its_name(name, nifti):
+    assert is_nifti(Path(name)) is nifti
+
+
+def bound(path, values, *, shift=0.0):
+    """Bind a map of values [slice, row, column] to the invented volume of (4, 5, 6) voxels."""
+    affine = np.diag([-1.0, -1.5, 2.0, 1.0])
+    affine[:3, 3] = [-10.0, -20.0, 30.0 + shift]
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine), path)
+    return bind_nifti(found(str(path)), volume().geometry, Findings(IngestPolicy()))
+
+
+def test_a_map_is_brought_to_the_volume_by_its_affine_alone(tmp_path):
+    values = np.zeros((4, 5, 6), np.uint8)
+    values[1, 2, 3:5] = 7
+    label = bound(tmp_path / "kidney_left.nii", values)
+    assert (label.array.numpy() == values).all()
+    assert [(segment.value, segment.name, segment.voxels) for segment in label.segments] == [(7, "kidney_left", 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "shift", "code"),
+    [
+        (lambda values: values, 0.5, IngestCode.LABEL_GEOMETRY_MISMATCH),
+        (lambda values: values * 0, 0.0, IngestCode.EMPTY_LABEL),
+        (lambda values: values * 0.5, 0.0, IngestCode.LABEL_UNSUPPORTED),
+        (lambda values: values * -1.0, 0.0, IngestCode.LABEL_UNSUPPORTED),
+    ],
+)
+def test_what_is_no_map_on_the_grid_of_the_volume_is_refused(tmp_path, change, shift, code):
+    values = np.zeros((4, 5, 6), np.float32)
+    values[1, 2, 3:5] = 1
+    with pytest.raises(IngestError) as caught:
+        bound(tmp_path / "x.nii", change(values).astype(np.float32), shift=shift)
+    assert caught.value.ingest_code is code

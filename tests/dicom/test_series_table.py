@@ -6,6 +6,7 @@ import csv
 
 from data_contracts import StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
+from medkd.dicom.series_table import COLUMNS, TABLE, write_series_table
 from medkd.phantom.dicom_faults import write_case
 from medkd.phantom.faulty_scan import find_variant
 
@@ -29,3 +30,23 @@ def test_the_table_in_the_quarantine_leads_to_the_source_and_remembers(tmp_path)
     assert (tmp_path / "store" / row["nifti"]).is_file()
     outside = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and "quarantine" not in path.parts]
     assert not [path for path in outside if b"Jane" in path.read_bytes() or "Jane" in path.name]
+
+
+def row(key, words="x"):
+    return {"series_key": key, "words": words, "more": "is left out"}
+
+
+def test_a_line_is_replaced_by_a_newer_one_and_others_stay(tmp_path):
+    write_series_table(tmp_path, [row("s2"), row("s1", "old")])
+    path = write_series_table(tmp_path, [row("s1", "new")])
+    assert path == tmp_path / TABLE
+    with path.open(newline="") as stream:
+        assert [(line["series_key"], line["words"]) for line in csv.DictReader(stream)] == [("s1", "new"), ("s2", "x")]
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_names_that_are_no_text_are_escaped_and_a_broken_table_is_begun_anew(tmp_path):
+    (tmp_path / TABLE).parent.mkdir()
+    (tmp_path / TABLE).write_bytes(b"\xff\xfe")
+    path = write_series_table(tmp_path, [row("s1", "M\udcfcller")])
+    assert "M\\udcfcller" in path.read_text()

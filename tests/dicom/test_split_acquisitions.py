@@ -7,8 +7,10 @@ import pydicom
 import pytest
 
 from data_contracts import Action, IngestCode
+from medkd.dicom.split_acquisitions import split_acquisitions
 from medkd.phantom.dicom_faults import write_case
 from medkd.phantom.faulty_scan import hounsfield_at
+from tests.dicom.invented import group_of, slice_at
 from tests.dicom.stacks import CLASSIC, along, enhanced, of
 from tests.dicom.voxels import ingested, offsets
 
@@ -99,3 +101,31 @@ def test_stacks_of_one_object_are_volumes_whatever_lies_between_them(tmp_path, g
     report, volumes = ingested(tmp_path / "in")
     assert (report.codes(), offsets(volumes)) == ({}, [0, 0])
     assert [volume.geometry.shape[0] for volume, _ in volumes] == [5, 5]
+
+
+def parts_of(*slices):
+    parts = split_acquisitions(group_of([slice_at(z, **values) for z, values in slices]))
+    return [(part.acquisition_key, len(part.slices), [code for code, _, _ in part.notes]) for part in parts]
+
+
+def test_halves_of_another_voltage_are_parts_called_by_it():
+    stack = [(z, {"KVP": 80 if z < 8 else 120}) for z in range(0, 16, 2)]
+    assert parts_of(*stack) == [("KVP=80", 4, []), ("KVP=120", 4, [])]
+
+
+def test_a_slice_here_and_there_of_another_voltage_is_noted():
+    stack = [(z, {"KVP": 80 if z in (4, 10) else 120}) for z in range(0, 16, 2)]
+    assert parts_of(*stack) == [("", 8, [IngestCode.MIXED_ACQUISITION])]
+
+
+@pytest.mark.parametrize(
+    ("gap", "parts"),
+    [(6, [("", 6, [])]), (60, [("Stack=1", 3, [IngestCode.SEPARATE_STACKS]), ("Stack=2", 3, [IngestCode.SEPARATE_STACKS])])],
+)
+def test_a_gap_parts_stacks_where_most_would_have_to_be_invented(gap, parts):
+    assert parts_of(*((z + offset, {}) for offset in (0, 4 + gap) for z in (0, 2, 4))) == parts
+
+
+def test_stacks_that_the_header_tells_apart_are_called_by_it():
+    stack = [(z + 40 * number, {"AcquisitionNumber": number + 1}) for number in (0, 1) for z in (0, 2, 4)]
+    assert parts_of(*stack) == [("AcquisitionNumber=1", 3, []), ("AcquisitionNumber=2", 3, [])]

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from pydicom import Sequence
 
-from data_contracts import Outcome
+from data_contracts import Action, IngestCode, IngestError, IngestPolicy, Outcome
+from medkd.dicom.findings import Findings
+from medkd.dicom.split_repeated import split_repeated
+from tests.dicom.invented import group_of, slice_at
 from tests.dicom.stacks import CLASSIC, enhanced, of, stack
 from tests.dicom.voxels import ingested, offsets
 
@@ -157,3 +160,30 @@ def test_nested_directions_in_one_object(tmp_path):
         frames += [(31 + 3 * k, n, {"MRDiffusionSequence": diffusion}) for k in range(5)]
     enhanced(tmp_path / "in" / "e.dcm", frames)
     assert offsets(ingested(tmp_path / "in")[1]) == [0, 1, 2]
+
+
+def repeated(*places, same=False, every=Action.REPAIR):
+    """Split slices at heights in mm of which some come twice."""
+    group = group_of([slice_at(z, name=f"{number:02d}", SOPInstanceUID=f"1.4.{number}") for number, z in enumerate(places)])
+    findings = Findings(IngestPolicy(every=every))
+    return split_repeated(group, findings, lambda *_: same), set(findings.flags)
+
+
+def test_an_equal_repeat_is_one_slice_and_goes_with_it():
+    (part,), flags = repeated(0, 2, 4, 6, 2, same=True)
+    assert flags == {IngestCode.DUPLICATE_POSITION}
+    assert ([item.position_mm[2] for item in part.slices], [item.file.relative for item in part.aside]) == ([0, 2, 4, 6], ["04"])
+    assert not part.unusable
+
+
+def test_of_two_that_contradict_each_other_neither_is_used():
+    (part,), flags = repeated(0, 2, 4, 6, 2)
+    assert flags == {IngestCode.DUPLICATE_CONFLICT}
+    assert [item.position_mm[2] for item in part.unusable] == [2]
+
+
+@pytest.mark.parametrize(("places", "code"), [((0, 2, 4, 0, 2, 4), "TEMPORAL_STACK"), ((0, 0, 2, 2, 4, 4, 6), "DUPLICATE_CONFLICT")])
+def test_what_repeats_everywhere_is_no_conflict_of_single_slices(places, code):
+    with pytest.raises(IngestError) as caught:
+        repeated(*places)
+    assert caught.value.code == code

@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from data_contracts import Action, IngestCode, IngestPolicy
-from tests.dicom.drawn import Ingested, box, draw_series, draw_structures, point, reread
+from data_contracts import Action, IngestCode, IngestError, IngestPolicy
+from medkd.dicom.labels.structure_set import coded_type, structure_set_slices, voxels_of
+from tests.dicom.drawn import Ingested, box, draw_series, draw_structures, item, point, reread
+from tests.dicom.invented import found, volume
 
 BIG = np.zeros((8, 20, 24), bool)
 BIG[1:7, 2:16, 3:20] = True
@@ -164,3 +166,32 @@ def test_a_contour_that_is_short_of_a_coordinate_is_flagged(folder):
     reread(folder / "rs.dcm", shorten)
     payload = json.loads(Ingested(folder).outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
     assert payload == {"Liver": {"CLOSED_PLANAR of 11 coordinates": 1}}
+
+
+def test_points_in_mm_are_voxels_of_the_volume():
+    geometry = volume().geometry
+    points = np.array([geometry.position_lps_mm(*place) for place in ((0, 0, 0), (1, 2, 3), (0.5, -1, 2.25))])
+    assert voxels_of(points, geometry) == pytest.approx(np.array([(0, 0, 0), (1, 2, 3), (0.5, -1, 2.25)]))
+
+
+def test_a_code_may_be_long_or_a_urn():
+    for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue"):
+        found_code = coded_type(item(**{keyword: "1234"}, CodingSchemeDesignator="SCT", CodeMeaning="Liver"))
+        assert found_code == {"scheme": "SCT", "code": "1234", "meaning": "Liver"}
+    assert coded_type(None) == {"scheme": "", "code": "", "meaning": ""}
+
+
+def test_a_contour_lies_on_the_slice_of_its_points_or_on_none(tmp_path):
+    series = draw_series(tmp_path / "ct")
+    draw_structures(tmp_path / "rs.dcm", series, [(1, "Liver", "ORGAN", box(series, [2], (1, 4), (1, 4)))])
+    (on_slice,) = structure_set_slices(found(str(tmp_path / "rs.dcm")))
+    geometry = volume(shape=(8, 20, 24)).geometry
+    x, y, z = (float(part) for part in series[0].ImagePositionPatient)
+
+    def moved(by):
+        lines = tuple((*line[:3], value) for line, value in zip(geometry.affine_lps_mm[:3], (x, y, z + by), strict=True))
+        return geometry.model_copy(update={"affine_lps_mm": (*lines, geometry.affine_lps_mm[3])})
+
+    assert list(on_slice(moved(0))) == [2]
+    with pytest.raises(IngestError):
+        on_slice(moved(1.0))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_contracts import IngestCode
+from data_contracts import IngestCode, IngestPolicy
+from medkd.dicom.findings import Findings
+from medkd.dicom.units import unit_of
+from tests.dicom.invented import group_of, slice_at
 from tests.dicom.voxels import ingested, truth
 
 pytestmark = pytest.mark.usefixtures("odd_values_may_be_written")
@@ -59,3 +62,19 @@ def test_slices_of_two_units_are_two_volumes(series):
     report, volumes = ingested(series(change))
     assert sorted(volume.unit for volume, _ in volumes) == ["HU", "MGML"]
     assert len({line.words for line in report.series}) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "flags"),
+    [
+        ({}, "HU", set()),
+        ({"RescaleType": "HU", "ImageType": ["DERIVED", "PRIMARY", "AXIAL", "IODINE"]}, "HU", set()),
+        ({"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "IODINE"]}, "raw", {IngestCode.NOT_HOUNSFIELD}),
+        ({"Modality": "MR", "RescaleType": "US"}, "raw", set()),
+        ({"Modality": "PT", "Units": "BQML"}, "BQML", {IngestCode.SUV_INPUTS_MISSING}),
+    ],
+)
+def test_a_unit_is_read_and_what_speaks_against_it_flagged(values, unit, flags):
+    findings = Findings(IngestPolicy())
+    assert unit_of(group_of([slice_at(0, **values), slice_at(2, **values)]), findings) == unit
+    assert set(findings.flags) == flags
