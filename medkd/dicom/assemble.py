@@ -55,10 +55,12 @@ class Decoders:
             return _decode_in_order(volume, jobs)
         target = volume.open("volume")
         if self._processes is None:
+            # A fork copies locks that threads of the caller may hold, and they are never released in the copy.
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["medkd.dicom.decode", "pydicom.pixels.decoders", "openjpeg", "libjpeg", "rle"])
             self._processes = ProcessPoolExecutor(self.workers, mp_context=context)
         where = (volume.partial, target.dtype.str, target.shape, volume.offset("volume"))
+        # Neighbours together: frames of one file follow one another, and a worker keeps the last file that it read.
         parts = [(where, jobs[begin : begin + 8]) for begin in range(0, len(jobs), 8)]
         return [stats for done in self._processes.map(decode_part, parts) for stats in done]
 
@@ -169,6 +171,7 @@ def _decode(group: SliceGroup, solution: Solution, store: Store, key: str, findi
     slices = [group.slices[index] for index in solution.order]
     jobs = [(row, plan_pixels(item, cut_bits=cut, keep_nan=keep)) for row, item in enumerate(slices) if item not in group.unusable]
     shape = (len(slices), *solution.geometry.shape[1:])
+    # Whole numbers first: they take half the room, and whether they fit into 16 bits is known only when they are decoded.
     for dtype in ("int16", "float32") if all(plan.exact for _, plan in jobs) else ("float32",):
         file = MappedVolume(store.root / key, {"volume": (dtype, shape)})
         stats = pool.decode(file, jobs)
@@ -202,6 +205,7 @@ def _settle_slices(jobs: list[tuple[int, PixelPlan]], stats: list[SliceStats], f
             )
         if item.cut:
             findings.note(IngestCode.BITS_MISMATCH, {"bits_stored": plan.bits[1], "action": Action.REPAIR.value})
+    # What is filled is filled from neighbours: without most of them nothing of it would be measured.
     if len(lost) > len(jobs) / 2:
         raise IngestError(
             IngestCode.TRUNCATED_PIXELS, f"expected most of {len(jobs)} slices whole, {len(lost)} are not", {"lost": len(lost)}
@@ -246,6 +250,7 @@ def _repair(file: MappedVolume, solution: Solution, lost: set[int], repaired: ND
     if repaired is not None:
         with np.errstate(invalid="ignore"):
             measured = given[(repaired == 0) & np.isfinite(given)]
+        # The lowest value that was measured: what nobody measured must not look like tissue.
         given[repaired > 0] = measured.min() if measured.size else 0
     shape = solution.geometry.shape
     result = MappedVolume(file.path, {"volume": (given.dtype.name, shape), "synthetic": ("uint8", shape)})
@@ -263,6 +268,7 @@ def _repair(file: MappedVolume, solution: Solution, lost: set[int], repaired: ND
         blend = given[first if first is not None else second].astype(np.float64)
         if first is not None and second is not None:
             blend = blend * (1 - weight) + given[second].astype(np.float64) * weight
+        # Cast alone would cut towards zero, half a unit on average.
         values[place] = np.rint(blend) if values.dtype.kind == "i" else blend
     return Decoded(result, tuple(synthetic), int(np.count_nonzero(mask)))
 
@@ -294,6 +300,7 @@ def _judge_hu(values: NDArray[Any], findings: Findings) -> None:
     # A coarse grid over about 32 slices is enough to see what unit values are in.
     sample = np.asarray(values[:: max(1, len(values) // 32), ::16, ::16], dtype=np.float64)
     low, middle, high = (float(v) for v in np.percentile(sample, (0.1, 50, 99.9)))
+    # Values that lost their intercept of -1024 begin at 0, and soft tissue then lies about 1000.
     padded = IngestCode.PADDING_VALUE in findings.flags
     if ((low < PLAUSIBLE_HU[0] or high >= PLAUSIBLE_HU[1]) and not padded) or (low >= 0 and middle > 300):
         message = f"expected Hounsfield units, values go from {low:.0f} over {middle:.0f} (median) to {high:.0f}"

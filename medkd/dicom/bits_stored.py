@@ -28,6 +28,7 @@ def within_bits(values: NDArray[Any], plan: PixelPlan) -> tuple[NDArray[Any], bo
         shifted = (values.astype(f"i{values.dtype.itemsize}") << (width - stored)) >> (width - stored)
         foreign = (values != shifted) & (values.astype(np.int64) >> stored != 0)
     else:
+        # Nearly every slice: nothing is written above, and nothing has to be computed for all pixels.
         if int(values.max(initial=0)) >> stored == 0:
             return values, False
         shifted = values & ((1 << stored) - 1)
@@ -49,6 +50,7 @@ def _lowered(values: NDArray[Any], plan: PixelPlan) -> tuple[NDArray[Any], bool]
     """
     (allocated, stored), high, shift = plan.bits, plan.high_bit, plan.raised
     evidence = {"file": plan.relative, "bits_allocated": allocated, "bits_stored": stored, "high_bit": high}
+    # A codec that knows values and no words has no upper bits: a header that speaks of them contradicts its pixels.
     if shift < 0 or high >= allocated or not plan.keeps_words:
         message = f"expected a HighBit of BitsStored - 1, that is {stored - 1}, or a word that holds both, got {high}"
         raise IngestError(IngestCode.BITS_MISMATCH, message, evidence)

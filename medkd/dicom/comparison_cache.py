@@ -22,6 +22,7 @@ class ComparisonCache:
 
     def same_slice(self, first: Slice, second: Slice) -> bool:
         """Return whether two slices hold the same, as :func:`same_slice`."""
+        # Sorted: the question is the same whichever of the two is asked first.
         name = "same:" + "|".join(sorted((first.place, second.place)))
         known = self._cache.recall(name)
         if known is None:
@@ -38,10 +39,12 @@ class ComparisonCache:
         """Return whether the pixels of a refused image could not be decoded or used: what else is wrong with it belongs into the ledger too."""
         if file.header is None or file.pixels is None or "Rows" not in file.header:
             return set()
+        # The name that memories of existing stores hold: under another one everything would be decoded again.
         name = f"autopsy:{file.digest}"
         known = self._cache.recall(name)
         if known is None:
             self.decoded += 1
+            # Empty where nothing is wrong: None stands for what was never asked.
             known = decode_error(file) or ""
             self._cache.keep(name, known)
         lookup = {IngestCode.NONLINEAR_LUT} if "ModalityLUTSequence" in file.header else set()

@@ -82,6 +82,7 @@ def _decode_into(target: NDArray[Any], plan: PixelPlan) -> SliceStats:
         target[...] = stored.astype(np.float64) * plan.slope + plan.intercept
         known = target[finite] if bad else target
         return SliceStats(float(known.min(initial=0)), float(known.max(initial=0)), padded, bad)
+    # A linear rescale has its extremes where the stored values have theirs, swapped under a negative slope.
     low, high = (float(edge) * plan.slope + plan.intercept for edge in (int(stored.min()), int(stored.max())))
     low, high = min(low, high), max(low, high)
     if target.dtype == np.int16:

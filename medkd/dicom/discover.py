@@ -56,6 +56,7 @@ def discover(
                 if found is not None:
                     known[inside] = replace(found, relative=inside)
     with quiet_dicom():
+        # What is known already is not read, and keeps its place in the order of names.
         pairs = zip(places, fetch_all([None if name in known else path for path, name in places]), strict=True)
         read = (known.get(place[1]) or parse_header(*place, fetched) for place, fetched in pairs)
         return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(places)))

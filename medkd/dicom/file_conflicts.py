@@ -30,12 +30,14 @@ def find_conflicts(files: list[FoundFile], same: Callable[[FoundFile, FoundFile]
         if not file.digest:
             continue  # a link to nothing has no bytes to compare
         first = first_with.setdefault(file.digest, file)
+        # The digest is none of cryptography: equal ones are compared byte by byte before a file is set aside.
         if first is not file and filecmp.cmp(first.path, file.path, shallow=False):
             conflicts[file.relative] = IngestCode.DUPLICATE_FILE
         elif file.header is not None:
             instances[raw_text(file.header, 0x00080018) or file.relative].append(file)
             series[raw_text(file.header, _IDENTITY[2]) or file.relative].append(file)
     for together in instances.values():
+        # A copy that broke off says nothing else than the whole file: without it the rest may agree.
         broken = [member for member in together if _breaks_off(member, together)] if len(together) > 1 else []
         conflicts |= {member.relative: IngestCode.TRUNCATED_PIXELS for member in broken}
         members = [member for member in together if member not in broken]

@@ -78,10 +78,12 @@ def group_slices(slices: list[Slice]) -> tuple[SliceGroup, ...]:
     groups: dict[tuple[object, ...], list[list[Slice]]] = defaultdict(list)
     for item in slices:
         identity = tuple(raw_text(item.header, tag) for tag in _IDENTITY)
+        # Spacings are decimal strings: the same one is written with more or fewer digits.
         spacing = tuple(round(value, 5) for value in item.spacing_mm)
         unit = (item.rescale_type, "" if item.mapping is None else item.mapping[0])
         alike = groups[(*identity, item.matrix, spacing, item.contrast, unit)]
         for members in alike:
+            # Compared with a member and not rounded to a grid: two directions that are alike may lie on both sides of an edge of it.
             if max(abs(a - b) for a, b in zip(members[0].orientation, item.orientation, strict=True)) < SAME_ORIENTATION:
                 members.append(item)
                 break

@@ -21,6 +21,7 @@ def judge_headers(group: SliceGroup, findings: Findings) -> None:
         IngestError: ``DERIVED_MPR``, ``LOSSY_COMPRESSED``, ``MONOCHROME1`` or ``BAD_VR``, where the policy refuses them.
     """
     image_type = [part.upper() for part in group.slices[0].contrast[0].split("\\")]
+    # ImageType says it with MPR, or makers with words of their own (REFORMATTED).
     derived = next((word for word in ("MPR", "REFORMAT") for part in image_type if word in part), None)
     if derived is not None:
         findings.resolve(IngestCode.DERIVED_MPR, "expected an acquired series, got a reformatted one", {"image_type": derived})

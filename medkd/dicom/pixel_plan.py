@@ -101,6 +101,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     header, place = item.header, item.file.pixels
     if place is None:
         raise IngestError(IngestCode.NO_PIXEL_DATA, "expected pixel data, the object has none", {"file": item.file.relative})
+    # A table stands in the place of slope and intercept (PS3.3 C.11.1): ignored, every value would be wrong.
     if has(header, "ModalityLUTSequence"):
         message = "expected a linear rescale, the object carries a modality look-up table"
         raise IngestError(IngestCode.NONLINEAR_LUT, message, {"file": item.file.relative})
@@ -109,6 +110,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     stored = raw_int(header, 0x00280101, allocated)
     signed = raw_int(header, 0x00280103, 0) == 1
     limits = (stored_number(header, tag, signed=signed, bits=stored) for tag in (0x00280120, 0x00280121))
+    # Float pixel data state no Bits Stored (PS3.3 C.7.6.24, C.7.6.25).
     floating = 0 if has(header, "BitsStored") or allocated not in (32, 64) else allocated // 8
     return PixelPlan(
         path=item.file.path,
@@ -125,6 +127,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
         photometric=raw_text(header, 0x00280004) or "MONOCHROME2",
         big_endian=str(syntax) == _BIG_ENDIAN,
         floating=floating,
+        # MR and many others state no rescale: stored values are the values. Of CT the unit is settled elsewhere.
         slope=1.0 if item.slope is None else item.slope,
         intercept=0.0 if item.intercept is None else item.intercept,
         padding=_padding(*limits),
@@ -139,4 +142,5 @@ def _padding(value: int | None, limit: int | None) -> tuple[float, float] | None
     if value is None:
         return None
     other = value if limit is None else limit
+    # The limit may lie on either side of the value (PS3.3 C.7.5.1.1.2).
     return float(min(value, other)), float(max(value, other))

@@ -57,12 +57,14 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
     Never a link: what is kept must not change with the source, nor the source with what is kept. A link of an earlier version is replaced.
     """
     code, evidence = refusal
+    # By its bytes: names of files may be names of people, and two files of one name are two.
     place = folder / file.sha256[:16]
     private_folder(place)
     kept = place / "file"
     altered = kept.is_file() and file.readable and sha256_file(kept) != file.sha256
     if altered:
         _LOG.warning("QUARANTINE_ALTERED: expected %s as it came, it was altered; it is replaced by the source's bytes", kept)
+    # A second link says that the bytes are still the source's own.
     if file.readable and (altered or not kept.exists() or kept.stat().st_nlink > 1):
         partial = partial_path(kept)
         with file.path.open("rb") as source, open_private(partial) as sink:

@@ -16,6 +16,7 @@ def quiet_dicom() -> Iterator[None]:
     logger, before = logging.getLogger("pydicom"), config.settings.reading_validation_mode
     level = logger.level
     logger.setLevel(logging.CRITICAL)
+    # A validation that warns repeats the value, and that may be a name.
     config.settings.reading_validation_mode = config.IGNORE
     try:
         with warnings.catch_warnings():

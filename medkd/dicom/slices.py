@@ -112,6 +112,7 @@ def slices_of(file: FoundFile) -> tuple[Slice, ...]:
         return _enhanced(file, header)
     if raw_int(header, 0x00280008, 1) > 1:
         frames = raw_int(header, 0x00280008, 1)
+        # Multi-frame objects of the older kind (ultrasound, nuclear medicine) state no place of each frame.
         raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, f"expected functional groups in an object of {frames} frames, there are none")
     read = _Reader(0)
     spacing = read.plane(header, "PixelSpacing", 2)
@@ -151,6 +152,7 @@ def _tile(whole: Slice, layout: MosaicLayout, number: int) -> Slice:
         matrix=layout.matrix,
         tile=number,
         picture=whole.matrix,
+        # Tiles are counted row by row.
         corner=(number // layout.across * rows, number % layout.across * columns),
     )
 
@@ -197,6 +199,7 @@ def _enhanced(file: FoundFile, header: Dataset) -> tuple[Slice, ...]:
     shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     frames = header.get("PerFrameFunctionalGroupsSequence") or []
     count = int(header.get("NumberOfFrames", 0) or 0)
+    # One frame may say everything in the shared groups; of several each has a place of its own.
     if count < 1 or (len(frames) not in (0, count)) or (not frames and count > 1):
         evidence = {"frames": count, "functional_groups": len(frames)}
         raise IngestError(
@@ -252,6 +255,7 @@ def _grouped(groups: tuple[Dataset, ...], keyword: str, sequence: str | None) ->
 
 
 def _contrast(header: Dataset, groups: tuple[Dataset, ...]) -> tuple[str, ...]:
+    # A frame has a type of its own, in a sequence of its class of image (PS3.3 C.8.13.5, C.8.15.3).
     known = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
     frame_types = (_grouped(groups, "FrameType", name) for name in known)
     frame_type = next((found for found in frame_types if found), None)

@@ -24,6 +24,7 @@ def store_manifest(volumes: Volumes, refused: Set[str], cache: IngestCache, secr
         cache: with what the store held before.
         secret: key of the pseudonyms.
     """
+    # Other sources were ingested into this store before: what they gave is not asked for again and stays.
     kept = {key: volume for key, volume in cache.volumes.items() if key not in refused}
     merged = kept | {key: volume for key, (volume, _) in volumes.items()}
     described = cache.series | {
@@ -44,6 +45,7 @@ def _acquisition(group: SliceGroup, volumes: Volumes) -> str:
         if sayable(keyword, value):
             said.append(part)
             continue
+        # Sorted as text, which orders times of day as they passed: the later time point has the larger number.
         values = sorted({other[place] for other in alike if len(other) > place and other[place].partition("=")[0] == keyword})
         said.append(f"{TIME_POINT if keyword in TIMES_OF_DAY else PART}={values.index(part) + 1}")
     return BETWEEN.join(said)

@@ -54,12 +54,14 @@ def walk_source(root: Path, without: tuple[Path, ...], *, follow: bool) -> list[
                 and target not in followed
             ):
                 if target.is_dir():
+                    # Once: a second link to it would count its files twice.
                     followed.add(target)
                     waiting.append((path, target))
                 else:
                     found.append(Entry(path))
                 continue
             found.append(link)
+    # File systems list in an order of their own: sorted, the same source gives the same store.
     return sorted(found, key=lambda entry: entry.path)
 
 

@@ -48,6 +48,7 @@ def lay_two_times(scan: Scan) -> None:
 
 def lose_slice(scan: Scan) -> None:
     """Take a slice out of the middle."""
+    # Not at an end: that a stack was longer nobody can see.
     del scan.datasets[len(scan.datasets) // 3]
 
 
@@ -63,6 +64,7 @@ def contradict_slice(scan: Scan) -> None:
 
 def _repeat_slice(scan: Scan, add: float) -> None:
     middle = len(scan.datasets) // 2
+    # Of the same acquisition: nothing in the header tells the two apart.
     copy = scan.slice(scan.positions[middle], int(scan.times[middle]), add=add)
     copy.AcquisitionNumber, copy.AcquisitionTime = scan.datasets[middle].AcquisitionNumber, scan.datasets[middle].AcquisitionTime
     scan.datasets.append(copy)
@@ -74,11 +76,13 @@ def add_localizer(scan: Scan) -> None:
     axes = scan.variant.axes()
     extra.ImageOrientationPatient = [decimal_string(v) for v in (*axes[:, 0], *axes[:, 1])]
     extra.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    # First: a reader that takes the grid of the first file is found out.
     scan.datasets.insert(0, extra)
 
 
 def add_series(scan: Scan) -> None:
     """Add a second series of the same study, elsewhere."""
+    # Off the grid of the first one: voxels of the two are never the same.
     other = replace(scan, origin=scan.origin + scan.variant.axes() @ np.array([1.4, 3.0, 0.7]), series=2, datasets=[])
     other.lay(np.arange(scan.variant.slices))
     other.render()
@@ -111,12 +115,14 @@ def pad(scan: Scan) -> None:
         stored = np.frombuffer(dataset.PixelData, dtype=kind).reshape(MATRIX).copy()
         stored[:3, :4] = -2000 if scan.variant.signed else 60000
         dataset.PixelPaddingValue = -2000 if scan.variant.signed else 60000
+        # US or SS, as Pixel Representation says (PS3.6).
         dataset["PixelPaddingValue"].VR = "SS" if scan.variant.signed else "US"
         dataset.PixelData = stored.tobytes()
 
 
 def make_enhanced(scan: Scan) -> None:
     """Replace the slices by one enhanced object, frames shuffled."""
+    # In an object the order of frames says no more of their places than that of files in a folder.
     shuffled = np.random.default_rng(scan.seed).permutation(len(scan.datasets))
     frames = [scan.datasets[index] for index in shuffled]
     whole, first = identified(scan, "enhanced"), frames[0]

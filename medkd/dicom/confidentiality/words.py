@@ -1,4 +1,4 @@
-"""Words that may stay in a description. A closed vocabulary: what is not in it is dropped, whoever wrote it."""
+"""Words that may stay in a description or in a name: what no closed vocabulary holds is dropped, whoever wrote it."""
 
 from __future__ import annotations
 
