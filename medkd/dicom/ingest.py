@@ -16,9 +16,9 @@ from filelock import FileLock
 from data_contracts import Action, IngestCode, IngestError, IngestPolicy, IngestReport, Ref
 from data_contracts.private import FILE_MODE, privately
 from data_contracts.record import PARTIAL
-from medkd.dicom.assemble import Decoders, decoders
 from medkd.dicom.classify import ObjectKind
 from medkd.dicom.confidentiality.secret import site_secret
+from medkd.dicom.decoders import Decoders, decoders
 from medkd.dicom.discover import discover
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from data_contracts import Action, IngestCode, IngestError, IngestPolicy, VolumeRef
-from medkd.dicom.assemble import Decoders, SeriesKeys, store_volume
+from medkd.dicom.assemble import SeriesKeys, store_volume
 from medkd.dicom.comparison_cache import ComparisonCache
 from medkd.dicom.confidentiality.secret import pseudonym
+from medkd.dicom.decoders import Decoders
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
 from medkd.dicom.group import SliceGroup

@@ -11,7 +11,6 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from data_contracts import Action, IngestCode, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.phantom.dicom_faults import write_case
 from medkd.phantom.faulty_scan import VARIANTS
 from medkd.storage.store import Store
 from tests.dicom.voxels import truth
@@ -242,17 +241,3 @@ def test_another_policy_is_another_result_and_the_same_one_is_remembered(series)
     report, volumes = ingested(folder)
     assert report.codes() == {"GANTRY_TILT": 14}
     assert volumes == []
-
-
-@pytest.mark.parametrize("variant", ["coronal", "sagittal"])
-@pytest.mark.parametrize("case", ["regular", "truncated_slice"])
-def test_worker_processes_store_the_same_bytes(tmp_path, monkeypatch, variant, case):
-    write_case(tmp_path / "case", case, BY_NAME[variant])
-    _, [(here, arrays)] = ingested(tmp_path / "case", every=Action.REPAIR)
-    (tmp_path / "store").rename(tmp_path / "first")
-    monkeypatch.setattr("medkd.dicom.assemble._POOL_FROM_PIXELS", 1)
-    monkeypatch.setattr("medkd.dicom.assemble.Decoders.__init__.__defaults__", (2,))
-    _, [(there, _)] = ingested(tmp_path / "case", every=Action.REPAIR)
-    assert there == here
-    measured = arrays["synthetic"].numpy() == 0 if "synthetic" in arrays else ...
-    assert np.abs(arrays["volume"].numpy() - truth(here))[measured].max() < 1

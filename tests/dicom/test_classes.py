@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from data_contracts import IngestError, Segment
-from medkd.dicom.labels.classes import ClassChooser, Structure, combine_classes
+from data_contracts import IngestError, LabelRef, Segment
+from medkd.dicom.labels.classes import ClassChooser, Structure, combine_classes, read_structures
 from medkd.dicom.labels.names import structure_key
+from medkd.storage.store import Store
+from tests.dicom.invented import volume
 
 CLASSES = ("background", "organ", "tumour")
 SECRET = b"k"
@@ -64,3 +67,15 @@ def test_of_equal_structures_the_later_class_wins_whatever_their_order():
     structures = [masked("tumour", 1, 2), masked("organ", 2, 3)]
     for order in (structures, structures[::-1]):
         assert combine_classes(order, chooser(), (1, 1, 6)).label.ravel().tolist() == [0, 2, 2, 1, 0, 0]
+
+
+def test_structures_keep_voxels_that_another_one_won_and_those_without_any_are_left_out(tmp_path):
+    label = torch.zeros(4, 5, 6, dtype=torch.uint8)
+    label[1, 1, :3], label[1, 1, 3] = 1, 2
+    whole = (label > 0).to(torch.uint8)
+    reference = Store(tmp_path).write_tensors("labels/x.safetensors", {"label": label, "segment/1": whole})
+    segments = (segment("organ"), segment("tumour", value=2), segment("lost", value=3))
+    read = read_structures(
+        LabelRef(array=reference, geometry=volume().geometry, segments=segments, volume_sha256="0" * 64), Store(tmp_path)
+    )
+    assert [(one.segment.name, int(one.mask.sum())) for one in read] == [("organ", 4), ("tumour", 1)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_contracts import IngestCode, IngestPolicy, Outcome
-from medkd.dicom.assemble import Decoders
+from medkd.dicom.decoders import Decoders
 from medkd.dicom.ingest_cache import IngestCache
 from medkd.dicom.ingest_series import SeriesIngestion
 from medkd.dicom.ledger import Ledger

@@ -55,3 +55,9 @@ def test_a_missing_file_header_is_admitted_by_a_policy_that_repairs():
     assert Ledger().admit(file, Findings(IngestPolicy(every=Action.REPAIR)))
     with pytest.raises(IngestError):
         Ledger().admit(file, Findings(IngestPolicy()))
+
+
+def test_a_missing_file_header_with_nothing_behind_it_is_refused_by_any_policy():
+    ledger, file = Ledger(), found("a.dcm", code=IngestCode.MISSING_META)
+    assert not ledger.admit(file, Findings(IngestPolicy(every=Action.REPAIR)))
+    assert outcome(ledger, file) == (Outcome.QUARANTINED, IngestCode.MISSING_META)

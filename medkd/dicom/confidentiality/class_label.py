@@ -7,7 +7,7 @@ from collections.abc import Iterable, Set
 
 from pydicom import Dataset
 
-from medkd.dicom.confidentiality.deidentify import identifying_words
+from medkd.dicom.confidentiality.identifiers import collect_identifiers
 from medkd.dicom.confidentiality.words import clean_name
 
 
@@ -18,7 +18,7 @@ def clean_class_label(class_label: str | None, headers: Iterable[Dataset | None]
         class_label: as the label states it, or None.
         headers: of the label and of its images: no part of a name or number in them stays.
     """
-    forbidden = frozenset(word for header in headers if header is not None for word in identifying_words(header))
+    forbidden = frozenset(word for header in headers if header is not None for word in collect_identifiers(header).words)
     return None if class_label is None else known_whole(class_label, forbidden) or None
 
 
