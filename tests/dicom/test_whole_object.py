@@ -30,7 +30,9 @@ def image(frames):
 
 @pytest.mark.parametrize("frames", [1, 2])
 def test_frames_come_first_although_there_is_one(frames):
-    assert (decode_frames(image(frames), purpose="x") == PIXELS[:frames]).all()
+    found = decode_frames(image(frames), purpose="x")
+    assert found.shape == (frames, 4, 6)
+    assert (found == PIXELS[:frames]).all()
 
 
 def test_pixels_that_cannot_be_decoded_are_refused_with_their_purpose():
