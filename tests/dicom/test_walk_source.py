@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
-import pydicom
 import pytest
 
-from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
+from data_contracts import Action, IngestCode, IngestPolicy, Outcome
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.discover import discover
 from medkd.dicom.ingest import IngestRequest, ingest
@@ -173,125 +170,3 @@ def test_a_link_to_a_store_is_never_followed(source, tmp_path):
     ingested(source, tmp_path)
     (source / "results").symlink_to(tmp_path / "store")
     assert found(source, tmp_path, follow=True)["results"] is IngestCode.LINK_OUTSIDE
-
-
-def packed(path, members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, payload in members.items():
-            archive.writestr(name, payload)
-    return path
-
-
-def test_archives_in_archives_are_opened_and_every_member_listed(source, tmp_path):
-    files = {f"p/{path.name}": path.read_bytes() for path in (source / "ct").iterdir()}
-    inner = packed(tmp_path / "inner.zip", files).read_bytes()
-    packed_in = tmp_path / "packed"
-    packed_in.mkdir()
-    packed(packed_in / "outer.zip", {"patient 1.zip": inner, "readme.txt": b"hello"})
-    report = ingested(packed_in, tmp_path)
-    assert report.count(Outcome.ACCEPTED) == 14
-    assert report.codes() == {"ARCHIVE_OPENED": 2, "NOT_DICOM": 1}
-    assert {f"outer.zip/patient 1.zip/{name}" for name in files} <= {file.path for file in report.files}
-    assert ingest(IngestRequest(packed_in, tmp_path / "store"), secret=b"k").decoded_files == 0
-
-
-@pytest.mark.parametrize("levels", [3, 4, 6])
-def test_archives_are_opened_to_a_bounded_depth(tmp_path, levels):
-    payload = b"x"
-    for level in range(levels):
-        payload = packed(tmp_path / "level.zip", {"x.txt" if not level else "next.zip": payload}).read_bytes()
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "top.zip").write_bytes(payload)
-    codes = list(found(tmp_path / "in", tmp_path).values())
-    assert codes == [IngestCode.ARCHIVE_OPENED] * 3 + [IngestCode.NOT_DICOM if levels == 3 else IngestCode.ARCHIVE_TOO_DEEP]
-
-
-@pytest.mark.parametrize("nested", ["zip", "gz"])
-def test_a_bomb_that_is_nested_is_counted_with_what_it_lies_in(tmp_path, nested):
-    zeros = bytes(80 * 2**20)
-    inner = packed(tmp_path / "inner.zip", {"zeros": zeros}).read_bytes() if nested == "zip" else gzip.compress(zeros)
-    (tmp_path / "in").mkdir()
-    packed(tmp_path / "in" / "outer.zip", {f"inner.{nested}": inner})
-    codes = found(tmp_path / "in", tmp_path)
-    assert codes == {"outer.zip": IngestCode.ARCHIVE_OPENED, f"outer.zip/inner.{nested}": IngestCode.ZIP_BOMB}
-    assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file() and path.stat().st_size > 2**20]
-
-
-def test_files_that_gzip_compressed_are_read(source, tmp_path):
-    for path in sorted((source / "ct").iterdir()):
-        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
-        path.unlink()
-    (source / "broken.dcm.gz").write_bytes(gzip.compress(b"x" * 5000)[:-9])
-    report = ingested(source, tmp_path)
-    assert report.count(Outcome.ACCEPTED) == 14
-    assert report.codes() == {"ARCHIVE_OPENED": 14, "ARCHIVE_UNREADABLE": 1}
-    assert "ct/IM0000.dcm.gz/IM0000.dcm" in {file.path for file in report.files}
-
-
-def test_a_member_that_is_there_twice_has_two_lines(tmp_path):
-    (tmp_path / "in").mkdir()
-    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as archive:
-        archive.writestr("x.txt", b"1")
-        with pytest.warns(UserWarning, match="Duplicate name"):
-            archive.writestr("x.txt", b"2")
-    assert sorted(found(tmp_path / "in", tmp_path)) == ["a.zip", "a.zip/x.txt", "a.zip/x.txt (2)"]
-
-
-@pytest.mark.parametrize("share", [0.3, 0.9])
-def test_a_copy_that_broke_off_does_not_condemn_the_whole_file(source, tmp_path, share):
-    whole = sorted((source / "ct").iterdir())[4].read_bytes()
-    (source / "a.dcm").write_bytes(whole[: int(len(whole) * share)])
-    report = ingested(source, tmp_path)
-    assert report.count(Outcome.ACCEPTED) == 14
-    assert report.codes() == {"TRUNCATED_PIXELS": 1}
-
-
-def test_two_files_of_one_instance_that_differ_are_still_a_conflict(source, tmp_path):
-    whole = bytearray(sorted((source / "ct").iterdir())[4].read_bytes())
-    whole[-100] ^= 1
-    (source / "a.dcm").write_bytes(whole[:-50])
-    assert ingested(source, tmp_path).codes()["DUPLICATE_UID_CONFLICT"] == 2
-
-
-def nameless(source, *keywords):
-    for path in (source / "ct").iterdir():
-        dataset = pydicom.dcmread(path)
-        for keyword in keywords:
-            setattr(dataset, keyword, "" if keyword == "PatientID" else None)
-        dataset.save_as(path)
-
-
-def test_without_a_patient_id_nothing_goes_on_unless_the_policy_says_so(source, tmp_path):
-    nameless(source, "PatientID")
-    refused = ingested(source, tmp_path)
-    assert refused.codes() == {"PATIENT_ID_MISSING": 14}
-    assert "--policy repair" in refused.files[0].evidence
-    study = pydicom.dcmread(next((source / "ct").iterdir())).StudyInstanceUID
-    report = ingest(
-        IngestRequest(source, tmp_path / "b", IngestPolicy(actions={IngestCode.PATIENT_ID_MISSING: Action.REPAIR})), secret=b"k"
-    )
-    assert report.count(Outcome.ACCEPTED) == 14
-    (volume,) = load_record(tmp_path / "b" / "manifest.json", StoreManifest).volumes
-    assert volume.flags == (IngestCode.PATIENT_ID_MISSING,)
-    assert '"derived_from": ["StudyInstanceUID"]' in volume.evidence[IngestCode.PATIENT_ID_MISSING]
-    text = (tmp_path / "b" / "manifest.json").read_text()
-    assert "Phantom" not in text
-    assert study not in text
-    # The same person as in what is de-identified.
-    published = deidentify_folder(DeidentifyRequest(source, tmp_path / "share"), secret=b"k")
-    assert published.count(Outcome.ACCEPTED) == 14
-    assert [path.name for path in (tmp_path / "share").iterdir()] == [volume.patient_key]
-
-
-def test_two_studies_without_a_patient_id_are_two_people(tmp_path):
-    for number in (1, 2):
-        write_case(tmp_path / "in" / str(number) / "ct", "slope_per_slice" if number == 2 else "regular", seed=number)
-        nameless(tmp_path / "in" / str(number), "PatientID")
-    ingest(IngestRequest(tmp_path / "in", tmp_path / "store", IngestPolicy(every=Action.REPAIR)), secret=b"k")
-    volumes = load_record(tmp_path / "store" / "manifest.json", StoreManifest).volumes
-    assert len({volume.patient_key for volume in volumes}) == len(volumes) == 2
-
-
-def test_a_missing_study_is_not_repaired(source, tmp_path):
-    nameless(source, "PatientID", "StudyInstanceUID")
-    assert ingested(source, tmp_path, IngestPolicy(every=Action.REPAIR)).codes() == {"PATIENT_ID_MISSING": 14}

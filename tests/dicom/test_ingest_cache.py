@@ -9,7 +9,8 @@ import pytest
 
 from data_contracts import StoreError
 from medkd.dicom.ingest_cache import MANIFEST, MEMORY, UNFINISHED, read_manifest
-from medkd.phantom.dicom_faults import find_variant, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import find_variant
 from medkd.storage.sealed import seal_of
 from tests.dicom.drawn import draw_segmentation, draw_series
 from tests.dicom.ingesting import ingest_folder

@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 
-from data_contracts import Action, IngestCode, IngestPolicy, Outcome
+from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
 from tests.dicom.drawn import Ingested, box, draw_segmentation, draw_series, draw_structures, item, referring, reread
 
 MASK = np.zeros((8, 20, 24), bool)
@@ -357,3 +358,21 @@ def test_a_segment_that_no_frame_holds_is_lost_in_every_volume_of_the_label(fold
     reread(folder / "label.dcm", lambda dataset: dataset.SegmentSequence.append(item(SegmentNumber=3, SegmentLabel="Kidney")))
     payload = json.loads(Ingested(folder).outcome("label.dcm").evidence)["STRUCTURE_LOST"]
     assert payload["structures"] == {"Kidney": "no voxel"}
+
+
+def test_objects_that_state_different_classes_state_none(folder):
+    series = draw_series(folder / "ct")
+
+    def stating(name, stated):
+        dataset = draw_segmentation(folder / name, series, {1: MASK}, {1: "Lesion"}, listed=[series])
+        dataset.SegmentSequence[0].SegmentDescription = f"class={stated}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.save_as(folder / name, enforce_file_format=True)
+
+    stating("a.dcm", "benign")
+    draw_segmentation(folder / "b.dcm", series, {1: OTHER}, {1: "Liver"}, listed=[series])
+    assert Ingested(folder).labelled().class_label == "benign"
+    stating("c.dcm", "malignant")
+    found = Ingested(folder, out="second")
+    assert found.labelled().class_label is None
+    assert len(load_record(found.out / "manifest.json", StoreManifest).volumes[0].further_labels) == 2
