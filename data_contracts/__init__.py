@@ -1,5 +1,6 @@
 """The records of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
+from data_contracts.calibration import Calibration, CalibrationSummary, ConformalBound, ReliabilityBin
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.errors import (
@@ -119,6 +120,8 @@ __all__ = [
     "ArmVariant",
     "AttributionSource",
     "BenchmarkNetwork",
+    "Calibration",
+    "CalibrationSummary",
     "Case",
     "CatalogueError",
     "Caveat",
@@ -133,6 +136,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "Configuration",
+    "ConformalBound",
     "ContractError",
     "ControlVerdict",
     "CurvePoint",
@@ -214,6 +218,7 @@ __all__ = [
     "RefusedSeries",
     "Registered",
     "RegistryError",
+    "ReliabilityBin",
     "ReportModel",
     "ReportSet",
     "ReviewPanel",
