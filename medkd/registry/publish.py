@@ -143,6 +143,8 @@ def _publication(
         calibration=None if calibration is None else calibration.summary(),
         limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
     )
+    for left in (CALIBRATION, RELIABILITY):  # of a package of that name from before, which may have had them
+        (folder / left).unlink(missing_ok=True)
     pack_model(
         folder,
         {
