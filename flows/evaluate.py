@@ -1,4 +1,4 @@
-"""Flow: every model is evaluated on every test cohort, arms get scorecards and are compared."""
+"""Flow: every model is evaluated on every test cohort, arms get scorecards and are compared, students are calibrated."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from functools import partial
 
 from flows.each import run_each
 from flows.engine import orchestrated
+from medkd.evaluation.calibrate import calibrate
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.recipe_calls import by_arm, card_calls, comparison_calls, evaluation_calls
+from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison_calls, evaluation_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
 
 @orchestrated
 def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones."""
+    """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones.
+
+    Students are then calibrated on validation patients, where there are any.
+    """
     done = run_each(
         evaluate_model,
         results,
@@ -33,4 +37,11 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         lambda one: comparison_calls(workspace, one, arms[one.recipe.name]),
         title="compare",
     )
-    return tuple(replace(result, comparisons=tuple(own)) for result, own in compared)
+    calibrated = run_each(
+        calibrate,
+        [replace(result, comparisons=tuple(own)) for result, own in compared],
+        partial(calibration_calls, workspace),
+        title="calibrate",
+        name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
+    )
+    return tuple(replace(result, calibrations=tuple(own)) for result, own in calibrated)

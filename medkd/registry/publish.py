@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from data_contracts import (
+    Calibration,
     Checkpoint,
     CohortSet,
     ExplanationBundle,
@@ -41,6 +42,8 @@ from medkd.storage.workspace import Workspace
 
 #: File of every version that says whose data it was trained on.
 TRAINING_MANIFEST = "training_manifest.json"
+#: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
+CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
 
 
 def open_registry(workspace: Workspace) -> Registry:
@@ -58,10 +61,12 @@ def register_models(
     scorecards: tuple[Scorecard, ...],
     registry: Registry | None = None,
     knowledge: KnowledgeRef | None = None,
+    calibrations: tuple[Calibration, ...] = (),
 ) -> Registered:
     """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
 
-    Students that learned from the ``knowledge`` of a teacher that is not here are registered below that teacher.
+    Students that learned from the ``knowledge`` of a teacher that is not here are registered below that teacher. A version whose weights one
+    of the ``calibrations`` is of carries it.
 
     Raises:
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean, ``TEACHER_SAW_TEST_PATIENTS`` when a
@@ -71,6 +76,7 @@ def register_models(
     target = registry or open_registry(workspace)
     cards = {card.subject: card for card in scorecards}
     ordered = sorted(checkpoints, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed))
+    calibration_of = {one.weights_digest: one for one in calibrations}
     models: list[ModelRef] = []
     for checkpoint in ordered:
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
@@ -83,11 +89,8 @@ def register_models(
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
             require_unseen(teacher_manifest, tested, student=f"{recipe.name}-{checkpoint.arm}")
             manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
-        models.append(
-            target.register(
-                _publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], (lineage, manifest))
-            )
-        )
+        card, calibration = cards[f"{recipe.name}/{checkpoint.arm}"], calibration_of.get(checkpoint.weights_digest)
+        models.append(target.register(_publication(workspace, recipe, cohorts, checkpoint, card, (lineage, manifest), calibration)))
     return Registered(models=tuple(models))
 
 
@@ -122,6 +125,7 @@ def _publication(
     checkpoint: Checkpoint,
     scorecard: Scorecard,
     origin: tuple[Lineage | None, TrainingManifest],
+    calibration: Calibration | None,
 ) -> Publication:
     lineage, manifest = origin
     if checkpoint.domain is not None:
@@ -139,8 +143,11 @@ def _publication(
         recipe_digest=checkpoint.recipe_digest,
         teacher=lineage,
         domain=checkpoint.domain,
+        calibration=None if calibration is None else calibration.summary(),
         limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
     )
+    for left in (CALIBRATION, RELIABILITY):  # of a package of that name from before, which may have had them
+        (folder / left).unlink(missing_ok=True)
     pack_model(
         folder,
         {
@@ -150,6 +157,7 @@ def _publication(
             "card.json": card.canonical_json(),
             TRAINING_MANIFEST: manifest.canonical_json(),
             "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
+            **_calibration_files(workspace, calibration),
         },
     )
     tags = {
@@ -189,12 +197,25 @@ def _pack_form(workspace: Workspace, checkpoint: Checkpoint, folder: Path) -> Pa
     return pack_form(folder, load_network(workspace, checkpoint), checkpoint.task)
 
 
+def _calibration_files(workspace: Workspace, calibration: Calibration | None) -> dict[str, bytes]:
+    if calibration is None:
+        return {}
+    picture = {} if calibration.picture is None else {RELIABILITY: workspace.store.path(calibration.picture).read_bytes()}
+    return {CALIBRATION: calibration.canonical_json(), **picture}
+
+
 def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module]:
     """Return (ModelRef, Checkpoint, network in eval mode) of a registered version, every byte verified first."""
+    return load_calibrated(registry, uri)[:3]
+
+
+def load_calibrated(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module, Calibration | None]:
+    """Return what :func:`load_registered` does, and the calibration of the version's probabilities where it has one."""
     model, folder = registry.fetch(uri)
     checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
     network = restore_network(checkpoint.network, folder / "weights.safetensors", checkpoint.weights_digest)
-    return model, checkpoint, network
+    calibration = load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
+    return model, checkpoint, network, calibration
 
 
 def adopt(workspace: Workspace, registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, Checkpoint]:
@@ -246,7 +267,9 @@ def register_everything(
     target = registry or open_registry(workspace)
     done = []
     for result in results:
-        registered = register_models(workspace, result.recipe, result.cohorts, result.models, result.scorecards, target)
+        registered = register_models(
+            workspace, result.recipe, result.cohorts, result.models, result.scorecards, target, calibrations=result.calibrations
+        )
         for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
             attach_explanations(workspace, target, model, bundle)
