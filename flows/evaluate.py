@@ -9,9 +9,10 @@ from functools import partial
 from flows.each import run_each
 from flows.engine import orchestrated
 from medkd.evaluation.calibrate import calibrate
+from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison_calls, evaluation_calls
+from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison_calls, evaluation_calls, results_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
@@ -30,10 +31,11 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
     )
     arms = {result.recipe.name: by_arm(evaluations) for result, evaluations in done}
+    collected = run_each(collect_case_results, results, lambda one: results_calls(workspace, one, arms[one.recipe.name]), title="results")
     carded = run_each(summarise, results, lambda one: card_calls(workspace, one, arms[one.recipe.name]), title="scorecards")
     compared = run_each(
         compare_arms,
-        [replace(one, scorecards=tuple(cards)) for one, cards in carded],
+        [replace(one, scorecards=tuple(cards), case_results=cases) for (one, cards), (_, (cases,)) in zip(carded, collected, strict=True)],
         lambda one: comparison_calls(workspace, one, arms[one.recipe.name]),
         title="compare",
     )

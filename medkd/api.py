@@ -50,7 +50,7 @@ from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.evaluation.calibrate import calibrate
-from medkd.evaluation.calibration_text import calibration_caveats
+from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
@@ -59,6 +59,7 @@ from medkd.explanation.artefact import read_explanation
 from medkd.explanation.explain_cohort import explain_cohort
 from medkd.explanation.of_registry import explain_registered
 from medkd.inference.apply_calibration import apply, reaches_threshold
+from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.segment import prepare_study, segment
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
@@ -73,6 +74,7 @@ from medkd.recipe_calls import (
     gate_call,
     knowledge_call,
     reads_store,
+    results_calls,
     student_calls,
     teacher_call,
 )
@@ -289,7 +291,8 @@ def _scored(workspace: Workspace, result: RecipeResult) -> RecipeResult:
     cards = tuple(summarise(*call) for call in card_calls(workspace, result, arms))
     compared = tuple(compare_arms(*call) for call in comparison_calls(workspace, result, arms))
     calibrated = tuple(calibrate(*call) for call in calibration_calls(workspace, result))
-    return replace(result, scorecards=cards, comparisons=compared, calibrations=calibrated)
+    (cases,) = (collect_case_results(*call) for call in results_calls(workspace, result, arms))
+    return replace(result, scorecards=cards, comparisons=compared, calibrations=calibrated, case_results=cases)
 
 
 def _registered(workspace: Workspace, result: RecipeResult) -> RecipeResult:

@@ -62,6 +62,12 @@ def by_arm(evaluations: Iterable[Evaluation]) -> Arms:
     return {arm: tuple(group) for arm, group in found.items()}
 
 
+def results_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
+    """Return the arguments of ``collect_case_results``: one call for all models, whose test cohorts are looked at once."""
+    every = tuple(one for group in arms.values() for one in group)
+    return [(workspace, result.recipe.name, result.cohorts, result.recipe.task, every)]
+
+
 def card_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
     """Return the arguments of ``summarise``, one call an arm."""
     return [(workspace, result.recipe.name, result.cohorts, group) for group in arms.values()]

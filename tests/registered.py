@@ -24,6 +24,7 @@ from data_contracts import (
 )
 from medkd.models._build import build_network
 from medkd.registry.publish import register_models
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
 
 
@@ -56,11 +57,7 @@ def register_tiny(
         subject=f"{name}/teacher", role="teacher", cohort_digest=cohort.digest(), weights_digests=(weights.sha256,), seeds=(0,), figures={}
     )
     uses = {"teacher_train": CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)}
-    (model,) = register_models(
-        workspace,
-        SimpleNamespace(name=name, outside_training="caveat" if domain is None else domain.outside),
-        CohortSet(uses=uses, certificates=()),
-        (checkpoint,),
-        (card,),
-    ).models
+    recipe = SimpleNamespace(name=name, outside_training="caveat" if domain is None else domain.outside)
+    result = RecipeResult(recipe, CohortSet(uses=uses, certificates=()), teacher=checkpoint, scorecards=(card,))
+    (model,) = register_models(workspace, result).models
     return model.uri

@@ -8,12 +8,10 @@ from torch import Tensor
 
 from data_contracts import CaseResults, CaseUnits, CohortSet, Evaluation, Subset, Task, TaskKind
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
+from medkd.cohorts.split import TESTS
 from medkd.cohorts.tensor_cohort import read_cohort
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
-
-#: Subsets that models are tested on.
-TESTS = (Subset.TEST, Subset.DEBIASED, Subset.REVERSED, Subset.MARKER_PAIRS, Subset.UNCUED, Subset.MISPLACED)
 
 
 def case_units(store: Store, cohorts: CohortSet, task: Task) -> dict[str, CaseUnits]:
@@ -67,3 +65,11 @@ def case_results(workspace: Workspace, recipe: str, cohorts: CohortSet, units: d
 
 def _values(array: Tensor) -> tuple[float | None, ...]:
     return tuple(None if math.isnan(value) else float(value) for value in array.double().tolist())
+
+
+def collect_case_results(
+    workspace: Workspace, recipe: str, cohorts: CohortSet, task: Task, evaluations: tuple[Evaluation, ...]
+) -> tuple[CaseResults, ...]:
+    """Return the per-case results of all networks of a recipe; its test cohorts are looked at once."""
+    units = case_units(workspace.store, cohorts, task)
+    return tuple(case_results(workspace, recipe, cohorts, units, evaluation) for evaluation in evaluations)

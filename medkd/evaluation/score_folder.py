@@ -35,10 +35,10 @@ from medkd.cohorts.tensor_cohort import TensorCohort, open_cohort
 from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
 from medkd.cohorts.volume_folder import import_volume_folder
 from medkd.evaluation.bootstrap import Statistic, auc_of, average_precision_of, bootstrap_figure, mean_of
-from medkd.evaluation.calibration_text import probabilities_text
 from medkd.evaluation.evaluate import compare_class_maps, compare_segmentation_maps
 from medkd.evaluation.evaluate_volumes import class_names, compare_maps, score_answer
 from medkd.inference.apply_calibration import apply
+from medkd.inference.calibration_text import probabilities_text
 from medkd.inference.predict import predict_logits
 from medkd.inference.predict_cohort import volume_logits
 from medkd.measures.dice import dice

@@ -33,13 +33,13 @@ from data_contracts import (
 )
 from medkd.attribution._budget import time_budget
 from medkd.catalogue import EXPLAINERS
-from medkd.evaluation.calibration_text import calibration_caveats
 from medkd.explanation.class_subjects import ClassStudyExplainer
 from medkd.explanation.describe import MASS, outside_focus
 from medkd.explanation.lesion_subjects import LesionStudyExplainer
 from medkd.explanation.map_records import MapRecords
 from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
 from medkd.explanation.subjects import Method, StudyExplainer
+from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.inference.training_caveats import caveats_of_study
 from medkd.measures.transparency import depth_of

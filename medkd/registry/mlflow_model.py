@@ -119,7 +119,7 @@ def signature() -> ModelSignature:
         return DataType.long if column in _PLACES else AnyType() if column == "centroid_lps_mm" else DataType.string
 
     columns: list[Any] = [ColSpec(of(name), name, required=False) for name in COLUMNS]
-    arrays: list[Any] = [ColSpec(AnyType(), name, required=False) for name in (LOGITS, CLASS_MAP, "labels")]
+    arrays: list[Any] = [ColSpec(AnyType(), name, required=False) for name in (LOGITS, CLASS_MAP, "probabilities", "labels")]
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, "dicom", required=False), ColSpec(AnyType(), "image", required=False)]),
         outputs=Schema([*columns, *arrays]),

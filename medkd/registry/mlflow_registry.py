@@ -85,7 +85,7 @@ def _everywhere(uri: str) -> Iterator[None]:
         try:
             yield
         finally:
-            mlflow.set_tracking_uri(before)
+            mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None, which unsets it, is left out of its annotation
             if before is None:
                 os.environ.pop("MLFLOW_TRACKING_URI", None)
 

@@ -14,15 +14,12 @@ from data_contracts import (
     CohortSet,
     ExplanationBundle,
     Inspection,
-    KnowledgeRef,
     LeakageError,
     Lineage,
     ModelCard,
     ModelRef,
-    Recipe,
     Registered,
     Role,
-    Scorecard,
     Subset,
     TrainingManifest,
     load_record,
@@ -44,6 +41,8 @@ from medkd.storage.workspace import Workspace
 TRAINING_MANIFEST = "training_manifest.json"
 #: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
 CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
+#: File of a version with what it did on each case of its tests.
+CASE_RESULTS = "case_results.json"
 
 
 def open_registry(workspace: Workspace) -> Registry:
@@ -53,32 +52,21 @@ def open_registry(workspace: Workspace) -> Registry:
     return MlflowRegistry(workspace.tracking_uri, artifacts=workspace.root / "mlartifacts")
 
 
-def register_models(
-    workspace: Workspace,
-    recipe: Recipe,
-    cohorts: CohortSet,
-    checkpoints: tuple[Checkpoint, ...],
-    scorecards: tuple[Scorecard, ...],
-    registry: Registry | None = None,
-    knowledge: KnowledgeRef | None = None,
-    calibrations: tuple[Calibration, ...] = (),
-) -> Registered:
+def register_models(workspace: Workspace, result: RecipeResult, registry: Registry | None = None) -> Registered:
     """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
 
-    Students that learned from the ``knowledge`` of a teacher that is not here are registered below that teacher. A version whose weights one
-    of the ``calibrations`` is of carries it.
+    Students that learned from the knowledge of a teacher that is not here are registered below that teacher. A version carries its scorecard,
+    and its calibration and per-case results where the recipe left any.
 
     Raises:
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean, ``TEACHER_SAW_TEST_PATIENTS`` when a
             student would be tested on patients that its teacher was trained on.
     """
+    cohorts, knowledge = result.cohorts, result.knowledge
     require_clean(cohorts, before="registration")
     target = registry or open_registry(workspace)
-    cards = {card.subject: card for card in scorecards}
-    ordered = sorted(checkpoints, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed))
-    calibration_of = {one.weights_digest: one for one in calibrations}
     models: list[ModelRef] = []
-    for checkpoint in ordered:
+    for checkpoint in sorted(result.models, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed)):
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         manifest = training_manifest(workspace, cohorts, checkpoint)
         lineage = None if teacher is None else teacher.lineage
@@ -87,10 +75,9 @@ def register_models(
             lineage, teacher_manifest = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
         if teacher_manifest is not None:
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
-            require_unseen(teacher_manifest, tested, student=f"{recipe.name}-{checkpoint.arm}")
+            require_unseen(teacher_manifest, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
             manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
-        card, calibration = cards[f"{recipe.name}/{checkpoint.arm}"], calibration_of.get(checkpoint.weights_digest)
-        models.append(target.register(_publication(workspace, recipe, cohorts, checkpoint, card, (lineage, manifest), calibration)))
+        models.append(target.register(_publication(workspace, result, checkpoint, lineage, manifest)))
     return Registered(models=tuple(models))
 
 
@@ -119,15 +106,12 @@ def _manifest_of(registry: Registry, model: ModelRef) -> TrainingManifest:
 
 
 def _publication(
-    workspace: Workspace,
-    recipe: Recipe,
-    cohorts: CohortSet,
-    checkpoint: Checkpoint,
-    scorecard: Scorecard,
-    origin: tuple[Lineage | None, TrainingManifest],
-    calibration: Calibration | None,
+    workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, lineage: Lineage | None, manifest: TrainingManifest
 ) -> Publication:
-    lineage, manifest = origin
+    recipe, cohorts = result.recipe, result.cohorts
+    scorecard = next(card for card in result.scorecards if card.subject == f"{recipe.name}/{checkpoint.arm}")
+    calibration = next((one for one in result.calibrations if one.weights_digest == checkpoint.weights_digest), None)
+    cases = next((one for one in result.case_results if one.weights_digest == checkpoint.weights_digest), None)
     if checkpoint.domain is not None:
         # Said at registration, not in training: a recipe that changes it trains nothing again.
         domain = checkpoint.domain.model_copy(update={"outside": recipe.outside_training})
@@ -146,7 +130,7 @@ def _publication(
         calibration=None if calibration is None else calibration.summary(),
         limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
     )
-    for left in (CALIBRATION, RELIABILITY):  # of a package of that name from before, which may have had them
+    for left in (CALIBRATION, RELIABILITY, CASE_RESULTS):  # of a package of that name from before, which may have had them
         (folder / left).unlink(missing_ok=True)
     pack_model(
         folder,
@@ -158,6 +142,7 @@ def _publication(
             TRAINING_MANIFEST: manifest.canonical_json(),
             "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
             **_calibration_files(workspace, calibration),
+            **({} if cases is None else {CASE_RESULTS: cases.canonical_json()}),
         },
     )
     tags = {
@@ -267,9 +252,7 @@ def register_everything(
     target = registry or open_registry(workspace)
     done = []
     for result in results:
-        registered = register_models(
-            workspace, result.recipe, result.cohorts, result.models, result.scorecards, target, calibrations=result.calibrations
-        )
+        registered = register_models(workspace, result, target)
         for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
             attach_explanations(workspace, target, model, bundle)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from data_contracts import (
     Calibration,
+    CaseResults,
     Checkpoint,
     CohortSet,
     Comparison,
@@ -33,6 +34,7 @@ class RecipeResult:
         students: in the order of arms and then of seeds.
         scorecards: of the teacher first, then of each arm.
         comparisons: later arms against earlier ones.
+        case_results: of every model, case by case.
         calibrations: of the students, in their order; none where no validation cases are held back.
         bundles: explanations of the first seed of each arm.
         registered: versions, teacher first.
@@ -45,6 +47,7 @@ class RecipeResult:
     students: tuple[Checkpoint, ...] = ()
     scorecards: tuple[Scorecard, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    case_results: tuple[CaseResults, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     bundles: tuple[ExplanationBundle, ...] = ()
     registered: Registered | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data_contracts import CODES, Caveat, ClassAnswer, Lesion, LesionFinding, OutsideFocus, Severity, StudyExplanation, VolumeRef
-from medkd.evaluation.calibration_text import CALIBRATED, NOT_CALIBRATED
 from medkd.explanation.against_teacher import LEAST_SHARED, place_of, standing_of
 from medkd.explanation.wording import failed_mark
+from medkd.inference.calibration_text import CALIBRATED, NOT_CALIBRATED
 from medkd.wording import require_neutral
 
 SMALL_ML, SMALL_MM = 1.0, 10.0

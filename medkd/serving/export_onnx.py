@@ -103,7 +103,7 @@ def export_onnx(network: nn.Module, task: Task, *, seed: int = 0) -> OnnxForm:
             torch.onnx.export(
                 served,
                 (image,),
-                written,
+                written,  # type: ignore[arg-type]  # the annotation is that of the newer exporter
                 dynamo=False,
                 input_names=[IMAGE],
                 output_names=names,

@@ -4,18 +4,21 @@ MLflow copies this file into every version and executes it on load; the code tha
 serving form, so that neither medkd nor torch need be installed where a version is served.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
 
 
-def _import_served_model(serving):
+def _import_served_model(serving: Path) -> Any:
     """Return medkd's class of a served model: of the medkd that is imported already, else of the code beside the version."""
     if "medkd" not in sys.modules:
         archive = serving / "medkd-code.zip"
@@ -32,10 +35,10 @@ def _import_served_model(serving):
     return served_model
 
 
-class MedkdModel(mlflow.pyfunc.PythonModel):
+class MedkdModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
     """DICOM or tensors in; a table of findings, or logits, labels and class maps out. Research use only."""
 
-    def load_context(self, context):
+    def load_context(self, context: Any) -> None:
         """Open the version, every byte verified."""
         package, serving = Path(context.artifacts["package"]), Path(context.artifacts["serving"])
         self._served = _import_served_model(serving)
@@ -44,7 +47,7 @@ class MedkdModel(mlflow.pyfunc.PythonModel):
             package, serving, manifest_digest=about["manifest_digest"], serving_digest=about["serving_digest"], name=about["name"]
         )
 
-    def predict(self, context, model_input: pd.DataFrame, params=None):
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
         """Return a table of findings for the column ``dicom``, a dictionary of arrays for the column ``image``."""
         wanted = self._served.wanted_of(params)
         given = {name: list(model_input[name]) for name in ("dicom", "image") if name in model_input and not model_input[name].isna().all()}

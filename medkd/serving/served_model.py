@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import (
+    Calibration,
     Checkpoint,
     DataError,
     IngestPolicy,
@@ -33,6 +34,8 @@ from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.qc_picture import open_mapped
 from medkd.dicom.series_words import series_words
 from medkd.dicom.write_seg import source_images, write_seg
+from medkd.inference.apply_calibration import apply
+from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.serving.form import NETWORK
 from medkd.serving.network import OnnxNetwork
@@ -100,10 +103,15 @@ class ServedModel:
         verify_folder(serving, serving_digest)
         self.name = name
         self.checkpoint = load_record(package / "checkpoint.json", Checkpoint)
+        path = package / "calibration.json"
+        self.calibration = load_record(path, Calibration) if path.is_file() else None
         self.network = OnnxNetwork(serving / NETWORK, self.checkpoint.task)
 
     def answer_tensors(self, images: list[NDArray[np.float32]], wanted: Wanted) -> dict[str, NDArray[Any]]:
-        """Return ``logits``, ``labels`` and, where the network has them, ``class_map`` of images [1, *space] of one shape, each [n, …].
+        """Return what is answered of images [1, *space] of one shape, each [n, …].
+
+        ``logits`` and ``class_map`` (where the network has them) are the network's own, ``probabilities`` are calibrated where the version
+        is, ``labels`` are the likeliest classes.
 
         Volumes that are segmented may be of any size, and are asked about window by window; all other images are of the task's size.
 
@@ -126,7 +134,10 @@ class ServedModel:
         else:
             parts = self.network.predict(np.stack(images))
         names = ("logits", "class_map")
-        return {**dict(zip(names, parts, strict=False)), "labels": parts[0].argmax(1).astype(np.uint8)}
+        probabilities = apply(parts[0], self.calibration)
+        # As :mod:`medkd.inference` decides: a voxel by its logits, a picture by the probabilities that are stated of it.
+        decisive = parts[0] if task.kind is TaskKind.SEGMENTATION else probabilities
+        return {**dict(zip(names, parts, strict=False)), "probabilities": probabilities, "labels": decisive.argmax(1).astype(np.uint8)}
 
     def answer_study(self, source: str, wanted: Wanted, *, number: int = 1) -> list[Row]:
         """Return a row per finding (or per answer of a classifier) of every series in a DICOM zip, folder or file.
@@ -170,7 +181,7 @@ class ServedModel:
             answer = ask_study(values, volume.geometry, self.network)
         except MedkdError as error:
             return [_row(label, **about, code=error.code, message=str(error))]
-        caveats = caveats_of_study(volume, self.checkpoint)
+        caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.name))
         about["caveats"] = " ".join(f"{one.code}: {one.text}" for one in caveats)
         findings = self._findings(answer)
         folder = private_folder(out / volume.series_key)
@@ -211,14 +222,11 @@ class ServedModel:
                 )
                 for lesion, mask in answer.lesions
             ]
-        return list(_answers(answer, self.checkpoint.task.classes))
+        return list(_answers(apply(answer.logits, self.calibration), self.checkpoint.task.classes))
 
 
-def _answers(answer: StudyAnswer, classes: tuple[str, ...]) -> Iterator[PageFinding]:
+def _answers(probability: NDArray[np.float32], classes: tuple[str, ...]) -> Iterator[PageFinding]:
     """Yield a finding per run of pictures with one answer, as explanations number them: the longest first."""
-    assert answer.logits is not None
-    shifted = np.exp(answer.logits - answer.logits.max(1, keepdims=True))
-    probability = shifted / shifted.sum(1, keepdims=True)
     chosen = probability.argmax(1)
     ends = [*np.flatnonzero(np.diff(chosen)).tolist(), len(chosen) - 1]
     runs = list(zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True))

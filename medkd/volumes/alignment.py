@@ -52,7 +52,8 @@ class ArrayAlignment:
         values = np.unique(labels)
         # The first of equal shares wins, so background stays where a voxel is split evenly.
         shares = np.stack([self.array_to_network(labels == value) for value in values])
-        return values.astype(np.uint8)[shares.argmax(0)]
+        found: NDArray[np.uint8] = values.astype(np.uint8)[shares.argmax(0)]
+        return found
 
     def array_to_source(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring voxels [channel, *network] back to the study's own, [channel, *source]; linear where grids differ."""

@@ -17,7 +17,8 @@ def array_intensity(values: NDArray[Any], task: Task) -> NDArray[np.float32]:
     """Return float32 intensities as a network of the task sees them: windowed to [-1, 1], or standardised within the volume."""
     if task.intensity == "window":
         low, high = task.window
-        return np.clip((values.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0.0, 1.0) * np.float32(2) - np.float32(1)
+        shares: NDArray[np.float32] = np.clip((values.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+        return shares * np.float32(2) - np.float32(1)
     return standardised(values)
 
 

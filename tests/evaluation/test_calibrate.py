@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -186,12 +187,12 @@ def test_a_version_carries_its_calibration_and_its_card_says_it(make_run):
         seeds=(0,),
         figures={},
     )
-    registry = MemoryRegistry()
-    (model,) = register_models(workspace, recipe, cohorts, (student,), (card,), registry, calibrations=(calibration,)).models
+    registry, result = MemoryRegistry(), RecipeResult(recipe, cohorts, students=(student,), scorecards=(card,))
+    (model,) = register_models(workspace, replace(result, calibrations=(calibration,)), registry).models
     folder = registry.fetch(model.uri)[1]
     assert load_record(folder / CALIBRATION, Calibration) == calibration == load_calibrated(registry, model.uri)[3]
     assert (folder / RELIABILITY).read_bytes() == workspace.store.path(calibration.picture).read_bytes()
     assert load_record(folder / "card.json", ModelCard).calibration == calibration.summary()
-    (plain,) = register_models(workspace, recipe, cohorts, (student,), (card,), registry).models
+    (plain,) = register_models(workspace, result, registry).models
     assert plain.version == 2
     assert load_calibrated(registry, plain.uri)[3] is None

@@ -55,16 +55,16 @@ def test_a_version_runs_where_neither_torch_nor_monai_is_installed(served_run, s
         [python, "-c", ASK, served_run, study_zip, tmp_path], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    answer = json.loads(done.stdout.splitlines()[-1])
     network = load_registered(registry, "models:/cut-teacher/1")[2]
     image = np.random.default_rng(0).normal(size=(2, 1, 64, 64)).astype(np.float32)
     wanted = predict_logits(network, torch.from_numpy(image)).numpy()
-    assert np.abs(np.array(told["logits"]) - wanted).max() <= 1e-4
-    assert np.array_equal(np.array(told["labels"]), wanted.argmax(1))
+    assert np.abs(np.array(answer["logits"]) - wanted).max() <= 1e-4
+    assert np.array_equal(np.array(answer["labels"]), wanted.argmax(1))
     bias = network.head.bias.detach().numpy()[:, None, None]
-    assert np.abs(np.array(told["map"]) - (wanted - bias)).max() <= 1e-4
-    assert set(told["classes"]) == {"lesion"}
-    assert all(Path(path).is_file() for path in told["seg"])
+    assert np.abs(np.array(answer["map"]) - (wanted - bias)).max() <= 1e-4
+    assert set(answer["classes"]) == {"lesion"}
+    assert all(Path(path).is_file() for path in answer["seg"])
 
 
 def test_a_version_is_served_over_http(served_run, study_zip, tmp_path):

@@ -164,15 +164,15 @@ def test_a_version_is_loaded_by_mlflow_alone(served_run, served, study_zip, tmp_
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert "medkd-code-" in told["where"]
-    assert told["signature"]
-    assert told["example"]
-    assert told["findings"] >= 1
-    assert set(told["codes"]) == {None}
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert "medkd-code-" in answer["where"]
+    assert answer["signature"]
+    assert answer["example"]
+    assert answer["findings"] >= 1
+    assert set(answer["codes"]) == {None}
     network = load_registered(registry, "models:/cut-teacher/1")[2]
     image = np.random.default_rng(0).normal(size=(2, 1, 64, 64)).astype(np.float32)
-    assert np.abs(np.array(told["logits"]) - predict_logits(network, torch.from_numpy(image)).numpy()).max() <= 1e-4
+    assert np.abs(np.array(answer["logits"]) - predict_logits(network, torch.from_numpy(image)).numpy()).max() <= 1e-4
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "medkd-code.zip", "predict.py", "MLmodel", "weights.safetensors", "requirements.txt"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from data_contracts import Calibration, ConformalBound, read_record
-from medkd.evaluation.calibration_text import bound_text, calibration_caveats, probabilities_text
-from medkd.explanation.wording import require_neutral
+from medkd.inference.calibration_text import bound_text, calibration_caveats, probabilities_text
+from medkd.wording import require_neutral
 
 GOLDEN = read_record((Path(__file__).parents[1] / "contracts" / "golden" / "calibration_1.json").read_bytes(), Calibration)
 
