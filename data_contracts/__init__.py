@@ -1,5 +1,7 @@
 """The records of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
+from data_contracts.calibration import Calibration, CalibrationSummary, ConformalBound, ReliabilityBin
+from data_contracts.case_results import CaseResults, CaseUnits
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.errors import (
@@ -119,7 +121,11 @@ __all__ = [
     "ArmVariant",
     "AttributionSource",
     "BenchmarkNetwork",
+    "Calibration",
+    "CalibrationSummary",
     "Case",
+    "CaseResults",
+    "CaseUnits",
     "CatalogueError",
     "Caveat",
     "Checkpoint",
@@ -133,6 +139,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "Configuration",
+    "ConformalBound",
     "ContractError",
     "ControlVerdict",
     "CurvePoint",
@@ -214,6 +221,7 @@ __all__ = [
     "RefusedSeries",
     "Registered",
     "RegistryError",
+    "ReliabilityBin",
     "ReportModel",
     "ReportSet",
     "ReviewPanel",

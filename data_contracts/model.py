@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from data_contracts.record import Finite, FrozenModel, Ref, Sha256, VersionedRecord
+from data_contracts.calibration import CalibrationSummary
+from data_contracts.record import MIGRATIONS, Finite, FrozenModel, Ref, Sha256, VersionedRecord
 from data_contracts.task import NetworkSpec, Role, Task
 
 
@@ -133,9 +134,12 @@ class ModelManifest(VersionedRecord):
 
 
 class ModelCard(VersionedRecord):
-    """What a person should know before using a version. Research use only, always."""
+    """What a person should know before using a version. Research use only, always.
 
-    SCHEMA: ClassVar[str] = "model_card/1"
+    ``calibration`` says what its probabilities are worth; None of a model that none was fitted for.
+    """
+
+    SCHEMA: ClassVar[str] = "model_card/2"
     name: str
     role: Role
     intended_use: str = "Research use only. Not a medical device."
@@ -147,6 +151,10 @@ class ModelCard(VersionedRecord):
     teacher: Lineage | None = None
     limits: tuple[str, ...] = ()
     domain: TrainingDomain | None = None
+    calibration: CalibrationSummary | None = None
+
+
+MIGRATIONS["model_card/1"] = lambda earlier: {**earlier, "schema_version": "model_card/2", "calibration": None}
 
 
 class GateFinding(FrozenModel):

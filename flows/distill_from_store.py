@@ -24,5 +24,5 @@ def distill_from_store(workspace: Workspace, recipe: Recipe, uri: str) -> tuple[
     # There is no teacher to compare with: each student is its own, and what compares is left out of the cards.
     (done,) = evaluate(workspace, distill(workspace, [replace(prepared, knowledge=knowledge)]))
     cards = tuple(card.without("agreement", "dice_to_teacher") for card in done.scorecards)
-    call = (workspace, wanted, done.cohorts, done.students, cards, None, knowledge)
-    return run_all(register_models, [call], title="register")[0], cards
+    done = replace(done, scorecards=cards, knowledge=knowledge)
+    return run_all(register_models, [(workspace, done)], title="register")[0], cards

@@ -1,4 +1,4 @@
-"""Flow: every model is evaluated on every test cohort, arms get scorecards and are compared."""
+"""Flow: every model is evaluated on every test cohort, arms get scorecards and are compared, students are calibrated."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from functools import partial
 
 from flows.each import run_each
 from flows.engine import orchestrated
+from medkd.evaluation.calibrate import calibrate
+from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.recipe_calls import by_arm, card_calls, comparison_calls, evaluation_calls
+from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison_calls, evaluation_calls, results_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
 
 @orchestrated
 def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones."""
+    """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones.
+
+    Students are then calibrated on validation patients, where there are any.
+    """
     done = run_each(
         evaluate_model,
         results,
@@ -26,11 +31,19 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
     )
     arms = {result.recipe.name: by_arm(evaluations) for result, evaluations in done}
+    collected = run_each(collect_case_results, results, lambda one: results_calls(workspace, one, arms[one.recipe.name]), title="results")
     carded = run_each(summarise, results, lambda one: card_calls(workspace, one, arms[one.recipe.name]), title="scorecards")
     compared = run_each(
         compare_arms,
-        [replace(one, scorecards=tuple(cards)) for one, cards in carded],
+        [replace(one, scorecards=tuple(cards), case_results=cases) for (one, cards), (_, (cases,)) in zip(carded, collected, strict=True)],
         lambda one: comparison_calls(workspace, one, arms[one.recipe.name]),
         title="compare",
     )
-    return tuple(replace(result, comparisons=tuple(own)) for result, own in compared)
+    calibrated = run_each(
+        calibrate,
+        [replace(result, comparisons=tuple(own)) for result, own in compared],
+        partial(calibration_calls, workspace),
+        title="calibrate",
+        name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
+    )
+    return tuple(replace(result, calibrations=tuple(own)) for result, own in calibrated)

@@ -57,7 +57,8 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
     uri = model_uri or only_segmentation_model(open_registry(workspace))
     if out is not None:
         claim(out, REPORTS)
-    folder = out or workspace.root / "reports" / "-".join(map(str, parse_uri(uri)))
+    asked = parse_uri(uri)
+    folder = out or workspace.root / "reports" / f"{asked.name}-{asked.version or asked.alias}"
     shards = [
         (workspace, manifest.volumes[begin::2], store, uri, first_findings(), folder) for begin in range(2) if manifest.volumes[begin::2]
     ]

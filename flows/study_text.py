@@ -6,6 +6,7 @@ from typing import Any
 
 from data_contracts import ClassAnswer, Lesion, LesionFinding, ReviewReport
 from medkd.explanation.against_teacher import place_of, side_of, standing_of
+from medkd.inference.calibration_text import CALIBRATED, MISSED_BOUND
 from medkd.review.caveats import OUTSIDE_TRAINING, teacher_class
 from medkd.review.shown import Shown, shown_in
 
@@ -60,10 +61,14 @@ def _place(lesion: Lesion) -> dict[str, Any]:
 
 
 def findings_text(report: ReviewReport) -> str:
-    """Return in what the study is not what the model was trained on, a line per finding, and one per component that the teacher alone marks."""
+    """Return in what the study is not what the model was trained on, a line per finding, and one per component that the teacher alone marks.
+
+    A version that is calibrated says last what its probabilities are worth.
+    """
     lines = [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in OUTSIDE_TRAINING]
     lines += [_line(one.finding) for one in shown_in(report)] or ["no finding"]
     lines += [f"teacher only: {place_of(lesion)}" for one in report.explanations for lesion in one.teacher_only]
+    lines += [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in (CALIBRATED, MISSED_BOUND)]
     return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from data_contracts import (
+    Calibration,
     Caveat,
     Checkpoint,
     DataError,
@@ -48,6 +49,8 @@ from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
+from medkd.evaluation.calibrate import calibrate
+from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
@@ -55,12 +58,15 @@ from medkd.evaluation.write_score import evaluate_folder
 from medkd.explanation.artefact import read_explanation
 from medkd.explanation.explain_cohort import explain_cohort
 from medkd.explanation.of_registry import explain_registered
-from medkd.explanation.training_caveats import caveats_of_study, require_permitted
+from medkd.inference.apply_calibration import apply, reaches_threshold
+from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.segment import prepare_study, segment
+from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.recipe_calls import (
     by_arm,
+    calibration_calls,
     card_calls,
     comparison_calls,
     evaluation_calls,
@@ -68,10 +74,11 @@ from medkd.recipe_calls import (
     gate_call,
     knowledge_call,
     reads_store,
+    results_calls,
     student_calls,
     teacher_call,
 )
-from medkd.registry.publish import load_registered, open_registry, register_everything
+from medkd.registry.publish import load_calibrated, open_registry, register_everything
 from medkd.registry.publish_knowledge import publish_knowledge
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.server import require_registry
@@ -279,10 +286,13 @@ def _taught(workspace: Workspace, recipe: Recipe) -> RecipeResult:
 
 
 def _scored(workspace: Workspace, result: RecipeResult) -> RecipeResult:
-    """Return scorecards and comparisons too."""
+    """Return scorecards, comparisons and calibrations too."""
     arms = by_arm(evaluate_model(*call) for call in evaluation_calls(workspace, result))
     cards = tuple(summarise(*call) for call in card_calls(workspace, result, arms))
-    return replace(result, scorecards=cards, comparisons=tuple(compare_arms(*call) for call in comparison_calls(workspace, result, arms)))
+    compared = tuple(compare_arms(*call) for call in comparison_calls(workspace, result, arms))
+    calibrated = tuple(calibrate(*call) for call in calibration_calls(workspace, result))
+    (cases,) = (collect_case_results(*call) for call in results_calls(workspace, result, arms))
+    return replace(result, scorecards=cards, comparisons=compared, calibrations=calibrated, case_results=cases)
 
 
 def _registered(workspace: Workspace, result: RecipeResult) -> RecipeResult:
@@ -313,8 +323,8 @@ def load(uri: str, *, run: PathLike | None = None, tracking_uri: str | None = No
     where = tracking_uri or f"sqlite:///{Path(run if run is not None else 'runs/demo').resolve() / 'mlflow.db'}"
     require_registry(where)
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
-        reference, checkpoint, network = load_registered(open_registry(Workspace(Path(scratch), where)), uri)
-    return Model(uri, where, reference, checkpoint, network)
+        reference, checkpoint, network, calibration = load_calibrated(open_registry(Workspace(Path(scratch), where)), uri)
+    return Model(uri, where, reference, checkpoint, network, calibration)
 
 
 @dataclass(frozen=True)
@@ -326,7 +336,10 @@ class Prediction:
         classes: names of the classes.
         labels: class of every voxel, uint8 [slice, row, column]; None of models that classify.
         probabilities: of each picture (slice, or volume as a whole) and class, float32 [picture, class]; None of models that segment.
-        caveats: in what the study is not what the model was trained on.
+            Calibrated where the model's version has a calibration.
+        caveats: in what the study is not what the model was trained on, and, where the version has a calibration, what it is worth.
+        flagged: which pictures reach the threshold that bounds the share of missed positives, bool [picture]; None without a bound, and of
+            models that segment.
     """
 
     volume: VolumeRef
@@ -334,6 +347,7 @@ class Prediction:
     labels: NDArray[np.uint8] | None
     probabilities: NDArray[np.float32] | None
     caveats: tuple[Caveat, ...]
+    flagged: NDArray[np.bool_] | None = None
 
     def save(self, path: PathLike) -> Path:
         """Write the labels as NIfTI on the study's own voxels (``.nii.gz``), and return the path.
@@ -372,6 +386,7 @@ class Model:
         reference: version, digest of its manifest, lineage.
         checkpoint: how it was trained, and on what.
         network: the torch module, in eval mode.
+        calibration: how its logits become calibrated probabilities; None of a version without one.
     """
 
     uri: str
@@ -379,6 +394,7 @@ class Model:
     reference: ModelRef
     checkpoint: Checkpoint
     network: nn.Module
+    calibration: Calibration | None = None
 
     @property
     def task(self) -> Task:
@@ -407,11 +423,14 @@ class Model:
             values = store.read_tensors(volume.array)["volume"]
         grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
         prepared = prepare_study(values, grid, self.task)
-        caveats = caveats_of_study(volume, self.checkpoint)
+        caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.reference.name))
         if self.task.kind is TaskKind.SEGMENTATION:
             return Prediction(volume, self.task.classes, segment(self.network, prepared).numpy(), None, caveats)
         logits = class_logits(self.network, pictures_of(prepared), prepared)
-        return Prediction(volume, self.task.classes, None, logits.softmax(1).numpy(), caveats)
+        if self.calibration is None:
+            return Prediction(volume, self.task.classes, None, logits.softmax(1).numpy(), caveats)
+        flagged = reaches_threshold(logits.numpy(), self.calibration)
+        return Prediction(volume, self.task.classes, None, apply(logits.numpy(), self.calibration), caveats, flagged)
 
     def explain(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from data_contracts import Evaluation, Recipe
+from medkd.evaluation.calibrate import calibration_subset
 from medkd.explanation.explain_cohort import siblings_of
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
@@ -61,6 +62,12 @@ def by_arm(evaluations: Iterable[Evaluation]) -> Arms:
     return {arm: tuple(group) for arm, group in found.items()}
 
 
+def results_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
+    """Return the arguments of ``collect_case_results``: one call for all models, whose test cohorts are looked at once."""
+    every = tuple(one for group in arms.values() for one in group)
+    return [(workspace, result.recipe.name, result.cohorts, result.recipe.task, every)]
+
+
 def card_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
     """Return the arguments of ``summarise``, one call an arm."""
     return [(workspace, result.recipe.name, result.cohorts, group) for group in arms.values()]
@@ -80,6 +87,13 @@ def comparison_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> 
 def _teacher(arms: Arms, baseline: str) -> tuple[Evaluation, ...]:
     """Return the teacher's evaluations where the baseline is the student alone: the gap between the two is what distillation closes."""
     return next((group for group in arms.values() if group[0].role == "teacher"), ()) if baseline == BASELINES[0] else ()
+
+
+def calibration_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``calibrate``, one call a student; none where no validation cases are held back."""
+    if calibration_subset(result.cohorts) is None:
+        return []
+    return [(workspace, result.recipe.name, result.cohorts, student) for student in result.students]
 
 
 def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:

@@ -111,7 +111,7 @@ def live_server(folder, *options, **changes):
 
 
 def register_as_alice(live):
-    """Make two users, and a model version of one of them."""
+    """Make two users, and two model versions of one of them: of a run's artefacts, and of a logged model."""
     for name, password in (ALICE, BOB):
         live.ask("POST", "/api/2.0/mlflow/users/create", {"username": name, "password": password}, user=live.admin)
     experiment = live.ask("POST", f"{API}/experiments/create", {"name": "hearts"}, user=ALICE)["experiment_id"]
@@ -122,4 +122,11 @@ def register_as_alice(live):
     live.ask("POST", f"{API}/registered-models/create", {"name": "heart-kd"}, user=ALICE)
     version = {"name": "heart-kd", "source": f"mlflow-artifacts:/{path}/model", "run_id": run["run_id"]}
     live.ask("POST", f"{API}/model-versions/create", version | {"tags": [{"key": "medkd.role", "value": "student"}]}, user=ALICE)
+    # As medkd registers: a version of a logged model, whose artefacts lie elsewhere than its source says.
+    logged = {"experiment_id": experiment, "name": "heart-kd"}
+    model = live.ask("POST", f"{API}/logged-models", logged, user=ALICE)["model"]["info"]
+    place = model["artifact_uri"].removeprefix("mlflow-artifacts:/").strip("/")
+    live.ask("PUT", f"{ARTIFACTS}/{place}/MLmodel", b"flavors: {}", user=ALICE)
+    version = {"name": "heart-kd", "source": f"models:/{model['model_id']}", "model_id": model["model_id"]}
+    live.ask("POST", f"{API}/model-versions/create", version, user=ALICE)
     return Registered(experiment, run["run_id"], path)

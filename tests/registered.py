@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+
+from torch import nn
 
 from data_contracts import (
     Case,
@@ -21,13 +24,28 @@ from data_contracts import (
 )
 from medkd.models._build import build_network
 from medkd.registry.publish import register_models
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
 
 
-def register_tiny(folder: Path, task: Task, network: NetworkSpec, *, name: str = "tiny", domain: TrainingDomain | None = None) -> str:
-    """Register a network of a task in the registry of a run's folder and return its address."""
+def register_tiny(
+    folder: Path,
+    task: Task,
+    network: NetworkSpec,
+    *,
+    name: str = "tiny",
+    domain: TrainingDomain | None = None,
+    prepare: Callable[[nn.Module], None] | None = None,
+) -> str:
+    """Register a network of a task in the registry of a run's folder and return its address.
+
+    ``prepare`` may change its weights first.
+    """
     workspace = local_workspace(folder)
-    weights = workspace.store.write_tensors(f"models/{name}.safetensors", build_network(network, seed=3).state_dict())
+    built = build_network(network, seed=3)
+    if prepare is not None:
+        prepare(built)
+    weights = workspace.store.write_tensors(f"models/{name}.safetensors", built.state_dict())
     cases = (Case(case_key="c", patient_key="p-of-the-training", image=weights),)
     cohort = Cohort(name=name, origin="test", classes=task.classes, cases=cases, split=Split(parts={Part.TRAIN: ("c",)}))
     path = cohort.write(workspace.store.root / f"{name}.json")
@@ -39,11 +57,7 @@ def register_tiny(folder: Path, task: Task, network: NetworkSpec, *, name: str =
         subject=f"{name}/teacher", role="teacher", cohort_digest=cohort.digest(), weights_digests=(weights.sha256,), seeds=(0,), figures={}
     )
     uses = {"teacher_train": CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)}
-    (model,) = register_models(
-        workspace,
-        SimpleNamespace(name=name, outside_training="caveat" if domain is None else domain.outside),
-        CohortSet(uses=uses, certificates=()),
-        (checkpoint,),
-        (card,),
-    ).models
+    recipe = SimpleNamespace(name=name, outside_training="caveat" if domain is None else domain.outside)
+    result = RecipeResult(recipe, CohortSet(uses=uses, certificates=()), teacher=checkpoint, scorecards=(card,))
+    (model,) = register_models(workspace, result).models
     return model.uri

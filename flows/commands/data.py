@@ -35,7 +35,8 @@ def phantom(
     from medkd.storage.output import PHANTOM, claim
 
     if case:
-        from medkd.phantom.dicom_faults import CASES, find_case, find_variant, write_case
+        from medkd.phantom.dicom_faults import CASES, find_case, write_case
+        from medkd.phantom.faulty_scan import find_variant
 
         names = list(CASES) if "all" in case else case
         for name in names:

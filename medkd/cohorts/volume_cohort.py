@@ -16,12 +16,10 @@ from medkd.cohorts.shards import VolumeShard, read_volume
 from medkd.cohorts.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
 from medkd.storage.store import Store
 from medkd.trace import Sample
+from medkd.volumes.intensity import standardised
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import Alignment, align
 from medkd.volumes.window import window_intensity
-
-#: Percentiles between which a volume is standardised: one bright vessel must not set the scale.
-CLIP_PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
@@ -214,6 +212,4 @@ def bring_intensity(values: Tensor, task: Task) -> Tensor:
     """Return float32 intensities as a network of the task sees them: windowed to [-1, 1], or standardised within the volume."""
     if task.intensity == "window":
         return window_intensity(values, task.window)
-    low, high = np.percentile(values.numpy(), CLIP_PERCENTILES)
-    clipped = values.float().clamp(float(low), float(high))
-    return (clipped - clipped.mean()) / clipped.std().clamp_min(1e-6)
+    return torch.from_numpy(standardised(values.numpy()))

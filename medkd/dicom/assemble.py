@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,77 +13,24 @@ from pydicom import Dataset
 
 from data_contracts import Action, IngestCode, IngestError, Ref, VolumeRef
 from medkd.dicom.confidentiality.burned_in import find_text
-from medkd.dicom.decode import PixelPlan, SliceStats, decode_into, decode_part, plan_pixels, stored_values
+from medkd.dicom.decode import SliceStats
+from medkd.dicom.decoders import Decoders
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.mapped_volume import MappedVolume
+from medkd.dicom.pixel_plan import PixelPlan, plan_pixels
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
+from medkd.dicom.stored_values import stored_values
 from medkd.dicom.units import unit_of
 from medkd.storage.store import Store
 from medkd.volumes.perceptual import perceptual_hash
 
-#: Compressed pixels from which worker processes pay for their start (about a second each).
-_POOL_FROM_PIXELS = 16 * 512 * 512
 _DEFINED_TERM = re.compile(r"^[A-Z]{2,16}$")
 #: Pixels of the brightest value that a line of text has at least.
 _FEWEST_LETTER_PIXELS = 16
 #: Hounsfield units outside of this are not tissue, air, metal or a usual padding value.
 PLAUSIBLE_HU = (-4096.0, 32767.0)
-
-
-class Decoders:
-    """Decodes here what is uncompressed or little; worker processes, started when first needed, take the rest."""
-
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or max(1, len(os.sched_getaffinity(0)))
-        self._processes: ProcessPoolExecutor | None = None
-        self.decoded = 0
-
-    def decode(self, volume: MappedVolume, jobs: Sequence[tuple[int, PixelPlan]]) -> list[SliceStats]:
-        """Decode slices into array ``volume`` at their places; statistics in the order of ``jobs``."""
-        self.decoded += len(jobs)
-        compressed = [plan for _, plan in jobs if not plan.plain]
-        if sum(plan.matrix[0] * plan.matrix[1] for plan in compressed) < _POOL_FROM_PIXELS or self.workers == 1:
-            return _decode_in_order(volume, jobs)
-        target = volume.open("volume")
-        if self._processes is None:
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["medkd.dicom.decode", "pydicom.pixels.decoders", "openjpeg", "libjpeg", "rle"])
-            self._processes = ProcessPoolExecutor(self.workers, mp_context=context)
-        where = (volume.partial, target.dtype.str, target.shape, volume.offset("volume"))
-        parts = [(where, jobs[begin : begin + 8]) for begin in range(0, len(jobs), 8)]
-        return [stats for done in self._processes.map(decode_part, parts) for stats in done]
-
-    def close(self) -> None:
-        """Stop all workers."""
-        if self._processes is not None:
-            self._processes.shutdown()
-
-
-@contextmanager
-def decoders(workers: int | None = None) -> Iterator[Decoders]:
-    """Give workers for one ingestion and stop them afterwards."""
-    pool = Decoders(workers)
-    try:
-        yield pool
-    finally:
-        pool.close()
-
-
-def _decode_in_order(volume: MappedVolume, jobs: Sequence[tuple[int, PixelPlan]]) -> list[SliceStats]:
-    """Decode one slice after another through one buffer into the file; places without a job are zero."""
-    dtype, shape = volume.arrays["volume"]
-    plans, stats = dict(jobs), []
-    plane = np.zeros(shape[1:], dtype=dtype)
-    for place in range(shape[0]):
-        plan = plans.get(place)
-        if plan is None or (result := decode_into(plane, plan)).error is not None:
-            plane[...] = 0
-        if plan is not None:
-            stats.append(result)
-        volume.append(plane)
-    return stats
 
 
 @dataclass(frozen=True)
@@ -167,6 +109,7 @@ def _decode(group: SliceGroup, solution: Solution, store: Store, key: str, findi
     slices = [group.slices[index] for index in solution.order]
     jobs = [(row, plan_pixels(item, cut_bits=cut, keep_nan=keep)) for row, item in enumerate(slices) if item not in group.unusable]
     shape = (len(slices), *solution.geometry.shape[1:])
+    # Whole numbers first: they take half the room, and whether they fit into 16 bits is known only when they are decoded.
     for dtype in ("int16", "float32") if all(plan.exact for _, plan in jobs) else ("float32",):
         file = MappedVolume(store.root / key, {"volume": (dtype, shape)})
         stats = pool.decode(file, jobs)
@@ -200,6 +143,7 @@ def _settle_slices(jobs: list[tuple[int, PixelPlan]], stats: list[SliceStats], f
             )
         if item.cut:
             findings.note(IngestCode.BITS_MISMATCH, {"bits_stored": plan.bits[1], "action": Action.REPAIR.value})
+    # What is filled is filled from neighbours: without most of them nothing of it would be measured.
     if len(lost) > len(jobs) / 2:
         raise IngestError(
             IngestCode.TRUNCATED_PIXELS, f"expected most of {len(jobs)} slices whole, {len(lost)} are not", {"lost": len(lost)}
@@ -244,6 +188,7 @@ def _repair(file: MappedVolume, solution: Solution, lost: set[int], repaired: ND
     if repaired is not None:
         with np.errstate(invalid="ignore"):
             measured = given[(repaired == 0) & np.isfinite(given)]
+        # The lowest value that was measured: what nobody measured must not look like tissue.
         given[repaired > 0] = measured.min() if measured.size else 0
     shape = solution.geometry.shape
     result = MappedVolume(file.path, {"volume": (given.dtype.name, shape), "synthetic": ("uint8", shape)})
@@ -261,6 +206,7 @@ def _repair(file: MappedVolume, solution: Solution, lost: set[int], repaired: ND
         blend = given[first if first is not None else second].astype(np.float64)
         if first is not None and second is not None:
             blend = blend * (1 - weight) + given[second].astype(np.float64) * weight
+        # Cast alone would cut towards zero, half a unit on average.
         values[place] = np.rint(blend) if values.dtype.kind == "i" else blend
     return Decoded(result, tuple(synthetic), int(np.count_nonzero(mask)))
 
@@ -292,6 +238,7 @@ def _judge_hu(values: NDArray[Any], findings: Findings) -> None:
     # A coarse grid over about 32 slices is enough to see what unit values are in.
     sample = np.asarray(values[:: max(1, len(values) // 32), ::16, ::16], dtype=np.float64)
     low, middle, high = (float(v) for v in np.percentile(sample, (0.1, 50, 99.9)))
+    # Values that lost their intercept of -1024 begin at 0, and soft tissue then lies about 1000.
     padded = IngestCode.PADDING_VALUE in findings.flags
     if ((low < PLAUSIBLE_HU[0] or high >= PLAUSIBLE_HU[1]) and not padded) or (low >= 0 and middle > 300):
         message = f"expected Hounsfield units, values go from {low:.0f} over {middle:.0f} (median) to {high:.0f}"

@@ -24,6 +24,7 @@ def choose_volume(manifest: StoreManifest, ingested: IngestReport, series: str |
         )
     acquired = {one.series_key: one.acquisition for one in manifest.series}
     listed = "".join(f"\n  {v.series_key}  {series_words(v, acquired.get(v.series_key, ''))}" for v in manifest.volumes)
+    # Asked for by key, the only volume must be that one too: a key of another study would pass otherwise.
     if series is not None:
         chosen = [volume for volume in manifest.volumes if volume.series_key == series]
         if not chosen:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from data_contracts import IngestError
-from medkd.dicom.decode import plan_pixels, stored_values
-from medkd.dicom.discover import FoundFile
+from medkd.dicom.found_file import FoundFile
+from medkd.dicom.pixel_plan import plan_pixels
 from medkd.dicom.slices import Slice, slices_of
+from medkd.dicom.stored_values import stored_values
 
 SameSlice = Callable[[Slice, Slice], bool]
 
@@ -19,6 +20,7 @@ def same_slice(first: Slice, second: Slice) -> bool:
     if (first.slope, first.intercept) != (second.slope, second.intercept):
         return False
     try:
+        # Bits that the header does not claim differ from writer to writer: they make no other image.
         return bool(np.array_equal(stored_values(plan_pixels(first, cut_bits=True)), stored_values(plan_pixels(second, cut_bits=True))))
     except IngestError:
         return False

@@ -35,6 +35,7 @@ class Findings:
         action = self.policy.action(code)
         if action is Action.REJECT or (action is Action.REPAIR and not repairable):
             raise IngestError(code, message, evidence)
+        # What was found first stays: later finds of one code are mostly its consequences.
         self.flags.setdefault(code, {**evidence, "action": action.value})
         return action
 

@@ -15,19 +15,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from data_contracts import (
-    IngestCode,
-    IngestError,
-    IngestPolicy,
-    LabelRef,
-    SeriesRecord,
-    StoreError,
-    StoreManifest,
-    VolumeRef,
-)
+from data_contracts import IngestCode, IngestError, IngestPolicy, LabelRef, SeriesRecord, StoreError, StoreManifest, VolumeRef
 from data_contracts.private import private_folder
 from data_contracts.record import PARTIAL
-from medkd.dicom.confidentiality.names import clean_class_label, clean_segments
+from medkd.dicom.confidentiality.class_label import clean_class_label
+from medkd.dicom.confidentiality.earlier_names import clean_segments
 from medkd.storage.sealed import load_sealed, write_sealed
 from medkd.storage.stage import references
 from medkd.storage.store import Store, write_bytes
@@ -162,7 +154,7 @@ def _cleaned(volume: VolumeRef) -> VolumeRef:
     """Return a volume whose labels' names are words of anatomy: of sources that do not come again nobody else would clean them."""
 
     def label(one: LabelRef) -> LabelRef:
-        return one.model_copy(update={"segments": clean_segments(one.segments, None, one.source, ())[0]})
+        return one.model_copy(update={"segments": clean_segments(one.segments, one.source)})
 
     own, known = volume.label, clean_class_label(volume.class_label, ())
     return volume.model_copy(

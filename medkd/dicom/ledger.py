@@ -9,8 +9,8 @@ from typing import Any
 
 from data_contracts import FileOutcome, IngestCode, Outcome
 from medkd.dicom.classify import IGNORED_CODES
-from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
 
@@ -44,6 +44,7 @@ class Ledger:
     def refuse(self, file: FoundFile, code: IngestCode, evidence: dict[str, Any] | None = None, *, ignore: bool = False) -> None:
         """A file is quarantined, or set aside where its code says that it was not meant for ingestion."""
         self.note(file, {code})
+        # One enhanced object may give several volumes: one that is refused takes the file from none that was accepted.
         if file.relative in self.outcomes and self.outcomes[file.relative].outcome is Outcome.ACCEPTED:
             return
         aside = ignore or code in IGNORED_CODES

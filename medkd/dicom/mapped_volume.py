@@ -36,11 +36,13 @@ class MappedVolume:
         header: dict[str, Any] = {}
         self._offsets: dict[str, int] = {}
         end = 0
+        # Larger items first: each array then begins at a multiple of its item's size, and can be mapped.
         for name, (dtype, shape) in sorted(arrays.items(), key=lambda item: -np.dtype(item[1][0]).itemsize):
             size = int(np.prod(shape)) * np.dtype(dtype).itemsize
             header[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [end, end + size]}
             self._offsets[name], end = end, end + size
         text = json.dumps(header, separators=(",", ":")).encode()
+        # Spaces behind the header are allowed by the format; the arrays begin at a multiple of eight bytes.
         text += b" " * (-len(text) % 8)
         self.begin = 8 + len(text)
         self._end = self.begin + end
@@ -81,6 +83,7 @@ class MappedVolume:
         with self.partial.open("r+b") as stream:
             whole = self._written == self._end
             digest = self._digest.hexdigest() if whole else hashlib.file_digest(stream, "sha256").hexdigest()
+            # Before the rename: after a power cut the final name must not stand for bytes that never reached the disc.
             os.fsync(stream.fileno())
         self.partial.replace(self.path)
         return digest

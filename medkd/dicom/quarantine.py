@@ -17,11 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from data_contracts import CODES, IngestCode, IngestReport, Outcome
 from data_contracts.private import open_private, private_folder
 from data_contracts.record import partial_path
-from medkd.dicom.decode import plan_pixels, stored_values
-from medkd.dicom.discover import FoundFile
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.ledger import Ledger
+from medkd.dicom.pixel_plan import plan_pixels
 from medkd.dicom.qc_picture import draw_slice
 from medkd.dicom.slices import slices_of
+from medkd.dicom.stored_values import stored_values
 from medkd.progress import progress_bar
 from medkd.storage.store import sha256_file, write_bytes
 
@@ -56,12 +57,14 @@ def quarantine_file(folder: Path, file: FoundFile, refusal: tuple[IngestCode, di
     Never a link: what is kept must not change with the source, nor the source with what is kept. A link of an earlier version is replaced.
     """
     code, evidence = refusal
+    # By its bytes: names of files may be names of people, and two files of one name are two.
     place = folder / file.sha256[:16]
     private_folder(place)
     kept = place / "file"
     altered = kept.is_file() and file.readable and sha256_file(kept) != file.sha256
     if altered:
         _LOG.warning("QUARANTINE_ALTERED: expected %s as it came, it was altered; it is replaced by the source's bytes", kept)
+    # A second link says that the bytes are still the source's own.
     if file.readable and (altered or not kept.exists() or kept.stat().st_nlink > 1):
         partial = partial_path(kept)
         with file.path.open("rb") as source, open_private(partial) as sink:

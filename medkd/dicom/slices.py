@@ -3,87 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from data_contracts import IngestCode, IngestError
-from medkd.dicom.discover import FoundFile
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.mosaic import MosaicLayout, mosaic_layout
 from medkd.dicom.raw_values import raw_int, raw_text, read_numbers, tag_of
+from medkd.dicom.real_world_value import RAW, real_world_value_map
+from medkd.dicom.slice_attributes import GROUP_OF, KEPT_BY_MAKERS, attributes_of, private_attributes, shown
 
-#: What may tell slices at one position apart, most telling first, and last the times of day.
-MOMENTS = (
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "EchoTime",
-    "EffectiveEchoTime",
-    "DiffusionBValue",
-    "DiffusionGradientOrientation",
-    "InversionTime",
-    "InversionTimes",
-    "FlipAngle",
-    "KVP",
-    "ConvolutionKernel",
-    "ReconstructionDiameter",
-    "FilterType",
-    "FrameType",
-    "ComplexImageComponent",
-    "TriggerTime",
-    "NominalCardiacTriggerDelayTime",
-    "NominalPercentageOfCardiacPhase",
-    "CardiacCyclePosition",
-    "StackID",
-    "TemporalPositionTimeOffset",
-    "FrameReferenceTime",
-    "RepetitionTime",
-    "AcquisitionNumber",
-    "FrameAcquisitionNumber",
-    "AcquisitionTime",
-    "AcquisitionDateTime",
-    "FrameAcquisitionDateTime",
-    "FrameReferenceDateTime",
-    "ContentTime",
-)
-#: Between the attributes that together tell a group from others.
-BETWEEN = "; "
-#: What makes a voxel's value: images that differ here never share a volume without a word.
-PHYSICS = ("KVP", "ConvolutionKernel", "EchoTime", "EffectiveEchoTime", "InversionTime", "FlipAngle")
-#: Where the attributes lie in an enhanced object whose every frame is asked for them (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3).
-_PLACES = {
-    "StackID": "FrameContentSequence",
-    "FrameAcquisitionNumber": "FrameContentSequence",
-    "EffectiveEchoTime": "MREchoSequence",
-    "FlipAngle": "MRTimingAndRelatedParametersSequence",
-    "KVP": "CTXRayDetailsSequence",
-    "ConvolutionKernel": "CTReconstructionSequence",
-}
-#: Gradient directions and b-values that makers keep in private attributes: (group, creator, element, keyword it stands for).
-_PRIVATE = (
-    (0x0019, "SIEMENS MR HEADER", 0x0C, "DiffusionBValue"),
-    (0x0019, "SIEMENS MR HEADER", 0x0E, "DiffusionGradientOrientation"),
-    (0x0043, "GEMS_PARM_01", 0x39, "DiffusionBValue"),
-    (0x0019, "GEMS_ACQU_01", 0xBB, "DiffusionGradientOrientation"),
-    (0x2001, "Philips Imaging DD 001", 0x03, "DiffusionBValue"),
-)
-_OF_MAKERS = frozenset(keyword for _, _, _, keyword in _PRIVATE)
-_TAGS = {keyword: tag_of(keyword) for keyword in (*MOMENTS, *PHYSICS)}
-HOUNSFIELD, RAW = "HU", "raw"
-#: Units of real-world value maps, codes of UCUM: a closed list, since free text may hold anything.
-_UCUM = (
-    *("mg/mL", "mg/ml", "g/mL", "g/ml", "g/cm3", "mg/cm3", "um2/s", "mm2/s", "10-6.mm2/s", "10-3.mm2/s", "s", "ms", "Bq/mL", "Bq/ml"),
-    *("{SUVbw}g/ml", "{SUVbw}g/mL", "{SUVlbm}g/ml", "%", "[ppm]", "Hz", "mL/min", "/s", "1/s", "10+23/ml", "10*23/ml", "kPa"),
-    *("ml/(100.g.min)", "mL/100mL", "cm/s", "mm/s"),
-)
-_NO_DIRECTION = "none"
-_DECIMAL = frozenset({"DS", "FD", "FL"})
-
-_RESCALE_TYPE, _REAL_WORLD = 0x00281054, tag_of(0x00409096)
+_RESCALE_TYPE = 0x00281054
 #: ImageType, EchoNumbers, DiffusionBValue, FrameOfReferenceUID.
 _CONTRAST = (0x00080008, 0x00180086, 0x00189087, 0x00200052)
 _SHARED, _PER_FRAME = tag_of(0x52009229), tag_of(0x52009230)
@@ -144,14 +78,13 @@ class Slice:
 
     def value(self, keyword: str) -> str:
         """Return an attribute of the slice as text, "" where absent: of its frame, of all frames, of the object."""
-        tag = _TAGS.get(keyword) or tag_of(keyword)
         if not self.groups:
-            return _shown(self.header, tag) or (self._private.get(keyword, "") if keyword in _OF_MAKERS else "")
-        if keyword in _PLACES and "attributes" not in self.__dict__:
+            return shown(self.header, keyword) or (self._private.get(keyword, "") if keyword in KEPT_BY_MAKERS else "")
+        if keyword in GROUP_OF and "attributes" not in self.__dict__:
             # One group is asked: all of them are read only where slices share a position.
-            item = _holder(self.groups, keyword, _PLACES[keyword])
-            return _shown(item if item is not None else self.header, tag)
-        return self.attributes.get(keyword, "") or _shown(self.header, tag)
+            item = _holder(self.groups, keyword, GROUP_OF[keyword])
+            return shown(item if item is not None else self.header, keyword)
+        return self.attributes.get(keyword, "") or shown(self.header, keyword)
 
     @cached_property
     def attributes(self) -> dict[str, str]:
@@ -159,28 +92,11 @@ class Slice:
 
         Of single-frame objects those of the header and of the items below it, of frames those of their functional groups.
         """
-        found: dict[str, str] = {}
-        for dataset in self.groups or (self.header,):
-            _flatten(dataset, found)
-        found |= {keyword: value for keyword, value in self._private.items() if keyword not in found}
-        if found.get("DiffusionBValue") and "DiffusionGradientOrientation" not in found:
-            found["DiffusionGradientOrientation"] = _NO_DIRECTION
-        return found
+        return attributes_of(self.groups or (self.header,), self._private)
 
     @cached_property
     def _private(self) -> dict[str, str]:
-        """Return b-value and direction where the maker keeps them in private attributes."""
-        found: dict[str, str] = {}
-        for group, creator, element, keyword in _PRIVATE:
-            try:
-                block = self.header.private_block(group, creator)
-                if element in block:
-                    found.setdefault(keyword, _private_text(block[element].value))
-            except Exception:  # private elements are as their maker likes
-                continue
-        if found.get("DiffusionBValue") and "DiffusionGradientOrientation" not in found:
-            found["DiffusionGradientOrientation"] = _NO_DIRECTION
-        return found
+        return private_attributes(self.header)
 
 
 def slices_of(file: FoundFile) -> tuple[Slice, ...]:
@@ -196,10 +112,11 @@ def slices_of(file: FoundFile) -> tuple[Slice, ...]:
         return _enhanced(file, header)
     if raw_int(header, 0x00280008, 1) > 1:
         frames = raw_int(header, 0x00280008, 1)
+        # Multi-frame objects of the older kind (ultrasound, nuclear medicine) state no place of each frame.
         raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, f"expected functional groups in an object of {frames} frames, there are none")
     read = _Reader(0)
     spacing = read.plane(header, "PixelSpacing", 2)
-    mapping = _mapping((header,))
+    mapping = real_world_value_map((header,))
     slope, intercept = read.rescale(header, mapping)
     whole = Slice(
         file=file,
@@ -235,6 +152,7 @@ def _tile(whole: Slice, layout: MosaicLayout, number: int) -> Slice:
         matrix=layout.matrix,
         tile=number,
         picture=whole.matrix,
+        # Tiles are counted row by row.
         corner=(number // layout.across * rows, number % layout.across * columns),
     )
 
@@ -277,25 +195,11 @@ class _Reader:
         return slope[0] if slope else None, intercept[0] if intercept else None
 
 
-def _mapping(places: tuple[Dataset, ...]) -> tuple[str, float, float] | None:
-    """Return unit, slope and intercept of the one linear real-world value map (PS3.3 C.7.6.16.2.11), None where there is no such."""
-    items: list[Dataset] = next((list(place[_REAL_WORLD].value or ()) for place in places if _REAL_WORLD in place), [])
-    if len(items) != 1:
-        return None
-    slope, intercept = read_numbers(items[0], 0x00409225).values, read_numbers(items[0], 0x00409224).values
-    units = items[0].get("MeasurementUnitsCodeSequence") or ()
-    code = str(units[0].get("CodeValue", "")).strip() if units else ""
-    unit = HOUNSFIELD if code == "[hnsf'U]" else code if code in _UCUM else RAW
-    numbers = (*slope, *intercept)
-    if len(slope) != 1 or len(numbers) != 2 or not code or not all(map(math.isfinite, numbers)):
-        return None
-    return unit, numbers[0], numbers[-1]
-
-
 def _enhanced(file: FoundFile, header: Dataset) -> tuple[Slice, ...]:
     shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     frames = header.get("PerFrameFunctionalGroupsSequence") or []
     count = int(header.get("NumberOfFrames", 0) or 0)
+    # One frame may say everything in the shared groups; of several each has a place of its own.
     if count < 1 or (len(frames) not in (0, count)) or (not frames and count > 1):
         evidence = {"frames": count, "functional_groups": len(frames)}
         raise IngestError(
@@ -309,7 +213,7 @@ def _frame(file: FoundFile, index: int, header: Dataset, groups: tuple[Dataset, 
     spacing = read.plane(_holder(groups, "PixelSpacing", "PixelMeasuresSequence"), "PixelSpacing", 2)
     # Converters and derived objects leave the rescale at the top level, where that of single-frame objects is.
     stated = _holder(groups, "RescaleSlope", "PixelValueTransformationSequence") or header
-    mapping = _mapping((*groups, header))
+    mapping = real_world_value_map((*groups, header))
     slope, intercept = read.rescale(stated, mapping)
     return Slice(
         file=file,
@@ -351,61 +255,9 @@ def _grouped(groups: tuple[Dataset, ...], keyword: str, sequence: str | None) ->
 
 
 def _contrast(header: Dataset, groups: tuple[Dataset, ...]) -> tuple[str, ...]:
+    # A frame has a type of its own, in a sequence of its class of image (PS3.3 C.8.13.5, C.8.15.3).
     known = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
     frame_types = (_grouped(groups, "FrameType", name) for name in known)
     frame_type = next((found for found in frame_types if found), None)
     shown = "\\".join(str(part) for part in frame_type) if frame_type else raw_text(header, _CONTRAST[0])
     return (shown, *(raw_text(header, tag) for tag in _CONTRAST[1:]))
-
-
-#: What differs from image to image and tells no acquisitions apart: identities, places, what is computed of the pixels, how they are shown.
-_INDIVIDUAL = re.compile(
-    r"UID$|^InstanceNumber$|^ImagePosition|^ImageOrientation|^SliceLocation$|^InStackPositionNumber$|^DimensionIndexValues$|^Window|"
-    r"^Smallest|^Largest|^Pixel(Data|Padding)|^Rescale|^LUT|^Instance|^Content(Date|Time)$|^TablePosition|^TableHeight|^Rows$|^Columns$|"
-    r"^Referenced|^Icon|^Number|^XRayTubeCurrent|^Exposure|^CTDIvol|^RealWorld|^DataSetTrailing|^ImageComments$|^SOP|^FrameComments$|"
-    r"^WaterEquivalent|^ImageIndex$|^Spectrally|^DataCollectionCenter|^ReconstructionTargetCenter|^CommentsOnThePerformed|^SliceProgression"
-)
-#: Representations of values that are neither names nor bytes.
-_PLAIN = frozenset({"CS", "DS", "IS", "FD", "FL", "US", "SS", "UL", "SL", "SH", "LO", "TM", "DT", "DA"})
-
-
-def _flatten(dataset: Dataset, found: dict[str, str]) -> None:
-    for tag in list(dataset.keys()):
-        if tag.group % 2 or tag in (_SHARED, _PER_FRAME):
-            continue
-        keyword = keyword_for_tag(tag)
-        if not keyword:
-            continue
-        try:
-            kind = dictionary_VR(tag)
-            if kind == "SQ":
-                if not _INDIVIDUAL.search(keyword):
-                    for item in dataset[tag].value or ():
-                        _flatten(item, found)
-            elif kind in _PLAIN and not _INDIVIDUAL.search(keyword) and keyword not in found:
-                text = _shown(dataset, tag)
-                if text:
-                    found[keyword] = text
-        except Exception:  # a value that contradicts its representation tells nothing apart
-            continue
-
-
-def _shown(dataset: Dataset, tag: int) -> str:
-    """Return a value as text; of numbers, equal ones are written alike."""
-    text = raw_text(dataset, tag, known=True)
-    kind = dictionary_VR(tag) if text else ""
-    return "\\".join(_as_number(part, kind) for part in text.split("\\")) if kind in _DECIMAL else text
-
-
-def _as_number(part: str, kind: str) -> str:
-    try:
-        # Rounded: makers compute directions anew for each image.
-        rounded = float(f"{float(part.replace(',', '.')):.6g}") + 0.0
-    except ValueError:
-        return part.strip()
-    return str(rounded) if kind in ("FD", "FL") else f"{rounded:g}"
-
-
-def _private_text(value: Any) -> str:
-    parts = [value] if isinstance(value, str | bytes) or not hasattr(value, "__iter__") else list(value)
-    return "\\".join(_as_number(str(part), "DS") for part in parts if not isinstance(part, bytes))

@@ -22,6 +22,7 @@ def check_source(source: Path, *outs: Path) -> None:
     for out in outs:
         require_apart(source, out)
     directory = source.name.upper() == "DICOMDIR"
+    # By its real place: a link to a folder in a store would have another path and the same files.
     root = Path(os.path.realpath(source if source.is_dir() else source.parent))
     above = next((place for place in (root, *root.parents) if _made(place)), None)
     if above is not None:

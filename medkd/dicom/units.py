@@ -13,7 +13,8 @@ from data_contracts import IngestCode
 from medkd.dicom.findings import Findings
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.raw_values import raw_text, text_of
-from medkd.dicom.slices import HOUNSFIELD, RAW, Slice
+from medkd.dicom.real_world_value import HOUNSFIELD, RAW
+from medkd.dicom.slices import Slice
 
 UNSPECIFIED = "US"
 #: Defined terms of Rescale Type (PS3.3 C.11.1.1.2) and of the units of PET (C.8.9.1.1.3): free text may hold anything and is not repeated.

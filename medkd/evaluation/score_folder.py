@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from data_contracts import (
+    Calibration,
     Case,
     CohortUse,
     Estimate,
@@ -36,6 +37,8 @@ from medkd.cohorts.volume_folder import import_volume_folder
 from medkd.evaluation.bootstrap import Statistic, auc_of, average_precision_of, bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import compare_class_maps, compare_segmentation_maps
 from medkd.evaluation.evaluate_volumes import class_names, compare_maps, score_answer
+from medkd.inference.apply_calibration import apply
+from medkd.inference.calibration_text import probabilities_text
 from medkd.inference.predict import predict_logits
 from medkd.inference.predict_cohort import volume_logits
 from medkd.measures.dice import dice
@@ -51,13 +54,14 @@ NO_INTERVAL = "no interval: an interval is over patients, and there is one"
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """Who is scored: the network of a registered model, and its teacher where one was named."""
+    """Who is scored: the network of a registered model with the calibration of its version, and its teacher where one was named."""
 
     task: Task
     network: nn.Module
     model: ReportModel
     teacher_network: nn.Module | None = None
     teacher: ReportModel | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass
@@ -133,7 +137,7 @@ def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Stor
             column: {value: _subgroup(scores, patients, np.array(rows)) for value, rows in values.items()}
             for column, values in groups.items()
         },
-        conventions=_conventions(scores),
+        conventions=_conventions(scores) | _calibrated(subject),
         # Resamples of one patient are all the same: their spread says nothing of other patients.
         **({"interval": NO_INTERVAL} if len(set(patients)) < 2 else {}),
     )
@@ -143,7 +147,7 @@ def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Stor
 def _score(subject: ScoredModel, network: nn.Module, use: CohortUse, store: Store, *, progress: bool) -> tuple[Scores, NDArray[np.float64]]:
     """Return scores and the size of each case's lesion (ml, or % of the picture; NaN where unknown)."""
     task = subject.task
-    teacher_network = subject.teacher_network if network is subject.network else None
+    teacher_network, calibration = (subject.teacher_network, subject.calibration) if network is subject.network else (None, None)
     if task.spatial_dims == 3:
         volumes = open_volumes(use, store, task)
         known = [bool(has) for has in volumes.has_label]
@@ -151,18 +155,28 @@ def _score(subject: ScoredModel, network: nn.Module, use: CohortUse, store: Stor
         sizes = np.array([float((r > 0).sum()) * v if k else np.nan for r, v, k in zip(volumes.references, voxel_ml, known, strict=True)])
         if task.kind is TaskKind.SEGMENTATION:
             return _volumes(network, teacher_network, volumes, task, progress=progress), sizes
-        return _classes(network, teacher_network, volumes.as_tensors(task), task), sizes
+        return _classes(network, teacher_network, volumes.as_tensors(task), task, calibration), sizes
     pictures = open_cohort(use, store, task)
     share = pictures.masks.flatten(1).double().sum(1) / pictures.valid.flatten(1).double().sum(1)
     sizes = np.where(pictures.has_mask.numpy(), 100 * share.numpy(), np.nan)
     if task.kind is TaskKind.SEGMENTATION:
         return _pictures(network, teacher_network, pictures, task), sizes
-    return _classes(network, teacher_network, pictures, task), sizes
+    return _classes(network, teacher_network, pictures, task, calibration), sizes
 
 
-def _classes(network: nn.Module, teacher_network: nn.Module | None, cohort: TensorCohort, task: Task) -> Scores:
+def _calibrated(subject: ScoredModel) -> dict[str, str]:
+    """Return what is said of a classifier's probabilities, where its version has a calibration."""
+    if subject.calibration is None or subject.task.kind is TaskKind.SEGMENTATION:
+        return {}
+    return {"probability": probabilities_text(subject.calibration)}
+
+
+def _classes(
+    network: nn.Module, teacher_network: nn.Module | None, cohort: TensorCohort, task: Task, calibration: Calibration | None
+) -> Scores:
     """Score a classifier: each class against the rest (with two classes, the second one)."""
-    probability = predict_logits(network, cohort.images, flips=task.test_time_flips).softmax(1).double()
+    logits = predict_logits(network, cohort.images, flips=task.test_time_flips)
+    probability = (logits.softmax(1) if calibration is None else torch.from_numpy(apply(logits.numpy(), calibration))).double()
     labels = cohort.labels.numpy()
     scores = Scores(labels=labels)
     indices = [1] if len(task.classes) == 2 else range(len(task.classes))

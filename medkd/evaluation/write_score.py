@@ -19,7 +19,7 @@ from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.folder_names import identifier_of
 from medkd.evaluation.score_folder import FolderScore, ScoredModel, score_folder
 from medkd.measures.froc import OPERATING_POINTS, froc_curve
-from medkd.registry.publish import load_registered, open_registry
+from medkd.registry.publish import load_calibrated, load_registered, open_registry
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -66,7 +66,7 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         DataError: ``MODEL_TASK`` when the two answer different questions.
     """
     registry = open_registry(workspace)
-    model, checkpoint, network = load_registered(registry, model_uri)
+    model, checkpoint, network, calibration = load_calibrated(registry, model_uri)
     own = ReportModel(
         role=model.role.value,
         name=model.name,
@@ -75,7 +75,7 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         parameters=checkpoint.parameters,
     )
     if teacher_uri is None:
-        return ScoredModel(checkpoint.task, network, own)
+        return ScoredModel(checkpoint.task, network, own, calibration=calibration)
     teacher_ref, its, teacher = load_registered(registry, teacher_uri)
     if its.task != checkpoint.task:
         raise DataError("MODEL_TASK", f"expected a teacher of the same task as {model.name}, {teacher_ref.name} has another one")
@@ -86,7 +86,7 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         manifest_digest=teacher_ref.manifest_digest,
         parameters=its.parameters,
     )
-    return ScoredModel(checkpoint.task, network, own, teacher, teacher_model)
+    return ScoredModel(checkpoint.task, network, own, teacher, teacher_model, calibration)
 
 
 def _case_table(score: FolderScore, names: dict[str, str]) -> bytes:

@@ -13,8 +13,9 @@ from torch import Tensor
 from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
 from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
-from medkd.registry.interface import MANIFEST, Registry, pack_model, verify_folder
-from medkd.registry.publish import load_registered, pack_archive
+from medkd.registry.interface import Registry
+from medkd.registry.publish import load_calibrated, load_registered, pack_archive
+from medkd.storage.manifest import MANIFEST, pack_model, verify_folder
 from medkd.storage.store import Store, sha256_file
 
 RECORD, COST = "explanation.json", "cost.json"
@@ -124,12 +125,12 @@ def find_kept(folder: Path, wanted: str) -> Path:
 
 def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> LoadedModel:
     """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
-    model, checkpoint, network = load_registered(registry, uri)
+    model, checkpoint, network, calibration = load_calibrated(registry, uri)
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
     if teacher is None:
-        return LoadedModel(model, checkpoint, network)
+        return LoadedModel(model, checkpoint, network, calibration=calibration)
     above, _, teacher_network = load_registered(registry, teacher)
-    return LoadedModel(model, checkpoint, network, above, teacher_network)
+    return LoadedModel(model, checkpoint, network, above, teacher_network, calibration)
 
 
 def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data_contracts import ClassAnswer, ExplanationRequest, MeasureValue, TaskKind, VolumeRef
+from data_contracts import Calibration, ClassAnswer, ExplanationRequest, MeasureValue, TaskKind, VolumeRef
 from medkd.explanation.explain_classes import explain_classes
 from medkd.explanation.measures_of_maps import class_perturbation, margin_parts, measure_value
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
+from medkd.inference.apply_calibration import apply
 from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.segment import PreparedStudy
 from medkd.measures.deletion import deletion
@@ -32,15 +33,25 @@ class ClassStudyExplainer:
         volume: its record.
         request: which of the answers are explained.
         label: what is marked, [slice, row, column]: by the study's own segmentation, or a segmenter's; maps are then judged by where it lies.
+        calibration: of the student's probabilities; what is explained are its logits as they are.
     """
 
     kind = TaskKind.CLASSIFICATION
 
     def __init__(
-        self, networks: Mapping[str, nn.Module], study: PreparedStudy, volume: VolumeRef, request: ExplanationRequest, label: Tensor | None
+        self,
+        networks: Mapping[str, nn.Module],
+        study: PreparedStudy,
+        volume: VolumeRef,
+        request: ExplanationRequest,
+        label: Tensor | None,
+        calibration: Calibration | None = None,
     ) -> None:
         self._study, self._pictures = study, pictures_of(study)
-        probability = {role: class_logits(network, self._pictures, study).softmax(1) for role, network in networks.items()}
+        logits = {role: class_logits(network, self._pictures, study) for role, network in networks.items()}
+        probability = {role: own.softmax(1) for role, own in logits.items()}
+        if calibration is not None:
+            probability["student"] = torch.from_numpy(apply(logits["student"].numpy(), calibration))
         self._classes = probability["student"].argmax(1)
         marked = torch.zeros(volume.geometry.shape, dtype=torch.uint8) if label is None else (label > 0).to(torch.uint8)
         answers = _answers(probability, study, marked)

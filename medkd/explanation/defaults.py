@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from data_contracts import Entry, ExplanationRequest, TaskKind
 
-from data_contracts import Entry, ExplanationRequest, Geometry, TaskKind
-
-#: Components of fewer voxels are noise, of which no map can be measured; so are those of less volume where voxels are finer than a millimetre.
-SMALLEST_VOXELS, SMALLEST_MM3 = 20, 20.0
 #: Findings that are explained: a reader looks at the first ones, and maps of all cost as many times as much.
 MOST_FINDINGS = 3
 #: Slices of an answer that are explained: the one it is surest of, and two to each side.
@@ -17,11 +13,6 @@ DEFAULT_EXPLAINERS: dict[TaskKind, tuple[Entry, ...]] = {
     TaskKind.SEGMENTATION: (Entry(name="seg_xres_cam"), Entry(name="input_times_gradient")),
     TaskKind.CLASSIFICATION: (Entry(name="cam"), Entry(name="integrated_gradients", options={"steps": 16})),
 }
-
-
-def smallest_voxels(geometry: Geometry) -> int:
-    """Return of how many voxels a component is at least a finding."""
-    return max(SMALLEST_VOXELS, math.ceil(SMALLEST_MM3 / abs(geometry.determinant_mm3())))
 
 
 def with_defaults(request: ExplanationRequest, task: TaskKind) -> ExplanationRequest:

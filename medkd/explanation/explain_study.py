@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from data_contracts import (
+    Calibration,
     Checkpoint,
     ClassAnswer,
     Entry,
@@ -38,8 +39,9 @@ from medkd.explanation.lesion_subjects import LesionStudyExplainer
 from medkd.explanation.map_records import MapRecords
 from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
 from medkd.explanation.subjects import Method, StudyExplainer
-from medkd.explanation.training_caveats import caveats_of_study
+from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.segment import PreparedStudy, prepare_study
+from medkd.inference.training_caveats import caveats_of_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
 from medkd.trace import layer_map_of
@@ -50,13 +52,14 @@ STORE, ARRAYS = "explanation", "maps.safetensors"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The model that is asked and, where its lineage names one, its teacher."""
+    """The model that is asked and, where its lineage names one, its teacher; ``calibration`` is that of the asked model's probabilities."""
 
     model: ModelRef
     checkpoint: Checkpoint
     network: nn.Module
     teacher: ModelRef | None = None
     teacher_network: nn.Module | None = None
+    calibration: Calibration | None = None
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by role, the asked one first."""
@@ -127,8 +130,11 @@ def explain_study(
     decided = decided or Decided()
     task = loaded.checkpoint.task
     study = prepare_study(values.float(), Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)), task)
-    kind = LesionStudyExplainer if task.kind is TaskKind.SEGMENTATION else ClassStudyExplainer
-    study_explainer: StudyExplainer = kind(loaded.networks(), study, volume, request, label)
+    study_explainer: StudyExplainer = (
+        LesionStudyExplainer(loaded.networks(), study, volume, request, label)
+        if task.kind is TaskKind.SEGMENTATION
+        else ClassStudyExplainer(loaded.networks(), study, volume, request, label, loaded.calibration)
+    )
     arrays: dict[str, Tensor] = {**study_explainer.found.arrays, **{f"mask/{one.number}": one.region for one in study_explainer.subjects}}
     faithful: dict[str, tuple[MeasureValue, ...]] = {}
     sanity_reports: list[SanityReport] = []
@@ -173,7 +179,7 @@ def explain_study(
         maps=tuple(ref for entry in entries for one in study_explainer.subjects for ref in rows.of(one, entry)),
         sanity_reports=tuple(sanity_reports),
         tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.sanity_reports),
-        caveats=caveats_of_study(volume, loaded.checkpoint),
+        caveats=(*caveats_of_study(volume, loaded.checkpoint), *calibration_caveats(loaded.calibration, loaded.model.name)),
         array=array,
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},

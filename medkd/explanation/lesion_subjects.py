@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from data_contracts import ExplanationRequest, LesionFinding, MeasureValue, TaskKind, VolumeRef
 from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of
-from medkd.explanation.defaults import smallest_voxels
 from medkd.explanation.explain_lesions import explain_lesions
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
+from medkd.inference.components import smallest_voxels
 from medkd.inference.lesions import find_lesions
 from medkd.inference.segment import PreparedStudy, logits_of, on_network, segment
 from medkd.targets import LesionMargin

@@ -32,6 +32,10 @@ def expected_calibration_error(
 def gaps_of(prediction: Tensor, reference: Tensor, bins: int = 15) -> tuple[Tensor, Tensor]:
     """Return of each case its confidence's bin [n] and how far being right (0 or 1) lies above the confidence [n]."""
     answer = (prediction > 0.5).long()
-    confidence = torch.where(answer == 1, prediction, 1 - prediction).double()
+    return gaps_of_confidence(torch.where(answer == 1, prediction, 1 - prediction).double(), answer == reference, bins)
+
+
+def gaps_of_confidence(confidence: Tensor, right: Tensor, bins: int = 15) -> tuple[Tensor, Tensor]:
+    """Return the same of the probability of a predicted class, one of any number, and of whether it is right; [n] each."""
     place = (torch.ceil(confidence * bins) - 1).clamp(0, bins - 1).long()
-    return place, (answer == reference).double() - confidence
+    return place, right.double() - confidence

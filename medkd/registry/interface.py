@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from data_contracts import ManifestEntry, ModelManifest, ModelRef, RegistryError, Role, load_record
-from data_contracts.record import PARTIAL
-from medkd.storage.store import sha256_file, write_bytes
-
-MANIFEST = "manifest.json"
+from data_contracts import ModelRef, RegistryError, Role
+from medkd.serving.form import PackedForm
 
 
 @dataclass(frozen=True)
@@ -30,6 +25,8 @@ class Publication:
         params: parameters of the run.
         metrics: final figures.
         history: journal lines of training, each with ``epoch``.
+        description: what a person should know, Markdown.
+        form: makes the serving form; None of what answers nothing (knowledge). Called for versions only that are not there yet.
     """
 
     name: str
@@ -41,6 +38,8 @@ class Publication:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
+    description: str = ""
+    form: Callable[[], PackedForm] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,15 @@ class Registry(Protocol):
         ...
 
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
-        """Return a version by ``models:/name/version`` and the folder of its files, every byte verified."""
+        """Return a version by ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` and the folder of its files, every byte verified."""
+        ...
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the version that each alias of a name stands at."""
+        ...
+
+    def set_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Let an alias stand at a version, or at none."""
         ...
 
     def versions(self, name: str) -> tuple[ModelRef, ...]:
@@ -90,48 +97,9 @@ class Registry(Protocol):
         ...
 
 
-def pack_model(folder: Path, files: Mapping[str, bytes]) -> str:
-    """Write the files of a version and its manifest last; return the manifest's digest."""
-    for left in folder.rglob(f"*{PARTIAL}"):
-        left.unlink(missing_ok=True)  # of a process that was killed as it wrote
-    for name, payload in files.items():
-        write_bytes(folder / name, payload)
-    entries = {
-        name: ManifestEntry(sha256=hashlib.sha256(payload).hexdigest(), bytes=len(payload)) for name, payload in sorted(files.items())
-    }
-    manifest = ModelManifest(files=entries)
-    manifest.write(folder / MANIFEST)
-    return manifest.digest()
-
-
-def verify_folder(folder: Path, expected: str) -> ModelManifest:
-    """Verify a version's folder against the digest its registry holds: nothing is missing, altered or added.
-
-    Raises:
-        RegistryError: ``VERSION_ALTERED``, naming the first file that is missing, differs, or is not of the version.
-    """
-    if not (folder / MANIFEST).is_file():
-        raise RegistryError("VERSION_ALTERED", f"expected {MANIFEST} in the files of the version, it is missing; register the model again")
-    manifest = load_record(folder / MANIFEST, ModelManifest)
-    if manifest.digest() != expected:
-        raise RegistryError(
-            "VERSION_ALTERED", f"expected manifest digest {expected[:12]}, {MANIFEST} has {manifest.digest()[:12]}: it was altered"
-        )
-    for name, entry in manifest.files.items():
-        path = folder / name
-        if not path.is_file() or sha256_file(path) != entry.sha256:
-            raise RegistryError("VERSION_ALTERED", f"expected {name} with sha256 {entry.sha256[:12]}, the file is missing or altered")
-    listed = {MANIFEST, *manifest.files}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name not in listed and (path.is_symlink() or not path.is_dir()):
-            raise RegistryError("VERSION_ALTERED", f"expected the {len(listed)} files that were registered, {name} was added; remove it")
-    return manifest
-
-
 def unknown_version(uri: str, known: Mapping[str, Sequence[int]]) -> RegistryError:
     """Return the error of a version that does not exist; it lists those that there are (``known``: name → versions)."""
-    name = parse_uri(uri)[0]
+    name = parse_uri(uri).name
     if known.get(name):
         there = f"{name} has the versions {', '.join(map(str, sorted(known[name])))}"
     else:
@@ -141,14 +109,26 @@ def unknown_version(uri: str, known: Mapping[str, Sequence[int]]) -> RegistryErr
     return RegistryError("VERSION_UNKNOWN", f"expected a registered version, {uri} does not exist in this registry: {there}")
 
 
-def parse_uri(uri: str) -> tuple[str, int]:
-    """Return name and version of ``models:/name/version``."""
-    name, _, version = uri.removeprefix("models:/").rpartition("/")
-    if not uri.startswith("models:/") or not name or not (version.isascii() and version.isdecimal() and len(version) < 10):
-        raise RegistryError("MODEL_URI", f"expected a model URI models:/NAME/VERSION, got {uri!r}")
-    return name, int(version)
+class ModelUri(NamedTuple):
+    """What a model URI names: a version by its number, or by an alias (``champion``), which moves."""
+
+    name: str
+    version: int | None
+    alias: str | None
 
 
-def canonical(payload: Mapping[str, object]) -> bytes:
-    """Return indented, sorted JSON for files a person may read."""
-    return (json.dumps(payload, indent=1, sort_keys=True) + "\n").encode()
+def parse_uri(uri: str) -> ModelUri:
+    """Return what ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` names.
+
+    Raises:
+        RegistryError: ``MODEL_URI``.
+    """
+    path = uri.removeprefix("models:/")
+    if uri.startswith("models:/"):
+        name, at, alias = path.rpartition("@")
+        if at and name and alias and "/" not in alias:
+            return ModelUri(name, None, alias)
+        name, _, version = path.rpartition("/")
+        if name and version.isascii() and version.isdecimal() and len(version) < 10:
+            return ModelUri(name, int(version), None)
+    raise RegistryError("MODEL_URI", f"expected a model URI models:/NAME/VERSION or models:/NAME@ALIAS, got {uri!r}")

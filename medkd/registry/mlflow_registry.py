@@ -1,12 +1,14 @@
-"""The MLflow registry. The one file that imports mlflow."""
+"""The MLflow registry."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +16,9 @@ from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
-from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
+from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
 from medkd.registry.server import require_server, shown
+from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.run_lock import locked
 from medkd.storage.store import sha256_file
 
@@ -29,12 +32,20 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 for _noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
+import mlflow  # noqa: E402
+from mlflow.artifacts import download_artifacts  # noqa: E402
 from mlflow.entities import Metric, Param, RunTag  # noqa: E402
+from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
-_MODEL_PATH = "model"
-_DIGEST_TAG = "medkd.manifest_digest"
+from medkd.registry.mlflow_model import PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
+
+#: Where a version's files lay in its run before versions were MLflow models.
+_RUN_PATH = "model"
+_DIGEST_TAG, _SERVING_TAG, _MODEL_TAG = "medkd.manifest_digest", "medkd.serving_digest", "medkd.logged_model"
+#: sha256 of MLflow's own files of a version, as JSON: they are in neither manifest.
+_FILES_TAG = "medkd.mlflow_files"
 
 
 @contextlib.contextmanager
@@ -57,6 +68,26 @@ def _laying_out_alone(uri: str) -> Iterator[None]:
             MlflowClient(tracking_uri=unfinished, registry_uri=unfinished).search_experiments(max_results=1)
             new.replace(path)
         yield
+
+
+_uri_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _everywhere(uri: str) -> Iterator[None]:
+    """Make a tracking URI that of the whole process for a moment: MLflow's database store looks a logged model up there and not where it is.
+
+    (``sqlalchemy_store.create_model_version``, MLflow 3.17: "Propagate tracking URI to file sqlalchemy directly".)
+    """
+    with _uri_lock:
+        before = os.environ.get("MLFLOW_TRACKING_URI")
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None, which unsets it, is left out of its annotation
+            if before is None:
+                os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def _unreadable(uri: str, error: Exception) -> RegistryError:
@@ -98,64 +129,136 @@ class MlflowRegistry:
 
     @privately()
     def register(self, publication: Publication) -> ModelRef:
-        """Log a run with the package as artefacts, then register it; the same manifest gives the version that exists."""
+        """Log a run and a model with the package and its serving form, then register it; the same manifest gives the version that exists.
+
+        Raises:
+            RegistryError: ``VERSION_ALTERED``, or ``FORM_DIFFERS`` where the serving form is not the network: nothing is registered then.
+        """
         digest = sha256_file(publication.folder / MANIFEST)
         verify_folder(publication.folder, digest)
         self._ensure_model(publication.name)
-        known = self._client.search_model_versions(f"name = '{publication.name}'")
-        for version in known:
+        for version in self._versions_of(publication.name):
             if version.tags.get(_DIGEST_TAG) == digest:
                 return _model_ref(publication.name, int(version.version), version.tags)
+        form = None if publication.form is None else publication.form()
         tags = {
             **publication.tags,
             _DIGEST_TAG: digest,
             "medkd.role": publication.role.value,
             "medkd.weights_digest": publication.weights_digest,
+            **({} if form is None else {_SERVING_TAG: form.digest}),
         }
         self._close_stale(digest)
-        run_id = self._log_run(publication, tags)
-        source = f"{self._client.get_run(run_id).info.artifact_uri}/{_MODEL_PATH}"
-        version = self._client.create_model_version(publication.name, source=source, run_id=run_id, tags=tags)
+        run_id = self._start_run(publication, tags)
+        model = self._client.create_logged_model(
+            self._experiment, name=publication.name, source_run_id=run_id, tags=tags, params=dict(publication.params), model_type="medkd"
+        )
+        with tempfile.TemporaryDirectory(prefix="medkd-version-") as scratch:
+            folder = Path(scratch) / "model"
+            listed = lay_out(folder, publication.folder, form, Belonging(publication.name, digest, model.model_id, run_id))
+            self._client.log_model_artifacts(model.model_id, str(folder))
+        self._log_figures(publication, run_id, model.model_id, {} if form is None else form.parity)
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.set_terminated(run_id)
+        tags |= {_MODEL_TAG: model.model_id, _FILES_TAG: json.dumps(listed)}
+        source = f"models:/{model.model_id}"
+        with _everywhere(self._client.tracking_uri):
+            version = self._client.create_model_version(
+                publication.name, source, run_id, tags, description=publication.description or None, model_id=model.model_id
+            )
         return _model_ref(publication.name, int(version.version), tags)
 
     @privately()
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
-        """Download a version and verify every byte against the digest in its tags. The copy lives as long as this object.
+        """Download a version and verify every byte against the digests in its tags. The copy lives as long as this object.
 
         Raises:
             RegistryError: ``MODEL_URI``, ``VERSION_UNKNOWN`` or ``VERSION_ALTERED``.
         """
-        name, number = parse_uri(uri)
-        try:
-            version = self._client.get_model_version(name, str(number))
-        except MlflowException as error:
-            raise unknown_version(uri, self._known()) from error
-        copy = self._downloads / f"{name}-{number}"
+        version = self._version(uri)
+        reference = _model_ref(version.name, int(version.version), version.tags)
+        copy = self._downloads / f"{version.name}-{version.version}"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
+        listed = json.loads(version.tags.get(_FILES_TAG, "{}"))
         try:
-            folder = Path(self._client.download_artifacts(str(version.run_id), _MODEL_PATH, dst_path=str(copy)))
+            if _MODEL_TAG in version.tags:
+                wanted = [PACKAGE, *([SERVING] if _SERVING_TAG in version.tags else []), *listed]
+                for place in wanted:
+                    self._download(version.tags[_MODEL_TAG], place, copy / place)
+                folder = copy / PACKAGE
+            else:  # registered before versions were MLflow models
+                folder = Path(self._client.download_artifacts(str(version.run_id), _RUN_PATH, dst_path=str(copy)))
         except Exception as error:  # whatever the artefacts' storage says of files that are gone
             why = " ".join(str(error).split())[:160]
             raise RegistryError(
                 "VERSION_ALTERED", f"expected the files of {uri}, they cannot be fetched: {why}; register it again"
             ) from error
         verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
-        return _model_ref(name, number, version.tags), folder
+        if _SERVING_TAG in version.tags:
+            verify_folder(copy / SERVING, version.tags[_SERVING_TAG])
+        verify_mlflow_files(copy, listed)
+        return reference, folder
+
+    def _download(self, model_id: str, place: str, target: Path) -> None:
+        location = self._client.get_logged_model(model_id).artifact_location
+        target.parent.mkdir(parents=True, exist_ok=True)
+        download_artifacts(artifact_uri=f"{location}/{place}", dst_path=str(target.parent), tracking_uri=self._client.tracking_uri)
+
+    def _version(self, uri: str) -> ModelVersion:
+        """Return the version that a URI names.
+
+        Raises:
+            RegistryError: ``MODEL_URI`` or ``VERSION_UNKNOWN``.
+        """
+        asked = parse_uri(uri)
+        try:
+            if asked.alias is not None:
+                return self._client.get_model_version_by_alias(asked.name, asked.alias)
+            return self._client.get_model_version(asked.name, str(asked.version))
+        except MlflowException as error:
+            raise unknown_version(uri, self._known()) from error
+
+    def _versions_of(self, name: str) -> list[ModelVersion]:
+        """Return every version of a name: MLflow gives them page by page."""
+        quoted = name.replace("'", "''")
+        found, token = [], None
+        while True:
+            page = self._client.search_model_versions(f"name = '{quoted}'", max_results=1000, page_token=token)
+            found += list(page)
+            token = page.token
+            if not token:
+                return found
+
+    @privately()
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the version that each alias of a name stands at."""
+        try:
+            # Asked of the model: what a search of versions gives has no aliases (MLflow 16734).
+            return {alias: int(version) for alias, version in sorted(self._client.get_registered_model(name).aliases.items())}
+        except MlflowException as error:
+            raise unknown_version(f"models:/{name}/1", self._known()) from error
+
+    @privately()
+    def set_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Let an alias stand at a version, or at none."""
+        if version is None:
+            self._client.delete_registered_model_alias(name, alias)
+        else:
+            self._client.set_registered_model_alias(name, alias, str(version))
 
     @privately()
     def versions(self, name: str) -> tuple[ModelRef, ...]:
         """Return all versions of a name, oldest first."""
-        known = self._client.search_model_versions(f"name = '{name}'")
+        known = self._versions_of(name)
         return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
 
     def _known(self) -> dict[str, list[int]]:
         """Return the versions of every name, also of those that others registered."""
         known: dict[str, list[int]] = {name: [] for name in self.names()}
         for name, numbers in known.items():
-            quoted = name.replace("'", "''")
             try:
-                numbers += sorted(int(one.version) for one in self._client.search_model_versions(f"name = '{quoted}'"))
+                numbers += sorted(int(one.version) for one in self._versions_of(name))
             except MlflowException:
                 continue
         return known
@@ -176,7 +279,10 @@ class MlflowRegistry:
         """Log artefacts into the run of a version and set tags on the version."""
         version = self._client.get_model_version(model.name, str(model.version))
         for place, path in files.items():
-            self._client.log_artifact(version.run_id, str(path), place)
+            if _MODEL_TAG in version.tags:
+                self._client.log_model_artifact(version.tags[_MODEL_TAG], str(path), place)
+            else:
+                self._client.log_artifact(version.run_id, str(path), place)
         for key, value in tags.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
 
@@ -220,8 +326,14 @@ class MlflowRegistry:
         for run in self._client.search_runs([self._experiment], filter_string=wanted):
             self._client.set_terminated(run.info.run_id, status="KILLED")
 
-    def _log_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
+    def _start_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
         run = self._client.create_run(self._experiment, run_name=f"{publication.name}-{publication.seed}", tags=dict(tags))
+        params = [Param(key, value[:500]) for key, value in publication.params.items()]
+        self._client.log_batch(run.info.run_id, params=params, tags=[RunTag("medkd.kind", "model")])
+        return str(run.info.run_id)
+
+    def _log_figures(self, publication: Publication, run_id: str, model_id: str, parity: Mapping[str, float]) -> None:
+        """Log curves to the run, and final figures to the run and the model."""
         now = int(time.time() * 1000)
         history = [
             Metric(key, float(value), now, int(line["epoch"]))
@@ -229,12 +341,8 @@ class MlflowRegistry:
             for key, value in line.items()
             if key != "epoch"
         ]
-        final = [Metric(key, float(value), now, 0) for key, value in publication.metrics.items()]
-        params = [Param(key, value[:500]) for key, value in publication.params.items()]
-        self._client.log_batch(run.info.run_id, metrics=[*history, *final], params=params, tags=[RunTag("medkd.kind", "model")])
-        self._client.log_artifacts(run.info.run_id, str(publication.folder), _MODEL_PATH)
-        self._client.set_terminated(run.info.run_id)
-        return str(run.info.run_id)
+        final = [Metric(key, float(value), now, 0, model_id=model_id) for key, value in {**publication.metrics, **parity}.items()]
+        self._client.log_batch(run_id, metrics=[*history, *final])
 
 
 def _model_ref(name: str, version: int, tags: Mapping[str, str]) -> ModelRef:

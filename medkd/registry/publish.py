@@ -9,19 +9,17 @@ from pathlib import Path
 from torch import nn
 
 from data_contracts import (
+    Calibration,
     Checkpoint,
     CohortSet,
     ExplanationBundle,
     Inspection,
-    KnowledgeRef,
     LeakageError,
     Lineage,
     ModelCard,
     ModelRef,
-    Recipe,
     Registered,
     Role,
-    Scorecard,
     Subset,
     TrainingManifest,
     load_record,
@@ -29,15 +27,22 @@ from data_contracts import (
 from data_contracts.private import open_private
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
-from medkd.models._load import restore_network
-from medkd.registry.interface import Publication, Registry, pack_model
+from medkd.models._load import load_network, restore_network
+from medkd.registry.card_text import card_text
+from medkd.registry.interface import Publication, Registry
 from medkd.registry.recipe_result import RecipeResult
+from medkd.serving.form import PackedForm
+from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import MetricsLog
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
 #: File of every version that says whose data it was trained on.
 TRAINING_MANIFEST = "training_manifest.json"
+#: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
+CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
+#: File of a version with what it did on each case of its tests.
+CASE_RESULTS = "case_results.json"
 
 
 def open_registry(workspace: Workspace) -> Registry:
@@ -47,29 +52,21 @@ def open_registry(workspace: Workspace) -> Registry:
     return MlflowRegistry(workspace.tracking_uri, artifacts=workspace.root / "mlartifacts")
 
 
-def register_models(
-    workspace: Workspace,
-    recipe: Recipe,
-    cohorts: CohortSet,
-    checkpoints: tuple[Checkpoint, ...],
-    scorecards: tuple[Scorecard, ...],
-    registry: Registry | None = None,
-    knowledge: KnowledgeRef | None = None,
-) -> Registered:
+def register_models(workspace: Workspace, result: RecipeResult, registry: Registry | None = None) -> Registered:
     """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
 
-    Students that learned from the ``knowledge`` of a teacher that is not here are registered below that teacher.
+    Students that learned from the knowledge of a teacher that is not here are registered below that teacher. A version carries its scorecard,
+    and its calibration and per-case results where the recipe left any.
 
     Raises:
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean, ``TEACHER_SAW_TEST_PATIENTS`` when a
             student would be tested on patients that its teacher was trained on.
     """
+    cohorts, knowledge = result.cohorts, result.knowledge
     require_clean(cohorts, before="registration")
     target = registry or open_registry(workspace)
-    cards = {card.subject: card for card in scorecards}
-    ordered = sorted(checkpoints, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed))
     models: list[ModelRef] = []
-    for checkpoint in ordered:
+    for checkpoint in sorted(result.models, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed)):
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         manifest = training_manifest(workspace, cohorts, checkpoint)
         lineage = None if teacher is None else teacher.lineage
@@ -78,13 +75,9 @@ def register_models(
             lineage, teacher_manifest = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
         if teacher_manifest is not None:
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
-            require_unseen(teacher_manifest, tested, student=f"{recipe.name}-{checkpoint.arm}")
+            require_unseen(teacher_manifest, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
             manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
-        models.append(
-            target.register(
-                _publication(workspace, recipe, cohorts, checkpoint, cards[f"{recipe.name}/{checkpoint.arm}"], (lineage, manifest))
-            )
-        )
+        models.append(target.register(_publication(workspace, result, checkpoint, lineage, manifest)))
     return Registered(models=tuple(models))
 
 
@@ -113,14 +106,12 @@ def _manifest_of(registry: Registry, model: ModelRef) -> TrainingManifest:
 
 
 def _publication(
-    workspace: Workspace,
-    recipe: Recipe,
-    cohorts: CohortSet,
-    checkpoint: Checkpoint,
-    scorecard: Scorecard,
-    origin: tuple[Lineage | None, TrainingManifest],
+    workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, lineage: Lineage | None, manifest: TrainingManifest
 ) -> Publication:
-    lineage, manifest = origin
+    recipe, cohorts = result.recipe, result.cohorts
+    scorecard = next(card for card in result.scorecards if card.subject == f"{recipe.name}/{checkpoint.arm}")
+    calibration = next((one for one in result.calibrations if one.weights_digest == checkpoint.weights_digest), None)
+    cases = next((one for one in result.case_results if one.weights_digest == checkpoint.weights_digest), None)
     if checkpoint.domain is not None:
         # Said at registration, not in training: a recipe that changes it trains nothing again.
         domain = checkpoint.domain.model_copy(update={"outside": recipe.outside_training})
@@ -136,8 +127,11 @@ def _publication(
         recipe_digest=checkpoint.recipe_digest,
         teacher=lineage,
         domain=checkpoint.domain,
+        calibration=None if calibration is None else calibration.summary(),
         limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
     )
+    for left in (CALIBRATION, RELIABILITY, CASE_RESULTS):  # of a package of that name from before, which may have had them
+        (folder / left).unlink(missing_ok=True)
     pack_model(
         folder,
         {
@@ -147,6 +141,8 @@ def _publication(
             "card.json": card.canonical_json(),
             TRAINING_MANIFEST: manifest.canonical_json(),
             "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
+            **_calibration_files(workspace, calibration),
+            **({} if cases is None else {CASE_RESULTS: cases.canonical_json()}),
         },
     )
     tags = {
@@ -175,15 +171,36 @@ def _publication(
         },
         metrics={"train_seconds": checkpoint.train_seconds, **{name: figure.mean for name, figure in scorecard.figures.items()}},
         history=tuple(journal.read()),
+        description=card_text(card, scorecard),
+        form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
+
+
+def _pack_form(workspace: Workspace, checkpoint: Checkpoint, folder: Path) -> PackedForm:
+    from medkd.serving.pack_form import pack_form  # brings the exporter, which only a version that is new needs
+
+    return pack_form(folder, load_network(workspace, checkpoint), checkpoint.task)
+
+
+def _calibration_files(workspace: Workspace, calibration: Calibration | None) -> dict[str, bytes]:
+    if calibration is None:
+        return {}
+    picture = {} if calibration.picture is None else {RELIABILITY: workspace.store.path(calibration.picture).read_bytes()}
+    return {CALIBRATION: calibration.canonical_json(), **picture}
 
 
 def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module]:
     """Return (ModelRef, Checkpoint, network in eval mode) of a registered version, every byte verified first."""
+    return load_calibrated(registry, uri)[:3]
+
+
+def load_calibrated(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module, Calibration | None]:
+    """Return what :func:`load_registered` does, and the calibration of the version's probabilities where it has one."""
     model, folder = registry.fetch(uri)
     checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
     network = restore_network(checkpoint.network, folder / "weights.safetensors", checkpoint.weights_digest)
-    return model, checkpoint, network
+    calibration = load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
+    return model, checkpoint, network, calibration
 
 
 def adopt(workspace: Workspace, registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, Checkpoint]:
@@ -235,7 +252,7 @@ def register_everything(
     target = registry or open_registry(workspace)
     done = []
     for result in results:
-        registered = register_models(workspace, result.recipe, result.cohorts, result.models, result.scorecards, target)
+        registered = register_models(workspace, result, target)
         for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
             attach_explanations(workspace, target, model, bundle)

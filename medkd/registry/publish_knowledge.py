@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_contracts import KnowledgeRef, ModelRef, Ref, RegistryError, Role, TrainingManifest, load_record
-from medkd.registry.interface import Publication, Registry, pack_model
+from medkd.registry.interface import Publication, Registry
 from medkd.registry.publish import TRAINING_MANIFEST, open_registry
+from medkd.storage.manifest import pack_model
 from medkd.storage.stage import stage
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace

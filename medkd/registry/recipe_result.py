@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data_contracts import Checkpoint, CohortSet, Comparison, ExplanationBundle, KnowledgeRef, Recipe, Registered, RegistryError, Scorecard
+from data_contracts import (
+    Calibration,
+    CaseResults,
+    Checkpoint,
+    CohortSet,
+    Comparison,
+    ExplanationBundle,
+    KnowledgeRef,
+    Recipe,
+    Registered,
+    RegistryError,
+    Scorecard,
+)
 
 #: The figure that ranks the arms: the first of these that the scorecards have.
 RANKING = ("auc_debiased", "auc", "dice")
@@ -22,6 +34,8 @@ class RecipeResult:
         students: in the order of arms and then of seeds.
         scorecards: of the teacher first, then of each arm.
         comparisons: later arms against earlier ones.
+        case_results: of every model, case by case.
+        calibrations: of the students, in their order; none where no validation cases are held back.
         bundles: explanations of the first seed of each arm.
         registered: versions, teacher first.
     """
@@ -33,6 +47,8 @@ class RecipeResult:
     students: tuple[Checkpoint, ...] = ()
     scorecards: tuple[Scorecard, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    case_results: tuple[CaseResults, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
     bundles: tuple[ExplanationBundle, ...] = ()
     registered: Registered | None = None
 

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from data_contracts import CODES, Caveat, ClassAnswer, Lesion, LesionFinding, OutsideFocus, Severity, StudyExplanation, VolumeRef
 from medkd.explanation.against_teacher import LEAST_SHARED, place_of, standing_of
-from medkd.explanation.wording import failed_mark, require_neutral
+from medkd.explanation.wording import failed_mark
+from medkd.inference.calibration_text import CALIBRATED, NOT_CALIBRATED
+from medkd.wording import require_neutral
 
 SMALL_ML, SMALL_MM = 1.0, 10.0
 LOW_INSIDE, INSIDE_GAP = 0.1, 0.15
 OUTSIDE_MILD, OUTSIDE_GRAVE = 0.5, 0.8
 UNDECIDED = (0.35, 0.65)
+_UNCALIBRATED = "Probabilities are softmax outputs; no calibration set was used."
 #: What a reader must know before anything else: whether there is a finding at all.
 FOREMOST = ("STUDENT_ONLY", "TEACHER_ONLY")
 #: In what a study is not what the model was trained on.
@@ -22,9 +25,9 @@ def compute_caveats(explanations: Sequence[StudyExplanation]) -> tuple[Caveat, .
     """Return all caveats of the explanations of one study, worst first.
 
     In what it is not what a model was trained on stands before everything else as grave, then what one of two models alone marks. The
-    probabilities of this version are never calibrated, and it says so.
+    probabilities of a version without a calibration are said not to be calibrated; one that has it says so itself.
     """
-    found = [(1, "NOT_CALIBRATED", "Probabilities are softmax outputs; no calibration set was used.")]
+    found = [] if all(_speaks_of_calibration(one) for one in explanations) else [(1, NOT_CALIBRATED, _UNCALIBRATED)]
     found += _of_source(explanations[0].volume)
     for one in explanations:
         found += [(caveat.severity, caveat.code, caveat.text) for caveat in one.caveats]
@@ -32,6 +35,10 @@ def compute_caveats(explanations: Sequence[StudyExplanation]) -> tuple[Caveat, .
     # Two models that were trained alike say the same of a study.
     caveats = [Caveat(code=code, text=require_neutral(text), severity=severity) for severity, code, text in dict.fromkeys(found)]
     return tuple(sorted(caveats, key=lambda caveat: (-caveat.severity, _rank(caveat.code), caveat.code, caveat.text)))
+
+
+def _speaks_of_calibration(one: StudyExplanation) -> bool:
+    return any(caveat.code in (CALIBRATED, NOT_CALIBRATED) for caveat in one.caveats)
 
 
 def _of_explanation(one: StudyExplanation) -> Iterator[tuple[int, str, str]]:

@@ -36,6 +36,7 @@ def _panel_model(own: RecipeResult) -> PanelModel:
         teacher=by_weights[teacher.weights_digest],
         student_checkpoint=student,
         teacher_checkpoint=teacher,
+        calibration=next((one for one in own.calibrations if one.weights_digest == student.weights_digest), None),
         sanity_reports=tuple(
             sanity_report for bundle in bundles for sanity_report in bundle.sanity_reports if sanity_report.explainer in tested
         ),

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
@@ -15,6 +15,7 @@ from data_contracts.private import open_private
 from data_contracts.record import partial_path
 
 if TYPE_CHECKING:  # an ingestion writes its volumes without torch, whose import costs more than ingesting a series
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -58,6 +59,15 @@ class Store:
         import safetensors.torch
 
         payload = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+        write_bytes(self.root / key, payload)
+        return Ref(store=self.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
+
+    def write_arrays(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> Ref:
+        """As :meth:`write_tensors`, the same bytes for the same values, without torch."""
+        import numpy as np
+        import safetensors.numpy
+
+        payload = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         write_bytes(self.root / key, payload)
         return Ref(store=self.name, key=key, sha256=hashlib.sha256(payload).hexdigest())
 

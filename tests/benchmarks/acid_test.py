@@ -9,7 +9,8 @@ import numpy as np
 
 from data_contracts import Action, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.phantom.dicom_faults import CASES, Variant, hounsfield_at
+from medkd.phantom.dicom_faults import CASES
+from medkd.phantom.faulty_scan import Variant, hounsfield_at
 from medkd.storage.store import Store
 
 #: Rounding of stored values, and the interpolation of readers that resample, stay below this; 1 mm off is more.

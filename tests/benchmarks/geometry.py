@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from data_contracts import Action
-from medkd.phantom.dicom_faults import CASES, VARIANTS, write_case
+from medkd.phantom.dicom_faults import CASES, write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from medkd.progress import progress_bar
 from tests.benchmarks.acid_test import WRONG_SHARE, ReadVolume, is_named, is_usable, judge, wrong_share
 from tests.benchmarks.command import asks_for_json

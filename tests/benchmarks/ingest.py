@@ -36,10 +36,10 @@ SLICES, SIDE, REPEATS = 200, 512, 7
 
 def write_series(folder: Path, slices: int, *, compressed: bool, seed: int = 0) -> None:
     """Write a CT-like series: smooth anatomy and noise, so that compression works as hard as on a patient."""
-    from medkd.phantom.dicom_faults import VARIANTS, _save, _Scan
+    from medkd.phantom.faulty_scan import VARIANTS, Scan, save_dataset
 
     generator = np.random.default_rng(seed)
-    scan = _Scan(VARIANTS[0], seed, f"speed-{slices}-{compressed}")
+    scan = Scan(VARIANTS[0], seed, f"speed-{slices}-{compressed}")
     scan.lay(np.arange(slices))
     rows, columns = np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE), indexing="ij")
     folder.mkdir(parents=True)
@@ -51,7 +51,7 @@ def write_series(folder: Path, slices: int, *, compressed: bool, seed: int = 0) 
         dataset.Rows = dataset.Columns = SIDE
         dataset.BitsStored, dataset.HighBit = 16, 15
         dataset.PixelData = np.clip(values + 1024, 0, 4095).astype("<u2").tobytes()
-        _save(dataset, folder / f"IM{index:04d}.dcm", JPEG2000Lossless if compressed else ExplicitVRLittleEndian)
+        save_dataset(dataset, folder / f"IM{index:04d}.dcm", JPEG2000Lossless if compressed else ExplicitVRLittleEndian)
 
 
 def own_seconds() -> float:

@@ -14,7 +14,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStor
 
 from data_contracts import IngestPolicy, IngestReport, StoreManifest, VolumeRef, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.phantom.dicom_faults import hounsfield_at
+from medkd.phantom.faulty_scan import hounsfield_at
 from medkd.seeds import derive_seed
 from medkd.storage.store import Store
 

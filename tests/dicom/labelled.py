@@ -16,7 +16,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 from skimage.measure import find_contours
 
-from medkd.phantom.dicom_faults import Variant, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import Variant
 
 
 @dataclass

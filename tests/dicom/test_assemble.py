@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +9,13 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
-from data_contracts import Action, ContractError, IngestCode, IngestError, IngestPolicy, StoreManifest, load_record
+from data_contracts import Action, IngestCode, IngestPolicy, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.mapped_volume import MappedVolume
-from medkd.phantom.dicom_faults import VARIANTS, hounsfield_at, write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from medkd.storage.store import Store
+from tests.dicom.voxels import truth
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
-
-
-@pytest.fixture
-def series(tmp_path):
-    """Return a maker: a sound series whose files are changed by a function of (index along the stack, dataset)."""
-
-    def make(change=None, case="regular", variant="axial"):
-        paths = write_case(tmp_path / "case", case, BY_NAME[variant])
-        datasets = sorted(((pydicom.dcmread(path), path) for path in paths), key=lambda pair: float(pair[0].ImagePositionPatient[2]))
-        for index, (dataset, path) in enumerate(datasets):
-            if change is not None and change(index, dataset) is not False:
-                dataset.save_as(path, enforce_file_format=True)
-        return tmp_path / "case"
-
-    return make
 
 
 def ingested(folder: Path, **policy):
@@ -39,12 +23,6 @@ def ingested(folder: Path, **policy):
     report = ingest(IngestRequest(folder, out, IngestPolicy(**policy)), secret=b"k")
     volumes = load_record(out / "manifest.json", StoreManifest).volumes
     return report, [(volume, Store(out).read_tensors(volume.array)) for volume in volumes]
-
-
-def truth(volume):
-    affine = np.asarray(volume.geometry.affine_lps_mm)
-    index = np.stack(np.meshgrid(*[np.arange(size) for size in volume.geometry.shape], indexing="ij"), axis=-1)
-    return hounsfield_at(index @ affine[:3, :3].T + affine[:3, 3])
 
 
 def test_a_filled_slice_lies_between_its_neighbours_and_is_marked(series):
@@ -220,44 +198,6 @@ def test_text_that_the_header_states_is_refused(series, every):
     assert volumes == []
 
 
-def test_loss_is_flagged_when_the_header_says_so_and_when_the_encoding_knows_no_other_way(series):
-    from medkd.dicom.discover import read_file
-    from medkd.dicom.findings import Findings
-    from medkd.dicom.group import group_slices, judge_headers
-    from medkd.dicom.slices import slices_of
-
-    folder = series(lambda _, dataset: setattr(dataset, "LossyImageCompression", "01"))
-    _, [(volume, _)] = ingested(folder)
-    assert volume.flags == (IngestCode.LOSSY_COMPRESSED,)
-    for syntax, lossy in (("1.2.840.10008.1.2.4.50", True), ("1.2.840.10008.1.2.4.70", False)):
-        found = [read_file(path, path.name) for path in sorted(folder.iterdir())]
-        for file in found:
-            file.header.file_meta.TransferSyntaxUID = syntax
-            file.header.LossyImageCompression = ""
-        findings = Findings(IngestPolicy())
-        judge_headers(group_slices([item for file in found for item in slices_of(file)])[0], findings)
-        assert (IngestCode.LOSSY_COMPRESSED in findings.flags) is lossy
-
-
-@pytest.mark.parametrize("variant", ["axial", "sagittal", "deflated"])
-def test_a_file_that_changed_in_place_is_read_anew_in_the_same_process(tmp_path, variant):
-    """What a decoder keeps of a path must not outlive the bytes it was read from."""
-    (path,) = write_case(tmp_path / "case", "enhanced", BY_NAME[variant])
-    _, [(first, _)] = ingested(path.parent)
-    dataset = pydicom.dcmread(path)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    dataset.PixelData = (dataset.pixel_array + 1).astype("<u2").tobytes()
-    dataset["PixelData"].VR = "OW"
-    dataset["PixelData"].is_undefined_length = False
-    if syntax.is_encapsulated:
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.compress(syntax, generate_instance_uid=False)
-    dataset.save_as(path, enforce_file_format=True)
-    _, [(volume, arrays)] = ingested(path.parent)
-    assert first.array.sha256 != volume.array.sha256
-    assert np.abs(arrays["volume"].numpy() - 1 - truth(volume)).max() < 1
-
-
 def test_evidence_in_the_store_names_no_file(series):
     def cut(index, dataset):
         if index == 4:
@@ -285,20 +225,6 @@ def test_what_is_stored_is_a_safetensors_file_like_any_other(series):
     assert (read["volume"] == arrays["volume"].numpy()).all()
 
 
-@pytest.mark.parametrize(
-    ("code", "action"),
-    [
-        (IngestCode.TOO_FEW_SLICES, Action.REPAIR),
-        (IngestCode.VARIABLE_SPACING, Action.ACCEPT_WITH_FLAG),
-        (IngestCode.NOT_DICOM, Action.REPAIR),
-    ],
-)
-def test_a_policy_cannot_ask_for_what_cannot_be_proved(code, action):
-    with pytest.raises(ContractError, match=f"for {code.value}, got {action.value}") as caught:
-        IngestPolicy(actions={code: action})
-    assert caught.value.code == "POLICY_NOT_ALLOWED"
-
-
 def test_a_strict_policy_refuses_even_notes(series):
     report, volumes = ingested(series(case="monochrome1"), every=Action.REJECT)
     assert report.codes() == {"MONOCHROME1": 14}
@@ -315,50 +241,3 @@ def test_another_policy_is_another_result_and_the_same_one_is_remembered(series)
     report, volumes = ingested(folder)
     assert report.codes() == {"GANTRY_TILT": 14}
     assert volumes == []
-
-
-@pytest.mark.parametrize("variant", ["coronal", "sagittal"])
-@pytest.mark.parametrize("case", ["regular", "truncated_slice"])
-def test_worker_processes_store_the_same_bytes(tmp_path, monkeypatch, variant, case):
-    write_case(tmp_path / "case", case, BY_NAME[variant])
-    _, [(here, arrays)] = ingested(tmp_path / "case", every=Action.REPAIR)
-    (tmp_path / "store").rename(tmp_path / "first")
-    monkeypatch.setattr("medkd.dicom.assemble._POOL_FROM_PIXELS", 1)
-    monkeypatch.setattr("medkd.dicom.assemble.Decoders.__init__.__defaults__", (2,))
-    _, [(there, _)] = ingested(tmp_path / "case", every=Action.REPAIR)
-    assert there == here
-    measured = arrays["synthetic"].numpy() == 0 if "synthetic" in arrays else ...
-    assert np.abs(arrays["volume"].numpy() - truth(here))[measured].max() < 1
-
-
-def test_a_file_that_shrinks_between_header_and_pixels_is_said_to_be_truncated(series):
-    from medkd.dicom.decode import plan_pixels, stored_values
-    from medkd.dicom.discover import read_file
-    from medkd.dicom.slices import slices_of
-
-    path = sorted(series().iterdir())[0]
-    (item,) = slices_of(read_file(path, "x"))
-    whole = stored_values(plan_pixels(item))
-    assert whole.tobytes() == pydicom.dcmread(path).PixelData
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(IngestError) as refused:
-        stored_values(plan_pixels(item))
-    assert refused.value.ingest_code is IngestCode.TRUNCATED_PIXELS
-    assert refused.value.evidence["bytes"] == whole.nbytes - 10
-
-
-def test_a_volume_without_room_is_known_before_it_is_written_and_leaves_nothing(tmp_path):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            MappedVolume(tmp_path / "volume", {"volume": ("int16", (200, 512, 512))})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_volume_has_its_room_from_the_begin(tmp_path):
-    volume = MappedVolume(tmp_path / "volume", {"volume": ("int16", (20, 128, 128))})
-    assert volume.partial.stat().st_blocks * 512 >= volume.partial.stat().st_size == volume.begin + 20 * 128 * 128 * 2
-    volume.discard()

@@ -1,97 +1,19 @@
+"""A dataset without what identifies anybody, at any depth."""
+
 from __future__ import annotations
 
-import stat
 from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, Sequence, dcmread
-from pydicom.datadict import DicomDictionary, keyword_for_tag
-from pydicom.tag import Tag
+from pydicom.datadict import DicomDictionary
 
-from data_contracts import StoreManifest, load_record
-from medkd.dicom.confidentiality.dates import DateShift
 from medkd.dicom.confidentiality.deidentify import characteristic, deidentify
-from medkd.dicom.confidentiality.describe import describe_series
-from medkd.dicom.confidentiality.profile import CHARACTERISTICS, DESCRIPTORS, Treatment, listed_tags, treat
 from medkd.dicom.confidentiality.residual import find_residuals
-from medkd.dicom.confidentiality.secret import pseudonym, site_secret
-from medkd.dicom.confidentiality.words import VOCABULARY, clean_text
+from medkd.dicom.confidentiality.secret import pseudonym
 from medkd.phantom.dicom_faults import write_case
-
-
-def test_a_pseudonym_is_the_same_for_the_same_and_another_for_another():
-    assert pseudonym(b"k", "patient", "A") == pseudonym(b"k", "patient", "A")
-    keys = {pseudonym(s, k, i) for s in (b"k", b"l") for k in ("patient", "study") for i in ("A", "B")}
-    assert len(keys) == 8
-    assert all("A" not in key[1:].upper().replace("A", "") for key in keys)
-
-
-def test_the_secret_of_the_site_is_made_once_and_only_its_owner_can_read_it(tmp_path, monkeypatch, caplog):
-    monkeypatch.delenv("MEDKD_SECRET")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    first, second = site_secret(), site_secret()
-    path = tmp_path / "medkd" / "secret"
-    assert first == second
-    assert len(first) == 64
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert caplog.text.count("made a new pseudonym secret") == 1
-    assert first.decode() not in caplog.text
-
-
-def test_a_given_secret_wins(monkeypatch):
-    monkeypatch.setenv("MEDKD_SECRET", "given")
-    assert site_secret() == b"given"
-
-
-@pytest.mark.parametrize(("age", "years"), [("045Y", 45), ("101Y", 90), ("006M", None), ("", None)])
-def test_ages_are_years_and_the_oldest_are_not_told_apart(age, years, ingested):
-    volume = load_record(ingested[1] / "manifest.json", StoreManifest).volumes[0]
-    header = Dataset()
-    header.PatientAge, header.PatientSex = age, "F"
-    assert describe_series(volume, header, b"k").age_years == years
-
-
-# ---------------------------------------------------------------- the profile
-
-
-def test_the_profile_says_something_about_every_attribute_of_the_dictionary():
-    tags = [Tag(tag) for tag in DicomDictionary]
-    assert all(isinstance(treat(tag, DicomDictionary[tag][0].split(" or ")[0]), Treatment) for tag in tags)
-
-
-def test_no_attribute_of_the_table_is_kept_as_it_is():
-    kept = []
-    for tag in listed_tags():
-        vr = DicomDictionary.get(tag, ("LO",))[0].split(" or ")[0]
-        if treat(tag, vr) in (Treatment.KEEP, Treatment.RECURSE):
-            kept.append(keyword_for_tag(tag))
-    # Two sequences stay, their references remapped: images and labels would lose each other.
-    assert sorted(kept) == ["ReferencedImageSequence", "SourceImageSequence"]
-
-
-def test_free_text_that_the_table_does_not_know_is_removed_unless_a_rule_names_it():
-    listed = set(listed_tags())
-    texts = {"LO", "SH", "ST", "LT", "UT", "UC", "UR", "PN", "AE", "UN"}
-    allowed = {
-        "CodeValue",
-        "CodingSchemeDesignator",
-        "CodingSchemeVersion",
-        "RescaleType",
-        "FilterType",
-        "ConvolutionKernel",
-        "SequenceName",
-    }
-    for tag, entry in DicomDictionary.items():
-        vr, keyword = entry[0].split(" or ")[0], entry[4]
-        if vr in texts and Tag(tag) not in listed and keyword not in allowed | DESCRIPTORS | CHARACTERISTICS | {"PatientName", "PatientID"}:
-            assert treat(Tag(tag), vr) is Treatment.REMOVE, keyword
-
-
-@pytest.mark.parametrize("tag", [0x00091001, 0x60003000, 0x60004000, 0x50001001, 0x00080000, 0x12345678])
-def test_private_overlay_curve_length_and_unknown_attributes_are_removed(tag):
-    assert treat(Tag(tag), "LO") is Treatment.REMOVE
 
 
 @pytest.mark.parametrize(
@@ -110,81 +32,6 @@ def test_private_overlay_curve_length_and_unknown_attributes_are_removed(tag):
 )
 def test_characteristics_stay_when_they_are_characteristics(keyword, value, kept):
     assert characteristic(keyword, value) == kept
-
-
-@pytest.mark.parametrize(
-    ("text", "cleaned"),
-    [
-        ("CT ABDOMEN W CONTRAST Dr. Miller", "CT ABDOMEN CONTRAST"),
-        ("t1_mprage_sag 1.5 mm John 4711", "t1 mprage sag 1.5 mm"),
-        ("HEAD of Mr Head", "of Mr"),
-        ("", ""),
-        ("19500515", ""),
-    ],
-)
-def test_descriptions_keep_the_words_of_the_vocabulary_and_no_part_of_a_name(text, cleaned):
-    assert clean_text(text, frozenset({"head"})) == cleaned
-
-
-def test_the_vocabulary_holds_no_word_that_is_a_common_surname():
-    surnames = {
-        "smith",
-        "jones",
-        "brown",
-        "young",
-        "miller",
-        "king",
-        "wright",
-        "hill",
-        "green",
-        "long",
-        "small",
-        "white",
-        "black",
-        "gray",
-        "bone",
-    }
-    # Radiology needs a few; a patient's own name is taken out of every description before.
-    assert surnames & VOCABULARY == {"long", "small", "bone"}
-
-
-# ---------------------------------------------------------------- dates
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    st.datetimes(datetime(1930, 1, 1), datetime(2090, 1, 1)), st.datetimes(datetime(1930, 1, 1), datetime(2090, 1, 1)), st.text(max_size=8)
-)
-def test_intervals_of_one_patient_survive_the_shift(first, second, patient):
-    shift = DateShift(b"k", patient)
-
-    def moved(moment):
-        date, time = shift.pair(moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f"))
-        return datetime.strptime(date + time, "%Y%m%d%H%M%S.%f")
-
-    assert moved(first) - moved(second) == first - second
-    assert 365 <= (first - moved(first)).days + 1 <= 3651
-    assert shift.datetime(first.strftime("%Y%m%d%H%M%S.%f")) == moved(first).strftime("%Y%m%d%H%M%S.%f")
-
-
-def test_patients_move_by_amounts_of_their_own_and_secrets_too():
-    moved = {DateShift(secret, patient).date("20200229") for secret in (b"a", b"b") for patient in ("1", "2", "3")}
-    assert len(moved) == 6
-
-
-@pytest.mark.parametrize("value", ["2020", "20201301", "20200230", "today", "99999999"])
-def test_what_is_no_date_is_dropped(value):
-    assert DateShift(b"k", "p").date(value) is None
-
-
-@pytest.mark.parametrize(("value", "length"), [("101112", 6), ("1011", 6), ("10", 6), ("101112.123456", 13), ("10:11:12", 6)])
-def test_times_keep_their_form(value, length):
-    moved = DateShift(b"k", "p").time(value)
-    assert len(moved) == length
-    assert moved[:6] != value.replace(":", "").ljust(6, "0")[:6]
-
-
-# ---------------------------------------------------------------- datasets
 
 
 def example() -> Dataset:
@@ -248,21 +95,14 @@ def test_what_was_done_is_written_down(clean):
     assert clean.LongitudinalTemporalInformationModified == "MODIFIED"
 
 
-def test_the_scan_finds_what_would_be_left_in_any_spelling():
-    originals = {"Müller": "PatientName", "4711815": "PatientID", "山田": "PatientName"}
-    assert find_residuals(b"nothing here", originals) == {}
-    assert find_residuals("x MÜLLER".lower().encode("latin-1"), {"müller": "PatientName"}) == {"PatientName": "in the header"}
-    assert find_residuals("山田".encode("iso2022_jp"), originals) == {"PatientName": "in the header"}
-    assert find_residuals(b"header" + b"...4711815...", originals, pixels_from=6) == {"PatientID": "in the pixel data"}
-    assert find_residuals(b"2.25.123471181512341234123412341234", originals) == {}
-
-
-# ---------------------------------------------------------------- any dataset
-
 _NAMES = st.sampled_from(
     ["Doe^Jane", "Grübel^Zoë", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Hong^Gildong=洪^吉洞=홍^길동", "Διονυσιος^Π", "قباني^لنزار"]
 )
+
+
 _TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\\^="), min_size=5, max_size=12)
+
+
 _BY_VR = {
     "PN": _NAMES,
     "LO": _TEXT,
@@ -292,11 +132,15 @@ _BY_VR = {
     "OW": st.just(b"\1\2\3\4"),
     "UN": st.just(b"4711"),
 }
+
+
 _TAGS = [
     (tag, entry[0])
     for tag, entry in sorted(DicomDictionary.items())
     if entry[0] in _BY_VR and not entry[3] and tag >> 16 not in (0, 2, 0x7FE0, 0xFFFE, 0x0028) and entry[1] == "1"
 ]
+
+
 _SEQUENCES = [tag for tag, entry in sorted(DicomDictionary.items()) if entry[0] == "SQ" and not entry[3]]
 
 

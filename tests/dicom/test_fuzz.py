@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from tests.dicom.fuzz import fuzz
 
 #: Mutated lengths ask for gigabytes; what is really allocated stays below this.

@@ -1,14 +1,20 @@
+"""Slices that may share a volume are grouped, others are named by what is odd about them."""
+
 from __future__ import annotations
 
 import pydicom
 import pytest
 
 from data_contracts import IngestCode, Outcome
-from medkd.dicom.discover import read_file
 from medkd.dicom.group import group_slices
+from medkd.dicom.read_header import read_file
 from medkd.dicom.slices import slices_of
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from tests.dicom.ingesting import ingest_folder
+from tests.dicom.invented import slice_at
+from tests.dicom.stacks import stack
+from tests.dicom.voxels import ingested, offsets
 
 
 @pytest.fixture
@@ -131,9 +137,10 @@ def test_an_enhanced_object_without_its_functional_groups_is_refused(change, tmp
 
 
 def test_two_time_points_in_one_enhanced_object_are_two_volumes(tmp_path):
-    from medkd.phantom.dicom_faults import CASES, NastyCase, _enhanced, _timed
+    from medkd.phantom.dicom_faults import CASES, FaultyCase
+    from medkd.phantom.scan_faults import lay_two_times, make_enhanced
 
-    CASES["enhanced_times"] = NastyCase(_timed, (_enhanced,))
+    CASES["enhanced_times"] = FaultyCase(lay_two_times, (make_enhanced,))
     try:
         write_case(tmp_path / "e", "enhanced_times", VARIANTS[1])
         assert outcome(tmp_path / "e") == ({}, 2, 1)
@@ -146,3 +153,37 @@ def test_pixels_of_two_patients_that_are_the_same_are_both_refused(tmp_path):
         write_case(tmp_path / "both" / str(patient), "regular", VARIANTS[0], seed=patient)
     codes, volumes, _ = outcome(tmp_path / "both")
     assert (codes, volumes) == ({IngestCode.PIXEL_IDENTICAL_ACROSS_PATIENTS.value: 28}, 0)
+
+
+@pytest.mark.parametrize("shown", ["P", "R"])
+def test_another_image_type_is_another_volume_and_said(tmp_path, shown):
+    def label(dataset, n):
+        dataset.Modality, dataset.ImageType = "MR", ["ORIGINAL", "PRIMARY", ("M", shown)[n], "ND"]
+
+    report, volumes = ingested(stack(tmp_path / "in", 2, label))
+    assert offsets(volumes) == [0, 1]
+    assert len({line.words for line in report.series}) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "groups"),
+    [
+        ({}, 1),
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]}, 2),
+        ({"ImageOrientationPatient": [1, 0, 0.0005, 0, 1, 0]}, 1),
+        ({"PixelSpacing": [1.5, 1.3]}, 2),
+        ({"Rows": 5}, 2),
+        ({"FrameOfReferenceUID": "1.3.9"}, 2),
+        ({"PatientID": "P2"}, 2),
+        ({"RescaleType": "MGML"}, 2),
+        ({"AcquisitionTime": "101112"}, 1),
+    ],
+)
+def test_slices_share_a_group_where_they_may_share_a_volume(values, groups):
+    assert len(group_slices([slice_at(0), slice_at(2), slice_at(4, **values)])) == groups
+
+
+def test_a_few_slices_say_in_what_they_differ_from_a_volume_of_their_series():
+    stack = [slice_at(z) for z in (0, 2, 4)]
+    (_, lone) = group_slices([*stack, slice_at(6, PixelSpacing=[1.5, 1.3])])
+    assert lone.lone is IngestCode.MIXED_SPACING

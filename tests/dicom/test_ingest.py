@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from data_contracts import IngestCode, Outcome, SourceError, StoreManifest, load_record
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from medkd.phantom.render import render_volume
 from medkd.storage.store import Store
 from tests.dicom.ingesting import ingest_folder

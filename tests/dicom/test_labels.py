@@ -8,7 +8,8 @@ import pytest
 
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from medkd.storage.store import Store
 from tests.dicom.labelled import write_labelled
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 
-import numpy as np
 import pydicom
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 
 from data_contracts import Action, IngestCode, IngestPolicy, Outcome
 from medkd.dicom.confidentiality import publish
-from medkd.dicom.confidentiality.burned_in import blank_text, find_text
+from medkd.dicom.confidentiality.burned_in import find_text
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from tests.benchmarks.marked_dicom import left, write_marked, write_named
 from tests.dicom.ingesting import ingest_folder
+from tests.dicom.published import picture
 
 SECRET = b"k"
+
+
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
@@ -137,31 +139,6 @@ def test_two_contents_under_one_uid_are_not_published_over_each_other(tmp_path):
     report, written = published(tmp_path / "in", tmp_path / "out")
     assert report.codes() == {"DUPLICATE_UID_CONFLICT": 2, "DUPLICATE_FILE": 1}
     assert len(written) == 13
-
-
-# ---------------------------------------------------------------- burned-in text
-
-
-def picture(text="DOE JANE 19500515", size=16, shape=(256, 256), noise=12):
-    grey = np.random.default_rng(0).normal(90, noise, shape).clip(0, 170).astype(np.uint8)
-    image = Image.fromarray(grey)
-    if text:
-        ImageDraw.Draw(image).text((12, 30), text, fill=255, font=ImageFont.load_default(size=size))
-    return np.array(image)
-
-
-@pytest.mark.parametrize("size", [14, 16, 24])
-def test_drawn_text_is_found_and_blanked(size):
-    pixels = picture(size=size)
-    boxes = find_text(pixels)
-    assert boxes
-    assert (blank_text(pixels, boxes) == 255).sum() < 0.02 * (pixels == 255).sum()
-
-
-def test_noise_anatomy_and_flat_pictures_hold_no_text(phantom):
-    slices = [pydicom.dcmread(path).pixel_array for path in sorted(phantom[2][0].folder.glob("IM*.dcm"))]
-    pictures = [picture(text=""), np.zeros((64, 64), np.uint8), np.full((64, 64), 255, np.uint8), *slices]
-    assert [find_text(one) for one in pictures] == [()] * len(pictures)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import torch
 from data_contracts import StoreManifest, Task, load_record
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.phantom.dicom_faults import VARIANTS, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from medkd.storage.store import Store
 from medkd.volumes.orientation import Grid, ras_affine, read_nifti
 from medkd.volumes.resample import align

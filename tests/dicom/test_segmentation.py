@@ -6,9 +6,9 @@ import pydicom
 import pytest
 
 from data_contracts import IngestError, IngestPolicy, StoreManifest, load_record
-from medkd.dicom.discover import read_file
 from medkd.dicom.findings import Findings
 from medkd.dicom.labels.segmentation import bind_segmentation
+from medkd.dicom.read_header import read_file
 
 
 @pytest.fixture

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from pydicom import Dataset
@@ -14,7 +9,8 @@ from pydicom import Dataset
 from data_contracts import Geometry, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.series_words import acquisition_words, plane_of
-from medkd.phantom.dicom_faults import find_variant, write_case
+from medkd.phantom.dicom_faults import write_case
+from medkd.phantom.faulty_scan import find_variant
 
 
 def ingested(tmp_path, *, nifti=False):
@@ -86,30 +82,3 @@ def test_only_codes_numbers_and_known_words_are_said(attributes, words):
 )
 def test_a_moment_is_a_number_and_never_a_time_of_day(acquisition_key, words):
     assert acquisition_words(Dataset(), Dataset(), acquisition_key) == words
-
-
-def test_the_table_in_the_quarantine_leads_to_the_source_and_remembers(tmp_path):
-    write_case(tmp_path / "in" / "Doe, Jane", "regular")
-    report, _ = ingested(tmp_path, nifti=True)
-    write_case(tmp_path / "more", "regular", find_variant("coronal"), seed=3)
-    ingest(IngestRequest(tmp_path / "more", tmp_path / "store"), secret=b"k")
-    with (tmp_path / "store" / "quarantine" / "series.csv").open(newline="") as stream:
-        rows = {row["series_key"]: row for row in csv.DictReader(stream)}
-    assert len(rows) == 2
-    row = rows[report.series[0].series_key]
-    assert (row["source"], row["files"]) == (str(tmp_path / "in"), "14")
-    assert (tmp_path / "in" / row["first_file"]).is_file()
-    assert (tmp_path / "store" / row["nifti"]).is_file()
-    outside = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and "quarantine" not in path.parts]
-    assert not [path for path in outside if b"Jane" in path.read_bytes() or "Jane" in path.name]
-
-
-def test_the_command_that_a_reason_names_works_from_anywhere(tmp_path):
-    source = tmp_path / "Jane's scans"
-    write_case(source, "gantry_tilt")
-    ingest(IngestRequest(source, tmp_path / "store"), secret=b"k")
-    reason = json.loads(next((tmp_path / "store" / "quarantine").rglob("reason.json")).read_text())
-    command = reason["reproduce"].replace("medkd ", f"{sys.executable} -m flows.cli ", 1)
-    done = subprocess.run(["sh", "-c", command], cwd="/", capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1])["codes"] == {"GANTRY_TILT": 14}

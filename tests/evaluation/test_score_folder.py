@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -14,7 +15,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 import flows
-from data_contracts import FolderEvaluation, ImageFolderData, NetworkSpec, ReportModel, Task
+from data_contracts import Calibration, ConformalBound, FolderEvaluation, ImageFolderData, NetworkSpec, ReportModel, Task
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import average_precision_of
@@ -215,3 +216,23 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
         assert (student_values.mean, student_values.low, student_values.high, student_values.n) == pytest.approx(
             (teacher_values.mean, teacher_values.low, teacher_values.high, teacher_values.n)
         ), name
+
+
+def test_a_calibrated_versions_probabilities_are_scored_as_they_are_stated(classified, pictures, tmp_path):
+    who, plain = classified
+    bound = ConformalBound(alpha=0.1, unit="positive", patients=3, units=3, reason="too few")
+    calibration = Calibration(
+        weights_digest="a" * 64, cohort_digest="b" * 64, subset="student_validation", method="temperature", temperature=0.25,
+        scales=(4.0, 4.0), biases=(0.0, 0.0), patients=40, cases=40, samples=40, bound=bound,
+    )  # fmt: skip
+    hints = describe_folder(pictures, TASK, FolderHints())
+    found = score_folder(replace(who, calibration=calibration), pictures, hints, Store(tmp_path, "s"))
+    before, after = plain.scores.shown["probability"], found.scores.shown["probability"]
+    np.testing.assert_allclose(np.log(after / (1 - after)), 4 * np.log(before / (1 - before)), rtol=1e-3, atol=1e-5)
+    assert found.evaluation.metrics["auc"].mean == pytest.approx(plain.evaluation.metrics["auc"].mean)
+    assert found.evaluation.metrics["brier"] != plain.evaluation.metrics["brier"]
+    assert found.evaluation.teacher_metrics == plain.evaluation.teacher_metrics
+    assert found.evaluation.conventions["probability"].startswith(
+        "probabilities are calibrated (temperature 0.25) on 40 validation patients"
+    )
+    assert "probability" not in plain.evaluation.conventions

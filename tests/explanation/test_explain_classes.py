@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from data_contracts import Entry, ExplanationError, ExplanationRequest, Task
+from data_contracts import Calibration, ConformalBound, Entry, ExplanationError, ExplanationRequest, Task
 from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
 from medkd.explanation.class_subjects import runs_of
 from medkd.explanation.explain_study import explain_study
@@ -222,3 +224,34 @@ def test_it_is_made_again_where_what_is_marked_lies_outside_the_slices_that_were
     assert not made.arrays["mask/1"].any()
     # Of a panel the mark is a segmenter's: there is none in the study.
     assert replay(keep(made, tmp_path / "explanations"), values, classifier(PICTURES)).same
+
+
+def calibrated(loaded, **changes):
+    """Return a model with a calibration: logits are halved unless the changes say otherwise."""
+    bound = ConformalBound(alpha=0.1, unit="positive", patients=40, units=40, threshold=0.3, missed=0.08)
+    fields = {"method": "temperature", "temperature": 2.0, "scales": (0.5, 0.5), "biases": (0.0, 0.0), **changes}
+    of = {"weights_digest": "a" * 64, "cohort_digest": "b" * 64, "subset": "student_validation"}
+    calibration = Calibration(**of, patients=90, cases=90, samples=90, bound=bound, **fields)
+    return replace(loaded, calibration=calibration)
+
+
+def test_a_calibrated_models_probabilities_are_calibrated_and_its_maps_are_what_they_were(classifier, make_volume, tmp_path):
+    values, volume = make_volume([BRIGHT])
+    one = calibrated(classifier(PICTURES))
+    made, plain = (explain_study(values, volume, model, request("input_times_gradient", "cam")) for model in (one, classifier(PICTURES)))
+    assert made.record.answers[1].probability == pytest.approx(float(torch.sigmoid(torch.tensor(1.0))))
+    assert [answer.class_name for answer in made.record.answers] == [answer.class_name for answer in plain.record.answers]
+    assert made.arrays.keys() == plain.arrays.keys()
+    assert all(torch.equal(made.arrays[name], plain.arrays[name]) for name in plain.arrays)
+    added = [caveat for caveat in made.record.caveats if caveat not in plain.record.caveats]
+    assert [caveat.code for caveat in added] == ["CALIBRATED", "MISSED_BOUND"]
+    assert "0.3 before calibration" in added[1].text
+    assert replay(keep(made, tmp_path), values, one).same
+
+
+def test_where_a_calibration_changes_the_answer_what_it_answers_is_explained(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    one = calibrated(classifier(PICTURES), method="vector", temperature=1.0, scales=(1.0, 1.0), biases=(5.0, -5.0))
+    made = explain_study(values, volume, one, request("input_times_gradient"))
+    assert [(answer.class_name, answer.first_slice, answer.last_slice) for answer in made.record.answers] == [("dark", 0, 19)]
+    assert {ref.target.options["index"] for ref in made.record.maps} == {0}

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import DataError
-from medkd.explanation.wording import FORBIDDEN, failed_mark, require_neutral
+from medkd.explanation.wording import failed_mark
+from medkd.wording import FORBIDDEN, require_neutral
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import ClassAnswer, ReviewReport, load_record
+from data_contracts import Caveat, ClassAnswer, ReviewReport, load_record
 from flows.study_text import findings_summary, findings_text
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_2.json"
@@ -55,6 +55,12 @@ def test_an_answer_says_its_slices_and_what_the_teacher_answers(report):
     payload = changed(report, lesions=(), answers=(answer,), teacher_only=())
     assert findings_text(payload) == "answer 1: malignant (probability 0.80), slices 2 to 4, teacher answers benign"
     assert findings_summary(payload)["answers"][0]["teacher_agrees"] is False
+
+
+def test_what_probabilities_are_worth_is_said_last(report):
+    said = [Caveat(code=code, text=f"net: {code.lower()}.", severity=1) for code in ("CALIBRATED", "MISSED_BOUND", "OTHER")]
+    payload = changed(report, teacher_only=()).model_copy(update={"caveats": tuple(said)})
+    assert findings_text(payload).splitlines()[-2:] == ["CALIBRATED: net: calibrated.", "MISSED_BOUND: net: missed_bound."]
 
 
 def test_failed_tests_of_a_finding_are_named_for_machines(report):

@@ -122,7 +122,7 @@ def test_a_drill_needs_a_database_to_restore_into(live, registered, database):
         drill(settings)
     assert refused.value.code == "SCRATCH_DATABASE"
     found = drill(settings, scratch_database=database("scratch"))
-    assert (found["versions"], found["files"]) == (1, 2)
+    assert (found["versions"], found["files"]) == (2, 3)
 
 
 def test_what_was_started_passes_its_preflight(live, registered):

@@ -95,4 +95,4 @@ def test_a_backup_is_restored_into_an_empty_prefix_only(live, registered, bucket
 
 def test_a_drill_restores_a_bucket_into_a_folder(live, registered):
     found = drill(read_settings(live.folder))
-    assert (found["versions"], found["files"]) == (1, 2)
+    assert (found["versions"], found["files"]) == (2, 3)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import Action, DataError
-from medkd.phantom.dicom_faults import CASES, COMBINED, VARIANTS, write_case
+from medkd.phantom.dicom_faults import CASES, COMBINED, write_case
+from medkd.phantom.faulty_scan import VARIANTS
 from tests.benchmarks.acid_test import is_named, is_usable, judge
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef
-from medkd.registry.interface import MANIFEST, LoggedRun, Publication, parse_uri, unknown_version, verify_folder
+from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.store import sha256_file
 
 
@@ -17,6 +18,7 @@ class MemoryRegistry:
         self._versions: dict[str, list[tuple[ModelRef, Path]]] = {}
         self.attached: dict[str, dict[str, Path]] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self._aliases: dict[str, dict[str, int]] = {}
         self.experiments: dict[str, tuple[LoggedRun, tuple[LoggedRun, ...]]] = {}
 
     def register(self, publication: Publication) -> ModelRef:
@@ -41,8 +43,9 @@ class MemoryRegistry:
 
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
         """Return a version and its verified folder."""
-        name, version = parse_uri(uri)
+        name, version, alias = parse_uri(uri)
         versions = self._versions.get(name, [])
+        version = self._aliases.get(name, {}).get(alias, 0) if version is None else version
         if not 1 <= version <= len(versions):
             raise unknown_version(uri, {name: [one.version for one, _ in own] for name, own in self._versions.items()})
         model, folder = versions[version - 1]
@@ -56,6 +59,16 @@ class MemoryRegistry:
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""
         return tuple(sorted(self._versions))
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the version that each alias of a name stands at."""
+        return dict(sorted(self._aliases.get(name, {}).items()))
+
+    def set_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Let an alias stand at a version, or at none."""
+        self._aliases.setdefault(name, {})[alias] = version
+        if version is None:
+            del self._aliases[name][alias]
 
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Remember artefacts and tags of a version."""

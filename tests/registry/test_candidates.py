@@ -8,7 +8,8 @@ import pytest
 
 from data_contracts import Checkpoint, RegistryError, Role, TaskKind, load_record
 from medkd.registry.candidates import only_segmentation_model
-from medkd.registry.interface import Publication, pack_model
+from medkd.registry.interface import Publication
+from medkd.storage.manifest import pack_model
 from tests.registry.memory_registry import MemoryRegistry
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "checkpoint_1.json"

@@ -26,7 +26,8 @@ def parts(tmp_path, monkeypatch, empty_database):
 
 def publication(tmp_path):
     from data_contracts import Checkpoint, NetworkSpec, Ref, Role, Task
-    from medkd.registry.interface import Publication, pack_model
+    from medkd.registry.interface import Publication
+    from medkd.storage.manifest import pack_model
 
     digest = "a" * 64
     checkpoint = Checkpoint(
@@ -123,7 +124,8 @@ def test_a_kill_while_the_database_is_laid_out_leaves_nothing_that_stops_the_nex
     process = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 60
     while not any(one.stat().st_size for one in tmp_path.glob(".mlflow.db.new*")):  # MLflow's migrations are at work
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     process.kill()
     process.wait()

@@ -27,6 +27,7 @@ from data_contracts import (
     load_record,
 )
 from medkd.registry.publish import TRAINING_MANIFEST, attach_explanations, register_models
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
 from tests.registry.memory_registry import MemoryRegistry
 
@@ -38,7 +39,7 @@ def test_without_a_clean_certificate_nothing_is_registered(tmp_path):
     use = CohortUse(cohort=Ref(store="run", key="x", sha256="0" * 64), part=Part.TEST)
     registry = MemoryRegistry()
     with pytest.raises(LeakageError) as caught:
-        register_models(local_workspace(tmp_path), None, CohortSet(uses={"test": use}, certificates=(shared,)), (), (), registry)
+        register_models(local_workspace(tmp_path), RecipeResult(None, CohortSet(uses={"test": use}, certificates=(shared,))), registry)
     assert caught.value.code == "NO_CLEAN_CERTIFICATE"
     assert registry.tags == {}
 
@@ -89,7 +90,11 @@ def test_a_student_tested_on_its_teachers_patients_is_not_registered(tmp_path):
     workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p1", "p9"))
     registry = MemoryRegistry()
     with pytest.raises(LeakageError, match=r"never saw the test patients of r-kd, it was trained on p1$") as caught:
-        register_models(workspace, SimpleNamespace(name="r"), cohorts, checkpoints, cards, registry)
+        register_models(
+            workspace,
+            RecipeResult(SimpleNamespace(name="r"), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards),
+            registry,
+        )
     assert caught.value.code == "TEACHER_SAW_TEST_PATIENTS"
     assert not any("r-kd" in uri for uri in registry.tags)
 
@@ -97,6 +102,8 @@ def test_a_student_tested_on_its_teachers_patients_is_not_registered(tmp_path):
 def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw(tmp_path):
     workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p8", "p9"))
     registry = MemoryRegistry()
-    registered = register_models(workspace, SimpleNamespace(name="r"), cohorts, checkpoints, cards, registry)
+    registered = register_models(
+        workspace, RecipeResult(SimpleNamespace(name="r"), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards), registry
+    )
     seen = [load_record(registry.fetch(model.uri)[1] / TRAINING_MANIFEST, TrainingManifest).patients for model in registered.models]
     assert seen == [("p0", "p1"), ("p0", "p1", "p2")]

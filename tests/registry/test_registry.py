@@ -9,8 +9,9 @@ import torch
 
 from data_contracts import Checkpoint, NetworkSpec, Ref, RegistryError, Role, Task, load_record
 from medkd.models._build import build_network, parameter_count
-from medkd.registry.interface import Publication, canonical, pack_model, parse_uri
+from medkd.registry.interface import Publication, parse_uri
 from medkd.registry.publish import load_registered
+from medkd.storage.manifest import pack_model
 from medkd.trace import frozen
 from tests.registry.memory_registry import MemoryRegistry
 
@@ -48,7 +49,7 @@ def publish(tmp_path):
         folder = tmp_path / f"{name}-{seed}"
         pack_model(
             folder,
-            {"weights.safetensors": weights, "checkpoint.json": checkpoint.canonical_json(), "architecture.json": canonical({"a": 1})},
+            {"weights.safetensors": weights, "checkpoint.json": checkpoint.canonical_json(), "architecture.json": b'{"a": 1}'},
         )
         tags = {"medkd.arm": "kd", **({"medkd.teacher": f"teacher/1@{teacher}"} if teacher else {})}
         return Publication(
@@ -132,8 +133,9 @@ def test_artefacts_can_be_put_beside_a_version(registry, publish, tmp_path):
 
 
 def test_a_uri_names_a_model_and_a_version():
-    assert parse_uri("models:/a-b/12") == ("a-b", 12)
-    for bad in ("models:/a", "models:/a/latest", "models://3", "a/3"):
+    assert parse_uri("models:/a-b/12") == ("a-b", 12, None)
+    assert parse_uri("models:/a-b@champion") == ("a-b", None, "champion")
+    for bad in ("models:/a", "models:/a/latest", "models://3", "a/3", "models:/@champion", "models:/a@"):
         with pytest.raises(RegistryError):
             parse_uri(bad)
 

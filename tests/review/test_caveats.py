@@ -119,3 +119,10 @@ def test_what_ingestion_repaired_or_doubted_is_told(report, change):
     assert "MONOCHROME1" not in payload
     marked = volume.model_copy(update={"synthetic_slices": ()})
     assert "SYNTHETIC_VOXELS" in codes(plain(report, change, volume=marked))
+
+
+def test_a_model_that_speaks_of_its_calibration_is_not_called_uncalibrated(report, change):
+    said = Caveat(code="CALIBRATED", text="m: probabilities are calibrated.", severity=1)
+    assert codes(plain(report, change, caveats=(said,))) == ["CALIBRATED"]
+    both = (plain(report, change, caveats=(said,)), plain(report, change))
+    assert [one.code for one in compute_caveats(both)] == ["CALIBRATED", "NOT_CALIBRATED"]

@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from data_contracts import BANNER, DataError, ReviewReport, read_record
-from medkd.explanation.wording import FORBIDDEN, MEASURES_IN_WORDS
+from medkd.explanation.wording import MEASURES_IN_WORDS
 from medkd.review import render_html as render
 from medkd.review.render_html import render_html
+from medkd.wording import FORBIDDEN
 
 
 def data_of(page):

@@ -77,6 +77,7 @@ def _parse_time(value: str) -> timedelta | None:
     if match is None:
         return None
     hours, minutes, seconds = int(match[1]), int(match[2] or 0), int(match[3] or 0)
+    # A second of 60 is a leap second (PS3.5 6.2, TM).
     return timedelta(hours=hours, minutes=minutes, seconds=seconds) if hours < 24 and minutes < 60 and seconds < 61 else None
 
 
@@ -87,6 +88,7 @@ def _fraction(value: str) -> str:
 
 def _moved(moment: datetime, by: timedelta, form: str) -> str | None:
     try:
+        # Years before 1000 are written with fewer digits.
         return (moment + by).strftime(form).rjust(8, "0")
     except OverflowError:
         return None

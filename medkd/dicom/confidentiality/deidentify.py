@@ -1,9 +1,9 @@
-"""De-identify a dataset: every attribute, at any depth, through the profile; and the list of what must not be found afterwards."""
+"""De-identify a dataset: every attribute, at any depth, through the profile."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,24 +15,19 @@ from pydicom.uid import UID, UID_dictionary
 
 from medkd.dicom.confidentiality.coded import kept_code, kept_codes, kept_technical, keyed_code
 from medkd.dicom.confidentiality.dates import DateShift
-from medkd.dicom.confidentiality.profile import EDITION, Treatment, is_identifying, treat
+from medkd.dicom.confidentiality.identifiers import SHORTEST_NUMBER, collect_identifiers, elements_of, plain_number, values_of
+from medkd.dicom.confidentiality.profile import EDITION, Treatment, treat
 from medkd.dicom.confidentiality.secret import keyed_number, pseudonym
 from medkd.dicom.confidentiality.words import clean_text, standard_meanings, tokens_of
-from medkd.dicom.discover import transfer_syntax
 from medkd.dicom.raw_values import text_of
+from medkd.dicom.transfer_syntax import transfer_syntax
 
-#: UIDs of the standard itself (classes, transfer syntaxes, coding schemes) name nobody.
-_STANDARD_ROOT = "1.2.840.10008."
 #: A class of objects that is younger than the dictionary has a UID of this form.
 _CLASS_UID = re.compile(r"1\.2\.840\.10008\.(?:[0-9]{1,4}\.){1,9}[0-9]{1,4}")
 _CODE_PARTS = frozenset({"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion"})
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 #: Ages above this are given as this: the very old are few enough to be found.
 OLDEST_YEARS = 90
-#: Shortest part of a name, and of another identifier, that is looked for in what was written.
-_SHORTEST_NAME, _SHORTEST = 3, 5
-#: Shortest number that is part of an identifier and no measurement.
-_SHORTEST_NUMBER = 5
 #: What takes the place of a text that must have one.
 PLACEHOLDERS = frozenset({"Removed", "REMOVED"})
 _IMPLEMENTATION = UID("2.25.294210917236310861953142390271645510427")
@@ -68,8 +63,9 @@ def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
         dataset: object with file meta information.
         secret: key of pseudonyms, UIDs and dates: the same over a cohort keeps its objects together.
     """
-    walk = _Walk(secret, text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID"), text_of(dataset, "StudyTime"))
-    walk.collect(dataset)
+    identifiers = collect_identifiers(dataset)
+    patient = text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID")
+    walk = _Walk(secret, patient, text_of(dataset, "StudyTime"), identifiers.words)
     result = walk.dataset(dataset)
     result.SpecificCharacterSet = "ISO_IR 192"
     result.PatientIdentityRemoved = "YES"
@@ -78,7 +74,7 @@ def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
     result.LongitudinalTemporalInformationModified = "MODIFIED"
     result.file_meta = walk.file_meta(dataset)
     result.preamble = b"\0" * 128
-    return Deidentified(result, walk.originals)
+    return Deidentified(result, identifiers.originals)
 
 
 def method_code(value: str, meaning: str) -> Dataset:
@@ -91,12 +87,10 @@ def method_code(value: str, meaning: str) -> Dataset:
 class _Walk:
     """One object's way through the profile."""
 
-    def __init__(self, secret: bytes, patient: str, study_time: str) -> None:
+    def __init__(self, secret: bytes, patient: str, study_time: str, forbidden: frozenset[str]) -> None:
         self.secret, self.patient = secret, patient
         self.shift, self.study_time = DateShift(secret, patient), study_time
-        self.originals: dict[str, str] = {}
-        self.forbidden: frozenset[str] = frozenset()
-        self._names: frozenset[str] = frozenset()
+        self.forbidden = forbidden
         self._treatments: dict[Treatment, Callable[[DataElement, Dataset], Any]] = {
             Treatment.KEEP: self._keep,
             Treatment.EMPTY: lambda *_: "",
@@ -109,26 +103,10 @@ class _Walk:
             Treatment.RECURSE: self._sequence,
         }
 
-    def collect(self, dataset: Dataset) -> None:
-        """Remember every identifying value, before anything is decided: a name may stand in a description that comes first."""
-        self._collect(dataset)
-        self.forbidden = frozenset(word for part, keyword in self.originals.items() for word in _words(part, keyword)) | self._names
-
-    def _collect(self, dataset: Dataset) -> None:
-        for element in _elements(dataset):
-            if element.VR == "SQ":
-                for item in element.value or ():
-                    self._collect(item)
-            elif not element.tag.is_private and is_identifying(element.tag, element.VR):
-                if element.VR == "PN":
-                    self._names |= {word for value in map(str, _values(element)) for word in tokens_of(value) if len(word) > 1}
-                for part in _parts(element):
-                    self.originals.setdefault(part, element.keyword or str(element.tag))
-
     def dataset(self, dataset: Dataset) -> Dataset:
         """Return the treated copy of a dataset or item."""
         result = Dataset()
-        for element in _elements(dataset):
+        for element in elements_of(dataset):
             act = self._treatments.get(treat(element.tag, element.VR))
             try:
                 value = None if act is None else act(element, dataset)
@@ -159,11 +137,11 @@ class _Walk:
         return Sequence([self.dataset(item) for item in element.value or ()])
 
     def _uid(self, element: DataElement, _: Dataset) -> Any:
-        values = [self._new_uid(str(value).strip("\0 ")) for value in _values(element)]
+        values = [self._new_uid(str(value).strip("\0 ")) for value in values_of(element)]
         return values if len(values) != 1 else values[0]
 
     def _keep(self, element: DataElement, dataset: Dataset) -> Any:
-        values = _values(element)
+        values = values_of(element)
         if element.VR == "CS":
             coded = kept_codes(element.keyword, [str(value) for value in values], self.forbidden)
             if coded is None:
@@ -182,8 +160,8 @@ class _Walk:
             return element.value
         fits = all(str(value) == "" or _NUMBER.match(str(value)) for value in values)
         # A number that repeats an identifier (a series numbered like its patient), or is a part of one, is one.
-        numbers = [_plain_number(str(value)) for value in values]
-        spoken = any(len(number) >= _SHORTEST_NUMBER and number in self.forbidden for number in numbers)
+        numbers = [plain_number(str(value)) for value in values]
+        spoken = any(len(number) >= SHORTEST_NUMBER and number in self.forbidden for number in numbers)
         return element.value if fits and not spoken else None
 
     def _instead(self, element: DataElement) -> str | None:
@@ -198,7 +176,7 @@ class _Walk:
         )
 
     def _date(self, element: DataElement, dataset: Dataset) -> Any:
-        shifted = [self._moved(element, str(value), dataset) for value in _values(element)]
+        shifted = [self._moved(element, str(value), dataset) for value in values_of(element)]
         if any(value is None for value in shifted):
             return None
         return shifted if len(shifted) != 1 else shifted[0]
@@ -219,7 +197,7 @@ class _Walk:
 
     def _clean(self, element: DataElement, _: Dataset) -> Any:
         values = []
-        for value in map(str, _values(element)):
+        for value in map(str, values_of(element)):
             whole = element.keyword == "CodeMeaning" and value in standard_meanings() and not tokens_of(value) & self.forbidden
             values.append(value if whole else clean_text(value, self.forbidden))
         return values if len(values) != 1 else values[0]
@@ -250,43 +228,6 @@ def characteristic(keyword: str, value: Any) -> Any:
     return value if _NUMBER.match(text) and 0 < float(text) < 1000 else None
 
 
-def identifying_words(header: Dataset) -> frozenset[str]:
-    """Return the words, in lower case, that name somebody by a header: parts of names, whole identifiers, their numbers."""
-    walk = _Walk(b"", "", "")
-    walk.collect(header)
-    return walk.forbidden
-
-
-def _words(part: str, keyword: str) -> set[str]:
-    """Return what an original must not be found as: itself, and the numbers in it that are long enough to be one."""
-    if keyword.endswith("UID"):
-        return {part.lower()}
-    numbers = {_plain_number(run) for run in re.findall(r"\d+", part)}
-    return {part.lower(), *(run for run in numbers if len(run) >= _SHORTEST_NUMBER)}
-
-
-def _plain_number(text: str) -> str:
-    """Return a whole number without sign, leading zeros and a fraction of zeros: as numbers repeat identifiers."""
-    match = re.fullmatch(r"\s*\+?0*(\d+)(?:\.0*)?\s*", text)
-    return match.group(1) if match else text.strip().lower()
-
-
-def _elements(dataset: Dataset) -> Iterator[DataElement]:
-    """Yield the elements whose values can be parsed; the others are not copied, which removes them."""
-    for tag in sorted(dataset.keys()):
-        try:
-            yield dataset[tag]
-        except Exception:  # a value that contradicts its representation
-            continue
-
-
-def _values(element: DataElement) -> list[Any]:
-    value = element.value
-    if value is None:
-        return [""]
-    return list(value) if element.VM > 1 else [value]
-
-
 def _partner(element: DataElement, dataset: Dataset) -> str | None:
     """Return the time that belongs to a date, or the date that belongs to a time, where there is exactly one."""
     keyword = keyword_for_tag(element.tag)
@@ -295,22 +236,3 @@ def _partner(element: DataElement, dataset: Dataset) -> str | None:
         return None
     other = dataset.get(keyword[: -len(ends[0])] + ends[1])
     return str(other) if other and isinstance(other, str) else None
-
-
-def _parts(element: DataElement) -> list[str]:
-    """Return the pieces of an identifying value that are long enough to be looked for."""
-    found = []
-    for value in map(str, _values(element)):
-        text = value.strip("\0 ")
-        if element.VR == "UI":
-            found += [text] if not text.startswith(_STANDARD_ROOT) and len(text) > 2 * _SHORTEST else []
-        elif element.VR == "PN":
-            whole = re.split(r"[\^= ,]+", text)
-            # Of a double name each half is one.
-            halves = [half for part in whole for half in re.split(r"[-'’.]+", part)]
-            found += [part for part in dict.fromkeys([*whole, *halves]) if len(part) >= _SHORTEST_NAME]
-        elif element.VR in ("DA", "DT"):
-            found += [text] if len(text) >= 8 else []
-        elif len(text) >= _SHORTEST:
-            found.append(text)
-    return found

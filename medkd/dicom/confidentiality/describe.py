@@ -19,6 +19,7 @@ def describe_series(volume: VolumeRef, header: Dataset, secret: bytes, acquisiti
     An allow-list behind an allow-list: dates and free text, even cleaned, stay behind. ``acquisition_key`` is what tells the series from others at
     the same positions.
     """
+    # Facts are read of what the profile leaves: an attribute that somebody adds below cannot leak.
     clean = deidentify(header, secret).dataset
     age = _YEARS.match(str(clean.get("PatientAge", "")))
     return SeriesRecord(

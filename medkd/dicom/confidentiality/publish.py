@@ -24,14 +24,17 @@ from medkd.dicom.confidentiality.burned_in import TextBox, blank_text, find_text
 from medkd.dicom.confidentiality.deidentify import CLEAN_PIXELS, Deidentified, deidentify, method_code
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.secret import pseudonym
-from medkd.dicom.decode import decode_frames
-from medkd.dicom.discover import FoundFile, discover, quiet_dicom, readable_name
+from medkd.dicom.discover import discover
+from medkd.dicom.file_conflicts import find_conflicts
 from medkd.dicom.findings import Findings
-from medkd.dicom.group import find_conflicts
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.ledger import Ledger
 from medkd.dicom.quarantine import write_quarantine
+from medkd.dicom.quiet_dicom import quiet_dicom
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.source import check_source
+from medkd.dicom.walk_source import readable_name
+from medkd.dicom.whole_object import decode_frames
 from medkd.progress import progress_bar
 from medkd.storage.output import QUARANTINE, claim, claim_unmarked, refuse_foreign, require_apart
 from medkd.storage.store import write_bytes

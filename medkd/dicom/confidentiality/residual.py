@@ -17,7 +17,8 @@ from pydicom.dataelem import DataElement
 from medkd.dicom.confidentiality.coded import is_structural
 from medkd.dicom.confidentiality.deidentify import OWN_SENTENCES, PLACEHOLDERS
 from medkd.dicom.confidentiality.terms import all_terms
-from medkd.dicom.confidentiality.words import VOCABULARY, standard_meanings
+from medkd.dicom.confidentiality.vocabulary import VOCABULARY
+from medkd.dicom.confidentiality.words import standard_meanings
 
 #: UIDs that de-identification made are long random numbers: short numbers occur in them by chance.
 _OWN_UIDS = re.compile(rb"2\.25\.\d{20,}")

@@ -21,6 +21,7 @@ def pseudonym(secret: bytes, kind: str, identifier: str) -> str:
     The same secret gives the same key, so that a patient's studies stay together; without the secret it cannot be inverted
     or recomputed from a list of names.
     """
+    # A byte between them that no kind holds: no two pairs are written alike.
     digest = hmac.new(secret, f"{kind}\0{identifier}".encode(), hashlib.sha256).hexdigest()
     return f"{kind[0]}{digest[:_LENGTH]}"
 
@@ -39,6 +40,7 @@ def site_secret() -> bytes:
     path = state / "medkd" / "secret"
     if not path.is_file():
         private_folder(path.parent)
+        # Exclusive: of two processes that start at once, the second must not replace a secret that the first has used already.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(secrets.token_hex(32))

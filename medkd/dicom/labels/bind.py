@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 
 from data_contracts import IngestCode, IngestError, LabelRef, VolumeRef
 from medkd.dicom.classify import ObjectKind
-from medkd.dicom.confidentiality.names import clean_class_label
-from medkd.dicom.discover import FoundFile
+from medkd.dicom.confidentiality.class_label import clean_class_label
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.ingest_cache import IngestCache
 from medkd.dicom.labels.bound import BoundLabel, Slices
@@ -73,6 +73,7 @@ class LabelBinder:
         owners = [self._index.of_part(images, references) for images in references.parts]
         drawn_on = f"{len(references.drawn_on)}/{self._index.missing(references.drawn_on)}/{[sorted(keys) for keys in owners]}"
         known = sorted(f"{key} {volume.array.sha256}" for key, (volume, _) in candidates.items())
+        # A NIfTI file is bound by its folder and called by its name: moved or renamed, it is another label.
         content = self.cache.content([file.digest, drawn_on, *known, *([file.relative] if kind is ObjectKind.NIFTI else [])])
         remembered = self.cache.recall(f"label:{content}")
         if remembered is not None:
@@ -147,6 +148,7 @@ class LabelBinder:
             owners: volumes that each frame or contour was drawn on; none where it names no image, or none that came.
         """
         _, read = _READERS[kind]
+        # A volume that a part was not drawn on cannot have the whole label.
         common = frozenset(candidates).intersection(*(keys for keys in owners if keys))
         fits: dict[str, BoundLabel] = {}
         errors: list[IngestError] = []
@@ -157,6 +159,7 @@ class LabelBinder:
                 fits[key] = read(file, volume.geometry, self.findings(), replace(self.names, images=(group.header,)))
             except IngestError as error:
                 errors.append(error)
+        # Only a misfit in space may mean several volumes; what is wrong otherwise is wrong on each of them.
         off_grid = all(error.ingest_code is IngestCode.LABEL_GEOMETRY_MISMATCH for error in errors)
         if not fits and off_grid and references and len(candidates) > 1:
             return self._divide(file, kind, candidates, references, owners)
@@ -247,9 +250,10 @@ class LabelBinder:
 
     def _keep(self, file: FoundFile, kind: ObjectKind, key: str, bound: BoundLabel) -> _Bound:
         """Store a label of one volume."""
+        # Named by its bytes too: the label that the last manifest lists stays whole until the next one is written.
         volume, group = self.volumes[key]
         label = LabelRef(
-            array=self.store.write_tensors(f"labels/{key}-{file.digest[:12]}.safetensors", {"label": bound.array, **bound.extra}),
+            array=self.store.write_arrays(f"labels/{key}-{file.digest[:12]}.safetensors", {"label": bound.array, **bound.extra}),
             geometry=volume.geometry,
             segments=bound.segments,
             volume_sha256=volume.array.sha256,

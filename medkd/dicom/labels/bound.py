@@ -6,16 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import Geometry, IngestCode, IngestError, Segment
 from medkd.dicom.findings import Findings
-
-if TYPE_CHECKING:  # see medkd.storage.store
-    from torch import Tensor
 
 Mask = NDArray[np.bool_]
 #: On which slices of a volume one frame or contour lies; raises IngestError where it lies on none.
@@ -36,11 +33,11 @@ class BoundLabel:
         evidence: what was measured, as JSON, for each flag.
     """
 
-    array: Tensor
+    array: NDArray[np.uint8]
     segments: tuple[Segment, ...]
     class_label: str | None
     deviation_mm: float
-    extra: dict[str, Tensor] = field(default_factory=dict)
+    extra: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     flags: tuple[IngestCode, ...] = ()
     evidence: dict[IngestCode, str] = field(default_factory=dict)
 
@@ -103,8 +100,6 @@ def combine(
         IngestError: ``EMPTY_LABEL``, ``LABEL_UNSUPPORTED``, or ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST`` where the policy refuses it.
     """
     voxels = {value: int(np.count_nonzero(mask)) for value, mask in masks.items()}
-    import torch
-
     said = said_names(segments)
     gone = {said[value]: (lost or {}).get(value, "no voxel") for value in sorted(masks) if value in (lost or {}) or not voxels[value]}
     if not any(voxels.values()):
@@ -118,16 +113,16 @@ def combine(
     if gone:
         message = f"expected voxels of every structure, got none of {', '.join(gone)}"
         findings.resolve(IngestCode.STRUCTURE_LOST, message, {"structures": gone})
-    extra: dict[str, Tensor] = {}
+    extra: dict[str, NDArray[np.uint8]] = {}
     if overlaps:
         shared = sum(count for _, _, count in overlaps)
         pairs = [{"winner": said[winner], "loser": said[loser], "voxels": count} for winner, loser, count in overlaps]
         message = f"expected segments that do not overlap, they share {shared} voxels"
         findings.resolve(IngestCode.OVERLAPPING_SEGMENTS, message, {"voxels": shared, "overlaps": pairs})
-        extra |= {f"segment/{value}": torch.from_numpy(mask.astype(np.uint8)) for value, mask in masks.items()}
-    extra |= {f"fraction/{value}": torch.from_numpy(fraction) for value, fraction in (fractions or {}).items()}
+        extra |= {f"segment/{value}": mask.astype(np.uint8) for value, mask in masks.items()}
+    extra |= {f"fraction/{value}": fraction for value, fraction in (fractions or {}).items()}
     return BoundLabel(
-        array=torch.from_numpy(owner.astype(np.uint8)),
+        array=owner.astype(np.uint8),
         segments=tuple(segment.model_copy(update={"voxels": voxels.get(segment.value, 0)}) for segment in segments),
         class_label=class_label,
         deviation_mm=deviation_mm,

@@ -3,6 +3,9 @@
 Labels of segments and names of regions are free text, and people write names of patients into them. A name is said as it was written
 where every word of it belongs to a closed vocabulary (anatomy of PS3.16, structures of radiotherapy as in AAPM TG-263) and none is part of
 an identifier of the object. All other names are kept as keyed pseudonyms: a recipe finds a structure by any name that its author knows.
+
+Stores of earlier versions kept names and no pseudonyms; theirs are cleaned word by word instead, for the reason that
+:mod:`medkd.dicom.confidentiality.earlier_names` gives.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pydicom import Dataset
 
 from data_contracts import Segment
 from medkd.dicom.confidentiality.secret import pseudonym
-from medkd.dicom.confidentiality.words import VOCABULARY
+from medkd.dicom.confidentiality.vocabulary import VOCABULARY
 
 
 def _words(text: str) -> frozenset[str]:

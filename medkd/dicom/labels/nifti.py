@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import Geometry, IngestCode, IngestError
-from medkd.dicom.discover import FoundFile
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.bound import BoundLabel, combine
 from medkd.dicom.labels.names import Called, Names
 from medkd.volumes.orientation import Grid, canonical_axes, from_canonical, read_nifti

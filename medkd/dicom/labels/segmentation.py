@@ -13,12 +13,13 @@ from pydicom import Dataset, dcmread
 
 from data_contracts import Geometry, IngestCode, IngestError
 from medkd.dicom.classify import LABELMAP_STORAGE
-from medkd.dicom.decode import decode_frames
-from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine
 from medkd.dicom.labels.names import Called, Names
 from medkd.dicom.labels.structure_set import coded_type
+from medkd.dicom.quiet_dicom import quiet_dicom
+from medkd.dicom.whole_object import decode_frames
 
 #: A frame may lie this far (in voxels) from a slice of the volume.
 TOLERANCE_VOXELS = 0.02
@@ -114,6 +115,7 @@ def _read(file: FoundFile) -> tuple[Dataset, str, dict[int, Dataset], int]:
     if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
         raise IngestError(IngestCode.LABEL_UNSUPPORTED, f"expected a binary, fractional or label map segmentation, got {kind}")
     known = {int(item.SegmentNumber): item for item in dataset.get("SegmentSequence") or []}
+    # A label map has the background as a value among the others, and Pixel Padding Value says which.
     background = int(dataset.get("PixelPaddingValue", 0) or 0) if kind == "LABELMAP" else 0
     known.pop(background, None)
     return dataset, kind, known, background
@@ -126,6 +128,7 @@ def _segments_of(dataset: Dataset, index: int, frame: NDArray[np.uint8], kind: s
     own, shared = _groups(dataset, index)
     number = int(_group(own, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
     if kind == "FRACTIONAL":
+        # Stored fractions are parts of the stated maximum (PS3.3 C.8.20.2).
         most = float(dataset.get("MaximumFractionalValue", 255) or 255)
         return {number: np.rint(frame.astype(np.float64) * 255 / most).clip(0, 255).astype(np.uint8)}
     return {number: frame}
@@ -193,6 +196,7 @@ def place_frame(dataset: Dataset, index: int, geometry: Geometry) -> Place:
         raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, evidence)
     off = float(np.linalg.norm(position - np.asarray(geometry.position_lps_mm(*(float(v) for v in first)))))
     region = tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    # The volume's axes come in the order slice, row, column: a frame that spans them in another one is turned.
     transposed = bool(axes[0] > axes[1])
     turned = signs[::-1] if transposed else signs
     return Place((region[0], region[1], region[2]), transposed, tuple(int(axis) for axis in np.flatnonzero(turned < 0)), off)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from data_contracts import Geometry, IngestCode, IngestError, Segment
-from medkd.dicom.discover import FoundFile, quiet_dicom
 from medkd.dicom.findings import Findings
+from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine, said_names
 from medkd.dicom.labels.contours import Points, fill_contours, precision_mm
 from medkd.dicom.labels.names import Called, Names
+from medkd.dicom.quiet_dicom import quiet_dicom
 
 #: Kinds of contours that enclose something, and the others of the standard: any other text is not repeated.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
@@ -180,6 +181,7 @@ def _place(points_mm: NDArray[np.float64], geometry: Geometry) -> tuple[int, flo
         IngestError: ``LABEL_GEOMETRY_MISMATCH``.
     """
     voxels = voxels_of(points_mm, geometry)
+    # The median: a single point that is off is what gets refused, and must not choose the slice.
     place = round(float(np.median(voxels[:, 0])))
     off = float(np.abs(voxels[:, 0] - place).max())
     if off > TOLERANCE_SLICES or not 0 <= place < geometry.shape[0]:
@@ -193,6 +195,7 @@ def _same(one: Points, other: Points) -> bool:
     """Return whether two contours are one: the same points, from any of them on, either way round."""
     if one.shape != other.shape:
         return False
+    # Programs begin a contour where they like, and go round it either way.
     start = int(np.abs(other - one[0]).sum(1).argmin())
     turned = np.roll(other, -start, axis=0)
     return bool(np.allclose(one, turned, atol=1e-6) or np.allclose(one, np.roll(turned[::-1], 1, axis=0), atol=1e-6))

@@ -1,0 +1,131 @@
+"""A label map of an ingested volume as a DICOM Segmentation that refers to the images it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from data_contracts import DataError, Geometry
+from data_contracts.private import open_private
+
+#: How far a source image may lie from the slice that it is taken for, mm: what rounding in headers explains.
+SAME_PLACE_MM = 0.05
+
+
+def source_images(paths: Iterable[Path], volume: NDArray[Any], geometry: Geometry) -> list[Dataset]:
+    """Return the single-frame images that a volume was read from, in the order of its slices.
+
+    They are found by their positions, and where several images lie at one (phases, echoes, a copy) by their pixels.
+
+    Args:
+        paths: files among which they are.
+        volume: voxels [slice, row, column].
+        geometry: of the volume.
+
+    Raises:
+        DataError: ``SEG_SOURCE`` when a slice has no image of its own: interpolated, of a multi-frame object, or moved by a repair.
+    """
+    slices, rows, columns = geometry.shape
+    wanted = np.array([geometry.position_lps_mm(index, 0, 0) for index in range(slices)])
+    found: dict[int, list[Dataset]] = {}
+    for path in paths:
+        try:
+            dataset = pydicom.dcmread(path, force=True)
+        except Exception:  # what cannot be read was refused by the ingestion, which said why
+            continue
+        position = dataset.get("ImagePositionPatient")
+        if not position or (dataset.get("Rows"), dataset.get("Columns")) != (rows, columns):
+            continue
+        distances = np.abs(wanted - np.array([float(value) for value in position])).max(axis=1)
+        place = int(distances.argmin())
+        if distances[place] <= SAME_PLACE_MM:
+            found.setdefault(place, []).append(dataset)
+    chosen = {place: own for place, several in found.items() if (own := _same_pixels(several, volume[place])) is not None}
+    missing = sorted(set(range(slices)) - set(chosen))
+    series = {dataset.get("SeriesInstanceUID") for dataset in chosen.values()}
+    if missing or len(series) != 1:
+        why = f"{len(missing)} have none (the first is slice {missing[0] + 1})" if missing else f"they are of {len(series)} series"
+        raise DataError(
+            "SEG_SOURCE",
+            f"expected one image of one series for each of the {slices} slices, {why}: a segmentation can only refer to images that exist "
+            "as they were asked about",
+        )
+    return [chosen[place] for place in range(slices)]
+
+
+def _same_pixels(images: list[Dataset], values: NDArray[Any]) -> Dataset | None:
+    """Return the only image of a position, or the one whose values are the slice's."""
+    if len(images) == 1:
+        return images[0]
+    scale = max(float(np.abs(values).max()), 1.0)
+    for image in images:
+        try:
+            own = image.pixel_array * float(image.get("RescaleSlope", 1)) + float(image.get("RescaleIntercept", 0))
+        except Exception:  # an image that cannot be decoded is none that was asked about
+            continue
+        if own.shape == values.shape and float(np.abs(own - values).max()) <= 1e-4 * scale:
+            return image
+    return None
+
+
+def write_seg(labels: NDArray[np.uint8], names: Mapping[int, str], images: Sequence[Dataset], algorithm: str, path: Path) -> Path:
+    """Write a label map [slice, row, column] as a binary DICOM SEG, one segment per class that it holds.
+
+    Patient and study are those of the images, UIDs are new. Research use only stands in the content description.
+
+    Args:
+        labels: 0 background; on the images' pixels.
+        names: of the classes, by value.
+        images: of the slices, in order.
+        algorithm: name of the model and its version.
+        path: file to write.
+
+    Raises:
+        DataError: ``SEG_EMPTY`` when nothing is marked: an empty SEG says nothing that the table does not.
+    """
+    import highdicom
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    present = [int(value) for value in np.unique(labels) if value]
+    if not present:
+        raise DataError("SEG_EMPTY", "expected something marked, nothing was found: there is no segmentation to write")
+    generic: Any = codes.SCT.AnatomicalStructure if hasattr(codes.SCT, "AnatomicalStructure") else codes.SCT.Tissue
+    descriptions = [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=names[value][:64],
+            segmented_property_category=generic,
+            segmented_property_type=generic,
+            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+                name=algorithm[:64], version="research", family=codes.DCM.ArtificialIntelligence
+            ),
+        )
+        for number, value in enumerate(present, 1)
+    ]
+    segmentation = highdicom.seg.Segmentation(
+        source_images=list(images),
+        pixel_array=np.stack([labels == value for value in present], axis=-1),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=descriptions,
+        series_instance_uid=generate_uid(),
+        series_number=9001,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="medkd",
+        manufacturer_model_name="medkd",
+        software_versions="research",
+        device_serial_number="none",
+        content_description="Research use only. Not a medical device.",
+        series_description=f"medkd {algorithm}"[:64],
+    )
+    with open_private(path) as stream:
+        segmentation.save_as(stream, enforce_file_format=True)
+    return path

@@ -1,0 +1,91 @@
+"""Lesions of a segmented volume: connected components, frozen, with what can be measured of them; numpy alone."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.distance import pdist
+
+from data_contracts import Geometry, Lesion
+
+#: 26-neighbourhood: voxels that share a face, an edge or a corner.
+_NEIGHBOURS = np.ones((3, 3, 3), dtype=np.uint8)
+#: Components of fewer voxels are left out where nothing else is said.
+SMALLEST = 8
+#: Components of fewer voxels are noise, of which no map can be measured; so are those of less volume where voxels are finer than a millimetre.
+SMALLEST_VOXELS, SMALLEST_MM3 = 20, 20.0
+#: Volumes that reach less far from left to right than this show a part of the body.
+NARROW_MM = 100.0
+
+
+def smallest_voxels(geometry: Geometry) -> int:
+    """Return of how many voxels a component is at least a finding."""
+    return max(SMALLEST_VOXELS, math.ceil(SMALLEST_MM3 / abs(geometry.determinant_mm3())))
+
+
+def find_components(
+    mask: NDArray[Any], geometry: Geometry, *, class_name: str = "lesion", smallest: int = SMALLEST
+) -> tuple[tuple[Lesion, NDArray[np.uint8]], ...]:
+    """Return the connected components of a mask with their own masks, largest first.
+
+    Args:
+        mask: [slice, row, column], non-zero inside.
+        geometry: of the same shape; gives volume, diameter and centroid in mm (LPS).
+        class_name: name of the structure.
+        smallest: components of fewer voxels are left out (their number is recorded nowhere).
+    """
+    labelled, count = ndimage.label(mask > 0, structure=_NEIGHBOURS)
+    found = []
+    for index in range(1, count + 1):
+        component = labelled == index
+        if component.sum() >= smallest:
+            found.append(component)
+    # Of components of one size the first in the volume comes first: the order is the same on every machine.
+    found.sort(key=lambda component: (-int(component.sum()), int(np.flatnonzero(component)[0])))
+    return tuple((_describe(component, geometry, class_name, rank), component.astype(np.uint8)) for rank, component in enumerate(found, 1))
+
+
+def _describe(component: np.ndarray, geometry: Geometry, class_name: str, rank: int) -> Lesion:
+    indices = np.argwhere(component)
+    affine = np.asarray(geometry.affine_lps_mm)
+    positions = indices @ affine[:3, :3].T + affine[:3, 3]
+    per_slice = component.sum(axis=(1, 2))
+    centroid = positions.mean(axis=0)
+    return Lesion(
+        tracking_id=f"lesion-{rank}",
+        class_name=class_name,
+        voxels=int(component.sum()),
+        volume_ml=float(component.sum() * abs(geometry.determinant_mm3()) / 1000),
+        diameter_mm=_diameter_mm(positions),
+        centroid_lps_mm=(float(centroid[0]), float(centroid[1]), float(centroid[2])),
+        key_slice=int(per_slice.argmax()),
+        first_slice=int(indices[:, 0].min()),
+        last_slice=int(indices[:, 0].max()),
+        side=_side(centroid, geometry),
+        mask_sha256=hashlib.sha256(np.ascontiguousarray(component.astype(np.uint8)).tobytes()).hexdigest(),
+    )
+
+
+def _diameter_mm(positions: np.ndarray) -> float:
+    """Return the largest distance between two voxel centres, searched among the extreme voxels of 13 directions."""
+    directions = np.array([d for d in np.ndindex(3, 3, 3) if d > (1, 1, 1)], dtype=float) - 1
+    projections = positions @ directions.T
+    extreme = np.unique(np.concatenate([projections.argmin(axis=0), projections.argmax(axis=0)]))
+    return float(pdist(positions[extreme]).max()) if len(extreme) > 1 else 0.0
+
+
+def _side(centroid: np.ndarray, geometry: Geometry) -> str:
+    """Return the side of the volume's middle: LPS x grows to the patient's left. Within 5 mm it is the midline.
+
+    A narrow volume is a crop whose middle is not the patient's: its side is not known.
+    """
+    if float(np.abs(np.asarray(geometry.affine_lps_mm)[0, :3]) @ (np.array(geometry.shape) - 1)) < NARROW_MM:
+        return "unknown"
+    middle = geometry.position_lps_mm(*((extent - 1) / 2 for extent in geometry.shape))[0]
+    offset = float(centroid[0]) - middle
+    return "midline" if abs(offset) < 5.0 else ("left" if offset > 0 else "right")

@@ -1,0 +1,197 @@
+"""Contours are filled on the slices they were drawn on; what encloses nothing is told of."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from data_contracts import Action, IngestCode, IngestError, IngestPolicy
+from medkd.dicom.labels.structure_set import coded_type, structure_set_slices, voxels_of
+from tests.dicom.drawn import Ingested, box, draw_series, draw_structures, item, point, reread
+from tests.dicom.invented import found, volume
+
+BIG = np.zeros((8, 20, 24), bool)
+BIG[1:7, 2:16, 3:20] = True
+SMALL = np.zeros((8, 20, 24), bool)
+SMALL[3:5, 4:9, 6:12] = True
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "study"
+
+
+def regions(series, order, **kinds):
+    large, small = box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5)), box(series, range(3, 5), (3.5, 8.5), (5.5, 11.5))
+    drawn = {"Liver": large, "GTV_1": small}
+    return [(number, name, kinds.get(name, "ORGAN"), drawn[name]) for number, name in enumerate(order, start=3)]
+
+
+@pytest.mark.parametrize("order", [("Liver", "GTV_1"), ("GTV_1", "Liver")])
+def test_regions_keep_their_names_and_the_smaller_one_wins_whatever_their_numbers(folder, order):
+    series = draw_series(folder / "ct")
+    draw_structures(folder / "rs.dcm", series, regions(series, order), drawn_on=series)
+    found = Ingested(folder)
+    assert found.structures() == {"Liver": int(BIG.sum() - SMALL.sum()), "GTV_1": int(SMALL.sum())}
+    assert {segment.name: segment.voxels for segment in found.labelled().label.segments} == {
+        "Liver": int(BIG.sum()),
+        "GTV_1": int(SMALL.sum()),
+    }
+    payload = json.loads(found.outcome("rs.dcm").evidence)["OVERLAPPING_SEGMENTS"]
+    assert payload["overlaps"] == [{"winner": "GTV_1", "loser": "Liver", "voxels": int(SMALL.sum())}]
+    assert json.loads(found.labelled().label.evidence[IngestCode.OVERLAPPING_SEGMENTS])["voxels"] == int(SMALL.sum())
+
+
+@pytest.mark.parametrize(
+    ("contours", "words"),
+    [
+        ("small", "hold no voxel centre"),
+        ("line", "hold no voxel centre"),
+        ("single", "hold no voxel centre"),
+        ("none", "never drawn"),
+        ("outside", "hold no voxel centre"),
+    ],
+)
+def test_a_region_that_holds_no_voxel_is_flagged_with_its_name(folder, contours, words):
+    series = draw_series(folder / "ct")
+    drawn = {
+        "small": box(series, [3], (5.2, 5.7), (6.2, 6.7)),
+        "line": [(3, [point(series[3], 4, 4), point(series[3], 9, 4)])],
+        "single": [(3, [point(series[3], 4, 4)])],
+        "none": [],
+        "outside": box(series, [3], (40, 50), (40, 50)),
+    }[contours]
+    large = box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5))
+    draw_structures(folder / "rs.dcm", series, [(1, "Eye_L", "ORGAN", large), (2, "Lens_L", "ORGAN", drawn)], drawn_on=series)
+    found = Ingested(folder)
+    assert found.outcome("rs.dcm").findings == (IngestCode.STRUCTURE_LOST,)
+    lost = json.loads(found.outcome("rs.dcm").evidence)["STRUCTURE_LOST"]["structures"]
+    assert list(lost) == ["Lens_L"]
+    assert words in lost["Lens_L"]
+    assert found.structures() == {"Eye_L": int(BIG.sum()), "Lens_L": 0}
+
+
+def test_a_slice_of_a_region_that_holds_no_voxel_is_flagged_too(folder):
+    series = draw_series(folder / "ct")
+    drawn = [*box(series, [2, 3], (3.5, 8.5), (5.5, 11.5)), *box(series, [4], (5.2, 5.7), (6.2, 6.7))]
+    draw_structures(folder / "rs.dcm", series, [(1, "Lens_L", "ORGAN", drawn)], drawn_on=series)
+    found = Ingested(folder)
+    assert "slices 4 of 3" in json.loads(found.outcome("rs.dcm").evidence)["STRUCTURE_LOST"]["structures"]["Lens_L"]
+
+
+def test_a_region_that_leaves_the_image_is_cut_off_and_flagged(folder):
+    series = draw_series(folder / "ct")
+    drawn = box(series, [2, 3], (3.5, 8.5), (15.5, 31.0))
+    draw_structures(folder / "rs.dcm", series, [(1, "BODY", "EXTERNAL", drawn)], drawn_on=series)
+    found = Ingested(folder)
+    assert found.structures() == {"BODY": 2 * 5 * 8}
+    assert "beyond the image on slices 2, 3" in json.loads(found.outcome("rs.dcm").evidence)["STRUCTURE_LOST"]["structures"]["BODY"]
+
+
+def test_a_contour_that_is_written_twice_does_not_take_itself_back(folder):
+    series = draw_series(folder / "ct")
+    once = box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5))
+    again = [(place, np.roll(points, 2, axis=0)[::-1]) for place, points in once]
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", once + again)], drawn_on=series)
+    assert Ingested(folder).structures() == {"Liver": int(BIG.sum())}
+
+
+def test_exclusive_contours_take_one_another_back(folder):
+    series = draw_series(folder / "ct")
+    drawn = [*box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5)), *box(series, range(3, 5), (3.5, 8.5), (5.5, 11.5))]
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", drawn)], drawn_on=series, kind="CLOSEDPLANAR_XOR")
+    assert (Ingested(folder).label() == (BIG & ~SMALL)).all()
+
+
+def test_contours_of_a_region_that_overlap_in_part_are_united(folder):
+    series = draw_series(folder / "ct")
+    drawn = [
+        *box(series, [3], (1.5, 8.5), (2.5, 9.5)),
+        *box(series, [3], (4.5, 12.5), (6.5, 15.5)),
+        *box(series, [3], (2.5, 3.5), (4.5, 6.5)),
+    ]
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", drawn)], drawn_on=series)
+    wanted = np.zeros_like(BIG)
+    wanted[3, 2:9, 3:10] = True
+    wanted[3, 5:13, 7:16] = True
+    wanted[3, 3, 5:7] = False
+    assert (Ingested(folder).label() == wanted).all()
+
+
+def open_some(path, kind, region, which):
+    def change(dataset):
+        for contour in list(dataset.ROIContourSequence[region].ContourSequence)[which]:
+            contour.ContourGeometricType = kind
+
+    reread(path, change)
+
+
+@pytest.mark.parametrize("kind", ["OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_NONPLANAR", "POINT", "JANE_DOE"])
+def test_an_open_contour_is_left_out_alone_and_flagged_with_the_name_of_its_region(folder, kind):
+    series = draw_series(folder / "ct")
+    draw_structures(folder / "rs.dcm", series, regions(series, ("Liver", "GTV_1")), drawn_on=series)
+    open_some(folder / "rs.dcm", kind, 0, slice(0, 2))
+    found = Ingested(folder)
+    payload = json.loads(found.outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
+    assert payload == {"Liver": {"of no defined kind" if kind == "JANE_DOE" else kind: 2}}
+    assert {s.name: s.voxels for s in found.labelled().label.segments} == {"Liver": int(BIG[3:].sum()), "GTV_1": int(SMALL.sum())}
+    assert IngestCode.STRUCTURE_LOST not in found.outcome("rs.dcm").findings
+
+
+def test_a_region_of_open_contours_alone_is_a_structure_lost(folder):
+    series = draw_series(folder / "ct")
+    draw_structures(folder / "rs.dcm", series, regions(series, ("Liver", "GTV_1")), drawn_on=series)
+    open_some(folder / "rs.dcm", "OPEN_PLANAR", 1, slice(None))
+    found = Ingested(folder)
+    evidence = json.loads(found.outcome("rs.dcm").evidence)
+    assert evidence["STRUCTURE_LOST"]["structures"] == {"GTV_1": "no closed contour: 2 OPEN_PLANAR"}
+    assert evidence["OPEN_CONTOUR"]["structures"] == {"GTV_1": {"OPEN_PLANAR": 2}}
+    assert (found.label() == BIG).all()
+    strict = IngestPolicy(actions={IngestCode.OPEN_CONTOUR: Action.REJECT})
+    refused = Ingested(folder, strict, out="strict").outcome("rs.dcm")
+    assert refused.code is IngestCode.OPEN_CONTOUR
+    assert "GTV_1 (2 OPEN_PLANAR)" in refused.evidence
+
+
+def test_a_contour_that_is_short_of_a_coordinate_is_flagged(folder):
+    series = draw_series(folder / "ct")
+    draw_structures(folder / "rs.dcm", series, regions(series, ("Liver", "GTV_1")), drawn_on=series)
+
+    def shorten(dataset):
+        contour = dataset.ROIContourSequence[0].ContourSequence[0]
+        contour.ContourData = contour.ContourData[:-1]
+
+    reread(folder / "rs.dcm", shorten)
+    payload = json.loads(Ingested(folder).outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
+    assert payload == {"Liver": {"CLOSED_PLANAR of 11 coordinates": 1}}
+
+
+def test_points_in_mm_are_voxels_of_the_volume():
+    geometry = volume().geometry
+    points = np.array([geometry.position_lps_mm(*place) for place in ((0, 0, 0), (1, 2, 3), (0.5, -1, 2.25))])
+    assert voxels_of(points, geometry) == pytest.approx(np.array([(0, 0, 0), (1, 2, 3), (0.5, -1, 2.25)]))
+
+
+def test_a_code_may_be_long_or_a_urn():
+    for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue"):
+        found_code = coded_type(item(**{keyword: "1234"}, CodingSchemeDesignator="SCT", CodeMeaning="Liver"))
+        assert found_code == {"scheme": "SCT", "code": "1234", "meaning": "Liver"}
+    assert coded_type(None) == {"scheme": "", "code": "", "meaning": ""}
+
+
+def test_a_contour_lies_on_the_slice_of_its_points_or_on_none(tmp_path):
+    series = draw_series(tmp_path / "ct")
+    draw_structures(tmp_path / "rs.dcm", series, [(1, "Liver", "ORGAN", box(series, [2], (1, 4), (1, 4)))])
+    (on_slice,) = structure_set_slices(found(str(tmp_path / "rs.dcm")))
+    geometry = volume(shape=(8, 20, 24)).geometry
+    x, y, z = (float(part) for part in series[0].ImagePositionPatient)
+
+    def moved(by):
+        lines = tuple((*line[:3], value) for line, value in zip(geometry.affine_lps_mm[:3], (x, y, z + by), strict=True))
+        return geometry.model_copy(update={"affine_lps_mm": (*lines, geometry.affine_lps_mm[3])})
+
+    assert list(on_slice(moved(0))) == [2]
+    with pytest.raises(IngestError):
+        on_slice(moved(1.0))

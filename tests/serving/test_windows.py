@@ -1,0 +1,44 @@
+"""Windows in numpy say what MONAI's say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from medkd.serving.windows import gaussian_weights, predict_windows
+
+CASES = [
+    ((20, 33, 17), (8, 16, 16), 0.5),
+    ((5, 6, 40), (8, 8, 8), 0.25),  # smaller than the window along two axes
+    ((8, 8, 8), (8, 8, 8), 0.5),
+    ((30, 9, 9), (7, 7, 7), 0.6),
+    ((16, 16, 16), (16, 8, 4), 0.0),
+]
+
+
+@pytest.mark.parametrize(("shape", "size", "overlap"), CASES)
+def test_windows_are_those_of_monai(shape, size, overlap):
+    from monai.inferers.utils import sliding_window_inference
+
+    rng = np.random.default_rng(0)
+    volume = rng.normal(size=(1, *shape)).astype(np.float32)
+    # An answer that depends on the place within the window, so that weights matter.
+    place = torch.arange(int(np.prod(size))).reshape(size) / 100
+
+    def network(image):
+        return torch.cat([image * 2 + place, image - place * place], dim=1)
+
+    wanted = sliding_window_inference(
+        torch.from_numpy(volume)[None], size, 2, network, overlap=overlap, mode="gaussian", cval=float(volume.min())
+    )[0]
+    found = predict_windows(lambda images: network(torch.from_numpy(images)).numpy(), volume, size, overlap)
+    assert found.shape == tuple(wanted.shape)
+    assert np.abs(found - wanted.numpy()).max() <= 1e-5 * float(wanted.abs().max())
+
+
+@pytest.mark.parametrize("size", [(8, 8, 8), (5, 16), (33,)])
+def test_weights_are_those_of_monai(size):
+    from monai.data.utils import compute_importance_map
+
+    assert np.allclose(gaussian_weights(size), compute_importance_map(size, mode="gaussian").numpy(), atol=1e-6)
