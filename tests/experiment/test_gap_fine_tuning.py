@@ -1,9 +1,69 @@
+"""Rounds on the gap, with real students: weights reach the loss, the rule stops them, the control has none."""
+
 from __future__ import annotations
 
 import pytest
 import torch
 
-from medkd.experiment.gap_fine_tuning import MOST, bounded
+from data_contracts import GapFineTuning, SelectionCriterion
+from medkd.cohorts.tensor_cohort import open_use
+from medkd.experiment.gap_fine_tuning import MOST, WeightedCohort, bounded, fine_tune_on_gap, gap_weights
+from medkd.models._load import load_network
+from medkd.training.objective import Objective
+from medkd.training.train import distill, load_teacher, train_teacher
+
+GOAL = SelectionCriterion(primary="auc_debiased", select="agreement")
+
+
+@pytest.fixture(scope="module")
+def trained(workspace, recipe, cohorts):
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    return teacher, distill(workspace, recipe.student_training("kd", 0), cohorts, teacher)
+
+
+def dwell(workspace, recipe, cohorts, trained, **config):
+    return fine_tune_on_gap(
+        workspace, recipe.student_training("kd", 0), cohorts, *trained, GapFineTuning(arm="kd", epochs=1, **config), GOAL
+    )
+
+
+def test_rounds_stop_when_the_gap_falls_too_little(workspace, recipe, cohorts, trained):
+    course = dwell(workspace, recipe, cohorts, trained, rounds=3, least_gain=0.99)
+    assert [entry.round for entry in course.rounds] == [0, 1]
+    assert course.stopped.startswith("round 1 lowered the gap from")
+    gaps = [entry.scores.gap for entry in course.rounds]
+    assert course.chosen == gaps.index(min(gaps))
+    assert course.weighted
+
+
+def test_all_rounds_are_made_while_it_falls_enough(workspace, recipe, cohorts, trained):
+    course = dwell(workspace, recipe, cohorts, trained, rounds=2, least_gain=0.0, strength=0.0)
+    assert not course.weighted
+    if len(course.rounds) == 3:
+        assert course.stopped == "all 2 rounds made"
+    digests = [entry.checkpoint.weights_digest for entry in course.rounds]
+    assert len(set(digests)) == len(digests)
+
+
+def test_weights_follow_the_gap_and_reach_the_batch(workspace, recipe, cohorts, trained):
+    teacher, student = trained
+    loaded = load_teacher(workspace, Objective(recipe.arms["kd"].terms), teacher)
+    cohort = open_use(cohorts, "student_train/0", workspace.store, recipe.task)
+    network = load_network(workspace, student)
+    cases, voxels = gap_weights(loaded, network, cohort, recipe.task, 1.0)
+    with torch.no_grad():
+        answers = [n(cohort.images) for n in (loaded.network, network)]
+    index = answers[0].argmax(1)
+    gap = torch.stack([(a.gather(1, index[:, None]) - a.gather(1, 1 - index[:, None]))[:, 0] for a in answers]).diff(dim=0)[0].abs()
+    share = (gap / gap.mean()).clamp(1 / MOST, MOST)
+    assert torch.allclose(cases, share / share.mean(), atol=1e-3)
+    assert float(voxels.mean()) == pytest.approx(1, abs=1e-3)
+    rows = torch.tensor([3, 1])
+    sample = WeightedCohort(cohort, cases, voxels).draw(rows, recipe.task, recipe.student.fit, torch.Generator())
+    assert torch.equal(sample.weights, cases[rows])
+    assert torch.equal(sample.voxel_weights, voxels[rows])
+    ones, everywhere = gap_weights(loaded, network, cohort, recipe.task, 0.0)
+    assert bool((ones == 1).all() & (everywhere == 1).all())
 
 
 def test_weights_have_mean_one_grow_with_the_gap_and_stay_in_bounds():
