@@ -81,6 +81,7 @@ def test_a_classifiers_figures_are_those_of_scikit_learn(classified, pictures):
     assert (score.evaluation.n, score.evaluation.cases, figures["auc"].n) == (12, 24, 12)
     assert {"ece", "agreement", "same_answer", "relevance_mass_accuracy", "pointing"} <= set(figures)
     assert set(score.evaluation.teacher_metrics) >= {"auc", "auprc", "ece", "brier"}
+    assert render_calibration(score).startswith(b"\x89PNG")
 
 
 def test_subgroups_are_what_the_table_says_ages_in_bands_lesions_in_thirds(classified):
