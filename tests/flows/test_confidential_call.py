@@ -1,4 +1,4 @@
-"""Work that an orchestrator runs without being told what with, what came of it, or why it failed."""
+"""Work that an orchestrator runs without being seen what with, what came of it, or why it failed."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def test_the_sentence_of_an_untold_error_lies_in_quarantine(tmp_path):
 
 
 def test_whoever_waits_gets_the_result_and_the_orchestrator_none():
-    told = []
+    seen = []
     work = ConfidentialCall(lambda left, *, right: left + right, ("a",), {"right": "b"})
-    assert work.by(lambda: told.append(work.body())) == "ab"
-    assert told == [None]
+    assert work.by(lambda: seen.append(work.body())) == "ab"
+    assert seen == [None]
 
 
 def test_whoever_waits_gets_the_error_itself_and_the_orchestrator_its_code_only():
-    told = []
+    seen = []
     work = ConfidentialCall(fail, (CANARY,))
 
     def orchestrator():
         try:
             work.body()
         except WorkFailed as error:
-            told.append(str(error))
+            seen.append(str(error))
             raise
 
     with pytest.raises(StoreError, match=CANARY) as caught:
         work.by(orchestrator)
     assert caught.value.code == "STORE_MISSING"
-    assert told == ["StoreError STORE_MISSING"]
+    assert seen == ["StoreError STORE_MISSING"]
 
 
 def test_a_failure_that_the_work_never_had_stays_the_orchestrators():

@@ -27,15 +27,15 @@ def test_data_lie_where_the_user_says_or_beside(monkeypatch):
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_the_embedded_prefect_has_a_home_of_its_own_unless_the_user_has_one(monkeypatch, tmp_path, elsewhere):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    begun = []
-    monkeypatch.setattr("flows.prefect_database.begin_database", begun.append)
+    homes = []
+    monkeypatch.setattr("flows.prefect_database.begin_database", homes.append)
     if elsewhere:
         monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "theirs"))
     else:
         monkeypatch.setenv("PREFECT_HOME", "")  # so that it is put back afterwards
         del os.environ["PREFECT_HOME"]
     prepare_prefect(tmp_path / "home")
-    assert begun == ([] if elsewhere else [tmp_path / "home"])
+    assert homes == ([] if elsewhere else [tmp_path / "home"])
     assert os.environ["PREFECT_HOME"] == str(tmp_path / ("theirs" if elsewhere else "home"))
 
 
