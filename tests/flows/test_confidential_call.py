@@ -1,4 +1,4 @@
-"""Work that an orchestrator runs without being seen what with, what came of it, or why it failed."""
+"""Work that an orchestrator runs without being told what with, what came of it, or why it failed."""
 
 from __future__ import annotations
 
