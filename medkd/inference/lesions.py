@@ -33,6 +33,7 @@ def find_lesions(mask: Tensor, geometry: Geometry, *, class_name: str = "lesion"
         component = labelled == index
         if component.sum() >= smallest:
             found.append(component)
+    # Of equal sizes the one that begins first: numbers of lesions must not depend on how they were labelled.
     found.sort(key=lambda component: (-int(component.sum()), int(np.flatnonzero(component)[0])))
     return tuple(
         (_describe(component, geometry, class_name, rank), torch.from_numpy(component.astype(np.uint8)))

@@ -52,6 +52,7 @@ class Alignment:
         if not self.resamples:
             return torch.from_numpy(to_canonical(labels.numpy(), self.turn))
         values = labels.unique().tolist()
+        # Interpolating numbers of classes would make classes in between: each is brought over as a share of its own.
         shares = torch.stack([self.to_network(labels == value) for value in values])
         return torch.tensor(values, dtype=torch.uint8)[shares.argmax(0)]
 
@@ -73,7 +74,9 @@ def align(grid: Grid, task: Task) -> Alignment:
     if wanted is None or all(abs(w / own - 1) <= SAME_SPACING for w, own in zip(wanted, turned.spacing_mm, strict=True)):
         return Alignment(grid, turn, turned, turned)
     steps = np.array([w / own for w, own in zip(wanted, turned.spacing_mm, strict=True)])
+    # A little more than zero: 10 mm in steps of 1 mm must not lose their last voxel to rounding.
     slices, rows, columns = (int(np.floor((extent - 1) / step + 1e-6)) + 1 for extent, step in zip(turned.shape, steps, strict=True))
+    # The first voxel keeps its centre, so that only the steps change.
     affine = turned.affine_lps_mm @ np.diag([*steps, 1.0])
     return Alignment(grid, turn, turned, Grid((slices, rows, columns), affine))
 
@@ -85,5 +88,7 @@ def _sample(values: Tensor, steps: tuple[float, ...], shape: tuple[int, ...]) ->
         for extent, step, old in zip(shape, steps, values.shape[1:], strict=True)
     ]
     slices, rows, columns = torch.meshgrid(*axes, indexing="ij")
+    # grid_sample names places x, y, z: the last axis first.
     flow = torch.stack([columns, rows, slices], dim=-1)[None]
+    # align_corners: -1 and 1 are the centres of the first and last voxel, as the affine counts them.
     return functional.grid_sample(values[None], flow, mode="bilinear", padding_mode="border", align_corners=True)[0]
