@@ -47,7 +47,7 @@ def activation_maximisation(
     """
     model, inputs, given = single(trace, target)
     spatial = tuple(range(1, given.ndim))
-    # An even image of the study's own grey: noise would leave its own texture in what is climbed to.
+    # Even: whatever shows in the end was put there by the climb.
     image = given.mean(spatial, keepdim=True).expand_as(given).clamp(low, high).contiguous()
     best, scores = image, [scores_of(model, inputs, image, target)]
     for step in range(steps):

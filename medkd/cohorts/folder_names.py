@@ -40,7 +40,7 @@ def require_inside(root: Path, name: str, where: str, *, code: str = "PATH_ESCAP
     elif ".." in slashes.split("/"):
         why = "leads out of it"
     else:
-        # realpath, and not resolve: it also follows what does not exist yet.
+        # Links are followed on both sides: the data root may be one itself.
         real, top = os.path.realpath(root / slashes), os.path.realpath(root)
         # With the separator: /data-of-others begins with /data and is not in it.
         if real != top and not real.startswith(top.rstrip(os.sep) + os.sep):

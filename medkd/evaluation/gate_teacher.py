@@ -81,7 +81,7 @@ def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> d
         measured["relevance_mass_accuracy"] = float(relevance_mass_accuracy(maps, cohort.masks).nanmean())
     if Subset.MARKER_PAIRS in cohorts.uses:
         pairs = predict_logits(model, open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task).images).softmax(1)[:, 1]
-        # Pairs lie side by side in the cohort: with the marker, then without it.
+        # Pairs lie side by side in the cohort.
         measured["marker_effect"] = float(marker_effect(pairs[0::2], pairs[1::2]).mean())
     # A measure that is undefined for every case cannot hold or fail.
     return {name: value for name, value in measured.items() if value == value and torch.isfinite(torch.tensor(value))}

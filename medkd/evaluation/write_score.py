@@ -165,7 +165,7 @@ def reliability(
     probability: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Return mean probability, observed share and number of cases of each bin that holds any; equal bins, upper edges included."""
-    # Bins are open below and closed above, as in the calibration error; a probability of 0 belongs to the first.
+    # Bins are open below and closed above; a probability of 0 belongs to the first.
     place = np.clip(np.ceil(probability * BINS).astype(int) - 1, 0, BINS - 1)
     count = np.bincount(place, minlength=BINS)
     held = count > 0

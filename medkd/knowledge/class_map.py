@@ -31,7 +31,7 @@ class ClassMap:
         if not class_map and tuple(teacher) == tuple(student):
             return None
         unknown = sorted({name for names in class_map.values() for name in names} - set(teacher)) + sorted(set(class_map) - set(student))
-        # As soon as one class is mapped all must be: a class that kept its name might mean another structure here.
+        # As soon as one class is mapped all must be named: nothing is guessed from names that happen to be equal.
         missing = [name for name in student if name not in class_map]
         if unknown or missing:
             raise KnowledgeError(

@@ -47,7 +47,7 @@ class DistillationStep(nn.Module):
         super().__init__()
         self.student, self.adapters = student, adapters
         self.balancer = balancer
-        # In a tuple: a module as an attribute would be registered, saved with the student and trained.
+        # In a tuple: were one of them a module, as an attribute it would be registered, saved and trained with the student.
         self._outside: tuple[Objective, KnowledgeSource | None] = (objective, source)
 
     def forward(self, batch: StepBatch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -271,7 +271,7 @@ class TrainingRun:
 
     def _weights(self, fitted: nn.Module) -> dict[str, Any]:
         """Store the weights under their digest: two settings of one recipe do not write over each other's."""
-        # safetensors refuses views: weights that were trained channels-last are laid out anew.
+        # safetensors takes contiguous tensors only.
         payload = safetensors.torch.save({name: value.contiguous() for name, value in fitted.state_dict().items()})
         digest = hashlib.sha256(payload).hexdigest()
         key = f"models/{self.name}-{digest[:12]}.safetensors"
