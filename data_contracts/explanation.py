@@ -281,7 +281,9 @@ def _study_explanation_2(earlier: dict[str, Any]) -> dict[str, Any]:
 
     A model that classifies always answers something, so that no answer means one that segments.
     """
+    # Version 1 did not say its kind; a classifier always answers something.
     answered = bool(earlier["answers"])
+    # Version 1 explained everything that it found.
     request = {**earlier["request"], "most": None, "slices": None}
     return {
         **earlier,

@@ -91,13 +91,6 @@ def test_nothing_found_is_an_answer(studied):
     assert not result.arrays["segmentation/student"].any()
 
 
-def test_specks_are_no_findings_whatever_their_voxels_measure(make_volume):
-    def smallest(step):
-        return smallest_voxels(make_volume([], turn=((0, 0, step), (0, step, 0), (step, 0, 0)))[1].geometry)
-
-    assert [smallest(step) for step in (0.5, 1.0, 4.0)] == [160, 20, 20]
-
-
 def test_the_studys_own_segmentation_is_compared_with(studied):
     label = torch.zeros(20, 24, 28, dtype=torch.uint8)
     label[2:5, 2:5, 2:5] = 1
