@@ -190,7 +190,7 @@ def test_flow_bodies_are_short():
 
 
 #: Packages of medkd whose tests are still called after what is read, written or refused, and not after modules.
-CALLED_OTHERWISE = ("dicom", "registry")
+CALLED_OTHERWISE = ()
 #: Public modules without a test of their name → why.
 WITHOUT_A_TEST: dict[str, str] = {}
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from data_contracts import Entry, TaskKind
 from medkd.catalogue import EXPLAINERS
-from medkd.explanation.defaults import DEFAULT_EXPLAINERS, MOST_FINDINGS, MOST_SLICES, first_findings, smallest_voxels, with_defaults
+from medkd.explanation.defaults import DEFAULT_EXPLAINERS, MOST_FINDINGS, MOST_SLICES, first_findings, with_defaults
+from medkd.inference.components import smallest_voxels
 
 
 def test_specks_are_no_findings_whatever_their_voxels_measure(make_volume):

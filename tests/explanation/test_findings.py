@@ -10,7 +10,6 @@ from torch import nn
 from data_contracts import Entry, Task, TrainingDomain
 from medkd.explanation.defaults import first_findings
 from medkd.explanation.explain_study import explain_study
-from medkd.inference.components import smallest_voxels
 from medkd.review.caveats import compute_caveats
 from medkd.trace import LayerMap
 
