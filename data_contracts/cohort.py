@@ -92,6 +92,7 @@ class Cohort(VersionedRecord):
         keys = [case.case_key for case in self.cases]
         listed = [key for part in self.split.parts.values() for key in part]
         if len(set(keys)) != len(keys):
+            # count is quadratic: of a large cohort it is only said that there are some.
             twice = sorted({key for key in keys if keys.count(key) > 1}) if len(keys) < 10_000 else "several"
             raise ValueError(f"expected every case key once in a cohort, got twice: {twice}")
         if sorted(keys) != sorted(listed):
@@ -99,6 +100,7 @@ class Cohort(VersionedRecord):
             raise ValueError(
                 f"expected the split to hold each case of the cohort exactly once, got {len(listed)} for {len(keys)} cases: {odd}"
             )
+        # When the record is made, so that no code can come to hold a split that leaks.
         shared = shared_patients(self)
         if shared:
             raise LeakageError("PATIENT_IN_TWO_PARTS", f"expected each patient in one part of the split, got {shared[:5]} in two or more")
@@ -189,5 +191,6 @@ class CohortSet(VersionedRecord):
     def only(self, *subsets: str) -> CohortSet:
         """Return the set with some subsets (those it has), and the certificates of their cohorts: what depends on nothing else."""
         uses = {subset: use for subset, use in self.uses.items() if subset in subsets}
+        # A certificate of a cohort that is not used must not be in the key of what does not depend on it.
         kept = {use.cohort.sha256 for use in uses.values()}
         return CohortSet(uses=uses, certificates=tuple(c for c in self.certificates if c.cohort_digest in kept))

@@ -36,6 +36,7 @@ class MedkdError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep code and sentence when the error crosses a process border."""
+        # Pickle calls the class with `args`, which hold the sentence alone.
         return (type(self), (self.code, self.message))
 
 

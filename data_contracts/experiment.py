@@ -48,6 +48,7 @@ class CheckpointSeries(VersionedRecord):
 
     def at(self, epoch: int) -> Checkpoint:
         """Return the student after ``epoch`` epochs, which must be one of the points; its training time is its share of the whole."""
+        # One and only one: an epoch that was not kept has no weights to go on with.
         (point,) = [p for p in self.snapshots if p.epoch == epoch]
         changes = {
             "weights": point.weights,

@@ -48,6 +48,7 @@ class ArmVariant(FrozenModel):
     @classmethod
     def parse(cls, text: str) -> ArmVariant:
         """Return the variant that a name is of; the one place where such names are read."""
+        # From the outside in: the setting first, then the continuation, then the control.
         name, _, setting = text.partition("@")
         continuation: Literal["gap", "longer"] | None = None
         if name.endswith("_gap"):
@@ -133,6 +134,7 @@ class ExperimentPlan(FrozenModel):
 
     def model_post_init(self, context: Any) -> None:
         """Refuse unequal search budgets: the arm that is tried more often looks better."""
+        # Chosen as the best of n: with a larger n the choice alone lifts the figure.
         budgets = {arm: len(tried) for arm, tried in self.search.items()}
         if len(set(budgets.values())) > 1:
             raise ValueError(f"expected the same number of configurations for every searched arm, got {budgets}")

@@ -232,7 +232,8 @@ class StudyExplanation(VersionedRecord):
     Lesions that the teacher marks too come first, the larger before the smaller; ``teacher_only`` are components that the teacher marks where
     the model has (nearly) nothing. ``mass`` says which part of a map shares are taken of: the absolute attribution, or the positive one
     (what speaks for a segmented structure: the background of a volume is mostly evidence against it). ``window`` is the grey scale that
-    the network sees, None where it sees standardised values. ``caveats`` say in what the study is not what the model was trained on.
+    the network sees, None where it sees standardised values. ``caveats`` say in what the study is not what the model was trained on,
+    and what a calibrated version's probabilities are worth.
     ``tested_on_cohort`` names the explainers whose verdict is that of the model's cohort; the others were tested on this study.
     ``threads`` and ``libraries`` are what the last bits depend on.
     """
@@ -280,7 +281,9 @@ def _study_explanation_2(earlier: dict[str, Any]) -> dict[str, Any]:
 
     A model that classifies always answers something, so that no answer means one that segments.
     """
+    # Version 1 did not say its kind; a classifier always answers something.
     answered = bool(earlier["answers"])
+    # Version 1 explained everything that it found.
     request = {**earlier["request"], "most": None, "slices": None}
     return {
         **earlier,

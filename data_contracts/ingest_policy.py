@@ -301,6 +301,7 @@ class IngestPolicy(FrozenModel):
         """
         for code, action in self.actions.items():
             fact = CODES[code]
+            # The default is always allowed: a policy may spell out what happens anyway.
             if action not in fact.allows and action is not fact.default:
                 allowed = ", ".join(sorted(fact.allows | {fact.default}))
                 raise ContractError("POLICY_NOT_ALLOWED", f"expected one of {allowed} for {code.value}, got {action.value}: {fact.meaning}")

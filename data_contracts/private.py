@@ -27,6 +27,7 @@ def private_folder(folder: Path) -> Path:
     """Make a folder, and those above it that are missing, for the owner only (0700), and return it; those that are there stay as they are."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
+        # One by one: with `parents=True` those in between would keep the modes that the umask gives them.
         path.mkdir(exist_ok=True)
         close_to_others(path)
     if not missing:
@@ -42,6 +43,7 @@ def open_private(path: Path, mode: str = "wb", **options: Any) -> IO[Any]:
     private_folder(path.parent)
 
     def opener(name: str, flags: int) -> int:
+        # Mode at creation, not afterwards: in between somebody could open it.
         descriptor = os.open(name, flags, FILE_MODE)
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, FILE_MODE)
@@ -91,6 +93,7 @@ def ordinary_umask() -> int:
     with _lock:
         if _theirs is not None:
             return _theirs
+        # The umask can only be read by setting it: under the lock, and put back at once.
         found = os.umask(_UMASK)
         os.umask(found)
         return found

@@ -64,6 +64,7 @@ class Recipe(VersionedRecord):
 
     def cohorts(self) -> CohortSpec:
         """Return what the cohorts depend on: neither arms nor networks."""
+        # A search has seeds of its own, and so training cases of its own where cases are drawn.
         searched = self.experiment.search_seeds if self.experiment else ()
         return CohortSpec(name=self.name, task=self.task, data=self.data, seeds=(*self.seeds, *searched))
 
@@ -106,6 +107,7 @@ class Recipe(VersionedRecord):
 
     def extraction(self) -> ExtractionSpec:
         """Return what the extraction of the teacher's knowledge depends on: of the arms those that read a store (all, where none does)."""
+        # Where no arm reads a store, knowledge is extracted for another site: of whatever these arms would ask.
         readers = tuple(arm for arm in self.arms.values() if arm.knowledge == "store") or tuple(self.arms.values())
         return ExtractionSpec(
             recipe=self.name,

@@ -134,6 +134,7 @@ class VersionedRecord(FrozenModel):
 
     def write(self, path: Path) -> Path:
         """Write the canonical JSON by atomic rename, for its owner only, and return ``path``."""
+        # Renamed when it is whole: who reads sees the old record or the new one.
         partial = partial_path(path)
         with open_private(partial) as stream:
             stream.write(self.canonical_json())

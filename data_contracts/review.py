@@ -74,6 +74,7 @@ def _review_panel_2(earlier: dict[str, Any]) -> dict[str, Any]:
     if len(earlier["models"]) != 4:
         raise ContractError("CONTRACT_INVALID", f"expected the four models of a panel review_panel/1, got {len(earlier['models'])}")
     found: dict[str, Any] = {"schema_version": "review_panel/2"}
+    # Version 1 held four models in this order and did not say which is which.
     for place, task in enumerate(("classification", "segmentation")):
         own = {role: earlier["models"][2 * place + step] for step, role in enumerate(("student", "teacher"))}
         checkpoints = {role: earlier[f"{task}_{role}"] for role in own}

@@ -29,6 +29,7 @@ class Scorecard(VersionedRecord):
         """Return the card without some figures (``NAME`` and what begins with ``NAME_``)."""
 
         def kept(figure: str) -> bool:
+            # With the underscore: `dice` takes dice_liver with it, and `auc` leaves auprc alone.
             return not any(figure == name or figure.startswith(f"{name}_") for name in names)
 
         figures = {name: figure for name, figure in self.figures.items() if kept(name)}

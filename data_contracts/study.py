@@ -33,6 +33,7 @@ class FileOutcome(FrozenModel):
 
     def model_post_init(self, context: Any) -> None:
         """A file that was not accepted needs its reason."""
+        # Both ways: a refusal without a reason and a reason without a refusal are the same mistake.
         if (self.code is None) != (self.outcome is Outcome.ACCEPTED):
             raise ValueError(f"expected a code exactly for files that were not accepted, got {self.outcome} with {self.code}")
 

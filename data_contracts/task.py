@@ -54,6 +54,7 @@ class Task(FrozenModel):
 
     def model_post_init(self, context: Any) -> None:
         """Axes of flips are axes of the image, each once."""
+        # Negative axes are refused too: -1 names an axis that another number names already.
         if len(set(self.test_time_flips)) != len(self.test_time_flips) or not set(self.test_time_flips) <= set(range(self.spatial_dims)):
             raise ValueError(f"expected different axes below {self.spatial_dims} in test_time_flips, got {self.test_time_flips}")
 

@@ -337,6 +337,7 @@ class TrainingSpec(FrozenModel):
 
     def sibling_key(self) -> str:
         """Return the digest of what trainings share that differ in their seed alone."""
+        # Any fixed seed would do: it only must not tell trainings apart.
         return self.model_copy(update={"seed": 0}).digest()
 
 

@@ -96,6 +96,7 @@ class StoreManifest(VersionedRecord):
     def model_post_init(self, context: Any) -> None:
         """A series may be listed once."""
         super().model_post_init(context)
+        # What is listed twice would be read twice, and counted as two series in every cohort.
         keys = [volume.series_key for volume in self.volumes]
         described = [series.series_key for series in self.series]
         if len(set(keys)) != len(keys) or len(set(described)) != len(described):

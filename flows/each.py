@@ -36,5 +36,6 @@ def run_each(
     names = [
         result.recipe.name if name_of is None else name_of(result, call) for result, own in zip(results, calls, strict=True) for call in own
     ]
+    # In the order of the calls, so that each recipe takes as many as it gave.
     returned = iter(run_all(function, [call for own in calls for call in own], title=title, names=names))
     return [(result, [next(returned) for _ in own]) for result, own in zip(results, calls, strict=True)]

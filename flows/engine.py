@@ -88,8 +88,10 @@ class PlainEngine:
         if self.log is None:
             yield None
             return
+        # One call at a time runs here: its share is that of the group. Workers keep theirs in shared memory.
         own = _Share()
         share = own.value if self.workers is None else self.workers.share
+        # Where no bar is drawn over the whole, parts draw bars of their own.
         report_progress_to(own.set if self.workers is None and self.log.draws_whole else None)
         try:
             with self.log.group(title, count, share) as group:
@@ -108,6 +110,7 @@ class _Share:
         self._share = share
 
     def value(self) -> float:
+        # A call that is done is counted by the group: counted here too it would be two.
         return self._share if self._share < 1 else 0.0
 
 
@@ -130,6 +133,7 @@ def _gather(futures: Mapping[Future[tuple[R, float]], str], group: Group | None)
     finally:
         for future in futures:
             future.cancel()
+    # In the order of the calls, whichever of them ended first.
     return [future.result()[0] for future in futures]
 
 
@@ -145,6 +149,7 @@ CURRENT: ContextVar[Engine] = ContextVar("engine")
 
 def current_engine() -> Engine:
     """Return the engine in charge; without one, everything runs here and now."""
+    # A context variable: a flow in another thread of the same process has an engine of its own.
     return CURRENT.get(PlainEngine())
 
 

@@ -30,6 +30,7 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         title="evaluate",
         name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
     )
+    # Scorecards and comparisons need all seeds of an arm: only now is every one of them there.
     arms = {result.recipe.name: by_arm(evaluations) for result, evaluations in done}
     collected = run_each(collect_case_results, results, lambda one: results_calls(workspace, one, arms[one.recipe.name]), title="results")
     carded = run_each(summarise, results, lambda one: card_calls(workspace, one, arms[one.recipe.name]), title="scorecards")

@@ -35,6 +35,7 @@ def read_policy(wanted: str | None) -> IngestPolicy:
         named = ", ".join(choice.value for choice in choices)
         raise ContractError("POLICY_UNREADABLE", f"expected one of {named}, or a YAML file, got {wanted!r}")
     try:
+        # An empty file is YAML too, of nothing.
         return IngestPolicy.model_validate(read_yaml(path) or {})
     except ValidationError as error:
         raise ContractError("POLICY_UNREADABLE", f"expected a policy in {path}: {first_problem(error)}") from error

@@ -60,6 +60,7 @@ def run_nightly(
         SourceError: ``STUDIES_IN_PARAMETERS``; else as what it runs, the kind and the code of the error alone: its sentence lies in
             ``quarantine/error.txt`` of the run.
     """
+    # deployment.id is set only in a run that a deployment started: a call from Python keeps its arguments to itself.
     if studies is not None and deployment.id is not None:
         raise SourceError(
             "STUDIES_IN_PARAMETERS",
@@ -78,6 +79,7 @@ def _run(
     if studies is not None:
         require_source(Path(studies))
     claim(root, RUN)
+    # Where models go to a server only its folder, which is made here, and its data root are used.
     embedded = local_workspace(root, data_root=data_root())
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root, workers=workers_for(chosen)):

@@ -50,6 +50,7 @@ def pipeline(
     workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | None = None, policy: IngestPolicy | None = None
 ) -> PipelineResult:
     """Ingest studies, take the recipes from data to registered models, and report the test patients' studies."""
+    # Before anything runs: the bar is over all that is to come.
     expect(expected_seconds(recipes, reports=studies is not None))
     ingested = None
     if studies is not None:
@@ -72,6 +73,7 @@ def learn(
     if until == "explain":
         return results
     results = register(workspace, results)
+    # After the models: knowledge is registered below the version of its teacher.
     register_knowledge(workspace, results)
     return results
 
@@ -83,6 +85,7 @@ def review(workspace: Workspace, results: tuple[RecipeResult, ...]) -> ReportSet
     cohort = curate_store(manifest, Store(workspace.root / STORE), name=STORE)
     write_sealed(cohort, workspace.root / "cohort.json")
     panel = choose_panel(results)
+    # Sealed: `medkd report-store` asks these models later, and must notice where the file was changed.
     write_sealed(panel, workspace.root / "panel.json")
     reports = report(workspace, volumes_of(manifest, cohort, Part.TEST), STORE, panel)
     register_review(workspace, panel, reports)

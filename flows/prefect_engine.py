@@ -80,9 +80,11 @@ class PrefectEngine(PlainEngine):
             started = []
             for call, name in zip(calls, labels, strict=True):
                 work = ConfidentialCall(_noted(function, self.workers, name, group), call)
+                # Prefect's own names say the task and a number: these say which arm and seed.
                 run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
                 decorate = task(name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
                 started.append((work, decorate(work.body).submit()))
+            # All to their end before the first is asked: an error must not leave tasks running behind a flow that is over.
             wait([future for _, future in started])
             return [work.by(future.result) for work, future in started]
 

@@ -29,6 +29,7 @@ def write_reference(folder: Path) -> list[Path]:
     """Write every page and return their paths."""
     pages = {"cli.md": _commands, "contracts.md": _contracts, "catalogue.md": _catalogues}
     for name, page in pages.items():
+        # What is generated here is committed: files of this repository are not their owner's alone.
         make_ordinary(write_bytes(folder / name, ("\n".join(page()).rstrip() + "\n").encode()))
     return [folder / name for name in pages]
 
@@ -61,6 +62,7 @@ def _all_commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
+    # Typer's choices are members of an enumeration; what a person types is the value.
     plain = getattr(parameter.default, "value", parameter.default)
     return "" if plain is None or plain is False or callable(plain) else f"`{plain}`"
 
@@ -126,6 +128,7 @@ def _type(annotation: Any) -> str:
 
 def _below(error: type[MedkdError]) -> Iterator[type[MedkdError]]:
     for child in error.__subclasses__():
+        # Tests make errors of their own below the same root.
         if child.__module__.startswith("data_contracts"):
             yield child
             yield from _below(child)

@@ -23,6 +23,7 @@ def register(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
 
 def register_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[ModelRef, ...]:
     """Register what was extracted of each teacher as a version of its own, below the teacher it is of."""
+    # Most recipes have no arm that reads a store.
     known = [result for result in results if result.knowledge is not None]
     done = run_each(
         publish_knowledge,

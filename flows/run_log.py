@@ -42,6 +42,7 @@ class RunLog:
         _MEDKD.addHandler(self._handler)
         self._log = logging.getLogger("medkd.run")
         self._log.setLevel(logging.INFO)
+        # Its lines are written here already: handed on to `medkd` they would stand in the file twice.
         self._log.propagate = False
         self._log.addHandler(self._handler)
         self._lines = _stream_of_lines(machine_output) if enabled else None
@@ -95,6 +96,7 @@ class Group:
     def __enter__(self) -> Group:
         if self._log._bar is not None:
             self._log._bar.begin(self._title)
+            # Workers only write down how far they are: somebody has to look.
             self._watch = threading.Thread(target=self._follow, daemon=True)
             self._watch.start()
         return self

@@ -87,6 +87,7 @@ def _worker_count() -> int:
 def _engine(name: str, root: Path, workers: Workers | None, log: RunLog) -> PlainEngine:
     if name != "prefect":
         return PlainEngine(workers, log)
+    # Before the import: Prefect reads its settings, home among them, once.
     prepare_prefect(root / "prefect")
     from flows.prefect_engine import PrefectEngine
 

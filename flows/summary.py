@@ -165,6 +165,7 @@ def _comparisons(result: RecipeResult) -> Sequence[Comparison]:
 def _table(result: RecipeResult) -> str:
     cards = _cards(result)
     columns = [(title, name) for title, name in _columns(result.recipe) if any(name in card.figures for card in cards.values())]
+    # Seeds are compared by what the recipe is about: the de-biased AUC where there is a planted bias.
     main = next((name for name in ("auc_debiased", "dice", "auc") if any(name in card.per_seed for card in cards.values())), "")
     rows = [*(title for title, _ in columns), "seeds", f"sd of {main}", "parameters", "ms per image", "training, s"]
     filled = {key: [*(interval(card.figures.get(name)) for _, name in columns), *_costs(card, main)] for key, card in cards.items()}

@@ -24,6 +24,7 @@ def table(title: str, rows: Sequence[str], columns: Mapping[str, Sequence[str]],
     used = first
     for head, cells in columns.items():
         needed = 2 + max(len(text) for text in (head, *cells))
+        # A block holds at least one column: a column wider than the screen stands alone.
         if blocks[-1] and used + needed > width:
             blocks.append([])
             used = first
@@ -52,4 +53,5 @@ def number(value: float, *, signed: bool = False) -> str:
     if math.isnan(value):
         return "nan"
     text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    # Only of values below 1: 10.0 has a 0. of its own.
     return text.replace("0.", ".", 1) if abs(value) < 1 and text.lstrip("+-").startswith("0.") else text

@@ -43,6 +43,7 @@ class Workers:
         self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(places, count, self._shares))
         with _ignoring_interrupts():  # processes ignore a terminal's Ctrl-C from their first instruction on
             for _ in range(count):
+                # Something that is there without an import: only the start is wanted.
                 self._pool.submit(os.getpid)  # processes start, and import, while this one does
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[tuple[R, float]]:

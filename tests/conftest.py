@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-import flows  # noqa: F401 - sets the environment: nothing looks outside
+import flows  # sets the environment: nothing looks outside
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MEDKD_SECRET"] = "tests"
@@ -31,11 +31,18 @@ with install_import_hook(
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network
 from medkd.phantom.dicom_studies import write_phantom_dicom
+from medkd.storage.workspace import local_workspace
 from medkd.trace import Sample, layer_map_of
 
 torch.set_num_threads(1)
 CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
 SEGMENTER = NetworkSpec(builder="unet", options={"channels": (4, 8, 8)})
+#: What makes a recipe of the phantom small enough to be trained within a test.
+SMALL = {
+    "data.teacher": 64, "data.teacher_validation": 32, "data.student": 64, "data.test": 32, "data.debiased": 32, "data.reversed": 32,
+    "data.marker_pairs": 8, "seeds": [0], "teacher.fit.epochs": 1, "student.fit.epochs": 2,
+    "student.network.options.channels": [4, 4, 4, 4], "teacher.network.options.channels": [4, 4, 4, 4], "teacher.gate.enforce": False,
+}  # fmt: skip
 
 
 @pytest.fixture(params=["classification", "segmentation"])
@@ -101,6 +108,27 @@ def phantom(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantom")
     cases, studies = write_phantom_dicom(folder, studies=8, seed=3)
     return folder, cases, studies
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """Return a small recipe of the phantom: a teacher and students that are trained in seconds."""
+    from medkd.training.recipes import read_recipe
+
+    return read_recipe(Path(flows.__file__).parent / "recipes" / "phantom-classification.yaml", SMALL)
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    """Return the run of ``recipe``: its stages remember, so that its teacher is trained once for all tests of a process."""
+    return local_workspace(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def cohorts(workspace, recipe):
+    from medkd.cohorts.prepare import prepare_cohorts
+
+    return prepare_cohorts(workspace, recipe.cohorts(), "")
 
 
 @pytest.fixture(scope="session")

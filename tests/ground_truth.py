@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sqlite3
+import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,3 +98,9 @@ def _opened(payload: bytes, path: Path | None = None) -> Iterator[tuple[str, byt
         database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         yield "!rows", "\n".join(database.iterdump()).encode()
         database.close()
+
+
+def open_to_others(*folders: Path) -> list[str]:
+    """Return what others may read, write or enter."""
+    every = [path for folder in folders for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
+    return [f"{path} {stat.S_IMODE(path.stat().st_mode):o}" for path in every if stat.S_IMODE(path.stat().st_mode) & 0o077]

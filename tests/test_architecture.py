@@ -193,6 +193,50 @@ def test_flow_bodies_are_short():
                 assert body[-1].end_lineno - body[0].lineno + 1 <= 25, f"{path.name}: {node.name}"
 
 
+#: Packages of medkd whose tests are still called after what is read, written or refused, and not after modules.
+CALLED_OTHERWISE = ()
+#: Public modules without a test of their name → why.
+WITHOUT_A_TEST: dict[str, str] = {}
+
+
+def places_of_tests(path: Path) -> list[Path]:
+    """Return where the tests of a module may lie: by its name in the folder of its package, or of the package above it."""
+    package, *folders = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    if package == "flows":
+        return [ROOT / "tests" / "flows" / f"test_{path.stem}{end}.py" for end in ("", "_commands")[: 1 + ("commands" in folders)]]
+    above = ["contracts"] if package == "data_contracts" else folders
+    return [Path(ROOT / "tests", *above[:depth], f"test_{path.stem}.py") for depth in range(len(above), min(len(above), 1) - 1, -1)]
+
+
+def test_every_public_module_has_a_test_file_of_its_name():
+    """A reader of a module finds what is asked of it by its name; how it is called is said in CONTRIBUTING.md."""
+    public = [
+        path
+        for package in ("data_contracts", "medkd", "flows")
+        for path in files_of(package)
+        if not any(part.startswith("_") for part in path.relative_to(ROOT).with_suffix("").parts)
+    ]
+    untested = {str(path.relative_to(ROOT)) for path in public if not any(place.is_file() for place in places_of_tests(path))}
+    left_out = {name for name in untested if name.split("/")[:2] in [["medkd", package] for package in CALLED_OTHERWISE]}
+    assert len(public) > 300
+    assert sorted(untested - left_out) == sorted(WITHOUT_A_TEST)
+
+
+@pytest.mark.parametrize(
+    ("module", "tests"),
+    [
+        ("data_contracts/task.py", ["contracts/test_task.py"]),
+        ("medkd/seeds.py", ["test_seeds.py"]),
+        ("medkd/storage/store.py", ["storage/test_store.py"]),
+        ("medkd/dicom/labels/bind.py", ["dicom/labels/test_bind.py", "dicom/test_bind.py"]),
+        ("flows/each.py", ["flows/test_each.py"]),
+        ("flows/commands/data.py", ["flows/test_data.py", "flows/test_data_commands.py"]),
+    ],
+)
+def test_where_the_tests_of_a_module_lie(module, tests):
+    assert [str(path.relative_to(ROOT / "tests")) for path in places_of_tests(ROOT / module)] == tests
+
+
 def raised(path: Path) -> list[tuple[ast.Raise, ast.Call]]:
     """Return the errors that a file raises anew."""
     found = [(node, node.exc) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Raise)]

@@ -131,6 +131,7 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     data = data_folder(recipe.data, root)
     if data is not None:
         require_source(data)
+    # Before the folder is claimed: a recipe that cannot run leaves nothing behind.
     require_training_memory(recipe, root)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
     require_data(recipe, recipe_file, wanted, root)
@@ -166,6 +167,7 @@ def registry_uri(run_folder: Path, tracking_uri: str | None) -> str:
     """
     from medkd.registry.server import require_registry
 
+    # Resolved: SQLite would look for a relative path from wherever the process is.
     uri = tracking_uri or f"sqlite:///{run_folder.resolve() / 'mlflow.db'}"
     require_registry(uri)
     return uri

@@ -224,6 +224,7 @@ def replay_command(
     workspace = Workspace(root=folder.resolve(), tracking_uri=registry_uri(run_folder, tracking_uri))
     place, same, differs = replay(workspace, folder.resolve(), explanation, store)
     if not same:
+        # The record may differ where no map does.
         worst = max(differs, key=lambda name: differs[name]) if differs else "the record"
         raise ExplanationError(
             "REPLAY_DIFFERS",

@@ -38,9 +38,11 @@ def new(
     as_json: AsJson = False,
 ) -> None:
     """Write a commented recipe to begin with; the phantom's run as they are, the others once they name your folder and columns."""
+    # lexists: a link that leads nowhere would be followed by the writing.
     if os.path.lexists(out):
         raise OutputError("OUT_EXISTS", f"expected a file that does not exist yet, {out} does; name another one")
     text = (TEMPLATES / f"{kind.value}.yaml").read_text(encoding="utf-8")
+    # The file's name becomes the run's where it can: two recipes from one template would share models and folder.
     name = re.sub(r"[^a-z0-9-]+", "-", out.stem.lower()).strip("-")
     if re.fullmatch(r"[a-z][a-z0-9-]{1,40}", name):
         text = re.sub(r"^name: .*$", f"name: {name}", text, count=1, flags=re.MULTILINE)

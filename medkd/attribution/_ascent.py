@@ -17,6 +17,7 @@ def scores_of(model: nn.Module, inputs: Mapping[str, Tensor], image: Tensor, tar
     """Return the scores of changed images, float64 [batch], without gradients."""
     with frozen(model), torch.no_grad():
         scores: Tensor = target(run(model, {**inputs, "image": image}).logits)
+    # Differences of scores decide on a change of sign: float32 leaves too few digits near the boundary.
     return scores.double()
 
 

@@ -32,6 +32,7 @@ def gradients(target: Target, logits: Tensor, wrt: Tensor, *, create_graph: bool
         create_graph: keep the graph of the gradients.
     """
     parts = parts_of(target)
+    # Summed over the batch: cases do not mix in eval mode, so that each gets the gradient of its own score.
     found = [
         torch.autograd.grad(part(logits).sum(), wrt, create_graph=create_graph, retain_graph=create_graph or index + 1 < len(parts))[0]
         for index, part in enumerate(parts)
@@ -62,8 +63,10 @@ def _far_apart(model: nn.Module, image: Tensor, target: Target) -> tuple[list[Bo
     """Return the box of each lesion with all it can see, and groups of lesions whose boxes do not meet; None where it does not apply."""
     parts = parts_of(target)
     masks = [part.mask for part in parts if isinstance(part, LesionMargin)]
+    # Only lesion scores are sums over places; and the mask of one lesion must hold for every image of the batch.
     if len(masks) != len(parts) or len(parts) < 2 or any(len(mask) != 1 for mask in masks):
         return None
+    # Lesions that meet as they are cannot lie apart with all they see; the reach, which takes a pass, is not asked for then.
     if len(groups_of(boxes_of(masks, (0,) * (image.ndim - 2)))) == len(parts):
         return None
     boxes = boxes_of(masks, reach_of(model, image))
@@ -78,6 +81,7 @@ def _split(target: Target, shared: tuple[list[Box], list[list[int]]], logits: Te
     for place, group in enumerate(groups):
         score = torch.stack([parts[index](logits).sum() for index in group]).sum()
         (together,) = torch.autograd.grad(score, image, retain_graph=place + 1 < len(groups))
+        # Outside of its box a lesion of the group has no gradient: what lies there belongs to the others.
         for index in group:
             here = (slice(None), slice(None), *(slice(begin, end) for begin, end in boxes[index]))
             found[:, index][here] = together.float()[here]

@@ -25,6 +25,7 @@ def supervoxels(image: Tensor, players: int) -> Tensor:
 
     Regions follow intensity as far as there are still half as many of them: on noise they would dissolve, and become more compact instead.
     """
+    # SLIC weighs distances of intensity against those of place: only on a fixed range does a compactness mean anything.
     values = image.detach().cpu().double()
     low, high = float(values.min()), float(values.max())
     scaled = ((values - low) / max(high - low, 1e-12)).numpy()
@@ -98,6 +99,7 @@ def case_by_case(trace: Trace, target: Target, baseline: float, explain: Callabl
     """
     maps, count = [], len(trace.image)
     with torch.random.fork_rng(devices=[]):
+        # Within the fork: the caller's generator is where it was, whatever is drawn for the cases.
         seed = int(torch.randint(2**31, ()))
         for case in range(count):
             torch.manual_seed(seed)
@@ -108,6 +110,7 @@ def case_by_case(trace: Trace, target: Target, baseline: float, explain: Callabl
 
 def spread(values: Tensor, regions: Tensor) -> Tensor:
     """Return maps [targets, *space] whose voxels share their region's value [regions, targets] equally."""
+    # Numbers of regions may leave gaps: a region without a voxel has no share, and must not divide by zero.
     sizes = torch.bincount(regions.flatten(), minlength=len(values)).clamp_min(1)
     each = (values / sizes[:, None].to(values)).float()
     return each[regions.to(values.device)].movedim(-1, 0)

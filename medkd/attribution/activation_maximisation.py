@@ -47,10 +47,12 @@ def activation_maximisation(
     """
     model, inputs, given = single(trace, target)
     spatial = tuple(range(1, given.ndim))
+    # Even: whatever shows in the end was put there by the climb.
     image = given.mean(spatial, keepdim=True).expand_as(given).clamp(low, high).contiguous()
     best, scores = image, [scores_of(model, inputs, image, target)]
     for step in range(steps):
         slope = slopes_of(model, inputs, image, target)
+        # Only the direction counts: the size of a gradient differs between networks by orders of magnitude.
         slope = slope / slope.abs().amax(spatial, keepdim=True).clamp_min(1e-30) - smoothness * _variation_slope(image)
         image = (image + rate * (high - low) * (1 - 0.9 * step / steps) * slope).clamp(low, high)
         scores.append(scores_of(model, inputs, image, target))
@@ -63,6 +65,7 @@ def _variation_slope(image: Tensor) -> Tensor:
     """Return the gradient of the (smoothed) total variation."""
     with torch.enable_grad():
         leaf = image.detach().requires_grad_()
+        # Smoothed: the slope of |x| is not defined at zero, where an even image has all its differences.
         total = sum((leaf.diff(dim=axis).square() + 1e-4).sqrt().sum() for axis in range(2, image.ndim))
         (slope,) = torch.autograd.grad(torch.as_tensor(total), leaf)
     return slope

@@ -49,8 +49,11 @@ def decision_boundary(trace: Trace, target: Target, *, points: int = 15, reach: 
     model, inputs, image = single(trace, target)
     score, slope = scores_of(model, inputs, image, target), slopes_of(model, inputs, image, target)
     size = slope.double().flatten(1).norm(dim=1)
+    # Towards zero from whichever side: down where the score is positive, up where it is negative.
     steepest = -each(score.sign() / size.clamp_min(1e-30).to(score), image) * slope
+    # Seeded by the global generator, which callers fork: the same case gets the same plane again.
     drawn = torch.randn(image.shape[1:], generator=torch.Generator().manual_seed(int(torch.randint(2**31, ())))).to(image)
+    # Gram and Schmidt: what is left of the drawn direction once its share along the steepest is taken away.
     other = drawn - (drawn * steepest).flatten(1).sum(1).view(-1, *(1,) * (image.ndim - 1)) * steepest
     other = other / each(other.double().flatten(1).norm(dim=1), image)
     linear = score.abs() / size.clamp_min(1e-30).to(score)
@@ -71,6 +74,7 @@ def _bisected(trace: Trace, target: Target, image: Tensor, direction: Tensor, sc
     for step in range(1, 33):
         at = reach * step / 32
         flips = scores_of(trace.model, trace.inputs, image + each(at, image) * direction, target) * score.sign() <= 0
+        # The first change of sign counts: beyond it the score may change back, which is another boundary.
         first = flips & far.isnan()
         far = torch.where(first, at, far)
         near = torch.where(far.isnan(), at, near)

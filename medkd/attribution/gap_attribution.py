@@ -78,6 +78,7 @@ def gap_attribution(
     """
     refuse_differentiable(differentiable, "gap_attribution")
     difference = Difference(teacher, student.model)
+    # The path below makes its own passes with a graph: this one needs none.
     with frozen(difference), torch.no_grad():
         kept = trace(difference, student.inputs)
     return require_finite(integrated_gradients(kept, target, steps=steps, chunk=chunk, baseline=baseline), "gap_attribution")

@@ -53,5 +53,6 @@ def guided_backpropagation(trace: Trace, target: Target, *, differentiable: bool
 
 def _guide(module: nn.Module, output: Tensor) -> None:
     """Let only positive gradients into a rectifier's output."""
+    # The other half of the rule, nothing where the input was negative, is the backward pass of a ReLU itself.
     if isinstance(module, _RECTIFIERS) and output.requires_grad:
         output.register_hook(lambda gradient: gradient.clamp_min(0))

@@ -48,6 +48,7 @@ def occlusion(
 
     def explain(masked: MaskedInput) -> Tensor:
         passes = masked.affordable((2 * wanted - 1) ** len(space), least=3 ** len(space))
+        # The finest windows that the budget pays for; two along each axis are the coarsest that say anything of place.
         fitting = max(c for c in range(2, max(wanted, 2) + 1) if c == 2 or (2 * c - 1) ** len(space) <= passes)
         return _falls(masked, windows(tuple(space), min(wanted, fitting)))
 
@@ -60,6 +61,7 @@ def windows(space: tuple[int, ...], cells: int) -> list[tuple[slice, ...]]:
     for extent in space:
         size = max(1, -(-extent // cells))
         step = max(1, size // 2)
+        # The last window ends with the image, also where the step does not divide it: every voxel is hidden at least once.
         begins = sorted({*range(0, extent - size, step), extent - size})
         along.append([slice(begin, begin + size) for begin in begins])
     return list(itertools.product(*along))

@@ -62,5 +62,6 @@ def _pooled(values: Tensor, window: int, pool: str) -> Tensor:
     else:
         pooled = (functional.max_pool2d if two else functional.max_pool3d)(values, size, ceil_mode=True)
     for axis, (extent, along) in enumerate(zip(grid, size, strict=True), start=2):
+        # Exactly as it was pooled: interpolation would let a weight reach beyond its window.
         pooled = pooled.repeat_interleave(along, dim=axis).narrow(axis, 0, extent)
     return pooled

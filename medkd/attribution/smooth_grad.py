@@ -44,6 +44,7 @@ def smooth_grad(
     total = torch.zeros(())
     count = affordable(samples, lambda: image_gradients(trace.model, trace.inputs, target))
     for _ in range(count):
+        # One draw for the whole batch: what a case gets must not depend on its company.
         noisy = image + spread * torch.randn(image.shape[1:]).to(image)
         total = total.to(image.device) + image_gradients(trace.model, {**trace.inputs, "image": noisy}, target)
     found = total / count

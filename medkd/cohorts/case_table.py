@@ -166,6 +166,7 @@ def _named(root: Path, line: Line, data: FolderData) -> Line:
 
 
 def _named_once(lines: list[Line], data: FolderData) -> list[Line]:
+    # By the identifier: a.png and a are one case under two spellings.
     seen: dict[str, Line] = {}
     for line in lines:
         first = seen.setdefault(line[data.id_column], line)

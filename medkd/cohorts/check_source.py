@@ -121,6 +121,7 @@ def _files(root: Path, field: str, folder: str, suffixes: tuple[str, ...], cases
         )
         return
     held = files_by_identifier(place, suffixes)
+    # One case is enough here: the import goes through them file by file.
     if not held or (cases and not any(identifier_of(case) in held for case in cases)):
         wanted = few(cases) if cases else f"files that end in {' or '.join(suffixes)}"
         yield (

@@ -87,6 +87,7 @@ def _decathlon(training: Any, root: Path, name: str) -> list[Pair]:
 
 
 def _nnunet(listed: Mapping[str, Any], root: Path, name: str) -> list[Pair]:
+    # nnU-Net v2 says channel_names; lists that were converted from v1 still say modality.
     channels = listed.get("channel_names", listed.get("modality", {"0": ""}))
     if not isinstance(channels, dict | list) or len(channels) != 1:
         named = (
@@ -151,6 +152,7 @@ def _label_names(labels: Any, name: str) -> dict[int, str]:
     for key, value in labels.items():
         if str(key).isdigit() and isinstance(value, str):
             number, called = int(key), value
+        # True is an int in Python, and no label.
         elif isinstance(value, int) and not isinstance(value, bool):
             number, called = value, str(key)
         elif str(value).isdigit():

@@ -40,7 +40,9 @@ def require_inside(root: Path, name: str, where: str, *, code: str = "PATH_ESCAP
     elif ".." in slashes.split("/"):
         why = "leads out of it"
     else:
+        # Links are followed on both sides: the data root may be one itself.
         real, top = os.path.realpath(root / slashes), os.path.realpath(root)
+        # With the separator: /data-of-others begins with /data and is not in it.
         if real != top and not real.startswith(top.rstrip(os.sep) + os.sep):
             why = "is a link that leads out of it"
     if why is not None:

@@ -92,6 +92,7 @@ class LabelValues:
             return self._classes.get(value)
         if 0 <= value < len(self.task.classes):
             return value
+        # 255 beside other values is one of many labels, and may be a region to be ignored.
         alone = set(all_values.tolist()) <= {0.0, float(FULL)}
         return 1 if value == FULL and alone and len(self.task.classes) == 2 else None
 

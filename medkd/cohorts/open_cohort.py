@@ -37,5 +37,6 @@ def open_volume_use(cohorts: CohortSet, subset: str, store: Store, task: Task) -
 def open_for_maps(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
     """Return the cohort of a subset as one array; of volumes that are segmented, the patch round their label."""
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+        # Round the label: a patch without the structure has no map that could be judged.
         return open_volume_use(cohorts, subset, store, task).as_tensors(task, centre="label")
     return open_pictures(cohorts, subset, store, task)

@@ -63,6 +63,7 @@ def source_digest(data: Data, data_root: Path) -> str:
     elif isinstance(data, VolumeFolderData):
         paths = sorted(root.rglob("*"))
     else:
+        # Nothing else in the folder is read: a note that somebody puts there must not make another cohort.
         folders = [folder for folder in (data.images, data.masks) if folder is not None]
         paths = [root / data.table, *(path for folder in folders for path in sorted((root / folder).rglob("*")))]
     lines = [f"{path.relative_to(root).as_posix()} {sha256_file(path)}" for path in paths if path.is_file()]

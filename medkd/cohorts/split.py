@@ -32,6 +32,7 @@ def split_by_patient(patients: Sequence[str], labels: Sequence[int], *, validati
         raise DataError(
             "SPLIT_TOO_FEW", f"expected at least two patients of every class for a split, class {scarce} has {patients_of[scarce]}"
         )
+    # With more folds than patients of a class some folds would lack it: scikit-learn only warns of that.
     folds = min(max(2, round(1 / validation)), *patients_of.values())
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     _, held = next(splitter.split(np.zeros(len(labels)), np.asarray(labels), np.asarray(patients)))

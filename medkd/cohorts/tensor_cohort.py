@@ -51,6 +51,7 @@ class TensorCohort:
         del config, generator  # whole pictures: nothing is cut
         masks, known, labels = self.masks[rows], self.has_mask[rows], self.labels[rows]
         if task.kind is TaskKind.SEGMENTATION:
+            # A case without a mask is not empty: nobody has looked, and -1 keeps it out of losses.
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         return Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
@@ -113,6 +114,7 @@ def open_cohort(use: CohortUse, store: Store, task: Task) -> TensorCohort:
     cohort = read_cohort(use.cohort, store)
     wanted = {case.case_key for case in cohort.part(use.part)}
     opened: list[TensorCohort] = []
+    # Each shard is read once, in the order in which the record names it.
     for shard in dict.fromkeys(case.image for case in cohort.cases):
         of_shard = tuple(case for case in cohort.cases if case.image == shard)
         rows = torch.tensor([row for row, case in enumerate(of_shard) if case.case_key in wanted], dtype=torch.int64)

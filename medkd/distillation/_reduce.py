@@ -36,6 +36,7 @@ def divergence(teacher: Tensor, student: Tensor, temperature: Number = 1.0, *, d
 
 def log_divergence(log_teacher: Tensor, log_student: Tensor, *, dim: int = 1) -> Tensor:
     """Return KL(teacher || student) of log-probabilities, summed over ``dim``."""
+    # torch takes the student first: its input is what is judged, its target the distribution that is right.
     return functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(dim)
 
 
@@ -58,7 +59,9 @@ def over_batch(values: Tensor, sample: Sample, present: Tensor | None = None) ->
     weights = torch.ones_like(values) if sample.weights is None else sample.weights.to(values)
     if present is not None:
         weights = weights * present.to(values)
+        # Chosen, not multiplied: a NaN of a case that is left out would stay one times zero.
         values = torch.where(present.bool(), values, torch.zeros_like(values))
+    # The denominator is shared and without a gradient: what differs between processes is the numerator alone.
     return (values * weights).sum() / mean_over_processes(weights.sum()).clamp_min(_TINY)
 
 
@@ -112,6 +115,7 @@ def common_grid(first: Tensor, second: Tensor, grid: int) -> list[int]:
 def grown(inside: Tensor, reach: int) -> Tensor:
     """Grow a region, bool [batch, *space], by ``reach`` voxels along each axis: a box of shifts, axis after axis."""
     for axis in range(1, inside.ndim):
+        # A box is the product of its axes, so that axis after axis costs the sum of the reaches and not their product.
         wide, extent = inside.clone(), inside.shape[axis]
         for step in range(1, min(reach, extent - 1) + 1):
             wide.narrow(axis, step, extent - step).logical_or_(inside.narrow(axis, 0, extent - step))
@@ -132,4 +136,5 @@ def pooled(attribution: Tensor, grid: int) -> Tensor:
 
 def unit_norm(rows: Tensor) -> Tensor:
     """Scale each row to Euclidean norm one (rows of zeros stay zero, with a finite gradient)."""
+    # Within the root: the slope of a norm at zero is NaN, and a map of zeros is what training begins with.
     return rows / (rows.square().sum(1, keepdim=True) + _TINY**2).sqrt()

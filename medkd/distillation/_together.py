@@ -15,6 +15,7 @@ def all_cases(values: Tensor) -> Tensor:
     """Return the rows of all processes in order, [processes * batch, ...]; gradients flow back to those that own them."""
     if processes() == 1:
         return values
+    # Imported where it is used: it takes a process group, and most runs have one process.
     from torch.distributed.nn.functional import all_gather
 
     gathered: Tensor = torch.cat(list(all_gather(values.contiguous())))
@@ -30,6 +31,7 @@ def mean_over_processes(total: Tensor) -> Tensor:
     """Return the mean of a total (no gradient) over the processes: a denominator that makes averaged gradients those of one batch."""
     if processes() == 1:
         return total
+    # all_reduce writes into what it is given.
     shared = total.detach().clone()
     distributed.all_reduce(shared)
     return shared / processes()

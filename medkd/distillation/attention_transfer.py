@@ -40,6 +40,7 @@ def attention_transfer(
         teacher_layer: the teacher's.
     """
     student_features, teacher_features = layer_pair(student, teacher, "attention_transfer", (layer, teacher_layer))
+    # Of two grids the coarser decides: the finer map is averaged down, none is made up by interpolation.
     cells = (
         min(grid, *student_features.shape[2:], *teacher_features.shape[2:])
         if student_features.shape[2:] != teacher_features.shape[2:]

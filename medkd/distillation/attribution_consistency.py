@@ -37,6 +37,7 @@ def attribution_consistency(
     """
     del teacher
     method, cases = EXPLAINERS.load(explainer), len(student.image)
+    # Both in one pass and one call of the explainer: that is all that this term costs.
     both = torch.cat([student.image, student.image.flip(axis)])
     with running_statistics(student.model):
         both_traced = run(student.model, both, layers=(student.layer_map.cam_layer,))
@@ -52,5 +53,6 @@ def _own_answer(both_traced: Trace, cases: int, axis: int) -> tuple[Target, torc
     answer = both_traced.logits[:cases].argmax(1)
     if answer.ndim == 1:
         return class_margin(torch.cat([answer, answer])), torch.ones(cases, dtype=torch.bool, device=answer.device)
+    # Mirrored with the image: the region of the image as it is lies elsewhere in its mirror image.
     region = (answer > 0).to(torch.uint8)
     return lesion_margin(torch.cat([region, region.flip(axis)])), region.flatten(1).any(1)

@@ -35,6 +35,7 @@ def class_balanced_kd(student: Trace, teacher: Knowledge | None, sample: Sample,
         regions = regions * sample.valid_mask.to(apart)[:, None]
     voxels = regions.flatten(2).sum(2)
     per_class = (regions * apart[:, None]).flatten(2).sum(2) / voxels.clamp_min(_TINY)
+    # A class that the teacher does not answer has no voxels: its zero is no agreement, and must not be averaged in.
     occurs = (voxels > 0).to(apart)
     balanced = (per_class * occurs).sum(1) / occurs.sum(1).clamp_min(_TINY)
     return temperature**2 * over_batch(balanced, sample, present=torch.any(occurs > 0, dim=1))

@@ -46,6 +46,7 @@ def consistency(
     knowledge = require_teacher(teacher, "consistency")
     image = student.image * (1 + strength) if view == "gain" else _moved(student.image, view, strength)
     valid = sample.valid_mask
+    # A gain moves nothing: what was measured stays where it was.
     if valid is not None and view != "gain":
         valid = _moved(valid[:, None], view, strength)[:, 0]
     with running_statistics(student.model):
@@ -60,6 +61,7 @@ def _moved(values: Tensor, view: str, strength: float) -> Tensor:
         return values.flip(-1)
     for axis in range(2, values.ndim):
         extent = values.shape[axis]
+        # Between the two middle cells of an even axis, so that a zoom does not shift the image.
         middle = (extent - 1) / 2
         places = ((torch.arange(extent, device=values.device) - middle) / (1 + strength) + middle).round().long()
         values = values.index_select(axis, places)

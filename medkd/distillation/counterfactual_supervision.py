@@ -46,9 +46,11 @@ def counterfactual_supervision(
     image = student.image
     mean = image.flatten(2).mean(2).reshape(*image.shape[:2], *(1,) * (image.ndim - 2)).expand_as(image)
     with running_statistics(student.model):
+        # Both interventions in one pass of twice the batch.
         hidden_logits = student.model(torch.cat([torch.lerp(image, mean, lesion), torch.lerp(mean, image, lesion)])).float()
     without, only = functional.log_softmax(hidden_logits, dim=1).chunk(2)
     uniform = torch.full_like(without, 1 / without.shape[1])
     silence: Tensor = functional.kl_div(without, uniform, reduction="none").sum(1)
+    # A missing label is -1, which is no class; such a case is weighed by nothing below.
     answer = functional.nll_loss(only, sample.labels.clamp_min(0).long(), reduction="none")
     return over_batch(silence + alone * answer, sample, present)

@@ -57,8 +57,10 @@ def crd(
     weights = torch.ones(len(anchors), device=anchors.device) if sample.weights is None else sample.weights.to(anchors)
     answers, counted = all_cases(candidates), all_cases(weights) > 0
     with torch.autocast(anchors.device.type, enabled=False):
+        # Autocast would make the product bf16, whose rounding the temperature multiplies by ten.
         scores = anchors.flatten(0, 1) @ answers.flatten(0, 1).T / temperature
     scores = scores.masked_fill(~counted.repeat_interleave(per_case)[None], _FAR)
+    # This process asks about its own rows; the right answers lie behind those of the processes before it.
     matches = torch.arange(len(scores), device=scores.device) + first_row(len(scores))
     loss = functional.cross_entropy(scores, matches, reduction="none")
     return over_batch(loss.reshape(-1, per_case).mean(1), sample)

@@ -51,6 +51,7 @@ def _per_case(logits: Tensor, labels: Tensor, sample: Sample, dice: float, label
     if sample.valid_mask is not None and labels.ndim > 1:
         valid = valid & sample.valid_mask
     labelled = valid.reshape(len(valid), -1).any(1)
+    # Where a label is missing any class may stand: its voxel weighs nothing in the mean below.
     entropy = functional.cross_entropy(logits, labels.clamp_min(0), reduction="none", label_smoothing=label_smoothing)
     loss = over_voxels(entropy.reshape(len(entropy), -1), valid.reshape(len(valid), -1))
     if logits.ndim > 2 and dice > 0:
@@ -70,5 +71,7 @@ def _soft_dice(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     target = functional.one_hot(labels.clamp_min(0), logits.shape[1]).movedim(-1, 1).to(logits.dtype) * inside
     overlap = (predicted * target).flatten(2).sum(2)
     total = predicted.flatten(2).sum(2) + target.flatten(2).sum(2)
+    # 1, and not 0 / 0, where a class is neither there nor predicted.
     score = (2 * overlap + 1e-5) / (total + 1e-5)
+    # The background is left out: it is nearly everything, and would hide how small structures are doing.
     return 1 - score[:, 1:].mean(1)

@@ -38,6 +38,7 @@ def decoupled_kd(
     """
     teacher_logits, student_logits = require_teacher(teacher, "decoupled_kd").logits().float(), student.logits.float()
     answer = answer_of(teacher_logits)
+    # Unlabelled cases too: there the class that the teacher answers is the true one as far as anybody knows.
     labels = answer if sample.labels is None else torch.where(sample.labels >= 0, sample.labels.long(), answer)
     true = functional.one_hot(labels, teacher_logits.shape[1]).movedim(-1, 1).bool()
     log_teacher, log_student = _log_parts(teacher_logits / temperature, true), _log_parts(student_logits / temperature, true)

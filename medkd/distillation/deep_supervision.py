@@ -46,6 +46,7 @@ def deep_supervision(student: Trace, teacher: Knowledge | None, sample: Sample, 
     for name in heads:
         logits = student.feature(name)
         space = tuple(logits.shape[2:])
+        # Masks are of the full grid, and cross_entropy reads none.
         coarse = replace(sample, labels=_nearest(sample.labels, space), valid_mask=_nearest(sample.valid_mask, space), masks=None)
         values.append(cross_entropy(replace(student, outputs={student.head: logits}), teacher, coarse, dice=dice))
     total: Tensor = sum((w * v for w, v in zip(weights, values, strict=True)), torch.zeros((), device=student.logits.device))
@@ -55,4 +56,5 @@ def deep_supervision(student: Trace, teacher: Knowledge | None, sample: Sample, 
 def _nearest(values: Tensor | None, space: tuple[int, ...]) -> Tensor | None:
     if values is None:
         return None
+    # torch's `nearest` counts from the corner and shifts labels by up to half a coarse voxel; `nearest-exact` counts from centres.
     return functional.interpolate(values[:, None].float(), size=space, mode="nearest-exact")[:, 0].to(values.dtype)

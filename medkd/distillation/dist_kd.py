@@ -79,5 +79,6 @@ def _correlation(first: Tensor, second: Tensor, weights: Tensor | None) -> Tenso
     share = torch.ones_like(first) if weights is None else weights.expand_as(first)
     share = share / share.sum(-1, keepdim=True).clamp_min(_TINY)
     a, b = ((values - (values * share).sum(-1, keepdim=True)) for values in (first, second))
+    # Each under its own root: the product of two small variances would be lost in float32.
     scale = ((share * a * a).sum(-1) + _TINY**2).sqrt() * ((share * b * b).sum(-1) + _TINY**2).sqrt()
     return (share * a * b).sum(-1) / scale

@@ -42,6 +42,7 @@ def explanation_supervision(
         )
     allowed = _grow(sample.masks, dilation)
     energy = EXPLAINERS.load(explainer)(student, _target(sample), differentiable=True).square().flatten(1)
+    # Relative to the map's own energy, else a student would shrink its maps instead of moving them.
     outside = (energy * (1 - allowed.flatten(1))).sum(1) / energy.sum(1).clamp_min(1e-12)
     labelled = sample.labels.reshape(len(outside), -1).ge(0).any(1)
     return over_batch(outside, sample, labelled & allowed.flatten(1).any(1))

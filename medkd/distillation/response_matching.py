@@ -38,6 +38,7 @@ def response_matching(
     knowledge = require_teacher(teacher, "response_matching")
     image, n = student.image, len(student.image)
     masks = occlusion_patterns(image.ndim - 2, patterns, cells, hidden, seed).to(image.device)
+    # All patterns go through with the image itself: one pass, and one set of running statistics.
     views = [hide(image, mask) for mask in masks]
     with running_statistics(student.model):
         student_logits = student.model(torch.cat([image, *views])).float()

@@ -50,8 +50,10 @@ def soft_label_refinement(
     hard = functional.one_hot(labels.clamp_min(0), teacher_logits.shape[1]).movedim(-1, 1).to(soft)
     target = torch.lerp(soft, hard, share[:, None].to(soft))
     log_student = functional.log_softmax(student.logits.float() / temperature, dim=1)
+    # xlogy is 0 at 0: a hard label has classes of no probability, whose logarithm is not finite.
     values: Tensor = (torch.xlogy(target, target) - target * log_student).sum(1)
     if weighted:
+        # Without a gradient: as a factor that learns it could be lowered by getting worse at the label.
         values = values * _still_to_learn(student.logits.detach().float(), teacher_logits, labels)
     return tempered(values, sample, temperature)
 

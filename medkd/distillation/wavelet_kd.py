@@ -57,9 +57,11 @@ def wavelet_kd(
     block = [size if extent >= size else 1 for extent in extents]
     if max(block) == 1:
         raise KnowledgeError("DETAIL_GRID", f"expected at least {size} cells along an axis for {levels} levels, got {extents}")
+    # A Haar block is whole: cells beyond the last one are averaged in, for both networks alike.
     cells = [extent // along * along for extent, along in zip(extents, block, strict=True)]
     teacher_detail = _detail(averaged(teacher_features, cells), block)
     gap = _detail(averaged(student_features, cells), block) - teacher_detail
+    # The teacher's bands are small where it is smooth: in their units the weight does not depend on the layer.
     scale = teacher_detail.square().flatten(1).mean(1).clamp_min(_TINY)
     return over_batch(gap.square().flatten(1).mean(1) / scale, sample)
 

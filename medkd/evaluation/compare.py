@@ -37,6 +37,7 @@ def compare_arms(
     for key in sorted(set(arm_arrays) & set(baseline_arrays)):
         subset, quantity = key.split("/")
         labels, patients = units_of(workspace.store, cohorts, subset, quantity, arm_arrays[key].shape[1])
+        # With one test cohort its AUC is called so; with several it is named after the bias of each.
         single = Subset.DEBIASED not in cohorts.uses
         arm_statistics = statistics_of(subset, quantity, arm_arrays[key], labels, single=single)
         baseline_statistics = statistics_of(subset, quantity, baseline_arrays[key], labels, single=single)
@@ -47,6 +48,7 @@ def compare_arms(
         ceiling = statistics_of(subset, quantity, above[key], labels, single=single) if key in above else {}
         for name in sorted(set(ceiling) & set(arm_statistics)):
             if name.startswith(CLOSED):
+                # Of a distance less is better: turned round, a gap is positive where the teacher is better.
                 sign = -1.0 if name.startswith(DISTANCES) else 1.0
                 gained, gap = (
                     _difference(arm_statistics[name], baseline_statistics[name], sign),

@@ -63,6 +63,7 @@ def score_answer(answer: Tensor, label: Tensor, task: Task, *, spacing_mm: tuple
         values[f"hausdorff_95{unit}{suffix}"] = hausdorff_95(predicted, labelled, spacing_mm=spacing_mm)[0]
         values[f"surface_dice{unit}{suffix}"] = surface_dice(predicted, labelled, spacing_mm=spacing_mm)[0]
         values[f"lesion_f1{suffix}"] = lesion_f1(predicted, labelled)[0]
+    # The mean over classes that are defined: a structure that neither has nor gets a voxel says nothing.
     values["dice"] = torch.stack([value for name, value in values.items() if name.startswith("dice")]).nanmean()
     return values
 

@@ -41,6 +41,7 @@ def judge_teacher(workspace: Workspace, recipe: str, gate: Gate, cohorts: Cohort
     findings = []
     for name, bound in wanted.items():
         quantity = name.split("_", 1)[1]
+        # What the data cannot show (no masks, no pairs) is no failure: it is not among the findings.
         if bound is None or quantity not in measured:
             continue
         value = measured[quantity]
@@ -75,9 +76,12 @@ def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> d
     logits, _, kept = predict_class_maps(model, cohort.images)
     measured = {"auc": float(auc(logits.softmax(1)[:, 1], cohort.labels))}
     if bool(cohort.has_mask.any()):
+        # The teacher's own answer is explained, right or wrong: that is what students will copy.
         maps = cam(kept, class_margin(logits.argmax(1)))
         measured["relevance_mass_accuracy"] = float(relevance_mass_accuracy(maps, cohort.masks).nanmean())
     if Subset.MARKER_PAIRS in cohorts.uses:
         pairs = predict_logits(model, open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task).images).softmax(1)[:, 1]
+        # Pairs lie side by side in the cohort.
         measured["marker_effect"] = float(marker_effect(pairs[0::2], pairs[1::2]).mean())
+    # A measure that is undefined for every case cannot hold or fail.
     return {name: value for name, value in measured.items() if value == value and torch.isfinite(torch.tensor(value))}

@@ -30,6 +30,7 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
     """
     wanted = VALIDATIONS[1:] if spec.role is Role.TEACHER else VALIDATIONS
     test = cohorts.uses.get(Subset.TEST)
+    # A use that equals the test's is the test: choosing on it would be training on it.
     subset = next((subset for subset in wanted if subset in cohorts.uses and cohorts.uses[subset] != test), None)
     if subset is None:
         raise DataError(

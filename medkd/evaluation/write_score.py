@@ -49,6 +49,7 @@ def evaluate_folder(
     out = workspace.root
     score.evaluation.write(out / "evaluation.json")
     if isinstance(data, ImageFolderData):
+        # Keys of cases are keyed hashes: names are found again by making the keys of all of them.
         names = {case_key(line[data.id_column]): line[data.id_column] for line in read_table(root, data)}
     else:
         names = {case_key(name): name for name in (identifier_of(path.name) for path in root.rglob("*.nii*"))}
@@ -164,6 +165,7 @@ def reliability(
     probability: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Return mean probability, observed share and number of cases of each bin that holds any; equal bins, upper edges included."""
+    # Bins are open below and closed above; a probability of 0 belongs to the first.
     place = np.clip(np.ceil(probability * BINS).astype(int) - 1, 0, BINS - 1)
     count = np.bincount(place, minlength=BINS)
     held = count > 0
@@ -187,6 +189,7 @@ def render_froc(score: FolderScore) -> bytes:
         rates, sensitivities = froc_curve(found)
         figure = score.evaluation.metrics.get(name)
         said = "undefined" if figure is None else f"{figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+        # A FROC is a staircase (medkd/README.md): drawn through its points it would promise what no threshold reaches.
         axes.step(np.append(rates, OPERATING_POINTS[-1]), np.append(sensitivities, sensitivities[-1]), where="post", label=f"{name} {said}")
     axes.set_xscale("symlog", base=2, linthresh=OPERATING_POINTS[0])
     axes.set_xticks(OPERATING_POINTS, [f"{point:g}" for point in OPERATING_POINTS])
@@ -203,5 +206,6 @@ def _png(sheet: Sheet) -> bytes:
     sheet.text(0.5, 0.005, BANNER, ha="center", fontsize=7, color="0.4")
     sheet.set_layout_engine("constrained", rect=(0, 0.03, 1, 0.97))
     stream = io.BytesIO()
+    # Without the version of matplotlib, which it would write in: the same score gives the same bytes.
     FigureCanvasAgg(sheet).print_png(stream, metadata={"Software": "medkd"})
     return stream.getvalue()

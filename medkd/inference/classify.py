@@ -19,6 +19,7 @@ def pictures_of(study: PreparedStudy, image: Tensor | None = None) -> Tensor:
     image = study.image if image is None else image
     if study.alignment is None:
         return image
+    # As training cuts it (open_pictures): another patch of the volume would be another question.
     size = study.task.image_size
     return cut(image, corner_of(None, size, tuple(image.shape[1:])), size, fill=float(image.min()))[None]
 

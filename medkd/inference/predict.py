@@ -35,6 +35,7 @@ def averaged_over_flips(model: Callable[[Tensor], Tensor], flips: tuple[int, ...
     subsets = [axes for size in range(len(flips) + 1) for axes in itertools.combinations(flips, size)]
 
     def answer(image: Tensor) -> Tensor:
+        # The device of the answer is known with the first one only.
         total = torch.zeros(())
         for axes in subsets:
             places = tuple(axis + 2 for axis in axes)
@@ -73,6 +74,7 @@ def predict_volume(model: nn.Module, volume: Tensor, task: Task) -> Tensor:
             mode="gaussian",
             cval=float(volume.min()),
         )
+    # MONAI returns a dictionary or a tuple where the network does.
     if not isinstance(logits, Tensor):
         raise TypeError(f"expected one tensor of logits from {type(model).__name__}, got {type(logits).__name__}")
     return logits[0].float()

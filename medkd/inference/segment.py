@@ -45,6 +45,7 @@ def prepare_study(values: Tensor, grid: Grid, task: Task) -> PreparedStudy:
     Raises:
         DataError: ``GRID_MISMATCH`` for slices of another size than its pictures.
     """
+    # The axes of a volume may lie any way in the patient; pictures are taken as they are stored.
     if task.spatial_dims == 3:
         alignment = align(grid, task)
         return PreparedStudy(task, bring_intensity(alignment.to_network(values), task)[None], alignment)

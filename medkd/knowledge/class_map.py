@@ -31,6 +31,7 @@ class ClassMap:
         if not class_map and tuple(teacher) == tuple(student):
             return None
         unknown = sorted({name for names in class_map.values() for name in names} - set(teacher)) + sorted(set(class_map) - set(student))
+        # As soon as one class is mapped all must be named: nothing is guessed from names that happen to be equal.
         missing = [name for name in student if name not in class_map]
         if unknown or missing:
             raise KnowledgeError(
@@ -67,6 +68,7 @@ class MappedTarget:
         outer = self._target.coefficients(self._map.logits(plain))
         found = torch.zeros_like(plain)
         for index, group in enumerate(self._map.groups):
+            # The slope of a log of summed exponentials is the softmax within the group.
             found[:, list(group)] = outer[:, index : index + 1] * plain[:, list(group)].softmax(1)
         return found
 

@@ -65,6 +65,7 @@ class ExtractionQuery:
 
 def sample_digest(image: Tensor) -> str:
     """Return the sha256 of an image [channel, *space] as networks see it: another preparation is another image."""
+    # Bytes follow memory order and type: the same image is brought to the same ones before it is hashed.
     plain = image.detach().cpu().contiguous().float()
     return hashlib.sha256(json.dumps(list(plain.shape)).encode() + plain.numpy().tobytes()).hexdigest()
 
@@ -179,6 +180,7 @@ class Extraction:
             folder: key of their folder.
             label: begins the shards' names.
         """
+        # Backwards, so that the first of several equal images is the one that stays.
         first = {digest: row for row, digest in reversed(list(enumerate(digests)))}
         views: list[int | None] = [None] if self.query.config.views == 0 else list(range(self.query.config.views))
         rows = [(row, digest, view) for digest, row in sorted(first.items(), key=lambda item: item[1]) for view in views]
@@ -187,6 +189,7 @@ class Extraction:
             some = rows[begin : begin + ENTRIES]
             path = store.root / folder / f"{label}-{number:04d}.safetensors"
             wanted = [self.query.key(digest, view) for _, digest, view in some]
+            # A shard of another question or other cases may have this name: its keys say whether it is this one.
             if finished_keys(path, query_digest) != wanted:
                 write_shard(path, dict(self.entries(cohort, some)), query_digest=query_digest)
             yield Ref(store=store.name, key=f"{folder}/{path.name}", sha256=sha256_file(path)), wanted
@@ -222,6 +225,7 @@ def _bias_of(kept: Trace) -> tuple[float, ...]:
     bias = getattr(kept.model.get_submodule(kept.layer_map.head), "bias", None)
     values = torch.zeros(weight.shape[0], device=weight.device) if bias is None else bias.detach().float()
     maps = torch.einsum("cf,bf...->bc...", weight, features) + values.view(1, -1, *(1,) * (features.ndim - 2))
+    # Tried, not assumed: a network may do something between its head and its answer.
     return tuple(values.tolist()) if torch.allclose(maps, kept.logits, atol=1e-3, rtol=1e-3) else ()
 
 
@@ -232,5 +236,6 @@ def _split(found: Mapping[str, Tensor], n: int) -> list[dict[str, Tensor]]:
 def divergence(live: Tensor, replayed: Tensor, *, first: int = 0) -> tuple[float, float]:
     """Return (mean KL(live || replayed) per voxel, share of voxels with the same argmax) of logits whose classes are axis ``first``."""
     log_p, log_q = (functional.log_softmax(logits.double(), dim=first) for logits in (live, replayed))
+    # In double: the mean of millions of voxels whose divergence is nearly zero.
     kl = (log_p.exp() * (log_p - log_q)).sum(first).mean()
     return float(kl), float((live.argmax(first) == replayed.argmax(first)).double().mean())

@@ -76,6 +76,7 @@ class LiveSource:
     def for_batch(self, sample: Sample) -> Knowledge:
         """Return the network's answers about the batch, or about the easier images that the batch carries for it."""
         inputs = dict(sample.inputs)
+        # The student's harder image goes: a teacher that saw it would be asked about noise.
         inputs["image"] = inputs.pop(TEACHER_IMAGE, inputs["image"])
         asked = None if self._views is None else self._views.trace_of(inputs)
         knowledge: Knowledge = LiveKnowledge(self.network, inputs, layers=self._layers, asked=asked)
@@ -93,6 +94,7 @@ class LiveSource:
 
     def ask_for(self, layers: Sequence[str]) -> None:
         """Tap these layers from now on."""
+        # The layer of class maps is tapped in every pass, under its own name.
         self._layers = tuple(layer for layer in layers if layer != LAST)
 
     def prepared(self, device: torch.device, *, channels_last: bool) -> LiveSource:

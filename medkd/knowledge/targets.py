@@ -13,6 +13,7 @@ def answer_of(logits: Tensor) -> Tensor:
     """Return the class of the largest logit, int64 [batch, *space], the first of equals: as ``argmax``, which is slow over few classes."""
     best, answer = logits[:, 0], torch.zeros_like(logits[:, 0], dtype=torch.int64)
     for index in range(1, logits.shape[1]):
+        # Strictly larger: of equal logits the first class stays, as argmax has it.
         better = logits[:, index] > best
         answer = torch.where(better, index, answer)
         best = torch.maximum(best, logits[:, index])

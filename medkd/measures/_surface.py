@@ -30,7 +30,9 @@ def surface_distances(
     box = _box(first | second)
     first, second = first[box], second[box]
     spacing = spacing_mm or (1.0,) * first.ndim
+    # What lies beyond the array counts as outside: a structure that is cut by the edge has a surface there.
     edges = [mask & ~ndimage.binary_erosion(mask, border_value=0) for mask in (first, second)]
+    # The transform gives the distance to the nearest zero, so that surfaces are the zeros of it.
     to_second, to_first = (ndimage.distance_transform_edt(~edge, sampling=spacing) for edge in (edges[1], edges[0]))
     return to_second[edges[0]], to_first[edges[1]]
 

@@ -28,6 +28,7 @@ class MetricsLog:
 
     def write_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Append the metrics of one epoch (counted from 1), replacing lines of this epoch and later ones."""
+        # A resumed run repeats epochs: their earlier lines would be a second curve.
         kept = [line for line in self.read() if line["epoch"] < epoch]
         lines = [json.dumps(line, sort_keys=True) for line in (*kept, {"epoch": epoch, **metrics})]
         write_bytes(self.path, ("\n".join(lines) + "\n").encode())
@@ -38,5 +39,6 @@ def _metrics(line: str) -> dict[str, float] | None:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
+    # A line that was cut by a kill may still be JSON of another kind.
     numbers = isinstance(found, dict) and all(isinstance(value, int | float) for value in found.values())
     return found if numbers and "epoch" in found else None

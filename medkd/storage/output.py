@@ -61,6 +61,7 @@ def require_apart(source: Path, out: Path, *, called: str = "the source") -> Non
     Raises:
         OutputError: ``OUT_OVERLAPS``.
     """
+    # A DICOMDIR names files beside it: the source is the folder that they lie in.
     whole = source.parent if source.name.upper() == "DICOMDIR" and source.is_file() else source
     read, written = Path(os.path.realpath(whole)), Path(os.path.realpath(out))
     advice = "name a folder that lies beside it"
@@ -88,6 +89,7 @@ def refuse_foreign(folder: Path, kind: str) -> None:
     Raises:
         OutputError: ``OUT_NO_FOLDER``, ``OUT_FOREIGN`` or ``OUT_UNWRITABLE``.
     """
+    # An empty folder is nobody's: a marker is looked for only where there is something.
     held = _foreign(folder)
     made_for = kind_of(folder) if held else kind
     if made_for is None:

@@ -110,6 +110,7 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
                 place, RecipeError("RECIPE_TASK", f"expected an entry for {kind}, got {entry.name!r}, which is for {sorted(tasks)}")
             )
 
+    # Plain fields, so that places are those of the file and not of Python objects.
     payload = json.loads(recipe.canonical_json())
     for place, catalogue, key, value in _named(payload):
         entry = catalogue.entry(value[key])

@@ -88,6 +88,7 @@ def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, tea
     for subset in subsets_of(spec, cohorts):
         cohort = open_for_training(cohorts, subset, workspace.store, spec.task)
         digests = sample_digests(cohort)
+        # An image that several subsets share is asked about once, under the first of them.
         fresh = [row for row, digest in enumerate(digests) if digest not in seen]
         some, own = cohort.select(torch.tensor(fresh, dtype=torch.int64)), [digests[row] for row in fresh]
         seen.update(own)

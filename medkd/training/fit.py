@@ -251,6 +251,7 @@ class Trainer:
             parameters["lr"] = rate
         if index == group:
             self.wrapped_optimizer.zero_grad()
+        # Gradients of a group are exchanged once, with its last batch.
         with fabric.no_backward_sync(self.wrapped, enabled=not is_last):
             loss, values = self.wrapped(StepBatch(own_part(_to(sample, fabric.device), fabric), share=share, step=loop.step))
             fabric.backward(loss / size)
@@ -303,6 +304,7 @@ class Trainer:
     def _judge(self, figure: float) -> None:
         if self.loop.best is None or figure > self.loop.best:
             self.loop.best, self.loop.since_best = figure, 0
+            # A copy: the state dictionary shares its memory with the weights that are trained on.
             self.trained.best.update({name: value.detach().clone() for name, value in self._student().state_dict().items()})
         else:
             self.loop.since_best += 1
@@ -358,6 +360,7 @@ def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> It
     generator = torch.Generator().manual_seed(derive_seed("epoch", request.seed, epoch))
     wanted = max(config.samples_per_epoch or len(cohort), config.batch_size)
     rounds = [torch.randperm(len(cohort), generator=generator) for _ in range(math.ceil(wanted / len(cohort)))]
+    # Whole rounds one after another: no case comes a second time before every other has come once.
     order = torch.cat(rounds)[:wanted]
     for begin in range(0, len(order) - config.batch_size + 1, config.batch_size):
         sample = cohort.draw(order[begin : begin + config.batch_size], request.task, config, generator)
@@ -377,4 +380,5 @@ def own_part(sample: Sample, fabric: Fabric) -> Sample:
 
 
 def _to(sample: Sample, device: torch.device) -> Sample:
+    # Patients stay: they are compared on the CPU, and no kernel reads them.
     return replace(sample.mapped(lambda value: value.to(device)), patients=sample.patients)

@@ -69,6 +69,7 @@ def _place(problem: Any, payload: Any) -> tuple[FieldPath, str | None, Any]:
     for part in problem["loc"]:
         inside = isinstance(here, dict) and part in here
         numbered = isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        # pydantic puts names of union members and validators into a place; only what the file holds is one.
         if inside or numbered:
             place.append(part)
             here = here[part]

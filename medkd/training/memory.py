@@ -83,6 +83,7 @@ def training_bytes(recipe: Recipe, role: Role, fit: TrainingConfig) -> tuple[int
         RecipeError: ``RECIPE_NETWORK``.
     """
     spec = network_spec(recipe, role)
+    # Tensors of this device have shapes and no bytes: a network that is too large can be counted.
     with torch.device("meta"):
         network = build_network(spec)
     parameters = parameter_count(network)

@@ -77,4 +77,5 @@ def raise_first(mistakes: list[Mistake], source: Source) -> None:
     sentence = f"{first.error} ({source.where(first)})"
     if more:
         sentence += f"; and {more} more mistake{'s' * (more > 1)}: `medkd recipe check` lists all"
+    # In its own kind: callers tell a missing entry from a wrong field by class and code.
     raise type(first.error)(first.error.code, sentence) from first.error

@@ -87,6 +87,7 @@ def mistakes_of(payload: dict[str, Any], source: str) -> Iterator[Mistake]:
         payload: plain fields.
         source: what a sentence calls the recipe.
     """
+    # Form first: the catalogues can only be asked about a recipe that is one.
     broken = list(form_mistakes(payload))
     yield from broken
     data, _ = readable_parts(payload, broken)
@@ -113,6 +114,7 @@ def _outside_mistakes(data: Data, source: str) -> Iterator[Mistake]:
 
 def _overridden(payload: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return plain fields with overrides, both under the names of now."""
+    # Old names first: an override under today's name must meet the field that the file calls otherwise.
     payload = current_recipe(payload)
     for dotted, value in overrides.items():
         _override(payload, current_path(dotted), value)

@@ -47,15 +47,18 @@ class DistillationStep(nn.Module):
         super().__init__()
         self.student, self.adapters = student, adapters
         self.balancer = balancer
+        # In a tuple: were one of them a module, as an attribute it would be registered, saved and trained with the student.
         self._outside: tuple[Objective, KnowledgeSource | None] = (objective, source)
 
     def forward(self, batch: StepBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and what a journal shows of it: the value of each term, weights and cosines where they follow something."""
         sample, (objective, source) = batch.sample, self._outside
+        # The easier image is the teacher's: a student that could see it would learn from it.
         inputs = {name: value for name, value in sample.inputs.items() if name != TEACHER_IMAGE}
         student = trace(self.student, inputs, layers=self._layers(objective))
         knowledge = None if source is None else source.for_batch(sample)
         terms = list(objective.evaluate(student, knowledge, sample, self.adapters, share=batch.share, step=batch.step))
+        # Before the sum: the factors of this very step follow what is measured in it.
         if self.balancer is not None and self.balancer.is_due(batch.step) and torch.is_grad_enabled():
             self.balancer.measure(terms, [p for p in self.student.parameters() if p.requires_grad])
             if knowledge is not None:

@@ -159,6 +159,7 @@ def student_cohort(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet)
     """Return what a student is trained on."""
     cohort = open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.task)
     if spec.objective.unlabelled and Subset.UNLABELLED.of(spec.seed) in cohorts.uses:
+        # Both are of one kind, as one task opens them: the checks are for the types.
         extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.task)
         if isinstance(cohort, VolumeCohort) and isinstance(extra, VolumeCohort):
             return concatenate_volumes(cohort, extra)
@@ -270,6 +271,7 @@ class TrainingRun:
 
     def _weights(self, fitted: nn.Module) -> dict[str, Any]:
         """Store the weights under their digest: two settings of one recipe do not write over each other's."""
+        # safetensors takes contiguous tensors only.
         payload = safetensors.torch.save({name: value.contiguous() for name, value in fitted.state_dict().items()})
         digest = hashlib.sha256(payload).hexdigest()
         key = f"models/{self.name}-{digest[:12]}.safetensors"

@@ -69,6 +69,7 @@ def apply_view(sample: Sample, view: View) -> Sample:
         return moved
     axes = (-1, *(1,) * (sample.image.ndim - 1))
     flat = sample.image.flatten(1)
+    # Of the image as it was: gain and offset must not make intensities that its scanner never gave.
     low, high = flat.amin(1).view(axes), flat.amax(1).view(axes)
     mover = _Mover(view.theta.to(device), low)
     moved = _apply(moved, mover.move)
@@ -97,6 +98,7 @@ def _apply(sample: Sample, move: Callable[[Tensor, str], Tensor]) -> Sample:
 
 def _draw_affine(n: int, space: int, generator: torch.Generator) -> Tensor:
     """Return n affines [n, space, space + 1] in the order (column, row, slice) that torch's grids use."""
+    # Five in two dimensions too: the same seed then draws the same plane for pictures and volumes.
     draws = 2 * torch.rand(n, 5, generator=generator) - 1
     angle, zoom = draws[:, 0] * math.pi / 12, 1 + 0.15 * draws[:, 1]
     cos, sin, none = angle.cos() * zoom, angle.sin() * zoom, torch.zeros(n)
@@ -126,15 +128,19 @@ class _Mover:
         """
         whole = grid[:, None] if grid.ndim == self._low.ndim - 1 else grid
         flow = self._flow(tuple(whole.shape[2:]))
+        # Between two labels there is no label.
         mode = "bilinear" if grid.is_floating_point() else "nearest"
         if kind == "teacher":
+            # Zero logits would be an answer, of equal probabilities: at the border the nearest stored one is the better guess.
             moved = functional.grid_sample(whole, flow, mode=mode, padding_mode="border", align_corners=False)
         else:
+            # grid_sample knows zero and border only: shifted by what is wanted outside, zero is that value.
             fill = self._low if kind == "image" else -1.0 if grid.dtype == torch.int64 else 0.0
             moved = functional.grid_sample(whole.float() - fill, flow, mode=mode, padding_mode="zeros", align_corners=False) + fill
         return (moved[:, 0] if whole is not grid else moved).to(grid.dtype)
 
     def _flow(self, space: tuple[int, ...]) -> Tensor:
+        # Image, masks and labels share a grid: the flow of a volume costs more than reading one of them.
         if space not in self._flows:
             self._flows[space] = functional.affine_grid(self._theta, [len(self._theta), 1, *space], align_corners=False)
         return self._flows[space]

@@ -25,6 +25,7 @@ def mix(sample: Sample, config: TrainingConfig, generator: torch.Generator) -> S
     if config.mix == "none" or len(sample.image) < 2:
         return sample
     n = len(sample.image)
+    # A roll by 1 or more: nobody is blended with itself.
     partners = torch.roll(torch.arange(n), int(torch.randint(1, n, (), generator=generator)))
     share = _beta(config.mix_alpha, generator)
     return _blend(sample, partners, share) if config.mix == "mixup" else _paste(sample, partners, share, generator)
@@ -32,6 +33,7 @@ def mix(sample: Sample, config: TrainingConfig, generator: torch.Generator) -> S
 
 def _beta(alpha: float, generator: torch.Generator) -> float:
     """Draw from Beta(alpha, alpha) with the generator given: the ratio of two gamma draws."""
+    # torch.distributions draws from the global generator only, on which an interrupted epoch would depend.
     gammas = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator)
     return float(gammas[0] / gammas.sum().clamp_min(1e-12))
 
@@ -67,11 +69,13 @@ def _blended_logits(logits: Tensor, partners: Tensor, shares: Tensor) -> Tensor:
 def _paste(sample: Sample, partners: Tensor, share: float, generator: torch.Generator) -> Sample:
     """Return each case with one box of its partner, of 1 - share of the volume, at the same place in all of the batch."""
     space = sample.image.shape[2:]
+    # A box of this side along each axis has 1 - share of the volume.
     side = (1 - share) ** (1 / len(space))
     middle = torch.rand(len(space), generator=generator)
     bounds = [(max(0.0, float(m) - side / 2), min(1.0, float(m) + side / 2)) for m in middle]
     image = _pasted(sample.image, partners, bounds, first=2)
     box = [round(high * e) - round(low * e) for (low, high), e in zip(bounds, space, strict=True)]
+    # Counted, not drawn: at the edge a box is cut, and its voxels are whole.
     own = 1 - float(torch.tensor(box).prod()) / float(torch.tensor(space).prod())
     shares = torch.full((len(image),), own, device=image.device)
 
@@ -134,6 +138,7 @@ def _blurred(case: Tensor, sigma: float) -> Tensor:
         return case
     reach = max(1, round(3 * sigma))
     offsets = torch.arange(-reach, reach + 1, device=case.device, dtype=case.dtype)
+    # Sampled and normalised: within three deviations a Gaussian holds all but 0.3 % of itself.
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = (kernel / kernel.sum())[None, None]
     for axis in range(1, case.ndim):
@@ -149,5 +154,6 @@ def _hide_box(image: Tensor, generator: torch.Generator) -> Tensor:
     for row, case in enumerate(image):
         corner = [int(torch.randint(0, max(1, e - e // 4 + 1), (), generator=generator)) for e in case.shape[1:]]
         box = tuple(slice(c, c + max(1, e // 4)) for c, e in zip(corner, case.shape[1:], strict=True))
+        # The mean, as where parts are hidden for losses: a black box would be an intensity of its own.
         result[row][(slice(None), *box)] = case.mean()
     return result

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_contracts import Case, Cohort, CohortSet, LeakageError, Part, Ref, Split, TrainingManifest
-from medkd.cohorts.split import certify, require_clean, require_unseen, split_by_patient
+from data_contracts import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, LeakageError, Part, Ref, Split
 
 REF = Ref(store="run", key="x", sha256="0" * 64)
 
@@ -41,57 +40,26 @@ def test_a_label_without_a_class_is_refused():
         )
 
 
-def test_the_certificate_finds_the_same_picture_under_two_patients():
-    shared = cohort(["p1", "p2"], {Part.TRAIN: ("c0",), Part.TEST: ("c1",)}, digests=["a" * 64, "a" * 64])
-    assert certify(shared).shared_pixel_digests == ("a" * 64,)
-    assert not certify(shared).clean
-    assert certify(cohort(["p1", "p2"], {Part.TRAIN: ("c0",), Part.TEST: ("c1",)}, digests=["a" * 64, "b" * 64])).clean
+def test_what_depends_on_some_subsets_depends_on_their_certificates_only():
+    certificates = [
+        LeakageCertificate(cohort_digest=digest * 64, patients={}, shared_patients=(), shared_pixel_digests=()) for digest in "ab"
+    ]
+    refs = [Ref(store="run", key=digest, sha256=digest * 64) for digest in "ab"]
+    uses = {name: CohortUse(cohort=ref, part=Part.TRAIN) for name, ref in zip(("student_train/0", "test"), refs, strict=True)}
+    less = CohortSet(uses=uses, certificates=tuple(certificates)).only("test", "debiased")
+    assert list(less.uses) == ["test"]
+    assert less.certificates == (certificates[1],)
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "problem"),
-    [
-        ("study_key", "s1", "studies"),
-        ("frame_of_reference_key", "f1", "frames of reference"),
-        ("perceptual_hash", "ab" * 32, "look-alikes of different patients"),
-    ],
-)
-def test_the_certificate_finds_whatever_two_parts_share(field, value, problem):
-    plain = cohort(["p1", "p2", "p3"], {Part.TRAIN: ("c0", "c1"), Part.TEST: ("c2",)})
-    shared = plain.model_copy(
-        update={"cases": tuple(c.model_copy(update={field: value}) if c.case_key != "c1" else c for c in plain.cases)}
+def test_a_certificate_says_what_is_shared_by_kind():
+    pair = LeakageCertificate(
+        cohort_digest="a" * 64, patients={}, shared_patients=("p1",), shared_pixel_digests=(), near_duplicates=(("c1", "c2"),)
     )
-    inside = plain.model_copy(
-        update={"cases": tuple(c.model_copy(update={field: value}) if c.case_key != "c2" else c for c in plain.cases)}
-    )
-    assert list(certify(shared).problems()) == [problem]
-    assert certify(inside).clean
-    with pytest.raises(LeakageError, match=rf"before training, parts of cohort \w+ share 1 {problem}") as caught:
-        require_clean(CohortSet(uses={}, certificates=(certify(shared),)), before="training")
-    assert caught.value.code == "NO_CLEAN_CERTIFICATE"
+    assert pair.problems() == {"patients": ("p1",), "look-alikes of different patients": ("c1~c2",)}
+    assert not pair.clean
 
 
-def test_a_teacher_that_saw_the_test_patients_is_refused_and_the_patients_are_named():
-    teacher = TrainingManifest(cohorts=(), patients=("p1", "p2", "p3"))
-    require_unseen(teacher, ["p4", "p5"], student="net-kd")
-    with pytest.raises(LeakageError, match="test patients of net-kd, it was trained on p2, p3") as caught:
-        require_unseen(teacher, ["p3", "p4", "p2"], student="net-kd")
-    assert caught.value.code == "TEACHER_SAW_TEST_PATIENTS"
-
-
-def test_a_split_keeps_patients_together_and_classes_balanced():
-    patients = [f"p{i // 2}" for i in range(200)]
-    labels = [(i // 2) % 4 == 0 for i in range(200)]
-    parts = split_by_patient(patients, [int(v) for v in labels], validation=0.2, seed=0)
-    held = [i for i, part in enumerate(parts) if part is Part.VALIDATION]
-    assert 30 <= len(held) <= 50
-    assert not {patients[i] for i in held} & {patients[i] for i, part in enumerate(parts) if part is Part.TRAIN}
-    assert abs(sum(labels[i] for i in held) / len(held) - 0.25) < 0.06
-
-
-def test_a_class_with_one_patient_cannot_be_split():
-    from data_contracts import DataError
-
-    with pytest.raises(DataError) as caught:
-        split_by_patient(["a", "b", "c"], [0, 0, 1], validation=0.2, seed=0)
-    assert caught.value.code == "SPLIT_TOO_FEW"
+def test_a_part_keeps_the_order_of_the_cohort():
+    split = {Part.TRAIN: ("c2", "c0"), Part.TEST: ("c1",)}
+    assert [case.case_key for case in cohort(["p1", "p2", "p3"], split).part(Part.TRAIN)] == ["c0", "c2"]
+    assert cohort(["p1", "p2", "p3"], split).part(Part.VALIDATION) == ()

@@ -68,22 +68,6 @@ def test_a_record_of_an_earlier_version_is_read_as_the_newest(schema):
     assert read_record(record.canonical_json(), _newest(schema)) == record
 
 
-def test_a_lifted_explanation_says_what_its_version_meant():
-    record = read_record((GOLDEN / "study_explanation_1.json").read_bytes(), data_contracts.StudyExplanation)
-    assert (record.mass, record.request.most, record.kind.value) == ("absolute", None, "classification")
-    assert record.lesions[0].share_in_teacher is None
-    assert (record.teacher_only, record.caveats, record.answers[0].probabilities) == ((), (), {})
-
-
-def test_a_lifted_panel_names_its_versions_and_tests_its_explainers_anew():
-    payload = (GOLDEN / "review_panel_1.json").read_bytes()
-    panel = read_record(payload, data_contracts.ReviewPanel)
-    assert panel.classification.model.name == "classification-student"
-    assert panel.segmentation.teacher.name == "segmentation-teacher"
-    assert str(panel.segmentation.model.teacher).startswith("segmentation-teacher/2@")
-    assert panel.segmentation.sanity_reports == ()
-
-
 @pytest.mark.parametrize(("schema", "expected"), [("review/1", "ReviewReport"), ("lesion_explanation/1", "StudyExplanation")])
 def test_a_retired_record_is_refused_by_its_version_with_what_to_do(schema, expected):
     payload = (GOLDEN / f"{schema.replace('/', '_')}.json").read_bytes()

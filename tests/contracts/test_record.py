@@ -1,20 +1,13 @@
 from __future__ import annotations
 
-import pickle
-
 import pytest
 
 from data_contracts import (
     MIGRATIONS,
     ContractError,
     Estimate,
-    FileOutcome,
-    IngestCode,
-    IngestError,
-    MedkdError,
     Ref,
     Registered,
-    SourceError,
     load_record,
     read_record,
 )
@@ -40,13 +33,6 @@ def test_a_figure_is_finite(value):
         Estimate(mean=value, low=0, high=1, n=1)
 
 
-def test_a_refused_file_has_its_reason_and_an_accepted_one_has_none():
-    with pytest.raises(ValueError, match="expected a code"):
-        FileOutcome(path="a", outcome="quarantined")
-    with pytest.raises(ValueError, match="expected a code"):
-        FileOutcome(path="a", outcome="accepted", code=IngestCode.NOT_DICOM)
-
-
 def test_text_that_is_not_json_a_wrong_version_and_a_missing_file_have_their_codes(tmp_path):
     with pytest.raises(ContractError) as caught:
         read_record(b"{", Registered)
@@ -67,18 +53,3 @@ def test_an_older_version_is_lifted_by_its_migration(monkeypatch):
 def test_two_records_cannot_share_a_schema():
     with pytest.raises(TypeError, match="one record per schema"):
         type("Impostor", (VersionedRecord,), {"SCHEMA": "registered/1", "__module__": __name__})
-
-
-def test_errors_keep_code_and_sentence_across_processes():
-    error = pickle.loads(pickle.dumps(SourceError("SOURCE_MISSING", "expected a folder, found none")))
-    assert (type(error), error.code, str(error)) == (SourceError, "SOURCE_MISSING", "expected a folder, found none")
-    refusal = pickle.loads(pickle.dumps(IngestError(IngestCode.GANTRY_TILT, "expected upright slices", {"degrees": 12.0})))
-    assert (refusal.ingest_code, refusal.evidence) == (IngestCode.GANTRY_TILT, {"degrees": 12.0})
-
-
-def test_every_error_descends_from_one_root():
-    import data_contracts
-
-    errors = [v for v in vars(data_contracts).values() if isinstance(v, type) and issubclass(v, Exception)]
-    assert len(errors) >= 13
-    assert all(issubclass(error, MedkdError) for error in errors)

@@ -11,23 +11,21 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import flows
-from data_contracts import Entry, NetworkSpec, Shift, TaskKind
+from data_contracts import Entry, Shift
 from medkd.attribution._attribute import attribute
 from medkd.attribution.adversarial import adversarial
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.explanation.explain_cohort import explain_cohort, over_patients, siblings_of
-from medkd.explanation.inspect_model import flips_of_cases, inspect_model
-from medkd.explanation.measures_of_maps import ExplanationQuery, Networks
+from medkd.explanation.explain_cohort import explain_cohort, siblings_of
+from medkd.explanation.inspect_model import inspect_model
 from medkd.inference.predict import predict_logits
 from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.measures.structural_similarity import structural_similarity
-from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.storage.workspace import local_workspace
-from medkd.targets import class_margin, lesion_margin
+from medkd.targets import class_margin
 from medkd.trace import trace
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
@@ -132,15 +130,6 @@ def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run
     assert "single training" in undefined.reason
 
 
-def test_one_case_of_every_patient_comes_before_another_of_any():
-    patients = ["a", "a", "b", "a", "c", "b", "d"]
-    assert over_patients(patients, 4).tolist() == [0, 2, 4, 6]
-    assert over_patients(patients, 5).tolist() == [0, 1, 2, 4, 6]
-    assert over_patients(patients, 6).tolist() == [0, 1, 2, 4, 5, 6]
-    assert over_patients(patients, 100).tolist() == list(range(7))
-    assert over_patients(["x", "y"], 1).tolist() == [0]
-
-
 def test_an_inspection_says_what_no_map_says(run):
     recipe, workspace, cohorts, teacher, students, _ = run
     config = recipe.model_copy(update={"explain": recipe.explain.model_copy(update={"cases": 2})})
@@ -171,16 +160,3 @@ def test_an_inspection_says_what_no_map_says(run):
     for name, figure in itself.figures.items():
         role, _, measure = name.partition("/")
         assert figure == itself.figures[f"teacher/{measure}"] if role == "student" else role == "teacher" or figure.mean == 0
-
-
-def test_where_nothing_was_found_there_is_nothing_to_flip():
-    """Two cases of a segmentation; in the second the teacher found nothing."""
-    network = build_network(NetworkSpec(builder="unet", options={"channels": (4, 8, 8)}), seed=0).eval()
-    answer = torch.zeros(2, 32, 32, dtype=torch.long)
-    answer[0, 8:20, 8:20] = 1
-    images = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    masks = (answer > 0).to(torch.uint8)
-    question = ExplanationQuery(images, lesion_margin(masks), masks, answer, TaskKind.SEGMENTATION, 2)
-    values, _ = flips_of_cases(question, Networks(network, network), progress=False)
-    assert all(bool(value[1].isnan()) for value in values.values())
-    assert float(values["student/flipped"][0]) in (0.0, 1.0)

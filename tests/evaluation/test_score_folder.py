@@ -21,7 +21,7 @@ from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import average_precision_of
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.score_folder import ScoredModel, score_folder
-from medkd.evaluation.write_score import reliability, render_calibration, render_froc, wilson
+from medkd.evaluation.write_score import render_calibration, render_froc
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
 from medkd.models._load import load_network
@@ -82,6 +82,7 @@ def test_a_classifiers_figures_are_those_of_scikit_learn(classified, pictures):
     assert (score.evaluation.n, score.evaluation.cases, figures["auc"].n) == (12, 24, 12)
     assert {"ece", "agreement", "same_answer", "relevance_mass_accuracy", "pointing"} <= set(figures)
     assert set(score.evaluation.teacher_metrics) >= {"auc", "auprc", "ece", "brier"}
+    assert render_calibration(score).startswith(b"\x89PNG")
 
 
 def test_subgroups_are_what_the_table_says_ages_in_bands_lesions_in_thirds(classified):
@@ -161,16 +162,6 @@ def test_the_fast_average_precision_is_scikit_learns(seed):
     labels, scores = (rng.random(60) < 0.3).astype(np.int64), np.round(rng.random((1, 60)), 1)
     rows = rng.integers(0, 60, 60)
     assert average_precision_of(scores, labels)(rows, 0) == pytest.approx(average_precision_score(labels[rows], scores[0, rows]))
-
-
-def test_a_reliability_curve_counts_every_case_once(classified):
-    probability = np.array([0.0, 0.01, 0.5, 0.99, 1.0])
-    mean, share, count = reliability(probability, np.array([0.0, 1.0, 1.0, 1.0, 0.0]))
-    assert count.tolist() == [2, 1, 2]
-    assert mean == pytest.approx([0.005, 0.5, 0.995])
-    assert share == pytest.approx([0.5, 1.0, 0.5])
-    assert wilson(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)  # Wilson 1927, as tabulated
-    assert render_calibration(classified[1]).startswith(b"\x89PNG")
 
 
 def test_the_record_survives_its_file(classified, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from data_contracts import Entry, ExplanationError, ExplanationRequest, RegistryError
 from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
 from medkd.explanation.explain_study import explain_study
-from medkd.explanation.preview import MOST_PREVIEWS, render_preview
+from medkd.explanation.preview import MOST_PREVIEWS
 
 BOX = np.s_[12:16, 4:8, 18:22]
 
@@ -105,13 +105,3 @@ def test_there_are_at_most_twenty_previews_and_every_lesion_is_seen_first(kept):
     shown = {path.name for path in (place / "previews").glob("*.png")}
     assert len(shown) == MOST_PREVIEWS
     assert {f"lesion-{number}-saliency.png" for number in range(1, 11)} <= shown
-
-
-def test_a_preview_says_what_failed_on_the_map():
-    values, mask = torch.rand(3, 20, 24), torch.zeros(3, 20, 24, dtype=torch.uint8)
-    mask[1, 4:9, 5:11] = 1
-    plain = render_preview(values, mask, {"m": values - 0.5}, 1, title="t")
-    marked = render_preview(values, mask, {"m": values - 0.5}, 1, title="t", failed=["randomisation"])
-    assert plain[:4] == b"\x89PNG"
-    assert plain != marked
-    assert plain == render_preview(values, mask, {"m": values - 0.5}, 1, title="t")

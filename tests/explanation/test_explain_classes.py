@@ -11,7 +11,6 @@ from torch import nn
 
 from data_contracts import Calibration, ConformalBound, Entry, ExplanationError, ExplanationRequest, Task
 from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
-from medkd.explanation.class_subjects import runs_of
 from medkd.explanation.explain_study import explain_study
 from medkd.inference.predict import averaged_over_flips
 from medkd.trace import LayerMap
@@ -56,11 +55,6 @@ def classifier(loaded):
 def request(*names, **changes):
     entries = tuple(name if isinstance(name, Entry) else Entry(name=name) for name in names)
     return ExplanationRequest(explainers=entries, **changes)
-
-
-def test_runs_are_neighbours_with_one_answer():
-    assert runs_of(torch.tensor([1, 1, 0, 1])) == [(0, 1), (2, 2), (3, 3)]
-    assert runs_of(torch.tensor([2])) == [(0, 0)]
 
 
 def test_neighbouring_slices_with_one_answer_are_explained_together(classifier, make_volume):

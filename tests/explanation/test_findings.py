@@ -10,7 +10,6 @@ from torch import nn
 from data_contracts import Entry, Task, TrainingDomain
 from medkd.explanation.defaults import first_findings
 from medkd.explanation.explain_study import explain_study
-from medkd.inference.components import smallest_voxels
 from medkd.review.caveats import compute_caveats
 from medkd.trace import LayerMap
 
@@ -89,13 +88,6 @@ def test_nothing_found_is_an_answer(studied):
     result = studied([])
     assert (result.record.lesions, result.record.maps) == ((), ())
     assert not result.arrays["segmentation/student"].any()
-
-
-def test_specks_are_no_findings_whatever_their_voxels_measure(make_volume):
-    def smallest(step):
-        return smallest_voxels(make_volume([], turn=((0, 0, step), (0, step, 0), (step, 0, 0)))[1].geometry)
-
-    assert [smallest(step) for step in (0.5, 1.0, 4.0)] == [160, 20, 20]
 
 
 def test_the_studys_own_segmentation_is_compared_with(studied):

@@ -12,7 +12,7 @@ import torch
 from data_contracts import NetworkSpec, Task
 from medkd import catalogue
 from medkd.explanation.explain_lesions import explain_lesions
-from medkd.explanation.lesion_subjects import LesionTrial, elsewhere, halves
+from medkd.explanation.lesion_subjects import LesionTrial
 from medkd.explanation.sanity_checks import run_sanity_checks
 from medkd.explanation.subjects import Method
 from medkd.inference.segment import PreparedStudy
@@ -92,13 +92,3 @@ def test_an_edge_detector_is_found_out(try_it, tmp_path, monkeypatch):
     assert checks["randomisation"].passed is False
     assert checks["random_lesion"].passed is False
     assert not sanity_report.trusted
-
-
-def test_halves_make_up_the_whole_and_elsewhere_is_elsewhere():
-    inside = torch.zeros(4, 6, 8, dtype=torch.uint8)
-    inside[1, 2:5, 1:6] = 1
-    first, second = halves(inside)
-    assert torch.equal(first + second, inside)
-    assert abs(int(first.sum()) - int(second.sum())) <= 1
-    assert not (elsewhere(inside) & inside).any()
-    assert elsewhere(inside).any()

@@ -17,12 +17,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from data_contracts import StoreError
-from data_contracts.private import make_ordinary, open_private, ordinary_umask, private_folder, privately
-from flows.confidential_call import ERROR, ConfidentialCall, WorkFailed
 from flows.demo import _TINY, RECIPES
 from flows.engine import orchestrated, run_all
-from flows.start import start_engine
-from tests.ground_truth import CANARY, places_of, plant
+from tests.ground_truth import CANARY, open_to_others, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"
@@ -45,12 +42,6 @@ def usual_umask():
 def planted(smoke, tmp_path_factory):
     """Return the demo's studies with the mark everywhere."""
     return plant(smoke.folder / "dicom", tmp_path_factory.mktemp("planted") / f"{CANARY}_inbox", zipped="study002")
-
-
-def open_to_others(*folders: Path) -> list[str]:
-    """Return what others may read, write or enter."""
-    every = [path for folder in folders for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
-    return [f"{path} {stat.S_IMODE(path.stat().st_mode):o}" for path in every if stat.S_IMODE(path.stat().st_mode) & 0o077]
 
 
 def test_the_search_finds_a_mark_in_whatever_may_hold_one(tmp_path):
@@ -214,7 +205,9 @@ def test_prefect_is_told_neither_arguments_nor_results_nor_sentences(tmp_path, s
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from tests.flows.test_confidential import echoed, start_engine, StoreError\n"
+        "from data_contracts import StoreError\n"
+        "from flows.start import start_engine\n"
+        "from tests.flows.test_confidential import echoed\n"
         "with start_engine('prefect', Path(sys.argv[1]), workers=0):\n"
         "    assert echoed(sys.argv[2], True) == [sys.argv[2]]\n"
         "    try:\n"
@@ -240,48 +233,3 @@ def test_prefect_is_told_neither_arguments_nor_results_nor_sentences(tmp_path, s
         assert any("StoreError STORE_MISSING" in str(row) for row in database.execute("select message from flow_run_state"))
     assert "STORE_MISSING" not in (tmp_path / "run" / "run.log").read_text()  # it was caught, and the run went on
     assert open_to_others(tmp_path / "run") == []
-
-
-def test_the_sentence_of_an_untold_error_lies_in_quarantine(tmp_path):
-    with pytest.raises(WorkFailed, match="StoreError STORE_MISSING") as caught:
-        ConfidentialCall(fail, (CANARY,), error_in=tmp_path).finish()
-    assert CANARY not in str(caught.value)
-    assert CANARY in (tmp_path / ERROR).read_text()
-    assert open_to_others(tmp_path / "quarantine") == []
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027])
-def test_what_is_written_privately_is_its_owners_only_under_any_umask(umask, tmp_path):
-    os.umask(umask)
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "old").touch()
-    with open_private(tmp_path / "a" / "b" / "c") as stream:
-        stream.write(b"x")
-    open_private(tmp_path / "there" / "old").close()
-    private_folder(tmp_path / "a" / "d")
-    with privately(), privately():
-        (tmp_path / "a" / "by-a-library").write_text("x")
-        assert ordinary_umask() == umask
-    assert open_to_others(tmp_path / "a") == []
-    assert stat.S_IMODE((tmp_path / "there" / "old").stat().st_mode) == 0o600
-    assert ordinary_umask() == umask
-    make_ordinary(tmp_path / "a")
-    assert stat.S_IMODE((tmp_path / "a" / "b" / "c").stat().st_mode) == 0o666 & ~umask
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o777 & ~umask
-
-
-def test_a_folder_that_is_claimed_is_closed(tmp_path):
-    from medkd.storage.output import STORE, claim, claim_unmarked
-
-    (tmp_path / "made").mkdir(mode=0o755)
-    claim(tmp_path / "made", STORE)
-    claim_unmarked(tmp_path / "above" / "handed-on", "p")
-    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
-    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("above", "above/handed-on")} == {0o755}
-
-
-def test_a_failure_of_the_log_names_the_kind_and_the_code_only(tmp_path):
-    with pytest.raises(StoreError), start_engine("none", tmp_path / "run", workers=0):
-        fail(CANARY)
-    assert "ended by StoreError STORE_MISSING" in (tmp_path / "run" / "run.log").read_text()
-    assert places_of(CANARY, tmp_path / "run") == []

@@ -75,6 +75,8 @@ def test_explanations_scorecard_and_reports_are_registered(smoke):
         "model/manifest.json",
         "model/card.json",
         "model/scorecard.json",
+        "model/calibration.json",
+        "model/reliability.png",
     } <= files
     assert client.list_artifacts(version.run_id, "explanations")
     panel = load_record(smoke.folder / "panel.json", ReviewPanel)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from medkd.storage.metrics_log import MetricsLog
 from medkd.training.checkpoint import LoopState, TrainState, load_state, save_state
 
 
@@ -60,8 +59,3 @@ def test_half_a_state_is_no_state(state, caplog, share):
 def test_a_state_that_something_was_added_to_is_not_taken_up(state):
     state.write_bytes(state.read_bytes() + b"more")
     assert load_state(state, trained(1), key="k") == LoopState()
-
-
-def test_lines_of_a_journal_that_are_none_are_left_out(tmp_path):
-    (tmp_path / "m").write_bytes(b'{"epoch": 1, "loss": 2.0}\n{"epoch": 2, "lo}\n\xff}\n{"loss": 1}\n[1]\n{"epoch": 3, "loss": 1.0}\n')
-    assert [line["epoch"] for line in MetricsLog(tmp_path / "m").read()] == [1, 3]

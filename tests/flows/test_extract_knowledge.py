@@ -10,8 +10,11 @@ import pytest
 
 import flows
 from data_contracts import KnowledgeRef, TrainingManifest, load_record
+from flows.extract_knowledge import extract_knowledge
 from medkd.registry.publish import TRAINING_MANIFEST
 from medkd.registry.publish_knowledge import RECORD
+from medkd.registry.recipe_result import RecipeResult
+from tests.flows.recording import golden_recipe, recorded
 
 pytestmark = pytest.mark.xdist_group("knowledge")
 RECIPE = Path(flows.__file__).parent / "recipes" / "phantom-segmentation.yaml"
@@ -144,3 +147,13 @@ def test_a_run_with_an_arm_that_reads_a_store_extracts_on_its_way(here, tmp_path
 
     model, _ = open_registry(local_workspace(tmp_path)).fetch("models:/phantom-segmentation-knowledge/1")
     assert str(model.teacher).startswith("phantom-segmentation-teacher/1@")
+
+
+def test_only_a_teacher_whose_recipe_reads_a_store_is_asked():
+    reader = golden_recipe("reader")
+    arms = {name: arm.model_copy(update={"knowledge": "store"}) for name, arm in reader.arms.items()}
+    results = [RecipeResult(one, "cohorts", teacher="teacher") for one in (golden_recipe("live"), reader.model_copy(update={"arms": arms}))]
+    with recorded(knowledge=lambda _, spec, *__: f"knowledge of {spec.recipe}") as engine:
+        live, stored = extract_knowledge("workspace", results)
+    assert (live.knowledge, stored.knowledge) == (None, "knowledge of reader")
+    assert engine.calls("knowledge")[0][2:] == ("cohorts", "teacher")

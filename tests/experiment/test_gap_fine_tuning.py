@@ -7,7 +7,7 @@ import torch
 
 from data_contracts import GapFineTuning, SelectionCriterion
 from medkd.cohorts.tensor_cohort import open_use
-from medkd.experiment.gap_fine_tuning import MOST, WeightedCohort, fine_tune_on_gap, gap_weights
+from medkd.experiment.gap_fine_tuning import MOST, WeightedCohort, bounded, fine_tune_on_gap, gap_weights
 from medkd.models._load import load_network
 from medkd.training.objective import Objective
 from medkd.training.train import distill, load_teacher, train_teacher
@@ -64,3 +64,13 @@ def test_weights_follow_the_gap_and_reach_the_batch(workspace, recipe, cohorts, 
     assert torch.equal(sample.voxel_weights, voxels[rows])
     ones, everywhere = gap_weights(loaded, network, cohort, recipe.task, 0.0)
     assert bool((ones == 1).all() & (everywhere == 1).all())
+
+
+def test_weights_have_mean_one_grow_with_the_gap_and_stay_in_bounds():
+    values = torch.tensor([[0.0, 1.0, 1.0, 2.0, 100.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
+    weights = bounded(values, 1.0)
+    assert weights.mean(1) == pytest.approx([1.0, 1.0])
+    assert weights[1].tolist() == pytest.approx([1.0] * 5)
+    assert weights[0].tolist() == sorted(weights[0].tolist())
+    assert float(weights.max() / weights.min()) <= MOST**2 + 1e-3
+    assert bounded(values, 0.0)[0].tolist() == pytest.approx([1.0] * 5)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from data_contracts import ReviewPanel, SanityReport, TaskKind, read_record
+from medkd.explanation import explain_panel as module
+from medkd.explanation.defaults import DEFAULT_EXPLAINERS
+from medkd.explanation.explain_panel import explain_studies, panel_requests
+from medkd.storage.workspace import local_workspace
+
+GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_panel_3.json"
+
+
+@pytest.fixture
+def panel():
+    return read_record(GOLDEN.read_bytes(), ReviewPanel)
+
+
+def test_the_segmenter_and_the_classifier_are_asked_by_the_explainers_of_their_tasks():
+    assert [one.explainers for one in panel_requests()] == [
+        DEFAULT_EXPLAINERS[TaskKind.SEGMENTATION], DEFAULT_EXPLAINERS[TaskKind.CLASSIFICATION],
+    ]  # fmt: skip
+
+
+def test_a_series_that_cannot_be_read_is_refused_with_its_reason_and_the_others_go_on(panel, make_volume, tmp_path, monkeypatch, caplog):
+    _, volume = make_volume([])
+    monkeypatch.setattr(module, "_loaded", lambda *_: None)
+    with caplog.at_level(logging.WARNING, "medkd"):
+        found = explain_studies(local_workspace(tmp_path / "run"), (volume, volume), "studies", panel, panel_requests())
+    assert found.studies == ()
+    assert [(one.series_key, one.code) for one in found.refused] == [("s1", "STORE_MISSING")] * 2
+    assert "series s1 is not explained: STORE_MISSING" in caplog.text
+
+
+def test_explainers_that_were_tested_on_the_cohort_are_not_tested_again(panel, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(module, "explain_study", lambda *_, **named: asked.update(named))
+    report = SanityReport(explainer="cam", checks=(), trusted=True)
+    one = panel.classification.model_copy(update={"sanity_reports": (report,)})
+    module._by(one, None, panel_requests()[1], None, None, "what the segmenter marks")
+    assert asked["decided"].sanity_reports == {"cam": report}
+    assert asked["label"] == "what the segmenter marks"

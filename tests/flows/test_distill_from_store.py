@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from data_contracts import Arm, LossTerm
+from flows.distill_from_store import distill_from_store
+from medkd.storage.workspace import Workspace
+from tests.flows.recording import golden_recipe, recorded
+
+
+class Card(SimpleNamespace):
+    def without(self, *names):
+        return f"card of {self.arm} without {', '.join(names)}"
+
+
+def test_students_learn_from_registered_knowledge_and_nobody_stands_for_the_teacher():
+    recipe = golden_recipe(
+        arms={"alone": Arm(terms=(LossTerm(loss="cross_entropy"),)), "kd": Arm(terms=(LossTerm(loss="logit_kd"),))}, seeds=(0,)
+    )
+    workspace = Workspace(root=Path("run"), tracking_uri="")
+
+    def student(_, spec, cohorts, teacher, knowledge):
+        return SimpleNamespace(arm=spec.arm, seed=spec.seed, role="student", learned_from=(teacher, knowledge))
+
+    with recorded(
+        fetch_knowledge="knowledge", cohorts="cohorts", students=student, evaluate=lambda *call: call[3],
+        scorecards=lambda *call: Card(arm=call[3][0].arm), register="versions",
+    ) as engine:  # fmt: skip
+        registered, cards = distill_from_store(workspace, recipe, "models:/r-knowledge/1")
+    assert registered == "versions"
+    assert cards == ("card of alone without agreement, dice_to_teacher", "card of kd without agreement, dice_to_teacher")
+    assert engine.titles() == ["fetch knowledge", "cohorts", "students", "evaluate", "scorecards", "compare", "register"]
+    ((_, wanted, cohorts, students, registered_cards, teacher, knowledge),) = engine.calls("register")
+    assert {name: arm.knowledge for name, arm in wanted.arms.items()} == {"alone": "live", "kd": "store"}
+    assert [one.learned_from for one in students] == [(None, None), (None, "knowledge")]
+    assert (cohorts, registered_cards, teacher, knowledge) == ("cohorts", cards, None, "knowledge")

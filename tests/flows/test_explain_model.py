@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.explain_model import explain_model
+from medkd.storage.workspace import Workspace
+from tests.flows.recording import golden_recipe, recorded
+
+
+def test_a_registered_model_is_asked_on_the_cohorts_of_the_recipe():
+    recipe, workspace = golden_recipe(), Workspace(root=Path("run"), tracking_uri="of the run")
+    with recorded(cohorts="the cohorts", explain="what was found") as engine:
+        assert explain_model(workspace, recipe, "models:/m/1", "of the registry") == "what was found"
+    assert [(title, stage) for title, stage, *_ in engine.groups] == [("cohorts", "prepare_cohorts"), ("explain", "explain_on_cohort")]
+    assert engine.calls("explain") == [(workspace, recipe.explanation(), "the cohorts", "models:/m/1", "of the registry")]

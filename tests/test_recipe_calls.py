@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from data_contracts import Recipe, read_record
+from medkd.recipe_calls import by_arm, comparison_calls, evaluation_calls, explanation_calls, reads_store, student_calls
+
+
+@pytest.mark.parametrize(
+    ("students", "pairs"),
+    [
+        ("alone kd kd_explanation", ["kd-alone", "kd_explanation-alone", "kd_explanation-kd"]),
+        ("alone supervision kd", ["supervision-alone", "kd-alone"]),
+        ("one two three", ["two-one", "three-two"]),
+        ("kd", []),
+    ],
+)
+def test_arms_are_compared_with_the_baselines_before_them(students, pairs):
+    arms = {
+        "teacher": (SimpleNamespace(role="teacher"),),
+        **{name: (SimpleNamespace(role="student", arm=name),) for name in students.split()},
+    }
+    calls = comparison_calls(None, SimpleNamespace(cohorts=None), arms)
+    assert [f"{a[0].arm}-{b[0].arm}" for _, _, a, b, _ in calls] == pairs
+
+
+@pytest.fixture
+def recipe():
+    return read_record((Path(__file__).parent / "contracts" / "golden" / "recipe_2.json").read_bytes(), Recipe)
+
+
+def test_students_are_trained_arm_by_arm_and_only_readers_are_given_a_store(recipe):
+    (arm,) = recipe.arms.values()
+    recipe = recipe.model_copy(update={"arms": {"kd": arm, "stored": arm.model_copy(update={"knowledge": "store"})}})
+    calls = student_calls("W", SimpleNamespace(recipe=recipe, cohorts="C", teacher="T", knowledge="K"))
+    assert [(spec.arm, spec.seed, knowledge) for _, spec, _, _, knowledge in calls] == [
+        ("kd", 0, None), ("kd", 1, None), ("stored", 0, "K"), ("stored", 1, "K"),
+    ]  # fmt: skip
+    assert reads_store(recipe)
+    assert not reads_store(recipe.model_copy(update={"arms": {"kd": arm}}))
+
+
+def test_every_model_is_evaluated_beside_the_first_which_is_the_teacher(recipe):
+    calls = evaluation_calls("W", SimpleNamespace(recipe=recipe, cohorts="C", models=("teacher", "a", "b")))
+    assert [(model, beside) for *_, model, beside in calls] == [("teacher", "teacher"), ("a", "teacher"), ("b", "teacher")]
+
+
+def test_evaluations_of_an_arm_stay_together_in_the_order_of_their_seeds():
+    one, other, again = (SimpleNamespace(arm=arm) for arm in ("kd", "alone", "kd"))
+    assert by_arm([one, other, again]) == {"kd": (one, again), "alone": (other,)}
+
+
+def test_the_gap_to_the_teacher_is_measured_from_the_student_alone_only():
+    arms = {
+        "teacher": (SimpleNamespace(role="teacher"),),
+        **{name: (SimpleNamespace(role="student", arm=name),) for name in ("alone", "kd", "hint")},
+    }
+    calls = comparison_calls(None, SimpleNamespace(cohorts=None), arms)
+    assert [above == arms["teacher"] for *_, above in calls] == [True, True, False]
+
+
+def test_the_student_of_the_first_seed_is_explained(recipe):
+    students = tuple(SimpleNamespace(arm=arm, seed=seed) for arm in ("kd", "hint") for seed in recipe.seeds)
+    result = SimpleNamespace(recipe=recipe, cohorts="C", students=students, require_teacher=lambda: "T")
+    assert [(call[3].arm, call[3].seed, call[4], call[5]) for call in explanation_calls("W", result)] == [
+        ("kd", 0, "T", ()), ("hint", 0, "T", ()),
+    ]  # fmt: skip
