@@ -69,24 +69,24 @@ def test_explanations_scorecard_and_reports_are_registered(smoke):
     client = MlflowClient(tracking_uri=smoke.summary["tracking_uri"])
     student = next(m for m in smoke.summary["models"] if m["name"] == "phantom-classification-kd")
     version = client.get_model_version(student["name"], str(student["version"]))
-    files = {item.path for item in client.list_artifacts(version.run_id, "model")}
+    files = {item.path for item in client.list_logged_model_artifacts(version.tags["medkd.logged_model"], "artifacts/package")}
     assert {
-        "model/weights.safetensors",
-        "model/manifest.json",
-        "model/card.json",
-        "model/scorecard.json",
-        "model/calibration.json",
-        "model/reliability.png",
+        "artifacts/package/weights.safetensors",
+        "artifacts/package/manifest.json",
+        "artifacts/package/card.json",
+        "artifacts/package/scorecard.json",
+        "artifacts/package/calibration.json",
+        "artifacts/package/reliability.png",
     } <= files
-    assert client.list_artifacts(version.run_id, "explanations")
+    assert client.list_logged_model_artifacts(version.tags["medkd.logged_model"], "explanations")
     panel = load_record(smoke.folder / "panel.json", ReviewPanel)
     for entry in (panel.segmentation.model, panel.classification.model):
         reported = client.get_model_version(entry.name, str(entry.version))
         assert len(reported.tags["medkd.reports"]) == 64
-        assert client.list_artifacts(reported.run_id, "reports")
+        assert client.list_logged_model_artifacts(reported.tags["medkd.logged_model"], "reports")
         explained = {tag.removeprefix("medkd.explanation.") for tag in reported.tags if tag.startswith("medkd.explanation.")}
         assert len(explained) == len(smoke.summary["reports"])
-        kept = {Path(one.path).name for one in client.list_artifacts(reported.run_id, "explanations")}
+        kept = {Path(one.path).name for one in client.list_logged_model_artifacts(reported.tags["medkd.logged_model"], "explanations")}
         assert {f"explanation-{short}.zip" for short in explained} <= kept
 
 

@@ -57,8 +57,10 @@ def test_it_lies_beside_its_model_version(explained, smoke):
     short = summary["explanation"][:12]
     assert f"medkd.explanation.{short}" in version.tags
     assert "grad_cam" in version.tags["medkd.failed_explainers"]
-    assert f"explanations/explanation-{short}.zip" in {f.path for f in client.list_artifacts(version.run_id, "explanations")}
-    previews = client.list_artifacts(version.run_id, f"previews/{short}")
+    assert f"explanations/explanation-{short}.zip" in {
+        f.path for f in client.list_logged_model_artifacts(version.tags["medkd.logged_model"], "explanations")
+    }
+    previews = client.list_logged_model_artifacts(version.tags["medkd.logged_model"], f"previews/{short}")
     assert 1 <= len(previews) <= 20
     assert len(previews) == len(summary["previews"])
     record, arrays = read_explanation(out / "explanations" / short)
@@ -175,4 +177,8 @@ def test_a_registered_model_is_inspected_and_what_is_found_lies_beside_it(here, 
     client = MlflowClient(tracking_uri=smoke.summary["tracking_uri"], registry_uri=smoke.summary["tracking_uri"])
     version = client.get_model_version("phantom-segmentation-kd", "1")
     assert version.tags["medkd.inspection"] == found["inspection"]
-    assert {Path(one.path).suffix for one in client.list_artifacts(version.run_id, "inspection")} == {".json", ".png", ".safetensors"}
+    assert {Path(one.path).suffix for one in client.list_logged_model_artifacts(version.tags["medkd.logged_model"], "inspection")} == {
+        ".json",
+        ".png",
+        ".safetensors",
+    }

@@ -61,8 +61,9 @@ def archived(smoke, model, short):
     version = client.get_model_version(*model)
     assert version.tags[f"medkd.explanation.{short}"]
     (report,) = [name.removeprefix("medkd.report.") for name, of in version.tags.items() if of == f"explanation {short}"]
-    beside = {Path(one.path).name for one in client.list_artifacts(version.run_id, f"reports/{report}")}
-    archive = zipfile.ZipFile(client.download_artifacts(version.run_id, f"explanations/explanation-{short}.zip"))
+    beside = {Path(one.path).name for one in client.list_logged_model_artifacts(version.tags["medkd.logged_model"], f"reports/{report}")}
+    location = client.get_logged_model(version.tags["medkd.logged_model"]).artifact_location
+    archive = zipfile.ZipFile(Path(location.removeprefix("file://")) / f"explanations/explanation-{short}.zip")
     arrays = safetensors.torch.load(archive.read("maps.safetensors"))
     return read_record(archive.read("explanation.json"), StudyExplanation), arrays, report, beside
 
