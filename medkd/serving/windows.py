@@ -31,17 +31,16 @@ def predict_windows(
     padded = np.pad(volume, [(0, 0), *padding], constant_values=float(volume.min())) if any(map(any, padding)) else volume
     corners = list(itertools.product(*(_begins(e, s, overlap) for e, s in zip(padded.shape[1:], size, strict=True))))
     weight = gaussian_weights(size)
-    total: NDArray[np.float32] | None = None
+    total = np.zeros((0, *padded.shape[1:]), dtype=np.float32)
     weights = np.zeros(padded.shape[1:], dtype=np.float32)
     for begin in range(0, len(corners), AT_ONCE):
         some = [_box(corner, size) for corner in corners[begin : begin + AT_ONCE]]
         answers = answer(np.stack([padded[(slice(None), *box)] for box in some]))
         for box, own in zip(some, answers, strict=True):
-            if total is None:
+            if not len(total):  # how many channels an answer has is known from the first
                 total = np.zeros((own.shape[0], *padded.shape[1:]), dtype=np.float32)
             total[(slice(None), *box)] += own * weight
             weights[box] += weight
-    assert total is not None  # every volume has a window
     inner: tuple[Any, ...] = (slice(None), *(slice(b, b + e) for (b, _), e in zip(padding, volume.shape[1:], strict=True)))
     return np.ascontiguousarray((total / weights)[inner])
 
