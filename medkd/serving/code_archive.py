@@ -90,8 +90,7 @@ def _imports(path: Path) -> tuple[str, ...]:
 def _imported(node: ast.AST) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            for other in child.orelse:
-                yield from _imported(other)
+            yield from _imported(ast.Module(child.orelse, type_ignores=[]))
             continue
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)

@@ -1,30 +1,15 @@
-"""What a network is calibrated by, on logits of known make; and how far off its probabilities are said to be."""
+"""What a network is calibrated by, on logits of known make."""
 
 from __future__ import annotations
 
-import io
-import itertools
-
 import numpy as np
 import pytest
-import torch
-from PIL import Image
-from scipy.special import log_softmax, softmax
 
 from data_contracts import DataError
 from medkd.evaluation.choose_calibration import FOLDS, NOT_BETTER, Samples, choose_calibration, folds_of
-from medkd.evaluation.draw_reliability import draw_reliability
 from medkd.evaluation.fit_calibration import fit_temperature
 from medkd.evaluation.reliability import reliability_of
-from medkd.measures.expected_calibration_error import expected_calibration_error
-
-
-def samples(make=lambda logits: logits, *, patients=120, each=3, classes=2, seed=0):
-    """Return samples whose labels are drawn from the softmax of logits, and that show what ``make`` makes of these."""
-    random = np.random.default_rng(seed)
-    logits = random.normal(0, 2, (patients * each, classes))
-    labels = np.array([random.choice(classes, p=row) for row in softmax(logits, axis=1)])
-    return Samples(make(logits), labels, np.repeat(np.arange(patients), each), tuple(f"p{one}" for one in range(patients)))
+from tests.evaluation.drawn import samples
 
 
 def test_logits_that_are_too_sure_are_cooled_by_one_temperature():
@@ -82,37 +67,3 @@ def test_folds_part_patients_and_spread_the_classes():
     assert np.bincount(fold).tolist() == [120 // FOLDS] * FOLDS
     positives = [int(own.labels[fold == index].sum()) for index in range(FOLDS)]
     assert max(positives) - min(positives) <= 1
-
-
-def test_the_error_of_two_classes_is_the_measure_of_that_name():
-    own = samples(lambda logits: logits * 3)
-    by_measure = expected_calibration_error(torch.from_numpy(softmax(own.logits, axis=1)[:, 1]), torch.from_numpy(own.labels))
-    assert reliability_of(own.logits, own).ece.mean == pytest.approx(float(by_measure), abs=1e-9)
-
-
-def test_the_error_of_three_classes_is_that_of_the_predicted_class():
-    own = samples(lambda logits: logits * 2, classes=3)
-    found = reliability_of(own.logits, own)
-    probability = np.exp(log_softmax(own.logits, axis=1))
-    confidence, right = probability.max(1), probability.argmax(1) == own.labels
-    edges, by_hand = np.linspace(0, 1, 16), 0.0
-    for low, high in itertools.pairwise(edges):
-        inside = (confidence > low) & (confidence <= high)
-        by_hand += abs(right[inside].sum() - confidence[inside].sum()) / len(confidence)
-    assert found.ece.mean == pytest.approx(by_hand, abs=1e-9)
-    assert sum(one.count for one in found.bins) == len(own.labels)
-    assert sum(one.count * abs(one.accuracy - one.confidence) for one in found.bins) / len(own.labels) == pytest.approx(by_hand)
-
-
-def test_the_diagram_is_a_picture_whose_bytes_depend_on_what_it_shows_alone():
-    own = samples(lambda logits: logits * 3)
-    chosen = choose_calibration(own)
-    panels = [
-        (title, one.ece, one.bins) for title, one in (("a", reliability_of(own.logits, own)), ("b", reliability_of(chosen.held_out, own)))
-    ]
-    first, second = (draw_reliability("net", *panels, unit="cases") for _ in range(2))
-    assert first == second
-    with Image.open(io.BytesIO(first)) as picture:
-        assert picture.format == "PNG"
-        assert picture.size[0] > 2 * picture.size[1] * 0.6
-    assert draw_reliability("net", panels[0], panels[0], unit="cases") != first

@@ -1,77 +1,22 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
-import pytest
 import torch
 
 from data_contracts import Geometry
+from medkd.inference.components import find_components
 from medkd.inference.lesions import find_lesions
 
-AFFINE = ((0.0, 0.0, 3.0, -94.5), (0.0, 3.0, 0.0, -94.5), (4.0, 0.0, 0.0, -200.0), (0.0, 0.0, 0.0, 1.0))
+AFFINE = ((0.0, 0.0, 1.0, 0.0), (0.0, 1.0, 0.0, 0.0), (2.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+WHERE = Geometry(shape=(6, 12, 12), affine_lps_mm=AFFINE, spacing_mm=(2.0, 1.0, 1.0), residual_mm=0)
 
 
-def geometry(shape=(12, 64, 64), affine=AFFINE, spacing=(4.0, 3.0, 3.0)):
-    return Geometry(shape=shape, affine_lps_mm=affine, spacing_mm=spacing, residual_mm=0)
-
-
-def box(*corners):
-    mask = torch.zeros(12, 64, 64, dtype=torch.uint8)
-    for (s0, s1), (r0, r1), (c0, c1) in corners:
-        mask[s0:s1, r0:r1, c0:c1] = 1
-    return mask
-
-
-def test_a_box_has_the_volume_diameter_and_centre_of_a_box():
-    ((lesion, own),) = find_lesions(box(((2, 5), (10, 20), (40, 52))), geometry())
-    assert lesion.voxels == 3 * 10 * 12
-    assert lesion.volume_ml == pytest.approx(360 * 36 / 1000)
-    assert lesion.diameter_mm == pytest.approx(math.dist((0, 0, 0), (2 * 4, 9 * 3, 11 * 3)))
-    assert lesion.centroid_lps_mm == pytest.approx((-94.5 + 45.5 * 3, -94.5 + 14.5 * 3, -200 + 3 * 4))
-    assert (lesion.first_slice, lesion.key_slice, lesion.last_slice) == (2, 2, 4)
-    assert int(own.sum()) == 360
-
-
-def test_voxels_that_touch_at_a_corner_are_one_lesion_and_a_gap_makes_two():
-    touching = box(((2, 4), (10, 14), (10, 14)), ((4, 6), (14, 18), (14, 18)))
-    apart = box(((2, 4), (10, 14), (10, 14)), ((5, 7), (14, 18), (14, 18)))
-    assert len(find_lesions(touching, geometry())) == 1
-    assert len(find_lesions(apart, geometry())) == 2
-
-
-def test_lesions_come_largest_first_and_specks_are_left_out():
-    mask = box(((1, 2), (5, 7), (5, 7)), ((3, 5), (20, 24), (20, 24)), ((7, 10), (40, 46), (40, 46)))
-    assert [lesion.voxels for lesion, _ in find_lesions(mask, geometry())] == [108, 32]
-    assert find_lesions(mask * 0, geometry()) == ()
-
-
-@pytest.mark.parametrize(("columns", "side"), [((50, 56), "left"), ((5, 11), "right"), ((29, 35), "midline")])
-def test_the_side_follows_from_the_affine(columns, side):
-    ((lesion, _),) = find_lesions(box(((2, 5), (30, 34), columns)), geometry())
-    assert lesion.side == side
-
-
-def test_a_mirrored_grid_mirrors_the_side():
-    mirrored = ((0.0, 0.0, -3.0, 94.5), *AFFINE[1:])
-    ((lesion, _),) = find_lesions(box(((2, 5), (30, 34), (50, 56))), geometry(affine=mirrored))
-    assert lesion.side == "right"
-
-
-def test_the_largest_diameter_of_a_ball_is_found_up_to_a_voxel():
-    grid = np.indices((24, 24, 24)) - 11.5
-    ball = torch.from_numpy((np.sqrt((grid**2).sum(0)) <= 9).astype(np.uint8))
-    unit = Geometry(
-        shape=(24, 24, 24),
-        affine_lps_mm=((0, 0, 1.0, 0), (0, 1.0, 0, 0), (1.0, 0, 0, 0), (0, 0, 0, 1.0)),
-        spacing_mm=(1.0,) * 3,
-        residual_mm=0,
-    )
-    ((lesion, _),) = find_lesions(ball, unit)
-    assert lesion.diameter_mm == pytest.approx(17.5, abs=1.0)
-
-
-def test_the_side_within_a_crop_is_not_known():
-    narrow = ((0.0, 0.0, 1.0, 12.0), (0.0, 1.0, 0.0, -94.5), AFFINE[2], AFFINE[3])
-    ((lesion, _),) = find_lesions(box(((2, 5), (30, 34), (50, 56))), geometry(affine=narrow, spacing=(4.0, 1.0, 1.0)))
-    assert lesion.side == "unknown"
+def test_lesions_are_the_components_as_tensors():
+    mask = (np.random.default_rng(0).random(WHERE.shape) < 0.15).astype(np.uint8)
+    wanted = find_components(mask, WHERE, class_name="node", smallest=3)
+    found = find_lesions(torch.from_numpy(mask), WHERE, class_name="node", smallest=3)
+    assert len(wanted) > 1
+    assert [lesion for lesion, _ in found] == [lesion for lesion, _ in wanted]
+    for (_, own), (_, array) in zip(found, wanted, strict=True):
+        assert own.dtype == torch.uint8
+        assert np.array_equal(own.numpy(), array)

@@ -9,7 +9,7 @@ import torch
 
 from data_contracts import Checkpoint, NetworkSpec, Ref, RegistryError, Role, Task, load_record
 from medkd.models._build import build_network, parameter_count
-from medkd.registry.interface import Publication, parse_uri
+from medkd.registry.interface import Publication
 from medkd.registry.publish import load_registered
 from medkd.storage.manifest import pack_model
 from medkd.trace import frozen
@@ -130,14 +130,6 @@ def test_artefacts_can_be_put_beside_a_version(registry, publish, tmp_path):
     (tmp_path / "note.txt").write_text("x")
     registry.attach(model, {"explanations": tmp_path / "note.txt"}, {"medkd.explanations": "abc"})
     assert registry.fetch(model.uri)[0] == model
-
-
-def test_a_uri_names_a_model_and_a_version():
-    assert parse_uri("models:/a-b/12") == ("a-b", 12, None)
-    assert parse_uri("models:/a-b@champion") == ("a-b", None, "champion")
-    for bad in ("models:/a", "models:/a/latest", "models://3", "a/3", "models:/@champion", "models:/a@"):
-        with pytest.raises(RegistryError):
-            parse_uri(bad)
 
 
 @pytest.mark.parametrize("name", ["extra.bin", "weights.safetensors.bak", "shards/more.safetensors", ".hidden"])
