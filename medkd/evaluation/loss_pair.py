@@ -58,8 +58,8 @@ class LossPair:
         """Return why a test cannot be paired; nothing where it can."""
         digests = [results.cohorts.get(test) for results in (self.teacher, self.student)]
         if None in digests:
-            return f"there are no results on the test {test!r}"
-        return "" if digests[0] == digests[1] else f"teacher and student were tested on other cases of {test!r}"
+            return f"there are no results on the test {str(test)!r}"
+        return "" if digests[0] == digests[1] else f"teacher and student were tested on other cases of {str(test)!r}"
 
     def values(self, name: str, *, step: int = 1) -> tuple[NDArray[np.int64], Rows, Rows, int] | None:
         """Return the rows of the cases that either has a value of, both values, and how many rows neither has; None where there is none."""
@@ -92,7 +92,7 @@ class LossPair:
             return "per-case results hold the probability of the second class alone, and there are more than two classes"
         found = self.values(f"{test}/probability")
         if found is None:
-            return f"there are no probabilities on the test {test!r}"
+            return f"there are no probabilities on the test {str(test)!r}"
         rows, teacher, student, _ = found
         kept = np.array([labels[row] is not None for row in rows], dtype=bool)
         if not kept.any():
@@ -108,7 +108,7 @@ class LossPair:
         if self.kind == "segmentation":
             found = self._dice(test)
             if found is None:
-                return self.refusal(test) or f"there is no Dice on the test {test!r}"
+                return self.refusal(test) or f"there is no Dice on the test {str(test)!r}"
             rows, teacher, student, missing = found
             right = (teacher >= RIGHT_DICE, student >= RIGHT_DICE)
             return Answers(self.student.units[test], rows, teacher, student, right, missing, classes=False)

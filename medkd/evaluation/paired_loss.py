@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -80,17 +81,21 @@ def paired_loss(figure: PairedFigure, *, figures: int) -> PairedLoss:
             anything was lost. They are never narrower than the interval.
     """
     sign = 1.0 if figure.higher_is_better else -1.0
-    teacher, student, counts = _by_patient(figure)
-    means = tuple(_figure_of(sums.sum(0, keepdims=True), counts.sum(keepdims=True))[0] for sums in (teacher, student))
-    patients = len(counts)
+    sums = _by_patient(figure)
+    means = _means(*sums)
+    patients = len(sums[2])
     if figure.yes_or_no:
-        teacher, student, counts = _with_half_patients(teacher, student, counts)
-    centre = sign * (_figure_of(teacher.sum(0, keepdims=True), counts.sum(keepdims=True))[0])
-    centre -= sign * (_figure_of(student.sum(0, keepdims=True), counts.sum(keepdims=True))[0])
-    draws = _differences(teacher, student, counts)
-    error = float(draws.std(ddof=1)) * float(np.sqrt(len(counts) / (len(counts) - 1)))
-    bounds = [_bounds(centre, error, patients, tail) for tail in (0.025, min(0.025, 0.05 / max(1, figures)))]
+        sums = _with_half_patients(*sums)
+    centre = _means(*sums)
+    error = float(_differences(*sums).std(ddof=1)) * math.sqrt(len(sums[2]) / (len(sums[2]) - 1))
+    bounds = [_bounds(sign * (centre[0] - centre[1]), error, patients, tail) for tail in (0.025, min(0.025, 0.05 / max(1, figures)))]
     return PairedLoss(means[0], means[1], sign * (means[0] - means[1]), *bounds[0], *bounds[1])
+
+
+def _means(teacher: Rows, student: Rows, counts: Rows) -> tuple[float, float]:
+    """Return the figures of both networks over all patients."""
+    cases = counts.sum(keepdims=True)
+    return float(_figure_of(teacher.sum(0, keepdims=True), cases)[0]), float(_figure_of(student.sum(0, keepdims=True), cases)[0])
 
 
 def _bounds(centre: float, error: float, patients: int, tail: float) -> tuple[float, float]:
