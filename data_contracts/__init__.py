@@ -69,6 +69,7 @@ from data_contracts.feedback import Feedback, LesionVerdict
 from data_contracts.geometry import Geometry
 from data_contracts.ingest_policy import CODES, Action, CodeFact, IngestPolicy, Severity
 from data_contracts.knowledge import KnowledgeRef
+from data_contracts.loss_statement import AnswerChanges, ChangedCase, LossAxis, LossItem, LossStatement, NotMeasured
 from data_contracts.model import (
     Checkpoint,
     GateFinding,
@@ -116,6 +117,7 @@ __all__ = [
     "RECORDS",
     "RETIRED",
     "Action",
+    "AnswerChanges",
     "Arm",
     "ArmFigures",
     "ArmVariant",
@@ -128,6 +130,7 @@ __all__ = [
     "CaseUnits",
     "CatalogueError",
     "Caveat",
+    "ChangedCase",
     "Checkpoint",
     "CheckpointSeries",
     "ClassAnswer",
@@ -193,7 +196,10 @@ __all__ = [
     "LesionFinding",
     "LesionVerdict",
     "Lineage",
+    "LossAxis",
     "LossBalancing",
+    "LossItem",
+    "LossStatement",
     "LossTerm",
     "ManifestEntry",
     "MapSpec",
@@ -206,6 +212,7 @@ __all__ = [
     "ModelRef",
     "Network",
     "NetworkSpec",
+    "NotMeasured",
     "Option",
     "Outcome",
     "OutputError",

@@ -1,4 +1,4 @@
-"""Flow: every model is evaluated on every test cohort, arms get scorecards and are compared, students are calibrated."""
+"""Flow: every model is evaluated on every test cohort, arms get scorecards and are compared, students are calibrated, their losses stated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from medkd.evaluation.calibrate import calibrate
 from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison_calls, evaluation_calls, results_calls
+from medkd.evaluation.loss_statement import state_loss
+from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison_calls, evaluation_calls, loss_calls, results_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
@@ -21,7 +22,7 @@ from medkd.storage.workspace import Workspace
 def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones.
 
-    Students are then calibrated on validation patients, where there are any.
+    Students are then calibrated on validation patients, where there are any, and what each lost against its teacher is stated.
     """
     done = run_each(
         evaluate_model,
@@ -47,4 +48,15 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         title="calibrate",
         name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
     )
-    return tuple(replace(result, calibrations=tuple(own)) for result, own in calibrated)
+    return _state_losses(workspace, [replace(result, calibrations=tuple(own)) for result, own in calibrated])
+
+
+def _state_losses(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    stated = run_each(
+        state_loss,
+        results,
+        partial(loss_calls, workspace),
+        title="losses",
+        name_of=lambda _, call: f"{call[2].subject}-{call[2].seed}",
+    )
+    return tuple(replace(result, loss_statements=tuple(own)) for result, own in stated)

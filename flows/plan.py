@@ -14,19 +14,20 @@ from data_contracts import Network, Recipe, Role, TrainingConfig
 _PER_MEGAPIXEL = 1.0
 #: A worker process needs ten seconds of a core before it can train: imports of torch, MONAI and Lightning.
 _START_OF_A_WORKER = 10.0
-_EVALUATE, _CALIBRATE, _EXPLAIN, _REGISTER, _EXPLAIN_STUDIES, _REPORT = 1.2, 0.2, 3.0, 1.0, 8.0, 2.0
+_EVALUATE, _CALIBRATE, _STATE_LOSS, _EXPLAIN, _REGISTER, _EXPLAIN_STUDIES, _REPORT = 1.2, 0.2, 0.1, 3.0, 1.0, 8.0, 2.0
 
 
 def expected_seconds(recipes: Sequence[Recipe], *, reports: bool) -> dict[str, float]:
     """Return the expected seconds of each group of calls of a pipeline, by its title."""
     seconds = {"cohorts": 4.0, "teachers": 0.0, "students": 0.0, "evaluate": 0.0, "scorecards": 2.0, "compare": 2.0, "calibrate": 0.0}
-    seconds |= {"explain": 0.0, "register": 0.0}
+    seconds |= {"losses": 0.0, "explain": 0.0, "register": 0.0}
     for recipe in recipes:
         students = len(recipe.arms) * len(recipe.seeds)
         seconds["teachers"] = max(seconds["teachers"], _training(recipe, Role.TEACHER))
         seconds["students"] += students * _training(recipe, Role.STUDENT) / 2
         seconds["evaluate"] += (students + 1) * _EVALUATE / 2
         seconds["calibrate"] += students * _CALIBRATE / 2
+        seconds["losses"] += students * _STATE_LOSS / 2
         seconds["explain"] += len(recipe.arms) * _EXPLAIN / 2
         seconds["register"] += (students + 1) * _REGISTER
     return {"ingest": 6.0, **seconds, "explain studies": _EXPLAIN_STUDIES, "reports": _REPORT} if reports else seconds

@@ -54,6 +54,7 @@ from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.evaluation.loss_statement import state_loss
 from medkd.evaluation.write_score import evaluate_folder
 from medkd.explanation.artefact import read_explanation
 from medkd.explanation.explain_cohort import explain_cohort
@@ -73,6 +74,7 @@ from medkd.recipe_calls import (
     explanation_calls,
     gate_call,
     knowledge_call,
+    loss_calls,
     reads_store,
     results_calls,
     student_calls,
@@ -286,13 +288,14 @@ def _taught(workspace: Workspace, recipe: Recipe) -> RecipeResult:
 
 
 def _scored(workspace: Workspace, result: RecipeResult) -> RecipeResult:
-    """Return scorecards, comparisons and calibrations too."""
+    """Return scorecards, comparisons, calibrations and loss statements too."""
     arms = by_arm(evaluate_model(*call) for call in evaluation_calls(workspace, result))
     cards = tuple(summarise(*call) for call in card_calls(workspace, result, arms))
     compared = tuple(compare_arms(*call) for call in comparison_calls(workspace, result, arms))
     calibrated = tuple(calibrate(*call) for call in calibration_calls(workspace, result))
     (cases,) = (collect_case_results(*call) for call in results_calls(workspace, result, arms))
-    return replace(result, scorecards=cards, comparisons=compared, calibrations=calibrated, case_results=cases)
+    result = replace(result, scorecards=cards, comparisons=compared, calibrations=calibrated, case_results=cases)
+    return replace(result, loss_statements=tuple(state_loss(*call) for call in loss_calls(workspace, result)))
 
 
 def _registered(workspace: Workspace, result: RecipeResult) -> RecipeResult:

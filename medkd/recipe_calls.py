@@ -96,6 +96,15 @@ def calibration_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     return [(workspace, result.recipe.name, result.cohorts, student) for student in result.students]
 
 
+def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here."""
+    if result.teacher is None:
+        return []
+    results = {one.weights_digest: one for one in result.case_results}
+    digests = (student.weights_digest for student in result.students)
+    return [(workspace, results[result.teacher.weights_digest], results[digest], result.calibrations) for digest in digests]
+
+
 def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     """Return the arguments of ``explain_cohort``: the student of the first seed of every arm, beside its teacher."""
     spec, teacher = result.recipe.explanation(), result.require_teacher()

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import ModelCard, Scorecard, Task, TaskKind, TrainingDomain
+from data_contracts import LossItem, LossStatement, ModelCard, Scorecard, Task, TaskKind, TrainingDomain
 
 #: Figures of a scorecard that a description lists; the whole table lies beside the version.
 _MOST_FIGURES = 24
+#: Losses that a description lists; the whole statement lies beside the version.
+_MOST_LOSSES = 5
 
 
-def card_text(card: ModelCard, scorecard: Scorecard) -> str:
-    """Return the model card as Markdown: use, task, figures with n and interval, what it was trained on, limits, how to load it."""
-    return "\n".join(_lines(card, scorecard)) + "\n"
+def card_text(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None = None) -> str:
+    """Return the model card as Markdown: use, task, figures with n and interval, what was lost, training data, limits, how to load it."""
+    return "\n".join(_lines(card, scorecard, loss)) + "\n"
 
 
-def _lines(card: ModelCard, scorecard: Scorecard) -> Iterator[str]:
+def loss_sentences(loss: LossStatement) -> tuple[str, ...]:
+    """Return at most three sentences: what is surely lost, which cases changed sides, what was not measured."""
+    sure = loss.sure_losses
+    first = f"{sure[0].what}, {sure[0].teacher:.3f} to {sure[0].student:.3f}" if sure else ""
+    found = [
+        f"Of {loss.figures} figures that were compared with the teacher's, {len(sure)} are surely worse; first of them: {first}."
+        if sure
+        else f"Of {loss.figures} figures that were compared with the teacher's, none is surely worse.",
+    ]
+    if loss.answers is not None:
+        a = loss.answers
+        total = a.both + a.neither + a.lost + a.gained
+        found.append(
+            f"Of {total} cases the teacher alone answers {a.lost} right ({a.lost_patients} patients), the student alone {a.gained} "
+            f"({a.gained_patients} patients)."
+        )
+    if loss.not_measured:
+        missing = dict.fromkeys(one.axis.value.replace("_", " ") for one in loss.not_measured)
+        found.append(f"Not measured, wholly or in part: {', '.join(missing)}.")
+    return tuple(found)
+
+
+def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None) -> Iterator[str]:
     yield f"**{card.intended_use}**"
     yield ""
     yield f"{card.name}: a {card.role.value} of {card.parameters:,} parameters; {_task(card.task)}."
@@ -25,6 +49,12 @@ def _lines(card: ModelCard, scorecard: Scorecard) -> Iterator[str]:
     yield f"| figure | mean | 95 % interval | n |\n|---|---|---|---|\n{_figures(scorecard)}"
     yield ""
     yield f"Figures are of all seeds of the arm; intervals: {scorecard.interval}. Cohort {scorecard.cohort_digest[:12]}."
+    if loss is not None:
+        yield ""
+        yield " ".join(loss_sentences(loss))
+        if loss.losses:
+            yield ""
+            yield f"| lost | teacher | student | worse by | 95 % interval | sure |\n|---|---|---|---|---|---|\n{_losses(loss.losses)}"
     if card.domain is not None:
         yield ""
         yield f"Trained on {_domain(card.domain)}."
@@ -53,6 +83,16 @@ def _figures(scorecard: Scorecard) -> str:
     ]
     more = [f"| and {len(rows) - _MOST_FIGURES} more in scorecard.json | | | |"] if len(rows) > _MOST_FIGURES else []
     return "\n".join([*rows[:_MOST_FIGURES], *more])
+
+
+def _losses(items: tuple[LossItem, ...]) -> str:
+    rows = [
+        f"| {item.what} | {item.teacher:.3f} | {item.student:.3f} | {item.loss.mean:.3f} | {item.loss.low:.3f} to {item.loss.high:.3f} "
+        f"| {'yes' if item.sure else 'no'} |"
+        for item in items[:_MOST_LOSSES]
+    ]
+    more = [f"| and {len(items) - _MOST_LOSSES} more in loss_statement.json | | | | | |"] if len(items) > _MOST_LOSSES else []
+    return "\n".join([*rows, *more])
 
 
 def _domain(domain: TrainingDomain) -> str:

@@ -16,9 +16,11 @@ from data_contracts import (
     Inspection,
     LeakageError,
     Lineage,
+    LossStatement,
     ModelCard,
     ModelRef,
     Registered,
+    RegistryError,
     Role,
     Subset,
     TrainingManifest,
@@ -43,6 +45,8 @@ TRAINING_MANIFEST = "training_manifest.json"
 CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
 #: File of a version with what it did on each case of its tests.
 CASE_RESULTS = "case_results.json"
+#: Files of a student's version that say what it lost against its teacher.
+LOSS_STATEMENT, LOSS_PICTURE = "loss_statement.json", "loss_statement.png"
 
 
 def open_registry(workspace: Workspace) -> Registry:
@@ -56,7 +60,7 @@ def register_models(workspace: Workspace, result: RecipeResult, registry: Regist
     """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
 
     Students that learned from the knowledge of a teacher that is not here are registered below that teacher. A version carries its scorecard,
-    and its calibration and per-case results where the recipe left any.
+    and its calibration, per-case results and loss statement where the recipe left any.
 
     Raises:
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean, ``TEACHER_SAW_TEST_PATIENTS`` when a
@@ -112,6 +116,7 @@ def _publication(
     scorecard = next(card for card in result.scorecards if card.subject == f"{recipe.name}/{checkpoint.arm}")
     calibration = next((one for one in result.calibrations if one.weights_digest == checkpoint.weights_digest), None)
     cases = next((one for one in result.case_results if one.weights_digest == checkpoint.weights_digest), None)
+    loss = next((one for one in result.loss_statements if one.weights_digest == checkpoint.weights_digest), None)
     if checkpoint.domain is not None:
         # Said at registration, not in training: a recipe that changes it trains nothing again.
         domain = checkpoint.domain.model_copy(update={"outside": recipe.outside_training})
@@ -130,7 +135,13 @@ def _publication(
         calibration=None if calibration is None else calibration.summary(),
         limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
     )
-    for left in (CALIBRATION, RELIABILITY, CASE_RESULTS):  # of a package of that name from before, which may have had them
+    for left in (
+        CALIBRATION,
+        RELIABILITY,
+        CASE_RESULTS,
+        LOSS_STATEMENT,
+        LOSS_PICTURE,
+    ):  # of a package of that name from before, which may have had them
         (folder / left).unlink(missing_ok=True)
     pack_model(
         folder,
@@ -141,8 +152,9 @@ def _publication(
             "card.json": card.canonical_json(),
             TRAINING_MANIFEST: manifest.canonical_json(),
             "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
-            **_calibration_files(workspace, calibration),
+            **_with_picture(workspace, calibration, CALIBRATION, RELIABILITY),
             **({} if cases is None else {CASE_RESULTS: cases.canonical_json()}),
+            **_with_picture(workspace, loss, LOSS_STATEMENT, LOSS_PICTURE),
         },
     )
     tags = {
@@ -169,9 +181,13 @@ def _publication(
             "network": checkpoint.network.builder,
             "precision": checkpoint.precision or "unknown",
         },
-        metrics={"train_seconds": checkpoint.train_seconds, **{name: figure.mean for name, figure in scorecard.figures.items()}},
+        metrics={
+            "train_seconds": checkpoint.train_seconds,
+            **{name: figure.mean for name, figure in scorecard.figures.items()},
+            **({} if loss is None else {f"loss_{axis.value}": item.loss.mean for axis, item in loss.worst().items()}),
+        },
         history=tuple(journal.read()),
-        description=card_text(card, scorecard),
+        description=card_text(card, scorecard, loss),
         form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
 
@@ -182,11 +198,25 @@ def _pack_form(workspace: Workspace, checkpoint: Checkpoint, folder: Path) -> Pa
     return pack_form(folder, load_network(workspace, checkpoint), checkpoint.task)
 
 
-def _calibration_files(workspace: Workspace, calibration: Calibration | None) -> dict[str, bytes]:
-    if calibration is None:
+def _with_picture(workspace: Workspace, record: Calibration | LossStatement | None, name: str, picture: str) -> dict[str, bytes]:
+    """Return the files of a record and of its picture, where there are any."""
+    if record is None:
         return {}
-    picture = {} if calibration.picture is None else {RELIABILITY: workspace.store.path(calibration.picture).read_bytes()}
-    return {CALIBRATION: calibration.canonical_json(), **picture}
+    drawn = {} if record.picture is None else {picture: workspace.store.path(record.picture).read_bytes()}
+    return {name: record.canonical_json(), **drawn}
+
+
+def load_loss_statement(registry: Registry, uri: str) -> LossStatement:
+    """Return what a registered student lost against its teacher.
+
+    Raises:
+        RegistryError: ``NO_LOSS_STATEMENT`` for a teacher, and for a version that was registered without one.
+    """
+    model, folder = registry.fetch(uri)
+    if not (folder / LOSS_STATEMENT).is_file():
+        why = "it is a teacher" if model.role is Role.TEACHER else "it was distilled without its teacher, or before there were statements"
+        raise RegistryError("NO_LOSS_STATEMENT", f"expected {LOSS_STATEMENT} in {model.uri}, it has none: {why}")
+    return load_record(folder / LOSS_STATEMENT, LossStatement)
 
 
 def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module]:

@@ -12,6 +12,7 @@ from data_contracts import (
     Comparison,
     ExplanationBundle,
     KnowledgeRef,
+    LossStatement,
     Recipe,
     Registered,
     RegistryError,
@@ -36,6 +37,7 @@ class RecipeResult:
         comparisons: later arms against earlier ones.
         case_results: of every model, case by case.
         calibrations: of the students, in their order; none where no validation cases are held back.
+        loss_statements: what each student lost against its teacher, in their order; none without a teacher.
         bundles: explanations of the first seed of each arm.
         registered: versions, teacher first.
     """
@@ -49,6 +51,7 @@ class RecipeResult:
     comparisons: tuple[Comparison, ...] = ()
     case_results: tuple[CaseResults, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    loss_statements: tuple[LossStatement, ...] = ()
     bundles: tuple[ExplanationBundle, ...] = ()
     registered: Registered | None = None
 
