@@ -36,7 +36,7 @@ class RecipeResult:
         comparisons: later arms against earlier ones.
         case_results: of every model, case by case.
         calibrations: of the students, in their order; none where no validation cases are held back.
-        bundles: explanations of the first seed of each arm.
+        bundles: explanations of every student; those of further seeds are of fewer cases.
         registered: versions, teacher first.
     """
 
