@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -59,6 +60,11 @@ def metric_note(name: str) -> MetricNote | None:
     return None
 
 
+def _in_words(summary: str) -> str:
+    """Return the first line of a measure without what only its caller needs: verb and shape."""
+    return re.split(r",? (?:per case|per pair|as a 0-d|\[n\])", summary.removeprefix("Return ").rstrip("."))[0].rstrip(",:")
+
+
 def experiment_note(recipe: Recipe, cards: Sequence[Scorecard]) -> str:
     """Return what a person should know of a recipe's experiment, Markdown: how its runs lie, and what each metric is."""
     names = sorted({name for card in cards for name in card.figures} | {"loss", "seconds", "train_seconds"})
@@ -81,4 +87,4 @@ def _rows(names: Iterable[str]) -> Iterable[str]:
     for name in names:
         note = metric_note(name)
         if note is not None:
-            yield f"| `{name}` | {note.unit} | {note.direction} | {note.text} |"
+            yield f"| `{name}` | {note.unit} | {note.direction} | {note.text.replace('|', chr(92) + '|')} |"

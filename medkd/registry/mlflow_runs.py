@@ -114,7 +114,7 @@ class MlflowRuns:
 
     @reached
     def recipe(self, run: RecipeRun) -> str:
-        """Return the id of the run of a recipe, RUNNING; runs of its folder that nobody goes on with are closed."""
+        """Return the id of the run of a recipe, which goes on if it was cut short; runs of its folder that nobody goes on with are closed."""
         experiment = self.experiment(run.recipe)
         found = self._find(experiment, {RECIPE_RUN: run.key, "medkd.kind": "recipe"})
         if found:
@@ -123,13 +123,13 @@ class MlflowRuns:
         for other in self._find(experiment, {RUN_FOLDER: run.tags[RUN_FOLDER]}, running=True):
             if other.data.tags.get(RECIPE_RUN) != run.key:
                 self._client.set_terminated(other.info.run_id, status="KILLED")
-        made = self._client.create_run(experiment, run_name=run.recipe, tags=dict(run.tags))
+        made = self._make(experiment, run.recipe, run.tags, {RECIPE_RUN: run.key, "medkd.kind": "recipe"})
         self._log_params(made, run.params)
         return str(made.info.run_id)
 
     @reached
     def training(self, training: TrackedTraining, *, unless: tuple[str, str] | None = None) -> str:
-        """Return the id of the run of a training, RUNNING, below that of its recipe.
+        """Return the id of the run of a training, below that of its recipe; one that was cut short goes on.
 
         Args:
             training: which.
@@ -144,11 +144,24 @@ class MlflowRuns:
             self._go_on(run)
         else:
             tags = {**training.tags, TRAINING: key, "mlflow.parentRunId": self.recipe(training.of)}
-            run = self._client.create_run(experiment, run_name=training.name, tags=tags)
+            run = self._make(experiment, training.name, tags, {TRAINING: key})
         self._log_params(run, training.params)
         if training.datasets and not (run.inputs and run.inputs.dataset_inputs):
             self._client.log_inputs(run.info.run_id, datasets=[_dataset_input(one) for one in training.datasets])
         return str(run.info.run_id)
+
+    def _make(self, experiment: str, name: str, tags: Mapping[str, str], key: Mapping[str, str]) -> Run:
+        """Make a run that is found by ``key``; where several make it at once, or an answer was lost, the oldest is everybody's."""
+        there = {run.info.run_id for run in self._find(experiment, key)}
+        made = self._client.create_run(experiment, run_name=name, tags=dict(tags))
+        new = sorted(
+            (run for run in self._find(experiment, key) if run.info.run_id not in there),
+            key=lambda run: (run.info.start_time, run.info.run_id),
+        )
+        oldest: Run = new[0] if new else made
+        if oldest.info.run_id != made.info.run_id:
+            self._client.delete_run(made.info.run_id)
+        return oldest
 
     def _find(self, experiment: str, tags: Mapping[str, str], *, running: bool = False) -> list[Run]:
         """Return the runs with some tags, oldest first."""
@@ -156,7 +169,8 @@ class MlflowRuns:
         return list(self._client.search_runs([experiment], filter_string=" and ".join(wanted), order_by=["attributes.start_time ASC"]))
 
     def _go_on(self, run: Run) -> None:
-        if run.info.status != "RUNNING":
+        # One that is over takes metrics too, and nobody would end it again.
+        if run.info.status not in ("RUNNING", "FINISHED"):
             self._client.update_run(run.info.run_id, status="RUNNING")
 
     def _log_params(self, run: Run, params: Mapping[str, str]) -> None:

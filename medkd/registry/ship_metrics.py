@@ -66,7 +66,7 @@ class MetricsShipper:
         self._since = time.time()
         self._tracker: Tracker | None = None
         self._run_ids: dict[str, str] = {}
-        self._stop = threading.Event()
+        self._stop, self._given_up = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="medkd-ship-metrics", daemon=True)
 
     def start(self) -> None:
@@ -77,6 +77,7 @@ class MetricsShipper:
         """Send what is left, for a bounded time, and return whether all of it was; what was not is sent at registration."""
         self._stop.set()
         self._thread.join(wait_s)
+        self._given_up.set()
         return not self._thread.is_alive() and not any(True for _ in self._pending())
 
     def abandon(self, status: str) -> None:
@@ -111,6 +112,8 @@ class MetricsShipper:
 
     def _send(self) -> None:
         for training, lines in self._pending():
+            if self._given_up.is_set():
+                return
             self._tracker = self._tracker or self._connect()
             key = training.key()
             if key not in self._run_ids:
