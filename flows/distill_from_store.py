@@ -9,7 +9,7 @@ from flows.distill import distill
 from flows.engine import orchestrated, run_all
 from flows.evaluate import evaluate
 from flows.prepare import prepare
-from medkd.registry.publish import register_models
+from flows.register import register
 from medkd.registry.publish_knowledge import fetch_knowledge
 from medkd.storage.workspace import Workspace
 from medkd.training.recipes import reading_store
@@ -25,4 +25,5 @@ def distill_from_store(workspace: Workspace, recipe: Recipe, uri: str) -> tuple[
     (done,) = evaluate(workspace, distill(workspace, [replace(prepared, knowledge=knowledge)]))
     cards = tuple(card.without("agreement", "dice_to_teacher") for card in done.scorecards)
     done = replace(done, scorecards=cards, knowledge=knowledge)
-    return run_all(register_models, [(workspace, done)], title="register")[0], cards
+    (registered,) = register(workspace, [done])
+    return registered.require_registered(), cards

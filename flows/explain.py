@@ -1,4 +1,4 @@
-"""Flow: the first student of every arm is explained beside its teacher."""
+"""Flow: every student is explained beside its teacher."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medkd.storage.workspace import Workspace
 
 @orchestrated
 def explain(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Explain one student per arm of each recipe, that of the first seed."""
+    """Explain the students of each recipe: every arm under every seed, on fewer cases after the first seed."""
     explained = run_each(
         explain_cohort,
         results,

@@ -28,6 +28,7 @@ from medkd.cohorts.curate import curate_store, volumes_of
 from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.ship_metrics import shipping
 from medkd.review.choose_panel import choose_panel
 from medkd.storage.sealed import write_sealed
 from medkd.storage.store import Store
@@ -64,15 +65,18 @@ def pipeline(
 def learn(
     workspace: Workspace, recipes: tuple[Recipe, ...], *, until: Literal["evaluate", "explain", "register"] = "register"
 ) -> tuple[RecipeResult, ...]:
-    """Take recipes from data to registered models, or as far as ``until``."""
-    results = train_teacher(workspace, prepare(workspace, recipes))
-    results = evaluate(workspace, distill(workspace, extract_knowledge(workspace, results)))
-    if until == "evaluate":
-        return results
-    results = explain(workspace, results)
-    if until == "explain":
-        return results
-    results = register(workspace, results)
+    """Take recipes from data to registered models, or as far as ``until``; what is going to be registered is tracked while it trains."""
+    with shipping(workspace, recipes if until == "register" else ()) as metrics:
+        results = train_teacher(workspace, prepare(workspace, recipes))
+        results = distill(workspace, extract_knowledge(workspace, results))
+        metrics.drain()
+        results = evaluate(workspace, results)
+        if until == "evaluate":
+            return results
+        results = explain(workspace, results)
+        if until == "explain":
+            return results
+        results = register(workspace, results)
     # After the models: knowledge is registered below the version of its teacher.
     register_knowledge(workspace, results)
     return results

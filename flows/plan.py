@@ -14,7 +14,9 @@ from data_contracts import Network, Recipe, Role, TrainingConfig
 _PER_MEGAPIXEL = 1.0
 #: A worker process needs ten seconds of a core before it can train: imports of torch, MONAI and Lightning.
 _START_OF_A_WORKER = 10.0
-_EVALUATE, _CALIBRATE, _STATE_LOSS, _EXPLAIN, _REGISTER, _EXPLAIN_STUDIES, _REPORT = 1.2, 0.2, 0.1, 3.0, 1.0, 8.0, 2.0
+_EVALUATE, _CALIBRATE, _STATE_LOSS, _REGISTER, _EXPLAIN_STUDIES, _REPORT = 1.2, 0.2, 0.1, 1.0, 8.0, 2.0
+#: Explaining the first student of an arm, and each further one, which is explained on fewer cases.
+_EXPLAIN, _EXPLAIN_FURTHER = 3.0, 0.8
 
 
 def expected_seconds(recipes: Sequence[Recipe], *, reports: bool) -> dict[str, float]:
@@ -28,7 +30,7 @@ def expected_seconds(recipes: Sequence[Recipe], *, reports: bool) -> dict[str, f
         seconds["evaluate"] += (students + 1) * _EVALUATE / 2
         seconds["calibrate"] += students * _CALIBRATE / 2
         seconds["losses"] += students * _STATE_LOSS / 2
-        seconds["explain"] += len(recipe.arms) * _EXPLAIN / 2
+        seconds["explain"] += len(recipe.arms) * (_EXPLAIN + (len(recipe.seeds) - 1) * _EXPLAIN_FURTHER) / 2
         seconds["register"] += (students + 1) * _REGISTER
     return {"ingest": 6.0, **seconds, "explain studies": _EXPLAIN_STUDIES, "reports": _REPORT} if reports else seconds
 

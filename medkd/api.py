@@ -84,6 +84,7 @@ from medkd.registry.publish import load_calibrated, open_registry, register_ever
 from medkd.registry.publish_knowledge import publish_knowledge
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.server import require_registry
+from medkd.registry.ship_metrics import shipping
 from medkd.storage.output import PHANTOM, RUN, STUDY_STORE, claim, require_apart, require_source
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace, local_workspace
@@ -265,8 +266,11 @@ def distill(
     with privately():
         folder = claim(Path(out if out is not None else Path("runs") / wanted.name).resolve(), RUN)
         workspace = local_workspace(folder, progress=progress, data_root=_data_root(data_root))
-        result = _scored(workspace, _taught(workspace, wanted))
-        return _registered(workspace, result) if register else result
+        with shipping(workspace, [wanted] if register else ()) as metrics:
+            result = _taught(workspace, wanted)
+            metrics.drain()
+            result = _scored(workspace, result)
+            return _registered(workspace, result) if register else result
 
 
 def _fields(recipe: Recipe | PathLike | Mapping[str, Any]) -> PathLike | Mapping[str, Any]:

@@ -106,7 +106,16 @@ def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 
 def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``explain_cohort``: the student of the first seed of every arm, beside its teacher."""
+    """Return the arguments of ``explain_cohort``: every student beside its teacher, those of further seeds on fewer cases."""
     spec, teacher = result.recipe.explanation(), result.require_teacher()
-    chosen = [student for student in result.students if student.seed == result.recipe.seeds[0]]
-    return [(workspace, spec, result.cohorts, student, teacher, siblings_of(spec, student, result.students)) for student in chosen]
+    fewer = spec.model_copy(update={"explain": spec.explain.model_copy(update={"cases": further_cases(spec.explain.cases)})})
+    return [
+        (workspace, chosen, result.cohorts, student, teacher, siblings_of(chosen, student, result.students))
+        for student in result.students
+        for chosen in [spec if student.seed == result.recipe.seeds[0] else fewer]
+    ]
+
+
+def further_cases(cases: int) -> int:
+    """Return on how many cases a student of a further seed is explained: enough for the tests of its explainers, at a quarter of the cost."""
+    return min(cases, max(2, cases // 4))

@@ -80,10 +80,19 @@ def demo(
 
 @app.command(rich_help_panel=CommandGroup.TRAINING)
 def run(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.prefect, as_json: AsJson = False
+    recipe: RecipeFile,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow server to track to, instead of the run's own database.")] = None,
+    engine: Engine = EngineName.prefect,
+    as_json: AsJson = False,
 ) -> None:
     """Run a recipe: teacher, gate, students of every arm and seed, scorecards, explanations, registry."""
-    learn_until(recipe, out, overrides, engine, Last.register, as_json)
+    if tracking_uri is not None:
+        from medkd.registry.server import require_server
+
+        require_server(tracking_uri)
+    learn_until(recipe, out, overrides, engine, Last.register, as_json, tracking_uri)
 
 
 @app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)
@@ -212,8 +221,18 @@ def evaluate_folder_command(
         say(folder_tables(evaluation) + f"\n\nrows and picture in {folder}")
 
 
-def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None, engine: EngineName, last: Last, as_json: bool) -> None:
+def learn_until(
+    recipe_file: Path,
+    out: Path | None,
+    overrides: list[str] | None,
+    engine: EngineName,
+    last: Last,
+    as_json: bool,
+    tracking_uri: str | None = None,
+) -> None:
     """Take a recipe as far as ``last`` and say what came of it."""
+    from dataclasses import replace
+
     from flows.pipeline import PipelineResult, learn, pipeline
     from flows.plan import workers_for
     from flows.start import start_engine
@@ -221,6 +240,7 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
 
     started = time.perf_counter()
     recipe, workspace = open_run(recipe_file, out, overrides)
+    workspace = workspace if tracking_uri is None else replace(workspace, tracking_uri=tracking_uri)
     folder = out or Path("runs") / recipe.name
     with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
         result = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from data_contracts import ModelRef, RegistryError, Role
+from medkd.registry.recipe_run import RecipeRun, TrackedTraining
 from medkd.serving.form import PackedForm
 
 
@@ -25,6 +26,9 @@ class Publication:
         params: parameters of the run.
         metrics: final figures.
         history: journal lines of training, each with ``epoch``.
+        measured_at: when the figures were made, seconds since 1970; None of what is not repeated.
+        training: the run that it belongs to; None gives it a run of its own.
+        experiment: where such a run of its own is shown.
         description: what a person should know, Markdown.
         form: makes the serving form; None of what answers nothing (knowledge). Called for versions only that are not there yet.
     """
@@ -38,6 +42,9 @@ class Publication:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
+    measured_at: float | None = None
+    training: TrackedTraining | None = None
+    experiment: str = "medkd"
     description: str = ""
     form: Callable[[], PackedForm] | None = None
 
@@ -90,6 +97,10 @@ class Registry(Protocol):
 
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Add artefacts (explanations, reports) beside a version and set tags on it."""
+        ...
+
+    def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:
+        """Show figures and files of all arms of a recipe in its run, and a note (Markdown) beside it; the run is over then."""
         ...
 
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:

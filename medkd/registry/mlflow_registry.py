@@ -9,7 +9,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.recipe_run import RecipeRun
 from medkd.registry.server import require_server, shown
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.run_lock import locked
@@ -28,18 +28,21 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-for _noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+for _noisy in ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "mlflow.tracking.fluent"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
 import mlflow  # noqa: E402
 from mlflow.artifacts import download_artifacts  # noqa: E402
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402
 from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from medkd.registry.mlflow_model import PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
+from medkd.registry.mlflow_runs import MlflowRuns, reached  # noqa: E402
 
 #: Where a version's files lay in its run before versions were MLflow models.
 _RUN_PATH = "model"
@@ -98,14 +101,17 @@ def _unreadable(uri: str, error: Exception) -> RegistryError:
 
 
 class MlflowRegistry:
-    """Registered models of one tracking URI; runs go to one experiment with an absolute artifact location.
+    """Registered models of one tracking URI, and the runs that they come from (:class:`MlflowRuns`), artefacts at absolute places.
 
     A local database and its artefacts are their owner's only; who may read those of a server is the server's business.
 
     Args:
         tracking_uri: ``sqlite:////absolute/path`` or the URL of a server.
         artifacts: folder for artefacts of new experiments when the URI is a local database.
-        experiment: name of the experiment.
+        experiment: of runs that belong to no recipe.
+
+    Attributes:
+        runs: experiments and runs of the same URI.
 
     Raises:
         RegistryError: ``REGISTRY_UNREACHABLE`` when no server answers within seconds, ``REGISTRY_UNREADABLE`` when what the URI
@@ -115,19 +121,20 @@ class MlflowRegistry:
     @privately()
     def __init__(self, tracking_uri: str, *, artifacts: Path, experiment: str = "medkd") -> None:
         require_server(tracking_uri)
+        self._scoreboards, self.uri = experiment, tracking_uri
         self._local = artifacts.resolve() if tracking_uri.startswith("sqlite") else None
         self._downloads = Path(tempfile.mkdtemp(prefix="medkd-"))
         weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         try:
             with _laying_out_alone(tracking_uri):
                 self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-                found = self._client.get_experiment_by_name(experiment)
-                location = self._local.as_uri() if self._local is not None else None
-                self._experiment = found.experiment_id if found else self._client.create_experiment(experiment, artifact_location=location)
+                self.runs = MlflowRuns(self._client, self._local.as_uri() if self._local is not None else None)
+                self._client.search_experiments(max_results=1)  # says whether it is a registry at all
         except Exception as error:  # MLflow, its database layer and drivers each have errors of their own
             raise _unreadable(tracking_uri, error) from error
 
     @privately()
+    @reached
     def register(self, publication: Publication) -> ModelRef:
         """Log a run and a model with the package and its serving form, then register it; the same manifest gives the version that exists.
 
@@ -137,9 +144,9 @@ class MlflowRegistry:
         digest = sha256_file(publication.folder / MANIFEST)
         verify_folder(publication.folder, digest)
         self._ensure_model(publication.name)
-        for version in self._versions_of(publication.name):
-            if version.tags.get(_DIGEST_TAG) == digest:
-                return _model_ref(publication.name, int(version.version), version.tags)
+        there = self._of_manifest(publication.name, digest)
+        if there:
+            return self._settled(publication.name, there)
         form = None if publication.form is None else publication.form()
         tags = {
             **publication.tags,
@@ -148,27 +155,65 @@ class MlflowRegistry:
             "medkd.weights_digest": publication.weights_digest,
             **({} if form is None else {_SERVING_TAG: form.digest}),
         }
-        self._close_stale(digest)
-        run_id = self._start_run(publication, tags)
-        model = self._client.create_logged_model(
-            self._experiment, name=publication.name, source_run_id=run_id, tags=tags, params=dict(publication.params), model_type="medkd"
-        )
+        run_id = self._begin_run(publication, tags)
+        model_id = self._log_model(publication, tags, run_id)
         with tempfile.TemporaryDirectory(prefix="medkd-version-") as scratch:
             folder = Path(scratch) / "model"
-            listed = lay_out(folder, publication.folder, form, Belonging(publication.name, digest, model.model_id, run_id))
-            self._client.log_model_artifacts(model.model_id, str(folder))
-        self._log_figures(publication, run_id, model.model_id, {} if form is None else form.parity)
-        self._client.finalize_logged_model(model.model_id, "READY")
+            listed = lay_out(folder, publication.folder, form, Belonging(publication.name, digest, model_id, run_id))
+            self._client.log_model_artifacts(model_id, str(folder))
+        self.runs.complete_history(run_id, publication.history)
+        figures = {**publication.metrics, **({} if form is None else form.parity)}
+        self.runs.log_final(run_id, figures, model_id=model_id, at=publication.measured_at)
+        self._client.finalize_logged_model(model_id, "READY")
         self._client.set_terminated(run_id)
-        tags |= {_MODEL_TAG: model.model_id, _FILES_TAG: json.dumps(listed)}
-        source = f"models:/{model.model_id}"
+        tags |= {_MODEL_TAG: model_id, _FILES_TAG: json.dumps(listed)}
+        source = f"models:/{model_id}"
         with _everywhere(self._client.tracking_uri):
-            version = self._client.create_model_version(
-                publication.name, source, run_id, tags, description=publication.description or None, model_id=model.model_id
+            self._client.create_model_version(
+                publication.name, source, run_id, tags, description=publication.description or None, model_id=model_id
             )
-        return _model_ref(publication.name, int(version.version), tags)
+        return self._settled(publication.name, self._of_manifest(publication.name, digest))
+
+    def _of_manifest(self, name: str, digest: str) -> list[ModelVersion]:
+        """Return the versions of a name with a manifest, oldest first."""
+        quoted = name.replace("'", "''")
+        found = self._client.search_model_versions(f"name = '{quoted}' and tags.`{_DIGEST_TAG}` = '{digest}'")
+        return sorted(found, key=lambda one: int(one.version))
+
+    def _settled(self, name: str, versions: Sequence[ModelVersion]) -> ModelRef:
+        """Return the oldest of the versions of one manifest, its run over, and remove the others.
+
+        There are others where an answer was lost and the request sent again, or where two register at once: of both the oldest stays.
+        """
+        for other in versions[1:]:
+            self._client.delete_model_version(name, other.version)
+        kept = versions[0]
+        if self._client.get_run(str(kept.run_id)).info.status == "RUNNING":
+            self._client.set_terminated(str(kept.run_id))
+        return _model_ref(name, int(kept.version), kept.tags)
+
+    def _begin_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
+        """Return the run of a publication: that of its training, or one of its own."""
+        if publication.training is None:
+            name, unfinished = f"{publication.name}-{publication.seed}", {_DIGEST_TAG: tags[_DIGEST_TAG]}
+            run_id = self.runs.begin(publication.experiment, name, unfinished, publication.params)
+        else:
+            run_id = self.runs.training(publication.training, unless=(_DIGEST_TAG, tags[_DIGEST_TAG]))
+        self.runs.set_tags(run_id, {**tags, "medkd.kind": "model"})
+        return run_id
+
+    def _log_model(self, publication: Publication, tags: Mapping[str, str], run_id: str) -> str:
+        """Make the logged model of a run and return its id; one that a registration which was cut short left is removed."""
+        experiment = self._client.get_run(run_id).info.experiment_id
+        for left in self._client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'"):
+            self._client.delete_logged_model(left.model_id)
+        model = self._client.create_logged_model(
+            experiment, name=publication.name, source_run_id=run_id, tags=dict(tags), params=dict(publication.params), model_type="medkd"
+        )
+        return str(model.model_id)
 
     @privately()
+    @reached
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
         """Download a version and verify every byte against the digests in its tags. The copy lives as long as this object.
 
@@ -231,6 +276,7 @@ class MlflowRegistry:
                 return found
 
     @privately()
+    @reached
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version that each alias of a name stands at."""
         try:
@@ -240,6 +286,7 @@ class MlflowRegistry:
             raise unknown_version(f"models:/{name}/1", self._known()) from error
 
     @privately()
+    @reached
     def set_alias(self, name: str, alias: str, version: int | None) -> None:
         """Let an alias stand at a version, or at none."""
         if version is None:
@@ -248,6 +295,7 @@ class MlflowRegistry:
             self._client.set_registered_model_alias(name, alias, str(version))
 
     @privately()
+    @reached
     def versions(self, name: str) -> tuple[ModelRef, ...]:
         """Return all versions of a name, oldest first."""
         known = self._versions_of(name)
@@ -264,6 +312,7 @@ class MlflowRegistry:
         return known
 
     @privately()
+    @reached
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""
         found, token = [], None
@@ -275,6 +324,7 @@ class MlflowRegistry:
                 return tuple(sorted(found))
 
     @privately()
+    @reached
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Log artefacts into the run of a version and set tags on the version."""
         version = self._client.get_model_version(model.name, str(model.version))
@@ -285,64 +335,36 @@ class MlflowRegistry:
                 self._client.log_artifact(version.run_id, str(path), place)
         for key, value in tags.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
+        if tags and _MODEL_TAG in version.tags:
+            self._client.set_logged_model_tags(version.tags[_MODEL_TAG], dict(tags))
 
     @privately()
+    @reached
+    def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:
+        """Show figures and files of all arms of a recipe in its run, and a note beside it; the run is over then."""
+        self.runs.finish_recipe(run, summary, note)
+
+    @privately()
+    @reached
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Log an experiment and its arms as nested runs; one that is there, finished, is left alone, one that was cut short is closed."""
-        tag = "medkd.scoreboard"
-        for run in self._client.search_runs([self._experiment], filter_string=f"tags.`{tag}` = '{digest}'"):
+        tag, experiment = "medkd.scoreboard", self.runs.experiment(self._scoreboards)
+        for run in self._client.search_runs([experiment], filter_string=f"tags.`{tag}` = '{digest}'"):
             if run.info.status == "FINISHED":
                 return
             self._client.set_terminated(run.info.run_id, status="KILLED")
-        top = self._client.create_run(self._experiment, run_name=parent.name, tags={tag: digest, "medkd.kind": "experiment"})
+        top = self._client.create_run(experiment, run_name=parent.name, tags={tag: digest, "medkd.kind": "experiment"})
         for arm in arms:
             tags = {"mlflow.parentRunId": top.info.run_id, "medkd.kind": "arm"}
-            self._write_run(arm, self._client.create_run(self._experiment, run_name=arm.name, tags=tags).info.run_id)
-        self._write_run(parent, top.info.run_id)
-
-    def _write_run(self, run: LoggedRun, run_id: str) -> None:
-        now = int(time.time() * 1000)
-        curves = [
-            Metric(key, float(value), now, int(line["epoch"])) for line in run.history for key, value in line.items() if key != "epoch"
-        ]
-        final = [Metric(key, float(value), now, 0) for key, value in run.metrics.items()]
-        params = [Param(key, value[:500]) for key, value in run.params.items()]
-        for begin in range(0, len(curves) + len(final), 900):  # a server takes a thousand metrics at a time
-            self._client.log_batch(run_id, metrics=[*curves, *final][begin : begin + 900])
-        self._client.log_batch(run_id, params=params)
-        for path in run.files:
-            self._client.log_artifact(run_id, str(path))
-        self._client.set_terminated(run_id)
+            self.runs.write(arm, self._client.create_run(experiment, run_name=arm.name, tags=tags).info.run_id)
+        self.runs.write(parent, top.info.run_id)
 
     def _ensure_model(self, name: str) -> None:
         try:
             self._client.get_registered_model(name)
         except MlflowException:
-            self._client.create_registered_model(name, description="Research use only. Not a medical device.")
-
-    def _close_stale(self, digest: str) -> None:
-        """Mark runs of this package that never ended as killed: whoever made them died before registering."""
-        wanted = f"attributes.status = 'RUNNING' and tags.`{_DIGEST_TAG}` = '{digest}'"
-        for run in self._client.search_runs([self._experiment], filter_string=wanted):
-            self._client.set_terminated(run.info.run_id, status="KILLED")
-
-    def _start_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
-        run = self._client.create_run(self._experiment, run_name=f"{publication.name}-{publication.seed}", tags=dict(tags))
-        params = [Param(key, value[:500]) for key, value in publication.params.items()]
-        self._client.log_batch(run.info.run_id, params=params, tags=[RunTag("medkd.kind", "model")])
-        return str(run.info.run_id)
-
-    def _log_figures(self, publication: Publication, run_id: str, model_id: str, parity: Mapping[str, float]) -> None:
-        """Log curves to the run, and final figures to the run and the model."""
-        now = int(time.time() * 1000)
-        history = [
-            Metric(key, float(value), now, int(line["epoch"]))
-            for line in publication.history
-            for key, value in line.items()
-            if key != "epoch"
-        ]
-        final = [Metric(key, float(value), now, 0, model_id=model_id) for key, value in {**publication.metrics, **parity}.items()]
-        self._client.log_batch(run_id, metrics=[*history, *final])
+            with contextlib.suppress(MlflowException):  # made by another a moment ago; if it was not, the next call says why
+                self._client.create_registered_model(name, description="Research use only. Not a medical device.")
 
 
 def _model_ref(name: str, version: int, tags: Mapping[str, str]) -> ModelRef:

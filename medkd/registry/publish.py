@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -22,6 +23,7 @@ from data_contracts import (
     Registered,
     RegistryError,
     Role,
+    SanityReport,
     Subset,
     TrainingManifest,
     load_record,
@@ -33,9 +35,11 @@ from medkd.models._load import load_network, restore_network
 from medkd.registry.card_text import card_text
 from medkd.registry.interface import Publication, Registry
 from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
+from medkd.registry.recipe_summary import recipe_summary, seed_figures
 from medkd.serving.form import PackedForm
 from medkd.storage.manifest import pack_model
-from medkd.storage.metrics_log import MetricsLog
+from medkd.storage.metrics_log import TIME, MetricsLog
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -56,11 +60,13 @@ def open_registry(workspace: Workspace) -> Registry:
     return MlflowRegistry(workspace.tracking_uri, artifacts=workspace.root / "mlartifacts")
 
 
-def register_models(workspace: Workspace, result: RecipeResult, registry: Registry | None = None) -> Registered:
+def register_models(
+    workspace: Workspace, result: RecipeResult, registry: Registry | None = None, run: RecipeRun | None = None
+) -> Registered:
     """Register the teacher and then every student with its lineage. Idempotent: an existing manifest is not registered again.
 
     Students that learned from the knowledge of a teacher that is not here are registered below that teacher. A version carries its scorecard,
-    and its calibration, per-case results and loss statement where the recipe left any.
+    and its calibration, per-case results and loss statement where the recipe left any. With the ``run`` of its recipe each is shown below that.
 
     Raises:
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when a cohort's certificate is not clean, ``TEACHER_SAW_TEST_PATIENTS`` when a
@@ -81,7 +87,8 @@ def register_models(workspace: Workspace, result: RecipeResult, registry: Regist
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
             require_unseen(teacher_manifest, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
             manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
-        models.append(target.register(_publication(workspace, result, checkpoint, lineage, manifest)))
+        publication = _publication(workspace, result, checkpoint, lineage, manifest)
+        models.append(target.register(publication if run is None else _in_run(workspace, result, checkpoint, publication, run)))
     return Registered(models=tuple(models))
 
 
@@ -167,6 +174,7 @@ def _publication(
         **({"medkd.teacher": str(lineage)} if lineage else {}),
     }
     journal = MetricsLog(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
+    history = tuple(journal.read())
     return Publication(
         name=card.name,
         folder=folder,
@@ -183,13 +191,23 @@ def _publication(
         },
         metrics={
             "train_seconds": checkpoint.train_seconds,
-            **{name: figure.mean for name, figure in scorecard.figures.items()},
+            **seed_figures(scorecard, checkpoint.seed),
             **({} if loss is None else {f"loss_{axis.value}": item.loss.mean for axis, item in loss.worst().items()}),
         },
-        history=tuple(journal.read()),
+        history=history,
+        measured_at=history[-1].get(TIME) if history else None,
         description=card_text(card, scorecard, loss),
         form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
+
+
+def _in_run(workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, publication: Publication, run: RecipeRun) -> Publication:
+    """Return a publication as part of its recipe's run, with the whole configuration of its training and its data sets."""
+    recipe = result.recipe
+    is_teacher = checkpoint.role is Role.TEACHER
+    spec = recipe.teacher_training() if is_teacher else recipe.student_training(checkpoint.arm, checkpoint.seed)
+    training = tracked_training(workspace, run, spec, result.cohorts)
+    return replace(publication, training=replace(training, params={**training.params, **publication.params}))
 
 
 def _pack_form(workspace: Workspace, checkpoint: Checkpoint, folder: Path) -> PackedForm:
@@ -260,10 +278,19 @@ def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRe
     pack_archive(
         archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}}
     )
-    tags = {"medkd.explanations": bundle.digest(), "medkd.failed_explainers": ",".join(bundle.failed_explainers) or "none"}
+    tags = {
+        "medkd.explanations": bundle.digest(),
+        "medkd.failed_explainers": ",".join(bundle.failed_explainers) or "none",
+        **{f"medkd.sanity.{report.explainer}": _verdict(report) for report in bundle.sanity_reports},
+    }
     registry.attach(model, {"explanations": archive}, tags)
     for preview in bundle.previews:
         registry.attach(model, {"previews": workspace.store.path(preview)}, {})
+
+
+def _verdict(report: SanityReport) -> str:
+    failed = [check.name for check in report.checks if check.passed is False]
+    return "passed" if report.trusted else f"failed: {', '.join(failed)}"
 
 
 def attach_inspection(workspace: Workspace, registry: Registry, model: ModelRef, inspection: Inspection) -> None:
@@ -278,14 +305,16 @@ def attach_inspection(workspace: Workspace, registry: Registry, model: ModelRef,
 def register_everything(
     workspace: Workspace, results: tuple[RecipeResult, ...], registry: Registry | None = None
 ) -> tuple[Registered, ...]:
-    """Register the models of several recipes, each explanation bundle beside the student it explains."""
+    """Register the models of several recipes, each explanation bundle beside the student it explains, and end the runs of the recipes."""
     target = registry or open_registry(workspace)
     done = []
     for result in results:
-        registered = register_models(workspace, result, target)
+        run = recipe_run_of(workspace, result.recipe)
+        registered = register_models(workspace, result, target, run)
         for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
             attach_explanations(workspace, target, model, bundle)
+        target.finish_recipe(run, *recipe_summary(workspace, result))
         done.append(registered)
     return tuple(done)
 

@@ -54,6 +54,7 @@ def register_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, kno
             tags=tags,
             params={"recipe": recipe, "views": str(knowledge.config.views), "cases": str(knowledge.cases)},
             metrics={name: float(value) for name, value in figures.items()},
+            experiment=recipe,
         )
     )
 

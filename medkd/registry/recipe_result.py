@@ -38,7 +38,7 @@ class RecipeResult:
         case_results: of every model, case by case.
         calibrations: of the students, in their order; none where no validation cases are held back.
         loss_statements: what each student lost against its teacher, in their order; none without a teacher.
-        bundles: explanations of the first seed of each arm.
+        bundles: explanations of every student; those of further seeds are of fewer cases.
         registered: versions, teacher first.
     """
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from medkd.storage.store import write_bytes
+
+#: What a line holds beside its metrics: the epoch (from 1), and when it ended (seconds since 1970), where a version noted it.
+EPOCH, TIME = "epoch", "unix_time"
 
 
 class MetricsLog:
@@ -27,10 +31,10 @@ class MetricsLog:
         return [line for line in found if line is not None]
 
     def write_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Append the metrics of one epoch (counted from 1), replacing lines of this epoch and later ones."""
+        """Append the metrics of one epoch (counted from 1) with the time, replacing lines of this epoch and later ones."""
         # A resumed run repeats epochs: their earlier lines would be a second curve.
-        kept = [line for line in self.read() if line["epoch"] < epoch]
-        lines = [json.dumps(line, sort_keys=True) for line in (*kept, {"epoch": epoch, **metrics})]
+        kept = [line for line in self.read() if line[EPOCH] < epoch]
+        lines = [json.dumps(line, sort_keys=True) for line in (*kept, {EPOCH: epoch, TIME: time.time(), **metrics})]
         write_bytes(self.path, ("\n".join(lines) + "\n").encode())
 
 
@@ -41,4 +45,4 @@ def _metrics(line: str) -> dict[str, float] | None:
         return None
     # A line that was cut by a kill may still be JSON of another kind.
     numbers = isinstance(found, dict) and all(isinstance(value, int | float) for value in found.values())
-    return found if numbers and "epoch" in found else None
+    return found if numbers and EPOCH in found else None

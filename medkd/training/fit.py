@@ -29,6 +29,7 @@ from medkd.training.checkpoint import LoopState, TrainState, load_state, save_st
 from medkd.training.objective import EXPLANATIONS, Objective
 from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, StepBatch
+from medkd.training.system_metrics import system_metrics
 from medkd.volumes.augment import draw_view
 from medkd.volumes.mix import harden, mix
 
@@ -292,7 +293,7 @@ class Trainer:
         self._sums = {}
         self._save()
         if self.fabric.is_global_zero:
-            self.journal.write_epoch(loop.epoch, shown)
+            self.journal.write_epoch(loop.epoch, shown | system_metrics(self.fabric.device))
 
     def _mean(self, value: float) -> float:
         """Return the mean over the processes that share the batches."""

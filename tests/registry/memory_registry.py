@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_contracts import Lineage, ModelRef
 from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.recipe_run import RecipeRun
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.store import sha256_file
 
@@ -20,6 +21,7 @@ class MemoryRegistry:
         self.tags: dict[str, dict[str, str]] = {}
         self._aliases: dict[str, dict[str, int]] = {}
         self.experiments: dict[str, tuple[LoggedRun, tuple[LoggedRun, ...]]] = {}
+        self.recipes: dict[str, tuple[LoggedRun, str]] = {}
 
     def register(self, publication: Publication) -> ModelRef:
         """Register a package; the same manifest gives the version that exists."""
@@ -74,6 +76,10 @@ class MemoryRegistry:
         """Remember artefacts and tags of a version."""
         self.attached.setdefault(model.uri, {}).update(files)
         self.tags.setdefault(model.uri, {}).update(tags)
+
+    def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:
+        """Remember the figures of a recipe's run."""
+        self.recipes[run.key] = (summary, note)
 
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Remember an experiment and its arms."""

@@ -78,7 +78,7 @@ def test_a_version_that_was_not_registered_by_us_is_refused(parts):
 
     registry, client, _ = parts
     client.create_registered_model("foreign")
-    run = client.create_run(client.get_experiment_by_name("medkd").experiment_id)
+    run = client.create_run(client.create_experiment("others"))
     client.log_text(run.info.run_id, "x", "model/manifest.json")
     client.create_model_version("foreign", source=f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
     with pytest.raises(Exception, match=r"expected") as caught:
@@ -90,7 +90,7 @@ def test_an_experiment_that_was_cut_short_is_closed_and_logged_again_once(parts)
     from medkd.registry.interface import LoggedRun
 
     registry, client, folder = parts
-    where = client.get_experiment_by_name("medkd").experiment_id
+    where = registry.runs.experiment("medkd")
     dead = client.create_run(where, tags={"medkd.scoreboard": "d1"})
     (folder / "board.md").write_text("x")
     top = LoggedRun("experiment x", params={"primary": "auc"}, files=(folder / "board.md",))

@@ -18,7 +18,7 @@ import torch
 from data_contracts import LossBalancing, LossTerm, NetworkSpec, Task, TrainingConfig
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
-from medkd.storage.metrics_log import MetricsLog
+from medkd.storage.metrics_log import TIME, MetricsLog
 from medkd.trace import Sample
 from medkd.training import fit as loop
 from medkd.training.fit import FitRequest, fit
@@ -80,7 +80,9 @@ def main() -> None:
     fitted = fit(student, Objective(TERMS[given.terms]), Cases(), request, teacher=LiveSource(teacher))
     digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in fitted.state_dict().values())).hexdigest()
     if int(os.environ.get("RANK", "0")) == 0:
-        losses = [{k: v for k, v in line.items() if k != "seconds"} for line in MetricsLog(given.folder / "metrics.jsonl").read()]
+        losses = [
+            {k: v for k, v in line.items() if k not in ("seconds", TIME)} for line in MetricsLog(given.folder / "metrics.jsonl").read()
+        ]
         sys.stdout.write(json.dumps({"digest": digest, "epochs": losses}) + "\n")
 
 
