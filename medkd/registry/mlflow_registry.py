@@ -17,6 +17,7 @@ from pathlib import Path
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.relocate import find_relocation, relocate, relocated_copy
 from medkd.registry.server import require_server, shown
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.run_lock import locked
@@ -37,6 +38,8 @@ from mlflow.artifacts import download_artifacts  # noqa: E402
 from mlflow.entities import Metric, Param, RunTag  # noqa: E402
 from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.store.artifact.artifact_repo import ArtifactRepository  # noqa: E402
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from medkd.registry.mlflow_model import PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
@@ -100,7 +103,8 @@ def _unreadable(uri: str, error: Exception) -> RegistryError:
 class MlflowRegistry:
     """Registered models of one tracking URI; runs go to one experiment with an absolute artifact location.
 
-    A local database and its artefacts are their owner's only; who may read those of a server is the server's business.
+    A local database and its artefacts are their owner's only; who may read those of a server is the server's business. A local registry
+    whose folder was renamed, copied or mounted elsewhere is put right before anything else; one that cannot be written to is read all the same.
 
     Args:
         tracking_uri: ``sqlite:////absolute/path`` or the URL of a server.
@@ -115,17 +119,43 @@ class MlflowRegistry:
     @privately()
     def __init__(self, tracking_uri: str, *, artifacts: Path, experiment: str = "medkd") -> None:
         require_server(tracking_uri)
+        self._read_only: Path | None = None
         self._local = artifacts.resolve() if tracking_uri.startswith("sqlite") else None
         self._downloads = Path(tempfile.mkdtemp(prefix="medkd-"))
         weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         try:
             with _laying_out_alone(tracking_uri):
+                tracking_uri = self._at_its_place(tracking_uri, experiment)
                 self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
                 found = self._client.get_experiment_by_name(experiment)
                 location = self._local.as_uri() if self._local is not None else None
                 self._experiment = found.experiment_id if found else self._client.create_experiment(experiment, artifact_location=location)
         except Exception as error:  # MLflow, its database layer and drivers each have errors of their own
             raise _unreadable(tracking_uri, error) from error
+
+    def _at_its_place(self, uri: str, experiment: str) -> str:
+        """Return the URI of a database whose places are those of today: its own, or of a copy where it cannot be written to."""
+        database = Path(uri.removeprefix("sqlite:///"))
+        relocation = find_relocation(database, experiment) if uri.startswith("sqlite:///") and database.is_file() else None
+        if relocation is None:
+            return uri
+        if not (os.access(database, os.W_OK) and os.access(database.parent, os.W_OK)):
+            self._read_only = database
+            return f"sqlite:///{relocated_copy(database, relocation, self._downloads)}"
+        relocate(database, relocation)
+        return uri
+
+    def _require_writable(self) -> None:
+        """Refuse a change of a registry that is read from a copy: it would be lost.
+
+        Raises:
+            RegistryError: ``REGISTRY_READ_ONLY``.
+        """
+        if self._read_only is not None:
+            raise RegistryError(
+                "REGISTRY_READ_ONLY",
+                f"expected a registry that can be written to, {self._read_only} cannot; copy its folder and name the copy",
+            )
 
     @privately()
     def register(self, publication: Publication) -> ModelRef:
@@ -136,6 +166,7 @@ class MlflowRegistry:
         """
         digest = sha256_file(publication.folder / MANIFEST)
         verify_folder(publication.folder, digest)
+        self._require_writable()
         self._ensure_model(publication.name)
         for version in self._versions_of(publication.name):
             if version.tags.get(_DIGEST_TAG) == digest:
@@ -188,7 +219,7 @@ class MlflowRegistry:
                     self._download(version.tags[_MODEL_TAG], place, copy / place)
                 folder = copy / PACKAGE
             else:  # registered before versions were MLflow models
-                folder = Path(self._client.download_artifacts(str(version.run_id), _RUN_PATH, dst_path=str(copy)))
+                folder = Path(self._artefacts_of(version).download_artifacts(_RUN_PATH, dst_path=str(copy)))
         except Exception as error:  # whatever the artefacts' storage says of files that are gone
             why = " ".join(str(error).split())[:160]
             raise RegistryError(
@@ -242,6 +273,7 @@ class MlflowRegistry:
     @privately()
     def set_alias(self, name: str, alias: str, version: int | None) -> None:
         """Let an alias stand at a version, or at none."""
+        self._require_writable()
         if version is None:
             self._client.delete_registered_model_alias(name, alias)
         else:
@@ -277,18 +309,28 @@ class MlflowRegistry:
     @privately()
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Log artefacts into the run of a version and set tags on the version."""
+        self._require_writable()
         version = self._client.get_model_version(model.name, str(model.version))
         for place, path in files.items():
-            if _MODEL_TAG in version.tags:
-                self._client.log_model_artifact(version.tags[_MODEL_TAG], str(path), place)
-            else:
-                self._client.log_artifact(version.run_id, str(path), place)
+            self._artefacts_of(version).log_artifact(str(path), place)
         for key, value in tags.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
+
+    def _artefacts_of(self, version: ModelVersion) -> ArtifactRepository:
+        """Return what reads and writes the artefacts of a version.
+
+        MLflow's client remembers it by the model's id for the whole process: of a run and its copy it would write to whichever was first.
+        """
+        if _MODEL_TAG in version.tags:
+            location = self._client.get_logged_model(version.tags[_MODEL_TAG]).artifact_location
+        else:
+            location = self._client.get_run(version.run_id).info.artifact_uri
+        return get_artifact_repository(location, tracking_uri=self._client.tracking_uri)
 
     @privately()
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Log an experiment and its arms as nested runs; one that is there, finished, is left alone, one that was cut short is closed."""
+        self._require_writable()
         tag = "medkd.scoreboard"
         for run in self._client.search_runs([self._experiment], filter_string=f"tags.`{tag}` = '{digest}'"):
             if run.info.status == "FINISHED":
