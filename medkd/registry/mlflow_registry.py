@@ -324,7 +324,7 @@ class MlflowRegistry:
         if _MODEL_TAG in version.tags:
             location = self._client.get_logged_model(version.tags[_MODEL_TAG]).artifact_location
         else:
-            location = self._client.get_run(version.run_id).info.artifact_uri
+            location = self._client.get_run(str(version.run_id)).info.artifact_uri
         return get_artifact_repository(location, tracking_uri=self._client.tracking_uri)
 
     @privately()
