@@ -13,10 +13,12 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
-from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.relocate import find_relocation, relocate, relocated_copy
 from medkd.registry.server import require_server, shown
 from medkd.storage.manifest import MANIFEST, verify_folder
@@ -42,11 +44,13 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository  # noqa: E402
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
-from medkd.registry.mlflow_model import PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
+from medkd.registry.mlflow_contents import digest_tags, read_contents  # noqa: E402
+from medkd.registry.mlflow_model import MODEL_TAG, PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
+from medkd.registry.mlflow_purge import MlflowHousekeeping  # noqa: E402
 
 #: Where a version's files lay in its run before versions were MLflow models.
 _RUN_PATH = "model"
-_DIGEST_TAG, _SERVING_TAG, _MODEL_TAG = "medkd.manifest_digest", "medkd.serving_digest", "medkd.logged_model"
+_DIGEST_TAG, _SERVING_TAG = "medkd.manifest_digest", "medkd.serving_digest"
 #: sha256 of MLflow's own files of a version, as JSON: they are in neither manifest.
 _FILES_TAG = "medkd.mlflow_files"
 
@@ -191,7 +195,7 @@ class MlflowRegistry:
         self._log_figures(publication, run_id, model.model_id, {} if form is None else form.parity)
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.set_terminated(run_id)
-        tags |= {_MODEL_TAG: model.model_id, _FILES_TAG: json.dumps(listed)}
+        tags |= {MODEL_TAG: model.model_id, _FILES_TAG: json.dumps(listed)}
         source = f"models:/{model.model_id}"
         with _everywhere(self._client.tracking_uri):
             version = self._client.create_model_version(
@@ -213,10 +217,10 @@ class MlflowRegistry:
         copy.mkdir()
         listed = json.loads(version.tags.get(_FILES_TAG, "{}"))
         try:
-            if _MODEL_TAG in version.tags:
+            if MODEL_TAG in version.tags:
                 wanted = [PACKAGE, *([SERVING] if _SERVING_TAG in version.tags else []), *listed]
                 for place in wanted:
-                    self._download(version.tags[_MODEL_TAG], place, copy / place)
+                    self._download(version.tags[MODEL_TAG], place, copy / place)
                 folder = copy / PACKAGE
             else:  # registered before versions were MLflow models
                 folder = Path(self._artefacts_of(version).download_artifacts(_RUN_PATH, dst_path=str(copy)))
@@ -313,16 +317,49 @@ class MlflowRegistry:
         version = self._client.get_model_version(model.name, str(model.version))
         for place, path in files.items():
             self._artefacts_of(version).log_artifact(str(path), place)
-        for key, value in tags.items():
+        for key, value in {**digest_tags(version.tags, files), **tags}.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
+
+    @privately()
+    def contents(self, uri: str) -> VersionContents:
+        """Return what stands beside the files of a version: tags, text, figures, and what was attached."""
+        version = self._version(uri)
+        model, listed = _model_ref(version.name, int(version.version), version.tags), json.loads(version.tags.get(_FILES_TAG, "{}"))
+        return read_contents(self._client, version, self._artefacts_of(version), model, listed)
+
+    @privately()
+    def fetch_attached(self, uri: str, place: str) -> Path | None:
+        """Return a copy of an attached file as it lies there, not verified; None where it is gone. It lives as long as this object."""
+        version = self._version(uri)
+        folder = self._downloads / f"{version.name}-{version.version}-attached"
+        folder.mkdir(exist_ok=True)
+        try:
+            return Path(self._artefacts_of(version).download_artifacts(place, dst_path=str(folder)))
+        except (MlflowException, OSError):
+            return None
+
+    def housekeeping(self) -> MlflowHousekeeping:
+        """Return what removes versions for good, and what was left behind.
+
+        Raises:
+            RegistryError: ``REGISTRY_READ_ONLY``, or ``REGISTRY_NOT_LOCAL``: what a server holds is its owner's to remove.
+        """
+        self._require_writable()
+        location = self._client.get_experiment(self._experiment).artifact_location
+        if self._local is None or not location.startswith("file:"):
+            raise RegistryError(
+                "REGISTRY_NOT_LOCAL",
+                f"expected a registry of a run's own folder, artefacts lie at {shown(location)}; clean up where they lie",
+            )
+        return MlflowHousekeeping(self._client, self._experiment, Path(url2pathname(urlsplit(location).path)))
 
     def _artefacts_of(self, version: ModelVersion) -> ArtifactRepository:
         """Return what reads and writes the artefacts of a version.
 
         MLflow's client remembers it by the model's id for the whole process: of a run and its copy it would write to whichever was first.
         """
-        if _MODEL_TAG in version.tags:
-            location = self._client.get_logged_model(version.tags[_MODEL_TAG]).artifact_location
+        if MODEL_TAG in version.tags:
+            location = self._client.get_logged_model(version.tags[MODEL_TAG]).artifact_location
         else:
             location = self._client.get_run(str(version.run_id)).info.artifact_uri
         return get_artifact_repository(location, tracking_uri=self._client.tracking_uri)
