@@ -85,6 +85,8 @@ from data_contracts.model import (
 from data_contracts.old_names import current_entry, current_path, current_recipe
 from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
+from data_contracts.registry_export import ExportedVersion, RegistryExport
+from data_contracts.retention import RetentionPolicy
 from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
@@ -163,6 +165,7 @@ __all__ = [
     "ExplanationError",
     "ExplanationRef",
     "ExplanationRequest",
+    "ExportedVersion",
     "ExtractionConfig",
     "ExtractionSpec",
     "FeatureLayers",
@@ -228,9 +231,11 @@ __all__ = [
     "RefusedSeries",
     "Registered",
     "RegistryError",
+    "RegistryExport",
     "ReliabilityBin",
     "ReportModel",
     "ReportSet",
+    "RetentionPolicy",
     "ReviewPanel",
     "ReviewReport",
     "Role",

@@ -38,6 +38,7 @@ ORDER = (
     "serving",
     "knowledge",
     "registry",
+    "lineage",
     "distillation",
     "evaluation",
     "training",
@@ -83,12 +84,17 @@ def test_contracts_need_pydantic_and_nothing_else():
 
 def test_only_flows_imports_prefect():
     assert not [path for package in ("data_contracts", "medkd", "mlflow_server") for path in files_of(package) if "prefect" in tops(path)]
-    assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == ["nightly.py", "prefect_engine.py", "prefect_server.py"]
+    assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == [
+        "nightly.py",
+        "prefect_engine.py",
+        "prefect_history.py",
+        "prefect_server.py",
+    ]
 
 
 def test_the_registry_alone_imports_mlflow_and_the_code_that_mlflow_executes():
     importing = [path.name for package in ("data_contracts", "medkd", "flows") for path in files_of(package) if "mlflow" in tops(path)]
-    assert importing == ["mlflow_model.py", "mlflow_registry.py", "mlflow_runs.py", "predict.py"]
+    assert importing == ["mlflow_contents.py", "mlflow_model.py", "mlflow_purge.py", "mlflow_registry.py", "mlflow_runs.py", "predict.py"]
 
 
 def test_mlflows_server_imports_one_file_of_its_own():

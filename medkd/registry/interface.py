@@ -68,6 +68,31 @@ class LoggedRun:
     files: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True)
+class VersionContents:
+    """What stands beside the files of a version.
+
+    Attributes:
+        model: the version.
+        tags: lineage, digests, what was explained and reported.
+        description: Markdown.
+        params: of its run.
+        metrics: final figures.
+        history: curves, a line per epoch, each with ``epoch``.
+        attached: sha256 of what was attached by its place (``explanations/…``); empty of what was attached before digests were kept.
+        created_ms: when it was registered, milliseconds since 1970.
+    """
+
+    model: ModelRef
+    tags: Mapping[str, str]
+    description: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[Mapping[str, float], ...] = ()
+    attached: Mapping[str, str] = field(default_factory=dict)
+    created_ms: int = 0
+
+
 class Registry(Protocol):
     """Versions in, verified versions out. Registering the same manifest twice gives the version that exists."""
 
@@ -101,6 +126,14 @@ class Registry(Protocol):
 
     def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:
         """Show figures and files of all arms of a recipe in its run, and a note (Markdown) beside it; the run is over then."""
+        ...
+
+    def contents(self, uri: str) -> VersionContents:
+        """Return what stands beside the files of a version: tags, text, figures, and what was attached."""
+        ...
+
+    def fetch_attached(self, uri: str, place: str) -> Path | None:
+        """Return a copy of an attached file as it lies there, not verified; None where it is gone."""
         ...
 
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Where the version's own files and its serving form lie in the model's folder: MLflow copies artefacts of a pyfunc to ``artifacts/``.
 PACKAGE, SERVING = "artifacts/package", "artifacts/serving"
+#: Tag of a version with the id of its logged model.
+MODEL_TAG = "medkd.logged_model"
 # mlflow.pyfunc warns of its own types while it is imported, and takes a second: paid where a version is registered.
 _NUMBERS = {"probability", "volume_ml", "diameter_mm"}
 _PLACES = {"finding", "first_slice", "last_slice", "key_slice"}

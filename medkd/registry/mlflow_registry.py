@@ -15,8 +15,9 @@ from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
-from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.recipe_run import RecipeRun
+from medkd.registry.relocate import find_relocation, relocate, relocated_copy
 from medkd.registry.server import require_server, shown
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.run_lock import locked
@@ -39,14 +40,18 @@ import mlflow  # noqa: E402
 from mlflow.artifacts import download_artifacts  # noqa: E402
 from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.store.artifact.artifact_repo import ArtifactRepository  # noqa: E402
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
-from medkd.registry.mlflow_model import PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
+from medkd.registry.mlflow_contents import digest_tags, read_contents  # noqa: E402
+from medkd.registry.mlflow_model import MODEL_TAG, PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
+from medkd.registry.mlflow_purge import MlflowHousekeeping  # noqa: E402
 from medkd.registry.mlflow_runs import MlflowRuns, reached  # noqa: E402
 
 #: Where a version's files lay in its run before versions were MLflow models.
 _RUN_PATH = "model"
-_DIGEST_TAG, _SERVING_TAG, _MODEL_TAG = "medkd.manifest_digest", "medkd.serving_digest", "medkd.logged_model"
+_DIGEST_TAG, _SERVING_TAG = "medkd.manifest_digest", "medkd.serving_digest"
 #: sha256 of MLflow's own files of a version, as JSON: they are in neither manifest.
 _FILES_TAG = "medkd.mlflow_files"
 
@@ -103,7 +108,8 @@ def _unreadable(uri: str, error: Exception) -> RegistryError:
 class MlflowRegistry:
     """Registered models of one tracking URI, and the runs that they come from (:class:`MlflowRuns`), artefacts at absolute places.
 
-    A local database and its artefacts are their owner's only; who may read those of a server is the server's business.
+    A local database and its artefacts are their owner's only; who may read those of a server is the server's business. A local registry
+    whose folder was renamed, copied or mounted elsewhere is put right before anything else; one that cannot be written to is read all the same.
 
     Args:
         tracking_uri: ``sqlite:////absolute/path`` or the URL of a server.
@@ -122,16 +128,42 @@ class MlflowRegistry:
     def __init__(self, tracking_uri: str, *, artifacts: Path, experiment: str = "medkd") -> None:
         require_server(tracking_uri)
         self._scoreboards, self.uri = experiment, tracking_uri
+        self._read_only: Path | None = None
         self._local = artifacts.resolve() if tracking_uri.startswith("sqlite") else None
         self._downloads = Path(tempfile.mkdtemp(prefix="medkd-"))
         weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         try:
             with _laying_out_alone(tracking_uri):
+                tracking_uri = self._at_its_place(tracking_uri)
                 self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
                 self.runs = MlflowRuns(self._client, self._local.as_uri() if self._local is not None else None)
                 self._client.search_experiments(max_results=1)  # says whether it is a registry at all
         except Exception as error:  # MLflow, its database layer and drivers each have errors of their own
             raise _unreadable(tracking_uri, error) from error
+
+    def _at_its_place(self, uri: str) -> str:
+        """Return the URI of a database whose places are those of today: its own, or of a copy where it cannot be written to."""
+        database = Path(uri.removeprefix("sqlite:///"))
+        relocation = find_relocation(database) if uri.startswith("sqlite:///") and database.is_file() else None
+        if relocation is None:
+            return uri
+        if not (os.access(database, os.W_OK) and os.access(database.parent, os.W_OK)):
+            self._read_only = database
+            return f"sqlite:///{relocated_copy(database, relocation, self._downloads)}"
+        relocate(database, relocation)
+        return uri
+
+    def _require_writable(self) -> None:
+        """Refuse a change of a registry that is read from a copy: it would be lost.
+
+        Raises:
+            RegistryError: ``REGISTRY_READ_ONLY``.
+        """
+        if self._read_only is not None:
+            raise RegistryError(
+                "REGISTRY_READ_ONLY",
+                f"expected a registry that can be written to, {self._read_only} cannot; copy its folder and name the copy",
+            )
 
     @privately()
     @reached
@@ -143,6 +175,7 @@ class MlflowRegistry:
         """
         digest = sha256_file(publication.folder / MANIFEST)
         verify_folder(publication.folder, digest)
+        self._require_writable()
         self._ensure_model(publication.name)
         there = self._of_manifest(publication.name, digest)
         if there:
@@ -166,7 +199,7 @@ class MlflowRegistry:
         self.runs.log_final(run_id, figures, model_id=model_id, at=publication.measured_at)
         self._client.finalize_logged_model(model_id, "READY")
         self._client.set_terminated(run_id)
-        tags |= {_MODEL_TAG: model_id, _FILES_TAG: json.dumps(listed)}
+        tags |= {MODEL_TAG: model_id, _FILES_TAG: json.dumps(listed)}
         source = f"models:/{model_id}"
         with _everywhere(self._client.tracking_uri):
             self._client.create_model_version(
@@ -227,13 +260,13 @@ class MlflowRegistry:
         copy.mkdir()
         listed = json.loads(version.tags.get(_FILES_TAG, "{}"))
         try:
-            if _MODEL_TAG in version.tags:
+            if MODEL_TAG in version.tags:
                 wanted = [PACKAGE, *([SERVING] if _SERVING_TAG in version.tags else []), *listed]
                 for place in wanted:
-                    self._download(version.tags[_MODEL_TAG], place, copy / place)
+                    self._download(version.tags[MODEL_TAG], place, copy / place)
                 folder = copy / PACKAGE
             else:  # registered before versions were MLflow models
-                folder = Path(self._client.download_artifacts(str(version.run_id), _RUN_PATH, dst_path=str(copy)))
+                folder = Path(self._artefacts_of(version).download_artifacts(_RUN_PATH, dst_path=str(copy)))
         except Exception as error:  # whatever the artefacts' storage says of files that are gone
             why = " ".join(str(error).split())[:160]
             raise RegistryError(
@@ -289,6 +322,7 @@ class MlflowRegistry:
     @reached
     def set_alias(self, name: str, alias: str, version: int | None) -> None:
         """Let an alias stand at a version, or at none."""
+        self._require_writable()
         if version is None:
             self._client.delete_registered_model_alias(name, alias)
         else:
@@ -327,27 +361,72 @@ class MlflowRegistry:
     @reached
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Log artefacts into the run of a version and set tags on the version."""
+        self._require_writable()
         version = self._client.get_model_version(model.name, str(model.version))
         for place, path in files.items():
-            if _MODEL_TAG in version.tags:
-                self._client.log_model_artifact(version.tags[_MODEL_TAG], str(path), place)
-            else:
-                self._client.log_artifact(version.run_id, str(path), place)
-        for key, value in tags.items():
+            self._artefacts_of(version).log_artifact(str(path), place)
+        for key, value in {**digest_tags(version.tags, files), **tags}.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
-        if tags and _MODEL_TAG in version.tags:
-            self._client.set_logged_model_tags(version.tags[_MODEL_TAG], dict(tags))
+        if tags and MODEL_TAG in version.tags:
+            self._client.set_logged_model_tags(version.tags[MODEL_TAG], dict(tags))
 
     @privately()
     @reached
     def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:
         """Show figures and files of all arms of a recipe in its run, and a note beside it; the run is over then."""
+        self._require_writable()
         self.runs.finish_recipe(run, summary, note)
+
+    @privately()
+    @reached
+    def contents(self, uri: str) -> VersionContents:
+        """Return what stands beside the files of a version: tags, text, figures, and what was attached."""
+        version = self._version(uri)
+        model, listed = _model_ref(version.name, int(version.version), version.tags), json.loads(version.tags.get(_FILES_TAG, "{}"))
+        return read_contents(self._client, version, self._artefacts_of(version), model, listed)
+
+    @privately()
+    def fetch_attached(self, uri: str, place: str) -> Path | None:
+        """Return a copy of an attached file as it lies there, not verified; None where it is gone. It lives as long as this object."""
+        version = self._version(uri)
+        folder = self._downloads / f"{version.name}-{version.version}-attached"
+        folder.mkdir(exist_ok=True)
+        try:
+            return Path(self._artefacts_of(version).download_artifacts(place, dst_path=str(folder)))
+        except (MlflowException, OSError):
+            return None
+
+    def housekeeping(self) -> MlflowHousekeeping:
+        """Return what removes versions for good, and what was left behind.
+
+        Raises:
+            RegistryError: ``REGISTRY_READ_ONLY``, or ``REGISTRY_NOT_LOCAL``: what a server holds is its owner's to remove.
+        """
+        self._require_writable()
+        if self._local is None:
+            raise RegistryError(
+                "REGISTRY_NOT_LOCAL",
+                f"expected a registry of a run's own folder, got the server {shown(self.uri)}; clean up where its artefacts lie",
+            )
+        own = [one.experiment_id for one in self._client.search_experiments() if one.artifact_location == self._local.as_uri()]
+        return MlflowHousekeeping(self._client, own, self._local)
+
+    def _artefacts_of(self, version: ModelVersion) -> ArtifactRepository:
+        """Return what reads and writes the artefacts of a version.
+
+        MLflow's client remembers it by the model's id for the whole process: of a run and its copy it would write to whichever was first.
+        """
+        if MODEL_TAG in version.tags:
+            location = self._client.get_logged_model(version.tags[MODEL_TAG]).artifact_location
+        else:
+            location = self._client.get_run(str(version.run_id)).info.artifact_uri
+        return get_artifact_repository(location, tracking_uri=self._client.tracking_uri)
 
     @privately()
     @reached
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Log an experiment and its arms as nested runs; one that is there, finished, is left alone, one that was cut short is closed."""
+        self._require_writable()
         tag, experiment = "medkd.scoreboard", self.runs.experiment(self._scoreboards)
         for run in self._client.search_runs([experiment], filter_string=f"tags.`{tag}` = '{digest}'"):
             if run.info.status == "FINISHED":

@@ -78,4 +78,5 @@ def fetch_knowledge(workspace: Workspace, uri: str, registry: Registry | None = 
         key = f"knowledge/fetched-{record.digest()[:16]}/{Path(ref.key).name}"
         write_bytes(workspace.store.root / key, (folder / "shards" / Path(ref.key).name).read_bytes())
         shards.append(Ref(store=workspace.store.name, key=key, sha256=ref.sha256))
-    return record.model_copy(update={"shards": tuple(shards)})
+    # Of an imported version the tag names the teacher as it is called here; the record says what it was called where it came from.
+    return record.model_copy(update={"shards": tuple(shards), "teacher": model.teacher or record.teacher})

@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_contracts import Task, TaskKind
+
 #: The model's own file, which MLflow copies into every version and executes (:mod:`medkd.serving.predict`).
 PREDICT = Path(__file__).with_name("predict.py")
 #: Files of the serving form beside its manifest.
 NETWORK, CODE, REQUIREMENTS = "model.onnx", "medkd-code.zip", "requirements.txt"
+
+
+#: Voxels along an axis of a synthetic volume that is segmented: windows take any size, and an example should be small.
+_EXAMPLE_EXTENT = 8
 
 
 @dataclass(frozen=True)
@@ -36,3 +42,10 @@ class PackedForm:
     def example_rows(self) -> list[dict[str, Any]]:
         """Return the example as a row of the table that a served version takes."""
         return [{"image": self.example.tolist()}]
+
+
+def example_image(task: Task) -> NDArray[np.float32]:
+    """Return a synthetic image [1, *space] that a network of a task takes: noise, of nobody."""
+    windows = task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION
+    size = (_EXAMPLE_EXTENT,) * 3 if windows else task.image_size
+    return np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32).round(3)

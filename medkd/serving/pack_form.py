@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
-from data_contracts import Task, TaskKind
+from data_contracts import Task
 from medkd.serving.code_archive import serving_code
 from medkd.serving.export_onnx import export_onnx
-from medkd.serving.form import CODE, NETWORK, REQUIREMENTS, PackedForm
+from medkd.serving.form import CODE, NETWORK, REQUIREMENTS, PackedForm, example_image
 from medkd.storage.manifest import pack_model
-
-#: Voxels along an axis of a synthetic volume that is segmented: windows take any size, and an example should be small.
-_EXAMPLE_EXTENT = 8
 
 
 def pack_form(folder: Path, network: nn.Module, task: Task) -> PackedForm:
@@ -26,10 +22,7 @@ def pack_form(folder: Path, network: nn.Module, task: Task) -> PackedForm:
     form, code = export_onnx(network, task), serving_code()
     files = {NETWORK: form.payload, CODE: code.archive, REQUIREMENTS: "".join(f"{line}\n" for line in code.requirements).encode()}
     digest = pack_model(folder, files)
-    windows = task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION
-    size = (_EXAMPLE_EXTENT,) * 3 if windows else task.image_size
-    example = np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32).round(3)
     parity = {"parity_logits": form.logits_difference}
     if form.map_difference is not None:
         parity["parity_map"] = form.map_difference
-    return PackedForm(folder, digest, code.requirements, example, parity)
+    return PackedForm(folder, digest, code.requirements, example_image(task), parity)

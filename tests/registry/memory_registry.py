@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef
-from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.recipe_run import RecipeRun
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.store import sha256_file
@@ -80,6 +80,18 @@ class MemoryRegistry:
     def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:
         """Remember the figures of a recipe's run."""
         self.recipes[run.key] = (summary, note)
+
+    def contents(self, uri: str) -> VersionContents:
+        """Return what stands beside a version: tags, and places of what was attached."""
+        model, _ = self.fetch(uri)
+        attached = {f"{place}/{path.name}": "" for place, path in self.attached.get(model.uri, {}).items()}
+        return VersionContents(model=model, tags=self.tags[model.uri], attached=attached)
+
+    def fetch_attached(self, uri: str, place: str) -> Path | None:
+        """Return an attached file where it lies."""
+        folder, _, name = place.rpartition("/")
+        path = self.attached.get(uri, {}).get(folder)
+        return path if path is not None and path.name == name else None
 
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Remember an experiment and its arms."""

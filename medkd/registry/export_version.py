@@ -1,0 +1,100 @@
+"""A version with its lineage as one file: its bytes depend on the registry's contents alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_contracts import ExportedVersion, ManifestEntry, ModelRef, OutputError, RegistryError, RegistryExport
+from data_contracts.private import open_private
+from data_contracts.record import partial_path
+from medkd.registry.descent import descent
+from medkd.registry.interface import Registry, VersionContents
+from medkd.storage.store import sha256_file
+
+#: Names in an export: its index, and the sha256 of the index.
+INDEX, INDEX_DIGEST = "export.json", "export.sha256"
+PACKAGE, SERVING, ATTACHED = "package", "serving", "attached"
+SERVING_TAG = "medkd.serving_digest"
+_EPOCH = (2020, 1, 1, 0, 0, 0)
+
+
+def export_version(registry: Registry, uri: str, file: Path) -> RegistryExport:
+    """Write a version, its teachers, their knowledge and what stands beside each to one zip, every byte verified, and return its index.
+
+    MLflow's own files (``MLmodel``, environments) are not part of it: whoever takes it in writes them anew.
+
+    Args:
+        registry: that holds the version.
+        uri: ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+        file: to write; it must not exist.
+
+    Raises:
+        OutputError: ``OUT_EXISTS``.
+        RegistryError: ``VERSION_UNKNOWN``, or ``VERSION_ALTERED`` naming the file.
+    """
+    if os.path.lexists(file):
+        raise OutputError("OUT_EXISTS", f"expected a file that does not exist yet, {file} does; name another one")
+    model, _ = registry.fetch(uri)
+    versions: list[ExportedVersion] = []
+    paths: dict[str, Path] = {}
+    for number, one in enumerate(descent(registry, model)):
+        contents, folder = registry.contents(one.uri), f"versions/{number}"
+        paths |= {f"{folder}/{name}": path for name, path in _files_of(registry, one, contents)}
+        versions.append(_exported(contents, folder))
+    entries = {name: ManifestEntry(sha256=sha256_file(path), bytes=path.stat().st_size) for name, path in sorted(paths.items())}
+    index = RegistryExport(versions=tuple(versions), files=entries)
+    _write(file, index, paths)
+    return index
+
+
+def _exported(contents: VersionContents, folder: str) -> ExportedVersion:
+    return ExportedVersion(
+        model=contents.model,
+        folder=folder,
+        tags=dict(contents.tags),
+        description=contents.description,
+        params=dict(contents.params),
+        metrics=dict(contents.metrics),
+        history=tuple(dict(line) for line in contents.history),
+    )
+
+
+def _files_of(registry: Registry, model: ModelRef, contents: VersionContents) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a version by their names below its folder in the export."""
+    _, package = registry.fetch(model.uri)
+    yield from _below(PACKAGE, package)
+    if SERVING_TAG in contents.tags:
+        yield from _below(SERVING, package.with_name(SERVING))
+    for place, digest in contents.attached.items():
+        path = registry.fetch_attached(model.uri, place)
+        if path is None or (digest and sha256_file(path) != digest):
+            raise RegistryError(
+                "VERSION_ALTERED",
+                f"expected {place} beside {model.uri} with sha256 {digest[:12]}, the file is missing or altered; attach it again",
+            )
+        yield f"{ATTACHED}/{place}", path
+
+
+def _below(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield f"{name}/{path.relative_to(folder).as_posix()}", path
+
+
+def _write(file: Path, index: RegistryExport, paths: dict[str, Path]) -> None:
+    """Write the zip by atomic rename, stored and not compressed: what it unpacks to is never more than what it is."""
+    partial = partial_path(file)
+    try:
+        with open_private(partial) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(zipfile.ZipInfo(INDEX, _EPOCH), index.canonical_json())
+            archive.writestr(zipfile.ZipInfo(INDEX_DIGEST, _EPOCH), index.digest())
+            for name in index.files:
+                with paths[name].open("rb") as source, archive.open(zipfile.ZipInfo(name, _EPOCH), "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target, 2**20)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""The walk from the data to what readers said: everything hashed again, the altered file named, the rest shown all the same."""
+
+from __future__ import annotations
+
+import shutil
+from xml.etree import ElementTree
+
+import pytest
+
+from data_contracts import NetworkSpec, RegistryError, Role, Task
+from medkd.lineage.draw_lineage import draw_lineage
+from medkd.lineage.graph import LineageGraph, LineageNode, NodeKind, NodeState
+from medkd.lineage.walk import require_unaltered, walk_lineage
+from tests.registered import register_tiny
+from tests.registry.registered_versions import open_in, publish, register_lineage
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, empty_database):
+    folder = tmp_path_factory.mktemp("lineage") / "run"
+    register_lineage(open_in(folder, empty_database), folder)
+    return folder
+
+
+@pytest.fixture
+def run(template, tmp_path):
+    shutil.copytree(template, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def walk(folder, uri="models:/r-kd/1"):
+    registry = open_in(folder, folder / "mlflow.db")
+    return walk_lineage(registry, uri, folder)
+
+
+def states(graph):
+    return {node.key: node.state.value for node in graph.nodes}
+
+
+def test_everything_is_walked_and_verified(run):
+    graph = walk(run)
+    assert states(graph) == {
+        "teacher:r-teacher/1": "verified",
+        "knowledge:r-knowledge/1": "verified",
+        "student:r-kd/1": "verified",
+        "explanations:explanation-0123456789ab": "verified",
+        "reports:fedcba987654": "verified",
+        "feedback:none registered": "none",
+    }
+    parents = {node.key: node.parents for node in graph.nodes}
+    assert parents["knowledge:r-knowledge/1"] == ("teacher:r-teacher/1",)
+    assert parents["student:r-kd/1"] == ("teacher:r-teacher/1", "knowledge:r-knowledge/1")
+    assert parents["explanations:explanation-0123456789ab"] == ("student:r-kd/1",)
+    assert parents["reports:fedcba987654"] == ("explanations:explanation-0123456789ab",)
+    assert parents["feedback:none registered"] == ("reports:fedcba987654",)
+    require_unaltered(graph)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "node", "named"),
+    [
+        ("report.html", "reports:fedcba987654", "reports/fedcba987654/report.html"),
+        ("lesion-1-cam.png", "explanations:explanation-0123456789ab", "previews/0123456789ab/lesion-1-cam.png"),
+        ("explanation-*.zip", "explanations:explanation-0123456789ab", "explanations/explanation-0123456789ab.zip"),
+    ],
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_one_byte_that_differs_is_named_and_the_rest_is_walked(run, pattern, node, named, gone):
+    (path,) = (run / "mlartifacts").rglob(pattern)
+    if gone:
+        path.unlink()
+    else:
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+    graph = walk(run)
+    assert {key for key, state in states(graph).items() if state == "altered"} == {node}
+    assert len(graph.nodes) == 6
+    with pytest.raises(RegistryError, match=named) as caught:
+        require_unaltered(graph)
+    assert caught.value.code == "LINEAGE_ALTERED"
+
+
+@pytest.mark.parametrize("name", ["r-teacher", "r-knowledge", "r-kd"])
+def test_an_altered_version_anywhere_above_is_named(run, name):
+    (path,) = (one for one in (run / "mlartifacts").rglob("card.json") if one.read_text() == f"{name} ")
+    path.write_text(f"{name}_")
+    graph = walk(run)
+    assert [node.name for node in graph.altered] == [f"{name}/1"]
+    assert f"models:/{name}/1" in graph.altered[0].note
+    assert "card.json" in graph.altered[0].note
+
+
+def test_a_teacher_that_is_not_registered_here_is_said(run):
+    registry = open_in(run, run / "mlflow.db")
+    stranger = registry.versions("r-teacher")[0].model_copy(update={"manifest_digest": "9" * 64})
+    student = publish(registry, run, "of-another", teacher=stranger)
+    (node,) = (one for one in walk(run, student.uri).nodes if one.kind is NodeKind.TEACHER)
+    assert (node.state, node.note) == (NodeState.UNREACHABLE, "not registered here")
+
+
+def test_a_version_that_would_be_its_own_teacher_is_refused(run):
+    registry = open_in(run, run / "mlflow.db")
+    teacher, student = registry.versions("r-teacher")[0], registry.versions("r-kd")[0]
+    registry.attach(teacher, {}, {"medkd.teacher": str(student.lineage)})
+    with pytest.raises(RegistryError) as caught:
+        walk(run)
+    assert caught.value.code == "LINEAGE_CIRCULAR"
+
+
+@pytest.fixture
+def with_data(tmp_path, empty_database):
+    """Return a run whose version was trained on a cohort of its store, split by a stage whose record is sealed."""
+    import hashlib
+    import json
+
+    folder = tmp_path / "trained"
+    open_in(folder, empty_database)
+    uri = register_tiny(folder, Task(kind="classification", classes=("a", "b"), image_size=(16, 16)), NetworkSpec(builder="resnet"))
+    registry = open_in(folder, empty_database)
+    cohort = hashlib.sha256((folder / "store" / "tiny.json").read_bytes()).hexdigest()
+    split = {
+        "schema_version": "cohort_set/2", "certificates": [],
+        "uses": {"teacher_train": {"cohort": {"store": "run", "key": "tiny.json", "sha256": cohort}, "part": "train"}},
+    }  # fmt: skip
+    payload = json.dumps(split, sort_keys=True, separators=(",", ":")).encode()
+    digest = hashlib.sha256(payload).hexdigest()
+    assert registry.contents(uri).tags["medkd.split_digest"] == digest
+    (folder / "stages").mkdir()
+    (folder / "stages" / "prepare_cohorts-1.json").write_bytes(payload)
+    (folder / "stages" / "prepare_cohorts-1.sha256").write_text(digest)
+    return folder, uri
+
+
+def test_the_data_of_a_run_are_walked_and_what_differs_there_is_named(with_data):
+    folder, uri = with_data
+    graph = walk(folder, uri)
+    assert {node.kind: node.state for node in graph.nodes if node.kind in (NodeKind.DATASET, NodeKind.SPLIT)} == {
+        NodeKind.DATASET: NodeState.VERIFIED, NodeKind.SPLIT: NodeState.VERIFIED
+    }  # fmt: skip
+    image = folder / "store" / "models" / "tiny.safetensors"
+    image.write_bytes(image.read_bytes() + b"x")
+    (altered,) = walk(folder, uri).altered
+    assert (altered.kind, altered.note) == (NodeKind.DATASET, "store/models/tiny.safetensors")
+    (folder / "stages" / "prepare_cohorts-1.json").write_text("{}")
+    (altered,) = walk(folder, uri).altered
+    assert (altered.kind, altered.note) == (NodeKind.SPLIT, "stages/prepare_cohorts-1.json")
+    shutil.rmtree(folder / "stages")
+    assert not walk(folder, uri).altered
+    without = walk_lineage(open_in(folder, folder / "mlflow.db"), uri, None)
+    assert [node.note for node in without.nodes if node.kind is NodeKind.SPLIT] == ["no run folder was named"]
+
+
+def test_a_drawing_is_well_formed_shows_every_node_and_escapes_names(run):
+    graph = walk(run)
+    odd = LineageNode(NodeKind.FEEDBACK, "<b> & 'c'", state=NodeState.ALTERED, note='"', parents=(graph.nodes[2].key,))
+    many = tuple(LineageNode(NodeKind.EXPLANATIONS, f"explanation-{number:012d}", "a" * 64) for number in range(20))
+    drawn = draw_lineage(LineageGraph(graph.uri, (*graph.nodes, *many, odd)))
+    root = ElementTree.fromstring(drawn)
+    titles = [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == 1 + 5 + 12 + 1
+    assert any("<b> & 'c'" in title for title in titles)
+    assert "and 9 more, none of them altered" in drawn
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
+    assert drawn == draw_lineage(LineageGraph(graph.uri, (*graph.nodes, *many, odd)))
+
+
+def test_feedback_that_was_attached_is_walked(run):
+    registry = open_in(run, run / "mlflow.db")
+    (run / "line.json").write_text("{}")
+    registry.attach(registry.versions("r-kd")[0], {"feedback": run / "line.json"}, {})
+    (node,) = (one for one in walk(run).nodes if one.kind is NodeKind.FEEDBACK)
+    assert (node.name, node.state, node.parents) == ("line", NodeState.VERIFIED, ("reports:fedcba987654",))
+    assert registry.versions("r-kd")[0].role is Role.STUDENT
