@@ -61,7 +61,7 @@ def reached(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[S
                 raise
             raise _failed(self.uri, error) from error
 
-    return call
+    return call  # type: ignore[return-value]  # mypy names the first argument of a wrapped method
 
 
 def _failed(uri: str, error: Exception) -> RegistryError:

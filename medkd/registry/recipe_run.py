@@ -116,7 +116,7 @@ def tracked_training(workspace: Workspace, run: RecipeRun, spec: TrainingSpec, c
 
 
 def _datasets(cohorts: CohortSet, spec: TrainingSpec) -> Iterator[Dataset]:
-    trained = [Subset.TEACHER_TRAIN] if spec.role is Role.TEACHER else [Subset.STUDENT_TRAIN.of(spec.seed)]
+    trained: list[str] = [Subset.TEACHER_TRAIN] if spec.role is Role.TEACHER else [Subset.STUDENT_TRAIN.of(spec.seed)]
     if spec.objective.unlabelled:
         trained.append(Subset.UNLABELLED.of(spec.seed))
     for context, subsets in (("training", trained), ("evaluation", TESTS)):

@@ -41,7 +41,9 @@ def publish(
     tags = {"medkd.seed": "0", "medkd.use": "research only"} | ({} if teacher is None else {"medkd.teacher": str(teacher.lineage)})
     digest = (f"{sum(map(ord, name + content)):x}" * 64)[:64]
     history = ({"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 0.1 + 0.2})
-    return registry.register(Publication(name, package, role, digest, 0, tags, {"recipe": "r"}, {"auc": 0.75}, history, f"**{name}**"))
+    return registry.register(
+        Publication(name, package, role, digest, 0, tags, {"recipe": "r"}, {"auc": 0.75}, history, description=f"**{name}**")
+    )
 
 
 def register_lineage(registry: Registry, folder: Path) -> Lineaged:
