@@ -88,7 +88,16 @@ def test_a_network_voxel_takes_the_label_with_the_largest_share_of_it_and_backgr
     assert alignment.labels_array_to_network(labels)[:, 0, 0].tolist() == [0, 0, 3, 3, 3]
 
 
-@pytest.mark.parametrize(("extent", "step", "wanted"), [(21, 0.1, 201), (3, 1.5, 2), (4, 1.5, 3), (1, 0.5, 1)])
-def test_as_many_network_voxels_as_lie_between_the_first_and_the_last(extent, step, wanted):
-    grid = Grid((extent, 2, 2), np.array([[0.0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]))
-    assert alignment_of(grid, task((step, 1.0, 1.0))).network.shape == (wanted, 2, 2)
+@pytest.mark.parametrize(
+    ("extent", "own", "asked", "wanted"),
+    [
+        (21, 1.0, 0.1, 201),
+        (3, 1.0, 1.5, 2),
+        (4, 1.0, 1.5, 3),
+        (1, 1.0, 0.5, 1),
+        (4, 0.3, 0.1, 10),
+    ],  # of the last, 9 steps are 8.999… in binary
+)
+def test_as_many_network_voxels_as_lie_between_the_first_and_the_last(extent, own, asked, wanted):
+    grid = Grid((extent, 2, 2), np.array([[0.0, 0, -1, 0], [0, -1, 0, 0], [own, 0, 0, 0], [0, 0, 0, 1]]))
+    assert alignment_of(grid, task((asked, 1.0, 1.0))).network.shape == (wanted, 2, 2)
