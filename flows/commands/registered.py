@@ -65,9 +65,11 @@ def import_command(
     from medkd.storage.output import require_source
 
     require_source(file)
-    root = claim_run(run_folder) if tracking_uri is None else run_folder.resolve()
-    if tracking_uri is not None:
+    root = run_folder.resolve()
+    if tracking_uri is not None or (root / "mlflow.db").exists():
         registry_uri(root, tracking_uri)
+    else:
+        claim_run(root)
     from medkd.registry.import_version import import_versions
     from medkd.registry.mlflow_registry import MlflowRegistry
 

@@ -5,6 +5,7 @@ MLflow writes absolute places into five columns and offers no way to change them
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def find_relocation(database: Path) -> Relocation | None:
         return None  # of nobody yet, of an object store, or of MLflow's own default below the working folder
     before = Path(url2pathname(parts.path) if parts.scheme else recorded)
     beside = database.resolve().parent / before.name
-    if before == beside or _is_same(before, beside) or (before.is_dir() and not beside.is_dir()):
+    if before == beside or _is_same(before, beside) or (not os.path.isdir(beside) and _may_exist(before)):
         return None
     return Relocation(recorded.rstrip("/"), beside.as_uri() if parts.scheme else str(beside))
 
@@ -103,6 +104,14 @@ def _read_only(database: Path) -> sqlite3.Connection:
 
 def _has(connection: sqlite3.Connection, table: str, column: str) -> bool:
     return any(row[1] == column for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+def _may_exist(folder: Path) -> bool:
+    """Return whether a folder is there, or lies where this user may not look."""
+    try:
+        return folder.is_dir()
+    except PermissionError:
+        return True
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -93,8 +93,8 @@ def test_an_altered_version_anywhere_above_is_named(run, name):
 
 def test_a_teacher_that_is_not_registered_here_is_said(run):
     registry = open_in(run, run / "mlflow.db")
-    stranger = registry.versions("r-teacher")[0].model_copy(update={"manifest_digest": "9" * 64})
-    student = publish(registry, run, "of-another", teacher=stranger)
+    absent = registry.versions("r-teacher")[0].model_copy(update={"manifest_digest": "9" * 64})
+    student = publish(registry, run, "of-another", teacher=absent)
     (node,) = (one for one in walk(run, student.uri).nodes if one.kind is NodeKind.TEACHER)
     assert (node.state, node.note) == (NodeState.UNREACHABLE, "not registered here")
 

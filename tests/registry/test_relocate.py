@@ -127,6 +127,25 @@ def test_artefacts_that_were_put_elsewhere_on_purpose_stay_there(tmp_path, empty
     assert find_relocation(tmp_path / "run" / "mlflow.db") is None
 
 
+def test_a_run_of_another_user_whose_folder_may_not_be_looked_into_is_read_where_its_copy_lies(run, monkeypatch):
+    """Its recorded place lies in a folder of theirs: looking there is an error, and no reason to refuse the copy."""
+    copy, is_dir = run.with_name("copy"), Path.is_dir
+    shutil.copytree(run, copy)
+
+    def refused(path):
+        if path.is_relative_to(run):
+            raise PermissionError(13, "Permission denied")
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    monkeypatch.setattr(Path, "samefile", lambda path, other: refused(other) or refused(path))
+    relocation = find_relocation(copy / "mlflow.db", "medkd")
+    assert relocation is not None
+    assert relocation.present == (copy / "mlartifacts").as_uri()
+    shutil.rmtree(copy / "mlartifacts")
+    assert find_relocation(copy / "mlflow.db", "medkd") is None
+
+
 def test_a_folder_behind_a_link_is_not_moved(run):
     link = run.with_name("link")
     link.symlink_to(run)
