@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -44,6 +45,7 @@ def draw_loss_statement(statement: LossStatement) -> bytes:
     return png(np.asarray(image))
 
 
+@functools.cache  # Pillow unpacks the font anew each time it is asked, which takes longer than all the drawing
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 

@@ -183,20 +183,17 @@ def with_devices(workspace, cohorts, left_out):
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(900)
 def test_a_device_that_a_student_was_not_trained_on_is_named_first(tmp_path):
-    sizes = {"teacher": 960, "teacher_validation": 60, "student": 640, "test": 320, "debiased": 8, "reversed": 8, "marker_pairs": 16}
+    sizes = {"teacher": 640, "teacher_validation": 40, "student": 480, "test": 240, "debiased": 8, "reversed": 8, "marker_pairs": 16}
     changes = {f"data.{name}": size for name, size in sizes.items()} | {"data.student_marker_rates": [0.5, 0.5], "seeds": [0]}
+    changes |= {"teacher.fit.epochs": 4, "data.difficulty": 1.0}
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "phantom-classification.yaml", changes)
     workspace = local_workspace(tmp_path)
-    prepared = prepare_cohorts(workspace, recipe.cohorts(), "")
-    first = {}
-    for left_out in ((), (Subset.STUDENT_TRAIN.of(0),)):
-        cohorts = with_devices(workspace, prepared, left_out)
-        teacher = train.train_teacher(workspace, recipe.teacher_training(), cohorts)
-        student = train.distill(workspace, recipe.student_training("kd_explanation", 0), cohorts, teacher)
-        evaluations = tuple(evaluate_model(workspace, recipe.name, cohorts, one, teacher) for one in (teacher, student))
-        results = collect_case_results(workspace, recipe.name, cohorts, recipe.task, evaluations)
-        first[left_out] = state_loss(workspace, *results).losses[0]
-    assert first[(Subset.STUDENT_TRAIN.of(0),)].key == "subgroup/device=second"
-    assert first[(Subset.STUDENT_TRAIN.of(0),)].sure
-    assert not (first[()].key == "subgroup/device=second" and first[()].sure)
+    cohorts = with_devices(workspace, prepare_cohorts(workspace, recipe.cohorts(), ""), (Subset.STUDENT_TRAIN.of(0),))
+    teacher = train.train_teacher(workspace, recipe.teacher_training(), cohorts)
+    student = train.distill(workspace, recipe.student_training("kd", 0), cohorts, teacher)
+    evaluations = tuple(evaluate_model(workspace, recipe.name, cohorts, one, teacher) for one in (teacher, student))
+    results = collect_case_results(workspace, recipe.name, cohorts, recipe.task, evaluations)
+    statement = state_loss(workspace, *results)
+    assert (statement.losses[0].key, statement.losses[0].sure) == ("subgroup/device=second", True), loss_text(statement)
