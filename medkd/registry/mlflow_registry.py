@@ -12,11 +12,13 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.promotion_lock import RequireHeld, file_lock, tag_lock
 from medkd.registry.server import require_server, shown
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.run_lock import locked
@@ -46,6 +48,8 @@ _RUN_PATH = "model"
 _DIGEST_TAG, _SERVING_TAG, _MODEL_TAG = "medkd.manifest_digest", "medkd.serving_digest", "medkd.logged_model"
 #: sha256 of MLflow's own files of a version, as JSON: they are in neither manifest.
 _FILES_TAG = "medkd.mlflow_files"
+#: Lease of whoever moves aliases, on the registered model.
+_LOCK_TAG = "medkd.promotion_lock"
 
 
 @contextlib.contextmanager
@@ -285,6 +289,65 @@ class MlflowRegistry:
                 self._client.log_artifact(version.run_id, str(path), place)
         for key, value in tags.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
+
+    @privately()
+    def attached(self, model: ModelRef, name: str) -> Path | None:
+        """Download an artefact beside a version by ``PLACE/FILE``; None where there is none."""
+        version = self._client.get_model_version(model.name, str(model.version))
+        place = name.rpartition("/")[0]
+        logged = version.tags.get(_MODEL_TAG)
+        listed = (
+            self._client.list_artifacts(str(version.run_id), place)
+            if logged is None
+            else self._client.list_logged_model_artifacts(logged, place)
+        )
+        if name not in {one.path for one in listed}:
+            return None
+        copy = self._downloads / f"{model.name}-{model.version}-beside" / name
+        copy.unlink(missing_ok=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if logged is None:
+            self._client.download_artifacts(str(version.run_id), name, dst_path=str(copy.parents[name.count("/")]))
+        else:
+            self._download(logged, name, copy)
+        return copy
+
+    @privately()
+    def tags(self, model: ModelRef) -> dict[str, str]:
+        """Return the tags of a version."""
+        return dict(self._client.get_model_version(model.name, str(model.version)).tags)
+
+    @privately()
+    def metrics(self, model: ModelRef) -> dict[str, float]:
+        """Return the final figures that were registered with a version."""
+        version = self._client.get_model_version(model.name, str(model.version))
+        if _MODEL_TAG in version.tags:
+            return {one.key: float(one.value) for one in self._client.get_logged_model(version.tags[_MODEL_TAG]).metrics or ()}
+        return dict(self._client.get_run(str(version.run_id)).data.metrics)
+
+    @privately()
+    def name_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a name; none of a name that is not registered."""
+        try:
+            return dict(self._client.get_registered_model(name).tags)
+        except MlflowException:
+            return {}
+
+    @privately()
+    def set_name_tag(self, name: str, key: str, value: str | None) -> None:
+        """Set a tag of a name, or remove it."""
+        if value is None:
+            self._client.delete_registered_model_tag(name, key)
+        else:
+            self._client.set_registered_model_tag(name, key, value)
+
+    def promotion_lock(self, name: str) -> AbstractContextManager[RequireHeld]:
+        """Be the only one who moves aliases of a name (:mod:`medkd.registry.promotion_lock` says how far that holds on a server)."""
+        uri = str(self._client.tracking_uri)
+        if uri.startswith("sqlite:///"):
+            path = Path(uri.removeprefix("sqlite:///"))
+            return file_lock(path.with_name(f".medkd-{path.name}.promotion.lock"))
+        return tag_lock(lambda: self.name_tags(name).get(_LOCK_TAG), lambda text: self.set_name_tag(name, _LOCK_TAG, text))
 
     @privately()
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef
 from medkd.registry.interface import LoggedRun, Publication, parse_uri, unknown_version
+from medkd.registry.promotion_lock import RequireHeld
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.store import sha256_file
 
@@ -16,9 +22,15 @@ class MemoryRegistry:
 
     def __init__(self) -> None:
         self._versions: dict[str, list[tuple[ModelRef, Path]]] = {}
-        self.attached: dict[str, dict[str, Path]] = {}
-        self.tags: dict[str, dict[str, str]] = {}
+        self.artefacts: dict[str, dict[str, Path]] = {}
+        self.version_tags: dict[str, dict[str, str]] = {}
         self._aliases: dict[str, dict[str, int]] = {}
+        self._beside: dict[str, dict[str, bytes]] = {}
+        self._metrics: dict[str, dict[str, float]] = {}
+        self._name_tags: dict[str, dict[str, str]] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._scratch = Path(tempfile.mkdtemp(prefix="medkd-memory-"))
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         self.experiments: dict[str, tuple[LoggedRun, tuple[LoggedRun, ...]]] = {}
 
     def register(self, publication: Publication) -> ModelRef:
@@ -38,7 +50,8 @@ class MemoryRegistry:
             teacher=Lineage.model_validate(publication.tags["medkd.teacher"]) if "medkd.teacher" in publication.tags else None,
         )
         versions.append((model, publication.folder))
-        self.tags[model.uri] = dict(publication.tags)
+        self.version_tags[model.uri] = dict(publication.tags)
+        self._metrics[model.uri] = dict(publication.metrics)
         return model
 
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
@@ -72,8 +85,44 @@ class MemoryRegistry:
 
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Remember artefacts and tags of a version."""
-        self.attached.setdefault(model.uri, {}).update(files)
-        self.tags.setdefault(model.uri, {}).update(tags)
+        self.artefacts.setdefault(model.uri, {}).update(files)
+        self._beside.setdefault(model.uri, {}).update({f"{place}/{path.name}": path.read_bytes() for place, path in files.items()})
+        self.version_tags.setdefault(model.uri, {}).update(tags)
+
+    def attached(self, model: ModelRef, name: str) -> Path | None:
+        """Return a copy of an artefact beside a version; None where there is none."""
+        payload = self._beside.get(model.uri, {}).get(name)
+        if payload is None:
+            return None
+        copy = self._scratch / f"{model.name}-{model.version}" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(payload)
+        return copy
+
+    def tags(self, model: ModelRef) -> dict[str, str]:
+        """Return the tags of a version."""
+        return dict(self.version_tags.get(model.uri, {}))
+
+    def metrics(self, model: ModelRef) -> dict[str, float]:
+        """Return the figures that were registered with a version."""
+        return dict(self._metrics.get(model.uri, {}))
+
+    def name_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a name."""
+        return dict(self._name_tags.get(name, {}))
+
+    def set_name_tag(self, name: str, key: str, value: str | None) -> None:
+        """Set a tag of a name, or remove it."""
+        if value is None:
+            self._name_tags.get(name, {}).pop(key, None)
+        else:
+            self._name_tags.setdefault(name, {})[key] = value
+
+    @contextlib.contextmanager
+    def promotion_lock(self, name: str) -> Iterator[RequireHeld]:
+        """Be the only one who moves aliases of a name, among threads."""
+        with self._locks.setdefault(name, threading.Lock()):
+            yield lambda: None
 
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Remember an experiment and its arms."""
