@@ -42,6 +42,7 @@ ORDER = (
     "evaluation",
     "training",
     "explanation",
+    "promotion",
     "recipe_calls",
     "experiment",
     "review",

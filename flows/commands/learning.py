@@ -80,10 +80,17 @@ def demo(
 
 @app.command(rich_help_panel=CommandGroup.TRAINING)
 def run(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.prefect, as_json: AsJson = False
+    recipe: RecipeFile,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Let the alias candidate stand at the best student; no run can set the champion.")
+    ] = False,
+    engine: Engine = EngineName.prefect,
+    as_json: AsJson = False,
 ) -> None:
     """Run a recipe: teacher, gate, students of every arm and seed, scorecards, explanations, registry."""
-    learn_until(recipe, out, overrides, engine, Last.register, as_json)
+    learn_until(recipe, out, overrides, engine, Last.register, as_json, candidate=candidate)
 
 
 @app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)
@@ -109,7 +116,7 @@ def extract_knowledge(
 @app.command(rich_help_panel=CommandGroup.TRAINING)
 def distill(
     recipe: RecipeFile,
-    knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
+    knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION or @ALIAS.")],
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: RunFolder = None,
@@ -212,8 +219,17 @@ def evaluate_folder_command(
         say(folder_tables(evaluation) + f"\n\nrows and picture in {folder}")
 
 
-def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None, engine: EngineName, last: Last, as_json: bool) -> None:
-    """Take a recipe as far as ``last`` and say what came of it."""
+def learn_until(
+    recipe_file: Path,
+    out: Path | None,
+    overrides: list[str] | None,
+    engine: EngineName,
+    last: Last,
+    as_json: bool,
+    *,
+    candidate: bool = False,
+) -> None:
+    """Take a recipe as far as ``last`` and say what came of it; ``candidate`` marks its best student."""
     from flows.pipeline import PipelineResult, learn, pipeline
     from flows.plan import workers_for
     from flows.start import start_engine
@@ -224,7 +240,7 @@ def learn_until(recipe_file: Path, out: Path | None, overrides: list[str] | None
     folder = out or Path("runs") / recipe.name
     with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
         result = (
-            pipeline(workspace, (recipe,))
+            pipeline(workspace, (recipe,), candidate=candidate)
             if last is Last.register
             else PipelineResult(learn(workspace, (recipe,), until=cast(Any, last.value)))
         )

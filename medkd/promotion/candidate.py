@@ -5,7 +5,14 @@ from __future__ import annotations
 from data_contracts import ModelRef
 from medkd.promotion.promote import move_candidate
 from medkd.registry.interface import Registry
+from medkd.registry.publish import open_registry
 from medkd.registry.recipe_result import RecipeResult
+from medkd.storage.workspace import Workspace
+
+
+def propose_candidate(workspace: Workspace, result: RecipeResult) -> ModelRef:
+    """Set the candidate in the registry of a workspace (:func:`set_candidate`)."""
+    return set_candidate(open_registry(workspace), result)
 
 
 def set_candidate(registry: Registry, result: RecipeResult) -> ModelRef:

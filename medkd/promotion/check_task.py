@@ -52,7 +52,8 @@ def compare_figures(
         if reason is None:
             yield non_inferior(setting, theme, figure, figure, cases, margin)
         elif setting.role != "none" or floor is None:
-            yield setting.not_measured(theme, figure, reason)
+            hint = f", and the policy sets no {theme}.floor" if setting.role == "none" else ""
+            yield setting.not_measured(theme, figure, f"{reason}{hint}")
         if floor is not None:
             yield _reaches(setting, theme, figure, cases, floor)
 

@@ -6,12 +6,13 @@ import os
 import signal
 from pathlib import Path
 
-from data_contracts import PromotionPolicy, RegistryError
+from data_contracts import EvidencePolicy, PromotionPolicy, RegistryError
 from medkd.promotion.promote import Signatory, promote_signed
 from medkd.registry.mlflow_registry import MlflowRegistry
 from tests.promotion.versions import Plan, publish
 
-POLICY = PromotionPolicy(name="test")
+#: With a floor, so that a version without champion and teacher can be the first one.
+POLICY = PromotionPolicy(name="test", evidence=EvidencePolicy(floor=0.2))
 NOBODY = Signatory("Dr Example", "reader", "I have read the verdict.")
 
 
@@ -66,5 +67,3 @@ def state_of(folder: Path, name: str) -> tuple[dict[str, int], list[dict], dict[
     registry = open_local(folder)
     events = [event.model_dump() for event in promotion_events(registry, name)]
     return registry.aliases(name), events, {model.uri: registry.tags(model) for model in registry.versions(name)}
-
-

@@ -47,11 +47,11 @@ def test_eight_promoters_at_once_leave_one_champion_and_a_whole_history(processe
         assert f"medkd.promotion.{event['verdict']}.sign_off" in own
 
 
-@pytest.mark.parametrize("step", [1, 3, 6, 8])
-def test_a_killed_promoter_is_finished_by_the_next(processes, folder, step):
+def test_a_killed_promoter_is_finished_by_the_next(processes, folder):
+    """Killed between ``previous`` and ``champion``; the other steps are in ``test_promote.py``."""
     first, second = result_of(processes, promoters.register_all, folder, 2)
     result_of(processes, promoters.promote_until_done, folder, first)
-    process = processes.Process(target=promoters.promote_and_die, args=(folder, second, step))
+    process = processes.Process(target=promoters.promote_and_die, args=(folder, second, 7))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
