@@ -66,7 +66,7 @@ def carry_out(registry: Registry, name: str, event: PromotionEvent, require_held
     return done
 
 
-def finish_begun(registry: Registry, name: str, require_held: RequireHeld) -> tuple[PromotionEvent, ...]:
+def finish_pending(registry: Registry, name: str, require_held: RequireHeld) -> tuple[PromotionEvent, ...]:
     """Carry out what a promoter that was killed had written and not finished, and return the events."""
     events = promotion_events(registry, name)
     if events and not events[-1].done:

@@ -18,7 +18,7 @@ from medkd.promotion.check_promotion import (
     keep_sign_off,
     keep_verdict,
 )
-from medkd.promotion.history import carry_out, finish_begun, record_event
+from medkd.promotion.history import carry_out, finish_pending, record_event
 from medkd.promotion.verdict_text import refusal
 from medkd.registry.interface import Registry, resolve
 
@@ -90,7 +90,7 @@ def promote(
         verdict = check_promotion(registry, model.uri, policy)
         return Promotion(model, CANDIDATE, verdict, None, changed=move_candidate(registry, model))
     with registry.promotion_lock(model.name) as require_held:
-        events = finish_begun(registry, model.name, require_held)
+        events = finish_pending(registry, model.name, require_held)
         before = registry.aliases(model.name).get(CHAMPION)
         if before == model.version:
             return _standing(registry, model, events)

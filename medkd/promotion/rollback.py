@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from data_contracts import ModelRef, PromotionEvent, RegistryError
 from medkd.promotion.check_promotion import CHAMPION, PREVIOUS
 from medkd.promotion.check_provenance import lineage_check
-from medkd.promotion.history import carry_out, champions_of, finish_begun, promotion_events, record_event
+from medkd.promotion.history import carry_out, champions_of, finish_pending, promotion_events, record_event
 from medkd.promotion.version_records import read_version
 from medkd.registry.interface import Registry
 
@@ -37,9 +37,9 @@ def rollback(registry: Registry, name: str) -> Rollback:
             registered; ``ROLLBACK_REFUSED`` when what lies beside the version or its lineage does not hold. Nothing is moved then.
     """
     with registry.promotion_lock(name) as require_held:
-        begun = promotion_events(registry, name)[-1:]
-        events = finish_begun(registry, name, require_held)
-        if begun and not begun[0].done and begun[0].kind == "rollback":
+        last = promotion_events(registry, name)[-1:]
+        events = finish_pending(registry, name, require_held)
+        if last and not last[0].done and last[0].kind == "rollback":
             subject = read_version(registry, f"models:/{name}/{events[-1].version}")
             return Rollback(subject.model, events[-1], lineage_check(subject, registry).reason)
         aliases = registry.aliases(name)
