@@ -45,6 +45,7 @@ def run_nightly(
     tracking_uri: str | None = None,
     overrides: dict[str, Any] | None = None,
     policy: str | None = None,
+    candidate: bool = False,
 ) -> dict[str, Any]:
     """Take recipes from data to registered models; with ``studies``, ingest that folder and report its test patients.
 
@@ -55,6 +56,7 @@ def run_nightly(
         tracking_uri: MLflow server; by default the run's own database.
         overrides: dotted recipe fields and values, for all recipes.
         policy: what is done about findings of ingestion: as ``medkd ingest --policy``.
+        candidate: let the alias ``candidate`` stand at the best student of each recipe.
 
     Raises:
         SourceError: ``STUDIES_IN_PARAMETERS``; else as what it runs, the kind and the code of the error alone: its sentence lies in
@@ -67,12 +69,18 @@ def run_nightly(
             f"expected the folder of studies in {STUDIES} of the worker, got it among the parameters of the deployment, which Prefect keeps "
             "in clear; deploy without it",
         )
-    arguments = (recipes, out, studies or os.environ.get(STUDIES), tracking_uri, overrides, policy)
+    arguments = (recipes, out, studies or os.environ.get(STUDIES), tracking_uri, overrides, policy, candidate)
     return ConfidentialCall(_run, arguments, error_in=Path(out).resolve()).finish()
 
 
 def _run(
-    recipes: list[str], out: str, studies: str | None, tracking_uri: str | None, overrides: dict[str, Any] | None, policy: str | None
+    recipes: list[str],
+    out: str,
+    studies: str | None,
+    tracking_uri: str | None,
+    overrides: dict[str, Any] | None,
+    policy: str | None,
+    candidate: bool,
 ) -> dict[str, Any]:
     started, root = time.perf_counter(), Path(out).resolve()
     chosen = tuple(read_recipe(Path(name), overrides) for name in recipes)
@@ -83,7 +91,7 @@ def _run(
     embedded = local_workspace(root, data_root=data_root())
     workspace = embedded if tracking_uri is None else Workspace(root, tracking_uri, data_root=embedded.data_root)
     with start_engine("prefect", root, workers=workers_for(chosen)):
-        result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy))
+        result = pipeline(workspace, chosen, None if studies is None else Path(studies), read_policy(policy), candidate=candidate)
     return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - started, project=Path.cwd())
 
 

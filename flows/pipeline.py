@@ -21,7 +21,7 @@ from flows.extract_knowledge import extract_knowledge
 from flows.ingest import ingest
 from flows.plan import expected_seconds
 from flows.prepare import prepare
-from flows.register import register, register_knowledge, register_review
+from flows.register import register, register_candidates, register_knowledge, register_review
 from flows.report import report
 from flows.train_teacher import train_teacher
 from medkd.cohorts.curate import curate_store, volumes_of
@@ -48,15 +48,25 @@ class PipelineResult:
 
 @orchestrated
 def pipeline(
-    workspace: Workspace, recipes: tuple[Recipe, ...], studies: Path | None = None, policy: IngestPolicy | None = None
+    workspace: Workspace,
+    recipes: tuple[Recipe, ...],
+    studies: Path | None = None,
+    policy: IngestPolicy | None = None,
+    *,
+    candidate: bool = False,
 ) -> PipelineResult:
-    """Ingest studies, take the recipes from data to registered models, and report the test patients' studies."""
+    """Ingest studies, take the recipes from data to registered models, and report the test patients' studies.
+
+    With ``candidate`` that alias stands at the best student of each recipe in the end; the champion is a person's to set.
+    """
     # Before anything runs: the bar is over all that is to come.
     expect(expected_seconds(recipes, reports=studies is not None))
     ingested = None
     if studies is not None:
         ingested = ingest(IngestRequest(studies, workspace.root / STORE, policy or IngestPolicy(), progress=workspace.progress))
     results = learn(workspace, recipes)
+    if candidate:
+        register_candidates(workspace, results)
     reports = None if ingested is None else review(workspace, results)
     return PipelineResult(results, ingested, reports)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from data_contracts import ModelRef, Registered, ReportSet, ReviewPanel
 from flows.each import run_each
 from flows.engine import run_all
+from medkd.promotion.candidate import propose_candidate
 from medkd.registry.publish import register_everything
 from medkd.registry.publish_knowledge import publish_knowledge
 from medkd.registry.recipe_result import RecipeResult
@@ -32,6 +33,11 @@ def register_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) ->
         title="register knowledge",
     )
     return tuple(model for _, (model,) in done)
+
+
+def register_candidates(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[ModelRef, ...]:
+    """Let ``candidate`` stand at the best student of each recipe."""
+    return tuple(model for _, (model,) in run_each(propose_candidate, results, lambda one: [(workspace, one)], title="candidates"))
 
 
 def register_review(workspace: Workspace, panel: ReviewPanel, reports: ReportSet) -> Registered:

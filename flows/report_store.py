@@ -13,7 +13,7 @@ from medkd.dicom.ingest_cache import read_manifest
 from medkd.explanation.defaults import first_findings
 from medkd.explanation.of_registry import explain_all_registered
 from medkd.registry.candidates import only_segmentation_model
-from medkd.registry.interface import parse_uri
+from medkd.registry.interface import parse_uri, resolve
 from medkd.registry.publish import open_registry
 from medkd.review.render_index import IndexRow, render_index
 from medkd.review.write_report import copy_report, write_all_reports
@@ -55,10 +55,12 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
         wanted = load_sealed(panel, ReviewPanel, code="PANEL_ALTERED", mend="name a model with --model")
         return _by_panel(workspace, store, manifest, wanted, None if out is None else claim(out, REPORTS))
     uri = model_uri or only_segmentation_model(open_registry(workspace))
+    if parse_uri(uri).alias is not None:  # the shards ask one after another: an alias may move in between
+        uri = resolve(open_registry(workspace), uri).uri
     if out is not None:
         claim(out, REPORTS)
     asked = parse_uri(uri)
-    folder = out or workspace.root / "reports" / f"{asked.name}-{asked.version or asked.alias}"
+    folder = out or workspace.root / "reports" / f"{asked.name}-{asked.version}"
     shards = [
         (workspace, manifest.volumes[begin::2], store, uri, first_findings(), folder) for begin in range(2) if manifest.volumes[begin::2]
     ]

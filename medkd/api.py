@@ -315,7 +315,7 @@ def load(uri: str, *, run: PathLike | None = None, tracking_uri: str | None = No
     """Return a registered model, every byte verified.
 
     Args:
-        uri: ``models:/NAME/VERSION``.
+        uri: ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
         run: folder of the run whose registry holds it.
         tracking_uri: MLflow tracking URI of the registry, instead of a run's own.
 
@@ -331,7 +331,8 @@ def load(uri: str, *, run: PathLike | None = None, tracking_uri: str | None = No
     require_registry(where)
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
         reference, checkpoint, network, calibration = load_calibrated(open_registry(Workspace(Path(scratch), where)), uri)
-    return Model(uri, where, reference, checkpoint, network, calibration)
+    # By its version: an alias may move before the model is asked again.
+    return Model(reference.uri, where, reference, checkpoint, network, calibration)
 
 
 @dataclass(frozen=True)

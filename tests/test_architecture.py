@@ -43,6 +43,7 @@ ORDER = (
     "evaluation",
     "training",
     "explanation",
+    "promotion",
     "recipe_calls",
     "experiment",
     "review",

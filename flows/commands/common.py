@@ -79,7 +79,7 @@ Overrides = Annotated[
 ]
 RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
 RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
-RegisteredModel = Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION.")]
+RegisteredModel = Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")]
 RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
 

@@ -265,7 +265,9 @@ def report_store_command(
     run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
     model: Annotated[
         str | None,
-        typer.Option(help="Registered model, models:/NAME/VERSION; by default the run's panel, or its only segmentation student."),
+        typer.Option(
+            help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS; by default the run's panel, or its only segmentation student."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write the pages to; by default they stay in the run.")] = None,
     engine: Engine = EngineName.none,

@@ -84,6 +84,9 @@ def run(
     out: RunFolder = None,
     overrides: Overrides = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow server to track to, instead of the run's own database.")] = None,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Let the alias candidate stand at the best student; no run can set the champion.")
+    ] = False,
     engine: Engine = EngineName.prefect,
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +95,7 @@ def run(
         from medkd.registry.server import require_server
 
         require_server(tracking_uri)
-    learn_until(recipe, out, overrides, engine, Last.register, as_json, tracking_uri)
+    learn_until(recipe, out, overrides, engine, Last.register, as_json, tracking_uri, candidate=candidate)
 
 
 @app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)
@@ -118,7 +121,7 @@ def extract_knowledge(
 @app.command(rich_help_panel=CommandGroup.TRAINING)
 def distill(
     recipe: RecipeFile,
-    knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION.")],
+    knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION or @ALIAS.")],
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: RunFolder = None,
@@ -229,8 +232,10 @@ def learn_until(
     last: Last,
     as_json: bool,
     tracking_uri: str | None = None,
+    *,
+    candidate: bool = False,
 ) -> None:
-    """Take a recipe as far as ``last`` and say what came of it."""
+    """Take a recipe as far as ``last`` and say what came of it; ``candidate`` marks its best student."""
     from dataclasses import replace
 
     from flows.pipeline import PipelineResult, learn, pipeline
@@ -244,7 +249,7 @@ def learn_until(
     folder = out or Path("runs") / recipe.name
     with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
         result = (
-            pipeline(workspace, (recipe,))
+            pipeline(workspace, (recipe,), candidate=candidate)
             if last is Last.register
             else PipelineResult(learn(workspace, (recipe,), until=cast(Any, last.value)))
         )

@@ -12,17 +12,15 @@ import typer
 
 from data_contracts.errors import RecipeError
 from data_contracts.private import open_private
-from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, WholeHelp, app, registry_uri, say, say_json
+from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, app, registry_uri, say, say_json
 from flows.commands.hints import command_line
+from flows.commands.registry import registry_app
 
 if TYPE_CHECKING:
     from data_contracts import RetentionPolicy
     from medkd.lineage.graph import LineageNode
     from medkd.lineage.judgement import Judgement
     from medkd.registry.mlflow_registry import MlflowRegistry
-
-registry_app = typer.Typer(cls=WholeHelp, no_args_is_help=True, rich_markup_mode=None, help="Take registered versions to another registry.")
-app.add_typer(registry_app, name="registry", rich_help_panel=CommandGroup.REGISTRY)
 
 VersionUri = Annotated[str, typer.Argument(metavar="URI", help="Registered version, models:/NAME/VERSION or models:/NAME@ALIAS.")]
 _RUNS = Path("runs/demo")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from data_contracts import ModelRef, RegistryError, Role
+from medkd.registry.promotion_lock import RequireHeld
 from medkd.registry.recipe_run import RecipeRun, TrackedTraining
-from medkd.serving.form import PackedForm
+from medkd.serving.form import NETWORK, PackedForm
+
+#: Folder of a fetched version's serving form, beside that of its own files.
+SERVING_FOLDER = "serving"
 
 
 @dataclass(frozen=True)
@@ -136,9 +141,53 @@ class Registry(Protocol):
         """Return a copy of an attached file as it lies there, not verified; None where it is gone."""
         ...
 
+    def tags(self, model: ModelRef) -> dict[str, str]:
+        """Return the tags of a version."""
+        ...
+
+    def metrics(self, model: ModelRef) -> dict[str, float]:
+        """Return the final figures that were registered with a version, those of its serving form (``parity_logits``, …) among them."""
+        ...
+
+    def name_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a name; none of a name that is not registered."""
+        ...
+
+    def set_name_tag(self, name: str, key: str, value: str | None) -> None:
+        """Set a tag of a name, or remove it."""
+        ...
+
+    def promotion_lock(self, name: str) -> AbstractContextManager[RequireHeld]:
+        """Be the only one who moves aliases of a name; what is yielded raises where that is no longer so."""
+        ...
+
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Show an experiment as a run with a run below it per arm; the same digest is shown once."""
         ...
+
+
+def serving_network(folder: Path) -> Path | None:
+    """Return the ONNX file of a fetched version, by the folder of its own files; None of a version without a serving form."""
+    path = folder.with_name(SERVING_FOLDER) / NETWORK
+    return path if path.is_file() else None
+
+
+def resolve(registry: Registry, uri: str) -> ModelRef:
+    """Return the version that a URI names at this moment, without its files: an alias may move while a long task goes on.
+
+    Raises:
+        RegistryError: ``MODEL_URI`` or ``VERSION_UNKNOWN``.
+    """
+    asked = parse_uri(uri)
+    version = asked.version if asked.alias is None else _aliases_or_none(registry, asked.name).get(asked.alias)
+    known = {one.version: one for one in registry.versions(asked.name)}
+    if version not in known:
+        raise unknown_version(uri, {name: [one.version for one in registry.versions(name)] for name in registry.names()})
+    return known[version]
+
+
+def _aliases_or_none(registry: Registry, name: str) -> dict[str, int]:
+    return registry.aliases(name) if name in registry.names() else {}
 
 
 def unknown_version(uri: str, known: Mapping[str, Sequence[int]]) -> RegistryError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_contracts import RegistryError
+from medkd.registry.interface import SERVING_FOLDER
 from medkd.serving.form import NETWORK, PREDICT, PackedForm
 from medkd.serving.network import CLASS_MAP, LOGITS
 from medkd.serving.served_model import COLUMNS
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 #: Where the version's own files and its serving form lie in the model's folder: MLflow copies artefacts of a pyfunc to ``artifacts/``.
-PACKAGE, SERVING = "artifacts/package", "artifacts/serving"
+PACKAGE, SERVING = "artifacts/package", f"artifacts/{SERVING_FOLDER}"
 #: Tag of a version with the id of its logged model.
 MODEL_TAG = "medkd.logged_model"
 # mlflow.pyfunc warns of its own types while it is imported, and takes a second: paid where a version is registered.

@@ -11,11 +11,13 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
+from medkd.registry.promotion_lock import RequireHeld, file_lock, tag_lock
 from medkd.registry.recipe_run import RecipeRun
 from medkd.registry.relocate import find_relocation, relocate, relocated_copy
 from medkd.registry.server import require_server, shown
@@ -54,6 +56,8 @@ _RUN_PATH = "model"
 _DIGEST_TAG, _SERVING_TAG = "medkd.manifest_digest", "medkd.serving_digest"
 #: sha256 of MLflow's own files of a version, as JSON: they are in neither manifest.
 _FILES_TAG = "medkd.mlflow_files"
+#: Lease of whoever moves aliases, on the registered model.
+_LOCK_TAG = "medkd.promotion_lock"
 
 
 @contextlib.contextmanager
@@ -421,6 +425,48 @@ class MlflowRegistry:
         else:
             location = self._client.get_run(str(version.run_id)).info.artifact_uri
         return get_artifact_repository(location, tracking_uri=self._client.tracking_uri)
+
+    @privately()
+    @reached
+    def tags(self, model: ModelRef) -> dict[str, str]:
+        """Return the tags of a version."""
+        return dict(self._client.get_model_version(model.name, str(model.version)).tags)
+
+    @privately()
+    @reached
+    def metrics(self, model: ModelRef) -> dict[str, float]:
+        """Return the final figures that were registered with a version."""
+        version = self._client.get_model_version(model.name, str(model.version))
+        if MODEL_TAG in version.tags:
+            return {one.key: float(one.value) for one in self._client.get_logged_model(version.tags[MODEL_TAG]).metrics or ()}
+        return dict(self._client.get_run(str(version.run_id)).data.metrics)
+
+    @privately()
+    @reached
+    def name_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a name; none of a name that is not registered."""
+        try:
+            return dict(self._client.get_registered_model(name).tags)
+        except MlflowException:
+            return {}
+
+    @privately()
+    @reached
+    def set_name_tag(self, name: str, key: str, value: str | None) -> None:
+        """Set a tag of a name, or remove it."""
+        self._require_writable()
+        if value is None:
+            self._client.delete_registered_model_tag(name, key)
+        else:
+            self._client.set_registered_model_tag(name, key, value)
+
+    def promotion_lock(self, name: str) -> AbstractContextManager[RequireHeld]:
+        """Be the only one who moves aliases of a name (:mod:`medkd.registry.promotion_lock` says how far that holds on a server)."""
+        uri = str(self._client.tracking_uri)
+        if uri.startswith("sqlite:///"):
+            path = Path(uri.removeprefix("sqlite:///"))
+            return file_lock(path.with_name(f".medkd-{path.name}.promotion.lock"))
+        return tag_lock(lambda: self.name_tags(name).get(_LOCK_TAG), lambda text: self.set_name_tag(name, _LOCK_TAG, text))
 
     @privately()
     @reached

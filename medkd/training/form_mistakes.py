@@ -21,13 +21,20 @@ MOST_SHOWN = 100
 def form_mistakes(payload: Any) -> Iterator[Mistake]:
     """Yield what keeps plain fields from being a recipe; nothing where they are one."""
     try:
-        Recipe.model_validate(payload)
-    except ValidationError as error:
-        yield from _merged(payload, error)
+        for place, sentence in record_mistakes(Recipe, payload):
+            yield Mistake(place, RecipeError("RECIPE_INVALID", sentence))
     except MedkdError as error:
         # A policy refuses what a code does not allow in words of its own; the other fields are looked at without it.
         yield Mistake(("data", "policy"), error)
         yield from form_mistakes({**payload, "data": {key: value for key, value in payload["data"].items() if key != "policy"}})
+
+
+def record_mistakes(record: type[BaseModel], payload: Any) -> Iterator[tuple[FieldPath, str]]:
+    """Yield place and sentence of what keeps plain fields from being a record; nothing where they are one."""
+    try:
+        record.model_validate(payload)
+    except ValidationError as error:
+        yield from _merged(record, payload, error)
 
 
 def readable_parts(payload: Any, broken: Iterable[Mistake] = ()) -> tuple[Data | None, Task | None]:
@@ -46,7 +53,7 @@ def _read(kind: TypeAdapter[Any], payload: Any, part: str, wrong: Collection[Fie
         return None
 
 
-def _merged(payload: Any, error: ValidationError) -> Iterator[Mistake]:
+def _merged(record: type[BaseModel], payload: Any, error: ValidationError) -> Iterator[tuple[FieldPath, str]]:
     """Yield one mistake per value: where several forms are allowed, each of them is refused for a reason of its own."""
     forms: dict[FieldPath, list[str]] = {}
     alone: dict[FieldPath, str] = {}
@@ -55,12 +62,11 @@ def _merged(payload: Any, error: ValidationError) -> Iterator[Mistake]:
         place, form, value = _place(problem, payload)
         values[place] = value
         if form is None:
-            alone.setdefault(place, _sentence(problem, payload, place))
+            alone.setdefault(place, _sentence(problem, record, payload, place))
         elif form not in forms.setdefault(place, []):
             forms[place].append(form)
     alone |= {place: f"expected {' or '.join(found)}, got {_shown(values[place])}" for place, found in forms.items()}
-    for place, sentence in alone.items():
-        yield Mistake(place, RecipeError("RECIPE_INVALID", sentence))
+    yield from alone.items()
 
 
 def _place(problem: Any, payload: Any) -> tuple[FieldPath, str | None, Any]:
@@ -82,13 +88,13 @@ def _place(problem: Any, payload: Any) -> tuple[FieldPath, str | None, Any]:
     return tuple(place), None, here
 
 
-def _sentence(problem: Any, payload: Any, place: FieldPath) -> str:
+def _sentence(problem: Any, record: type[BaseModel], payload: Any, place: FieldPath) -> str:
     """Return what was expected and what came, for one problem of pydantic's."""
     kind, message, context = problem["type"], str(problem["msg"]), problem.get("ctx", {})
     if kind == "missing":
         return f"expected the field {place[-1]!r}, it is not there"
     if kind == "extra_forbidden":
-        known = sorted(_fields_at(payload, place[:-1]))
+        known = sorted(_fields_at(record, payload, place[:-1]))
         return f"expected one of the fields {', '.join(known)}, got {_shown(place[-1])}{did_you_mean(str(place[-1]), known)}"
     if kind in ("literal_error", "enum", "union_tag_invalid"):
         allowed = str(context.get("expected") or context.get("expected_tags"))
@@ -110,9 +116,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
-def _fields_at(payload: Any, place: FieldPath) -> set[str]:
+def _fields_at(record: type[BaseModel], payload: Any, place: FieldPath) -> set[str]:
     """Return the fields that the value at a place may have."""
-    here: Any = Recipe
+    here: Any = record
     for part in place:
         payload = payload[part]
         here = _record(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef
 from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
+from medkd.registry.promotion_lock import RequireHeld
 from medkd.registry.recipe_run import RecipeRun
 from medkd.storage.manifest import MANIFEST, verify_folder
 from medkd.storage.store import sha256_file
@@ -17,9 +23,15 @@ class MemoryRegistry:
 
     def __init__(self) -> None:
         self._versions: dict[str, list[tuple[ModelRef, Path]]] = {}
-        self.attached: dict[str, dict[str, Path]] = {}
-        self.tags: dict[str, dict[str, str]] = {}
+        self.artefacts: dict[str, dict[str, Path]] = {}
+        self.version_tags: dict[str, dict[str, str]] = {}
         self._aliases: dict[str, dict[str, int]] = {}
+        self._beside: dict[str, dict[str, bytes]] = {}
+        self._metrics: dict[str, dict[str, float]] = {}
+        self._name_tags: dict[str, dict[str, str]] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._scratch = Path(tempfile.mkdtemp(prefix="medkd-memory-"))
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         self.experiments: dict[str, tuple[LoggedRun, tuple[LoggedRun, ...]]] = {}
         self.recipes: dict[str, tuple[LoggedRun, str]] = {}
 
@@ -40,7 +52,8 @@ class MemoryRegistry:
             teacher=Lineage.model_validate(publication.tags["medkd.teacher"]) if "medkd.teacher" in publication.tags else None,
         )
         versions.append((model, publication.folder))
-        self.tags[model.uri] = dict(publication.tags)
+        self.version_tags[model.uri] = dict(publication.tags)
+        self._metrics[model.uri] = dict(publication.metrics)
         return model
 
     def fetch(self, uri: str) -> tuple[ModelRef, Path]:
@@ -74,8 +87,34 @@ class MemoryRegistry:
 
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
         """Remember artefacts and tags of a version."""
-        self.attached.setdefault(model.uri, {}).update(files)
-        self.tags.setdefault(model.uri, {}).update(tags)
+        self.artefacts.setdefault(model.uri, {}).update(files)
+        self._beside.setdefault(model.uri, {}).update({f"{place}/{path.name}": path.read_bytes() for place, path in files.items()})
+        self.version_tags.setdefault(model.uri, {}).update(tags)
+
+    def tags(self, model: ModelRef) -> dict[str, str]:
+        """Return the tags of a version."""
+        return dict(self.version_tags.get(model.uri, {}))
+
+    def metrics(self, model: ModelRef) -> dict[str, float]:
+        """Return the figures that were registered with a version."""
+        return dict(self._metrics.get(model.uri, {}))
+
+    def name_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a name."""
+        return dict(self._name_tags.get(name, {}))
+
+    def set_name_tag(self, name: str, key: str, value: str | None) -> None:
+        """Set a tag of a name, or remove it."""
+        if value is None:
+            self._name_tags.get(name, {}).pop(key, None)
+        else:
+            self._name_tags.setdefault(name, {})[key] = value
+
+    @contextlib.contextmanager
+    def promotion_lock(self, name: str) -> Iterator[RequireHeld]:
+        """Be the only one who moves aliases of a name, among threads."""
+        with self._locks.setdefault(name, threading.Lock()):
+            yield lambda: None
 
     def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:
         """Remember the figures of a recipe's run."""
@@ -84,14 +123,18 @@ class MemoryRegistry:
     def contents(self, uri: str) -> VersionContents:
         """Return what stands beside a version: tags, and places of what was attached."""
         model, _ = self.fetch(uri)
-        attached = {f"{place}/{path.name}": "" for place, path in self.attached.get(model.uri, {}).items()}
-        return VersionContents(model=model, tags=self.tags[model.uri], attached=attached)
+        return VersionContents(model=model, tags=self.tags(model), attached=dict.fromkeys(self._beside.get(model.uri, {}), ""))
 
     def fetch_attached(self, uri: str, place: str) -> Path | None:
-        """Return an attached file where it lies."""
-        folder, _, name = place.rpartition("/")
-        path = self.attached.get(uri, {}).get(folder)
-        return path if path is not None and path.name == name else None
+        """Return a copy of an artefact beside a version; None where there is none."""
+        model, _ = self.fetch(uri)
+        payload = self._beside.get(model.uri, {}).get(place)
+        if payload is None:
+            return None
+        copy = self._scratch / f"{model.name}-{model.version}" / place
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(payload)
+        return copy
 
     def log_experiment(self, digest: str, parent: LoggedRun, arms: Sequence[LoggedRun]) -> None:
         """Remember an experiment and its arms."""

@@ -41,7 +41,7 @@ def test_without_a_clean_certificate_nothing_is_registered(tmp_path):
     with pytest.raises(LeakageError) as caught:
         register_models(local_workspace(tmp_path), RecipeResult(None, CohortSet(uses={"test": use}, certificates=(shared,))), registry)
     assert caught.value.code == "NO_CLEAN_CERTIFICATE"
-    assert registry.tags == {}
+    assert registry.version_tags == {}
 
 
 def test_explanations_are_one_archive_whose_bytes_depend_on_its_contents_alone(tmp_path):
@@ -50,11 +50,11 @@ def test_explanations_are_one_archive_whose_bytes_depend_on_its_contents_alone(t
     payloads = []
     for _ in range(2):
         attach_explanations(workspace, registry, MODEL, bundle)
-        payloads.append(registry.attached[MODEL.uri]["explanations"].read_bytes())
+        payloads.append(registry.artefacts[MODEL.uri]["explanations"].read_bytes())
     assert payloads[0] == payloads[1]
-    with zipfile.ZipFile(registry.attached[MODEL.uri]["explanations"]) as archive:
+    with zipfile.ZipFile(registry.artefacts[MODEL.uri]["explanations"]) as archive:
         assert archive.read("index.json") == bundle.canonical_json()
-    assert registry.tags[MODEL.uri]["medkd.explanations"] == bundle.digest()
+    assert registry.version_tags[MODEL.uri]["medkd.explanations"] == bundle.digest()
 
 
 def leaky_run(tmp_path, tested):
@@ -96,7 +96,7 @@ def test_a_student_tested_on_its_teachers_patients_is_not_registered(tmp_path):
             registry,
         )
     assert caught.value.code == "TEACHER_SAW_TEST_PATIENTS"
-    assert not any("r-kd" in uri for uri in registry.tags)
+    assert not any("r-kd" in uri for uri in registry.version_tags)
 
 
 def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw(tmp_path):

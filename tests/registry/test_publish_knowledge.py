@@ -48,8 +48,8 @@ def test_a_version_holds_record_shards_and_whose_data_the_teacher_saw(workspace,
     assert load_record(folder / TRAINING_MANIFEST, TrainingManifest).patients == knowledge.patients
     for ref in knowledge.shards:
         assert (folder / "shards" / Path(ref.key).name).read_bytes() == workspace.store.path(ref).read_bytes()
-    assert registry.tags[model.uri]["medkd.use"] == "research only"
-    assert registry.tags[model.uri]["medkd.knowledge"] == knowledge.digest()
+    assert registry.tags(model)["medkd.use"] == "research only"
+    assert registry.tags(model)["medkd.knowledge"] == knowledge.digest()
 
 
 def test_the_same_knowledge_is_registered_once_and_other_knowledge_again(workspace, knowledge):

@@ -9,7 +9,7 @@ import torch
 
 from data_contracts import Checkpoint, NetworkSpec, Ref, RegistryError, Role, Task, load_record
 from medkd.models._build import build_network, parameter_count
-from medkd.registry.interface import Publication
+from medkd.registry.interface import Publication, resolve
 from medkd.registry.publish import load_registered
 from medkd.storage.manifest import pack_model
 from medkd.trace import frozen
@@ -153,4 +153,40 @@ def test_a_version_that_does_not_exist_lists_those_that_do(registry, publish):
     ):
         with pytest.raises(RegistryError, match=named) as caught:
             registry.fetch(uri)
+        assert caught.value.code == "VERSION_UNKNOWN"
+
+
+def test_what_lies_beside_a_version_is_read_back(registry, publish, tmp_path):
+    model = registry.register(publish(0))
+    (tmp_path / "note.txt").write_text("x")
+    registry.attach(model, {"promotion/abc": tmp_path / "note.txt"}, {"medkd.promotion.abc": "passed"})
+    assert registry.fetch_attached(model.uri, "promotion/abc/note.txt").read_text() == "x"
+    (tmp_path / "note.txt").write_text("y")
+    registry.attach(model, {"promotion/abc": tmp_path / "note.txt"}, {})
+    assert registry.fetch_attached(model.uri, "promotion/abc/note.txt").read_text() == "y"
+    assert registry.fetch_attached(model.uri, "promotion/abc/other.txt") is None
+    assert registry.fetch_attached(model.uri, "explanations/other.zip") is None
+    assert registry.tags(model)["medkd.promotion.abc"] == "passed"
+    assert registry.metrics(model)["auc"] == 0.9
+
+
+def test_a_name_has_tags_of_its_own_and_one_promoter_at_a_time(registry, publish):
+    model = registry.register(publish(0))
+    assert registry.name_tags("nobody") == {}
+    registry.set_name_tag(model.name, "medkd.promotion.000001", "{}")
+    assert registry.name_tags(model.name)["medkd.promotion.000001"] == "{}"
+    registry.set_name_tag(model.name, "medkd.promotion.000001", None)
+    assert "medkd.promotion.000001" not in registry.name_tags(model.name)
+    with registry.promotion_lock(model.name) as require_held:
+        require_held()
+
+
+def test_an_alias_is_resolved_to_the_version_that_it_stands_at(registry, publish):
+    first, second = registry.register(publish(0)), registry.register(publish(1))
+    registry.set_alias("student", "champion", 1)
+    assert resolve(registry, "models:/student@champion") == first
+    assert resolve(registry, second.uri) == second
+    for uri in ("models:/student@nobody", "models:/student/7", "models:/nobody@champion"):
+        with pytest.raises(RegistryError) as caught:
+            resolve(registry, uri)
         assert caught.value.code == "VERSION_UNKNOWN"

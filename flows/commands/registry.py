@@ -1,0 +1,132 @@
+"""Commands about registered models: promote, rollback, registry aliases, registry show."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from data_contracts.errors import RegistryError
+from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, WholeHelp, app, registry_uri, say, say_json
+
+if TYPE_CHECKING:
+    from medkd.promotion.promote import Signatory
+    from medkd.registry.interface import Registry
+
+registry_app = typer.Typer(
+    cls=WholeHelp, no_args_is_help=True, rich_markup_mode=None, help="Look at registered models, and take them to another registry."
+)
+app.add_typer(registry_app, name="registry", rich_help_panel=CommandGroup.REGISTRY)
+
+Version = Annotated[str, typer.Argument(help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")]
+Name = Annotated[str, typer.Argument(help="Name of a registered model.")]
+
+
+class Alias(StrEnum):
+    candidate = "candidate"
+    champion = "champion"
+
+
+@app.command(rich_help_panel=CommandGroup.REGISTRY)
+def promote(
+    model: Version,
+    to: Annotated[Alias, typer.Option(help="Alias to move; the champion needs a verdict that passed and a signature.")] = Alias.candidate,
+    policy: Annotated[Path | None, typer.Option(help="YAML file of the promotion policy; by default the one that is shipped.")] = None,
+    signed_by: Annotated[str | None, typer.Option(help="Who answers for the promotion; goes with --role and --statement.")] = None,
+    role: Annotated[str | None, typer.Option(help="In which capacity that person signs.")] = None,
+    statement: Annotated[str | None, typer.Option(help="What that person states.")] = None,
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a registered model to a promotion policy, keep the verdict beside it and move an alias to it: candidate, or champion with a signature."""
+    uri, signatory = registry_uri(run_folder, tracking_uri), _signatory(signed_by, role, statement)
+    from medkd.promotion.policy import read_policy
+    from medkd.promotion.promote import promote_signed
+    from medkd.promotion.verdict_text import verdict_table
+
+    wanted = read_policy(policy)
+    done = promote_signed(_open(uri), model, wanted, to=to.value, signatory=signatory)
+    if as_json:
+        verdict = None if done.verdict is None else {**done.verdict.model_dump(mode="json"), "id": done.verdict.id}
+        say_json({"ok": True, "model": done.model.uri, "alias": done.alias, "changed": done.changed, "verdict": verdict})
+        return
+    if done.verdict is not None:
+        say(verdict_table(done.verdict))
+    say(f"{done.alias} of {done.model.name} {'stands now' if done.changed else 'stood already'} at {done.model.uri}")
+
+
+def _signatory(signed_by: str | None, role: str | None, statement: str | None) -> Signatory | None:
+    given = {"--signed-by": signed_by, "--role": role, "--statement": statement}
+    missing = [name for name, text in given.items() if not text]
+    if len(missing) == len(given):
+        return None
+    if missing:
+        raise RegistryError(
+            "PROMOTION_UNSIGNED", f"expected --signed-by, --role and --statement together, {' and '.join(missing)} is missing"
+        )
+    from medkd.promotion.promote import Signatory
+
+    return Signatory(signed_by or "", role or "", statement or "")
+
+
+@app.command(rich_help_panel=CommandGroup.REGISTRY)
+def rollback(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+    """Make the previous champion of a name the champion again, once every byte of it and its lineage are verified."""
+    uri = registry_uri(run_folder, tracking_uri)
+    from medkd.promotion.rollback import rollback as roll_back
+
+    done = roll_back(_open(uri), name)
+    if as_json:
+        say_json(
+            {"ok": True, "model": done.model.uri, "before": done.event.before, "previous": done.event.previous, "event": done.event.number}
+        )
+        return
+    previous = "nowhere" if done.event.previous is None else f"at version {done.event.previous}"
+    say(
+        f"champion of {name} stands at {done.model.uri} again, instead of version {done.event.before}; previous stands {previous}\n"
+        f"verified: every byte of it; {done.lineage}"
+    )
+
+
+@registry_app.command()
+def aliases(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+    """Say at which version each alias of a name stands, and how the champion came to be."""
+    uri = registry_uri(run_folder, tracking_uri)
+    from medkd.promotion.history import promotion_events
+    from medkd.promotion.show_version import event_text
+
+    registry = _open(uri)
+    found, events = registry.aliases(name), promotion_events(registry, name)
+    if as_json:
+        say_json({"name": name, "aliases": found, "events": [event.model_dump(mode="json") for event in events]})
+        return
+    say("\n".join(f"{alias.ljust(10)} models:/{name}/{version}" for alias, version in found.items()) or f"{name} has no alias")
+    for event in events:
+        say(event_text(event))
+
+
+@registry_app.command()
+def show(model: Version, run_folder: RunOfModels = Path("runs/demo"), tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+    """Say what a registered model is: aliases, figures, serving form, calibration, explanations, failed explainers, verdicts."""
+    uri = registry_uri(run_folder, tracking_uri)
+    from medkd.promotion.show_version import show_version, version_text
+
+    shown = show_version(_open(uri), model)
+    if as_json:
+        say_json(shown)
+    else:
+        say(version_text(shown))
+
+
+def _open(uri: str) -> Registry:
+    """Open a registry that is asked alone, without a run's folder."""
+    import tempfile
+
+    from medkd.registry.publish import open_registry
+    from medkd.storage.workspace import Workspace
+
+    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
+        return open_registry(Workspace(Path(scratch), uri))

@@ -1,0 +1,103 @@
+"""Everything that a version brings to its promotion: the records of its package and what was explained beside it."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from data_contracts import (
+    Calibration,
+    CaseResults,
+    Checkpoint,
+    ContractError,
+    ExplanationBundle,
+    ModelRef,
+    TrainingManifest,
+    VersionedRecord,
+    load_record,
+    read_record,
+)
+from medkd.registry.interface import Registry, serving_network
+from medkd.registry.publish import CALIBRATION, CASE_RESULTS, TRAINING_MANIFEST
+
+_Kind = TypeVar("_Kind", bound=VersionedRecord)
+#: Tag with the digest of the explanations beside a version.
+EXPLANATIONS = "medkd.explanations"
+
+
+@dataclass(frozen=True)
+class VersionRecords:
+    """A registered version, every byte of its package verified.
+
+    Attributes:
+        model: the version.
+        checkpoint: of its network.
+        training: whose data it was trained on; None of a version that does not say.
+        results: per-case results of its tests; None where none were kept.
+        calibration: of its probabilities; None of a version without one.
+        bundle: explanations of its test cases; None where none lie beside it, or none that can be trusted.
+        bundle_digest: that its tag names; empty without one.
+        network: ONNX file of its serving form; None without one.
+        problems: what does not belong together, a clause each.
+    """
+
+    model: ModelRef
+    checkpoint: Checkpoint
+    training: TrainingManifest | None = None
+    results: CaseResults | None = None
+    calibration: Calibration | None = None
+    bundle: ExplanationBundle | None = None
+    bundle_digest: str = ""
+    network: Path | None = None
+    problems: tuple[str, ...] = ()
+
+
+def read_version(registry: Registry, uri: str) -> VersionRecords:
+    """Fetch a version, verify it and read its records.
+
+    Raises:
+        RegistryError: ``VERSION_UNKNOWN``, ``VERSION_ALTERED``.
+    """
+    model, folder = registry.fetch(uri)
+    checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
+    digest = registry.tags(model).get(EXPLANATIONS, "")
+    bundle, problem = _bundle(registry, model, digest)
+    results, calibration = _optional(folder / CASE_RESULTS, CaseResults), _optional(folder / CALIBRATION, Calibration)
+    weights = {"checkpoint.json": checkpoint.weights_digest}
+    weights |= {} if results is None else {CASE_RESULTS: results.weights_digest}
+    weights |= {} if calibration is None else {CALIBRATION: calibration.weights_digest}
+    weights |= {} if bundle is None else {"the explanations": bundle.weights_digest}
+    foreign = [f"{name} is of the weights {own[:12]}" for name, own in weights.items() if own != model.weights_digest]
+    return VersionRecords(
+        model=model,
+        checkpoint=checkpoint,
+        training=_optional(folder / TRAINING_MANIFEST, TrainingManifest),
+        results=results,
+        calibration=calibration,
+        bundle=bundle,
+        bundle_digest=digest,
+        network=serving_network(folder),
+        problems=(*foreign, *([problem] if problem else [])),
+    )
+
+
+def _optional(path: Path, kind: type[_Kind]) -> _Kind | None:
+    return load_record(path, kind) if path.is_file() else None
+
+
+def _bundle(registry: Registry, model: ModelRef, digest: str) -> tuple[ExplanationBundle | None, str]:
+    """Return the explanations that a version's tag names, and what is wrong with them: they lie beside the package and not in its manifest."""
+    if not digest:
+        return None, ""
+    archive = registry.fetch_attached(model.uri, f"explanations/{model.name}-{model.version}.zip")
+    if archive is None:
+        return None, f"the explanations {digest[:12]} are gone"
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            bundle = read_record(packed.read("index.json"), ExplanationBundle)
+    except (zipfile.BadZipFile, KeyError, OSError, ContractError) as error:
+        return None, f"the explanations cannot be read ({' '.join(str(error).split())[:80]})"
+    found = bundle.digest()
+    return (bundle, "") if found == digest else (None, f"the explanations are {found[:12]}, the version's tag names {digest[:12]}")
