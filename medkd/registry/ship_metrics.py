@@ -104,7 +104,9 @@ class MetricsShipper:
             except Exception as error:  # whatever a server, its database or its driver says: training goes on
                 self._tracker = None
                 if failures == 0:
-                    _LOG.warning("metrics wait: %s", error if isinstance(error, MedkdError) else f"{self._server} failed: {type(error).__name__}")
+                    _LOG.warning(
+                        "metrics wait: %s", error if isinstance(error, MedkdError) else f"{self._server} failed: {type(error).__name__}"
+                    )
                 wait_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
                 failures += 1
             if is_last:
