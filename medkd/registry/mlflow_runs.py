@@ -28,7 +28,8 @@ from medkd.storage.metrics_log import EPOCH, TIME
 
 P = ParamSpec("P")
 R = TypeVar("R")
-#: By this tag MLflow's page opens at runs and models, and not at an empty view of traces.
+#: MLflow's tag for experiments of model training. Its page of 3.17 goes by the reader's last choice instead, or by the address
+#: (``?workflowType=machine_learning``).
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _FIGURES = "medkd.figures"
 #: What a server takes at a time.
@@ -136,29 +137,28 @@ class MlflowRuns:
             unless: tag and value: a run that has the tag with another value is of another version and left alone.
         """
         experiment, key = self.experiment(training.of.recipe), training.key()
-        own = [
-            run for run in self._find(experiment, {TRAINING: key}) if unless is None or run.data.tags.get(unless[0], unless[1]) == unless[1]
-        ]
+        there = self._find(experiment, {TRAINING: key})
+        own = [run for run in there if unless is None or run.data.tags.get(unless[0], unless[1]) == unless[1]]
         if own:
             run = own[0]
             self._go_on(run)
         else:
             tags = {**training.tags, TRAINING: key, "mlflow.parentRunId": self.recipe(training.of)}
-            run = self._make(experiment, training.name, tags, {TRAINING: key})
+            run = self._make(experiment, training.name, tags, {TRAINING: key}, others=there)
         self._log_params(run, training.params)
         if training.datasets and not (run.inputs and run.inputs.dataset_inputs):
             self._client.log_inputs(run.info.run_id, datasets=[_dataset_input(one) for one in training.datasets])
         return str(run.info.run_id)
 
-    def _make(self, experiment: str, name: str, tags: Mapping[str, str], key: Mapping[str, str]) -> Run:
-        """Make a run that is found by ``key``; where several make it at once, or an answer was lost, the oldest is everybody's."""
-        there = {run.info.run_id for run in self._find(experiment, key)}
+    def _make(self, experiment: str, name: str, tags: Mapping[str, str], key: Mapping[str, str], others: Sequence[Run] = ()) -> Run:
+        """Make a run that is found by ``key``; where several make it at once, or an answer was lost, the oldest is everybody's.
+
+        ``others`` have the same key and are not meant.
+        """
         made = self._client.create_run(experiment, run_name=name, tags=dict(tags))
-        new = sorted(
-            (run for run in self._find(experiment, key) if run.info.run_id not in there),
-            key=lambda run: (run.info.start_time, run.info.run_id),
-        )
-        oldest: Run = new[0] if new else made
+        not_meant = {run.info.run_id for run in others}
+        new = [run for run in self._find(experiment, key) if run.info.run_id not in not_meant]
+        oldest: Run = min(new, key=lambda run: (run.info.start_time, run.info.run_id), default=made)
         if oldest.info.run_id != made.info.run_id:
             self._client.delete_run(made.info.run_id)
         return oldest
