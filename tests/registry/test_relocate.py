@@ -139,11 +139,11 @@ def test_a_run_of_another_user_whose_folder_may_not_be_looked_into_is_read_where
 
     monkeypatch.setattr(Path, "is_dir", refused)
     monkeypatch.setattr(Path, "samefile", lambda path, _: refused(path) and False)
-    relocation = find_relocation(copy / "mlflow.db", "medkd")
+    relocation = find_relocation(copy / "mlflow.db")
     assert relocation is not None
     assert relocation.present == (copy / "mlartifacts").as_uri()
     shutil.rmtree(copy / "mlartifacts")
-    assert find_relocation(copy / "mlflow.db", "medkd") is None
+    assert find_relocation(copy / "mlflow.db") is None
 
 
 def test_a_folder_behind_a_link_is_not_moved(run):
