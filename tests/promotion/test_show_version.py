@@ -7,21 +7,21 @@ import json
 import pytest
 
 from data_contracts import PromotionEvent, Role
-from medkd.promotion.promote import promote
+from medkd.promotion.check_promotion import TAG
 from medkd.promotion.show_version import event_text, show_version, version_text
-from tests.promotion.promoters import POLICY
 
 
 def test_a_student_shows_teacher_aliases_calibration_and_verdicts(registry, make):
     teacher = make(name="r-teacher", role=Role.TEACHER)
     model = make(teacher=teacher, ece=0.05)
-    verdict = promote(registry, model.uri, POLICY).verdict
+    registry.set_alias(model.name, "candidate", model.version)
+    registry.attach(model, {}, {f"{TAG}.0123456789ab": f"refused {'a' * 64}", f"{TAG}.0123456789ab.sign_off": "b" * 64})
     registry.attach(model, {}, {"medkd.failed_explainers": "grad_cam,lime", "medkd.explanation.0123456789ab": "1 findings"})
     shown = show_version(registry, f"models:/{model.name}@candidate")
     assert json.loads(json.dumps(shown)) == shown
     assert (shown["model"], shown["aliases"], shown["teacher"]) == (model.uri, ["candidate"], str(teacher.lineage))
     assert shown["calibration"]["ece"] == pytest.approx(0.05)
-    assert list(shown["verdicts"]) == [verdict.id]
+    assert shown["verdicts"] == {"0123456789ab": "refused"}
     assert (shown["failed_explainers"], shown["studies_explained"], shown["serving_form"]) == (["grad_cam", "lime"], 1, False)
     text = version_text(shown)
     assert text.splitlines()[0] == model.uri
