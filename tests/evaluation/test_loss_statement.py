@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,9 @@ from flows.loss_text import loss_text
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.cohorts.tensor_cohort import read_cohort
 from medkd.evaluation.case_results import collect_case_results
-from medkd.evaluation.draw_loss_statement import draw_loss_statement
 from medkd.evaluation.evaluate import evaluate_model
 from medkd.evaluation.loss_statement import MOST_CASES, compare_with_teacher, state_loss
 from medkd.recipe_calls import loss_calls
-from medkd.registry.card_text import loss_sentences
 from medkd.registry.publish import LOSS_PICTURE, LOSS_STATEMENT, load_loss_statement, register_models
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
@@ -104,14 +101,6 @@ def test_the_stage_keeps_the_picture_and_is_quick(tmp_path):
     assert caught.value.code == "LOSS_OF_ITSELF"
 
 
-def test_a_picture_shows_gains_too_and_what_is_equal_where_there_is_nothing_else():
-    teacher, student = simulated(3, n=80, forgotten="c")
-    better = draw_loss_statement(compare_with_teacher(student, teacher))
-    same = draw_loss_statement(compare_with_teacher(teacher, teacher.model_copy(update={"weights_digest": STUDENT})))
-    widths = {Image.open(io.BytesIO(one)).size[0] for one in (better, same)}
-    assert len(widths) == 1
-
-
 def test_what_cannot_be_compared_is_a_statement_without_figures(tmp_path):
     teacher, student = simulated(0, n=16)
     other = student.model_copy(update={"cohorts": dict.fromkeys(student.cohorts, "e" * 64)})
@@ -119,16 +108,6 @@ def test_what_cannot_be_compared_is_a_statement_without_figures(tmp_path):
     assert (statement.figures, statement.picture, statement.answers) == (0, None, None)
     assert {one.axis for one in statement.not_measured} == set(LossAxis)
     assert "not measured: answers: teacher and student were tested on other cases of 'test'" in loss_text(statement)
-
-
-def test_text_names_the_first_loss_in_three_sentences():
-    statement = compare_with_teacher(*simulated(3, n=160, forgotten="c"))
-    sentences = loss_sentences(statement)
-    assert len(sentences) <= 3
-    assert "first of them: right answers where device is c" in sentences[0]
-    text = loss_text(statement)
-    assert text.index("right answers where device is c") < text.index("cases lost, by how far")
-    assert "none is surely worse" in loss_sentences(compare_with_teacher(*simulated(0, n=40)))[0]
 
 
 def test_a_students_version_carries_its_statement_and_a_teachers_has_none(tmp_path):

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from data_contracts import NetworkSpec, Task
+
+PICTURES = Task(kind="classification", classes=("benign", "malignant"), image_size=(16, 16), window=(0, 255))
 #: Notes every address that any process of the run connects to or looks up; loaded by each interpreter as it starts.
 HOOK = """
 import os, socket
@@ -93,3 +96,16 @@ def smoke(tmp_path_factory) -> Demo:
     assert done.returncode == 0, done.stderr[-3000:]
     lines = tuple(log.read_text().splitlines()) if log.is_file() else ()
     return Demo(project, project / "cache", project / "runs" / "demo", json.loads(done.stdout.splitlines()[-1]), lines)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> Path:
+    """Return the folder of a run whose registry holds a tiny classifier with the alias ``champion``."""
+    from medkd.registry.publish import open_registry
+    from medkd.storage.workspace import local_workspace
+    from tests.registered import register_tiny
+
+    folder = tmp_path_factory.mktemp("aliases") / "run"
+    register_tiny(folder, PICTURES, NetworkSpec(builder="resnet", options={"channels": (2, 2, 2, 2)}))
+    open_registry(local_workspace(folder)).set_alias("tiny-teacher", "champion", 1)
+    return folder

@@ -99,27 +99,3 @@ def test_a_policy_that_is_none_is_refused(here, run, tmp_path, policy):
     status, _, errors = here("gc", "--run", run, "--policy", tmp_path / "policy.yaml")
     assert status == 2
     assert errors.startswith("POLICY_INVALID: ")
-
-
-def test_old_runs_of_prefect_go_by_its_api(tmp_path, monkeypatch):
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    from prefect import flow
-    from prefect.client.orchestration import SyncPrefectClient
-
-    from flows.prefect_database import begin_database
-    from flows.prefect_history import prefect_history
-
-    with prefect_history(tmp_path) as history:
-        assert history is None
-    (tmp_path / "prefect").mkdir(exist_ok=True)
-    if not begin_database(tmp_path / "prefect"):  # a machine on which nothing ran yet: Prefect lays the tables out
-        (tmp_path / "prefect" / "prefect.db").touch()
-    with prefect_history(tmp_path) as history:
-        with SyncPrefectClient(history.url) as client:
-            names = {client.create_flow_run(flow(name=name)(lambda: None)).name for name in ("first", "second")}
-        assert history.older_than(1) == ()
-        found = history.older_than(0)
-        assert {run.name for run in found} == names
-        for run in (*found, found[0]):
-            history.remove(run)
-        assert history.older_than(0) == ()

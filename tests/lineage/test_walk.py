@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from xml.etree import ElementTree
 
 import pytest
 
-from data_contracts import NetworkSpec, RegistryError, Role, Task
-from medkd.lineage.draw_lineage import draw_lineage
-from medkd.lineage.graph import LineageGraph, LineageNode, NodeKind, NodeState
+from data_contracts import RegistryError, Role
+from medkd.lineage.graph import NodeKind, NodeState
 from medkd.lineage.walk import require_unaltered, walk_lineage
-from tests.registered import register_tiny
 from tests.registry.registered_versions import open_in, publish, register_lineage
 
 
@@ -106,63 +103,6 @@ def test_a_version_that_would_be_its_own_teacher_is_refused(run):
     with pytest.raises(RegistryError) as caught:
         walk(run)
     assert caught.value.code == "LINEAGE_CIRCULAR"
-
-
-@pytest.fixture
-def with_data(tmp_path, empty_database):
-    """Return a run whose version was trained on a cohort of its store, split by a stage whose record is sealed."""
-    import hashlib
-    import json
-
-    folder = tmp_path / "trained"
-    open_in(folder, empty_database)
-    uri = register_tiny(folder, Task(kind="classification", classes=("a", "b"), image_size=(16, 16)), NetworkSpec(builder="resnet"))
-    registry = open_in(folder, empty_database)
-    cohort = hashlib.sha256((folder / "store" / "tiny.json").read_bytes()).hexdigest()
-    split = {
-        "schema_version": "cohort_set/2", "certificates": [],
-        "uses": {"teacher_train": {"cohort": {"store": "run", "key": "tiny.json", "sha256": cohort}, "part": "train"}},
-    }  # fmt: skip
-    payload = json.dumps(split, sort_keys=True, separators=(",", ":")).encode()
-    digest = hashlib.sha256(payload).hexdigest()
-    assert registry.contents(uri).tags["medkd.split_digest"] == digest
-    (folder / "stages").mkdir()
-    (folder / "stages" / "prepare_cohorts-1.json").write_bytes(payload)
-    (folder / "stages" / "prepare_cohorts-1.sha256").write_text(digest)
-    return folder, uri
-
-
-def test_the_data_of_a_run_are_walked_and_what_differs_there_is_named(with_data):
-    folder, uri = with_data
-    graph = walk(folder, uri)
-    assert {node.kind: node.state for node in graph.nodes if node.kind in (NodeKind.DATASET, NodeKind.SPLIT)} == {
-        NodeKind.DATASET: NodeState.VERIFIED, NodeKind.SPLIT: NodeState.VERIFIED
-    }  # fmt: skip
-    image = folder / "store" / "models" / "tiny.safetensors"
-    image.write_bytes(image.read_bytes() + b"x")
-    (altered,) = walk(folder, uri).altered
-    assert (altered.kind, altered.note) == (NodeKind.DATASET, "store/models/tiny.safetensors")
-    (folder / "stages" / "prepare_cohorts-1.json").write_text("{}")
-    (altered,) = walk(folder, uri).altered
-    assert (altered.kind, altered.note) == (NodeKind.SPLIT, "stages/prepare_cohorts-1.json")
-    shutil.rmtree(folder / "stages")
-    assert not walk(folder, uri).altered
-    without = walk_lineage(open_in(folder, folder / "mlflow.db"), uri, None)
-    assert [node.note for node in without.nodes if node.kind is NodeKind.SPLIT] == ["no run folder was named"]
-
-
-def test_a_drawing_is_well_formed_shows_every_node_and_escapes_names(run):
-    graph = walk(run)
-    odd = LineageNode(NodeKind.FEEDBACK, "<b> & 'c'", state=NodeState.ALTERED, note='"', parents=(graph.nodes[2].key,))
-    many = tuple(LineageNode(NodeKind.EXPLANATIONS, f"explanation-{number:012d}", "a" * 64) for number in range(20))
-    drawn = draw_lineage(LineageGraph(graph.uri, (*graph.nodes, *many, odd)))
-    root = ElementTree.fromstring(drawn)
-    titles = [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")]
-    assert len(titles) == 1 + 5 + 12 + 1
-    assert any("<b> & 'c'" in title for title in titles)
-    assert "and 9 more, none of them altered" in drawn
-    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
-    assert drawn == draw_lineage(LineageGraph(graph.uri, (*graph.nodes, *many, odd)))
 
 
 def test_feedback_that_was_attached_is_walked(run):

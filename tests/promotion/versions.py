@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from data_contracts import (
     ExplanationBundle,
     ModelRef,
     NetworkSpec,
+    PromotionCheck,
     PromotionPolicy,
     Ref,
     Role,
@@ -32,6 +33,7 @@ from medkd.registry.publish import pack_archive
 from medkd.storage.manifest import pack_model
 
 PATIENTS = 20
+ROWS = 2 * PATIENTS
 TASK = Task(kind="segmentation", classes=("background", "lesion"), image_size=(16, 16))
 COHORT = "c" * 64
 
@@ -140,3 +142,11 @@ def setting_of(
     absent = "there is no champion" if other is None else ""
     wanted = policy or PromotionPolicy(name="test")
     return PromotionSetting(wanted, read_version(registry, own.uri), reference, role if other else "none", {}, absent)
+
+
+def by_name(checks: Iterable[PromotionCheck]) -> dict[str, PromotionCheck]:
+    return {check.name: check for check in checks}
+
+
+def policy(**changes: object) -> PromotionPolicy:
+    return PromotionPolicy(name="test", **changes)
