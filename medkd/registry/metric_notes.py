@@ -54,9 +54,7 @@ def metric_note(name: str) -> MetricNote | None:
         measure = _SHORT.get(begin, begin)
         if measure in MEASURES.names():
             entry = MEASURES.entry(measure)
-            return MetricNote(
-                str(entry.fact("UNIT", "")), entry.fact("HIGHER_IS_BETTER"), entry.summary().removeprefix("Return ").rstrip(".")
-            )
+            return MetricNote(str(entry.fact("UNIT", "")), entry.fact("HIGHER_IS_BETTER"), _in_words(entry.summary()))
     return None
 
 
