@@ -62,9 +62,9 @@ def test_the_gap_to_the_teacher_is_measured_from_the_student_alone_only():
     assert [above == arms["teacher"] for *_, above in calls] == [True, True, False]
 
 
-def test_the_student_of_the_first_seed_is_explained(recipe):
+def test_every_student_is_explained(recipe):
     students = tuple(SimpleNamespace(arm=arm, seed=seed) for arm in ("kd", "hint") for seed in recipe.seeds)
     result = SimpleNamespace(recipe=recipe, cohorts="C", students=students, require_teacher=lambda: "T")
     assert [(call[3].arm, call[3].seed, call[4], call[5]) for call in explanation_calls("W", result)] == [
-        ("kd", 0, "T", ()), ("hint", 0, "T", ()),
+        (arm, seed, "T", ()) for arm in ("kd", "hint") for seed in recipe.seeds
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_contracts import RegistryError
+from data_contracts.private import close_to_others
 from medkd.registry.interface import SERVING_FOLDER
 from medkd.serving.form import NETWORK, PREDICT, PackedForm
 from medkd.serving.network import CLASS_MAP, LOGITS
@@ -76,6 +77,8 @@ def lay_out(folder: Path, package: Path, form: PackedForm | None, of: Belonging)
     model.add_flavor("onnx", onnx_version="1.20", data=f"{SERVING}/{NETWORK}", providers=["CPUExecutionProvider"], code=None)
     model.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     model.save(str(folder / "MLmodel"))
+    for path in folder.rglob("*"):
+        close_to_others(path)  # MLflow keeps the mode of what it copies, and the code of a model is everybody's where it is installed
     return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 

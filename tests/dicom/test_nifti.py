@@ -118,7 +118,7 @@ def test_a_map_is_brought_to_the_volume_by_its_affine_alone(tmp_path):
     values = np.zeros((4, 5, 6), np.uint8)
     values[1, 2, 3:5] = 7
     label = bound(tmp_path / "kidney_left.nii", values)
-    assert (label.array.numpy() == values).all()
+    assert (label.array == values).all()
     assert [(segment.value, segment.name, segment.voxels) for segment in label.segments] == [(7, "kidney_left", 2)]
 
 

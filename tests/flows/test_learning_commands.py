@@ -36,7 +36,7 @@ def test_a_recipe_is_taken_as_far_as_the_command_says(tmp_path, monkeypatch, cap
         done.append(name)
         yield
 
-    def pipeline(*_):
+    def pipeline(*_, **__):
         done.append("pipeline")
         return PipelineResult(())
 

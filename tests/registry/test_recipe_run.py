@@ -52,11 +52,11 @@ def test_a_training_that_begins_anew_is_another_one_and_one_that_goes_on_is_not(
     training = tracked_trainings(local_workspace(tmp_path), recipe)[0]
     log = MetricsLog(training.journal)
     log.write_epoch(1, {"loss": 1.0})
-    begun = training.key()
+    started = training.key()
     log.write_epoch(2, {"loss": 0.5})
-    assert training.key() == begun
+    assert training.key() == started
     log.write_epoch(1, {"loss": 1.0})
-    assert training.key() != begun
+    assert training.key() != started
     assert replace(training, name="another").key() != training.key()
 
 

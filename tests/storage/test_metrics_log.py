@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from medkd.storage.metrics_log import MetricsLog
+from medkd.storage.metrics_log import TIME, MetricsLog
 
 
 def test_lines_of_a_journal_that_are_none_are_left_out(tmp_path):
@@ -13,7 +13,9 @@ def test_an_epoch_that_is_repeated_replaces_its_line_and_later_ones(tmp_path):
     assert log.read() == []
     for epoch, loss in ((1, 3.0), (2, 2.0), (3, 1.0), (2, 2.5)):
         log.write_epoch(epoch, {"loss": loss})
-    assert log.read() == [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.5}]
+    lines = log.read()
+    assert [(line["epoch"], line["loss"]) for line in lines] == [(1, 3.0), (2, 2.5)]
+    assert lines[0][TIME] <= lines[1][TIME]  # each has its own
 
 
 def test_a_line_of_something_else_is_no_line(tmp_path):

@@ -14,12 +14,12 @@ CPU = torch.device("cpu")
 
 def test_load_and_memory_are_those_that_psutil_says(monkeypatch):
     memory = SimpleNamespace(rss=250_000_000)
-    told = SimpleNamespace(
+    reported = SimpleNamespace(
         virtual_memory=lambda: SimpleNamespace(percent=40.0),
         cpu_percent=lambda: 12.5,
         Process=lambda: SimpleNamespace(memory_info=lambda: memory),
     )
-    monkeypatch.setattr(module, "_psutil", told)
+    monkeypatch.setattr(module, "_psutil", reported)
     assert system_metrics(CPU) == {
         "system/cpu_utilization_percentage": 12.5,
         "system/system_memory_usage_percentage": 40.0,
