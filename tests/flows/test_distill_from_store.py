@@ -9,6 +9,9 @@ from medkd.storage.workspace import Workspace
 from tests.flows.recording import golden_recipe, recorded
 
 
+COHORTS = SimpleNamespace(uses={})
+
+
 class Card(SimpleNamespace):
     def without(self, *names):
         return f"card of {self.arm} without {', '.join(names)}"
@@ -24,14 +27,26 @@ def test_students_learn_from_registered_knowledge_and_nobody_stands_for_the_teac
         return SimpleNamespace(arm=spec.arm, seed=spec.seed, role="student", learned_from=(teacher, knowledge))
 
     with recorded(
-        fetch_knowledge="knowledge", cohorts="cohorts", students=student, evaluate=lambda *call: call[3],
-        scorecards=lambda *call: Card(arm=call[3][0].arm), register="versions",
+        fetch_knowledge="knowledge", cohorts=COHORTS, students=student, evaluate=lambda *call: call[3],
+        scorecards=lambda *call: Card(arm=call[3][0].arm), register=("versions",), results=lambda *call: call[4],
     ) as engine:  # fmt: skip
         registered, cards = distill_from_store(workspace, recipe, "models:/r-knowledge/1")
     assert registered == "versions"
     assert cards == ("card of alone without agreement, dice_to_teacher", "card of kd without agreement, dice_to_teacher")
-    assert engine.titles() == ["fetch knowledge", "cohorts", "students", "evaluate", "scorecards", "compare", "register"]
-    ((_, wanted, cohorts, students, registered_cards, teacher, knowledge),) = engine.calls("register")
+    assert engine.titles() == [
+        "fetch knowledge",
+        "cohorts",
+        "students",
+        "evaluate",
+        "results",
+        "scorecards",
+        "compare",
+        "calibrate",
+        "losses",
+        "register",
+    ]
+    ((_, (done,)),) = engine.calls("register")
+    wanted, students = done.recipe, done.students
     assert {name: arm.knowledge for name, arm in wanted.arms.items()} == {"alone": "live", "kd": "store"}
     assert [one.learned_from for one in students] == [(None, None), (None, "knowledge")]
-    assert (cohorts, registered_cards, teacher, knowledge) == ("cohorts", cards, None, "knowledge")
+    assert (done.cohorts, done.scorecards, done.teacher, done.knowledge) == (COHORTS, cards, None, "knowledge")
