@@ -8,7 +8,6 @@ from flows.distill_from_store import distill_from_store
 from medkd.storage.workspace import Workspace
 from tests.flows.recording import golden_recipe, recorded
 
-
 COHORTS = SimpleNamespace(uses={})
 
 

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from uuid import uuid4
 
+import pytest
+
 from flows.prefect_history import PrefectHistory, prefect_history
 
 
+@pytest.mark.extended
 def test_old_runs_of_prefect_go_by_its_api(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     from prefect import flow

@@ -207,6 +207,7 @@ def test_an_altered_backup_is_refused_by_the_name_of_the_file(copied, registered
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.extended
 def test_a_drill_starts_a_server_on_the_backup_and_finds_every_version(live, registered):
     found = drill(read_settings(live.folder))
     assert list(found["seconds"]) == ["backup", "restore", "start", "compare"]

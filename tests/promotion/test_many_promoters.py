@@ -10,6 +10,9 @@ import pytest
 
 from tests.promotion import promoters
 
+#: Eight processes that each import torch: a minute of two cores.
+pytestmark = pytest.mark.extended
+
 
 @pytest.fixture(scope="module")
 def processes():
