@@ -96,7 +96,8 @@ def write_seg(labels: NDArray[np.uint8], names: Mapping[int, str], images: Seque
     present = [int(value) for value in np.unique(labels) if value]
     if not present:
         raise DataError("SEG_EMPTY", "expected something marked, nothing was found: there is no segmentation to write")
-    generic: Any = codes.SCT.AnatomicalStructure if hasattr(codes.SCT, "AnatomicalStructure") else codes.SCT.Tissue
+    # Names of classes are the recipe's own words: which anatomy they mean in SNOMED CT is not known here.
+    generic = codes.SCT.AnatomicalStructure
     descriptions = [
         highdicom.seg.SegmentDescription(
             segment_number=number,

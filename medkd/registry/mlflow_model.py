@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -97,7 +98,9 @@ def verify_mlflow_files(folder: Path, listed: dict[str, str]) -> None:
 @functools.cache
 def _template(example: str, requirements: tuple[str, ...]) -> Path:
     """Return a folder with what MLflow writes for all versions with one example: made once, since it looks at every library each time."""
-    folder = Path(tempfile.mkdtemp(prefix="medkd-template-")) / "model"
+    scratch = tempfile.mkdtemp(prefix="medkd-template-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    folder = Path(scratch) / "model"
     with _quiet():
         import mlflow.pyfunc
         import pandas as pd

@@ -6,8 +6,10 @@ serving form, so that neither medkd nor torch need be installed where a version 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -27,6 +29,8 @@ def _import_served_model(serving: Path) -> Any:
         if hashlib.sha256(archive.read_bytes()).hexdigest() != listed:
             raise ValueError("VERSION_ALTERED: expected medkd-code.zip as it was registered, it was altered; register the version again")
         folder = tempfile.mkdtemp(prefix="medkd-code-")
+        # Worker processes that decode images import from there too, so it stays as long as this one.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(folder)
         sys.path.insert(0, folder)
