@@ -280,3 +280,23 @@ def test_errors_show_what_came():
 )
 def test_what_counts_as_showing(text, shown):
     assert shows_what_came(ast.parse(text, mode="eval").body) is shown
+
+
+def test_nothing_lies_at_the_top_but_the_packages_and_the_usual_files() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("no checkout of git: only what is committed counts")
+    tops = {name.split("/")[0] for name in tracked.stdout.splitlines()}
+    usual = {
+        "README.md",
+        "Makefile",
+        "CHANGELOG.md",
+        "LICENSE",
+        "CONTRIBUTING.md",
+        "NOTICE",
+        "pyproject.toml",
+        ".gitignore",
+        ".ci",
+        ".github",
+    }
+    assert tops <= usual | set(PACKAGES) | {"tests", "docs"}
