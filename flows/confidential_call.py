@@ -1,81 +1,75 @@
-"""Work that an orchestrator runs without being told what with, what came of it, or why it failed: it writes down whatever it is told."""
+"""Work that an orchestrator runs and is told little of: it writes down whatever an error says, and that may name people's files."""
 
 from __future__ import annotations
 
+import functools
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, ParamSpec, TypeVar
 
 from data_contracts import MedkdError
 from data_contracts.private import open_private
 
+P = ParamSpec("P")
 R = TypeVar("R")
 #: Where the sentence of an error lies when nobody waits for it, below a run: as confidential as what it may name.
 ERROR = "quarantine/error.txt"
 
 
 class WorkFailed(Exception):
-    """What an orchestrator may write down of an error: its kind and code."""
+    """What an orchestrator may write down of an error: its kind and code.
 
-
-class ConfidentialCall(Generic[R]):
-    """A call whose arguments, result and error stay in this process.
-
-    Args:
-        function: what is called.
-        args: its arguments.
-        kwargs: its named arguments.
-        error_in: run in whose quarantine the sentence of an error is kept.
+    Attributes:
+        error: the error itself, for whoever started the work; None where only what was written down is left.
     """
 
-    def __init__(
-        self, function: Callable[..., R], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, error_in: Path | None = None
-    ) -> None:
-        self._function, self._args, self._kwargs, self._error_in = function, args, kwargs or {}, error_in
-        self._result: list[R] = []
-        self._error: Exception | None = None
+    error: Exception | None = None
 
-    @property
-    def body(self) -> Callable[[], None]:
-        """Return the call as a function without arguments and result."""
+    @classmethod
+    def of(cls, error: Exception) -> WorkFailed:
+        """Return what may be written down of an error, with the error beside it."""
+        if isinstance(error, WorkFailed):
+            return error
+        failed = cls(named(error))
+        failed.error = error
+        return failed
 
-        def body() -> None:
-            self._result.append(self.finish())
 
-        return body
+class Confidential(Generic[P, R]):
+    """A function that raises :class:`WorkFailed` in place of any error; interrupts are handed on.
 
-    def finish(self) -> R:
-        """Call, and raise of an error only what may be written down.
+    Args:
+        function: what is called; it stays to be had as ``__wrapped__``.
+    """
 
-        Raises:
-            WorkFailed: in place of any error; interrupts are handed on.
-        """
+    def __init__(self, function: Callable[P, R]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call it."""
         try:
-            return self._function(*self._args, **self._kwargs)
+            return self._function(*args, **kwargs)
         except Exception as error:
-            self._error = error
-        self._fail(self._error)
+            failed = error
+        # Outside of the handler: the first error would be written down as the context of the second.
+        raise WorkFailed.of(failed)
 
-    def by(self, orchestrator: Callable[[], Any]) -> R:
-        """Let an orchestrator run the body, and return its result or raise its error as if it had been called."""
-        try:
-            orchestrator()
-        except WorkFailed:
-            if self._error is not None:
-                raise self._error from None
-            raise
-        return self._result[-1]
 
-    def _fail(self, error: Exception) -> NoReturn:
-        said = named(error)
-        if self._error_in is not None:
-            with suppress(OSError), open_private(self._error_in / ERROR, "w", encoding="utf-8") as stream:
-                # An error that is none of ours is a fault: where it happened is then all there is to go by.
-                stream.write(f"{said}: {error}\n" if isinstance(error, MedkdError) else "".join(traceback.format_exception(error)))
-            said = f"{said} (its sentence is in {ERROR} of the run)"
-        raise WorkFailed(said)
+def fail_in_private(error: Exception, folder: Path) -> NoReturn:
+    """Keep the sentence of an error in the quarantine of a run, and raise what may be written down, with the place.
+
+    Args:
+        error: what ended the run.
+        folder: of the run.
+    """
+    error = error.error or error if isinstance(error, WorkFailed) else error
+    with suppress(OSError), open_private(folder / ERROR, "w", encoding="utf-8") as stream:
+        # An error that is none of ours is a fault: where it happened is then all there is to go by.
+        stream.write(f"{named(error)}: {error}\n" if isinstance(error, MedkdError) else "".join(traceback.format_exception(error)))
+    raise WorkFailed(f"{named(error)} (its sentence is in {ERROR} of the run)") from None
 
 
 def named(error: BaseException) -> str:

@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from flows.each import run_each
-from flows.engine import orchestrated
+from flows.each import of_model, submit_each
+from flows.orchestration import flow, task
+from flows.task_text import training_text
 from medkd.recipe_calls import student_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
 
+distill_student = task(train.distill, name="distill", said=training_text)
 
-@orchestrated
+
+@flow
 def distill(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Train the students of each recipe, in the order of its arms and then of its seeds."""
-    trained = run_each(
-        train.distill,
+    trained = submit_each(
+        distill_student,
         results,
         partial(student_calls, workspace),
         title="students",
-        name_of=lambda _, call: f"{call[1].recipe} {call[1].arm}-{call[1].seed}",
+        label_of=lambda one, call: of_model(one, call[1].arm, call[1].seed),
     )
     return tuple(replace(result, students=tuple(students)) for result, students in trained)

@@ -6,20 +6,22 @@ from dataclasses import replace
 
 from data_contracts import Recipe, Registered, Scorecard
 from flows.distill import distill
-from flows.engine import orchestrated, run_all
 from flows.evaluate import evaluate
+from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from flows.register import register
 from medkd.registry.publish_knowledge import fetch_knowledge
 from medkd.storage.workspace import Workspace
 from medkd.training.recipes import reading_store
 
+fetch = task(fetch_knowledge)
 
-@orchestrated
+
+@flow
 def distill_from_store(workspace: Workspace, recipe: Recipe, uri: str) -> tuple[Registered, tuple[Scorecard, ...]]:
     """Train every arm from knowledge, score the students and register them below the teacher that they learned from."""
     wanted = reading_store(recipe)
-    knowledge = run_all(fetch_knowledge, [(workspace, uri)], title="fetch knowledge")[0]
+    knowledge = submit_all(fetch, [(workspace, uri)], title="fetch knowledge")[0]
     (prepared,) = prepare(workspace, (wanted,))
     # There is no teacher to compare with: each student is its own, and what compares is left out of the cards.
     (done,) = evaluate(workspace, distill(workspace, [replace(prepared, knowledge=knowledge)]))

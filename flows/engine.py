@@ -1,43 +1,50 @@
-"""Who drives: the same plain functions run under Prefect or without it, in the same worker processes.
+"""Who drives: the same functions run under Prefect or without it, in the same worker processes.
 
-A flow is a plain function marked :func:`orchestrated`; inside it :func:`run_all` runs a stage once per tuple of arguments.
-Neither knows the engine. Results are remembered and verified by the stages themselves (``medkd.storage.workspace.stage``), so a killed
-run goes on with either engine.
+Results are remembered and verified by the stages themselves (``medkd.storage.workspace.stage``), so a killed run goes on with either engine.
 """
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from data_contracts import MissingDependencyError
+from data_contracts import MedkdError, MissingDependencyError
 from flows.run_log import Group, RunLog
 from flows.workers import Workers
 from medkd.progress import report_progress_to
 
-P = ParamSpec("P")
+if TYPE_CHECKING:
+    from flows.orchestration import Label, MedkdFlow, MedkdTask
+
 R = TypeVar("R")
+#: How often calls that a lost worker process held are begun again before the run gives up.
+MOST_TRIES = 3
+#: Codes of ours that say that something outside did not answer.
+_PASSING = frozenset({"WORKER_LOST", "REGISTRY_UNREACHABLE"})
+#: Errors, and bases of errors, of networks and servers.
+_OUTSIDE = frozenset({"ConnectionError", "TimeoutError", "Timeout", "TransportError", "EndpointConnectionError", "OperationalError"})
 
 
 class Engine(Protocol):
-    """Runs flows and the calls of stages."""
+    """Runs flows and the calls of tasks."""
 
     name: str
+    #: Processes that tasks compute in; None where they compute in the process that calls them.
+    workers: Workers | None
 
-    def run_flow(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-        """Run a flow's body."""
+    def run_flow(self, wanted: MedkdFlow[..., R], *args: Any, **kwargs: Any) -> R:
+        """Run a flow."""
         ...
 
-    def run_all(
-        self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+    def submit_all(
+        self, work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
-        """Run a stage once per tuple of arguments and return the results in order."""
+        """Run a task once per tuple of arguments and return the results in order."""
         ...
 
     def expect(self, seconds: Mapping[str, float]) -> None:
@@ -46,7 +53,7 @@ class Engine(Protocol):
 
 
 class PlainEngine:
-    """No orchestrator: flows are called, stages run in worker processes.
+    """No orchestrator: flows are called, tasks run in worker processes.
 
     Args:
         workers: None runs everything in this process.
@@ -59,34 +66,42 @@ class PlainEngine:
         self.workers = workers
         self.log = log
 
-    def run_flow(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    def run_flow(self, wanted: MedkdFlow[..., R], *args: Any, **kwargs: Any) -> R:
         """Call the function."""
-        return function(*args, **kwargs)
+        return wanted.fn(*args, **kwargs)
 
     def expect(self, seconds: Mapping[str, float]) -> None:
         """Hand on what will come to the run's bar."""
         if self.log is not None:
             self.log.expect(seconds)
 
-    def run_all(
-        self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+    def submit_all(
+        self, work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Submit every call; the first error stops what has not begun and is raised."""
-        labels = names or [str(number) for number in range(1, len(calls) + 1)]
+        function, names = work.fn, names_of(calls, labels)
         with self.group(title, len(calls)) as group:
             if self.workers is None:
-                return [_timed(function, call, name, group) for call, name in zip(calls, labels, strict=True)]
-            futures = {self.workers.submit(function, *call): name for call, name in zip(calls, labels, strict=True)}
-            return _gather(futures, group)
+                done = []
+                for call, name in zip(calls, names, strict=True):
+                    done.append(function(*call))
+                    group.finished(name)
+                return done
+            return _in_workers(self.workers, function, calls, names, group)
 
     def close(self) -> None:
         """End what belongs to the engine."""
 
+    @property
+    def at_once(self) -> int:
+        """Return how many calls run at the same time."""
+        return 1 if self.workers is None else self.workers.count
+
     @contextmanager
-    def group(self, title: str, count: int) -> Iterator[Group | None]:
+    def group(self, title: str, count: int) -> Iterator[GroupOfCalls]:
         """Follow a group of calls in the run's log."""
         if self.log is None:
-            yield None
+            yield GroupOfCalls(None, self.at_once)
             return
         # One call at a time runs here: its share is that of the group. Workers keep theirs in shared memory.
         own = _Share()
@@ -95,9 +110,31 @@ class PlainEngine:
         report_progress_to(own.set if self.workers is None and self.log.draws_whole else None)
         try:
             with self.log.group(title, count, share) as group:
-                yield group
+                yield GroupOfCalls(group, self.at_once)
         finally:
             report_progress_to(None)
+
+
+class GroupOfCalls:
+    """Notes the ends of calls that run some at a time, in the order in which they were submitted.
+
+    Args:
+        group: of the run's log; None where there is none.
+        at_once: how many calls run at the same time.
+    """
+
+    def __init__(self, group: Group | None, at_once: int) -> None:
+        self._group = group
+        # The next call began when one that ran before it ended: that is all the bookkeeping that times need, wherever calls run.
+        self._begun = [time.monotonic()] * max(1, at_once)
+
+    def finished(self, name: str) -> None:
+        """Note that a call is over."""
+        now = time.monotonic()
+        begun = self._begun.pop(0)
+        self._begun.append(now)
+        if self._group is not None:
+            self._group.finished(name, now - begun)
 
 
 class _Share:
@@ -114,27 +151,30 @@ class _Share:
         return self._share if self._share < 1 else 0.0
 
 
-def _timed(function: Callable[..., R], call: tuple[Any, ...], name: str, group: Group | None) -> R:
-    started = time.monotonic()
-    result = function(*call)
-    if group is not None:
-        group.finished(name, time.monotonic() - started)
-    return result
+def _in_workers(
+    workers: Workers, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], names: Sequence[str], group: GroupOfCalls
+) -> list[R]:
+    """Call in worker processes; what a lost one held, and what waited for it, is begun again."""
+    results: dict[int, R] = {}
+    for left in range(MOST_TRIES - 1, -1, -1):
+        futures = {workers.submit(function, *calls[place]): place for place in range(len(calls)) if place not in results}
+        try:
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                group.finished(names[futures[future]])
+            break
+        except BrokenProcessPool as error:
+            if not left:
+                raise lost_worker() from error
+        finally:
+            for future in futures:
+                future.cancel()
+    return [results[place] for place in range(len(calls))]
 
 
-def _gather(futures: Mapping[Future[tuple[R, float]], str], group: Group | None) -> list[R]:
-    try:
-        for future in as_completed(futures):
-            _, seconds = future.result()
-            if group is not None:
-                group.finished(futures[future], seconds)
-    except BrokenProcessPool as error:
-        raise lost_worker() from error
-    finally:
-        for future in futures:
-            future.cancel()
-    # In the order of the calls, whichever of them ended first.
-    return [future.result()[0] for future in futures]
+def names_of(calls: Sequence[tuple[Any, ...]], labels: Iterable[Label] | None) -> list[str]:
+    """Return what calls are called: their labels' names, or their numbers."""
+    return [label.name for label in labels] if labels is not None else [str(number) for number in range(1, len(calls) + 1)]
 
 
 def lost_worker() -> MissingDependencyError:
@@ -144,6 +184,14 @@ def lost_worker() -> MissingDependencyError:
     )
 
 
+def may_pass(error: BaseException) -> bool:
+    """Say whether what failed may be over when it is tried again: a network, a server, a worker; never what we refuse."""
+    if isinstance(error, MedkdError):
+        return error.code in _PASSING
+    # By name: requests, httpx and botocore have errors of their own for the same, and none of them is imported for this.
+    return bool(_OUTSIDE & {kind.__name__ for kind in type(error).__mro__})
+
+
 CURRENT: ContextVar[Engine] = ContextVar("engine")
 
 
@@ -151,30 +199,3 @@ def current_engine() -> Engine:
     """Return the engine in charge; without one, everything runs here and now."""
     # A context variable: a flow in another thread of the same process has an engine of its own.
     return CURRENT.get(PlainEngine())
-
-
-def orchestrated(function: Callable[P, R]) -> Callable[P, R]:
-    """Mark a plain function as a flow; ``__wrapped__`` is the function itself."""
-
-    @functools.wraps(function)
-    def flow(*args: P.args, **kwargs: P.kwargs) -> R:
-        return current_engine().run_flow(function, *args, **kwargs)
-
-    return flow
-
-
-def run_all(function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None) -> list[R]:
-    """Run a stage once per tuple of arguments under the engine in charge; results in the order of the calls.
-
-    Args:
-        function: the stage.
-        calls: arguments of each call.
-        title: what a person reads of the group while it runs.
-        names: of each call, for logs and Prefect's task runs; by default their numbers.
-    """
-    return current_engine().run_all(function, calls, title=title, names=names)
-
-
-def expect(seconds: Mapping[str, float]) -> None:
-    """Say which groups of calls will come, by title, and about how long each takes: a bar can then show the time left of the whole."""
-    current_engine().expect(seconds)

@@ -12,9 +12,10 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-    # Prefect logs the traceback of every failed run; an error of ours is one sentence, any other is raised with its traceback.
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    # Prefect's pages show the logs of its runs; on the terminal an error of ours is one sentence, and any other is raised with its traceback.
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "true",
     "PREFECT_CLI_PROMPT": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -27,10 +28,22 @@ QUIET = {
 }
 
 
+#: Holds the home that we gave Prefect, so that one which the user chose is told from it, also by the processes that we start.
+_OWN_HOME = "MEDKD_OWN_PREFECT_HOME"
+
+
 def prepare_environment() -> None:
     """Set what is not set already; the user's own settings win."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if "PREFECT_HOME" not in os.environ:
+        # Prefect makes a home as it is imported, before a run has a folder; the embedded server's is the run's (prepare_prefect).
+        os.environ[_OWN_HOME] = os.environ["PREFECT_HOME"] = str(cache_folder() / "prefect")
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of medkd (XDG base directories)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medkd"
 
 
 def data_root() -> Path:
@@ -38,14 +51,24 @@ def data_root() -> Path:
     return Path(os.environ.get("MEDKD_DATA", "data"))
 
 
-def prepare_prefect(home: Path) -> None:
-    """Give the embedded Prefect a home of its own; must be called before prefect is imported."""
+def has_own_home() -> bool:
+    """Say whether Prefect's home is the one that we gave it, and not the user's."""
+    return _OWN_HOME in os.environ and os.environ.get("PREFECT_HOME") == os.environ[_OWN_HOME]
+
+
+def prepare_prefect(home: Path) -> Path:
+    """Make the home of an embedded Prefect and return it; the user's own ``PREFECT_HOME`` wins."""
     from data_contracts.private import private_folder
     from flows.prefect_database import begin_database
 
     private_folder(home)
-    if os.environ.setdefault("PREFECT_HOME", str(home)) == str(home):
-        begin_database(home)
+    named = os.environ.get("PREFECT_HOME")
+    if named is not None and not has_own_home():
+        if named == str(home):
+            begin_database(home)
+        return Path(named)
+    begin_database(home)
+    return home
 
 
 def end_quickly() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from flows.each import run_each
-from flows.engine import orchestrated
+from flows.each import of_model, submit_each
+from flows.orchestration import flow, task
 from medkd.evaluation.calibrate import calibrate
 from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
@@ -17,46 +17,53 @@ from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
+evaluate_one = task(evaluate_model, name="evaluate")
+collect = task(collect_case_results)
+score_arm = task(summarise, name="score-arm")
+compare = task(compare_arms)
+calibrate_student = task(calibrate)
+state_loss_of_student = task(state_loss)
 
-@orchestrated
+
+@flow
 def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones.
 
     Students are then calibrated on validation patients, where there are any, and what each lost against its teacher is stated.
     """
-    done = run_each(
-        evaluate_model,
+    done = submit_each(
+        evaluate_one,
         results,
         partial(evaluation_calls, workspace),
         title="evaluate",
-        name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
+        label_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
     # Scorecards and comparisons need all seeds of an arm: only now is every one of them there.
     arms = {result.recipe.name: by_arm(evaluations) for result, evaluations in done}
-    collected = run_each(collect_case_results, results, lambda one: results_calls(workspace, one, arms[one.recipe.name]), title="results")
-    carded = run_each(summarise, results, lambda one: card_calls(workspace, one, arms[one.recipe.name]), title="scorecards")
-    compared = run_each(
-        compare_arms,
+    collected = submit_each(collect, results, lambda one: results_calls(workspace, one, arms[one.recipe.name]), title="results")
+    carded = submit_each(score_arm, results, lambda one: card_calls(workspace, one, arms[one.recipe.name]), title="scorecards")
+    compared = submit_each(
+        compare,
         [replace(one, scorecards=tuple(cards), case_results=cases) for (one, cards), (_, (cases,)) in zip(carded, collected, strict=True)],
         lambda one: comparison_calls(workspace, one, arms[one.recipe.name]),
         title="compare",
     )
-    calibrated = run_each(
-        calibrate,
+    calibrated = submit_each(
+        calibrate_student,
         [replace(result, comparisons=tuple(own)) for result, own in compared],
         partial(calibration_calls, workspace),
         title="calibrate",
-        name_of=lambda _, call: f"{call[1]} {call[3].arm}-{call[3].seed}",
+        label_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
     return _state_losses(workspace, [replace(result, calibrations=tuple(own)) for result, own in calibrated])
 
 
 def _state_losses(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    stated = run_each(
-        state_loss,
+    stated = submit_each(
+        state_loss_of_student,
         results,
         partial(loss_calls, workspace),
         title="losses",
-        name_of=lambda _, call: f"{call[2].subject}-{call[2].seed}",
+        label_of=lambda one, call: of_model(one, call[2].subject, call[2].seed),
     )
     return tuple(replace(result, loss_statements=tuple(own)) for result, own in stated)

@@ -26,13 +26,15 @@ from data_contracts import (
     Subset,
     TrainingSpec,
 )
-from flows.each import Call, run_each
-from flows.engine import orchestrated, run_all
+from flows.distill import distill_student
+from flows.each import Call, submit_each
+from flows.evaluate import evaluate_one
 from flows.extract_knowledge import extract_knowledge
+from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
+from flows.train_teacher import judge, teach
 from medkd.cohorts.split import require_clean
-from medkd.evaluation.evaluate import evaluate_model
-from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
+from medkd.evaluation.gate_teacher import require_fit_teacher
 from medkd.evaluation.validate import VALIDATIONS
 from medkd.experiment.choose import choose_configuration, choose_epoch, criterion
 from medkd.experiment.gap_fine_tuning import fine_tune_on_gap
@@ -44,9 +46,15 @@ from medkd.experiment.write_scoreboard import write_scoreboard
 from medkd.recipe_calls import gate_call, reads_store
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
-from medkd.training import train
 
 Changes = Mapping[str, Option]
+
+
+validate_student = task(validate)
+train_series = task(train_with_snapshots)
+fine_tune = task(fine_tune_on_gap)
+examine_student = task(examine)
+score = task(score_arm)
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class TrainedArm:
     is_null: bool = False
 
 
-@orchestrated
+@flow
 def experiment(workspace: Workspace, recipe: Recipe) -> Scoreboard:
     """Run an experiment of a recipe from data to scoreboard."""
     plan = plan_of(recipe)
@@ -119,7 +127,7 @@ def plan_of(recipe: Recipe) -> ExperimentPlan:
     return plan
 
 
-@orchestrated
+@flow
 def open_settings(workspace: Workspace, recipe: Recipe) -> list[ExperimentSetting]:
     """Prepare cohorts and teacher of the base and of every condition; only the base's teacher must pass an enforced gate."""
     conditions = plan_of(recipe).conditions
@@ -144,13 +152,13 @@ def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tu
         # What a teacher is selected on is in its key only where its patience looks at it.
         return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
 
-    trained = run_each(train.train_teacher, prepared, training_of, title="teachers")
+    trained = submit_each(teach, prepared, training_of, title="teachers")
     with_teachers = [replace(one, teacher=teacher) for one, (teacher,) in trained]
-    examined = run_each(judge_teacher, with_teachers, lambda one: [gate_call(workspace, one)], title="teacher gate")
+    examined = submit_each(judge, with_teachers, lambda one: [gate_call(workspace, one)], title="teacher gate")
     return with_teachers, [verdict for _, (verdict,) in examined]
 
 
-@orchestrated
+@flow
 def search(workspace: Workspace, base: ExperimentSetting) -> dict[str, Search]:
     """Try every configuration of every searched arm under the search seeds, and choose on the validation cases."""
     plan = plan_of(base.recipe)
@@ -159,7 +167,7 @@ def search(workspace: Workspace, base: ExperimentSetting) -> dict[str, Search]:
         workspace, base, [(arm, single_arm(base.recipe, arm, options)) for arm, options in tried], plan.search_seeds, "search"
     )
     calls = [(workspace, base.cohorts, student, base.teacher, plan.goal) for e in entries for student in e.students]
-    seen = iter(run_all(validate, calls, title="search: validation"))
+    seen = iter(submit_all(validate_student, calls, title="search: validation"))
     shown = [[next(seen) for _ in entry.students] for entry in entries]
     found = {}
     for arm, all_options in plan.search.items():
@@ -178,7 +186,7 @@ def train_all(
         for seed in seeds
         for spec in (recipe.student_training(next(iter(recipe.arms)), seed),)
     ]
-    students = iter(run_all(train.distill, calls, title=title))
+    students = iter(submit_all(distill_student, calls, title=title))
     return [TrainedArm(name, setting, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
 
 
@@ -207,13 +215,13 @@ def variants(recipe: Recipe, chosen: Mapping[str, Changes], more: Changes | None
     return [*arms, *controls]
 
 
-@orchestrated
+@flow
 def train_arms(workspace: Workspace, base: ExperimentSetting, chosen: Mapping[str, Changes]) -> list[TrainedArm]:
     """Train every arm and every control under every seed."""
     return train_all(workspace, base, variants(base.recipe, chosen), base.recipe.seeds, "arms")
 
 
-@orchestrated
+@flow
 def train_longer(
     workspace: Workspace, base: ExperimentSetting, chosen: Mapping[str, Changes]
 ) -> tuple[list[TrainedArm], dict[str, EpochSelection]]:
@@ -229,7 +237,7 @@ def train_longer(
         for seed in base.recipe.seeds
         for spec in (recipe.student_training(name, seed),)
     ]
-    series = iter(run_all(train_with_snapshots, calls, title="plateaus"))
+    series = iter(submit_all(train_series, calls, title="plateaus"))
     entries, epoch_selections = [], {}
     for name, recipe in named:
         of_arm = [next(series) for _ in base.recipe.seeds]
@@ -239,7 +247,7 @@ def train_longer(
     return entries, epoch_selections
 
 
-@orchestrated
+@flow
 def train_nulls(workspace: Workspace, base: ExperimentSetting, chosen: Mapping[str, Changes]) -> list[TrainedArm]:
     """Train the student alone again, from other initial weights: differences between these are chance."""
     plan = plan_of(base.recipe)
@@ -251,7 +259,7 @@ def train_nulls(workspace: Workspace, base: ExperimentSetting, chosen: Mapping[s
     return [replace(entry, is_null=True) for entry in train_all(workspace, base, named, base.recipe.seeds, "null repetitions")]
 
 
-@orchestrated
+@flow
 def fine_tune_arm(workspace: Workspace, entries: Sequence[TrainedArm], plan: ExperimentPlan) -> tuple[list[TrainedArm], GapSummary | None]:
     """Train the students of one arm further, weighted by the gap to their teacher, and as long without weights."""
     if plan.gap is None:
@@ -263,7 +271,7 @@ def fine_tune_arm(workspace: Workspace, entries: Sequence[TrainedArm], plan: Exp
         for config in configs
         for one in base.students
     ]
-    runs = run_all(fine_tune_on_gap, calls, title="gap-weighted fine-tuning")
+    runs = submit_all(fine_tune, calls, title="gap-weighted fine-tuning")
     summary = GapSummary(weighted=tuple(runs[: len(base.students)]), plain=tuple(runs[len(base.students) :]))
     named: tuple[tuple[Literal["gap", "longer"], tuple[GapFineTuningRun, ...]], ...] = (
         ("gap", summary.weighted),
@@ -278,7 +286,7 @@ def fine_tune_arm(workspace: Workspace, entries: Sequence[TrainedArm], plan: Exp
     return fine_tuned, summary
 
 
-@orchestrated
+@flow
 def train_condition(
     workspace: Workspace, setting: ExperimentSetting, plan: ExperimentPlan, chosen: Mapping[str, Changes]
 ) -> list[TrainedArm]:
@@ -288,7 +296,7 @@ def train_condition(
     return train_all(workspace, setting, named, setting.recipe.seeds, f"condition {setting.name}")
 
 
-@orchestrated
+@flow
 def score_all(workspace: Workspace, base: ExperimentSetting, results: TrainedArms, gates: dict[str, GateVerdict]) -> Scoreboard:
     """Evaluate everything that was trained and draw the verdicts."""
     plan = plan_of(base.recipe)
@@ -306,16 +314,16 @@ def score_all(workspace: Workspace, base: ExperimentSetting, results: TrainedArm
 Evaluated = dict[str, tuple[tuple[Evaluation, ...], ...]]
 
 
-@orchestrated
+@flow
 def evaluate_entries(workspace: Workspace, entries: Sequence[TrainedArm]) -> Evaluated:
     """Evaluate every student on the test cohorts of its setting, and examine all but those of null repetitions."""
     calls = [(workspace, e.recipe.name, e.setting.cohorts, student, e.setting.teacher) for e in entries for student in e.students]
     examined = [call for entry, call in zip([e for e in entries for _ in e.students], calls, strict=True) if not entry.is_null]
-    plain, close = iter(run_all(evaluate_model, calls, title="evaluate")), iter(run_all(examine, examined, title="examine"))
+    plain, close = iter(submit_all(evaluate_one, calls, title="evaluate")), iter(submit_all(examine_student, examined, title="examine"))
     return {e.name: tuple((next(plain),) if e.is_null else (next(plain), next(close)) for _ in e.students) for e in entries}
 
 
-@orchestrated
+@flow
 def score_entries(
     workspace: Workspace, entries: Sequence[TrainedArm], nulls: Sequence[TrainedArm], evaluated: Evaluated, plan: ExperimentPlan
 ) -> list[ArmFigures]:
@@ -331,4 +339,4 @@ def score_entries(
         is_student = not entry.is_null and variant.arm != "teacher" and alone is not None
         reference = (evaluated[alone], evaluated[ceiling]) if is_student and alone else ()
         calls.append((workspace, entry.setting.cohorts, entry.name, evaluated[entry.name], others, reference, plan.primary))
-    return run_all(score_arm, calls, title="scoreboard")
+    return submit_all(score, calls, title="scoreboard")

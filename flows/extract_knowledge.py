@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from data_contracts import KnowledgeRef, ModelRef, Recipe
-from flows.each import run_each
-from flows.engine import orchestrated, run_all
+from flows.each import submit_each
 from flows.evaluate import evaluate
+from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from flows.register import register, register_knowledge
 from flows.train_teacher import train_teacher
@@ -17,12 +17,14 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import extract_knowledge as extraction
 
+ask_teacher = task(extraction.extract_knowledge)
 
-@orchestrated
+
+@flow
 def extract_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Ask the teacher of every recipe that has an arm which reads a store."""
-    asked = run_each(
-        extraction.extract_knowledge,
+    asked = submit_each(
+        ask_teacher,
         results,
         lambda one: [knowledge_call(workspace, one)] if reads_store(one.recipe) else [],
         title="knowledge",
@@ -30,10 +32,10 @@ def extract_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> 
     return tuple(replace(result, knowledge=own[0] if own else None) for result, own in asked)
 
 
-@orchestrated
+@flow
 def extract_and_register(workspace: Workspace, recipe: Recipe) -> tuple[ModelRef, KnowledgeRef]:
     """Train, judge and score a recipe's teacher, ask it about every case, and register it and what it knows."""
     evaluated = evaluate(workspace, train_teacher(workspace, prepare(workspace, (recipe,))))
-    knowledge = run_all(extraction.extract_knowledge, [knowledge_call(workspace, evaluated[0])], title="knowledge")[0]
+    knowledge = submit_all(ask_teacher, [knowledge_call(workspace, evaluated[0])], title="knowledge")[0]
     registered = register(workspace, [replace(evaluated[0], knowledge=knowledge)])
     return register_knowledge(workspace, registered)[0], knowledge

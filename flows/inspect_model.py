@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from data_contracts import Inspection, Recipe
-from flows.engine import orchestrated, run_all
+from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from medkd.explanation.of_registry import inspect_on_cohort
 from medkd.storage.workspace import Workspace
 
+inspect_registered = task(inspect_on_cohort)
 
-@orchestrated
+
+@flow
 def inspect_model(workspace: Workspace, recipe: Recipe, model_uri: str, registry_uri: str) -> Inspection:
     """Return what was found, which lies beside the model version."""
     (prepared,) = prepare(workspace, (recipe,))
-    return run_all(inspect_on_cohort, [(workspace, recipe.explanation(), prepared.cohorts, model_uri, registry_uri)], title="inspect")[0]
+    return submit_all(inspect_registered, [(workspace, recipe.explanation(), prepared.cohorts, model_uri, registry_uri)], title="inspect")[
+        0
+    ]

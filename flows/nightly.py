@@ -12,15 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow
 from prefect.runtime import deployment
 
 from data_contracts import SourceError
-from flows.confidential_call import ConfidentialCall
+from flows.confidential_call import fail_in_private
 from flows.environment import data_root
-from flows.ingest import read_policy
+from flows.orchestration import DiscreetFlow
 from flows.pipeline import pipeline
 from flows.plan import workers_for
+from flows.policy import read_policy
 from flows.start import start_engine
 from flows.summary import run_summary
 from medkd.storage.output import RUN, claim, require_source
@@ -28,14 +28,6 @@ from medkd.storage.workspace import Workspace, local_workspace
 from medkd.training.recipes import read_recipe
 
 STUDIES = "MEDKD_STUDIES"
-
-
-class DiscreetFlow(Flow[Any, Any]):
-    """A flow whose parameters Prefect does not write down."""
-
-    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return which parameters were given, and none of their values."""
-        return {name: None if value is None else "not recorded" for name, value in parameters.items()}
 
 
 def run_nightly(
@@ -70,7 +62,12 @@ def run_nightly(
             "in clear; deploy without it",
         )
     arguments = (recipes, out, studies or os.environ.get(STUDIES), tracking_uri, overrides, policy, candidate)
-    return ConfidentialCall(_run, arguments, error_in=Path(out).resolve()).finish()
+    try:
+        return _run(*arguments)
+    except Exception as error:
+        failed = error
+    # Outside of the handler: Prefect would write down the first error as the context of the second.
+    fail_in_private(failed, Path(out).resolve())
 
 
 def _run(

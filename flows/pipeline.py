@@ -14,11 +14,11 @@ from data_contracts import (
     ReportSet,
 )
 from flows.distill import distill
-from flows.engine import expect, orchestrated
 from flows.evaluate import evaluate
 from flows.explain import explain
 from flows.extract_knowledge import extract_knowledge
 from flows.ingest import ingest
+from flows.orchestration import expect, flow
 from flows.plan import expected_seconds
 from flows.prepare import prepare
 from flows.register import register, register_candidates, register_knowledge, register_review
@@ -46,7 +46,7 @@ class PipelineResult:
     reports: ReportSet | None = None
 
 
-@orchestrated
+@flow
 def pipeline(
     workspace: Workspace,
     recipes: tuple[Recipe, ...],
@@ -71,7 +71,7 @@ def pipeline(
     return PipelineResult(results, ingested, reports)
 
 
-@orchestrated
+@flow
 def learn(
     workspace: Workspace, recipes: tuple[Recipe, ...], *, until: Literal["evaluate", "explain", "register"] = "register"
 ) -> tuple[RecipeResult, ...]:
@@ -92,7 +92,7 @@ def learn(
     return results
 
 
-@orchestrated
+@flow
 def review(workspace: Workspace, results: tuple[RecipeResult, ...]) -> ReportSet:
     """Report the test patients' studies with the best student of each task, and register the reports beside it."""
     manifest = read_manifest(workspace.root / STORE)

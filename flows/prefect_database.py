@@ -14,13 +14,14 @@ from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from flows.environment import cache_folder
+
 DATABASE = "prefect.db"
 
 
 def kept_database() -> Path:
-    """Return where the empty database of the installed Prefect is kept: the user's cache folder (XDG base directories)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "medkd" / f"prefect-{version('prefect')}.db"
+    """Return where the empty database of the installed Prefect is kept: the user's cache folder."""
+    return cache_folder() / f"prefect-{version('prefect')}.db"
 
 
 def begin_database(home: Path) -> bool:

@@ -1,110 +1,162 @@
-"""The embedded Prefect engine. Prefect only decorates: results are the stage's own.
-
-Its database is told that something runs, how long and how it ended, and nothing of what with: folders and files are often called after
-people, so neither arguments nor sentences of errors go there (:mod:`flows.confidential_call`).
-"""
+"""Flows and tasks as runs of Prefect: by a server that the user has, or by one that is started for the run."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
-from typing import Any, TypeVar, cast
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.futures import wait
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect import tags
+from prefect.futures import PrefectFuture, as_completed, wait
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
-from flows.confidential_call import ConfidentialCall
-from flows.engine import PlainEngine, lost_worker
+from flows.confidential_call import WorkFailed
+from flows.engine import GroupOfCalls, PlainEngine, names_of
+from flows.prefect_artifacts import Progress
 from flows.prefect_database import keep_database
 from flows.prefect_server import EmbeddedServer
-from flows.run_log import Group, RunLog
+from flows.run_log import RunLog
+from flows.task_runners import RunnerChoice, make_runner
 from flows.workers import Workers
 
+if TYPE_CHECKING:
+    from flows.orchestration import Label, MedkdFlow, MedkdTask
+
 R = TypeVar("R")
+#: Whether this is inside a flow run of ours: a flow that is called there is a part of that run.
+_INSIDE: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 class PrefectEngine(PlainEngine):
-    """Flows and tasks are recorded by Prefect; a task hands its work to a worker process and waits.
+    """Flow runs and task runs, recorded by Prefect.
 
-    Prefect's own result cache is off: it trusts a hit blindly, whereas a stage verifies every byte that it remembers.
+    Args:
+        workers: processes in which tasks compute that run in threads; None computes in the threads.
+        log: of the run; None says nothing.
+        server: started for the run; None goes by the one that the user's settings name.
+        runner: where task runs take place.
     """
 
     name = "prefect"
 
-    def __init__(self, workers: Workers | None, log: RunLog | None = None) -> None:
+    def __init__(
+        self,
+        workers: Workers | None,
+        log: RunLog | None = None,
+        *,
+        server: EmbeddedServer | None = None,
+        runner: RunnerChoice | None = None,
+    ) -> None:
         super().__init__(workers, log)
-        home = get_current_settings().home
-        # The embedded server takes seconds to start: begun here, it is there when the first flow asks for it.
-        self.server = None if get_current_settings().api.url else EmbeddedServer(home)
+        self.runner = runner or RunnerChoice()
+        self.server = server
         self._settings = ExitStack()
-        self._ready = threading.Event()
+        self._is_ready = False
+        self._progress: Progress | None = None
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Hand on what will come to the run's bar and to the artefact that shows the progress."""
+        super().expect(seconds)
+        if _INSIDE.get():
+            self._progress = Progress(seconds)
 
     def close(self) -> None:
-        """End the embedded server."""
+        """End the embedded server, once it was told everything."""
+        APILogHandler().flush()
         self._settings.close()
         if self.server is not None:
             self.server.stop()
 
-    def run_flow(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-        """Run a function as a (sub)flow."""
+    @property
+    def at_once(self) -> int:
+        """Return how many calls run at the same time."""
+        return self.runner.count or super().at_once
+
+    def run_flow(self, wanted: MedkdFlow[..., R], *args: Any, **kwargs: Any) -> R:
+        """Run a flow, or a part of the flow that is running."""
+        if _INSIDE.get():
+            return wanted.fn(*args, **kwargs)
         self._await_server()
-        # A task waits in its thread for the pool; without a pool it works there, and stages seed torch's one global generator.
-        runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1 if self.workers is None else 4)
-        work = ConfidentialCall(function, args, kwargs)
-        decorate = flow(name=_key(function), validate_parameters=False, task_runner=cast(Any, runner), persist_result=False)
-        return work.by(decorate(work.body))
+        wanted.validate_parameters(inspect.signature(wanted.fn).bind(*args, **kwargs).arguments)
+        recorded = wanted.recorded(make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs))
+        with self._inside(), tags(*recipes_in(args, kwargs)):
+            return _unveiled(partial(recorded, *args, **kwargs))
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        token = _INSIDE.set(True)
+        try:
+            yield
+        finally:
+            self._progress = None
+            _INSIDE.reset(token)
 
     def _await_server(self) -> None:
-        if self.server is None or self._ready.is_set():
+        if self.server is None or self._is_ready:
             return
         self.server.wait()
         # Heartbeats tell a lasting server of a lost process; ending their thread costs a second a flow. The embedded server
         # ends with this process, so nobody would listen.
-        settings: Mapping[Any, Any] = {PREFECT_API_URL: self.server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        settings: Mapping[Any, Any] = {
+            PREFECT_API_URL: self.server.url,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            PREFECT_HOME: self.server.home,
+        }
         self._settings.enter_context(temporary_settings(settings))
-        self._ready.set()
-        keep_database(get_current_settings().home)
+        self._is_ready = True
+        keep_database(self.server.home)
 
-    def run_all(
-        self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+    def submit_all(
+        self, work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Submit every call as a task run."""
-        labels = names or [str(number) for number in range(1, len(calls) + 1)]
+        if not _INSIDE.get():
+            return super().submit_all(work, calls, title=title, labels=labels)
+        names = names_of(calls, labels)
         with self.group(title, len(calls)) as group:
-            started = []
-            for call, name in zip(calls, labels, strict=True):
-                work = ConfidentialCall(_noted(function, self.workers, name, group), call)
-                # Prefect's own names say the task and a number: these say which arm and seed.
-                run_name = f"{_key(function)} {name}" if names else f"{_key(function)}-{name}"
-                decorate = task(name=_key(function), task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
-                started.append((work, decorate(work.body).submit()))
-            # All to their end before the first is asked: an error must not leave tasks running behind a flow that is over.
-            wait([future for _, future in started])
-            return [work.by(future.result) for work, future in started]
+            futures = []
+            for place, (call, name) in enumerate(zip(calls, names, strict=True)):
+                # Prefect's own names say the task and a number: these say which recipe, arm and seed.
+                run = work.recorded(f"{work.name} {name}") if labels is None else work.recorded(f"{work.name} {name}", labels[place].tags)
+                futures.append(run.submit(*call))
+            _note_ends(futures, names, group)
+            if self._progress is not None:
+                self._progress.finished(title)
+            return [_unveiled(future.result) for future in futures]
 
 
-def _noted(function: Callable[..., R], workers: Workers | None, name: str, group: Group | None) -> Callable[..., R]:
-    """Return the stage as a task calls it: in a worker process where there are some, its end noted in the run's log."""
-
-    def run(*args: Any) -> R:
-        """Do the work and note its end."""
-        started = time.monotonic()
-        try:
-            result, seconds = workers.submit(function, *args).result() if workers is not None else (function(*args), None)
-        except BrokenProcessPool as error:
-            raise lost_worker() from error
-        if group is not None:
-            group.finished(name, time.monotonic() - started if seconds is None else seconds)
-        return result
-
-    return run
+def _note_ends(futures: Sequence[PrefectFuture[Any]], names: Sequence[str], group: GroupOfCalls) -> None:
+    named = dict(zip((future.task_run_id for future in futures), names, strict=True))
+    for future in as_completed(list(futures)):
+        if future.state.is_completed():
+            group.finished(named[future.task_run_id])
+    # All to their end before the first is asked: an error must not leave tasks running behind a flow that is over.
+    wait(list(futures))
 
 
-def _key(function: Callable[..., Any]) -> str:
-    return function.__name__.replace("_", "-")
+def _unveiled(call: Callable[[], R]) -> R:
+    """Call, and raise the error itself in place of what was written down of it."""
+    try:
+        return call()
+    except WorkFailed as failed:
+        if failed.error is None:
+            raise
+        error = failed.error
+    raise error
+
+
+def run_name(flow_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return the name of a flow run: the flow's, and of which recipes."""
+    return " ".join((flow_name, *recipes_in(args, kwargs)))
+
+
+def recipes_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+    """Return the names of the recipes among arguments, alone or in a tuple."""
+    from data_contracts import Recipe
+
+    given = [one for value in (*args, *kwargs.values()) for one in (value if isinstance(value, tuple) else (value,))]
+    return [one.name for one in given if isinstance(one, Recipe)]

@@ -32,7 +32,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, home: Path) -> None:
-        self._port = _free_port()
+        self.home, self._port = home, _free_port()
         environment = {**os.environ, **_SETTINGS, "PREFECT_HOME": str(home)}
         command = [sys.executable, "-m", "flows.prefect_server", str(self._port), str(os.getpid())]
         # A session of its own: the terminal sends Ctrl-C to every process of this one, and a client whose server is gone waits for minutes.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from data_contracts import DicomData, IngestReport, Recipe
-from flows.engine import run_all
+from flows.orchestration import Label, submit_all, task
 from medkd.cohorts.prepare import data_folder, prepare_cohorts, source_digest
 from medkd.precision import warn_of_slow_precision
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
+
+prepare_one = task(prepare_cohorts)
 
 
 def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[RecipeResult, ...]:
@@ -16,7 +18,7 @@ def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[RecipeRe
     calls = [
         (workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root), _ingested(workspace, recipe)) for recipe in recipes
     ]
-    cohorts = run_all(prepare_cohorts, calls, title="cohorts", names=[recipe.name for recipe in recipes])
+    cohorts = submit_all(prepare_one, calls, title="cohorts", labels=[Label(one.name, (one.name,)) for one in recipes])
     return tuple(RecipeResult(recipe, own) for recipe, own in zip(recipes, cohorts, strict=True))
 
 

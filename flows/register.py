@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from data_contracts import ModelRef, Registered, ReportSet, ReviewPanel
-from flows.each import run_each
-from flows.engine import run_all
+from flows.each import submit_each
+from flows.orchestration import submit_all, task
+from flows.prefect_artifacts import show_registered
 from medkd.promotion.candidate import propose_candidate
 from medkd.registry.publish import register_everything
 from medkd.registry.publish_knowledge import publish_knowledge
@@ -15,19 +16,26 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.review.write_report import register_reports
 from medkd.storage.workspace import Workspace
 
+register_models = task(register_everything, name="register")
+register_knowledge_of = task(publish_knowledge, name="register-knowledge")
+propose = task(propose_candidate)
+register_reports_of = task(register_reports)
+
 
 def register(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Register the models of each recipe, teacher first, each explanation bundle beside its student: one call, one connection."""
-    (registered,) = run_all(register_everything, [(workspace, tuple(results))], title="register")
-    return tuple(replace(result, registered=own) for result, own in zip(results, registered, strict=True))
+    (registered,) = submit_all(register_models, [(workspace, tuple(results))], title="register")
+    done = tuple(replace(result, registered=own) for result, own in zip(results, registered, strict=True))
+    show_registered(done, workspace.tracking_uri)
+    return done
 
 
 def register_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[ModelRef, ...]:
     """Register what was extracted of each teacher as a version of its own, below the teacher it is of."""
     # Most recipes have no arm that reads a store.
     known = [result for result in results if result.knowledge is not None]
-    done = run_each(
-        publish_knowledge,
+    done = submit_each(
+        register_knowledge_of,
         known,
         lambda one: [(workspace, one.recipe.name, one.require_registered().models[0], one.knowledge)],
         title="register knowledge",
@@ -37,9 +45,9 @@ def register_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) ->
 
 def register_candidates(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[ModelRef, ...]:
     """Let ``candidate`` stand at the best student of each recipe."""
-    return tuple(model for _, (model,) in run_each(propose_candidate, results, lambda one: [(workspace, one)], title="candidates"))
+    return tuple(model for _, (model,) in submit_each(propose, results, lambda one: [(workspace, one)], title="candidates"))
 
 
 def register_review(workspace: Workspace, panel: ReviewPanel, reports: ReportSet) -> Registered:
     """Put reports and explanations beside the students they are made with."""
-    return run_all(register_reports, [(workspace, panel, reports)], title="register reports")[0]
+    return submit_all(register_reports_of, [(workspace, panel, reports)], title="register reports")[0]

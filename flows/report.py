@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from data_contracts import ReportSet, ReviewPanel, VolumeRef
-from flows.engine import orchestrated, run_all
+from flows.orchestration import flow, submit_all, task
 from medkd.explanation.explain_panel import explain_studies, panel_requests
 from medkd.review.write_report import report_studies
 from medkd.storage.workspace import Workspace
 
+explain_shard = task(explain_studies)
+report_shard = task(report_studies)
 
-@orchestrated
+
+@flow
 def report(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, panel: ReviewPanel) -> ReportSet:
     """Explain each study, then write its record, page and picture; ``source`` is the folder of their store (relative to the run's)."""
     shards = [(workspace, volumes[begin::2], source, panel, panel_requests()) for begin in range(2) if volumes[begin::2]]
-    explained = run_all(explain_studies, shards, title="explain studies")
-    written = run_all(report_studies, [(workspace, part, source) for part in explained], title="reports")
+    explained = submit_all(explain_shard, shards, title="explain studies")
+    written = submit_all(report_shard, [(workspace, part, source) for part in explained], title="reports")
     return ReportSet(
         reports=tuple(ref for part in written for ref in part.reports),
         pages=tuple(ref for part in written for ref in part.pages),

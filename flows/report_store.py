@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts import DataError, RefusedSeries, ReviewPanel, ReviewReport, StoreManifest, load_record
-from flows.engine import orchestrated, run_all
+from flows.orchestration import flow, submit_all, task
 from flows.report import report
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.explanation.defaults import first_findings
@@ -22,6 +22,9 @@ from medkd.storage.sealed import load_sealed
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
+explain_shard = task(explain_all_registered)
+report_shard = task(write_all_reports)
+
 
 @dataclass(frozen=True)
 class StoreReports:
@@ -32,7 +35,7 @@ class StoreReports:
     index: Path
 
 
-@orchestrated
+@flow
 def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: Path | None) -> StoreReports:
     """Report every series of a store; what the models cannot read is refused, and the others go on.
 
@@ -64,8 +67,8 @@ def report_store(workspace: Workspace, store: Path, model_uri: str | None, out: 
     shards = [
         (workspace, manifest.volumes[begin::2], store, uri, first_findings(), folder) for begin in range(2) if manifest.volumes[begin::2]
     ]
-    explained = run_all(explain_all_registered, shards, title="explain studies")
-    parts = run_all(write_all_reports, [(workspace, part, store) for part in explained], title="reports")
+    explained = submit_all(explain_shard, shards, title="explain studies")
+    parts = submit_all(report_shard, [(workspace, part, store) for part in explained], title="reports")
     reports = {one.volume.series_key: one for part in parts for one in part if isinstance(one, ReviewReport)}
     refused = tuple(one for part in parts for one in part if isinstance(one, RefusedSeries))
     pages = {folder / key / "report.html": reports[key] for key in (v.series_key for v in manifest.volumes) if key in reports}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts import ExplanationRequest, IngestPolicy, IngestReport, ReviewReport
-from flows.engine import orchestrated, run_all
 from flows.ingest import ingest
+from flows.orchestration import flow, submit_all, task
 from medkd.dicom.choose_volume import choose_volume
 from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.ingest_cache import read_manifest
@@ -16,6 +16,9 @@ from medkd.explanation.of_registry import explain_registered
 from medkd.review.write_report import write_report
 from medkd.storage.output import STUDY_STORE
 from medkd.storage.workspace import Workspace
+
+explain_study = task(explain_registered)
+report_study = task(write_report)
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class StudyOutcome:
     report: ReviewReport
 
 
-@orchestrated
+@flow
 def run_study(
     workspace: Workspace,
     source: Path,
@@ -48,6 +51,6 @@ def run_study(
     ingest_request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
     ingested = ingest(ingest_request)
     volume = choose_volume(read_manifest(store), ingested, series)
-    artefact = run_all(explain_registered, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
-    report = run_all(write_report, [(workspace, artefact, store, out)], title="report")[0]
+    artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
+    report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
     return StudyOutcome(ingested, artefact, report)

@@ -6,13 +6,15 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_contracts import Comparison, Estimate, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
-from flows.pipeline import PipelineResult
 from flows.tables import interval, table
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flows.pipeline import PipelineResult
 
 PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg"}
 #: Figures that a line of text shows of a student.

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from data_contracts.private import enter_privately
@@ -30,6 +31,7 @@ class Workers:
     """
 
     def __init__(self, count: int) -> None:
+        self.count = count
         if count > 1:
             os.environ["OMP_NUM_THREADS"] = "1"
         if _QUIET not in sys.warnoptions:
@@ -40,15 +42,37 @@ class Workers:
         for place in range(count):
             places.put(place)
         self._open: set[Future[Any]] = set()
-        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(places, count, self._shares))
-        with _ignoring_interrupts():  # processes ignore a terminal's Ctrl-C from their first instruction on
-            for _ in range(count):
-                # Something that is there without an import: only the start is wanted.
-                self._pool.submit(os.getpid)  # processes start, and import, while this one does
+        self._places, self._context, self._renewing, self._ended = places, context, threading.Lock(), False
+        self._pool = self._started()
 
-    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[tuple[R, float]]:
-        """Call a function in a worker; the future holds its result and the seconds it took."""
-        future = self._pool.submit(_in_worker, function, *arguments)
+    def _started(self) -> ProcessPoolExecutor:
+        pool = ProcessPoolExecutor(
+            self.count, mp_context=self._context, initializer=begin_worker, initargs=(self._places, self.count, self._shares)
+        )
+        with _ignoring_interrupts():  # processes ignore a terminal's Ctrl-C from their first instruction on
+            for _ in range(self.count):
+                # Something that is there without an import: only the start is wanted.
+                pool.submit(os.getpid)  # processes start, and import, while this one does
+        return pool
+
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
+        """Call a function in a worker process; where one was lost, all are started anew first.
+
+        Raises:
+            BrokenProcessPool: by the future, when a worker ended in the middle of its work.
+        """
+        with self._renewing:
+            try:
+                future = self._pool.submit(_in_worker, function, *arguments)
+            except BrokenProcessPool:
+                if self._ended:
+                    raise
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                for place in range(self.count):
+                    self._shares[place] = 0.0
+                    self._places.put(place)
+                self._pool = self._started()
+                future = self._pool.submit(_in_worker, function, *arguments)
         self._open.add(future)
         future.add_done_callback(self._open.discard)
         return future
@@ -58,7 +82,8 @@ class Workers:
         return float(sum(self._shares))
 
     def end(self) -> None:
-        """End every worker at once, whatever it is at."""
+        """End every worker at once, whatever it is at; none is started any more."""
+        self._ended = True
         for process in list((self._pool._processes or {}).values()):  # public from Python 3.14 on: terminate_workers
             with contextlib.suppress(OSError, ValueError):
                 process.kill()
@@ -82,35 +107,41 @@ def _ignoring_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _in_worker(function: Callable[..., R], *arguments: Any) -> tuple[R, float]:
-    report, started = _own_share or (lambda _: None), time.monotonic()
+def _in_worker(function: Callable[..., R], *arguments: Any) -> R:
+    report = _own_share or (lambda _: None)
     report(0.0)
     try:
-        return function(*arguments), time.monotonic() - started
+        return function(*arguments)
     finally:
         report(0.0)
 
 
-def _begin(places: Any, count: int, shares: Any) -> None:
-    global _own_share
+def begin_process(count: int) -> None:
+    """Make a fresh process a worker: quiet, private, one thread where there are several, ended with the process that started it."""
     end_quickly()
     enter_privately()
     # A terminal's Ctrl-C reaches every process of its group: the one that started this one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_starter, daemon=True).start()
+    import torch
+
+    if count > 1:
+        torch.set_num_threads(1)
+
+
+def begin_worker(places: Any, count: int, shares: Any) -> None:
+    """Make a fresh process one of a run's workers, which says how far it is."""
+    global _own_share
+    begin_process(count)
     place = places.get()
 
     def report(share: float) -> None:
         shares[place] = share
 
     _own_share = report
-    import torch
-
     from medkd.progress import report_progress_to
 
     report_progress_to(report)
-    if count > 1:
-        torch.set_num_threads(1)
     import medkd.training.train  # noqa: F401 - what every stage needs, imported before the first one is asked for
 
 

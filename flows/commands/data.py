@@ -69,11 +69,11 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Verify, de-identify and store every series of a folder; what is refused is quarantined with its reason."""
-    from flows import ingest as door
-    from medkd.dicom.ingest import IngestRequest
+    from flows.policy import read_policy
+    from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
     from medkd.dicom.series_table import TABLE
 
-    report = door.ingest(IngestRequest(source, out, door.read_policy(policy), nifti, dry_run, progress=True))
+    report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
     summary = report.summary()
     if as_json:
         say_json(summary)
@@ -106,7 +106,7 @@ def deidentify(
     as_json: AsJson = False,
 ) -> None:
     """Write DICOM without what identifies anybody (PS3.15 Annex E); a study with a leak is not published."""
-    from flows.ingest import read_policy
+    from flows.policy import read_policy
     from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
     from medkd.dicom.confidentiality.secret import site_secret
 

@@ -142,11 +142,12 @@ def _explain_study(
 ) -> None:
     """Explain one study; ``choice`` is the series and the policy of its ingestion, ``again`` the options of its replay."""
     from flows.explanation_text import explanation_summary, explanation_text
-    from flows.ingest import read_policy
-    from flows.run_study import run_study
+    from flows.policy import read_policy
     from flows.start import start_engine
 
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        from flows.run_study import run_study
+
         outcome = run_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
     summary = explanation_summary(outcome.explanation)
     summary["report"] = str(workspace.root / "report.html")
@@ -159,11 +160,12 @@ def _explain_study(
 
 def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: str, engine: EngineName, as_json: bool) -> None:
     """Explain a registered model on the test cases of a recipe's data."""
-    from flows.explain_model import explain_model
     from flows.explanation_text import bundle_table
     from flows.start import start_engine
 
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        from flows.explain_model import explain_model
+
         bundle = explain_model(workspace, recipe, model, registry)
     if as_json:
         say_json(
@@ -191,12 +193,13 @@ def inspect_model_command(
 ) -> None:
     """Look into a registered model beside its teacher: similarity of layers, feature visualisation of each class, the smallest change that flips an answer."""
     from flows.explanation_text import inspection_text
-    from flows.inspect_model import inspect_model
     from flows.start import start_engine
 
     registry = registry_uri(run_folder, tracking_uri)
     wanted, workspace = open_run(recipe, out, overrides)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        from flows.inspect_model import inspect_model
+
         found = inspect_model(workspace, wanted, model, registry)
     picture = workspace.store.path(found.picture)
     if as_json:
@@ -245,13 +248,14 @@ def benchmark_explainers_command(
     as_json: AsJson = False,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
-    from flows.explainer_benchmark import explainer_benchmark
     from flows.start import start_engine
     from medkd.experiment.write_explainer_benchmark import planted_truth_markdown
     from medkd.storage.workspace import local_workspace
 
     workspace = local_workspace(claim_run(out), progress=True)
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        from flows.explainer_benchmark import explainer_benchmark
+
         truth = explainer_benchmark(workspace, cases, seed)
     if as_json:
         say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
@@ -275,7 +279,6 @@ def report_store_command(
 ) -> None:
     """Write a review report for every series of a store, and an index of them. What the models cannot read is listed with its reason."""
     from data_contracts import DataError
-    from flows.report_store import report_store
     from flows.start import start_engine
     from medkd.storage.output import REPORTS, refuse_foreign, require_apart, require_source
     from medkd.storage.workspace import Workspace
@@ -287,6 +290,8 @@ def report_store_command(
         refuse_foreign(out.resolve(), REPORTS)
     workspace = Workspace(root=run_folder.resolve(), tracking_uri=registry, progress=True)
     with start_engine(engine.value, workspace.root, progress=True):
+        from flows.report_store import report_store
+
         written = report_store(workspace, store, model, None if out is None else out.resolve())
     if as_json:
         refused = [{"series": one.series_key, "code": one.code, "reason": one.reason} for one in written.refused]
@@ -316,8 +321,7 @@ def run_study_command(
     started, out = time.perf_counter(), out.resolve()
     uri = registry_uri(run_folder, tracking_uri)
     claim_study(source, out)
-    from flows.ingest import read_policy
-    from flows.run_study import run_study
+    from flows.policy import read_policy
     from flows.start import start_engine
     from flows.study_text import findings_summary, findings_text
     from medkd.explanation.defaults import first_findings
@@ -325,6 +329,8 @@ def run_study_command(
 
     workspace, request = Workspace(root=out, tracking_uri=uri, progress=True), first_findings()
     with start_engine(engine.value, out, workers=0, progress=True):
+        from flows.run_study import run_study
+
         outcome = run_study(workspace, source, model, request, series=series, policy=read_policy(policy))
     report, segmentation = outcome.report, out / "segmentation.nii.gz"
     seconds = round(time.perf_counter() - started, 1)

@@ -103,13 +103,14 @@ def extract_knowledge(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
 ) -> None:
     """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
-    from flows.extract_knowledge import extract_and_register
     from flows.plan import workers_for
     from flows.start import start_engine
     from flows.summary import knowledge_summary, knowledge_text
 
     wanted, workspace = open_run(recipe, out, overrides)
     with start_engine(engine.value, workspace.root, workers=workers_for((wanted,)), progress=True):
+        from flows.extract_knowledge import extract_and_register
+
         model, knowledge = extract_and_register(workspace, wanted)
     summary = knowledge_summary(model, knowledge)
     if as_json:
@@ -132,7 +133,6 @@ def distill(
     """Train and score a recipe's students from registered knowledge, without the teacher's weights."""
     from dataclasses import replace
 
-    from flows.distill_from_store import distill_from_store
     from flows.plan import workers_for
     from flows.start import start_engine
     from flows.summary import students_summary, students_text
@@ -141,6 +141,8 @@ def distill(
     wanted, workspace = open_run(recipe, out, overrides)
     workspace = replace(workspace, tracking_uri=uri)
     with start_engine(engine.value, workspace.root, workers=workers_for((wanted,)), progress=True):
+        from flows.distill_from_store import distill_from_store
+
         registered, cards = distill_from_store(workspace, wanted, knowledge)
     summary = students_summary(registered, cards)
     if as_json:
@@ -209,7 +211,6 @@ def evaluate_folder_command(
     options = pairs(where, "--where COLUMN=VALUE")
     folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()
     claim_run(folder, data)
-    from flows.evaluate_folder import evaluate_folder
     from flows.start import start_engine
     from flows.summary import folder_json, folder_tables
     from medkd.cohorts.external_dataset import FolderHints
@@ -217,6 +218,8 @@ def evaluate_folder_command(
 
     hints = FolderHints(id_column, patient_column, label_column, patient_pattern, options)
     with start_engine(engine.value, folder, workers=0, progress=True):
+        from flows.evaluate_folder import evaluate_folder
+
         evaluation = evaluate_folder(Workspace(root=folder, tracking_uri=uri, progress=True), data.resolve(), hints, model, teacher)
     if as_json:
         say_json(folder_json(evaluation))
@@ -238,7 +241,6 @@ def learn_until(
     """Take a recipe as far as ``last`` and say what came of it; ``candidate`` marks its best student."""
     from dataclasses import replace
 
-    from flows.pipeline import PipelineResult, learn, pipeline
     from flows.plan import workers_for
     from flows.start import start_engine
     from flows.summary import run_summary
@@ -248,6 +250,8 @@ def learn_until(
     workspace = workspace if tracking_uri is None else replace(workspace, tracking_uri=tracking_uri)
     folder = out or Path("runs") / recipe.name
     with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
+        from flows.pipeline import PipelineResult, learn, pipeline
+
         result = (
             pipeline(workspace, (recipe,), candidate=candidate)
             if last is Last.register

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from data_contracts import StoreError
 from flows.demo import _TINY, RECIPES
-from flows.engine import orchestrated, run_all
+from flows.orchestration import flow, submit_all, task
 from tests.ground_truth import CANARY, open_to_others, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -195,9 +195,12 @@ def echo(path: str) -> str:
     return path
 
 
-@orchestrated
+echo_task, fail_task = task(echo), task(fail)
+
+
+@flow
 def echoed(path: str, works: bool) -> list[str]:
-    return run_all(echo if works else fail, [(path,)], title="echo")
+    return submit_all(echo_task if works else fail_task, [(path,)], title="echo")
 
 
 def test_prefect_is_told_neither_arguments_nor_results_nor_sentences(tmp_path, smoke):

@@ -1,0 +1,148 @@
+"""Flows and tasks: Prefect's own, with what holds for all of ours.
+
+A function marked :func:`flow` is a ``prefect.Flow`` and one made by :func:`task` a ``prefect.Task``. Under ``--engine prefect`` a call of a flow
+is a flow run, and the calls that :func:`submit_all` fans out are task runs of it. A flow that is called inside another is a part of that
+one's run: one task runner, and one picture, for the whole. Under ``--engine none``, and where nothing was put in charge, the same functions
+are called without Prefect.
+
+What holds for all: no result is kept by Prefect, which would trust it blindly (a stage remembers its own and verifies every byte); neither
+parameters nor the sentences of errors are written down, which may name people's files; what failed for the network, a server or a lost worker is
+tried again, our own refusals are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Flow, Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.task_runners import TaskRunner
+
+from flows.confidential_call import Confidential, WorkFailed
+from flows.engine import current_engine, may_pass
+from flows.work import Work
+
+P = ParamSpec("P")
+R = TypeVar("R")
+#: Seconds before each further try of a task.
+RETRY_DELAYS_S = (2.0, 15.0)
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a call is called: its name, and the words by which it is found (recipe, arm, seed)."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+
+
+class DiscreetFlow(Flow[P, R]):
+    """A flow whose parameters Prefect does not write down."""
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return which parameters were given, and none of their values."""
+        return {name: None if value is None else "not recorded" for name, value in parameters.items()}
+
+
+class MedkdFlow(DiscreetFlow[P, R]):
+    """A flow that is a flow run under Prefect, a part of the run of the flow that calls it, or a plain call under another engine."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+        """Run it under the engine in charge, and raise what it raises."""
+        return current_engine().run_flow(self, *args, **kwargs)
+
+    def recorded(self, task_runner: TaskRunner[Any], flow_run_name: str) -> DiscreetFlow[P, R]:
+        """Return the flow as Prefect runs it, whatever engine is in charge; its parameters are validated here, and its errors named only."""
+        return DiscreetFlow(
+            Confidential(self.fn),
+            name=self.name,
+            description=self.description,
+            flow_run_name=flow_run_name,
+            task_runner=task_runner,
+            validate_parameters=False,
+            persist_result=False,
+        )
+
+
+class MedkdTask(Task[P, R]):
+    """A task that computes in the worker processes of its run, and of whose errors Prefect is told kind and code.
+
+    Attributes:
+        said: what the log of a task run says of its result.
+    """
+
+    said: Callable[[R], str] | None = None
+
+    def recorded(self, task_run_name: str, tags: Iterable[str] = ()) -> Task[P, R]:
+        """Return the task as Prefect runs it."""
+        return Task(
+            Confidential(Work(self.fn, self.said)),
+            name=self.name,
+            description=self.description,
+            task_run_name=task_run_name,
+            tags=tags,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=self.retries,
+            retry_delay_seconds=self.retry_delay_seconds,
+            retry_condition_fn=self.retry_condition_fn,
+        )
+
+
+def flow(function: Callable[P, R]) -> MedkdFlow[P, R]:
+    """Mark a function as a flow; ``fn`` is the plain function."""
+    return MedkdFlow(function, name=_key(function), persist_result=False)
+
+
+def task(function: Callable[P, R], *, name: str | None = None, said: Callable[[R], str] | None = None) -> MedkdTask[P, R]:
+    """Make a task of a function of medkd; ``fn`` is the plain function.
+
+    Args:
+        function: found by its module and name, so that other processes find it too.
+        name: of the task; by default the function's.
+        said: what the log of a task run says of its result: figures, never names of files.
+    """
+    made = MedkdTask(
+        function,
+        name=name or _key(function),
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=len(RETRY_DELAYS_S),
+        retry_delay_seconds=list(RETRY_DELAYS_S),
+        retry_condition_fn=may_pass_next_time,
+    )
+    made.said = said
+    return made
+
+
+def may_pass_next_time(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Say whether what a task run failed for may be over when it is tried again (Prefect's ``retry_condition_fn``)."""
+    failed = state.result(raise_on_failure=False)
+    return isinstance(failed, WorkFailed) and failed.error is not None and may_pass(failed.error)
+
+
+def submit_all(
+    work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Iterable[Label | str] | None = None
+) -> list[R]:
+    """Run a task once per tuple of arguments under the engine in charge; results in the order of the calls.
+
+    Args:
+        work: the task.
+        calls: arguments of each call.
+        title: what a person reads of the group while it runs.
+        labels: of each call, for logs and Prefect's task runs; by default their numbers.
+    """
+    given = [one if isinstance(one, Label) else Label(one) for one in labels] if labels is not None else None
+    return current_engine().submit_all(work, calls, title=title, labels=given)
+
+
+def expect(seconds: Mapping[str, float]) -> None:
+    """Say which groups of calls will come, by title, and about how long each takes: a bar can then show the time left of the whole."""
+    current_engine().expect(seconds)
+
+
+def _key(function: Callable[..., Any]) -> str:
+    return function.__name__.replace("_", "-")

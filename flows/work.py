@@ -1,0 +1,56 @@
+"""The function of a task, done wherever there is room: in a worker process of the run where it has some, else here."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from flows.engine import current_engine, lost_worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Work(Generic[P, R]):
+    """A function that computes in a worker process of the engine in charge, and says in the log of its task run that it is over.
+
+    Args:
+        function: what is called; ``__wrapped__``.
+        said: what is said of its result beside the time.
+    """
+
+    def __init__(self, function: Callable[P, R], said: Callable[[R], str] | None = None) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._said = function, said
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call it where there is room."""
+        started = time.monotonic()
+        result = self._done(functools.partial(self._function, *args, **kwargs))
+        more = f": {self._said(result)}" if self._said is not None else ""
+        log_to_run(f"done in {time.monotonic() - started:.1f} s{more}")
+        return result
+
+    def _done(self, call: Callable[[], R]) -> R:
+        workers = current_engine().workers
+        if workers is None:
+            return call()
+        try:
+            return workers.submit(call).result()
+        except BrokenProcessPool as error:
+            raise lost_worker() from error
+
+
+def log_to_run(text: str, *values: Any) -> None:
+    """Write a line to the log of the flow or task run that this is a part of; nothing outside of one."""
+    from prefect import get_run_logger
+    from prefect.exceptions import MissingContextError
+
+    try:
+        logger = get_run_logger()
+    except MissingContextError:
+        return
+    logger.info(text, *values)
