@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Generic, NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from data_contracts import MedkdError
 from data_contracts.private import open_private
@@ -37,25 +37,22 @@ class WorkFailed(Exception):
         return failed
 
 
-class Confidential(Generic[P, R]):
-    """A function that raises :class:`WorkFailed` in place of any error; interrupts are handed on.
+def confidential(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that raises :class:`WorkFailed` in place of any error; interrupts are handed on.
 
-    Args:
-        function: what is called; it stays to be had as ``__wrapped__``.
+    A function of Python's, for Prefect looks for the file that one was written in.
     """
 
-    def __init__(self, function: Callable[P, R]) -> None:
-        functools.update_wrapper(self, function)
-        self._function = function
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call it."""
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return self._function(*args, **kwargs)
+            return function(*args, **kwargs)
         except Exception as error:
             failed = error
         # Outside of the handler: the first error would be written down as the context of the second.
         raise WorkFailed.of(failed)
+
+    return call
 
 
 def fail_in_private(error: Exception, folder: Path) -> NoReturn:

@@ -8,6 +8,7 @@ from functools import partial
 
 from flows.each import of_model, submit_each
 from flows.orchestration import flow, task
+from flows.prefect_artifacts import show_scorecards
 from medkd.evaluation.calibrate import calibrate
 from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
@@ -55,6 +56,7 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         title="calibrate",
         label_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
+    show_scorecards([result for result, _ in calibrated])
     return _state_losses(workspace, [replace(result, calibrations=tuple(own)) for result, own in calibrated])
 
 
@@ -64,6 +66,6 @@ def _state_losses(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
         results,
         partial(loss_calls, workspace),
         title="losses",
-        label_of=lambda one, call: of_model(one, call[2].subject, call[2].seed),
+        label_of=lambda one, call: of_model(one, call[2].subject.rpartition("/")[2], call[2].seed),
     )
     return tuple(replace(result, loss_statements=tuple(own)) for result, own in stated)

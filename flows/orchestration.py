@@ -12,6 +12,7 @@ tried again, our own refusals are not.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -21,7 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.task_runners import TaskRunner
 
-from flows.confidential_call import Confidential, WorkFailed
+from flows.confidential_call import WorkFailed, confidential
 from flows.engine import current_engine, may_pass
 from flows.work import Work
 
@@ -54,10 +55,18 @@ class MedkdFlow(DiscreetFlow[P, R]):
         """Run it under the engine in charge, and raise what it raises."""
         return current_engine().run_flow(self, *args, **kwargs)
 
-    def recorded(self, task_runner: TaskRunner[Any], flow_run_name: str) -> DiscreetFlow[P, R]:
-        """Return the flow as Prefect runs it, whatever engine is in charge; its parameters are validated here, and its errors named only."""
+    def recorded(self, task_runner: TaskRunner[Any], flow_run_name: str, take: Callable[[R], None]) -> DiscreetFlow[P, None]:
+        """Return the flow as Prefect runs it, whatever engine is in charge: its errors are named only, and its result is taken from it.
+
+        Of a result Prefect writes down where it would be kept, which is a path of the run's folder.
+        """
+
+        @functools.wraps(self.fn)
+        def body(*args: P.args, **kwargs: P.kwargs) -> None:
+            take(self.fn(*args, **kwargs))
+
         return DiscreetFlow(
-            Confidential(self.fn),
+            confidential(body),
             name=self.name,
             description=self.description,
             flow_run_name=flow_run_name,
@@ -79,7 +88,7 @@ class MedkdTask(Task[P, R]):
     def recorded(self, task_run_name: str, tags: Iterable[str] = ()) -> Task[P, R]:
         """Return the task as Prefect runs it."""
         return Task(
-            Confidential(Work(self.fn, self.said)),
+            confidential(Work(self.fn, self.said)),
             name=self.name,
             description=self.description,
             task_run_name=task_run_name,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from data_contracts import Estimate, GateVerdict
 from medkd.registry.recipe_result import RecipeResult
+from medkd.storage.workspace import Workspace
 
 
 class Progress:
@@ -70,7 +71,7 @@ def show_scorecards(results: Sequence[RecipeResult]) -> None:
         create_table_artifact(key=f"scorecards-{key_of(result.recipe.name)}", table=rows, description=f"scorecards of {result.recipe.name}")
 
 
-def show_registered(results: Sequence[RecipeResult], tracking_uri: str) -> None:
+def show_registered(workspace: Workspace, results: Sequence[RecipeResult]) -> None:
     """Show which versions were registered; with a tracking server, by links to their pages."""
     if not _is_recorded():
         return
@@ -82,6 +83,7 @@ def show_registered(results: Sequence[RecipeResult], tracking_uri: str) -> None:
         models = result.registered.models
         rows = [{"model": f"models:/{model.name}/{model.version}", "role": model.role.value} for model in models]
         create_table_artifact(key=f"registered-{key_of(result.recipe.name)}", table=rows, description=f"versions of {result.recipe.name}")
+        tracking_uri = workspace.tracking_uri
         if tracking_uri.startswith(("http://", "https://")):
             for name in dict.fromkeys(model.name for model in models):
                 link = f"{tracking_uri.rstrip('/')}/#/models/{name}"
@@ -98,7 +100,7 @@ def _figure(estimate: Estimate) -> dict[str, float | int]:
 
 
 def _is_recorded() -> bool:
-    """Say whether this is a part of a flow run; Prefect is not imported to find that out where it is in nobody's hands."""
+    """Say whether this is a part of a flow run."""
     from prefect.runtime import flow_run
 
     return flow_run.id is not None

@@ -82,9 +82,11 @@ class PrefectEngine(PlainEngine):
             return wanted.fn(*args, **kwargs)
         self._await_server()
         wanted.validate_parameters(inspect.signature(wanted.fn).bind(*args, **kwargs).arguments)
-        recorded = wanted.recorded(make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs))
+        results: list[R] = []
+        recorded = wanted.recorded(make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs), results.append)
         with self._inside(), tags(*recipes_in(args, kwargs)):
-            return _unveiled(partial(recorded, *args, **kwargs))
+            _unveiled(partial(recorded, *args, **kwargs))
+        return results[-1]
 
     @contextmanager
     def _inside(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ def register(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
     """Register the models of each recipe, teacher first, each explanation bundle beside its student: one call, one connection."""
     (registered,) = submit_all(register_models, [(workspace, tuple(results))], title="register")
     done = tuple(replace(result, registered=own) for result, own in zip(results, registered, strict=True))
-    show_registered(done, workspace.tracking_uri)
+    show_registered(workspace, done)
     return done
 
 

@@ -195,7 +195,7 @@ def test_the_top_level_is_the_fixed_one():
 def test_flow_bodies_are_short():
     for path in files_of("flows"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and any(isinstance(d, ast.Name) and d.id == "orchestrated" for d in node.decorator_list):
+            if isinstance(node, ast.FunctionDef) and any(isinstance(d, ast.Name) and d.id == "flow" for d in node.decorator_list):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert body[-1].end_lineno - body[0].lineno + 1 <= 25, f"{path.name}: {node.name}"
 

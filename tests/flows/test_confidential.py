@@ -16,9 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from data_contracts import StoreError
 from flows.demo import _TINY, RECIPES
-from flows.orchestration import flow, submit_all, task
 from tests.ground_truth import CANARY, open_to_others, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -182,57 +180,3 @@ def test_the_scheduled_flow_leaves_no_mark(planted, smoke, tmp_path):
 def test_a_finished_run_is_its_owners_only(smoke):
     """Made by a process of its own under the umask of whoever runs the tests; its invented studies are for handing on."""
     assert [line for line in open_to_others(smoke.folder) if "/dicom" not in line] == []
-
-
-# ---------------------------------------------------------------- the parts
-
-
-def fail(path: str) -> int:
-    raise StoreError("STORE_MISSING", f"expected bytes at {path}, found none")
-
-
-def echo(path: str) -> str:
-    return path
-
-
-echo_task, fail_task = task(echo), task(fail)
-
-
-@flow
-def echoed(path: str, works: bool) -> list[str]:
-    return submit_all(echo_task if works else fail_task, [(path,)], title="echo")
-
-
-def test_prefect_is_told_neither_arguments_nor_results_nor_sentences(tmp_path, smoke):
-    """In a process of its own: Prefect reads its settings once."""
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from data_contracts import StoreError\n"
-        "from flows.start import start_engine\n"
-        "from tests.flows.test_confidential import echoed\n"
-        "with start_engine('prefect', Path(sys.argv[1]), workers=0):\n"
-        "    assert echoed(sys.argv[2], True) == [sys.argv[2]]\n"
-        "    try:\n"
-        "        echoed(sys.argv[2], False)\n"
-        "    except StoreError as error:\n"
-        "        assert error.code == 'STORE_MISSING' and sys.argv[2] in str(error)\n"
-        "    else:\n"
-        "        raise SystemExit('no error')\n"
-    )
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "XDG_CACHE_HOME": str(smoke.cache)}
-    environment.pop("PREFECT_HOME", None)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "run"), f"/in/{CANARY}"],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert places_of(CANARY, tmp_path / "run") == []
-    with sqlite3.connect(tmp_path / "run" / "prefect" / "prefect.db") as database:
-        assert database.execute("select parameters from flow_run").fetchall() == [("{}",), ("{}",)]
-        assert any("StoreError STORE_MISSING" in str(row) for row in database.execute("select message from flow_run_state"))
-    assert "STORE_MISSING" not in (tmp_path / "run" / "run.log").read_text()  # it was caught, and the run went on
-    assert open_to_others(tmp_path / "run") == []

@@ -1,11 +1,14 @@
-"""Work that an orchestrator runs without being told what with, what came of it, or why it failed."""
+"""What an orchestrator is told of an error, and what whoever started the work gets."""
 
 from __future__ import annotations
+
+import inspect
+import pickle
 
 import pytest
 
 from data_contracts import StoreError
-from flows.confidential_call import ERROR, ConfidentialCall, WorkFailed, named
+from flows.confidential_call import ERROR, WorkFailed, confidential, fail_in_private, named
 from tests.ground_truth import CANARY, open_to_others
 
 
@@ -13,44 +16,31 @@ def fail(path: str) -> int:
     raise StoreError("STORE_MISSING", f"expected bytes at {path}, found none")
 
 
-def test_the_sentence_of_an_untold_error_lies_in_quarantine(tmp_path):
-    with pytest.raises(WorkFailed, match="StoreError STORE_MISSING") as caught:
-        ConfidentialCall(fail, (CANARY,), error_in=tmp_path).finish()
-    assert CANARY not in str(caught.value)
-    assert CANARY in (tmp_path / ERROR).read_text()
-    assert open_to_others(tmp_path / "quarantine") == []
+def failure_of(function, *arguments):
+    with pytest.raises(WorkFailed) as caught:
+        confidential(function)(*arguments)
+    return caught.value
 
 
-def test_whoever_waits_gets_the_result_and_the_orchestrator_none():
-    seen = []
-    work = ConfidentialCall(lambda left, *, right: left + right, ("a",), {"right": "b"})
-    assert work.by(lambda: seen.append(work.body())) == "ab"
-    assert seen == [None]
+def test_the_function_stays_to_be_had_with_its_name_and_signature():
+    made = confidential(fail)
+    assert (made.__name__, inspect.unwrap(made), list(inspect.signature(made).parameters)) == ("fail", fail, ["path"])
+    assert confidential(lambda left, *, right: left + right)("a", right="b") == "ab"
 
 
-def test_whoever_waits_gets_the_error_itself_and_the_orchestrator_its_code_only():
-    seen = []
-    work = ConfidentialCall(fail, (CANARY,))
-
-    def orchestrator():
-        try:
-            work.body()
-        except WorkFailed as error:
-            seen.append(str(error))
-            raise
-
-    with pytest.raises(StoreError, match=CANARY) as caught:
-        work.by(orchestrator)
-    assert caught.value.code == "STORE_MISSING"
-    assert seen == ["StoreError STORE_MISSING"]
+def test_what_is_written_down_is_the_code_and_the_error_goes_with_it_also_to_another_process():
+    failed = failure_of(fail, CANARY)
+    assert str(failed) == "StoreError STORE_MISSING"
+    assert CANARY not in repr(failed)
+    assert failed.__context__ is None
+    again = pickle.loads(pickle.dumps(failed))
+    assert str(again) == "StoreError STORE_MISSING"
+    assert isinstance(again.error, StoreError)
+    assert CANARY in str(again.error)
 
 
-def test_a_failure_that_the_work_never_had_stays_the_orchestrators():
-    def orchestrator():
-        raise WorkFailed("of another process")
-
-    with pytest.raises(WorkFailed, match="of another process"):
-        ConfidentialCall(fail, (CANARY,)).by(orchestrator)
+def test_what_was_named_already_is_named_once():
+    assert str(failure_of(confidential(fail), CANARY)) == "StoreError STORE_MISSING"
 
 
 def test_interrupts_are_handed_on():
@@ -58,7 +48,15 @@ def test_interrupts_are_handed_on():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ConfidentialCall(interrupted).finish()
+        confidential(interrupted)()
+
+
+def test_the_sentence_of_an_error_that_nobody_waits_for_lies_in_quarantine(tmp_path):
+    with pytest.raises(WorkFailed, match="StoreError STORE_MISSING") as caught:
+        fail_in_private(StoreError("STORE_MISSING", f"expected bytes at {CANARY}, found none"), tmp_path)
+    assert CANARY not in str(caught.value)
+    assert CANARY in (tmp_path / ERROR).read_text()
+    assert open_to_others(tmp_path / "quarantine") == []
 
 
 def test_of_a_fault_the_trace_is_kept_and_its_sentence_is_not_said(tmp_path):
@@ -66,7 +64,7 @@ def test_of_a_fault_the_trace_is_kept_and_its_sentence_is_not_said(tmp_path):
         raise ValueError(CANARY)
 
     with pytest.raises(WorkFailed) as caught:
-        ConfidentialCall(fault, error_in=tmp_path).finish()
+        fail_in_private(failure_of(fault), tmp_path)
     assert str(caught.value) == f"ValueError (its sentence is in {ERROR} of the run)"
     assert "Traceback" in (tmp_path / ERROR).read_text()
 

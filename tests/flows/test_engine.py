@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from data_contracts import MissingDependencyError, StoreError
-from flows.engine import PlainEngine, _gather, current_engine, orchestrated, run_all
+from data_contracts import MissingDependencyError, RegistryError, StoreError
+from flows.engine import GroupOfCalls, PlainEngine, current_engine, may_pass
+from flows.orchestration import flow, submit_all, task
 from flows.start import start_engine
+from flows.workers import Workers
 
 
 def double(number: int) -> int:
@@ -23,24 +24,24 @@ def fail(number: int) -> int:
     return number
 
 
-def die(number: int) -> int:
-    os._exit(number)
+def die(folder: str, often: int) -> int:
+    """End this process so many times, then return how often it did."""
+    times = len(os.listdir(folder))
+    if times < often:
+        open(os.path.join(folder, str(times)), "x").close()
+        os._exit(9)
+    return times
 
 
-@orchestrated
+@flow
 def doubled(numbers: tuple[int, ...]) -> list[int]:
     """Double all numbers."""
-    return run_all(double, [(n,) for n in numbers], title="double")
+    return submit_all(task(double), [(n,) for n in numbers], title="double")
 
 
 def test_without_an_engine_everything_runs_here_and_now():
     assert doubled((1, 2, 3)) == [2, 4, 6]
     assert isinstance(current_engine(), PlainEngine)
-
-
-def test_a_flow_is_the_plain_function_decorated():
-    assert doubled.__wrapped__.__name__ == "doubled"
-    assert doubled.__doc__ == "Double all numbers."
 
 
 def test_results_come_in_the_order_of_the_calls(tmp_path):
@@ -50,23 +51,59 @@ def test_results_come_in_the_order_of_the_calls(tmp_path):
 
 def test_an_error_of_ours_crosses_as_itself(tmp_path):
     with start_engine("none", tmp_path, workers=0), pytest.raises(StoreError) as caught:
-        run_all(fail, [(1,), (2,)], title="fail")
+        submit_all(task(fail), [(1,), (2,)], title="fail")
     assert caught.value.code == "STORE_MISSING"
 
 
-class Lost:
-    def result(self):
-        raise BrokenProcessPool
-
-    def cancel(self):
-        return True
-
-
-def test_a_lost_worker_is_said_in_one_sentence(monkeypatch):
-    monkeypatch.setattr("flows.engine.as_completed", iter)
-    with pytest.raises(MissingDependencyError, match="one was killed") as caught:
-        _gather({Lost(): "1"}, None)
+def test_what_a_lost_worker_held_is_begun_again_and_what_kills_every_worker_is_said_in_one_sentence(tmp_path):
+    (tmp_path / "once").mkdir()
+    (tmp_path / "always").mkdir()
+    engine = PlainEngine(Workers(1))
+    try:
+        assert engine.submit_all(task(die), [(str(tmp_path / "once"), 1)], title="die") == [1]
+        with pytest.raises(MissingDependencyError, match="one was killed") as caught:
+            engine.submit_all(task(die), [(str(tmp_path / "always"), 99)], title="die")
+    finally:
+        engine.workers.close()
     assert caught.value.code == "WORKER_LOST"
+    assert len(os.listdir(tmp_path / "always")) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (RegistryError("REGISTRY_UNREACHABLE", "expected a server, it cannot be reached"), True),
+        (MissingDependencyError("WORKER_LOST", "expected worker processes to finish, one was killed"), True),
+        (StoreError("STORE_MISSING", "expected bytes, found none"), False),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (ValueError("a fault of ours"), False),
+        (FileNotFoundError("no file"), False),
+    ],
+)
+def test_only_what_is_outside_may_be_over_the_next_time(error, passes):
+    assert may_pass(error) is passes
+
+
+def test_a_server_that_cuts_a_request_off_may_be_there_the_next_time():
+    requests = pytest.importorskip("requests")
+    assert may_pass(requests.exceptions.ConnectionError())
+    assert may_pass(requests.exceptions.ReadTimeout())
+    assert not may_pass(requests.exceptions.InvalidURL())
+
+
+def test_a_call_begins_when_the_one_before_it_ends(monkeypatch):
+    now, said = iter([100.0, 103.0, 105.0, 109.0]), []
+
+    class Group:
+        def finished(self, name, seconds):
+            said.append((name, seconds))
+
+    monkeypatch.setattr("flows.engine.time.monotonic", lambda: next(now))
+    group = GroupOfCalls(Group(), 2)  # two at once: the third begins at 103, when the first is over
+    for name in ("first", "second", "third"):
+        group.finished(name)
+    assert said == [("first", 3.0), ("second", 5.0), ("third", 6.0)]
 
 
 def test_prefects_server_module_imports_with_the_pinned_set():
@@ -86,34 +123,6 @@ def test_telemetry_is_off_in_every_process_of_ours():
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False 1 true"
-
-
-def test_the_first_flow_waits_for_the_server_however_long_it_takes_to_start(monkeypatch, tmp_path):
-    """A client that does not wait would find a server without a process."""
-    from flows import prefect_engine
-
-    order = []
-
-    class SlowServer:
-        url = "http://127.0.0.1:9/api"
-
-        def __init__(self, home):
-            order.append("begun")
-
-        def wait(self):
-            order.append("server")
-
-        def stop(self):
-            order.append("stopped")
-
-    monkeypatch.setattr(prefect_engine, "EmbeddedServer", SlowServer)
-    monkeypatch.setattr(prefect_engine, "keep_database", lambda _home: None)
-    monkeypatch.setattr(prefect_engine, "flow", lambda **_: lambda function: function)
-    engine = prefect_engine.PrefectEngine(None)
-    for _ in range(2):
-        engine.run_flow(order.append, "flow")
-    engine.close()
-    assert order == ["begun", "server", "flow", "flow", "stopped"]
 
 
 def test_the_embedded_server_ends_with_the_process_that_started_it(tmp_path):

@@ -15,13 +15,15 @@ from flows.prefect_database import DATABASE, begin_database, keep_database, kept
 RUN = """
 import sys
 from pathlib import Path
-from flows.engine import orchestrated, start_engine
-
-@orchestrated
-def nothing_much() -> int:
-    return 7
+from flows.start import start_engine
 
 with start_engine("prefect", Path(sys.argv[1]), workers=0):
+    from flows.orchestration import flow
+
+    @flow
+    def nothing_much() -> int:
+        return 7
+
     print(nothing_much())
 """
 

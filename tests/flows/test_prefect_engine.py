@@ -1,69 +1,79 @@
-"""How work is handed to worker processes under Prefect (with its server: test_confidential.py, test_engine.py)."""
+"""What Prefect records of our runs, asked of Prefect itself."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from types import SimpleNamespace
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from data_contracts import MissingDependencyError
-from flows.prefect_engine import PrefectEngine, _key, _noted
+from data_contracts import Recipe
+from flows.prefect_engine import PrefectEngine, recipes_in, run_name
+from tests.flows.recording import golden_recipe
+from tests.ground_truth import CANARY, open_to_others, places_of
+
+ROOT = Path(__file__).parents[2]
 
 
-def double(number):
-    return 2 * number
+def run(tmp_path, smoke, runner, workers):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(smoke.cache)}
+    for name in ("PREFECT_HOME", "MEDKD_OWN_PREFECT_HOME", "PREFECT_API_URL"):
+        environment.pop(name, None)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.flows.prefect_run", str(tmp_path / "run"), str(tmp_path / CANARY), runner]
+    done = subprocess.run([*command, str(workers)], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr == ""  # nothing of Prefect's own on the terminal
+    return json.loads(done.stdout)
 
 
-@pytest.fixture
-def group():
-    done = []
-    return SimpleNamespace(finished=lambda name, seconds: done.append((name, seconds)), done=done)
+def check(said, folder, path):
+    assert said["answers"] == [[path, "answered"], ["STORE_MISSING", f"expected bytes at {path}, found none"]]
+    assert sorted(said["flows"]) == [
+        ["whole", "Completed", {"path": "not recorded", "works": "not recorded"}],
+        ["whole", "Failed", {"path": "not recorded", "works": "not recorded"}],
+    ]  # a flow inside a flow is a part of its run
+    assert sorted(said["tasks"]) == [
+        ["drop-once 1", "Completed", [], 2],  # no answer, then one
+        ["echo r kd-0", "Completed", ["arm:kd", "r", "seed:0"], 1],
+        ["echo r kd-0", "Completed", ["arm:kd", "r", "seed:0"], 1],
+        ["fail 1", "Failed", [], 1],  # what we refuse is not asked again
+    ]
+    assert sum(line.startswith("done in") and line.endswith("s: as it was") for line in said["logs"]) == 2
+    assert any("StoreError STORE_MISSING" in line for line in said["logs"])
+    shown = {key: (kind, data) for key, kind, data in said["artifacts"]}
+    assert shown["progress"] == ("progress", "75.0") or shown["progress"] == ("progress", "100.0")
+    assert "min_auc, measured 0.9, bound 0.8" in shown["teacher-gate-my-recipe-2"][1]
+    assert all(key for key, _, _ in said["artifacts"])  # no word of a result or of where it would lie
+    assert places_of(CANARY, folder) == []
+    assert open_to_others(folder) == []
+    assert "STORE_MISSING" not in (folder / "run.log").read_text()  # it was caught, and the run went on
 
 
-def pool_of(answer):
-    def submit(function, *arguments):
-        future = Future()
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result((function(*arguments), answer))
-        return future
-
-    return SimpleNamespace(submit=submit)
+@pytest.mark.xdist_group("demo")
+def test_runs_are_named_tagged_logged_and_shown_and_say_nothing_of_what_with(tmp_path, smoke):
+    check(run(tmp_path, smoke, "threads", 0), tmp_path / "run", str(tmp_path / CANARY))
 
 
-def test_names_are_written_as_prefect_does():
-    assert _key(SimpleNamespace(__name__="train_teacher")) == "train-teacher"
+@pytest.mark.extended
+@pytest.mark.xdist_group("demo")
+@pytest.mark.parametrize(("runner", "workers"), [("threads", 2), ("processes", 2), ("dask", 2)])
+def test_wherever_tasks_run_the_same_is_recorded(tmp_path, smoke, runner, workers):
+    check(run(tmp_path, smoke, runner, workers), tmp_path / "run", str(tmp_path / CANARY))
 
 
-def test_without_workers_the_work_is_done_here_and_its_end_is_noted(group):
-    assert _noted(double, None, "kd-0", group)(4) == 8
-    ((name, seconds),) = group.done
-    assert name == "kd-0"
-    assert 0 <= seconds < 1
-    assert _noted(double, None, "kd-0", None)(4) == 8
+def test_a_run_is_called_after_its_flow_and_its_recipes():
+    recipes = (golden_recipe("a"), golden_recipe("b"))
+    assert all(isinstance(one, Recipe) for one in recipes)
+    assert recipes_in(("workspace", recipes), {"other": golden_recipe("c")}) == ["a", "b", "c"]
+    assert run_name("pipeline", ("workspace", recipes), {}) == "pipeline a b"
+    assert run_name("replay", ("workspace", Path("folder")), {}) == "replay"
 
 
-def test_a_workers_own_time_is_noted_and_not_how_long_it_was_waited_for(group):
-    assert _noted(double, pool_of(12.5), "kd-0", group)(4) == 8
-    assert group.done == [("kd-0", 12.5)]
-
-
-def test_a_worker_that_was_lost_is_said_and_not_noted(group):
-    with pytest.raises(MissingDependencyError) as caught:
-        _noted(double, pool_of(BrokenProcessPool()), "kd-0", group)(4)
-    assert caught.value.code == "WORKER_LOST"
-    assert group.done == []
-
-
-def test_an_engine_of_a_server_that_the_user_has_starts_none(monkeypatch):
-    from flows import prefect_engine
-
-    settings = SimpleNamespace(home=None, api=SimpleNamespace(url="http://127.0.0.1:1/api"))
-    monkeypatch.setattr(prefect_engine, "get_current_settings", lambda: settings)
+def test_an_engine_of_a_server_that_the_user_has_starts_none_and_ends_none():
     engine = PrefectEngine(None)
-    assert engine.server is None
     engine._await_server()
     engine.close()
+    assert engine.server is None

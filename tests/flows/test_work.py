@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import inspect
+import logging
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
+
+import prefect
+import pytest
+
+from data_contracts import MissingDependencyError
+from flows.engine import CURRENT, PlainEngine
+from flows.work import Work, log_to_run
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+class Pool:
+    """Workers that answer at once, or are lost."""
+
+    count = 1
+
+    def __init__(self, *, lost=False):
+        self.lost, self.asked = lost, 0
+
+    def submit(self, call):
+        future, self.asked = Future(), self.asked + 1
+        if self.lost:
+            future.set_exception(BrokenProcessPool())
+        else:
+            future.set_result(call())
+        return future
+
+
+@pytest.fixture
+def in_charge():
+    tokens = []
+
+    def put(pool):
+        tokens.append(CURRENT.set(PlainEngine(pool)))
+        return pool
+
+    yield put
+    for token in reversed(tokens):
+        CURRENT.reset(token)
+
+
+def test_without_workers_it_is_done_here():
+    assert Work(double)(4) == 8
+    assert inspect.unwrap(Work(double)) is double
+
+
+def test_where_the_engine_has_workers_one_of_them_does_it(in_charge):
+    pool = in_charge(Pool())
+    assert Work(double)(number=4) == 8
+    assert pool.asked == 1
+
+
+def test_a_worker_that_was_lost_is_said(in_charge):
+    in_charge(Pool(lost=True))
+    with pytest.raises(MissingDependencyError) as caught:
+        Work(double)(4)
+    assert caught.value.code == "WORKER_LOST"
+
+
+def test_the_log_of_the_run_says_the_time_and_what_came_of_it(monkeypatch):
+    lines = []
+    monkeypatch.setattr(prefect, "get_run_logger", lambda: SimpleNamespace(info=lambda text, *values: lines.append(text % values)))
+    assert Work(double, lambda result: f"{result} it is")(4) == 8
+    assert lines == ["done in 0.0 s: 8 it is"]
+
+
+def test_outside_of_a_run_nobody_is_told(caplog):
+    with caplog.at_level(logging.DEBUG):
+        log_to_run("said %s", 1)
+    assert "said" not in caplog.text
