@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Generic, NoReturn, ParamSpec, TypeVar
 
 from data_contracts import MedkdError
 from data_contracts.private import open_private
@@ -53,6 +53,29 @@ def confidential(function: Callable[P, R]) -> Callable[P, R]:
         raise WorkFailed.of(failed)
 
     return call
+
+
+class Outcome(Generic[R]):
+    """What came of a call, kept for whoever waits for it."""
+
+    def __init__(self) -> None:
+        self._result: list[R] = []
+        self._error: Exception | None = None
+
+    def of(self, call: Callable[[], R]) -> str | None:
+        """Call, and return what may be written down of an error: its kind and code; None without one."""
+        try:
+            self._result.append(call())
+        except Exception as error:
+            self._error = error
+            return named(error)
+        return None
+
+    def get(self) -> R:
+        """Return the result, or raise the error."""
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
 
 
 def fail_in_private(error: Exception, folder: Path) -> NoReturn:

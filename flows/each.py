@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from flows.orchestration import Label, MedkdTask, submit_all
+from flows.label import Label
+from flows.orchestration import MedkdTask, submit_all
 from medkd.registry.recipe_result import RecipeResult
 
 R = TypeVar("R")

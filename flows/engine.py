@@ -19,7 +19,9 @@ from flows.workers import Workers
 from medkd.progress import report_progress_to
 
 if TYPE_CHECKING:
-    from flows.orchestration import Label, MedkdFlow, MedkdTask
+    from prefect import Flow, Task
+
+    from flows.label import Label
 
 R = TypeVar("R")
 #: How often calls that a lost worker process held are begun again before the run gives up.
@@ -37,12 +39,12 @@ class Engine(Protocol):
     #: Processes that tasks compute in; None where they compute in the process that calls them.
     workers: Workers | None
 
-    def run_flow(self, wanted: MedkdFlow[..., R], *args: Any, **kwargs: Any) -> R:
+    def run_flow(self, wanted: Flow[..., R], *args: Any, **kwargs: Any) -> R:
         """Run a flow."""
         ...
 
     def submit_all(
-        self, work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Task[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Run a task once per tuple of arguments and return the results in order."""
         ...
@@ -66,7 +68,7 @@ class PlainEngine:
         self.workers = workers
         self.log = log
 
-    def run_flow(self, wanted: MedkdFlow[..., R], *args: Any, **kwargs: Any) -> R:
+    def run_flow(self, wanted: Flow[..., R], *args: Any, **kwargs: Any) -> R:
         """Call the function."""
         return wanted.fn(*args, **kwargs)
 
@@ -76,7 +78,7 @@ class PlainEngine:
             self.log.expect(seconds)
 
     def submit_all(
-        self, work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Task[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Submit every call; the first error stops what has not begun and is raised."""
         function, names = work.fn, names_of(calls, labels)

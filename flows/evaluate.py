@@ -49,15 +49,19 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         lambda one: comparison_calls(workspace, one, arms[one.recipe.name]),
         title="compare",
     )
+    return _state_losses(workspace, _calibrate(workspace, [replace(result, comparisons=tuple(own)) for result, own in compared]))
+
+
+def _calibrate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    show_scorecards(results)
     calibrated = submit_each(
         calibrate_student,
-        [replace(result, comparisons=tuple(own)) for result, own in compared],
+        results,
         partial(calibration_calls, workspace),
         title="calibrate",
         label_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
-    show_scorecards([result for result, _ in calibrated])
-    return _state_losses(workspace, [replace(result, calibrations=tuple(own)) for result, own in calibrated])
+    return tuple(replace(result, calibrations=tuple(own)) for result, own in calibrated)
 
 
 def _state_losses(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:

@@ -14,30 +14,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner
 
-from flows.confidential_call import WorkFailed, confidential
+from flows.confidential_call import Outcome, WorkFailed, confidential
 from flows.engine import current_engine, may_pass
+from flows.label import Label
 from flows.work import Work
 
 P = ParamSpec("P")
 R = TypeVar("R")
 #: Seconds before each further try of a task.
 RETRY_DELAYS_S = (2.0, 15.0)
-
-
-@dataclass(frozen=True)
-class Label:
-    """What a call is called: its name, and the words by which it is found (recipe, arm, seed)."""
-
-    name: str
-    tags: tuple[str, ...] = ()
 
 
 class DiscreetFlow(Flow[P, R]):
@@ -55,18 +48,19 @@ class MedkdFlow(DiscreetFlow[P, R]):
         """Run it under the engine in charge, and raise what it raises."""
         return current_engine().run_flow(self, *args, **kwargs)
 
-    def recorded(self, task_runner: TaskRunner[Any], flow_run_name: str, take: Callable[[R], None]) -> DiscreetFlow[P, None]:
-        """Return the flow as Prefect runs it, whatever engine is in charge: its errors are named only, and its result is taken from it.
+    def recorded(self, task_runner: TaskRunner[Any], flow_run_name: str, outcome: Outcome[R]) -> DiscreetFlow[P, State[None]]:
+        """Return the flow as Prefect runs it, whatever engine is in charge: what comes of it goes into ``outcome``.
 
-        Of a result Prefect writes down where it would be kept, which is a path of the run's folder.
+        Of results, and of errors that are raised, Prefect writes down where they would be kept, which is a path of the user's.
         """
 
         @functools.wraps(self.fn)
-        def body(*args: P.args, **kwargs: P.kwargs) -> None:
-            take(self.fn(*args, **kwargs))
+        def body(*args: P.args, **kwargs: P.kwargs) -> State[None]:
+            failed = outcome.of(functools.partial(self.fn, *args, **kwargs))
+            return Completed() if failed is None else Failed(message=failed)
 
         return DiscreetFlow(
-            confidential(body),
+            body,
             name=self.name,
             description=self.description,
             flow_run_name=flow_run_name,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prefect import tags
 from prefect.futures import PrefectFuture, as_completed, wait
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
+from prefect.utilities.annotations import quote
 
-from flows.confidential_call import WorkFailed
+from flows.confidential_call import Outcome, WorkFailed
 from flows.engine import GroupOfCalls, PlainEngine, names_of
+from flows.label import Label
+from flows.orchestration import MedkdFlow, MedkdTask
 from flows.prefect_artifacts import Progress
 from flows.prefect_database import keep_database
 from flows.prefect_server import EmbeddedServer
@@ -24,7 +27,8 @@ from flows.task_runners import RunnerChoice, make_runner
 from flows.workers import Workers
 
 if TYPE_CHECKING:
-    from flows.orchestration import Label, MedkdFlow, MedkdTask
+    from prefect import Flow, Task
+
 
 R = TypeVar("R")
 #: Whether this is inside a flow run of ours: a flow that is called there is a part of that run.
@@ -56,6 +60,8 @@ class PrefectEngine(PlainEngine):
         self.server = server
         self._settings = ExitStack()
         self._is_ready = False
+        # Its runs have logs of their own, and whoever started the run is told otherwise.
+        logging.getLogger("prefect").propagate = False
         self._progress: Progress | None = None
 
     def expect(self, seconds: Mapping[str, float]) -> None:
@@ -76,17 +82,19 @@ class PrefectEngine(PlainEngine):
         """Return how many calls run at the same time."""
         return self.runner.count or super().at_once
 
-    def run_flow(self, wanted: MedkdFlow[..., R], *args: Any, **kwargs: Any) -> R:
+    def run_flow(self, wanted: Flow[..., R], *args: Any, **kwargs: Any) -> R:
         """Run a flow, or a part of the flow that is running."""
         if _INSIDE.get():
             return wanted.fn(*args, **kwargs)
         self._await_server()
         wanted.validate_parameters(inspect.signature(wanted.fn).bind(*args, **kwargs).arguments)
-        results: list[R] = []
-        recorded = wanted.recorded(make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs), results.append)
+        outcome: Outcome[R] = Outcome()
+        recorded = cast(MedkdFlow[..., R], wanted).recorded(
+            make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs), outcome
+        )
         with self._inside(), tags(*recipes_in(args, kwargs)):
-            _unveiled(partial(recorded, *args, **kwargs))
-        return results[-1]
+            recorded(*args, return_state=True, **kwargs)
+        return outcome.get()
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
@@ -113,7 +121,7 @@ class PrefectEngine(PlainEngine):
         keep_database(self.server.home)
 
     def submit_all(
-        self, work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Task[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Submit every call as a task run."""
         if not _INSIDE.get():
@@ -121,10 +129,10 @@ class PrefectEngine(PlainEngine):
         names = names_of(calls, labels)
         with self.group(title, len(calls)) as group:
             futures = []
-            for place, (call, name) in enumerate(zip(calls, names, strict=True)):
+            recorded = cast(MedkdTask[..., R], work).recorded
+            for call, name, tagged in zip(calls, names, [label.tags for label in labels or [Label("")] * len(calls)], strict=True):
                 # Prefect's own names say the task and a number: these say which recipe, arm and seed.
-                run = work.recorded(f"{work.name} {name}") if labels is None else work.recorded(f"{work.name} {name}", labels[place].tags)
-                futures.append(run.submit(*call))
+                futures.append(recorded(f"{work.name} {name}", tagged).submit(*map(quote, call)))
             _note_ends(futures, names, group)
             if self._progress is not None:
                 self._progress.finished(title)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from data_contracts import DicomData, IngestReport, Recipe
-from flows.orchestration import Label, submit_all, task
+from flows.label import Label
+from flows.orchestration import submit_all, task
 from medkd.cohorts.prepare import data_folder, prepare_cohorts, source_digest
 from medkd.precision import warn_of_slow_precision
 from medkd.registry.recipe_result import RecipeResult

@@ -29,7 +29,8 @@ class Work(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it where there is room."""
         started = time.monotonic()
-        result = self._done(functools.partial(self._function, *args, **kwargs))
+        given = {name: unquoted(value) for name, value in kwargs.items()}
+        result = self._done(functools.partial(self._function, *map(unquoted, args), **given))
         more = f": {self._said(result)}" if self._said is not None else ""
         log_to_run(f"done in {time.monotonic() - started:.1f} s{more}")
         return result
@@ -42,6 +43,13 @@ class Work(Generic[P, R]):
             return workers.submit(call).result()
         except BrokenProcessPool as error:
             raise lost_worker() from error
+
+
+def unquoted(value: Any) -> Any:
+    """Return what was quoted: Prefect looks for futures through everything it is given, however deep, and stumbles over some of it."""
+    from prefect.utilities.annotations import quote
+
+    return value.unquote() if isinstance(value, quote) else value
 
 
 def log_to_run(text: str, *values: Any) -> None:

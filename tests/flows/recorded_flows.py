@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_contracts import GateFinding, GateVerdict, StoreError
 from flows import orchestration
+from flows.label import Label
 from flows.prefect_artifacts import show_gate
 
 orchestration.RETRY_DELAYS_S = (0.1, 0.1)
@@ -31,7 +32,7 @@ def drop_once(folder: str) -> str:
 @orchestration.flow
 def part(path: str) -> list[str]:
     """Stand for a step of a flow."""
-    labels = [orchestration.Label("r kd-0", ("r", "arm:kd", "seed:0"))]
+    labels = [Label("r kd-0", ("r", "arm:kd", "seed:0"))]
     return orchestration.submit_all(orchestration.task(echo, said=lambda _: "as it was"), [(path,)], title="echo", labels=labels)
 
 

@@ -8,7 +8,8 @@ from prefect.states import Failed
 
 from data_contracts import RegistryError, StoreError
 from flows.confidential_call import WorkFailed
-from flows.orchestration import Label, expect, flow, may_pass_next_time, submit_all, task
+from flows.label import Label
+from flows.orchestration import expect, flow, may_pass_next_time, submit_all, task
 from tests.flows.recording import recorded
 
 
