@@ -128,15 +128,15 @@ class GroupOfCalls:
     def __init__(self, group: Group | None, at_once: int) -> None:
         self._group = group
         # The next call began when one that ran before it ended: that is all the bookkeeping that times need, wherever calls run.
-        self._begun = [time.monotonic()] * max(1, at_once)
+        self._starts = [time.monotonic()] * max(1, at_once)
 
     def finished(self, name: str) -> None:
         """Note that a call is over."""
         now = time.monotonic()
-        begun = self._begun.pop(0)
-        self._begun.append(now)
+        started = self._starts.pop(0)
+        self._starts.append(now)
         if self._group is not None:
-            self._group.finished(name, now - begun)
+            self._group.finished(name, now - started)
 
 
 class _Share:

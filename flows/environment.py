@@ -37,7 +37,7 @@ def prepare_environment() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if "PREFECT_HOME" not in os.environ:
-        # Prefect makes a home as it is imported, before a run has a folder; the embedded server's is the run's (prepare_prefect).
+        # Prefect makes a home as it is imported, before a run has a folder; the embedded server's is the run's (prefect_database.py).
         os.environ[_OWN_HOME] = os.environ["PREFECT_HOME"] = str(cache_folder() / "prefect")
 
 
@@ -54,21 +54,6 @@ def data_root() -> Path:
 def has_own_home() -> bool:
     """Say whether Prefect's home is the one that we gave it, and not the user's."""
     return _OWN_HOME in os.environ and os.environ.get("PREFECT_HOME") == os.environ[_OWN_HOME]
-
-
-def prepare_prefect(home: Path) -> Path:
-    """Make the home of an embedded Prefect and return it; the user's own ``PREFECT_HOME`` wins."""
-    from data_contracts.private import private_folder
-    from flows.prefect_database import begin_database
-
-    private_folder(home)
-    named = os.environ.get("PREFECT_HOME")
-    if named is not None and not has_own_home():
-        if named == str(home):
-            begin_database(home)
-        return Path(named)
-    begin_database(home)
-    return home
 
 
 def end_quickly() -> None:

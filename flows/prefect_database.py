@@ -14,7 +14,8 @@ from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from flows.environment import cache_folder
+from data_contracts.private import private_folder
+from flows.environment import cache_folder, has_own_home
 
 DATABASE = "prefect.db"
 
@@ -22,6 +23,18 @@ DATABASE = "prefect.db"
 def kept_database() -> Path:
     """Return where the empty database of the installed Prefect is kept: the user's cache folder."""
     return cache_folder() / f"prefect-{version('prefect')}.db"
+
+
+def prepare_prefect(home: Path) -> Path:
+    """Make the home of an embedded Prefect and return it; the user's own ``PREFECT_HOME`` wins."""
+    private_folder(home)
+    named = os.environ.get("PREFECT_HOME")
+    if named is not None and not has_own_home():
+        if named == str(home):
+            begin_database(home)
+        return Path(named)
+    begin_database(home)
+    return home
 
 
 def begin_database(home: Path) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from flows.environment import prepare_environment, prepare_prefect
-from flows.prefect_database import DATABASE
+from flows.environment import prepare_environment
+from flows.prefect_database import DATABASE, prepare_prefect
 
 #: Flow runs that Prefect's API gives at a time.
 _PAGE = 200

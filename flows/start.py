@@ -13,7 +13,8 @@ from data_contracts import MissingDependencyError
 from data_contracts.private import privately
 from flows.confidential_call import named
 from flows.engine import CURRENT, Engine, PlainEngine
-from flows.environment import has_own_home, prepare_prefect
+from flows.environment import has_own_home
+from flows.prefect_database import prepare_prefect
 from flows.run_log import RunLog
 from flows.stopping import ended_on_interrupt
 from flows.task_runners import Runner, RunnerChoice, choose_runner

@@ -71,6 +71,12 @@ class EngineName(StrEnum):
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 Engine = Annotated[EngineName, typer.Option(help="Who drives: the embedded Prefect, or nobody (the same functions).")]
+TaskRunner = Annotated[
+    str | None,
+    typer.Option(
+        help="Where Prefect's tasks run: threads (default), processes, dask, or the address of a Dask scheduler, tcp://HOST:8786."
+    ),
+]
 Policy = Annotated[
     str | None, typer.Option(help="reject, repair or accept_with_flag for all codes that allow it, or a YAML file per code.")
 ]

@@ -20,6 +20,7 @@ from flows.commands.common import (
     RegisteredModel,
     RunFolder,
     RunOfModels,
+    TaskRunner,
     TrackingUri,
     app,
     claim_run,
@@ -55,6 +56,7 @@ def demo(
     ] = DemoSize.full,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
     engine: Engine = EngineName.prefect,
+    task_runner: TaskRunner = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
@@ -66,7 +68,7 @@ def demo(
     os.environ["MEDKD_SECRET"] = "demo"
     # At ``smoke`` worker processes would take longer to start than they save.
     workers = 0 if size is DemoSize.smoke and "MEDKD_WORKERS" not in os.environ else None
-    with start_engine(engine.value, out.resolve(), workers=workers, progress=True):
+    with start_engine(engine.value, out.resolve(), workers=workers, progress=True, task_runner=task_runner):
         from flows.demo import run_demo
         from flows.summary import run_tables
 
@@ -88,6 +90,7 @@ def run(
         bool, typer.Option("--candidate", help="Let the alias candidate stand at the best student; no run can set the champion.")
     ] = False,
     engine: Engine = EngineName.prefect,
+    task_runner: TaskRunner = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe: teacher, gate, students of every arm and seed, scorecards, explanations, registry."""
@@ -95,7 +98,7 @@ def run(
         from medkd.registry.server import require_server
 
         require_server(tracking_uri)
-    learn_until(recipe, out, overrides, engine, Last.register, as_json, tracking_uri, candidate=candidate)
+    learn_until(recipe, out, overrides, engine, Last.register, as_json, tracking_uri, candidate=candidate, task_runner=task_runner)
 
 
 @app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)
@@ -153,14 +156,19 @@ def distill(
 
 @app.command(rich_help_panel=CommandGroup.TRAINING)
 def experiment(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+    recipe: RecipeFile,
+    out: RunFolder = None,
+    overrides: Overrides = None,
+    engine: Engine = EngineName.none,
+    task_runner: TaskRunner = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the arms of a recipe as its plan says: search, controls, plateaus, conditions, harm; ends in a scoreboard."""
     from flows.start import start_engine
 
     started = time.perf_counter()
     wanted, workspace = open_run(recipe, out, overrides, runs=Path("runs/experiments"))
-    with start_engine(engine.value, workspace.root, progress=True):
+    with start_engine(engine.value, workspace.root, progress=True, task_runner=task_runner):
         from flows.experiment import experiment as run_experiment
         from medkd.experiment.write_scoreboard import scoreboard_text
 
@@ -237,6 +245,7 @@ def learn_until(
     tracking_uri: str | None = None,
     *,
     candidate: bool = False,
+    task_runner: str | None = None,
 ) -> None:
     """Take a recipe as far as ``last`` and say what came of it; ``candidate`` marks its best student."""
     from dataclasses import replace
@@ -249,7 +258,7 @@ def learn_until(
     recipe, workspace = open_run(recipe_file, out, overrides)
     workspace = workspace if tracking_uri is None else replace(workspace, tracking_uri=tracking_uri)
     folder = out or Path("runs") / recipe.name
-    with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True):
+    with start_engine(engine.value, workspace.root, workers=workers_for((recipe,)), progress=True, task_runner=task_runner):
         from flows.pipeline import PipelineResult, learn, pipeline
 
         result = (

@@ -74,7 +74,7 @@ def test_ingestion_and_deidentification_leave_no_mark_and_close_what_stays(plant
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o755}
 
 
-@pytest.mark.parametrize("command", ["run-study", "explain-study"])
+@pytest.mark.parametrize("command", ["run-study", pytest.param("explain-study", marks=pytest.mark.extended)])
 def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, smoke, tmp_path, command, medkd):
     study = planted / f"{CANARY}_study001"
     options = ("--explainers", "grad_cam") if command == "explain-study" else ()
@@ -149,6 +149,7 @@ def test_reports_of_a_store_leave_no_mark(planted, here, smoke, tmp_path, monkey
     assert open_to_others(tmp_path / "pages") == []
 
 
+@pytest.mark.extended
 @pytest.mark.timeout(540)
 def test_the_scheduled_flow_leaves_no_mark(planted, smoke, tmp_path):
     out, home = tmp_path / "nightly", tmp_path / "home"

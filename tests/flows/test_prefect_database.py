@@ -10,7 +10,8 @@ from contextlib import closing
 
 import pytest
 
-from flows.prefect_database import DATABASE, begin_database, keep_database, kept_database
+from flows.environment import has_own_home, prepare_environment
+from flows.prefect_database import DATABASE, begin_database, keep_database, kept_database, prepare_prefect
 
 RUN = """
 import sys
@@ -84,6 +85,23 @@ def test_without_a_sound_kept_one_everything_goes_as_it_would_have_gone(cache, t
     assert not begin_database(tmp_path / "home")
     assert not (tmp_path / "home" / DATABASE).exists()
     assert not left_over(tmp_path)
+
+
+@pytest.mark.parametrize("of_user", [False, True])
+def test_the_embedded_prefect_has_a_home_of_its_own_unless_the_user_has_one(monkeypatch, tmp_path, of_user):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    homes = []
+    monkeypatch.setattr("flows.prefect_database.begin_database", homes.append)
+    for name in ("PREFECT_HOME", "MEDKD_OWN_PREFECT_HOME"):
+        monkeypatch.setenv(name, "")  # so that it is put back afterwards
+        del os.environ[name]
+    if of_user:
+        monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "of_user"))
+    prepare_environment()
+    assert has_own_home() is not of_user
+    assert prepare_prefect(tmp_path / "home") == tmp_path / ("of_user" if of_user else "home")
+    assert homes == ([] if of_user else [tmp_path / "home"])
+    assert os.environ["PREFECT_HOME"] == str(tmp_path / ("of_user" if of_user else "cache/medkd/prefect"))
 
 
 @pytest.mark.extended

@@ -71,7 +71,11 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", RecipeKind)
+#: The two kinds whose recipes need a data set that is drawn first take most of a minute.
+_LONG = ("dicom", "volumes")
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.extended] if kind.value in _LONG else []) for kind in RecipeKind])
 def test_a_new_recipe_is_right_and_runs(here, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDKD_WORKERS", "0")

@@ -20,7 +20,8 @@ from mlflow_server.running import weak_server
 from mlflow_server.settings import read_settings
 from mlflow_server.upgrade import upgrade
 
-pytestmark = pytest.mark.xdist_group("mlflow_server")
+# Half a minute of two cores; test_preflight.py asks for the same settings without a process.
+pytestmark = [pytest.mark.extended, pytest.mark.xdist_group("mlflow_server")]
 
 
 def group_of(live):
