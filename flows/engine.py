@@ -19,17 +19,27 @@ from flows.workers import Workers
 from medkd.progress import report_progress_to
 
 if TYPE_CHECKING:
-    from prefect import Flow, Task
-
     from flows.label import Label
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 #: How often calls that a lost worker process held are begun again before the run gives up.
 MOST_TRIES = 3
 #: Codes of ours that say that something outside did not answer.
 _PASSING = frozenset({"WORKER_LOST", "REGISTRY_UNREACHABLE"})
 #: Errors, and bases of errors, of networks and servers.
 _OUTSIDE = frozenset({"ConnectionError", "TimeoutError", "Timeout", "TransportError", "EndpointConnectionError", "OperationalError"})
+
+
+class Decorated(Protocol[R_co]):
+    """A function that was made a flow or a task."""
+
+    name: str
+
+    @property
+    def fn(self) -> Callable[..., R_co]:
+        """Return the plain function."""
+        ...
 
 
 class Engine(Protocol):
@@ -39,12 +49,12 @@ class Engine(Protocol):
     #: Processes that tasks compute in; None where they compute in the process that calls them.
     workers: Workers | None
 
-    def run_flow(self, wanted: Flow[..., R], *args: Any, **kwargs: Any) -> R:
+    def run_flow(self, wanted: Decorated[R], *args: Any, **kwargs: Any) -> R:
         """Run a flow."""
         ...
 
     def submit_all(
-        self, work: Task[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Run a task once per tuple of arguments and return the results in order."""
         ...
@@ -68,7 +78,7 @@ class PlainEngine:
         self.workers = workers
         self.log = log
 
-    def run_flow(self, wanted: Flow[..., R], *args: Any, **kwargs: Any) -> R:
+    def run_flow(self, wanted: Decorated[R], *args: Any, **kwargs: Any) -> R:
         """Call the function."""
         return wanted.fn(*args, **kwargs)
 
@@ -78,7 +88,7 @@ class PlainEngine:
             self.log.expect(seconds)
 
     def submit_all(
-        self, work: Task[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Submit every call; the first error stops what has not begun and is raised."""
         function, names = work.fn, names_of(calls, labels)

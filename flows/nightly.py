@@ -17,7 +17,7 @@ from prefect.runtime import deployment
 from data_contracts import SourceError
 from flows.confidential_call import fail_in_private
 from flows.environment import data_root
-from flows.orchestration import DiscreetFlow
+from flows.orchestration import discreet_flow
 from flows.pipeline import pipeline
 from flows.plan import workers_for
 from flows.policy import read_policy
@@ -92,4 +92,4 @@ def _run(
     return run_summary(result, workspace, engine="prefect", seconds=time.perf_counter() - started, project=Path.cwd())
 
 
-nightly = DiscreetFlow(run_nightly, name="nightly", validate_parameters=True, persist_result=False)
+nightly = discreet_flow()(run_nightly, name="nightly", validate_parameters=True, persist_result=False)

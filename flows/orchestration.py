@@ -1,9 +1,9 @@
-"""Flows and tasks: Prefect's own, with what holds for all of ours.
+"""Flows and tasks: Prefect's, with what holds for all of ours.
 
-A function marked :func:`flow` is a ``prefect.Flow`` and one made by :func:`task` a ``prefect.Task``. Under ``--engine prefect`` a call of a flow
+A function marked :func:`flow` has a ``prefect.Flow`` and one made by :func:`task` a ``prefect.Task``. Under ``--engine prefect`` a call of a flow
 is a flow run, and the calls that :func:`submit_all` fans out are task runs of it. A flow that is called inside another is a part of that
 one's run: one task runner, and one picture, for the whole. Under ``--engine none``, and where nothing was put in charge, the same functions
-are called without Prefect.
+are called without Prefect, which is not even imported then.
 
 What holds for all: no result is kept by Prefect, which would trust it blindly (a stage remembers its own and verifies every byte); neither
 parameters nor the sentences of errors are written down, which may name people's files; what failed for the network, a server or a lost worker is
@@ -13,19 +13,19 @@ tried again, our own refusals are not.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
-
-from prefect import Flow, Task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.states import Completed, Failed
-from prefect.task_runners import TaskRunner
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from flows.confidential_call import Outcome, WorkFailed, confidential
 from flows.engine import current_engine, may_pass
 from flows.label import Label
 from flows.work import Work
+
+if TYPE_CHECKING:
+    from prefect import Flow, Task
+    from prefect.client.schemas.objects import State, TaskRun
+    from prefect.task_runners import TaskRunner
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,36 +33,55 @@ R = TypeVar("R")
 RETRY_DELAYS_S = (2.0, 15.0)
 
 
-class DiscreetFlow(Flow[P, R]):
-    """A flow whose parameters Prefect does not write down."""
+class MedkdFlow(Generic[P, R]):
+    """A flow: a flow run under Prefect, a part of the run of the flow that calls it, or a plain call under another engine.
 
-    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return which parameters were given, and none of their values."""
-        return {name: None if value is None else "not recorded" for name, value in parameters.items()}
+    Attributes:
+        fn: the plain function.
+        name: of the flow.
 
+    What else a ``prefect.Flow`` has (``serve``, ``deploy``, ``with_options``, …) is that of :attr:`prefect`.
+    """
 
-class MedkdFlow(DiscreetFlow[P, R]):
-    """A flow that is a flow run under Prefect, a part of the run of the flow that calls it, or a plain call under another engine."""
+    def __init__(self, fn: Callable[P, R]) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn, self.name = fn, _key(fn)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it under the engine in charge, and raise what it raises."""
         return current_engine().run_flow(self, *args, **kwargs)
 
-    def recorded(self, task_runner: TaskRunner[Any], flow_run_name: str, outcome: Outcome[R]) -> DiscreetFlow[P, State[None]]:
-        """Return the flow as Prefect runs it, whatever engine is in charge: what comes of it goes into ``outcome``.
+    @functools.cached_property
+    def prefect(self) -> Flow[..., Any]:
+        """Return the flow of Prefect.
+
+        Made when it is asked for: Prefect takes seconds to be imported, and to make schemas of all parameters, which most commands do without.
+        """
+        return discreet_flow()(self.fn, name=self.name, persist_result=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what a flow of Prefect has."""
+        if name.startswith("__") or name in ("fn", "name", "prefect"):
+            raise AttributeError(name)
+        return getattr(self.prefect, name)
+
+    def recorded(self, task_runner: TaskRunner[Any], flow_run_name: str, outcome: Outcome[R]) -> Flow[..., Any]:
+        """Return the flow as an engine runs it: what comes of it goes into ``outcome``.
 
         Of results, and of errors that are raised, Prefect writes down where they would be kept, which is a path of the user's.
         """
+        from prefect.states import Completed, Failed
 
-        @functools.wraps(self.fn)
         def body(*args: P.args, **kwargs: P.kwargs) -> State[None]:
             failed = outcome.of(functools.partial(self.fn, *args, **kwargs))
             return Completed() if failed is None else Failed(message=failed)
 
-        return DiscreetFlow(
+        # The names of the parameters without their types: Prefect would make a schema of each, and nothing comes from outside here.
+        body.__signature__ = without_types(self.fn)  # type: ignore[attr-defined]
+        return discreet_flow()(
             body,
             name=self.name,
-            description=self.description,
+            description=inspect.getdoc(self.fn),
             flow_run_name=flow_run_name,
             task_runner=task_runner,
             validate_parameters=False,
@@ -70,55 +89,83 @@ class MedkdFlow(DiscreetFlow[P, R]):
         )
 
 
-class MedkdTask(Task[P, R]):
-    """A task that computes in the worker processes of its run, and of whose errors Prefect is told kind and code.
+class MedkdTask(Generic[P, R]):
+    """A task: its calls are task runs under Prefect, and compute in the worker processes of the run.
 
     Attributes:
-        said: what the log of a task run says of its result.
+        fn: the plain function.
+        name: of the task.
+
+    What else a ``prefect.Task`` has (``submit``, ``map``, ``with_options``, …) is that of :attr:`prefect`.
     """
 
-    said: Callable[[R], str] | None = None
+    def __init__(self, fn: Callable[P, R], name: str | None = None, said: Callable[[R], str] | None = None) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn, self.name, self._said = fn, name or _key(fn), said
 
-    def recorded(self, task_run_name: str, tags: Iterable[str] = ()) -> Task[P, R]:
-        """Return the task as Prefect runs it."""
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function."""
+        return self.fn(*args, **kwargs)
+
+    @functools.cached_property
+    def prefect(self) -> Task[P, R]:
+        """Return the task of Prefect, of whose errors it is told kind and code."""
+        from prefect import Task
+        from prefect.cache_policies import NO_CACHE
+
         return Task(
-            confidential(Work(self.fn, self.said)),
+            confidential(Work(self.fn, self._said)),
             name=self.name,
-            description=self.description,
-            task_run_name=task_run_name,
-            tags=tags,
+            description=inspect.getdoc(self.fn),
             cache_policy=NO_CACHE,
             persist_result=False,
-            retries=self.retries,
-            retry_delay_seconds=self.retry_delay_seconds,
-            retry_condition_fn=self.retry_condition_fn,
+            retries=len(RETRY_DELAYS_S),
+            retry_delay_seconds=list(RETRY_DELAYS_S),
+            retry_condition_fn=may_pass_next_time,
         )
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what a task of Prefect has."""
+        if name.startswith("__") or name in ("fn", "name", "prefect"):
+            raise AttributeError(name)
+        return getattr(self.prefect, name)
+
+
+@functools.cache
+def discreet_flow() -> type[Flow[..., Any]]:
+    """Return the class of Prefect's flows whose parameters are not written down."""
+    from prefect import Flow
+
+    class DiscreetFlow(Flow[P, R]):
+        """A flow whose parameters Prefect does not write down."""
+
+        def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+            """Return which parameters were given, and none of their values."""
+            return {name: None if value is None else "not recorded" for name, value in parameters.items()}
+
+    return DiscreetFlow
+
+
+def without_types(function: Callable[..., Any]) -> inspect.Signature:
+    """Return a signature without annotations."""
+    given = inspect.signature(function).parameters.values()
+    return inspect.Signature([one.replace(annotation=inspect.Parameter.empty) for one in given])
 
 
 def flow(function: Callable[P, R]) -> MedkdFlow[P, R]:
-    """Mark a function as a flow; ``fn`` is the plain function."""
-    return MedkdFlow(function, name=_key(function), persist_result=False)
+    """Mark a function as a flow; ``fn`` is the plain function, ``prefect`` the flow of Prefect."""
+    return MedkdFlow(function)
 
 
 def task(function: Callable[P, R], *, name: str | None = None, said: Callable[[R], str] | None = None) -> MedkdTask[P, R]:
-    """Make a task of a function of medkd; ``fn`` is the plain function.
+    """Make a task of a function of medkd; ``fn`` is the plain function, ``prefect`` the task of Prefect.
 
     Args:
         function: found by its module and name, so that other processes find it too.
         name: of the task; by default the function's.
         said: what the log of a task run says of its result: figures, never names of files.
     """
-    made = MedkdTask(
-        function,
-        name=name or _key(function),
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=len(RETRY_DELAYS_S),
-        retry_delay_seconds=list(RETRY_DELAYS_S),
-        retry_condition_fn=may_pass_next_time,
-    )
-    made.said = said
-    return made
+    return MedkdTask(function, name, said)
 
 
 def may_pass_next_time(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:

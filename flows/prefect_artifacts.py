@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -101,6 +102,8 @@ def _figure(estimate: Estimate) -> dict[str, float | int]:
 
 def _is_recorded() -> bool:
     """Say whether this is a part of a flow run."""
+    if "prefect" not in sys.modules:
+        return False
     from prefect.runtime import flow_run
 
     return flow_run.id is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.utilities.annotations import quote
 
 from flows.confidential_call import Outcome, WorkFailed
-from flows.engine import GroupOfCalls, PlainEngine, names_of
+from flows.engine import Decorated, GroupOfCalls, PlainEngine, names_of
 from flows.label import Label
 from flows.orchestration import MedkdFlow, MedkdTask
 from flows.prefect_artifacts import Progress
@@ -27,7 +26,7 @@ from flows.task_runners import RunnerChoice, make_runner
 from flows.workers import Workers
 
 if TYPE_CHECKING:
-    from prefect import Flow, Task
+    pass
 
 
 R = TypeVar("R")
@@ -82,12 +81,11 @@ class PrefectEngine(PlainEngine):
         """Return how many calls run at the same time."""
         return self.runner.count or super().at_once
 
-    def run_flow(self, wanted: Flow[..., R], *args: Any, **kwargs: Any) -> R:
+    def run_flow(self, wanted: Decorated[R], *args: Any, **kwargs: Any) -> R:
         """Run a flow, or a part of the flow that is running."""
         if _INSIDE.get():
             return wanted.fn(*args, **kwargs)
         self._await_server()
-        wanted.validate_parameters(inspect.signature(wanted.fn).bind(*args, **kwargs).arguments)
         outcome: Outcome[R] = Outcome()
         recorded = cast(MedkdFlow[..., R], wanted).recorded(
             make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs), outcome
@@ -121,7 +119,7 @@ class PrefectEngine(PlainEngine):
         keep_database(self.server.home)
 
     def submit_all(
-        self, work: Task[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
     ) -> list[R]:
         """Submit every call as a task run."""
         if not _INSIDE.get():
@@ -129,10 +127,10 @@ class PrefectEngine(PlainEngine):
         names = names_of(calls, labels)
         with self.group(title, len(calls)) as group:
             futures = []
-            recorded = cast(MedkdTask[..., R], work).recorded
+            with_options = cast(MedkdTask[..., R], work).prefect.with_options
             for call, name, tagged in zip(calls, names, [label.tags for label in labels or [Label("")] * len(calls)], strict=True):
                 # Prefect's own names say the task and a number: these say which recipe, arm and seed.
-                futures.append(recorded(f"{work.name} {name}", tagged).submit(*map(quote, call)))
+                futures.append(with_options(task_run_name=f"{work.name} {name}", tags=tagged).submit(*map(quote, call)))
             _note_ends(futures, names, group)
             if self._progress is not None:
                 self._progress.finished(title)

@@ -86,7 +86,6 @@ def test_contracts_need_pydantic_and_nothing_else():
 def test_only_flows_imports_prefect():
     assert not [path for package in ("data_contracts", "medkd", "mlflow_server") for path in files_of(package) if "prefect" in tops(path)]
     assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == [
-        "engine.py",
         "nightly.py",
         "orchestration.py",
         "prefect_artifacts.py",

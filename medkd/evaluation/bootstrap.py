@@ -31,8 +31,21 @@ def bootstrap_figure(statistic: Statistic, patients: Sequence[str], *, seeds: in
         unit: unit of the value.
     """
     mean = _mean([statistic(np.arange(len(patients)), seed) for seed in range(seeds)])
-    draws = [_mean([statistic(rows, seed) for seed in drawn]) for rows, drawn in _resamples(patients, seeds)]
-    return _figure(mean, draws, len(set(patients)), missing=missing, unit=unit)
+    return _figure(mean, _drawn_values(statistic, patients, seeds), len(set(patients)), missing=missing, unit=unit)
+
+
+def _drawn_values(statistic: Statistic, patients: Sequence[str], seeds: int) -> list[float]:
+    """Return the mean over the drawn seeds of each resample."""
+    if not isinstance(statistic, MeanOf) or len(patients) > _KEPT_ROWS:
+        return [_mean([statistic(rows, seed) for seed in drawn]) for rows, drawn in _resamples(patients, seeds)]
+    codes = np.unique(np.asarray(patients), return_inverse=True)[1]
+    counts, drawn_seeds = _counted_once(codes.astype(np.int64).tobytes(), seeds, RESAMPLES)
+    values = np.take_along_axis(statistic.over(counts).T, drawn_seeds, axis=1)
+    defined = ~np.isnan(values)
+    number = defined.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        means = np.where(defined, values, 0.0).sum(axis=1) / number
+    return [float(value) for value in np.where(number > 0, means, math.nan)]
 
 
 def is_defined(statistic: Statistic, rows: int, seeds: int) -> bool:
@@ -79,6 +92,15 @@ def _drawn_once(codes: bytes, seeds: int, resamples: int) -> tuple[tuple[NDArray
     return tuple(_draw(codes, seeds, resamples))
 
 
+@functools.lru_cache(maxsize=4)
+def _counted_once(codes: bytes, seeds: int, resamples: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return how often each row is in each resample [resamples, rows], and the seeds of each [resamples, seeds]."""
+    drawn = _drawn_once(codes, seeds, resamples)
+    length = len(codes) // np.dtype(np.int64).itemsize
+    counts = np.array([np.bincount(rows, minlength=length) for rows, _ in drawn], dtype=np.float64)
+    return counts, np.array([chosen for _, chosen in drawn])
+
+
 def _draw(codes: bytes, seeds: int, resamples: int) -> Iterator[tuple[NDArray[np.int64], Sequence[int]]]:
     rng = np.random.default_rng(20260101)
     patient = np.frombuffer(codes, dtype=np.int64)
@@ -104,17 +126,30 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(defined) / len(defined) if defined else math.nan
 
 
+class MeanOf:
+    """The statistic that averages values [seeds, rows], NaN left out: over some rows, or over many resamples at once."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self._defined = ~np.isnan(values)
+        self._filled = np.where(self._defined, values, 0.0)
+
+    def __call__(self, rows: NDArray[np.int64], seed: int) -> float:
+        """Return the mean over rows, which may repeat; NaN where none is defined."""
+        count = int(np.count_nonzero(self._defined[seed, rows]))
+        return float(self._filled[seed, rows].sum()) / count if count else math.nan
+
+    def over(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the means [seeds, resamples] over resamples that hold each row so often [resamples, rows]."""
+        number = self._defined.astype(np.float64) @ counts.T
+        with np.errstate(invalid="ignore"):
+            means: NDArray[np.float64] = (self._filled @ counts.T) / number
+        means[number == 0] = math.nan
+        return means
+
+
 def mean_of(values: NDArray[np.float64]) -> Statistic:
     """Return the statistic that averages values [seeds, rows], NaN left out."""
-
-    defined = ~np.isnan(values)
-    filled = np.where(defined, values, 0.0)
-
-    def statistic(rows: NDArray[np.int64], seed: int) -> float:
-        count = int(np.count_nonzero(defined[seed, rows]))
-        return float(filled[seed, rows].sum()) / count if count else math.nan
-
-    return statistic
+    return MeanOf(values)
 
 
 def auc_of(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> Statistic:

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from data_contracts import RegistryError
+from medkd.storage.statements import statements
 
 #: Where the code of a served version begins, and what it must not bring along: the Python API, which brings everything.
 ROOT_MODULE, LEFT_OUT = "medkd.serving.served_model", frozenset({"medkd.api"})
@@ -88,16 +89,20 @@ def _imports(path: Path) -> tuple[str, ...]:
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            yield from _imported(ast.Module(child.orelse, type_ignores=[]))
+    left_out = {
+        id(below)
+        for one in statements(node)
+        if isinstance(one, ast.If) and "TYPE_CHECKING" in ast.dump(one.test)
+        for below in statements(ast.Module(one.body, type_ignores=[]))
+    }
+    for one in statements(node):
+        if id(one) in left_out:
             continue
-        if isinstance(child, ast.Import):
-            yield from (alias.name for alias in child.names)
-        elif isinstance(child, ast.ImportFrom) and child.level == 0 and child.module:
-            yield child.module
-            yield from (f"{child.module}.{alias.name}" for alias in child.names)
-        yield from _imported(child)
+        if isinstance(one, ast.Import):
+            yield from (alias.name for alias in one.names)
+        elif isinstance(one, ast.ImportFrom) and one.level == 0 and one.module:
+            yield one.module
+            yield from (f"{one.module}.{alias.name}" for alias in one.names)
 
 
 def _archive(modules: dict[str, Path]) -> bytes:

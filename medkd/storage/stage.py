@@ -20,6 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 from data_contracts import FrozenModel, MedkdError, Ref, StoreError, VersionedRecord, load_record
 from data_contracts.private import open_private
 from medkd.catalogue import entries_named_in
+from medkd.storage.statements import statements
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -199,7 +200,7 @@ def imported_by(source: Path) -> tuple[str, ...]:
     share most files: each is parsed once in a process.
     """
     names: list[str] = []
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+    for node in statements(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -152,3 +152,21 @@ def test_what_is_undefined_for_every_case_is_said_to_be_so():
     values = np.array([[np.nan, np.nan], [np.nan, 0.5]])
     assert not is_defined(mean_of(values[:1]), 2, 1)
     assert is_defined(mean_of(values), 2, 2)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_many_resamples_at_once_are_what_each_of_them_is(seeds):
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(seeds, 40))
+    values[:, :3] = np.nan  # undefined under every seed
+    values[0, 10:14] = np.nan
+    patients = [f"p{index // 3}" for index in range(40)]
+    quick = mean_of(values)
+    each = bootstrap_figure(lambda rows, seed: quick(rows, seed), patients, seeds=seeds, unit="mm")
+    assert bootstrap_figure(quick, patients, seeds=seeds, unit="mm").model_dump() == pytest.approx(each.model_dump(), rel=1e-12)
+
+
+def test_what_is_undefined_in_every_resample_has_no_figure():
+    values = np.full((2, 6), np.nan)
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_figure(mean_of(values), list("aabbcc"), seeds=2)
