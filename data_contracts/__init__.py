@@ -130,6 +130,7 @@ from data_contracts.training_recipe import (
     TrainingSpec,
 )
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
+from data_contracts.worklist import Worklist, WorklistEntry
 
 __all__ = [
     "BANNER",
@@ -309,6 +310,8 @@ __all__ = [
     "VersionedRecord",
     "VolumeFolderData",
     "VolumeRef",
+    "Worklist",
+    "WorklistEntry",
     "current_entry",
     "current_path",
     "current_recipe",

@@ -24,6 +24,7 @@ from flows.prefect_server import EmbeddedServer
 from flows.run_log import RunLog
 from flows.task_runners import RunnerChoice, make_runner
 from flows.workers import Workers
+from medkd.storage.process_mark import PROCESS, process_mark
 
 if TYPE_CHECKING:
     pass
@@ -90,7 +91,7 @@ class PrefectEngine(PlainEngine):
         recorded = cast(MedkdFlow[..., R], wanted).recorded(
             make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs), outcome
         )
-        with self._inside(), tags(*recipes_in(args, kwargs)):
+        with self._inside(), tags(*recipes_in(args, kwargs), f"{PROCESS}:{process_mark()}"):
             recorded(*args, return_state=True, **kwargs)
         return outcome.get()
 

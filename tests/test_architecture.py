@@ -86,13 +86,17 @@ def test_contracts_need_pydantic_and_nothing_else():
 def test_only_flows_imports_prefect():
     assert not [path for package in ("data_contracts", "medkd", "mlflow_server") for path in files_of(package) if "prefect" in tops(path)]
     assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == [
-        "nightly.py",
+        "deployed.py",
+        "deployments.py",
+        "notify.py",
         "orchestration.py",
         "prefect_artifacts.py",
         "prefect_engine.py",
         "prefect_history.py",
         "prefect_server.py",
+        "reconcile.py",
         "start.py",
+        "status.py",
         "task_runners.py",
         "work.py",
     ]

@@ -34,6 +34,7 @@ class CommandGroup(StrEnum):
     EXPLANATION = "Explanation"
     REGISTRY = "Registered models"
     REVIEW = "Review"
+    OPERATION = "Operation"
 
 
 class WholeHelp(TyperGroup):

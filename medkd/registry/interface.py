@@ -101,6 +101,10 @@ class VersionContents:
 class Registry(Protocol):
     """Versions in, verified versions out. Registering the same manifest twice gives the version that exists."""
 
+    def end_orphans(self) -> tuple[str, ...]:
+        """End the runs whose process is gone from this machine, and return their names."""
+        ...
+
     def register(self, publication: Publication) -> ModelRef:
         """Register a package and return its version; the same manifest is never registered twice."""
         ...

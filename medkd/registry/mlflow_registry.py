@@ -350,6 +350,10 @@ class MlflowRegistry:
         return known
 
     @privately()
+    def end_orphans(self) -> tuple[str, ...]:
+        """End the runs whose process is gone from this machine, and return their names."""
+        return self.runs.end_orphans()
+
     @reached
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""

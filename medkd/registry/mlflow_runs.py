@@ -25,6 +25,7 @@ from medkd.registry.interface import LoggedRun
 from medkd.registry.recipe_run import RECIPE_RUN, RUN_FOLDER, TRAINING, Dataset, RecipeRun, TrackedTraining
 from medkd.registry.server import shown
 from medkd.storage.metrics_log import EPOCH, TIME
+from medkd.storage.process_mark import PROCESS, has_ended, process_mark
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -155,7 +156,7 @@ class MlflowRuns:
 
         ``others`` have the same key and are not meant.
         """
-        made = self._client.create_run(experiment, run_name=name, tags=dict(tags))
+        made = self._client.create_run(experiment, run_name=name, tags={**tags, PROCESS: process_mark()})
         not_meant = {run.info.run_id for run in others}
         new = [run for run in self._find(experiment, key) if run.info.run_id not in not_meant]
         oldest: Run = min(new, key=lambda run: (run.info.start_time, run.info.run_id), default=made)
@@ -172,6 +173,18 @@ class MlflowRuns:
         # One that is over takes metrics too, and nobody would end it again.
         if run.info.status not in ("RUNNING", "FINISHED"):
             self._client.update_run(run.info.run_id, status="RUNNING")
+        self._client.set_tag(run.info.run_id, PROCESS, process_mark())
+
+    @reached
+    def end_orphans(self) -> tuple[str, ...]:
+        """End the runs whose process is gone (from this machine), as killed, and return their names."""
+        ended = []
+        for experiment in self._client.search_experiments():
+            for run in self._client.search_runs([experiment.experiment_id], filter_string="attributes.status = 'RUNNING'"):
+                if has_ended(run.data.tags.get(PROCESS, "")):
+                    self._client.set_terminated(run.info.run_id, status="KILLED")
+                    ended.append(str(run.info.run_name))
+        return tuple(ended)
 
     def _log_params(self, run: Run, params: Mapping[str, str]) -> None:
         new = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items() if key not in run.data.params]
@@ -239,7 +252,7 @@ class MlflowRuns:
         where = self.experiment(experiment)
         for left in self._find(where, tags, running=True):
             self._client.set_terminated(left.info.run_id, status="KILLED")
-        made = self._client.create_run(where, run_name=name, tags=dict(tags))
+        made = self._client.create_run(where, run_name=name, tags={**tags, PROCESS: process_mark()})
         self._log_params(made, params)
         return str(made.info.run_id)
 

@@ -160,7 +160,7 @@ def test_the_scheduled_flow_leaves_no_mark(planted, smoke, tmp_path):
         "studies": str(planted),
         "overrides": {**_TINY, **TINY},
     }
-    code = "import json, sys\nfrom flows.nightly import nightly\nnightly(**json.loads(sys.argv[1]))\n"
+    code = "import json, sys\nfrom flows.deployments import nightly_distill\nnightly_distill(**json.loads(sys.argv[1]))\n"
     environment = {**os.environ, "MEDKD_WORKERS": "0", "PREFECT_HOME": str(home), "XDG_CACHE_HOME": str(smoke.cache)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, json.dumps(given)],
