@@ -98,6 +98,25 @@ class VersionContents:
     created_ms: int = 0
 
 
+@dataclass(frozen=True)
+class ListedVersion:
+    """A version as a list of all of them has it, without its files.
+
+    Attributes:
+        model: the version.
+        tags: lineage, digests, what was explained and promoted.
+        metrics: final figures.
+        aliases: that stand at it.
+        created_ms: when it was registered, milliseconds since 1970.
+    """
+
+    model: ModelRef
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    created_ms: int = 0
+
+
 class Registry(Protocol):
     """Versions in, verified versions out. Registering the same manifest twice gives the version that exists."""
 
@@ -123,6 +142,10 @@ class Registry(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""
+        ...
+
+    def listed(self) -> tuple[ListedVersion, ...]:
+        """Return every version with its tags, figures and aliases, by name and number; those that others registered are left out."""
         ...
 
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
-from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
+from medkd.registry.interface import ListedVersion, LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.promotion_lock import RequireHeld, file_lock, tag_lock
 from medkd.registry.recipe_run import RecipeRun
 from medkd.registry.relocate import find_relocation, relocate, relocated_copy
@@ -47,6 +47,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from medkd.registry.mlflow_contents import digest_tags, read_contents  # noqa: E402
+from medkd.registry.mlflow_listing import aliases_by_version, all_versions, figures_by_model, figures_of, plain_tags  # noqa: E402
 from medkd.registry.mlflow_model import MODEL_TAG, PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
 from medkd.registry.mlflow_purge import MlflowHousekeeping  # noqa: E402
 from medkd.registry.mlflow_runs import MlflowRuns, reached  # noqa: E402
@@ -338,6 +339,24 @@ class MlflowRegistry:
         """Return all versions of a name, oldest first."""
         known = self._versions_of(name)
         return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
+
+    @privately()
+    @reached
+    def listed(self) -> tuple[ListedVersion, ...]:
+        """Return every version with its tags, figures and aliases, by name and number; those that others registered are left out."""
+        found = [one for one in all_versions(self._client) if _DIGEST_TAG in one.tags]
+        aliases, figures = aliases_by_version(self._client, {one.name for one in found}), figures_by_model(self._client)
+        listed = (
+            ListedVersion(
+                model=_model_ref(one.name, int(one.version), one.tags),
+                tags=plain_tags(one),
+                metrics=figures_of(self._client, one, figures),
+                aliases=aliases.get((one.name, int(one.version)), ()),
+                created_ms=int(one.creation_timestamp or 0),
+            )
+            for one in found
+        )
+        return tuple(sorted(listed, key=lambda one: (one.model.name, one.model.version)))
 
     def _known(self) -> dict[str, list[int]]:
         """Return the versions of every name, also of those that others registered."""
