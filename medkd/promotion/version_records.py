@@ -20,8 +20,8 @@ from data_contracts import (
     load_record,
     read_record,
 )
-from medkd.registry.interface import Registry, serving_network
-from medkd.registry.publish import CALIBRATION, CASE_RESULTS, LOSS_STATEMENT, TRAINING_MANIFEST
+from medkd.registry.interface import TRAINING_MANIFEST, Registry, serving_network
+from medkd.registry.publish import CALIBRATION, CASE_RESULTS, LOSS_STATEMENT
 
 _Kind = TypeVar("_Kind", bound=VersionedRecord)
 #: Tag with the digest of the explanations beside a version.

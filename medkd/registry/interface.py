@@ -15,6 +15,11 @@ from medkd.serving.form import NETWORK, PackedForm
 
 #: Folder of a fetched version's serving form, beside that of its own files.
 SERVING_FOLDER = "serving"
+#: File of every version that says whose data it was trained on.
+TRAINING_MANIFEST = "training_manifest.json"
+#: Tag of a student: the registered knowledge that it learned from, ``NAME/VERSION@DIGEST``, or :data:`NO_KNOWLEDGE` where its teacher was
+#: live. Versions from before it was written lack it.
+KNOWLEDGE_TAG, NO_KNOWLEDGE = "medkd.knowledge_version", "none"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data_contracts import Role
-from medkd.registry.interface import ListedVersion, Registry
+from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, ListedVersion, Registry
 from medkd.registry.search_query import FIELDS, SearchCondition, parse_query, unknown_field
 
 _SANITY, _PROMOTION = "medkd.sanity.", "medkd.promotion."
@@ -86,6 +86,7 @@ def value_of(version: ListedVersion, field: str) -> tuple[str, ...] | float | No
 
 def _texts(version: ListedVersion, field: str) -> tuple[str, ...]:
     model, tags = version.model, version.tags
+    learned = tags.get(KNOWLEDGE_TAG, NO_KNOWLEDGE)
     arm = tags.get("medkd.arm") or (Role.KNOWLEDGE.value if model.role is Role.KNOWLEDGE else "")
     found: dict[str, tuple[str, ...]] = {
         "name": (model.name,),
@@ -94,7 +95,7 @@ def _texts(version: ListedVersion, field: str) -> tuple[str, ...]:
         "arm": (tags["medkd.arm"],) if "medkd.arm" in tags else (),
         "alias": version.aliases,
         "teacher": _names_of(str(model.teacher)) if model.teacher is not None else (),
-        "knowledge": _names_of(tags["medkd.knowledge_version"]) if "medkd.knowledge_version" in tags else (),
+        "knowledge": _names_of(learned) if learned != NO_KNOWLEDGE else (),
         "digest": (model.manifest_digest,),
         "weights": (model.weights_digest,),
         "registered": (registered_at(version),),

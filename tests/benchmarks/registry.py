@@ -90,7 +90,7 @@ def crowded(folder: Path, versions: int, runs: int) -> dict[str, float]:
 
 
 def tracked(folder: Path, run: Path) -> dict[str, float]:
-    """Return the seconds in which the journals of a run are sent, line by line as they came, and their share of its training."""
+    """Return the seconds in which the journals of a run are sent, line by line as they came, and their share of the run and of its training."""
     folder.mkdir()
     runs = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts").runs
     trained = sent = 0.0
@@ -104,7 +104,9 @@ def tracked(folder: Path, run: Path) -> dict[str, float]:
             runs.log_history(run_id, [line])
         sent += time.perf_counter() - started
         trained += sum(line["seconds"] for line in lines)
-    return {"added_seconds_tracking": sent, "added_share_tracking": sent / trained if trained else 0.0}
+    whole = json.loads((run / "summary.json").read_text(encoding="utf-8"))["seconds"]
+    shares = {"added_share_of_run": sent / whole, "added_share_of_training": sent / trained if trained else 0.0}
+    return {"added_seconds_tracking": sent, **shares}
 
 
 def publication(folder: Path, number: int) -> Publication:

@@ -38,6 +38,7 @@ def registry(request, tmp_path_factory, empty_database):
         ("teacher=r-teacher and explanation.failed=cam", ["r-kd"]),
         ("teacher=r-teacher/1", ["r-kd", "r-knowledge"]),
         ("teacher=r-teacher/2", []),
+        ("knowledge=r-knowledge and knowledge=r-knowledge/1", ["r-kd"]),
         ("alias=candidate", ["r-kd"]),
         ("alias!=candidate", ["r-knowledge", "r-teacher"]),
         ("metrics.auc>=0.75 and arm=kd", ["r-kd"]),
