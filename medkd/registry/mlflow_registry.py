@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -474,10 +475,21 @@ class MlflowRegistry:
     def set_name_tag(self, name: str, key: str, value: str | None) -> None:
         """Set a tag of a name, or remove it."""
         self._require_writable()
-        if value is None:
-            self._client.delete_registered_model_tag(name, key)
-        else:
-            self._client.set_registered_model_tag(name, key, value)
+        if value is not None:
+            self._set_name_tag(name, key, value)
+        elif key in self.name_tags(name):
+            with contextlib.suppress(MlflowException):  # removed by another a moment ago; whoever reads it back sees what is there
+                self._client.delete_registered_model_tag(name, key)
+
+    def _set_name_tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag that others may set at the same moment: of two who write a new one MLflow refuses the later, who finds it there then."""
+        for tries_left in (2, 1, 0):
+            try:
+                return self._client.set_registered_model_tag(name, key, value)
+            except MlflowException as error:
+                if not tries_left or not re.search("unique constraint|duplicate (key|entry)", str(error), re.IGNORECASE):
+                    raise
+        raise AssertionError("unreachable")
 
     def promotion_lock(self, name: str) -> AbstractContextManager[RequireHeld]:
         """Be the only one who moves aliases of a name (:mod:`medkd.registry.promotion_lock` says how far that holds on a server)."""

@@ -64,7 +64,7 @@ def kill_after(seconds: float, cwd: Path) -> bool:
 
 
 def finish(cwd: Path):
-    done = subprocess.run(COMMAND, cwd=cwd, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(COMMAND, cwd=cwd, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
