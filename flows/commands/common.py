@@ -217,12 +217,13 @@ def write_json(path: Path, payload: dict[str, Any]) -> None:
 def mlflow_page(tracking_uri: str) -> str:
     """Return where a browser shows the experiments of a registry; of a database, where ``mlflow ui`` shows them.
 
-    MLflow 3.17 opens an experiment in the view that its reader chose last, at first that of traces, whatever kind the experiment is of.
+    MLflow 3.17 opens an experiment in the view that its reader chose last, at first that of traces, whatever kind the experiment is of. The view
+    is no part of the address: with ``?workflowType=`` in it the choice is shown as made, is not kept, and the next page has traces again.
     """
     from medkd.registry.server import shown
 
     server = shown(tracking_uri).rstrip("/") if tracking_uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
-    return f"{server}/#/experiments?workflowType=machine_learning"
+    return f"{server}/#/experiments"
 
 
 def say_where(summary: dict[str, Any], folder: Path) -> None:
