@@ -22,6 +22,7 @@ from data_contracts import NetworkSpec, Role, Task
 from medkd.registry.interface import Publication
 from medkd.registry.mlflow_registry import MlflowRegistry
 from medkd.registry.recipe_run import RECIPE_RUN, RUN_FOLDER, RecipeRun, TrackedTraining
+from medkd.registry.search_models import search_models
 from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import MetricsLog
 from tests.registered import register_tiny
@@ -71,7 +72,7 @@ def served(folder: Path) -> dict[str, float]:
 
 
 def crowded(folder: Path, versions: int, runs: int) -> dict[str, float]:
-    """Return the seconds of a registration in an empty store and in a full one, without the making of a serving form."""
+    """Return the seconds of a registration in an empty store and in a full one, without the making of a serving form, and of a search."""
     folder.mkdir()
     registry = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts")
     registry.register(publication(folder, 0))
@@ -86,7 +87,9 @@ def crowded(folder: Path, versions: int, runs: int) -> dict[str, float]:
             client.create_model_version("net", f"{run.info.artifact_uri}/model", run.info.run_id, tags)
         client.set_terminated(run.info.run_id)
     full = median(lambda number: registry.register(publication(folder, number)), 100)
-    return {"register_seconds_empty": empty, "register_seconds_at_500": full, "register_ratio_at_500": full / empty}
+    search = median(lambda _: search_models(registry, "metrics.auc>=0.5 and arm=kd"), 0)
+    ratio = {"register_ratio_at_500": full / empty, "search_seconds_at_500": search}
+    return {"register_seconds_empty": empty, "register_seconds_at_500": full, **ratio}
 
 
 def tracked(folder: Path, run: Path) -> dict[str, float]:
