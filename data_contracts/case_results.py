@@ -55,6 +55,15 @@ class CaseResults(VersionedRecord):
     units: dict[str, CaseUnits]
     values: dict[str, tuple[Finite | None, ...]]
 
+    def without(self, *quantities: str) -> CaseResults:
+        """Return the results without some quantities, on every test (``NAME`` and what begins with ``NAME_``)."""
+        kept = {}
+        for key, values in self.values.items():
+            quantity = key.partition("/")[2]
+            if not any(quantity == name or quantity.startswith(f"{name}_") for name in quantities):
+                kept[key] = values
+        return self.model_copy(update={"values": kept})
+
     def model_post_init(self, context: Any) -> None:
         """Every value is of a case that is named."""
         super().model_post_init(context)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from data_contracts.model import Lineage
-from data_contracts.record import Estimate, Finite, FrozenModel, Sha256, VersionedRecord
+from data_contracts.record import MIGRATIONS, Estimate, Finite, FrozenModel, Sha256, VersionedRecord
 
 #: What a policy does about a check that could not be made.
 NotMeasured = Literal["refuse", "accept"]
@@ -20,6 +20,7 @@ PolicyTheme = Literal[
     "agreement",
     "faithfulness",
     "randomisation",
+    "losses",
     "controls",
     "cost",
     "integrity",
@@ -119,6 +120,27 @@ class RandomisationPolicy(FrozenModel):
     min_explainers: int = Field(default=1, ge=1)
 
 
+class LossesPolicy(FrozenModel):
+    """How much a student may surely have lost against its teacher, by its registered loss statement (``LossStatement``).
+
+    A loss counts where the statement says that it is sure: its bound, which holds for all figures together, is above 0. Each limit is put to
+    the largest sure loss of its axis; None asks nothing of the axis.
+
+    Attributes:
+        cases: of right answers (or Dice) over all cases.
+        small_lesions: the same on the smallest third of the lesions.
+        subgroup: the same in any subgroup.
+        calibration: of the expected calibration error.
+        agreement_of_reasons: of class maps that agree with the teacher's, and of their share in the lesion.
+    """
+
+    cases: Finite | None = Field(default=0.1, ge=0)
+    small_lesions: Finite | None = Field(default=0.2, ge=0)
+    subgroup: Finite | None = Field(default=0.2, ge=0)
+    calibration: Finite | None = Field(default=0.1, ge=0)
+    agreement_of_reasons: Finite | None = Field(default=0.5, ge=0)
+
+
 class ControlsPolicy(FrozenModel):
     """By what a version must be better than the same arm with explanations that are not the teacher's.
 
@@ -154,6 +176,7 @@ class NotMeasuredPolicy(FrozenModel):
         agreement: agreement with the teacher.
         faithfulness: faithfulness against the baselines.
         randomisation: whether maps depend on the weights.
+        losses: what was lost against the teacher; a student without a loss statement, or with one that compares nothing.
         controls: gain over control arms.
         cost: latency, memory, size.
         integrity: whether every file is what was registered.
@@ -168,6 +191,7 @@ class NotMeasuredPolicy(FrozenModel):
     agreement: NotMeasured = "accept"
     faithfulness: NotMeasured = "accept"
     randomisation: NotMeasured = "refuse"
+    losses: NotMeasured = "refuse"
     controls: NotMeasured = "accept"
     cost: NotMeasured = "accept"
     integrity: NotMeasured = "refuse"
@@ -188,12 +212,13 @@ class PromotionPolicy(VersionedRecord):
         agreement: agreement with the teacher.
         faithfulness: faithfulness against the baselines.
         randomisation: whether maps depend on the weights.
+        losses: what was surely lost against the teacher.
         controls: gain over control arms.
         cost: latency, memory, size.
         not_measured: what is done where a check could not be made.
     """
 
-    SCHEMA: ClassVar[str] = "promotion_policy/1"
+    SCHEMA: ClassVar[str] = "promotion_policy/2"
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     description: str = ""
     task: TaskPolicy = TaskPolicy()
@@ -203,9 +228,23 @@ class PromotionPolicy(VersionedRecord):
     agreement: AgreementPolicy = AgreementPolicy()
     faithfulness: FaithfulnessPolicy = FaithfulnessPolicy()
     randomisation: RandomisationPolicy = RandomisationPolicy()
+    losses: LossesPolicy = LossesPolicy()
     controls: ControlsPolicy = ControlsPolicy()
     cost: CostPolicy = CostPolicy()
     not_measured: NotMeasuredPolicy = NotMeasuredPolicy()
+
+
+def _promotion_policy_2(earlier: dict[str, Any]) -> dict[str, Any]:
+    """Lift a policy that was written before losses were asked about: it goes on asking nothing of them."""
+    not_measured = earlier.get("not_measured", {})
+    if isinstance(not_measured, dict):
+        not_measured = {**not_measured, "losses": "accept"}
+    nothing = dict.fromkeys(LossesPolicy.model_fields)
+    return {**earlier, "schema_version": PromotionPolicy.SCHEMA, "losses": nothing, "not_measured": not_measured}
+
+
+MIGRATIONS["promotion_policy/1"] = _promotion_policy_2
+MIGRATIONS["promotion_verdict/1"] = lambda earlier: {**earlier, "schema_version": "promotion_verdict/2"}
 
 
 class CheckOutcome(StrEnum):
@@ -267,7 +306,7 @@ class PromotionVerdict(VersionedRecord):
         passed: whether none of them refuses the version.
     """
 
-    SCHEMA: ClassVar[str] = "promotion_verdict/1"
+    SCHEMA: ClassVar[str] = "promotion_verdict/2"
     subject: Lineage
     compared_with: Lineage | None = None
     compared_role: Literal["champion", "teacher", "none"] = "none"

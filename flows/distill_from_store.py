@@ -10,22 +10,33 @@ from flows.evaluate import evaluate
 from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from flows.register import register
-from medkd.registry.publish_knowledge import fetch_knowledge
+from medkd.registry.publish_knowledge import fetch_knowledge, fetch_teacher
+from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training.recipes import reading_store
 
-fetch = task(fetch_knowledge)
+#: Quantities that compare a student with its teacher.
+_COMPARING = ("agreement", "dice_to_teacher")
+fetch, fetch_reference = task(fetch_knowledge), task(fetch_teacher)
 
 
 @flow
 def distill_from_store(workspace: Workspace, recipe: Recipe, uri: str) -> tuple[Registered, tuple[Scorecard, ...]]:
-    """Train every arm from knowledge, score the students and register them below the teacher that they learned from."""
+    """Train every arm from knowledge, score the students and register them below the teacher that they learned from.
+
+    Where that teacher is registered beside the knowledge, students are measured by it, and what each lost against it is stated.
+    """
     wanted = reading_store(recipe)
-    knowledge = submit_all(fetch, [(workspace, uri)], title="fetch knowledge")[0]
+    knowledge, version = submit_all(fetch, [(workspace, uri)], title="fetch knowledge")[0]
+    reference = submit_all(fetch_reference, [(workspace, knowledge)], title="fetch teacher")[0]
     (prepared,) = prepare(workspace, (wanted,))
-    # There is no teacher to compare with: each student is its own, and what compares is left out of the cards.
-    (done,) = evaluate(workspace, distill(workspace, [replace(prepared, knowledge=knowledge)]))
-    cards = tuple(card.without("agreement", "dice_to_teacher") for card in done.scorecards)
-    done = replace(done, scorecards=cards, knowledge=knowledge)
-    (registered,) = register(workspace, [done])
-    return registered.require_registered(), cards
+    known = replace(prepared, knowledge=knowledge, knowledge_version=version, reference=reference)
+    (done,) = evaluate(workspace, distill(workspace, [known]))
+    (registered,) = register(workspace, [done if reference is not None else _without_comparisons(done)])
+    return registered.require_registered(), registered.scorecards
+
+
+def _without_comparisons(result: RecipeResult) -> RecipeResult:
+    """Leave out what compares with a teacher: there is none, and the first student stood in its place."""
+    cards = tuple(card.without(*_COMPARING) for card in result.scorecards)
+    return replace(result, scorecards=cards, case_results=tuple(one.without(*_COMPARING) for one in result.case_results))

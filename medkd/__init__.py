@@ -22,7 +22,10 @@ if TYPE_CHECKING:
         evaluate,
         ingest,
         load,
+        promote,
         read_recipe,
+        rollback,
+        search_models,
         write_phantom,
     )
 
@@ -41,7 +44,10 @@ __all__ = [
     "evaluate",
     "ingest",
     "load",
+    "promote",
     "read_recipe",
+    "rollback",
+    "search_models",
     "write_phantom",
 ]
 

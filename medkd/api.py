@@ -1,4 +1,4 @@
-"""medkd in a dozen names, for notebooks and other programs: ``import medkd``, then ``medkd.ingest``, ``medkd.distill``, ``medkd.load``.
+"""medkd in few names, for notebooks and other programs: ``import medkd``, then ``medkd.ingest``, ``medkd.distill``, ``medkd.load``.
 
 Everything here is what the commands do, one step after another and without an orchestrator; what is written is written in the same places,
 for its owner only, and can be gone on with by either. Errors are those of :mod:`data_contracts.errors`: a stable code and one sentence.
@@ -65,6 +65,10 @@ from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.segment import prepare_study, segment
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.phantom.dicom_studies import write_phantom_dicom
+from medkd.promotion.policy import read_policy
+from medkd.promotion.promote import Promotion, Signatory, promote_signed
+from medkd.promotion.rollback import Rollback
+from medkd.promotion.rollback import rollback as _rollback
 from medkd.recipe_calls import (
     by_arm,
     calibration_calls,
@@ -80,9 +84,11 @@ from medkd.recipe_calls import (
     student_calls,
     teacher_call,
 )
+from medkd.registry.interface import ListedVersion, Registry
 from medkd.registry.publish import load_calibrated, open_registry, register_everything
 from medkd.registry.publish_knowledge import publish_knowledge
 from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.search_models import search_models as _search_models
 from medkd.registry.server import require_registry
 from medkd.registry.ship_metrics import shipping
 from medkd.storage.output import PHANTOM, RUN, STUDY_STORE, claim, require_apart, require_source
@@ -109,7 +115,10 @@ __all__ = [
     "evaluate",
     "ingest",
     "load",
+    "promote",
     "read_recipe",
+    "rollback",
+    "search_models",
     "write_phantom",
 ]
 
@@ -311,6 +320,95 @@ def _registered(workspace: Workspace, result: RecipeResult) -> RecipeResult:
     return replace(result, registered=registered)
 
 
+def search_models(query: str = "", *, run: PathLike | None = None, tracking_uri: str | None = None) -> tuple[ListedVersion, ...]:
+    """Return the registered versions that fulfil a query, with their tags, figures and aliases; from the registry alone.
+
+    Args:
+        query: ``FIELD OP VALUE`` joined by ``and``, as ``medkd registry search`` takes it (:mod:`medkd.registry.search_query`); empty for all.
+        run: folder of the run whose registry is searched.
+        tracking_uri: MLflow tracking URI of the registry, instead of a run's own.
+
+    Raises:
+        RegistryError: there is no such registry; ``SEARCH_QUERY``, ``SEARCH_FIELD``, ``SEARCH_OPERATOR`` or ``SEARCH_VALUE`` of a query.
+
+    Example:
+        >>> [found.model.uri for found in medkd.search_models("teacher=first-teacher and arm=kd", run="runs/first")]
+        ['models:/first-kd/1']
+    """
+    with _registry_of(run, tracking_uri) as registry:
+        return _search_models(registry, query).versions
+
+
+def promote(
+    uri: str,
+    *,
+    to: Literal["candidate", "champion"] = "candidate",
+    policy: PathLike | None = None,
+    signatory: Signatory | None = None,
+    run: PathLike | None = None,
+    tracking_uri: str | None = None,
+) -> Promotion:
+    """Put a registered model to a promotion policy, keep the verdict beside it and move an alias to it.
+
+    Args:
+        uri: ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+        to: the alias; the champion needs a verdict that passed and a signatory.
+        policy: YAML file; by default the policy that is shipped.
+        signatory: who answers for the champion: ``medkd.promotion.promote.Signatory(name, role, statement)``.
+        run: folder of the run whose registry holds it.
+        tracking_uri: MLflow tracking URI of the registry, instead of a run's own.
+
+    Returns:
+        The version, its verdict (``promotion.verdict.checks``) and whether the alias moved.
+
+    Raises:
+        RegistryError: ``PROMOTION_REFUSED`` with the checks that fail and their figures; ``PROMOTION_UNSIGNED``; ``POLICY_INVALID``.
+
+    Example:
+        >>> promotion = medkd.promote("models:/first-kd/1", run="runs/first")
+        >>> promotion.alias, promotion.model.version
+        ('candidate', 1)
+    """
+    with _registry_of(run, tracking_uri) as registry:
+        return promote_signed(registry, uri, read_policy(None if policy is None else Path(policy)), to=to, signatory=signatory)
+
+
+def rollback(name: str, *, run: PathLike | None = None, tracking_uri: str | None = None) -> Rollback:
+    """Make the previous champion of a name the champion again, once every byte of it and its lineage are verified.
+
+    Args:
+        name: of the registered model.
+        run: folder of the run whose registry holds it.
+        tracking_uri: MLflow tracking URI of the registry, instead of a run's own.
+
+    Raises:
+        RegistryError: ``NOTHING_TO_ROLL_BACK``, ``VERSION_ALTERED``, ``ROLLBACK_REFUSED``; nothing is moved then.
+
+    Example:
+        >>> medkd.rollback("first-kd", run="runs/first")
+        Traceback (most recent call last):
+            ...
+        data_contracts.errors.RegistryError: expected first-kd to have a champion and a previous, …
+    """
+    with _registry_of(run, tracking_uri) as registry:
+        return _rollback(registry, name)
+
+
+@contextmanager
+def _registry_of(run: PathLike | None, tracking_uri: str | None) -> Iterator[Registry]:
+    """Open the registry of a run's folder, or of an URI."""
+    where = _tracking_uri(run, tracking_uri)
+    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
+        yield open_registry(Workspace(Path(scratch), where))
+
+
+def _tracking_uri(run: PathLike | None, tracking_uri: str | None) -> str:
+    """Return where a registry is, known to be there."""
+    where = tracking_uri or f"sqlite:///{Path(run if run is not None else 'runs/demo').resolve() / 'mlflow.db'}"
+    require_registry(where)
+    return where
+
+
 def load(uri: str, *, run: PathLike | None = None, tracking_uri: str | None = None) -> Model:
     """Return a registered model, every byte verified.
 
@@ -327,10 +425,9 @@ def load(uri: str, *, run: PathLike | None = None, tracking_uri: str | None = No
         >>> model.task.classes
         ('benign', 'malignant')
     """
-    where = tracking_uri or f"sqlite:///{Path(run if run is not None else 'runs/demo').resolve() / 'mlflow.db'}"
-    require_registry(where)
-    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
-        reference, checkpoint, network, calibration = load_calibrated(open_registry(Workspace(Path(scratch), where)), uri)
+    where = _tracking_uri(run, tracking_uri)
+    with _registry_of(run, tracking_uri) as registry:
+        reference, checkpoint, network, calibration = load_calibrated(registry, uri)
     # By its version: an alias may move before the model is asked again.
     return Model(reference.uri, where, reference, checkpoint, network, calibration)
 

@@ -51,7 +51,7 @@ def student_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     """Return the arguments of ``evaluate_model``, the teacher first."""
-    return [(workspace, result.recipe.name, result.cohorts, model, result.models[0]) for model in result.models]
+    return [(workspace, result.recipe.name, result.cohorts, model, result.evaluated[0]) for model in result.evaluated]
 
 
 def by_arm(evaluations: Iterable[Evaluation]) -> Arms:
@@ -98,11 +98,12 @@ def calibration_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here."""
-    if result.teacher is None:
+    teacher = result.teacher or result.reference
+    if teacher is None:
         return []
     results = {one.weights_digest: one for one in result.case_results}
     digests = (student.weights_digest for student in result.students)
-    return [(workspace, results[result.teacher.weights_digest], results[digest], result.calibrations) for digest in digests]
+    return [(workspace, results[teacher.weights_digest], results[digest], result.calibrations) for digest in digests]
 
 
 def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from data_contracts import Recipe, read_record
-from medkd.recipe_calls import by_arm, comparison_calls, evaluation_calls, explanation_calls, reads_store, student_calls
+from medkd.recipe_calls import by_arm, comparison_calls, evaluation_calls, explanation_calls, loss_calls, reads_store, student_calls
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,16 @@ def test_students_are_trained_arm_by_arm_and_only_readers_are_given_a_store(reci
 
 
 def test_every_model_is_evaluated_beside_the_first_which_is_the_teacher(recipe):
-    calls = evaluation_calls("W", SimpleNamespace(recipe=recipe, cohorts="C", models=("teacher", "a", "b")))
+    calls = evaluation_calls("W", SimpleNamespace(recipe=recipe, cohorts="C", evaluated=("teacher", "a", "b")))
     assert [(model, beside) for *_, model, beside in calls] == [("teacher", "teacher"), ("a", "teacher"), ("b", "teacher")]
+
+
+def test_students_of_a_store_lose_against_the_registered_teacher_and_without_one_nothing_is_stated():
+    results = tuple(SimpleNamespace(weights_digest=digest) for digest in "tab")
+    teacher, students = SimpleNamespace(weights_digest="t"), tuple(SimpleNamespace(weights_digest=one) for one in "ab")
+    result = SimpleNamespace(teacher=None, reference=teacher, students=students, case_results=results, calibrations=())
+    assert [(of.weights_digest, own.weights_digest) for _, of, own, _ in loss_calls("W", result)] == [("t", "a"), ("t", "b")]
+    assert loss_calls("W", SimpleNamespace(**{**vars(result), "reference": None})) == []
 
 
 def test_evaluations_of_an_arm_stay_together_in_the_order_of_their_seeds():

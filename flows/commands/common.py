@@ -221,6 +221,18 @@ def write_json(path: Path, payload: dict[str, Any]) -> None:
         stream.write(json.dumps(payload, indent=1) + "\n")
 
 
+def mlflow_page(tracking_uri: str) -> str:
+    """Return where a browser shows the experiments of a registry; of a database, where ``mlflow ui`` shows them.
+
+    MLflow 3.17 opens an experiment in the view that its reader chose last, at first that of traces, whatever kind the experiment is of. The view
+    is no part of the address: with ``?workflowType=`` in it the choice is shown as made, is not kept, and the next page has traces again.
+    """
+    from medkd.registry.server import shown
+
+    server = shown(tracking_uri).rstrip("/") if tracking_uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
+    return f"{server}/#/experiments"
+
+
 def say_where(summary: dict[str, Any], folder: Path) -> None:
     """Say what a run left and where."""
     if summary["ingest"]:
@@ -230,7 +242,10 @@ def say_where(summary: dict[str, Any], folder: Path) -> None:
         )
     if summary["models"]:
         say(f"registry  {len(summary['models'])} model versions, {summary['explanations']} explanations")
-        say(f"          open it with: {command_line('mlflow', 'ui', '--backend-store-uri', summary['tracking_uri'])}")
+        uri = summary["tracking_uri"]
+        if not uri.startswith(("http://", "https://")):
+            say(f"          open it with: {command_line('mlflow', 'ui', '--backend-store-uri', uri)}")
+        say(f"          look at {mlflow_page(uri)} and choose Model training at its top left, once")
     for page in summary["reports"]:
         say(f"report    {page}")
     say(f"summary   {folder / 'summary.json'} ({summary['seconds']:.0f} s, engine {summary['engine']})")

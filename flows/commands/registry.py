@@ -1,4 +1,4 @@
-"""Commands about registered models: promote, rollback, registry aliases, registry show."""
+"""Commands about registered models: promote, rollback, registry aliases, registry show, registry search."""
 
 from __future__ import annotations
 
@@ -119,6 +119,28 @@ def show(model: Version, run_folder: RunOfModels = Path("runs/demo"), tracking_u
         say_json(shown)
     else:
         say(version_text(shown))
+
+
+@registry_app.command()
+def search(
+    query: Annotated[
+        str, typer.Argument(help='FIELD OP VALUE joined by "and"; OP is one of = != >= <= > < ~ (contains). Without one, every version.')
+    ] = "",
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find registered versions by name, alias, teacher, figures, explanations, verdicts and tags: "teacher=NAME and metrics.dice>=0.6"."""
+    uri = registry_uri(run_folder, tracking_uri)
+    from flows.search_text import search_text
+    from medkd.registry.search_models import as_json as version_json
+    from medkd.registry.search_models import search_models
+
+    found = search_models(_open(uri), query)
+    if as_json:
+        say_json({"query": query, "searched": found.searched, "found": [version_json(one) for one in found.versions]})
+    else:
+        say(search_text(found))
 
 
 def _open(uri: str) -> Registry:

@@ -9,7 +9,7 @@ from functools import partial
 from data_contracts import ModelRef, RetentionPolicy
 from medkd.lineage.judgement import Judgement, days_since
 from medkd.registry.descent import descent
-from medkd.registry.interface import Registry, VersionContents
+from medkd.registry.interface import KNOWLEDGE_TAG, Registry, VersionContents
 from medkd.registry.mlflow_purge import MlflowHousekeeping
 
 
@@ -45,9 +45,10 @@ def reasons_to_keep(registry: Registry, contents: list[VersionContents], policy:
             reasons[one.model.uri] = why
     # Asked of what was read: a registry would be searched anew for every version.
     known = _KnownVersions(tuple(one.model for one in contents))
-    for model in known.models:
+    for one in contents:
+        model = one.model
         if model.uri in reasons:
-            for ancestor in descent(known, model)[:-1]:
+            for ancestor in descent(known, model, one.tags.get(KNOWLEDGE_TAG))[:-1]:
                 reasons.setdefault(ancestor.uri, f"{model.name}/{model.version} descends from it")
     return reasons
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from data_contracts import ModelRef, RegistryError, Role, TrainingManifest, load_record
+from data_contracts import Lineage, RegistryError, Role, TrainingManifest, load_record
 from medkd.lineage.dataset import RunData
 from medkd.lineage.graph import LineageGraph, LineageNode, NodeKind, NodeState
-from medkd.registry.descent import knowledge_of, resolve_teacher, teacher_chain
-from medkd.registry.interface import Registry, VersionContents
-from medkd.registry.publish import TRAINING_MANIFEST
+from medkd.registry.descent import descent, knowledge_behind, resolve_teacher
+from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Registry, VersionContents
 from medkd.storage.store import sha256_file
 
 _KINDS = {Role.TEACHER: NodeKind.TEACHER, Role.KNOWLEDGE: NodeKind.KNOWLEDGE, Role.STUDENT: NodeKind.STUDENT}
@@ -35,11 +34,8 @@ def walk_lineage(registry: Registry, uri: str, run: Path | None) -> LineageGraph
     asked = registry.contents(uri)
     data = RunData(run)
     nodes: dict[str, LineageNode] = {}
-    for model in reversed(teacher_chain(registry, asked.model)):
+    for model in descent(registry, asked.model, asked.tags.get(KNOWLEDGE_TAG))[:-1]:
         _add(nodes, _version_nodes(registry, registry.contents(model.uri), data))
-        for known in knowledge_of(registry, model):
-            if known != asked.model:
-                _add(nodes, _version_nodes(registry, registry.contents(known.uri), data))
     _add(nodes, _version_nodes(registry, asked, data))
     _add(nodes, _attached_nodes(registry, asked))
     order = list(NodeKind)
@@ -88,20 +84,24 @@ def _version_nodes(registry: Registry, contents: VersionContents, data: RunData)
         parents.append(above[-1].key)
     if model.teacher is not None:
         teacher = resolve_teacher(registry, model)
-        above_it = _absent_teacher(model) if teacher is None else f"{_KINDS[teacher.role]}:{teacher.name}/{teacher.version}"
+        above_it = (
+            _absent(NodeKind.TEACHER, model.teacher) if teacher is None else f"{_KINDS[teacher.role]}:{teacher.name}/{teacher.version}"
+        )
         if isinstance(above_it, LineageNode):
             yield above_it
         parents.append(above_it if isinstance(above_it, str) else above_it.key)
-        known = () if teacher is None or model.role is Role.KNOWLEDGE else knowledge_of(registry, teacher)
+        learned_from = contents.tags.get(KNOWLEDGE_TAG)
+        known = () if teacher is None or model.role is Role.KNOWLEDGE else knowledge_behind(registry, teacher, learned_from)
         parents += [f"{NodeKind.KNOWLEDGE}:{one.name}/{one.version}" for one in known]
+        if not known and learned_from not in (None, NO_KNOWLEDGE):
+            absent = _absent(NodeKind.KNOWLEDGE, Lineage.model_validate(learned_from))
+            yield absent
+            parents.append(absent.key)
     yield replace(node, parents=tuple(parents))
 
 
-def _absent_teacher(model: ModelRef) -> LineageNode:
-    lineage = model.teacher
-    assert lineage is not None
-    name = f"{lineage.name}/{lineage.version}"
-    return LineageNode(NodeKind.TEACHER, name, lineage.manifest_digest, NodeState.UNREACHABLE, "not registered here")
+def _absent(kind: NodeKind, lineage: Lineage) -> LineageNode:
+    return LineageNode(kind, f"{lineage.name}/{lineage.version}", lineage.manifest_digest, NodeState.UNREACHABLE, "not registered here")
 
 
 def _attached_nodes(registry: Registry, contents: VersionContents) -> Iterator[LineageNode]:

@@ -25,6 +25,7 @@ from data_contracts import (
 from medkd.promotion.check_calibration import check_calibration
 from medkd.promotion.check_controls import CONTROL, check_controls
 from medkd.promotion.check_cost import check_cost
+from medkd.promotion.check_losses import check_losses
 from medkd.promotion.check_maps import check_agreement, check_evidence, check_faithfulness, check_randomisation
 from medkd.promotion.check_provenance import altered, check_integrity, check_leakage, check_lineage
 from medkd.promotion.check_task import check_subgroups, check_task
@@ -48,6 +49,7 @@ _CHECKS: tuple[Callable[[PromotionSetting], Check], ...] = (
     check_agreement,
     check_faithfulness,
     check_randomisation,
+    check_losses,
     check_calibration,
     check_controls,
     check_cost,

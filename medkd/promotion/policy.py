@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_contracts import PromotionPolicy, RegistryError
+from data_contracts.record import migrated
 from medkd.training.form_mistakes import record_mistakes
 from medkd.training.mistake import FieldPath
 from medkd.yaml_text import YamlRefused, read_yaml, yaml_lines
@@ -28,6 +29,7 @@ def read_policy(path: Path | None = None) -> PromotionPolicy:
         raise RegistryError("POLICY_UNREADABLE", str(error)) from error
     if not isinstance(payload, dict):
         raise RegistryError("POLICY_UNREADABLE", f"expected a mapping of policy fields in {path.name}, got {type(payload).__name__}")
+    payload = migrated(payload)
     mistakes = list(record_mistakes(PromotionPolicy, payload))
     if mistakes:
         (place, sentence), more = mistakes[0], len(mistakes) - 1

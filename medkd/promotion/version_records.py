@@ -13,14 +13,15 @@ from data_contracts import (
     Checkpoint,
     ContractError,
     ExplanationBundle,
+    LossStatement,
     ModelRef,
     TrainingManifest,
     VersionedRecord,
     load_record,
     read_record,
 )
-from medkd.registry.interface import Registry, serving_network
-from medkd.registry.publish import CALIBRATION, CASE_RESULTS, TRAINING_MANIFEST
+from medkd.registry.interface import TRAINING_MANIFEST, Registry, serving_network
+from medkd.registry.publish import CALIBRATION, CASE_RESULTS, LOSS_STATEMENT
 
 _Kind = TypeVar("_Kind", bound=VersionedRecord)
 #: Tag with the digest of the explanations beside a version.
@@ -37,6 +38,7 @@ class VersionRecords:
         training: whose data it was trained on; None of a version that does not say.
         results: per-case results of its tests; None where none were kept.
         calibration: of its probabilities; None of a version without one.
+        losses: what it lost against its teacher; None of a version without a loss statement.
         bundle: explanations of its test cases; None where none lie beside it, or none that can be trusted.
         bundle_digest: that its tag names; empty without one.
         network: ONNX file of its serving form; None without one.
@@ -48,6 +50,7 @@ class VersionRecords:
     training: TrainingManifest | None = None
     results: CaseResults | None = None
     calibration: Calibration | None = None
+    losses: LossStatement | None = None
     bundle: ExplanationBundle | None = None
     bundle_digest: str = ""
     network: Path | None = None
@@ -65,9 +68,11 @@ def read_version(registry: Registry, uri: str) -> VersionRecords:
     digest = registry.tags(model).get(EXPLANATIONS, "")
     bundle, problem = _bundle(registry, model, digest)
     results, calibration = _optional(folder / CASE_RESULTS, CaseResults), _optional(folder / CALIBRATION, Calibration)
+    losses = _optional(folder / LOSS_STATEMENT, LossStatement)
     weights = {"checkpoint.json": checkpoint.weights_digest}
     weights |= {} if results is None else {CASE_RESULTS: results.weights_digest}
     weights |= {} if calibration is None else {CALIBRATION: calibration.weights_digest}
+    weights |= {} if losses is None else {LOSS_STATEMENT: losses.weights_digest}
     weights |= {} if bundle is None else {"the explanations": bundle.weights_digest}
     foreign = [f"{name} is of the weights {own[:12]}" for name, own in weights.items() if own != model.weights_digest]
     return VersionRecords(
@@ -76,6 +81,7 @@ def read_version(registry: Registry, uri: str) -> VersionRecords:
         training=_optional(folder / TRAINING_MANIFEST, TrainingManifest),
         results=results,
         calibration=calibration,
+        losses=losses,
         bundle=bundle,
         bundle_digest=digest,
         network=serving_network(folder),

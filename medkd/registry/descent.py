@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from data_contracts import ModelRef, RegistryError, Role
+from data_contracts import Lineage, ModelRef, RegistryError, Role
+from medkd.registry.interface import NO_KNOWLEDGE
 
 
 class VersionList(Protocol):
@@ -58,14 +59,36 @@ def knowledge_of(registry: VersionList, teacher: ModelRef) -> tuple[ModelRef, ..
     )
 
 
-def descent(registry: VersionList, model: ModelRef) -> tuple[ModelRef, ...]:
-    """Return everything registered here that a version may descend from, each after what it descends from, and the version last.
+def knowledge_behind(registry: VersionList, teacher: ModelRef, learned_from: str | None) -> tuple[ModelRef, ...]:
+    """Return the registered knowledge of a teacher that a student of it learned from.
 
-    A version does not say from which knowledge of its teacher it learned, so all of it counts.
+    Args:
+        registry: that holds the versions.
+        teacher: of the student.
+        learned_from: what the student's tag says (:data:`medkd.registry.interface.KNOWLEDGE_TAG`); None of a version that does not say: then
+            all knowledge of its teacher counts.
+    """
+    known = knowledge_of(registry, teacher)
+    if learned_from is None:
+        return known
+    if learned_from == NO_KNOWLEDGE:
+        return ()
+    digest = Lineage.model_validate(learned_from).manifest_digest
+    return tuple(one for one in known if one.manifest_digest == digest)
+
+
+def descent(registry: VersionList, model: ModelRef, learned_from: str | None = None) -> tuple[ModelRef, ...]:
+    """Return everything registered here that a version descends from, each after what it descends from, and the version last.
+
+    Args:
+        registry: that holds the versions.
+        model: the version.
+        learned_from: as of :func:`knowledge_behind`. Of its teacher's teachers all knowledge counts.
     """
     chain = teacher_chain(registry, model)
     found: list[ModelRef] = []
     for teacher in reversed(chain):
         found.append(teacher)
-        found += [one for one in knowledge_of(registry, teacher) if one != model]
+        of_teacher = knowledge_behind(registry, teacher, learned_from) if teacher == chain[0] else knowledge_of(registry, teacher)
+        found += [one for one in of_teacher if one != model]
     return (*found, model)

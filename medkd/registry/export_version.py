@@ -12,7 +12,7 @@ from data_contracts import ExportedVersion, ManifestEntry, ModelRef, OutputError
 from data_contracts.private import open_private
 from data_contracts.record import partial_path
 from medkd.registry.descent import descent
-from medkd.registry.interface import Registry, VersionContents
+from medkd.registry.interface import KNOWLEDGE_TAG, Registry, VersionContents
 from medkd.storage.store import sha256_file
 
 #: Names in an export: its index, and the sha256 of the index.
@@ -41,7 +41,7 @@ def export_version(registry: Registry, uri: str, file: Path) -> RegistryExport:
     model, _ = registry.fetch(uri)
     versions: list[ExportedVersion] = []
     paths: dict[str, Path] = {}
-    for number, one in enumerate(descent(registry, model)):
+    for number, one in enumerate(descent(registry, model, registry.tags(model).get(KNOWLEDGE_TAG))):
         contents, folder = registry.contents(one.uri), f"versions/{number}"
         paths |= {f"{folder}/{name}": path for name, path in _files_of(registry, one, contents)}
         versions.append(_exported(contents, folder))

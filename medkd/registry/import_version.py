@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_contracts import Checkpoint, ExportedVersion, Lineage, ModelRef, load_record
 from medkd.registry.export_version import PACKAGE, SERVING, SERVING_TAG
-from medkd.registry.interface import Publication, Registry
+from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, Publication, Registry
 from medkd.registry.open_export import attached_files, unpack_export
 from medkd.serving.form import REQUIREMENTS, PackedForm, example_image
 
@@ -52,22 +52,26 @@ def import_versions(registry: Registry, file: Path) -> tuple[ImportedVersion, ..
     with tempfile.TemporaryDirectory(prefix="medkd-import-") as scratch:
         index = unpack_export(file, Path(scratch))
         for version in index.versions:
-            teachers = {one.origin: one.model.lineage for one in done}
+            known = {one.origin: one.model.lineage for one in done}
             existed = version.model.manifest_digest in {one.manifest_digest for one in registry.versions(version.model.name)}
-            model = registry.register(_publication(version, Path(scratch), teachers))
+            model = registry.register(_publication(version, Path(scratch), known))
             _attach(registry, model, version, (Path(scratch), attached_files(index, version.folder)))
             done.append(ImportedVersion(version.model.lineage, model, existed))
     return tuple(done)
 
 
-def _publication(version: ExportedVersion, scratch: Path, teachers: dict[Lineage, Lineage]) -> Publication:
+def _publication(version: ExportedVersion, scratch: Path, known: dict[Lineage, Lineage]) -> Publication:
     folder = scratch / version.folder
     tags = {key: value for key, value in version.tags.items() if key not in _OF_REGISTRATION and not key.startswith(_OF_ATTACHED)}
     tags.setdefault(IMPORTED, str(version.model.lineage))
     teacher = version.model.teacher
     if teacher is not None:
-        tags |= {_TEACHER: str(teachers.get(teacher, teacher))}
+        tags |= {_TEACHER: str(known.get(teacher, teacher))}
         tags.setdefault(IMPORTED_TEACHER, str(teacher))
+    learned_from = tags.get(KNOWLEDGE_TAG, NO_KNOWLEDGE)
+    if learned_from != NO_KNOWLEDGE:
+        origin = Lineage.model_validate(learned_from)
+        tags[KNOWLEDGE_TAG] = str(known.get(origin, origin))
     return Publication(
         name=version.model.name,
         folder=folder / PACKAGE,

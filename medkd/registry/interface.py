@@ -15,6 +15,11 @@ from medkd.serving.form import NETWORK, PackedForm
 
 #: Folder of a fetched version's serving form, beside that of its own files.
 SERVING_FOLDER = "serving"
+#: File of every version that says whose data it was trained on.
+TRAINING_MANIFEST = "training_manifest.json"
+#: Tag of a student: the registered knowledge that it learned from, ``NAME/VERSION@DIGEST``, or :data:`NO_KNOWLEDGE` where its teacher was
+#: live. Versions from before it was written lack it.
+KNOWLEDGE_TAG, NO_KNOWLEDGE = "medkd.knowledge_version", "none"
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,25 @@ class VersionContents:
     created_ms: int = 0
 
 
+@dataclass(frozen=True)
+class ListedVersion:
+    """A version as a list of all of them has it, without its files.
+
+    Attributes:
+        model: the version.
+        tags: lineage, digests, what was explained and promoted.
+        metrics: final figures.
+        aliases: that stand at it.
+        created_ms: when it was registered, milliseconds since 1970.
+    """
+
+    model: ModelRef
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    created_ms: int = 0
+
+
 class Registry(Protocol):
     """Versions in, verified versions out. Registering the same manifest twice gives the version that exists."""
 
@@ -127,6 +151,10 @@ class Registry(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""
+        ...
+
+    def listed(self) -> tuple[ListedVersion, ...]:
+        """Return every version with its tags, figures and aliases, by name and number; those that others registered are left out."""
         ...
 
     def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:

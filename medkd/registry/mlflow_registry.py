@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
-from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
+from medkd.registry.interface import ListedVersion, LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.promotion_lock import RequireHeld, file_lock, tag_lock
 from medkd.registry.recipe_run import RecipeRun
 from medkd.registry.relocate import find_relocation, relocate, relocated_copy
@@ -47,6 +48,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from medkd.registry.mlflow_contents import digest_tags, read_contents  # noqa: E402
+from medkd.registry.mlflow_listing import aliases_by_version, all_versions, figures_by_model, figures_of, plain_tags  # noqa: E402
 from medkd.registry.mlflow_model import MODEL_TAG, PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
 from medkd.registry.mlflow_purge import MlflowHousekeeping  # noqa: E402
 from medkd.registry.mlflow_runs import MlflowRuns, reached  # noqa: E402
@@ -339,6 +341,24 @@ class MlflowRegistry:
         known = self._versions_of(name)
         return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
 
+    @privately()
+    @reached
+    def listed(self) -> tuple[ListedVersion, ...]:
+        """Return every version with its tags, figures and aliases, by name and number; those that others registered are left out."""
+        found = [one for one in all_versions(self._client) if _DIGEST_TAG in one.tags]
+        aliases, figures = aliases_by_version(self._client, {one.name for one in found}), figures_by_model(self._client)
+        listed = (
+            ListedVersion(
+                model=_model_ref(one.name, int(one.version), one.tags),
+                tags=plain_tags(one),
+                metrics=figures_of(self._client, one, figures),
+                aliases=aliases.get((one.name, int(one.version)), ()),
+                created_ms=int(one.creation_timestamp or 0),
+            )
+            for one in found
+        )
+        return tuple(sorted(listed, key=lambda one: (one.model.name, one.model.version)))
+
     def _known(self) -> dict[str, list[int]]:
         """Return the versions of every name, also of those that others registered."""
         known: dict[str, list[int]] = {name: [] for name in self.names()}
@@ -459,10 +479,21 @@ class MlflowRegistry:
     def set_name_tag(self, name: str, key: str, value: str | None) -> None:
         """Set a tag of a name, or remove it."""
         self._require_writable()
-        if value is None:
-            self._client.delete_registered_model_tag(name, key)
-        else:
-            self._client.set_registered_model_tag(name, key, value)
+        if value is not None:
+            self._set_name_tag(name, key, value)
+        elif key in self.name_tags(name):
+            with contextlib.suppress(MlflowException):  # removed by another a moment ago; whoever reads it back sees what is there
+                self._client.delete_registered_model_tag(name, key)
+
+    def _set_name_tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag that others may set at the same moment: of two who write a new one MLflow refuses the later, who finds it there then."""
+        for tries_left in (2, 1, 0):
+            try:
+                return self._client.set_registered_model_tag(name, key, value)
+            except MlflowException as error:
+                if not tries_left or not re.search("unique constraint|duplicate (key|entry)", str(error), re.IGNORECASE):
+                    raise
+        raise AssertionError("unreachable")
 
     def promotion_lock(self, name: str) -> AbstractContextManager[RequireHeld]:
         """Be the only one who moves aliases of a name (:mod:`medkd.registry.promotion_lock` says how far that holds on a server)."""

@@ -29,8 +29,8 @@ from medkd.storage.process_mark import PROCESS, has_ended, process_mark
 
 P = ParamSpec("P")
 R = TypeVar("R")
-#: MLflow's tag for experiments of model training. Its page of 3.17 goes by the reader's last choice instead, or by the address
-#: (``?workflowType=machine_learning``).
+#: MLflow's tag for experiments of model training. Its page of 3.17 goes by the reader's last choice instead, at first that of traces
+#: (``tests/registry/test_mlflow_page.py``).
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _FIGURES = "medkd.figures"
 #: What a server takes at a time.

@@ -33,18 +33,17 @@ from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import load_network, restore_network
 from medkd.registry.card_text import card_text
-from medkd.registry.interface import Publication, Registry
+from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
 from medkd.registry.recipe_summary import recipe_summary, seed_figures
+from medkd.registry.register_knowledge import register_knowledge
 from medkd.serving.form import PackedForm
 from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import TIME, MetricsLog
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
-#: File of every version that says whose data it was trained on.
-TRAINING_MANIFEST = "training_manifest.json"
 #: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
 CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
 #: File of a version with what it did on each case of its tests.
@@ -87,9 +86,21 @@ def register_models(
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
             require_unseen(teacher_manifest, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
             manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
+        if teacher is not None and _reads_store(result, checkpoint) and result.knowledge_version is None and knowledge is not None:
+            # Before the student: its version names what it learned from.
+            version = register_knowledge(workspace, result.recipe.name, teacher, knowledge, target).lineage
+            result = replace(result, knowledge_version=version)
         publication = _publication(workspace, result, checkpoint, lineage, manifest)
         models.append(target.register(publication if run is None else _in_run(workspace, result, checkpoint, publication, run)))
     return Registered(models=tuple(models))
+
+
+def _reads_store(result: RecipeResult, checkpoint: Checkpoint) -> bool:
+    """Return whether a network learned from the knowledge of a result and not from a live teacher."""
+    knowledge = result.knowledge
+    if knowledge is None or checkpoint.role is not Role.STUDENT or checkpoint.teacher_digest != knowledge.teacher_digest:
+        return False
+    return result.recipe.arms[checkpoint.arm].knowledge == "store"
 
 
 def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Checkpoint) -> TrainingManifest:
@@ -171,7 +182,7 @@ def _publication(
         "medkd.arm": checkpoint.arm,
         "medkd.seed": str(checkpoint.seed),
         "medkd.use": "research only",
-        **({"medkd.teacher": str(lineage)} if lineage else {}),
+        **({"medkd.teacher": str(lineage), **_knowledge_tag(result, checkpoint)} if lineage else {}),
     }
     journal = MetricsLog(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
     history = tuple(journal.read())
@@ -199,6 +210,11 @@ def _publication(
         description=card_text(card, scorecard, loss),
         form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
+
+
+def _knowledge_tag(result: RecipeResult, checkpoint: Checkpoint) -> dict[str, str]:
+    version = result.knowledge_version if _reads_store(result, checkpoint) else None
+    return {KNOWLEDGE_TAG: NO_KNOWLEDGE if version is None else str(version)}
 
 
 def _in_run(workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, publication: Publication, run: RecipeRun) -> Publication:

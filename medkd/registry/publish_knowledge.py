@@ -1,18 +1,24 @@
-"""Knowledge as a registered version: shards, record and whose data its teacher saw, so that another site can distil without the teacher."""
+"""Stages of registered knowledge: put into a registry below its teacher, and brought out of one with what is there of the teacher."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from data_contracts import KnowledgeRef, ModelRef, Ref, RegistryError, Role, TrainingManifest, load_record
-from medkd.registry.interface import Publication, Registry
-from medkd.registry.publish import TRAINING_MANIFEST, open_registry
-from medkd.storage.manifest import pack_model
+from data_contracts import Checkpoint, KnowledgeRef, Lineage, ModelRef, Ref, RegistryError, Role, load_record
+from medkd.registry.interface import Registry
+from medkd.registry.publish import adopt, open_registry
+from medkd.registry.register_knowledge import RECORD, register_knowledge
 from medkd.storage.stage import stage
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
-RECORD = "knowledge.json"
+
+class FetchedKnowledge(NamedTuple):
+    """Registered knowledge in a workspace: its record, its shards in the store, and the version that it is."""
+
+    record: KnowledgeRef
+    version: Lineage
 
 
 @stage
@@ -21,46 +27,8 @@ def publish_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, know
     return register_knowledge(workspace, recipe, teacher, knowledge, open_registry(workspace))
 
 
-def register_knowledge(workspace: Workspace, recipe: str, teacher: ModelRef, knowledge: KnowledgeRef, registry: Registry) -> ModelRef:
-    """Register knowledge; the same knowledge gives the version that exists.
-
-    Raises:
-        RegistryError: ``KNOWLEDGE_FOREIGN`` when it is of another teacher.
-    """
-    if teacher.weights_digest != knowledge.teacher_digest:
-        raise RegistryError(
-            "KNOWLEDGE_FOREIGN",
-            f"expected knowledge of {teacher.uri} ({teacher.weights_digest[:12]}), it is of {knowledge.teacher_digest[:12]}",
-        )
-    lineage = teacher.lineage
-    record = knowledge.model_copy(update={"teacher": lineage})
-    # Named by its content: everything in it is registered, and other knowledge, which a run before left, must not be.
-    folder = workspace.root / "packages" / f"{recipe}-knowledge-{record.digest()[:12]}"
-    manifest = TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
-    shards = {f"shards/{Path(ref.key).name}": workspace.store.path(ref).read_bytes() for ref in knowledge.shards}
-    pack_model(folder, {RECORD: record.canonical_json(), TRAINING_MANIFEST: manifest.canonical_json(), **shards})
-    tags = {
-        "medkd.teacher": str(lineage),
-        "medkd.knowledge": knowledge.digest(),
-        "medkd.use": "research only",
-    }
-    figures = {"entries": knowledge.entries, "bytes": knowledge.bytes, "raw_bytes": knowledge.raw_bytes, **knowledge.measured}
-    return registry.register(
-        Publication(
-            name=f"{recipe}-knowledge",
-            folder=folder,
-            role=Role.KNOWLEDGE,
-            weights_digest=knowledge.teacher_digest,
-            tags=tags,
-            params={"recipe": recipe, "views": str(knowledge.config.views), "cases": str(knowledge.cases)},
-            metrics={name: float(value) for name, value in figures.items()},
-            experiment=recipe,
-        )
-    )
-
-
-def fetch_knowledge(workspace: Workspace, uri: str, registry: Registry | None = None) -> KnowledgeRef:
-    """Bring registered knowledge into a workspace's store, every byte verified, and return its record.
+def fetch_knowledge(workspace: Workspace, uri: str, registry: Registry | None = None) -> FetchedKnowledge:
+    """Bring registered knowledge into a workspace's store, every byte verified.
 
     Raises:
         RegistryError: ``NOT_KNOWLEDGE`` when the version is a model.
@@ -79,4 +47,25 @@ def fetch_knowledge(workspace: Workspace, uri: str, registry: Registry | None = 
         write_bytes(workspace.store.root / key, (folder / "shards" / Path(ref.key).name).read_bytes())
         shards.append(Ref(store=workspace.store.name, key=key, sha256=ref.sha256))
     # Of an imported version the tag names the teacher as it is called here; the record says what it was called where it came from.
-    return record.model_copy(update={"shards": tuple(shards), "teacher": model.teacher or record.teacher})
+    return FetchedKnowledge(record.model_copy(update={"shards": tuple(shards), "teacher": model.teacher or record.teacher}), model.lineage)
+
+
+def fetch_teacher(workspace: Workspace, knowledge: KnowledgeRef, registry: Registry | None = None) -> Checkpoint | None:
+    """Bring the teacher that knowledge is of into a workspace's store, to measure its students by; None where it is not registered here.
+
+    Raises:
+        RegistryError: ``VERSION_ALTERED``; ``KNOWLEDGE_FOREIGN`` where the registered teacher has other weights than the knowledge says.
+    """
+    source, lineage = registry or open_registry(workspace), knowledge.teacher
+    known = () if lineage is None else source.versions(lineage.name)
+    found = next((one for one in known if lineage is not None and one.manifest_digest == lineage.manifest_digest), None)
+    if found is None:
+        return None
+    _, checkpoint, _ = adopt(workspace, source, found.uri)
+    if checkpoint.weights_digest != knowledge.teacher_digest:
+        raise RegistryError(
+            "KNOWLEDGE_FOREIGN",
+            f"expected {found.uri} to have the weights {knowledge.teacher_digest[:12]} that the knowledge is of, it has "
+            f"{checkpoint.weights_digest[:12]}; fetch the knowledge from where its teacher is",
+        )
+    return checkpoint

@@ -12,6 +12,7 @@ from data_contracts import (
     Comparison,
     ExplanationBundle,
     KnowledgeRef,
+    Lineage,
     LossStatement,
     Recipe,
     Registered,
@@ -32,12 +33,14 @@ class RecipeResult:
         cohorts: prepared and certified.
         teacher: None where the arms learn from registered knowledge alone.
         knowledge: what was extracted of the teacher; None where no arm reads a store.
+        knowledge_version: registered version of the knowledge, where it came from a registry.
+        reference: teacher of the knowledge, where it is registered: students are measured by it, and nothing is learned from it.
         students: in the order of arms and then of seeds.
         scorecards: of the teacher first, then of each arm.
         comparisons: later arms against earlier ones.
         case_results: of every model, case by case.
         calibrations: of the students, in their order; none where no validation cases are held back.
-        loss_statements: what each student lost against its teacher, in their order; none without a teacher.
+        loss_statements: what each student lost against its teacher, in their order; none without a teacher or a reference.
         bundles: explanations of every student; those of further seeds are of fewer cases.
         registered: versions, teacher first.
     """
@@ -46,6 +49,8 @@ class RecipeResult:
     cohorts: CohortSet
     teacher: Checkpoint | None = None
     knowledge: KnowledgeRef | None = None
+    knowledge_version: Lineage | None = None
+    reference: Checkpoint | None = None
     students: tuple[Checkpoint, ...] = ()
     scorecards: tuple[Scorecard, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
@@ -59,6 +64,11 @@ class RecipeResult:
     def models(self) -> tuple[Checkpoint, ...]:
         """Return the teacher, where there is one, and the students."""
         return self.students if self.teacher is None else (self.teacher, *self.students)
+
+    @property
+    def evaluated(self) -> tuple[Checkpoint, ...]:
+        """Return what is scored: the teacher, or else the teacher of the knowledge where it is there, and the students."""
+        return self.models if self.reference is None or self.teacher is not None else (self.reference, *self.students)
 
     def best_student(self) -> Checkpoint:
         """Return the first seed of the student arm with the best figure (measured on other cases than a report shows)."""

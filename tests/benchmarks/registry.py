@@ -22,6 +22,7 @@ from data_contracts import NetworkSpec, Role, Task
 from medkd.registry.interface import Publication
 from medkd.registry.mlflow_registry import MlflowRegistry
 from medkd.registry.recipe_run import RECIPE_RUN, RUN_FOLDER, RecipeRun, TrackedTraining
+from medkd.registry.search_models import search_models
 from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import MetricsLog
 from tests.registered import register_tiny
@@ -71,7 +72,7 @@ def served(folder: Path) -> dict[str, float]:
 
 
 def crowded(folder: Path, versions: int, runs: int) -> dict[str, float]:
-    """Return the seconds of a registration in an empty store and in a full one, without the making of a serving form."""
+    """Return the seconds of a registration in an empty store and in a full one, without the making of a serving form, and of a search."""
     folder.mkdir()
     registry = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts")
     registry.register(publication(folder, 0))
@@ -86,11 +87,13 @@ def crowded(folder: Path, versions: int, runs: int) -> dict[str, float]:
             client.create_model_version("net", f"{run.info.artifact_uri}/model", run.info.run_id, tags)
         client.set_terminated(run.info.run_id)
     full = median(lambda number: registry.register(publication(folder, number)), 100)
-    return {"register_seconds_empty": empty, "register_seconds_at_500": full, "register_ratio_at_500": full / empty}
+    search = median(lambda _: search_models(registry, "metrics.auc>=0.5 and arm=kd"), 0)
+    ratio = {"register_ratio_at_500": full / empty, "search_seconds_at_500": search}
+    return {"register_seconds_empty": empty, "register_seconds_at_500": full, **ratio}
 
 
 def tracked(folder: Path, run: Path) -> dict[str, float]:
-    """Return the seconds in which the journals of a run are sent, line by line as they came, and their share of its training."""
+    """Return the seconds in which the journals of a run are sent, line by line as they came, and their share of the run and of its training."""
     folder.mkdir()
     runs = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts").runs
     trained = sent = 0.0
@@ -104,7 +107,9 @@ def tracked(folder: Path, run: Path) -> dict[str, float]:
             runs.log_history(run_id, [line])
         sent += time.perf_counter() - started
         trained += sum(line["seconds"] for line in lines)
-    return {"added_seconds_tracking": sent, "added_share_tracking": sent / trained if trained else 0.0}
+    whole = json.loads((run / "summary.json").read_text(encoding="utf-8"))["seconds"]
+    shares = {"added_share_of_run": sent / whole, "added_share_of_training": sent / trained if trained else 0.0}
+    return {"added_seconds_tracking": sent, **shares}
 
 
 def publication(folder: Path, number: int) -> Publication:

@@ -42,3 +42,9 @@ def test_values_of_cases_that_nobody_named_are_refused(results, values):
 def test_a_value_is_a_number_or_undefined(results, value):
     with pytest.raises(ValueError, match="finite"):
         CaseResults.model_validate({**results.model_dump(), "values": {"test/dice": (value,)}})
+
+
+def test_quantities_are_left_out_by_their_name_on_every_test(results):
+    values = {"test/dice": (0.5,), "test/dice_to_teacher": (0.5,), "test/agreement": (1.0,), "test/agreement_lesion": (1.0,)}
+    full = CaseResults.model_validate({**results.model_dump(), "values": values})
+    assert set(full.without("agreement", "dice_to_teacher").values) == {"test/dice"}

@@ -56,7 +56,7 @@ def test_a_verdict_is_called_by_what_it_depends_on():
 def test_the_default_policy_refuses_what_decides_and_was_not_measured():
     found = PromotionPolicy(name="test").not_measured.model_dump()
     assert {theme for theme, done in found.items() if done == "refuse"} == {
-        "task", "evidence", "randomisation", "integrity", "leakage", "lineage"
+        "task", "evidence", "randomisation", "losses", "integrity", "leakage", "lineage"
     }  # fmt: skip
 
 

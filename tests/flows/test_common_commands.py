@@ -99,6 +99,10 @@ def test_a_run_says_where_everything_is(capsys):
     assert "9 files found: 7 accepted, 1 quarantined, 1 ignored" in said
     assert "2 model versions, 4 explanations" in said
     assert "'sqlite:///x y'" in said
+    assert "look at http://127.0.0.1:5000/#/experiments and choose Model training" in said
+    say_where({**summary, "tracking_uri": "https://me:secret@there:5000/"}, Path("runs/x"))
+    said = capsys.readouterr().out
+    assert ("mlflow ui" in said, "secret" in said, "https://…@there:5000/#/experiments and" in said) == (False, False, True)
     assert f"summary   {Path('runs/x/summary.json')} (61 s, engine none)" in said
     say_where({**summary, "ingest": {}, "models": [], "reports": []}, Path("runs/x"))
     assert capsys.readouterr().out.startswith("summary")

@@ -64,7 +64,7 @@ def kill_after(seconds: float, cwd: Path) -> bool:
 
 
 def finish(cwd: Path):
-    done = subprocess.run(COMMAND, cwd=cwd, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(COMMAND, cwd=cwd, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -92,3 +92,21 @@ def test_two_kills_at_random_moments_change_nothing(smoke, tmp_path, record_prop
     record_property("kills", kills)
     record_property("repeated_stages", repeated)
     sys.stdout.write(f"{kills} kills, {repeated} repeated stages\n")
+
+
+@pytest.mark.extended
+@pytest.mark.timeout(7200)
+def test_twenty_kills_at_random_moments_of_the_chain_change_nothing(smoke, tmp_path, record_property):
+    """A chain that comes to its end in between is checked, and another one is begun until there were twenty kills."""
+    moments, kills, chains = random.Random(20), 0, 0
+    while kills < 20:
+        folder = tmp_path / str(chains)
+        folder.mkdir()
+        own = 0
+        while kills + own < 20 and kill_after(moments.uniform(3, 45), folder):
+            own += 1
+        repeated = check(finish(folder), smoke.summary, folder / "runs" / "demo", kills=own)
+        sys.stdout.write(f"chain {chains}: {own} kills, {repeated} repeated stages\n")
+        kills, chains = kills + own, chains + 1
+    record_property("kills", kills)
+    record_property("chains", chains)

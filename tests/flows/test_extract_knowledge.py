@@ -11,9 +11,9 @@ import pytest
 import flows
 from data_contracts import KnowledgeRef, TrainingManifest, load_record
 from flows.extract_knowledge import extract_knowledge
-from medkd.registry.publish import TRAINING_MANIFEST
-from medkd.registry.publish_knowledge import RECORD
+from medkd.registry.interface import TRAINING_MANIFEST
 from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.register_knowledge import RECORD
 from tests.flows.recording import golden_recipe, recorded
 
 pytestmark = pytest.mark.xdist_group("knowledge")
@@ -75,7 +75,20 @@ def test_another_site_distils_without_the_teachers_weights(extracted, here, tmp_
     assert not list((tmp_path / "there" / "store" / "models").rglob("teacher*"))
     card = payload["scorecards"]["phantom-segmentation/kd"]
     assert 0 <= card["dice"] <= 1
-    assert "agreement" not in card
+    # The teacher is registered where the knowledge is: its students are measured by it, and say what they learned from and what they lost.
+    assert -1 <= card["agreement"] <= 1
+    status, out, err = here("loss", "models:/phantom-segmentation-kd/1", "--run", folder, "--json")
+    assert status == 0, err
+    statement = json.loads(out.splitlines()[-1])
+    assert statement["figures"] > 0
+    query = "knowledge=phantom-segmentation-knowledge/1 and teacher=phantom-segmentation-teacher"
+    status, out, err = here("registry", "search", query, "--run", folder, "--json")
+    assert [one["model"] for one in json.loads(out.splitlines()[-1])["found"]] == [
+        f"models:/phantom-segmentation-{arm}/1" for arm in ("kd", "kd_explanation")
+    ], err
+    status, out, err = here("lineage", "models:/phantom-segmentation-kd/1", "--run", folder, "--json")
+    nodes = {f"{node['kind']}:{node['name']}": node for node in json.loads(out.splitlines()[-1])["nodes"]}
+    assert "knowledge:phantom-segmentation-knowledge/1" in nodes["student:phantom-segmentation-kd/1"]["parents"], err
 
 
 def test_the_registered_version_carries_its_lineage_and_whom_the_teacher_has_seen(extracted):

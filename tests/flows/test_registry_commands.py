@@ -49,3 +49,17 @@ def test_a_candidate_is_promoted_with_its_verdict_and_a_champion_refused(here, t
     (tmp_path / "p.yaml").write_text("name: site\ntaks: {}\n")
     status, _, errors = here("promote", name, "--run", tiny_run, "--policy", tmp_path / "p.yaml")
     assert (status, "did you mean 'task'" in errors) == (2, True)
+
+
+def test_versions_are_searched_and_an_unknown_field_is_one_sentence(here, tiny_run):
+    status, text, errors = here("registry", "search", "name=tiny-teacher and alias=champion and role=teacher", "--run", tiny_run, "--json")
+    assert status == 0, errors
+    found = json.loads(text.splitlines()[-1])
+    assert [one["model"] for one in found["found"]] == ["models:/tiny-teacher/1"]
+    assert found["found"][0]["metrics"]["parity_logits"] < 1e-4
+    status, text, _ = here("registry", "search", "metrics.parity_logits<0.001", "--run", tiny_run)
+    assert (status, "parity_logits" in text.splitlines()[0], "tiny-teacher/1" in text) == (0, True, True)
+    assert max(map(len, text.splitlines())) <= 100
+    status, _, errors = here("registry", "search", "alas=champion", "--run", tiny_run)
+    assert (status, errors.startswith("SEARCH_FIELD: expected a field"), "did you mean 'alias'" in errors) == (2, True, True)
+    assert len(errors.strip().splitlines()) == 1

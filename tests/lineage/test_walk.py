@@ -112,3 +112,18 @@ def test_feedback_that_was_attached_is_walked(run):
     (node,) = (one for one in walk(run).nodes if one.kind is NodeKind.FEEDBACK)
     assert (node.name, node.state, node.parents) == ("line", NodeState.VERIFIED, ("reports:fedcba987654",))
     assert registry.versions("r-kd")[0].role is Role.STUDENT
+
+
+def test_a_student_has_an_edge_to_the_knowledge_that_it_names_and_to_no_other(run):
+    registry = open_in(run, run / "mlflow.db")
+    teacher, knowledge = registry.versions("r-teacher")[0], registry.versions("r-knowledge")[0]
+    other = publish(registry, run, "r-knowledge", role=Role.KNOWLEDGE, teacher=teacher, content="other")
+    live = publish(registry, run, "r-live", teacher=teacher)
+    registry.attach(live, {}, {"medkd.knowledge_version": "none"})
+    gone = publish(registry, run, "r-gone", teacher=teacher)
+    registry.attach(gone, {}, {"medkd.knowledge_version": f"elsewhere/3@{'e' * 64}"})
+    of_student, of_live, of_gone = (states(walk(run, f"models:/{name}/1")) for name in ("r-kd", "r-live", "r-gone"))
+    assert f"knowledge:r-knowledge/{knowledge.version}" in of_student
+    assert f"knowledge:r-knowledge/{other.version}" not in of_student
+    assert not [key for key in of_live if key.startswith("knowledge")]
+    assert of_gone["knowledge:elsewhere/3"] == "not reachable"

@@ -17,7 +17,10 @@ NOBODY = Signatory("Dr Example", "reader", "I have read the verdict.")
 
 
 def open_local(folder: Path) -> MlflowRegistry:
-    return MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts")
+    """Open the registry of a folder: of the server whose address lies in it, or its own database."""
+    server = folder / "server.uri"
+    uri = server.read_text() if server.exists() else f"sqlite:///{folder / 'mlflow.db'}"
+    return MlflowRegistry(uri, artifacts=folder / "artifacts")
 
 
 def register_all(folder: Path, count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""On one SQLite registry, in processes: eight promoters at once, and one that is killed."""
+"""On one SQLite registry and on a real server, in processes: eight promoters at once, and one that is killed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from tests.promotion import promoters
+from tests.registry.tracking_process import TrackingProcess
 
 #: Eight processes that each import torch: a minute of two cores.
 pytestmark = pytest.mark.extended
@@ -33,12 +34,26 @@ def folder(tmp_path, empty_database):
     return tmp_path
 
 
-def test_eight_promoters_at_once_leave_one_champion_and_a_whole_history(processes, folder):
+@pytest.fixture
+def served(tmp_path, empty_database):
+    """Return a folder that names a real server: its promoters have no file in common, as on different machines."""
+    server = TrackingProcess(tmp_path / "server", empty_database)
+    server.start()
+    (tmp_path / "server.uri").write_text(server.uri)
+    yield tmp_path
+    server.kill()
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("place", ["folder", "served"])
+def test_eight_promoters_at_once_leave_one_champion_and_a_whole_history(processes, place, request):
+    folder = request.getfixturevalue(place)
     uris = result_of(processes, promoters.register_all, folder, 8)
     with processes.Pool(8) as pool:
         tries = pool.starmap(promoters.promote_until_done, [(folder, uri) for uri in uris], chunksize=1)
     aliases, events, tags = result_of(processes, promoters.state_of, folder, "r-kd")
     assert [codes[-1] for codes in tries] == ["done"] * 8
+    assert all("PROMOTION_LOCK_LOST" not in codes for codes in tries)
     assert [event["number"] for event in events] == list(range(1, 9))
     assert sorted(event["version"] for event in events) == list(range(1, 9))
     assert [event["before"] for event in events] == [None, *(event["version"] for event in events[:-1])]

@@ -49,3 +49,13 @@ def test_what_is_no_policy_at_all(tmp_path):
     with pytest.raises(RegistryError) as caught:
         read_policy(tmp_path / "nothing.yaml")
     assert caught.value.code == "POLICY_MISSING"
+
+
+def test_a_policy_from_before_losses_were_asked_about_asks_nothing_of_them(tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_text("schema_version: promotion_policy/1\nname: site\nnot_measured:\n  task: accept\n")
+    policy = read_policy(path)
+    assert set(policy.losses.model_dump().values()) == {None}
+    assert (policy.not_measured.losses, policy.not_measured.task) == ("accept", "accept")
+    path.write_text("name: site\n")
+    assert (read_policy(path).losses.subgroup, read_policy(path).not_measured.losses) == (0.2, "refuse")

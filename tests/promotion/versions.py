@@ -25,11 +25,13 @@ from data_contracts import (
     SanityReport,
     Task,
     TrainingManifest,
+    load_record,
 )
+from medkd.evaluation.loss_statement import compare_with_teacher
 from medkd.promotion.checks import PromotionSetting
 from medkd.promotion.version_records import VersionRecords, read_version
 from medkd.registry.interface import Publication, Registry
-from medkd.registry.publish import pack_archive
+from medkd.registry.publish import CASE_RESULTS, LOSS_STATEMENT, pack_archive
 from medkd.storage.manifest import pack_model
 
 PATIENTS = 20
@@ -91,6 +93,7 @@ class Plan:
     explained: bool = True
     similarity: float = 0.1
     results: bool = True
+    losses: bool = True
 
 
 def spread(value: float | Sequence[float | None], rows: int) -> tuple[float | None, ...]:
@@ -98,6 +101,16 @@ def spread(value: float | Sequence[float | None], rows: int) -> tuple[float | No
     if not isinstance(value, float | int):
         return tuple(value)
     return tuple(value + 0.02 * ((row % 5) - 2) for row in range(rows))
+
+
+def loss_files(registry: Registry, teacher: ModelRef | None, student: CaseResults) -> dict[str, bytes]:
+    """Return the loss statement of a student against its teacher, where that kept its results."""
+    if teacher is None or teacher not in registry.versions(teacher.name):
+        return {}
+    path = registry.fetch(teacher.uri)[1] / CASE_RESULTS
+    if not path.is_file():
+        return {}
+    return {LOSS_STATEMENT: compare_with_teacher(load_record(path, CaseResults), student).canonical_json()}
 
 
 def publish(registry: Registry, folder: Path, plan: Plan) -> ModelRef:
@@ -121,6 +134,7 @@ def publish(registry: Registry, folder: Path, plan: Plan) -> ModelRef:
         "training_manifest.json": TrainingManifest(cohorts=(), patients=plan.trained_on).canonical_json(),
     }
     files |= {"case_results.json": results.canonical_json()} if plan.results else {}
+    files |= loss_files(registry, teacher, results) if plan.losses else {}
     files |= {} if plan.ece is None else {"calibration.json": calibration(weights, plan.ece).canonical_json()}
     place = folder / f"{plan.name}-{plan.mark}"
     pack_model(place, files)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_contracts import Lineage, ModelRef
-from medkd.registry.interface import LoggedRun, Publication, VersionContents, parse_uri, unknown_version
+from medkd.registry.interface import ListedVersion, LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.promotion_lock import RequireHeld
 from medkd.registry.recipe_run import RecipeRun
 from medkd.storage.manifest import MANIFEST, verify_folder
@@ -74,6 +74,17 @@ class MemoryRegistry:
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""
         return tuple(sorted(self._versions))
+
+    def listed(self) -> tuple[ListedVersion, ...]:
+        """Return every version with its tags, figures and aliases, by name and number."""
+        return tuple(
+            ListedVersion(model, self.tags(model), self.metrics(model), self._aliases_at(model))
+            for name in self.names()
+            for model in self.versions(name)
+        )
+
+    def _aliases_at(self, model: ModelRef) -> tuple[str, ...]:
+        return tuple(alias for alias, version in self.aliases(model.name).items() if version == model.version)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version that each alias of a name stands at."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_contracts import ModelRef, Role
-from medkd.registry.interface import Publication, Registry
+from medkd.registry.interface import KNOWLEDGE_TAG, Publication, Registry
 from medkd.registry.mlflow_registry import MlflowRegistry
 from medkd.storage.manifest import pack_model
 
@@ -33,12 +33,20 @@ def open_in(folder: Path, database: Path) -> MlflowRegistry:
 
 
 def publish(
-    registry: Registry, folder: Path, name: str, *, role: Role = Role.STUDENT, teacher: ModelRef | None = None, content: str = ""
+    registry: Registry,
+    folder: Path,
+    name: str,
+    *,
+    role: Role = Role.STUDENT,
+    teacher: ModelRef | None = None,
+    content: str = "",
+    knowledge: ModelRef | None = None,
 ) -> ModelRef:
     """Register a version of a few bytes, without a serving form."""
     package = folder / "packages" / f"{name}-{content}"
     pack_model(package, {"card.json": f"{name} {content}".encode(), "weights.safetensors": b"weights of " + name.encode()})
     tags = {"medkd.seed": "0", "medkd.use": "research only"} | ({} if teacher is None else {"medkd.teacher": str(teacher.lineage)})
+    tags |= {} if knowledge is None else {KNOWLEDGE_TAG: str(knowledge.lineage)}
     digest = (f"{sum(map(ord, name + content)):x}" * 64)[:64]
     history = ({"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 0.1 + 0.2})
     return registry.register(
@@ -50,7 +58,7 @@ def register_lineage(registry: Registry, folder: Path) -> Lineaged:
     """Register teacher, knowledge and student, an explanation and a report beside the student."""
     teacher = publish(registry, folder, "r-teacher", role=Role.TEACHER)
     knowledge = publish(registry, folder, "r-knowledge", role=Role.KNOWLEDGE, teacher=teacher)
-    student = publish(registry, folder, "r-kd", teacher=teacher)
+    student = publish(registry, folder, "r-kd", teacher=teacher, knowledge=knowledge)
     beside = folder / "beside"
     beside.mkdir(exist_ok=True)
     with zipfile.ZipFile(beside / "explanation-0123456789ab.zip", "w") as archive:

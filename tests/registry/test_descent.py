@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
-from medkd.registry.descent import descent, knowledge_of, resolve_teacher, teacher_chain
+from medkd.registry.descent import descent, knowledge_behind, knowledge_of, resolve_teacher, teacher_chain
 
 
 class Listed:
@@ -53,6 +53,16 @@ def test_a_teacher_is_known_by_its_manifest_whatever_its_number_is():
 def test_knowledge_is_that_of_one_teacher_and_no_student_of_it():
     assert knowledge_of(REGISTRY, TEACHER) == (KNOWLEDGE,)
     assert knowledge_of(REGISTRY, GRAND) == ()
+
+
+def test_a_student_that_says_what_it_learned_from_descends_from_that_alone():
+    second = version("knowledge", "7", role=Role.KNOWLEDGE, teacher=TEACHER, number=3)
+    registry = Listed(*REGISTRY.models, second)
+    assert descent(registry, STUDENT) == (GRAND, TEACHER, KNOWLEDGE, second, STUDENT)
+    assert descent(registry, STUDENT, str(second.lineage)) == (GRAND, TEACHER, second, STUDENT)
+    assert descent(registry, STUDENT, "none") == (GRAND, TEACHER, STUDENT)
+    assert knowledge_behind(registry, TEACHER, f"there/9@{'7' * 64}") == (second,)
+    assert knowledge_behind(registry, TEACHER, f"there/9@{'8' * 64}") == ()
 
 
 def test_a_circle_is_refused():

@@ -19,6 +19,7 @@ def test_a_version_arrives_with_its_lineage_under_new_numbers(origin, exported, 
     tags = site.contents(student.model.uri).tags
     assert tags["medkd.imported"] == str(origin.student.lineage)
     assert tags["medkd.imported.teacher"] == str(origin.teacher.lineage)
+    assert tags["medkd.knowledge_version"] == str(knowledge.model.lineage)
 
 
 def test_text_figures_curves_and_what_stood_beside_arrive_unchanged(origin, exported, site):

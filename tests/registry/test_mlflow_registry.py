@@ -132,3 +132,29 @@ def test_a_kill_while_the_database_is_laid_out_leaves_nothing_that_stops_the_nex
     assert not (tmp_path / "mlflow.db").exists()
     assert MlflowRegistry(uri, artifacts=tmp_path / "artifacts").names() == ()
     assert not list(tmp_path.glob(".mlflow.db.new*"))
+
+
+@pytest.mark.parametrize("said", ["(sqlite3.IntegrityError) UNIQUE constraint failed: x", "duplicate key value violates unique constraint"])
+def test_a_tag_that_another_one_made_at_the_same_moment_is_set_all_the_same(parts, monkeypatch, said):
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import BAD_REQUEST
+
+    registry, client, folder = parts
+    registry.register(publication(folder))
+    own, refused = registry._client.set_registered_model_tag, [said]
+
+    def contested(*arguments):
+        if refused:
+            client.set_registered_model_tag("net", "lock", "of another one")
+            raise MlflowException(refused.pop(), error_code=BAD_REQUEST)
+        own(*arguments)
+
+    monkeypatch.setattr(registry._client, "set_registered_model_tag", contested)
+    registry.set_name_tag("net", "lock", "own")
+    assert registry.name_tags("net")["lock"] == "own"
+    for _ in range(2):  # removing what is gone is no error
+        registry.set_name_tag("net", "lock", None)
+    assert "lock" not in registry.name_tags("net")
+    refused += ["something else"]
+    with pytest.raises(MlflowException, match="something else"):
+        registry.set_name_tag("net", "lock", "own")

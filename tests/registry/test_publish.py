@@ -26,9 +26,11 @@ from data_contracts import (
     TrainingManifest,
     load_record,
 )
-from medkd.registry.publish import TRAINING_MANIFEST, attach_explanations, register_models
+from medkd.registry.interface import KNOWLEDGE_TAG, TRAINING_MANIFEST
+from medkd.registry.publish import attach_explanations, register_models
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
+from tests.registry.knowledge_records import knowledge_in
 from tests.registry.memory_registry import MemoryRegistry
 
 MODEL = ModelRef(name="net", version=1, manifest_digest="a" * 64, role=Role.STUDENT, weights_digest="b" * 64)
@@ -107,3 +109,19 @@ def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw
     )
     seen = [load_record(registry.fetch(model.uri)[1] / TRAINING_MANIFEST, TrainingManifest).patients for model in registered.models]
     assert seen == [("p0", "p1"), ("p0", "p1", "p2")]
+
+
+@pytest.mark.parametrize("source", ["store", "live"])
+def test_a_student_of_a_store_names_the_registered_knowledge_that_it_learned_from(tmp_path, source):
+    workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p8", "p9"))
+    registry, recipe = MemoryRegistry(), SimpleNamespace(name="r", arms={"kd": SimpleNamespace(knowledge=source)})
+    knowledge = knowledge_in(workspace).model_copy(update={"teacher_digest": "1" * 64})
+    result = RecipeResult(recipe, cohorts, checkpoints[0], knowledge, students=checkpoints[1:], scorecards=cards)
+    _, student = register_models(workspace, result, registry).models
+    registered = registry.versions("r-knowledge")
+    said = registry.tags(student)[KNOWLEDGE_TAG]
+    assert said == (str(registered[0].lineage) if source == "store" else "none")
+    assert len(registered) == (1 if source == "store" else 0)
+    again = register_models(workspace, result, registry).models
+    assert again[1] == student
+    assert len(registry.versions("r-knowledge")) == len(registered)

@@ -1,21 +1,19 @@
-"""Knowledge goes into a registry and comes out in another workspace, byte by byte."""
+"""Knowledge goes into a registry and comes out in another workspace, byte by byte, with its teacher where that is registered."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
 
-from data_contracts import KnowledgeRef, ModelRef, RegistryError, Role, TrainingManifest, load_record, read_record
+from data_contracts import RegistryError, Role
 from medkd.registry.interface import Publication
-from medkd.registry.publish import TRAINING_MANIFEST
-from medkd.registry.publish_knowledge import RECORD, fetch_knowledge, register_knowledge
+from medkd.registry.publish_knowledge import fetch_knowledge, fetch_teacher
+from medkd.registry.register_knowledge import register_knowledge
 from medkd.storage.manifest import pack_model
 from medkd.storage.workspace import local_workspace
+from tests.promotion.versions import Plan, publish
+from tests.registry.knowledge_records import knowledge_in, teacher_of
 from tests.registry.memory_registry import MemoryRegistry
-
-GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "knowledge_2.json"
 
 
 @pytest.fixture
@@ -25,77 +23,21 @@ def workspace(tmp_path):
 
 @pytest.fixture
 def knowledge(workspace):
-    """Return knowledge of two shards that lie in the workspace's store."""
-    shards = tuple(workspace.store.write_tensors(f"knowledge/{n}.safetensors", {"logits": torch.full((2, 3), float(n))}) for n in range(2))
-    return read_record(GOLDEN.read_bytes(), KnowledgeRef).model_copy(update={"shards": shards, "teacher": None})
-
-
-def teacher_of(knowledge, version=4):
-    return ModelRef(name="t", version=version, manifest_digest="a" * 64, role=Role.TEACHER, weights_digest=knowledge.teacher_digest)
-
-
-def test_a_version_holds_record_shards_and_whose_data_the_teacher_saw(workspace, knowledge):
-    registry, teacher = MemoryRegistry(), teacher_of(knowledge)
-    model = register_knowledge(workspace, "r", teacher, knowledge, registry)
-    assert (model.name, model.role, model.teacher, model.weights_digest) == (
-        "r-knowledge",
-        Role.KNOWLEDGE,
-        teacher.lineage,
-        knowledge.teacher_digest,
-    )
-    folder = registry.fetch(model.uri)[1]
-    assert load_record(folder / RECORD, KnowledgeRef) == knowledge.model_copy(update={"teacher": teacher.lineage})
-    assert load_record(folder / TRAINING_MANIFEST, TrainingManifest).patients == knowledge.patients
-    for ref in knowledge.shards:
-        assert (folder / "shards" / Path(ref.key).name).read_bytes() == workspace.store.path(ref).read_bytes()
-    assert registry.tags(model)["medkd.use"] == "research only"
-    assert registry.tags(model)["medkd.knowledge"] == knowledge.digest()
-
-
-def test_the_same_knowledge_is_registered_once_and_other_knowledge_again(workspace, knowledge):
-    registry, teacher = MemoryRegistry(), teacher_of(knowledge)
-    first, again = (register_knowledge(workspace, "r", teacher, knowledge, registry) for _ in range(2))
-    assert again == first
-    fewer = knowledge.model_copy(update={"shards": knowledge.shards[:1]})
-    second = register_knowledge(workspace, "r", teacher, fewer, registry)
-    assert second.version == 2
-    # What the run before left is no part of it.
-    assert [path.name for path in (registry.fetch(second.uri)[1] / "shards").iterdir()] == ["0.safetensors"]
-
-
-def test_its_figures_are_those_of_the_record(workspace, knowledge):
-    published = []
-
-    class Keeping(MemoryRegistry):
-        def register(self, publication):
-            published.append(publication)
-            return super().register(publication)
-
-    register_knowledge(workspace, "r", teacher_of(knowledge), knowledge, Keeping())
-    assert published[0].metrics == {"entries": 3.0, "bytes": 400.0, "raw_bytes": 6400.0, "argmax_agreement": 0.99, "kl": 0.0001}
-    assert published[0].params == {"recipe": "r", "views": "0", "cases": "3"}
-    assert published[0].form is None
-
-
-def test_knowledge_of_another_teacher_is_refused(workspace, knowledge):
-    other, registry = teacher_of(knowledge).model_copy(update={"weights_digest": "f" * 64}), MemoryRegistry()
-    with pytest.raises(RegistryError, match=rf"models:/t/4 \(ffffffffffff\), it is of {knowledge.teacher_digest[:12]}") as caught:
-        register_knowledge(workspace, "r", other, knowledge, registry)
-    assert caught.value.code == "KNOWLEDGE_FOREIGN"
-    assert registry.names() == ()
+    return knowledge_in(workspace)
 
 
 def test_another_site_has_the_same_shards_in_its_own_store(workspace, knowledge, tmp_path):
     registry, there = MemoryRegistry(), local_workspace(tmp_path / "there")
     model = register_knowledge(workspace, "r", teacher_of(knowledge), knowledge, registry)
-    fetched = fetch_knowledge(there, model.uri, registry)
+    fetched, version = fetch_knowledge(there, model.uri, registry)
+    assert version == model.lineage
     assert fetched.teacher == teacher_of(knowledge).lineage
     assert fetched.patients == knowledge.patients
     assert [ref.sha256 for ref in fetched.shards] == [ref.sha256 for ref in knowledge.shards]
     for number, ref in enumerate(fetched.shards):
         assert there.store.verify(ref)
         assert torch.equal(there.store.read_tensors(ref)["logits"], torch.full((2, 3), float(number)))
-    assert fetch_knowledge(there, model.uri, registry) == fetched
+    assert fetch_knowledge(there, model.uri, registry) == (fetched, version)
 
 
 def test_an_altered_shard_is_not_brought_here(workspace, knowledge):
@@ -114,3 +56,18 @@ def test_a_model_is_no_knowledge(workspace, tmp_path):
     with pytest.raises(RegistryError, match="models:/net/1 is a student") as caught:
         fetch_knowledge(workspace, model.uri, registry)
     assert caught.value.code == "NOT_KNOWLEDGE"
+
+
+def test_the_teacher_is_brought_along_where_it_is_registered_and_is_the_one(workspace, knowledge, tmp_path):
+    registry = MemoryRegistry()
+    teacher = publish(registry, tmp_path, Plan(name="t", role=Role.TEACHER, explained=False))
+    of_it = knowledge.model_copy(update={"teacher": teacher.lineage, "teacher_digest": teacher.weights_digest})
+    found = fetch_teacher(workspace, of_it, registry)
+    assert (found.role, found.weights_digest) == (Role.TEACHER, teacher.weights_digest)
+    assert workspace.store.verify(found.weights)
+    assert fetch_teacher(workspace, knowledge, registry) is None
+    elsewhere = teacher.lineage.model_copy(update={"manifest_digest": "e" * 64})
+    assert fetch_teacher(workspace, of_it.model_copy(update={"teacher": elsewhere}), registry) is None
+    with pytest.raises(RegistryError) as caught:
+        fetch_teacher(workspace, of_it.model_copy(update={"teacher_digest": "f" * 64}), registry)
+    assert caught.value.code == "KNOWLEDGE_FOREIGN"

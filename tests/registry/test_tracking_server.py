@@ -14,6 +14,7 @@ import pytest
 
 from data_contracts import RegistryError
 from medkd.registry.recipe_run import RECIPE_RUN, RUN_FOLDER, RecipeRun, TrackedTraining
+from medkd.registry.search_models import search_models
 from medkd.registry.ship_metrics import Cursor, MetricsShipper
 from medkd.storage.metrics_log import MetricsLog
 from medkd.storage.workspace import Workspace
@@ -176,6 +177,18 @@ def test_a_server_that_answers_with_errors_is_one_sentence(proxy, tmp_path):
             call()
         assert caught.value.code in ("REGISTRY_UNREACHABLE", "REGISTRY_UNREADABLE")
         assert "\n" not in str(caught.value)
+
+
+def test_a_server_is_searched_by_figures_tags_and_aliases(proxy, tmp_path):
+    registry = registry_at(proxy.uri, tmp_path)
+    model = registry.register(of(training_in(tmp_path), tmp_path))
+    registry.set_alias(model.name, "candidate", model.version)
+    (found,) = search_models(registry, f"name={model.name} and metrics.auc>=0.75 and alias=candidate and tags.cohort_digest=c").versions
+    assert (found.model, found.aliases, found.metrics["auc"]) == (model, ("candidate",), 0.75)
+    proxy.down = True
+    with pytest.raises(RegistryError) as caught:
+        search_models(registry, "alias=candidate")
+    assert caught.value.code == "REGISTRY_UNREACHABLE"
 
 
 @pytest.mark.extended
