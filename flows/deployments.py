@@ -112,7 +112,7 @@ def _reconcile(out: str = "runs/site", tracking_uri: str | None = None, again: b
     from flows.reconcile import reconcile_runs
 
     done = reconcile_runs(_workspace(out, tracking_uri), again=again)
-    return f"{len(done.flow_runs)} flow runs crashed, {len(done.begun_again)} begun again, {len(done.tracked_runs)} tracked runs killed"
+    return f"{len(done.flow_runs)} flow runs crashed, {len(done.restarted)} begun again, {len(done.tracked_runs)} tracked runs killed"
 
 
 def _gc(out: str = "runs/nightly", policy: dict[str, Any] | None = None, remove: bool = False) -> str:

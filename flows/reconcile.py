@@ -27,20 +27,20 @@ class Reconciled:
 
     Attributes:
         flow_runs: names of Prefect's runs, crashed from now on.
-        begun_again: names of the deployed ones among them that were begun again.
+        restarted: names of the deployed ones among them that were begun again.
         tracked_runs: names of MLflow's runs, killed from now on.
     """
 
     flow_runs: tuple[str, ...] = ()
-    begun_again: tuple[str, ...] = ()
+    restarted: tuple[str, ...] = ()
     tracked_runs: tuple[str, ...] = ()
 
 
 def reconcile_runs(workspace: Workspace, *, again: bool = True) -> Reconciled:
     """Say of runs whose process is gone that they are over; with ``again``, runs of deployments are begun again."""
     tracked = open_registry(workspace).end_orphans()
-    crashed, begun = _reconcile_prefect(again)
-    done = Reconciled(crashed, begun, tracked)
+    crashed, restarted = _reconcile_prefect(again)
+    done = Reconciled(crashed, restarted, tracked)
     log_to_run("%d runs of Prefect and %d of MLflow were of processes that are gone", len(crashed), len(tracked))
     return done
 
@@ -49,7 +49,7 @@ def _reconcile_prefect(again: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from prefect.client.orchestration import get_client
     from prefect.states import Crashed
 
-    crashed, begun = [], []
+    crashed, restarted = [], []
     with get_client(sync_client=True) as client:
         for run in list(_running()):
             if not is_orphan(run):
@@ -59,8 +59,8 @@ def _reconcile_prefect(again: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
             crashed.append(run.name)
             if again and run.deployment_id is not None:
                 client.create_flow_run_from_deployment(run.deployment_id, tags=["begun again"])
-                begun.append(run.name)
-    return tuple(crashed), tuple(begun)
+                restarted.append(run.name)
+    return tuple(crashed), tuple(restarted)
 
 
 def _running() -> list[FlowRun]:

@@ -181,8 +181,8 @@ def test_a_scheduled_night_really_happens_shows_in_prefect_and_mlflow_and_is_beg
 
 def training_process(out: Path) -> int | None:
     """Return the process that works in a run's folder, once a training has begun there."""
-    begun = out / "stages" / "begun.log"
-    if not begun.is_file() or len(begun.read_text().splitlines()) < 2:
+    started = out / "stages" / "begun.log"
+    if not started.is_file() or len(started.read_text().splitlines()) < 2:
         return None
     lock = out / ".medkd-lock"
     return int(json.loads(lock.read_text())["pid"]) if lock.is_file() and lock.read_text() else None
