@@ -14,7 +14,7 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
 
-distill_student = task(train.distill, name="distill", said=training_text)
+distill_student = task(train.distill, name="distill", said=training_text, trains=True)
 
 
 @flow

@@ -51,8 +51,8 @@ Changes = Mapping[str, Option]
 
 
 validate_student = task(validate)
-train_series = task(train_with_snapshots)
-fine_tune = task(fine_tune_on_gap)
+train_series = task(train_with_snapshots, trains=True)
+fine_tune = task(fine_tune_on_gap, trains=True)
 examine_student = task(examine)
 score = task(score_arm)
 

@@ -99,9 +99,11 @@ class MedkdTask(Generic[P, R]):
     What else a ``prefect.Task`` has (``submit``, ``map``, ``with_options``, …) is that of :attr:`prefect`.
     """
 
-    def __init__(self, fn: Callable[P, R], name: str | None = None, said: Callable[[R], str] | None = None) -> None:
+    def __init__(
+        self, fn: Callable[P, R], name: str | None = None, said: Callable[[R], str] | None = None, *, trains: bool = False
+    ) -> None:
         functools.update_wrapper(self, fn)
-        self.fn, self.name, self._said = fn, name or _key(fn), said
+        self.fn, self.name, self._said, self._trains = fn, name or _key(fn), said, trains
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the plain function."""
@@ -114,7 +116,7 @@ class MedkdTask(Generic[P, R]):
         from prefect.cache_policies import NO_CACHE
 
         return Task(
-            confidential(Work(self.fn, self._said)),
+            confidential(Work(self.fn, self._said, trains=self._trains)),
             name=self.name,
             description=inspect.getdoc(self.fn),
             cache_policy=NO_CACHE,
@@ -157,15 +159,18 @@ def flow(function: Callable[P, R]) -> MedkdFlow[P, R]:
     return MedkdFlow(function)
 
 
-def task(function: Callable[P, R], *, name: str | None = None, said: Callable[[R], str] | None = None) -> MedkdTask[P, R]:
+def task(
+    function: Callable[P, R], *, name: str | None = None, said: Callable[[R], str] | None = None, trains: bool = False
+) -> MedkdTask[P, R]:
     """Make a task of a function of medkd; ``fn`` is the plain function, ``prefect`` the task of Prefect.
 
     Args:
         function: found by its module and name, so that other processes find it too.
         name: of the task; by default the function's.
         said: what the log of a task run says of its result: figures, never names of files.
+        trains: whether it needs a GPU for long, where there are some: then it waits for a slot of ``MEDKD_GPU_LIMIT``, where that is set.
     """
-    return MedkdTask(function, name, said)
+    return MedkdTask(function, name, said, trains=trains)
 
 
 def may_pass_next_time(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:

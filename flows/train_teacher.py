@@ -15,7 +15,7 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
 
-teach = task(train.train_teacher, name="train-teacher", said=training_text)
+teach = task(train.train_teacher, name="train-teacher", said=training_text, trains=True)
 judge = task(judge_teacher)
 
 

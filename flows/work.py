@@ -6,9 +6,11 @@ import functools
 import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from flows.engine import current_engine, lost_worker
+from flows.gpu_limit import gpu_of_server
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,17 +22,19 @@ class Work(Generic[P, R]):
     Args:
         function: what is called; ``__wrapped__``.
         said: what is said of its result beside the time.
+        trains: whether it needs a GPU for long, where there are some.
     """
 
-    def __init__(self, function: Callable[P, R], said: Callable[[R], str] | None = None) -> None:
+    def __init__(self, function: Callable[P, R], said: Callable[[R], str] | None = None, *, trains: bool = False) -> None:
         functools.update_wrapper(self, function)
-        self._function, self._said = function, said
+        self._function, self._said, self._trains = function, said, trains
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it where there is room."""
         started = time.monotonic()
         given = {name: unquoted(value) for name, value in kwargs.items()}
-        result = self._done(functools.partial(self._function, *map(unquoted, args), **given))
+        with gpu_of_server() if self._trains else nullcontext():
+            result = self._done(functools.partial(self._function, *map(unquoted, args), **given))
         more = f": {self._said(result)}" if self._said is not None else ""
         log_to_run(f"done in {time.monotonic() - started:.1f} s{more}")
         return result

@@ -88,6 +88,7 @@ def test_only_flows_imports_prefect():
     assert [path.name for path in files_of("flows") if "prefect" in tops(path)] == [
         "deployed.py",
         "deployments.py",
+        "gpu_limit.py",
         "notify.py",
         "orchestration.py",
         "prefect_artifacts.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from data_contracts import GateFinding, GateVerdict, StoreError
@@ -27,6 +28,19 @@ def drop_once(folder: str) -> str:
         return "answered"
     mark.touch()
     raise ConnectionError(f"no answer about {folder}")
+
+
+def hold(seconds: float) -> tuple[float, float]:
+    """Stand for a training: when it began and ended."""
+    started = time.monotonic()
+    time.sleep(seconds)
+    return started, time.monotonic()
+
+
+@orchestration.flow
+def two_trainings() -> list[tuple[float, float]]:
+    """Stand for two trainings at once."""
+    return orchestration.submit_all(orchestration.task(hold, trains=True), [(1.0,), (1.0,)], title="hold")
 
 
 @orchestration.flow
