@@ -12,7 +12,6 @@ from prefect import tags
 from prefect.futures import PrefectFuture, as_completed, wait
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
-from prefect.utilities.annotations import quote
 
 from flows.confidential_call import Outcome, WorkFailed
 from flows.engine import Decorated, GroupOfCalls, PlainEngine, names_of
@@ -23,6 +22,7 @@ from flows.prefect_database import keep_database
 from flows.prefect_server import EmbeddedServer
 from flows.run_log import RunLog
 from flows.task_runners import RunnerChoice, make_runner
+from flows.work import Sealed
 from flows.workers import Workers
 from medkd.storage.process_mark import PROCESS, process_mark
 
@@ -131,7 +131,7 @@ class PrefectEngine(PlainEngine):
             with_options = cast(MedkdTask[..., R], work).prefect.with_options
             for call, name, tagged in zip(calls, names, [label.tags for label in labels or [Label("")] * len(calls)], strict=True):
                 # Prefect's own names say the task and a number: these say which recipe, arm and seed.
-                futures.append(with_options(task_run_name=f"{work.name} {name}", tags=tagged).submit(*map(quote, call)))
+                futures.append(with_options(task_run_name=f"{work.name} {name}", tags=tagged).submit(*map(Sealed, call)))
             _note_ends(futures, names, group)
             if self._progress is not None:
                 self._progress.finished(title)

@@ -6,7 +6,9 @@ at a time would wait for ever. Our runs carry the mark of their process (``medkd
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flows.work import log_to_run
@@ -15,10 +17,16 @@ from medkd.storage.process_mark import PROCESS, has_ended
 from medkd.storage.workspace import Workspace
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from prefect.client.schemas.objects import FlowRun
 
 #: Flow runs that Prefect's API gives at a time.
 _PAGE = 200
+#: States of runs that somebody is at, and of runs that are over (``prefect.client.schemas.objects.StateType``).
+_AT_WORK, _OVER = ("RUNNING", "PENDING", "CANCELLING"), ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+#: A crash that is older is not begun again; nor is a deployment whose last runs, so many, all crashed: somebody has to look.
+RECENT, MOST_TRIES = timedelta(days=1), 3
 
 
 @dataclass(frozen=True)
@@ -49,26 +57,53 @@ def _reconcile_prefect(again: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from prefect.client.orchestration import get_client
     from prefect.states import Crashed
 
-    crashed, restarted = [], []
+    crashed = []
     with get_client(sync_client=True) as client:
-        for run in list(_running()):
-            if not is_orphan(run):
-                continue
-            # Forced: a run is moved from any state, and gives back the slot that it held.
-            client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
-            crashed.append(run.name)
-            if again and run.deployment_id is not None:
-                client.create_flow_run_from_deployment(run.deployment_id, tags=["begun again"])
-                restarted.append(run.name)
-    return tuple(crashed), tuple(restarted)
+        for run in _runs_in(*_AT_WORK):
+            if is_orphan(run):
+                # Forced: a run is moved from any state, and gives back the slot that it held.
+                client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
+                crashed.append(run.name)
+        restarted = to_restart(_runs_in(*_AT_WORK, *_OVER, since=datetime.now(UTC) - RECENT)) if again else []
+        for run in restarted:
+            # By the deployment's own parameters: what a run had of its own is not written down.
+            client.create_flow_run_from_deployment(run.deployment_id, tags=["restarted"])
+    return tuple(crashed), tuple(run.name for run in restarted)
 
 
-def _running() -> list[FlowRun]:
+def to_restart(runs: Sequence[FlowRun]) -> list[FlowRun]:
+    """Return the runs of deployments to begin again: the newest of each, where it crashed and not all of the last ones did.
+
+    A process worker says itself that a process of its own crashed, but begins nothing again.
+
+    Args:
+        runs: of the last days, in any order; those that wait for their time are left out.
+    """
+    by_deployment: dict[UUID, list[FlowRun]] = {}
+    for run in sorted(runs, key=lambda one: one.start_time or one.expected_start_time or datetime.min.replace(tzinfo=UTC), reverse=True):
+        if run.deployment_id is not None:
+            by_deployment.setdefault(run.deployment_id, []).append(run)
+    newest = [own[0] for own in by_deployment.values() if not _all_crashed(own[:MOST_TRIES])]
+    return [run for run in newest if _has_crashed(run)]
+
+
+def _all_crashed(runs: Sequence[FlowRun]) -> bool:
+    return len(runs) == MOST_TRIES and all(map(_has_crashed, runs))
+
+
+def _has_crashed(run: FlowRun) -> bool:
+    return run.state_type is not None and run.state_type.value == "CRASHED"
+
+
+def _runs_in(*states: str, since: datetime | None = None) -> list[FlowRun]:
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterExpectedStartTime, FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
 
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])))
+    wanted = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType(name) for name in states])),
+        expected_start_time=None if since is None else FlowRunFilterExpectedStartTime(after_=since),
+    )
     found: list[FlowRun] = []
     with get_client(sync_client=True) as client:
         while True:

@@ -32,9 +32,9 @@ class Work(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it where there is room."""
         started = time.monotonic()
-        given = {name: unquoted(value) for name, value in kwargs.items()}
+        given = {name: unsealed(value) for name, value in kwargs.items()}
         with gpu_of_server() if self._trains else nullcontext():
-            result = self._done(functools.partial(self._function, *map(unquoted, args), **given))
+            result = self._done(functools.partial(self._function, *map(unsealed, args), **given))
         more = f": {self._said(result)}" if self._said is not None else ""
         log_to_run(f"done in {time.monotonic() - started:.1f} s{more}")
         return result
@@ -49,11 +49,19 @@ class Work(Generic[P, R]):
             raise lost_worker() from error
 
 
-def unquoted(value: Any) -> Any:
-    """Return what was quoted: Prefect looks for futures through everything it is given, however deep, and stumbles over some of it."""
-    from prefect.utilities.annotations import quote
+class Sealed:
+    """An argument that nobody looks into on its way: Prefect looks for futures through everything it is given, however deep, and Dask too.
 
-    return value.unquote() if isinstance(value, quote) else value
+    Prefect's own ``quote`` is a tuple, which Dask takes apart.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def unsealed(value: Any) -> Any:
+    """Return what was sealed."""
+    return value.value if isinstance(value, Sealed) else value
 
 
 def log_to_run(text: str, *values: Any) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from flows.reconcile import is_orphan
+from flows.reconcile import is_orphan, to_restart
 from medkd.registry.publish import open_registry
 from medkd.storage.process_mark import PROCESS, process_mark
 from medkd.storage.workspace import local_workspace
@@ -44,3 +45,20 @@ def test_a_run_of_prefect_is_an_orphan_when_its_last_process_is_gone():
     assert not is_orphan(run_of("a", f"{PROCESS}:{alive}"))
     assert is_orphan(run_of("a", f"{PROCESS}:{gone}"))
     assert not is_orphan(run_of(f"{PROCESS}:elsewhere:1:1"))  # another machine's: that one says it
+
+
+def deployed_run(name, minute, state, deployment="d"):
+    at = datetime(2026, 11, 27, 2, minute, tzinfo=UTC)
+    return SimpleNamespace(
+        name=name, deployment_id=deployment, start_time=at, expected_start_time=at, state_type=SimpleNamespace(value=state), tags=[]
+    )
+
+
+def test_the_newest_run_of_a_deployment_is_begun_again_when_it_crashed_and_not_for_ever():
+    crashed = [deployed_run(str(minute), minute, "CRASHED") for minute in range(3)]
+    names = lambda *runs: [one.name for one in to_restart(runs)]  # noqa: E731 - read three times, below
+    assert names(*crashed[:2]) == ["1"]
+    assert names(*crashed) == []  # three times: somebody has to look
+    assert names(*crashed, deployed_run("3", 3, "RUNNING")) == []
+    assert names(deployed_run("fine", 0, "COMPLETED"), *crashed[1:]) == ["2"]
+    assert names(deployed_run("a", 1, "CRASHED", None), deployed_run("b", 1, "CRASHED", "e"), deployed_run("c", 1, "FAILED")) == ["b"]
