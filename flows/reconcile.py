@@ -67,7 +67,8 @@ def _reconcile_prefect(again: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
         restarted = to_restart(_runs_in(*_AT_WORK, *_OVER, since=datetime.now(UTC) - RECENT)) if again else []
         for run in restarted:
             # By the deployment's own parameters: what a run had of its own is not written down.
-            client.create_flow_run_from_deployment(run.deployment_id, tags=["restarted"])
+            if run.deployment_id is not None:
+                client.create_flow_run_from_deployment(run.deployment_id, tags=["restarted"])
     return tuple(crashed), tuple(run.name for run in restarted)
 
 

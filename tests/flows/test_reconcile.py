@@ -56,7 +56,10 @@ def deployed_run(name, minute, state, deployment="d"):
 
 def test_the_newest_run_of_a_deployment_is_begun_again_when_it_crashed_and_not_for_ever():
     crashed = [deployed_run(str(minute), minute, "CRASHED") for minute in range(3)]
-    names = lambda *runs: [one.name for one in to_restart(runs)]  # noqa: E731 - read three times, below
+
+    def names(*runs):
+        return [one.name for one in to_restart(runs)]
+
     assert names(*crashed[:2]) == ["1"]
     assert names(*crashed) == []  # three times: somebody has to look
     assert names(*crashed, deployed_run("3", 3, "RUNNING")) == []
