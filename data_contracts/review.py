@@ -26,7 +26,7 @@ class ReviewReport(VersionedRecord):
     ``window`` is the grey scale of the pictures. ``caveats`` are those of the explanations and all that follow from them, worst first.
     """
 
-    SCHEMA: ClassVar[str] = "review/3"
+    SCHEMA: ClassVar[str] = "review/4"
     explanations: tuple[StudyExplanation, ...] = Field(min_length=1)
     window: tuple[Finite, Finite]
     caveats: tuple[Caveat, ...] = ()
@@ -38,6 +38,7 @@ class ReviewReport(VersionedRecord):
         return self.explanations[0].volume
 
 
+MIGRATIONS["review/3"] = lambda earlier: {**earlier, "schema_version": "review/4"}
 RETIRED["review/1"] = (
     "its maps were not those of a registered explanation, which review/2 is made of; make the report again (`medkd report`, `medkd run-study`)"
 )

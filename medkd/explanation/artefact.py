@@ -13,8 +13,9 @@ from torch import Tensor
 from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
 from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
+from medkd.explanation.wording import noun_of
 from medkd.registry.interface import Registry
-from medkd.registry.publish import load_calibrated, load_registered, pack_archive
+from medkd.registry.publish import load_calibrated, load_card, load_registered, pack_archive
 from medkd.storage.manifest import MANIFEST, pack_model, verify_folder
 from medkd.storage.store import Store, sha256_file
 
@@ -81,7 +82,7 @@ def _previews(explained: StudyExplanationResult) -> dict[str, bytes]:
 
 def explained_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
     """Return of every finding that has maps what it is, its number, its class and the slice that shows it best."""
-    lesions = [("lesion", one.number, one.class_name, one.key_slice) for one in record.lesions]
+    lesions = [(noun_of(record.structures), one.number, one.class_name, one.key_slice) for one in record.lesions]
     answers = [("answer", one.number, one.class_name, one.key_slice) for one in record.answers]
     return [one for one in (*lesions, *answers) if one[1] in record.explained]
 
@@ -128,9 +129,9 @@ def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Lo
     model, checkpoint, network, calibration = load_calibrated(registry, uri)
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
     if teacher is None:
-        return LoadedModel(model, checkpoint, network, calibration=calibration)
+        return LoadedModel(model, checkpoint, network, calibration=calibration, card=load_card(registry, model.uri))
     above, _, teacher_network = load_registered(registry, teacher)
-    return LoadedModel(model, checkpoint, network, above, teacher_network, calibration)
+    return LoadedModel(model, checkpoint, network, above, teacher_network, calibration, load_card(registry, model.uri))
 
 
 def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:

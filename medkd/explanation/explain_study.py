@@ -23,6 +23,7 @@ from data_contracts import (
     ExplanationRequest,
     LesionFinding,
     MeasureValue,
+    ModelCard,
     ModelRef,
     Ref,
     SanityReport,
@@ -52,7 +53,10 @@ STORE, ARRAYS = "explanation", "maps.safetensors"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The model that is asked and, where its lineage names one, its teacher; ``calibration`` is that of the asked model's probabilities."""
+    """The model that is asked and, where its lineage names one, its teacher.
+
+    ``calibration`` and ``card`` are those of the asked model; None of a version that has none, and of one that is not asked of a registry.
+    """
 
     model: ModelRef
     checkpoint: Checkpoint
@@ -60,6 +64,7 @@ class LoadedModel:
     teacher: ModelRef | None = None
     teacher_network: nn.Module | None = None
     calibration: Calibration | None = None
+    card: ModelCard | None = None
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by role, the asked one first."""
@@ -180,6 +185,8 @@ def explain_study(
         sanity_reports=tuple(sanity_reports),
         tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.sanity_reports),
         caveats=(*caveats_of_study(volume, loaded.checkpoint), *calibration_caveats(loaded.calibration, loaded.model.name)),
+        structures="lesion" if loaded.card is None else loaded.card.structures,
+        trained_on="" if loaded.card is None else loaded.card.trained_on,
         array=array,
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from data_contracts import SanityCheck
+from data_contracts import SanityCheck, Structures
 
 
 def failed_mark(failed: Sequence[str]) -> str:
@@ -26,6 +26,20 @@ MEASURES_IN_WORDS = {
     "cosine_agreement": ("cosine", "how alike the student's map and the teacher's are, voxel by voxel (1: the same up to a factor)"),
     "rank_agreement": ("teacher", "how alike the student's map and the teacher's order the voxels (1: the same order)"),
 }
+#: What one thing that a segmentation outlines is called.
+_NOUNS: dict[Structures, str] = {"lesion": "lesion", "anatomy": "structure"}
+
+
+def noun_of(structures: Structures) -> str:
+    """Return what one thing that a model outlines is called: a ``lesion``, or of anatomy a ``structure``, which nothing is wrong with."""
+    return _NOUNS[structures]
+
+
+def measures_in_words(structures: Structures) -> dict[str, tuple[str, str]]:
+    """Return the measures with their headings and meanings, worded for what the model outlines."""
+    return {name: (heading, meaning.replace("lesion", noun_of(structures))) for name, (heading, meaning) in MEASURES_IN_WORDS.items()}
+
+
 #: Which part of a map shares are taken of.
 MASS_IN_WORDS = {
     "absolute": "shares are of the map's magnitude",
