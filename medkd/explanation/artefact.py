@@ -15,7 +15,7 @@ from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel,
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.explanation.wording import noun_of
 from medkd.registry.interface import Registry
-from medkd.registry.publish import load_calibrated, load_card, load_registered, pack_archive
+from medkd.registry.publish import load_registered, load_version, pack_archive
 from medkd.storage.manifest import MANIFEST, pack_model, verify_folder
 from medkd.storage.store import Store, sha256_file
 
@@ -126,12 +126,12 @@ def find_kept(folder: Path, wanted: str) -> Path:
 
 def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> LoadedModel:
     """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
-    model, checkpoint, network, calibration = load_calibrated(registry, uri)
+    model, checkpoint, network, calibration, card = load_version(registry, uri)
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
     if teacher is None:
-        return LoadedModel(model, checkpoint, network, calibration=calibration, card=load_card(registry, model.uri))
+        return LoadedModel(model, checkpoint, network, calibration=calibration, card=card)
     above, _, teacher_network = load_registered(registry, teacher)
-    return LoadedModel(model, checkpoint, network, above, teacher_network, calibration, load_card(registry, model.uri))
+    return LoadedModel(model, checkpoint, network, above, teacher_network, calibration, card)
 
 
 def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
@@ -233,17 +234,27 @@ def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint,
 
 def load_calibrated(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module, Calibration | None]:
     """Return what :func:`load_registered` does, and the calibration of the version's probabilities where it has one."""
+    return load_version(registry, uri)[:4]
+
+
+class LoadedVersion(NamedTuple):
+    """A registered version with its network in eval mode; calibration and card are None of a version that has none."""
+
+    model: ModelRef
+    checkpoint: Checkpoint
+    network: nn.Module
+    calibration: Calibration | None
+    card: ModelCard | None
+
+
+def load_version(registry: Registry, uri: str) -> LoadedVersion:
+    """Return a registered version, every byte verified first."""
     model, folder = registry.fetch(uri)
     checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
     network = restore_network(checkpoint.network, folder / "weights.safetensors", checkpoint.weights_digest)
     calibration = load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
-    return model, checkpoint, network, calibration
-
-
-def load_card(registry: Registry, uri: str) -> ModelCard | None:
-    """Return the card of a registered version, every byte of the version verified first; None of a version that has none."""
-    path = registry.fetch(uri)[1] / CARD
-    return load_record(path, ModelCard) if path.is_file() else None
+    card = load_record(folder / CARD, ModelCard) if (folder / CARD).is_file() else None
+    return LoadedVersion(model, checkpoint, network, calibration, card)
 
 
 def adopt(workspace: Workspace, registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, Checkpoint]:
