@@ -53,3 +53,8 @@ class CardNotes(FrozenModel):
     structures: Structures = "lesion"
     data: DataSource | None = None
     name_patients: bool = False
+
+    @property
+    def trained_on(self) -> str:
+        """Return modality and body part of the training data in words; empty where the recipe does not say."""
+        return "" if self.data is None else self.data.kind

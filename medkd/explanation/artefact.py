@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -128,10 +128,13 @@ def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Lo
     """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
     model, checkpoint, network, calibration, card = load_version(registry, uri)
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
+    alone = LoadedModel(model, checkpoint, network, calibration=calibration)
+    if card is not None:
+        alone = replace(alone, structures=card.structures, trained_on=card.trained_on)
     if teacher is None:
-        return LoadedModel(model, checkpoint, network, calibration=calibration, card=card)
+        return alone
     above, _, teacher_network = load_registered(registry, teacher)
-    return LoadedModel(model, checkpoint, network, above, teacher_network, calibration, card)
+    return replace(alone, teacher=above, teacher_network=teacher_network)
 
 
 def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:

@@ -23,10 +23,10 @@ from data_contracts import (
     ExplanationRequest,
     LesionFinding,
     MeasureValue,
-    ModelCard,
     ModelRef,
     Ref,
     SanityReport,
+    Structures,
     StudyExplanation,
     TaskKind,
     VolumeRef,
@@ -55,7 +55,8 @@ STORE, ARRAYS = "explanation", "maps.safetensors"
 class LoadedModel:
     """The model that is asked and, where its lineage names one, its teacher.
 
-    ``calibration`` and ``card`` are those of the asked model; None of a version that has none, and of one that is not asked of a registry.
+    ``calibration``, ``structures`` and ``trained_on`` are those of the asked model: how its probabilities are calibrated (None of a version that
+    has none), whether it outlines lesions or anatomy, and what it was trained on, in words.
     """
 
     model: ModelRef
@@ -64,7 +65,8 @@ class LoadedModel:
     teacher: ModelRef | None = None
     teacher_network: nn.Module | None = None
     calibration: Calibration | None = None
-    card: ModelCard | None = None
+    structures: Structures = "lesion"
+    trained_on: str = ""
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by role, the asked one first."""
@@ -185,8 +187,8 @@ def explain_study(
         sanity_reports=tuple(sanity_reports),
         tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.sanity_reports),
         caveats=(*caveats_of_study(volume, loaded.checkpoint), *calibration_caveats(loaded.calibration, loaded.model.name)),
-        structures="lesion" if loaded.card is None else loaded.card.structures,
-        trained_on="" if loaded.card is None else loaded.card.trained_on,
+        structures=loaded.structures,
+        trained_on=loaded.trained_on,
         array=array,
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},
