@@ -118,7 +118,7 @@ def explanation_text(summary: dict[str, Any]) -> str:
     ]
     for sanity_report in summary["sanity_reports"]:
         made = sanity_report["samples"]
-        text = checks_text([SanityCheck.model_validate(check) for check in sanity_report["checks"]])
+        text = checks_text([SanityCheck.model_validate(check) for check in sanity_report["checks"]], summary["structures"])
         text += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
         lines += wrap(f"  {sanity_report['explainer'].ljust(24)}{text}", NARROW, subsequent_indent=" " * 26)
     lines.append(f"\nexplanation {summary['explanation'][:12]} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}")

@@ -329,7 +329,7 @@ def install_models(*names: str, run: PathLike | None = None, tracking_uri: str |
         RegistryError: ``RELEASED_UNKNOWN``, or ``RELEASED_ALTERED`` and ``EXPORT_ALTERED`` naming a file that is not as it was released.
 
     Example:
-        >>> [model.name for model in medkd.install_models("hippocampus", run="runs/released")]
+        >>> [model.name for model in medkd.install_models("hippocampus", run="runs/first")]
         ['hippocampus-kd_explanation']
     """
     wanted = released_models(names)

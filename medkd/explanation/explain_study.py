@@ -40,6 +40,7 @@ from medkd.explanation.lesion_subjects import LesionStudyExplainer
 from medkd.explanation.map_records import MapRecords
 from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
 from medkd.explanation.subjects import Method, StudyExplainer
+from medkd.explanation.wording import noun_of
 from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.inference.training_caveats import caveats_of_study
@@ -186,7 +187,10 @@ def explain_study(
         maps=tuple(ref for entry in entries for one in study_explainer.subjects for ref in rows.of(one, entry)),
         sanity_reports=tuple(sanity_reports),
         tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.sanity_reports),
-        caveats=(*caveats_of_study(volume, loaded.checkpoint), *calibration_caveats(loaded.calibration, loaded.model.name)),
+        caveats=(
+            *caveats_of_study(volume, loaded.checkpoint),
+            *calibration_caveats(loaded.calibration, loaded.model.name, noun_of(loaded.structures)),
+        ),
         structures=loaded.structures,
         trained_on=loaded.trained_on,
         array=array,

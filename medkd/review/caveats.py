@@ -56,7 +56,7 @@ def _of_explanation(one: StudyExplanation) -> Iterator[tuple[int, str, str]]:
     if one.teacher_only:
         yield 3, "TEACHER_ONLY", _missed(one.teacher_only)
     for sanity_report in one.sanity_reports:
-        mark = failed_mark(one.failed_checks(sanity_report.explainer))
+        mark = failed_mark(one.failed_checks(sanity_report.explainer), one.structures)
         if mark:
             where = "on the model's cohort" if sanity_report.explainer in one.tested_on_cohort else "on this study"
             yield 3, "SANITY_FAILED", f"maps of {sanity_report.explainer} by {one.model.name} {mark}, tested {where}."

@@ -68,7 +68,7 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         labels=[one.label for one in shown],
         maps=map_table(shown, structures_of(report)),
         tests=[
-            (one.model.name, sanity_report, checks_text(sanity_report.checks))
+            (one.model.name, sanity_report, checks_text(sanity_report.checks, one.structures))
             for one in report.explanations
             for sanity_report in one.sanity_reports
         ],
@@ -161,7 +161,7 @@ def heat_of(shown: Shown, arrays: StudyArrays, slices: int) -> dict[str, Any]:
     for explainer in shown.explainers:
         planes = {role: arrays.explained[shown.place][one.tensor].float().numpy() for role, one in shown.by(explainer).items()}
         limit = float(max(np.abs(plane).max() for plane in planes.values()))
-        failed = failed_mark(shown.explanation.failed_checks(explainer))
+        failed = failed_mark(shown.explanation.failed_checks(explainer), shown.explanation.structures)
         if len(planes) == 2:
             planes["difference"] = planes["student"] - planes["teacher"]
         result[explainer] = {
@@ -225,7 +225,7 @@ def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict
             highest = ", ".join(f"{mm:.0f}" for mm in student.peaks[0].position_lps_mm) if student.peaks else "nowhere"
             kind = student.target.kind.replace("lesion", noun_of(structures)).replace("_", " ")
             explains = f"{kind}, {one.finding.class_name}"
-            failed = failed_mark(one.explanation.failed_checks(name))
+            failed = failed_mark(one.explanation.failed_checks(name), one.explanation.structures)
             rows.append({"label": one.label, "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest})
     return {"columns": columns, "rows": rows}
 
