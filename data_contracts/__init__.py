@@ -1,6 +1,7 @@
 """The records of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
 from data_contracts.calibration import Calibration, CalibrationSummary, ConformalBound, ReliabilityBin
+from data_contracts.card_notes import CardNotes, DataSource, Structures
 from data_contracts.case_results import CaseResults, CaseUnits
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
@@ -150,6 +151,7 @@ __all__ = [
     "Calibration",
     "CalibrationPolicy",
     "CalibrationSummary",
+    "CardNotes",
     "Case",
     "CaseResults",
     "CaseUnits",
@@ -176,6 +178,7 @@ __all__ = [
     "CurvePoint",
     "Data",
     "DataError",
+    "DataSource",
     "DicomData",
     "Entry",
     "EpochSelection",
@@ -293,6 +296,7 @@ __all__ = [
     "StoreError",
     "StoreManifest",
     "StrongAugmentation",
+    "Structures",
     "StudentRecipe",
     "StudyExplanation",
     "Subgroup",

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from data_contracts.card_notes import Structures
 from data_contracts.explain_plan import Entry
 from data_contracts.geometry import Geometry
 from data_contracts.model import ModelRef
@@ -235,10 +236,11 @@ class StudyExplanation(VersionedRecord):
     the network sees, None where it sees standardised values. ``caveats`` say in what the study is not what the model was trained on,
     and what a calibrated version's probabilities are worth.
     ``tested_on_cohort`` names the explainers whose verdict is that of the model's cohort; the others were tested on this study.
-    ``threads`` and ``libraries`` are what the last bits depend on.
+    ``structures`` and ``trained_on`` are what the model's card says: whether it outlines lesions or anatomy, and which modality and body part it
+    was trained on (empty where the card does not say). ``threads`` and ``libraries`` are what the last bits depend on.
     """
 
-    SCHEMA: ClassVar[str] = "study_explanation/3"
+    SCHEMA: ClassVar[str] = "study_explanation/4"
     request: ExplanationRequest
     volume: VolumeRef
     model: ModelRef
@@ -257,6 +259,8 @@ class StudyExplanation(VersionedRecord):
     sanity_reports: tuple[SanityReport, ...]
     tested_on_cohort: tuple[str, ...] = ()
     caveats: tuple[Caveat, ...] = ()
+    structures: Structures = "lesion"
+    trained_on: str = ""
     array: Ref
     threads: int = Field(ge=1)
     libraries: dict[str, str]
@@ -295,6 +299,7 @@ def _study_explanation_2(earlier: dict[str, Any]) -> dict[str, Any]:
 
 
 MIGRATIONS["study_explanation/1"] = _study_explanation_2
+MIGRATIONS["study_explanation/3"] = lambda earlier: {**earlier, "schema_version": "study_explanation/4"}
 RETIRED["lesion_explanation/1"] = "it was written by nobody; a study's explanation is study_explanation/2 (`medkd explain --study`)"
 
 

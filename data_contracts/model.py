@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_serializer, model_validator
 
 from data_contracts.calibration import CalibrationSummary
+from data_contracts.card_notes import DataSource, Structures
 from data_contracts.record import MIGRATIONS, Finite, FrozenModel, Ref, Sha256, VersionedRecord
 from data_contracts.task import NetworkSpec, Role, Task
 
@@ -136,10 +137,13 @@ class ModelManifest(VersionedRecord):
 class ModelCard(VersionedRecord):
     """What a person should know before using a version. Research use only, always.
 
-    ``calibration`` says what its probabilities are worth; None of a model that none was fitted for.
+    ``calibration`` says what its probabilities are worth; None of a model that none was fitted for. ``structures`` is what a segmentation
+    outlines, ``data`` where the training data come from and under which terms (None where the recipe does not say), ``patients`` the
+    training patients with the names of their cases, both as the data call them; empty unless the recipe names them. A student's are also its
+    teacher's.
     """
 
-    SCHEMA: ClassVar[str] = "model_card/2"
+    SCHEMA: ClassVar[str] = "model_card/3"
     name: str
     role: Role
     intended_use: str = "Research use only. Not a medical device."
@@ -152,9 +156,18 @@ class ModelCard(VersionedRecord):
     limits: tuple[str, ...] = ()
     domain: TrainingDomain | None = None
     calibration: CalibrationSummary | None = None
+    structures: Structures = "lesion"
+    data: DataSource | None = None
+    patients: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @property
+    def trained_on(self) -> str:
+        """Return modality and body part of the training data in words; empty where the recipe does not say."""
+        return "" if self.data is None else self.data.kind
 
 
 MIGRATIONS["model_card/1"] = lambda earlier: {**earlier, "schema_version": "model_card/2", "calibration": None}
+MIGRATIONS["model_card/2"] = lambda earlier: {**earlier, "schema_version": "model_card/3"}
 
 
 class GateFinding(FrozenModel):

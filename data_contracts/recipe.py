@@ -1,4 +1,4 @@
-"""The recipe: everything a run needs to know, in at most twelve top-level fields, validated before any compute is spent."""
+"""The recipe: everything a run needs to know, in a dozen top-level fields, validated before any compute is spent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from data_contracts.data import CohortSpec, Data
+from data_contracts.card_notes import CardNotes
+from data_contracts.data import CohortSpec, Data, DicomData, PhantomData
 from data_contracts.experiment_plan import ArmVariant, ExperimentPlan
 from data_contracts.explain_plan import Explain, ExplainSpec
-from data_contracts.record import VersionedRecord
+from data_contracts.record import MIGRATIONS, VersionedRecord
 from data_contracts.task import Role, Task, TaskKind
 from data_contracts.training_recipe import Arm, ExtractionConfig, ExtractionSpec, StudentRecipe, TeacherRecipe, TrainingConfig, TrainingSpec
 
@@ -32,9 +33,10 @@ class Recipe(VersionedRecord):
         outside_training: what registered models do with a study of another modality or unit than they were trained on: ``caveat`` says so
             before anything else, ``refuse`` refuses it (``MODALITY_FORBIDDEN``). Where the training data name neither, nothing can be
             refused, and the caveat ``TRAINING_DATA_UNKNOWN`` stands.
+        card: what stands on the cards of the registered models: what is segmented, where the data come from and under which terms.
     """
 
-    SCHEMA: ClassVar[str] = "recipe/2"
+    SCHEMA: ClassVar[str] = "recipe/3"
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     description: str = ""
     task: Task
@@ -47,6 +49,7 @@ class Recipe(VersionedRecord):
     experiment: ExperimentPlan | None = None
     knowledge: ExtractionConfig = ExtractionConfig()
     outside_training: Literal["caveat", "refuse"] = "caveat"
+    card: CardNotes = CardNotes()
 
     def model_post_init(self, context: Any) -> None:
         """Names of arms are part of file names and registry names; what an experiment names are arms."""
@@ -61,6 +64,8 @@ class Recipe(VersionedRecord):
             )
         if self.experiment is not None:
             self._check_plan(self.experiment)
+        if self.card.name_patients and (isinstance(self.data, PhantomData | DicomData) or self.data.table is None):
+            raise ValueError(f"expected data with a table that names patients for card.name_patients, got {self.data.kind} without one")
 
     def cohorts(self) -> CohortSpec:
         """Return what the cohorts depend on: neither arms nor networks."""
@@ -153,3 +158,6 @@ def _names_something_else(arm: str) -> bool:
     except ValueError:
         return True
     return variant.continuation is not None or arm == "teacher"
+
+
+MIGRATIONS["recipe/2"] = lambda earlier: {**earlier, "schema_version": "recipe/3"}

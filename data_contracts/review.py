@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from data_contracts.calibration import Calibration
+from data_contracts.card_notes import Structures
 from data_contracts.errors import ContractError
 from data_contracts.explanation import Caveat, RefusedSeries, SanityReport, StudyExplanation
 from data_contracts.model import Checkpoint, ModelRef
@@ -26,7 +27,7 @@ class ReviewReport(VersionedRecord):
     ``window`` is the grey scale of the pictures. ``caveats`` are those of the explanations and all that follow from them, worst first.
     """
 
-    SCHEMA: ClassVar[str] = "review/3"
+    SCHEMA: ClassVar[str] = "review/4"
     explanations: tuple[StudyExplanation, ...] = Field(min_length=1)
     window: tuple[Finite, Finite]
     caveats: tuple[Caveat, ...] = ()
@@ -38,6 +39,7 @@ class ReviewReport(VersionedRecord):
         return self.explanations[0].volume
 
 
+MIGRATIONS["review/3"] = lambda earlier: {**earlier, "schema_version": "review/4"}
 RETIRED["review/1"] = (
     "its maps were not those of a registered explanation, which review/2 is made of; make the report again (`medkd report`, `medkd run-study`)"
 )
@@ -47,7 +49,7 @@ class PanelModel(FrozenModel):
     """A registered student and its teacher as they are asked in reports.
 
     ``sanity_reports`` are those of the student's maps of its recipe's cohort: explainers that have one are not tested again on every study.
-    ``calibration`` is the student's; None where none was fitted.
+    ``calibration`` is the student's; None where none was fitted. ``structures`` and ``trained_on`` are what its card says.
     """
 
     model: ModelRef
@@ -56,12 +58,14 @@ class PanelModel(FrozenModel):
     teacher_checkpoint: Checkpoint
     sanity_reports: tuple[SanityReport, ...] = ()
     calibration: Calibration | None = None
+    structures: Structures = "lesion"
+    trained_on: str = ""
 
 
 class ReviewPanel(VersionedRecord):
     """The models a report is made with: a segmenter and a classifier."""
 
-    SCHEMA: ClassVar[str] = "review_panel/4"
+    SCHEMA: ClassVar[str] = "review_panel/5"
     segmentation: PanelModel
     classification: PanelModel
 
@@ -94,6 +98,7 @@ def _review_panel_2(earlier: dict[str, Any]) -> dict[str, Any]:
 
 MIGRATIONS["review_panel/1"] = _review_panel_2
 MIGRATIONS["review_panel/3"] = lambda earlier: {**earlier, "schema_version": "review_panel/4"}
+MIGRATIONS["review_panel/4"] = lambda earlier: {**earlier, "schema_version": "review_panel/5"}
 
 
 class ReportSet(VersionedRecord):

@@ -14,11 +14,12 @@ from data_contracts import (
     Inspection,
     RecipeError,
     SanityCheck,
+    Structures,
     StudyExplanation,
     load_record,
 )
 from medkd.explanation.defaults import first_findings
-from medkd.explanation.wording import MASS_IN_WORDS, MEASURES_IN_WORDS, checks_text
+from medkd.explanation.wording import MASS_IN_WORDS, checks_text, measures_in_words, noun_of
 
 
 def explanation_request(explainers: str, options: dict[str, Any], *, lesion: int | None, seconds: float | None) -> ExplanationRequest:
@@ -76,6 +77,8 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
         "explanation": record.digest(),
         "folder": str(folder),
         "model": f"{record.model.name}/{record.model.version}",
+        "structures": record.structures,
+        "trained_on": record.trained_on,
         "lesions": lesions,
         "answers": answers,
         "maps": maps,
@@ -92,7 +95,10 @@ def explanation_summary(folder: Path) -> dict[str, Any]:
 NARROW = 100
 #: Measures that the table of a study leaves out: they say nearly the same as their neighbours, and a line has a hundred characters.
 _LEFT_OUT = ("pointing_game", "cosine_agreement")
-_SHOWN = {name: words for name, words in MEASURES_IN_WORDS.items() if name not in _LEFT_OUT}
+
+
+def _shown(structures: Structures) -> dict[str, tuple[str, str]]:
+    return {name: words for name, words in measures_in_words(structures).items() if name not in _LEFT_OUT}
 
 
 def explanation_text(summary: dict[str, Any]) -> str:
@@ -103,10 +109,16 @@ def explanation_text(summary: dict[str, Any]) -> str:
         return "\n".join([*lines, f"nothing found by {summary['model']}: an answer, not a map", f"kept in {summary['folder']}"])
     for number, heading in _headings(summary):
         lines += ["\n" + heading, *_table([m for m in summary["maps"] if m["number"] == number and m["role"] == "student"])]
-    lines += ["", *_legend(summary["maps"]), f"  {MASS_IN_WORDS[summary['mass']]}", "", "tests of each explainer on this model"]
+    lines += [
+        "",
+        *_legend(summary["maps"], summary["structures"]),
+        f"  {MASS_IN_WORDS[summary['mass']]}",
+        "",
+        "tests of each explainer on this model",
+    ]
     for sanity_report in summary["sanity_reports"]:
         made = sanity_report["samples"]
-        text = checks_text([SanityCheck.model_validate(check) for check in sanity_report["checks"]])
+        text = checks_text([SanityCheck.model_validate(check) for check in sanity_report["checks"]], summary["structures"])
         text += f"; approximation: {made[1]} of {made[0]} samples in the time given" if made else ""
         lines += wrap(f"  {sanity_report['explainer'].ljust(24)}{text}", NARROW, subsequent_indent=" " * 26)
     lines.append(f"\nexplanation {summary['explanation'][:12]} ({summary['seconds']['all']:.0f} s), registered beside {summary['model']}")
@@ -121,7 +133,7 @@ def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
     found = []
     for lesion in (one for one in summary["lesions"] if one["explained"]):
         volume = "" if lesion["volume_ml"] is None else f", {lesion['volume_ml']:.2f} ml"
-        found.append((lesion["number"], f"lesion {lesion['number']}: {lesion['class']}{volume}"))
+        found.append((lesion["number"], f"{noun_of(summary['structures'])} {lesion['number']}: {lesion['class']}{volume}"))
     for answer in (one for one in summary["answers"] if one["explained"]):
         first, last = answer["first_slice"] + 1, answer["last_slice"] + 1
         slices = f"slice {first}" if first == last else f"slices {first} to {last}, surest of {answer['key_slice'] + 1}"
@@ -134,7 +146,7 @@ def _headings(summary: dict[str, Any]) -> list[tuple[int, str]]:
 def _table(maps: list[dict[str, Any]]) -> list[str]:
     """Return a row per map; measures that none of them has are left out."""
     columns = []
-    for name, (heading, _) in _SHOWN.items():
+    for name, (heading, _) in _shown("lesion").items():
         values = [one["measures"].get(name) for one in maps]
         if any(name in one["measures"] for one in maps):
             cells = [heading, *("-" if value is None else f"{value:.2f}" for value in values)]
@@ -145,9 +157,9 @@ def _table(maps: list[dict[str, Any]]) -> list[str]:
     return [f"  {name.ljust(23)}{''.join(cells)}  {place}" for name, place, *cells in zip(names, highest, *columns, strict=True)]
 
 
-def _legend(maps: list[dict[str, Any]]) -> list[str]:
+def _legend(maps: list[dict[str, Any]], structures: Structures) -> list[str]:
     """Return a line per column that the tables show."""
-    shown = [text for name, text in _SHOWN.items() if any(name in one["measures"] for one in maps)]
+    shown = [text for name, text in _shown(structures).items() if any(name in one["measures"] for one in maps)]
     return [f"  {heading.ljust(9)}{meaning}" for heading, meaning in (*shown, ("highest", "where in the patient the map is highest"))]
 
 

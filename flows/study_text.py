@@ -18,6 +18,8 @@ def findings_summary(report: ReviewReport) -> dict[str, Any]:
     """Return findings and what the teacher alone marks, for machines."""
     shown = shown_in(report)
     return {
+        "structures": "anatomy" if _of_anatomy(report) else "lesion",
+        "trained_on": sorted({one.trained_on for one in report.explanations if one.trained_on}),
         "findings": [_lesion(one, one.finding) for one in shown if isinstance(one.finding, LesionFinding)],
         "answers": [_answer(one, one.finding) for one in shown if isinstance(one.finding, ClassAnswer)],
         "teacher_only": [_place(lesion) for one in report.explanations for lesion in one.teacher_only],
@@ -61,15 +63,20 @@ def _place(lesion: Lesion) -> dict[str, Any]:
 
 
 def findings_text(report: ReviewReport) -> str:
-    """Return in what the study is not what the model was trained on, a line per finding, and one per component that the teacher alone marks.
+    """Return what the model was trained on, in what the study is not that, a line per finding, and one per component that the teacher alone marks.
 
     A version that is calibrated says last what its probabilities are worth.
     """
-    lines = [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in OUTSIDE_TRAINING]
-    lines += [_line(one.finding) for one in shown_in(report)] or ["no finding"]
+    lines = [f"trained on {words}" for words in dict.fromkeys(one.trained_on for one in report.explanations if one.trained_on)]
+    lines += [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in OUTSIDE_TRAINING]
+    lines += [_line(one.finding) for one in shown_in(report)] or ["no structure found" if _of_anatomy(report) else "no finding"]
     lines += [f"teacher only: {place_of(lesion)}" for one in report.explanations for lesion in one.teacher_only]
     lines += [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in (CALIBRATED, MISSED_BOUND)]
     return "\n".join(lines)
+
+
+def _of_anatomy(report: ReviewReport) -> bool:
+    return any(one.structures == "anatomy" for one in report.explanations)
 
 
 def _line(finding: LesionFinding | ClassAnswer) -> str:

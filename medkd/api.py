@@ -91,6 +91,8 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.search_models import search_models as _search_models
 from medkd.registry.server import require_registry
 from medkd.registry.ship_metrics import shipping
+from medkd.released.install import install_released
+from medkd.released.released_models import released_models
 from medkd.storage.output import PHANTOM, RUN, STUDY_STORE, claim, require_apart, require_source
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace, local_workspace
@@ -114,6 +116,7 @@ __all__ = [
     "entries",
     "evaluate",
     "ingest",
+    "install_models",
     "load",
     "promote",
     "read_recipe",
@@ -407,6 +410,34 @@ def _tracking_uri(run: PathLike | None, tracking_uri: str | None) -> str:
     where = tracking_uri or f"sqlite:///{Path(run if run is not None else 'runs/demo').resolve() / 'mlflow.db'}"
     require_registry(where)
     return where
+
+
+def install_models(*names: str, run: PathLike | None = None, tracking_uri: str | None = None) -> tuple[ModelRef, ...]:
+    """Register trained models that come with the software, every byte verified; what is there already stays as it is.
+
+    Args:
+        names: of ``medkd models list``; all without.
+        run: folder of the run whose registry takes them in, made where there is none; by default ``runs/demo``.
+        tracking_uri: MLflow tracking URI of the registry, instead of a run's own.
+
+    Returns:
+        The students' versions. **Research use only.**
+
+    Raises:
+        RegistryError: ``RELEASED_UNKNOWN``, or ``RELEASED_ALTERED`` and ``EXPORT_ALTERED`` naming a file that is not as it was released.
+
+    Example:
+        >>> [model.name for model in medkd.install_models("hippocampus", run="runs/first")]
+        ['hippocampus-kd_explanation']
+    """
+    wanted = released_models(names)
+    with privately(), tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
+        if tracking_uri is None:
+            workspace = local_workspace(claim(Path(run if run is not None else "runs/demo").resolve(), RUN))
+        else:
+            require_registry(tracking_uri)
+            workspace = Workspace(Path(scratch), tracking_uri)
+        return tuple(one.versions[-1].model for one in install_released(open_registry(workspace), wanted))
 
 
 def load(uri: str, *, run: PathLike | None = None, tracking_uri: str | None = None) -> Model:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from torch import nn
 
 from data_contracts import (
+    CardNotes,
     Case,
     Checkpoint,
     Cohort,
@@ -35,6 +36,7 @@ def register_tiny(
     *,
     name: str = "tiny",
     domain: TrainingDomain | None = None,
+    card_notes: CardNotes = CardNotes(),  # noqa: B008 - frozen
     prepare: Callable[[nn.Module], None] | None = None,
 ) -> str:
     """Register a network of a task in the registry of a run's folder and return its address.
@@ -57,7 +59,7 @@ def register_tiny(
         subject=f"{name}/teacher", role="teacher", cohort_digest=cohort.digest(), weights_digests=(weights.sha256,), seeds=(0,), figures={}
     )
     uses = {"teacher_train": CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)}
-    recipe = SimpleNamespace(name=name, outside_training="caveat" if domain is None else domain.outside)
+    recipe = SimpleNamespace(name=name, card=card_notes, outside_training="caveat" if domain is None else domain.outside)
     result = RecipeResult(recipe, CohortSet(uses=uses, certificates=()), teacher=checkpoint, scorecards=(card,))
     (model,) = register_models(workspace, result).models
     return model.uri

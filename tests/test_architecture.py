@@ -39,6 +39,7 @@ ORDER = (
     "knowledge",
     "registry",
     "lineage",
+    "released",
     "distillation",
     "evaluation",
     "training",

@@ -29,7 +29,7 @@ def test_arms_are_compared_with_the_baselines_before_them(students, pairs):
 
 @pytest.fixture
 def recipe():
-    return read_record((Path(__file__).parent / "contracts" / "golden" / "recipe_2.json").read_bytes(), Recipe)
+    return read_record((Path(__file__).parent / "contracts" / "golden" / "recipe_3.json").read_bytes(), Recipe)
 
 
 def test_students_are_trained_arm_by_arm_and_only_readers_are_given_a_store(recipe):

@@ -1,4 +1,4 @@
-"""Commands that make, read and clean data: phantom, ingest, deidentify."""
+"""Commands that make, read and clean data: phantom, nifti-to-dicom, ingest, deidentify."""
 
 from __future__ import annotations
 
@@ -57,6 +57,31 @@ def phantom(
         say_json({"studies": len(written), "patients": len({study.patient for study in written}), "out": str(out)})
     else:
         say(f"wrote {len(written)} studies of {len({study.patient for study in written})} patients to {out}")
+
+
+@app.command("nifti-to-dicom", rich_help_panel=CommandGroup.DATA)
+def nifti_to_dicom(
+    volume: Annotated[Path, typer.Argument(help="NIfTI file of one volume.")],
+    modality: Annotated[str, typer.Option(help="What the file does not say: MR or CT.")],
+    out: Annotated[Path, typer.Option(help="Folder of the series.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a NIfTI volume of public research data as a DICOM series, so that it can be ingested and asked about like a study."""
+    from typing import cast
+
+    from medkd.dicom.write_series import SeriesModality, series_of, write_series
+    from medkd.storage.output import SERIES, claim, require_apart, require_source
+
+    require_source(volume)
+    require_apart(volume, out)
+    slices = series_of(volume, cast(SeriesModality, modality))  # before the folder is claimed: what is refused leaves nothing behind
+    written = write_series(slices, claim(out, SERIES))
+    if as_json:
+        say_json({"files": len(written), "out": str(out)})
+    else:
+        say(
+            f"wrote {len(written)} slices to {out}; the file names neither patient nor scanner, so that its own name stands for the patient"
+        )
 
 
 @app.command(rich_help_panel=CommandGroup.DATA)

@@ -20,7 +20,7 @@ recipe_app = typer.Typer(cls=WholeHelp, no_args_is_help=True, rich_markup_mode=N
 app.add_typer(recipe_app, name="recipe", rich_help_panel=CommandGroup.TRAINING)
 
 TEMPLATES = Path(__file__).parents[1] / "recipes" / "templates"
-SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "recipe_2.json"
+SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "recipe_3.json"
 
 
 class RecipeKind(StrEnum):

@@ -32,6 +32,9 @@ _LISTED = 12
 def export_command(
     uri: VersionUri,
     file: Annotated[Path, typer.Argument(help="Zip to write; it must not exist.")],
+    slim: Annotated[
+        bool, typer.Option("--slim", help="Without explanations, reports, feedback, knowledge and the serving forms of teachers.")
+    ] = False,
     run_folder: RunOfModels = _RUNS,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
@@ -40,7 +43,7 @@ def export_command(
     registry = _open(run_folder, tracking_uri)
     from medkd.registry.export_version import export_version
 
-    index = export_version(registry, uri, file)
+    index = export_version(registry, uri, file, slim=slim)
     names = [version.model.uri for version in index.versions]
     if as_json:
         say_json({"file": str(file), "versions": names, "files": len(index.files), "digest": index.digest()})

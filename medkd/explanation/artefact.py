@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +13,9 @@ from torch import Tensor
 from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
 from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
+from medkd.explanation.wording import noun_of
 from medkd.registry.interface import Registry
-from medkd.registry.publish import load_calibrated, load_registered, pack_archive
+from medkd.registry.publish import load_registered, load_version, pack_archive
 from medkd.storage.manifest import MANIFEST, pack_model, verify_folder
 from medkd.storage.store import Store, sha256_file
 
@@ -81,7 +82,7 @@ def _previews(explained: StudyExplanationResult) -> dict[str, bytes]:
 
 def explained_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
     """Return of every finding that has maps what it is, its number, its class and the slice that shows it best."""
-    lesions = [("lesion", one.number, one.class_name, one.key_slice) for one in record.lesions]
+    lesions = [(noun_of(record.structures), one.number, one.class_name, one.key_slice) for one in record.lesions]
     answers = [("answer", one.number, one.class_name, one.key_slice) for one in record.answers]
     return [one for one in (*lesions, *answers) if one[1] in record.explained]
 
@@ -125,12 +126,15 @@ def find_kept(folder: Path, wanted: str) -> Path:
 
 def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> LoadedModel:
     """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
-    model, checkpoint, network, calibration = load_calibrated(registry, uri)
+    model, checkpoint, network, calibration, card = load_version(registry, uri)
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
+    alone = LoadedModel(model, checkpoint, network, calibration=calibration)
+    if card is not None:
+        alone = replace(alone, structures=card.structures, trained_on=card.trained_on)
     if teacher is None:
-        return LoadedModel(model, checkpoint, network, calibration=calibration)
+        return alone
     above, _, teacher_network = load_registered(registry, teacher)
-    return LoadedModel(model, checkpoint, network, above, teacher_network, calibration)
+    return replace(alone, teacher=above, teacher_network=teacher_network)
 
 
 def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:

@@ -60,7 +60,9 @@ def explain_studies(
 
 def _loaded(workspace: Workspace, one: PanelModel) -> LoadedModel:
     networks = [load_network(workspace, checkpoint) for checkpoint in (one.student_checkpoint, one.teacher_checkpoint)]
-    return LoadedModel(one.model, one.student_checkpoint, networks[0], one.teacher, networks[1], one.calibration)
+    return LoadedModel(
+        one.model, one.student_checkpoint, networks[0], one.teacher, networks[1], one.calibration, one.structures, one.trained_on
+    )
 
 
 def panel_requests() -> tuple[ExplanationRequest, ExplanationRequest]:

@@ -26,6 +26,7 @@ from data_contracts import (
     ModelRef,
     Ref,
     SanityReport,
+    Structures,
     StudyExplanation,
     TaskKind,
     VolumeRef,
@@ -39,6 +40,7 @@ from medkd.explanation.lesion_subjects import LesionStudyExplainer
 from medkd.explanation.map_records import MapRecords
 from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
 from medkd.explanation.subjects import Method, StudyExplainer
+from medkd.explanation.wording import noun_of
 from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.inference.training_caveats import caveats_of_study
@@ -52,7 +54,11 @@ STORE, ARRAYS = "explanation", "maps.safetensors"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The model that is asked and, where its lineage names one, its teacher; ``calibration`` is that of the asked model's probabilities."""
+    """The model that is asked and, where its lineage names one, its teacher.
+
+    ``calibration``, ``structures`` and ``trained_on`` are those of the asked model: how its probabilities are calibrated (None of a version that
+    has none), whether it outlines lesions or anatomy, and what it was trained on, in words.
+    """
 
     model: ModelRef
     checkpoint: Checkpoint
@@ -60,6 +66,8 @@ class LoadedModel:
     teacher: ModelRef | None = None
     teacher_network: nn.Module | None = None
     calibration: Calibration | None = None
+    structures: Structures = "lesion"
+    trained_on: str = ""
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by role, the asked one first."""
@@ -179,7 +187,12 @@ def explain_study(
         maps=tuple(ref for entry in entries for one in study_explainer.subjects for ref in rows.of(one, entry)),
         sanity_reports=tuple(sanity_reports),
         tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.sanity_reports),
-        caveats=(*caveats_of_study(volume, loaded.checkpoint), *calibration_caveats(loaded.calibration, loaded.model.name)),
+        caveats=(
+            *caveats_of_study(volume, loaded.checkpoint),
+            *calibration_caveats(loaded.calibration, loaded.model.name, noun_of(loaded.structures)),
+        ),
+        structures=loaded.structures,
+        trained_on=loaded.trained_on,
         array=array,
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},

@@ -8,17 +8,21 @@ from data_contracts import Calibration, Caveat, ConformalBound, Estimate
 CALIBRATED, NOT_CALIBRATED, MISSED_BOUND = "CALIBRATED", "NOT_CALIBRATED", "MISSED_BOUND"
 
 
-def calibration_caveats(calibration: Calibration | None, name: str) -> tuple[Caveat, ...]:
+def calibration_caveats(calibration: Calibration | None, name: str, noun: str = "lesion") -> tuple[Caveat, ...]:
     """Return what a reader is told of a model's probabilities: whether they are calibrated, and what a threshold misses; nothing without.
 
     Args:
         calibration: of the model's version, or None.
         name: of the model.
+        noun: what one thing that the model outlines is called: a calibration speaks of lesions, a healthy organ is none.
     """
     if calibration is None:
         return ()
     code = CALIBRATED if calibration.calibrates else NOT_CALIBRATED
-    texts = {code: f"{name}: {probabilities_text(calibration)}", MISSED_BOUND: f"{name}: {bound_text(calibration.bound)}"}
+    texts = {
+        code: f"{name}: {probabilities_text(calibration)}",
+        MISSED_BOUND: f"{name}: {bound_text(calibration.bound).replace('lesion', noun)}",
+    }
     return tuple(Caveat(code=key, text=text, severity=1) for key, text in texts.items())
 
 

@@ -39,6 +39,9 @@ def show_version(registry: Registry, uri: str) -> dict[str, Any]:
         "classes": list(records.checkpoint.task.classes),
         "parameters": records.checkpoint.parameters,
         "intended_use": None if card is None else card.intended_use,
+        "structures": None if card is None else card.structures,
+        "data": None if card is None or card.data is None else card.data.model_dump(),
+        "patients": [] if card is None else sorted(card.patients),
         "figures": {} if scorecard is None else {name: figure.model_dump() for name, figure in sorted(scorecard.figures.items())},
         "serving_form": records.network is not None,
         "parity": {name: value for name, value in sorted(registry.metrics(model).items()) if name.startswith("parity_")},
@@ -56,6 +59,13 @@ def _ece(figure: Any) -> float | None:
     return None if figure is None else float(figure.mean)
 
 
+def _data_text(shown: dict[str, Any]) -> str:
+    if shown["data"] is None:
+        return "data that its recipe does not name"
+    data, people = shown["data"], len(shown["patients"])
+    return f"{data['name']} ({data['modality']}, {data['body_part']}), {data['licence']}" + (f"; {people} patients named" if people else "")
+
+
 def version_text(shown: dict[str, Any]) -> str:
     """Return what :func:`show_version` found as text: a line each."""
     lines = {
@@ -69,6 +79,7 @@ def version_text(shown: dict[str, Any]) -> str:
         ece = "" if calibration is None or calibration["ece"] is None else f", expected calibration error {calibration['ece']:.3f}"
         lines |= {
             "task": f"{shown['task']} into {', '.join(shown['classes'])}; {shown['parameters']:,} parameters",
+            "trained on": _data_text(shown),
             "form": ", ".join(f"{name} {value:.2g}" for name, value in parity.items()) or ("there" if shown["serving_form"] else "none"),
             "calibration": "none"
             if calibration is None

@@ -59,6 +59,7 @@ def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None) ->
         yield ""
         yield f"Trained on {_domain(card.domain)}."
     yield ""
+    yield from _data(card)
     yield from (f"- {limit}" for limit in card.limits)
     yield ""
     yield "```python"
@@ -66,6 +67,21 @@ def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None) ->
     yield 'model.predict(pd.DataFrame({"dicom": ["study.zip"]}))  # path, or base64 text: a table of findings, SEG and page'
     yield 'model.predict({"image": images})                      # float32 [n, 1, *space]: logits, labels, class_map'
     yield "```"
+
+
+def _data(card: ModelCard) -> Iterator[str]:
+    """Yield what was trained on, under which terms, and by whose data; nothing of a card that does not say."""
+    if card.data is not None:
+        data = card.data
+        yield f"Data: {data.name} ({data.kind}), <{data.address}>. Licence: {data.licence}. {data.attribution}"
+        yield ""
+    if card.structures == "anatomy":
+        yield "It outlines anatomy, which everybody has: an outline says nothing of whether that is healthy."
+        yield ""
+    if card.patients:
+        cases = sum(map(len, card.patients.values()))
+        yield f"It was trained on {len(card.patients)} patients with {cases} cases, which `card.json` names as the data call them."
+        yield ""
 
 
 def _task(task: Task) -> str:

@@ -6,9 +6,10 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from data_contracts import ExportedVersion, ManifestEntry, ModelRef, OutputError, RegistryError, RegistryExport
+from data_contracts import ExportedVersion, ManifestEntry, ModelRef, OutputError, RegistryError, RegistryExport, Role
 from data_contracts.private import open_private
 from data_contracts.record import partial_path
 from medkd.registry.descent import descent
@@ -19,10 +20,12 @@ from medkd.storage.store import sha256_file
 INDEX, INDEX_DIGEST = "export.json", "export.sha256"
 PACKAGE, SERVING, ATTACHED = "package", "serving", "attached"
 SERVING_TAG = "medkd.serving_digest"
+#: Begins of tags that speak of what stands beside a version, and of figures of its serving form.
+_OF_BESIDE, _OF_FORM = ("medkd.explanation", "medkd.report", "medkd.inspection", "medkd.feedback"), "parity_"
 _EPOCH = (2020, 1, 1, 0, 0, 0)
 
 
-def export_version(registry: Registry, uri: str, file: Path) -> RegistryExport:
+def export_version(registry: Registry, uri: str, file: Path, *, slim: bool = False) -> RegistryExport:
     """Write a version, its teachers, their knowledge and what stands beside each to one zip, every byte verified, and return its index.
 
     MLflow's own files (``MLmodel``, environments) are not part of it: whoever takes it in writes them anew.
@@ -31,6 +34,8 @@ def export_version(registry: Registry, uri: str, file: Path) -> RegistryExport:
         registry: that holds the version.
         uri: ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
         file: to write; it must not exist.
+        slim: leave out what stands beside the versions (explanations, reports, feedback), the knowledge, and the serving forms of the
+            teachers, which repeat their weights: to be handed on with the software, where megabytes count.
 
     Raises:
         OutputError: ``OUT_EXISTS``.
@@ -41,14 +46,24 @@ def export_version(registry: Registry, uri: str, file: Path) -> RegistryExport:
     model, _ = registry.fetch(uri)
     versions: list[ExportedVersion] = []
     paths: dict[str, Path] = {}
-    for number, one in enumerate(descent(registry, model, registry.tags(model).get(KNOWLEDGE_TAG))):
+    line = descent(registry, model, registry.tags(model).get(KNOWLEDGE_TAG))
+    wanted = [one for one in line if not (slim and one.role is Role.KNOWLEDGE and one != model)]
+    for number, one in enumerate(wanted):
         contents, folder = registry.contents(one.uri), f"versions/{number}"
+        contents = _slim(contents, served=one == model) if slim else contents
         paths |= {f"{folder}/{name}": path for name, path in _files_of(registry, one, contents)}
         versions.append(_exported(contents, folder))
     entries = {name: ManifestEntry(sha256=sha256_file(path), bytes=path.stat().st_size) for name, path in sorted(paths.items())}
     index = RegistryExport(versions=tuple(versions), files=entries)
     _write(file, index, paths)
     return index
+
+
+def _slim(contents: VersionContents, *, served: bool) -> VersionContents:
+    """Return a version without what stands beside it and, unless it is to be served, without its form and what was measured of that."""
+    tags = {key: value for key, value in contents.tags.items() if not key.startswith(_OF_BESIDE) and (served or key != SERVING_TAG)}
+    metrics = {name: value for name, value in contents.metrics.items() if served or not name.startswith(_OF_FORM)}
+    return replace(contents, tags=tags, metrics=metrics, attached={})
 
 
 def _exported(contents: VersionContents, folder: str) -> ExportedVersion:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
@@ -34,6 +35,7 @@ from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import load_network, restore_network
 from medkd.registry.card_text import card_text
 from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
+from medkd.registry.model_card import model_card, registered_domain
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
 from medkd.registry.recipe_summary import recipe_summary, seed_figures
@@ -44,6 +46,8 @@ from medkd.storage.metrics_log import TIME, MetricsLog
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
+#: File of every version with what a person should know before using it.
+CARD = "card.json"
 #: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
 CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
 #: File of a version with what it did on each case of its tests.
@@ -136,23 +140,9 @@ def _publication(
     cases = next((one for one in result.case_results if one.weights_digest == checkpoint.weights_digest), None)
     loss = next((one for one in result.loss_statements if one.weights_digest == checkpoint.weights_digest), None)
     if checkpoint.domain is not None:
-        # Said at registration, not in training: a recipe that changes it trains nothing again.
-        domain = checkpoint.domain.model_copy(update={"outside": recipe.outside_training})
-        checkpoint = checkpoint.model_copy(update={"domain": domain})
+        checkpoint = checkpoint.model_copy(update={"domain": registered_domain(recipe, checkpoint.domain)})
     folder = workspace.root / "packages" / f"{recipe.name}-{checkpoint.arm}-{checkpoint.seed}"
-    card = ModelCard(
-        name=f"{recipe.name}-{checkpoint.arm}",
-        role=checkpoint.role,
-        task=checkpoint.task,
-        parameters=checkpoint.parameters,
-        precision=checkpoint.precision,
-        cohort_digest=checkpoint.cohort_digest,
-        recipe_digest=checkpoint.recipe_digest,
-        teacher=lineage,
-        domain=checkpoint.domain,
-        calibration=None if calibration is None else calibration.summary(),
-        limits=("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true."),
-    )
+    card = model_card(result, checkpoint, lineage, calibration, (manifest, workspace.data_root))
     for left in (
         CALIBRATION,
         RELIABILITY,
@@ -167,7 +157,7 @@ def _publication(
             "weights.safetensors": workspace.store.path(checkpoint.weights).read_bytes(),
             # No wall-clock value is part of a version: the same training gives the same digest.
             "checkpoint.json": checkpoint.model_copy(update={"train_seconds": 0.0}).canonical_json(),
-            "card.json": card.canonical_json(),
+            CARD: card.canonical_json(),
             TRAINING_MANIFEST: manifest.canonical_json(),
             "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
             **_with_picture(workspace, calibration, CALIBRATION, RELIABILITY),
@@ -260,11 +250,27 @@ def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint,
 
 def load_calibrated(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module, Calibration | None]:
     """Return what :func:`load_registered` does, and the calibration of the version's probabilities where it has one."""
+    return load_version(registry, uri)[:4]
+
+
+class LoadedVersion(NamedTuple):
+    """A registered version with its network in eval mode; calibration and card are None of a version that has none."""
+
+    model: ModelRef
+    checkpoint: Checkpoint
+    network: nn.Module
+    calibration: Calibration | None
+    card: ModelCard | None
+
+
+def load_version(registry: Registry, uri: str) -> LoadedVersion:
+    """Return a registered version, every byte verified first."""
     model, folder = registry.fetch(uri)
     checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
     network = restore_network(checkpoint.network, folder / "weights.safetensors", checkpoint.weights_digest)
     calibration = load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
-    return model, checkpoint, network, calibration
+    card = load_record(folder / CARD, ModelCard) if (folder / CARD).is_file() else None
+    return LoadedVersion(model, checkpoint, network, calibration, card)
 
 
 def adopt(workspace: Workspace, registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, Checkpoint]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from data_contracts import CODES, Caveat, ClassAnswer, Lesion, LesionFinding, OutsideFocus, Severity, StudyExplanation, VolumeRef
 from medkd.explanation.against_teacher import LEAST_SHARED, place_of, standing_of
-from medkd.explanation.wording import failed_mark
+from medkd.explanation.wording import failed_mark, noun_of
 from medkd.inference.calibration_text import CALIBRATED, NOT_CALIBRATED
 from medkd.wording import require_neutral
 
@@ -42,6 +42,7 @@ def _speaks_of_calibration(one: StudyExplanation) -> bool:
 
 
 def _of_explanation(one: StudyExplanation) -> Iterator[tuple[int, str, str]]:
+    noun = noun_of(one.structures)
     left = [lesion for lesion in one.lesions if lesion.number not in one.explained]
     if left:
         largest = max((lesion.volume_ml for lesion in left if lesion.volume_ml is not None), default=0.0)
@@ -55,17 +56,17 @@ def _of_explanation(one: StudyExplanation) -> Iterator[tuple[int, str, str]]:
     if one.teacher_only:
         yield 3, "TEACHER_ONLY", _missed(one.teacher_only)
     for sanity_report in one.sanity_reports:
-        mark = failed_mark(one.failed_checks(sanity_report.explainer))
+        mark = failed_mark(one.failed_checks(sanity_report.explainer), one.structures)
         if mark:
             where = "on the model's cohort" if sanity_report.explainer in one.tested_on_cohort else "on this study"
             yield 3, "SANITY_FAILED", f"maps of {sanity_report.explainer} by {one.model.name} {mark}, tested {where}."
     for lesion in one.lesions:
         if lesion.number in one.explained:
-            named_caveats = (*_of_lesion(lesion), *_of_maps(one, lesion.number), *_of_focus(lesion.outside, one.mass))
-            yield from ((severity, code, f"Lesion {lesion.number}: {text}") for severity, code, text in named_caveats)
+            named_caveats = (*_of_lesion(lesion, noun), *_of_maps(one, lesion.number), *_of_focus(lesion.outside, one.mass, noun))
+            yield from ((severity, code, f"{noun.capitalize()} {lesion.number}: {text}") for severity, code, text in named_caveats)
     for answer in one.answers:
         if answer.number in one.explained:
-            named_caveats = (*_of_answer(answer), *_of_maps(one, answer.number), *_of_focus(answer.outside, one.mass))
+            named_caveats = (*_of_answer(answer), *_of_maps(one, answer.number), *_of_focus(answer.outside, one.mass, noun))
             yield from ((severity, code, f"Answer {answer.number}: {text}") for severity, code, text in named_caveats)
 
 
@@ -97,14 +98,16 @@ def _of_source(volume: VolumeRef) -> Iterator[tuple[int, str, str]]:
             yield 2, code.value, f"{CODES[code].meaning}."
 
 
-def _of_lesion(lesion: LesionFinding) -> Iterator[tuple[int, str, str]]:
+def _of_lesion(lesion: LesionFinding, noun: str) -> Iterator[tuple[int, str, str]]:
     if lesion.share_in_teacher is not None and standing_of(lesion) == "student only":
         held = f"{lesion.share_in_teacher:.0%} of its voxels ({place_of(lesion)}) lie in the teacher's mask of the same class"
         yield 3, "STUDENT_ONLY", f"only the student marks this; {held}, below {LEAST_SHARED:.0%}."
     if lesion.volume_ml is not None and lesion.volume_ml < SMALL_ML:
-        yield 2, "SMALL_LESION", f"volume {lesion.volume_ml:.2f} ml, below {SMALL_ML:g} ml; maps are least reliable on small lesions."
+        small = f"volume {lesion.volume_ml:.2f} ml, below {SMALL_ML:g} ml"
+        yield 2, f"SMALL_{noun.upper()}", f"{small}; maps are least reliable on small {noun}s."
     elif lesion.diameter_mm is not None and lesion.diameter_mm < SMALL_MM:
-        yield 2, "SMALL_LESION", f"diameter {lesion.diameter_mm:.1f} mm, below {SMALL_MM:g} mm; maps are least reliable on small lesions."
+        small = f"diameter {lesion.diameter_mm:.1f} mm, below {SMALL_MM:g} mm"
+        yield 2, f"SMALL_{noun.upper()}", f"{small}; maps are least reliable on small {noun}s."
 
 
 def _of_answer(answer: ClassAnswer) -> Iterator[tuple[int, str, str]]:
@@ -120,10 +123,10 @@ def teacher_class(answer: ClassAnswer) -> str | None:
     return max(probabilities, key=lambda name: probabilities[name]) if probabilities else None
 
 
-def _of_focus(outside: OutsideFocus | None, mass: str) -> Iterator[tuple[int, str, str]]:
+def _of_focus(outside: OutsideFocus | None, mass: str, noun: str) -> Iterator[tuple[int, str, str]]:
     if outside is not None and outside.share_outside > OUTSIDE_MILD:
         grave = 3 if outside.share_outside > OUTSIDE_GRAVE else 1
-        text = f"{outside.share_outside:.0%} of the {mass} attribution ({outside.explainer}) lies outside every lesion."
+        text = f"{outside.share_outside:.0%} of the {mass} attribution ({outside.explainer}) lies outside every {noun}."
         yield grave, "OUTSIDE_FOCUS", text
 
 

@@ -37,6 +37,8 @@ def _panel_model(own: RecipeResult) -> PanelModel:
         student_checkpoint=student,
         teacher_checkpoint=teacher,
         calibration=next((one for one in own.calibrations if one.weights_digest == student.weights_digest), None),
+        structures=own.recipe.card.structures,
+        trained_on=own.recipe.card.trained_on,
         sanity_reports=tuple(
             sanity_report for bundle in bundles for sanity_report in bundle.sanity_reports if sanity_report.explainer in tested
         ),

@@ -27,7 +27,7 @@ def render_picture(report: ReviewReport, arrays: StudyArrays) -> bytes:
     limit, failed = 0.0, ""
     if first is not None:
         name = first.explainers[0]
-        failed = failed_mark(first.explanation.failed_checks(name))
+        failed = failed_mark(first.explanation.failed_checks(name), first.explanation.structures)
         maps = {role: arrays.explained[first.place][one.tensor][place].numpy() for role, one in first.by(name).items()}
         limit = float(max(np.abs(plane).max() for plane in maps.values()))
         panels += [(f"{role}, {name}", blend(base, heat(plane, limit, failed=bool(failed)))) for role, plane in maps.items()]

@@ -17,9 +17,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from skimage.measure import find_contours
 
-from data_contracts import BANNER, ClassAnswer, DataError, LesionFinding, ModelRef, ReviewReport, TaskKind
+from data_contracts import BANNER, ClassAnswer, DataError, LesionFinding, ModelRef, ReviewReport, Structures, TaskKind
 from medkd.explanation.against_teacher import standing_of
-from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, MEASURES_IN_WORDS, checks_text, failed_mark
+from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, checks_text, failed_mark, measures_in_words, noun_of
 from medkd.pictures.colours import grey, heat, png
 from medkd.review.caveats import teacher_class
 from medkd.review.orientation_marks import picture_marks
@@ -59,13 +59,16 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         script=Markup(_source("report.js")),
         data=Markup(_embed(_page_data(report, shown, arrays))),
         segments=segments,
+        noun=noun_of(structures_of(report)),
+        outlined=outlined_anatomy(report),
+        trained_on=list(dict.fromkeys(one.trained_on for one in report.explanations if one.trained_on)),
         outlines=list(arrays.masks()),
         lesions=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, LesionFinding)],
         answers=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, ClassAnswer)],
         labels=[one.label for one in shown],
-        maps=map_table(shown),
+        maps=map_table(shown, structures_of(report)),
         tests=[
-            (one.model.name, sanity_report, checks_text(sanity_report.checks))
+            (one.model.name, sanity_report, checks_text(sanity_report.checks, one.structures))
             for one in report.explanations
             for sanity_report in one.sanity_reports
         ],
@@ -89,6 +92,19 @@ def models_of(report: ReviewReport) -> list[tuple[str, ModelRef, int | None]]:
         if one.teacher is not None:
             found.append(("teacher", one.teacher, one.teacher_parameters))
     return found
+
+
+def structures_of(report: ReviewReport) -> Structures:
+    """Return what is outlined in a report: lesions, unless it segments and says that it is anatomy."""
+    return next((one.structures for one in report.explanations if one.kind is TaskKind.SEGMENTATION), "lesion")
+
+
+def outlined_anatomy(report: ReviewReport) -> str:
+    """Return what a model that segments anatomy was made for, in words; empty of models of lesions and of classifiers."""
+    return next(
+        (one.trained_on or "anatomy" for one in report.explanations if one.kind is TaskKind.SEGMENTATION and one.structures == "anatomy"),
+        "",
+    )
 
 
 def _shown_roles(report: ReviewReport) -> set[str]:
@@ -145,7 +161,7 @@ def heat_of(shown: Shown, arrays: StudyArrays, slices: int) -> dict[str, Any]:
     for explainer in shown.explainers:
         planes = {role: arrays.explained[shown.place][one.tensor].float().numpy() for role, one in shown.by(explainer).items()}
         limit = float(max(np.abs(plane).max() for plane in planes.values()))
-        failed = failed_mark(shown.explanation.failed_checks(explainer))
+        failed = failed_mark(shown.explanation.failed_checks(explainer), shown.explanation.structures)
         if len(planes) == 2:
             planes["difference"] = planes["student"] - planes["teacher"]
         result[explainer] = {
@@ -189,14 +205,14 @@ def _row(place: int, shown: Shown) -> dict[str, Any]:
     return {**row, "alone": not agrees, "teacher": "no teacher" if other is None else "teacher agrees" if agrees else f"teacher: {other}"}
 
 
-def map_table(shown: Sequence[Shown]) -> dict[str, Any]:
+def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict[str, Any]:
     """Return the table of maps and what was measured of them, with its legend; measures that no map has are left out.
 
     Measures of one map are shown of student and teacher, those of agreement stand once, with the student's.
     """
     maps = [one.by(name) for one in shown for name in one.explainers]
     present = {value.name for roles in maps for ref in roles.values() for value in ref.measures}
-    columns = [(name, heading, meaning) for name, (heading, meaning) in MEASURES_IN_WORDS.items() if name in present]
+    columns = [(name, heading, meaning) for name, (heading, meaning) in measures_in_words(structures).items() if name in present]
     rows = []
     for one in shown:
         for name in one.explainers:
@@ -207,8 +223,9 @@ def map_table(shown: Sequence[Shown]) -> dict[str, Any]:
                 cells.append(" / ".join(values))
             student = roles["student"]
             highest = ", ".join(f"{mm:.0f}" for mm in student.peaks[0].position_lps_mm) if student.peaks else "nowhere"
-            explains = f"{student.target.kind.replace('_', ' ')}, {one.finding.class_name}"
-            failed = failed_mark(one.explanation.failed_checks(name))
+            kind = student.target.kind.replace("lesion", noun_of(structures)).replace("_", " ")
+            explains = f"{kind}, {one.finding.class_name}"
+            failed = failed_mark(one.explanation.failed_checks(name), one.explanation.structures)
             rows.append({"label": one.label, "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest})
     return {"columns": columns, "rows": rows}
 

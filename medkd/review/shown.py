@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from data_contracts import ClassAnswer, ExplanationRef, LesionFinding, ReviewReport, StudyExplanation
+from medkd.explanation.wording import noun_of
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class Shown:
 
     @property
     def label(self) -> str:
-        """Return what it is called: ``lesion 1``, ``answer 2``."""
-        return f"{'lesion' if isinstance(self.finding, LesionFinding) else 'answer'} {self.finding.number}"
+        """Return what it is called: ``lesion 1``, of a model that outlines anatomy ``structure 1``, ``answer 2``."""
+        noun = noun_of(self.explanation.structures) if isinstance(self.finding, LesionFinding) else "answer"
+        return f"{noun} {self.finding.number}"
 
     @property
     def explainers(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def test_a_lifted_explanation_says_what_its_version_meant():
 
 @pytest.fixture
 def explained():
-    return read_record((GOLDEN / "study_explanation_3.json").read_bytes(), StudyExplanation)
+    return read_record((GOLDEN / "study_explanation_4.json").read_bytes(), StudyExplanation)
 
 
 def test_a_map_carries_the_number_of_its_finding_in_its_name(explained):

@@ -6,7 +6,7 @@ import pytest
 
 from data_contracts import Arm, ExperimentPlan, ExtractionConfig, LossTerm, Recipe, Role, read_record
 
-GOLDEN = Path(__file__).parent / "golden" / "recipe_2.json"
+GOLDEN = Path(__file__).parent / "golden" / "recipe_3.json"
 ARM = Arm(terms=(LossTerm(loss="logit_kd"),))
 
 

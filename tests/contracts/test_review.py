@@ -27,7 +27,7 @@ def test_a_panel_of_another_number_of_models_cannot_be_lifted():
 
 
 def test_a_report_is_of_the_volume_that_its_explanations_are_of_and_needs_one():
-    report = read_record((GOLDEN / "review_3.json").read_bytes(), ReviewReport)
+    report = read_record((GOLDEN / "review_4.json").read_bytes(), ReviewReport)
     assert report.volume == report.explanations[0].volume
     with pytest.raises(ValueError, match="at least 1 item"):
         ReviewReport(explanations=(), window=(0.0, 1.0))

@@ -19,7 +19,9 @@ def test_the_exported_schemas_are_those_of_the_code(tmp_path):
     assert len(list(DOCS.glob("*.json"))) == len([schema for schema in RECORDS if schema])
 
 
-@pytest.mark.parametrize("module", ["recipe", "task", "training_recipe", "explain_plan", "experiment_plan", "data", "ingest_policy"])
+@pytest.mark.parametrize(
+    "module", ["recipe", "card_notes", "task", "training_recipe", "explain_plan", "experiment_plan", "data", "ingest_policy"]
+)
 def test_every_field_of_a_recipe_says_what_it_is(module):
     described = 0
     for name, record in vars(importlib.import_module(f"data_contracts.{module}")).items():

@@ -6,7 +6,7 @@ import pytest
 
 from data_contracts import Arm, AttributionSource, LearnedTemperature, LossTerm, Recipe, Schedule, TrainingConfig, read_record
 
-GOLDEN = Path(__file__).parent / "golden" / "recipe_2.json"
+GOLDEN = Path(__file__).parent / "golden" / "recipe_3.json"
 
 
 def test_a_schedule_does_not_end_before_it_begins():

@@ -64,4 +64,4 @@ def recorded(**answers: Any) -> Iterator[RecordingEngine]:
 
 def golden_recipe(name: str = "golden", **changes: Any) -> Recipe:
     """Return a recipe of one arm and two seeds whose names nothing depends on."""
-    return read_record((GOLDEN / "recipe_2.json").read_bytes(), Recipe).model_copy(update={"name": name, **changes})
+    return read_record((GOLDEN / "recipe_3.json").read_bytes(), Recipe).model_copy(update={"name": name, **changes})

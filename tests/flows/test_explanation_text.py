@@ -59,7 +59,7 @@ def test_tables_of_a_study_fit_a_hundred_columns_and_every_column_has_its_legend
     failed = {"name": "random_lesion", "value": 0.98765, "limit": 0.5, "passed": False}
     passed = [{"name": name, "value": 0.001234, "limit": 0.5, "passed": True} for name in ("randomisation", "completeness", "additivity")]
     summary = {
-        "lesions": [{"number": 1, "class": "bright", "volume_ml": 0.5, "voxels": 64, "explained": True}], "mass": "positive", "answers": [], "model": "m/1", "folder": "f",
+        "lesions": [{"number": 1, "class": "bright", "volume_ml": 0.5, "voxels": 64, "explained": True}], "mass": "positive", "structures": "lesion", "answers": [], "model": "m/1", "folder": "f",
         "maps": [{**payload, "explainer": name} for name in names], "explanation": SHA, "seconds": {"all": 1.0},
         "sanity_reports": [{"explainer": name, "samples": None, "checks": [*passed, failed]} for name in names],
     }  # fmt: skip
@@ -79,7 +79,7 @@ def test_answers_say_their_slices_and_lesions_their_volume():
     payload = {"measures": {"deletion": 0.5}, "role": "student", "explainer": "cam", "peaks": [{"position_lps_mm": [1.2, -3.0, 40.6]}]}
     summary = {
         "lesions": [], "maps": [{**payload, "number": 1}, {**payload, "number": 2, "peaks": []}], "sanity_reports": [], "model": "m/1", "folder": "f",
-        "explanation": SHA, "seconds": {"all": 1.0}, "mass": "absolute",
+        "explanation": SHA, "seconds": {"all": 1.0}, "mass": "absolute", "structures": "lesion",
         "answers": [
             {"number": 1, "class_name": "benign", "probability": 0.75, "first_slice": 2, "last_slice": 4, "key_slice": 3, "explained": True},
             {"number": 2, "class_name": "malignant", "probability": 0.5, "first_slice": 5, "last_slice": 5, "key_slice": 5, "explained": True},
@@ -94,3 +94,6 @@ def test_answers_say_their_slices_and_lesions_their_volume():
     assert nothing.startswith("nothing found by m/1: an answer")
     lesion = {"number": 1, "class": "bright", "volume_ml": 0.512, "voxels": 64, "explained": True}
     assert "lesion 1: bright, 0.51 ml" in explanation_text({**summary, "answers": [], "lesions": [lesion]})
+    healthy = explanation_text({**summary, "answers": [], "lesions": [{**lesion, "class": "anterior"}], "structures": "anatomy"})
+    assert "structure 1: anterior, 0.51 ml" in healthy
+    assert "lesion" not in healthy

@@ -30,7 +30,7 @@ def test_every_shipped_recipe_leads_editors_to_its_schema(path):
     first = path.read_text(encoding="utf-8").splitlines()[0]
     found = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
     assert found, first
-    assert (path.parent / found[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_2.json"
+    assert (path.parent / found[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_3.json"
     assert read_recipe(path)
 
 
@@ -87,7 +87,7 @@ def test_a_new_recipe_is_right_and_runs(here, tmp_path, monkeypatch, kind):
     assert here("recipe", "new", kind.value, "mine/my-own.yaml")[0] == 0
     text = Path("mine/my-own.yaml").read_text()
     assert text.count("#") > 8
-    assert (tmp_path / "mine" / text.splitlines()[0].split("$schema=")[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_2.json"
+    assert (tmp_path / "mine" / text.splitlines()[0].split("$schema=")[1]).resolve() == ROOT / "docs" / "schemas" / "recipe_3.json"
     assert yaml.safe_load(text)["name"] == "my-own"
     status, payload, errors = here("recipe", "check", "mine/my-own.yaml")
     assert (status, errors) == (0, ""), payload

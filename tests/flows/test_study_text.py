@@ -66,3 +66,10 @@ def test_what_probabilities_are_worth_is_said_last(report):
 def test_failed_tests_of_a_finding_are_named_for_machines(report):
     payload = findings_summary(report)
     assert payload["findings"][0]["failed_checks"] == {"grad_cam": ["random_lesion"]}
+
+
+def test_anatomy_is_no_finding_and_what_the_model_was_trained_on_is_said_first(report):
+    nothing = changed(report, structures="anatomy", trained_on="MR, hippocampus", lesions=(), maps=(), teacher_only=())
+    assert findings_text(nothing).splitlines() == ["trained on MR, hippocampus", "no structure found"]
+    assert (findings_summary(nothing)["structures"], findings_summary(nothing)["trained_on"]) == ("anatomy", ["MR, hippocampus"])
+    assert (findings_summary(report)["structures"], findings_summary(report)["trained_on"]) == ("lesion", [])

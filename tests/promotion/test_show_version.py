@@ -50,3 +50,11 @@ def test_an_event_is_a_line_that_says_where_it_stopped():
     back = PromotionEvent(number=2, kind="rollback", version=1, before=2)
     assert event_text(first) == "   1  promotion  version 2 instead of no champion, verdict 0123456789ab"
     assert event_text(back) == "   2  rollback   version 1 instead of version 2 (not finished)"
+
+
+def test_a_version_says_what_it_was_trained_on_and_under_which_terms(registry, make):
+    shown = show_version(registry, make().uri)
+    assert "trained on  data that its recipe does not name" in version_text(shown)
+    data = {"name": "A set", "modality": "MR", "body_part": "hippocampus", "licence": "CC-BY-SA-4.0"}
+    said = version_text({**shown, "data": data, "patients": ["S1", "S2"]})
+    assert "trained on  A set (MR, hippocampus), CC-BY-SA-4.0; 2 patients named" in said

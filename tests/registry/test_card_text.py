@@ -22,7 +22,7 @@ DOMAIN = TrainingDomain(
 
 @pytest.fixture
 def card():
-    return read_record((GOLDEN / "model_card_2.json").read_bytes(), ModelCard)
+    return read_record((GOLDEN / "model_card_3.json").read_bytes(), ModelCard)
 
 
 @pytest.fixture
@@ -110,3 +110,13 @@ def test_how_it_is_loaded_stands_in_a_block_of_code_that_is_python(card, scoreca
     code = text.split("```python\n")[1].removesuffix("```\n")
     compile(code, "card", "exec")
     assert 'load_model("models:/phantom-kd/VERSION")' in code
+
+
+def test_the_terms_of_the_data_and_the_training_patients_are_said(card, scorecard):
+    text = card_text(card, scorecard)
+    said = "Data: Example data set (Somebody et al. 2020) (MR, hippocampus), <https://example.org/data>. Licence: CC-BY-SA-4.0. "
+    assert f"{said}Data by Somebody et al., CC BY-SA 4.0.\n" in text
+    assert "outlines anatomy, which everybody has" in text
+    assert "It was trained on 2 patients with 3 cases, which `card.json` names as the data call them.\n" in text
+    silent = card_text(card.model_copy(update={"data": None, "patients": {}, "structures": "lesion"}), scorecard)
+    assert not [word for word in ("Data:", "anatomy", "It was trained on") if word in silent]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from data_contracts import (
+    CardNotes,
     Case,
     Checkpoint,
     Cohort,
@@ -94,7 +95,7 @@ def test_a_student_tested_on_its_teachers_patients_is_not_registered(tmp_path):
     with pytest.raises(LeakageError, match=r"never saw the test patients of r-kd, it was trained on p1$") as caught:
         register_models(
             workspace,
-            RecipeResult(SimpleNamespace(name="r"), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards),
+            RecipeResult(SimpleNamespace(name="r", card=CardNotes()), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards),
             registry,
         )
     assert caught.value.code == "TEACHER_SAW_TEST_PATIENTS"
@@ -105,7 +106,9 @@ def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw
     workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p8", "p9"))
     registry = MemoryRegistry()
     registered = register_models(
-        workspace, RecipeResult(SimpleNamespace(name="r"), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards), registry
+        workspace,
+        RecipeResult(SimpleNamespace(name="r", card=CardNotes()), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards),
+        registry,
     )
     seen = [load_record(registry.fetch(model.uri)[1] / TRAINING_MANIFEST, TrainingManifest).patients for model in registered.models]
     assert seen == [("p0", "p1"), ("p0", "p1", "p2")]

@@ -126,3 +126,11 @@ def test_a_model_that_speaks_of_its_calibration_is_not_called_uncalibrated(repor
     assert codes(plain(report, change, caveats=(said,))) == ["CALIBRATED"]
     both = (plain(report, change, caveats=(said,)), plain(report, change))
     assert [one.code for one in compute_caveats(both)] == ["CALIBRATED", "NOT_CALIBRATED"]
+
+
+def test_caveats_of_anatomy_speak_of_structures(report, change):
+    one = plain(report, change, structures="anatomy", share=0.9, lesion={"volume_ml": 0.5, "share_in_teacher": 0.0})
+    found = compute_caveats((one,))
+    assert {"SMALL_STRUCTURE", "STUDENT_ONLY", "OUTSIDE_FOCUS"} <= {caveat.code for caveat in found}
+    assert not [caveat for caveat in found if "lesion" in caveat.text.lower()]
+    assert any(caveat.text.startswith("Structure 1: only the student marks this") for caveat in found)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_contracts import Estimate, ExplanationBundle, ModelRef, RegistryError, ReviewPanel, SanityReport, TaskKind, read_record
+from data_contracts import CardNotes, Estimate, ExplanationBundle, ModelRef, RegistryError, ReviewPanel, SanityReport, TaskKind, read_record
 from medkd.explanation.defaults import DEFAULT_EXPLAINERS
 from medkd.registry.recipe_result import RecipeResult
 from medkd.review.choose_panel import choose_panel
@@ -41,7 +41,11 @@ def result():
             bundle.model_copy(update={"weights_digest": digest, "explanations": made, "sanity_reports": reports})
             for digest in ("b" * 64, "c" * 64)
         )
-        recipe = SimpleNamespace(name=kind.value, task=SimpleNamespace(kind=kind))
+        recipe = SimpleNamespace(
+            name=kind.value,
+            task=SimpleNamespace(kind=kind),
+            card=CardNotes(structures="anatomy" if kind is TaskKind.SEGMENTATION else "lesion"),
+        )
         return RecipeResult(
             recipe, None, teacher=models[0], students=tuple(models[1:]), scorecards=tuple(cards), bundles=bundles,
             registered=SimpleNamespace(models=refs),
@@ -52,6 +56,7 @@ def result():
 
 def test_the_best_student_of_each_task_is_asked_beside_its_teacher(result):
     panel = choose_panel(tuple(result(kind) for kind in TaskKind))
+    assert (panel.segmentation.structures, panel.classification.structures) == ("anatomy", "lesion")
     assert (panel.classification.model.name, panel.classification.teacher.name) == ("kd", "teacher")
     assert panel.segmentation.student_checkpoint.weights_digest == "c" * 64
 

@@ -171,3 +171,26 @@ def test_heat_far_from_the_key_slice_is_left_out(report, arrays, monkeypatch):
     planes = data_of(render_html(report, arrays))["heat"][0]["grad_cam"]["planes"]["student"]
     assert set(planes) == {"3", "4", "5"}
     assert torch.count_nonzero(arrays.explained[0]["map/1/student/grad_cam"][6]) > 0
+
+
+def test_a_page_of_anatomy_calls_nothing_a_lesion_or_a_finding(report, arrays):
+    """A healthy organ is not presented as something that was found, and the reader is asked what the model answers."""
+    one = report.explanations[0]
+    lesion = one.lesions[0].model_copy(update={"class_name": "anterior"})
+    anatomy = one.model_copy(
+        update={"structures": "anatomy", "trained_on": "MR, hippocampus", "lesions": (lesion,), "teacher_only": (), "sanity_reports": ()}
+    )
+    text = visible(render_html(report.model_copy(update={"explanations": (anatomy,), "caveats": ()}), arrays))
+    assert "Trained on MR, hippocampus" in " ".join(text.split())
+    for words in (
+        "Anatomy (MR, hippocampus)",
+        "wholly in these slices",
+        "Segmented anatomy",
+        "structure 1",
+        "nothing of whether that is healthy",
+    ):
+        assert words in text, words
+    assert not re.findall(r"(?i)lesion|finding", text)
+    lesions = visible(render_html(report, arrays))
+    assert "Findings" in lesions
+    assert "Trained on" not in lesions

@@ -9,7 +9,7 @@ import pytest
 from data_contracts import PhantomData, TaskKind
 from medkd.training.form_mistakes import MOST_SHOWN, form_mistakes, readable_parts
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "contracts" / "golden" / "recipe_2.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "contracts" / "golden" / "recipe_3.json").read_text())
 
 
 def changed(dotted, value):

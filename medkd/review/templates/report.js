@@ -85,7 +85,7 @@
     state.locked = true;
     document.querySelectorAll("input[name=read]").forEach((input) => { input.disabled = true; });
     at("lock").disabled = true;
-    at("locked").textContent = `Own read locked: ${read.value}.`;
+    at("locked").textContent = `Own read locked: ${read.parentElement.textContent.trim()}.`;
     document.querySelectorAll(".ai").forEach((element) => { element.hidden = false; });
     document.querySelector(".panes").classList.remove("alone");
     document.body.dataset.locked = "true";
