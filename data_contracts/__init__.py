@@ -110,6 +110,7 @@ from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, Re
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
+from data_contracts.training_cost import TrainingCost
 from data_contracts.training_recipe import (
     Arm,
     AttributionSource,
@@ -302,6 +303,7 @@ __all__ = [
     "TeacherGateError",
     "TeacherRecipe",
     "TrainingConfig",
+    "TrainingCost",
     "TrainingDomain",
     "TrainingManifest",
     "TrainingSpec",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import Estimate, Lineage, ModelCard, Scorecard, Task, TrainingDomain, read_record
+from data_contracts import Estimate, Lineage, ModelCard, Scorecard, Task, TrainingCost, TrainingDomain, read_record
 from medkd.registry.card_text import card_text
 from medkd.wording import require_neutral
 
@@ -110,3 +110,13 @@ def test_how_it_is_loaded_stands_in_a_block_of_code_that_is_python(card, scoreca
     code = text.split("```python\n")[1].removesuffix("```\n")
     compile(code, "card", "exec")
     assert 'load_model("models:/phantom-kd/VERSION")' in code
+
+
+def test_it_says_in_one_line_what_the_training_cost(card, scorecard):
+    cost = TrainingCost(
+        cpu_seconds=1200, wall_seconds=700, peak_memory_bytes=900 * 2**20, energy_wh=3.4, energy_assumption="assuming 10 W per busy core"
+    )
+    lines = card_text(card, scorecard, None, cost).splitlines()
+    assert cost.sentence() in lines
+    assert "1,200 s of processor cores, at most 900 MiB of memory, and an estimated 3.4 Wh (assuming 10 W per busy core)" in cost.sentence()
+    assert "Its training took" not in card_text(card, scorecard)
