@@ -107,6 +107,7 @@ from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, Frozen
 from data_contracts.registry_export import ExportedVersion, RegistryExport
 from data_contracts.retention import RetentionPolicy
 from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
@@ -253,6 +254,8 @@ __all__ = [
     "Part",
     "Peak",
     "PhantomData",
+    "PlanBasis",
+    "PlannedStep",
     "PolicyTheme",
     "PromotionCheck",
     "PromotionEvent",
@@ -273,6 +276,7 @@ __all__ = [
     "ReviewPanel",
     "ReviewReport",
     "Role",
+    "RunPlan",
     "SanityCheck",
     "SanityReport",
     "Schedule",

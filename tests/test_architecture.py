@@ -44,6 +44,7 @@ ORDER = (
     "training",
     "explanation",
     "promotion",
+    "planning",
     "recipe_calls",
     "experiment",
     "review",

@@ -2,7 +2,7 @@
 
 # Each puts its commands on the application, and help lists them in this order.
 # isort: off
-from flows.commands import learning, recipes, data, explaining, loss, registry, registered, listing, server  # noqa: F401
+from flows.commands import learning, planning, recipes, data, explaining, loss, registry, registered, listing, server  # noqa: F401
 
 # isort: on
 from flows.commands.common import app
