@@ -109,9 +109,11 @@ from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, Frozen
 from data_contracts.registry_export import ExportedVersion, RegistryExport
 from data_contracts.retention import RetentionPolicy
 from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
+from data_contracts.training_cost import TrainingCost
 from data_contracts.training_recipe import (
     Arm,
     AttributionSource,
@@ -258,6 +260,8 @@ __all__ = [
     "Part",
     "Peak",
     "PhantomData",
+    "PlanBasis",
+    "PlannedStep",
     "PolicyTheme",
     "PromotionCheck",
     "PromotionEvent",
@@ -278,6 +282,7 @@ __all__ = [
     "ReviewPanel",
     "ReviewReport",
     "Role",
+    "RunPlan",
     "SanityCheck",
     "SanityReport",
     "Schedule",
@@ -309,6 +314,7 @@ __all__ = [
     "TeacherGateError",
     "TeacherRecipe",
     "TrainingConfig",
+    "TrainingCost",
     "TrainingDomain",
     "TrainingManifest",
     "TrainingSpec",

@@ -55,6 +55,7 @@ class CheckpointSeries(VersionedRecord):
             "weights_digest": point.weights.sha256,
             "epochs": epoch,
             "train_seconds": self.last.train_seconds * epoch / self.last.epochs,
+            "cost": None,  # it is that of the whole training
         }
         return self.last.model_copy(update=changes)
 

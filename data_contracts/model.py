@@ -10,6 +10,7 @@ from data_contracts.calibration import CalibrationSummary
 from data_contracts.card_notes import DataSource, Structures
 from data_contracts.record import MIGRATIONS, Finite, FrozenModel, Ref, Sha256, VersionedRecord
 from data_contracts.task import NetworkSpec, Role, Task
+from data_contracts.training_cost import TrainingCost
 
 
 class TrainingDomain(FrozenModel):
@@ -33,7 +34,8 @@ class Checkpoint(VersionedRecord):
     """A trained network as files: weights (safetensors), its specification, and what it was trained from.
 
     ``precision`` is what its training computed in; None of a checkpoint from before that was kept. ``domain`` says on what kind of
-    volumes; None of a checkpoint from before that was kept.
+    volumes; None of a checkpoint from before that was kept. ``cost`` is what its training cost; None of one from before that was measured,
+    and then not written: such a checkpoint keeps its bytes.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -54,6 +56,11 @@ class Checkpoint(VersionedRecord):
     largest_extent_mm: tuple[Finite, Finite, Finite] | None = None
     train_patients_digest: str = ""
     domain: TrainingDomain | None = None
+    cost: TrainingCost | None = Field(default=None, json_schema_extra={"measured": True}, exclude_if=lambda cost: cost is None)
+
+    def without_measured(self) -> Checkpoint:
+        """Return the checkpoint without seconds and cost: the same training gives the same bytes and digest."""
+        return self.model_copy(update={"train_seconds": 0.0, "cost": None})
 
 
 class Lineage(FrozenModel):

@@ -48,14 +48,14 @@ def start_engine(
         OutputError: ``RUN_BUSY`` when another process works in the folder.
         MissingDependencyError: ``WORKERS_INVALID``; ``TASK_RUNNER`` or ``DASK_MISSING`` as :func:`flows.task_runners.choose_runner`.
     """
-    runner = choose_runner(task_runner or os.environ.get(TASK_RUNNER), max(1, workers or _worker_count()))
+    runner = choose_runner(task_runner or os.environ.get(TASK_RUNNER), max(1, workers or worker_count()))
     # Two at once would write over each other's stages, and race as they lay out the tables of one database.
     with privately(), alone_in(root):
         yield from _started(name, root, workers, progress, runner)
 
 
 def _started(name: str, root: Path, workers: int | None, progress: bool, runner: RunnerChoice) -> Iterator[Engine]:
-    count = _worker_count() if workers is None else workers
+    count = worker_count() if workers is None else workers
     if runner.kind is not Runner.threads:
         count = 0  # the task runner has processes of its own
     verbose, machine = (os.environ.get(variable) == "1" for variable in (VERBOSE, MACHINE_OUTPUT))
@@ -84,8 +84,8 @@ def _started(name: str, root: Path, workers: int | None, progress: bool, runner:
         log.close()
 
 
-def _worker_count() -> int:
-    """Return how many worker processes are wanted.
+def worker_count() -> int:
+    """Return how many worker processes are wanted where a run decides nothing else.
 
     Raises:
         MissingDependencyError: ``WORKERS_INVALID`` when ``MEDKD_WORKERS`` is no number from 0 to 1024.

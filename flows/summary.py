@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_contracts import Comparison, Estimate, FolderEvaluation, KnowledgeRef, ModelRef, Recipe, Registered, Scorecard, TaskKind
+from flows.cost_text import ROWS, cost_note, cost_rows, cost_summary, costs_of
 from flows.tables import interval, table
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
@@ -67,7 +68,11 @@ def run_summary(result: PipelineResult, workspace: Workspace, *, engine: str, se
             if one.registered is not None
             for model in one.registered.models
         ],
-        "scorecards": {key: scorecard_summary(card) for one in result.recipes for key, card in _cards(one).items()},
+        "scorecards": {
+            key: {**scorecard_summary(card), "cost": cost_summary(costs_of(one, card))}
+            for one in result.recipes
+            for key, card in _cards(one).items()
+        },
         "comparisons": {
             f"{PREFIX[one.recipe.task.kind]}.{c.arm} - {c.baseline}": {name: _bounds(figure) for name, figure in c.figures.items()}
             for one in result.recipes
@@ -169,12 +174,16 @@ def _table(result: RecipeResult) -> str:
     columns = [(title, name) for title, name in _columns(result.recipe) if any(name in card.figures for card in cards.values())]
     # Seeds are compared by what the recipe is about: the de-biased AUC where there is a planted bias.
     main = next((name for name in ("auc_debiased", "dice", "auc") if any(name in card.per_seed for card in cards.values())), "")
-    rows = [*(title for title, _ in columns), "seeds", f"sd of {main}", "parameters", "ms per image", "training, s"]
-    filled = {key: [*(interval(card.figures.get(name)) for _, name in columns), *_costs(card, main)] for key, card in cards.items()}
+    rows = [*(title for title, _ in columns), "seeds", f"sd of {main}", "parameters", "ms per image", "training, s", *ROWS]
+    filled = {
+        key: [*(interval(card.figures.get(name)) for _, name in columns), *_costs(card, main), *cost_rows(costs_of(result, card))]
+        for key, card in cards.items()
+    }
     sizes = sorted({figure.n for card in cards.values() for figure in card.figures.values()})
     method = next(iter(cards.values())).interval
     note = f"In brackets: {method};\nn = {', '.join(map(str, sizes))} patients, by figure."
-    return f"{table(result.recipe.name, rows, filled)}\n{note}"
+    cost = cost_note(tuple(one for card in cards.values() for one in costs_of(result, card)))
+    return "\n".join((table(result.recipe.name, rows, filled), note, *([cost] if cost else ())))
 
 
 def _costs(card: Scorecard, main: str) -> list[str]:

@@ -45,6 +45,7 @@ ORDER = (
     "training",
     "explanation",
     "promotion",
+    "planning",
     "recipe_calls",
     "experiment",
     "review",

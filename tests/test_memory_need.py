@@ -4,7 +4,7 @@ import pytest
 
 from data_contracts import MissingDependencyError
 from medkd import memory_need
-from medkd.memory_need import available_bytes, require_memory, shown
+from medkd.memory_need import PeakMemory, available_bytes, peak_bytes, require_memory, shown
 
 
 @pytest.fixture
@@ -55,3 +55,23 @@ def test_where_the_system_does_not_say_everything_is_tried(machine):
 @pytest.mark.parametrize(("size", "said"), [(0, "0 MiB"), (2**30 - 1, "1,024 MiB"), (2**30, "1.0 GiB"), (3 * 2**40, "3,072.0 GiB")])
 def test_bytes_are_said_in_the_unit_that_people_buy_them_in(size, said):
     assert shown(size) == said
+
+
+def test_the_peak_of_a_while_is_that_of_the_while():
+    if not memory_need._CLEAR.exists():
+        pytest.skip("the system keeps one peak for the whole life of a process")
+    outer = PeakMemory()
+    held = bytearray(b"x") * (200 * 2**20)
+    outer_peak = outer.read()
+    del held
+    inner = PeakMemory()
+    assert outer_peak - inner.read() > 150 * 2**20
+    # A peak that another began anew is not forgotten by those who were at it.
+    assert outer.read() > outer_peak - 4 * 2**20  # the system counts in lots
+    assert peak_bytes() < outer_peak
+
+
+def test_without_a_status_the_process_asks_another_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory_need, "_STATUS", tmp_path / "status")
+    monkeypatch.setattr(memory_need, "_CLEAR", tmp_path / "none" / "clear_refs")
+    assert PeakMemory().read() > 2**20

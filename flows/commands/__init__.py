@@ -2,7 +2,8 @@
 
 # Each puts its commands on the application, and help lists them in this order.
 # isort: off
-from flows.commands import learning, recipes, data, explaining, loss, models, registry, registered, listing, server, operations  # noqa: F401
+from flows.commands import learning, planning, recipes, data, explaining, loss  # noqa: F401
+from flows.commands import models, registry, registered, listing, server, operations  # noqa: F401
 
 # isort: on
 from flows.commands.common import app

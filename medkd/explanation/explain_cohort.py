@@ -84,7 +84,8 @@ def explain_cohort(
         _verdict(choice, query, model, maps[f"student/{choice.name}"], values[choice.name]) for choice in spec.explain.explainers
     )
     failing = tuple(sanity_report.explainer for sanity_report in sanity_reports if not sanity_report.trusted)
-    parts = {"spec": spec, "cohorts": cohorts, "student": student, "teacher": teacher}
+    # Without what was merely measured: the same maps have the same digest.
+    parts = {"spec": spec, "cohorts": cohorts, "student": student.without_measured(), "teacher": teacher.without_measured()}
     request = json.dumps({name: json.loads(record.canonical_json()) for name, record in parts.items()}, sort_keys=True)
     write_bytes(workspace.store.root / f"{key}.request.json", request.encode())
     figures = {f"{explainer}/{name}": _figure(value, cohort) for explainer, named in values.items() for name, value in named.items()}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from data_contracts import RegistryError, Task
+from medkd.memory_need import peak_bytes
 from medkd.serving.network import OnnxNetwork
 
 #: Answers before the clock is read, and those that are timed.
@@ -62,17 +61,7 @@ def _measured(network: Path, task: Task) -> dict[str, float]:
         form.ask(image)
         if turn >= _WARM:
             times.append(1000 * (time.perf_counter() - started))
-    return {"latency_ms": statistics.median(times), "peak_bytes": _peak_bytes()}
-
-
-def _peak_bytes() -> int:
-    """Return the peak resident memory of this process; ``getrusage`` would count what it was forked from until it was replaced."""
-    status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="ascii"), flags=re.MULTILINE) if status.is_file() else None
-    if found is not None:
-        return int(found[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return {"latency_ms": statistics.median(times), "peak_bytes": peak_bytes() or 0}
 
 
 if __name__ == "__main__":

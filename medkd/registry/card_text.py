@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import LossItem, LossStatement, ModelCard, Scorecard, Task, TaskKind, TrainingDomain
+from data_contracts import LossItem, LossStatement, ModelCard, Scorecard, Task, TaskKind, TrainingCost, TrainingDomain
 
 #: Figures of a scorecard that a description lists; the whole table lies beside the version.
 _MOST_FIGURES = 24
@@ -12,9 +12,9 @@ _MOST_FIGURES = 24
 _MOST_LOSSES = 5
 
 
-def card_text(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None = None) -> str:
-    """Return the model card as Markdown: use, task, figures with n and interval, what was lost, training data, limits, how to load it."""
-    return "\n".join(_lines(card, scorecard, loss)) + "\n"
+def card_text(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None = None, cost: TrainingCost | None = None) -> str:
+    """Return the model card as Markdown: use, task, figures with n and interval, what was lost, training data and cost, limits, how to load it."""
+    return "\n".join(_lines(card, scorecard, loss, cost)) + "\n"
 
 
 def loss_sentences(loss: LossStatement) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def loss_sentences(loss: LossStatement) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None) -> Iterator[str]:
+def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None, cost: TrainingCost | None) -> Iterator[str]:
     yield f"**{card.intended_use}**"
     yield ""
     yield f"{card.name}: a {card.role.value} of {card.parameters:,} parameters; {_task(card.task)}."
@@ -58,6 +58,9 @@ def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None) ->
     if card.domain is not None:
         yield ""
         yield f"Trained on {_domain(card.domain)}."
+    if cost is not None:
+        yield ""
+        yield cost.sentence()
     yield ""
     yield from _data(card)
     yield from (f"- {limit}" for limit in card.limits)

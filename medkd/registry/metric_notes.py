@@ -34,6 +34,14 @@ _NAMED = {
     "false_positives_at_cue": MetricNote("", False, "share of cases with a find at the planted cue"),
     "false_positive_pixels": MetricNote("pixels", False, "pixels found outside of every structure"),
     "train_seconds": MetricNote("s", False, "wall-clock time of the training"),
+    "cost_cpu_seconds": MetricNote("s", False, "processor cores, user and system time, of the training"),
+    "cost_gpu_seconds": MetricNote("s", False, "time for which the training held GPUs"),
+    "cost_wall_seconds": MetricNote("s", False, "time that the training took, all its parts where it was resumed"),
+    "cost_energy_wh": MetricNote("Wh", False, "estimated energy of processors and GPUs; the model card says what it rests on"),
+    "cost_peak_memory_mib": MetricNote("MiB", False, "largest resident memory of the training's process"),
+    "cost_peak_gpu_memory_mib": MetricNote("MiB", False, "largest memory that the training allocated on the GPU"),
+    "cost_read_mib": MetricNote("MiB", None, "read by the training's process"),
+    "cost_written_mib": MetricNote("MiB", None, "written by the training's process"),
     "latency_ms": MetricNote("ms", False, "time of one case, median"),
     "loss": MetricNote("", False, "objective of the training, mean over the steps of an epoch"),
     "seconds": MetricNote("s", False, "wall-clock time of an epoch"),
@@ -65,7 +73,10 @@ def _in_words(summary: str) -> str:
 
 def experiment_note(recipe: Recipe, cards: Sequence[Scorecard]) -> str:
     """Return what a person should know of a recipe's experiment, Markdown: how its runs lie, and what each metric is."""
-    names = sorted({name for card in cards for name in card.figures} | {"loss", "seconds", "train_seconds"})
+    names = sorted(
+        {name for card in cards for name in card.figures}
+        | {"loss", "seconds", "train_seconds", *(name for name in _NAMED if name.startswith("cost_"))}
+    )
     lines = [
         "**Research use only. Not a medical device.**",
         "",

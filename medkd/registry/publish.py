@@ -156,7 +156,7 @@ def _publication(
         {
             "weights.safetensors": workspace.store.path(checkpoint.weights).read_bytes(),
             # No wall-clock value is part of a version: the same training gives the same digest.
-            "checkpoint.json": checkpoint.model_copy(update={"train_seconds": 0.0}).canonical_json(),
+            "checkpoint.json": checkpoint.without_measured().canonical_json(),
             CARD: card.canonical_json(),
             TRAINING_MANIFEST: manifest.canonical_json(),
             "scorecard.json": scorecard.model_copy(update={"train_seconds": None, "latency_ms": None}).canonical_json(),
@@ -192,12 +192,13 @@ def _publication(
         },
         metrics={
             "train_seconds": checkpoint.train_seconds,
+            **({} if checkpoint.cost is None else checkpoint.cost.metrics()),
             **seed_figures(scorecard, checkpoint.seed),
             **({} if loss is None else {f"loss_{axis.value}": item.loss.mean for axis, item in loss.worst().items()}),
         },
         history=history,
         measured_at=history[-1].get(TIME) if history else None,
-        description=card_text(card, scorecard, loss),
+        description=card_text(card, scorecard, loss, checkpoint.cost),
         form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from html import escape
 
-from data_contracts import BANNER, Estimate, Scorecard
+from data_contracts import BANNER, Checkpoint, Estimate, Scorecard
 from medkd.registry.draw_scorecards import draw_scorecards
 from medkd.registry.interface import LoggedRun
 from medkd.registry.metric_notes import experiment_note, metric_note
@@ -28,7 +30,13 @@ def recipe_summary(workspace: Workspace, result: RecipeResult) -> tuple[LoggedRu
     for file, payload in (("scorecards.html", scorecards_html(name, cards).encode()), ("scorecards.png", draw_scorecards(name, cards))):
         write_bytes(folder / file, payload)
         files.append(folder / file)
-    return LoggedRun(name, arm_metrics(cards), files=tuple(files)), experiment_note(result.recipe, cards)
+    return LoggedRun(name, arm_metrics(cards) | total_cost(result.models), files=tuple(files)), experiment_note(result.recipe, cards)
+
+
+def total_cost(models: Sequence[Checkpoint]) -> dict[str, float]:
+    """Return what all trainings cost together, of memory the largest, as metrics; none where nothing was measured."""
+    costs = [model.cost for model in models if model.cost is not None]
+    return functools.reduce(operator.add, costs).metrics() if costs else {}
 
 
 def arm_metrics(cards: Sequence[Scorecard]) -> dict[str, float]:

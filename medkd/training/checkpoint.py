@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -26,7 +27,8 @@ _LOG = logging.getLogger("medkd")
 class LoopState:
     """How far a run has come: finished epochs, batches of the epoch that has begun, and what was summed up in it.
 
-    ``best`` is the best validation figure so far (None before the first), ``since_best`` the epochs since then.
+    ``best`` is the best validation figure so far (None before the first), ``since_best`` the epochs since then. ``cost`` is what
+    all its parts cost up to here (:class:`TrainingCost`), empty where nobody measures.
     """
 
     epoch: int = 0
@@ -37,6 +39,7 @@ class LoopState:
     counts: dict[str, int] = field(default_factory=dict)
     best: float | None = None
     since_best: int = 0
+    cost: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

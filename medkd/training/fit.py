@@ -26,6 +26,7 @@ from medkd.storage.metrics_log import MetricsLog
 from medkd.trace import Sample, forked_rng
 from medkd.training.balance import LossBalancer
 from medkd.training.checkpoint import LoopState, TrainState, load_state, save_state
+from medkd.training.cost_meter import CostMeter
 from medkd.training.objective import EXPLANATIONS, Objective
 from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, StepBatch
@@ -68,6 +69,7 @@ class FitRequest:
         after_epoch: called with the number of finished epochs and the student (its averaged weights where they are kept).
         validate: figure of a student, higher is better, that ``patience`` is about.
         save_seconds: a state is written after every epoch, and within one when so many seconds have passed.
+        cost: measures what the training costs; what earlier parts of it did is added when it resumes.
     """
 
     fit: TrainingConfig
@@ -82,6 +84,7 @@ class FitRequest:
     after_epoch: Callable[[int, nn.Module], None] | None = None
     validate: Callable[[nn.Module], float] | None = None
     save_seconds: float = SAVE_SECONDS
+    cost: CostMeter | None = None
 
 
 def fit(
@@ -209,6 +212,9 @@ class Trainer:
     def resume(self) -> None:
         """Wrap what is trained, and take up the state of an interrupted run of the same key."""
         self.loop = load_state(self.state, self.trained, key=self.request.key)
+        if self.request.cost is not None:
+            self.request.cost.processes = self.fabric.world_size
+            self.request.cost.resume(self.loop.cost)
         self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in self.loop.sums.items()}
         self._bar.update(self.loop.epoch * self.batches + self.loop.batch)
         with warnings.catch_warnings():
@@ -320,6 +326,8 @@ class Trainer:
 
     def _save(self) -> None:
         self._read_sums()
+        if self.request.cost is not None:
+            self.loop.cost = self.request.cost.so_far().model_dump(mode="json")
         if self.fabric.is_global_zero:
             save_state(self.state, self.trained, self.loop, key=self.request.key)
         self._saved = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +39,7 @@ from medkd.storage.gpu_slot import gpu_slot
 from medkd.storage.stage import entry_sources, stage
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
+from medkd.training.cost_meter import CostMeter
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
 from medkd.training.requirements import requirements_of
@@ -223,7 +223,9 @@ class TrainingRun:
         spec = self.spec
         config = spec.fit if epochs is None else spec.fit.model_copy(update={"epochs": epochs})
         with gpu_slot() as gpu:
-            precision = resolve_precision(config.precision, training_device(gpu))
+            device = training_device(gpu)
+            precision = resolve_precision(config.precision, device)
+            meter = CostMeter(device)
             request = FitRequest(
                 config.model_copy(update={"precision": precision}),
                 spec.task,
@@ -237,11 +239,11 @@ class TrainingRun:
                 balance=spec.objective.balance,
                 after_epoch=after_epoch,
                 validate=validate,
+                cost=meter,
             )
-            began = time.perf_counter()
             network = self.begin() if init_network is None else init_network
             fitted = fit(network, objective, setup.cohort, request, teacher=setup.source(spec.objective.attribution_source))
-            seconds = time.perf_counter() - began
+            cost = meter.so_far()
         # What a store's answers are carried by is a cohort round the cohort.
         cases = getattr(setup.cohort, "cohort", setup.cohort)
         patients = "\n".join(sorted(set(setup.cohort.patients())))
@@ -258,10 +260,11 @@ class TrainingRun:
             parameters=parameter_count(fitted),
             epochs=config.epochs,
             precision=precision,
-            train_seconds=seconds,
+            train_seconds=cost.wall_seconds,
             largest_extent_mm=cases.largest_extent_mm() if isinstance(cases, VolumeCohort) else None,
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
             domain=training_domain(cases),
+            cost=cost,
         )
 
     def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:

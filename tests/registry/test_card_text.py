@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import Estimate, Lineage, ModelCard, Scorecard, Task, TrainingDomain, read_record
+from data_contracts import Estimate, Lineage, ModelCard, Scorecard, Task, TrainingCost, TrainingDomain, read_record
 from medkd.registry.card_text import card_text
 from medkd.wording import require_neutral
 
@@ -120,3 +120,13 @@ def test_the_terms_of_the_data_and_the_training_patients_are_said(card, scorecar
     assert "It was trained on 2 patients with 3 cases, which `card.json` names as the data call them.\n" in text
     silent = card_text(card.model_copy(update={"data": None, "patients": {}, "structures": "lesion"}), scorecard)
     assert not [word for word in ("Data:", "anatomy", "It was trained on") if word in silent]
+
+
+def test_it_says_in_one_line_what_the_training_cost(card, scorecard):
+    cost = TrainingCost(
+        cpu_seconds=1200, wall_seconds=700, peak_memory_bytes=900 * 2**20, energy_wh=3.4, energy_assumption="assuming 10 W per busy core"
+    )
+    lines = card_text(card, scorecard, None, cost).splitlines()
+    assert cost.sentence() in lines
+    assert "1,200 s of processor cores, at most 900 MiB of memory, and an estimated 3.4 Wh (assuming 10 W per busy core)" in cost.sentence()
+    assert "Its training took" not in card_text(card, scorecard)

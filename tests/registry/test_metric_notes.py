@@ -19,6 +19,8 @@ from tests.registry.scorecards import card
         ("ece", "", "lower is better"),
         ("pointing", "", "higher is better"),
         ("train_seconds", "s", "lower is better"),
+        ("cost_energy_wh", "Wh", "lower is better"),
+        ("cost_peak_memory_mib", "MiB", "lower is better"),
         ("rate", "", ""),
     ],
 )
@@ -40,6 +42,7 @@ def test_nobody_says_what_an_unknown_figure_is():
 def test_the_note_has_a_row_a_metric_that_is_known(recipe):
     note = experiment_note(recipe, [card("teacher", dice=0.9), card("kd", dice=0.8, frobnication=1.0)])
     rows = [line.split("|")[1].strip() for line in note.splitlines() if line.startswith("| `")]
-    assert rows == ["`dice`", "`loss`", "`seconds`", "`train_seconds`"]
+    assert [row for row in rows if "cost_" not in row] == ["`dice`", "`loss`", "`seconds`", "`train_seconds`"]
+    assert {"`cost_cpu_seconds`", "`cost_energy_wh`", "`cost_peak_memory_mib`"} < set(rows)
     assert recipe.description in note
     assert "Research use only" in note

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from medkd.registry.recipe_summary import arm_metrics, recipe_summary, scorecards_html, seed_figures
+from data_contracts import TrainingCost
+from medkd.registry.recipe_summary import arm_metrics, recipe_summary, scorecards_html, seed_figures, total_cost
 from medkd.storage.workspace import local_workspace
 from tests.registry.scorecards import card
 
@@ -35,8 +36,12 @@ def test_the_page_escapes_names_asks_no_network_and_leaves_absent_figures_empty(
 
 def test_the_summary_has_figures_files_and_the_note(tmp_path, recipe):
     cards = (card("teacher", dice=0.9), card("kd", dice=0.8))
-    run, note = recipe_summary(local_workspace(tmp_path), SimpleNamespace(recipe=recipe, scorecards=cards))
-    assert (run.name, run.metrics) == (recipe.name, arm_metrics(cards))
+    cost = TrainingCost(cpu_seconds=2, wall_seconds=1, energy_wh=0.5, energy_assumption="a")
+    models = tuple(SimpleNamespace(cost=one) for one in (cost, None, cost))
+    run, note = recipe_summary(local_workspace(tmp_path), SimpleNamespace(recipe=recipe, scorecards=cards, models=models))
+    assert (run.name, run.metrics) == (recipe.name, arm_metrics(cards) | (cost + cost).metrics())
+    assert total_cost(models)["cost_cpu_seconds"] == 4
+    assert total_cost(models[1:2]) == {}
     assert [path.name for path in run.files] == ["scorecards.html", "scorecards.png"]
     assert run.files[0].read_text() == scorecards_html(recipe.name, cards)
     assert run.files[1].read_bytes().startswith(b"\x89PNG")
