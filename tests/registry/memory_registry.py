@@ -71,6 +71,10 @@ class MemoryRegistry:
         """Return all versions of a name, oldest first."""
         return tuple(model for model, _ in self._versions.get(name, []))
 
+    def end_orphans(self) -> tuple[str, ...]:
+        """Return nothing: no run is made here."""
+        return ()
+
     def names(self) -> tuple[str, ...]:
         """Return the registered names, in order."""
         return tuple(sorted(self._versions))

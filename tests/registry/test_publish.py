@@ -117,7 +117,7 @@ def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw
 @pytest.mark.parametrize("source", ["store", "live"])
 def test_a_student_of_a_store_names_the_registered_knowledge_that_it_learned_from(tmp_path, source):
     workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p8", "p9"))
-    registry, recipe = MemoryRegistry(), SimpleNamespace(name="r", arms={"kd": SimpleNamespace(knowledge=source)})
+    registry, recipe = MemoryRegistry(), SimpleNamespace(name="r", card=CardNotes(), arms={"kd": SimpleNamespace(knowledge=source)})
     knowledge = knowledge_in(workspace).model_copy(update={"teacher_digest": "1" * 64})
     result = RecipeResult(recipe, cohorts, checkpoints[0], knowledge, students=checkpoints[1:], scorecards=cards)
     _, student = register_models(workspace, result, registry).models
