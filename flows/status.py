@@ -62,7 +62,8 @@ def read_status(url: str | None, days: int) -> Status:
             for run in page:
                 if run.flow_id not in names:
                     names[run.flow_id] = client.read_flow(run.flow_id).name
-                own = run.name if run.name.startswith(names[run.flow_id]) else f"{names[run.flow_id]} ({run.name})"
+                # Ours say flow and recipes; Prefect's own names of deployed runs (two words drawn by chance) say nothing.
+                own = run.name if run.name.startswith(names[run.flow_id]) else names[run.flow_id]
                 start = run.start_time or run.expected_start_time
                 lines.append(
                     RunLine(
@@ -83,14 +84,16 @@ def status_text(found: Status) -> str:
     if not found.runs:
         return "nothing ran"
     counts = ", ".join(f"{count} {state.lower()}" for state, count in sorted(found.counts.items()))
-    shown = found.runs[:_LISTED]
+    done = [one for one in found.runs if one.state != "Scheduled"]
+    due = {one.name: one for one in found.runs if one.state == "Scheduled"}  # the newest first: what stays is the next of each
+    shown = [*done[:_LISTED], *due.values()]
     columns = {
         "state": [one.state for one in shown],
         "time": [clock(one.seconds) for one in shown],
-        "run": [_cut(one.name, 32) for one in shown],
-        "said": [_cut(one.said, 34) for one in shown],
+        "run": [_cut(one.name, 26) for one in shown],
+        "said": [_cut(one.said if one.state != "Scheduled" else "", 36) for one in shown],
     }
-    more = f"\nand {len(found.runs) - _LISTED} more; --json has all" if len(found.runs) > _LISTED else ""
+    more = f"\nand {len(done) - _LISTED} more; --json has all" if len(done) > _LISTED else ""
     return f"{counts}\n\n{table('start, UTC', [one.start[:16].replace('T', ' ') for one in shown], columns)}{more}"
 
 

@@ -28,6 +28,14 @@ def test_a_long_list_is_cut_and_says_so():
     assert "and 10 more; --json has all" in text
 
 
+def test_of_what_is_due_the_next_of_each_is_listed():
+    due = [line("Scheduled", "Flow run scheduled", start=f"2026-11-2{day}T02:00:00+00:00") for day in (9, 8)]
+    text = status_text(Status((*due, line()), {"Completed": 1, "Scheduled": 2}))
+    assert text.count("Scheduled") == 1
+    assert "2026-11-28 02:00" in text
+    assert "Flow run scheduled" not in text
+
+
 def test_nothing_is_said_to_be_nothing():
     assert status_text(Status((), {})) == "nothing ran"
     assert Status((line(),), {"Completed": 1}).as_json()["runs"][0]["name"] == "ingest-watch"
