@@ -20,14 +20,14 @@ _FILE = Path(__file__).parents[1] / "prefect.yaml"
 def deploy(
     names: Annotated[list[str] | None, typer.Argument(help="Deployments; by default all of flows/prefect.yaml.")] = None,
     pool: Annotated[str, typer.Option(help="Work pool, made where there is none.")] = "medkd",
-    file: Annotated[Path, typer.Option(help="File of deployments.")] = _FILE,
+    file: Annotated[Path | None, typer.Option(help="File of deployments; by default flows/prefect.yaml.")] = None,
 ) -> None:
     """Make the deployments of a Prefect server (PREFECT_API_URL): their schedules are then kept by whoever runs `prefect worker start`."""
     require_server_named()
     prefect = Path(sys.executable).with_name("prefect")
     _call(prefect, "work-pool", "create", pool, "--type", "process", "--overwrite")
     chosen = [part for name in names or [] for part in ("--name", name)] or ["--all"]
-    _call(prefect, "deploy", "--prefect-file", str(file), "--pool", pool, *chosen, "--no-prompt")
+    _call(prefect, "deploy", "--prefect-file", str(file or _FILE), "--pool", pool, *chosen, "--no-prompt")
     say(
         f"deployed {', '.join(names) if names else 'everything'} to {os.environ['PREFECT_API_URL']}; start a worker: {prefect} worker start --pool {pool}"
     )

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import flows
-from data_contracts import CohortUse, DataError, LossAxis, LossStatement, Part, RegistryError, Subset, load_record
+from data_contracts import CardNotes, CohortUse, DataError, LossAxis, LossStatement, Part, RegistryError, Subset, load_record
 from flows.loss_text import loss_text
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.cohorts.tensor_cohort import read_cohort
@@ -116,7 +116,9 @@ def test_a_students_version_carries_its_statement_and_a_teachers_has_none(tmp_pa
         own.model_copy(update={"weights_digest": checkpoint.weights_digest})
         for own, checkpoint in zip(simulated(3, n=160, forgotten="c"), (teacher, student), strict=True)
     ]
-    result = RecipeResult(SimpleNamespace(name="r"), cohorts, teacher, students=(student,), scorecards=cards, case_results=tuple(pair))
+    result = RecipeResult(
+        SimpleNamespace(name="r", card=CardNotes()), cohorts, teacher, students=(student,), scorecards=cards, case_results=tuple(pair)
+    )
     statements = tuple(state_loss(*call) for call in loss_calls(workspace, result))
     registry = MemoryRegistry()
     published = []

@@ -85,6 +85,7 @@ def check(summary, undisturbed, folder: Path, kills: int):
     return repeated
 
 
+@pytest.mark.extended  # a minute of two cores; kills of ingestions, of trainings and of workers are among the tests of those
 def test_two_kills_at_random_moments_change_nothing(smoke, tmp_path, record_property):
     moments = random.Random(3)
     kills = sum(kill_after(moments.uniform(4, 22), tmp_path) for _ in range(2))

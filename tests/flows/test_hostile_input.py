@@ -134,6 +134,15 @@ def test_stores_and_runs_that_are_none(said, things, thing, registry):
     assert said("evaluate-folder", things / thing, "--model", "models:/x/1", "--out", "out", "--tracking-uri", registry)[0] == 2
 
 
+@pytest.mark.parametrize("thing", THINGS)
+def test_what_is_asked_of_whoever_keeps_it_running(said, things, thing, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert said("status", "--run", things / thing)[0] == 2
+    assert said("ui", "--run", things / thing)[0] == 2
+    assert said("deploy", "--file", things / thing)[0] == 2
+    assert said("nifti-to-dicom", things / thing, "--modality", "MR", "--out", "out")[0] == 2
+
+
 @pytest.mark.parametrize("thing", ["empty", "junk", "huge", "empty/under"])
 def test_outputs_that_are_files(said, things, thing):
     place = things / thing
@@ -163,11 +172,15 @@ def test_every_command_is_in_these_tables():
         "ingest",
         "deidentify",
         "replay",
+        "nifti-to-dicom",
+        "deploy",
+        "status",
+        "ui",
         "demo",
         "phantom",
         "list",
         "recipe",
     }
     # What is asked of registered models has hostile inputs of its own: altered versions, exports and policies.
-    elsewhere = {"loss", "promote", "rollback", "lineage", "gc", "registry", "server"}
+    elsewhere = {"loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models"}
     assert known == {*RECIPE_COMMANDS, *tried, *elsewhere, "benchmark-explainers"}

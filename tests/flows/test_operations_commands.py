@@ -23,4 +23,4 @@ def test_a_finished_run_tells_what_ran_in_it(smoke, here):
     status, said, errors = here("status", "--run", smoke.folder)
     assert status == 0, errors
     assert said.splitlines()[0].endswith("1 completed")
-    assert "pipeline phantom-classification" in said
+    assert "pipeline phantom-classif" in said

@@ -35,7 +35,10 @@ def check(said, folder, path):
         ["whole", "Completed", {"path": "not recorded", "works": "not recorded"}],
         ["whole", "Failed", {"path": "not recorded", "works": "not recorded"}],
     ]  # a flow inside a flow is a part of its run
-    assert sorted(said["tasks"]) == [
+    tasks = sorted(
+        [name, state, [tag for tag in tags if not tag.startswith("medkd.process:")], runs] for name, state, tags, runs in said["tasks"]
+    )
+    assert tasks == [
         ["drop-once 1", "Completed", [], 2],  # no answer, then one
         ["echo r kd-0", "Completed", ["arm:kd", "r", "seed:0"], 1],
         ["echo r kd-0", "Completed", ["arm:kd", "r", "seed:0"], 1],

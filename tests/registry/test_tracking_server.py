@@ -131,6 +131,7 @@ def test_metrics_appear_while_a_training_runs_and_each_once_after_the_server_was
     assert times == {int(line["epoch"]): int(1000 * line["unix_time"]) for line in log.read()}
     assert Cursor(workspace).epoch(training.key()) == 4
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
+    run = client.get_run(run.info.run_id)  # it was seen the moment it was made, before its parameters were sent
     assert run.data.params["fit.epochs"] == "3"
     assert parent.info.run_name == training.of.recipe
     assert client.get_experiment(run.info.experiment_id).tags["mlflow.experimentKind"] == "custom_model_development"

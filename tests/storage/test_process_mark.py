@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,7 +24,8 @@ def test_a_killed_one_has(is_waited_for):
         if is_waited_for:
             process.wait()
         else:
-            process.stdout.read()  # to its end: it is dead, and nobody has asked how it died
+            # It is dead, and nobody has asked how it died.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert has_ended(mark) is True
 
 
