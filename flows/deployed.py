@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from prefect import Flow
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from data_contracts import SourceError
 from flows.confidential_call import fail_in_private
 from flows.notify import tell_of_failure
-from flows.orchestration import discreet_flow
+from flows.orchestration import discreet_flow, tag_run
 from medkd.storage.output import require_source
 from medkd.storage.process_mark import PROCESS, process_mark
 
@@ -39,7 +37,8 @@ def deployed(function: Callable[P, str]) -> Flow[..., Any]:
 
     @functools.wraps(function)
     def body(*args: P.args, **kwargs: P.kwargs) -> State[None]:
-        _mark_process()
+        # By which it is known to be dead when it is.
+        tag_run(f"{PROCESS}:{process_mark()}")
         try:
             return Completed(message=function(*args, **kwargs))
         except Exception as error:
@@ -59,15 +58,6 @@ def deployed(function: Callable[P, str]) -> Flow[..., Any]:
         on_failure=[tell_of_failure],
         on_crashed=[tell_of_failure],
     )
-
-
-def _mark_process() -> None:
-    """Tag the run with this process, by which it is known to be dead when it is."""
-    if flow_run.id is None:
-        return
-    with get_client(sync_client=True) as client:
-        run = client.read_flow_run(flow_run.id)
-        client.update_flow_run(run.id, tags=[*(tag for tag in run.tags if not tag.startswith(PROCESS)), f"{PROCESS}:{process_mark()}"])
 
 
 def folder_of_studies() -> Path:

@@ -25,6 +25,6 @@ def distill(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Reci
         results,
         partial(student_calls, workspace),
         title="students",
-        label_of=lambda one, call: of_model(one, call[1].arm, call[1].seed),
+        name_of=lambda one, call: of_model(one, call[1].arm, call[1].seed),
     )
     return tuple(replace(result, students=tuple(students)) for result, students in trained)

@@ -11,15 +11,12 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from data_contracts import MedkdError, MissingDependencyError
 from flows.run_log import Group, RunLog
 from flows.workers import Workers
 from medkd.progress import report_progress_to
-
-if TYPE_CHECKING:
-    from flows.label import Label
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -54,7 +51,7 @@ class Engine(Protocol):
         ...
 
     def submit_all(
-        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
     ) -> list[R]:
         """Run a task once per tuple of arguments and return the results in order."""
         ...
@@ -88,10 +85,10 @@ class PlainEngine:
             self.log.expect(seconds)
 
     def submit_all(
-        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
     ) -> list[R]:
         """Submit every call; the first error stops what has not begun and is raised."""
-        function, names = work.fn, names_of(calls, labels)
+        function, names = work.fn, names_of(calls, names)
         with self.group(title, len(calls)) as group:
             if self.workers is None:
                 done = []
@@ -184,9 +181,9 @@ def _in_workers(
     return [results[place] for place in range(len(calls))]
 
 
-def names_of(calls: Sequence[tuple[Any, ...]], labels: Iterable[Label] | None) -> list[str]:
-    """Return what calls are called: their labels' names, or their numbers."""
-    return [label.name for label in labels] if labels is not None else [str(number) for number in range(1, len(calls) + 1)]
+def names_of(calls: Sequence[tuple[Any, ...]], names: Iterable[str] | None) -> list[str]:
+    """Return what calls are called: as somebody names them, or by their numbers."""
+    return list(names) if names is not None else [str(number) for number in range(1, len(calls) + 1)]
 
 
 def lost_worker() -> MissingDependencyError:

@@ -37,7 +37,7 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         results,
         partial(evaluation_calls, workspace),
         title="evaluate",
-        label_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
+        name_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
     # Scorecards and comparisons need all seeds of an arm: only now is every one of them there.
     arms = {result.recipe.name: by_arm(evaluations) for result, evaluations in done}
@@ -59,7 +59,7 @@ def _calibrate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[R
         results,
         partial(calibration_calls, workspace),
         title="calibrate",
-        label_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
+        name_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
     return tuple(replace(result, calibrations=tuple(own)) for result, own in calibrated)
 
@@ -70,6 +70,6 @@ def _state_losses(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
         results,
         partial(loss_calls, workspace),
         title="losses",
-        label_of=lambda one, call: of_model(one, call[2].subject.rpartition("/")[2], call[2].seed),
+        name_of=lambda one, call: of_model(one, call[2].subject.rpartition("/")[2], call[2].seed),
     )
     return tuple(replace(result, loss_statements=tuple(own)) for result, own in stated)

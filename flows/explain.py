@@ -24,6 +24,6 @@ def explain(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Reci
         results,
         partial(explanation_calls, workspace),
         title="explain",
-        label_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
+        name_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
     return tuple(replace(result, bundles=tuple(bundles)) for result, bundles in explained)

@@ -9,7 +9,6 @@ from data_contracts import IngestPolicy, IngestReport, MedkdError
 from flows.confidential_call import named
 from flows.inbox import Arrival
 from flows.ingest import ingest_source
-from flows.label import Label
 from flows.orchestration import flow, submit_all
 from flows.site import Site
 from flows.work import log_to_run
@@ -55,7 +54,7 @@ def ingest_watch(site: Site, inbox: Path, settle_s: float, policy: IngestPolicy)
 def _ingested(site: Site, arrival: Arrival, policy: IngestPolicy, number: int) -> IngestReport:
     request = IngestRequest(arrival.path, site.store, policy)
     # A number, and no name: entries are called after people.
-    return submit_all(ingest_source, [(request,)], title="ingest", labels=[Label(f"entry-{number}")])[0]
+    return submit_all(ingest_source, [(request,)], title="ingest", names=[f"entry-{number}"])[0]
 
 
 def _series_of(store: Path) -> set[str]:

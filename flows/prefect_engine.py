@@ -8,14 +8,12 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from prefect import tags
 from prefect.futures import PrefectFuture, as_completed, wait
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
 from flows.confidential_call import Outcome, WorkFailed
 from flows.engine import Decorated, GroupOfCalls, PlainEngine, names_of
-from flows.label import Label
 from flows.orchestration import MedkdFlow, MedkdTask
 from flows.prefect_artifacts import Progress
 from flows.prefect_database import keep_database
@@ -89,9 +87,12 @@ class PrefectEngine(PlainEngine):
         self._await_server()
         outcome: Outcome[R] = Outcome()
         recorded = cast(MedkdFlow[..., R], wanted).recorded(
-            make_runner(self.runner, self.workers), run_name(wanted.name, args, kwargs), outcome
+            make_runner(self.runner, self.workers),
+            run_name(wanted.name, args, kwargs),
+            (*recipes_in(args, kwargs), f"{PROCESS}:{process_mark()}"),
+            outcome,
         )
-        with self._inside(), tags(*recipes_in(args, kwargs), f"{PROCESS}:{process_mark()}"):
+        with self._inside():
             recorded(*args, return_state=True, **kwargs)
         return outcome.get()
 
@@ -120,18 +121,18 @@ class PrefectEngine(PlainEngine):
         keep_database(self.server.home)
 
     def submit_all(
-        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Label] | None = None
+        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
     ) -> list[R]:
         """Submit every call as a task run."""
         if not _INSIDE.get():
-            return super().submit_all(work, calls, title=title, labels=labels)
-        names = names_of(calls, labels)
+            return super().submit_all(work, calls, title=title, names=names)
+        names = names_of(calls, names)
         with self.group(title, len(calls)) as group:
             futures = []
             with_options = cast(MedkdTask[..., R], work).prefect.with_options
-            for call, name, tagged in zip(calls, names, [label.tags for label in labels or [Label("")] * len(calls)], strict=True):
+            for call, name in zip(calls, names, strict=True):
                 # Prefect's own names say the task and a number: these say which recipe, arm and seed.
-                futures.append(with_options(task_run_name=f"{work.name} {name}", tags=tagged).submit(*map(Sealed, call)))
+                futures.append(with_options(task_run_name=f"{work.name} {name}").submit(*map(Sealed, call)))
             _note_ends(futures, names, group)
             if self._progress is not None:
                 self._progress.finished(title)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from data_contracts import DicomData, IngestReport, Recipe
-from flows.label import Label
 from flows.orchestration import submit_all, task
 from medkd.cohorts.prepare import data_folder, prepare_cohorts, source_digest
 from medkd.precision import warn_of_slow_precision
@@ -19,7 +18,7 @@ def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[RecipeRe
     calls = [
         (workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root), _ingested(workspace, recipe)) for recipe in recipes
     ]
-    cohorts = submit_all(prepare_one, calls, title="cohorts", labels=[Label(one.name, (one.name,)) for one in recipes])
+    cohorts = submit_all(prepare_one, calls, title="cohorts", names=[one.name for one in recipes])
     return tuple(RecipeResult(recipe, own) for recipe, own in zip(recipes, cohorts, strict=True))
 
 

@@ -44,8 +44,8 @@ def recorded() -> dict[str, Any]:
             time.sleep(0.1)
         flows = client.read_flow_runs()
         return {
-            "flows": [(one.name, one.state_name, one.parameters) for one in flows],
-            "tasks": [(one.name, one.state_name, sorted(one.tags), one.run_count) for one in tasks],
+            "flows": [(one.name, one.state_name, one.parameters, sorted(one.tags)) for one in flows],
+            "tasks": [(one.name, one.state_name, one.run_count) for one in tasks],
             "logs": [line.message for line in client.read_logs(limit=200)],
             "artifacts": [(one.key, one.type, str(one.data)) for one in client.read_artifacts()],
         }

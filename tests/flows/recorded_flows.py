@@ -7,7 +7,6 @@ from pathlib import Path
 
 from data_contracts import GateFinding, GateVerdict, StoreError
 from flows import orchestration
-from flows.label import Label
 from flows.prefect_artifacts import show_gate
 
 orchestration.RETRY_DELAYS_S = (0.1, 0.1)
@@ -46,8 +45,7 @@ def two_trainings() -> list[tuple[float, float]]:
 @orchestration.flow
 def part(path: str) -> list[str]:
     """Stand for a step of a flow."""
-    labels = [Label("r kd-0", ("r", "arm:kd", "seed:0"))]
-    return orchestration.submit_all(orchestration.task(echo, said=lambda _: "as it was"), [(path,)], title="echo", labels=labels)
+    return orchestration.submit_all(orchestration.task(echo, said=lambda _: "as it was"), [(path,)], title="echo", names=["r kd-0"])
 
 
 @orchestration.flow

@@ -25,7 +25,6 @@ class RecordingEngine:
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
         self.groups: list[tuple[str, str, list[tuple[Any, ...]], list[str] | None]] = []
-        self.tags: list[tuple[str, ...]] = []
         self.expected: dict[str, float] = {}
 
     workers = None
@@ -33,9 +32,8 @@ class RecordingEngine:
     def run_flow(self, wanted: Any, *args: Any, **kwargs: Any) -> Any:
         return wanted.fn(*args, **kwargs)
 
-    def submit_all(self, work: Any, calls: Sequence[tuple[Any, ...]], *, title: str, labels: Sequence[Any] | None = None) -> list[Any]:
-        self.groups.append((title, work.fn.__name__, list(calls), None if labels is None else [label.name for label in labels]))
-        self.tags += [label.tags for label in labels or ()]
+    def submit_all(self, work: Any, calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None) -> list[Any]:
+        self.groups.append((title, work.fn.__name__, list(calls), None if names is None else list(names)))
         answer = self.answers.get(title.replace(" ", "_"), title)
         return [answer(*call) if callable(answer) else answer for call in calls]
 

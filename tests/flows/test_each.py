@@ -21,7 +21,6 @@ def test_calls_of_all_recipes_are_one_group_and_each_recipe_gets_its_own_back():
         found = submit_each(task(stage), given, lambda one: one.calls, title="double")
     assert [(one.recipe.name, own) for one, own in found] == [("a", [2, 4]), ("b", []), ("c", [6])]
     assert engine.groups == [("double", "stage", [(1,), (2,), (3,)], ["a", "a", "c"])]
-    assert engine.tags == [("a",), ("a",), ("c",)]
 
 
 def test_a_call_about_a_model_says_recipe_arm_and_seed():
@@ -31,7 +30,6 @@ def test_a_call_about_a_model_says_recipe_arm_and_seed():
             results(a=[("kd", 1), ("kd", 2)]),
             lambda one: one.calls,
             title="t",
-            label_of=lambda one, call: of_model(one, *call),
+            name_of=lambda one, call: of_model(one, *call),
         )
     assert engine.groups[0][3] == ["a kd-1", "a kd-2"]
-    assert engine.tags == [("a", "arm:kd", "seed:1"), ("a", "arm:kd", "seed:2")]

@@ -12,7 +12,6 @@ from prefect.states import Failed
 
 from data_contracts import RegistryError, StoreError
 from flows.confidential_call import WorkFailed
-from flows.label import Label
 from flows.orchestration import expect, flow, may_pass_next_time, submit_all, task
 from tests.flows.recording import recorded
 
@@ -28,7 +27,7 @@ def add(left: int, right: int = 1) -> int:
 def adding(left: int) -> list[int]:
     """Add one."""
     expect({"add": 2.0})
-    return submit_all(task(add), [(left,), (left, 5)], title="add", labels=["one", Label("five", ("arm:five",))])
+    return submit_all(task(add), [(left,), (left, 5)], title="add", names=["one", "five"])
 
 
 def test_they_have_a_flow_and_a_task_of_prefect_and_the_plain_function():
@@ -59,7 +58,6 @@ def test_a_call_goes_to_the_engine_in_charge():
     with recorded(add=lambda left, right=1: left + right) as engine:
         assert adding(3) == [4, 8]
     assert engine.groups == [("add", "add", [(3,), (3, 5)], ["one", "five"])]
-    assert engine.tags == [(), ("arm:five",)]
     assert engine.expected == {"add": 2.0}
 
 
