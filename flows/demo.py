@@ -24,7 +24,14 @@ _TINY = {"data.teacher": 128, "data.teacher_validation": 64, "data.test": 64, **
 OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "full": {"phantom-classification": {}, "phantom-segmentation": {}},
     "smoke": {
-        "phantom-classification": {**_TINY, "data.student": 64, "data.debiased": 64, "data.reversed": 64, "data.marker_pairs": 16},
+        "phantom-classification": {
+            **_TINY,
+            "data.student": 64,
+            "data.debiased": 64,
+            "data.reversed": 64,
+            "data.marker_pairs": 16,
+            "explain.explainers": [{"name": "cam"}, {"name": "grad_cam"}, {"name": "integrated_gradients", "options": {"steps": 4}}],
+        },
         "phantom-segmentation": {
             **_TINY,
             "data.student": 32,
