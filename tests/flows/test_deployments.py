@@ -49,12 +49,10 @@ def test_with_nothing_to_do_each_says_so(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     monkeypatch.setenv("MEDKD_STUDIES", str(tmp_path / "in"))
     out, recipe = str(tmp_path / "site"), str(ROOT / "flows" / "recipes" / "phantom-segmentation.yaml")
-    began = time.monotonic()
     assert deployments.ingest_watch.fn(out=out).message == "nothing new"
     assert deployments.weekly_review_sample.fn(out=out).message == "nothing was reported this week"
     assert deployments.explain_candidate.fn(recipes=[recipe], out=out).message == "no candidate"
     assert deployments.gc.fn(out=out).message == "0 would go"
-    assert time.monotonic() - began < 60  # the first import of MLflow among it
 
 
 @pytest.fixture
