@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
