@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Generic, NoReturn, ParamSpec, TypeVar
 
-from data_contracts import MedkdError
+from data_contracts import MedkdError, MissingDependencyError
 from data_contracts.private import open_private
 
 P = ParamSpec("P")
@@ -72,9 +72,18 @@ class Outcome(Generic[R]):
         return None
 
     def get(self) -> R:
-        """Return the result, or raise the error."""
+        """Return the result, or raise the error.
+
+        Raises:
+            MissingDependencyError: ``PREFECT_RUN`` when the orchestrator ended the run before the call was made.
+        """
         if self._error is not None:
             raise self._error
+        if not self._result:
+            raise MissingDependencyError(
+                "PREFECT_RUN",
+                "expected Prefect to run the flow, it ended the run before that; look at the server's log, or try --engine none",
+            )
         return self._result[0]
 
 

@@ -17,11 +17,11 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from data_contracts import SourceError
-from flows.confidential_call import fail_in_private
+from data_contracts import MedkdError, SourceError
+from flows.confidential_call import WorkFailed, fail_in_private
 from flows.notify import tell_of_failure
 from flows.orchestration import discreet_flow, tag_run
-from medkd.storage.output import require_source
+from medkd.storage.output import RUN, claim, require_source
 from medkd.storage.process_mark import PROCESS, process_mark
 
 P = ParamSpec("P")
@@ -46,7 +46,12 @@ def deployed(function: Callable[P, str]) -> Flow[..., Any]:
         # Outside of the handler: Prefect would write down the first error as the context of the second.
         given = inspect.signature(function).bind(*args, **kwargs)
         given.apply_defaults()
-        fail_in_private(failed, Path(given.arguments["out"]).resolve())
+        folder = Path(given.arguments["out"]).resolve()
+        try:
+            claim(folder, RUN)  # a folder with nothing but the sentence in it would be nobody's, and refused the next time
+        except MedkdError:
+            raise WorkFailed.of(failed) from None
+        fail_in_private(failed, folder)
 
     # With the types themselves: as text Prefect would look them up in this module.
     body.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts import IngestPolicy, IngestReport, MedkdError
+from data_contracts import IngestError, IngestPolicy, IngestReport, SourceError
 from flows.confidential_call import named
 from flows.inbox import Arrival
 from flows.ingest import ingest_source
@@ -44,7 +44,8 @@ def ingest_watch(site: Site, inbox: Path, settle_s: float, policy: IngestPolicy)
         try:
             report = _ingested(site, arrival, policy, number)
             log_to_run("entry %d of %d: %s", number, len(arrivals), report.summary()["ingest"])
-        except MedkdError as error:  # one entry that is none must not keep the others waiting
+        except (SourceError, IngestError) as error:
+            # An entry that is none must not keep the others waiting. A store that cannot be written to is no fault of the entry, which stays.
             refused.append(error.code)
             log_to_run("entry %d of %d refused: %s", number, len(arrivals), named(error))
         watched.take(arrival)

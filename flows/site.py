@@ -69,9 +69,9 @@ class Site:
     def add(self, *entries: WorklistEntry) -> Worklist:
         """Put entries on the worklist and return it."""
         with locked(self.root / ".worklist-lock", wait_s=WAIT_S):
-            return_value = self.worklist().add(*entries)
-            write_sealed(return_value, self._worklist)
-        return return_value
+            extended = self.worklist().add(*entries)
+            write_sealed(extended, self._worklist)
+        return extended
 
     @contextmanager
     def alone(self) -> Iterator[None]:

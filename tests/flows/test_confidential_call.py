@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 
-from data_contracts import StoreError
-from flows.confidential_call import ERROR, WorkFailed, confidential, fail_in_private, named
+from data_contracts import MissingDependencyError, StoreError
+from flows.confidential_call import ERROR, Outcome, WorkFailed, confidential, fail_in_private, named
 from tests.ground_truth import CANARY, open_to_others
 
 
@@ -72,3 +72,15 @@ def test_of_a_fault_the_trace_is_kept_and_its_sentence_is_not_said(tmp_path):
 def test_an_error_is_named_by_kind_and_code():
     assert named(StoreError("STORE_MISSING", CANARY)) == "StoreError STORE_MISSING"
     assert named(ValueError(CANARY)) == "ValueError"
+
+
+def test_what_came_of_a_call_is_kept_and_a_call_that_was_never_made_is_said():
+    done, failed = Outcome(), Outcome()
+    assert done.of(lambda: 7) is None
+    assert done.get() == 7
+    assert failed.of(lambda: fail(CANARY)) == "StoreError STORE_MISSING"
+    with pytest.raises(StoreError, match=CANARY):
+        failed.get()
+    with pytest.raises(MissingDependencyError) as caught:
+        Outcome().get()
+    assert caught.value.code == "PREFECT_RUN"

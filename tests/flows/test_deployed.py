@@ -7,6 +7,7 @@ import pytest
 from data_contracts import SourceError
 from flows.confidential_call import WorkFailed
 from flows.deployed import deployed, folder_of_studies, require_local
+from flows.site import Site
 from tests.ground_truth import CANARY
 
 
@@ -30,6 +31,17 @@ def test_the_sentence_of_an_error_lies_in_the_folder_that_it_works_in(tmp_path):
         deployed(_look_after).fn(-1, str(tmp_path / "out"))
     assert CANARY not in str(caught.value)
     assert CANARY in (tmp_path / "out" / "quarantine" / "error.txt").read_text()
+
+
+def test_a_folder_that_a_failure_began_is_ours_and_one_of_somebody_else_stays_as_it_is(tmp_path):
+    with pytest.raises(WorkFailed):
+        deployed(_look_after).fn(-1, str(tmp_path / "out"))
+    assert Site.claimed(tmp_path / "out").worklist().entries == ()
+    (tmp_path / "of_user").mkdir()
+    (tmp_path / "of_user" / "a.txt").write_text("x")
+    with pytest.raises(WorkFailed, match=r"^SourceError SOURCE_MISSING$"):
+        deployed(_look_after).fn(-1, str(tmp_path / "of_user"))
+    assert [path.name for path in (tmp_path / "of_user").iterdir()] == ["a.txt"]
 
 
 def test_the_folder_of_studies_is_that_of_the_worker(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from data_contracts import IngestPolicy
+from data_contracts import IngestPolicy, OutputError
 from flows.ingest_watch import ingest_watch
 from flows.site import Site
 
@@ -32,3 +32,12 @@ def test_a_study_is_taken_once_and_what_is_no_study_does_not_keep_others_waiting
     shutil.copytree(tmp_path / "made", tmp_path / "in" / "again")
     again = look(site, tmp_path)
     assert (again.arrivals, again.accepted) == (1, ())
+
+
+def test_a_store_that_cannot_be_written_to_loses_no_study(site, tmp_path):
+    shutil.copytree(tmp_path / "made", tmp_path / "in" / "one")
+    (site.root / "studies").write_text("in the way")
+    with pytest.raises(OutputError):
+        look(site, tmp_path)
+    (site.root / "studies").unlink()
+    assert len(look(site, tmp_path).accepted) == 1
