@@ -23,6 +23,7 @@ from flows.environment import data_root
 
 if TYPE_CHECKING:
     from data_contracts import Recipe
+    from medkd.registry.mlflow_registry import MlflowRegistry
     from medkd.storage.workspace import Workspace
 
 
@@ -154,6 +155,22 @@ def recipe_overrides(overrides: list[str] | None) -> tuple[dict[str, Any], Path]
         place = Path(os.path.realpath(named))
         root, wanted["data.path"] = place.parent, place.name or "."
     return wanted, root
+
+
+@contextmanager
+def receiving_registry(run_folder: Path, tracking_uri: str | None) -> Iterator[MlflowRegistry]:
+    """Open the registry that versions from elsewhere are taken into: a server's, or a run's, which is made where there is none."""
+    from data_contracts.private import privately
+
+    root = run_folder.resolve()
+    if tracking_uri is not None or (root / "mlflow.db").exists():
+        registry_uri(root, tracking_uri)
+    else:
+        claim_run(root)
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    with privately():
+        yield MlflowRegistry(tracking_uri or f"sqlite:///{root / 'mlflow.db'}", artifacts=root / "mlartifacts")
 
 
 def claim_run(folder: Path, *sources: Path) -> Path:

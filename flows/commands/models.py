@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, TrackingUri, WholeHelp, app, claim_run, registry_uri, say, say_json
+from flows.commands.common import AsJson, CommandGroup, TrackingUri, WholeHelp, app, receiving_registry, say, say_json
 from flows.commands.hints import command_line
 
 if TYPE_CHECKING:
@@ -42,19 +42,12 @@ def install_command(
     as_json: AsJson = False,
 ) -> None:
     """Register the trained models that come with medkd, every byte verified, so that a study can be explained without any training."""
-    from data_contracts.private import privately
     from medkd.released.released_models import released_models
 
-    wanted, root = released_models(names or ()), run_folder.resolve()
-    if tracking_uri is not None or (root / "mlflow.db").exists():
-        registry_uri(root, tracking_uri)
-    else:
-        claim_run(root)
-    from medkd.registry.mlflow_registry import MlflowRegistry
-    from medkd.released.install import install_released
+    wanted = released_models(names or ())
+    with receiving_registry(run_folder, tracking_uri) as registry:
+        from medkd.released.install import install_released
 
-    with privately():
-        registry = MlflowRegistry(tracking_uri or f"sqlite:///{root / 'mlflow.db'}", artifacts=root / "mlartifacts")
         done = install_released(registry, wanted)
     where = ("--tracking-uri", tracking_uri) if tracking_uri else ("--run", str(run_folder))
     if as_json:

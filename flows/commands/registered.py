@@ -12,7 +12,7 @@ import typer
 
 from data_contracts.errors import RecipeError
 from data_contracts.private import open_private
-from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, app, registry_uri, say, say_json
+from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, app, receiving_registry, registry_uri, say, say_json
 from flows.commands.hints import command_line
 from flows.commands.registry import registry_app
 
@@ -61,21 +61,12 @@ def import_command(
     as_json: AsJson = False,
 ) -> None:
     """Take in the versions of an export: verified first, registered once, with the lineage they came with."""
-    from data_contracts.private import privately
-    from flows.commands.common import claim_run
     from medkd.storage.output import require_source
 
     require_source(file)
-    root = run_folder.resolve()
-    if tracking_uri is not None or (root / "mlflow.db").exists():
-        registry_uri(root, tracking_uri)
-    else:
-        claim_run(root)
-    from medkd.registry.import_version import import_versions
-    from medkd.registry.mlflow_registry import MlflowRegistry
+    with receiving_registry(run_folder, tracking_uri) as registry:
+        from medkd.registry.import_version import import_versions
 
-    with privately():
-        registry = MlflowRegistry(tracking_uri or f"sqlite:///{root / 'mlflow.db'}", artifacts=root / "mlartifacts")
         done = import_versions(registry, file)
     if as_json:
         say_json({"versions": [{"origin": str(one.origin), "uri": one.model.uri, "existed": one.existed} for one in done]})
