@@ -74,7 +74,8 @@ def _drift_of(site: Site, workspace: Workspace, model: ModelRef, settings: Drift
     before = kept if continues(kept, reference, settings) else None
     waiting = not_compared([one.at for one in entries], before)
     if len(waiting) < settings.window_studies:
-        return ModelDrift(model.uri, before, 0, waiting_text(len(waiting), settings.window_studies))
+        said = waiting_text(len(waiting), settings.window_studies)
+        return ModelDrift(model.uri, before, 0, said if before is None else f"{said}; before: {report_sentence(before)}")
     profiles = _profiles(site, workspace, model, [entries[place] for place in waiting])
     studies = [DatedStudy(entries[place].at, one.patient_key, one.profile) for place, one in zip(waiting, profiles, strict=True)]
     report = follow_windows(reference, studies, settings, before)

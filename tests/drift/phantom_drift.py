@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import (
     Checkpoint,
-    DriftReference,
     Geometry,
     ModelRef,
     NetworkSpec,
@@ -106,6 +105,7 @@ SHIFTS = {
     "noise": Shift(images=noise),
     "blur": Shift(images=blur),
     "shortcut": Shift(marked="beside"),
+    "misplaced_mark": Shift(marked="elsewhere"),
     "case_mix": Shift(smaller=True),
     "faint_lesions": Shift(contrast=True),
 }
@@ -141,7 +141,7 @@ def make_studies(count: int, seed: int, *, shift: Shift | None = None, strength:
 
 
 def rendered(cases: PhantomCases, marked: PhantomCases | None, place: int) -> tuple[Tensor, Tensor]:
-    """Return HU and lesion of one case; a mark is drawn where an examiner outlines: on the lesion's middle slice and those next to it."""
+    """Return HU and lesion of one case; a mark is drawn where an examiner outlines: on the lesion's middle slice."""
     values, label = render_volume(cases, place)
     values = values.float()
     if marked is not None:
@@ -152,8 +152,7 @@ def rendered(cases: PhantomCases, marked: PhantomCases | None, place: int) -> tu
 
 def marked_slices(cases: PhantomCases, place: int) -> Tensor:
     """Return the slices that a mark is drawn on."""
-    key = int(cases.key_slice[place])
-    return torch.arange(key - 1, key + 2)
+    return cases.key_slice[place : place + 1]
 
 
 def volume_of(key: str) -> VolumeRef:
@@ -193,12 +192,17 @@ def trained_student(*, marked_share: float = 0.4, cases: int = 240, epochs: int 
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+    return as_loaded(network.eval(), seed=seed, epochs=epochs)
+
+
+def as_loaded(network: nn.Module, *, seed: int = 0, epochs: int = 1) -> LoadedModel:
+    """Return a network as one that a registry gave."""
     model = ModelRef(name="phantom-student", version=1, manifest_digest=_DIGEST, role=Role.STUDENT, weights_digest=_DIGEST)
     checkpoint = Checkpoint(
         role=Role.STUDENT, arm="alone", seed=seed, network=NETWORK, task=TASK, weights=Ref(store="s", key="w", sha256=_DIGEST),
         weights_digest=_DIGEST, cohort_digest=_DIGEST, recipe_digest=_DIGEST, parameters=sum(p.numel() for p in network.parameters()), epochs=epochs,
     )  # fmt: skip
-    return LoadedModel(model, checkpoint, network.eval())
+    return LoadedModel(model, checkpoint, network)
 
 
 #: That explainers were tested on the model's cohort, as in a panel: they are not tested again on every study.
@@ -226,12 +230,3 @@ def dice_of(found: Tensor, label: Tensor) -> float:
     """Return Dice counted by hand."""
     both = float(((found > 0) & (label > 0)).sum())
     return 2 * both / float((found > 0).sum() + (label > 0).sum())
-
-
-def reference_of(loaded: LoadedModel, studies: list[Study]) -> DriftReference:
-    """Return the reference of studies, each of a patient of its own."""
-    profiles, performance = zip(*(profile_of(loaded, one) for one in studies), strict=True)
-    return DriftReference(
-        model=loaded.model.uri, weights_digest=_DIGEST, measure="dice", patients=tuple(range(len(studies))), studies=profiles,
-        performance=performance,
-    )  # fmt: skip
