@@ -52,7 +52,7 @@ STRENGTHS = {
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedStudies:
     """Studies to be profiled: how many, of which patients, with which shift."""
 
     count: int
@@ -80,7 +80,7 @@ def main() -> None:
 
 def _measure(pool: ProcessPoolExecutor, quiet: bool) -> tuple[dict[str, object], dict[str, object]]:
     reference = _reference(pool)
-    clean = _followed(reference, list(pool.map(_profiles, [Job(20, 100_000 + number) for number in range(CLEAN_WINDOWS)])))
+    clean = _followed(reference, list(pool.map(_profiles, [PlannedStudies(20, 100_000 + number) for number in range(CLEAN_WINDOWS)])))
     alarms = sum(window.alarm for window in clean)
     interval = binomtest(alarms, CLEAN_WINDOWS).proportion_ci(method="exact")
     figures: dict[str, object] = {
@@ -104,8 +104,10 @@ def _measure(pool: ProcessPoolExecutor, quiet: bool) -> tuple[dict[str, object],
 def _shifted(pool: ProcessPoolExecutor, reference: DriftReference, name: str, seed: int) -> dict[str, object]:
     """Follow windows of growing strength until the first alarm, and say how far Dice has fallen there and in the end."""
     strengths = STRENGTHS[name]
-    windows = _followed(reference, list(pool.map(_profiles, [Job(20, seed + k, name, strength) for k, strength in enumerate(strengths)])))
-    falls = list(pool.map(_dice_fall, [Job(LABELLED, seed + 90, name, strength) for strength in strengths]))
+    windows = _followed(
+        reference, list(pool.map(_profiles, [PlannedStudies(20, seed + k, name, strength) for k, strength in enumerate(strengths)]))
+    )
+    falls = list(pool.map(_dice_fall, [PlannedStudies(LABELLED, seed + 90, name, strength) for strength in strengths]))
     place = next((k for k, window in enumerate(windows) if window.alarm), None)
     at = len(strengths) - 1 if place is None else place
     window = windows[at]
@@ -125,7 +127,7 @@ def _shifted(pool: ProcessPoolExecutor, reference: DriftReference, name: str, se
 
 
 def _reference(pool: ProcessPoolExecutor) -> DriftReference:
-    parts = list(pool.map(_profiles, [Job(20, 50_000 + number) for number in range(REFERENCE // 20)]))
+    parts = list(pool.map(_profiles, [PlannedStudies(20, 50_000 + number) for number in range(REFERENCE // 20)]))
     rows = [row for part in parts for row in part]
     return DriftReference(
         model="models:/phantom-student/1",
@@ -158,14 +160,15 @@ def _load(weights: Path) -> None:
     _LOADED["student"] = as_loaded(network.eval())
 
 
-def _profiles(job: Job) -> list[tuple[StudyProfile, float]]:
+def _profiles(job: PlannedStudies) -> list[tuple[StudyProfile, float]]:
     return [profile_of(_LOADED["student"], study) for study in job.studies()]
 
 
-def _dice_fall(job: Job) -> float:
+def _dice_fall(job: PlannedStudies) -> float:
     """Return mean Dice of patients without a shift less that of the same ones with it."""
     before, after = (
-        [_dice(study) for study in one.studies()] for one in (Job(job.count, job.seed), Job(job.count, job.seed, job.shift, job.strength))
+        [_dice(study) for study in one.studies()]
+        for one in (PlannedStudies(job.count, job.seed), PlannedStudies(job.count, job.seed, job.shift, job.strength))
     )
     return statistics.fmean(before) - statistics.fmean(after)
 

@@ -1,4 +1,4 @@
-"""The flow on a real registry and a site's worklist: what is compared, kept, shown and told."""
+"""The flow on a real registry and a site's worklist: what is compared, kept, shown and sent."""
 
 from __future__ import annotations
 
@@ -55,21 +55,21 @@ def test_too_few_studies_are_counted_and_nothing_is_compared(site):
 
 def test_drift_is_told_and_no_drift_is_not(site, monkeypatch):
     """The reference is given other images: so much brighter that three studies tell."""
-    told = []
-    monkeypatch.setattr(module, "notify", told.append)
+    sent = []
+    monkeypatch.setattr(module, "notify", sent.append)
     one = site[0]
     model, made = make_reference(one.registry, one.uri, one.store)
     same = made.model_copy(update={"studies": tuple(p.profile for p in _profiles(site)), "patients": (0, 1, 2)})
     attach_reference(one.registry, model, same)
     assert run(site).report.windows[0].alarm is False
-    assert told == []
+    assert sent == []
     moved = tuple(p.model_copy(update={"images": {n: v + 9 for n, v in p.images.items() if v is not None}}) for p in same.studies) * 4
     attach_reference(
         one.registry, model, same.model_copy(update={"studies": moved, "patients": tuple(range(12)), "performance": (None,) * 12})
     )
     found = run(site)
     assert found.report.windows[0].alarm is True
-    (said,) = told
+    (said,) = sent
     assert said["flow"] == "drift"
     assert said["message"].startswith("window 1 (3 studies of")
     assert "the images moved first" in said["message"]
