@@ -43,7 +43,7 @@ def draw_drift(report: DriftReport) -> bytes:
     )
     above.set_title(f"{report.model}: {said}\n{rate_text(report.alarm_rate)} (dashed), alarms grey", fontsize=10)
     above.legend(loc="lower left", fontsize=8)
-    sheet.text(0.5, 0.0, BANNER, ha="center", va="bottom", fontsize=7, color="0.5")
+    below.text(0.5, -0.3, BANNER, transform=below.transAxes, ha="center", fontsize=7, color="0.5")
     stream = io.BytesIO()
     # Without the version of matplotlib, which it would write in: the same report gives the same bytes.
     sheet.savefig(stream, format="png", dpi=110, metadata={"Software": None}, bbox_inches="tight")

@@ -11,7 +11,7 @@ from medkd.drift.reference import make_reference
 from medkd.registry.interface import resolve
 from tests.drift.drift_site import STUDIES, drift_site
 
-pytestmark = pytest.mark.xdist_group("drift")
+pytestmark = [pytest.mark.xdist_group("drift"), pytest.mark.extended]  # tests/flows/test_drift.py goes through it in every run
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from tests.drift.profiles import reference
 from tests.registered import register_tiny
 
 pytestmark = pytest.mark.xdist_group("drift")
+#: What asks the registry takes as long as its model takes to be registered; tests/flows/test_drift.py does so in every run.
+slow = pytest.mark.extended
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,7 @@ def made():
     return one, *make_reference(one.registry, one.uri, one.store)
 
 
+@slow
 def test_a_reference_is_made_kept_and_read_back_by_its_digest(made):
     one, model, found = made
     assert (found.model, found.measure, len(found.studies), found.refused) == (one.uri, "dice", STUDIES, {})
@@ -33,6 +36,7 @@ def test_a_reference_is_made_kept_and_read_back_by_its_digest(made):
     assert load_reference(one.registry, model) == found
 
 
+@slow
 def test_it_holds_no_pseudonym_of_a_patient(made):
     one, _, found = made
     text = found.canonical_json().decode()
@@ -41,6 +45,7 @@ def test_it_holds_no_pseudonym_of_a_patient(made):
     assert not [key for key in keys if key in text]
 
 
+@slow
 def test_one_that_was_altered_is_refused(made):
     one, model, found = made
     attach_reference(one.registry, model, found)
@@ -54,6 +59,7 @@ def test_one_that_was_altered_is_refused(made):
     assert load_reference(one.registry, model) == found
 
 
+@slow
 def test_a_version_without_one_says_how_to_make_it(made):
     one = made[0]
     other = register_tiny(one.run, TASK, NetworkSpec(builder="unet", options={"channels": (4, 8)}), name="other")
@@ -62,6 +68,7 @@ def test_a_version_without_one_says_how_to_make_it(made):
     assert caught.value.code == "NO_DRIFT_REFERENCE"
 
 
+@slow
 def test_a_store_of_patients_it_was_trained_on_is_no_reference(made, monkeypatch):
     """The training manifest is replaced, as nobody would train on three patients for a test of a comparison of names."""
     one = made[0]
