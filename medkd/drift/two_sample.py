@@ -61,9 +61,13 @@ def ks_distances(values: Floats, windows: Windows) -> Floats:
     """
     order = np.argsort(values, kind="stable")
     ends = _ends(values[order])
-    inside = np.cumsum(windows[:, order], axis=1)[:, ends]
-    outside = (ends + 1)[None] - inside
-    found: Floats = np.abs(inside / windows.sum(1, keepdims=True) - outside / (~windows).sum(1, keepdims=True)).max(1)
+    # A row per study and int32: arrangements then lie side by side, and sums over studies add whole rows.
+    inside = np.cumsum(np.ascontiguousarray(windows.T)[order], axis=0, dtype=np.int32)[ends]
+    size = windows.sum(1)
+    # With i studies of the window below a value and e of all, i / size - (e - i) / rest: one factor for i, one for e.
+    rest = len(values) - size
+    difference = inside * (1 / size + 1 / rest) - (ends + 1)[:, None] / rest
+    found: Floats = np.maximum(difference.max(0), -difference.min(0))
     return found
 
 
