@@ -5,7 +5,10 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from contextlib import suppress
 from pathlib import Path
+
+from data_contracts.private import private_folder
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -39,6 +42,8 @@ def prepare_environment() -> None:
     if "PREFECT_HOME" not in os.environ:
         # Prefect makes a home as it is imported, before a run has a folder; the embedded server's is the run's (prefect_database.py).
         os.environ[_OWN_HOME] = os.environ["PREFECT_HOME"] = str(cache_folder() / "prefect")
+        with suppress(OSError):  # it makes the last folder only, and warns where the one above is missing
+            private_folder(cache_folder())
 
 
 def cache_folder() -> Path:
