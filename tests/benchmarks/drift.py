@@ -1,8 +1,8 @@
 """Drift without labels: is it flagged before Dice has fallen by .02, what moves first, and how often does a clean window raise an alarm?
 
 ``python -m tests.benchmarks.drift --json`` trains a small student on phantoms (some of whose lesions are faint and marked with a ring, which it
-learns to look at), profiles 200 patients as its reference, then follows windows of 20 new patients: 200 clean ones in a row, and for each
-planted shift some of growing strength. Dice is measured with labels that the detector never sees: its fall is that of the same 40 patients
+learns to look at), profiles 200 patients as its reference, then follows windows of 20 and of 40 new patients: 200 clean ones of 20 in a row (the same studies are 100
+of 40), and for each planted shift some of growing strength. Dice is measured with labels that the detector never sees: its fall is that of the same 40 patients
 without and with the shift. A shift that raises no alarm has the fall at its greatest strength, and ``none`` as its first family. About fifteen
 minutes on two cores.
 """
@@ -35,7 +35,9 @@ from medkd.volumes.window import window_intensity
 from tests.benchmarks.command import asks_for_json
 from tests.drift.phantom_drift import NETWORK, SHIFTS, TASK, Study, as_loaded, dice_of, make_studies, profile_of, trained_student
 
-SETTINGS = DriftSettings(alarm_rate=0.01, window_studies=20, permutations=4999)
+ALARM_RATE, PART = 0.01, 20
+#: Studies of a window: the default, and twice as many.
+WINDOWS = (PART, 2 * PART)
 REFERENCE, CLEAN_WINDOWS, LABELLED = 200, 200, 40
 SHARES = tuple(step / 10 for step in range(1, 11))
 #: Growing strengths of each shift, a window each: shares of the distance from air, HU, pixels, shares of the patients, shares of the contrast.
@@ -85,38 +87,49 @@ def _measure(pool: ProcessPoolExecutor, quiet: bool) -> tuple[dict[str, object],
     figures: dict[str, object] = {}
     for place, name in enumerate(STRENGTHS):
         found = _shifted(pool, reference, name, 200_000 + 100 * place)
-        figures |= {f"{key}_{name}": found[key] for key in ("dice_fall_at_alarm", "dice_fall_at_end", "strength_at_alarm")}
-        first[name], peers[name] = found["first_family"], found["details"]
+        for size, one in found.items():
+            figures |= {f"{key}_{name}_window_{size}": one[key] for key in ("dice_fall_at_alarm", "strength_at_alarm")}
+        figures[f"dice_fall_at_end_{name}"] = found[PART]["dice_fall_at_end"]
+        first[name] = {f"window_{size}": one["first_family"] for size, one in found.items()}
+        peers[name] = {f"window_{size}": one["details"] for size, one in found.items()}
         if not quiet:
             print(f"{name:16s} {found}", flush=True)
-    clean = _followed(reference, list(pool.map(_profiles, [PlannedStudies(20, 100_000 + number) for number in range(CLEAN_WINDOWS)])))
-    alarms = sum(window.alarm for window in clean)
-    interval = binomtest(alarms, CLEAN_WINDOWS).proportion_ci(method="exact")
-    figures |= {
-        "alarm_rate_set": SETTINGS.alarm_rate,
-        "clean_alarms": alarms,
-        "clean_alarm_rate": alarms / CLEAN_WINDOWS,
-        "clean_alarm_rate_low": round(float(interval.low), 4),
-        "clean_alarm_rate_high": round(float(interval.high), 4),
-        "reference_dice": _mean([value for value in reference.performance if value is not None]),
-    }
+    parts = list(pool.map(_profiles, [PlannedStudies(PART, 100_000 + number) for number in range(CLEAN_WINDOWS)]))
+    figures |= {"alarm_rate_set": ALARM_RATE, "reference_dice": _mean([value for value in reference.performance if value is not None])}
+    for size in WINDOWS:
+        figures |= _clean_alarms(_followed(reference, parts, size), f"window_{size}")
     return {**figures, "first_family": first}, peers
 
 
-def _shifted(pool: ProcessPoolExecutor, reference: DriftReference, name: str, seed: int) -> dict[str, object]:
-    """Follow windows of growing strength until the first alarm, and say how far Dice has fallen there and in the end."""
+def _clean_alarms(clean: Sequence[WindowDrift], name: str) -> dict[str, object]:
+    """Return how many clean windows raised an alarm, and the exact 95 % interval of the rate."""
+    alarms = sum(window.alarm for window in clean)
+    interval = binomtest(alarms, len(clean)).proportion_ci(method="exact")
+    return {
+        f"clean_windows_{name}": len(clean),
+        f"clean_alarm_rate_{name}": alarms / len(clean),
+        f"clean_alarm_rate_low_{name}": round(float(interval.low), 4),
+        f"clean_alarm_rate_high_{name}": round(float(interval.high), 4),
+    }
+
+
+def _shifted(pool: ProcessPoolExecutor, reference: DriftReference, name: str, seed: int) -> dict[int, dict[str, object]]:
+    """Follow windows of growing strength until the first alarm, and say how far Dice has fallen there and in the end, by size of the window."""
     strengths = STRENGTHS[name]
-    windows = _followed(
-        reference, list(pool.map(_profiles, [PlannedStudies(20, seed + k, name, strength) for k, strength in enumerate(strengths)]))
-    )
+    planned = [PlannedStudies(PART, seed + more + k, name, strength) for k, strength in enumerate(strengths) for more in (0, 50)]
+    parts = list(pool.map(_profiles, planned))
     dice = list(pool.map(_mean_dice, [PlannedStudies(LABELLED, seed + 90, name, strength) for strength in (0.0, *strengths)]))
     falls = [dice[0] - after for after in dice[1:]]
+    followed = {PART: _followed(reference, parts[::2], PART), 2 * PART: _followed(reference, parts, 2 * PART)}
+    return {size: _first_alarm(windows, strengths, falls) for size, windows in followed.items()}
+
+
+def _first_alarm(windows: Sequence[WindowDrift], strengths: Sequence[float], falls: Sequence[float]) -> dict[str, object]:
     place = next((k for k, window in enumerate(windows) if window.alarm), None)
     at = len(strengths) - 1 if place is None else place
     window = windows[at]
     details = {
-        "p": {family.value: round(one.p, 4) for family, one in by_family(window).items()},
-        "said": window_sentence(window, SETTINGS.alarm_rate),
+        "said": window_sentence(window, ALARM_RATE),
         "dice_fall": [round(fall, 4) for fall in falls],
         "p_of_windows": [{family.value: round(one.p, 4) for family, one in by_family(each).items()} for each in windows],
     }
@@ -130,7 +143,7 @@ def _shifted(pool: ProcessPoolExecutor, reference: DriftReference, name: str, se
 
 
 def _reference(pool: ProcessPoolExecutor) -> DriftReference:
-    parts = list(pool.map(_profiles, [PlannedStudies(20, 50_000 + number) for number in range(REFERENCE // 20)]))
+    parts = list(pool.map(_profiles, [PlannedStudies(PART, 50_000 + number) for number in range(REFERENCE // PART)]))
     rows = [row for part in parts for row in part]
     return DriftReference(
         model="models:/phantom-student/1",
@@ -142,11 +155,12 @@ def _reference(pool: ProcessPoolExecutor) -> DriftReference:
     )
 
 
-def _followed(reference: DriftReference, windows: Sequence[Sequence[tuple[StudyProfile, float]]]) -> tuple[WindowDrift, ...]:
+def _followed(reference: DriftReference, parts: Sequence[Sequence[tuple[StudyProfile, float]]], size: int) -> tuple[WindowDrift, ...]:
+    """Return the windows of so many studies of some parts in a row."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    rows = [profile for window in windows for profile, _ in window]
+    rows = [profile for part in parts for profile, _ in part]
     studies = [DatedStudy(begin + timedelta(hours=place), f"p{place}", profile) for place, profile in enumerate(rows)]
-    return follow_windows(reference, studies, SETTINGS).windows
+    return follow_windows(reference, studies, DriftSettings(alarm_rate=ALARM_RATE, window_studies=size)).windows
 
 
 def _mean(values: Sequence[float]) -> float:
