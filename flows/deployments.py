@@ -115,10 +115,10 @@ def _drift(
     if not site.worklist().entries:
         return "nothing was reported yet"
     from flows.drift import drift
-    from medkd.drift.compare_window import DriftSettings
+    from medkd.drift.compare_window import settings_for
 
     with start_engine("prefect", site.root / "drift-runs", workers=0):
-        found = drift(site, workspace.tracking_uri, tuple(models), DriftSettings(alarm_rate, window_studies))
+        found = drift(site, workspace.tracking_uri, tuple(models), settings_for(alarm_rate, window_studies))
     return "; ".join(one.said for one in found)
 
 

@@ -71,9 +71,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Compare every complete window of a site's worklist with the model's reference: images, predictions, reasons, and which moved first."""
-    from medkd.drift.compare_window import DriftSettings
+    from medkd.drift.compare_window import settings_for
 
-    settings = DriftSettings(alarm_rate, window)
+    settings = settings_for(alarm_rate, window)
     if not (site / "worklist" / "worklist.json").is_file():
         raise SourceError(
             "SITE_MISSING", f"expected a site with a worklist at {site}, there is none; name the folder of run-champion with --site"

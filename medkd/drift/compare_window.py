@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import comb
+from math import ceil, comb
 
 import numpy as np
 
@@ -62,8 +62,18 @@ class DriftSettings:
         if self.permutations + 1 < 20 / self.alarm_rate:
             raise DataError(
                 "DRIFT_SETTINGS",
-                f"expected {20 / self.alarm_rate:.0f} permutations or more for an alarm rate of {self.alarm_rate:g}, got {self.permutations}",
+                f"expected {20 / self.alarm_rate:.0f} permutations or more for an alarm rate of {self.alarm_rate:g}, got {self.permutations}; draw more",
             )
+
+
+def settings_for(alarm_rate: float, window_studies: int) -> DriftSettings:
+    """Return settings with as many permutations as a rate needs.
+
+    Raises:
+        DataError: ``DRIFT_SETTINGS``.
+    """
+    enough = ceil(50 / alarm_rate) if 0 < alarm_rate < 1 else 0
+    return DriftSettings(alarm_rate, window_studies, max(PERMUTATIONS, enough))
 
 
 @dataclass(frozen=True)

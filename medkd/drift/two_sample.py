@@ -67,7 +67,7 @@ def ks_distances(values: Floats, windows: Windows) -> Floats:
     # With i studies of the window below a value and e of all, i / size - (e - i) / rest: one factor for i, one for e.
     rest = len(values) - size
     difference = inside * (1 / size + 1 / rest) - (ends + 1)[:, None] / rest
-    found: Floats = np.maximum(difference.max(0), -difference.min(0))
+    found: Floats = np.maximum(difference.max(0), -difference.min(0)).clip(0, 1)  # rounding may pass 1 by the last bit
     return found
 
 

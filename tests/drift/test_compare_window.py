@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from data_contracts import DataError, FeatureFamily
-from medkd.drift.compare_window import DriftSettings, by_family, compare_window, require_reachable
+from medkd.drift.compare_window import DriftSettings, by_family, compare_window, require_reachable, settings_for
 from tests.drift.profiles import drawn, reference
 
 SETTINGS = DriftSettings(alarm_rate=0.05, window_studies=20, permutations=999)
@@ -84,6 +84,14 @@ def test_settings_that_mean_nothing_are_refused(changes, said):
     with pytest.raises(DataError, match=said) as caught:
         DriftSettings(**changes)
     assert caught.value.code == "DRIFT_SETTINGS"
+
+
+def test_a_smaller_rate_is_given_more_permutations():
+    assert settings_for(0.01, 20).permutations == 5000
+    assert settings_for(0.0005, 20).permutations == 100_000
+    assert settings_for(0.2, 20).permutations == 4999
+    with pytest.raises(DataError, match="between 0 and 1"):
+        settings_for(0.0, 20)
 
 
 def test_a_reference_that_no_drift_could_be_seen_beside_is_refused():

@@ -46,7 +46,7 @@ def test_a_reference_too_small_for_the_rate_is_refused(one, here):
     ("more", "code"),
     [
         (("--site", "nowhere"), "SITE_MISSING"), (("--alarm-rate", 0), "DRIFT_SETTINGS"), (("--window", 1), "DRIFT_SETTINGS"),
-        (("--alarm-rate", 0.001), "DRIFT_SETTINGS"), (("--alarm-rate", "often"), "Usage"),
+        (("--alarm-rate", 1.5), "DRIFT_SETTINGS"), (("--alarm-rate", "often"), "Usage"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_one_sentence(here, tmp_path, more, code):
