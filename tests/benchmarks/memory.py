@@ -1,7 +1,7 @@
 """Peak memory of a training step, per network of the catalogue, patch and batch: ``python -m tests.benchmarks.memory --json``.
 
 Each row is the largest resident memory of a process of its own during two whole steps (forward, backward, AdamW; the second holds the moments too),
-less what that process held after a step of the same network on a patch of 32 (16 in volumes), whose weights were let go: weights, gradients, moments
+less what that process held after a step of the same network on a patch of 32, whose weights were let go: weights, gradients, moments
 and what is kept for the way back, without libraries. Networks have their default options, one channel in and two classes out, float32 on the CPU; the
 system's high-water mark is read. Rows whose network would take more than ``--most`` GiB by counting (``medkd/training/memory.py``) are left out.
 ``--write`` writes ``docs/memory.md``; without ``--json`` the tables come first.
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 #: Extent of a patch along each axis, and batch: what ends within minutes on two cores.
 COLUMNS = {2: ((64, 1), (64, 32), (128, 1), (128, 32)), 3: ((32, 1), (32, 2), (64, 1))}
 #: Extent of the patch that libraries are made ready with.
-READY = {2: 32, 3: 16}
+READY = 32
 DOCUMENT = """# What a training step takes of the memory
 
 Largest resident memory in MiB of two whole steps (forward, backward, AdamW), each row in a process of its own, above what that process held before
@@ -69,7 +69,7 @@ def counted(name: str, dims: int, extent: int, batch: int) -> int:
 def measured(name: str, dims: int, extent: int, batch: int) -> dict[str, Any]:
     """Return a row, in this process."""
     torch.set_num_threads(1)
-    steps(spec_of(name, dims, READY[dims]), (1, 1, *(READY[dims],) * dims))
+    steps(spec_of(name, dims, READY), (1, 1, *(READY,) * dims))
     base, peak = resident_bytes(), PeakMemory()
     parameters = steps(spec_of(name, dims, extent), (batch, 1, *(extent,) * dims))
     above = peak.read() - base

@@ -176,7 +176,7 @@ def simulate(found: dict[str, Any], assumed: argparse.Namespace) -> dict[str, An
     for studies in assumed.studies:
         series = studies * assumed.series
         rate = series / working
-        service = fixed + per_series + assumed.update
+        service = fixed + assumed.update
         workers = max(1, math.ceil(rate * service / assumed.busy))
         shards = math.ceil(series / capacity)
         rows.append(
@@ -191,7 +191,6 @@ def simulate(found: dict[str, Any], assumed: argparse.Namespace) -> dict[str, An
                 "wait_s": queue(rate, service, workers),
                 # Two arrivals of one shard wait for its lock: the update alone, for decoding needs none.
                 "lock_share": rate / shards * (fixed + assumed.update),
-                "store_tib": series * largest["store_bytes"] / largest["series"] / 2**40,
             }
         )
     return {"per_series": per_series, "fixed": fixed, "per_stored": per_stored, "capacity": capacity, "limits": limits, "rows": rows}
@@ -249,13 +248,13 @@ def tables(found: dict[str, Any], simulated: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "| studies | arrivals per s | today: s per arrival | busy | memory, GiB | manifests | workers | waits, s | lock held | store, TiB |",
-        "|---" * 10 + "|",
+        "| studies | arrivals per s | today: s per arrival | busy | memory, GiB | manifests | workers | waits, s | lock held |",
+        "|---" * 9 + "|",
     ]
     for row in simulated["rows"]:
         lines.append(
             f"| {row['studies']:.0e} | {row['rate']:.3g} | {row['index_seconds']:.3g} | {row['load_today']:.3g} | {row['index_gib']:.3g} | "
-            f"{row['shards']:,} | {row['workers']:,} | {row['wait_s']:.2g} | {row['lock_share']:.1e} | {row['store_tib']:.3g} |"
+            f"{row['shards']:,} | {row['workers']:,} | {row['wait_s']:.2g} | {row['lock_share']:.1e} |"
         )
     limits = simulated["limits"]
     lines += [
