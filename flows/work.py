@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from data_contracts import TrainingSpec
 from flows.engine import current_engine, lost_worker
 from flows.gpu_limit import gpu_of_server
 
@@ -32,9 +33,9 @@ class Work(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it where there is room."""
         started = time.monotonic()
-        given = {name: unsealed(value) for name, value in kwargs.items()}
-        with gpu_of_server() if self._trains else nullcontext():
-            result = self._done(functools.partial(self._function, *map(unsealed, args), **given))
+        call = functools.partial(self._function, *map(unsealed, args), **{name: unsealed(value) for name, value in kwargs.items()})
+        with gpu_of_server(processes_of(call)) if self._trains else nullcontext():
+            result = self._done(call)
         more = f": {self._said(result)}" if self._said is not None else ""
         log_to_run(f"done in {time.monotonic() - started:.1f} s{more}")
         return result
@@ -47,6 +48,12 @@ class Work(Generic[P, R]):
             return workers.submit(call).result()
         except BrokenProcessPool as error:
             raise lost_worker() from error
+
+
+def processes_of(call: functools.partial[Any]) -> int:
+    """Return how many processes a call trains in: as many as its specification says."""
+    given = (*call.args, *call.keywords.values())
+    return max((one.fit.processes for one in given if isinstance(one, TrainingSpec)), default=1)
 
 
 class Sealed:

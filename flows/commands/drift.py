@@ -10,10 +10,10 @@ import typer
 
 from data_contracts.errors import SourceError
 from flows.commands.common import (
+    DEFAULT_ENGINE,
     AsJson,
     CommandGroup,
     Engine,
-    EngineName,
     RunOfModels,
     TrackingUri,
     WholeHelp,
@@ -67,7 +67,7 @@ def check(
     window: Annotated[int, typer.Option(help="Studies of a window.")] = 20,
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Compare every complete window of a site's worklist with the model's reference: images, predictions, reasons, and which moved first."""
