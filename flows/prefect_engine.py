@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from prefect.futures import PrefectFuture, as_completed, wait
 from prefect.logging.handlers import APILogHandler
@@ -23,10 +23,6 @@ from flows.task_runners import RunnerChoice, make_runner
 from flows.work import Sealed
 from flows.workers import Workers
 from medkd.storage.process_mark import PROCESS, process_mark
-
-if TYPE_CHECKING:
-    pass
-
 
 R = TypeVar("R")
 #: Whether this is inside a flow run of ours: a flow that is called there is a part of that run.
@@ -60,6 +56,11 @@ class PrefectEngine(PlainEngine):
         self._is_ready = False
         # Its runs have logs of their own, and whoever started the run is told otherwise.
         logging.getLogger("prefect").propagate = False
+        for service in (
+            "APILogWorker",
+            "EventsWorker",
+        ):  # loggers of their own: "Still processing items", on the way out of every short run
+            logging.getLogger(service).setLevel(logging.ERROR)
         self._progress: Progress | None = None
 
     def expect(self, seconds: Mapping[str, float]) -> None:
