@@ -176,7 +176,7 @@ def _moved(one: _Family, in_window: Windows, level: float = 0.05, most: int = 5)
         rows.append(
             MovedFeature(
                 name=name,
-                distance=float(distance[0]),
+                distance=min(1.0, float(distance[0])),  # a sum of shares may end an ulp above 1
                 p=p,
                 direction=direction,
                 reference=median_of(outside),
