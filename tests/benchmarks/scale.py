@@ -216,14 +216,14 @@ def draw(found: dict[str, Any], simulated: dict[str, Any], working: float) -> No
     axes.axvline(limit, color="C3", linewidth=1)
     axes.annotate(
         f"first bottleneck:\n{limit:.1e} series, one process\nis busy all day",
-        (limit, 3e2),
-        (limit * 3, 5e3),
+        (limit, 1.6e2),
+        (limit * 20, 5e1),
         arrowprops={"arrowstyle": "->"},
     )
     axes.set_xlabel("series in the store")
     axes.set_ylabel("CPU seconds per arriving series")
-    axes.set_ylim(1e-3, 1e6)
-    axes.legend(loc="upper left", fontsize=8)
+    axes.set_ylim(1e-5, 1e6)
+    axes.legend(loc="lower right", fontsize=8)
     axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(PICTURE)

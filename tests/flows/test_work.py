@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from concurrent.futures import Future
@@ -11,7 +12,8 @@ import pytest
 
 from data_contracts import MissingDependencyError
 from flows.engine import CURRENT, PlainEngine
-from flows.work import Work, log_to_run
+from flows.work import Work, log_to_run, processes_of
+from tests.flows.recording import golden_recipe
 
 
 def double(number: int) -> int:
@@ -77,3 +79,11 @@ def test_outside_of_a_run_nobody_is_told(caplog):
     with caplog.at_level(logging.DEBUG):
         log_to_run("said %s", 1)
     assert "said" not in caplog.text
+
+
+def test_a_training_by_several_processes_needs_as_many_slots():
+    spec = golden_recipe().teacher_training()
+    several = spec.model_copy(update={"fit": spec.fit.model_copy(update={"processes": 4})})
+    assert processes_of(functools.partial(double, 1)) == 1
+    assert processes_of(functools.partial(double, spec)) == 1
+    assert processes_of(functools.partial(double, 1, spec=several)) == 4

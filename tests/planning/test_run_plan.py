@@ -62,6 +62,14 @@ def test_seeds_run_side_by_side_in_worker_processes_whose_memory_adds_up():
     assert alone.disk_bytes == 3 * 1400
 
 
+def test_a_training_by_several_processes_takes_their_memory_and_says_so():
+    one, two = made(), made(**{"teacher.fit.processes": 2})
+    assert step(two, "teacher").memory_bytes == 2 * step(one, "teacher").memory_bytes
+    assert step(two, "kd").memory_bytes == step(one, "kd").memory_bytes
+    assert two.memory_bytes == 2 * step(one, "teacher").memory_bytes
+    assert [line for line in two.assumed if "2 for teacher" in line]
+
+
 def test_arms_that_there_was_no_time_for_are_named_and_taken_as_the_costliest():
     plan = made()
     assert step(plan, "alone").seconds > 0

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from data_contracts import MissingDependencyError
-from medkd.storage.gpu_slot import gpu_slot, lock_folder
+from medkd.storage.gpu_slot import gpu_slot, gpu_slots, lock_folder
 
 HOLD = """
 import sys, time
@@ -70,3 +70,23 @@ def test_without_a_gpu_nothing_is_held(tmp_path, monkeypatch):
         assert index is None
     assert lock_folder() == tmp_path / "locks"
     assert not lock_folder().exists()
+
+
+def test_several_are_held_together_or_none(tmp_path):
+    with gpu_slots(2, gpus=3, folder=tmp_path) as held:
+        assert held == (0, 1)
+        with (
+            pytest.raises(MissingDependencyError, match="expected 2 of 3 GPUs to be free") as caught,
+            gpu_slots(2, gpus=3, folder=tmp_path, most_s=0),
+        ):
+            pass
+        assert caught.value.code == "GPU_BUSY"
+        # What the one that had to wait could have had is free.
+        with gpu_slot(gpus=3, folder=tmp_path, most_s=0) as third:
+            assert third == 2
+    with (
+        pytest.raises(MissingDependencyError, match="expected 4 GPUs for as many processes, there are 3") as caught,
+        gpu_slots(4, gpus=3, folder=tmp_path),
+    ):
+        pass
+    assert caught.value.code == "GPU_TOO_FEW"
