@@ -118,6 +118,7 @@ from data_contracts.promotion import (
 from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
 from data_contracts.registry_export import ExportedVersion, RegistryExport
+from data_contracts.result_set import ReadBack, ResultObject, ResultSet
 from data_contracts.retention import RetentionPolicy
 from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
@@ -286,6 +287,7 @@ __all__ = [
     "PromotionPolicy",
     "PromotionVerdict",
     "RandomisationPolicy",
+    "ReadBack",
     "Recipe",
     "RecipeError",
     "Ref",
@@ -296,6 +298,8 @@ __all__ = [
     "ReliabilityBin",
     "ReportModel",
     "ReportSet",
+    "ResultObject",
+    "ResultSet",
     "RetentionPolicy",
     "ReviewPanel",
     "ReviewReport",

@@ -13,21 +13,24 @@ from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.explanation.of_registry import explain_registered
+from medkd.results.write_results import publish_results
 from medkd.review.write_report import write_report
 from medkd.storage.output import STUDY_STORE
 from medkd.storage.workspace import Workspace
 
 explain_study = task(explain_registered)
 report_study = task(write_report)
+publish_dicom = task(publish_results)
 
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What was ingested, the artefact of the chosen volume's explanation, and the report that was made from it."""
+    """What was ingested, the artefact of the chosen volume's explanation, the report that was made from it, and the folder of DICOM results."""
 
     ingested: IngestReport
     explanation: Path
     report: ReviewReport
+    results: Path | None = None
 
 
 @flow
@@ -39,8 +42,11 @@ def run_study(
     *,
     series: str | None = None,
     policy: IngestPolicy | None = None,
+    dicom_out: Path | None = None,
 ) -> StudyOutcome:
     """Ingest a study below the workspace, ask a registered model about one of its volumes, explain, report and register what it finds.
+
+    With ``dicom_out``, a folder that is claimed for results, they are written there as DICOM too.
 
     Raises:
         OutputError: the workspace's folder is not ours, or holds the source.
@@ -53,4 +59,7 @@ def run_study(
     volume = choose_volume(read_manifest(store), ingested, series)
     artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
     report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
-    return StudyOutcome(ingested, artefact, report)
+    if dicom_out is None:
+        return StudyOutcome(ingested, artefact, report)
+    results = submit_all(publish_dicom, [(artefact, store, source, dicom_out)], title="DICOM results")[0]
+    return StudyOutcome(ingested, artefact, report, results)

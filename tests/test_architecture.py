@@ -50,6 +50,7 @@ ORDER = (
     "experiment",
     "review",
     "drift",
+    "results",
     "api",
 )
 PACKAGES = ("data_contracts", "medkd", "flows", "mlflow_server")

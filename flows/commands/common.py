@@ -93,6 +93,12 @@ Overrides = Annotated[
 RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
 RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
 RegisteredModel = Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")]
+DicomOut = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder to publish the results to as DICOM (SEG, maps, SR, picture), each read back first. They carry the source's patient."
+    ),
+]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")]
 RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
 

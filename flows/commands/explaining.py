@@ -12,6 +12,7 @@ from flows.commands.common import (
     DEFAULT_ENGINE,
     AsJson,
     CommandGroup,
+    DicomOut,
     Engine,
     EngineName,
     Overrides,
@@ -99,6 +100,7 @@ def explain_study_command(
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact; by default runs/explanations/KEY-OF-THE-STUDY.")] = None,
+    dicom_out: DicomOut = None,
     options: Annotated[
         list[str] | None, typer.Option("--set", metavar="EXPLAINER.OPTION=VALUE", help="Set an explainer's option; may be repeated.")
     ] = None,
@@ -115,9 +117,22 @@ def explain_study_command(
     folder = (out or Path("runs/explanations") / pseudonym(site_secret(), "study", str(study.resolve()))).resolve()
     request = explanation_request(explainers, parse_overrides(options), lesion=lesion, seconds=time_budget)
     claim_study(study, folder)
+    dicom_out = _claim_results(study, dicom_out)
     workspace = _study_workspace(folder, registry)
     again = ("--in", workspace.root, *_registry_option(run_folder, tracking_uri))
-    _explain_study(workspace, study, model, request, (series, policy), engine, as_json, again)
+    _explain_study(workspace, study, model, request, (series, policy, dicom_out), engine, as_json, again)
+
+
+def _claim_results(source: Path, out: Path | None) -> Path | None:
+    """Claim the folder of DICOM results before anything is computed, if they are wanted; its programs must be there."""
+    if out is None:
+        return None
+    from medkd.results.readers import require_readers
+    from medkd.storage.output import RESULTS, claim, require_apart
+
+    require_readers()
+    require_apart(source, out)
+    return claim(out.resolve(), RESULTS)
 
 
 def _registry_option(run_folder: Path, tracking_uri: str | None) -> tuple[str | Path, ...]:
@@ -136,12 +151,12 @@ def _explain_study(
     study: Path,
     model: str,
     request: ExplanationRequest,
-    choice: tuple[str | None, str | None],
+    choice: tuple[str | None, str | None, Path | None],
     engine: EngineName,
     as_json: bool,
     again: tuple[str | Path, ...],
 ) -> None:
-    """Explain one study; ``choice`` is the series and the policy of its ingestion, ``again`` the options of its replay."""
+    """Explain one study; ``choice`` is the series, the policy of its ingestion and the folder of DICOM results, ``again`` the options of its replay."""
     from flows.explanation_text import explanation_summary, explanation_text
     from flows.policy import read_policy
     from flows.start import start_engine
@@ -149,9 +164,11 @@ def _explain_study(
     with start_engine(engine.value, workspace.root, workers=0, progress=True):
         from flows.run_study import run_study
 
-        outcome = run_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]))
+        outcome = run_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]), dicom_out=choice[2])
     summary = explanation_summary(outcome.explanation)
     summary["report"] = str(workspace.root / "report.html")
+    if outcome.results is not None:
+        summary["dicom"] = str(outcome.results)
     summary["replay"] = command_line("medkd", "replay", summary["explanation"][:12], *again)
     if as_json:
         say_json(summary)
@@ -313,6 +330,7 @@ def run_study_command(
     tracking_uri: TrackingUri = None,
     series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
     policy: Policy = None,
+    dicom_out: DicomOut = None,
     engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
@@ -322,6 +340,7 @@ def run_study_command(
     started, out = time.perf_counter(), out.resolve()
     uri = registry_uri(run_folder, tracking_uri)
     claim_study(source, out)
+    dicom_out = _claim_results(source, dicom_out)
     from flows.policy import read_policy
     from flows.start import start_engine
     from flows.study_text import findings_summary, findings_text
@@ -332,11 +351,12 @@ def run_study_command(
     with start_engine(engine.value, out, workers=0, progress=True):
         from flows.run_study import run_study
 
-        outcome = run_study(workspace, source, model, request, series=series, policy=read_policy(policy))
+        outcome = run_study(workspace, source, model, request, series=series, policy=read_policy(policy), dicom_out=dicom_out)
     report, segmentation = outcome.report, out / "segmentation.nii.gz"
     seconds = round(time.perf_counter() - started, 1)
     places = {"report": out / "report.html", "explanation": outcome.explanation}
     places |= {"segmentation": segmentation} if segmentation.is_file() else {}
+    places |= {"dicom": outcome.results} if outcome.results is not None else {}
     if as_json:
         payload = {"ok": True, "seconds": seconds, **findings_summary(report), **{name: str(path) for name, path in places.items()}}
         say_json({**payload, "report_digest": report.digest(), **outcome.ingested.summary()})

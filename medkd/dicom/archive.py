@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import shutil
 import stat
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -142,3 +145,15 @@ def _judge(members: list[zipfile.ZipInfo]) -> None:
             raise IngestError(
                 IngestCode.PATH_ESCAPE, f"expected members inside the archive's own folder, member {number} of {len(members)} {how}"
             )
+
+
+@contextmanager
+def files_of(source: Path) -> Iterator[list[Path]]:
+    """Give the files of a folder, a zip or a file; those of a zip are unpacked for as long as they are read."""
+    if source.is_dir():
+        yield [path for path in sorted(source.rglob("*")) if path.is_file()]
+    elif is_archive(source):
+        with tempfile.TemporaryDirectory(prefix="medkd-unpacked-") as folder:
+            yield [member.path for member in unpack(source, Path(folder) / "files")]
+    else:
+        yield [source]

@@ -74,17 +74,30 @@ def _same_pixels(images: list[Dataset], values: NDArray[Any]) -> Dataset | None:
     return None
 
 
-def write_seg(labels: NDArray[np.uint8], names: Mapping[int, str], images: Sequence[Dataset], algorithm: str, path: Path) -> Path:
-    """Write a label map [slice, row, column] as a binary DICOM SEG, one segment per class that it holds.
+def write_seg(
+    labels: NDArray[np.uint8],
+    names: Mapping[int, str],
+    images: Sequence[Dataset],
+    algorithm: str,
+    path: Path,
+    *,
+    tracking: Mapping[int, tuple[str, str]] | None = None,
+    labelmap: bool = False,
+    uids: tuple[str, str] | None = None,
+) -> Path:
+    """Write a label map [slice, row, column] as a DICOM SEG, one segment per value that it holds, numbered from 1 in their order.
 
-    Patient and study are those of the images, UIDs are new. Research use only stands in the content description.
+    Patient and study are those of the images, UIDs are new unless given. Research use only stands in the content description.
 
     Args:
         labels: 0 background; on the images' pixels.
-        names: of the classes, by value.
+        names: of the segments, by value.
         images: of the slices, in order.
         algorithm: name of the model and its version.
         path: file to write.
+        tracking: identifier and UID by which other objects name a segment's finding, by value.
+        labelmap: write the small form, one image per slice, which viewers of before 2024 do not know; else a binary image per segment and slice.
+        uids: of series and object; new ones where none are given.
 
     Raises:
         DataError: ``SEG_EMPTY`` when nothing is marked: an empty SEG says nothing that the table does not.
@@ -98,6 +111,7 @@ def write_seg(labels: NDArray[np.uint8], names: Mapping[int, str], images: Seque
         raise DataError("SEG_EMPTY", "expected something marked, nothing was found: there is no segmentation to write")
     # Names of classes are the recipe's own words: which anatomy they mean in SNOMED CT is not known here.
     generic = codes.SCT.AnatomicalStructure
+    series_uid, object_uid = uids or (generate_uid(), generate_uid())
     descriptions = [
         highdicom.seg.SegmentDescription(
             segment_number=number,
@@ -108,17 +122,19 @@ def write_seg(labels: NDArray[np.uint8], names: Mapping[int, str], images: Seque
             algorithm_identification=highdicom.AlgorithmIdentificationSequence(
                 name=algorithm[:64], version="research", family=codes.DCM.ArtificialIntelligence
             ),
+            tracking_id=tracking[value][0] if tracking else None,
+            tracking_uid=tracking[value][1] if tracking else None,
         )
         for number, value in enumerate(present, 1)
     ]
     segmentation = highdicom.seg.Segmentation(
         source_images=list(images),
-        pixel_array=np.stack([labels == value for value in present], axis=-1),
-        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        pixel_array=_numbered(labels, present) if labelmap else np.stack([labels == value for value in present], axis=-1),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.LABELMAP if labelmap else highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=descriptions,
-        series_instance_uid=generate_uid(),
-        series_number=9001,
-        sop_instance_uid=generate_uid(),
+        series_instance_uid=series_uid,
+        series_number=9002 if labelmap else 9001,
+        sop_instance_uid=object_uid,
         instance_number=1,
         manufacturer="medkd",
         manufacturer_model_name="medkd",
@@ -130,3 +146,9 @@ def write_seg(labels: NDArray[np.uint8], names: Mapping[int, str], images: Seque
     with open_private(path) as stream:
         segmentation.save_as(stream, enforce_file_format=True)
     return path
+
+
+def _numbered(labels: NDArray[np.uint8], present: Sequence[int]) -> NDArray[np.uint8]:
+    number = np.zeros(256, np.uint8)
+    number[list(present)] = np.arange(1, len(present) + 1)
+    return number[labels]

@@ -49,7 +49,7 @@ def series_of(source: Path, modality: SeriesModality) -> tuple[Dataset, ...]:
     _require_right_angles(grid, source)
     pixels = _stored(values.astype(np.float64), modality, source)
     digest, patient = sha256_file(source), source.name.removesuffix(".gz").removesuffix(".nii")
-    slices = tuple(_slice(plane, grid, index, modality) for index, plane in enumerate(pixels))
+    slices = tuple(image_of_slice(plane, grid, index, modality) for index, plane in enumerate(pixels))
     for index, dataset in enumerate(slices):
         dataset.PatientID = dataset.PatientName = patient[:64]
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
@@ -97,7 +97,8 @@ def _stored(values: NDArray[np.float64], modality: SeriesModality, source: Path)
     return np.round(values).astype(np.int16)
 
 
-def _slice(plane: NDArray[Any], grid: Grid, index: int, modality: SeriesModality) -> Dataset:
+def image_of_slice(plane: NDArray[Any], grid: Grid, index: int, modality: SeriesModality) -> Dataset:
+    """Return stored values [row, column] as the image of a slice of a grid, without identifiers."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = _STORAGE[modality]

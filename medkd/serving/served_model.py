@@ -28,7 +28,7 @@ from data_contracts import (
     load_record,
 )
 from data_contracts.private import private_folder, privately
-from medkd.dicom.archive import is_archive, unpack
+from medkd.dicom.archive import files_of
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.qc_picture import open_mapped
@@ -197,7 +197,7 @@ class ServedModel:
         return [_row(label, **about, **one.columns, finding=place) for place, one in enumerate(findings, 1)]
 
     def _write_seg(self, labels: NDArray[np.uint8], values: NDArray[np.float32], volume: VolumeRef, source: Path, path: Path) -> Path:
-        with _files_of(source) as files:
+        with files_of(source) as files:
             images = source_images(files, values, volume.geometry)
             return write_seg(labels, dict(enumerate(self.checkpoint.task.classes)), images, self.name, path)
 
@@ -263,18 +263,6 @@ def _as_path(source: str) -> Iterator[Path]:
         raise DataError("SOURCE_UNREADABLE", f"expected a zip as base64 text, it begins with {payload[:4]!r}, and no file has that name")
     with tempfile.TemporaryDirectory(prefix="medkd-received-") as folder:
         yield write_bytes(Path(folder) / "study.zip", payload)
-
-
-@contextmanager
-def _files_of(source: Path) -> Iterator[list[Path]]:
-    """Give the files of a source; those of a zip are unpacked for as long as they are read."""
-    if source.is_dir():
-        yield [path for path in sorted(source.rglob("*")) if path.is_file()]
-    elif is_archive(source):
-        with tempfile.TemporaryDirectory(prefix="medkd-unpacked-") as folder:
-            yield [member.path for member in unpack(source, Path(folder) / "files")]
-    else:
-        yield [source]
 
 
 def _kept(path: Path, what: str, wanted: Wanted) -> Mapping[str, str]:

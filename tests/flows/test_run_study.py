@@ -134,3 +134,31 @@ def test_a_registry_that_is_not_there_is_not_made(here, smoke, tmp_path):
     assert status == 2
     assert errors.startswith("REGISTRY_MISSING: expected")
     assert not (tmp_path / "none").exists()
+
+
+def test_results_go_out_as_dicom_of_the_study_itself(smoke, here, tmp_path):
+    pytest.importorskip("dcmqi")
+    source = smoke.folder / "dicom" / "study000"
+    status, text, errors = here(
+        "run-study", source, "--model", "models:/phantom-segmentation-kd/1", "--run", smoke.folder, "--out", tmp_path / "report",
+        "--dicom-out", tmp_path / "dicom", "--json",
+    )  # fmt: skip
+    assert status == 0, errors[-800:]
+    place = Path(json.loads(text.splitlines()[-1])["dicom"])
+    found = load_record(place / "result_set.json", ResultSet)
+    assert {"report", "key_image"} <= {one.kind for one in found.objects}
+    studies = {str(pydicom.dcmread(place / one.file).StudyInstanceUID) for one in found.objects}
+    assert studies <= {str(pydicom.dcmread(file, force=True).get("StudyInstanceUID")) for file in source.glob("*.dcm")}
+    assert {one.file for one in found.certificate if one.reader.startswith("dciodvfy")} == {one.file for one in found.objects}
+
+
+def test_results_are_not_written_into_the_source(smoke, here, tmp_path):
+    pytest.importorskip("dcmqi")
+    source = smoke.folder / "dicom" / "study000"
+    status, _, errors = here(
+        "run-study", source, "--model", "models:/phantom-segmentation-kd/1", "--run", smoke.folder, "--out", tmp_path / "report",
+        "--dicom-out", source / "inside",
+    )  # fmt: skip
+    assert status == 2
+    assert errors.startswith("OUT_OVERLAPS")
+    assert not (source / "inside").exists()

@@ -1,0 +1,91 @@
+"""Reading back: every object by a validator, every voxel by two readers, every segment's place and volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from data_contracts import DataError, Geometry, ReadBack
+from medkd.results import readers
+
+#: A segment may lie and weigh as much beside itself: what single precision explains.
+MOST_CENTROID_MM, MOST_VOLUME_SHARE = 0.1, 1e-3
+
+
+def certify(path: Path) -> ReadBack:
+    """Validate an object.
+
+    Raises:
+        DataError: ``RESULT_INVALID`` with the first error that dciodvfy finds.
+    """
+    errors, first = readers.validate(path)
+    if errors:
+        raise DataError("RESULT_INVALID", f"expected no error in {path.name} by dciodvfy, found {errors}: {first}")
+    return ReadBack(file=path.name, reader=readers.named("dicom3tools"))
+
+
+def certify_segments(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> tuple[ReadBack, ...]:
+    """Read the segments of a SEG back by two readers.
+
+    Args:
+        path: the SEG.
+        labels: number of the segment of every voxel as it was to be written.
+        geometry: of the volume.
+
+    Raises:
+        DataError: ``RESULT_DIFFERS`` for a voxel, a centroid or a volume that another reader finds elsewhere.
+    """
+    return tuple(
+        _same_segments(path, name, read(path, geometry), labels, geometry)
+        for name, read in (
+            (readers.named("dcmqi"), readers.read_segments_dcmqi),
+            (readers.named("pydicom"), readers.read_segments_by_position),
+        )
+    )
+
+
+def certify_map(path: Path, values: NDArray[np.float32], geometry: Geometry) -> tuple[ReadBack, ...]:
+    """Read the values of a Parametric Map back by two readers, every bit.
+
+    Raises:
+        DataError: ``RESULT_DIFFERS``.
+    """
+    found = []
+    for name, read in ((readers.named("dcmqi"), readers.read_map_dcmqi), (readers.named("pydicom"), readers.read_map_by_position)):
+        differing = int((read(path, geometry) != values.astype(np.float32)).sum())
+        if differing:
+            raise DataError("RESULT_DIFFERS", f"expected every voxel of {path.name} from {name}, {differing} of {values.size} differ")
+        found.append(ReadBack(file=path.name, reader=name, voxels=values.size))
+    return tuple(found)
+
+
+def _same_segments(path: Path, reader: str, read: NDArray[np.uint8], labels: NDArray[np.uint8], geometry: Geometry) -> ReadBack:
+    differing = int((read != labels).sum())
+    worst_mm = worst_share = 0.0
+    for number in range(1, int(labels.max()) + 1):
+        here, there = labels == number, read == number
+        worst_share = max(worst_share, abs(float(there.sum()) / float(here.sum()) - 1))
+        worst_mm = max(worst_mm, float(np.linalg.norm(_centroid(there, geometry) - _centroid(here, geometry))) if there.any() else np.inf)
+    if differing or worst_mm > MOST_CENTROID_MM or worst_share > MOST_VOLUME_SHARE:
+        raise DataError(
+            "RESULT_DIFFERS",
+            f"expected every voxel of {path.name} from {reader}, {differing} of {labels.size} differ (centroid {worst_mm:.3f} mm, "
+            f"volume {worst_share:.4f})",
+        )
+    return ReadBack(
+        file=path.name, reader=reader, voxels=labels.size, voxels_differing=0, worst_centroid_mm=worst_mm, worst_volume_share=worst_share
+    )
+
+
+def _centroid(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.float64]:
+    affine = np.asarray(geometry.affine_lps_mm)
+    return np.asarray(np.argwhere(mask).mean(0) @ affine[:3, :3].T + affine[:3, 3], dtype=np.float64)
+
+
+def header_of(path: Path) -> Any:
+    """Return the header of an object that was written."""
+    return pydicom.dcmread(path, stop_before_pixels=True)

@@ -1,0 +1,166 @@
+"""Measurements of what was found as a DICOM Structured Report (TID 1500, Comprehensive 3D): a group per finding, tied to its segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from data_contracts import ClassAnswer, ExplanationRef, LesionFinding, StudyExplanation
+from medkd.results.common import SERIES, Identity, maker, of_series, save
+
+#: Concepts that no public scheme has; the scheme is named in every object that uses it (PS3.3 C.12.1.1.7).
+SCHEME, SCHEME_NAME = "99MEDKD", "Concepts of medkd reports"
+PROBABILITY = Code("probability", SCHEME, "Probability by the model")
+DICE_TO_TEACHER = Code("dice-teacher", SCHEME, "Dice to the teacher's segmentation")
+INSIDE = Code("attribution-inside", SCHEME, "Share of the attribution inside the finding")
+AGREEMENT = Code("attribution-agreement", SCHEME, "Cosine of student and teacher attribution")
+TESTS = Code("attribution-tests", SCHEME, "Tests of the attribution")
+FAILED, PASSED = Code("failed", SCHEME, "Failed a test: not to be read"), Code("none-failed", SCHEME, "Failed none")
+_TITLES = {"CT": Code("77477000", "SCT", "Computed tomography"), "MR": Code("113091000", "SCT", "Magnetic resonance imaging")}
+_IMAGING = Code("363679005", "SCT", "Imaging")
+
+
+def write_report(
+    record: StudyExplanation,
+    images: Sequence[Dataset],
+    segmentation: Dataset | None,
+    tracking: Mapping[int, tuple[str, str]],
+    identity: Identity,
+    path: Path,
+) -> Path:
+    """Write the measurements of an explanation: volume, diameter, agreement with the teacher, where the attribution lies.
+
+    Args:
+        record: the explanation; its lesions, or its answers where the model classifies.
+        images: of the slices, in order.
+        segmentation: SEG of the lesions, segments numbered in the order of ``tracking``; None where nothing is segmented.
+        tracking: identifier and UID of each finding, by its number.
+        identity: that its identifiers follow from.
+        path: file to write.
+    """
+    import highdicom.sr as sr
+
+    algorithm = sr.AlgorithmIdentification(
+        name=f"{record.model.name}"[:64], version=f"{record.model.version}@{record.model.manifest_digest[:12]}"
+    )
+    groups: list[Any] = []
+    if segmentation is not None:
+        segments = {number: place for place, number in enumerate(tracking, 1)}
+        for lesion in record.lesions:
+            referenced = sr.ReferencedSegment(
+                sop_class_uid=segmentation.SOPClassUID,
+                sop_instance_uid=segmentation.SOPInstanceUID,
+                segment_number=segments[lesion.number],
+                source_series=sr.SourceSeriesForSegmentation(of_series(images)),
+            )
+            groups.append(
+                sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+                    tracking_identifier=_tracked(tracking[lesion.number]),
+                    referenced_segment=referenced,
+                    finding_type=Code(_code(lesion.class_name), SCHEME, lesion.class_name[:64]),
+                    measurements=_measured([*_of_lesion(lesion), *_of_maps(record, lesion.number)], algorithm),
+                    qualitative_evaluations=_tests(record, lesion.number) or None,
+                )
+            )
+    for answer in record.answers:
+        groups.append(
+            sr.MeasurementsAndQualitativeEvaluations(
+                tracking_identifier=_tracked(tracking[answer.number]),
+                source_images=[
+                    sr.SourceImageForMeasurementGroup.from_source_image(image)
+                    for image in images[answer.first_slice : answer.last_slice + 1]
+                ],
+                finding_type=Code(_code(answer.class_name), SCHEME, answer.class_name[:64]),
+                measurements=_measured([*_of_answer(answer), *_of_maps(record, answer.number)], algorithm),
+                qualitative_evaluations=_tests(record, answer.number) or None,
+            )
+        )
+    device = sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=identity.uid("device"), name="medkd", manufacturer_name="medkd"
+        ),
+    )
+    report = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=device),
+        procedure_reported=_TITLES.get(str(images[0].Modality), _IMAGING),
+        imaging_measurements=groups or None,
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    written = sr.Comprehensive3DSR(
+        evidence=[*images, *([] if segmentation is None else [segmentation])],
+        content=report,
+        series_instance_uid=identity.uid("reports"),
+        series_number=SERIES["report"],
+        sop_instance_uid=identity.uid("report"),
+        instance_number=1,
+        is_complete=False,
+        is_verified=False,
+        series_description=f"medkd measurements by {record.model.name}"[:64],
+        **{name: value for name, value in maker().items() if name != "device_serial_number"},
+    )
+    _name_scheme(written)
+    return save(written, path)
+
+
+def _tracked(named: tuple[str, str]) -> Any:
+    import highdicom.sr as sr
+
+    return sr.TrackingIdentifier(uid=named[1], identifier=named[0])
+
+
+def _of_lesion(lesion: LesionFinding) -> list[tuple[Code, float, Code]]:
+    found = [
+        (codes.SCT.Volume, lesion.volume_ml, Code("mL", "UCUM", "milliliter")),
+        (Code("103339001", "SCT", "Long axis"), lesion.diameter_mm, Code("mm", "UCUM", "millimeter")),
+        (DICE_TO_TEACHER, lesion.dice_to_teacher, codes.UCUM.NoUnits),
+    ]
+    return [(name, value, unit) for name, value, unit in found if value is not None]
+
+
+def _of_answer(answer: ClassAnswer) -> list[tuple[Code, float, Code]]:
+    return [(PROBABILITY, answer.probability, codes.UCUM.NoUnits)]
+
+
+def _of_maps(record: StudyExplanation, number: int) -> list[tuple[Code, float, Code]]:
+    """Return what was measured of the first map of the asked model: the one that is shown first."""
+    own = first_map(record, number)
+    if own is None:
+        return []
+    found = [(INSIDE, own.measure("relevance_mass_accuracy")), (AGREEMENT, own.measure("cosine_agreement"))]
+    return [(name, value, codes.UCUM.NoUnits) for name, value in found if value is not None]
+
+
+def first_map(record: StudyExplanation, number: int, role: str = "student") -> ExplanationRef | None:
+    """Return the first map of a finding by a model: by the explainer that the request names first."""
+    return next((one for one in record.maps if one.number == number and one.model_role == role), None)
+
+
+def _tests(record: StudyExplanation, number: int) -> list[Any]:
+    import highdicom.sr as sr
+
+    own = first_map(record, number)
+    if own is None:
+        return []
+    return [sr.QualitativeEvaluation(name=TESTS, value=FAILED if own.method.explainer in record.failed_explainers else PASSED)]
+
+
+def _measured(values: Sequence[tuple[Code, float, Code]], algorithm: Any) -> list[Any] | None:
+    import highdicom.sr as sr
+
+    return [sr.Measurement(name=name, value=round(value, 6), unit=unit, algorithm_id=algorithm) for name, value, unit in values] or None
+
+
+def _code(words: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in words.lower())[:16]
+
+
+def _name_scheme(written: Dataset) -> None:
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator, scheme.CodingSchemeName, scheme.CodingSchemeResponsibleOrganization = SCHEME, SCHEME_NAME, "medkd"
+    written.CodingSchemeIdentificationSequence = [scheme]

@@ -1,0 +1,191 @@
+"""The DICOM results of an explained study: written, read back, and only then published."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from data_contracts import ClassAnswer, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
+from data_contracts.private import private_folder
+from data_contracts.result_set import ResultKind
+from medkd.dicom.archive import files_of
+from medkd.dicom.write_seg import source_images, write_seg
+from medkd.explanation.artefact import SHORT, read_explanation
+from medkd.explanation.of_registry import read_volume
+from medkd.inference.components import SMALLEST, find_components
+from medkd.results import certify as certifying
+from medkd.results.common import Identity, complete
+from medkd.results.key_image import write_key_image
+from medkd.results.parametric_map import MapWords, write_parametric_map
+from medkd.results.readers import require_readers
+from medkd.results.structured_report import first_map, write_report
+from medkd.storage.store import Store, sha256_file, write_bytes
+
+RECORD = "result_set.json"
+
+
+def write_results(
+    explanation: Path, values: NDArray[np.float32], source: Iterable[Path], out: Path, picture: bytes | None = None
+) -> tuple[ResultSet, Path]:
+    """Write SEG (binary and label map), Parametric Maps, an SR and a key image of one explanation, and publish them if all can be read back.
+
+    They carry the patient and the study of the source's images: whoever may read those may read these.
+
+    Args:
+        explanation: folder of the artefact.
+        values: the explained volume [slice, row, column].
+        source: DICOM files among which its images are.
+        out: folder of result sets; the set goes to ``OUT/ID`` with ``result_set.json``, or nowhere.
+        picture: PNG for viewers that show nothing else.
+
+    Returns:
+        The set and its folder.
+
+    Raises:
+        DataError: ``SEG_SOURCE`` when a slice has no image of its own; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
+            ``RESULT_PLACE`` when a reader finds something else than was to be written: nothing is published then.
+        MissingDependencyError: ``RESULT_READERS`` without the readers.
+    """
+    require_readers()
+    record, arrays = read_explanation(explanation)
+    images = source_images(source, values, record.volume.geometry)
+    complete(images)
+    numpy_arrays = {name: value.numpy() for name, value in arrays.items()}
+    place = private_folder(out) / record.digest()[:SHORT]
+    if (known := _published(place)) is not None:
+        return known, place
+    with tempfile.TemporaryDirectory(prefix=".results-", dir=out) as folder:
+        made = _Set(record, images, Path(folder))
+        made.segmentations(numpy_arrays)
+        made.maps(numpy_arrays)
+        made.report()
+        if picture is not None:
+            words = f"medkd report {record.model.name}"
+            made.add(
+                "key_image", write_key_image(picture, images, words, made.identity, made.folder / "key_image.dcm"), "picture of the report"
+            )
+        found = ResultSet(explanation=record.digest(), model=record.model, objects=tuple(made.objects), certificate=tuple(made.certificate))
+        write_bytes(made.folder / RECORD, found.canonical_json())
+        if place.exists():
+            shutil.rmtree(place)
+        shutil.copytree(made.folder, place)
+    return found, place
+
+
+def publish_results(explanation: Path, store: Path, source: Path, out: Path) -> Path:
+    """Write the DICOM results of an explanation of a volume in a store beside the picture of its report, if there is one; return the set's folder.
+
+    Args:
+        explanation: folder of the artefact, below the folder of the study's report.
+        store: that holds the volume.
+        source: folder, zip or file that the volume was ingested from.
+        out: folder of result sets, claimed for that.
+
+    Raises:
+        As :func:`write_results`.
+    """
+    record, _ = read_explanation(explanation)
+    values, _ = read_volume(Store(store), record.volume)
+    picture = explanation.parents[1] / "picture.png"
+    with files_of(source) as files:
+        return write_results(explanation, values.numpy(), files, out, picture.read_bytes() if picture.is_file() else None)[1]
+
+
+def _published(place: Path) -> ResultSet | None:
+    """Return the set that was published at a place, whole: written again its bytes would be others, and its objects the same."""
+    if not (place / RECORD).is_file():
+        return None
+    found = load_record(place / RECORD, ResultSet)
+    whole = all((place / one.file).is_file() and sha256_file(place / one.file) == one.sha256 for one in found.objects)
+    return found if whole else None
+
+
+class _Set:
+    """Objects of one study as they come to be; each is read back at once."""
+
+    def __init__(self, record: StudyExplanation, images: list[Dataset], folder: Path) -> None:
+        self.record, self.images, self.folder = record, images, folder
+        self.objects: list[ResultObject] = []
+        self.certificate: list[ReadBack] = []
+        self.identity = Identity(record.digest(), str(images[0].StudyInstanceUID))
+        findings: list[LesionFinding | ClassAnswer] = [*record.lesions, *record.answers]
+        self.tracking = {one.number: (f"{_kind(record)}-{one.number}", self.identity.uid("finding", str(one.number))) for one in findings}
+        self.segmentation: Dataset | None = None
+
+    def add(self, kind: ResultKind, path: Path, about: str, read: Callable[[], Iterable[ReadBack]] = tuple) -> None:
+        self.certificate += [certifying.certify(path), *read()]
+        header = certifying.header_of(path)
+        self.objects.append(
+            ResultObject(
+                kind=kind,
+                file=path.name,
+                sha256=sha256_file(path),
+                sop_class_uid=str(header.SOPClassUID),
+                sop_instance_uid=str(header.SOPInstanceUID),
+                about=about,
+            )
+        )
+
+    def segmentations(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+        """Write the found lesions, a segment each."""
+        if not self.record.lesions:
+            return
+        labels = self._numbered(np.asarray(arrays["segmentation/student"], np.uint8))
+        names = {place: f"{lesion.class_name} {lesion.number}" for place, lesion in enumerate(self.record.lesions, 1)}
+        tracking = {place: self.tracking[lesion.number] for place, lesion in enumerate(self.record.lesions, 1)}
+        algorithm = f"{self.record.model.name}/{self.record.model.version}"
+        kinds: tuple[tuple[ResultKind, bool], ...] = (("segmentation", False), ("labelmap", True))
+        for kind, labelmap in kinds:
+            uids = (self.identity.uid(kind, "series"), self.identity.uid(kind))
+            path = write_seg(
+                labels, names, self.images, algorithm, self.folder / f"{kind}.dcm", tracking=tracking, labelmap=labelmap, uids=uids
+            )
+            self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, self.record.volume.geometry))
+            self.segmentation = self.segmentation or certifying.header_of(path)
+
+    def _numbered(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return of every voxel the place of its lesion in the record: lesions are known by the digests of their masks."""
+        found = np.zeros(self.record.volume.geometry.shape, np.uint8)
+        places = {lesion.mask_sha256: place for place, lesion in enumerate(self.record.lesions, 1)}
+        for value in np.unique(classes[classes > 0]):
+            smallest = min((lesion.voxels for lesion in self.record.lesions), default=SMALLEST)
+            for lesion, mask in find_components(classes == value, self.record.volume.geometry, smallest=smallest):
+                if lesion.mask_sha256 in places:
+                    found[mask > 0] = places[lesion.mask_sha256]
+        return found
+
+    def maps(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+        """Write the first explainer's map of each finding: of the model, of its teacher, and their difference."""
+        instance = 0
+        for number in self.record.explained:
+            own, above = first_map(self.record, number), first_map(self.record, number, "teacher")
+            if own is None:
+                continue
+            shown = {"model": np.asarray(arrays[own.tensor], np.float32)}
+            if above is not None and above.tensor in arrays:
+                shown["teacher"] = np.asarray(arrays[above.tensor], np.float32)
+                shown["difference"] = shown["model"] - shown["teacher"]
+            failed = " FAILED A TEST" if own.method.explainer in self.record.failed_explainers else ""
+            for who, values in shown.items():
+                instance += 1
+                about = f"{who} {own.method.explainer} of {_kind(self.record)} {number}{failed}"
+                words = MapWords(f"{who} {number}", f"medkd {about}", f"attribution in {own.unit}{failed}")
+                path = self.folder / f"map-{number}-{who}.dcm"
+                write_parametric_map(values, self.images, words, self.identity, path, instance=instance)
+                self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, self.record.volume.geometry))
+
+    def report(self) -> None:
+        """Write the measurements."""
+        path = write_report(self.record, self.images, self.segmentation, self.tracking, self.identity, self.folder / "measurements.dcm")
+        self.add("report", path, "measurements of what was found")
+
+
+def _kind(record: StudyExplanation) -> str:
+    return "answer" if record.answers else record.structures
