@@ -18,6 +18,7 @@ SCHEME, SCHEME_NAME = "99MEDKD", "Concepts of medkd reports"
 PROBABILITY = Code("probability", SCHEME, "Probability by the model")
 DICE_TO_TEACHER = Code("dice-teacher", SCHEME, "Dice to the teacher's segmentation")
 INSIDE = Code("attribution-inside", SCHEME, "Share of the attribution inside the finding")
+FINDINGS = Code("findings", SCHEME, "Number of findings")
 AGREEMENT = Code("attribution-agreement", SCHEME, "Cosine of student and teacher attribution")
 TESTS = Code("attribution-tests", SCHEME, "Tests of the attribution")
 FAILED, PASSED = Code("failed", SCHEME, "Failed a test: not to be read"), Code("none-failed", SCHEME, "Failed none")
@@ -80,6 +81,7 @@ def write_report(
                 qualitative_evaluations=_tests(record, answer.number) or None,
             )
         )
+    groups = groups or [_nothing(images, identity, algorithm)]
     device = sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -89,7 +91,7 @@ def write_report(
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=device),
         procedure_reported=_TITLES.get(str(images[0].Modality), _IMAGING),
-        imaging_measurements=groups or None,
+        imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
     written = sr.Comprehensive3DSR(
@@ -106,6 +108,17 @@ def write_report(
     )
     _name_scheme(written)
     return save(written, path)
+
+
+def _nothing(images: Sequence[Dataset], identity: Identity, algorithm: Any) -> Any:
+    """Return the group that says of a series that nothing was found in it: silence could mean that nobody looked."""
+    import highdicom.sr as sr
+
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracked(("no finding", identity.uid("no finding"))),
+        source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image) for image in images],
+        measurements=_measured([(FINDINGS, 0, codes.UCUM.NoUnits)], algorithm),
+    )
 
 
 def _tracked(named: tuple[str, str]) -> Any:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import safetensors.torch
 
-from data_contracts import ReviewReport, StudyExplanation, load_record, read_record
+from data_contracts import ResultSet, ReviewReport, StudyExplanation, load_record, read_record
 from medkd.explanation.artefact import read_explanation
 from medkd.pictures.colours import heat as colours_of
 from medkd.pictures.colours import png

@@ -5,6 +5,7 @@ import pytest
 
 from data_contracts import ClassAnswer
 from medkd.explanation.artefact import read_explanation
+from medkd.results.certify import certify
 from medkd.results.common import Identity, complete
 from medkd.results.structured_report import SCHEME, first_map, write_report
 from medkd.results.write_results import write_results
@@ -74,3 +75,16 @@ def test_an_answer_of_a_classifier_names_its_slices(study, tmp_path):
     assert named == [str(image.SOPInstanceUID) for image in images[2:5]]
     findings = {node.ConceptCodeSequence[0].CodeMeaning for path, node in items(report) if path[-1] == "Finding"}
     assert findings == {"malignant"}
+
+
+def test_nothing_found_is_said_of_every_slice(study, tmp_path):
+    folder, _, files = study()
+    record, _ = read_explanation(folder)
+    images = [pydicom.dcmread(file) for file in files]
+    complete(images)
+    asked = record.model_copy(update={"lesions": (), "maps": ()})
+    path = write_report(asked, images, None, {}, Identity("e", "s"), tmp_path / "sr.dcm")
+    report = pydicom.dcmread(path)
+    assert measured(report, "Number of findings") == [(0.0, "1")]
+    assert sum(node.get("ValueType") == "IMAGE" for _, node in items(report)) == len(files)
+    assert certify(path).errors == 0
