@@ -7,6 +7,8 @@ import gc
 import os
 from pathlib import Path
 
+from data_contracts.errors import SourceError
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -47,8 +49,18 @@ def cache_folder() -> Path:
 
 
 def data_root() -> Path:
-    """Return the folder that ``data.path`` of recipes is relative to: ``MEDKD_DATA``, or ``data`` in the present folder."""
-    return Path(os.environ.get("MEDKD_DATA", "data"))
+    """Return the folder that ``data.path`` of recipes is relative to: ``MEDKD_DATA``, or ``data`` in the present folder.
+
+    Raises:
+        SourceError: ``DATA_ROOT`` for a URI: which of its folders is meant, only a recipe says.
+    """
+    given = os.environ.get("MEDKD_DATA", "data")
+    if "://" in given:
+        raise SourceError(
+            "DATA_ROOT",
+            f"expected a folder in MEDKD_DATA, got {given[:80]!r}; name the data of one recipe by --set data.path={given[:80]}/…",
+        )
+    return Path(given)
 
 
 def has_own_home() -> bool:

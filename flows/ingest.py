@@ -13,4 +13,4 @@ ingest_source = task(ingest_with_site_secret, name="ingest", said=ingest_text)
 @flow
 def ingest(request: IngestRequest) -> IngestReport:
     """Ingest a source into a store; unchanged series are taken from the store."""
-    return submit_all(ingest_source, [(request,)], title="ingest")[0]
+    return submit_all(ingest_source, [(request,)], title="ingest", reads_disk=True)[0]

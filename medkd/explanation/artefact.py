@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
+from data_contracts import ExplanationError, ModelRef, Ref, RegistryError, StudyExplanation, TaskKind, load_record, map_name
 from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.explanation.wording import noun_of
@@ -85,6 +85,22 @@ def explained_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
     lesions = [(noun_of(record.structures), one.number, one.class_name, one.key_slice) for one in record.lesions]
     answers = [("answer", one.number, one.class_name, one.key_slice) for one in record.answers]
     return [one for one in (*lesions, *answers) if one[1] in record.explained]
+
+
+def kept_in(store: Store, record: Ref) -> Path:
+    """Return the folder of a kept explanation that a record of a run refers to, brought to this machine where another one made it.
+
+    Raises:
+        StoreError: as :meth:`~medkd.storage.store.Store.path`.
+    """
+    path = store.path(record)
+    folder = path.parent
+    if not (folder / MANIFEST).is_file() and path.is_file():
+        found = load_record(path, StudyExplanation)
+        key = (folder.relative_to(store.root) / ARRAYS).as_posix()
+        arrays = store.path(Ref(store=store.name, key=key, sha256=found.array.sha256))
+        pack_model(folder, {RECORD: path.read_bytes(), ARRAYS: arrays.read_bytes()})
+    return folder
 
 
 def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]:

@@ -43,7 +43,7 @@ def explain_studies(
         requests: what is asked of the segmenter, and of the classifier (:func:`panel_requests`).
     """
     segmenter, classifier = (_loaded(workspace, one) for one in (panel.segmentation, panel.classification))
-    store, done, refused = Store(workspace.root / source), [], []
+    store, done, refused = workspace.store_at(source), [], []
     for volume in volumes:
         try:
             values, label = read_volume(store, volume)

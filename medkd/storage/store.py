@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safetensors import SafetensorError
 
@@ -36,23 +36,49 @@ def write_bytes(path: Path, payload: bytes) -> Path:
     return path
 
 
+class SharedObjects(Protocol):
+    """Bytes by their sha256 that several machines share (:class:`medkd.storage.objects.ObjectStore`)."""
+
+    def has(self, sha256: str) -> bool:
+        """Return whether an object is there."""
+        ...
+
+    def put(self, path: Path, sha256: str) -> None:
+        """Write an object, where it is not there."""
+        ...
+
+    def take(self, sha256: str, target: Path) -> bool:
+        """Bring an object to a place of this machine, verified; return False where there is none."""
+        ...
+
+
 class Store:
     """A folder of tensors. ``name`` is what a ``Ref`` carries; ``root`` is this machine's business.
 
     Args:
         root: folder, made on the first write.
         name: logical name, for example ``store`` or ``runs``.
+        objects: that other machines share: what is not in the folder is brought from there.
     """
 
-    def __init__(self, root: Path, name: str = "store") -> None:
+    def __init__(self, root: Path, name: str = "store", objects: SharedObjects | None = None) -> None:
         self.root = Path(root)
         self.name = name
+        self.objects = objects
 
     def path(self, ref: Ref) -> Path:
-        """Return where the bytes of a reference lie."""
+        """Return where the bytes of a reference lie; they are brought from the shared objects where the folder lacks them.
+
+        Raises:
+            StoreError: ``STORE_FOREIGN`` for a reference into another store; ``STORE_OBJECT_ALTERED``, ``STORE_UNREACHABLE`` of the objects.
+        """
         if ref.store != self.name:
             raise StoreError("STORE_FOREIGN", f"expected a reference into store {self.name!r}, got one into {ref.store!r}")
-        return self.root / ref.key
+        path = self.root / ref.key
+        # Of an altered file too: on this machine another setting of the recipe may have left another file of that name.
+        if self.objects is not None and not (path.is_file() and sha256_file(path) == ref.sha256):
+            self.objects.take(ref.sha256, path)
+        return path
 
     def write_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> Ref:
         """Write tensors as one safetensors file by atomic rename and return its reference."""
