@@ -19,6 +19,8 @@ QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_ENABLED": "true",
     "PREFECT_CLI_PROMPT": "false",
+    # A server whose database went away says 500: for a minute it is asked again, as one that is itself away is.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -9,10 +9,12 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from httpx import HTTPError
 from prefect.futures import PrefectFuture, as_completed, wait
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
+from data_contracts import MissingDependencyError
 from flows.confidential_call import Outcome, WorkFailed
 from flows.engine import Decorated, GroupOfCalls, PlainEngine, names_of
 from flows.orchestration import MedkdFlow, MedkdTask
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 
 R = TypeVar("R")
+_LOG = logging.getLogger("medkd")
 #: Whether this is inside a flow run of ours: a flow that is called there is a part of that run.
 _INSIDE: ContextVar[bool] = ContextVar("inside", default=False)
 
@@ -96,9 +99,17 @@ class PrefectEngine(PlainEngine):
             (*recipes_in(args, kwargs), f"{PROCESS}:{process_mark()}"),
             outcome,
         )
-        with self._inside():
-            recorded(*args, return_state=True, **kwargs)
-        return outcome.get()
+        try:
+            with self._inside():
+                recorded(*args, return_state=True, **kwargs)
+        except HTTPError as error:
+            if not outcome.is_known:
+                raise lost_server(error) from error
+            _LOG.warning("Prefect's server was not told of the end of the run (%s)", type(error).__name__)
+        try:
+            return outcome.get()
+        except HTTPError as error:
+            raise lost_server(error) from error
 
     def _is_apart(self) -> bool:
         """Return whether workers may have folders of their own."""
@@ -181,6 +192,14 @@ def _note_ends(futures: Sequence[PrefectFuture[Any]], names: Sequence[str], grou
             group.finished(named[future.task_run_id])
     # All to their end before the first is asked: an error must not leave tasks running behind a flow that is over.
     wait(list(futures))
+
+
+def lost_server(error: HTTPError) -> MissingDependencyError:
+    """Return the error of a run whose server of Prefect went away, or failed, for longer than its client asks again."""
+    return MissingDependencyError(
+        "PREFECT_UNREACHABLE",
+        f"expected Prefect's server to answer, it gave {type(error).__name__} for a minute; finished stages are kept: run again once it is there",
+    )
 
 
 def _unveiled(call: Callable[[], R]) -> R:

@@ -298,6 +298,9 @@ def say_where(summary: dict[str, Any], folder: Path) -> None:
         if not uri.startswith(("http://", "https://")):
             say(f"          open it with: {command_line('mlflow', 'ui', '--backend-store-uri', uri)}")
         say(f"          look at {mlflow_page(uri)} and choose Model training at its top left, once")
+    if summary["repeated"]:
+        again = ", ".join(f"{name} ({count})" for name, count in summary["repeated"].items())
+        say(f"repeated  after an interruption, here or in an earlier start of this run: {again}")
     for page in summary["reports"]:
         say(f"report    {page}")
     say(f"summary   {folder / 'summary.json'} ({summary['seconds']:.0f} s, engine {summary['engine']})")

@@ -95,7 +95,7 @@ def kept_in(store: Store, record: Ref) -> Path:
     """
     path = store.path(record)
     folder = path.parent
-    if not (folder / MANIFEST).is_file() and path.is_file():
+    if store.objects is not None and path.is_file() and not (folder / MANIFEST).is_file():
         found = load_record(path, StudyExplanation)
         key = (folder.relative_to(store.root) / ARRAYS).as_posix()
         arrays = store.path(Ref(store=store.name, key=key, sha256=found.array.sha256))

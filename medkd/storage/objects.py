@@ -98,6 +98,10 @@ class ObjectStore:
         """Return whether there is a record of that name."""
         return self.remote.exists(f"records/{name}")
 
+    def records(self, folder: str) -> tuple[str, ...]:
+        """Return the names of the records below a folder of names, relative to it."""
+        return tuple(self.remote.files(f"records/{folder}"))
+
     def read_record(self, name: str) -> bytes | None:
         """Return a named record, None where there is none.
 

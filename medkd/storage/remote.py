@@ -112,22 +112,17 @@ class Remote:
                 while block := stream.read(1 << 22):
                     target.write(block)
 
-    def files(self) -> dict[str, tuple[int, str]]:
-        """Return size in bytes and time of change of every file below the place, by key."""
-        with self._said("list", ""):
-            # By default what cannot be listed is left out in silence.
-            found = self._files.find(self._path(""), detail=True, on_error="raise")
-        begin = len(self._path("").rstrip("/")) + 1
-        return {path[begin:]: (int(one["size"]), str(one.get("mtime") or one.get("LastModified"))) for path, one in sorted(found.items())}
-
-    def has_any(self) -> bool:
-        """Return whether anything lies at the place."""
-        with self._said("list", ""):
+    def files(self, folder: str = "") -> dict[str, tuple[int, str]]:
+        """Return size in bytes and time of change of every file below a folder of the place, by key relative to it; none where there is none."""
+        with self._said("list", folder):
             files = self._files
             try:
-                return bool(files.info(self._root)["type"] == "directory")
+                # By default what cannot be listed is left out in silence.
+                found = files.find(self._path(folder), detail=True, on_error="raise")
             except FileNotFoundError:
-                return False
+                return {}
+        begin = len(self._path(folder)) + 1
+        return {path[begin:]: (int(one["size"]), str(one.get("mtime") or one.get("LastModified"))) for path, one in sorted(found.items())}
 
     def require(self) -> None:
         """Ask whether the folder or bucket is there.
@@ -211,7 +206,7 @@ def _bucket() -> AbstractFileSystem:
         from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
     except ImportError as error:
         raise MissingDependencyError(
-            "STORE_DRIVER", 'expected pyarrow with S3 for s3://, it is not installed; pip install -e ".[s3]"'
+            "STORE_DRIVER", f'expected pyarrow with S3 for s3://, its import gave {type(error).__name__}; pip install -e ".[s3]"'
         ) from error
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), None)
     return ArrowFSWrapper(

@@ -123,7 +123,7 @@ def _take(objects: ObjectStore, listed: ModelManifest, target: Path) -> None:
 def _copy(objects: ObjectStore, target: Path) -> None:
     """Bring files that somebody else put there; without digests, size and time of change say what is new."""
     index = target.parent / "index.json"
-    found = objects.remote.files() if objects.remote.has_any() else {}
+    found = objects.remote.files()
     if not found:
         raise SourceError("SOURCE_MISSING", f"expected files below {objects.remote.uri}, there are none; look at how it is written")
     known = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
 from data_contracts import FrozenModel, MedkdError, StoreError, VersionedRecord, load_record
-from data_contracts.private import open_private
 from medkd.catalogue import entries_named_in
 from medkd.storage.references import references
 from medkd.storage.shared_results import publish_result, take_result
+from medkd.storage.starts import note_start
 from medkd.storage.statements import statements
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
@@ -56,7 +56,7 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
             if found is not None:
                 _remember(path, found)
         if found is None:
-            _note_begin(path)
+            note_start(workspace, path.stem)
             found = function(workspace, *args, **kwargs)
             _remember(path, found)
         if workspace.objects is not None:
@@ -122,12 +122,6 @@ def keyed(value: Any) -> Any:
 
 def _is_measured(field: Any) -> bool:
     return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("measured"))
-
-
-def _note_begin(path: Path) -> None:
-    """Append a line to ``stages/begun.log``: a stage that is named twice was interrupted, or its result was altered."""
-    with open_private(path.parent / "begun.log", "a", encoding="utf-8") as stream:
-        stream.write(f"{path.stem}\n")
 
 
 def _recall(path: Path, produces: type[R], workspace: Workspace) -> R | None:

@@ -70,7 +70,8 @@ class Workspace:
         if self.tracking_uri.startswith("sqlite:"):
             raise StoreError(
                 "TRACKING_LOCAL",
-                "expected a tracking server, the run's database is a file of the machine that started it; name a server with --tracking-uri",
+                f"expected a tracking server, got {self.tracking_uri.partition(':')[0]}, a file of the machine that started the run; "
+                "name a server with --tracking-uri",
             )
         root = private_folder(work.resolve() / (self.run_id or "run"))
         if self.run_id is not None and not (root / FOLDER_ID).is_file():
