@@ -35,10 +35,12 @@ def dask_cluster(folder, *workers, **environment):
         yield address
 
 
-def busy_worker(address):
-    """Return the process of a worker that computes, None where none does."""
+@contextlib.contextmanager
+def watched_workers(address, count):
+    """Yield a function that returns the processes of the workers that compute now."""
     from distributed import Client
 
-    with Client(address, timeout=60) as client:
-        busy = [worker for worker, keys in client.processing().items() if keys]
-        return client.run(os.getpid, workers=busy[:1])[busy[0]] if busy else None
+    with Client(address, timeout=120) as client:
+        client.wait_for_workers(count, timeout=240)
+        processes = client.run(os.getpid)
+        yield lambda: [processes[worker] for worker, keys in client.processing().items() if keys]

@@ -99,8 +99,20 @@ def kept_in(store: Store, record: Ref) -> Path:
         found = load_record(path, StudyExplanation)
         key = (folder.relative_to(store.root) / ARRAYS).as_posix()
         arrays = store.path(Ref(store=store.name, key=key, sha256=found.array.sha256))
-        pack_model(folder, {RECORD: path.read_bytes(), ARRAYS: arrays.read_bytes()})
+        cost = store.objects.read_record(_cost_of(record)) or b"{}"
+        pack_model(folder, {RECORD: path.read_bytes(), ARRAYS: arrays.read_bytes(), COST: cost})
     return folder
+
+
+def leave_cost(store: Store, record: Ref) -> None:
+    """Leave what an explanation cost for other machines: it was measured, so that no record refers to it."""
+    cost = store.path(record).with_name(COST)
+    if store.objects is not None and cost.is_file():
+        store.objects.write_record(_cost_of(record), cost.read_bytes())
+
+
+def _cost_of(record: Ref) -> str:
+    return f"costs/{record.sha256}.json"
 
 
 def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping
@@ -36,6 +37,21 @@ def write_bytes(path: Path, payload: bytes) -> Path:
     return path
 
 
+def _digest_now(path: Path) -> str | None:
+    """Return the digest of a file, None where there is none; one that has not changed since is not read again."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _digest_at(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=65536)
+def _digest_at(path: Path, size: int, changed_ns: int) -> str:
+    del size, changed_ns  # they are what it is remembered by
+    return sha256_file(path)
+
+
 class SharedObjects(Protocol):
     """Bytes by their sha256 that several machines share (:class:`medkd.storage.objects.ObjectStore`)."""
 
@@ -49,6 +65,14 @@ class SharedObjects(Protocol):
 
     def take(self, sha256: str, target: Path) -> bool:
         """Bring an object to a place of this machine, verified; return False where there is none."""
+        ...
+
+    def write_record(self, name: str, payload: bytes) -> None:
+        """Write a named record, its digest before it."""
+        ...
+
+    def read_record(self, name: str) -> bytes | None:
+        """Return a named record, None where there is none."""
         ...
 
 
@@ -76,7 +100,7 @@ class Store:
             raise StoreError("STORE_FOREIGN", f"expected a reference into store {self.name!r}, got one into {ref.store!r}")
         path = self.root / ref.key
         # Of an altered file too: on this machine another setting of the recipe may have left another file of that name.
-        if self.objects is not None and not (path.is_file() and sha256_file(path) == ref.sha256):
+        if self.objects is not None and _digest_now(path) != ref.sha256:
             self.objects.take(ref.sha256, path)
         return path
 

@@ -48,7 +48,7 @@ class Site:
     def start_server(self):
         """Start the server, and wait until it answers."""
         self.server = self.start("server", "start", "--host", "127.0.0.1", "--port", str(self.port), without=("PREFECT_API_URL",))
-        self.wait_for(lambda: self.get("/health") is True, 90)
+        self.wait_for(lambda: self.get("/health") is True, 240)
 
     def kill_server(self):
         """Lose the server, as it is."""
@@ -66,7 +66,7 @@ class Site:
         return self.processes[-1]
 
     def prefect(self, *arguments):
-        done = subprocess.run([PREFECT, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([PREFECT, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
