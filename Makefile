@@ -51,7 +51,7 @@ system: ## install the system packages that some tests use (Debian, as root); do
 demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations, registry, reports
 	$(BIN)/medkd demo
 
-test: $(STAMP) lint ## all tests but the extended ones with coverage, at most ten minutes on two cores
+test: $(STAMP) ## all tests but the extended ones with coverage, and lint as one of them; at most ten minutes on two cores
 	$(BIN)/pytest $(COUNTED) -n $(WORKERS) --dist loadgroup -m "not extended" -q $(COVERAGE)
 	$(BIN)/pytest $(addprefix --ignore=,$(COUNTED)) -n $(WORKERS) --dist loadgroup -m "not extended" -q
 

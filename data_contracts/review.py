@@ -13,6 +13,7 @@ from pydantic import Field
 from data_contracts.calibration import Calibration
 from data_contracts.card_notes import Structures
 from data_contracts.errors import ContractError
+from data_contracts.explain_plan import Entry
 from data_contracts.explanation import Caveat, RefusedSeries, SanityReport, StudyExplanation
 from data_contracts.model import Checkpoint, ModelRef
 from data_contracts.record import MIGRATIONS, RETIRED, Finite, FrozenModel, Ref, VersionedRecord
@@ -49,6 +50,7 @@ class PanelModel(FrozenModel):
     """A registered student and its teacher as they are asked in reports.
 
     ``sanity_reports`` are those of the student's maps of its recipe's cohort: explainers that have one are not tested again on every study.
+    ``explainers`` are asked, by the options that the recipe gives them; none stands for the default ones of the task.
     ``calibration`` is the student's; None where none was fitted. ``structures`` and ``trained_on`` are what its card says.
     """
 
@@ -56,6 +58,7 @@ class PanelModel(FrozenModel):
     teacher: ModelRef
     student_checkpoint: Checkpoint
     teacher_checkpoint: Checkpoint
+    explainers: tuple[Entry, ...] = ()
     sanity_reports: tuple[SanityReport, ...] = ()
     calibration: Calibration | None = None
     structures: Structures = "lesion"
@@ -65,7 +68,7 @@ class PanelModel(FrozenModel):
 class ReviewPanel(VersionedRecord):
     """The models a report is made with: a segmenter and a classifier."""
 
-    SCHEMA: ClassVar[str] = "review_panel/5"
+    SCHEMA: ClassVar[str] = "review_panel/6"
     segmentation: PanelModel
     classification: PanelModel
 
@@ -99,6 +102,7 @@ def _review_panel_2(earlier: dict[str, Any]) -> dict[str, Any]:
 MIGRATIONS["review_panel/1"] = _review_panel_2
 MIGRATIONS["review_panel/3"] = lambda earlier: {**earlier, "schema_version": "review_panel/4"}
 MIGRATIONS["review_panel/4"] = lambda earlier: {**earlier, "schema_version": "review_panel/5"}
+MIGRATIONS["review_panel/5"] = lambda earlier: {**earlier, "schema_version": "review_panel/6"}
 
 
 class ReportSet(VersionedRecord):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from data_contracts.errors import SourceError
+from medkd.storage.empty_database import cache_folder
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -43,11 +45,8 @@ def prepare_environment() -> None:
     if "PREFECT_HOME" not in os.environ:
         # Prefect makes a home as it is imported, before a run has a folder; the embedded server's is the run's (prefect_database.py).
         os.environ[_OWN_HOME] = os.environ["PREFECT_HOME"] = str(cache_folder() / "prefect")
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder of medkd (XDG base directories)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medkd"
+        with suppress(OSError):  # it makes the last folder only, and warns where the one above is missing
+            cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def data_root() -> Path:

@@ -8,16 +8,16 @@ and without it, or with one that cannot be read, everything goes as it would hav
 from __future__ import annotations
 
 import os
-import sqlite3
-import tempfile
-from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from data_contracts.private import private_folder
-from flows.environment import cache_folder, has_own_home
+from flows.environment import has_own_home
+from medkd.storage.empty_database import cache_folder, copy_empty_database
 
 DATABASE = "prefect.db"
+#: Empty in a database in which nothing has run.
+_CONTENT = "flow_run"
 
 
 def kept_database() -> Path:
@@ -41,33 +41,9 @@ def begin_database(home: Path) -> bool:
     """Give a home without a database the kept empty one; True where it now has that."""
     if (home / DATABASE).exists():
         return False
-    return _copy(kept_database(), home / DATABASE)
+    return copy_empty_database(kept_database(), home / DATABASE, _CONTENT)
 
 
 def keep_database(home: Path) -> bool:
     """Keep a database in which nothing has run yet, where none is kept; True where it was kept."""
-    return not kept_database().exists() and _copy(home / DATABASE, kept_database())
-
-
-def _copy(source: Path, target: Path) -> bool:
-    """Copy a database, also one that a server has open, whole or not at all."""
-    made = None
-    with suppress(OSError, sqlite3.Error):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
-        with closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as read, closing(sqlite3.connect(made)) as written:
-            if read.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,) and not _has_run(read):
-                read.backup(written)
-                written.execute("PRAGMA journal_mode = DELETE")  # one file, whoever reads it; Prefect's server sets its own again
-            else:
-                raise sqlite3.DatabaseError("not an empty database of Prefect")
-        os.replace(made, target)
-        return True
-    if made is not None:
-        Path(made).unlink(missing_ok=True)
-    return False
-
-
-def _has_run(database: sqlite3.Connection) -> bool:
-    return bool(database.execute("SELECT count(*) FROM flow_run").fetchone()[0])
+    return not kept_database().exists() and copy_empty_database(home / DATABASE, kept_database(), _CONTENT)

@@ -67,6 +67,11 @@ class PrefectEngine(PlainEngine):
         self._is_ready = False
         # Its runs have logs of their own, and whoever started the run is told otherwise.
         logging.getLogger("prefect").propagate = False
+        for service in (
+            "APILogWorker",
+            "EventsWorker",
+        ):  # loggers of their own: "Still processing items", on the way out of every short run
+            logging.getLogger(service).setLevel(logging.ERROR)
         self._progress: Progress | None = None
 
     def expect(self, seconds: Mapping[str, float]) -> None:

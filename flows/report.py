@@ -15,7 +15,7 @@ report_shard = task(report_studies)
 @flow
 def report(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, panel: ReviewPanel) -> ReportSet:
     """Explain each study, then write its record, page and picture; ``source`` is the folder of their store (relative to the run's)."""
-    shards = [(workspace, volumes[begin::2], source, panel, panel_requests()) for begin in range(2) if volumes[begin::2]]
+    shards = [(workspace, volumes[begin::2], source, panel, panel_requests(panel)) for begin in range(2) if volumes[begin::2]]
     explained = submit_all(explain_shard, shards, title="explain studies")
     written = submit_all(report_shard, [(workspace, part, source) for part in explained], title="reports")
     return ReportSet(

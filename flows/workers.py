@@ -1,9 +1,14 @@
-"""Worker processes: fresh ones, one thread each, that say how far they are and end with the process that started them."""
+"""Worker processes: one thread each, that say how far they are and end with the process that started them.
+
+Where the system can (Linux), they are forked from one process that has imported what every stage needs and does nothing else
+(``multiprocessing``'s fork server): the imports, four seconds of a core, are made once and not by each worker.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -20,6 +25,8 @@ from flows.environment import end_quickly
 R = TypeVar("R")
 #: When a run ends at once, multiprocessing's own helper process removes its semaphores and warns of them: nothing that a user could act on.
 _QUIET = "ignore:resource_tracker:UserWarning"
+#: What the process that workers are forked from imports before it is asked for any.
+PRELOADED = "flows.fork_server"
 _own_share: Callable[[float], None] | None = None
 
 
@@ -36,24 +43,36 @@ class Workers:
             os.environ["OMP_NUM_THREADS"] = "1"
         if _QUIET not in sys.warnoptions:
             sys.warnoptions.append(_QUIET)  # is given on to the processes that multiprocessing starts
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         self._shares = context.Array("d", count, lock=False)
         places = context.SimpleQueue()
         for place in range(count):
             places.put(place)
         self._open: set[Future[Any]] = set()
+        self._starting: threading.Thread | None = None
         self._places, self._context, self._renewing, self._ended = places, context, threading.Lock(), False
         self._pool = self._started()
 
     def _started(self) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(
-            self.count, mp_context=self._context, initializer=begin_worker, initargs=(self._places, self.count, self._shares)
-        )
+        initial = (dict(os.environ), self._places, self.count, self._shares)
+        pool = ProcessPoolExecutor(self.count, mp_context=self._context, initializer=begin_worker, initargs=initial)
         with _ignoring_interrupts():  # processes ignore a terminal's Ctrl-C from their first instruction on
-            for _ in range(self.count):
-                # Something that is there without an import: only the start is wanted.
-                pool.submit(os.getpid)  # processes start, and import, while this one does
+            if self._context.get_start_method() == "forkserver":
+                multiprocessing.forkserver.ensure_running()
+                # The server answers once it has imported: meanwhile this process imports what it needs itself.
+                self._starting = threading.Thread(target=self._start_all, args=(pool,), daemon=True)
+                self._starting.start()
+            else:
+                self._start_all(pool)
         return pool
+
+    def _start_all(self, pool: ProcessPoolExecutor) -> None:
+        with contextlib.suppress(RuntimeError, EOFError, OSError):  # ended meanwhile: whoever submits is told
+            for _ in range(0 if self._ended else self.count):
+                pool.submit(os.getpid)  # something that is there without an import: only the start is wanted
+        if self._ended:
+            _kill(pool)
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
         """Call a function in a worker process; where one was lost, all are started anew first.
@@ -84,15 +103,40 @@ class Workers:
     def end(self) -> None:
         """End every worker at once, whatever it is at; none is started any more."""
         self._ended = True
-        for process in list((self._pool._processes or {}).values()):  # public from Python 3.14 on: terminate_workers
-            with contextlib.suppress(OSError, ValueError):
-                process.kill()
+        if self._starting is not None and self._starting.is_alive():
+            _kill_fork_server()
+        _kill(self._pool)
 
     def close(self) -> None:
         """Wait for what runs; what has not begun does not begin. Where nothing runs nobody waits: not for imports either."""
         if not self._open:
             self.end()
+            if self._starting is not None and self._starting.is_alive():
+                return  # the thread ends what it starts
         self._pool.shutdown(cancel_futures=True)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in list((pool._processes or {}).values()):  # public from Python 3.14 on: terminate_workers
+        with contextlib.suppress(OSError, ValueError):
+            process.kill()
+
+
+def _kill_fork_server() -> None:
+    """Kill what workers are forked from, and those which it has not named yet with it; the next who wants workers starts it anew."""
+    number = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if number is not None:
+        with contextlib.suppress(OSError):
+            os.kill(number, signal.SIGKILL)
+
+
+def _context() -> Any:
+    """Return how processes are started: forked from a process without threads of ours or a GPU, else fresh ones."""
+    if sys.platform != "linux":  # elsewhere system libraries do not survive a fork
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([PRELOADED])
+    return context
 
 
 @contextlib.contextmanager
@@ -129,9 +173,15 @@ def begin_process(count: int) -> None:
         torch.set_num_threads(1)
 
 
-def begin_worker(places: Any, count: int, shares: Any) -> None:
-    """Make a fresh process one of a run's workers, which says how far it is."""
+def begin_worker(environment: dict[str, str], places: Any, count: int, shares: Any) -> None:
+    """Make a fresh process one of a run's workers, which says how far it is.
+
+    The environment is that of the process that wants it: the one it was forked from may have been started under another.
+    """
     global _own_share
+    if dict(os.environ) != environment:
+        os.environ.clear()
+        os.environ.update(environment)
     begin_process(count)
     place = places.get()
 
@@ -142,7 +192,7 @@ def begin_worker(places: Any, count: int, shares: Any) -> None:
     from medkd.progress import report_progress_to
 
     report_progress_to(report)
-    import medkd.training.train  # noqa: F401 - what every stage needs, imported before the first one is asked for
+    import flows.worker_imports  # noqa: F401 - before the first stage is asked for, where it was not forked with them
 
 
 def _end_with_starter() -> None:

@@ -31,6 +31,7 @@ from data_contracts import (
     MapSpec,
     Network,
     NetworkSpec,
+    PanelModel,
     TrainingSpec,
     current_entry,
 )
@@ -212,6 +213,9 @@ def _named_in(value: Any) -> Iterator[tuple[Catalogue, str]]:
         yield from ((MEASURES, one.name) for one in value.measures)
     elif isinstance(value, ExplanationRequest):
         yield from ((EXPLAINERS, one.name) for one in value.explainers)
+    elif isinstance(value, PanelModel):
+        yield from ((EXPLAINERS, one.name) for one in value.explainers)
+        yield from _named_in(tuple(part for field, part in value if field != "explainers"))
     elif isinstance(value, Entry):
         raise TypeError(f"expected an entry inside of what says which catalogue it is of, got {value.name} alone")
     elif isinstance(value, FrozenModel):

@@ -12,6 +12,8 @@ import flows  # sets the environment: nothing looks outside
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MEDKD_SECRET"] = "tests"
+# Ten seconds of an embedded Prefect in each test that runs a command: those that are about it ask for it.
+os.environ["MEDKD_ENGINE"] = "none"
 
 import pytest
 import torch

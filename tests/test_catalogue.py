@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from data_contracts import CatalogueError
+from data_contracts import CatalogueError, Entry, FrozenModel
 from medkd import catalogue
-from medkd.catalogue import CATALOGUES, LOSSES, Catalogue
+from medkd.catalogue import CATALOGUES, LOSSES, Catalogue, entries_named_in
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,3 +81,24 @@ def test_a_clash_of_names_is_an_error_naming_both(declared):
     declared(("twice", "one.place"), ("twice", "other.place"))
     with pytest.raises(CatalogueError, match=r"one\.place and other\.place"):
         LOSSES.names()
+
+
+def holders_of_entries() -> set[type[FrozenModel]]:
+    """Return every record, or part of one, that has a field of catalogue entries."""
+    found, waiting = set(), [FrozenModel]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if any("Entry" in re.findall(r"\w+", str(field.annotation)) for field in kind.model_fields.values()):
+            found.add(kind)
+    return found
+
+
+def test_entries_are_found_in_whatever_holds_them():
+    """A record with entries that nobody tells the catalogue of would fail as its stage begins."""
+    entry = Entry(name="integrated_gradients")
+    kinds = holders_of_entries()
+    assert len(kinds) >= 3
+    for kind in kinds:
+        fields = {name: (entry,) for name, field in kind.model_fields.items() if "Entry" in str(field.annotation) and name == "explainers"}
+        assert set(entries_named_in(kind.model_construct(**fields))) == {"explainers/integrated_gradients"}, kind.__name__

@@ -72,7 +72,12 @@ class EngineName(StrEnum):
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
-Engine = Annotated[EngineName, typer.Option(help="Who drives: the embedded Prefect, or nobody (the same functions).")]
+#: Who drives a flow, whatever the command, where neither ``--engine`` nor the environment says otherwise.
+DEFAULT_ENGINE = EngineName.prefect
+Engine = Annotated[
+    EngineName,
+    typer.Option(envvar="MEDKD_ENGINE", help="Who drives: Prefect (embedded, or the one that PREFECT_API_URL names), or nobody."),
+]
 TaskRunner = Annotated[
     str | None,
     typer.Option(

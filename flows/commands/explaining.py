@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.common import (
+    DEFAULT_ENGINE,
     AsJson,
     CommandGroup,
     Engine,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=CommandGroup.EXPLANATION)
 def explain(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = DEFAULT_ENGINE, as_json: AsJson = False
 ) -> None:
     """Explain the students of a recipe's run on its test cases, beside their teacher."""
     learn_until(recipe, out, overrides, engine, Last.explain, as_json)
@@ -59,7 +60,7 @@ def explain_model_command(
     tracking_uri: TrackingUri = None,
     out: RunFolder = None,
     overrides: Overrides = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Explain a registered model on the test cases of a recipe's data: every measure with its interval over patients."""
@@ -102,7 +103,7 @@ def explain_study_command(
     options: Annotated[
         list[str] | None, typer.Option("--set", metavar="EXPLAINER.OPTION=VALUE", help="Set an explainer's option; may be repeated.")
     ] = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Explain what a registered model finds or answers in one study, with tests of every map and a page, and register it beside the model."""
@@ -189,7 +190,7 @@ def inspect_model_command(
     tracking_uri: TrackingUri = None,
     out: RunFolder = None,
     overrides: Overrides = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Look into a registered model beside its teacher: similarity of layers, feature visualisation of each class, the smallest change that flips an answer."""
@@ -245,7 +246,7 @@ def benchmark_explainers_command(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/planted-truth"),
     cases: Annotated[int, typer.Option(min=2, help="Volumes that are explained.")] = 40,
     seed: Annotated[int, typer.Option(help="Of cohorts and networks.")] = 0,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
@@ -275,7 +276,7 @@ def report_store_command(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write the pages to; by default they stay in the run.")] = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Write a review report for every series of a store, and an index of them. What the models cannot read is listed with its reason."""
@@ -314,7 +315,7 @@ def run_study_command(
     tracking_uri: TrackingUri = None,
     series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
     policy: Policy = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Verify one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""

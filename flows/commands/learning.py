@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from flows.commands.common import (
+    DEFAULT_ENGINE,
     AsJson,
     CommandGroup,
     Engine,
@@ -58,7 +59,7 @@ def demo(
         DemoSize, typer.Option(help="full: the measured comparison; smoke: everything runs, nothing is learnt.")
     ] = DemoSize.full,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
-    engine: Engine = EngineName.prefect,
+    engine: Engine = DEFAULT_ENGINE,
     task_runner: TaskRunner = None,
     tracking_uri: TrackedBy = None,
     store: SharedStore = None,
@@ -98,7 +99,7 @@ def run(
     candidate: Annotated[
         bool, typer.Option("--candidate", help="Let the alias candidate stand at the best student; no run can set the champion.")
     ] = False,
-    engine: Engine = EngineName.prefect,
+    engine: Engine = DEFAULT_ENGINE,
     task_runner: TaskRunner = None,
     store: SharedStore = None,
     as_json: AsJson = False,
@@ -118,7 +119,7 @@ def _require_tracking(uri: str | None) -> None:
 
 @app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)
 def extract_knowledge(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = DEFAULT_ENGINE, as_json: AsJson = False
 ) -> None:
     """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
     from flows.plan import workers_for
@@ -145,7 +146,7 @@ def distill(
     tracking_uri: TrackingUri = None,
     out: RunFolder = None,
     overrides: Overrides = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Train and score a recipe's students from registered knowledge, without the teacher's weights."""
@@ -174,7 +175,7 @@ def experiment(
     recipe: RecipeFile,
     out: RunFolder = None,
     overrides: Overrides = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     task_runner: TaskRunner = None,
     as_json: AsJson = False,
 ) -> None:
@@ -202,7 +203,7 @@ def experiment(
 
 @app.command(rich_help_panel=CommandGroup.TRAINING)
 def evaluate(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = EngineName.none, as_json: AsJson = False
+    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = DEFAULT_ENGINE, as_json: AsJson = False
 ) -> None:
     """Train and score a recipe's teacher and students, and print their scorecards; what a run of it has already is taken from there."""
     learn_until(recipe, out, overrides, engine, Last.evaluate, as_json)
@@ -226,7 +227,7 @@ def evaluate_folder_command(
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/evaluations/MODEL-VERSION-FOLDER.")] = None,
-    engine: Engine = EngineName.none,
+    engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
     """Score a registered model on a folder it has never seen: figures with intervals over patients, subgroups, a row per case."""

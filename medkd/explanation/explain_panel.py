@@ -65,9 +65,11 @@ def _loaded(workspace: Workspace, one: PanelModel) -> LoadedModel:
     )
 
 
-def panel_requests() -> tuple[ExplanationRequest, ExplanationRequest]:
+def panel_requests(panel: ReviewPanel) -> tuple[ExplanationRequest, ExplanationRequest]:
     """Return what is asked of a panel's segmenter, and of its classifier: the explainers by name, so that a changed one is asked again."""
-    return first_findings(*DEFAULT_EXPLAINERS[TaskKind.SEGMENTATION]), first_findings(*DEFAULT_EXPLAINERS[TaskKind.CLASSIFICATION])
+    segmenter = panel.segmentation.explainers or DEFAULT_EXPLAINERS[TaskKind.SEGMENTATION]
+    classifier = panel.classification.explainers or DEFAULT_EXPLAINERS[TaskKind.CLASSIFICATION]
+    return first_findings(*segmenter), first_findings(*classifier)
 
 
 def _by(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
+from medkd.registry.empty_registry import begin_registry, keep_registry
 from medkd.registry.interface import ListedVersion, LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.promotion_lock import RequireHeld, file_lock, tag_lock
 from medkd.registry.recipe_run import RecipeRun
@@ -76,10 +77,13 @@ def _laying_out_alone(uri: str) -> Iterator[None]:
     with locked(path.with_name(f".medkd-{path.name}.lock"), wait_s=120.0):
         if not path.exists():
             new = path.with_name(f".{path.name}.new")
-            for left in path.parent.glob(f"{new.name}*"):  # of a process that was killed, with its journal
+            # What a process that was killed left: the database with its journal, or a copy that it was being made of.
+            for left in (*path.parent.glob(f"{new.name}*"), *path.parent.glob(f".{new.name}.*")):
                 left.unlink()
-            unfinished = f"sqlite:///{new}"
-            MlflowClient(tracking_uri=unfinished, registry_uri=unfinished).search_experiments(max_results=1)
+            if not begin_registry(new):
+                unfinished = f"sqlite:///{new}"
+                MlflowClient(tracking_uri=unfinished, registry_uri=unfinished).search_experiments(max_results=1)
+                keep_registry(new)
             new.replace(path)
         yield
 

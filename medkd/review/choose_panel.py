@@ -23,19 +23,21 @@ def choose_panel(results: tuple[RecipeResult, ...]) -> ReviewPanel:
 
 
 def _panel_model(own: RecipeResult) -> PanelModel:
-    """Return the best student and its teacher, with what the tests of its maps of the cohort gave."""
+    """Return the best student and its teacher, the task's explainers as the recipe asks them, and what the tests of its cohort's maps gave."""
     student, teacher = own.best_student(), own.require_teacher()
     by_weights = {model.weights_digest: model for model in own.require_registered().models}
     bundles = [bundle for bundle in own.bundles if bundle.weights_digest == student.weights_digest]
+    named = {entry.name: entry for entry in own.recipe.explain.explainers}
+    asked = tuple(named.get(entry.name, entry) for entry in DEFAULT_EXPLAINERS[own.recipe.task.kind])
     # A verdict is of an explainer as it was asked: with other options its maps are others.
-    defaults = {entry.name: entry.options for entry in DEFAULT_EXPLAINERS[own.recipe.task.kind]}
     made = {one.method.explainer: one.method.options for bundle in bundles for one in bundle.explanations}
-    tested = [name for name, options in defaults.items() if made.get(name) == options]
+    tested = [entry.name for entry in asked if made.get(entry.name) == entry.options]
     return PanelModel(
         model=by_weights[student.weights_digest],
         teacher=by_weights[teacher.weights_digest],
         student_checkpoint=student,
         teacher_checkpoint=teacher,
+        explainers=asked,
         calibration=next((one for one in own.calibrations if one.weights_digest == student.weights_digest), None),
         structures=own.recipe.card.structures,
         trained_on=own.recipe.card.trained_on,

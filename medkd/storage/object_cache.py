@@ -10,6 +10,7 @@ from pathlib import Path
 from data_contracts import MissingDependencyError
 from data_contracts.private import private_folder
 from data_contracts.record import PARTIAL, partial_path
+from medkd.storage.empty_database import cache_folder
 from medkd.storage.store import sha256_file
 
 #: Folder of the cache, and its bound.
@@ -17,11 +18,6 @@ CACHE, CACHE_GB = "MEDKD_CACHE", "MEDKD_CACHE_GB"
 DEFAULT_GB = 20.0
 #: Part of the bound that is written between two looks at what lies there: looking is not free.
 _BETWEEN = 0.05
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder of medkd (XDG base directories)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medkd"
 
 
 def cache_bytes() -> int:

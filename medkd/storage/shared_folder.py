@@ -14,7 +14,7 @@ from pathlib import Path
 
 from data_contracts import ManifestEntry, ModelManifest, SourceError, StoreError, read_record
 from data_contracts.record import PARTIAL
-from medkd.storage.object_cache import cache_folder
+from medkd.storage.empty_database import cache_folder
 from medkd.storage.objects import ObjectStore, open_objects
 from medkd.storage.remote import checked_uri, is_uri
 from medkd.storage.run_lock import locked

@@ -38,7 +38,6 @@ if TYPE_CHECKING:  # Fabric brings torch's compiler with it, two seconds of ever
     from lightning_fabric import Fabric
 
 # Fabric announces its precision on every set-up; a run has twenty of them.
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 #: Seconds of training that an interruption may cost.
 SAVE_SECONDS = 60.0
 
@@ -128,6 +127,7 @@ def open_fabric(request: FitRequest) -> Fabric:
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets INFO: a line for every training
     processes = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     precision: Any = "bf16-mixed" if request.fit.precision == "bf16" else "32-true"
     if processes > 1:

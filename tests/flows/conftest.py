@@ -91,6 +91,7 @@ def smoke(tmp_path_factory) -> Demo:
         "PYTHONPATH": f"{project / 'hook'}{os.pathsep}{root}",
         "MEDKD_TEST_SOCKET_LOG": str(log),
         "XDG_CACHE_HOME": str(project / "cache"),
+        "MEDKD_ENGINE": "",
     }
     done = run_medkd("demo", "--size", "smoke", "--json", cwd=project, **environment)
     assert done.returncode == 0, done.stderr[-3000:]

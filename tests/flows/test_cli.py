@@ -15,7 +15,7 @@ import flows
 import medkd
 from flows.cli import main
 from flows.commands import app
-from flows.commands.common import CommandGroup
+from flows.commands.common import DEFAULT_ENGINE, CommandGroup
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 COMMANDS = ("demo", "phantom", "ingest", "run", "evaluate", "evaluate-folder", "explain-study", "report-store", "list", "recipe")
@@ -153,6 +153,12 @@ COMMANDS_OF_ALL = commands_of(typer.main.get_command(app))
 def test_no_command_has_more_than_seven_options_of_its_own(name):
     options = {parameter.opts[0] for parameter in COMMANDS_OF_ALL[name].params if parameter.param_type_name == "option"}
     assert len(options - SHARED) <= 7, sorted(options - SHARED)
+
+
+def test_one_engine_drives_every_flow_unless_the_user_says_otherwise():
+    drivers = [parameter for command in COMMANDS_OF_ALL.values() for parameter in command.params if parameter.opts[0] == "--engine"]
+    assert len(drivers) >= 12
+    assert {(one.default, one.envvar) for one in drivers} == {(DEFAULT_ENGINE, "MEDKD_ENGINE")}
 
 
 def test_help_lists_every_command_under_what_it_is_for(monkeypatch, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,14 @@ pytestmark = [pytest.mark.extended, pytest.mark.timeout(900)]
 
 def test_explanations_carry_what_soft_labels_do_not(tmp_path):
 
-    done = subprocess.run([sys.executable, "-m", "flows.cli", "demo", "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=880)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "demo", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "MEDKD_ENGINE": "prefect"},
+        capture_output=True,
+        text=True,
+        timeout=880,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     cards = json.loads(done.stdout.splitlines()[-1])["scorecards"]
     alone, kd, fused = (cards[f"cls.{arm}"] for arm in ("alone", "kd", "kd_explanation"))
@@ -29,7 +37,8 @@ def test_explanations_carry_what_soft_labels_do_not(tmp_path):
 def test_the_first_report_of_the_tutorial_shows_a_lesion_that_the_teacher_sees_too(tmp_path):
     def medkd(*arguments):
         command = [sys.executable, "-m", "flows.cli", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=880)
+        environment = {**os.environ, "MEDKD_ENGINE": "prefect"}
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=880)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

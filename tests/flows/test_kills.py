@@ -52,7 +52,7 @@ class Run:
         self.folder, self.log = folder, folder.with_suffix(".log")
         overrides = [part for name, value in SMALL.items() for part in ("--set", f"{name}={json.dumps(value)}")]
         self.command = [sys.executable, "-m", "flows.cli", "run", RECIPE, "--out", folder, *overrides, *options, "--json"]
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "MEDKD_WORKERS": "1", **environment}
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "MEDKD_WORKERS": "1", "MEDKD_ENGINE": "prefect", **environment}
         self.start()
 
     def start(self):

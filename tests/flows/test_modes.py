@@ -34,7 +34,7 @@ def digests(summary):
 
 @pytest.mark.parametrize("runner", ["threads", "processes", "dask"])
 def test_the_chain_gives_the_same_digests_in_every_mode(smoke, medkd, tmp_path, runner):
-    own = {"MEDKD_WORKERS": "2", "PYTHONPATH": ROOT, "XDG_CACHE_HOME": str(smoke.cache)}
+    own = {"MEDKD_WORKERS": "2", "PYTHONPATH": ROOT, "XDG_CACHE_HOME": str(smoke.cache), "MEDKD_ENGINE": "prefect"}
     done = medkd("demo", "--size", "smoke", "--task-runner", runner, "--json", cwd=tmp_path, **own)
     assert done.returncode == 0, done.stderr[-3000:]
     assert digests(json.loads(done.stdout.splitlines()[-1])) == digests(smoke.summary)
@@ -57,7 +57,11 @@ def servers(tmp_path):
             try:
                 user, password = mlflow.admin
                 own = {"PREFECT_API_URL": prefect.url, "MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
-                yield mlflow.url, client, {**environment, **own, "MEDKD_STORE": "s3://site/runs", "MEDKD_SECRET": "demo"}
+                yield (
+                    mlflow.url,
+                    client,
+                    {**environment, **own, "MEDKD_STORE": "s3://site/runs", "MEDKD_SECRET": "demo", "MEDKD_ENGINE": "prefect"},
+                )
             finally:
                 prefect.close()
 

@@ -8,6 +8,9 @@ from data_contracts import Ref, RefusedSeries
 from flows.report import report
 from tests.flows.recording import recorded
 
+#: Names no explainers: the default ones are asked.
+PANEL = SimpleNamespace(segmentation=SimpleNamespace(explainers=()), classification=SimpleNamespace(explainers=()))
+
 
 def written(_, part, __):
     refs = tuple(Ref(store="run", key=name, sha256="0" * 64) for name in part)
@@ -23,7 +26,7 @@ def written(_, part, __):
 @pytest.mark.parametrize(("volumes", "shards"), [(("a", "b", "c"), [("a", "c"), ("b",)]), (("a",), [("a",)]), ((), [])])
 def test_studies_are_explained_and_written_in_two_shards_and_come_together_again(volumes, shards):
     with recorded(explain_studies=lambda _, part, *__: part, reports=written) as engine:
-        found = report("workspace", volumes, "studies", "panel")
+        found = report("workspace", volumes, "studies", PANEL)
     assert [call[1] for call in engine.calls("explain studies")] == shards
     for refs in (found.reports, found.pages, found.pictures, found.explanations):
         assert sorted(ref.key for ref in refs) == sorted(volumes)
@@ -32,7 +35,7 @@ def test_studies_are_explained_and_written_in_two_shards_and_come_together_again
 
 def test_both_stages_know_the_store_and_the_panel_is_asked_only_once():
     with recorded(explain_studies=lambda _, part, *__: part, reports=written) as engine:
-        report("workspace", ("a",), "studies", "panel")
+        report("workspace", ("a",), "studies", PANEL)
     assert engine.titles() == ["explain studies", "reports"]
-    assert engine.calls("explain studies")[0][2:4] == ("studies", "panel")
+    assert engine.calls("explain studies")[0][2:4] == ("studies", PANEL)
     assert engine.calls("reports")[0] == ("workspace", ("a",), "studies")

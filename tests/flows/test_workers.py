@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from concurrent.futures.process import BrokenProcessPool
 
@@ -57,6 +58,23 @@ def test_a_process_goes_on_while_its_parent_is_there_and_ends_with_it(monkeypatc
     workers.end_with_parent(7)
     assert ended == [1]
     assert next(parents, None) is None
+
+
+def environment_of(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_workers_are_forked_after_the_imports_and_have_the_environment_of_whom_they_work_for(monkeypatch):
+    """The process that they are forked from stays: it may have been started under another environment."""
+    for value in ("first", "second"):
+        monkeypatch.setenv("MEDKD_TEST_PLACE", value)
+        pool = Workers(2)
+        try:
+            assert pool.submit(environment_of, "MEDKD_TEST_PLACE").result(timeout=120) == value
+            starters = {pool.submit(os.getppid).result(timeout=120) for _ in range(4)}
+        finally:
+            pool.close()
+        assert (os.getpid() in starters) is (sys.platform != "linux")
 
 
 def die_once(mark: str) -> str:

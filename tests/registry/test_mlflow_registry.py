@@ -121,7 +121,8 @@ def test_a_kill_while_the_database_is_laid_out_leaves_nothing_that_stops_the_nex
         "from pathlib import Path; from medkd.registry.mlflow_registry import MlflowRegistry;"
         f"MlflowRegistry({uri!r}, artifacts=Path({str(tmp_path / 'artifacts')!r}))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code])
+    nothing_kept = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    process = subprocess.Popen([sys.executable, "-c", code], env=nothing_kept)
     deadline = time.monotonic() + 60
     while not any(one.stat().st_size for one in tmp_path.glob(".mlflow.db.new*")):  # MLflow's migrations are at work
         assert process.poll() is None

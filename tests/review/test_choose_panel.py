@@ -19,7 +19,7 @@ def result():
     checkpoint = read_record((GOLDEN / "review_panel_3.json").read_bytes(), ReviewPanel).classification.student_checkpoint
     bundle = read_record((GOLDEN / "explanation_bundle_2.json").read_bytes(), ExplanationBundle)
 
-    def make(kind, explainers=()):
+    def make(kind, explainers=(), asked=()):
         models = [
             checkpoint.model_copy(update={"arm": arm, "role": role, "weights_digest": digest * 64})
             for arm, role, digest in (("teacher", "teacher", "a"), ("alone", "student", "b"), ("kd", "student", "c"))
@@ -44,6 +44,7 @@ def result():
         recipe = SimpleNamespace(
             name=kind.value,
             task=SimpleNamespace(kind=kind),
+            explain=SimpleNamespace(explainers=asked),
             card=CardNotes(structures="anatomy" if kind is TaskKind.SEGMENTATION else "lesion"),
         )
         return RecipeResult(
@@ -67,6 +68,16 @@ def test_a_verdict_is_of_an_explainer_as_it_was_asked(result):
     for explainers, tested in ((defaults, {one.name for one in defaults}), (changed, set())):
         panel = choose_panel((result(TaskKind.CLASSIFICATION, explainers), result(TaskKind.SEGMENTATION)))
         assert {one.explainer for one in panel.classification.sanity_reports} == tested
+
+
+def test_explainers_are_asked_as_the_recipe_asks_them_and_so_have_a_verdict(result):
+    cam, integrated = DEFAULT_EXPLAINERS[TaskKind.CLASSIFICATION]
+    changed = integrated.model_copy(update={"options": {"steps": 2}})
+    for made, verdicts in (((cam, changed), {"cam", "integrated_gradients"}), ((cam, integrated), {"cam"})):
+        panel = choose_panel((result(TaskKind.CLASSIFICATION, made, (changed,)), result(TaskKind.SEGMENTATION)))
+        assert panel.classification.explainers == (cam, changed)
+        assert {one.explainer for one in panel.classification.sanity_reports} == verdicts
+    assert panel.segmentation.explainers == DEFAULT_EXPLAINERS[TaskKind.SEGMENTATION]
 
 
 def test_a_report_needs_both_tasks(result):
