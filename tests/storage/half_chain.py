@@ -39,8 +39,8 @@ def main(half: str, folder: Path) -> dict[str, object]:
         result = RecipeResult(recipe, result.cohorts, teacher)
         found["gate"] = judge_teacher(*gate_call(workspace, result)).digest()
         found["student"] = distill(*student_calls(workspace, result)[0]).weights_digest
-    begun = (folder / "stages" / "begun.log").read_text().splitlines()
-    return {**found, "ran": dict(Counter(line.rpartition("-")[0] for line in begun))}
+    started = (folder / "stages" / "begun.log").read_text().splitlines()
+    return {**found, "ran": dict(Counter(line.rpartition("-")[0] for line in started))}
 
 
 if __name__ == "__main__":
