@@ -11,36 +11,46 @@ import pytest
 from live_server import ROOT, free_port
 
 
+class DaskCluster:
+    """A scheduler, and workers as they are started.
+
+    Attributes:
+        address: of the scheduler.
+    """
+
+    def __init__(self, folder, stack, log, environment):
+        self.address = f"tcp://127.0.0.1:{free_port()}"
+        self._folder, self._stack, self._log, self._count = folder, stack, log, 0
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+        self._start("scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
+
+    def start_worker(self, **environment):
+        """Start a worker of one thread and return its process."""
+        self._count += 1
+        place = str(self._folder / f"dask{self._count}")
+        return self._start("worker", self.address, "--no-nanny", "--nthreads", "1", "--local-directory", place, **environment)
+
+    def _start(self, *arguments, **environment):
+        command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
+        own = {**self._environment, **environment}
+        process = subprocess.Popen(command, cwd=self._folder, env=own, stdout=self._log, stderr=subprocess.STDOUT)
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+
 @contextlib.contextmanager
 def dask_cluster(folder, *workers, **environment):
-    """Yield the address of a scheduler.
+    """Yield a cluster.
 
     Args:
-        folder: of logs and of what Dask itself writes.
+        folder: of ``dask.log`` and of what Dask itself writes.
         workers: what the environment of each worker has of its own.
         environment: of all.
     """
     pytest.importorskip("prefect_dask")
-    address = f"tcp://127.0.0.1:{free_port()}"
-    own = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    begin = [sys.executable, "-m", "dask"]
-    scheduler = [*begin, "scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
-    worker = [*begin, "worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory"]
     with (folder / "dask.log").open("a") as log, contextlib.ExitStack() as stack:
-        commands = [(scheduler, {}), *(([*worker, str(folder / f"dask{number}")], given) for number, given in enumerate(workers))]
-        for command, special in commands:
-            process = subprocess.Popen(command, cwd=folder, env={**own, **special}, stdout=log, stderr=subprocess.STDOUT)
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-        yield address
-
-
-@contextlib.contextmanager
-def watched_workers(address, count):
-    """Yield a function that returns the processes of the workers that compute now."""
-    from distributed import Client
-
-    with Client(address, timeout=120) as client:
-        client.wait_for_workers(count, timeout=240)
-        processes = client.run(os.getpid)
-        yield lambda: [processes[worker] for worker, keys in client.processing().items() if keys]
+        cluster = DaskCluster(folder, stack, log, environment)
+        for own in workers:
+            cluster.start_worker(**own)
+        yield cluster

@@ -85,8 +85,8 @@ def test_machines_that_share_nothing_but_a_bucket_give_the_same_digests(smoke, m
     driver = tmp_path / "driver"
     driver.mkdir()
     machines = [machine(tmp_path / f"machine{number}", driver) for number in range(2)]
-    with dask_cluster(tmp_path, *machines, **environment) as address:
-        command = ("demo", "--size", "smoke", "--task-runner", address, "--tracking-uri", tracking, "--json")
+    with dask_cluster(tmp_path, *machines, **environment) as cluster:
+        command = ("demo", "--size", "smoke", "--task-runner", cluster.address, "--tracking-uri", tracking, "--json")
         own = {"XDG_CACHE_HOME": str(driver / "cache"), "PYTHONPATH": ROOT}
         done = medkd(*command, cwd=driver, **environment, **own)
     log = (tmp_path / "dask.log").read_text()
