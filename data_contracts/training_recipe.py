@@ -138,6 +138,8 @@ class TrainingConfig(FrozenModel):
             et al. 2019); a live teacher sees the mixed image, stored maps are mixed with it.
         mix_alpha: both parameters of the Beta distribution that the share is drawn from.
         strong: a harder image for the student than for the teacher.
+        processes: that share each batch (``torchrun``), a GPU each where there are some; statistics of batch normalisation are then those of a
+            process's part. Left out of the record where it is 1: recipes of before keep their digests.
     """
 
     epochs: int = Field(ge=1)
@@ -156,6 +158,12 @@ class TrainingConfig(FrozenModel):
     mix: Literal["none", "mixup", "cutmix"] = "none"
     mix_alpha: Finite = Field(default=0.4, gt=0)
     strong: StrongAugmentation | None = None
+    processes: int = Field(default=1, ge=1, le=64, exclude_if=lambda count: count == 1)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a batch that processes cannot share evenly."""
+        if self.batch_size % self.processes:
+            raise ValueError(f"expected a batch_size that {self.processes} processes can share evenly, got {self.batch_size}")
 
 
 class Gate(FrozenModel):

@@ -40,9 +40,9 @@ class Worklist(VersionedRecord):
     SCHEMA: ClassVar[str] = "worklist/1"
     entries: tuple[WorklistEntry, ...] = ()
 
-    def lacks(self, series_key: str, model: str) -> bool:
-        """Return whether a series is not on the list for a model version."""
-        return all((one.series_key, one.model) != (series_key, model) for one in self.entries)
+    def series_of(self, model: str) -> frozenset[str]:
+        """Return the keys of the series that are on the list for a model version."""
+        return frozenset(one.series_key for one in self.entries if one.model == model)
 
     def add(self, *entries: WorklistEntry) -> Worklist:
         """Return the list with more entries; one of the same series and model is replaced."""

@@ -107,6 +107,21 @@ def _weekly_review_sample(out: str = "runs/site", count: int = 10) -> str:
     return "nothing was reported this week" if written is None else f"{written[1]} reports in {written[0].parent.name}"
 
 
+def _drift(
+    models: list[str], out: str = "runs/site", tracking_uri: str | None = None, alarm_rate: float = 0.01, window_studies: int = 20
+) -> str:
+    """Compare what the worklist got lately with the references of the models, without labels."""
+    site, workspace = Site.claimed(Path(out).resolve()), _workspace(out, tracking_uri)
+    if not site.worklist().entries:
+        return "nothing was reported yet"
+    from flows.drift import drift
+    from medkd.drift.compare_window import DriftSettings
+
+    with start_engine("prefect", site.root / "drift-runs", workers=0):
+        found = drift(site, workspace.tracking_uri, tuple(models), DriftSettings(alarm_rate, window_studies))
+    return "; ".join(one.said for one in found)
+
+
 def _reconcile(out: str = "runs/site", tracking_uri: str | None = None, again: bool = True) -> str:
     """Say of runs whose process is gone that they are over, and begin deployed ones again."""
     from flows.reconcile import reconcile_runs
@@ -135,4 +150,4 @@ def _gc(out: str = "runs/nightly", policy: dict[str, Any] | None = None, remove:
 
 ingest_watch, run_champion, nightly_distill = deployed(_ingest_watch), deployed(_run_champion), deployed(_nightly_distill)
 explain_candidate, weekly_review_sample = deployed(_explain_candidate), deployed(_weekly_review_sample)
-reconcile, gc = deployed(_reconcile), deployed(_gc)
+drift, reconcile, gc = deployed(_drift), deployed(_reconcile), deployed(_gc)

@@ -18,8 +18,11 @@ LEASE_S = 120.0
 
 
 @contextmanager
-def gpu_of_server() -> Iterator[None]:
-    """Hold a slot of the limit that ``MEDKD_GPU_LIMIT`` names, for as long as it takes to get one; without it nothing is held.
+def gpu_of_server(slots: int = 1) -> Iterator[None]:
+    """Hold slots of the limit that ``MEDKD_GPU_LIMIT`` names, for as long as it takes to get them; without it nothing is held.
+
+    Args:
+        slots: one for each process of a training.
 
     Raises:
         MissingDependencyError: ``GPU_LIMIT_MISSING`` when the server has no such limit: without one nobody would be kept from any GPU.
@@ -40,5 +43,5 @@ def gpu_of_server() -> Iterator[None]:
                 "GPU_LIMIT_MISSING",
                 f"expected a global concurrency limit {name!r} on the Prefect server, there is none; prefect gcl create {name} --limit GPUS",
             ) from error
-    with concurrency(name, occupy=1, strict=True, lease_duration=LEASE_S):
+    with concurrency(name, occupy=slots, strict=True, lease_duration=LEASE_S):
         yield

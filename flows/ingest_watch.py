@@ -8,8 +8,8 @@ from pathlib import Path
 from data_contracts import IngestError, IngestPolicy, IngestReport, SourceError
 from flows.confidential_call import named
 from flows.inbox import Arrival
-from flows.ingest import ingest_source
-from flows.orchestration import flow, submit_all
+from flows.ingest import ingest
+from flows.orchestration import flow
 from flows.site import Site
 from flows.work import log_to_run
 from medkd.dicom.ingest import IngestRequest
@@ -53,9 +53,8 @@ def ingest_watch(site: Site, inbox: Path, settle_s: float, policy: IngestPolicy)
 
 
 def _ingested(site: Site, arrival: Arrival, policy: IngestPolicy, number: int) -> IngestReport:
-    request = IngestRequest(arrival.path, site.store, policy)
     # A number, and no name: entries are called after people.
-    return submit_all(ingest_source, [(request,)], title="ingest", names=[f"entry-{number}"])[0]
+    return ingest(IngestRequest(arrival.path, site.store, policy), f"entry-{number}")
 
 
 def _series_of(store: Path) -> set[str]:

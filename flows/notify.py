@@ -1,4 +1,4 @@
-"""Somebody is told when a deployed run fails: by a webhook, by mail, or both. What is told names the run, its kind of error and code, and no file.
+"""Somebody is told when a deployed run fails or finds drift: by a webhook, by mail, or both. What is told names no file and no patient.
 
 ``MEDKD_NOTIFY_URL`` gets a POST of JSON; ``MEDKD_NOTIFY_MAIL`` gets a mail by way of ``MEDKD_SMTP`` (``HOST`` or ``HOST:PORT``).
 """
@@ -31,12 +31,12 @@ def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
 
 
 def notify(said: Mapping[str, str]) -> None:
-    """Send a message wherever messages are wanted; what cannot be sent is logged, for the failure itself is the news."""
+    """Send a message wherever messages are wanted; what cannot be sent is logged, for what happened is the news."""
     for send in (_post, _mail):
         try:
             send(said)
         except (OSError, urllib.error.URLError, smtplib.SMTPException, ValueError) as error:
-            _LOG.warning("nobody could be told that a run failed: %s", type(error).__name__)
+            _LOG.warning("nobody could be told of %s (%s): %s", said.get("flow", "a run"), said.get("state", ""), type(error).__name__)
 
 
 def _post(said: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from data_contracts import Estimate, GateVerdict
+from data_contracts import DriftReport, Estimate, GateVerdict
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
@@ -89,6 +89,19 @@ def show_registered(workspace: Workspace, results: Sequence[RecipeResult]) -> No
             for name in dict.fromkeys(model.name for model in models):
                 link = f"{tracking_uri.rstrip('/')}/#/models/{name}"
                 create_link_artifact(key=f"mlflow-{key_of(name)}", link=link, link_text=name, description=f"{name} in MLflow")
+
+
+def show_drift(report: DriftReport) -> None:
+    """Show what drift was found of a model: sentences, and a row per window."""
+    if not _is_recorded():
+        return
+    from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+    from medkd.drift.drift_text import drift_markdown, drift_rows
+
+    key = key_of(report.model.removeprefix("models:/"))
+    create_markdown_artifact(key=f"drift-{key}", markdown=drift_markdown(report), description=f"drift of {report.model}")
+    create_table_artifact(key=f"drift-windows-{key}", table=drift_rows(report), description=f"windows of {report.model}")
 
 
 def key_of(name: str) -> str:

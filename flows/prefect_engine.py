@@ -193,6 +193,8 @@ def for_others(call: Sequence[Any]) -> tuple[Any, ...]:
 def _note_ends(futures: Sequence[PrefectFuture[Any]], names: Sequence[str], group: GroupOfCalls) -> None:
     named = dict(zip((future.task_run_id for future in futures), names, strict=True))
     for future in as_completed(list(futures)):
+        # Its result is fetched here and now: where it lies in a worker of a cluster, it would be lost with that one.
+        future.wait()
         if future.state.is_completed():
             group.finished(named[future.task_run_id])
     # All to their end before the first is asked: an error must not leave tasks running behind a flow that is over.

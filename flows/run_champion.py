@@ -38,7 +38,8 @@ def run_champion(site: Site, tracking_uri: str, models: Sequence[str], most: int
     registry, done = open_registry(workspace), []
     for model in models:
         uri = resolve(registry, model).uri
-        waiting = [one for one in volumes if site.worklist().lacks(one.series_key, uri)]
+        listed = site.worklist().series_of(uri)
+        waiting = [one for one in volumes if one.series_key not in listed]
         waiting = waiting[:most] if most else waiting
         if not waiting:
             log_to_run("%s was asked about everything", uri)

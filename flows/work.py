@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from data_contracts import TrainingSpec
 from flows.engine import current_engine, lost_worker
 from flows.gpu_limit import gpu_of_server
 from medkd.storage.objects import store_uri
@@ -37,11 +38,10 @@ class Work(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it where there is room."""
         started = time.monotonic()
-        given = {name: _here(value) for name, value in kwargs.items()}
-        call = [_here(value) for value in args]
-        with gpu_of_server() if self._trains else nullcontext():
-            result = self._done(functools.partial(self._function, *call, **given))
-        _leave(result, (*call, *given.values()))
+        call = functools.partial(self._function, *map(_here, args), **{name: _here(value) for name, value in kwargs.items()})
+        with gpu_of_server(processes_of(call)) if self._trains else nullcontext():
+            result = self._done(call)
+        _leave(result, (*call.args, *call.keywords.values()))
         more = f": {self._said(result)}" if self._said is not None else ""
         log_to_run(f"done in {time.monotonic() - started:.1f} s{more}")
         return result
@@ -54,6 +54,12 @@ class Work(Generic[P, R]):
             return workers.submit(call).result()
         except BrokenProcessPool as error:
             raise lost_worker() from error
+
+
+def processes_of(call: functools.partial[Any]) -> int:
+    """Return how many processes a call trains in: as many as its specification says."""
+    given = (*call.args, *call.keywords.values())
+    return max((one.fit.processes for one in given if isinstance(one, TrainingSpec)), default=1)
 
 
 class Sealed:

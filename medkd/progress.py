@@ -61,6 +61,13 @@ class ProgressBar(Generic[T]):
         elif _listener is not None and self._total:
             _listener(min(1.0, self._count / self._total))
 
+    def reach(self, share: float) -> None:
+        """Say that a share (0 to 1) of the whole is done, where another process counts."""
+        if self._enabled and self._drawn is not None:
+            self._drawn.update((self._total or 0) * share - self._drawn.n)
+        elif self._enabled and _listener is not None:
+            _listener(min(1.0, share))
+
     def _close(self, *, finished: bool) -> None:
         if self._drawn is not None:
             self._drawn.close()

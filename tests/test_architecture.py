@@ -49,6 +49,7 @@ ORDER = (
     "recipe_calls",
     "experiment",
     "review",
+    "drift",
     "api",
 )
 PACKAGES = ("data_contracts", "medkd", "flows", "mlflow_server")

@@ -142,6 +142,7 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
     from medkd.storage.workspace import local_workspace
     from medkd.training.check_recipe import require_data
     from medkd.training.memory import require_training_memory
+    from medkd.training.processes import require_processes
     from medkd.training.recipes import read_recipe
 
     wanted, root = recipe_overrides(overrides)
@@ -151,6 +152,7 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
         require_source(data)
     # Before the folder is claimed: a recipe that cannot run leaves nothing behind.
     require_training_memory(recipe, root)
+    require_processes(recipe)
     folder = claim_run(out or runs / recipe.name, *(() if data is None else (data,)))
     require_data(recipe, recipe_file, wanted, root)
     return recipe, local_workspace(folder, progress=True, data_root=root)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_contracts import IngestCode, IngestError, SourceError
@@ -16,18 +16,37 @@ from medkd.dicom.walk_source import Entry, readable_name, walk_source
 from medkd.progress import progress_bar
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A file of a source whose header was not read yet.
+
+    Attributes:
+        path: where it lies.
+        relative: what reports call it; no other file of the source is called so.
+        known: what it is, where that needs no header: an archive, a link, a locked folder.
+    """
+
+    path: Path
+    relative: str
+    known: FoundFile | None = None
+
+
 def discover(
     source: Path, scratch: Path, *, without: tuple[Path, ...] = (), follow: bool = False, progress: bool = False
 ) -> tuple[FoundFile, ...]:
+    """Return every file of a source with its header: :func:`list_source`, then :func:`read_headers`."""
+    return read_headers(list_source(source, scratch, without=without, follow=follow), progress=progress)
+
+
+def list_source(source: Path, scratch: Path, *, without: tuple[Path, ...] = (), follow: bool = False) -> tuple[Listed, ...]:
     """Return every file below a folder (or the one file), sorted by relative path; members of archives follow their archive. What may not
-    be read, and links that are not followed, are found too, under their code.
+    be read, and links that are not followed, are listed too, under their code.
 
     Args:
         source: folder, file, archive, or a DICOMDIR (then its folder is meant).
         scratch: folder for what archives hold; the caller removes it.
         without: folders that are left out: what is written must not be read again where it lies inside the source.
         follow: read what links lead to outside of the source.
-        progress: show a progress bar.
 
     Raises:
         SourceError: ``SOURCE_MISSING``. An empty folder is not an error: nothing was found in it.
@@ -38,28 +57,34 @@ def discover(
         source = source.parent
     root = source if source.is_dir() else source.parent
     entries = walk_source(root, tuple(folder.resolve() for folder in without), follow=follow) if source.is_dir() else [Entry(source)]
-    places: list[tuple[Path, str]] = []
-    known: dict[str, FoundFile] = {}
+    listed: list[Listed] = []
     called: set[str] = set()
     archives = _Archives(scratch)
     above = len(str(root / "x")) - 1
     for entry in entries:
         relative = _unique(readable_name(str(entry.path)[above:] + ("/" if entry.folder else "")), called)
-        places.append((entry.path, relative))
         if entry.code is not None:
-            known[relative] = FoundFile(entry.path, relative, "", None, entry.code, entry.evidence)
+            listed.append(Listed(entry.path, relative, FoundFile(entry.path, relative, "", None, entry.code, entry.evidence)))
         elif is_archive(entry.path):
             for path, name, found in archives.open(entry.path, relative):
                 inside = relative if name == relative else _unique(name, called)
-                if path != entry.path:
-                    places.append((path, inside))
-                if found is not None:
-                    known[inside] = replace(found, relative=inside)
+                listed.append(Listed(path, inside, None if found is None else replace(found, relative=inside)))
+        else:
+            listed.append(Listed(entry.path, relative))
+    return tuple(listed)
+
+
+def read_headers(listed: Sequence[Listed], *, progress: bool = False) -> tuple[FoundFile, ...]:
+    """Return listed files with their headers, in their order; what is known already is not read.
+
+    Args:
+        listed: files of a source.
+        progress: show a progress bar.
+    """
     with quiet_dicom():
-        # What is known already is not read, and keeps its place in the order of names.
-        pairs = zip(places, fetch_all([None if name in known else path for path, name in places]), strict=True)
-        read = (known.get(place[1]) or parse_header(*place, fetched) for place, fetched in pairs)
-        return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(places)))
+        pairs = zip(listed, fetch_all([one.path if one.known is None else None for one in listed]), strict=True)
+        read = (one.known or parse_header(one.path, one.relative, fetched) for one, fetched in pairs)
+        return tuple(progress_bar(read, title="headers", unit="file", enabled=progress, total=len(listed)))
 
 
 def _unique(name: str, called: set[str]) -> str:

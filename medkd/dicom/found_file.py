@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 
@@ -40,6 +42,30 @@ class FoundFile:
     evidence: str = ""
     pixels: PixelPlace | None = None
     notes: tuple[IngestCode, ...] = field(default=())
+
+    def forget_header(self, read: Callable[[Path, str], FoundFile]) -> None:
+        """Give the header's memory back; whoever asks for it later has it read again.
+
+        Args:
+            read: reads a file, given its path and what reports call it.
+        """
+        if self.__dict__.get("header") is not None:
+            del self.__dict__["header"]
+            self.__dict__["_read"] = read
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a header that was forgotten.
+
+        Raises:
+            ValueError: when the file holds other bytes by now.
+        """
+        if name != "header" or "_read" not in self.__dict__:
+            raise AttributeError(name)
+        again: FoundFile = self.__dict__["_read"](self.path, self.relative)
+        if again.digest != self.digest:
+            raise ValueError(f"expected the bytes that were read before ({self.digest}), the file was changed meanwhile ({again.digest})")
+        self.__dict__["header"] = again.header
+        return again.header
 
     @property
     def readable(self) -> bool:

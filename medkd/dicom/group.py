@@ -96,9 +96,10 @@ def group_slices(slices: list[Slice]) -> tuple[SliceGroup, ...]:
         units[key[:-1]].add(key[-1])
     several = {key for key, alike in units.items() if len(alike) > 1}
     said = {id(members[0]): _unit_moment(members[0]) for key, alike in groups.items() if key[:-1] in several for members in alike}
-    return tuple(
-        SliceGroup(members, said.get(id(members[0]), ""), lone=_lone(members, [m for k, m in found if k == key])) for key, members in found
-    )
+    series: dict[tuple[object, ...], list[tuple[Slice, ...]]] = defaultdict(list)
+    for key, together in found:
+        series[key].append(together)
+    return tuple(SliceGroup(members, said.get(id(members[0]), ""), lone=_lone(members, series[key])) for key, members in found)
 
 
 def _unit_moment(item: Slice) -> str:

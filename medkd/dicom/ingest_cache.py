@@ -88,6 +88,11 @@ class IngestCache:
         """Remember something for the next run."""
         self._now[name] = value
 
+    @property
+    def remembered(self) -> dict[str, Any]:
+        """Return what this run remembers so far, by name."""
+        return self._now
+
     def keep_refusal(self, content: str, error: IngestError) -> None:
         """Remember that these files were refused."""
         self.keep(f"refusal:{content}", {"code": error.ingest_code.value, "message": error.message, "evidence": error.evidence})

@@ -40,7 +40,7 @@ class SeriesIngestion:
     Attributes:
         comparisons: compares slices and files.
         volumes: accepted volumes with the slices they were made of, by series key.
-        refused_keys: series keys that an earlier ingestion may have accepted and this one does not.
+        refused_keys: series keys that an earlier ingestion may have accepted and this one does not, with the first file of each.
     """
 
     def __init__(self, secret: bytes, store: Store, policy: IngestPolicy, cache: IngestCache, ledger: Ledger, pool: Decoders) -> None:
@@ -48,7 +48,7 @@ class SeriesIngestion:
         self.cache, self.ledger, self.pool = cache, ledger, pool
         self.comparisons = ComparisonCache(cache)
         self.volumes: dict[str, tuple[VolumeRef, SliceGroup]] = {}
-        self.refused_keys: set[str] = set()
+        self.refused_keys: dict[str, str] = {}
 
     def ingest_series(self, group: SliceGroup, flags: _Flags) -> None:
         """Verify, decode and store what one group of slices gives; a refusal is the outcome of all its files.
@@ -109,11 +109,11 @@ class SeriesIngestion:
             self.cache.keep(f"volume:{key}", content)
         except IngestError as error:
             self.cache.keep_refusal(content, error)
-            self.refused_keys.add(key)
+            self.refused_keys[key] = files[0].relative
             self._refuse(files, error, findings)
             return
         except Exception as error:  # one broken series must not stop the others
-            self.refused_keys.add(key)
+            self.refused_keys[key] = files[0].relative
             named = IngestError(IngestCode.UNREADABLE_HEADER, "expected readable pixels", {"error": type(error).__name__})
             self._refuse(files, named, findings)
             return
@@ -135,22 +135,6 @@ class SeriesIngestion:
         solution = solve_geometry(group.planes(), findings)
         return store_volume(group, solution, keys, self.store, findings, self.pool)
 
-    def refuse_shared_pixels(self) -> None:
-        """Refuse volumes whose voxels another patient has too: one of them carries a wrong name."""
-        owners: dict[str, set[str]] = {}
-        # Volumes of earlier ingestions count too: the same image may come under another name a year later.
-        kept = (volume for key, volume in self.cache.volumes.items() if key not in self.refused_keys)
-        for volume in (*kept, *(volume for volume, _ in self.volumes.values())):
-            owners.setdefault(volume.array.sha256, set()).add(volume.patient_key)
-        for key, (volume, group) in list(self.volumes.items()):
-            if len(owners[volume.array.sha256]) > 1:
-                del self.volumes[key]
-                self.refused_keys.add(key)
-                self.ledger.withdraw(group.files)
-                message = "expected an image of one patient, another one has the same"
-                error = IngestError(IngestCode.PIXEL_IDENTICAL_ACROSS_PATIENTS, message, {"patients": len(owners[volume.array.sha256])})
-                self._refuse(group.files, error, Findings(self.policy))
-
     def _series_key(self, group: SliceGroup) -> str:
         """Return the key of a volume: of its series, and of what splits a series into several volumes."""
         first = group.slices[0]
@@ -160,6 +144,18 @@ class SeriesIngestion:
         return pseudonym(self.secret, "series", f"{text_of(group.header, 'SeriesInstanceUID')}|{split}")
 
     def _refuse(self, files: tuple[FoundFile, ...], error: IngestError, findings: Findings) -> None:
-        for file in files:
-            self.ledger.note(file, set(findings.flags))
-            self.ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
+        refuse_files(self.ledger, files, error, findings)
+
+
+def refuse_files(ledger: Ledger, files: tuple[FoundFile, ...], error: IngestError, findings: Findings) -> None:
+    """Note a refusal as the outcome of files, with what was found in them before.
+
+    Args:
+        ledger: of the ingestion.
+        files: that share the outcome.
+        error: why they are refused.
+        findings: of the series that they belong to.
+    """
+    for file in files:
+        ledger.note(file, set(findings.flags))
+        ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,20 @@ class Ledger:
         self.refuse(file, file.code, {"what": file.evidence}, ignore=foreign)
         return False
 
-    def rows(self, found: tuple[FoundFile, ...]) -> tuple[FileOutcome, ...]:
+    def merge(self, other: Ledger) -> None:
+        """Take over what became of other files."""
+        self.outcomes |= other.outcomes
+        self.refused |= other.refused
+        self.findings |= other.findings
+
+    def without(self, files: Container[str]) -> Ledger:
+        """Return what became of all files but some, named by their relative paths."""
+        return Ledger(*({name: kept for name, kept in table.items() if name not in files} for table in self._tables()))
+
+    def _tables(self) -> tuple[dict[str, Any], ...]:
+        return self.outcomes, self.refused, self.findings
+
+    def rows(self, found: Iterable[FoundFile]) -> tuple[FileOutcome, ...]:
         """Return one line per file found, in their order, with everything that was met in it."""
         return tuple(
             self.outcomes[file.relative].model_copy(update={"findings": tuple(sorted(self.findings.get(file.relative, ())))})

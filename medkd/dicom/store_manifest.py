@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 
-from data_contracts import StoreManifest, VolumeRef
+from data_contracts import SeriesRecord, StoreManifest, VolumeRef
 from medkd.dicom.confidentiality.describe import describe_series
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.ingest_cache import IngestCache
@@ -15,30 +16,47 @@ from medkd.dicom.slice_attributes import BETWEEN
 Volumes = Mapping[str, tuple[VolumeRef, SliceGroup]]
 
 
-def store_manifest(volumes: Volumes, refused: Set[str], cache: IngestCache, secret: bytes) -> StoreManifest:
+def store_manifest(volumes: Volumes, refused: Collection[str], cache: IngestCache, described: Mapping[str, SeriesRecord]) -> StoreManifest:
     """Return the manifest of a store after an ingestion: what was there and was not refused now, and what came.
 
     Args:
         volumes: that were accepted, with their slices, by series key.
         refused: series keys that are in the store no longer.
         cache: with what the store held before.
-        secret: key of the pseudonyms.
+        described: what :func:`describe_volumes` says of the volumes.
     """
     # Other sources were ingested into this store before: what they gave is not asked for again and stays.
     kept = {key: volume for key, volume in cache.volumes.items() if key not in refused}
     merged = kept | {key: volume for key, (volume, _) in volumes.items()}
-    described = cache.series | {
-        key: describe_series(volume, group.header, secret, _acquisition(group, volumes)) for key, (volume, group) in volumes.items()
-    }
+    records = {**cache.series, **described}
     return StoreManifest(
-        volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(described[key] for key in sorted(described) if key in merged)
+        volumes=tuple(merged[key] for key in sorted(merged)), series=tuple(records[key] for key in sorted(records) if key in merged)
     )
 
 
-def _acquisition(group: SliceGroup, volumes: Volumes) -> str:
+def describe_volumes(volumes: Volumes, secret: bytes) -> dict[str, SeriesRecord]:
+    """Return what a manifest says of how volumes were acquired, by series key.
+
+    Args:
+        volumes: with their slices, by series key; of a series all that were accepted, for its time points are counted.
+        secret: key of the pseudonyms.
+    """
+    alike: dict[str, list[list[str]]] = defaultdict(list)
+    for _, group in volumes.values():
+        alike[series_uid(group)].append(group.acquisition_key.split(BETWEEN))
+    return {
+        key: describe_series(volume, group.header, secret, _acquisition(group, alike[series_uid(group)]))
+        for key, (volume, group) in volumes.items()
+    }
+
+
+def series_uid(group: SliceGroup) -> str:
+    """Return the SeriesInstanceUID of a group."""
+    return text_of(group.header, "SeriesInstanceUID")
+
+
+def _acquisition(group: SliceGroup, alike: list[list[str]]) -> str:
     """Return what tells a group from others of its series; of what may not be said (a time of day), which of the series' values it is."""
-    series = text_of(group.header, "SeriesInstanceUID")
-    alike = [other.acquisition_key.split(BETWEEN) for _, other in volumes.values() if text_of(other.header, "SeriesInstanceUID") == series]
     said = []
     for place, part in enumerate(group.acquisition_key.split(BETWEEN) if group.acquisition_key else ()):
         keyword, _, value = part.partition("=")

@@ -33,6 +33,7 @@ from medkd.storage.stage import stage
 from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
+from medkd.training.processes import in_processes
 from medkd.training.train import TrainingRun, setup_training, student_cohort
 
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
@@ -52,6 +53,7 @@ def validate(
 
 
 @stage
+@in_processes
 def train_with_snapshots(
     workspace: Workspace,
     spec: TrainingSpec,

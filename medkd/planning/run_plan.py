@@ -68,6 +68,10 @@ def plan_run(given: PlanInputs, *, free_disk: int, probe_seconds: float) -> RunP
     missing = [arm for arm in given.recipe.arms if arm not in given.found["trainings"]]
     if missing:
         assumed.append(f"Not probed for want of time, taken as the costliest that was: {', '.join(missing)}; --seconds gives more.")
+    fits = {"teacher": given.recipe.teacher.fit, "students": given.recipe.student.fit}
+    several = [f"{fit.processes} for {name}" for name, fit in fits.items() if fit.processes > 1]
+    if several:
+        assumed.append(f"Counted for several processes ({', '.join(several)}): memory that many times, time as by one.")
     precision = given.found["trainings"]["teacher"]["precision"]
     return RunPlan(
         recipe=given.recipe.name,
@@ -116,7 +120,8 @@ def _training(given: PlanInputs, name: str, spec: TrainingSpec, cases: int, *, r
         name=name,
         runs=runs,
         seconds=math.ceil(runs / at_once) * one,
-        memory_bytes=int(probe["peak_bytes"] + max(0, cohort - held)),
+        # Each of several processes holds network and cases; the probe was made by one, with the whole batch.
+        memory_bytes=spec.fit.processes * int(probe["peak_bytes"] + max(0, cohort - held)),
         disk_bytes=runs * (probe["state_bytes"] + 4 * probe["parameters"]),
         parameters=probe["parameters"],
         batches=batches,

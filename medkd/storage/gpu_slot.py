@@ -37,42 +37,77 @@ def gpu_slot(*, gpus: int | None = None, folder: Path | None = None, most_s: flo
     Raises:
         MissingDependencyError: ``GPU_BUSY`` when every GPU stayed taken for ``most_s``.
     """
-    count = _visible_gpus() if gpus is None else gpus
+    with gpu_slots(1, gpus=gpus, folder=folder, most_s=most_s) as indices:
+        yield indices[0] if indices else None
+
+
+@contextmanager
+def gpu_slots(
+    wanted: int, *, gpus: int | None = None, folder: Path | None = None, most_s: float | None = None
+) -> Iterator[tuple[int, ...]]:
+    """As :func:`gpu_slot`, several at once: all of them or none, so that two trainings never wait for each other's.
+
+    Args:
+        wanted: how many.
+        gpus, folder, most_s: as :func:`gpu_slot`.
+
+    Raises:
+        MissingDependencyError: ``GPU_BUSY`` as :func:`gpu_slot`; ``GPU_TOO_FEW`` where there are some, and fewer than wanted.
+    """
+    count = visible_gpus() if gpus is None else gpus
     if count == 0:
-        yield None
+        yield ()
         return
+    if wanted > count:
+        raise MissingDependencyError(
+            "GPU_TOO_FEW", f"expected {wanted} GPUs for as many processes, there are {count}; ask for at most {count}"
+        )
     place = folder or lock_folder()
     place.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(PermissionError):  # another user made it, and did this
         place.chmod(0o777)
-    index, lock = _acquire(place, count, most_s)
+    held = _acquire(place, count, wanted, most_s)
     try:
-        yield index
+        yield tuple(held)
     finally:
-        lock.release()
+        for lock in held.values():
+            lock.release()
 
 
-def _acquire(place: Path, count: int, most_s: float | None) -> tuple[int, FileLock]:
+def _acquire(place: Path, count: int, wanted: int, most_s: float | None) -> dict[int, FileLock]:
     started, said = time.monotonic(), False
     while True:
-        for index in range(count):
-            lock = FileLock(place / f"gpu-{index}.lock", mode=0o666)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            return index, lock
+        held = _free(place, count, wanted)
+        if len(held) == wanted:
+            return held
+        for lock in held.values():
+            lock.release()
         if most_s is not None and time.monotonic() - started >= most_s:
+            needed = "one" if wanted == 1 else str(wanted)
             raise MissingDependencyError(
-                "GPU_BUSY", f"expected one of {count} GPUs to be free within {most_s:g} s, all are taken (locks in {place})"
+                "GPU_BUSY", f"expected {needed} of {count} GPUs to be free within {most_s:g} s, too many are taken (locks in {place})"
             )
         if not said:
-            _LOG.info("waiting for one of %d GPUs", count)
+            _LOG.info("waiting for %d of %d GPUs", wanted, count)
             said = True
         time.sleep(LOOK_S)
 
 
-def _visible_gpus() -> int:
+def _free(place: Path, count: int, wanted: int) -> dict[int, FileLock]:
+    """Lock GPUs that nobody holds, at most as many as are wanted."""
+    held: dict[int, FileLock] = {}
+    for index in range(count):
+        lock = FileLock(place / f"gpu-{index}.lock", mode=0o666)
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            held[index] = lock
+        if len(held) == wanted:
+            break
+    return held
+
+
+def visible_gpus() -> int:
+    """Return how many GPUs torch sees."""
     import torch
 
     return torch.cuda.device_count()

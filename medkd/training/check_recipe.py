@@ -12,6 +12,7 @@ from medkd.cohorts.check_source import source_problems
 from medkd.training.form_mistakes import readable_parts
 from medkd.training.memory import require_training_memory
 from medkd.training.mistake import Mistake, Source, attempt, raise_first
+from medkd.training.processes import require_processes
 from medkd.training.recipes import mistakes_of, read_fields
 from medkd.yaml_text import yaml_lines
 
@@ -50,6 +51,7 @@ def check_recipe(path: Path, overrides: Mapping[str, Any] | None = None, *, data
     recipe = None if mistakes else Recipe.model_validate(payload)
     if recipe is not None:
         mistakes += attempt((), lambda: require_training_memory(recipe, data_root))
+        mistakes += attempt((), lambda: require_processes(recipe))
     ordered = sorted(mistakes, key=lambda mistake: source.line(mistake.place) or len(source.lines) + 1)
     return RecipeCheck(source, tuple(ordered), recipe if not mistakes else None)
 

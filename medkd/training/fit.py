@@ -40,6 +40,8 @@ if TYPE_CHECKING:  # Fabric brings torch's compiler with it, two seconds of ever
 # Fabric announces its precision on every set-up; a run has twenty of them.
 #: Seconds of training that an interruption may cost.
 SAVE_SECONDS = 60.0
+#: Steps between two questions of several processes to one another whether to write the state.
+AGREE_EVERY = 32
 
 
 class TrainingCohort(Protocol):
@@ -241,7 +243,7 @@ class Trainer:
             loop.batch, loop.seconds = index + 1, before + time.perf_counter() - started
             self._bar.update()
             is_boundary = (index + 1) % config.accumulate == 0
-            if is_boundary and time.perf_counter() - self._saved > request.save_seconds and index + 1 < self.batches:
+            if is_boundary and index + 1 < self.batches and self._is_save_due((index + 1) // config.accumulate):
                 self._save()
         self._end_epoch()
 
@@ -275,6 +277,22 @@ class Trainer:
             self._sums[name] = value.double() if so_far is None else so_far.to(value.device) + value.double()
             loop.counts[name] = loop.counts.get(name, 0) + 1
 
+    def _is_save_due(self, boundary: int) -> bool:
+        """Return whether the state is to be written within the epoch; processes agree, and then share what they summed up so far.
+
+        Args:
+            boundary: steps of this epoch that were made.
+        """
+        is_due = time.perf_counter() - self._saved > self.request.save_seconds
+        if self.fabric.world_size == 1:
+            return is_due
+        if boundary % AGREE_EVERY or not self._mean(float(is_due)):
+            return False
+        # The state holds the first one's sums, which all go on from when it is taken up.
+        self._read_sums()
+        self._sums = {name: torch.tensor(self._mean(total), dtype=torch.float64) for name, total in self.loop.sums.items()}
+        return True
+
     def _end_epoch(self) -> None:
         """Judge, keep and note down a finished epoch."""
         loop, request = self.loop, self.request
@@ -289,10 +307,11 @@ class Trainer:
         if self.step.balancer is not None:
             shown |= {**self.step.balancer.curves(), "rate": self.step.balancer.rate()}
         if request.validate is not None and request.fit.patience is not None:
-            figure = request.validate(self._student())
+            # The first process's: statistics of batch normalisation differ between them, and all must stop together.
+            figure = self.fabric.broadcast(request.validate(self._student()))
             self._judge(figure)
             shown["validation"] = figure
-        if request.after_epoch is not None:
+        if request.after_epoch is not None and self.fabric.is_global_zero:
             # Before the state: a run that is interrupted between the two repeats the epoch and its call.
             request.after_epoch(loop.epoch + 1, self._student())
         loop.epoch, loop.batch, loop.sums, loop.counts, loop.seconds = loop.epoch + 1, 0, {}, {}, 0.0
@@ -305,7 +324,8 @@ class Trainer:
         """Return the mean over the processes that share the batches."""
         if self.fabric.world_size == 1:
             return value
-        shared: Any = self.fabric.all_reduce(torch.tensor(value, dtype=torch.float64), reduce_op="mean")
+        own = torch.tensor(value, dtype=torch.float64, device=self.fabric.device)
+        shared: Any = self.fabric.all_reduce(own, reduce_op="mean")
         return float(shared)
 
     def _judge(self, figure: float) -> None:

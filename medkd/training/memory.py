@@ -73,7 +73,8 @@ def most_bytes(recipe: Recipe, role: Role, fit: TrainingConfig) -> int:
     """
     widths = [int(abs(number)) for number in _numbers(recipe, role)] or [1024]
     widest = max(64, *widths)
-    return fit.batch_size * math.prod(recipe.task.image_size) * widest * 4 * 60 + widest**2 * 27 * 4 * 5 * 10 * len(widths)
+    own = widest**2 * 27 * 4 * 5 * 10 * len(widths) * fit.processes
+    return fit.batch_size * math.prod(recipe.task.image_size) * widest * 4 * 60 + own
 
 
 def training_bytes(recipe: Recipe, role: Role, fit: TrainingConfig) -> tuple[int, int]:
@@ -87,7 +88,8 @@ def training_bytes(recipe: Recipe, role: Role, fit: TrainingConfig) -> tuple[int
     with torch.device("meta"):
         network = build_network(spec)
     parameters = parameter_count(network)
-    kept = parameters * 4 * (4 + (fit.ema is not None))
+    # Several processes hold a network each and share the batch.
+    kept = parameters * 4 * (4 + (fit.ema is not None)) * fit.processes
     return kept + _step_bytes(network, (fit.batch_size, 1, *recipe.task.image_size), half=fit.precision == "bf16"), parameters
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import nn
 
 from data_contracts import (
@@ -43,10 +46,12 @@ from medkd.storage.workspace import Workspace
 from medkd.training.cost_meter import CostMeter
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
+from medkd.training.processes import in_processes, is_rank
 from medkd.training.requirements import requirements_of
 
 
 @stage
+@in_processes
 def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> Checkpoint:
     """Train a teacher on ``teacher_train`` and store its weights.
 
@@ -66,6 +71,7 @@ def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) 
 
 
 @stage
+@in_processes
 def distill(
     workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint | None, knowledge: KnowledgeRef | None = None
 ) -> Checkpoint:
@@ -223,7 +229,8 @@ class TrainingRun:
         """Fit, store the weights by their digest, and return the checkpoint; ``init_network`` goes on from a network of before."""
         spec = self.spec
         config = spec.fit if epochs is None else spec.fit.model_copy(update={"epochs": epochs})
-        with gpu_slot() as gpu:
+        # Whoever started several processes holds a GPU for each of them.
+        with nullcontext(local_gpu()) if is_rank() else gpu_slot() as gpu:
             device = training_device(gpu)
             precision = resolve_precision(config.precision, device)
             meter = CostMeter(device)
@@ -245,6 +252,8 @@ class TrainingRun:
             network = self.begin() if init_network is None else init_network
             fitted = fit(network, objective, setup.cohort, request, teacher=setup.source(spec.objective.attribution_source))
             cost = meter.so_far()
+        if os.environ.get("RANK", "0") != "0":
+            raise SystemExit(0)  # the first process of several says what came of it
         stored = self._weights(fitted)
         leave_metrics(self.workspace, stored["weights_digest"], request.folder / "metrics.jsonl")
         # What a store's answers are carried by is a cohort round the cohort.
@@ -283,6 +292,11 @@ class TrainingRun:
         key = f"models/{self.name}-{digest[:12]}.safetensors"
         write_bytes(self.workspace.store.root / key, payload)
         return {"weights": Ref(store=self.workspace.store.name, key=key, sha256=digest), "weights_digest": digest}
+
+
+def local_gpu() -> int | None:
+    """Return the GPU of this one of several processes; None where there is none."""
+    return int(os.environ["LOCAL_RANK"]) if torch.cuda.is_available() else None
 
 
 def training_digest(spec: TrainingSpec) -> str:

@@ -69,19 +69,3 @@ def test_a_file_that_breaks_off_is_the_reason_before_its_geometry(series):
     broken = found("x", header(0), pixels=PixelPlace(0, 10, whole=False))
     series.ingest_series(group_of(list(slices_of(broken))), {})
     assert codes(series) == {IngestCode.TRUNCATED_PIXELS}
-
-
-def test_the_same_voxels_of_two_patients_are_refused_in_both(series, stack):
-    series.ingest_series(stack([0, 2, 4, 6]), {})
-    series.ingest_series(stack([0, 2, 4, 6], PatientID="P2", SeriesInstanceUID="1.3.9"), {})
-    assert len(series.volumes) == 2
-    series.refuse_shared_pixels()
-    assert not series.volumes
-    assert codes(series) == {IngestCode.PIXEL_IDENTICAL_ACROSS_PATIENTS}
-
-
-def test_the_same_voxels_of_one_patient_are_two_series(series, stack):
-    series.ingest_series(stack([0, 2, 4, 6]), {})
-    series.ingest_series(stack([0, 2, 4, 6], SeriesInstanceUID="1.3.9"), {})
-    series.refuse_shared_pixels()
-    assert len(series.volumes) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts import IngestPolicy
 from medkd.dicom.ingest_cache import IngestCache
-from medkd.dicom.store_manifest import store_manifest
+from medkd.dicom.store_manifest import describe_volumes, store_manifest
 from tests.dicom.invented import SECRET, group_of, slice_at, volume
 
 GROUP = group_of([slice_at(z) for z in (0, 2, 4, 6)])
@@ -22,7 +22,7 @@ def cache(tmp_path):
 
 def manifest(cache, *named, refused=frozenset()):
     volumes = {volume(name).series_key: (volume(name), replace(GROUP, acquisition_key=key)) for name, key in named}
-    return store_manifest(volumes, refused, cache, SECRET), list(volumes)
+    return store_manifest(volumes, refused, cache, describe_volumes(volumes, SECRET)), list(volumes)
 
 
 def test_what_was_there_stays_unless_it_was_refused_now(cache):

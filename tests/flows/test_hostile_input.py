@@ -182,5 +182,5 @@ def test_every_command_is_in_these_tables():
         "recipe",
     }
     # What is asked of registered models has hostile inputs of its own: altered versions, exports and policies.
-    elsewhere = {"loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models"}
+    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models"}
     assert known == {*RECIPE_COMMANDS, *tried, *elsewhere, "benchmark-explainers"}

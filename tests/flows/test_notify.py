@@ -91,7 +91,7 @@ def test_a_mail_goes_to_whoever_is_named(monkeypatch):
 def test_nobody_to_tell_is_logged_and_no_failure_of_its_own(monkeypatch, caplog, name, value):
     monkeypatch.setenv(name, value)
     notify(SAID)
-    assert "nobody could be told that a run failed" in caplog.text
+    assert "nobody could be told of ingest-watch (Failed)" in caplog.text
 
 
 def test_without_anybody_to_tell_nobody_is_told(caplog):

@@ -8,8 +8,11 @@ import pytest
 
 from data_contracts import Estimate, ModelRef, Registered
 from flows import prefect_artifacts
-from flows.prefect_artifacts import Progress, key_of, show_registered, show_scorecards
+from flows.prefect_artifacts import Progress, key_of, show_drift, show_registered, show_scorecards
+from medkd.drift.compare_window import DriftSettings
+from medkd.drift.follow_windows import follow_windows
 from medkd.registry.recipe_result import RecipeResult
+from tests.drift.profiles import dated, drawn, reference
 from tests.flows.recording import golden_recipe
 
 
@@ -63,3 +66,13 @@ def test_outside_of_a_run_nothing_is_shown(monkeypatch):
     monkeypatch.setattr("prefect.artifacts.create_table_artifact", lambda **_: pytest.fail("shown"))
     show_scorecards([RecipeResult(golden_recipe("r"), "cohorts")])
     show_registered(SimpleNamespace(tracking_uri=""), [RecipeResult(golden_recipe("r"), "cohorts")])
+
+
+def test_drift_is_shown_as_text_and_as_a_row_per_window(made):
+    settings = DriftSettings(alarm_rate=0.2, window_studies=4, permutations=99)
+    report = follow_windows(reference(20), dated(drawn(9, 1, images=9.0)), settings)
+    show_drift(report)
+    (text, given), (rows, table) = made
+    assert (text, given["key"], rows, table["key"]) == ("markdown", "drift-m-1", "table", "drift-windows-m-1")
+    assert "the images moved first" in given["markdown"]
+    assert [row["window"] for row in table["table"]] == [1, 2]

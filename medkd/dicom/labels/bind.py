@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -54,7 +54,7 @@ class LabelBinder:
     cache: IngestCache
     findings: Callable[[], Findings]
     names: Names = field(default_factory=Names)
-    found: frozenset[str] = frozenset()
+    found: Container[str] = frozenset()
     decoded: int = 0
     _stated: dict[str, set[str]] = field(default_factory=dict)
 
@@ -131,7 +131,7 @@ class LabelBinder:
         if not references:
             return "expected a volume in the frame of reference of the label, which names no image; there is none, or it was refused"
         named = {uid for uid, _ in (*references.drawn_on, *references.listed)} | references.series
-        if named & self.found:
+        if any(uid in self.found for uid in named):
             return "expected the image series of the label among the accepted ones, it is in the source but was refused: see its own reason"
         return "expected the image series of the label in the source, it is not there"
 

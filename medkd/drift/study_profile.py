@@ -1,0 +1,45 @@
+"""The profile of one study and one model: images, predictions and attributions, from what was explained and one more forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+
+from data_contracts import SeriesRecord, StudyExplanation, StudyProfile, VolumeRef
+from medkd.drift.attribution_profile import attribution_profile
+from medkd.drift.image_profile import image_profile, image_tags
+from medkd.drift.prediction_profile import prediction_profile
+from medkd.explanation.explain_study import LoadedModel
+from medkd.inference.segment import prepare_study
+from medkd.volumes.orientation import Grid
+
+
+def study_profile(
+    loaded: LoadedModel,
+    values: Tensor,
+    volume: VolumeRef,
+    explained: tuple[StudyExplanation, Mapping[str, Tensor]],
+    series: SeriesRecord | None = None,
+) -> StudyProfile:
+    """Return what drift is looked for in.
+
+    Args:
+        loaded: the model that was asked.
+        values: voxels [slice, row, column].
+        volume: their record.
+        explained: what was found and explained, and its arrays.
+        series: how it was acquired, where the store says.
+
+    Raises:
+        DataError: ``GRID_MISMATCH`` for a study that the model cannot see.
+    """
+    grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
+    study = prepare_study(values.float(), grid, loaded.checkpoint.task)
+    return StudyProfile(
+        images=image_profile(study.image, volume.geometry),
+        predictions=prediction_profile(loaded, study, *explained),
+        attribution=attribution_profile(*explained),
+        tags=image_tags(volume, series),
+    )
