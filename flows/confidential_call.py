@@ -71,6 +71,11 @@ class Outcome(Generic[R]):
             return named(error)
         return None
 
+    @property
+    def is_known(self) -> bool:
+        """Return whether the call came to an end."""
+        return bool(self._result) or self._error is not None
+
     def get(self) -> R:
         """Return the result, or raise the error.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def demo_recipes(size: str) -> tuple[Recipe, ...]:
     return tuple(read_recipe(RECIPES / f"{name}.yaml", overrides) for name, overrides in OVERRIDES[size].items())
 
 
-def run_demo(out: Path, *, size: str, engine: str, progress: bool, started: float) -> tuple[PipelineResult, dict[str, Any]]:
+def run_demo(
+    out: Path, *, size: str, engine: str, progress: bool, started: float, tracking_uri: str | None = None
+) -> tuple[PipelineResult, dict[str, Any]]:
     """Run the demo below ``out`` under the engine in charge and write ``summary.json``; a repeated run takes up what is finished.
 
     ``started`` is the ``time.perf_counter()`` at which the command began.
@@ -56,6 +59,7 @@ def run_demo(out: Path, *, size: str, engine: str, progress: bool, started: floa
     recipes = demo_recipes(size)
     claim(out, RUN)
     workspace = local_workspace(out, progress=progress)
+    workspace = workspace if tracking_uri is None else replace(workspace, tracking_uri=tracking_uri)
     claim(out / "dicom", PHANTOM)
     write_phantom_dicom(out / "dicom", studies=STUDIES[size], progress=progress)
     result = pipeline(workspace, recipes, out / "dicom")

@@ -23,7 +23,7 @@ R_co = TypeVar("R_co", covariant=True)
 #: How often calls that a lost worker process held are begun again before the run gives up.
 MOST_TRIES = 3
 #: Codes of ours that say that something outside did not answer.
-_PASSING = frozenset({"WORKER_LOST", "REGISTRY_UNREACHABLE"})
+_PASSING = frozenset({"WORKER_LOST", "REGISTRY_UNREACHABLE", "STORE_UNREACHABLE"})
 #: Errors, and bases of errors, of networks and servers.
 _OUTSIDE = frozenset({"ConnectionError", "TimeoutError", "Timeout", "TransportError", "EndpointConnectionError", "OperationalError"})
 
@@ -51,7 +51,13 @@ class Engine(Protocol):
         ...
 
     def submit_all(
-        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+        self,
+        work: Decorated[R],
+        calls: Sequence[tuple[Any, ...]],
+        *,
+        title: str,
+        names: Sequence[str] | None = None,
+        reads_disk: bool = False,
     ) -> list[R]:
         """Run a task once per tuple of arguments and return the results in order."""
         ...
@@ -85,9 +91,15 @@ class PlainEngine:
             self.log.expect(seconds)
 
     def submit_all(
-        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+        self,
+        work: Decorated[R],
+        calls: Sequence[tuple[Any, ...]],
+        *,
+        title: str,
+        names: Sequence[str] | None = None,
+        reads_disk: bool = False,
     ) -> list[R]:
-        """Submit every call; the first error stops what has not begun and is raised."""
+        """Submit every call; the first error stops what has not begun and is raised. All calls run on this machine."""
         function, names = work.fn, names_of(calls, names)
         with self.group(title, len(calls)) as group:
             if self.workers is None:

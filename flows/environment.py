@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from data_contracts.errors import SourceError
 from medkd.storage.empty_database import cache_folder
 
 QUIET = {
@@ -20,6 +21,8 @@ QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_ENABLED": "true",
     "PREFECT_CLI_PROMPT": "false",
+    # A server whose database went away says 500: for a minute it is asked again, as one that is itself away is.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -47,8 +50,18 @@ def prepare_environment() -> None:
 
 
 def data_root() -> Path:
-    """Return the folder that ``data.path`` of recipes is relative to: ``MEDKD_DATA``, or ``data`` in the present folder."""
-    return Path(os.environ.get("MEDKD_DATA", "data"))
+    """Return the folder that ``data.path`` of recipes is relative to: ``MEDKD_DATA``, or ``data`` in the present folder.
+
+    Raises:
+        SourceError: ``DATA_ROOT`` for a URI: which of its folders is meant, only a recipe says.
+    """
+    given = os.environ.get("MEDKD_DATA", "data")
+    if "://" in given:
+        raise SourceError(
+            "DATA_ROOT",
+            f"expected a folder in MEDKD_DATA, got {given[:80]!r}; name the data of one recipe by --set data.path={given[:80]}/…",
+        )
+    return Path(given)
 
 
 def has_own_home() -> bool:

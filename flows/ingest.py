@@ -25,12 +25,12 @@ def ingest(request: IngestRequest, name: str | None = None) -> IngestReport:
         name: of the source, for logs and Prefect's task runs.
     """
     if not is_large(request.source):
-        return submit_all(ingest_source, [(request,)], title="ingest", names=None if name is None else [name])[0]
+        return submit_all(ingest_source, [(request,)], title="ingest", names=None if name is None else [name], reads_disk=True)[0]
     with open_ingestion(request) as ingestion:
         results: list[ShardResult] = []
         shards = ingestion.shards()
         while shards:
             names = [" ".join((*([] if name is None else [name]), f"shard {number}")) for number in range(1, len(shards) + 1)]
-            results += submit_all(ingest_part, [(ingestion.target, one) for one in shards], title="ingest", names=names)
+            results += submit_all(ingest_part, [(ingestion.target, one) for one in shards], title="ingest", names=names, reads_disk=True)
             shards = ingestion.further_shards(results)
         return ingestion.finish_with_site_secret(results)

@@ -196,7 +196,14 @@ def may_pass_next_time(_task: Task[..., Any], _run: TaskRun, state: State[Any]) 
     return isinstance(failed, WorkFailed) and failed.error is not None and may_pass(failed.error)
 
 
-def submit_all(work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None) -> list[R]:
+def submit_all(
+    work: MedkdTask[..., R],
+    calls: Sequence[tuple[Any, ...]],
+    *,
+    title: str,
+    names: Sequence[str] | None = None,
+    reads_disk: bool = False,
+) -> list[R]:
     """Run a task once per tuple of arguments under the engine in charge; results in the order of the calls.
 
     Args:
@@ -204,8 +211,9 @@ def submit_all(work: MedkdTask[..., R], calls: Sequence[tuple[Any, ...]], *, tit
         calls: arguments of each call.
         title: what a person reads of the group while it runs.
         names: of each call, for logs and Prefect's task runs; by default their numbers.
+        reads_disk: whether calls read folders of this machine: they run here where workers have folders of their own.
     """
-    return current_engine().submit_all(work, calls, title=title, names=names)
+    return current_engine().submit_all(work, calls, title=title, names=names, reads_disk=reads_disk)
 
 
 def expect(seconds: Mapping[str, float]) -> None:

@@ -31,7 +31,7 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.ship_metrics import shipping
 from medkd.review.choose_panel import choose_panel
 from medkd.storage.sealed import write_sealed
-from medkd.storage.store import Store
+from medkd.storage.shared_results import publish_store
 from medkd.storage.workspace import Workspace
 
 STORE = "studies"
@@ -95,8 +95,9 @@ def learn(
 @flow
 def review(workspace: Workspace, results: tuple[RecipeResult, ...]) -> ReportSet:
     """Report the test patients' studies with the best student of each task, and register the reports beside it."""
-    manifest = read_manifest(workspace.root / STORE)
-    cohort = curate_store(manifest, Store(workspace.root / STORE), name=STORE)
+    manifest, studies = read_manifest(workspace.root / STORE), workspace.store_at(STORE)
+    publish_store(studies, manifest)
+    cohort = curate_store(manifest, studies, name=STORE)
     write_sealed(cohort, workspace.root / "cohort.json")
     panel = choose_panel(results)
     # Sealed: `medkd report-store` asks these models later, and must notice where the file was changed.

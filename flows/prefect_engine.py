@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from httpx import HTTPError
 from prefect.futures import PrefectFuture, as_completed, wait
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
+from data_contracts import MissingDependencyError
 from flows.confidential_call import Outcome, WorkFailed
 from flows.engine import Decorated, GroupOfCalls, PlainEngine, names_of
 from flows.orchestration import MedkdFlow, MedkdTask
@@ -19,12 +22,20 @@ from flows.prefect_artifacts import Progress
 from flows.prefect_database import keep_database
 from flows.prefect_server import EmbeddedServer
 from flows.run_log import RunLog
-from flows.task_runners import RunnerChoice, make_runner
+from flows.task_runners import Runner, RunnerChoice, make_runner
 from flows.work import Sealed
 from flows.workers import Workers
+from medkd.storage.objects import store_uri
 from medkd.storage.process_mark import PROCESS, process_mark
+from medkd.storage.shared_results import publish_references
+from medkd.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect import Task
+
 
 R = TypeVar("R")
+_LOG = logging.getLogger("medkd")
 #: Whether this is inside a flow run of ours: a flow that is called there is a part of that run.
 _INSIDE: ContextVar[bool] = ContextVar("inside", default=False)
 
@@ -93,9 +104,32 @@ class PrefectEngine(PlainEngine):
             (*recipes_in(args, kwargs), f"{PROCESS}:{process_mark()}"),
             outcome,
         )
-        with self._inside():
-            recorded(*args, return_state=True, **kwargs)
-        return outcome.get()
+        try:
+            with self._inside():
+                recorded(*args, return_state=True, **kwargs)
+        except HTTPError as error:
+            if not outcome.is_known:
+                raise lost_server(error) from error
+            _LOG.warning("Prefect's server was not told of the end of the run (%s)", type(error).__name__)
+        try:
+            return outcome.get()
+        except HTTPError as error:
+            raise lost_server(error) from error
+
+    def _is_apart(self) -> bool:
+        """Return whether workers may have folders of their own."""
+        return self.runner.kind is Runner.dask and store_uri() is not None
+
+    def _run_here(self, runs: Sequence[Task[..., R]], calls: Sequence[tuple[Any, ...]], title: str, names: Sequence[str]) -> list[R]:
+        """Run calls that read folders of this machine as task runs in this process, one after the other."""
+        done = []
+        with self.group(title, len(calls)) as group:
+            for run, call, name in zip(runs, calls, names, strict=True):
+                done.append(_unveiled(functools.partial(run, *map(Sealed, call))))
+                group.finished(name)
+        if self._progress is not None:
+            self._progress.finished(title)
+        return done
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
@@ -122,22 +156,38 @@ class PrefectEngine(PlainEngine):
         keep_database(self.server.home)
 
     def submit_all(
-        self, work: Decorated[R], calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None
+        self,
+        work: Decorated[R],
+        calls: Sequence[tuple[Any, ...]],
+        *,
+        title: str,
+        names: Sequence[str] | None = None,
+        reads_disk: bool = False,
     ) -> list[R]:
         """Submit every call as a task run."""
         if not _INSIDE.get():
             return super().submit_all(work, calls, title=title, names=names)
         names = names_of(calls, names)
+        with_options = cast(MedkdTask[..., R], work).prefect.with_options
+        # Prefect's own names say the task and a number: these say which recipe, arm and seed.
+        runs = [with_options(task_run_name=f"{work.name} {name}") for name in names]
+        if self._is_apart():
+            if reads_disk:
+                return self._run_here(runs, calls, title, names)
+            calls = [for_others(call) for call in calls]
         with self.group(title, len(calls)) as group:
-            futures = []
-            with_options = cast(MedkdTask[..., R], work).prefect.with_options
-            for call, name in zip(calls, names, strict=True):
-                # Prefect's own names say the task and a number: these say which recipe, arm and seed.
-                futures.append(with_options(task_run_name=f"{work.name} {name}").submit(*map(Sealed, call)))
+            futures = [run.submit(*map(Sealed, call)) for run, call in zip(runs, calls, strict=True)]
             _note_ends(futures, names, group)
             if self._progress is not None:
                 self._progress.finished(title)
             return [_unveiled(future.result) for future in futures]
+
+
+def for_others(call: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the arguments of a call as they go to machines with folders of their own; what they refer to is left in the shared store."""
+    for workspace in (one for one in call if isinstance(one, Workspace)):
+        publish_references(workspace, *call)
+    return tuple(one.for_others() if isinstance(one, Workspace) else one for one in call)
 
 
 def _note_ends(futures: Sequence[PrefectFuture[Any]], names: Sequence[str], group: GroupOfCalls) -> None:
@@ -149,6 +199,14 @@ def _note_ends(futures: Sequence[PrefectFuture[Any]], names: Sequence[str], grou
             group.finished(named[future.task_run_id])
     # All to their end before the first is asked: an error must not leave tasks running behind a flow that is over.
     wait(list(futures))
+
+
+def lost_server(error: HTTPError) -> MissingDependencyError:
+    """Return the error of a run whose server of Prefect went away, or failed, for longer than its client asks again."""
+    return MissingDependencyError(
+        "PREFECT_UNREACHABLE",
+        f"expected Prefect's server to answer, it gave {type(error).__name__} for a minute; finished stages are kept: run again once it is there",
+    )
 
 
 def _unveiled(call: Callable[[], R]) -> R:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_contracts import DicomData, IngestReport, Recipe
+from data_contracts import DicomData, IngestReport, PhantomData, Recipe
 from flows.orchestration import submit_all, task
 from medkd.cohorts.prepare import data_folder, prepare_cohorts, source_digest
 from medkd.precision import warn_of_slow_precision
@@ -18,7 +18,9 @@ def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[RecipeRe
     calls = [
         (workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root), _ingested(workspace, recipe)) for recipe in recipes
     ]
-    cohorts = submit_all(prepare_one, calls, title="cohorts", names=[one.name for one in recipes])
+    # Folders of data lie where the run was started.
+    reads_disk = not all(isinstance(one.data, PhantomData) for one in recipes)
+    cohorts = submit_all(prepare_one, calls, title="cohorts", names=[one.name for one in recipes], reads_disk=reads_disk)
     return tuple(RecipeResult(recipe, own) for recipe, own in zip(recipes, cohorts, strict=True))
 
 

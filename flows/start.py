@@ -19,6 +19,8 @@ from flows.run_log import RunLog
 from flows.stopping import ended_on_interrupt
 from flows.task_runners import Runner, RunnerChoice, choose_runner
 from flows.workers import Workers
+from medkd.storage.objects import store_uri
+from medkd.storage.remote import Remote
 from medkd.storage.run_lock import alone_in
 
 #: Set by the command line: a line for every call, and whether standard output is read by a machine.
@@ -46,9 +48,12 @@ def start_engine(
 
     Raises:
         OutputError: ``RUN_BUSY`` when another process works in the folder.
+        StoreError: ``STORE_UNREACHABLE``, ``STORE_DENIED`` of the store that ``MEDKD_STORE`` names.
         MissingDependencyError: ``WORKERS_INVALID``; ``TASK_RUNNER`` or ``DASK_MISSING`` as :func:`flows.task_runners.choose_runner`.
     """
     runner = choose_runner(task_runner or os.environ.get(TASK_RUNNER), max(1, workers or worker_count()))
+    if (uri := store_uri()) is not None:
+        Remote(uri).require()  # a store that is down is said before any work is done
     # Two at once would write over each other's stages, and race as they lay out the tables of one database.
     with privately(), alone_in(root):
         yield from _started(name, root, workers, progress, runner)

@@ -12,6 +12,7 @@ from data_contracts import Comparison, Estimate, FolderEvaluation, KnowledgeRef,
 from flows.cost_text import ROWS, cost_note, cost_rows, cost_summary, costs_of
 from flows.tables import interval, table
 from medkd.registry.recipe_result import RecipeResult
+from medkd.storage.starts import repeated_stages
 from medkd.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def run_summary(result: PipelineResult, workspace: Workspace, *, engine: str, se
         "reports": [_relative(workspace.store.path(ref), project) for ref in pages],
         "pictures": [] if result.reports is None else [_relative(workspace.store.path(ref), project) for ref in result.reports.pictures],
         "tracking_uri": workspace.tracking_uri,
+        "repeated": repeated_stages(workspace),
     }
 
 

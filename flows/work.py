@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from data_contracts import TrainingSpec
 from flows.engine import current_engine, lost_worker
 from flows.gpu_limit import gpu_of_server
+from medkd.storage.objects import store_uri
+from medkd.storage.shared_results import publish_references
+from medkd.storage.workspace import WORK, Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,9 +38,10 @@ class Work(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it where there is room."""
         started = time.monotonic()
-        call = functools.partial(self._function, *map(unsealed, args), **{name: unsealed(value) for name, value in kwargs.items()})
+        call = functools.partial(self._function, *map(_here, args), **{name: _here(value) for name, value in kwargs.items()})
         with gpu_of_server(processes_of(call)) if self._trains else nullcontext():
             result = self._done(call)
+        _leave(result, (*call.args, *call.keywords.values()))
         more = f": {self._said(result)}" if self._said is not None else ""
         log_to_run(f"done in {time.monotonic() - started:.1f} s{more}")
         return result
@@ -69,6 +75,19 @@ class Sealed:
 def unsealed(value: Any) -> Any:
     """Return what was sealed."""
     return value.value if isinstance(value, Sealed) else value
+
+
+def _here(value: Any) -> Any:
+    """Return an argument unsealed; a run's workspace in the folder of this machine, where it has one of its own (``MEDKD_WORK``)."""
+    value, work = unsealed(value), os.environ.get(WORK)
+    return value.on_this_machine(Path(work), store_uri()) if work and isinstance(value, Workspace) else value
+
+
+def _leave(result: Any, call: Iterable[Any]) -> None:
+    """Leave what a result refers to for other machines, where this one has a folder of its own."""
+    if os.environ.get(WORK):
+        for workspace in (one for one in call if isinstance(one, Workspace)):
+            publish_references(workspace, result)
 
 
 def log_to_run(text: str, *values: Any) -> None:

@@ -100,6 +100,11 @@ DicomOut = Annotated[
     ),
 ]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")]
+TrackedBy = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow server to track to, instead of the run's own database.")]
+SharedStore = Annotated[
+    str | None,
+    typer.Option("--store", help="Store that machines share, s3://BUCKET/PREFIX or a folder: results go there and are taken from there."),
+]
 RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
 
 
@@ -161,13 +166,43 @@ def open_run(recipe_file: Path, out: Path | None, overrides: list[str] | None, *
 
 def recipe_overrides(overrides: list[str] | None) -> tuple[dict[str, Any], Path]:
     """Return the fields that ``--set`` gives a recipe, and the folder that its ``data.path`` is relative to."""
+    from medkd.storage.remote import is_uri
+
     wanted, root = parse_overrides(overrides), data_root()
     named = wanted.get("data.path")
+    if isinstance(named, str) and is_uri(named):
+        from medkd.storage.shared_folder import bring_folder
+
+        named = str(bring_folder(named))
     if isinstance(named, str) and os.path.isabs(named):
         # A recipe may be a stranger's and names folders below the data root only; who types the whole path means that folder.
         place = Path(os.path.realpath(named))
         root, wanted["data.path"] = place.parent, place.name or "."
     return wanted, root
+
+
+def local_folder(place: str) -> Path:
+    """Return a folder that a command reads, brought to this machine where it is named by a URI.
+
+    Raises:
+        SourceError: ``SOURCE_MISSING``; StoreError: as ``bring_folder``.
+    """
+    from medkd.storage.remote import is_uri
+
+    if not is_uri(place):
+        return Path(place)
+    from medkd.storage.shared_folder import bring_folder
+
+    return bring_folder(place)
+
+
+def use_store(uri: str | None) -> None:
+    """Let a run, and every process of it, share its objects with other machines (``--store``)."""
+    if uri is not None:
+        from medkd.storage.objects import STORE
+        from medkd.storage.remote import checked_uri
+
+        os.environ[STORE] = checked_uri(uri)
 
 
 @contextmanager
@@ -276,6 +311,9 @@ def say_where(summary: dict[str, Any], folder: Path) -> None:
         if not uri.startswith(("http://", "https://")):
             say(f"          open it with: {command_line('mlflow', 'ui', '--backend-store-uri', uri)}")
         say(f"          look at {mlflow_page(uri)} and choose Model training at its top left, once")
+    if summary["repeated"]:
+        again = ", ".join(f"{name} ({count})" for name, count in summary["repeated"].items())
+        say(f"repeated  after an interruption, here or in an earlier start of this run: {again}")
     for page in summary["reports"]:
         say(f"report    {page}")
     say(f"summary   {folder / 'summary.json'} ({summary['seconds']:.0f} s, engine {summary['engine']})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.errors import IngestCode
-from flows.commands.common import AsJson, CommandGroup, Policy, app, say, say_json
+from flows.commands.common import AsJson, CommandGroup, Policy, app, local_folder, say, say_json
 
 if TYPE_CHECKING:
     from data_contracts import IngestedSeries
@@ -86,8 +86,8 @@ def nifti_to_dicom(
 
 @app.command(rich_help_panel=CommandGroup.DATA)
 def ingest(
-    source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
-    out: Annotated[Path, typer.Option(help="Store to write or extend.")] = Path("store"),
+    source: Annotated[str, typer.Argument(help="Folder, file, zip archive or DICOMDIR; or a folder by its URI, s3://BUCKET/PREFIX.")],
+    out: Annotated[str, typer.Option(help="Store to write or extend: a folder, or s3://BUCKET/PREFIX.")] = "store",
     policy: Policy = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write each accepted volume as NIfTI.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge everything, write nothing.")] = False,
@@ -97,8 +97,11 @@ def ingest(
     from flows.policy import read_policy
     from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
     from medkd.dicom.series_table import TABLE
+    from medkd.storage.shared_folder import folder_to_extend
 
-    report = ingest_with_site_secret(IngestRequest(source, out, read_policy(policy), nifti, dry_run, progress=True))
+    given = local_folder(source)
+    with folder_to_extend(out, keep=not dry_run) as folder:
+        report = ingest_with_site_secret(IngestRequest(given, folder, read_policy(policy), nifti, dry_run, progress=True))
     summary = report.summary()
     if as_json:
         say_json(summary)
@@ -107,15 +110,15 @@ def ingest(
     say(f"{counts['found']} files: {counts['accepted']} accepted, {counts['quarantined']} quarantined, {counts['ignored']} ignored")
     _say_codes(report.codes())
     if not counts["accepted"]:
-        say(_nothing(source, counts["found"], counts["quarantined"]))
+        say(_nothing(given, counts["found"], counts["quarantined"]))
     for line in report.series:
         _say_series(line)
     if dry_run:
         say(f"{len(summary['series'])} volumes would be stored; nothing was written")
     else:
         say(f"{len(summary['series'])} volumes in {out}")
-        say(f"refused files with their reasons: {out / 'quarantine' / 'report.html'}")
-        say(f"which series came from which file: {out / TABLE} (as confidential as the source)")
+        say(f"refused files with their reasons: {folder / 'quarantine' / 'report.html'}")
+        say(f"which series came from which file: {folder / TABLE} (as confidential as the source)")
 
 
 @app.command(rich_help_panel=CommandGroup.DATA)

@@ -24,6 +24,7 @@ from flows.commands.common import (
     TrackingUri,
     app,
     claim_run,
+    local_folder,
     open_run,
     parse_overrides,
     registry_uri,
@@ -283,7 +284,7 @@ def benchmark_explainers_command(
 
 @app.command("report-store", rich_help_panel=CommandGroup.REVIEW)
 def report_store_command(
-    store: Annotated[Path, typer.Argument(help="Store written by `medkd ingest`.")],
+    place: Annotated[str, typer.Argument(metavar="STORE", help="Store written by `medkd ingest`: a folder, or its URI.")],
     run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
     model: Annotated[
         str | None,
@@ -302,6 +303,7 @@ def report_store_command(
     from medkd.storage.workspace import Workspace
 
     registry = registry_uri(run_folder, None)
+    store = local_folder(place)
     require_source(store)
     if out is not None:
         require_apart(store, out)

@@ -21,7 +21,9 @@ from flows.commands.common import (
     RegisteredModel,
     RunFolder,
     RunOfModels,
+    SharedStore,
     TaskRunner,
+    TrackedBy,
     TrackingUri,
     app,
     claim_run,
@@ -31,6 +33,7 @@ from flows.commands.common import (
     say,
     say_json,
     say_where,
+    use_store,
     write_json,
 )
 
@@ -58,12 +61,16 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
     engine: Engine = DEFAULT_ENGINE,
     task_runner: TaskRunner = None,
+    tracking_uri: TrackedBy = None,
+    store: SharedStore = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole way on invented studies: DICOM, teacher, students, explanations, registry, reports."""
     from flows.start import start_engine
 
     started = time.perf_counter()
+    _require_tracking(tracking_uri)
+    use_store(store)
     claim_run(out)
     # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
     os.environ["MEDKD_SECRET"] = "demo"
@@ -73,7 +80,9 @@ def demo(
         from flows.demo import run_demo
         from flows.summary import run_tables
 
-        result, summary = run_demo(out.resolve(), size=size.value, engine=engine.value, progress=True, started=started)
+        result, summary = run_demo(
+            out.resolve(), size=size.value, engine=engine.value, progress=True, started=started, tracking_uri=tracking_uri
+        )
     if as_json:
         say_json(summary)
         return
@@ -86,20 +95,26 @@ def run(
     recipe: RecipeFile,
     out: RunFolder = None,
     overrides: Overrides = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow server to track to, instead of the run's own database.")] = None,
+    tracking_uri: TrackedBy = None,
     candidate: Annotated[
         bool, typer.Option("--candidate", help="Let the alias candidate stand at the best student; no run can set the champion.")
     ] = False,
     engine: Engine = DEFAULT_ENGINE,
     task_runner: TaskRunner = None,
+    store: SharedStore = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe: teacher, gate, students of every arm and seed, scorecards, explanations, registry."""
-    if tracking_uri is not None:
+    _require_tracking(tracking_uri)
+    use_store(store)
+    learn_until(recipe, out, overrides, engine, Last.register, as_json, tracking_uri, candidate=candidate, task_runner=task_runner)
+
+
+def _require_tracking(uri: str | None) -> None:
+    if uri is not None:
         from medkd.registry.server import require_server
 
-        require_server(tracking_uri)
-    learn_until(recipe, out, overrides, engine, Last.register, as_json, tracking_uri, candidate=candidate, task_runner=task_runner)
+        require_server(uri)
 
 
 @app.command("extract-knowledge", rich_help_panel=CommandGroup.TRAINING)

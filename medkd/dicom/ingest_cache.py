@@ -20,8 +20,8 @@ from data_contracts.private import private_folder
 from data_contracts.record import PARTIAL
 from medkd.dicom.confidentiality.class_label import clean_class_label
 from medkd.dicom.confidentiality.earlier_names import clean_segments
+from medkd.storage.references import references
 from medkd.storage.sealed import load_sealed, write_sealed
-from medkd.storage.stage import references
 from medkd.storage.store import Store, write_bytes
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.

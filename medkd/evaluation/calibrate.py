@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from data_contracts import Calibration, Checkpoint, CohortSet, CohortUse, ConformalBound, DataError, LeakageError, Subset, Task, TaskKind
@@ -19,7 +18,7 @@ from medkd.evaluation.reliability import Reliability, reliability_of
 from medkd.evaluation.validate import VALIDATIONS
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
-from medkd.storage.store import Store, write_bytes
+from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
 #: Errors of a fit that its record says, and that end no run.
@@ -66,17 +65,17 @@ def calibrate(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint:
 
 
 def _require_apart(cohorts: CohortSet, subset: Subset, workspace: Workspace) -> None:
-    own = _patients_in(cohorts.uses[subset], workspace.store.root, workspace.store.name)
-    tested = [_patients_in(cohorts.uses[name], workspace.store.root, workspace.store.name) for name in TESTS if name in cohorts.uses]
+    own = _patients_in(cohorts.uses[subset], workspace)
+    tested = [_patients_in(cohorts.uses[name], workspace) for name in TESTS if name in cohorts.uses]
     shared = sorted(own & frozenset().union(*tested))
     if shared:
         raise LeakageError("CALIBRATION_ON_TEST_PATIENTS", f"expected validation patients that are not tested, {shared[:5]} are both")
 
 
 @functools.lru_cache(maxsize=16)
-def _patients_in(use: CohortUse, root: Path, store: str) -> frozenset[str]:
+def _patients_in(use: CohortUse, workspace: Workspace) -> frozenset[str]:
     """Return the patients of a part of a cohort: the students of a recipe share their cohorts, and reading one costs more than a fit."""
-    return frozenset(case.patient_key for case in read_cohort(use.cohort, Store(root, store)).part(use.part))
+    return frozenset(case.patient_key for case in read_cohort(use.cohort, workspace.store).part(use.part))
 
 
 @dataclass(frozen=True)

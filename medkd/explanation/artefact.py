@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data_contracts import ExplanationError, ModelRef, RegistryError, StudyExplanation, TaskKind, load_record, map_name
+from data_contracts import ExplanationError, ModelRef, Ref, RegistryError, StudyExplanation, TaskKind, load_record, map_name
 from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.explanation.wording import noun_of
@@ -85,6 +85,34 @@ def explained_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
     lesions = [(noun_of(record.structures), one.number, one.class_name, one.key_slice) for one in record.lesions]
     answers = [("answer", one.number, one.class_name, one.key_slice) for one in record.answers]
     return [one for one in (*lesions, *answers) if one[1] in record.explained]
+
+
+def kept_in(store: Store, record: Ref) -> Path:
+    """Return the folder of a kept explanation that a record of a run refers to, brought to this machine where another one made it.
+
+    Raises:
+        StoreError: as :meth:`~medkd.storage.store.Store.path`.
+    """
+    path = store.path(record)
+    folder = path.parent
+    if store.objects is not None and path.is_file() and not (folder / MANIFEST).is_file():
+        found = load_record(path, StudyExplanation)
+        key = (folder.relative_to(store.root) / ARRAYS).as_posix()
+        arrays = store.path(Ref(store=store.name, key=key, sha256=found.array.sha256))
+        cost = store.objects.read_record(_cost_of(record)) or b"{}"
+        pack_model(folder, {RECORD: path.read_bytes(), ARRAYS: arrays.read_bytes(), COST: cost})
+    return folder
+
+
+def leave_cost(store: Store, record: Ref) -> None:
+    """Leave what an explanation cost for other machines: it was measured, so that no record refers to it."""
+    cost = store.path(record).with_name(COST)
+    if store.objects is not None and cost.is_file():
+        store.objects.write_record(_cost_of(record), cost.read_bytes())
+
+
+def _cost_of(record: Ref) -> str:
+    return f"costs/{record.sha256}.json"
 
 
 def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]:

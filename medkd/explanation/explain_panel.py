@@ -17,7 +17,7 @@ from data_contracts import (
     TaskKind,
     VolumeRef,
 )
-from medkd.explanation.artefact import RECORD, keep
+from medkd.explanation.artefact import RECORD, keep, leave_cost
 from medkd.explanation.defaults import DEFAULT_EXPLAINERS, first_findings
 from medkd.explanation.explain_study import ARRAYS, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.of_registry import EXPLANATIONS, read_volume
@@ -43,7 +43,7 @@ def explain_studies(
         requests: what is asked of the segmenter, and of the classifier (:func:`panel_requests`).
     """
     segmenter, classifier = (_loaded(workspace, one) for one in (panel.segmentation, panel.classification))
-    store, done, refused = Store(workspace.root / source), [], []
+    store, done, refused = workspace.store_at(source), [], []
     for volume in volumes:
         try:
             values, label = read_volume(store, volume)
@@ -81,8 +81,11 @@ def _by(
 
 def _kept(store: Store, volume: VolumeRef, explained: tuple[StudyExplanationResult, ...]) -> ExplainedStudy:
     folders = [keep(one, store.root / EXPLANATIONS, previews=False).relative_to(store.root) for one in explained]
+    records = tuple(store.refer((folder / RECORD).as_posix()) for folder in folders)
+    for record in records:
+        leave_cost(store, record)
     return ExplainedStudy(
         series_key=volume.series_key,
-        records=tuple(store.refer((folder / RECORD).as_posix()) for folder in folders),
+        records=records,
         arrays=tuple(store.refer((folder / ARRAYS).as_posix()) for folder in folders),
     )

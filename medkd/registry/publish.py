@@ -43,6 +43,7 @@ from medkd.registry.register_knowledge import register_knowledge
 from medkd.serving.form import PackedForm
 from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import TIME, MetricsLog
+from medkd.storage.shared_results import bring_metrics
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -174,8 +175,7 @@ def _publication(
         "medkd.use": "research only",
         **({"medkd.teacher": str(lineage), **_knowledge_tag(result, checkpoint)} if lineage else {}),
     }
-    journal = MetricsLog(workspace.root / "training" / recipe.name / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl")
-    history = tuple(journal.read())
+    history = tuple(MetricsLog(journal_of(workspace, recipe.name, checkpoint)).read())
     return Publication(
         name=card.name,
         folder=folder,
@@ -201,6 +201,11 @@ def _publication(
         description=card_text(card, scorecard, loss, checkpoint.cost),
         form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
+
+
+def journal_of(workspace: Workspace, recipe: str, checkpoint: Checkpoint) -> Path:
+    """Return where the metrics of a checkpoint's training lie."""
+    return workspace.root / "training" / recipe / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl"
 
 
 def _knowledge_tag(result: RecipeResult, checkpoint: Checkpoint) -> dict[str, str]:
@@ -297,10 +302,9 @@ def _adopted(workspace: Workspace, folder: Path) -> Checkpoint:
 def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRef, bundle: ExplanationBundle) -> None:
     """Put a bundle beside its version: maps and index in one archive, at most twenty previews, its digest as a tag."""
     archive = workspace.root / "bundles" / f"{model.name}-{model.version}.zip"
-    maps = sorted({explanation.array.key for explanation in bundle.explanations})
-    pack_archive(
-        archive, {"index.json": bundle.canonical_json(), **{Path(key).name: (workspace.store.root / key).read_bytes() for key in maps}}
-    )
+    maps = {explanation.array.key: explanation.array for explanation in bundle.explanations}
+    packed = {Path(key).name: workspace.store.path(ref).read_bytes() for key, ref in sorted(maps.items())}
+    pack_archive(archive, {"index.json": bundle.canonical_json(), **packed})
     tags = {
         "medkd.explanations": bundle.digest(),
         "medkd.failed_explainers": ",".join(bundle.failed_explainers) or "none",
@@ -333,6 +337,8 @@ def register_everything(
     done = []
     for result in results:
         run = recipe_run_of(workspace, result.recipe)
+        for checkpoint in result.models:
+            bring_metrics(workspace, checkpoint.weights_digest, journal_of(workspace, result.recipe.name, checkpoint))
         registered = register_models(workspace, result, target, run)
         for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,7 @@ import medkd
 from data_contracts import CohortSet, Recipe, Role, Subset, TrainingSpec
 from medkd.cohorts.split import TESTS
 from medkd.storage.metrics_log import TIME, MetricsLog
-from medkd.storage.store import write_bytes
-from medkd.storage.workspace import Workspace
+from medkd.storage.workspace import Workspace, run_folder_id
 
 #: Tags that runs are found again by.
 RECIPE_RUN, TRAINING, RUN_FOLDER = "medkd.recipe_run", "medkd.training", "medkd.run_folder"
@@ -138,14 +136,6 @@ def flattened(value: Any, prefix: str = "") -> dict[str, str]:
     else:
         return {prefix: value if isinstance(value, str) else json.dumps(value)}
     return {key: leaf for name, part in items for key, leaf in flattened(part, f"{prefix}.{name}" if prefix else name).items()}
-
-
-def run_folder_id(root: Path) -> str:
-    """Return the name that a run's folder keeps wherever it is moved; made when it is first asked for."""
-    path = root / "tracking" / "folder_id"
-    if not path.is_file():
-        write_bytes(path, uuid.uuid4().hex.encode())
-    return path.read_text(encoding="utf-8").strip()
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from data_contracts import (
     ReviewPanel,
     ReviewReport,
 )
-from medkd.explanation.artefact import SHORT, attach_study, read_explanation
+from medkd.explanation.artefact import SHORT, attach_study, kept_in, read_explanation
 from medkd.explanation.of_registry import read_volume
 from medkd.registry.interface import Registry
 from medkd.registry.publish import open_registry, pack_archive
@@ -99,7 +99,7 @@ def report_studies(workspace: Workspace, explained: ExplainedStudies, source: st
         explained: the studies, artefacts in the workspace's store.
         source: folder of the store of their volumes, relative to the workspace's root.
     """
-    store = Store(workspace.root / source)
+    store = workspace.store_at(source)
     written = [_keep(workspace.store, one, store) for one in explained.studies]
     records, pages, pictures = zip(*written, strict=True) if written else ((), (), ())
     kept = tuple(ref for one in explained.studies for ref in one.records)
@@ -107,7 +107,7 @@ def report_studies(workspace: Workspace, explained: ExplainedStudies, source: st
 
 
 def _keep(store: Store, study: ExplainedStudy, volumes: Store) -> tuple[Ref, Ref, Ref]:
-    report, arrays = report_of(tuple(store.path(ref).parent for ref in study.records), volumes)
+    report, arrays = report_of(tuple(kept_in(store, ref) for ref in study.records), volumes)
     folder = f"reports/{study.series_key}"
     _write(report, arrays, store.root / folder)
     return store.refer(f"{folder}/{RECORD}"), store.refer(f"{folder}/{PAGE}"), store.refer(f"{folder}/{PICTURE}")
@@ -126,7 +126,7 @@ def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSe
     archive = workspace.root / "bundles" / f"reports-{reports.digest()[:SHORT]}.zip"
     refs = [*reports.reports, *reports.pages]
     pack_archive(archive, {ref.key.removeprefix("reports/"): workspace.store.path(ref).read_bytes() for ref in refs})
-    folders = [workspace.store.path(ref).parent for ref in reports.explanations]
+    folders = [kept_in(workspace.store, ref) for ref in reports.explanations]
     students = (panel.segmentation.model, panel.classification.model)
     for model in students:
         target.attach(model, {"reports": archive}, {"medkd.reports": reports.digest()})

@@ -13,13 +13,15 @@ import importlib.util
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
 
-from data_contracts import FrozenModel, MedkdError, Ref, StoreError, VersionedRecord, load_record
-from data_contracts.private import open_private
+from data_contracts import FrozenModel, MedkdError, StoreError, VersionedRecord, load_record
 from medkd.catalogue import entries_named_in
+from medkd.storage.references import references
+from medkd.storage.shared_results import publish_result, take_result
+from medkd.storage.starts import note_start
 from medkd.storage.statements import statements
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
@@ -36,7 +38,8 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
     The key is the digest of the arguments (records, strings, numbers, tuples of them), of the source of every module of ours that
     the function's module imports, and of the source of every catalogue entry that the arguments name: a changed loss trains the arms
     again that use it and no others. What was merely measured of an argument (seconds of a training) is not in the key. A remembered
-    result is used only if every byte it refers to is there unaltered.
+    result is used only if every byte it refers to is there unaltered. Where the workspace has objects that machines share, a result of
+    another machine is taken, and one that was made here is left for others.
     """
     produces = get_type_hints(function)["return"]
 
@@ -48,15 +51,25 @@ def stage(function: Callable[Concatenate[Workspace, P], R]) -> Callable[Concaten
         key = stage_key(function.__name__, function.__module__, inputs)
         path = workspace.root / "stages" / f"{function.__name__}-{key[:24]}.json"
         found = _recall(path, produces, workspace)
+        if found is None and workspace.objects is not None:
+            found = take_result(workspace, path.stem, produces)
+            if found is not None:
+                _remember(path, found)
         if found is None:
-            _note_begin(path)
+            note_start(workspace, path.stem)
             found = function(workspace, *args, **kwargs)
-            # The digest goes first: a result without one is not used.
-            write_bytes(_seal_of(path), found.digest().encode())
-            found.write(path)
+            _remember(path, found)
+        if workspace.objects is not None:
+            publish_result(workspace, path.stem, found)
         return found
 
     return cast(Callable[Concatenate[Workspace, P], R], remembered)
+
+
+def _remember(path: Path, found: VersionedRecord) -> None:
+    # The digest goes first: a result without one is not used.
+    write_bytes(_seal_of(path), found.digest().encode())
+    found.write(path)
 
 
 def stage_key(name: str, module: str, inputs: dict[str, Any]) -> str:
@@ -111,12 +124,6 @@ def _is_measured(field: Any) -> bool:
     return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("measured"))
 
 
-def _note_begin(path: Path) -> None:
-    """Append a line to ``stages/begun.log``: a stage that is named twice was interrupted, or its result was altered."""
-    with open_private(path.parent / "begun.log", "a", encoding="utf-8") as stream:
-        stream.write(f"{path.stem}\n")
-
-
 def _recall(path: Path, produces: type[R], workspace: Workspace) -> R | None:
     """Return a remembered result whose bytes are all there, otherwise None (said in the log)."""
     if not path.is_file():
@@ -138,21 +145,6 @@ def _recall(path: Path, produces: type[R], workspace: Workspace) -> R | None:
 def _seal_of(path: Path) -> Path:
     """Return where the digest of a stage's result lies."""
     return path.with_suffix(".sha256")
-
-
-def references(value: Any) -> Iterator[Ref]:
-    """Yield every reference inside a record, however deep."""
-    if isinstance(value, Ref):
-        yield value
-    elif isinstance(value, FrozenModel):
-        for name in type(value).model_fields:
-            yield from references(getattr(value, name))
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from references(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from references(item)
 
 
 @functools.cache

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safetensors import SafetensorError
 
@@ -36,23 +37,72 @@ def write_bytes(path: Path, payload: bytes) -> Path:
     return path
 
 
+def _digest_now(path: Path) -> str | None:
+    """Return the digest of a file, None where there is none; one that has not changed since is not read again."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _digest_at(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=65536)
+def _digest_at(path: Path, size: int, changed_ns: int) -> str:
+    del size, changed_ns  # they are what it is remembered by
+    return sha256_file(path)
+
+
+class SharedObjects(Protocol):
+    """Bytes by their sha256 that several machines share (:class:`medkd.storage.objects.ObjectStore`)."""
+
+    def has(self, sha256: str) -> bool:
+        """Return whether an object is there."""
+        ...
+
+    def put(self, path: Path, sha256: str) -> None:
+        """Write an object, where it is not there."""
+        ...
+
+    def take(self, sha256: str, target: Path) -> bool:
+        """Bring an object to a place of this machine, verified; return False where there is none."""
+        ...
+
+    def write_record(self, name: str, payload: bytes) -> None:
+        """Write a named record, its digest before it."""
+        ...
+
+    def read_record(self, name: str) -> bytes | None:
+        """Return a named record, None where there is none."""
+        ...
+
+
 class Store:
     """A folder of tensors. ``name`` is what a ``Ref`` carries; ``root`` is this machine's business.
 
     Args:
         root: folder, made on the first write.
         name: logical name, for example ``store`` or ``runs``.
+        objects: that other machines share: what is not in the folder is brought from there.
     """
 
-    def __init__(self, root: Path, name: str = "store") -> None:
+    def __init__(self, root: Path, name: str = "store", objects: SharedObjects | None = None) -> None:
         self.root = Path(root)
         self.name = name
+        self.objects = objects
 
     def path(self, ref: Ref) -> Path:
-        """Return where the bytes of a reference lie."""
+        """Return where the bytes of a reference lie; they are brought from the shared objects where the folder lacks them.
+
+        Raises:
+            StoreError: ``STORE_FOREIGN`` for a reference into another store; ``STORE_OBJECT_ALTERED``, ``STORE_UNREACHABLE`` of the objects.
+        """
         if ref.store != self.name:
             raise StoreError("STORE_FOREIGN", f"expected a reference into store {self.name!r}, got one into {ref.store!r}")
-        return self.root / ref.key
+        path = self.root / ref.key
+        # Of an altered file too: on this machine another setting of the recipe may have left another file of that name.
+        if self.objects is not None and _digest_now(path) != ref.sha256:
+            self.objects.take(ref.sha256, path)
+        return path
 
     def write_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> Ref:
         """Write tensors as one safetensors file by atomic rename and return its reference."""

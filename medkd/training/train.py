@@ -39,6 +39,7 @@ from medkd.models._tucker import factorised, share_for
 from medkd.precision import resolve_precision, training_device
 from medkd.seeds import derive_seed
 from medkd.storage.gpu_slot import gpu_slot
+from medkd.storage.shared_results import leave_metrics
 from medkd.storage.stage import entry_sources, stage
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
@@ -253,6 +254,8 @@ class TrainingRun:
             cost = meter.so_far()
         if os.environ.get("RANK", "0") != "0":
             raise SystemExit(0)  # the first process of several says what came of it
+        stored = self._weights(fitted)
+        leave_metrics(self.workspace, stored["weights_digest"], request.folder / "metrics.jsonl")
         # What a store's answers are carried by is a cohort round the cohort.
         cases = getattr(setup.cohort, "cohort", setup.cohort)
         patients = "\n".join(sorted(set(setup.cohort.patients())))
@@ -262,7 +265,7 @@ class TrainingRun:
             seed=spec.seed,
             network=self.network,
             task=spec.task,
-            **self._weights(fitted),
+            **stored,
             cohort_digest=cohort_digest,
             recipe_digest=training_digest(spec),
             teacher_digest=setup.teacher_digest,

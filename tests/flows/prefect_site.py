@@ -42,19 +42,31 @@ class Site:
             **environment,
         }
         self.processes: list[subprocess.Popen] = []
-        self.start("server", "start", "--host", "127.0.0.1", "--port", str(port), without=("PREFECT_API_URL",))
-        self.wait_for(lambda: self.get("/health") is True, 90)
+        self.port = port
+        self.start_server()
+
+    def start_server(self):
+        """Start the server, and wait until it answers."""
+        self.server = self.start("server", "start", "--host", "127.0.0.1", "--port", str(self.port), without=("PREFECT_API_URL",))
+        self.wait_for(lambda: self.get("/health") is True, 240)
+
+    def kill_server(self):
+        """Lose the server, as it is."""
+        os.killpg(self.server.pid, signal.SIGKILL)
+        self.server.wait()
+        self.processes.remove(self.server)
 
     def start(self, *arguments, without=()):
         environment = {key: value for key, value in self.environment.items() if key not in without}
-        log = (self.home / f"{arguments[0]}.log").open("w")
+        log = (self.home / f"{arguments[0]}.log").open("a")
         self.processes.append(
             subprocess.Popen([PREFECT, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         )
         log.close()
+        return self.processes[-1]
 
     def prefect(self, *arguments):
-        done = subprocess.run([PREFECT, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([PREFECT, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

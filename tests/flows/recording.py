@@ -32,7 +32,9 @@ class RecordingEngine:
     def run_flow(self, wanted: Any, *args: Any, **kwargs: Any) -> Any:
         return wanted.fn(*args, **kwargs)
 
-    def submit_all(self, work: Any, calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None) -> list[Any]:
+    def submit_all(
+        self, work: Any, calls: Sequence[tuple[Any, ...]], *, title: str, names: Sequence[str] | None = None, reads_disk: bool = False
+    ) -> list[Any]:
         self.groups.append((title, work.fn.__name__, list(calls), None if names is None else list(names)))
         answer = self.answers.get(title.replace(" ", "_"), title)
         return [answer(*call) if callable(answer) else answer for call in calls]

@@ -62,6 +62,10 @@ def test_who_types_the_whole_path_of_the_data_means_that_folder(tmp_path, monkey
     assert recipe_overrides(["data.path=inside"]) == ({"data.path": "inside"}, Path("/data"))
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "real" / "table.csv").write_text("id")
+    wanted, root = recipe_overrides([f"data.path=file://{tmp_path / 'real'}"])
+    assert (wanted, (root / "real" / "table.csv").read_text()) == ({"data.path": "real"}, "id")
     assert recipe_overrides([f"data.path={tmp_path / 'link'}"]) == ({"data.path": "real"}, tmp_path)
 
 
@@ -92,12 +96,13 @@ def test_results_are_one_line_for_machines_and_a_file_for_their_owner(tmp_path, 
 def test_a_run_says_where_everything_is(capsys):
     summary = {
         "ingest": {"found": 9, "accepted": 7, "quarantined": 1, "ignored": 1}, "models": [1, 2], "explanations": 4, "tracking_uri": "sqlite:///x y",
-        "reports": ["a.html"], "seconds": 61.4, "engine": "none",
+        "reports": ["a.html"], "seconds": 61.4, "engine": "none", "repeated": {"distill": 2},
     }  # fmt: skip
     say_where(summary, Path("runs/x"))
     said = capsys.readouterr().out
     assert "9 files found: 7 accepted, 1 quarantined, 1 ignored" in said
     assert "2 model versions, 4 explanations" in said
+    assert "here or in an earlier start of this run: distill (2)" in said
     assert "'sqlite:///x y'" in said
     assert "look at http://127.0.0.1:5000/#/experiments and choose Model training" in said
     say_where({**summary, "tracking_uri": "https://me:secret@there:5000/"}, Path("runs/x"))

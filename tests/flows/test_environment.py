@@ -3,6 +3,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from data_contracts import SourceError
 from flows.environment import QUIET, data_root, end_quickly, prepare_environment
 
 
@@ -20,6 +23,10 @@ def test_data_lie_where_the_user_says_or_beside(monkeypatch):
     assert data_root() == Path("data")
     monkeypatch.setenv("MEDKD_DATA", "/elsewhere")
     assert data_root() == Path("/elsewhere")
+    monkeypatch.setenv("MEDKD_DATA", "s3://bucket/data")
+    with pytest.raises(SourceError, match=r"--set data\.path=s3://bucket/data/") as caught:
+        data_root()
+    assert caught.value.code == "DATA_ROOT"
 
 
 def test_a_process_ends_without_a_search_for_garbage(monkeypatch):

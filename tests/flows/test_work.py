@@ -3,16 +3,21 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import shutil
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import SimpleNamespace
 
 import prefect
 import pytest
+import torch
 
-from data_contracts import MissingDependencyError
+from data_contracts import MissingDependencyError, ReportSet
 from flows.engine import CURRENT, PlainEngine
-from flows.work import Work, log_to_run, processes_of
+from flows.prefect_engine import for_others
+from flows.work import Sealed, Work, log_to_run, processes_of
+from medkd.storage.workspace import Workspace
 from tests.flows.recording import golden_recipe
 
 
@@ -87,3 +92,30 @@ def test_a_training_by_several_processes_needs_as_many_slots():
     assert processes_of(functools.partial(double, 1)) == 1
     assert processes_of(functools.partial(double, spec)) == 1
     assert processes_of(functools.partial(double, 1, spec=several)) == 4
+
+
+def run_of(workspace: Workspace) -> tuple[Path, ReportSet]:
+    ref = workspace.store.write_tensors("x.safetensors", {"x": torch.zeros(1)})
+    return workspace.root, ReportSet(reports=(ref,), pages=(), pictures=(), explanations=())
+
+
+def test_a_worker_with_a_folder_of_its_own_works_there_and_leaves_what_it_made(tmp_path, monkeypatch):
+    (tmp_path / "shared").mkdir()
+    here = Workspace(tmp_path / "run", "http://server", store_uri=str(tmp_path / "shared"))
+    monkeypatch.delenv("MEDKD_WORK", raising=False)
+    assert Work(run_of)(Sealed(here))[0] == here.root
+    monkeypatch.setenv("MEDKD_WORK", str(tmp_path / "work"))
+    (sent,) = for_others((here,))
+    shutil.rmtree(here.root / "store")
+    root, made = Work(run_of)(Sealed(sent))
+    assert root.parent == tmp_path / "work"
+    assert here.store.read_tensors(made.reports[0])["x"].tolist() == [0.0]
+
+
+def test_what_a_call_refers_to_is_left_for_the_worker(tmp_path):
+    (tmp_path / "shared").mkdir()
+    here = Workspace(tmp_path / "run", "http://server", store_uri=str(tmp_path / "shared"))
+    made = run_of(here)[1]
+    sent, _ = for_others((here, made))
+    there = sent.on_this_machine(tmp_path / "work")
+    assert there.store.read_tensors(made.reports[0])["x"].tolist() == [0.0]

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import secrets
-import shutil
-import subprocess
-import tempfile
-import time
-from pathlib import Path
-
 import pytest
-from live_server import ALICE, API, BOB, free_port, live_server, register_as_alice
+from live_server import ALICE, API, BOB, live_server, register_as_alice
+from postgres_server import postgres_server
 
 from mlflow_server.backup import back_up, restore
 from mlflow_server.database import counts, model_versions
@@ -24,62 +16,12 @@ from mlflow_server.settings import read_settings
 pytestmark = [pytest.mark.extended, pytest.mark.xdist_group("mlflow_postgres"), pytest.mark.timeout(600)]
 
 
-def programs():
-    """Return the folder of PostgreSQL's server programs; Debian keeps them off the path."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    where = shutil.which("initdb")
-    return found[-1].parent if found else Path(where).parent if where else None
-
-
 @pytest.fixture(scope="module")
 def database():
     """Yield a maker of empty databases, by name; the password is in a file that libpq reads."""
-    where = programs()
-    if where is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    user = None
-    if os.getuid() == 0:  # PostgreSQL does not run as root
-        try:
-            user = pwd.getpwnam("postgres").pw_name
-        except KeyError:
-            pytest.skip("there is no user postgres to run PostgreSQL as (Debian: apt-get install postgresql)")
-    place = Path(tempfile.mkdtemp(prefix="postgres-"))
-    password, port = secrets.token_hex(16), free_port()
-    (place / "password").write_text(password)
-    passfile = place / "pgpass"
-    passfile.write_text(f"127.0.0.1:{port}:*:mlflow:{password}\n")
-    passfile.chmod(0o600)
-    if user:
-        shutil.chown(place, user)
-        shutil.chown(place / "password", user)
-    own = {"user": user} if user else {}
-    make = [where / "initdb", "-D", place / "data", "-U", "mlflow", "--pwfile", place / "password", "--auth=scram-sha-256", "--no-sync"]
-    subprocess.run(make, check=True, capture_output=True, cwd=place, **own)
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={place}", "-c", "fsync=off"]
-    process = subprocess.Popen(
-        [where / "postgres", "-D", place / "data", "-p", str(port), *options], cwd=place, stderr=subprocess.DEVNULL, **own
-    )
-    os.environ["PGPASSFILE"] = str(passfile)
-    try:
-        wait_for(port)
-        yield lambda name: new_database(port, name)
-    finally:
-        del os.environ["PGPASSFILE"]
-        process.terminate()
-        process.wait(timeout=30)
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def wait_for(port):
-    deadline = time.monotonic() + 30
-    while subprocess.run(["pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True).returncode:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def new_database(port, name):
-    subprocess.run(["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", name], check=True, capture_output=True)
-    return f"postgresql://mlflow@127.0.0.1:{port}/{name}"
+    with postgres_server("mlflow") as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSFILE", str(server.passfile))
+        yield server.new_database
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-
 import pytest
-from live_server import ALICE, API, ARTIFACTS, BOB, environment, free_port, live_server, register_as_alice
+from live_server import ALICE, API, ARTIFACTS, BOB, live_server, register_as_alice
+from s3_server import s3_server
 
 from mlflow_server.backup import back_up, restore
 from mlflow_server.drill import drill
@@ -20,31 +17,10 @@ pytestmark = [pytest.mark.extended, pytest.mark.xdist_group("mlflow_s3"), pytest
 @pytest.fixture(scope="module")
 def bucket():
     """Yield a client of a store with an empty bucket; the environment names both, as an administrator's would."""
-    pytest.importorskip("moto")
-    boto3 = pytest.importorskip("boto3")
-    port = free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_S3_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        store = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], env=environment(), stderr=subprocess.DEVNULL
-        )
-        try:
-            client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    client.create_bucket(Bucket="models")
-                    break
-                except Exception:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.2)
-            yield client
-        finally:
-            store.terminate()
-            store.wait(timeout=20)
+    with s3_server("models") as (client, environment), pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield client
 
 
 @pytest.fixture(scope="module")

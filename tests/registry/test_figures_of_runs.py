@@ -10,8 +10,9 @@ from PIL import Image
 from data_contracts import Estimate, Scorecard
 from medkd.registry.draw_scorecards import draw_scorecards
 from medkd.registry.metric_notes import experiment_note, metric_note
-from medkd.registry.recipe_run import flattened, run_folder_id, source_tags
+from medkd.registry.recipe_run import flattened, source_tags
 from medkd.registry.recipe_summary import arm_metrics, scorecards_html, seed_figures
+from medkd.storage.workspace import run_folder_id
 
 CARD = Scorecard(
     subject="r/kd", role="student", cohort_digest="c", weights_digests=("1" * 64, "2" * 64), seeds=(4, 7),

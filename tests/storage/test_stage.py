@@ -7,7 +7,8 @@ import torch
 
 from data_contracts import ModelManifest, Ref, ReportSet
 from medkd.storage import stage as stages
-from medkd.storage.stage import closure_of, code_version, references, stage
+from medkd.storage.references import references
+from medkd.storage.stage import closure_of, code_version, stage
 from medkd.storage.workspace import Workspace, local_workspace
 
 CALLS = []
