@@ -49,7 +49,7 @@ STRENGTHS = {
     "shortcut": SHARES,
     "misplaced_mark": SHARES,
     "case_mix": SHARES,
-    "faint_lesions": (0.02, 0.04, 0.08, 0.16, 0.3, 0.5),
+    "faint_lesions": tuple(step / 50 for step in range(1, 11)),
 }
 
 
