@@ -109,7 +109,7 @@ def test_a_run_says_where_everything_is(capsys):
     said = capsys.readouterr().out
     assert ("mlflow ui" in said, "secret" in said, "https://…@there:5000/#/experiments and" in said) == (False, False, True)
     assert f"summary   {Path('runs/x/summary.json')} (61 s, engine none)" in said
-    say_where({**summary, "ingest": {}, "models": [], "reports": []}, Path("runs/x"))
+    say_where({**summary, "ingest": {}, "models": [], "reports": [], "repeated": {}}, Path("runs/x"))
     assert capsys.readouterr().out.startswith("summary")
 
 

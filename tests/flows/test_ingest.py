@@ -56,16 +56,16 @@ def test_a_large_one_is_ingested_by_a_call_a_shard(source, digest, tmp_path, mon
     calls = []
 
     class Noting(PlainEngine):
-        def submit_all(self, work, given, *, title, names=None):
-            calls.append((work.name, title, list(names)))
-            return super().submit_all(work, given, title=title, names=names)
+        def submit_all(self, work, given, *, title, names=None, reads_disk=False):
+            calls.append((work.name, title, list(names), reads_disk))
+            return super().submit_all(work, given, title=title, names=names, reads_disk=reads_disk)
 
     token = CURRENT.set(Noting())
     try:
         report = ingest(IngestRequest(source, tmp_path / "store"), "entry-2")
     finally:
         CURRENT.reset(token)
-    assert calls == [("ingest-shard", "ingest", [f"entry-2 shard {number}" for number in (1, 2, 3)])]
+    assert calls == [("ingest-shard", "ingest", [f"entry-2 shard {number}" for number in (1, 2, 3)], True)]
     assert digest_of(tmp_path / "store") == digest
     assert report.summary()["ingest"] == {"found": 119, "accepted": 100, "quarantined": 19, "ignored": 0}
 
