@@ -6,7 +6,9 @@ Where the system can (Linux), they are forked from one process that has imported
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -122,18 +124,27 @@ def _kill(pool: ProcessPoolExecutor) -> None:
             process.kill()
 
 
-def _kill_fork_server() -> None:
+def _kill_fork_server(*, wait: bool = False) -> None:
     """Kill what workers are forked from, and those which it has not named yet with it; the next who wants workers starts it anew."""
     number = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     if number is not None:
         with contextlib.suppress(OSError):
             os.kill(number, signal.SIGKILL)
+            if wait:
+                os.waitpid(number, 0)
+
+
+@functools.cache
+def _account_for_workers() -> None:
+    """Wait for what workers were forked from as this process ends: whoever asks what a run cost is told of its workers too."""
+    atexit.register(_kill_fork_server, wait=True)
 
 
 def _context() -> Any:
     """Return how processes are started: forked from a process without threads of ours or a GPU, else fresh ones."""
     if sys.platform != "linux":  # elsewhere system libraries do not survive a fork
         return multiprocessing.get_context("spawn")
+    _account_for_workers()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
     return context

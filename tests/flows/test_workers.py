@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import subprocess
 import sys
 import threading
+import time
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +79,30 @@ def test_workers_are_forked_after_the_imports_and_have_the_environment_of_whom_t
         finally:
             pool.close()
         assert (os.getpid() in starters) is (sys.platform != "linux")
+
+
+RUN = """
+import time
+from flows.workers import Workers
+from tests.flows.test_workers import burn
+pool = Workers(1)
+pool.submit(burn, 2.0).result()
+pool.close()
+"""
+
+
+def burn(seconds: float) -> None:
+    """Use the processor for some seconds of its time."""
+    while time.process_time() < seconds:
+        pass
+
+
+def test_what_workers_cost_is_told_to_whoever_started_the_run():
+    root = Path(__file__).parents[2]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", RUN], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=True, timeout=120)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime > 2.0  # the starter itself uses a third of a second
 
 
 def die_once(mark: str) -> str:
