@@ -38,6 +38,7 @@ class Site:
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "PREFECT_LOGGING_LEVEL": "INFO",
             "PYTHONPATH": str(ROOT),
+            "MEDKD_ENGINE": "prefect",  # tests of commands leave it out otherwise
             "MEDKD_WORKERS": "0",  # what worker processes do is tested elsewhere, and each takes seconds to start
             **environment,
         }
