@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from data_contracts import DataError, Geometry
 from data_contracts.private import open_private
@@ -74,6 +76,21 @@ def _same_pixels(images: list[Dataset], values: NDArray[Any]) -> Dataset | None:
     return None
 
 
+@dataclass(frozen=True)
+class SegIdentity:
+    """By what a SEG and its segments are known.
+
+    Attributes:
+        series: UID of its series.
+        instance: UID of itself.
+        tracking: identifier and UID by which other objects name a segment's finding, by value of the label map.
+    """
+
+    series: str = field(default_factory=generate_uid)
+    instance: str = field(default_factory=generate_uid)
+    tracking: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+
 def write_seg(
     labels: NDArray[np.uint8],
     names: Mapping[int, str],
@@ -81,9 +98,8 @@ def write_seg(
     algorithm: str,
     path: Path,
     *,
-    tracking: Mapping[int, tuple[str, str]] | None = None,
+    identity: SegIdentity | None = None,
     labelmap: bool = False,
-    uids: tuple[str, str] | None = None,
 ) -> Path:
     """Write a label map [slice, row, column] as a DICOM SEG, one segment per value that it holds, numbered from 1 in their order.
 
@@ -95,23 +111,21 @@ def write_seg(
         images: of the slices, in order.
         algorithm: name of the model and its version.
         path: file to write.
-        tracking: identifier and UID by which other objects name a segment's finding, by value.
+        identity: UIDs, and what the findings are called; new UIDs without.
         labelmap: write the small form, one image per slice, which viewers of before 2024 do not know; else a binary image per segment and slice.
-        uids: of series and object; new ones where none are given.
 
     Raises:
         DataError: ``SEG_EMPTY`` when nothing is marked: an empty SEG says nothing that the table does not.
     """
     import highdicom
     from pydicom.sr.codedict import codes
-    from pydicom.uid import generate_uid
 
     present = [int(value) for value in np.unique(labels) if value]
     if not present:
         raise DataError("SEG_EMPTY", "expected something marked, nothing was found: there is no segmentation to write")
     # Names of classes are the recipe's own words: which anatomy they mean in SNOMED CT is not known here.
     generic = codes.SCT.AnatomicalStructure
-    series_uid, object_uid = uids or (generate_uid(), generate_uid())
+    own = identity or SegIdentity()
     descriptions = [
         highdicom.seg.SegmentDescription(
             segment_number=number,
@@ -122,8 +136,8 @@ def write_seg(
             algorithm_identification=highdicom.AlgorithmIdentificationSequence(
                 name=algorithm[:64], version="research", family=codes.DCM.ArtificialIntelligence
             ),
-            tracking_id=tracking[value][0] if tracking else None,
-            tracking_uid=tracking[value][1] if tracking else None,
+            tracking_id=own.tracking[value][0] if own.tracking else None,
+            tracking_uid=own.tracking[value][1] if own.tracking else None,
         )
         for number, value in enumerate(present, 1)
     ]
@@ -132,9 +146,9 @@ def write_seg(
         pixel_array=_numbered(labels, present) if labelmap else np.stack([labels == value for value in present], axis=-1),
         segmentation_type=highdicom.seg.SegmentationTypeValues.LABELMAP if labelmap else highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=descriptions,
-        series_instance_uid=series_uid,
+        series_instance_uid=own.series,
         series_number=9002 if labelmap else 9001,
-        sop_instance_uid=object_uid,
+        sop_instance_uid=own.instance,
         instance_number=1,
         manufacturer="medkd",
         manufacturer_model_name="medkd",

@@ -49,38 +49,7 @@ def write_report(
     algorithm = sr.AlgorithmIdentification(
         name=f"{record.model.name}"[:64], version=f"{record.model.version}@{record.model.manifest_digest[:12]}"
     )
-    groups: list[Any] = []
-    if segmentation is not None:
-        segments = {number: place for place, number in enumerate(tracking, 1)}
-        for lesion in record.lesions:
-            referenced = sr.ReferencedSegment(
-                sop_class_uid=segmentation.SOPClassUID,
-                sop_instance_uid=segmentation.SOPInstanceUID,
-                segment_number=segments[lesion.number],
-                source_series=sr.SourceSeriesForSegmentation(of_series(images)),
-            )
-            groups.append(
-                sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-                    tracking_identifier=_tracked(tracking[lesion.number]),
-                    referenced_segment=referenced,
-                    finding_type=Code(_code(lesion.class_name), SCHEME, lesion.class_name[:64]),
-                    measurements=_measured([*_of_lesion(lesion), *_of_maps(record, lesion.number)], algorithm),
-                    qualitative_evaluations=_tests(record, lesion.number) or None,
-                )
-            )
-    for answer in record.answers:
-        groups.append(
-            sr.MeasurementsAndQualitativeEvaluations(
-                tracking_identifier=_tracked(tracking[answer.number]),
-                source_images=[
-                    sr.SourceImageForMeasurementGroup.from_source_image(image)
-                    for image in images[answer.first_slice : answer.last_slice + 1]
-                ],
-                finding_type=Code(_code(answer.class_name), SCHEME, answer.class_name[:64]),
-                measurements=_measured([*_of_answer(answer), *_of_maps(record, answer.number)], algorithm),
-                qualitative_evaluations=_tests(record, answer.number) or None,
-            )
-        )
+    groups = [*_of_lesions(record, images, segmentation, tracking, algorithm), *_of_answers(record, images, tracking, algorithm)]
     groups = groups or [_nothing(images, identity, algorithm)]
     device = sr.ObserverContext(
         observer_type=codes.DCM.Device,
@@ -108,6 +77,58 @@ def write_report(
     )
     _name_scheme(written)
     return save(written, path)
+
+
+def _of_lesions(
+    record: StudyExplanation,
+    images: Sequence[Dataset],
+    segmentation: Dataset | None,
+    tracking: Mapping[int, tuple[str, str]],
+    algorithm: Any,
+) -> list[Any]:
+    import highdicom.sr as sr
+
+    if segmentation is None:
+        return []
+    groups: list[Any] = []
+    segments = {number: place for place, number in enumerate(tracking, 1)}
+    for lesion in record.lesions:
+        referenced = sr.ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=segments[lesion.number],
+            source_series=sr.SourceSeriesForSegmentation(of_series(images)),
+        )
+        groups.append(
+            sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+                tracking_identifier=_tracked(tracking[lesion.number]),
+                referenced_segment=referenced,
+                finding_type=Code(_code(lesion.class_name), SCHEME, lesion.class_name[:64]),
+                measurements=_measured([*_of_lesion(lesion), *_of_maps(record, lesion.number)], algorithm),
+                qualitative_evaluations=_tests(record, lesion.number) or None,
+            )
+        )
+    return groups
+
+
+def _of_answers(record: StudyExplanation, images: Sequence[Dataset], tracking: Mapping[int, tuple[str, str]], algorithm: Any) -> list[Any]:
+    import highdicom.sr as sr
+
+    groups: list[Any] = []
+    for answer in record.answers:
+        groups.append(
+            sr.MeasurementsAndQualitativeEvaluations(
+                tracking_identifier=_tracked(tracking[answer.number]),
+                source_images=[
+                    sr.SourceImageForMeasurementGroup.from_source_image(image)
+                    for image in images[answer.first_slice : answer.last_slice + 1]
+                ],
+                finding_type=Code(_code(answer.class_name), SCHEME, answer.class_name[:64]),
+                measurements=_measured([*_of_answer(answer), *_of_maps(record, answer.number)], algorithm),
+                qualitative_evaluations=_tests(record, answer.number) or None,
+            )
+        )
+    return groups
 
 
 def _nothing(images: Sequence[Dataset], identity: Identity, algorithm: Any) -> Any:

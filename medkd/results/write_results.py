@@ -16,7 +16,7 @@ from data_contracts import ClassAnswer, LesionFinding, ReadBack, ResultObject, R
 from data_contracts.private import private_folder
 from data_contracts.result_set import ResultKind
 from medkd.dicom.archive import files_of
-from medkd.dicom.write_seg import source_images, write_seg
+from medkd.dicom.write_seg import SegIdentity, source_images, write_seg
 from medkd.explanation.artefact import SHORT, read_explanation
 from medkd.explanation.of_registry import read_volume
 from medkd.inference.components import SMALLEST, find_components
@@ -120,6 +120,7 @@ class _Set:
         self.segmentation: Dataset | None = None
 
     def add(self, kind: ResultKind, path: Path, about: str, read: Callable[[], Iterable[ReadBack]] = tuple) -> None:
+        """Validate an object, let others read it back, and count it."""
         self.certificate += [certifying.certify(path), *read()]
         header = certifying.header_of(path)
         self.objects.append(
@@ -143,10 +144,8 @@ class _Set:
         algorithm = f"{self.record.model.name}/{self.record.model.version}"
         kinds: tuple[tuple[ResultKind, bool], ...] = (("segmentation", False), ("labelmap", True))
         for kind, labelmap in kinds:
-            uids = (self.identity.uid(kind, "series"), self.identity.uid(kind))
-            path = write_seg(
-                labels, names, self.images, algorithm, self.folder / f"{kind}.dcm", tracking=tracking, labelmap=labelmap, uids=uids
-            )
+            own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking)
+            path = write_seg(labels, names, self.images, algorithm, self.folder / f"{kind}.dcm", identity=own, labelmap=labelmap)
             self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, self.record.volume.geometry))
             self.segmentation = self.segmentation or certifying.header_of(path)
 
