@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_contracts import MissingDependencyError, StoreError
 from data_contracts.private import open_private, private_folder
-from data_contracts.record import partial_path
+from medkd.storage.store import write_bytes
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -138,13 +138,7 @@ class Remote:
 
     def _replace(self, key: str, payload: bytes) -> None:
         self.require()  # a mount that is not there must not become a folder of this machine
-        path = Path(self._path(key))
-        partial = partial_path(path)
-        with open_private(partial) as stream:
-            stream.write(payload)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        write_bytes(Path(self._path(key)), payload)
 
     @functools.cached_property
     def _files(self) -> AbstractFileSystem:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import yaml
@@ -13,23 +11,12 @@ from medkd.drift.reference import attach_reference, make_reference
 from tests.drift.drift_site import drift_site
 from tests.flows.prefect_site import ROOT, Site
 from tests.flows.test_deployments import DEPLOYMENTS, finished
-from tests.flows.test_notify import listening
+from tests.flows.test_notify import noting_server
 
 
 @pytest.fixture
 def hook():
-    got = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with listening(HTTPServer(("127.0.0.1", 0), Handler)) as port:
+    with noting_server() as (port, got):
         yield f"http://127.0.0.1:{port}/hook", got
 
 

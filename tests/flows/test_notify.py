@@ -28,8 +28,9 @@ def listening(server):
         thread.join()
 
 
-@pytest.fixture
-def hook(monkeypatch):
+@contextmanager
+def noting_server():
+    """Give the port of a server that notes what it is told, and what it was told."""
     got = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -42,6 +43,12 @@ def hook(monkeypatch):
             pass
 
     with listening(HTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield port, got
+
+
+@pytest.fixture
+def hook(monkeypatch):
+    with noting_server() as (port, got):
         monkeypatch.setenv("MEDKD_NOTIFY_URL", f"http://127.0.0.1:{port}/hook")
         yield got
 
