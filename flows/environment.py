@@ -8,7 +8,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from data_contracts.errors import SourceError
 from medkd.storage.empty_database import cache_folder
 
 QUIET = {
@@ -57,6 +56,8 @@ def data_root() -> Path:
     """
     given = os.environ.get("MEDKD_DATA", "data")
     if "://" in given:
+        from data_contracts.errors import SourceError  # with its package: not before Ctrl-C is listened to
+
         raise SourceError(
             "DATA_ROOT",
             f"expected a folder in MEDKD_DATA, got {given[:80]!r}; name the data of one recipe by --set data.path={given[:80]}/…",

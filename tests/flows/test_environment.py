@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,9 @@ def test_a_process_ends_without_a_search_for_garbage(monkeypatch):
     monkeypatch.setattr("atexit.register", asked.append)
     end_quickly()
     assert [one.__name__ for one in asked] == ["freeze"]
+
+
+def test_the_command_line_listens_to_ctrl_c_before_it_imports_anything_large():
+    code = "import sys, flows.cli; print(sorted({'pydantic', 'typer', 'torch', 'prefect', 'data_contracts'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert said.stdout == "[]\n"
