@@ -33,7 +33,7 @@ _own_share: Callable[[float], None] | None = None
 
 
 class Workers:
-    """A pool of spawned processes.
+    """A pool of worker processes.
 
     Args:
         count: how many; with several, each computes with one thread: two threads each would fight over the cores.

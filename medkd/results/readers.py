@@ -19,7 +19,7 @@ from data_contracts import DataError, Geometry, MissingDependencyError
 Floats = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 _SECONDS = 300.0
-#: How far a voxel that was read may lie from one of the volume, in voxels: single precision of a NIfTI header in metres from the centre.
+#: How far a voxel that was read may lie from one of the volume, in voxels: what the single precision of a NIfTI header explains.
 _ON_GRID = 2e-2
 
 
@@ -94,9 +94,7 @@ def read_segments_by_position(path: Path, geometry: Geometry) -> Labels:
     frames = np.asarray(dataset.pixel_array)
     found = np.zeros(geometry.shape, np.uint8)
     labelmap = dataset.SegmentationType == "LABELMAP"
-    for frame, pixels in zip(
-        dataset.PerFrameFunctionalGroupsSequence, np.atleast_3d(frames) if frames.ndim == 3 else frames[None], strict=True
-    ):
+    for frame, pixels in zip(dataset.PerFrameFunctionalGroupsSequence, frames if frames.ndim == 3 else frames[None], strict=True):
         place = _slice_of(frame, geometry)
         if labelmap:
             found[place] = pixels

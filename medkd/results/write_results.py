@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from data_contracts import ClassAnswer, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
+from data_contracts import ClassAnswer, DataError, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
 from data_contracts.private import private_folder
 from data_contracts.result_set import ResultKind
 from medkd.dicom.archive import files_of
@@ -29,6 +28,8 @@ from medkd.results.structured_report import first_map, write_report
 from medkd.storage.store import Store, sha256_file, write_bytes
 
 RECORD = "result_set.json"
+#: A label map of one byte numbers so many.
+_MOST_SEGMENTS = 255
 
 
 def write_results(
@@ -49,7 +50,8 @@ def write_results(
         The set and its folder.
 
     Raises:
-        DataError: ``SEG_SOURCE`` when a slice has no image of its own; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
+        DataError: ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or ``SEG_FINDING`` for findings that a segmentation
+            cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
             ``RESULT_PLACE`` when a reader finds something else than was to be written: nothing is published then.
         MissingDependencyError: ``RESULT_READERS`` without the readers.
     """
@@ -62,7 +64,7 @@ def write_results(
     if (known := _published(place)) is not None:
         return known, place
     with tempfile.TemporaryDirectory(prefix=".results-", dir=out) as folder:
-        made = _Set(record, images, Path(folder))
+        made = _Set(record, images, private_folder(Path(folder) / "set"))
         made.segmentations(numpy_arrays)
         made.maps(numpy_arrays)
         made.report()
@@ -74,8 +76,8 @@ def write_results(
         found = ResultSet(explanation=record.digest(), model=record.model, objects=tuple(made.objects), certificate=tuple(made.certificate))
         write_bytes(made.folder / RECORD, found.canonical_json())
         if place.exists():
-            shutil.rmtree(place)
-        shutil.copytree(made.folder, place)
+            place.rename(Path(folder) / "altered")
+        made.folder.rename(place)  # in one step: whoever looks sees a whole set or none
     return found, place
 
 
@@ -151,6 +153,10 @@ class _Set:
 
     def _numbered(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return of every voxel the place of its lesion in the record: lesions are known by the digests of their masks."""
+        if len(self.record.lesions) > _MOST_SEGMENTS:
+            raise DataError(
+                "SEG_TOO_MANY", f"expected at most {_MOST_SEGMENTS} findings in a segmentation, there are {len(self.record.lesions)}"
+            )
         found = np.zeros(self.record.volume.geometry.shape, np.uint8)
         places = {lesion.mask_sha256: place for place, lesion in enumerate(self.record.lesions, 1)}
         for value in np.unique(classes[classes > 0]):
@@ -158,6 +164,12 @@ class _Set:
             for lesion, mask in find_components(classes == value, self.record.volume.geometry, smallest=smallest):
                 if lesion.mask_sha256 in places:
                     found[mask > 0] = places[lesion.mask_sha256]
+        missing = set(places.values()) - set(np.unique(found).tolist())
+        if missing:
+            raise DataError(
+                "SEG_FINDING",
+                f"expected every finding of the explanation in its segmentation, {len(missing)} of {len(places)} are not; explain again",
+            )
         return found
 
     def maps(self, arrays: dict[str, NDArray[np.generic]]) -> None:

@@ -7,7 +7,9 @@ import pydicom
 import pytest
 
 from data_contracts import DataError, MissingDependencyError, ResultSet, read_record
+from medkd.explanation.artefact import read_explanation
 from medkd.results import parametric_map, readers
+from medkd.results import write_results as module
 from medkd.results.write_results import RECORD, write_results
 
 #: Every way in which the axes of a volume can run along those of the patient: 6 orders of the axes, 8 directions.
@@ -94,3 +96,18 @@ def test_a_slice_without_an_image_of_its_own_is_refused(study, tmp_path):
     with pytest.raises(DataError, match="1 have none") as caught:
         write_results(folder, values, files[:-1], tmp_path / "out")
     assert caught.value.code == "SEG_SOURCE"
+
+
+@pytest.mark.parametrize(("changes", "code"), [({"most": 1}, "SEG_TOO_MANY"), ({"sha": "0" * 64}, "SEG_FINDING")])
+def test_findings_that_a_segmentation_does_not_hold_are_not_published(study, tmp_path, monkeypatch, changes, code):
+    folder, values, files = study()
+    if "most" in changes:
+        monkeypatch.setattr(module, "_MOST_SEGMENTS", changes["most"])
+    else:  # the last one: numbers of the others stay, so that no reader would miss it
+        record, arrays = read_explanation(folder)
+        lesions = (*record.lesions[:-1], record.lesions[-1].model_copy(update={"mask_sha256": changes["sha"]}))
+        monkeypatch.setattr(module, "read_explanation", lambda _: (record.model_copy(update={"lesions": lesions}), arrays))
+    with pytest.raises(DataError) as caught:
+        write_results(folder, values, files, tmp_path / "out")
+    assert caught.value.code == code
+    assert list((tmp_path / "out").iterdir()) == []
