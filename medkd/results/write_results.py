@@ -18,6 +18,7 @@ from medkd.dicom.archive import files_of
 from medkd.dicom.write_seg import SegIdentity, source_images, write_seg
 from medkd.explanation.artefact import SHORT, read_explanation
 from medkd.explanation.of_registry import read_volume
+from medkd.explanation.wording import noun_of
 from medkd.inference.components import SMALLEST, find_components
 from medkd.results import certify as certifying
 from medkd.results.common import Identity, complete
@@ -199,4 +200,4 @@ class _Set:
 
 
 def _kind(record: StudyExplanation) -> str:
-    return "answer" if record.answers else record.structures
+    return "answer" if record.answers else noun_of(record.structures)
