@@ -22,12 +22,13 @@ from medkd.explanation.of_registry import read_volume
 from medkd.explanation.wording import noun_of
 from medkd.inference.components import SMALLEST, find_components
 from medkd.results import certify as certifying
-from medkd.results.common import Identity, complete
+from medkd.results.common import SERIES, Identity, complete
 from medkd.results.key_image import write_key_image
 from medkd.results.ohif import reader as ohif
 from medkd.results.ohif.reader import OhifReader
 from medkd.results.parametric_map import MapWords, write_parametric_map
 from medkd.results.readers import require_readers
+from medkd.results.strongest_half import strongest_half
 from medkd.results.structured_report import first_map, write_report
 from medkd.storage.store import Store, sha256_file, write_bytes
 
@@ -151,7 +152,7 @@ class _Set:
         algorithm, geometry = f"{self.record.model.name}/{self.record.model.version}", self.record.volume.geometry
         kinds: tuple[tuple[ResultKind, bool], ...] = (("segmentation", False), ("labelmap", True))
         for kind, labelmap in kinds:
-            own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking)
+            own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking, SERIES[kind])
             path = write_seg(labels, names, self.images, algorithm, self.folder / f"{kind}.dcm", identity=own, labelmap=labelmap)
             self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, geometry, self.viewer))
             self.segmentation = self.segmentation or certifying.header_of(path)
@@ -178,13 +179,15 @@ class _Set:
         return found
 
     def maps(self, arrays: dict[str, NDArray[np.generic]]) -> None:
-        """Write the first explainer's map of each finding: of the model, of its teacher, and their difference."""
+        """Write the first explainer's map of each finding: of the model, of its teacher, and their difference; and where the model's is strongest."""
         instance = 0
+        strongest: dict[int, NDArray[np.float32]] = {}
         for number in self.record.explained:
             own, above = first_map(self.record, number), first_map(self.record, number, "teacher")
             if own is None:
                 continue
             shown = {"model": np.asarray(arrays[own.tensor], np.float32)}
+            strongest[number] = shown["model"]
             if above is not None and above.tensor in arrays:
                 shown["teacher"] = np.asarray(arrays[above.tensor], np.float32)
                 shown["difference"] = shown["model"] - shown["teacher"]
@@ -198,6 +201,35 @@ class _Set:
                 self.add(
                     "parametric_map", path, about, partial(certifying.certify_map, path, values, self.record.volume.geometry, self.viewer)
                 )
+
+        self._strongest(strongest)
+
+    def _strongest(self, maps: dict[int, NDArray[np.float32]]) -> None:
+        """Write a segment per map: the fewest voxels that hold half of it. For viewers that show segmentations and no maps."""
+        labels = strongest_half(maps)
+        present = {number: maps[number] for number in maps if (labels == number).any()}
+        if not present or max(present) > _MOST_SEGMENTS:
+            return
+        failed = " FAILED A TEST" if self.record.failed_explainers else ""
+        kind, geometry = _kind(self.record), self.record.volume.geometry
+        own = SegIdentity(
+            self.identity.uid("map_segmentation", "series"),
+            self.identity.uid("map_segmentation"),
+            {number: (f"{kind}-{number}-attribution", self.identity.uid("attribution", str(number))) for number in present},
+            SERIES["map_segmentation"],
+            f"medkd half of the attribution{failed}",
+        )
+        names = {number: f"half of the attribution of {kind} {number}" for number in present}
+        numbered = np.searchsorted(sorted(present), labels).astype(np.uint8) + (labels > 0)
+        path = write_seg(
+            labels,
+            names,
+            self.images,
+            f"{self.record.model.name}/{self.record.model.version}",
+            self.folder / "map-segmentation.dcm",
+            identity=own,
+        )
+        self.add("map_segmentation", path, own.description, partial(certifying.certify_segments, path, numbered, geometry, self.viewer))
 
     def report(self) -> None:
         """Write the measurements."""
