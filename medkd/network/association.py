@@ -44,6 +44,7 @@ def associated(
     from pynetdicom import AE, evt
 
     opened: list[Any] = []
+    made: list[Any] = []
     entity = AE(peer.calling)
     entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout, entity.acse_timeout = CONNECT_S, CONNECT_S
@@ -58,11 +59,17 @@ def associated(
             max_pdu=PDU_BYTES,
             ext_neg=list(roles),
             tls_args=secured,
-            evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: opened.append(event)), *handlers],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, opened.append),
+                (evt.EVT_ACSE_SENT, lambda event: made.append(event.assoc.dul.socket.socket)),
+                *handlers,
+            ],
         )
     except OSError as error:  # a name that nobody knows
         raise Transient from _caused(error, "PEER_UNREACHABLE", f"expected {peer} to answer: {error}")
     if not association.is_established:
+        for one in made[: not opened]:
+            one.close()  # pynetdicom forgets it, open, where it does not get through
         raise _not_established(peer, association, connected=bool(opened))
     try:
         yield association

@@ -147,7 +147,8 @@ class WebArchive:
                 error, "QIDO_TIMEOUT", f"expected an answer of {self.url} within {self._timeout_s[1]:g} s, none came"
             )
         except requests.HTTPError as error:
-            raise self._refused(error) from error
+            trouble = self._refused(error)
+            raise trouble from trouble.__cause__ or error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise Transient from self._caused(
                 error, "PEER_UNREACHABLE", f"expected {self.url} to answer, the connection failed: {_reason(error)}"

@@ -91,7 +91,7 @@ class DimseArchive:
 
         classes = (sop_class,) if sop_class else _common_classes()
         contexts = [build_context(GET, list(PLAIN_SYNTAXES)), *_storage_contexts(classes)]
-        kept = _Kept(mirror)
+        kept = _Kept(mirror, {one.sop_instance_uid for one in wanted})
         roles = [build_role(uid, scp_role=True) for uid in classes]
         with associated(self.peer, contexts, handlers=[(evt.EVT_C_STORE, kept.store)], roles=roles, tls=self._tls) as association:
             for series, names in _requests(wanted):
@@ -150,16 +150,16 @@ class DimseArchive:
 class _Kept:
     """Objects that come on an association of ours, kept in a mirror."""
 
-    def __init__(self, mirror: StudyMirror) -> None:
-        self._mirror, self._refused = mirror, dict[str, Exception]()
+    def __init__(self, mirror: StudyMirror, wanted: set[str]) -> None:
+        self._mirror, self._wanted, self._refused = mirror, wanted, dict[str, Exception]()
 
     def store(self, event: Any) -> int:
         """Keep an object (C-STORE of a C-GET)."""
         request, syntax = event.request, str(event.context.transfer_syntax)
         instance = str(request.AffectedSOPInstanceUID)
         try:
-            if not UID_FORM.match(instance):
-                return StoreStatus.INVALID_INSTANCE
+            if instance not in self._wanted:
+                return StoreStatus.DATA_SET_DIFFERS  # nobody asked for it
             head = file_head(str(request.AffectedSOPClassUID), instance, syntax)
             self._mirror.keep((head, request.DataSet.getvalue()), instance)
         except DataError as error:
