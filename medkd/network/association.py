@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,10 @@ def associated(
     entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout, entity.acse_timeout = CONNECT_S, CONNECT_S
     entity.dimse_timeout, entity.network_timeout = ANSWER_S, ANSWER_S
-    secured = (client_context(tls), peer.host) if peer.tls else None
+    secured = None
+    if peer.tls:
+        secured = (client_context(tls), peer.host)
+        secured[0].sslsocket_class = _ClosedSocket
     try:
         association = entity.associate(
             peer.host,
@@ -68,16 +72,34 @@ def associated(
     except OSError as error:  # a name that nobody knows
         raise Transient from _caused(error, "PEER_UNREACHABLE", f"expected {peer} to answer: {error}")
     if not association.is_established:
-        for one in made[: not opened]:
-            one.close()  # pynetdicom forgets it, open, where it does not get through
+        _close(made)
         raise _not_established(peer, association, connected=bool(opened))
     try:
         yield association
     except BaseException:
         association.abort()
         raise
-    if association.is_established:
-        association.release()
+    else:
+        if association.is_established:
+            association.release()
+    finally:
+        _close(made)
+
+
+def _close(sockets: list[Any]) -> None:
+    """Close what pynetdicom forgets, open, where a peer was gone before it."""
+    for one in sockets:
+        if one is not None:
+            one.close()
+
+
+class _ClosedSocket(ssl.SSLSocket):
+    """A socket that is closed also where it never got through: pynetdicom shuts it down before, and leaves it where that fails."""
+
+    def shutdown(self, how: int) -> None:
+        """Shut down what there is."""
+        with contextlib.suppress(OSError):
+            super().shutdown(how)
 
 
 def broke_off(peer: DimsePeer, what: str) -> Transient:

@@ -9,6 +9,7 @@ state of data transfer (Sta6), before and after.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import select
 import socket
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
@@ -92,6 +94,13 @@ class _StoreSocket(AssociationSocket):
             return True
         return bool(select.select([self.socket], [], [], _SOON_S)[0])
 
+    def _shutdown_socket(self) -> None:
+        """Close the connection; pynetdicom leaves it open where the peer closed first."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
     def recv(self, nr_bytes: int) -> bytearray:
         """Read so many bytes, or fewer where the peer is gone."""
         found = bytearray(nr_bytes)
@@ -136,6 +145,9 @@ class _Storing(DULServiceProvider):
         """Run until the association is over, however that comes."""
         try:
             super().run_reactor()
+        except InvalidEventError:
+            # pynetdicom has no rule for a shutdown while a peer is connected that has said nothing yet (Evt15 in Sta2).
+            self._socket._shutdown_socket()
         finally:
             self._drop()
             self._end(well=False)
