@@ -12,6 +12,7 @@ from data_contracts import IngestError, IngestPolicy, SourceError
 from flows.inbox import Inbox
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.network.receive import Receiver
+from medkd.storage.output import STORE, claim
 
 #: Seconds between two looks at what came.
 LOOK_S = 1.0
@@ -61,8 +62,13 @@ def receive(receiver: Receiver, reception: Reception, heard: Callable[[Reception
         reception: what is done with what comes.
         heard: is called with what happened.
         stop: ends it.
+
+    Raises:
+        OutputError: when the store is not ours or cannot be written to: what was received stays in the inbox.
     """
     known: set[str] = set()
+    if reception.store is not None:
+        claim(reception.store, STORE)  # before the inbox's ledger is kept in it
     while True:
         for folder in receiver.release():
             known.discard(folder.name)

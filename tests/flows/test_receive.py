@@ -71,7 +71,7 @@ def test_half_a_study_is_said_once_and_not_ingested(running, tmp_path):
     wait_for(lambda: heard)
     end()
     assert [(one.what, one.code, one.objects) for one in heard] == [("partial", "PARTIAL_STUDY", 1)]
-    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "store" / "manifest.json").exists()
     receiver, _ = start(tmp_path / "store")  # as after a kill: said again, and mended by its sender
     assert send(tmp_path / "sent", receiver.port, "MEDKD", "-aet", "CT1").returncode == 0
     wait_for(lambda: [one for one in heard if one.what == "ingested"], 20)

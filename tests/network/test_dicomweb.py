@@ -13,7 +13,7 @@ from pydicom import dcmread
 from data_contracts import NetworkError
 from medkd.network.addresses import parse_source
 from medkd.network.dicomweb import WebArchive
-from medkd.network.mirror import StudyMirror, bring_studies
+from medkd.network.mirror import StudyMirror, bring_studies, mirror_of
 from medkd.network.retry import Retries
 from tests.network.peers import send, write_study
 
@@ -200,7 +200,7 @@ def test_an_archive_that_does_not_answer_in_time(paths):
     import time
 
     with bad_day(paths) as (day, url):
-        day.faults = [lambda handler: time.sleep(0.6)] * 5
+        day.faults = [lambda _: time.sleep(0.6)] * 5
         with pytest.raises(NetworkError) as caught:
             bring(url, "1.2.3.4", timeout_s=(1.0, 0.2))
         assert caught.value.code == "QIDO_TIMEOUT"
@@ -219,6 +219,8 @@ def test_a_full_disk_is_said_before_anything_is_fetched(paths):
         with pytest.raises(NetworkError) as caught:
             bring_studies(source_of(url, "1.2.3.4"), WebArchive(url), retries=QUICK, min_free_bytes=1 << 60)
         assert caught.value.code == "DISK_FULL"
+        assert list(mirror_of(source_of(url, "1.2.3.4")).rglob("*.dcm")) == []
+        assert day.asked
 
 
 def test_the_token_travels_in_a_header_and_nowhere_else(paths, monkeypatch, tmp_path, caplog):
