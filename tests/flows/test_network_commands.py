@@ -40,10 +40,14 @@ def test_the_whole_way_round(orthanc, here, tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert process.stderr.read().endswith("start the same command to go on\n")
-    status, text, errors = here("send", tmp_path / "inbox" / "1.2.3.4", "--to", f"ORTHANC@127.0.0.1:{orthanc.dicom}", "--no-commitment", "--json")
+    status, text, errors = here(
+        "send", tmp_path / "inbox" / "1.2.3.4", "--to", f"ORTHANC@127.0.0.1:{orthanc.dicom}", "--no-commitment", "--json"
+    )
     assert status == 0, errors
     assert json.loads(text)["sent"] == 5
-    assert here("send", tmp_path / "inbox" / "1.2.3.4", "--to", orthanc.web)[1].endswith(f"5 of 5 objects are at {orthanc.web}, 0 of them sent now\n")
+    assert here("send", tmp_path / "inbox" / "1.2.3.4", "--to", orthanc.web)[1].endswith(
+        f"5 of 5 objects are at {orthanc.web}, 0 of them sent now\n"
+    )
     series = []
     for number, uri in enumerate((f"dimse://ORTHANC@127.0.0.1:{orthanc.dicom}", orthanc.web.replace("http", "dicomweb", 1))):
         status, text, errors = here("ingest", f"{uri}?StudyInstanceUID=1.2.3.4", "--out", tmp_path / f"again-{number}", "--json")
@@ -59,7 +63,7 @@ def test_a_failure_is_named_and_is_status_one(here, tmp_path):
     write_study(tmp_path / "set", 2)
     entity, answers = AE("ARCHIVE"), [0xC000, 0x0000]
     entity.add_supported_context(dcmread(tmp_path / "set" / "IM001.dcm").SOPClassUID)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, lambda event: answers.pop(0))])
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, lambda _: answers.pop(0))])
     try:
         status, text, _ = here("send", tmp_path / "set", "--to", f"ARCHIVE@127.0.0.1:{server.server_address[1]}")
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -34,9 +35,16 @@ def started(inbox, port):
 def by_storescu(folder, port):
     """Return what storescu was told that it is stored."""
     names = sorted(path for path in folder.iterdir())
-    done = subprocess.run([program("storescu"), "-v", "-aec", "MEDKD", "127.0.0.1", str(port), *map(str, names)], capture_output=True, text=True, env=ENVIRONMENT)
+    done = subprocess.run(
+        [program("storescu"), "-v", "-aec", "MEDKD", "127.0.0.1", str(port), *map(str, names)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
     answers = re.findall(r"Received Store Response \((.+)\)", done.stdout + done.stderr)
-    return {dcmread(path, stop_before_pixels=True).SOPInstanceUID for path, answer in zip(names, answers, strict=False) if answer == "Success"}
+    return {
+        dcmread(path, stop_before_pixels=True).SOPInstanceUID for path, answer in zip(names, answers, strict=False) if answer == "Success"
+    }
 
 
 def by_ours(folder, port):
@@ -44,10 +52,8 @@ def by_ours(folder, port):
     peer = DimsePeer("MEDKD", "127.0.0.1", port)
     journal = folder.with_name(f"{folder.name}.sent.json")
     journal.unlink(missing_ok=True)
-    try:
+    with contextlib.suppress(NetworkError):
         send(SendRequest(folder, peer, commitment=False), retries=Retries(attempts=1))
-    except NetworkError:
-        pass
     return set(json.loads(journal.read_text())[str(peer)]) if journal.exists() else set()
 
 
