@@ -230,8 +230,8 @@ class _Storing(DULServiceProvider):
         if self._incoming is None:
             self._incoming = self._open_incoming(self.assoc)
         sop_class, instance = _text(command, 0x0002), _text(command, 0x1000)
-        begun = self._incoming.begin(sop_class, instance, str(accepted.transfer_syntax[0]))
-        self._object = _Object(context, _number(command, 0x0110), sop_class, instance, begun)
+        opened = self._incoming.begin(sop_class, instance, str(accepted.transfer_syntax[0]))
+        self._object = _Object(context, _number(command, 0x0110), sop_class, instance, opened)
         return True
 
     def _store(self, left: int, *, last: bool) -> None:

@@ -33,7 +33,7 @@ def started(inbox, port):
 
 
 def by_storescu(folder, port):
-    """Return what storescu was told that it is stored."""
+    """Return what storescu was answered that it is stored."""
     names = sorted(path for path in folder.iterdir())
     done = subprocess.run(
         [program("storescu"), "-v", "-aec", "MEDKD", "127.0.0.1", str(port), *map(str, names)],
@@ -66,16 +66,16 @@ def test_what_was_acknowledged_is_there_after_every_kill(tmp_path, sender):
     for _ in range(ROUNDS):
         port = free_port()
         process = started(inbox, port)
-        told = []
-        thread = threading.Thread(target=lambda port=port, told=told: told.append(sender(tmp_path / "sent", port)))
+        answered = []
+        thread = threading.Thread(target=lambda port=port, answered=answered: answered.append(sender(tmp_path / "sent", port)))
         thread.start()
         time.sleep(chance.uniform(0.02, 0.6))
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
         thread.join()
-        acknowledged |= told[0]
-        broken += len(told[0]) < OBJECTS
+        acknowledged |= answered[0]
+        broken += len(answered[0]) < OBJECTS
         held = {path.stem: path for path in inbox.rglob("*.dcm")}
         assert acknowledged <= set(held)
         assert all(dcmread(held[uid]) == sent[uid] for uid in acknowledged)

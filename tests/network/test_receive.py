@@ -200,11 +200,13 @@ STRANGERS = {
 
 @pytest.mark.parametrize("payload", STRANGERS.values(), ids=STRANGERS)
 def test_whatever_strangers_send_the_next_one_is_served(receiver, payload):
-    with socket.create_connection(("127.0.0.1", receiver.port)) as stranger:
-        stranger.sendall(payload)
+    with socket.create_connection(("127.0.0.1", receiver.port)) as unknown:
+        begin = time.monotonic()
+        unknown.sendall(payload)
     association = associate(receiver.port)
     assert association.send_c_echo().Status == 0
     association.release()
+    assert time.monotonic() - begin < 5
 
 
 def test_pdus_of_nonsense_within_an_association_abort_it(receiver):

@@ -58,13 +58,13 @@ def write(folder, certificate=None, key=None, authority=None):
 def certificates(tmp_path_factory):
     root = tmp_path_factory.mktemp("tls")
     authority, key = signed("authority", authority=True)
-    stranger, strange_key = signed("stranger", authority=True)
+    unknown, strange_key = signed("unknown", authority=True)
     return {
         "server": write(root / "server", *signed("server", authority, key), authority),
         "client": write(root / "client", *signed("client", authority, key), authority),
         "no certificate": write(root / "none", authority=authority),
-        "a stranger's": write(root / "strange", *signed("client", stranger, strange_key), authority),
-        "trusts others": write(root / "others", *signed("client", authority, key), stranger),
+        "a unknown's": write(root / "strange", *signed("client", unknown, strange_key), authority),
+        "trusts others": write(root / "others", *signed("client", authority, key), unknown),
     }
 
 
@@ -78,7 +78,7 @@ def test_objects_travel_over_tls_with_both_certificates(certificates, tmp_path):
         assert len(list(folder.iterdir())) == 3
 
 
-@pytest.mark.parametrize("who", ["no certificate", "a stranger's", "trusts others", "in clear"])
+@pytest.mark.parametrize("who", ["no certificate", "a unknown's", "trusts others", "in clear"])
 def test_who_is_not_trusted_gets_no_association(certificates, tmp_path, who):
     with Receiver(tmp_path / "inbox", 0, "MEDKD", host="127.0.0.1", limits=QUICK, tls=server_context(certificates["server"])) as receiver:
         contexts = [build_context(Verification)]
