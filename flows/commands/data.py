@@ -86,7 +86,12 @@ def nifti_to_dicom(
 
 @app.command(rich_help_panel=CommandGroup.DATA)
 def ingest(
-    source: Annotated[str, typer.Argument(help="Folder, file, zip archive or DICOMDIR; or a folder by its URI, s3://BUCKET/PREFIX.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, file, zip archive or DICOMDIR; a folder by its URI, s3://BUCKET/PREFIX; studies of an archive, dicomwebs://… or dimse://…."
+        ),
+    ],
     out: Annotated[str, typer.Option(help="Store to write or extend: a folder, or s3://BUCKET/PREFIX.")] = "store",
     policy: Policy = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write each accepted volume as NIfTI.")] = False,
