@@ -77,13 +77,13 @@ def store_volume(group: SliceGroup, solution: Solution, keys: SeriesKeys, store:
         array=Ref(store=store.name, key=target, sha256=digest),
         geometry=solution.geometry,
         unit=unit,
-        modality=_modality(header),
+        modality=modality_of(header),
         patient_key=keys.patient,
         study_key=keys.study,
         series_key=keys.series,
         frame_of_reference_key=keys.frame_of_reference,
         flags=tuple(sorted(findings.flags)),
-        evidence={code: _evidence(evidence) for code, evidence in sorted(findings.flags.items())},
+        evidence={code: said_evidence(evidence) for code, evidence in sorted(findings.flags.items())},
         synthetic_slices=decoded.synthetic_slices,
         synthetic_voxels=decoded.synthetic_voxels,
         tilt_degrees=round(solution.tilt_degrees, 6),
@@ -91,13 +91,13 @@ def store_volume(group: SliceGroup, solution: Solution, keys: SeriesKeys, store:
     )
 
 
-def _modality(header: Dataset) -> str:
+def modality_of(header: Dataset) -> str:
     """Return the modality when it is a defined term by its form (PS3.3 C.7.3.1.1.1), OT otherwise: a value can be anything."""
     stated = text_of(header, "Modality")
     return stated if _DEFINED_TERM.match(stated) else "OT"
 
 
-def _evidence(evidence: dict[str, Any]) -> str:
+def said_evidence(evidence: dict[str, Any]) -> str:
     """Return evidence as JSON without names of files: those may hold names of people."""
     kept = {name: value for name, value in evidence.items() if name not in {"file", "files"}}
     return json.dumps(kept, sort_keys=True, default=str)

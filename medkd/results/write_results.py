@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from data_contracts import ClassAnswer, DataError, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
+from data_contracts import ClassAnswer, DataError, Geometry, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
 from data_contracts.private import private_folder
 from data_contracts.result_set import ResultKind
 from medkd.dicom.archive import files_of
@@ -27,6 +27,7 @@ from medkd.results.parametric_map import MapWords, write_parametric_map
 from medkd.results.readers import require_readers
 from medkd.results.structured_report import first_map, write_report
 from medkd.storage.store import Store, sha256_file, write_bytes
+from medkd.volumes.orientation import require_space
 
 RECORD = "result_set.json"
 #: A label map of one byte numbers so many.
@@ -51,21 +52,22 @@ def write_results(
         The set and its folder.
 
     Raises:
-        DataError: ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or ``SEG_FINDING`` for findings that a segmentation
+        DataError: ``PICTURE_WITHOUT_SPACE`` for a picture; ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or ``SEG_FINDING`` for findings that a segmentation
             cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
             ``RESULT_PLACE`` when a reader finds something else than was to be written: nothing is published then.
         MissingDependencyError: ``RESULT_READERS`` without the readers.
     """
     require_readers()
     record, arrays = read_explanation(explanation)
-    images = source_images(source, values, record.volume.geometry)
+    geometry = require_space(record.volume, "DICOM results")
+    images = source_images(source, values, geometry)
     complete(images)
     numpy_arrays = {name: value.numpy() for name, value in arrays.items()}
     place = private_folder(out) / record.digest()[:SHORT]
     if (known := _published(place)) is not None:
         return known, place
     with tempfile.TemporaryDirectory(prefix=".results-", dir=out) as folder:
-        made = _Set(record, images, private_folder(Path(folder) / "set"))
+        made = _Set(record, geometry, images, private_folder(Path(folder) / "set"))
         made.segmentations(numpy_arrays)
         made.maps(numpy_arrays)
         made.report()
@@ -113,8 +115,8 @@ def _published(place: Path) -> ResultSet | None:
 class _Set:
     """Objects of one study as they come to be; each is read back at once."""
 
-    def __init__(self, record: StudyExplanation, images: list[Dataset], folder: Path) -> None:
-        self.record, self.images, self.folder = record, images, folder
+    def __init__(self, record: StudyExplanation, geometry: Geometry, images: list[Dataset], folder: Path) -> None:
+        self.record, self.geometry, self.images, self.folder = record, geometry, images, folder
         self.objects: list[ResultObject] = []
         self.certificate: list[ReadBack] = []
         self.identity = Identity(record.digest(), str(images[0].StudyInstanceUID))
@@ -149,7 +151,7 @@ class _Set:
         for kind, labelmap in kinds:
             own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking)
             path = write_seg(labels, names, self.images, algorithm, self.folder / f"{kind}.dcm", identity=own, labelmap=labelmap)
-            self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, self.record.volume.geometry))
+            self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, self.geometry))
             self.segmentation = self.segmentation or certifying.header_of(path)
 
     def _numbered(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -158,11 +160,11 @@ class _Set:
             raise DataError(
                 "SEG_TOO_MANY", f"expected at most {_MOST_SEGMENTS} findings in a segmentation, there are {len(self.record.lesions)}"
             )
-        found = np.zeros(self.record.volume.geometry.shape, np.uint8)
+        found = np.zeros(self.geometry.shape, np.uint8)
         places = {lesion.mask_sha256: place for place, lesion in enumerate(self.record.lesions, 1)}
         for value in np.unique(classes[classes > 0]):
             smallest = min((lesion.voxels for lesion in self.record.lesions), default=SMALLEST)
-            for lesion, mask in find_components(classes == value, self.record.volume.geometry, smallest=smallest):
+            for lesion, mask in find_components(classes == value, self.geometry, smallest=smallest):
                 if lesion.mask_sha256 in places:
                     found[mask > 0] = places[lesion.mask_sha256]
         missing = set(places.values()) - set(np.unique(found).tolist())
@@ -191,7 +193,7 @@ class _Set:
                 words = MapWords(f"{who} {number}", f"medkd {about}", f"attribution in {own.unit}{failed}")
                 path = self.folder / f"map-{number}-{who}.dcm"
                 write_parametric_map(values, self.images, words, self.identity, path, instance=instance)
-                self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, self.record.volume.geometry))
+                self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, self.geometry))
 
     def report(self) -> None:
         """Write the measurements."""
