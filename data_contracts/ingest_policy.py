@@ -250,6 +250,11 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.SUV_INPUTS_MISSING: _flag(
         _WARNING, "PET without what standardised uptake values need; values stay as stored", "Export with weight, dose and times."
     ),
+    _C.SUV_BODY_WEIGHT: _flag(
+        _NOTE,
+        "PET values were brought to standardised uptake values by body weight (g/ml), each slice after its own slope",
+        "Nothing to mend.",
+    ),
     # IDENTITY
     _C.PATIENT_ID_MISSING: _error(
         "patient, study, series or instance has no identifier",
