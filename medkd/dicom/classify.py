@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from pydicom import Dataset
-from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import RTDoseStorage, RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from data_contracts import CODES, Action, IngestCode, IngestError
 from medkd.dicom.findings import Findings
@@ -52,6 +52,8 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
         return ObjectKind.SEGMENTATION
     if sop_class == RTStructureSetStorage:
         return ObjectKind.STRUCTURE_SET
+    if sop_class == RTDoseStorage:
+        raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, the object is a dose distribution")
     captured = sop_class == SecondaryCaptureImageStorage or sop_class.startswith(_MULTI_SECONDARY_CAPTURE)
     if captured:
         message = f"expected an acquired image, got a secondary capture ({sop_class})"

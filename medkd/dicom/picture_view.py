@@ -45,9 +45,11 @@ def laterality_of(header: Dataset) -> Laterality:
 
 def view_of(header: Dataset) -> str:
     """Return the view of a picture, "" where none is stated, or none of the list."""
-    stated = raw_text(header, 0x00185101).upper()
-    if stated in _VIEWS:
-        return stated
+    # Some writers put the view of a radiograph where the position of the patient belongs.
+    for tag in (0x00185101, 0x00185100):
+        stated = raw_text(header, tag).upper()
+        if stated in _VIEWS:
+            return stated
     try:
         items = list(header.get("ViewCodeSequence") or [])
     except Exception:  # a sequence can be broken in ways no rule foresees

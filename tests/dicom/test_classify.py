@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pydicom
 import pytest
-from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import RTDoseStorage, RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from data_contracts import Action, IngestCode, IngestError, IngestPolicy, Outcome, StoreManifest, load_record
 from medkd.dicom.classify import ObjectKind, classify, states_text
@@ -94,6 +94,7 @@ def kind_of(policy=None, **values):
         ({"SOPClassUID": SecondaryCaptureImageStorage}, IngestCode.SECONDARY_CAPTURE),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4"}, IngestCode.SECONDARY_CAPTURE),
         ({"Rows": None}, IngestCode.NON_IMAGE_SOP),
+        ({"SOPClassUID": RTDoseStorage}, IngestCode.NON_IMAGE_SOP),
         ({"SOPClassUID": None}, IngestCode.MISSING_SOP_CLASS),
         ({"SamplesPerPixel": 3}, IngestCode.COLOUR_UNSUPPORTED),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, IngestCode.LOCALIZER),

@@ -44,6 +44,8 @@ def test_a_view_is_a_term_of_the_list_or_none():
     assert view_of(header(ViewPosition="PA")) == "PA"
     assert view_of(header(ViewPosition="CC", ViewCodeSequence=code("399368009"))) == "CC"
     assert view_of(header(ViewPosition="", ViewCodeSequence=code("R-10226", "SRT"))) == "MLO"
+    assert view_of(header(PatientPosition="AP")) == "AP"
+    assert view_of(header(PatientPosition="HFS")) == ""
     assert view_of(header(ViewPosition="MILLER")) == view_of(header()) == ""
 
 
