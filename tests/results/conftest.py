@@ -10,11 +10,25 @@ from data_contracts import Entry, ExplanationRequest
 from medkd.dicom.write_series import image_of_slice, write_series
 from medkd.explanation.artefact import keep
 from medkd.explanation.explain_study import explain_study
+from medkd.results.ohif.reader import SETTING, version
 from medkd.volumes.orientation import Grid
 from tests.explanation.conftest import loaded, make_volume  # noqa: F401 - fixtures
 
 UIDS = [generate_uid() for _ in range(3)]
 BOXES = (np.s_[12:16, 4:8, 18:22], np.s_[3:8, 10:16, 5:9])
+
+
+@pytest.fixture(autouse=True)
+def without_ohif(request, monkeypatch, tmp_path):
+    """Leave OHIF's reader out where a test is not about it: its packages take two seconds to load."""
+    if "ohif" not in request.fixturenames:
+        monkeypatch.setenv(SETTING, str(tmp_path / "absent"))
+
+
+@pytest.fixture
+def ohif():
+    """Ask OHIF's reader too, where it is installed; return whether it is."""
+    return version() is not None
 
 
 @pytest.fixture
