@@ -53,7 +53,7 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
     if sop_class == RTStructureSetStorage:
         return ObjectKind.STRUCTURE_SET
     if sop_class == RTDoseStorage:
-        raise IngestError(IngestCode.NON_IMAGE_SOP, "expected an image, the object is a dose distribution")
+        raise IngestError(IngestCode.NON_IMAGE_SOP, f"expected an image, the object is a dose distribution ({sop_class})")
     captured = sop_class == SecondaryCaptureImageStorage or sop_class.startswith(_MULTI_SECONDARY_CAPTURE)
     if captured:
         message = f"expected an acquired image, got a secondary capture ({sop_class})"

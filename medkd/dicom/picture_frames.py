@@ -17,7 +17,7 @@ def picture_group(file: FoundFile) -> SliceGroup:
     """
     header = file.header
     if header is None:
-        raise ValueError("expected a readable object")
+        raise ValueError(f"expected a readable object, {file.relative} is none")
     matrix, count = (raw_int(header, 0x00280010, 0), raw_int(header, 0x00280011, 0)), raw_int(header, 0x00280008, 1)
     if min(*matrix, count) < 1:
         evidence = {"rows": matrix[0], "columns": matrix[1], "frames": count}

@@ -25,6 +25,8 @@ SUV_BODY_WEIGHT = "{SUVbw}g/ml"
 #: A dose outside of this, Bq, is one in another unit: 370 is a dose in MBq.
 _DOSES_BQ = (1e5, 1e11)
 _DAY = timedelta(days=1)
+#: Uptake by anything else than the body's weight (PS3.3 C.8.9.1.1.6); other words are not repeated.
+_OTHER_TYPES = frozenset({"BSA", "LBM", "LBMJAMES128", "LBMJANMA", "IBW"})
 #: Private attributes of makers: group, creator, element.
 _GE_SCAN_TIME = (0x0009, "GEMS_PETD_01", 0x0D)
 _PHILIPS, _PHILIPS_SUV, _PHILIPS_ACTIVITY = (0x7053, "Philips PET Private Group"), 0x00, 0x09
@@ -76,19 +78,19 @@ def suv_factor(group: SliceGroup, unit: str, findings: Findings) -> float | None
 def _factor(group: SliceGroup, unit: str) -> tuple[float, dict[str, Any]]:
     header = group.header
     if group.slices[0].groups:
-        raise _MissingInputError("a single-frame PET series")
+        raise _MissingInputError(f"a single-frame PET series (it has {len(group.slices[0].groups)} functional groups)")
     corrected = {part.strip().upper() for part in raw_text(header, 0x00280051).split("\\")}
-    if not {"ATTN", "DECY"} <= corrected:
-        raise _MissingInputError("CorrectedImage with ATTN and DECY")
+    if lacking := sorted({"ATTN", "DECY"} - corrected):
+        raise _MissingInputError(f"CorrectedImage with ATTN and DECY (it lacks {' and '.join(lacking)})")
     if unit == "GML":
         kind = raw_text(header, 0x00541006).upper()
         if kind not in ("", "BW"):  # by lean body mass or body surface
-            raise _MissingInputError("SUVType BW")
+            raise _MissingInputError(f"SUVType BW (it is {kind if kind in _OTHER_TYPES else 'another'})")
         return 1.0, {"from": "GML", "factor": 1.0}
     if unit == "CNTS":
         return _from_counts(group)
     if unit != "BQML":
-        raise _MissingInputError("Units BQML, CNTS or GML")
+        raise _MissingInputError(f"Units BQML, CNTS or GML (they are {unit})")
     return _from_activity(group)
 
 
@@ -114,7 +116,7 @@ def _from_activity(group: SliceGroup) -> tuple[float, dict[str, Any]]:
         factor = weight * 1000 / dose
         return factor, {"from": "BQML", "factor": factor, "decay_correction": "ADMIN"}
     if correction != "START":
-        raise _MissingInputError("DecayCorrection START or ADMIN")
+        raise _MissingInputError(f"DecayCorrection START or ADMIN (it is {correction if correction == 'NONE' else 'another'})")
     decay = _decay(group, tracer)
     factor = weight * 1000 / (dose * decay.share)
     return factor, {
@@ -133,7 +135,7 @@ def _tracer(header: Dataset) -> Dataset:
         items = []
     # Several tracers have several doses: which one the images show is not guessed.
     if len(items) != 1:
-        raise _MissingInputError("RadiopharmaceuticalInformationSequence of one tracer")
+        raise _MissingInputError(f"RadiopharmaceuticalInformationSequence of one tracer (it has {len(items)})")
     tracer: Dataset = items[0]
     return tracer
 
@@ -162,7 +164,7 @@ def _scan_time(group: SliceGroup, half_life: float) -> tuple[datetime, str]:
     acquired = [_moment(raw_text(item.header, 0x00080022), raw_text(item.header, 0x00080032)) for item in group.slices]
     known = [moment for moment in acquired if moment is not None]
     if len(known) < len(acquired):
-        raise _MissingInputError("AcquisitionDate and AcquisitionTime of every slice")
+        raise _MissingInputError(f"AcquisitionDate and AcquisitionTime of every slice ({len(known)} of {len(acquired)} have both)")
     if series is not None and series <= min(known):
         return series, "series"
     # A series that was processed later has the date of its making: the scan's own is elsewhere.
