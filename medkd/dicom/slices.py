@@ -107,7 +107,7 @@ def slices_of(file: FoundFile) -> tuple[Slice, ...]:
     """
     header = file.header
     if header is None:
-        raise ValueError("expected a readable object")
+        raise ValueError(f"expected a readable object, {file.relative} is none")
     if _SHARED in header or _PER_FRAME in header:
         return _enhanced(file, header)
     if raw_int(header, 0x00280008, 1) > 1:

@@ -100,7 +100,7 @@ def _from_counts(group: SliceGroup) -> tuple[float, dict[str, Any]]:
     if direct:
         return direct, {"from": "CNTS", "factor": direct}
     if not activity:
-        raise _MissingInputError("a scale of counts (7053,xx00 or 7053,xx09 of Philips)")
+        raise _MissingInputError(f"a scale of counts ({_PHILIPS[0]:04x},xx00 or {_PHILIPS[0]:04x},xx09 of Philips)")
     factor, evidence = _from_activity(group)
     return factor * activity, {**evidence, "from": "CNTS", "factor": factor * activity}
 
