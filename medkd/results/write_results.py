@@ -56,8 +56,8 @@ def write_results(
         The set and its folder.
 
     Raises:
-        DataError: ``PICTURE_WITHOUT_SPACE`` for a picture; ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or ``SEG_FINDING`` for findings that a segmentation
-            cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
+        DataError: ``PICTURE_WITHOUT_SPACE`` for a picture; ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or
+            ``SEG_FINDING`` for findings that a segmentation cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
             ``RESULT_PLACE`` when a reader finds something else than was to be written: nothing is published then.
         MissingDependencyError: ``RESULT_READERS`` without the readers.
     """
@@ -213,7 +213,7 @@ class _Set:
         if not present or max(present) > _MOST_SEGMENTS:
             return
         failed = " FAILED A TEST" if self.record.failed_explainers else ""
-        kind, geometry = _kind(self.record), self.record.volume.geometry
+        kind, geometry = _kind(self.record), self.geometry
         own = SegIdentity(
             self.identity.uid("map_segmentation", "series"),
             self.identity.uid("map_segmentation"),
