@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts import MedkdError, RefusedSeries, ReviewReport, SourceError, WorklistEntry, load_record
+from data_contracts import MedkdError, RefusedSeries, ResultSet, ReviewReport, SourceError, WorklistEntry, load_record
 from flows.orchestration import flow, submit_all, task
 from flows.site import Site
 from flows.work import log_to_run
 from medkd.dicom.series_table import sources_of
 from medkd.explanation.artefact import SHORT
 from medkd.explanation.of_registry import EXPLANATIONS
+from medkd.results.write_results import RECORD as SET_RECORD
 from medkd.results.write_results import publish_results
 from medkd.review.write_report import RECORD
 
@@ -89,7 +90,7 @@ def publish_entry(site: Site, entry: WorklistEntry) -> Path | RefusedSeries:
 
 
 def _send(folder: Path, to: str) -> tuple[str, str] | None:
-    """Send a set; return code and reason where the archive does not have all of it in the end."""
+    """Send a set; return code and reason where the archive does not have what it says in the end."""
     from medkd.network.addresses import parse_peer
     from medkd.network.send import SendRequest, send
 
@@ -97,5 +98,7 @@ def _send(folder: Path, to: str) -> tuple[str, str] | None:
         outcomes = send(SendRequest(folder, parse_peer(to)))
     except MedkdError as error:
         return error.code, str(error)
-    failed = [one for one in outcomes if one.state == "failed"]
+    # Archives of before 2024 do not take label maps, which say what the binary segmentation beside them says.
+    spared = {one.file for one in load_record(folder / SET_RECORD, ResultSet).objects if one.kind == "labelmap"}
+    failed = [one for one in outcomes if one.state == "failed" and one.file not in spared]
     return ("SEND_INCOMPLETE", f"{len(failed)} of {len(outcomes)} objects were not taken: {failed[0].reason}") if failed else None

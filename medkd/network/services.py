@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pydicom.uid import UID
@@ -87,7 +88,14 @@ def conformance_tables() -> str:
         classes = f"{len(one.classes)}, see below" if len(one.classes) > 1 else " ".join(f"`{uid}`" for uid in one.classes)
         lines.append(f"| {one.name} | {one.role} | `{one.command}` | {classes} |")
     lines += ["", "| SOP class of stored objects | UID |", "|---|---|"]
-    lines += [f"| {UID(uid).name} | `{uid}` |" for uid in STORAGE_CLASSES]
+    lines += [f"| {_name(uid)} | `{uid}` |" for uid in STORAGE_CLASSES]
     lines += ["", "| transfer syntax | UID |", "|---|---|"]
     lines += [f"| {UID(uid).name} | `{uid}` |" for uid in TRANSFER_SYNTAXES]
     return "\n".join(lines) + "\n"
+
+
+def _name(sop_class: str) -> str:
+    """Return the name of a storage class; of those that are newer than pydicom's dictionary what pynetdicom calls them."""
+    known = UID(sop_class).name
+    keyword = next(keyword for keyword, uid in _STORAGE_CLASSES.items() if uid == sop_class)
+    return known if known != sop_class else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", keyword)

@@ -94,11 +94,12 @@ def test_results_land_on_the_original_study_and_open_there(smoke, site, study, h
         assert len(found) == 1  # on the study, no second one beside it
         held = requests.get(f"{orthanc.web}/studies/{image.StudyInstanceUID}/instances", timeout=10).json()
         uids = {one["00080018"]["Value"][0]: one["0020000E"]["Value"][0] for one in held}
-        assert len(uids) == len(list(study.iterdir())) + len(published.objects)
+        # Orthanc 1.10 takes no label maps by C-STORE; the binary segmentation says the same.
+        taken = [one for one in published.objects if protocol == "web" or one.kind != "labelmap"]
+        assert set(uids) == {*(pydicom.dcmread(path).SOPInstanceUID for path in study.iterdir()), *(one.sop_instance_uid for one in taken)}
         assert return_results(site, to) == Returned()  # and not twice
-        for one in published.objects:
-            assert one.sop_instance_uid in uids
-            if one.kind == "labelmap":
+        for one in taken:
+            if one.kind in ("segmentation", "labelmap"):
                 got = f"{orthanc.web}/studies/{image.StudyInstanceUID}/series/{uids[one.sop_instance_uid]}/instances/{one.sop_instance_uid}"
                 answer = requests.get(got, headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}, timeout=30)
                 opens_as_written(answer, place / one.file, tmp_path / "back.dcm", site, entry)
