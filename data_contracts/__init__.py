@@ -96,6 +96,7 @@ from data_contracts.model import (
     TrainingDomain,
 )
 from data_contracts.old_names import current_entry, current_path, current_recipe
+from data_contracts.picture import DisplayRule, PictureGrid, PixelSpacing
 from data_contracts.promotion import (
     AgreementPolicy,
     CalibrationPolicy,
@@ -195,6 +196,7 @@ __all__ = [
     "DataError",
     "DataSource",
     "DicomData",
+    "DisplayRule",
     "DriftReference",
     "DriftReport",
     "Entry",
@@ -280,6 +282,8 @@ __all__ = [
     "Peak",
     "PerformanceEstimate",
     "PhantomData",
+    "PictureGrid",
+    "PixelSpacing",
     "PlanBasis",
     "PlannedStep",
     "PolicyTheme",
