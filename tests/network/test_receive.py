@@ -183,6 +183,13 @@ def test_a_sender_that_stops_in_the_middle_is_let_go(receiver, tmp_path):
     assert list(receiver.inbox.parts.iterdir()) == []
 
 
+def test_a_sender_that_stops_inside_of_a_pdu_is_let_go(receiver):
+    association = associate(receiver.port)
+    association.dul.socket.socket.sendall(b"\x04\0\0\0\x03\xe8" + bytes(10))
+    wait_for(lambda: receiver._server.active_associations)
+    wait_for(lambda: not receiver._server.active_associations, 8)
+
+
 def test_a_sender_that_says_nothing_keeps_nobody_waiting(receiver):
     with socket.create_connection(("127.0.0.1", receiver.port)):
         association = associate(receiver.port)
