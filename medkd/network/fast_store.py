@@ -343,7 +343,7 @@ class StoringServer(ThreadedAssociationServer):
         client, address = self.socket.accept()  # type: ignore[union-attr]
         # Answers are small and awaited: they are not to wait for more to be sent with them.
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Inside of a PDU too, where pynetdicom would wait for ever.
+        # A handshake waits no longer either.
         client.settimeout(self.ae.network_timeout)
         if self.ssl_context:
             client = self.ssl_context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
