@@ -23,8 +23,6 @@ from medkd.network.secure import server_context
 _INSTANCE, _REQUEST = "1.2.840.10008.1.20.1.1", 1
 #: Seconds that a report on the same association is waited for; archives that open another one do so at once or much later.
 SAME_S = 2.0
-#: Failure reason (0008,1197) of what the archive has not got: no such object instance.
-NOT_THERE = 0x0112
 
 
 @dataclass(frozen=True)

@@ -70,12 +70,11 @@ class Incoming(Protocol):
 
 
 class _StoreSocket(AssociationSocket):
-    """A socket that waits no longer than the network's timeout inside of a PDU, and gives back what was read too early."""
+    """A socket that gives back what was read too early, and reads large pieces."""
 
     def __init__(self, assoc: Association, client_socket: socket.socket) -> None:
         self._returned = b""
         super().__init__(assoc, client_socket=client_socket)
-        client_socket.settimeout(assoc.network_timeout)
 
     def give_back(self, payload: bytes) -> None:
         """Have the next reader read these bytes first."""
@@ -344,6 +343,7 @@ class StoringServer(ThreadedAssociationServer):
         client, address = self.socket.accept()  # type: ignore[union-attr]
         # Answers are small and awaited: they are not to wait for more to be sent with them.
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A handshake waits no longer either.
         client.settimeout(self.ae.network_timeout)
         if self.ssl_context:
             client = self.ssl_context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)

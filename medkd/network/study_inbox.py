@@ -117,7 +117,7 @@ class StudyInbox:
         return len(self._open)
 
     def _is_whole(self, one: WaitingStudy) -> bool:
-        return bool(one.objects) and not one.broken and one.quiet_s >= self.limits.quiet_s and not self._marks(one.study_instance_uid)
+        return bool(one.objects) and one.quiet_s >= self.limits.quiet_s and not self._marks(one.study_instance_uid)
 
     def _looked_at(self, path: Path, now: float) -> WaitingStudy:
         objects = [file for file in path.iterdir() if not file.name.startswith(".")]

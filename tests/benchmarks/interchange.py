@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 from data_contracts import ResultSet
 from medkd.progress import progress_bar
 from medkd.results.write_results import write_results
+from tests.benchmarks import receive
 from tests.results.explained import explained_study
 
 TURNS = [
@@ -61,7 +63,16 @@ def main() -> None:
         "cpu_seconds_512x512x200": round(cpu, 1),
         "megabytes": round(megabytes, 1),
     }
-    sys.stdout.write(json.dumps({"figures": figures, "peers": {}, "n": len(every)}) + "\n")
+    peers = _received(figures) if shutil.which("storescp") else {}
+    sys.stdout.write(json.dumps({"figures": figures, "peers": peers, "n": len(every)}) + "\n")
+
+
+def _received(figures: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Add how fast objects are received, and what was lost, to the figures; return those of the peer."""
+    found = receive.measure()
+    rates = found["receive_instances_per_second"]
+    figures |= {"receive_instances_per_second": rates["ours"], "receive_ratio": rates["ratio"], "lost": found["lost"]}
+    return {"storescp": {"receive_instances_per_second": rates["storescp"]}}
 
 
 def _written(folder: Path, **study: object) -> tuple[ResultSet, Path]:

@@ -6,7 +6,7 @@ from data_contracts import NetworkError
 from medkd.network.addresses import DimsePeer
 from medkd.network.association import associated, broke_off
 from medkd.network.retry import Transient
-from tests.network.peers import free_port
+from tests.network.peers import free_port, wait_for
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def test_every_way_of_being_refused_has_its_code(provider):
     assert refused(peer) == ("CALLING_AE_UNKNOWN", False)
     entity.require_calling_aet = []
     entity.maximum_associations = 1
+    wait_for(lambda: not entity.active_associations)  # those before are over there a moment later than here
     with associated(peer, [build_context(Verification)]):
         assert refused(peer) == ("PEER_REFUSED", True)
     assert refused(DimsePeer("ARCHIVE", "127.0.0.1", free_port())) == ("PEER_UNREACHABLE", True)

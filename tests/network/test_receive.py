@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from data_contracts import NetworkError
+from medkd.network.fast_store import _Storing
 from medkd.network.receive import Receiver, ReceiverLimits
 from medkd.network.study_inbox import InboxLimits
 from tests.network.peers import send, small_object, wait_for, write_study
@@ -183,6 +185,14 @@ def test_a_sender_that_stops_in_the_middle_is_let_go(receiver, tmp_path):
     assert list(receiver.inbox.parts.iterdir()) == []
 
 
+def test_a_sender_that_stops_inside_of_a_pdu_is_let_go(receiver):
+    association = associate(receiver.port)
+    association.dul.socket.socket.sendall(b"\x04\0\0\0\x03\xe8" + bytes(10))
+    wait_for(lambda: receiver._server.active_associations)
+    # The thread of the socket too, which waits for the rest of the PDU.
+    wait_for(lambda: not [one for one in threading.enumerate() if isinstance(one, _Storing)], 4)
+
+
 def test_a_sender_that_says_nothing_keeps_nobody_waiting(receiver):
     with socket.create_connection(("127.0.0.1", receiver.port)):
         association = associate(receiver.port)
@@ -246,8 +256,6 @@ def test_two_receivers_do_not_share_an_inbox(receiver, tmp_path):
 
 
 def test_several_senders_at_once(receiver, tmp_path):
-    import threading
-
     folders = [tmp_path / f"sent-{number}" for number in range(4)]
     for folder in folders:
         write_study(folder, 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import ssl
 from dataclasses import replace
 
@@ -88,6 +89,16 @@ def test_who_is_not_trusted_gets_no_association(certificates, tmp_path, who):
         assert caught.value.__cause__.code in ("PEER_UNREACHABLE", "ASSOCIATION_ABORTED")
         with associated(replace(peer, tls=True), contexts, tls=certificates["client"]) as association:
             assert association.send_c_echo().Status == 0
+
+
+def test_a_handshake_that_never_comes_keeps_nobody_waiting(certificates, tmp_path):
+    with Receiver(tmp_path / "inbox", 0, "MEDKD", host="127.0.0.1", limits=QUICK, tls=server_context(certificates["server"])) as receiver:
+        peer = DimsePeer("MEDKD", "127.0.0.1", receiver.port, tls=True)
+        with (
+            socket.create_connection(("127.0.0.1", receiver.port)),
+            associated(peer, [build_context(Verification)], tls=certificates["client"]) as one,
+        ):
+            assert one.send_c_echo().Status == 0
 
 
 def test_old_protocols_and_unnamed_peers_are_refused(certificates):
