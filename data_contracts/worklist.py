@@ -22,6 +22,8 @@ class WorklistEntry(FrozenModel):
         page: of the report, relative to the worklist's folder.
         findings: how many findings the report shows.
         at: when.
+        results: folder of the DICOM results, relative to the site's.
+        returned_to: archive that has them.
     """
 
     series_key: Key
@@ -32,6 +34,8 @@ class WorklistEntry(FrozenModel):
     page: str | None = None
     findings: int = Field(default=0, ge=0)
     at: datetime
+    results: str | None = None
+    returned_to: str | None = None
 
 
 class Worklist(VersionedRecord):
@@ -49,3 +53,8 @@ class Worklist(VersionedRecord):
         new = {(one.series_key, one.model) for one in entries}
         kept = tuple(one for one in self.entries if (one.series_key, one.model) not in new)
         return self.model_copy(update={"entries": (*kept, *entries)})
+
+    def replace(self, *entries: WorklistEntry) -> Worklist:
+        """Return the list with entries in the places of those of the same series and model."""
+        new = {(one.series_key, one.model): one for one in entries}
+        return self.model_copy(update={"entries": tuple(new.get((one.series_key, one.model), one) for one in self.entries)})

@@ -53,6 +53,19 @@ def _run_champion(models: list[str], out: str = "runs/site", tracking_uri: str |
     return f"{len(entries) - refused} reported, {refused} refused" if entries else "nothing to read"
 
 
+def _return_results(out: str = "runs/site", to: str | None = None) -> str:
+    """Publish what was reported as DICOM of the original studies; with ``to``, send it to that archive."""
+    site = Site.claimed(Path(out).resolve())
+    if not any(one.page is not None and (one.results is None or (to and one.returned_to != to)) for one in site.worklist().entries):
+        return "nothing to return"
+    from flows.return_results import return_results
+
+    with site.alone(), start_engine("prefect", site.root / "return-results", workers=0):
+        done = return_results(site, to)
+    refused = f", {len(done.refused)} refused ({', '.join(sorted({one.code for one in done.refused}))})" if done.refused else ""
+    return f"{done.written} sets of results{f', {done.sent} sent' if to else ''}{refused}"
+
+
 def _nightly_distill(
     recipes: list[str],
     out: str = "runs/nightly",
@@ -150,4 +163,4 @@ def _gc(out: str = "runs/nightly", policy: dict[str, Any] | None = None, remove:
 
 ingest_watch, run_champion, nightly_distill = deployed(_ingest_watch), deployed(_run_champion), deployed(_nightly_distill)
 explain_candidate, weekly_review_sample = deployed(_explain_candidate), deployed(_weekly_review_sample)
-drift, reconcile, gc = deployed(_drift), deployed(_reconcile), deployed(_gc)
+drift, reconcile, gc, return_results = deployed(_drift), deployed(_reconcile), deployed(_gc), deployed(_return_results)

@@ -50,6 +50,11 @@ class Site:
     def _worklist(self) -> Path:
         return self.worklist_folder / "worklist.json"
 
+    @property
+    def results_folder(self) -> Path:
+        """Return the folder of DICOM results; they carry their patients."""
+        return self.root / "results"
+
     def inbox(self, folder: Path, settle_s: float) -> Inbox:
         """Return the inbox of a folder, with what this site took from it."""
         return Inbox(folder, self.root / "quarantine" / "inbox.json", settle_s)
@@ -72,6 +77,13 @@ class Site:
             extended = self.worklist().add(*entries)
             write_sealed(extended, self._worklist)
         return extended
+
+    def replace(self, *entries: WorklistEntry) -> Worklist:
+        """Put entries in the places of those of the same series and model, and return the worklist."""
+        with locked(self.root / ".worklist-lock", wait_s=WAIT_S):
+            changed = self.worklist().replace(*entries)
+            write_sealed(changed, self._worklist)
+        return changed
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -25,6 +25,11 @@ def write_series_table(out: Path, rows: Iterable[dict[str, str]]) -> Path:
     return write_bytes(path, stream.getvalue().encode("utf-8", "backslashreplace"))
 
 
+def sources_of(store: Path) -> dict[str, Path]:
+    """Return where each series of a store was ingested from: a folder, an archive or a file, by series key."""
+    return {row["series_key"]: Path(row["source"]) for row in _read(store / TABLE) if row.get("source")}
+
+
 def _read(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from data_contracts import DataError, Geometry
 from data_contracts.private import open_private
@@ -150,6 +150,8 @@ def write_seg(
         pixel_array=_numbered(labels, present) if labelmap else np.stack([labels == value for value in present], axis=-1),
         segmentation_type=highdicom.seg.SegmentationTypeValues.LABELMAP if labelmap else highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=descriptions,
+        # Most slices hold nothing: a label map of a large volume is otherwise a byte a voxel. Binary images are a bit a voxel, and RLE knows bytes.
+        transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
         series_instance_uid=own.series,
         series_number=own.series_number,
         sop_instance_uid=own.instance,

@@ -79,7 +79,12 @@ def write_parametric_map(
         instance_number=instance,
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
-        voi_lut_transformations=[highdicom.VOILUTTransformation(window_center=0.0, window_width=2 * limit)],
+        # Exact: a linear window is none below a width of 1 (PS3.3 C.11.2.1.2.1), and attributions may be small.
+        voi_lut_transformations=[
+            highdicom.VOILUTTransformation(
+                window_center=0.0, window_width=2 * limit, voi_lut_function=highdicom.VOILUTFunctionValues.LINEAR_EXACT
+            )
+        ],
         content_qualification=highdicom.ContentQualificationValues.RESEARCH,
         content_label=_coded(words.label),
         content_description=RESEARCH_ONLY,

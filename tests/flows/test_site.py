@@ -35,6 +35,13 @@ def test_the_worklist_is_kept_and_a_change_of_it_is_noticed(tmp_path):
         site.add(entry("sd"))
 
 
+def test_an_entry_is_replaced_in_its_place(tmp_path):
+    site = Site.claimed(tmp_path / "site")
+    site.add(entry("sa"), entry("sb"))
+    site.replace(entry("sa", results="results/1"), entry("sc"))
+    assert [(one.series_key, one.results) for one in site.worklist().entries] == [("sa", "results/1"), ("sb", None)]
+
+
 def test_one_deployment_at_a_time_works_in_it(tmp_path, monkeypatch):
     monkeypatch.setattr("flows.site.WAIT_S", 0.2)
     site = Site.claimed(tmp_path / "site")

@@ -7,6 +7,7 @@ import pytest
 from data_contracts import DataError
 from medkd.results.common import Identity, complete
 from medkd.results.parametric_map import MapWords, write_parametric_map
+from medkd.results.readers import validate
 
 WORDS = MapWords("student 1", "medkd student saliency of lesion 1", "attribution in logit")
 
@@ -46,3 +47,10 @@ def test_what_does_not_fit_is_refused(images, tmp_path, wrong):
     with pytest.raises(DataError, match="expected finite values of shape") as caught:
         write_parametric_map(values, images, WORDS, Identity("e", "s"), tmp_path / "map.dcm")
     assert caught.value.code == "MAP_SHAPE"
+
+
+@pytest.mark.parametrize("largest", [1e-6, 0.4, 1e5, 0.0])
+def test_small_and_large_maps_are_valid_alike(images, tmp_path, largest):
+    values = np.zeros((len(images), images[0].Rows, images[0].Columns), np.float32)
+    values[1, 2, 3] = largest
+    assert validate(write_parametric_map(values, images, WORDS, Identity("e", "s"), tmp_path / "map.dcm")) == (0, "")
