@@ -14,6 +14,7 @@ def test_a_large_picture_is_drawn_smaller_and_a_small_one_and_a_volume_as_they_a
     values = torch.arange(SIDE, dtype=torch.float32).repeat(1, SIDE, 1)
     marked = torch.zeros(1, SIDE, SIDE, dtype=torch.uint8)
     marked[:, :4, :4], marked[:, 4:8, :4] = 1, 3
+    marked[:, 20, 20] = 1  # a quarter of the pixel that it becomes a part of
     arrays = StudyArrays(values, ({"map/1/student/cam": values, "segmentation/student": marked},), marked)
     picture = volume().model_copy(update={"geometry": PictureGrid(shape=(1, SIDE, SIDE))})
     small = reduced(arrays, picture)

@@ -28,6 +28,7 @@ def test_the_aspect_is_kept_and_the_rest_is_padded_and_marked(shape, inner):
 def test_a_mask_holds_what_is_more_than_half_inside():
     mask = np.zeros((8, 8), np.uint8)
     mask[:3] = 5  # three of the four rows that the first row of the small one stands for
+    mask[7] = 5  # and one of the four of the second
     assert letterbox_mask(mask, (2, 2)).tolist() == [[1, 1], [0, 0]]
 
 
