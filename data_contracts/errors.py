@@ -16,6 +16,7 @@
     ├── TeacherGateError   the teacher gate judged a teacher unfit to be copied
     ├── ExplanationError   a target, layer or map is missing or not finite
     ├── RegistryError      a model version is missing, altered or incomplete
+    ├── VaultError         a re-identification vault cannot be opened, was altered, or does not hold what is asked
     └── MissingDependencyError a needed program or library is missing on this machine
 """
 
@@ -86,6 +87,10 @@ class ExplanationError(MedkdError):
 
 class RegistryError(MedkdError):
     """A registered version is missing, altered or incomplete."""
+
+
+class VaultError(MedkdError):
+    """A re-identification vault cannot be opened, was altered, or does not hold what is asked."""
 
 
 class MissingDependencyError(MedkdError):

@@ -54,10 +54,14 @@ class Deidentified:
     Attributes:
         dataset: new; the original is not touched.
         originals: identifying values of the original with the keyword they stood under; none may be found in what is written.
+        uids: new UID → UID of the original that it stands for.
+        shift: days by which dates were moved, and seconds by which times were moved besides.
     """
 
     dataset: Dataset
     originals: dict[str, str] = field(default_factory=dict)
+    uids: dict[str, str] = field(default_factory=dict)
+    shift: tuple[int, float] = (0, 0.0)
 
 
 def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
@@ -78,7 +82,7 @@ def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
     result.LongitudinalTemporalInformationModified = "MODIFIED"
     result.file_meta = walk.file_meta(dataset)
     result.preamble = b"\0" * 128
-    return Deidentified(result, identifiers.originals)
+    return Deidentified(result, identifiers.originals, walk.uids, walk.shift.amount)
 
 
 def method_code(value: str, meaning: str) -> Dataset:
@@ -95,6 +99,7 @@ class _Walk:
         self.secret, self.patient = secret, patient
         self.shift, self.study_time = DateShift(secret, patient), study_time
         self.forbidden = forbidden
+        self.uids: dict[str, str] = {}
         self._treatments: dict[Treatment, Callable[[DataElement, Dataset], Any]] = {
             Treatment.KEEP: self._keep,
             Treatment.EMPTY: lambda *_: "",
@@ -135,7 +140,11 @@ class _Walk:
 
     def _new_uid(self, uid: str) -> str:
         standard = uid in UID_dictionary or _CLASS_UID.fullmatch(uid) is not None
-        return uid if standard or not uid else f"2.25.{keyed_number(self.secret, 'uid', uid)}"
+        if standard or not uid:
+            return uid
+        new = f"2.25.{keyed_number(self.secret, 'uid', uid)}"
+        self.uids[new] = uid
+        return new
 
     def _sequence(self, element: DataElement, _: Dataset) -> Sequence | None:
         return Sequence([self.dataset(item) for item in element.value or ()])
