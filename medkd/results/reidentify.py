@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
-from data_contracts import ResultSet, SourceError, VaultEntry, VaultError, load_record
+from data_contracts import MissingDependencyError, ReadBack, ResultSet, SourceError, VaultEntry, VaultError, load_record
 from data_contracts.private import private_folder
 from medkd.dicom.confidentiality.vault import ATTRIBUTES, open_vault
-from medkd.results.common import save
+from medkd.results.common import complete, save
+from medkd.results.readers import named, require_readers, validate
 from medkd.storage.output import RESULTS, claim, require_apart, require_source
 from medkd.storage.store import sha256_file, write_bytes
 
@@ -49,8 +50,8 @@ class Reidentified:
 def reidentify_results(source: Path, vault: Path, out: Path) -> Reidentified:
     """Write a copy of DICOM results with the original patient, study and referenced instances.
 
-    New instance and series UIDs of the results stay: sent again, an object is the same object. Sums of a result set are those of the copy; its
-    certificate is about voxels, which stay byte for byte.
+    New instance and series UIDs of the results stay: sent again, an object is the same object. The record of a set has the sums of the copy; of its
+    certificate stays what was found of voxels, which are the same byte for byte, and dciodvfy reads the copies where it is installed.
 
     Args:
         source: folder of a result set, or of several; every DICOM file in it is a result of a published study.
@@ -112,6 +113,7 @@ def lead_back(dataset: Dataset, entry: VaultEntry, own: Iterable[str]) -> None:
     for keyword in ATTRIBUTES:
         if keyword in original:
             dataset[keyword] = original[keyword]
+    complete([dataset])
 
 
 def _restore_uids(dataset: Dataset, entry: VaultEntry, own: frozenset[str]) -> None:
@@ -143,10 +145,27 @@ def _require_whole(source: Path) -> None:
 
 
 def _write_record(path: Path, target: Path) -> None:
-    """Write a set's record with the sums of the files that lie beside it now."""
+    """Write a set's record with the sums of the files that lie beside it now, and what a validator says of these.
+
+    What readers found of voxels stays, since the voxels did; headers are the hospital's own now, and are counted as they are.
+    """
     record = load_record(path, ResultSet)
     objects = tuple(one.model_copy(update={"sha256": sha256_file(target.parent / one.file)}) for one in record.objects)
-    write_bytes(target, record.model_copy(update={"objects": objects}).canonical_json())
+    read = tuple(one for one in record.certificate if one.voxels)
+    certificate = (*read, *(_validated(target.parent / one.file) for one in objects)) if _may_validate() else read
+    write_bytes(target, record.model_copy(update={"objects": objects, "certificate": certificate}).canonical_json())
+
+
+def _may_validate() -> bool:
+    try:
+        require_readers()
+    except MissingDependencyError:
+        return False
+    return True
+
+
+def _validated(path: Path) -> ReadBack:
+    return ReadBack(file=path.name, reader=named("dicom3tools"), errors=validate(path)[0])
 
 
 def _place(staged: Path, name: Path, out: Path) -> Path:

@@ -41,9 +41,9 @@ class Planted:
         for keyword in values:
             self.require(Action.TAG_RETAINED, keyword)
 
-    def described(self, keyword: str, words: str, *, told: str = "", tokens: tuple[str, ...] = ()) -> None:
-        """Plant a description: its words stay, what is told of somebody beside them goes."""
-        setattr(self.dataset, keyword, f"{words} {told}".strip())
+    def described(self, keyword: str, words: str, *, typed: str = "", tokens: tuple[str, ...] = ()) -> None:
+        """Plant a description: its words stay, what is typed of somebody beside them goes."""
+        setattr(self.dataset, keyword, f"{words} {typed}".strip())
         self.require(Action.TEXT_RETAINED, keyword, words)
         for token in tokens:
             self.require(Action.TEXT_REMOVED, keyword, token)
@@ -100,11 +100,11 @@ class Person:
         self.doctor = f"{FAMILY[(number + 7) % len(FAMILY)]}^{draw.choice(GIVEN)}"
         self.tokens = tuple(part for part in (self.family, self.given) if len(part) > 3)
 
-    def told(self, draw: random.Random) -> tuple[str, tuple[str, ...]]:
+    def typed(self, draw: random.Random) -> tuple[str, tuple[str, ...]]:
         """Return something that a technician types beside a description, and what of it identifies."""
         doctor, (family, given) = self.doctor.split("^")[0], (self.family, self.given)
         day = self.birth.strftime("%d/%m/%Y")
-        told = (
+        typed = (
             (f"{family}, {given}", self.tokens),
             (f"{given} {family}", self.tokens),
             (f"for Dr. {doctor}", (doctor,)),
@@ -114,4 +114,4 @@ class Person:
             (f"{self.mail}", (self.mail,)),
             (f"({self.hospital})", (self.hospital,)),
         )
-        return draw.choice(told)
+        return draw.choice(typed)

@@ -165,10 +165,10 @@ class _Study:
             "ImageComments": draw.choice(DESCRIPTIONS[self.modality][1]),
         }
         for keyword, text in words.items():
-            told, tokens = person.told(draw) if draw.random() < 0.5 else ("", ())
-            if len(f"{text} {told}") > 64 and keyword != "ImageComments":
-                told, tokens = "", ()
-            at.described(keyword, text, told=told, tokens=tokens)
+            typed, tokens = person.typed(draw) if draw.random() < 0.5 else ("", ())
+            if len(f"{text} {typed}") > 64 and keyword != "ImageComments":
+                typed, tokens = "", ()
+            at.described(keyword, text, typed=typed, tokens=tokens)
         order = at.item("RequestAttributesSequence")
         order.gone(RequestedProcedureID=f"RP{draw.randrange(10**6, 10**7)}", ScheduledProcedureStepID=f"SPS{draw.randrange(10**6, 10**7)}")
         at.gone(PerformedProcedureStepID=f"PPS{draw.randrange(10**6, 10**7)}", RequestingPhysician=f"{person.doctor}^^Dr")

@@ -66,8 +66,8 @@ def test_a_published_study_leads_back_to_what_it_was(published, tmp_path):
 
 def test_without_the_key_a_vault_says_nothing(published, tmp_path):
     held = b"".join(path.read_bytes() for path in (tmp_path / "vault").rglob("*") if path.is_file())
-    for told in (b"belm", b"ACC4821", b"19500515", str(published[0][0].StudyInstanceUID).encode()):
-        assert told not in held
+    for text in (b"belm", b"ACC4821", b"19500515", str(published[0][0].StudyInstanceUID).encode()):
+        assert text not in held
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in (tmp_path / "vault").rglob("*"))
     assert not list((tmp_path / "out").rglob("*.vault"))
 

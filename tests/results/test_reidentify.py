@@ -15,7 +15,9 @@ from medkd.dicom.confidentiality.vault import read_log
 from medkd.dicom.write_seg import write_seg
 from medkd.phantom.dicom_faults import write_case
 from medkd.results.common import complete
+from medkd.results.readers import validate
 from medkd.results.reidentify import reidentify_results
+from medkd.results.write_results import write_results
 
 #: Keyed names have one component, which highdicom finds unlikely.
 pytestmark = pytest.mark.filterwarnings("ignore:The string:UserWarning")
@@ -120,7 +122,36 @@ def test_the_record_of_a_set_has_the_sums_of_the_copy(site, tmp_path):
     record = load_record(tmp_path / "back" / "result_set.json", ResultSet)
     assert record.objects[0].sha256 == sha256(tmp_path / "back" / "segmentation.dcm")
     before = load_record(tmp_path / "results" / "a1" / "result_set.json", ResultSet)
-    assert record.model_copy(update={"objects": before.objects}) == before
+    assert record.model_copy(update={"objects": before.objects, "certificate": before.certificate}) == before
+    assert [(one.file, one.reader.split()[0], one.errors) for one in record.certificate] == [("segmentation.dcm", "dciodvfy", 0)]
+
+
+@pytest.mark.extended
+def test_a_whole_set_of_a_published_study_is_valid_after_it_was_led_back(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDKD_VAULT_KEY", str(tmp_path / "keys" / "vault.key"))
+    folder, values, files = study()
+    for path in files:
+        dataset = pydicom.dcmread(path)
+        dataset.StudyDate, dataset.StudyTime, dataset.BurnedInAnnotation = "20200229", "101500", "NO"
+        dataset.save_as(path)
+    deidentify_folder(DeidentifyRequest(files[0].parent, tmp_path / "share", vault=tmp_path / "vault"), secret=b"k")
+    published = sorted((tmp_path / "share").rglob("*.dcm"))
+    assert len(published) == len(files)
+    made, _ = write_results(folder, values, published, tmp_path / "sets")
+    found = reidentify_results(tmp_path / "sets", tmp_path / "vault", tmp_path / "back")
+    originals = {str(pydicom.dcmread(path).SOPInstanceUID) for path in files}
+    for path in found.objects:
+        back = pydicom.dcmread(path)
+        assert (str(back.PatientName), back.PatientID, back.AccessionNumber, back.StudyDate) == ("Doe^Jane", "P1", "A1", "20200229")
+        assert uids(back, "ReferencedSOPInstanceUID") & originals
+        assert not any(
+            uid.startswith("2.25.") and uid not in {one.sop_instance_uid for one in made.objects}
+            for uid in uids(back, "ReferencedSOPInstanceUID")
+        )
+        assert validate(path) == (0, "")
+    (record,) = (tmp_path / "back").rglob("result_set.json")
+    voxels = {(one.file, one.reader, one.voxels) for one in made.certificate if one.voxels}
+    assert voxels <= {(one.file, one.reader, one.voxels) for one in load_record(record, ResultSet).certificate}
 
 
 def test_the_log_says_that_a_study_was_led_back(site, tmp_path):
