@@ -59,7 +59,7 @@ WHOLE = [
         ("5mm", "5mm"),
         ("ward 12", ""),
         ("2 VIEWS", "2 VIEWS"),
-        ("b1000 b1952", "b1000"),
+        ("b0 b50 b1000 b1952 B204", "b0 b50 b1000"),
         ("t1_mprage_sag 1.5 mm John 4711", "t1 mprage sag 1.5 mm"),
         ("HEAD of Mr Head", "of Mr"),
         ("", ""),

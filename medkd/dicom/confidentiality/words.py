@@ -15,8 +15,8 @@ from medkd.dicom.confidentiality.vocabulary import VOCABULARY
 _UNIT = r"(?:mm|MM|min|cm|sec|ml|ML|mL)"
 _WORD = re.compile(
     r"(?<![\w.])(?:class=[a-z]{1,32}|[Ww]/[Oo](?!\w)|[234][Dd](?!\w)|[A-Za-z][A-Za-z]*[0-9]?[A-Za-z]{0,4}(?!\w)|"
-    # Kernels (B31f, Br40d, FC08) and b-values.
-    r"[A-Z][a-z]?\d{2}[a-z](?!\w)|FC\d{2}(?!\w)|[bB](?:\d{1,3}|[1-9]\d00)(?!\w)|"
+    # Kernels (B31f, Br40d, FC08) and b-values, which are round.
+    r"[A-Z][a-z]?\d{2}[a-z](?!\w)|FC\d{2}(?!\w)|[bB](?:0|50|[1-9][05]0|[1-9]\d00)(?!\w)|"
     # Numbers with what they count, and with one decimal point: a thickness. Dates have two.
     rf"\d{{1,3}}(?:\.\d{{1,2}})?(?:{_UNIT}(?!\w)|(?=\s*{_UNIT}\b|\s+(?i:views?|planes?|values)\b))|\d{{1,2}}\.\d{{1,2}}(?![\w.])|"
     # The concentration of a contrast agent.
