@@ -275,6 +275,11 @@ CODES: dict[IngestCode, CodeFact] = {
         "contours that are not closed in a plane (points, open lines) are left out of their structures, the others stay",
         "Export closed planar contours.",
     ),
+    _C.CONTOUR_OFF_PLANE: _error(
+        "contours lie between the slices of the one volume that they refer to",
+        "Export contours on the planes of the images.",
+        "each slice takes the contours of the plane nearest to it, less than half a step away",
+    ),
     # SOURCE
     _C.QIDO_TIMEOUT: _error("the archive did not answer in time", "Try again."),
     _C.PARTIAL_STUDY: _error("objects that were announced did not arrive", "Send the study again."),
