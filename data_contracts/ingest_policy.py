@@ -239,7 +239,11 @@ CODES: dict[IngestCode, CodeFact] = {
         acceptable=True,
     ),
     # LABEL
-    _C.LABEL_GEOMETRY_MISMATCH: _error("the label lies on another grid", "Export the label on the grid of its image series."),
+    _C.LABEL_GEOMETRY_MISMATCH: _error(
+        "the label lies on another grid",
+        "Export the label on the grid of its image series.",
+        "of a DICOM SEG that refers to one volume, each voxel takes the value of the nearest pixel; other labels are refused",
+    ),
     _C.LABEL_REFERENCES_MISSING: _error(
         "the images that the label was drawn on are not there, were refused, or are not named", "Send label and series together."
     ),

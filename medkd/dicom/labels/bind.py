@@ -295,7 +295,7 @@ def _missing(missing: int, references: References) -> IngestError:
 
 def _exactly(findings: Findings) -> Findings:
     """Return findings by which nothing is moved onto a grid that it does not lie on."""
-    actions = {**findings.policy.actions, IngestCode.CONTOUR_OFF_PLANE: Action.REJECT}
+    actions = {**findings.policy.actions, **dict.fromkeys(_OFF_GRID, Action.REJECT)}
     return Findings(findings.policy.model_copy(update={"actions": actions}), findings.flags)
 
 
