@@ -40,6 +40,8 @@ $(STAMP): pyproject.toml
 	  $(BIN)/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || $(BIN)/pip install --quiet "torch==$(TORCH)"; \
 	fi
 	$(BIN)/pip install --quiet --quiet -e ".[dev]"
+	@# OHIF's own reader takes part in certificates of DICOM results where Node is there.
+	@if command -v npm >/dev/null 2>&1; then $(BIN)/python -m medkd.results.ohif || echo "OHIF's reader is missing: its tests skip"; fi
 	touch $@
 
 system: ## install the system packages that some tests use (Debian, as root); does nothing elsewhere

@@ -26,7 +26,8 @@ def find_conflicts(files: list[FoundFile], same: Callable[[FoundFile, FoundFile]
     first_with: dict[str, FoundFile] = {}
     instances: dict[str, list[FoundFile]] = defaultdict(list)
     series: dict[str, list[FoundFile]] = defaultdict(list)
-    for file in files:
+    # By name: which of two copies counts as the first must not depend on how the source was divided.
+    for file in sorted(files, key=lambda one: one.relative):
         if not file.digest:
             continue  # a link to nothing has no bytes to compare
         first = first_with.setdefault(file.digest, file)

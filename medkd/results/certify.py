@@ -1,7 +1,8 @@
-"""Reading back: every object by a validator, every voxel by two readers, every segment's place and volume."""
+"""Reading back: every object by a validator, every voxel by two readers or three, every segment's place and volume."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from numpy.typing import NDArray
 
 from data_contracts import DataError, Geometry, ReadBack
 from medkd.results import readers
+from medkd.results.ohif import reader as ohif
+from medkd.results.ohif.reader import OhifReader
 
 #: A segment may lie and weigh as much beside itself: what single precision explains.
 MOST_CENTROID_MM, MOST_VOLUME_SHARE = 0.1, 1e-3
+#: OHIF's reader as a certificate names it.
+_VIEWER = "@cornerstonejs/adapters {}"
 
 
 def certify(path: Path) -> ReadBack:
@@ -28,34 +33,47 @@ def certify(path: Path) -> ReadBack:
     return ReadBack(file=path.name, reader=readers.named("dicom3tools"))
 
 
-def certify_segments(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> tuple[ReadBack, ...]:
-    """Read the segments of a SEG back by two readers.
+def certify_segments(path: Path, labels: NDArray[np.uint8], geometry: Geometry, viewer: OhifReader | None = None) -> tuple[ReadBack, ...]:
+    """Read the segments of a SEG back by two readers, and by OHIF's where it is installed.
 
     Args:
         path: the SEG.
         labels: number of the segment of every voxel as it was to be written.
         geometry: of the volume.
+        viewer: OHIF's reader of the study's objects, where it is installed.
 
     Raises:
         DataError: ``RESULT_DIFFERS`` for a voxel, a centroid or a volume that another reader finds elsewhere.
     """
-    return tuple(
-        _same_segments(path, name, read(path, geometry), labels, geometry)
-        for name, read in (
-            (readers.named("dcmqi"), readers.read_segments_dcmqi),
-            (readers.named("pydicom"), readers.read_segments_by_position),
-        )
-    )
+    asked: list[tuple[str, Callable[[Path, Geometry], NDArray[np.uint8]]]] = [
+        (readers.named("dcmqi"), readers.read_segments_dcmqi),
+        (readers.named("pydicom"), readers.read_segments_by_position),
+    ]
+    if viewer is not None:
+        asked.append((_VIEWER.format(ohif.version()), lambda path, _: viewer.read_segments(path)))
+    return tuple(_same_segments(path, name, read(path, geometry), labels, geometry) for name, read in asked)
 
 
-def certify_map(path: Path, values: NDArray[np.float32], geometry: Geometry) -> tuple[ReadBack, ...]:
-    """Read the values of a Parametric Map back by two readers, every bit.
+def certify_map(path: Path, values: NDArray[np.float32], geometry: Geometry, viewer: OhifReader | None = None) -> tuple[ReadBack, ...]:
+    """Read the values of a Parametric Map back by two readers, and by OHIF's where it is installed, every bit.
+
+    Args:
+        path: the map.
+        values: as they were to be written [slice, row, column].
+        geometry: of the volume.
+        viewer: OHIF's reader of the study's objects, where it is installed.
 
     Raises:
         DataError: ``RESULT_DIFFERS``.
     """
+    asked: list[tuple[str, Callable[[Path, Geometry], NDArray[np.float32]]]] = [
+        (readers.named("dcmqi"), readers.read_map_dcmqi),
+        (readers.named("pydicom"), readers.read_map_by_position),
+    ]
+    if viewer is not None:
+        asked.append((_VIEWER.format(ohif.version()), lambda path, _: viewer.read_map(path)))
     found = []
-    for name, read in ((readers.named("dcmqi"), readers.read_map_dcmqi), (readers.named("pydicom"), readers.read_map_by_position)):
+    for name, read in asked:
         differing = int((read(path, geometry) != values.astype(np.float32)).sum())
         if differing:
             raise DataError("RESULT_DIFFERS", f"expected every voxel of {path.name} from {name}, {differing} of {values.size} differ")

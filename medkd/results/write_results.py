@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from medkd.inference.components import SMALLEST, find_components
 from medkd.results import certify as certifying
 from medkd.results.common import Identity, complete
 from medkd.results.key_image import write_key_image
+from medkd.results.ohif import reader as ohif
+from medkd.results.ohif.reader import OhifReader
 from medkd.results.parametric_map import MapWords, write_parametric_map
 from medkd.results.readers import require_readers
 from medkd.results.structured_report import first_map, write_report
@@ -64,8 +67,9 @@ def write_results(
     place = private_folder(out) / record.digest()[:SHORT]
     if (known := _published(place)) is not None:
         return known, place
-    with tempfile.TemporaryDirectory(prefix=".results-", dir=out) as folder:
-        made = _Set(record, images, private_folder(Path(folder) / "set"))
+    viewer = OhifReader(record.volume.geometry, images) if ohif.version() else nullcontext()
+    with tempfile.TemporaryDirectory(prefix=".results-", dir=out) as folder, viewer as asked:
+        made = _Set(record, images, private_folder(Path(folder) / "set"), asked)
         made.segmentations(numpy_arrays)
         made.maps(numpy_arrays)
         made.report()
@@ -113,8 +117,8 @@ def _published(place: Path) -> ResultSet | None:
 class _Set:
     """Objects of one study as they come to be; each is read back at once."""
 
-    def __init__(self, record: StudyExplanation, images: list[Dataset], folder: Path) -> None:
-        self.record, self.images, self.folder = record, images, folder
+    def __init__(self, record: StudyExplanation, images: list[Dataset], folder: Path, viewer: OhifReader | None) -> None:
+        self.record, self.images, self.folder, self.viewer = record, images, folder, viewer
         self.objects: list[ResultObject] = []
         self.certificate: list[ReadBack] = []
         self.identity = Identity(record.digest(), str(images[0].StudyInstanceUID))
@@ -144,12 +148,12 @@ class _Set:
         labels = self._numbered(np.asarray(arrays["segmentation/student"], np.uint8))
         names = {place: f"{lesion.class_name} {lesion.number}" for place, lesion in enumerate(self.record.lesions, 1)}
         tracking = {place: self.tracking[lesion.number] for place, lesion in enumerate(self.record.lesions, 1)}
-        algorithm = f"{self.record.model.name}/{self.record.model.version}"
+        algorithm, geometry = f"{self.record.model.name}/{self.record.model.version}", self.record.volume.geometry
         kinds: tuple[tuple[ResultKind, bool], ...] = (("segmentation", False), ("labelmap", True))
         for kind, labelmap in kinds:
             own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking)
             path = write_seg(labels, names, self.images, algorithm, self.folder / f"{kind}.dcm", identity=own, labelmap=labelmap)
-            self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, self.record.volume.geometry))
+            self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, geometry, self.viewer))
             self.segmentation = self.segmentation or certifying.header_of(path)
 
     def _numbered(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -191,7 +195,9 @@ class _Set:
                 words = MapWords(f"{who} {number}", f"medkd {about}", f"attribution in {own.unit}{failed}")
                 path = self.folder / f"map-{number}-{who}.dcm"
                 write_parametric_map(values, self.images, words, self.identity, path, instance=instance)
-                self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, self.record.volume.geometry))
+                self.add(
+                    "parametric_map", path, about, partial(certifying.certify_map, path, values, self.record.volume.geometry, self.viewer)
+                )
 
     def report(self) -> None:
         """Write the measurements."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from data_contracts import IngestCode, IngestPolicy, Outcome
@@ -59,3 +61,11 @@ def test_one_series_of_two_patients_is_refused_in_both():
 def test_files_without_instance_or_bytes_contradict_nothing():
     nameless = [invented_file(name, header(SOPInstanceUID=None, SeriesInstanceUID=None)) for name in ("a", "b")]
     assert conflicts(*nameless, invented_file("x", None, digest=""), invented_file("y", None, digest="")) == {}
+
+
+def test_of_two_copies_the_first_by_name_counts_in_whatever_order_they_come(tmp_path):
+    copies = []
+    for name in ("later", "earlier"):
+        (tmp_path / name).write_bytes(b"the same bytes")
+        copies.append(replace(invented_file(name, header(), digest="one"), path=tmp_path / name))
+    assert conflicts(*copies) == conflicts(*reversed(copies)) == {"later": IngestCode.DUPLICATE_FILE}
