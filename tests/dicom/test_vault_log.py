@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 
 import pytest
 
@@ -30,11 +32,15 @@ def altered(folder, cipher):
     return caught.value.code == "VAULT_LOG_ALTERED"
 
 
-def test_lines_say_who_what_and_when_and_follow_one_another(written, cipher):
+def test_lines_say_who_what_and_when_and_follow_one_another(written, cipher, monkeypatch):
+    for name in ("USER", "LOGNAME"):
+        monkeypatch.setenv(name, "somebody else")
+    VaultLog(written, cipher).append("read", ("2.25.1",))
+    assert VaultLog(written, cipher).read()[-1].who == pwd.getpwuid(os.getuid()).pw_name
     lines = VaultLog(written, cipher).read()
-    assert [line.studies for line in lines] == [("2.25.1",), ("2.25.2",), ("2.25.3",)]
+    assert [line.studies for line in lines] == [("2.25.1",), ("2.25.2",), ("2.25.3",), ("2.25.1",)]
     assert all(line.who and line.at.endswith("Z") for line in lines)
-    assert [line.previous for line in lines] == [None, lines[0].digest(), lines[1].digest()]
+    assert [line.previous for line in lines] == [None, *(line.digest() for line in lines[:-1])]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ can write a line that holds; who has one could write a log of their own: the log
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
+import pwd
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,7 +105,8 @@ class VaultLog:
 
 
 def _user() -> str:
+    """Return the user that the system knows, not what the environment calls them."""
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
         return str(os.getuid())
