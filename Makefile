@@ -48,7 +48,9 @@ system: ## install the system packages that some tests use (Debian, as root); do
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	  command -v chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; \
 	  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }; \
-	else echo "not root or no apt-get: tests that need chromium or postgresql will skip, naming it"; fi
+	  test -x /usr/sbin/Orthanc && ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so >/dev/null 2>&1 && command -v storescu >/dev/null 2>&1 \
+	    || { apt-get update -qq && apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb dcmtk >/dev/null; service orthanc stop >/dev/null 2>&1 || true; }; \
+	else echo "not root or no apt-get: tests that need chromium, postgresql, orthanc or dcmtk will skip, naming it"; fi
 
 demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations, registry, reports
 	$(BIN)/medkd demo

@@ -27,6 +27,7 @@ from data_contracts.errors import (
     LeakageError,
     MedkdError,
     MissingDependencyError,
+    NetworkError,
     OutputError,
     RecipeError,
     RegistryError,
@@ -96,6 +97,7 @@ from data_contracts.model import (
     TrainingDomain,
 )
 from data_contracts.old_names import current_entry, current_path, current_recipe
+from data_contracts.picture import DisplayRule, PictureGrid, PixelSpacing
 from data_contracts.promotion import (
     AgreementPolicy,
     CalibrationPolicy,
@@ -196,6 +198,7 @@ __all__ = [
     "DataError",
     "DataSource",
     "DicomData",
+    "DisplayRule",
     "DriftReference",
     "DriftReport",
     "Entry",
@@ -267,6 +270,7 @@ __all__ = [
     "ModelRef",
     "MovedFeature",
     "Network",
+    "NetworkError",
     "NetworkSpec",
     "NotMeasured",
     "NotMeasuredPolicy",
@@ -280,6 +284,8 @@ __all__ = [
     "Peak",
     "PerformanceEstimate",
     "PhantomData",
+    "PictureGrid",
+    "PixelSpacing",
     "PlanBasis",
     "PlannedStep",
     "PolicyTheme",

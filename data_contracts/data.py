@@ -144,7 +144,8 @@ class DicomData(FrozenModel):
     """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI): one case per verified volume that has a label.
 
     All labels of a volume are combined; where structures overlap, the smaller one wins (of equal ones, the later class). For
-    classification the class is what the segmentation states (``class=NAME``). The split is made by patient.
+    classification the class is what the segmentation states (``class=NAME``). The split is made by patient. A task with an ``image_size`` of
+    two numbers is about pictures, each frame a case brought to that size; one of three about volumes. What is neither is left out, and said.
 
     Attributes:
         kind: ``dicom``.

@@ -17,6 +17,7 @@
     ├── ExplanationError   a target, layer or map is missing or not finite
     ├── RegistryError      a model version is missing, altered or incomplete
     ├── VaultError         a re-identification vault cannot be opened, was altered, or does not hold what is asked
+    ├── NetworkError       a peer cannot be reached, refuses, breaks off, or sends less than it has
     └── MissingDependencyError a needed program or library is missing on this machine
 """
 
@@ -93,6 +94,10 @@ class VaultError(MedkdError):
     """A re-identification vault cannot be opened, was altered, or does not hold what is asked."""
 
 
+class NetworkError(MedkdError):
+    """A peer cannot be reached, refuses, breaks off, or sends less than it has."""
+
+
 class MissingDependencyError(MedkdError):
     """A needed program or library is missing on this machine."""
 
@@ -139,6 +144,8 @@ class IngestCode(StrEnum):
     DERIVED_MPR = "DERIVED_MPR"
     ENHANCED_UNSUPPORTED = "ENHANCED_UNSUPPORTED"
     PROJECTION = "PROJECTION"
+    COLOUR_TO_GREY = "COLOUR_TO_GREY"
+    FOR_PROCESSING = "FOR_PROCESSING"
     MOSAIC = "MOSAIC"
     # PIXEL
     UNSUPPORTED_TRANSFER_SYNTAX = "UNSUPPORTED_TRANSFER_SYNTAX"
@@ -154,6 +161,7 @@ class IngestCode(StrEnum):
     NONLINEAR_LUT = "NONLINEAR_LUT"
     # GEOMETRY
     MISSING_POSITION = "MISSING_POSITION"
+    SPACING_UNKNOWN = "SPACING_UNKNOWN"
     ORIENTATION_NOT_ORTHONORMAL = "ORIENTATION_NOT_ORTHONORMAL"
     MIXED_ORIENTATION = "MIXED_ORIENTATION"
     MIXED_MATRIX = "MIXED_MATRIX"
@@ -175,6 +183,7 @@ class IngestCode(StrEnum):
     NOT_HOUNSFIELD = "NOT_HOUNSFIELD"
     HU_RANGE_IMPLAUSIBLE = "HU_RANGE_IMPLAUSIBLE"
     SUV_INPUTS_MISSING = "SUV_INPUTS_MISSING"
+    SUV_BODY_WEIGHT = "SUV_BODY_WEIGHT"
     # IDENTITY
     PATIENT_ID_MISSING = "PATIENT_ID_MISSING"
     PATIENT_ID_COLLISION = "PATIENT_ID_COLLISION"

@@ -45,10 +45,10 @@ class MeasureValue(FrozenModel):
 
 
 class Peak(FrozenModel):
-    """Where a map is highest: voxel (slice, row, column), patient position in LPS mm, value."""
+    """Where a map is highest: voxel (slice, row, column), patient position in LPS mm (None in a picture, which has none), value."""
 
     voxel: tuple[int, int, int]
-    position_lps_mm: tuple[Finite, Finite, Finite]
+    position_lps_mm: tuple[Finite, Finite, Finite] | None
     value: Finite
 
 
@@ -99,7 +99,7 @@ class OutsideFocus(FrozenModel):
     slice_index: int = Field(ge=0)
     row: int = Field(ge=0)
     column: int = Field(ge=0)
-    position_lps_mm: tuple[Finite, Finite, Finite]
+    position_lps_mm: tuple[Finite, Finite, Finite] | None
     share_outside: Finite
 
 

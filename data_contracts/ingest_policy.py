@@ -114,13 +114,35 @@ CODES: dict[IngestCode, CodeFact] = {
         "Export again by software that writes the SOP class.",
         "taken as an image of its modality: the pixel and plane attributes are complete",
     ),
-    _C.COLOUR_UNSUPPORTED: _error("a colour image", "Send the grey-scale original."),
+    _C.COLOUR_UNSUPPORTED: _error(
+        "a colour image of a kind whose colours are what is looked at (a photograph, an endoscopy, a histological slide)",
+        "Send the grey-scale original where there is one.",
+    ),
+    _C.COLOUR_TO_GREY: _flag(
+        _WARNING,
+        "a picture in colours (an ultrasound with a Doppler map, a palette) that was brought to grey; coloured pixels are counted",
+        "Send the grey-scale picture where there is one.",
+    ),
     _C.NO_PIXEL_DATA: _error("an image without pixel data", _AGAIN),
-    _C.SECONDARY_CAPTURE: _error("a screen shot or a scanned picture, not an acquired image", "Send the acquired series."),
+    _C.SECONDARY_CAPTURE: _error(
+        "a screen shot or a scanned picture, not an acquired image",
+        "Send the acquired series, or accept secondary captures as pictures in the policy (accept_with_flag).",
+        acceptable=True,
+    ),
     _C.LOCALIZER: _ignored("a localizer: it belongs to no volume"),
     _C.DERIVED_MPR: _flag(_WARNING, "a reformatted series: its voxels were interpolated by the workstation", "Send the original series."),
-    _C.ENHANCED_UNSUPPORTED: _error("a multi-frame object without functional groups", "Send enhanced or single-frame objects."),
-    _C.PROJECTION: _error("a projection: it has no place in space", "Import it as a picture (see docs/tutorial.md), not as a volume."),
+    _C.ENHANCED_UNSUPPORTED: _error(
+        "a multi-frame object without functional groups, and no ultrasound cine", "Send enhanced or single-frame objects."
+    ),
+    _C.PROJECTION: _error(
+        "a projection that is no single radiograph (angiography, fluoroscopy)",
+        "Send CR, DX, MG or US pictures, or a series with positions.",
+    ),
+    _C.FOR_PROCESSING: _flag(
+        _WARNING,
+        "a radiograph for processing: its values are the detector's, and nothing says how they are meant to be shown",
+        "Send the picture for presentation.",
+    ),
     _C.MOSAIC: _error(
         "a mosaic: many slices in one picture, whose places or order the header does not verify",
         "Export the series as enhanced MR or as single slices (at Siemens scanners: without the option mosaic), or with its CSA header.",
@@ -153,10 +175,18 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.NAN_OR_INF: _error(
         "values that are not finite", "Export again.", "such voxels get the lowest finite value and are marked as not measured"
     ),
-    _C.NONLINEAR_LUT: _error("values pass through a look-up table instead of slope and intercept", "Export with a linear rescale."),
+    _C.NONLINEAR_LUT: _error(
+        "values of a volume pass through a look-up table instead of slope and intercept, or those of a picture through one that contradicts itself",
+        "Export with a linear rescale.",
+    ),
     # GEOMETRY
     _C.MISSING_POSITION: _error(
         "position, orientation or spacing is missing", "Send an acquired series with image position, orientation and spacing."
+    ),
+    _C.SPACING_UNKNOWN: _flag(
+        _NOTE,
+        "a picture that does not say how far its pixels lie apart; nothing is measured in mm",
+        "Export with ImagerPixelSpacing, PixelSpacing or ultrasound regions.",
     ),
     _C.ORIENTATION_NOT_ORTHONORMAL: _error(
         "row and column directions are not orthonormal",
@@ -220,6 +250,11 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.SUV_INPUTS_MISSING: _flag(
         _WARNING, "PET without what standardised uptake values need; values stay as stored", "Export with weight, dose and times."
     ),
+    _C.SUV_BODY_WEIGHT: _flag(
+        _NOTE,
+        "PET values were brought to standardised uptake values by body weight (g/ml), each slice after its own slope",
+        "Nothing to mend.",
+    ),
     # IDENTITY
     _C.PATIENT_ID_MISSING: _error(
         "patient, study, series or instance has no identifier",
@@ -235,7 +270,7 @@ CODES: dict[IngestCode, CodeFact] = {
     _C.BURNED_IN_TEXT: _error(
         "text is, or may be, burned into the pixels",
         "Export without annotations.",
-        "text that was found is blanked in published pictures; volumes are refused",
+        "text that was found, and in ultrasound what lies outside its regions, is blanked in pictures and marked as not measured; volumes are refused",
         acceptable=True,
     ),
     # LABEL

@@ -9,7 +9,7 @@ from pydantic import Field
 from data_contracts.model import ModelRef
 from data_contracts.record import Finite, FrozenModel, Sha256, VersionedRecord
 
-ResultKind = Literal["segmentation", "labelmap", "parametric_map", "report", "key_image"]
+ResultKind = Literal["segmentation", "labelmap", "map_segmentation", "parametric_map", "report", "key_image"]
 
 
 class ResultObject(FrozenModel):

@@ -60,11 +60,14 @@ class SeriesRecord(VersionedRecord):
 
 
 class IngestedSeries(FrozenModel):
-    """A line of the ingest report: where the volume lies, how well its geometry is verified, and words that tell it from others."""
+    """A line of the ingest report: where the volume lies, how well its geometry is verified, and words that tell it from others.
+
+    ``residual_mm`` is None of a picture, which has no geometry to be verified.
+    """
 
     volume: str
     first_file: str
-    residual_mm: Finite
+    residual_mm: Finite | None
     shape: tuple[int, ...]
     flags: tuple[IngestCode, ...] = ()
     synthetic_slices: int = 0

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from data_contracts.errors import IngestCode
 from data_contracts.geometry import Geometry
+from data_contracts.picture import PictureGrid
 from data_contracts.record import Finite, FrozenModel, Key, Ref, VersionedRecord
 from data_contracts.study import SeriesRecord
 
@@ -32,7 +33,7 @@ class Segment(FrozenModel):
 
 
 class LabelRef(VersionedRecord):
-    """A stored label array (uint8, axes slice, row, column) bound by geometry to one volume.
+    """A stored label array (uint8, axes slice, row, column) bound by geometry to one volume, or by its references to one picture.
 
     Tensor ``label`` holds the map. Where segments overlap, ``segment/VALUE`` holds each one's own mask, and the map shows the smaller
     structure; of a fractional segmentation ``fraction/VALUE`` holds 255 · probability. ``evidence`` says per flag what was found, as JSON.
@@ -40,7 +41,7 @@ class LabelRef(VersionedRecord):
 
     SCHEMA: ClassVar[str] = "label/1"
     array: Ref
-    geometry: Geometry
+    geometry: Geometry | PictureGrid
     segments: tuple[Segment, ...]
     volume_sha256: str
     source: str = "dicom-seg"
@@ -50,18 +51,21 @@ class LabelRef(VersionedRecord):
 
 
 class VolumeRef(VersionedRecord):
-    """A stored volume (float32 or int16, axes slice, row, column) with its verified geometry.
+    """A stored volume (float32 or int16, axes slice, row, column) with its verified geometry, or a picture (frame, row, column) without one.
 
     ``unit`` is ``HU`` for CT that does not say otherwise, the header's own word for other calibrated values (``MGML``, ``Z_EFF``, a code of
     UCUM), and ``raw`` where there is none. ``array`` names the safetensors file whose
     tensor ``volume`` holds the voxels. Where ``synthetic_voxels`` is not 0, tensor ``synthetic`` (uint8) is 1 at every voxel that was
     not measured: a slice that a repair interpolated, a padded or undefined pixel. Training and measures leave those out.
     ``evidence`` says per flag what was measured, as JSON; ``tilt_degrees`` is the shear that the affine carries.
+
+    Of a picture (``geometry`` is a :class:`PictureGrid`) tensor ``picture`` (uint8 where all are whole, else float32) holds beside the values
+    what is shown and what networks see, 0 (black) to 255 (white), by the rule in the record; tensor ``synthetic`` marks blanked pixels too.
     """
 
     SCHEMA: ClassVar[str] = "volume/1"
     array: Ref
-    geometry: Geometry
+    geometry: Geometry | PictureGrid
     unit: str
     modality: str
     patient_key: Key
@@ -78,6 +82,16 @@ class VolumeRef(VersionedRecord):
     synthetic_voxels: int = Field(default=0, ge=0)
     tilt_degrees: Finite = 0.0
     perceptual_hash: str | None = None
+
+    @property
+    def picture(self) -> PictureGrid | None:
+        """Return what is known of a picture; None of a volume."""
+        return self.geometry if isinstance(self.geometry, PictureGrid) else None
+
+    @property
+    def space(self) -> Geometry | None:
+        """Return where the voxels lie in the patient; None of a picture, in which nothing in mm is measured."""
+        return self.geometry if isinstance(self.geometry, Geometry) else None
 
     @property
     def labels(self) -> tuple[LabelRef, ...]:

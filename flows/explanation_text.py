@@ -151,10 +151,19 @@ def _table(maps: list[dict[str, Any]]) -> list[str]:
         if any(name in one["measures"] for one in maps):
             cells = [heading, *("-" if value is None else f"{value:.2f}" for value in values)]
             columns.append([cell.rjust(1 + max(map(len, cells))) for cell in cells])
-    peaks = [one["peaks"][0]["position_lps_mm"] if one["peaks"] else None for one in maps]
-    highest = ["highest (LPS mm)", *("nowhere" if place is None else ", ".join(f"{mm:.0f}" for mm in place) for place in peaks)]
+    peaks = [one["peaks"][0] if one["peaks"] else None for one in maps]
+    in_space = all(peak is None or peak["position_lps_mm"] is not None for peak in peaks)
+    highest = ["highest (LPS mm)" if in_space else "highest (row, column)", *map(_place, peaks)]
     names = ["explainer", *(one["explainer"] for one in maps)]
     return [f"  {name.ljust(23)}{''.join(cells)}  {place}" for name, place, *cells in zip(names, highest, *columns, strict=True)]
+
+
+def _place(peak: dict[str, Any] | None) -> str:
+    """Return where a map is highest: in the patient, of a picture the row and column."""
+    if peak is None:
+        return "nowhere"
+    place = peak["position_lps_mm"]
+    return f"{peak['voxel'][1]}, {peak['voxel'][2]}" if place is None else ", ".join(f"{mm:.0f}" for mm in place)
 
 
 def _legend(maps: list[dict[str, Any]], structures: Structures) -> list[str]:

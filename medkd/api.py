@@ -43,6 +43,7 @@ from medkd.catalogue import CATALOGUES
 from medkd.cohorts.dicom_cohort import ingested_folder
 from medkd.cohorts.external_dataset import FolderHints
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
+from medkd.cohorts.shards import seen_values
 from medkd.dicom.choose_volume import choose_volume
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
@@ -102,7 +103,7 @@ from medkd.training.check_recipe import check_recipe as _check_recipe
 from medkd.training.extract_knowledge import extract_knowledge
 from medkd.training.recipes import make_recipe
 from medkd.training.recipes import read_recipe as _read_recipe
-from medkd.volumes.orientation import Grid, ras_affine, save_nifti
+from medkd.volumes.orientation import grid_of, ras_affine, require_space, save_nifti
 
 __all__ = [
     "Explanation",
@@ -496,11 +497,11 @@ class Prediction:
         """Write the labels as NIfTI on the study's own voxels (``.nii.gz``), and return the path.
 
         Raises:
-            DataError: ``MODEL_TASK`` for a model that classifies: it says of no voxel what it is.
+            DataError: ``MODEL_TASK`` for a model that classifies: it says of no voxel what it is; ``PICTURE_WITHOUT_SPACE`` for a picture.
         """
         if self.labels is None:
             raise DataError("MODEL_TASK", f"expected the labels of a model that segments, this one classifies into {list(self.classes)}")
-        save_nifti(self.labels, ras_affine(self.volume.geometry), Path(path))
+        save_nifti(self.labels, ras_affine(require_space(self.volume, "NIfTI")), Path(path))
         return Path(path)
 
 
@@ -563,9 +564,8 @@ class Model:
         """
         with privately(), _ingested(Path(study), None, series, policy) as (volume, store):
             require_permitted(volume, self.checkpoint.domain)
-            values = store.read_tensors(volume.array)["volume"]
-        grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
-        prepared = prepare_study(values, grid, self.task)
+            values = seen_values(volume, store)
+        prepared = prepare_study(values, grid_of(volume.geometry), self.task)
         caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.reference.name))
         if self.task.kind is TaskKind.SEGMENTATION:
             return Prediction(volume, self.task.classes, segment(self.network, prepared).numpy(), None, caveats)

@@ -51,6 +51,7 @@ ORDER = (
     "review",
     "drift",
     "results",
+    "network",
     "api",
 )
 PACKAGES = ("data_contracts", "medkd", "flows", "mlflow_server")
@@ -111,6 +112,13 @@ def test_the_registry_alone_imports_mlflow_and_the_code_that_mlflow_executes():
     importing = [path.name for package in ("data_contracts", "medkd", "flows") for path in files_of(package) if "mlflow" in tops(path)]
     of_registry = ["contents", "listing", "model", "purge", "registry", "runs"]
     assert importing == [*(f"mlflow_{name}.py" for name in of_registry), "predict.py"]
+
+
+def test_the_network_alone_imports_the_libraries_that_speak_with_archives():
+    spoken = {"pynetdicom", "dicomweb_client"}
+    importing = [path for package in PACKAGES for path in files_of(package) if tops(path) & spoken]
+    assert importing
+    assert {path.parent.relative_to(ROOT).as_posix() for path in importing} == {"medkd/network"}
 
 
 def test_mlflows_server_imports_one_file_of_its_own():

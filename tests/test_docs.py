@@ -80,6 +80,8 @@ def test_files_that_are_named_exist():
         *documents,
         "docs/tutorial.md",
         "docs/explanations.md",
+        "docs/network.md",
+        "medkd/network/README.md",
         "medkd/distillation/README.md",
         "medkd/attribution/README.md",
         "medkd/explanation/README.md",

@@ -182,13 +182,18 @@ def recipe_overrides(overrides: list[str] | None) -> tuple[dict[str, Any], Path]
 
 
 def local_folder(place: str) -> Path:
-    """Return a folder that a command reads, brought to this machine where it is named by a URI.
+    """Return a folder that a command reads, brought to this machine where it is named by a URI: of a store, or of studies of an archive.
 
     Raises:
-        SourceError: ``SOURCE_MISSING``; StoreError: as ``bring_folder``.
+        SourceError: ``SOURCE_MISSING``; StoreError: as ``bring_folder``; NetworkError: as ``bring``.
     """
+    from medkd.network.addresses import is_network_source
     from medkd.storage.remote import is_uri
 
+    if is_network_source(place):
+        from medkd.network.archives import bring
+
+        return bring(place)
     if not is_uri(place):
         return Path(place)
     from medkd.storage.shared_folder import bring_folder

@@ -86,7 +86,12 @@ def nifti_to_dicom(
 
 @app.command(rich_help_panel=CommandGroup.DATA)
 def ingest(
-    source: Annotated[str, typer.Argument(help="Folder, file, zip archive or DICOMDIR; or a folder by its URI, s3://BUCKET/PREFIX.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, file, zip archive or DICOMDIR; a folder by its URI, s3://BUCKET/PREFIX; studies of an archive, dicomwebs://… or dimse://…."
+        ),
+    ],
     out: Annotated[str, typer.Option(help="Store to write or extend: a folder, or s3://BUCKET/PREFIX.")] = "store",
     policy: Policy = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Also write each accepted volume as NIfTI.")] = False,
@@ -166,7 +171,8 @@ def _say_series(line: IngestedSeries) -> None:
     """Say what a series is, its key for --series, how well it is verified, and where it came from."""
     _say_wrapped(f"  {line.series_key}  {line.words}")
     flags = ", ".join(code.value for code in line.flags)
-    _say_wrapped(f"    residual {line.residual_mm:.4f} mm" + (f"  [{flags}]" if flags else ""))
+    placed = "a picture, without a place in space" if line.residual_mm is None else f"residual {line.residual_mm:.4f} mm"
+    _say_wrapped(f"    {placed}" + (f"  [{flags}]" if flags else ""))
     # The end of a path says more than its beginning, and a line is to be read.
     room = COLUMNS - 9
     name = line.first_file

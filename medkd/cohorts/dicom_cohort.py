@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from data_contracts import (
     Case,
@@ -29,7 +31,8 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
-from medkd.cohorts.shards import LABEL
+from medkd.cohorts.dicom_pictures import CasePicture, frames_as_cases, keep_pictures
+from medkd.cohorts.shards import LABEL, PICTURE, SYNTHETIC
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
 from medkd.dicom.ingest_cache import read_manifest
@@ -91,16 +94,26 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
     cases: list[Case] = []
     strata: list[int] = []
     found, chooser = _Found(), ClassChooser(spec.task.classes, data.segments, secret)
-    for volume in read_manifest(ingested.root).volumes:
-        if data.modality not in (None, volume.modality):
-            continue
+    pictures: list[CasePicture] = []
+    for volume in _of_task(read_manifest(ingested.root).volumes, spec.task, data):
         try:
+            if volume.picture is not None:
+                pictures += _pictures(volume, chooser, spec.task, ingested, found)
+                continue
             case, foreground = _case(volume, chooser, spec.task, (ingested, store), f"cohorts/{spec.name}", found)
         except IngestError as error:
             found.refused[volume.series_key] = {"code": error.code, "what": error.message}
             continue
         cases.append(case)
         strata.append(foreground if case.label is None else case.label)
+    if pictures:
+        # In the order in which volumes come, by content; a case is the row of its shard, which must not be moved afterwards.
+        pictures.sort(key=lambda one: (one.pixel_sha256, one.volume.series_key, one.frame))
+        cases = keep_pictures(pictures, store, f"cohorts/{spec.name}")
+        strata = [
+            int((one.mask > 0).sum()) if case.label is None and one.mask is not None else case.label or 0
+            for one, case in zip(pictures, cases, strict=True)
+        ]
     write_bytes(
         store.root / f"cohorts/{spec.name}/labels.json",
         json.dumps({"cases": found.cases, "refused": found.refused}, sort_keys=True, indent=1).encode(),
@@ -117,7 +130,8 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
     if spec.task.kind is TaskKind.SEGMENTATION:
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
-    cases, strata = _in_order_of_content(cases, strata)
+    if not pictures:
+        cases, strata = _in_order_of_content(cases, strata)
     cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts(_by_content(cases), strata, data))
     return assign_subsets(spec, cohort, report, store)
 
@@ -137,6 +151,46 @@ def _by_content(cases: list[Case]) -> list[str]:
     for case in cases:
         least[case.patient_key] = min(case.pixel_sha256 or "", least.get(case.patient_key, "g"))  # no digest begins with it
     return [least[case.patient_key] for case in cases]
+
+
+def _of_task(volumes: Iterable[VolumeRef], task: Task, data: DicomData) -> list[VolumeRef]:
+    """Return the images that a task is about: pictures for networks of pictures, volumes for those of volumes."""
+    wanted = [volume for volume in volumes if data.modality in (None, volume.modality)]
+    kept = [volume for volume in wanted if (volume.picture is not None) == (task.spatial_dims == 2)]
+    if len(kept) < len(wanted):
+        other, kind = ("volumes", "pictures") if task.spatial_dims == 2 else ("pictures", "volumes")
+        _LOG.warning("%d %s are left out: a task with image_size %s is about %s", len(wanted) - len(kept), other, task.image_size, kind)
+    return kept
+
+
+def _pictures(volume: VolumeRef, chooser: ClassChooser, task: Task, source: Store, found: _Found) -> list[CasePicture]:
+    """Return the frames of a picture as cases of their own, brought to the task's size."""
+    label = None
+    if task.kind is TaskKind.CLASSIFICATION:
+        label = _class_of(volume, task)
+    structures = [structure for one in volume.labels for structure in read_structures(one, source)]
+    if not structures and task.kind is TaskKind.SEGMENTATION:
+        raise IngestError(IngestCode.LABEL_MISSING, f"expected a label, the picture {volume.series_key} has none")
+    found.names.update({structure.segment.name for structure in structures})
+    marked: NDArray[Any] | None = None
+    if structures and task.kind is TaskKind.CLASSIFICATION:
+        marked = np.any([structure.mask for structure in structures], axis=0)
+    elif structures:
+        combined = combine_classes(structures, chooser, volume.geometry.shape)
+        marked, found.cases[volume.series_key] = combined.label, combined.summary
+        values, counts = np.unique(combined.label, return_counts=True)
+        found.voxels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    arrays = source.read_tensors(volume.array)
+    synthetic = arrays.get(SYNTHETIC)
+    return frames_as_cases(
+        volume, arrays[PICTURE].numpy(), marked, None if synthetic is None else synthetic.numpy(), label=label, size=task.image_size
+    )
+
+
+def _class_of(volume: VolumeRef, task: Task) -> int:
+    if volume.class_label not in task.classes:
+        raise IngestError(IngestCode.LABEL_MISSING, f"expected a class among {task.classes}, the volume has {volume.class_label}")
+    return task.classes.index(volume.class_label)
 
 
 def check_segments(task: Task, data: DicomData) -> None:
@@ -176,11 +230,7 @@ def _case(
 ) -> tuple[Case, int]:
     """Write the label of one volume and return its case and how many voxels are foreground."""
     source, target = stores
-    label = None
-    if task.kind is TaskKind.CLASSIFICATION:
-        if volume.class_label not in task.classes:
-            raise IngestError(IngestCode.LABEL_MISSING, f"expected a class among {task.classes}, the volume has {volume.class_label}")
-        label = task.classes.index(volume.class_label)
+    label = _class_of(volume, task) if task.kind is TaskKind.CLASSIFICATION else None
     labels = volume.labels
     if not labels and task.kind is TaskKind.SEGMENTATION:
         raise IngestError(IngestCode.LABEL_MISSING, f"expected a label, the volume {volume.series_key} has none")
@@ -203,7 +253,7 @@ def _case(
         patient_key=volume.patient_key,
         image=Ref(store=target.name, key=f"{place}/{volume.array.key}", sha256=volume.array.sha256),
         mask=mask,
-        geometry=volume.geometry,
+        geometry=volume.space,
         label=label,
         pixel_sha256=volume.array.sha256,
         perceptual_hash=volume.perceptual_hash,

@@ -49,6 +49,7 @@ from medkd.cohorts.case_table import (
 from medkd.cohorts.folder_names import PICTURE_SUFFIXES, files_by_identifier, require_inside
 from medkd.progress import progress_bar
 from medkd.storage.store import Store
+from medkd.volumes.letterbox import letterbox, letterbox_mask
 from medkd.volumes.perceptual import perceptual_hash
 
 ORIGIN = "image-folder"
@@ -158,11 +159,8 @@ def _read_picture(line: Line, root: Path, held: Held, data: ImageFolderData, tas
         if mask.shape != pixels.shape:
             raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected a mask of {pixels.shape} pixels, got {mask.shape}")
     rows, columns = task.image_size[-2:]
-    image, valid = _letterbox(pixels, (rows, columns), Image.Resampling.BOX)
-    small = None
-    if mask is not None:
-        # A pixel belongs to the lesion when more than half of the pixels it stands for do.
-        small = (_letterbox(mask * 255, (rows, columns), Image.Resampling.BOX)[0] > 127).astype(np.uint8)
+    image, valid = letterbox(pixels, (rows, columns))
+    small = None if mask is None else letterbox_mask(mask, (rows, columns))
     return _Picture(
         line=line,
         label=label,
@@ -196,18 +194,6 @@ def _read_grey(root: Path, folder: str, held: Held, identifier: str, missing: In
         raise
     except Exception as error:  # decoders of broken pictures raise anything
         raise IngestError(IngestCode.DECODE_FAILED, f"expected a readable picture in {folder} ({type(error).__name__})") from error
-
-
-def _letterbox(
-    pixels: NDArray[np.uint8], size: tuple[int, int], resampling: Image.Resampling
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Resize keeping the aspect, pad with zeros at the bottom and right; return pixels and where they are real."""
-    scale = min(size[0] / pixels.shape[0], size[1] / pixels.shape[1])
-    rows, columns = max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale))
-    small = np.asarray(Image.fromarray(pixels).resize((columns, rows), resampling))
-    image, valid = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
-    image[:rows, :columns], valid[:rows, :columns] = small, 1
-    return image, valid
 
 
 def _cohort(pictures: list[_Picture], shard: Ref, data: ImageFolderData, task: Task, *, name: str, whole: Part | None) -> Cohort:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from data_contracts import Case
+from data_contracts import Case, VolumeRef
 from medkd.storage.store import Store
 
 IMAGE, LABEL, AFFINE, SYNTHETIC = "image", "label", "affine_lps_mm", "synthetic"
-#: The voxels of an ingested volume, as they are stored.
-VOLUME = "volume"
+#: The voxels of an ingested volume, as they are stored; of a picture its values, and what is shown of them and networks see.
+VOLUME, PICTURE = "volume", "picture"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class VolumeShard:
     affine_lps_mm: Tensor
     label: Tensor
     synthetic: Tensor | None
+
+
+def seen_values(volume: VolumeRef, store: Store) -> Tensor:
+    """Return what a network is asked about of an ingested volume, every byte verified: its voxels, of a picture what is shown of them."""
+    return store.read_tensors(volume.array)[VOLUME if volume.picture is None else PICTURE]
 
 
 def read_volume(case: Case, store: Store) -> VolumeShard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from medkd.dicom.pixel_plan import PixelPlan, plan_pixels
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.solve_geometry import SHARE_OF_STEP, Solution
 from medkd.dicom.stored_values import stored_values
+from medkd.dicom.suv import SUV_BODY_WEIGHT, suv_factor
 from medkd.dicom.units import unit_of
 from medkd.storage.store import Store
 from medkd.volumes.perceptual import perceptual_hash
@@ -60,8 +61,10 @@ def store_volume(group: SliceGroup, solution: Solution, keys: SeriesKeys, store:
     """
     header = group.header
     unit = unit_of(group, findings)
+    factor = suv_factor(group, unit, findings) if text_of(header, "Modality") == "PT" else None
+    unit = unit if factor is None else SUV_BODY_WEIGHT
     target = f"volumes/{keys.series}.safetensors"
-    decoded = _decode(group, solution, store, target, findings, pool)
+    decoded = _decode(group, solution, store, target, findings, pool, factor)
     try:
         values = decoded.file.open("volume")
         if unit == "HU":
@@ -77,13 +80,13 @@ def store_volume(group: SliceGroup, solution: Solution, keys: SeriesKeys, store:
         array=Ref(store=store.name, key=target, sha256=digest),
         geometry=solution.geometry,
         unit=unit,
-        modality=_modality(header),
+        modality=modality_of(header),
         patient_key=keys.patient,
         study_key=keys.study,
         series_key=keys.series,
         frame_of_reference_key=keys.frame_of_reference,
         flags=tuple(sorted(findings.flags)),
-        evidence={code: _evidence(evidence) for code, evidence in sorted(findings.flags.items())},
+        evidence={code: said_evidence(evidence) for code, evidence in sorted(findings.flags.items())},
         synthetic_slices=decoded.synthetic_slices,
         synthetic_voxels=decoded.synthetic_voxels,
         tilt_degrees=round(solution.tilt_degrees, 6),
@@ -91,23 +94,27 @@ def store_volume(group: SliceGroup, solution: Solution, keys: SeriesKeys, store:
     )
 
 
-def _modality(header: Dataset) -> str:
+def modality_of(header: Dataset) -> str:
     """Return the modality when it is a defined term by its form (PS3.3 C.7.3.1.1.1), OT otherwise: a value can be anything."""
     stated = text_of(header, "Modality")
     return stated if _DEFINED_TERM.match(stated) else "OT"
 
 
-def _evidence(evidence: dict[str, Any]) -> str:
+def said_evidence(evidence: dict[str, Any]) -> str:
     """Return evidence as JSON without names of files: those may hold names of people."""
     kept = {name: value for name, value in evidence.items() if name not in {"file", "files"}}
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-def _decode(group: SliceGroup, solution: Solution, store: Store, key: str, findings: Findings, pool: Decoders) -> Decoded:
+def _decode(
+    group: SliceGroup, solution: Solution, store: Store, key: str, findings: Findings, pool: Decoders, factor: float | None
+) -> Decoded:
     cut = findings.policy.action(IngestCode.BITS_MISMATCH) is Action.REPAIR
     keep = findings.policy.action(IngestCode.NAN_OR_INF) is Action.REPAIR
     slices = [group.slices[index] for index in solution.order]
     jobs = [(row, plan_pixels(item, cut_bits=cut, keep_nan=keep)) for row, item in enumerate(slices) if item not in group.unusable]
+    if factor is not None:  # after each slice's own rescale: slopes of PET differ from slice to slice
+        jobs = [(row, replace(plan, slope=plan.slope * factor, intercept=plan.intercept * factor)) for row, plan in jobs]
     shape = (len(slices), *solution.geometry.shape[1:])
     # Whole numbers first: they take half the room, and whether they fit into 16 bits is known only when they are decoded.
     for dtype in ("int16", "float32") if all(plan.exact for _, plan in jobs) else ("float32",):

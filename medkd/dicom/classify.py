@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from pydicom import Dataset
-from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import RTDoseStorage, RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from data_contracts import CODES, Action, IngestCode, IngestError
 from medkd.dicom.findings import Findings
@@ -16,6 +16,7 @@ class ObjectKind(StrEnum):
     """Kinds that ingestion goes on with."""
 
     IMAGE = "image"
+    PICTURE = "picture"
     SEGMENTATION = "segmentation"
     STRUCTURE_SET = "structure_set"
     NIFTI = "nifti"
@@ -25,6 +26,10 @@ class ObjectKind(StrEnum):
 IGNORED_CODES = frozenset(code for code, fact in CODES.items() if fact.default is Action.IGNORE)
 LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _MULTI_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."
+#: Storage classes of single pictures: CR, DX, mammography and intra-oral radiographs for presentation and processing; ultrasound, its cine
+#: and their retired forms. Enhanced ultrasound volumes and tomosynthesis are none: they state the place of each frame.
+_RADIOGRAPHS = frozenset(f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1"))
+ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("3", "3.1", "6", "6.1"))
 #: Storage classes of projections: CR, DX, mammography, intra-oral, XA, RF, and their enhanced kin.
 _PROJECTIONS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.12")
 _IDENTITY = {"PatientID": 0x00100020, "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "SOPInstanceUID": 0x00080018}
@@ -36,7 +41,7 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
     """Return the kind of an object.
 
     Raises:
-        IngestError: with the code of the first reason why it is neither a provable image nor a label.
+        IngestError: with the code of the first reason why it is neither a provable image, nor a picture, nor a label.
     """
     sop_class = raw_text(header, 0x00080016)
     if not sop_class and has(header, "Rows"):
@@ -47,12 +52,20 @@ def classify(header: Dataset, findings: Findings) -> ObjectKind:
         return ObjectKind.SEGMENTATION
     if sop_class == RTStructureSetStorage:
         return ObjectKind.STRUCTURE_SET
-    if sop_class == SecondaryCaptureImageStorage or sop_class.startswith(_MULTI_SECONDARY_CAPTURE):
-        raise IngestError(IngestCode.SECONDARY_CAPTURE, f"expected an acquired image, got a secondary capture ({sop_class})")
+    if sop_class == RTDoseStorage:
+        raise IngestError(IngestCode.NON_IMAGE_SOP, f"expected an image, the object is a dose distribution ({sop_class})")
+    captured = sop_class == SecondaryCaptureImageStorage or sop_class.startswith(_MULTI_SECONDARY_CAPTURE)
+    if captured:
+        message = f"expected an acquired image, got a secondary capture ({sop_class})"
+        findings.resolve(IngestCode.SECONDARY_CAPTURE, message, {"sop_class": sop_class}, repairable=False)
     if not has(header, "Rows") or not has(header, "Columns"):
         raise IngestError(
             IngestCode.NON_IMAGE_SOP, f"expected an image, the object (SOP class {sop_class or 'missing'}) has no rows and columns"
         )
+    # Slices of a swept ultrasound have a place in space, and are a volume as those of CT are.
+    if captured or (sop_class in _RADIOGRAPHS | ULTRASOUND and not has(header, "ImagePositionPatient")):
+        _require_identity(header, findings)
+        return ObjectKind.PICTURE
     _require_provable(header, sop_class, findings)
     return ObjectKind.IMAGE
 
@@ -67,6 +80,10 @@ def _require_provable(header: Dataset, sop_class: str, findings: Findings) -> No
     if projection and not has(header, "ImagePositionPatient"):
         raise IngestError(IngestCode.PROJECTION, f"expected an image with a place in space, a projection ({sop_class}) has none")
     _judge_text(header, findings)
+    _require_identity(header, findings)
+
+
+def _require_identity(header: Dataset, findings: Findings) -> None:
     missing = [keyword for keyword, tag in _IDENTITY.items() if not raw_text(header, tag)]
     if missing:
         only = missing == ["PatientID"]
@@ -83,7 +100,7 @@ def _judge_text(header: Dataset, findings: Findings) -> None:
     """Act on burned-in text as the header states it, or as the modality makes likely. Source: PS3.3 C.7.6.1.1 (0028,0301)."""
     stated = raw_text(header, 0x00280301).upper()
     if states_text(stated, raw_text(header, 0x00080060)):
-        # Text in a volume is not blanked: that would be a hole in an anatomy. `medkd deidentify` blanks pictures.
+        # Text in a volume is not blanked: that would be a hole in an anatomy. Pictures are judged by their pixels (`blank_pictures`).
         findings.resolve(
             IngestCode.BURNED_IN_TEXT, "expected pixels without text", {"stated": "YES" if stated == "YES" else "nothing"}, repairable=False
         )

@@ -55,6 +55,11 @@ class SliceGroup:
         return self.slices[0].header
 
     @property
+    def is_picture(self) -> bool:
+        """Return whether the slices are frames of a picture, which lies nowhere in the patient."""
+        return not self.slices[0].orientation
+
+    @property
     def files(self) -> tuple[FoundFile, ...]:
         """Return the files of the slices and of those set aside, each once."""
         return tuple(dict.fromkeys(item.file for item in (*self.slices, *self.aside)))

@@ -25,7 +25,7 @@ from medkd.storage.sealed import load_sealed, write_sealed
 from medkd.storage.store import Store, write_bytes
 
 #: Raised when the same files would give another result: what was remembered before is then forgotten.
-INGESTION = 6
+INGESTION = 7
 _VERSION = "ingestion"
 MANIFEST, MEMORY = "manifest.json", "quarantine/memory.json"
 #: There while an ingestion writes, and after one that was killed; and where files go that no manifest lists.

@@ -32,7 +32,7 @@ def reported_series(volume: VolumeRef, group: SliceGroup, picture: Path, words: 
     return IngestedSeries(
         volume=volume.array.key,
         first_file=min(file.relative for file in group.files),
-        residual_mm=volume.geometry.residual_mm,
+        residual_mm=None if volume.space is None else volume.space.residual_mm,
         shape=volume.geometry.shape,
         flags=volume.flags,
         synthetic_slices=len(volume.synthetic_slices),

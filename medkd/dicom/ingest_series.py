@@ -9,6 +9,7 @@ import numpy as np
 
 from data_contracts import Action, IngestCode, IngestError, IngestPolicy, VolumeRef
 from medkd.dicom.assemble import SeriesKeys, store_volume
+from medkd.dicom.assemble_picture import store_picture
 from medkd.dicom.comparison_cache import ComparisonCache
 from medkd.dicom.confidentiality.secret import pseudonym
 from medkd.dicom.decoders import Decoders
@@ -41,6 +42,7 @@ class SeriesIngestion:
         comparisons: compares slices and files.
         volumes: accepted volumes with the slices they were made of, by series key.
         refused_keys: series keys that an earlier ingestion may have accepted and this one does not, with the first file of each.
+        pictures: how many pictures were decoded.
     """
 
     def __init__(self, secret: bytes, store: Store, policy: IngestPolicy, cache: IngestCache, ledger: Ledger, pool: Decoders) -> None:
@@ -49,12 +51,13 @@ class SeriesIngestion:
         self.comparisons = ComparisonCache(cache)
         self.volumes: dict[str, tuple[VolumeRef, SliceGroup]] = {}
         self.refused_keys: dict[str, str] = {}
+        self.pictures = 0
 
     def ingest_series(self, group: SliceGroup, flags: _Flags) -> None:
         """Verify, decode and store what one group of slices gives; a refusal is the outcome of all its files.
 
         Args:
-            group: slices of one series that may form a volume.
+            group: slices of one series that may form a volume, or the frames of a picture.
             flags: what was accepted or repaired in headers before, by file and code.
         """
         findings = Findings(self.policy)
@@ -62,7 +65,8 @@ class SeriesIngestion:
             self.ledger.note(file, file.notes)
         try:
             self._judge_files(group, flags, findings)
-            parts = split_repeated(group, findings, self.comparisons.same_slice)
+            # Frames of a cine share no positions: they have none.
+            parts = (group,) if group.is_picture else split_repeated(group, findings, self.comparisons.same_slice)
         except IngestError as error:
             self._refuse(group.files, error, findings)
             return
@@ -132,12 +136,18 @@ class SeriesIngestion:
             series=key,
             frame_of_reference=pseudonym(self.secret, "frame", frame) if frame else None,
         )
+        if group.is_picture:
+            self.pictures += 1
+            return store_picture(group, keys, self.store, findings)
         solution = solve_geometry(group.planes(), findings)
         return store_volume(group, solution, keys, self.store, findings, self.pool)
 
     def _series_key(self, group: SliceGroup) -> str:
-        """Return the key of a volume: of its series, and of what splits a series into several volumes."""
+        """Return the key of a volume: of its series, and of what splits a series into several volumes; of a picture, of the object itself."""
         first = group.slices[0]
+        if group.is_picture:
+            uids = [text_of(group.header, keyword) for keyword in ("SeriesInstanceUID", "SOPInstanceUID")]
+            return pseudonym(self.secret, "series", "|".join(uids))
         # Adding 0.0 makes -0.0 to 0.0: the text of both is in the key.
         orientation = (np.round(first.orientation, 3) + 0.0).tolist()
         split = (orientation, first.matrix, [round(v, 4) for v in first.spacing_mm], first.contrast, group.acquisition_key)

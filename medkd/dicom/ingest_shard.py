@@ -126,7 +126,9 @@ def ingest_shard(target: ShardTarget, shard: Shard, secret: bytes, pool: Decoder
     series = SeriesIngestion(secret, store, target.policy, cache, ledger, pool)
     objects = sort_objects(found, ledger, target.policy, series.comparisons)
     ranks: dict[str, tuple[str, int]] = {}
-    for group in progress_bar(group_slices(list(objects.images)), title="ingest", unit="series", enabled=target.progress):
+    for group in progress_bar(
+        (*group_slices(list(objects.images)), *objects.pictures), title="ingest", unit="series", enabled=target.progress
+    ):
         first, there = group.slices[0], len(series.volumes)
         series.ingest_series(group, objects.flags)
         ranks |= dict.fromkeys(list(series.volumes)[there:], (first.file.relative, first.frame))
@@ -141,11 +143,13 @@ def ingest_shard(target: ShardTarget, shard: Shard, secret: bytes, pool: Decoder
         refused_keys=series.refused_keys,
         labels=objects.labels,
         remembered=cache.remembered,
-        decoded=pool.decoded - before + series.comparisons.decoded,
+        decoded=pool.decoded - before + series.pictures + series.comparisons.decoded,
     )
     if target.nifti:
         for volume, _ in series.volumes.values():
-            write_nifti(store, volume, target.out / NIFTI / nifti_name(volume))
+            # NIfTI says where voxels lie in space: of a picture that would be invented.
+            if volume.space is not None:
+                write_nifti(store, volume, target.out / NIFTI / nifti_name(volume))
     _forget_headers(result)
     return result
 

@@ -30,7 +30,8 @@ def judge_headers(group: SliceGroup, findings: Findings) -> None:
         ratio = str(group.header.get("LossyImageCompressionRatio", ""))
         findings.resolve(IngestCode.LOSSY_COMPRESSED, "expected lossless pixels, the image was compressed with loss", {"ratio": ratio})
     if any(raw_text(header, 0x00280004) == "MONOCHROME1" for header in headers):
-        findings.resolve(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", {"values": "not inverted"})
+        done = {"values": "not inverted", **({"shown": "inverted"} if group.is_picture else {})}
+        findings.resolve(IngestCode.MONOCHROME1, "expected MONOCHROME2, the grey scale is shown inverted", done)
     if any(IngestCode.DECIMAL_COMMA in item.notes for item in group.slices):
         findings.resolve(
             IngestCode.DECIMAL_COMMA, "expected numbers with decimal points, they are written with commas", {"read_as": "points"}

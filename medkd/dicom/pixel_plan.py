@@ -92,8 +92,8 @@ class PixelPlan:
         return self.floating == 0 and self.slope.is_integer() and self.intercept.is_integer()
 
 
-def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) -> PixelPlan:
-    """Return how a slice is decoded.
+def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False, tables: bool = False) -> PixelPlan:
+    """Return how a slice is decoded; with ``tables``, whoever asks brings stored values through a modality look-up table.
 
     Raises:
         IngestError: ``NO_PIXEL_DATA`` or ``NONLINEAR_LUT``. Without a rescale the slope is 1 and the intercept 0.
@@ -102,7 +102,7 @@ def plan_pixels(item: Slice, *, cut_bits: bool = False, keep_nan: bool = False) 
     if place is None:
         raise IngestError(IngestCode.NO_PIXEL_DATA, "expected pixel data, the object has none", {"file": item.file.relative})
     # A table stands in the place of slope and intercept (PS3.3 C.11.1): ignored, every value would be wrong.
-    if has(header, "ModalityLUTSequence"):
+    if has(header, "ModalityLUTSequence") and not tables:
         message = "expected a linear rescale, the object carries a modality look-up table"
         raise IngestError(IngestCode.NONLINEAR_LUT, message, {"file": item.file.relative})
     syntax = transfer_syntax(header)

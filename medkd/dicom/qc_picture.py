@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_contracts import VolumeRef
+from data_contracts import PictureGrid, VolumeRef
 from medkd.storage.store import Store, write_bytes
 
 #: Height of a plane in the picture, pixels, and the longest side a plane may have.
@@ -19,7 +19,7 @@ _SYNTHETIC = (255, 140, 0)
 
 
 def draw_volume(store: Store, volume: VolumeRef, path: Path) -> Path:
-    """Draw a stored volume once: slice plane, and the two planes across it, in which synthetic slices are orange.
+    """Draw a stored volume once: slice plane, and the two planes across it, in which synthetic slices are orange; a picture as it is shown.
 
     The name of the picture carries the volume's digest: an unchanged volume is not drawn again.
     """
@@ -28,11 +28,14 @@ def draw_volume(store: Store, volume: VolumeRef, path: Path) -> Path:
         return path
     for stale in path.parent.glob(f"{volume.series_key}-{'[0-9a-f]' * 12}.png"):
         stale.unlink()
+    geometry = volume.geometry
+    if isinstance(geometry, PictureGrid):
+        return _draw_picture(open_mapped(store, volume, "picture"), geometry, path)
     values = open_mapped(store, volume)
     middle = [size // 2 for size in values.shape]
     planes = [np.asarray(values[middle[0]]), np.asarray(values[::-1, middle[1]]), np.asarray(values[::-1, :, middle[2]])]
     low, high = _window(planes[0])
-    across, down, along = volume.geometry.spacing_mm
+    across, down, along = geometry.spacing_mm
     sizes = [(down, along), (across, along), (across, down)]
     pictures = [_grey(plane, low, high, size) for plane, size in zip(planes, sizes, strict=True)]
     marked = np.zeros(values.shape[0], dtype=bool)
@@ -42,21 +45,29 @@ def draw_volume(store: Store, volume: VolumeRef, path: Path) -> Path:
     return path
 
 
+def _draw_picture(shown: NDArray[Any], picture: PictureGrid, path: Path) -> Path:
+    """Draw the middle frame of a picture as it is shown; pixels of unknown spacing are squares."""
+    stated = picture.spacing
+    spacing = (1.0, 1.0) if stated is None else (stated.between_rows_mm, stated.between_columns_mm)
+    _save([_grey(np.asarray(shown[len(shown) // 2]), 0.0, 255.0, spacing)], path)
+    return path
+
+
 def draw_slice(values: NDArray[Any], spacing_mm: tuple[float, float], path: Path) -> Path:
     """Draw one slice [row, column]."""
     _save([_grey(values, *_window(values), spacing_mm)], path)
     return path
 
 
-def open_mapped(store: Store, volume: VolumeRef) -> NDArray[Any]:
-    """Return the voxels of a stored volume, mapped: only what is looked at is read. The digest is not checked."""
+def open_mapped(store: Store, volume: VolumeRef, name: str = "volume") -> NDArray[Any]:
+    """Return the voxels of a stored volume, or another tensor beside them, mapped: only what is looked at is read. The digest is not checked."""
     import json
 
     path = store.path(volume.array)
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
-        entry = json.loads(stream.read(length))["volume"]
-    dtype = {"I16": np.int16, "F32": np.float32}[entry["dtype"]]
+        entry = json.loads(stream.read(length))[name]
+    dtype = {"I16": np.int16, "F32": np.float32, "U8": np.uint8}[entry["dtype"]]
     return np.memmap(path, dtype=dtype, mode="r", offset=8 + length + entry["data_offsets"][0], shape=tuple(entry["shape"]))
 
 

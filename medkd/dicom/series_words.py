@@ -10,7 +10,7 @@ import re
 
 from pydicom import Dataset
 
-from data_contracts import Geometry, VolumeRef
+from data_contracts import DisplayRule, Geometry, PictureGrid, VolumeRef
 from medkd.dicom.raw_values import text_of
 
 #: ScanningSequence (0018,0020).
@@ -84,6 +84,14 @@ _MOMENTS = {
 _DIRECTION = "DiffusionGradientOrientation"
 #: RescaleType (0028,1054), as far as it is a defined term.
 UNITS = frozenset({"HU", "US", "OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "BQML", "CNTS", "GML"})
+#: What the spacing of a picture is measured at.
+_SPACINGS = {
+    "calibrated": "in the patient",
+    "stated": "as stated",
+    "detector": "at the detector",
+    "scanned": "on the film",
+    "ultrasound region": "in its region",
+}
 _AXES = ("sagittal", "coronal", "axial")
 #: Cosine of 20 degrees: a plane that leans more is said to be oblique.
 _STRAIGHT = 0.94
@@ -95,12 +103,42 @@ def plane_of(geometry: Geometry) -> str:
 
 
 def series_words(volume: VolumeRef, acquisition: str = "") -> str:
-    """Return one line about a volume: modality and plane, slices x rows x columns, spacing in mm, and how it was acquired."""
+    """Return one line about a volume: modality and plane, slices x rows x columns, spacing in mm, and how it was acquired.
+
+    Of a picture: modality, side and view, the number of frames, rows x columns, and what kind of spacing it states.
+    """
     geometry = volume.geometry
+    if isinstance(geometry, PictureGrid):
+        words = f"{picture_words(volume, geometry)}, {geometry.shape[1]} x {geometry.shape[2]} pixels, {spacing_words(geometry)}"
+        return f"{words}, {acquisition}" if acquisition else words
     oblique = "oblique " if _normal(geometry)[1] < _STRAIGHT else ""
     spacing = " x ".join(f"{value:.2f}" for value in geometry.spacing_mm)
     words = f"{volume.modality} {oblique}{plane_of(geometry)}, {size_of(volume, ' x ')}, {spacing} mm"
     return f"{words}, {acquisition}" if acquisition else words
+
+
+def picture_words(volume: VolumeRef, picture: PictureGrid) -> str:
+    """Return modality, side and view of a picture, and how many frames it has: ``MG L CC``, ``DX PA``, ``US cine 45 frames``."""
+    cine = f"cine {picture.shape[0]} frames" if picture.shape[0] > 1 else ""
+    return " ".join(part for part in (volume.modality, picture.laterality, picture.view, cine) if part)
+
+
+def spacing_words(picture: PictureGrid) -> str:
+    """Return the spacing of a picture and what it is measured at; that it is unknown where it is."""
+    spacing = picture.spacing
+    if spacing is None:
+        return "spacing unknown"
+    return f"{spacing.between_rows_mm:.3g} x {spacing.between_columns_mm:.3g} mm {_SPACINGS[spacing.kind]}"
+
+
+def display_words(rule: DisplayRule) -> str:
+    """Return how the values of a picture were brought to what is shown."""
+    chosen = "whole range of the header" if rule.values_of_interest == "whole range" else f"values of interest by {rule.values_of_interest}"
+    if rule.centre is not None and rule.width is not None:
+        chosen = f"window {rule.centre:g} ± {rule.width / 2:g} ({rule.values_of_interest})"
+    table = "modality table, " if rule.modality_table else ""
+    grey = f"{rule.photometric} by {rule.colours}" if rule.colours else rule.photometric
+    return f"{table}{chosen}, {grey}, {'inverted once' if rule.inverted else 'not inverted'}: larger is brighter"
 
 
 def size_of(volume: VolumeRef, between: str) -> str:
@@ -109,9 +147,10 @@ def size_of(volume: VolumeRef, between: str) -> str:
 
 
 def nifti_name(volume: VolumeRef) -> str:
-    """Return the name of a volume's NIfTI file, such as ``mr-axial-22x320x280-s6596c864dd89d8df.nii.gz``."""
+    """Return the name of a volume's NIfTI file, such as ``mr-axial-22x320x280-s6596c864dd89d8df.nii.gz``; a picture has none, and a name."""
     modality = re.sub(r"[^a-z0-9]", "", volume.modality.lower()) or "image"
-    return f"{modality}-{plane_of(volume.geometry)}-{size_of(volume, 'x')}-{volume.series_key}.nii.gz"
+    plane = "picture" if volume.space is None else plane_of(volume.space)
+    return f"{modality}-{plane}-{size_of(volume, 'x')}-{volume.series_key}.nii.gz"
 
 
 def acquisition_words(header: Dataset, clean: Dataset, acquisition_key: str) -> str:

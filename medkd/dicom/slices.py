@@ -17,9 +17,9 @@ from medkd.dicom.raw_values import raw_int, raw_text, read_numbers, tag_of
 from medkd.dicom.real_world_value import RAW, real_world_value_map
 from medkd.dicom.slice_attributes import GROUP_OF, KEPT_BY_MAKERS, attributes_of, private_attributes, shown
 
-_RESCALE_TYPE = 0x00281054
+RESCALE_TYPE = 0x00281054
 #: ImageType, EchoNumbers, DiffusionBValue, FrameOfReferenceUID.
-_CONTRAST = (0x00080008, 0x00180086, 0x00189087, 0x00200052)
+CONTRAST = (0x00080008, 0x00180086, 0x00189087, 0x00200052)
 _SHARED, _PER_FRAME = tag_of(0x52009229), tag_of(0x52009230)
 
 
@@ -30,9 +30,9 @@ class Slice:
     Attributes:
         file: where it lies.
         frame: index in the object's pixel data.
-        position_mm: centre of its first voxel, LPS mm.
-        orientation: six direction cosines.
-        spacing_mm: between rows, between columns.
+        position_mm: centre of its first voxel, LPS mm; () of a frame of a picture.
+        orientation: six direction cosines; () of a frame of a picture.
+        spacing_mm: between rows, between columns; zeros of a frame of a picture.
         matrix: rows, columns.
         slope: rescale slope, or None where the object states none.
         intercept: rescale intercept.
@@ -107,14 +107,14 @@ def slices_of(file: FoundFile) -> tuple[Slice, ...]:
     """
     header = file.header
     if header is None:
-        raise ValueError("expected a readable object")
+        raise ValueError(f"expected a readable object, {file.relative} is none")
     if _SHARED in header or _PER_FRAME in header:
         return _enhanced(file, header)
     if raw_int(header, 0x00280008, 1) > 1:
         frames = raw_int(header, 0x00280008, 1)
         # Multi-frame objects of the older kind (ultrasound, nuclear medicine) state no place of each frame.
         raise IngestError(IngestCode.ENHANCED_UNSUPPORTED, f"expected functional groups in an object of {frames} frames, there are none")
-    read = _Reader(0)
+    read = SliceReader(0)
     spacing = read.plane(header, "PixelSpacing", 2)
     mapping = real_world_value_map((header,))
     slope, intercept = read.rescale(header, mapping)
@@ -127,8 +127,8 @@ def slices_of(file: FoundFile) -> tuple[Slice, ...]:
         matrix=(raw_int(header, 0x00280010, 0), raw_int(header, 0x00280011, 0)),
         slope=slope,
         intercept=intercept,
-        contrast=tuple(raw_text(header, tag) for tag in _CONTRAST),
-        rescale_type=raw_text(header, _RESCALE_TYPE),
+        contrast=tuple(raw_text(header, tag) for tag in CONTRAST),
+        rescale_type=raw_text(header, RESCALE_TYPE),
         mapping=mapping,
         notes=read.notes(),
     )
@@ -157,7 +157,7 @@ def _tile(whole: Slice, layout: MosaicLayout, number: int) -> Slice:
     )
 
 
-class _Reader:
+class SliceReader:
     """Reads the numbers of one slice and remembers what was odd about them."""
 
     def __init__(self, frame: int) -> None:
@@ -209,7 +209,7 @@ def _enhanced(file: FoundFile, header: Dataset) -> tuple[Slice, ...]:
 
 
 def _frame(file: FoundFile, index: int, header: Dataset, groups: tuple[Dataset, ...]) -> Slice:
-    read = _Reader(index)
+    read = SliceReader(index)
     spacing = read.plane(_holder(groups, "PixelSpacing", "PixelMeasuresSequence"), "PixelSpacing", 2)
     # Converters and derived objects leave the rescale at the top level, where that of single-frame objects is.
     stated = _holder(groups, "RescaleSlope", "PixelValueTransformationSequence") or header
@@ -226,7 +226,7 @@ def _frame(file: FoundFile, index: int, header: Dataset, groups: tuple[Dataset, 
         intercept=intercept,
         contrast=_contrast(header, groups),
         groups=groups,
-        rescale_type=raw_text(stated, _RESCALE_TYPE),
+        rescale_type=raw_text(stated, RESCALE_TYPE),
         mapping=mapping,
         notes=read.notes(),
     )
@@ -259,5 +259,5 @@ def _contrast(header: Dataset, groups: tuple[Dataset, ...]) -> tuple[str, ...]:
     known = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
     frame_types = (_grouped(groups, "FrameType", name) for name in known)
     frame_type = next((found for found in frame_types if found), None)
-    shown = "\\".join(str(part) for part in frame_type) if frame_type else raw_text(header, _CONTRAST[0])
-    return (shown, *(raw_text(header, tag) for tag in _CONTRAST[1:]))
+    shown = "\\".join(str(part) for part in frame_type) if frame_type else raw_text(header, CONTRAST[0])
+    return (shown, *(raw_text(header, tag) for tag in CONTRAST[1:]))

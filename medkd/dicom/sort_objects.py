@@ -12,8 +12,10 @@ from medkd.dicom.comparison_cache import ComparisonCache
 from medkd.dicom.file_conflicts import find_conflicts
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import UNREAD, FoundFile
+from medkd.dicom.group import SliceGroup
 from medkd.dicom.labels.nifti import is_nifti
 from medkd.dicom.ledger import Ledger
+from medkd.dicom.picture_frames import picture_group
 from medkd.dicom.slices import Slice, slices_of
 
 
@@ -23,17 +25,19 @@ class SortedObjects:
 
     Attributes:
         images: slices of all images, in the order of their files.
+        pictures: frames of each picture, an image of its own.
         labels: label objects, and what they are.
         flags: what was accepted or repaired in the header of an image, by file and code, with its evidence.
     """
 
     images: tuple[Slice, ...]
+    pictures: tuple[SliceGroup, ...]
     labels: tuple[tuple[FoundFile, ObjectKind], ...]
     flags: dict[FoundFile, dict[IngestCode, dict[str, Any]]]
 
 
 def sort_objects(found: tuple[FoundFile, ...], ledger: Ledger, policy: IngestPolicy, comparisons: ComparisonCache) -> SortedObjects:
-    """Return the slices of all images, and the labels; everything else gets its outcome in the ledger.
+    """Return the slices of all images, the pictures, and the labels; everything else gets its outcome in the ledger.
 
     Args:
         found: every file of the source.
@@ -42,6 +46,7 @@ def sort_objects(found: tuple[FoundFile, ...], ledger: Ledger, policy: IngestPol
         comparisons: whether two files say the same.
     """
     images: list[Slice] = []
+    pictures: list[SliceGroup] = []
     labels: list[tuple[FoundFile, ObjectKind]] = []
     flags: dict[FoundFile, dict[IngestCode, dict[str, Any]]] = {}
     conflicts = find_conflicts(list(found), comparisons.same_image)
@@ -62,6 +67,8 @@ def sort_objects(found: tuple[FoundFile, ...], ledger: Ledger, policy: IngestPol
                 flags[file] = dict(findings.flags)
             if kind is ObjectKind.IMAGE:
                 images.extend(slices_of(file))
+            elif kind is ObjectKind.PICTURE:
+                pictures.append(picture_group(file))
             else:
                 labels.append((file, kind))
         except IngestError as error:
@@ -73,4 +80,4 @@ def sort_objects(found: tuple[FoundFile, ...], ledger: Ledger, policy: IngestPol
         except Exception as error:  # a header can be broken in ways no rule foresees; the file is kept, its error named
             ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
         ledger.note(file, set(findings.flags))
-    return SortedObjects(tuple(images), tuple(labels), flags)
+    return SortedObjects(tuple(images), tuple(pictures), tuple(labels), flags)

@@ -47,7 +47,7 @@ def unit_of(group: SliceGroup, findings: Findings) -> str:
     """Return the unit of a group's values: ``HU``, a defined term, a code of UCUM, or ``raw``.
 
     Raises:
-        IngestError: ``RESCALE_MISSING``, ``NOT_HOUNSFIELD`` or ``SUV_INPUTS_MISSING``, where the policy refuses them.
+        IngestError: ``RESCALE_MISSING`` or ``NOT_HOUNSFIELD``, where the policy refuses them.
     """
     modality = text_of(group.header, "Modality")
     units = {_unit(item, modality) for item in group.slices}
@@ -60,11 +60,6 @@ def unit_of(group: SliceGroup, findings: Findings) -> str:
         if unit != HOUNSFIELD:
             message = f"expected Hounsfield units in CT, the header says that values are {unit if unit != RAW else 'something else'}"
             findings.resolve(IngestCode.NOT_HOUNSFIELD, message, {"unit": unit})
-    if modality == "PT":
-        needed = ("PatientWeight", "RadiopharmaceuticalInformationSequence", "Units")
-        missing = [name for name in needed if not group.header.get(name)]
-        if missing:
-            findings.resolve(IngestCode.SUV_INPUTS_MISSING, f"expected {', '.join(missing)} in PET", {"missing": missing})
     return unit
 
 

@@ -84,11 +84,15 @@ class SegIdentity:
         series: UID of its series.
         instance: UID of itself.
         tracking: identifier and UID by which other objects name a segment's finding, by value of the label map.
+        series_number: that viewers list its series by.
+        description: of its series; what the algorithm is called without.
     """
 
     series: str = field(default_factory=generate_uid)
     instance: str = field(default_factory=generate_uid)
     tracking: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    series_number: int = 9001
+    description: str = ""
 
 
 def write_seg(
@@ -147,7 +151,7 @@ def write_seg(
         segmentation_type=highdicom.seg.SegmentationTypeValues.LABELMAP if labelmap else highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=descriptions,
         series_instance_uid=own.series,
-        series_number=9002 if labelmap else 9001,
+        series_number=own.series_number,
         sop_instance_uid=own.instance,
         instance_number=1,
         manufacturer="medkd",
@@ -155,7 +159,7 @@ def write_seg(
         software_versions="research",
         device_serial_number="none",
         content_description="Research use only. Not a medical device.",
-        series_description=f"medkd {algorithm}"[:64],
+        series_description=(own.description or f"medkd {algorithm}")[:64],
     )
     with open_private(path) as stream:
         segmentation.save_as(stream, enforce_file_format=True)

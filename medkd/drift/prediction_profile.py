@@ -14,6 +14,7 @@ from medkd.explanation.explain_study import LoadedModel
 from medkd.inference.apply_calibration import apply
 from medkd.inference.segment import PreparedStudy, logits_of
 from medkd.measures.dice import dice
+from medkd.volumes.orientation import require_space
 
 #: The feature that performance is estimated from, by task.
 CONFIDENCE = {TaskKind.SEGMENTATION: "expected_dice", TaskKind.CLASSIFICATION: "confidence"}
@@ -34,7 +35,7 @@ def prediction_profile(
         return of_classes(record)
     probability = apply(logits_of(loaded.network, study).numpy(), loaded.calibration, axis=0)
     own, teacher = arrays["segmentation/student"], arrays.get("segmentation/teacher")
-    spacing = record.volume.geometry.spacing_mm
+    spacing = require_space(record.volume, "a profile of drift").spacing_mm
     agreement = None if teacher is None else float(dice((own > 0)[None], (teacher > 0)[None])[0])
     return {
         "volume_ml": float((own > 0).sum()) * spacing[0] * spacing[1] * spacing[2] / 1000,

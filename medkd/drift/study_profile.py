@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 from torch import Tensor
 
 from data_contracts import SeriesRecord, StudyExplanation, StudyProfile, VolumeRef
@@ -13,7 +12,7 @@ from medkd.drift.image_profile import image_profile, image_tags
 from medkd.drift.prediction_profile import prediction_profile
 from medkd.explanation.explain_study import LoadedModel
 from medkd.inference.segment import prepare_study
-from medkd.volumes.orientation import Grid
+from medkd.volumes.orientation import grid_of, require_space
 
 
 def study_profile(
@@ -33,12 +32,12 @@ def study_profile(
         series: how it was acquired, where the store says.
 
     Raises:
-        DataError: ``GRID_MISMATCH`` for a study that the model cannot see.
+        DataError: ``GRID_MISMATCH`` for a study that the model cannot see, ``PICTURE_WITHOUT_SPACE`` for a picture.
     """
-    grid = Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm))
-    study = prepare_study(values.float(), grid, loaded.checkpoint.task)
+    geometry = require_space(volume, "a profile of drift")
+    study = prepare_study(values.float(), grid_of(geometry), loaded.checkpoint.task)
     return StudyProfile(
-        images=image_profile(study.image, volume.geometry),
+        images=image_profile(study.image, geometry),
         predictions=prediction_profile(loaded, study, *explained),
         attribution=attribution_profile(*explained),
         tags=image_tags(volume, series),

@@ -74,7 +74,7 @@ def agreed_first(found: Iterable[Component], teacher: Mapping[int, Tensor]) -> l
 
 
 def missed_by_student(
-    student: Mapping[int, Tensor], teacher: Mapping[int, Tensor], names: Sequence[str], geometry: Geometry, *, smallest: int
+    student: Mapping[int, Tensor], teacher: Mapping[int, Tensor], names: Sequence[str], geometry: Geometry | None, *, smallest: int
 ) -> tuple[Lesion, ...]:
     """Return the teacher's components where the student marks (nearly) nothing of their class, largest first.
 
@@ -82,7 +82,7 @@ def missed_by_student(
         student: its mask per class index.
         teacher: the teacher's, of the same classes.
         names: of the classes, by index.
-        geometry: of the masks.
+        geometry: of the masks; None of a picture.
         smallest: components of fewer voxels are left out.
     """
     missed = [

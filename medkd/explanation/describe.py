@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -50,14 +50,16 @@ def mass_of(attribution: Tensor, mass: Mass) -> Tensor:
     return attribution.clamp_min(0) if mass == "positive" else attribution
 
 
-def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
-    """Return the measures of a map [slice, row, column] of a lesion; without a region (all 0) those that need none."""
+def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ...] | None, mass: Mass) -> tuple[MeasureValue, ...]:
+    """Return the measures of a map [slice, row, column] of a lesion; without a region (all 0) those that need none, without a spacing
+    (None) none in mm.
+    """
     values = [measure_value(name, measure(attribution[None])[0]) for name, measure in OF_MAP.items()]
     if not bool(region.any()):
         return tuple(values)
     whole, inside = mass_of(attribution, mass)[None], region[None]
     values += [measure_value(name, measure(whole, inside, spacing_mm=spacing_mm)[0]) for name, measure in OF_LESION.items()]
-    for inner, outer in SHELLS:
+    for inner, outer in SHELLS if spacing_mm is not None else ():
         value = measure_value("mass_in_shell", mass_in_shell(whole, inside, spacing_mm=spacing_mm, inner=inner, outer=outer)[0])
         values.append(
             value.model_copy(update={"name": f"mass_{inner:g}_to_{outer:g}_mm" if outer < float("inf") else f"mass_beyond_{inner:g}_mm"})
@@ -65,18 +67,26 @@ def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ..
     return tuple(values)
 
 
-def peaks_in(attribution: Tensor, geometry: Geometry) -> tuple[Peak, ...]:
-    """Return where a map [slice, row, column] is highest, at most :data:`MOST_PEAKS` places that lie apart."""
-    found = peaks_of(attribution, spacing_mm=geometry.spacing_mm, most=MOST_PEAKS)
+def peaks_in(attribution: Tensor, geometry: Geometry | None) -> tuple[Peak, ...]:
+    """Return where a map [slice, row, column] is highest, at most :data:`MOST_PEAKS` places that lie apart; in a picture as many pixels."""
+    found = peaks_of(attribution, spacing_mm=None if geometry is None else geometry.spacing_mm, most=MOST_PEAKS)
     return tuple(
-        Peak(voxel=(one.place[0], one.place[1], one.place[2]), position_lps_mm=geometry.position_lps_mm(*one.place), value=one.value)
+        Peak(voxel=(one.place[0], one.place[1], one.place[2]), position_lps_mm=position_of(geometry, one.place), value=one.value)
         for one in found
     )
 
 
-def agreement_of(own: Tensor, teacher_maps: Tensor, region: Tensor, spacing_mm: tuple[float, ...], mass: Mass) -> tuple[MeasureValue, ...]:
-    """Return how far a student's map agrees with its teacher's of the same lesion."""
-    values = [measure_value(name, measure(own[None], teacher_maps[None], spacing_mm=spacing_mm)[0]) for name, measure in OF_BOTH.items()]
+def position_of(geometry: Geometry | None, place: Sequence[int]) -> tuple[float, float, float] | None:
+    """Return the patient position of a voxel, LPS mm; None in a picture, which has no place in the patient."""
+    return None if geometry is None else geometry.position_lps_mm(*place)
+
+
+def agreement_of(
+    own: Tensor, teacher_maps: Tensor, region: Tensor, spacing_mm: tuple[float, ...] | None, mass: Mass
+) -> tuple[MeasureValue, ...]:
+    """Return how far a student's map agrees with its teacher's of the same lesion; without a spacing (None) nothing in mm."""
+    asked = {name: measure for name, measure in OF_BOTH.items() if spacing_mm is not None or measure is not peak_distance}
+    values = [measure_value(name, measure(own[None], teacher_maps[None], spacing_mm=spacing_mm)[0]) for name, measure in asked.items()]
     if not bool(region.any()):
         return tuple(values)
     own, teacher_maps = mass_of(own, mass), mass_of(teacher_maps, mass)
@@ -84,13 +94,13 @@ def agreement_of(own: Tensor, teacher_maps: Tensor, region: Tensor, spacing_mm: 
     return (*values, measure_value("inside_mass_gap", gap))
 
 
-def outside_focus(attribution: Tensor, outside: Tensor, geometry: Geometry, mass: Mass, *, explainer: str) -> OutsideFocus | None:
+def outside_focus(attribution: Tensor, outside: Tensor, geometry: Geometry | None, mass: Mass, *, explainer: str) -> OutsideFocus | None:
     """Return the largest attribution outside everything that was found, and the share of all that lies outside; None for a map of zeros.
 
     Args:
         attribution: map [slice, row, column].
         outside: where nothing was found, bool of the same shape.
-        geometry: of both.
+        geometry: of both; None of a picture.
         mass: which part of the map counts.
         explainer: whose map it is.
     """
@@ -104,6 +114,6 @@ def outside_focus(attribution: Tensor, outside: Tensor, geometry: Geometry, mass
         slice_index=place[0],
         row=place[1],
         column=place[2],
-        position_lps_mm=geometry.position_lps_mm(*place),
+        position_lps_mm=position_of(geometry, place),
         share_outside=float(there.sum()) / total,
     )

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -47,7 +46,7 @@ from medkd.inference.training_caveats import caveats_of_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
 from medkd.trace import layer_map_of
-from medkd.volumes.orientation import Grid
+from medkd.volumes.orientation import grid_of
 
 STORE, ARRAYS = "explanation", "maps.safetensors"
 
@@ -137,7 +136,7 @@ def explain_study(
     require_bound(request, loaded)
     decided = decided or Decided()
     task = loaded.checkpoint.task
-    study = prepare_study(values.float(), Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)), task)
+    study = prepare_study(values, grid_of(volume.geometry), task)
     study_explainer: StudyExplainer = (
         LesionStudyExplainer(loaded.networks(), study, volume, request, label)
         if task.kind is TaskKind.SEGMENTATION
@@ -212,7 +211,7 @@ def _with_focus(
         outside = study_explainer.outside(subject)
         if outside is not None:
             attribution = arrays[map_name(subject.number, "student", first)]
-            focus[subject.number] = outside_focus(attribution, outside, volume.geometry, mass, explainer=first)
+            focus[subject.number] = outside_focus(attribution, outside, volume.space, mass, explainer=first)
     return (
         tuple(one.model_copy(update={"outside": focus.get(one.number)}) for one in study_explainer.found.lesions),
         tuple(one.model_copy(update={"outside": focus.get(one.number)}) for one in study_explainer.found.answers),

@@ -35,13 +35,13 @@ class LesionStudyExplainer:
     def __init__(
         self, networks: Mapping[str, nn.Module], study: PreparedStudy, volume: VolumeRef, request: ExplanationRequest, label: Tensor | None
     ) -> None:
-        self._study, names, smallest = study, study.task.classes, smallest_voxels(volume.geometry)
+        self._study, names, smallest = study, study.task.classes, smallest_voxels(volume.space)
         marked = {role: segment(network, study) for role, network in networks.items()}
         masks = {role: {index: values == index for index in range(1, len(names))} for role, values in marked.items()}
         components = [
             (lesion, region, index)
             for index, mask in masks["student"].items()
-            for lesion, region in find_lesions(mask, volume.geometry, class_name=names[index], smallest=smallest)
+            for lesion, region in find_lesions(mask, volume.space, class_name=names[index], smallest=smallest)
         ]
         teacher = masks.get("teacher", {})
         ordered = agreed_first(components, teacher)
@@ -61,7 +61,7 @@ class LesionStudyExplainer:
             )
         self.found = StudyFindings(
             lesions=tuple(lesions),
-            teacher_only=missed_by_student(masks["student"], teacher, names, volume.geometry, smallest=smallest),
+            teacher_only=missed_by_student(masks["student"], teacher, names, volume.space, smallest=smallest),
             arrays={f"segmentation/{role}": values for role, values in marked.items()},
         )
         places = chosen([f"{lesion.class_name}, {lesion.voxels} voxels" for lesion in lesions], request)

@@ -49,6 +49,11 @@ class MapRecords:
     sanity_reports: Mapping[str, SanityReport]
     seed: int
 
+    @property
+    def _spacing_mm(self) -> tuple[float, ...] | None:
+        """Return the spacing of a volume; of a picture nothing is measured in mm."""
+        return None if self.volume.space is None else self.volume.space.spacing_mm
+
     def of(self, one: ExplainedRegion, entry: Entry) -> list[ExplanationRef]:
         """Return the records of one subject's maps by one explainer: the teacher's, and the student's below it."""
         own, teacher = self._row(one, entry, "student"), map_name(one.number, "teacher", entry.name)
@@ -56,12 +61,12 @@ class MapRecords:
             return [own]
         above = self._row(one, entry, "teacher")
         maps = [self.arrays[name][one.span] for name in (own.tensor, teacher)]
-        agreed = agreement_of(maps[0], maps[1], one.region[one.span], self.volume.geometry.spacing_mm, MASS[self.task.kind])
+        agreed = agreement_of(maps[0], maps[1], one.region[one.span], self._spacing_mm, MASS[self.task.kind])
         return [above, own.model_copy(update={"measures": (*own.measures, *agreed), "parent": above.digest()})]
 
     def _row(self, one: ExplainedRegion, entry: Entry, role: Literal["student", "teacher"]) -> ExplanationRef:
         checks, name, model = self.sanity_reports[entry.name].checks, map_name(one.number, role, entry.name), self.models[role]
-        spacing, mass = self.volume.geometry.spacing_mm, MASS[self.task.kind]
+        spacing, mass = self._spacing_mm, MASS[self.task.kind]
         return ExplanationRef(
             case_key=self.volume.series_key,
             source_digest=self.volume.array.sha256,
@@ -79,9 +84,9 @@ class MapRecords:
             array=self.array,
             tensor=name,
             shape=self.volume.geometry.shape,
-            geometry=self.volume.geometry,
+            geometry=self.volume.space,
             preprocessing_digest=self.task.digest(),
             seed=self.seed,
             measures=(*measures_of(self.arrays[name][one.span], one.region[one.span], spacing, mass), *self.faithful[name]),
-            peaks=peaks_in(self.arrays[name], self.volume.geometry),
+            peaks=peaks_in(self.arrays[name], self.volume.space),
         )

@@ -24,6 +24,7 @@ from data_contracts import (
 )
 from data_contracts.private import private_folder
 from medkd.cohorts.marked import marked_voxels
+from medkd.cohorts.shards import seen_values
 from medkd.explanation.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanation.defaults import with_defaults
 from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
@@ -187,5 +188,5 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str, store: Pa
 
 
 def read_volume(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
-    """Return a volume's voxels, and what its own labels mark where it has any."""
-    return store.read_tensors(volume.array)["volume"], marked_voxels(volume, store)
+    """Return a volume's voxels (of a picture what is shown of it), and what its own labels mark where it has any."""
+    return seen_values(volume, store), marked_voxels(volume, store)

@@ -23,19 +23,21 @@ SMALLEST_VOXELS, SMALLEST_MM3 = 20, 20.0
 NARROW_MM = 100.0
 
 
-def smallest_voxels(geometry: Geometry) -> int:
-    """Return of how many voxels a component is at least a finding."""
+def smallest_voxels(geometry: Geometry | None) -> int:
+    """Return of how many voxels a component is at least a finding; of a picture (None) it is pixels that count."""
+    if geometry is None:
+        return SMALLEST_VOXELS
     return max(SMALLEST_VOXELS, math.ceil(SMALLEST_MM3 / abs(geometry.determinant_mm3())))
 
 
 def find_components(
-    mask: NDArray[Any], geometry: Geometry, *, class_name: str = "lesion", smallest: int = SMALLEST
+    mask: NDArray[Any], geometry: Geometry | None, *, class_name: str = "lesion", smallest: int = SMALLEST
 ) -> tuple[tuple[Lesion, NDArray[np.uint8]], ...]:
     """Return the connected components of a mask with their own masks, largest first.
 
     Args:
         mask: [slice, row, column], non-zero inside.
-        geometry: of the same shape; gives volume, diameter and centroid in mm (LPS).
+        geometry: of the same shape; gives volume, diameter and centroid in mm (LPS). None of a picture, of which none of them is known.
         class_name: name of the structure.
         smallest: components of fewer voxels are left out (their number is recorded nowhere).
     """
@@ -50,24 +52,29 @@ def find_components(
     return tuple((_describe(component, geometry, class_name, rank), component.astype(np.uint8)) for rank, component in enumerate(found, 1))
 
 
-def _describe(component: np.ndarray, geometry: Geometry, class_name: str, rank: int) -> Lesion:
+def _describe(component: np.ndarray, geometry: Geometry | None, class_name: str, rank: int) -> Lesion:
     indices = np.argwhere(component)
+    per_slice = component.sum(axis=(1, 2))
+    counted: dict[str, Any] = {
+        "tracking_id": f"lesion-{rank}",
+        "class_name": class_name,
+        "voxels": int(component.sum()),
+        "key_slice": int(per_slice.argmax()),
+        "first_slice": int(indices[:, 0].min()),
+        "last_slice": int(indices[:, 0].max()),
+        "mask_sha256": hashlib.sha256(np.ascontiguousarray(component.astype(np.uint8)).tobytes()).hexdigest(),
+    }
+    if geometry is None:
+        return Lesion(**counted, volume_ml=None, diameter_mm=None, centroid_lps_mm=None)
     affine = np.asarray(geometry.affine_lps_mm)
     positions = indices @ affine[:3, :3].T + affine[:3, 3]
-    per_slice = component.sum(axis=(1, 2))
     centroid = positions.mean(axis=0)
     return Lesion(
-        tracking_id=f"lesion-{rank}",
-        class_name=class_name,
-        voxels=int(component.sum()),
+        **counted,
         volume_ml=float(component.sum() * abs(geometry.determinant_mm3()) / 1000),
         diameter_mm=_diameter_mm(positions),
         centroid_lps_mm=(float(centroid[0]), float(centroid[1]), float(centroid[2])),
-        key_slice=int(per_slice.argmax()),
-        first_slice=int(indices[:, 0].min()),
-        last_slice=int(indices[:, 0].max()),
         side=_side(centroid, geometry),
-        mask_sha256=hashlib.sha256(np.ascontiguousarray(component.astype(np.uint8)).tobytes()).hexdigest(),
     )
 
 

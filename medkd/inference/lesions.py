@@ -10,7 +10,7 @@ from medkd.inference.components import SMALLEST, find_components
 
 
 def find_lesions(
-    mask: Tensor, geometry: Geometry, *, class_name: str = "lesion", smallest: int = SMALLEST
+    mask: Tensor, geometry: Geometry | None, *, class_name: str = "lesion", smallest: int = SMALLEST
 ) -> tuple[tuple[Lesion, Tensor], ...]:
     """Return the connected components of a mask [slice, row, column] with their own masks, largest first; see :func:`find_components`."""
     found = find_components(mask.numpy(), geometry, class_name=class_name, smallest=smallest)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from data_contracts import DataError, Task
 from medkd.cohorts.volume_cohort import bring_intensity
 from medkd.inference.predict import predict_logits, predict_volume
+from medkd.volumes.letterbox import from_letterbox, letterbox
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import Alignment, align
 from medkd.volumes.window import window_intensity
@@ -24,27 +26,43 @@ class PreparedStudy:
         image: float32 [1, *network space] (volumes) or [slice, 1, row, column] (pictures). A network that classifies volumes sees the patch
             in its middle (:mod:`medkd.inference.classify`).
         alignment: how volumes belong to the study's grid; None for pictures, which are the study's own slices.
+        matrix: rows and columns of the study's own pictures where they were brought to the network's size by a letterbox; None where they
+            have it.
     """
 
     task: Task
     image: Tensor
     alignment: Alignment | None
+    matrix: tuple[int, int] | None = None
 
     def to_study(self, values: Tensor) -> Tensor:
         """Bring values [channel, *network space] to the study's voxels, [channel, slice, row, column]."""
+        if self.matrix is not None:
+            own = [[from_letterbox(plane.numpy(), self.matrix) for plane in channel] for channel in values]
+            return torch.from_numpy(np.array(own, dtype=np.float32))
         return values if self.alignment is None else self.alignment.to_source(values)
 
     def to_network(self, values: Tensor) -> Tensor:
         """Bring values [slice, row, column] to the network's voxels, float32."""
+        if self.matrix is not None:
+            rows, columns = self.task.image_size[-2:]
+            return torch.from_numpy(np.stack([letterbox(plane, (rows, columns))[0] for plane in values.float().numpy()]))
         return values.float() if self.alignment is None else self.alignment.to_network(values)
 
 
-def prepare_study(values: Tensor, grid: Grid, task: Task) -> PreparedStudy:
+def prepare_study(values: Tensor, grid: Grid | None, task: Task) -> PreparedStudy:
     """Bring the voxels of a study [slice, row, column] to what networks of a task were trained on.
 
+    Args:
+        values: voxels, or what is shown of a picture [frame, row, column].
+        grid: of a volume; None of a picture, which is brought to size as pictures are imported (:mod:`medkd.volumes.letterbox`).
+        task: of the networks.
+
     Raises:
-        DataError: ``GRID_MISMATCH`` for slices of another size than its pictures.
+        DataError: ``GRID_MISMATCH`` for slices of another size than its pictures, or a picture where volumes are asked for.
     """
+    if grid is None:
+        return _prepare_pictures(values, task)
     # The axes of a volume may lie any way in the patient; pictures are taken as they are stored.
     if task.spatial_dims == 3:
         alignment = align(grid, task)
@@ -56,13 +74,25 @@ def prepare_study(values: Tensor, grid: Grid, task: Task) -> PreparedStudy:
     return PreparedStudy(task, window_intensity(values, task.window)[:, None], None)
 
 
+def _prepare_pictures(values: Tensor, task: Task) -> PreparedStudy:
+    if task.spatial_dims == 3:
+        raise DataError("GRID_MISMATCH", f"expected a volume for this model, which sees {task.image_size} voxels, the study is a picture")
+    rows, columns = task.image_size[-2:]
+    matrix = (int(values.shape[1]), int(values.shape[2]))
+    frames = values.numpy() if values.dtype == torch.uint8 else values.float().numpy()
+    # As they were imported for training: whole values are rounded, as those of a picture of 8 bits are.
+    boxed = torch.from_numpy(np.stack([letterbox(frame, (rows, columns))[0] for frame in frames]))
+    return PreparedStudy(task, window_intensity(boxed, task.window)[:, None], None, None if matrix == task.image_size else matrix)
+
+
 def segment(model: nn.Module, study: PreparedStudy) -> Tensor:
     """Return the class of every voxel of the study, uint8 [slice, row, column].
 
     Logits, not labels, are brought back to the study's grid: where it is resampled, edges are placed between voxels.
     """
     if study.alignment is None:
-        return predict_logits(model, study.image, flips=study.task.test_time_flips).argmax(1).to(torch.uint8)
+        logits = predict_logits(model, study.image, flips=study.task.test_time_flips).movedim(1, 0)
+        return study.to_study(logits).argmax(0).to(torch.uint8)
     return study.to_study(predict_volume(model, study.image, study.task)).argmax(0).to(torch.uint8)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from data_contracts import Caveat, Checkpoint, DataError, TrainingDomain, VolumeRef
-from medkd.volumes.orientation import Grid, canonical_axes
+from medkd.volumes.orientation import Grid, canonical_axes, grid_of
 from medkd.wording import require_neutral
 
 #: Spacing and extent may leave the range of the training by this factor before it is said: protocols vary.
@@ -35,30 +33,34 @@ def require_permitted(volume: VolumeRef, domain: TrainingDomain | None) -> None:
 
 def caveats_of_study(volume: VolumeRef, checkpoint: Checkpoint) -> tuple[Caveat, ...]:
     """Return in what a study is not what a model was trained on: modality, unit, spacing, extent, and how far it reaches."""
-    turned = canonical_axes(Grid(volume.geometry.shape, np.asarray(volume.geometry.affine_lps_mm)))[1]
+    grid = grid_of(volume.geometry)
+    # Spacing and extent of a picture are not known in the patient, and no range of the training is kept of them.
+    turned = None if grid is None else canonical_axes(grid)[1]
     known = training_caveats(volume, checkpoint.domain, turned)
     largest = checkpoint.largest_extent_mm if checkpoint.task.spatial_dims == 3 else None
+    if largest is None or turned is None:
+        return known
     extent = tuple(size * step for size, step in zip(turned.shape, turned.spacing_mm, strict=True))
-    if largest is None or max(own / most for own, most in zip(extent, largest, strict=True)) <= MUCH_LARGER:
+    if max(own / most for own, most in zip(extent, largest, strict=True)) <= MUCH_LARGER:
         return known
     lengths = " x ".join(f"{length:.0f}" for length in extent)
     text = f"the study covers {lengths} mm, much more than any volume the model was trained on; it was never measured on such studies."
     return (*known, Caveat(code="FIELD_OF_VIEW", text=require_neutral(text), severity=GRAVE))
 
 
-def training_caveats(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid) -> tuple[Caveat, ...]:
+def training_caveats(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid | None) -> tuple[Caveat, ...]:
     """Return in what a study lies outside of a model's training, or that this is not known.
 
     Args:
         volume: the study's.
         domain: of the model's checkpoint; None of a model from before that was kept.
-        turned: the study's grid along (slice, row, column) of the patient's axes, as the ranges of the domain are.
+        turned: the study's grid along (slice, row, column) of the patient's axes, as the ranges of the domain are; None of a picture.
     """
     found = _of(volume, domain, turned)
     return tuple(Caveat(code=code, text=require_neutral(text), severity=severity) for severity, code, text in found)
 
 
-def _of(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid) -> Iterator[tuple[int, str, str]]:
+def _of(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid | None) -> Iterator[tuple[int, str, str]]:
     known = domain or TrainingDomain()
     if known.modalities and volume.modality not in known.modalities:
         text = (
@@ -71,6 +73,8 @@ def _of(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid) -> Itera
     if not known.modalities or not known.units:
         text = "training data unknown: the model does not say which modality and unit it was trained on"
         yield UNKNOWN, "TRAINING_DATA_UNKNOWN", f"{text}, so whether this study is alike cannot be said."
+    if turned is None:
+        return
     spacing = tuple(float(step) for step in turned.spacing_mm)
     extent = tuple(size * step for size, step in zip(turned.shape, spacing, strict=True))
     if (

@@ -15,8 +15,8 @@ import medkd
 from data_contracts.private import open_private
 
 RESEARCH_ONLY = "Research use only. Not a medical device."
-#: Series numbers of our objects, after those of ``medkd/dicom/write_seg.py``: far from those of scanners, so that a viewer lists them together.
-SERIES = {"parametric_map": 9010, "report": 9050, "key_image": 9060}
+#: Series numbers of our objects: far from those of scanners, so that a viewer lists them together.
+SERIES = {"segmentation": 9001, "labelmap": 9002, "map_segmentation": 9003, "parametric_map": 9010, "report": 9050, "key_image": 9060}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from data_contracts import ClassAnswer, DataError, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
+from data_contracts import ClassAnswer, DataError, Geometry, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
 from data_contracts.private import private_folder
 from data_contracts.result_set import ResultKind
 from medkd.dicom.archive import files_of
@@ -22,14 +22,16 @@ from medkd.explanation.of_registry import read_volume
 from medkd.explanation.wording import noun_of
 from medkd.inference.components import SMALLEST, find_components
 from medkd.results import certify as certifying
-from medkd.results.common import Identity, complete
+from medkd.results.common import SERIES, Identity, complete
 from medkd.results.key_image import write_key_image
 from medkd.results.ohif import reader as ohif
 from medkd.results.ohif.reader import OhifReader
 from medkd.results.parametric_map import MapWords, write_parametric_map
 from medkd.results.readers import require_readers
+from medkd.results.strongest_half import strongest_half
 from medkd.results.structured_report import first_map, write_report
 from medkd.storage.store import Store, sha256_file, write_bytes
+from medkd.volumes.orientation import require_space
 
 RECORD = "result_set.json"
 #: A label map of one byte numbers so many.
@@ -54,22 +56,23 @@ def write_results(
         The set and its folder.
 
     Raises:
-        DataError: ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or ``SEG_FINDING`` for findings that a segmentation
-            cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
+        DataError: ``PICTURE_WITHOUT_SPACE`` for a picture; ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or
+            ``SEG_FINDING`` for findings that a segmentation cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
             ``RESULT_PLACE`` when a reader finds something else than was to be written: nothing is published then.
         MissingDependencyError: ``RESULT_READERS`` without the readers.
     """
     require_readers()
     record, arrays = read_explanation(explanation)
-    images = source_images(source, values, record.volume.geometry)
+    geometry = require_space(record.volume, "DICOM results")
+    images = source_images(source, values, geometry)
     complete(images)
     numpy_arrays = {name: value.numpy() for name, value in arrays.items()}
     place = private_folder(out) / record.digest()[:SHORT]
     if (known := _published(place)) is not None:
         return known, place
-    viewer = OhifReader(record.volume.geometry, images) if ohif.version() else nullcontext()
+    viewer = OhifReader(geometry, images) if ohif.version() else nullcontext()
     with tempfile.TemporaryDirectory(prefix=".results-", dir=out) as folder, viewer as asked:
-        made = _Set(record, images, private_folder(Path(folder) / "set"), asked)
+        made = _Set(record, geometry, images, private_folder(Path(folder) / "set"), asked)
         made.segmentations(numpy_arrays)
         made.maps(numpy_arrays)
         made.report()
@@ -117,8 +120,10 @@ def _published(place: Path) -> ResultSet | None:
 class _Set:
     """Objects of one study as they come to be; each is read back at once."""
 
-    def __init__(self, record: StudyExplanation, images: list[Dataset], folder: Path, viewer: OhifReader | None) -> None:
-        self.record, self.images, self.folder, self.viewer = record, images, folder, viewer
+    def __init__(
+        self, record: StudyExplanation, geometry: Geometry, images: list[Dataset], folder: Path, viewer: OhifReader | None
+    ) -> None:
+        self.record, self.geometry, self.images, self.folder, self.viewer = record, geometry, images, folder, viewer
         self.objects: list[ResultObject] = []
         self.certificate: list[ReadBack] = []
         self.identity = Identity(record.digest(), str(images[0].StudyInstanceUID))
@@ -148,10 +153,10 @@ class _Set:
         labels = self._numbered(np.asarray(arrays["segmentation/student"], np.uint8))
         names = {place: f"{lesion.class_name} {lesion.number}" for place, lesion in enumerate(self.record.lesions, 1)}
         tracking = {place: self.tracking[lesion.number] for place, lesion in enumerate(self.record.lesions, 1)}
-        algorithm, geometry = f"{self.record.model.name}/{self.record.model.version}", self.record.volume.geometry
+        algorithm, geometry = f"{self.record.model.name}/{self.record.model.version}", self.geometry
         kinds: tuple[tuple[ResultKind, bool], ...] = (("segmentation", False), ("labelmap", True))
         for kind, labelmap in kinds:
-            own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking)
+            own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking, SERIES[kind])
             path = write_seg(labels, names, self.images, algorithm, self.folder / f"{kind}.dcm", identity=own, labelmap=labelmap)
             self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, geometry, self.viewer))
             self.segmentation = self.segmentation or certifying.header_of(path)
@@ -162,11 +167,11 @@ class _Set:
             raise DataError(
                 "SEG_TOO_MANY", f"expected at most {_MOST_SEGMENTS} findings in a segmentation, there are {len(self.record.lesions)}"
             )
-        found = np.zeros(self.record.volume.geometry.shape, np.uint8)
+        found = np.zeros(self.geometry.shape, np.uint8)
         places = {lesion.mask_sha256: place for place, lesion in enumerate(self.record.lesions, 1)}
         for value in np.unique(classes[classes > 0]):
             smallest = min((lesion.voxels for lesion in self.record.lesions), default=SMALLEST)
-            for lesion, mask in find_components(classes == value, self.record.volume.geometry, smallest=smallest):
+            for lesion, mask in find_components(classes == value, self.geometry, smallest=smallest):
                 if lesion.mask_sha256 in places:
                     found[mask > 0] = places[lesion.mask_sha256]
         missing = set(places.values()) - set(np.unique(found).tolist())
@@ -178,13 +183,15 @@ class _Set:
         return found
 
     def maps(self, arrays: dict[str, NDArray[np.generic]]) -> None:
-        """Write the first explainer's map of each finding: of the model, of its teacher, and their difference."""
+        """Write the first explainer's map of each finding: of the model, of its teacher, and their difference; and where the model's is strongest."""
         instance = 0
+        strongest: dict[int, NDArray[np.float32]] = {}
         for number in self.record.explained:
             own, above = first_map(self.record, number), first_map(self.record, number, "teacher")
             if own is None:
                 continue
             shown = {"model": np.asarray(arrays[own.tensor], np.float32)}
+            strongest[number] = shown["model"]
             if above is not None and above.tensor in arrays:
                 shown["teacher"] = np.asarray(arrays[above.tensor], np.float32)
                 shown["difference"] = shown["model"] - shown["teacher"]
@@ -195,9 +202,36 @@ class _Set:
                 words = MapWords(f"{who} {number}", f"medkd {about}", f"attribution in {own.unit}{failed}")
                 path = self.folder / f"map-{number}-{who}.dcm"
                 write_parametric_map(values, self.images, words, self.identity, path, instance=instance)
-                self.add(
-                    "parametric_map", path, about, partial(certifying.certify_map, path, values, self.record.volume.geometry, self.viewer)
-                )
+                self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, self.geometry, self.viewer))
+
+        self._strongest(strongest)
+
+    def _strongest(self, maps: dict[int, NDArray[np.float32]]) -> None:
+        """Write a segment per map: the fewest voxels that hold half of it. For viewers that show segmentations and no maps."""
+        labels = strongest_half(maps)
+        present = {number: maps[number] for number in maps if (labels == number).any()}
+        if not present or max(present) > _MOST_SEGMENTS:
+            return
+        failed = " FAILED A TEST" if self.record.failed_explainers else ""
+        kind, geometry = _kind(self.record), self.geometry
+        own = SegIdentity(
+            self.identity.uid("map_segmentation", "series"),
+            self.identity.uid("map_segmentation"),
+            {number: (f"{kind}-{number}-attribution", self.identity.uid("attribution", str(number))) for number in present},
+            SERIES["map_segmentation"],
+            f"medkd half of the attribution{failed}",
+        )
+        names = {number: f"half of the attribution of {kind} {number}" for number in present}
+        numbered = np.searchsorted(sorted(present), labels).astype(np.uint8) + (labels > 0)
+        path = write_seg(
+            labels,
+            names,
+            self.images,
+            f"{self.record.model.name}/{self.record.model.version}",
+            self.folder / "map-segmentation.dcm",
+            identity=own,
+        )
+        self.add("map_segmentation", path, own.description, partial(certifying.certify_segments, path, numbered, geometry, self.viewer))
 
     def report(self) -> None:
         """Write the measurements."""

@@ -46,21 +46,23 @@ def _sheet(
     marks: tuple[str, str],
 ) -> bytes:
     """Return the sheet; ``marks`` are written over the key slice and over every map."""
-    rows, columns = report.volume.geometry.shape[1:]
-    width = max(_GAP + len(panels) * (columns * _ZOOM + _GAP), 700)
-    sheet = Image.new("RGB", (width, _TOP + rows * _ZOOM + _BOTTOM), (17, 20, 24))
+    rows, columns = arrays.volume.shape[1:]
+    # Pictures are larger than most slices: what is drawn of one is about a thousand pixels wide.
+    zoom = _ZOOM if report.volume.picture is None else max(1, min(_ZOOM, 1024 // max(rows, columns)))
+    width = max(_GAP + len(panels) * (columns * zoom + _GAP), 700)
+    sheet = Image.new("RGB", (width, _TOP + rows * zoom + _BOTTOM), (17, 20, 24))
     draw, font, small = ImageDraw.Draw(sheet), ImageFont.load_default(15), ImageFont.load_default(13)
     masks = arrays.masks()
     draw.text((_GAP, 8), BANNER, fill=(255, 176, 59), font=font)
     for index, (title, pixels) in enumerate(panels):
-        left = _GAP + index * (columns * _ZOOM + _GAP)
+        left = _GAP + index * (columns * zoom + _GAP)
         draw.text((left, 36), title, fill=(226, 230, 235), font=font)
-        sheet.paste(Image.fromarray(pixels).resize((columns * _ZOOM, rows * _ZOOM), Image.Resampling.NEAREST), (left, _TOP))
+        sheet.paste(Image.fromarray(pixels).resize((columns * zoom, rows * zoom), Image.Resampling.NEAREST), (left, _TOP))
         for name, colour in (("reference", REFERENCE), ("teacher", TEACHER), ("student", STUDENT)):
             if name in masks and (index == 0 or name == "student"):
-                outline(draw, masks[name][place].numpy(), (left, _TOP), colour, zoom=_ZOOM)
-        write_over(draw, marks[min(index, 1)], (left, _TOP), columns * _ZOOM)
-    below = _TOP + rows * _ZOOM + 10
+                outline(draw, masks[name][place].numpy(), (left, _TOP), colour, zoom=zoom)
+        write_over(draw, marks[min(index, 1)], (left, _TOP), columns * zoom)
+    below = _TOP + rows * zoom + 10
     draw.text((_GAP, below), "contours: student yellow, teacher cyan, reference green", fill=(170, 178, 188), font=small)
     where = f"study {report.volume.study_key}, slice {place + 1} of {report.volume.geometry.shape[0]}"
     draw.text((_GAP, below + 20), where, fill=(170, 178, 188), font=small)

@@ -17,7 +17,21 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from skimage.measure import find_contours
 
-from data_contracts import BANNER, ClassAnswer, DataError, LesionFinding, ModelRef, ReviewReport, Structures, TaskKind
+from data_contracts import (
+    BANNER,
+    ClassAnswer,
+    DataError,
+    Geometry,
+    LesionFinding,
+    ModelRef,
+    Peak,
+    PictureGrid,
+    ReviewReport,
+    Structures,
+    TaskKind,
+    VolumeRef,
+)
+from medkd.dicom.series_words import display_words, spacing_words
 from medkd.explanation.against_teacher import standing_of
 from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, checks_text, failed_mark, measures_in_words, noun_of
 from medkd.pictures.colours import grey, heat, png
@@ -74,8 +88,8 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         ],
         teacher_only=[lesion for one in report.explanations for lesion in one.teacher_only],
         panes=[(role, title) for role, title in _PANES if role in _shown_roles(report)],
-        marks=picture_marks(report.volume.geometry),
-        spacing_mm=_spacing_mm(report),
+        marks=None if report.volume.space is None else picture_marks(report.volume.space),
+        words=_grid_words(report.volume),
         colours=COLOURS_IN_WORDS,
         masses=[f"of the {one.kind.value}, {MASS_IN_WORDS[one.mass]}" for one in report.explanations],
     )
@@ -139,17 +153,17 @@ def _embed(payload: Mapping[str, Any]) -> str:
 
 
 def _page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays) -> dict[str, Any]:
-    geometry = report.volume.geometry
-    slices, rows, columns = geometry.shape
-    spacing = _spacing_mm(report)
+    slices, rows, columns = arrays.volume.shape
+    spacing = _pixel_aspect(report.volume)
+    space = report.volume.space
     return {
         "size": [rows, columns],
-        "aspect": [columns * spacing[2], rows * spacing[1]],
+        "aspect": [columns * spacing[1], rows * spacing[0]],
         "base": [_data_uri(grey(plane, report.window)) for plane in arrays.volume.float().numpy()],
         "outlines": {name: [_path(plane) for plane in mask.to(torch.uint8).numpy()] for name, mask in arrays.masks().items()},
         "heat": [heat_of(one, arrays, slices) for one in shown],
         "explainers": [list(one.explainers) for one in shown],
-        "positions": [round(float(geometry.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],
+        "positions": [] if space is None else [round(float(space.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],
     }
 
 
@@ -187,10 +201,28 @@ def _data_uri(pixels: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
 
 
-def _spacing_mm(report: ReviewReport) -> tuple[float, float, float]:
-    affine = np.asarray(report.volume.geometry.affine_lps_mm)
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+def _pixel_aspect(volume: VolumeRef) -> tuple[float, float]:
+    """Return how far pixels lie apart, between rows and between columns: mm, or 1 and 1 of a picture that does not say so."""
+    if isinstance(volume.geometry, PictureGrid):
+        stated = volume.geometry.spacing
+        return (1.0, 1.0) if stated is None else (stated.between_rows_mm, stated.between_columns_mm)
+    _, rows, columns = _spacing_mm(volume.geometry)
+    return rows, columns
+
+
+def _spacing_mm(geometry: Geometry) -> tuple[float, float, float]:
+    lengths = np.linalg.norm(np.asarray(geometry.affine_lps_mm)[:3, :3], axis=0)
     return (round(float(lengths[0]), 3), round(float(lengths[1]), 3), round(float(lengths[2]), 3))
+
+
+def _grid_words(volume: VolumeRef) -> str:
+    """Return the grid of a volume, or how a picture was brought to what is shown, in words."""
+    geometry, (slices, rows, columns) = volume.geometry, volume.geometry.shape
+    if isinstance(geometry, PictureGrid):
+        frames = f"{slices} frames of " if slices > 1 else ""
+        return f"{frames}{rows} × {columns} pixels, {spacing_words(geometry)}; {display_words(geometry.display)}"
+    spacing = " × ".join(str(step) for step in _spacing_mm(geometry))
+    return f"{slices} slices of {rows} × {columns}, spacing {spacing} mm, largest deviation {geometry.residual_mm:.3g} mm"
 
 
 def _row(place: int, shown: Shown) -> dict[str, Any]:
@@ -222,12 +254,20 @@ def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict
                 values = [_figure(ref.measure(measure)) for role, ref in roles.items() if role == "student" or measure not in _OF_BOTH]
                 cells.append(" / ".join(values))
             student = roles["student"]
-            highest = ", ".join(f"{mm:.0f}" for mm in student.peaks[0].position_lps_mm) if student.peaks else "nowhere"
+            highest = highest_words(student.peaks)
             kind = student.target.kind.replace("lesion", noun_of(structures)).replace("_", " ")
             explains = f"{kind}, {one.finding.class_name}"
             failed = failed_mark(one.explanation.failed_checks(name), one.explanation.structures)
             rows.append({"label": one.label, "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest})
     return {"columns": columns, "rows": rows}
+
+
+def highest_words(peaks: Sequence[Peak]) -> str:
+    """Return where a map is highest: in the patient, LPS mm, of a picture the row and column."""
+    if not peaks:
+        return "nowhere"
+    place = peaks[0].position_lps_mm
+    return f"row {peaks[0].voxel[1]}, column {peaks[0].voxel[2]}" if place is None else ", ".join(f"{mm:.0f}" for mm in place)
 
 
 def _figure(value: float | None, digits: int = 2) -> str:

@@ -23,6 +23,7 @@ from medkd.registry.interface import Registry
 from medkd.registry.publish import open_registry, pack_archive
 from medkd.review.compose_report import compose_report
 from medkd.review.picture import render_picture
+from medkd.review.reduce_pictures import reduced
 from medkd.review.render_html import render_html
 from medkd.review.shown import StudyArrays
 from medkd.storage.stage import stage
@@ -50,7 +51,7 @@ def report_of(folders: tuple[Path, ...], store: Store) -> tuple[ReviewReport, St
 def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> ReviewReport:
     """Write the report of a kept explanation to ``out`` and put it beside the version of the model that was asked.
 
-    Writes ``report.html``, ``report.json``, ``picture.png``, ``image.nii.gz`` and, of models that segment, ``segmentation.nii.gz``.
+    Writes ``report.html``, ``report.json``, ``picture.png``, of volumes ``image.nii.gz`` and, of models that segment, ``segmentation.nii.gz``.
 
     Args:
         workspace: its tracking URI is the registry.
@@ -60,12 +61,15 @@ def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> 
     """
     report, arrays = report_of((folder,), Store(store))
     _write(report, arrays, out)
-    segmentation, volume = arrays.explained[0].get("segmentation/student"), report.volume
-    if segmentation is not None:
-        save_nifti(segmentation.numpy().astype(np.uint8), ras_affine(volume.geometry), out / "segmentation.nii.gz")
+    segmentation, space = arrays.explained[0].get("segmentation/student"), report.volume.space
+    if segmentation is not None and space is not None:
+        save_nifti(segmentation.numpy().astype(np.uint8), ras_affine(space), out / "segmentation.nii.gz")
     else:
         (out / "segmentation.nii.gz").unlink(missing_ok=True)  # of another model's report, which this one replaces
-    write_nifti(Store(store), volume, out / "image.nii.gz")
+    if space is not None:
+        write_nifti(Store(store), report.volume, out / "image.nii.gz")
+    else:  # NIfTI says where voxels lie in the patient: a picture lies nowhere
+        (out / "image.nii.gz").unlink(missing_ok=True)
     _attach(open_registry(workspace), report.explanations[0].model, report, out)
     return report
 
@@ -86,8 +90,9 @@ def _attach(registry: Registry, model: ModelRef, report: ReviewReport, out: Path
 
 def _write(report: ReviewReport, arrays: StudyArrays, out: Path) -> Path:
     write_bytes(out / RECORD, report.canonical_json())
-    write_bytes(out / PICTURE, render_picture(report, arrays))
-    return write_bytes(out / PAGE, render_html(report, arrays).encode())
+    drawn = reduced(arrays, report.volume)
+    write_bytes(out / PICTURE, render_picture(report, drawn))
+    return write_bytes(out / PAGE, render_html(report, drawn).encode())
 
 
 @stage

@@ -44,6 +44,7 @@ from medkd.serving.study import StudyAnswer, ask_study
 from medkd.storage.manifest import verify_folder
 from medkd.storage.store import Store, write_bytes
 from medkd.volumes.intensity import array_intensity
+from medkd.volumes.orientation import require_space
 
 #: Columns of the table of findings, in order.
 COLUMNS = (
@@ -178,7 +179,7 @@ class ServedModel:
         try:
             require_permitted(volume, self.checkpoint.domain)
             values = np.array(open_mapped(Store(store), volume), dtype=np.float32)
-            answer = ask_study(values, volume.geometry, self.network)
+            answer = ask_study(values, require_space(volume, "a served model"), self.network)
         except MedkdError as error:
             return [_row(label, **about, code=error.code, message=str(error))]
         caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.name))
@@ -198,7 +199,7 @@ class ServedModel:
 
     def _write_seg(self, labels: NDArray[np.uint8], values: NDArray[np.float32], volume: VolumeRef, source: Path, path: Path) -> Path:
         with files_of(source) as files:
-            images = source_images(files, values, volume.geometry)
+            images = source_images(files, values, require_space(volume, "a segmentation"))
             return write_seg(labels, dict(enumerate(self.checkpoint.task.classes)), images, self.name, path)
 
     def _findings(self, answer: StudyAnswer) -> list[PageFinding]:

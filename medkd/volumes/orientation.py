@@ -11,7 +11,7 @@ import numpy as np
 from nibabel import orientations
 from numpy.typing import NDArray
 
-from data_contracts import Geometry, VolumeRef
+from data_contracts import DataError, Geometry, PictureGrid, VolumeRef
 from data_contracts.private import open_private
 from medkd.storage.store import Store
 
@@ -30,6 +30,27 @@ class Grid:
         """Return the length of a step along each axis."""
         lengths = np.linalg.norm(self.affine_lps_mm[:3, :3], axis=0)
         return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
+
+
+def grid_of(geometry: Geometry | PictureGrid) -> Grid | None:
+    """Return the grid of a volume; None of a picture, whose pixels lie nowhere in the patient."""
+    return None if isinstance(geometry, PictureGrid) else Grid(geometry.shape, np.asarray(geometry.affine_lps_mm))
+
+
+def require_space(volume: VolumeRef, purpose: str) -> Geometry:
+    """Return the geometry of a volume.
+
+    Args:
+        volume: the volume.
+        purpose: what a place in the patient is needed for, as the refusal says it.
+
+    Raises:
+        DataError: ``PICTURE_WITHOUT_SPACE`` for a picture.
+    """
+    if volume.space is None:
+        text = f"expected a volume with a place in the patient for {purpose}, the image {volume.series_key} is a picture, which has none"
+        raise DataError("PICTURE_WITHOUT_SPACE", text)
+    return volume.space
 
 
 def ras_affine(geometry: Geometry) -> NDArray[np.float64]:
@@ -68,7 +89,7 @@ def grid_of_ras(affine_ras: NDArray[np.float64], shape: tuple[int, int, int]) ->
 def write_nifti(store: Store, volume: VolumeRef, path: Path) -> Path:
     """Write a stored volume as NIfTI with axes (column, row, slice) and its affine in RAS mm; the header names no one."""
     values = store.read_tensors(volume.array)["volume"].numpy()
-    return save_nifti(values, ras_affine(volume.geometry), path)
+    return save_nifti(values, ras_affine(require_space(volume, "NIfTI")), path)
 
 
 def save_nifti(values: NDArray[Any], affine_ras: NDArray[np.float64], path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pydicom
 import pytest
-from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import RTDoseStorage, RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from data_contracts import Action, IngestCode, IngestError, IngestPolicy, Outcome, StoreManifest, load_record
 from medkd.dicom.classify import ObjectKind, classify, states_text
@@ -72,6 +72,11 @@ def test_a_missing_study_is_not_repaired(source, tmp_path):
     assert ingested(source, tmp_path, IngestPolicy(every=Action.REPAIR)).codes() == {"PATIENT_ID_MISSING": 14}
 
 
+NOWHERE = {"ImagePositionPatient": None}
+#: CR, DX, mammography and intra-oral radiographs for presentation and processing, ultrasound, its cine.
+PICTURES = ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "6.1", "3.1")
+
+
 def kind_of(policy=None, **values):
     """Return the kind of an object, or the code under which it is refused."""
     try:
@@ -89,16 +94,30 @@ def kind_of(policy=None, **values):
         ({"SOPClassUID": SecondaryCaptureImageStorage}, IngestCode.SECONDARY_CAPTURE),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4"}, IngestCode.SECONDARY_CAPTURE),
         ({"Rows": None}, IngestCode.NON_IMAGE_SOP),
+        ({"SOPClassUID": RTDoseStorage}, IngestCode.NON_IMAGE_SOP),
         ({"SOPClassUID": None}, IngestCode.MISSING_SOP_CLASS),
         ({"SamplesPerPixel": 3}, IngestCode.COLOUR_UNSUPPORTED),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, IngestCode.LOCALIZER),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1", "ImagePositionPatient": None}, IngestCode.PROJECTION),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.12.1", "ImagePositionPatient": None}, IngestCode.PROJECTION),
+        *(({"SOPClassUID": f"1.2.840.10008.5.1.4.1.1.{number}", **NOWHERE}, ObjectKind.PICTURE) for number in PICTURES),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", **NOWHERE, "SamplesPerPixel": 3}, ObjectKind.PICTURE),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", **NOWHERE, "PatientID": ""}, IngestCode.PATIENT_ID_MISSING),
+        # A swept ultrasound has a place in space, and is a volume.
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1"}, ObjectKind.IMAGE),
         ({"BurnedInAnnotation": "YES"}, IngestCode.BURNED_IN_TEXT),
         ({"PatientID": ""}, IngestCode.PATIENT_ID_MISSING),
     ],
 )
 def test_a_kind_is_known_by_class_and_contents(values, kind):
     assert kind_of(**values) is kind
+
+
+def test_secondary_captures_are_pictures_where_the_policy_admits_them():
+    policy = IngestPolicy(actions={IngestCode.SECONDARY_CAPTURE: Action.ACCEPT_WITH_FLAG})
+    asked = Findings(policy)
+    assert classify(header(SOPClassUID=SecondaryCaptureImageStorage), asked) is ObjectKind.PICTURE
+    assert set(asked.flags) == {IngestCode.SECONDARY_CAPTURE}
+    assert kind_of(policy, SOPClassUID=SecondaryCaptureImageStorage, Rows=None) is IngestCode.NON_IMAGE_SOP
 
 
 @pytest.mark.parametrize(("missing", "kind"), [("PixelSpacing", IngestCode.MISSING_SOP_CLASS), ("KVP", ObjectKind.IMAGE)])

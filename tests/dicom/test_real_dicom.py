@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.pixels import apply_modality_lut, apply_voi
 
-from data_contracts import Outcome, StoreManifest, load_record
+from data_contracts import IngestCode, Outcome, StoreManifest, load_record
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
+from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.storage.store import Store
+from tests.benchmarks.real_files import ADMITTING, POLICIES, real_files, tried
 from tests.dicom.ingesting import ingest_folder
 
 SECRET = b"tests"
@@ -48,11 +53,13 @@ def test_every_file_of_the_folder_is_accounted_for(folder, real):
         ("bad/encoding/JLSN_RGB_ILV0.dcm", "MISSING_META"),
         ("bad/encoding/MR-SIEMENS-DICOM-WithOverlays.dcm", "DERIVED_MPR"),
         ("bad/encoding/MR_truncated.dcm", "TRUNCATED_PIXELS"),
-        ("bad/encoding/US1_UNCI.dcm", "COLOUR_UNSUPPORTED"),
+        # An ultrasound that does not say that nothing is written on it; its colours alone are no reason any more.
+        ("bad/encoding/US1_UNCI.dcm", "BURNED_IN_TEXT"),
         ("bad/encoding/bad_sequence.dcm", "BAD_VR"),
         ("bad/encoding/emri_small_jpeg_2k_lossless_too_short.dcm", "TRUNCATED_PIXELS"),
         ("bad/encoding/explicit_VR-UN.dcm", "BAD_VR"),
-        ("bad/encoding/mlut_18.dcm", "NONLINEAR_LUT"),
+        # Its look-up table can be applied: what refuses it is that it is a secondary capture.
+        ("bad/encoding/mlut_18.dcm", "SECONDARY_CAPTURE"),
         ("bad/encoding/vlut_04.dcm", "SECONDARY_CAPTURE"),
         ("bad/geometry/gantrytilting/", "GANTRY_TILT"),
         ("bad/geometry/notavolume/", "TEMPORAL_STACK"),
@@ -100,11 +107,64 @@ def test_what_is_refused_under_good_is_no_volume_or_contradicts_another_file(rea
     }
     assert refused == {
         ("good/cxr_dx_nih/test1.dcm", "DUPLICATE_UID_CONFLICT"),
+        # Modality DX, but written as secondary captures, which a policy may admit (below).
         ("good/cxr_dx_nih/test2.dcm", "SECONDARY_CAPTURE"),
         ("good/cxr_dx_nih/test3.dcm", "SECONDARY_CAPTURE"),
         ("good/ct_liver_seg_dcmqi/sparse-labelmap-noppv.dcm", "DUPLICATE_UID_CONFLICT"),
         ("good/ct_liver_seg_dcmqi/sparse-labelmap-ppv5.dcm", "DUPLICATE_UID_CONFLICT"),
     }
+
+
+@pytest.fixture(scope="module")
+def admitted(folder, tmp_path_factory):
+    """Return the report and the volumes of each picture that is ingested by itself under a policy that admits pictures."""
+    found = {}
+    for part in ("good/cxr_dx_nih/test1", "good/cxr_dx_nih/test2", "good/cxr_dx_nih/test3", "bad/encoding/mlut_18", "bad/encoding/vlut_04"):
+        out = tmp_path_factory.mktemp("picture")
+        report = ingest(IngestRequest(folder / f"{part}.dcm", out, ADMITTING), secret=SECRET)
+        found[Path(part).name] = report, load_record(out / "manifest.json", StoreManifest).volumes, Store(out)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("test1", "DX PA, 1024 x 1024"), ("test2", "DX AP, 1024 x 1024"), ("test3", "DX AP, 1024 x 1024")]
+)
+def test_the_radiographs_are_pictures_where_secondary_captures_are_admitted(folder, admitted, name, words):
+    report, (volume,), store = admitted[name]
+    assert report.series[0].words.startswith(words)
+    assert IngestCode.SECONDARY_CAPTURE in volume.flags
+    pixels = pydicom.dcmread(folder / f"good/cxr_dx_nih/{name}.dcm").pixel_array
+    arrays = store.read_tensors(volume.array)
+    assert np.array_equal(arrays["volume"][0], pixels)
+    assert np.array_equal(arrays["picture"][0], pixels)  # 8 bits, MONOCHROME2, no values of interest
+
+
+def test_a_real_modality_table_is_applied_as_another_library_does(folder, admitted):
+    _, (volume,), store = admitted["mlut_18"]
+    dataset = pydicom.dcmread(folder / "bad/encoding/mlut_18.dcm")
+    assert volume.picture.display.modality_table
+    assert np.array_equal(store.read_tensors(volume.array)["volume"][0], apply_modality_lut(dataset.pixel_array, dataset))
+
+
+def test_a_real_table_of_values_of_interest_is_applied_as_another_library_does(folder, admitted):
+    _, (volume,), store = admitted["vlut_04"]
+    dataset = pydicom.dcmread(folder / "bad/encoding/vlut_04.dcm")
+    assert volume.picture.display.values_of_interest == "table"
+    bits = dataset.VOILUTSequence[0].LUTDescriptor[2]
+    wanted = apply_voi(apply_modality_lut(dataset.pixel_array, dataset), dataset) * (255 / (2**bits - 1))
+    wanted = 255 - wanted if volume.picture.display.inverted else wanted
+    np.testing.assert_allclose(store.read_tensors(volume.array)["picture"][0], wanted, atol=1e-3)
+
+
+@pytest.mark.extended
+def test_no_file_that_there_is_ends_an_ingestion():
+    """The files that pydicom ships for its own tests, each by itself, by policy and with pictures admitted."""
+    files = [path for path in real_files() if "dicom_real" not in path.parts]
+    for policy in POLICIES.values():
+        figures, _, unforeseen = tried(files, policy)
+        assert figures["files"] == figures["accepted"] + figures["refused"] + figures["ignored"]
+        assert not figures["crashes"]
+        assert not unforeseen
 
 
 def test_the_series_in_two_encodings_is_one(real):
@@ -145,7 +205,6 @@ def test_the_liver_of_the_segmentation_is_the_liver_of_the_other_file_format(fol
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_lossless_jpeg_is_decoded_like_the_original(folder, tmp_path):
     """One real slice, laid three times in a row: its values come back as another path of the decoder gives them."""
-    import pydicom
 
     source = pydicom.dcmread(folder / "bad/encoding/bad_sequence.dcm")
     (tmp_path / "in").mkdir()

@@ -71,7 +71,7 @@ def test_slices_of_two_units_are_two_volumes(series):
         ({"RescaleType": "HU", "ImageType": ["DERIVED", "PRIMARY", "AXIAL", "IODINE"]}, "HU", set()),
         ({"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "IODINE"]}, "raw", {IngestCode.NOT_HOUNSFIELD}),
         ({"Modality": "MR", "RescaleType": "US"}, "raw", set()),
-        ({"Modality": "PT", "Units": "BQML"}, "BQML", {IngestCode.SUV_INPUTS_MISSING}),
+        ({"Modality": "PT", "Units": "BQML"}, "BQML", set()),
     ],
 )
 def test_a_unit_is_read_and_what_speaks_against_it_flagged(values, unit, flags):

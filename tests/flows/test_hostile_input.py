@@ -126,6 +126,17 @@ def test_sources_that_are_no_dicom(said, things, thing, registry):
 
 
 @pytest.mark.parametrize("thing", THINGS)
+def test_what_is_no_set_and_no_inbox(said, things, thing):
+    pytest.importorskip("pynetdicom", reason="pynetdicom is not installed; pip install '.[network]'")
+    if thing != "huge":
+        assert said("send", things / thing, "--to", "A@127.0.0.1:9")[0] == 2
+    assert said("receive", "--out", things / thing / "under", "--port", "x")[0] == 2
+    assert said("receive", "--out", things / thing, "--port", "0", "--tls", things / thing)[0] == 2
+    if thing not in ("missing", "folder", "dangling", "under/file"):  # an inbox is made where there is nothing
+        assert said("receive", "--out", things / thing, "--port", "0")[0] == 2
+
+
+@pytest.mark.parametrize("thing", THINGS)
 def test_stores_and_runs_that_are_none(said, things, thing, registry):
     database = Path(registry.removeprefix("sqlite:///"))
     assert said("report-store", things / thing, "--run", database.parent)[0] == 2
@@ -180,6 +191,8 @@ def test_every_command_is_in_these_tables():
         "phantom",
         "list",
         "recipe",
+        "send",
+        "receive",
     }
     # What is asked of registered models, and of a vault, has hostile inputs of its own: altered versions, exports, policies, entries and keys.
     elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models", "vault"}

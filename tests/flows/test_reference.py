@@ -49,6 +49,6 @@ def test_commands_of_a_group_stand_under_their_whole_names():
 
 def test_every_page_is_written_and_the_catalogue_lists_every_entry(tmp_path):
     pages = write_reference(tmp_path)
-    assert [page.name for page in pages] == ["cli.md", "contracts.md", "catalogue.md"]
+    assert [page.name for page in pages] == ["cli.md", "contracts.md", "catalogue.md", "network.md"]
     text = (tmp_path / "catalogue.md").read_text()
     assert all(f"| `{name}` |" in text for catalogue in CATALOGUES.values() for name in catalogue.names())

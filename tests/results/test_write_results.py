@@ -26,12 +26,12 @@ USUAL = TURNS[:48:9]
 def test_every_reader_finds_every_voxel_where_it_was_written_in_every_orientation(study, ohif, tmp_path, turn):
     folder, values, files = study(turn)
     found, place = write_results(folder, values, files, tmp_path / "out")
-    assert {one.kind for one in found.objects} == {"segmentation", "labelmap", "parametric_map", "report"}
+    assert {one.kind for one in found.objects} == {"segmentation", "labelmap", "map_segmentation", "parametric_map", "report"}
     assert read_record((place / RECORD).read_bytes(), ResultSet) == found
     read = [one for one in found.certificate if one.voxels]
     assert {(one.file, one.reader.split()[0]) for one in read} == {
         (file, reader)
-        for file in ("segmentation.dcm", "labelmap.dcm", "map-1-model.dcm", "map-2-model.dcm")
+        for file in ("segmentation.dcm", "labelmap.dcm", "map-segmentation.dcm", "map-1-model.dcm", "map-2-model.dcm")
         for reader in ("dcmqi", "pydicom", *(("@cornerstonejs/adapters",) if ohif else ()))
     }
     assert all(one.voxels == values.size and one.voxels_differing == 0 and one.worst_centroid_mm < 1e-6 for one in read)
@@ -43,7 +43,7 @@ def test_objects_belong_to_the_study_and_are_the_same_when_written_again(study, 
     first, place = write_results(folder, values, files, tmp_path / "a", picture=picture())
     second, _ = write_results(folder, values, files, tmp_path / "b", picture=picture())
     assert [one.sop_instance_uid for one in first.objects] == [one.sop_instance_uid for one in second.objects]
-    assert len({one.sop_instance_uid for one in first.objects}) == len(first.objects) == 6
+    assert len({one.sop_instance_uid for one in first.objects}) == len(first.objects) == 7
     for one in first.objects:
         header = pydicom.dcmread(place / one.file)
         assert (header.PatientID, header.StudyInstanceUID) == (image.PatientID, image.StudyInstanceUID)

@@ -115,7 +115,8 @@ class LabelBinder:
             IngestError: ``LABEL_REFERENCES_MISSING``.
         """
         if kind is ObjectKind.NIFTI:
-            beside = {key: pair for key, pair in self.volumes.items() if _lies_beside(file, pair[1])}
+            # NIfTI and contours lie in space: a picture has none.
+            beside = {key: pair for key, pair in self.volumes.items() if pair[0].space is not None and _lies_beside(file, pair[1])}
             if not beside:
                 message = "expected the image series in the folder of the label or below, it is not there or was refused"
                 raise IngestError(IngestCode.LABEL_REFERENCES_MISSING, message, {"kind": kind.value})

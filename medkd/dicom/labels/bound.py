@@ -11,12 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts import Geometry, IngestCode, IngestError, Segment
+from data_contracts import Geometry, IngestCode, IngestError, PictureGrid, Segment
 from medkd.dicom.findings import Findings
 
 Mask = NDArray[np.bool_]
-#: On which slices of a volume one frame or contour lies; raises IngestError where it lies on none.
-Slices = Callable[[Geometry], range]
+#: On which slices of a volume, or frames of a picture, one frame or contour lies; raises IngestError where it lies on none.
+Slices = Callable[[Geometry | PictureGrid], range]
+
+
+def in_space(geometry: Geometry | PictureGrid) -> Geometry:
+    """Return the geometry of a volume, for labels that are drawn in space.
+
+    Raises:
+        IngestError: ``LABEL_UNSUPPORTED`` for a picture, which has no place in it.
+    """
+    if isinstance(geometry, PictureGrid):
+        message = "expected a DICOM SEG as the label of a picture, which has no place in space that contours or NIfTI could lie at"
+        raise IngestError(IngestCode.LABEL_UNSUPPORTED, message)
+    return geometry
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts import Geometry, IngestCode, IngestError
+from data_contracts import Geometry, IngestCode, IngestError, PictureGrid
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
-from medkd.dicom.labels.bound import BoundLabel, combine
+from medkd.dicom.labels.bound import BoundLabel, combine, in_space
 from medkd.dicom.labels.names import Called, Names
 from medkd.volumes.orientation import Grid, canonical_axes, from_canonical, read_nifti
 
@@ -33,7 +33,7 @@ def is_nifti(path: Path) -> bool:
 
 def bind_nifti(
     file: FoundFile,
-    geometry: Geometry,
+    geometry: Geometry | PictureGrid,
     findings: Findings,
     names: Names | None = None,
     only: frozenset[int] | None = None,  # noqa: ARG001 - a label map has one part, and what is read is read alike
@@ -46,6 +46,7 @@ def bind_nifti(
         IngestError: ``NOT_A_LABEL``, ``LABEL_GEOMETRY_MISMATCH``, ``LABEL_UNSUPPORTED`` (not a map of small whole numbers), ``EMPTY_LABEL``,
             ``UNREADABLE_HEADER``.
     """
+    geometry = in_space(geometry)
     values, grid = _read(file)
     _refuse_image(values)
     wanted = Grid(geometry.shape, np.asarray(geometry.affine_lps_mm))

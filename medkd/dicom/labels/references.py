@@ -48,8 +48,8 @@ class References:
 
 def segmentation_references(header: Dataset) -> References:
     """Return what a DICOM SEG refers to."""
-    shared = {image for group in header.get("SharedFunctionalGroupsSequence") or [] for image in _derived_from(group)}
-    parts = [set(_derived_from(group)) or shared for group in header.get("PerFrameFunctionalGroupsSequence") or []]
+    shared = {image for group in header.get("SharedFunctionalGroupsSequence") or [] for image in derived_from(group)}
+    parts = [set(derived_from(group)) or shared for group in header.get("PerFrameFunctionalGroupsSequence") or []]
     listed = {image for keyword in ("SourceImageSequence", "ReferencedImageSequence") for image in _images(header, keyword)}
     series: set[str] = set()
     others = header.get("StudiesContainingOtherReferencedInstancesSequence") or []
@@ -60,7 +60,8 @@ def segmentation_references(header: Dataset) -> References:
     return _references(parts, listed, series, {raw_text(header, FRAME_OF_REFERENCE)}, shared)
 
 
-def _derived_from(group: Dataset) -> Iterator[Image]:
+def derived_from(group: Dataset) -> Iterator[Image]:
+    """Yield the images that a functional group names as the source of its frame."""
     for derivation in group.get("DerivationImageSequence") or []:
         yield from _images(derivation, "SourceImageSequence")
 

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from data_contracts import Geometry, IngestCode, IngestError
+from data_contracts import Geometry, IngestCode, IngestError, PictureGrid
 from medkd.dicom.classify import LABELMAP_STORAGE
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine
 from medkd.dicom.labels.names import Called, Names
 from medkd.dicom.labels.other_grid import FrameGrid, frame_grids, sample_frame
+from medkd.dicom.labels.references import derived_from
 from medkd.dicom.labels.structure_set import coded_type
 from medkd.dicom.quiet_dicom import quiet_dicom
 from medkd.dicom.whole_object import decode_frames
@@ -35,15 +36,19 @@ AT_LEAST = 0.5
 
 
 def bind_segmentation(
-    file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None, only: frozenset[int] | None = None
+    file: FoundFile,
+    geometry: Geometry | PictureGrid,
+    findings: Findings,
+    names: Names | None = None,
+    only: frozenset[int] | None = None,
 ) -> BoundLabel:
     """Read a DICOM SEG onto the grid of a volume. Frames may cover a part of the volume's matrix, and run along its axes in any order and
     direction, when they lie on its voxels; empty frames may lie anywhere. Frames on another grid are sampled where the policy repairs that
-    (:mod:`medkd.dicom.labels.other_grid`).
+    (:mod:`medkd.dicom.labels.other_grid`). On a picture, which lies nowhere, each frame covers the frame of the picture that it names.
 
     Args:
         file: of the segmentation.
-        geometry: of the volume.
+        geometry: of the volume, or the grid of the picture.
         findings: settles what is found.
         names: what segments may be called.
         only: frames that belong to the volume, None for all; segments that only other frames hold are left out.
@@ -93,7 +98,7 @@ _Placed = tuple[int, tuple[slice, slice, slice], dict[int, NDArray[np.uint8]], f
 
 
 def _placed(
-    dataset: Dataset, of_frame: dict[int, dict[int, NDArray[np.uint8]]], geometry: Geometry, findings: Findings
+    dataset: Dataset, of_frame: dict[int, dict[int, NDArray[np.uint8]]], geometry: Geometry | PictureGrid, findings: Findings
 ) -> Iterator[_Placed]:
     """Yield each frame that holds something where it lies in the volume: on its voxels, or, all of them, sampled.
 
@@ -107,6 +112,8 @@ def _placed(
         except IngestError as error:
             if not any(part.any() for part in planes.values()):
                 continue  # nothing is labelled there: the frame of a slice that did not come
+            if isinstance(geometry, PictureGrid):
+                raise  # a picture lies nowhere
             grids = _grids(dataset, of_frame)
             findings.resolve(error.ingest_code, error.message, error.evidence, repairable=bool(grids))
             yield from _sampled(grids, of_frame, geometry)
@@ -153,7 +160,7 @@ def segmentation_slices(file: FoundFile) -> list[Slices | None]:
             any(part.any() for part in _segments_of(dataset, index, frame, kind, background).values()) for index, frame in enumerate(pixels)
         ]
 
-    def slices(index: int, geometry: Geometry) -> range:
+    def slices(index: int, geometry: Geometry | PictureGrid) -> range:
         covered = place_frame(dataset, index, geometry).region[0]
         return range(covered.start, covered.stop)
 
@@ -208,13 +215,15 @@ class Place:
         return plane.reshape([part.stop - part.start for part in self.region])
 
 
-def place_frame(dataset: Dataset, index: int, geometry: Geometry) -> Place:
-    """Return where one frame lies in the volume. Rows and columns may run along any axes of the volume, either way.
+def place_frame(dataset: Dataset, index: int, geometry: Geometry | PictureGrid) -> Place:
+    """Return where one frame lies in the volume or picture. Rows and columns may run along any axes of a volume, either way.
 
     Raises:
-        IngestError: ``LABEL_GEOMETRY_MISMATCH`` when it does not lie on voxels of the volume.
+        IngestError: ``LABEL_GEOMETRY_MISMATCH`` when it does not lie on voxels of the volume, or on a frame of the picture.
     """
     own, shared = _groups(dataset, index)
+    if isinstance(geometry, PictureGrid):
+        return _place_on_picture(dataset, index, (own, shared), geometry)
     position = np.array(_group(own, shared, "PlanePositionSequence").ImagePositionPatient, dtype=float)
     orientation = np.array(_group(own, shared, "PlaneOrientationSequence").ImageOrientationPatient, dtype=float)
     spacing = np.array(_group(own, shared, "PixelMeasuresSequence").PixelSpacing, dtype=float)
@@ -252,6 +261,19 @@ def place_frame(dataset: Dataset, index: int, geometry: Geometry) -> Place:
     transposed = bool(axes[0] > axes[1])
     turned = signs[::-1] if transposed else signs
     return Place((region[0], region[1], region[2]), transposed, tuple(int(axis) for axis in np.flatnonzero(turned < 0)), off)
+
+
+def _place_on_picture(dataset: Dataset, index: int, groups: tuple[Dataset, Dataset], picture: PictureGrid) -> Place:
+    """Return which frame of a picture one frame covers: the one it names as its source, or the only one. Source: PS3.3 C.7.6.16.2.6."""
+    frames, rows, columns = picture.shape
+    size = (int(dataset.Rows), int(dataset.Columns))
+    numbers = {number for group in groups for _, number in derived_from(group) if number} or ({1} if frames == 1 else set())
+    if size != (rows, columns) or len(numbers) != 1 or not 1 <= min(numbers) <= frames:
+        evidence = {"frame": index, "matrix": list(size), "picture": list(picture.shape), "source_frames": sorted(numbers)}
+        message = f"expected frame {index} to have the {rows} x {columns} pixels of its picture and to name one of its {frames} frames"
+        raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, message, evidence)
+    number = numbers.pop()
+    return Place((slice(number - 1, number), slice(0, rows), slice(0, columns)), False, (), 0.0)
 
 
 def _groups(dataset: Dataset, index: int) -> tuple[Dataset, Dataset]:

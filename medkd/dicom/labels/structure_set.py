@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from data_contracts import Geometry, IngestCode, IngestError, Segment
+from data_contracts import Geometry, IngestCode, IngestError, PictureGrid, Segment
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
-from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine, said_names
+from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine, in_space, said_names
 from medkd.dicom.labels.contours import Points, fill_contours, precision_mm
 from medkd.dicom.labels.names import Called, Names
 from medkd.dicom.quiet_dicom import quiet_dicom
@@ -66,7 +66,11 @@ class _Region:
 
 
 def bind_structure_set(
-    file: FoundFile, geometry: Geometry, findings: Findings, names: Names | None = None, only: frozenset[int] | None = None
+    file: FoundFile,
+    geometry: Geometry | PictureGrid,
+    findings: Findings,
+    names: Names | None = None,
+    only: frozenset[int] | None = None,
 ) -> BoundLabel:
     """Fill the contours of every region onto the grid of a volume, by the rule of :mod:`medkd.dicom.labels.contours`.
 
@@ -83,6 +87,7 @@ def bind_structure_set(
         IngestError: ``OPEN_CONTOUR`` (no contour is closed), ``LABEL_GEOMETRY_MISMATCH``, ``CONTOUR_OFF_PLANE``, ``UNKNOWN_SEGMENT``, ``EMPTY_LABEL``,
             ``LABEL_UNSUPPORTED``, ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST``.
     """
+    geometry = in_space(geometry)
     with quiet_dicom():
         dataset = dcmread(file.path)
         described = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or []}
@@ -128,8 +133,8 @@ def structure_set_slices(file: FoundFile) -> list[Slices | None]:
         drawn = [contour for _, contour in _contours(dcmread(file.path))]
         written = [None if _skipped(contour) else _points_mm(contour) for contour in drawn]
 
-    def slices(points_mm: NDArray[np.float64], geometry: Geometry) -> range:
-        place, _, _ = _place(points_mm, geometry)
+    def slices(points_mm: NDArray[np.float64], geometry: Geometry | PictureGrid) -> range:
+        place, _, _ = _place(points_mm, in_space(geometry))
         return range(place, place + 1)
 
     return [None if points_mm is None else partial(slices, points_mm) for points_mm in written]

@@ -34,7 +34,7 @@
   function draw() {
     const maps = (data.heat[state.lesion] || {})[at("explainer").value];
     at("slice").value = state.slice;
-    at("where").textContent = `slice ${state.slice + 1} of ${last + 1}, z ${data.positions[state.slice]} mm`;
+    at("where").textContent = `slice ${state.slice + 1} of ${last + 1}` + (data.positions.length ? `, z ${data.positions[state.slice]} mm` : "");
     for (const pane of panes) {
       const role = pane.dataset.role;
       pane.querySelector(".base").src = data.base[state.slice];
