@@ -34,6 +34,7 @@ from data_contracts.errors import (
     SourceError,
     StoreError,
     TeacherGateError,
+    VaultError,
 )
 from data_contracts.experiment import (
     ArmFigures,
@@ -147,6 +148,7 @@ from data_contracts.training_recipe import (
     TrainingConfig,
     TrainingSpec,
 )
+from data_contracts.vault import VaultEntry, VaultEvent
 from data_contracts.volume import LabelRef, Segment, StoreManifest, VolumeRef
 from data_contracts.worklist import Worklist, WorklistEntry
 
@@ -348,6 +350,9 @@ __all__ = [
     "TrainingManifest",
     "TrainingSpec",
     "ValidationScores",
+    "VaultEntry",
+    "VaultError",
+    "VaultEvent",
     "VersionedRecord",
     "VolumeFolderData",
     "VolumeRef",

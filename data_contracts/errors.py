@@ -16,6 +16,7 @@
     ├── TeacherGateError   the teacher gate judged a teacher unfit to be copied
     ├── ExplanationError   a target, layer or map is missing or not finite
     ├── RegistryError      a model version is missing, altered or incomplete
+    ├── VaultError         a re-identification vault cannot be opened, was altered, or does not hold what is asked
     ├── NetworkError       a peer cannot be reached, refuses, breaks off, or sends less than it has
     └── MissingDependencyError a needed program or library is missing on this machine
 """
@@ -87,6 +88,10 @@ class ExplanationError(MedkdError):
 
 class RegistryError(MedkdError):
     """A registered version is missing, altered or incomplete."""
+
+
+class VaultError(MedkdError):
+    """A re-identification vault cannot be opened, was altered, or does not hold what is asked."""
 
 
 class NetworkError(MedkdError):
@@ -201,6 +206,7 @@ class IngestCode(StrEnum):
     OVERLAPPING_SEGMENTS = "OVERLAPPING_SEGMENTS"
     FRACTIONAL_LABEL = "FRACTIONAL_LABEL"
     OPEN_CONTOUR = "OPEN_CONTOUR"
+    CONTOUR_OFF_PLANE = "CONTOUR_OFF_PLANE"
     # SOURCE
     QIDO_TIMEOUT = "QIDO_TIMEOUT"
     PARTIAL_STUDY = "PARTIAL_STUDY"

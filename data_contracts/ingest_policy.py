@@ -274,7 +274,11 @@ CODES: dict[IngestCode, CodeFact] = {
         acceptable=True,
     ),
     # LABEL
-    _C.LABEL_GEOMETRY_MISMATCH: _error("the label lies on another grid", "Export the label on the grid of its image series."),
+    _C.LABEL_GEOMETRY_MISMATCH: _error(
+        "the label lies on another grid",
+        "Export the label on the grid of its image series.",
+        "of a DICOM SEG that refers to one volume, each voxel takes the value of the nearest pixel; other labels are refused",
+    ),
     _C.LABEL_REFERENCES_MISSING: _error(
         "the images that the label was drawn on are not there, were refused, or are not named", "Send label and series together."
     ),
@@ -309,6 +313,11 @@ CODES: dict[IngestCode, CodeFact] = {
         _WARNING,
         "contours that are not closed in a plane (points, open lines) are left out of their structures, the others stay",
         "Export closed planar contours.",
+    ),
+    _C.CONTOUR_OFF_PLANE: _error(
+        "contours lie between the slices of the one volume that they refer to",
+        "Export contours on the planes of the images.",
+        "each slice takes the contours of the plane nearest to it, less than half a step away",
     ),
     # SOURCE
     _C.QIDO_TIMEOUT: _error("the archive did not answer in time", "Try again."),

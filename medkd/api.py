@@ -179,7 +179,12 @@ def ingest(
 
 
 def deidentify(
-    source: PathLike, out: PathLike, *, quarantine_folder: PathLike | None = None, policy: IngestPolicy | None = None
+    source: PathLike,
+    out: PathLike,
+    *,
+    quarantine_folder: PathLike | None = None,
+    policy: IngestPolicy | None = None,
+    vault: PathLike | None = None,
 ) -> IngestReport:
     """Write DICOM without what identifies anybody (PS3.15 Annex E); a study with a leak is not published.
 
@@ -188,10 +193,12 @@ def deidentify(
         out: folder to hand on.
         quarantine_folder: for what is refused and the report, which are not handed on; by default ``OUT.quarantine``.
         policy: what is done about findings.
+        vault: folder that keeps, encrypted, whose studies these were; by default nothing keeps it.
     """
     place = None if quarantine_folder is None else Path(quarantine_folder)
+    request = DeidentifyRequest(Path(source), Path(out), place, policy or IngestPolicy(), vault=None if vault is None else Path(vault))
     with privately():
-        return deidentify_folder(DeidentifyRequest(Path(source), Path(out), place, policy or IngestPolicy()), secret=site_secret())
+        return deidentify_folder(request, secret=site_secret())
 
 
 def entries(kind: Literal["losses", "explainers", "measures", "networks"]) -> tuple[dict[str, Any], ...]:

@@ -136,6 +136,10 @@ def deidentify(
     policy: Annotated[
         str | None, typer.Option(help="repair blanks text that was found in pixels; accept_with_flag lets it pass; or a YAML file.")
     ] = None,
+    vault: Annotated[
+        Path | None,
+        typer.Option(envvar="MEDKD_VAULT", help="Folder that keeps, encrypted, whose studies these were: medkd vault leads results back."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write DICOM without what identifies anybody (PS3.15 Annex E); a study with a leak is not published."""
@@ -143,7 +147,7 @@ def deidentify(
     from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
     from medkd.dicom.confidentiality.secret import site_secret
 
-    request = DeidentifyRequest(source, out, quarantine_folder, read_policy(policy), progress=True)
+    request = DeidentifyRequest(source, out, quarantine_folder, read_policy(policy), progress=True, vault=vault)
     report = deidentify_folder(request, secret=site_secret())
     if as_json:
         say_json(report.summary())

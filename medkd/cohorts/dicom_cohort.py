@@ -107,6 +107,8 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
         cases.append(case)
         strata.append(foreground if case.label is None else case.label)
     if pictures:
+        # In the order in which volumes come, by content; a case is the row of its shard, which must not be moved afterwards.
+        pictures.sort(key=lambda one: (one.pixel_sha256, one.volume.series_key, one.frame))
         cases = keep_pictures(pictures, store, f"cohorts/{spec.name}")
         strata = [
             int((one.mask > 0).sum()) if case.label is None and one.mask is not None else case.label or 0
@@ -128,8 +130,27 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
     if spec.task.kind is TaskKind.SEGMENTATION:
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
-    cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts([case.patient_key for case in cases], strata, data))
+    if not pictures:
+        cases, strata = _in_order_of_content(cases, strata)
+    cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts(_by_content(cases), strata, data))
     return assign_subsets(spec, cohort, report, store)
+
+
+def _in_order_of_content(cases: list[Case], strata: list[int]) -> tuple[list[Case], list[int]]:
+    """Return cases and their strata in the order of their voxels' digests.
+
+    A store lists series by keys, which another site's secret makes others: the same studies are then split and learnt from alike everywhere.
+    """
+    order = sorted(range(len(cases)), key=lambda row: (cases[row].pixel_sha256 or "", cases[row].case_key))
+    return [cases[row] for row in order], [strata[row] for row in order]
+
+
+def _by_content(cases: list[Case]) -> list[str]:
+    """Return what stands for the patient of each case in a split, the same under every secret: the least digest of the patient's voxels."""
+    least: dict[str, str] = {}
+    for case in cases:
+        least[case.patient_key] = min(case.pixel_sha256 or "", least.get(case.patient_key, "g"))  # no digest begins with it
+    return [least[case.patient_key] for case in cases]
 
 
 def _of_task(volumes: Iterable[VolumeRef], task: Task, data: DicomData) -> list[VolumeRef]:

@@ -56,6 +56,18 @@ def test_studies_become_cases_split_by_patient_and_certified(recipe, tmp_path):
     assert all(bool(label.any()) for label in train.labels)
 
 
+def test_the_parts_are_the_same_under_every_secret(recipe, tmp_path, monkeypatch):
+    found = []
+    for secret in ("one site", "another site"):
+        monkeypatch.setenv("MEDKD_SECRET", secret)
+        workspace = local_workspace(tmp_path / secret, data_root=tmp_path / "data")
+        cohorts = prepare(workspace, (recipe(),))[0].cohorts
+        cohort = read_cohort(cohorts.uses["test"].cohort, workspace.store)
+        found.append(({part: [case.pixel_sha256 for case in cohort.part(part)] for part in cohort.split.parts}, cohort))
+    assert found[0][0] == found[1][0]
+    assert not {case.patient_key for case in found[0][1].cases} & {case.patient_key for case in found[1][1].cases}
+
+
 def test_a_repaired_slice_is_neither_learnt_from_nor_scored(recipe, tmp_path):
     wanted = recipe(policy=IngestPolicy(actions={IngestCode.MISSING_SLICES: Action.REPAIR}))
     workspace, cohorts = prepared(wanted, tmp_path)

@@ -202,6 +202,40 @@ def test_a_frame_that_lies_between_voxels_is_still_refused(folder):
     assert "0.400 voxels off" in outcome.evidence
 
 
+def finer(frame, corner, axes, spacing):
+    """Write a frame with four pixels in the place of each."""
+    fine = np.repeat(np.repeat(frame, 2, axis=0), 2, axis=1)
+    return fine, corner - axes[3:] * spacing[0] / 4 - axes[:3] * spacing[1] / 4, axes, spacing / 2
+
+
+def aside(frame, corner, axes, spacing):
+    """Write a frame that lies less than half a voxel off in its plane, and across it."""
+    return frame, corner + axes[:3] * spacing[1] * 0.4 - axes[3:] * spacing[0] * 0.3 + np.cross(axes[:3], axes[3:]) * 0.6, axes, spacing
+
+
+@pytest.mark.parametrize("turn", [finer, aside])
+def test_a_segmentation_on_another_grid_is_sampled_where_the_policy_repairs_it(folder, turn):
+    series = draw_series(folder / "ct")
+    mask = np.zeros((8, 20, 24), bool)
+    mask[2:6, 3:14, 5:19], mask[3, 4, 6] = True, False
+    draw_segmentation(folder / "label.dcm", series, {1: mask}, {1: "Liver"}, listed=[series], turn=turn)
+    assert Ingested(folder).outcome("label.dcm").code is IngestCode.LABEL_GEOMETRY_MISMATCH
+    repaired = Ingested(folder, IngestPolicy(actions={IngestCode.LABEL_GEOMETRY_MISMATCH: Action.REPAIR}), "repaired")
+    assert (repaired.label() == mask).all()
+    label = repaired.labelled().label
+    assert IngestCode.LABEL_GEOMETRY_MISMATCH in label.flags
+    assert 0 < label.max_deviation_mm < 1.1
+
+
+def test_a_segmentation_that_may_belong_to_two_volumes_is_sampled_onto_neither(folder):
+    first, second = draw_series(folder / "one"), draw_series(folder / "two", series="two", add=50.0)
+    mask = np.zeros((8, 20, 24), bool)
+    mask[2:6, 3:14, 5:19] = True
+    draw_segmentation(folder / "label.dcm", first, {1: mask}, {1: "Liver"}, listed=[first, second], turn=aside)
+    policy = IngestPolicy(actions={IngestCode.LABEL_GEOMETRY_MISMATCH: Action.REPAIR})
+    assert Ingested(folder, policy).outcome("label.dcm").outcome is not Outcome.ACCEPTED
+
+
 def test_a_changed_reference_is_not_answered_from_memory(folder):
     found = phases(folder)
     write("seg", folder / "label.dcm", found["a"], listed=[found["a"]])

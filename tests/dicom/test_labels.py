@@ -112,7 +112,7 @@ def test_labels_off_their_grid_are_refused(axial):
     assert refused(axial) is IngestCode.LABEL_GEOMETRY_MISMATCH
     (axial.folder / "label.nii.gz").unlink()
     axial.structure_set(mask, shift_mm=1.0)
-    assert refused(axial) is IngestCode.LABEL_GEOMETRY_MISMATCH
+    assert refused(axial) is IngestCode.CONTOUR_OFF_PLANE
 
 
 def test_a_structure_set_that_refers_to_no_image_of_the_source_is_refused(axial):

@@ -7,6 +7,7 @@ from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.tag import Tag
 
 from medkd.dicom.confidentiality.profile import CHARACTERISTICS, DESCRIPTORS, Treatment, listed_tags, treat
+from medkd.dicom.confidentiality.technical import TECHNICAL_TEXTS
 
 
 def test_the_profile_says_something_about_every_attribute_of_the_dictionary():
@@ -35,6 +36,7 @@ def test_free_text_that_the_table_does_not_know_is_removed_unless_a_rule_names_i
         "FilterType",
         "ConvolutionKernel",
         "SequenceName",
+        *TECHNICAL_TEXTS,
     }
     for tag, entry in DicomDictionary.items():
         vr, keyword = entry[0].split(" or ")[0], entry[4]

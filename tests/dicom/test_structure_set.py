@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from data_contracts import Action, IngestCode, IngestError, IngestPolicy
+from data_contracts import Action, IngestCode, IngestError, IngestPolicy, Outcome
 from medkd.dicom.labels.structure_set import coded_type, structure_set_slices, voxels_of
 from tests.dicom.drawn import Ingested, box, draw_series, draw_structures, item, point, reread
 from tests.dicom.invented import found, volume
@@ -166,6 +166,69 @@ def test_a_contour_that_is_short_of_a_coordinate_is_flagged(folder):
     reread(folder / "rs.dcm", shorten)
     payload = json.loads(Ingested(folder).outcome("rs.dcm").evidence)["OPEN_CONTOUR"]["structures"]
     assert payload == {"Liver": {"CLOSED_PLANAR of 11 coordinates": 1}}
+
+
+def shifted(series, slices):
+    """Return where the images of a series would lie if they were moved along its normal by a part of a slice of 2 mm."""
+    found = []
+    for image in series:
+        x, y, z = (float(part) for part in image.ImagePositionPatient)
+        found.append(
+            item(
+                ImagePositionPatient=[x, y, z + 2.0 * slices],
+                ImageOrientationPatient=image.ImageOrientationPatient,
+                PixelSpacing=image.PixelSpacing,
+            )
+        )
+    return found
+
+
+REPAIR = IngestPolicy(actions={IngestCode.CONTOUR_OFF_PLANE: Action.REPAIR})
+
+
+@pytest.mark.parametrize("slices", [0.3, -0.3, 0.49])
+def test_contours_between_slices_go_to_the_nearest_slice_where_the_policy_repairs_them(folder, slices):
+    series = draw_series(folder / "ct")
+    drawn = box(shifted(series, slices), range(1, 7), (1.5, 15.5), (2.5, 19.5))
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", drawn)], drawn_on=series)
+    refused = Ingested(folder).outcome("rs.dcm")
+    assert refused.code is IngestCode.CONTOUR_OFF_PLANE
+    assert "6 of Liver" in json.loads(refused.evidence)["what"]
+    repaired = Ingested(folder, REPAIR, "repaired")
+    assert (repaired.label() == BIG).all()
+    evidence = json.loads(repaired.outcome("rs.dcm").evidence)["CONTOUR_OFF_PLANE"]
+    assert evidence["structures"] == {"Liver": 6}
+    assert evidence["off_mm"] == pytest.approx(2.0 * abs(slices))
+    assert IngestCode.CONTOUR_OFF_PLANE.value in {code.value for code in repaired.labelled().label.evidence}
+
+
+def test_a_contour_in_the_middle_of_two_slices_is_nearest_to_neither(folder):
+    series = draw_series(folder / "ct")
+    drawn = box(shifted(series, 0.5), range(1, 6), (1.5, 15.5), (2.5, 19.5))
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", drawn)], drawn_on=series)
+    assert Ingested(folder, REPAIR).outcome("rs.dcm").code is IngestCode.LABEL_GEOMETRY_MISMATCH
+
+
+def test_of_contours_that_lie_closer_than_slices_each_slice_takes_those_of_its_nearest_plane(folder):
+    series = draw_series(folder / "ct")
+    # Were those a third of a slice above taken along, they would be holes of what encloses them.
+    inner = box(shifted(series, 1 / 3), range(1, 7), (4.5, 8.5), (6.5, 12.5))
+    draw_structures(
+        folder / "rs.dcm", series, [(1, "Liver", "ORGAN", [*inner, *box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5))])], drawn_on=series
+    )
+    assert (Ingested(folder, REPAIR).label() == BIG).all()
+
+
+def test_a_contour_between_the_slices_of_one_volume_that_lies_on_those_of_another_belongs_to_that(folder):
+    first = draw_series(folder / "one")
+    second = draw_series(folder / "two", series="two", origin=(-10.0, -14.0, 30.6))
+    drawn = box(second, range(1, 7), (1.5, 15.5), (2.5, 19.5))
+    draw_structures(folder / "rs.dcm", second, [(1, "Liver", "ORGAN", drawn)], listed=[first, second])
+    found = Ingested(folder, REPAIR)
+    assert found.outcome("rs.dcm").outcome is Outcome.ACCEPTED
+    assert IngestCode.CONTOUR_OFF_PLANE not in found.labelled().label.evidence
+    assert found.labelled().geometry.affine_lps_mm[2][3] == pytest.approx(30.6)
+    assert (found.label() == BIG).all()
 
 
 def test_points_in_mm_are_voxels_of_the_volume():

@@ -194,6 +194,6 @@ def test_every_command_is_in_these_tables():
         "send",
         "receive",
     }
-    # What is asked of registered models has hostile inputs of its own: altered versions, exports and policies.
-    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models"}
+    # What is asked of registered models, and of a vault, has hostile inputs of its own: altered versions, exports, policies, entries and keys.
+    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models", "vault"}
     assert known == {*RECIPE_COMMANDS, *tried, *elsewhere, "benchmark-explainers"}

@@ -19,6 +19,8 @@ _CONTRAST = 0.25
 _FILLED = (0.12, 0.95)
 #: Share of the value range over which the brightest letters may fade.
 _SOFT = 0.2
+#: The same share beside a line that was found, and how many heights of it beside is.
+_SOFTER, _NEAR = 0.32, 3
 #: Pixels of a letter that have exactly the value it was drawn in: noise reaches its highest value once.
 _EXACT = 2
 #: Values tried: drawn text has the brightest or one of the most frequent bright values of a picture.
@@ -47,7 +49,16 @@ def find_text(pixels: NDArray[Any]) -> tuple[TextBox, ...]:
         # Smoothed letters fade at their edges; letters in the highest value may be cut out generously.
         soft = _SOFT * (high - low) if value == high else 0
         boxes += _lines(grey >= value - soft if value == high else grey == value, grey, value, _CONTRAST * (high - low))
-    return tuple(boxes)
+    return tuple(boxes + [near for box in boxes for near in _beside(box, grey, low, high)])
+
+
+def _beside(box: TextBox, grey: NDArray[Any], low: int, high: int) -> list[TextBox]:
+    """Return lines above and below a line that was found: text seldom stands alone, and thin smooth letters reach no value of their own."""
+    reach = _NEAR * (box.bottom - box.top)
+    top, bottom = max(box.top - reach, 0), min(box.bottom + reach, grey.shape[0])
+    strip = grey[top:bottom]
+    found = _lines(strip >= high - _SOFTER * (high - low), strip, high, _CONTRAST * (high - low), exact=0)
+    return [TextBox(line.top + top, line.left, line.bottom + top, line.right) for line in found]
 
 
 def blank_text(pixels: NDArray[Any], boxes: tuple[TextBox, ...]) -> NDArray[Any]:
@@ -67,7 +78,7 @@ def _drawn_values(grey: NDArray[Any], low: int, high: int) -> list[int]:
     return list(dict.fromkeys([high, *peaks[:_VALUES]]))
 
 
-def _lines(drawn: NDArray[np.bool_], grey: NDArray[Any], value: int, contrast: float) -> list[TextBox]:
+def _lines(drawn: NDArray[np.bool_], grey: NDArray[Any], value: int, contrast: float, exact: int = _EXACT) -> list[TextBox]:
     if drawn.mean() > 0.2:
         return []
     labels, count = ndimage.label(drawn, structure=np.ones((3, 3)))
@@ -79,7 +90,7 @@ def _lines(drawn: NDArray[np.bool_], grey: NDArray[Any], value: int, contrast: f
         if not (_HEIGHTS[0] <= height <= _HEIGHTS[1] and width <= 1.5 * height):
             continue
         own = labels[rows, columns] == index
-        if np.count_nonzero(grey[rows, columns][own] == value) < _EXACT:
+        if np.count_nonzero(grey[rows, columns][own] == value) < exact:
             continue
         ground = grey[rows, columns][~own]
         if width == 1 or (_FILLED[0] <= own.mean() <= _FILLED[1] and ground.size and value - np.median(ground) >= contrast):

@@ -24,6 +24,8 @@ _FORMS = {
 _TELLING = frozenset({"BodyPartExamined", "AnatomicStructure", "ContentLabel"})
 #: The first values of these say what an object is; those behind them only describe.
 _HEADS = {"ImageType": 2, "FrameType": 2}
+#: The fourth value of an ultrasound's Image Type says its modes by four digits (PS3.3 C.8.5.6.1.1).
+_MODES_AT, _MODES = 3, re.compile(r"0[0-9A-F]{3}")
 #: Schemes whose codes are published (PS3.16 Table 8-1), and the form of a code where it has one.
 _SCHEMES = {
     "DCM": re.compile(r"\d{6}|[A-Z]{2,10}"),
@@ -54,6 +56,8 @@ _SEQUENCE = re.compile(
     r"\*?(?:epfid|epse|epir|ep_b|ep|tfl|tfi|tse|tir|tgse|spcir|spcR|spc|svs|csi|fl|fi|fm|fq|fs|gre|gr|me|mp|pc|qfl|re|se|sefi|ssfp|swi|h|hsq|b|ci|de|mbep)"
     r"(?:[23]?d?\d*)?(?:r?\d+)?(?:_\d+|_(?:ns|vfl|vb|nd)|#\d+|[rst]\d{0,3}|ns|vfl)*(?:_b\d+(?:#\d+)?|b\d+(?:#\d+)?)?",
 )
+#: Short technical texts that have a form of their own.
+TECHNICAL = frozenset({"RescaleType", "FilterType", "ConvolutionKernel", "SequenceName"})
 _RESCALE = frozenset({"OD", "HU", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT"})
 _FILTERS = frozenset(
     {"WEDGE", "BUTTERFLY", "MULTIPLE", "STRIP", "NONE", "FLAT", "BODY", "HEAD", "LARGE", "MEDIUM", "SMALL", "FILTER", "BOWTIE", "CARDIAC"}
@@ -71,7 +75,7 @@ def kept_codes(keyword: str, values: list[str], forbidden: Set[str]) -> list[str
     """
     kept = []
     for place, value in enumerate(text.strip().upper() for text in values):
-        known = is_structural(keyword, value, place) or (_is_term(keyword, value) and not tokens_of(value) & forbidden)
+        known = is_structural(keyword, value, place) or (_is_term(keyword, value, place) and not tokens_of(value) & forbidden)
         kept.append(value if known else "")
     while kept and kept[-1] == "" and values[-1].strip():
         kept.pop()
@@ -84,7 +88,9 @@ def is_structural(keyword: str, value: str, place: int) -> bool:
     return not tells and value in terms_of(keyword)
 
 
-def _is_term(keyword: str, value: str) -> bool:
+def _is_term(keyword: str, value: str, place: int = 0) -> bool:
+    if keyword == "ImageType" and place == _MODES_AT:
+        return value in ("", *terms_of(keyword)) or _MODES.fullmatch(value) is not None
     form = _FORMS.get(keyword)
     if form is not None:
         return value == "" or form.fullmatch(value) is not None
@@ -98,7 +104,7 @@ def kept_technical(keyword: str, value: str) -> str | None:
     if keyword == "RescaleType":
         return text if text in _RESCALE else "US"
     if keyword == "FilterType":
-        return text if text and {word.upper() for word in text.split()} <= _FILTERS else None
+        return text if re.fullmatch(r"\d{1,2}", text) or (text and {word.upper() for word in text.split()} <= _FILTERS) else None
     form = {"ConvolutionKernel": _KERNEL, "SequenceName": _SEQUENCE}[keyword]
     return text if form.fullmatch(text) else None
 

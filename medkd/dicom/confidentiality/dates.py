@@ -28,6 +28,11 @@ class DateShift:
         self._days = timedelta(days=-(_FEWEST_DAYS + number % (_MOST_DAYS - _FEWEST_DAYS)))
         self._seconds = timedelta(seconds=_FEWEST_SECONDS + (number >> 32) % (_DAY - 2 * _FEWEST_SECONDS))
 
+    @property
+    def amount(self) -> tuple[int, float]:
+        """Return the days by which dates move and the seconds by which times move besides."""
+        return self._days.days, self._seconds.total_seconds()
+
     def date(self, value: str) -> str | None:
         """Return a DA value moved by whole days, None where it is no date."""
         moment = _parse_date(value)

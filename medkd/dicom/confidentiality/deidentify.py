@@ -13,17 +13,21 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, UID_dictionary
 
-from medkd.dicom.confidentiality.coded import kept_code, kept_codes, kept_technical, keyed_code
+from medkd.dicom.confidentiality.coded import TECHNICAL, kept_code, kept_codes, kept_technical, keyed_code
 from medkd.dicom.confidentiality.dates import DateShift
 from medkd.dicom.confidentiality.identifiers import SHORTEST_NUMBER, collect_identifiers, elements_of, plain_number, values_of
 from medkd.dicom.confidentiality.profile import EDITION, Treatment, treat
+from medkd.dicom.confidentiality.scan_words import ETHNIC_GROUPS
 from medkd.dicom.confidentiality.secret import keyed_number, pseudonym
-from medkd.dicom.confidentiality.words import clean_text, standard_meanings, tokens_of
+from medkd.dicom.confidentiality.technical import TECHNICAL_TEXTS, technical_text
+from medkd.dicom.confidentiality.words import clean_name, clean_text, standard_meanings, tokens_of
 from medkd.dicom.raw_values import text_of
 from medkd.dicom.transfer_syntax import transfer_syntax
 
 #: A class of objects that is younger than the dictionary has a UID of this form.
 _CLASS_UID = re.compile(r"1\.2\.840\.10008\.(?:[0-9]{1,4}\.){1,9}[0-9]{1,4}")
+#: Names of structures, which words of anatomy are made of.
+_NAMES = frozenset({"SegmentLabel", "ROIName"})
 _CODE_PARTS = frozenset({"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion"})
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 #: Ages above this are given as this: the very old are few enough to be found.
@@ -50,10 +54,14 @@ class Deidentified:
     Attributes:
         dataset: new; the original is not touched.
         originals: identifying values of the original with the keyword they stood under; none may be found in what is written.
+        uids: new UID → UID of the original that it stands for.
+        shift: days by which dates were moved, and seconds by which times were moved besides.
     """
 
     dataset: Dataset
     originals: dict[str, str] = field(default_factory=dict)
+    uids: dict[str, str] = field(default_factory=dict)
+    shift: tuple[int, float] = (0, 0.0)
 
 
 def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
@@ -74,7 +82,7 @@ def deidentify(dataset: Dataset, secret: bytes) -> Deidentified:
     result.LongitudinalTemporalInformationModified = "MODIFIED"
     result.file_meta = walk.file_meta(dataset)
     result.preamble = b"\0" * 128
-    return Deidentified(result, identifiers.originals)
+    return Deidentified(result, identifiers.originals, walk.uids, walk.shift.amount)
 
 
 def method_code(value: str, meaning: str) -> Dataset:
@@ -91,6 +99,7 @@ class _Walk:
         self.secret, self.patient = secret, patient
         self.shift, self.study_time = DateShift(secret, patient), study_time
         self.forbidden = forbidden
+        self.uids: dict[str, str] = {}
         self._treatments: dict[Treatment, Callable[[DataElement, Dataset], Any]] = {
             Treatment.KEEP: self._keep,
             Treatment.EMPTY: lambda *_: "",
@@ -131,7 +140,11 @@ class _Walk:
 
     def _new_uid(self, uid: str) -> str:
         standard = uid in UID_dictionary or _CLASS_UID.fullmatch(uid) is not None
-        return uid if standard or not uid else f"2.25.{keyed_number(self.secret, 'uid', uid)}"
+        if standard or not uid:
+            return uid
+        new = f"2.25.{keyed_number(self.secret, 'uid', uid)}"
+        self.uids[new] = uid
+        return new
 
     def _sequence(self, element: DataElement, _: Dataset) -> Sequence | None:
         return Sequence([self.dataset(item) for item in element.value or ()])
@@ -153,9 +166,8 @@ class _Walk:
                 return keyed_code(self.secret, part)
             return None if part is None or tokens_of(part) & self.forbidden else part
         if element.VR in ("SH", "LO"):
-            technical = [kept_technical(element.keyword, str(value)) for value in values]
-            whole = all(text is not None and not tokens_of(text) & self.forbidden for text in technical)
-            return (technical if len(technical) != 1 else technical[0]) if whole else None
+            technical = [self._technical(element.keyword, str(value)) for value in values]
+            return (technical if len(technical) != 1 else technical[0]) if any(technical) else None
         if element.VR not in ("DS", "IS"):
             return element.value
         fits = all(str(value) == "" or _NUMBER.match(str(value)) for value in values)
@@ -163,6 +175,13 @@ class _Walk:
         numbers = [plain_number(str(value)) for value in values]
         spoken = any(len(number) >= SHORTEST_NUMBER and number in self.forbidden for number in numbers)
         return element.value if fits and not spoken else None
+
+    def _technical(self, keyword: str, value: str) -> str:
+        """Return what may stay of a short technical text: of a form of its own, or made of words that are known."""
+        whole = kept_technical(keyword, value) if keyword in TECHNICAL else None
+        if whole is not None and not tokens_of(whole) & self.forbidden:
+            return whole
+        return technical_text(keyword, value, self.forbidden) if keyword in TECHNICAL_TEXTS else ""
 
     def _instead(self, element: DataElement) -> str | None:
         """Return what stands for a coded string that is no term, where the object needs one."""
@@ -199,7 +218,8 @@ class _Walk:
         values = []
         for value in map(str, values_of(element)):
             whole = element.keyword == "CodeMeaning" and value in standard_meanings() and not tokens_of(value) & self.forbidden
-            values.append(value if whole else clean_text(value, self.forbidden))
+            clean = clean_name if element.keyword in _NAMES else clean_text
+            values.append(value if whole else clean(value, self.forbidden))
         return values if len(values) != 1 else values[0]
 
     def _key(self, element: DataElement, _: Dataset) -> Any:
@@ -217,6 +237,8 @@ def characteristic(keyword: str, value: Any) -> Any:
         if match is None:
             return None
         return f"{min(int(match[1]), OLDEST_YEARS):03d}Y" if match[2] == "Y" else text
+    if keyword == "EthnicGroup":
+        return value if text.lower() in ETHNIC_GROUPS else None
     allowed = {
         "PatientSex": {"F", "M", "O", ""},
         "SmokingStatus": {"YES", "NO", "UNKNOWN"},

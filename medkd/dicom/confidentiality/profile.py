@@ -15,6 +15,9 @@ from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as t
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag
 from pydicom.tag import BaseTag, Tag
 
+from medkd.dicom.confidentiality.coded import TECHNICAL
+from medkd.dicom.confidentiality.technical import TECHNICAL_TEXTS
+
 
 class Treatment(StrEnum):
     """What is done to an attribute."""
@@ -42,7 +45,7 @@ _PICTURE_GROUPS = frozenset({0x0028, 0x7FE0})
 _KEYS = frozenset({"PatientName", "PatientID"})
 #: Option Retain Patient Characteristics, as far as values can be checked: free text about the patient goes.
 CHARACTERISTICS = frozenset(
-    {"PatientSex", "PatientAge", "PatientSize", "PatientWeight", "SmokingStatus", "PregnancyStatus", "PatientSexNeutered"}
+    {"PatientSex", "PatientAge", "PatientSize", "PatientWeight", "SmokingStatus", "PregnancyStatus", "PatientSexNeutered", "EthnicGroup"}
 )
 #: Dates of birth and death say who, not when.
 _NEVER_DATES = frozenset(
@@ -79,9 +82,8 @@ DESCRIPTORS = frozenset(
     }
 )
 #: Short technical texts whose values are drawn from lists that name nobody; checked for their form.
-_TECHNICAL = frozenset(
-    {"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "RescaleType", "FilterType", "ConvolutionKernel", "SequenceName"}
-)
+_CODE_PARTS = frozenset({"CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion"})
+_TECHNICAL = _CODE_PARTS | TECHNICAL | frozenset(TECHNICAL_TEXTS)
 #: Sequences that the table removes, but without which images and labels lose each other: their UIDs are remapped instead.
 _CARRIERS = frozenset({"ReferencedImageSequence", "SourceImageSequence"})
 

@@ -7,7 +7,7 @@ import shlex
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,8 @@ from medkd.dicom.confidentiality.burned_in import TextBox, blank_text, find_text
 from medkd.dicom.confidentiality.deidentify import CLEAN_PIXELS, Deidentified, deidentify, method_code
 from medkd.dicom.confidentiality.residual import find_residuals
 from medkd.dicom.confidentiality.secret import pseudonym
+from medkd.dicom.confidentiality.vault import ATTRIBUTES, Original, Vault, open_vault
+from medkd.dicom.confidentiality.vault_key import key_file, require_key_apart
 from medkd.dicom.discover import discover
 from medkd.dicom.file_conflicts import find_conflicts
 from medkd.dicom.findings import Findings
@@ -56,6 +58,7 @@ class DeidentifyRequest:
         kept: folder of this site for quarantine and report, never inside ``out``; by default ``out`` with ``.quarantine`` appended.
         policy: what is done about burned-in text and missing file headers.
         progress: show progress bars.
+        vault: folder of this site that keeps, encrypted, what each published study was; None keeps nothing.
     """
 
     source: Path
@@ -63,6 +66,7 @@ class DeidentifyRequest:
     kept: Path | None = None
     policy: IngestPolicy = field(default_factory=IngestPolicy)
     progress: bool = False
+    vault: Path | None = None
 
     def local_folder(self) -> Path:
         """Return the folder for what stays at the site."""
@@ -78,15 +82,20 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
     Raises:
         SourceError: when the source cannot be read at all, or was made by us.
         OutputError: when one of the folders is not ours, holds another or the source, or cannot be written to.
+        VaultError: when the vault that is asked for cannot be opened: nothing is published then.
     """
     local_folder = request.local_folder()
-    check_source(request.source, request.out, local_folder)
+    check_source(request.source, request.out, local_folder, *([request.vault] if request.vault else []))
+    if request.vault is not None:
+        require_apart(request.out, request.vault, called="what is handed on")
+        require_apart(local_folder, request.vault, called="the quarantine")
+        require_key_apart(key_file(), request.source, request.out, local_folder, request.vault)
     require_apart(request.out, local_folder, called="what is handed on")
     refuse_foreign(local_folder, QUARANTINE)
     claim_unmarked(request.out, _PATIENTS)
     claim(local_folder, QUARANTINE)
     staging = request.out / _STAGING
-    with _lenient():
+    with _lenient(), open_vault(request.vault, make=True) if request.vault else nullcontext() as vault:
         try:
             follow = request.policy.action(IngestCode.LINK_OUTSIDE) is Action.ACCEPT_WITH_FLAG
             found = discover(
@@ -102,7 +111,7 @@ def deidentify_folder(request: DeidentifyRequest, *, secret: bytes) -> IngestRep
                     studies[text_of(file.header, "StudyInstanceUID") or file.relative].append(file)
             bar = progress_bar(studies.values(), title="de-identify", unit="study", enabled=request.progress)
             for files in bar:
-                _publish_study(files, request, secret, ledger, staging)
+                _publish_study(files, request, secret, ledger, staging, vault)
             report = IngestReport(files=ledger.rows(found), series=())
             again = f'medkd deidentify {shlex.quote(readable_name(os.path.abspath(request.source)))} --out "$(mktemp -d)/share" --json'
             write_quarantine(local_folder, ledger, report, again=again, progress=request.progress)
@@ -147,12 +156,15 @@ def _publishable(file: FoundFile, ledger: Ledger, findings: Findings) -> bool:
         return False
 
 
-def _publish_study(files: list[FoundFile], request: DeidentifyRequest, secret: bytes, ledger: Ledger, staging: Path) -> None:
+def _publish_study(
+    files: list[FoundFile], request: DeidentifyRequest, secret: bytes, ledger: Ledger, staging: Path, vault: Vault | None
+) -> None:
     """Write a study to staging, scan what was written, and move it into place."""
     written: list[tuple[FoundFile, Path]] = []
+    originals: list[Original] = []
     for file in files:
         try:
-            place = _write(file, request, secret, staging, ledger)
+            place, original = _write(file, request, secret, staging, ledger)
         except IngestError as error:
             if error.ingest_code is not IngestCode.DEID_RESIDUAL:
                 ledger.refuse(file, error.ingest_code, {"what": error.message, **error.evidence})
@@ -166,6 +178,11 @@ def _publish_study(files: list[FoundFile], request: DeidentifyRequest, secret: b
             ledger.refuse(file, IngestCode.UNREADABLE_HEADER, {"error": type(error).__name__})
             continue
         written.append((file, place))
+        originals.append(original)
+    if vault is not None:
+        # Before anything is handed on: what is out can be found back.
+        for study_uid in dict.fromkeys(one.study for one in originals):
+            vault.record([one for one in originals if one.study == study_uid])
     for study in {place.relative_to(staging).parts[:2] for _, place in written}:
         make_ordinary(staging.joinpath(*study))  # what is handed on is for others to read
         _move_into_place(staging.joinpath(*study), request.out.joinpath(*study))
@@ -195,7 +212,7 @@ def _move_into_place(new: Path, final: Path) -> None:
     shutil.rmtree(retired)
 
 
-def _write(file: FoundFile, request: DeidentifyRequest, secret: bytes, staging: Path, ledger: Ledger) -> Path:
+def _write(file: FoundFile, request: DeidentifyRequest, secret: bytes, staging: Path, ledger: Ledger) -> tuple[Path, Original]:
     dataset = dcmread(file.path, force=file.code is IngestCode.MISSING_META)
     if not hasattr(dataset, "file_meta"):
         raise IngestError(IngestCode.MISSING_META, "expected a DICOM file header, there is none")
@@ -221,7 +238,16 @@ def _write(file: FoundFile, request: DeidentifyRequest, secret: bytes, staging: 
     series = pseudonym(secret, "series", text_of(dataset, "SeriesInstanceUID"))
     place = staging / patient / study / series / f"{header.SOPInstanceUID}.dcm"
     write_bytes(place, payload)
-    return place
+    return place, _original(dataset, result)
+
+
+def _original(dataset: Dataset, result: Deidentified) -> Original:
+    """Return what a vault would keep of an object; its pixels are let go."""
+    header = Dataset()
+    for keyword in ("SpecificCharacterSet", *ATTRIBUTES):
+        if keyword in dataset:
+            header[keyword] = dataset[keyword]
+    return Original(str(result.dataset.StudyInstanceUID), str(result.dataset.get("PatientID", "")), header, result.uids, result.shift)
 
 
 def _bytes(dataset: Dataset) -> tuple[bytes, int]:

@@ -16,6 +16,7 @@ from pydicom.dataelem import DataElement
 
 from medkd.dicom.confidentiality.coded import is_structural
 from medkd.dicom.confidentiality.deidentify import OWN_SENTENCES, PLACEHOLDERS
+from medkd.dicom.confidentiality.scan_words import DEVICE_WORDS
 from medkd.dicom.confidentiality.terms import all_terms
 from medkd.dicom.confidentiality.vocabulary import VOCABULARY
 from medkd.dicom.confidentiality.words import standard_meanings
@@ -102,7 +103,7 @@ def _stands(spelling: bytes, header: bytes) -> bool:
 @cache
 def _known_words() -> frozenset[bytes]:
     """Return words, in lower case, of the vocabulary, the standard's terms and meanings, and our own sentences."""
-    texts = {*VOCABULARY, *all_terms(), *standard_meanings(), *OWN_SENTENCES, *PLACEHOLDERS}
+    texts = {*VOCABULARY, *DEVICE_WORDS, *all_terms(), *standard_meanings(), *OWN_SENTENCES, *PLACEHOLDERS}
     return frozenset(word.encode() for text in texts for word in re.findall(r"[a-z]+", text.lower()))
 
 

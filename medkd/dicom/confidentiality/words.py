@@ -8,10 +8,24 @@ from collections.abc import Set
 from functools import cache
 
 from medkd.dicom.confidentiality.anatomy import WORDS
+from medkd.dicom.confidentiality.scan_words import AGENTS, DESCRIPTION_WORDS
 from medkd.dicom.confidentiality.vocabulary import VOCABULARY
 
 #: Whole words only: what stands beside a letter of another alphabet is a piece of one.
-_WORD = re.compile(r"(?<![\w.])(?:class=[a-z]{1,32}|[A-Za-z][A-Za-z]*[0-9]?[A-Za-z]?(?!\w)|\d{1,3}(?:\.\d{1,2})?(?=\s*(?:mm|MM|min|cm)\b))")
+_UNIT = r"(?:mm|MM|min|cm|sec|ml|ML|mL)"
+_WORD = re.compile(
+    r"(?<![\w.])(?:class=[a-z]{1,32}|[Ww]/[Oo](?!\w)|[234][Dd](?!\w)|[A-Za-z][A-Za-z]*[0-9]?[A-Za-z]{0,4}(?!\w)|"
+    # Kernels (B31f, Br40d, FC08) and b-values, which are round.
+    r"[A-Z][a-z]?\d{2}[a-z](?!\w)|FC\d{2}(?!\w)|[bB](?:0|50|[1-9][05]0|[1-9]\d00)(?!\w)|"
+    # Numbers with what they count, and with one decimal point: a thickness. Dates have two.
+    rf"\d{{1,3}}(?:\.\d{{1,2}})?(?:{_UNIT}(?!\w)|(?=\s*{_UNIT}\b|\s+(?i:views?|planes?|values)\b))|\d{{1,2}}\.\d{{1,2}}(?![\w.])|"
+    # The concentration of a contrast agent.
+    r"(?:240|270|300|320|350|370|400)(?!\w))"
+)
+_SHAPES = re.compile(r"[A-Z][a-z]?\d{2}[a-z]|FC\d{2}|[bB]\d{1,4}")
+_CONCENTRATION = re.compile(r"\d{3}")
+#: What may stand between a side and what it is the side of.
+_BESIDE = re.compile(r"[\s_]+")
 _TOKEN = re.compile(r"[^\W_]+")
 #: Longest description that is written.
 _LONGEST = 64
@@ -58,11 +72,40 @@ def clean_text(value: str, forbidden: Set[str] = frozenset()) -> str:
         forbidden: words, in lower case, that stay out although the vocabulary holds them: parts of the patient's names and numbers.
     """
     whole = unicodedata.normalize("NFC", value).replace("_", " ")
-    return " ".join(word for word in _WORD.findall(whole) if _allowed(word, forbidden))[:_LONGEST]
+    kept: list[str] = []
+    found = list(_WORD.finditer(whole))
+    for place, match in enumerate(found):
+        word = match.group()
+        if word in ("L", "R"):
+            stays = _is_side(whole, found, place, forbidden)
+        elif _CONCENTRATION.fullmatch(word) and not re.match(rf"\s*(?:{_UNIT})\b", whole[match.end() :]):
+            stays = bool(kept) and kept[-1].lower() in AGENTS and word not in forbidden
+        else:
+            stays = _allowed(word, forbidden)
+        if stays:
+            kept.append(word)
+    return " ".join(kept)[:_LONGEST]
+
+
+def _is_side(text: str, found: list[re.Match[str]], place: int, forbidden: Set[str]) -> bool:
+    """Return whether a letter is a side: a word that may stay follows it, or nothing at all. An initial stands before a name."""
+    end = found[place].end()
+    if not text[end:].strip():
+        return place > 0 and _allowed(found[place - 1].group(), forbidden)
+    behind = found[place + 1] if place + 1 < len(found) else None
+    return behind is not None and _BESIDE.fullmatch(text[end : behind.start()]) is not None and _allowed(behind.group(), forbidden)
 
 
 def _allowed(word: str, forbidden: Set[str]) -> bool:
-    return (word.lower() in VOCABULARY or word[0].isdigit()) and not ({word.lower(), *tokens_of(word)} & forbidden)
+    return _is_description_word(word.lower()) and not ({word.lower(), *tokens_of(word)} & forbidden)
+
+
+@cache
+def _is_description_word(word: str) -> bool:
+    if word[0].isdigit() or _SHAPES.fullmatch(word[0].upper() + word[1:]):
+        return True
+    known = VOCABULARY | DESCRIPTION_WORDS
+    return word in known or (len(word) > 4 and word.endswith("s") and word[:-1] in known)
 
 
 def clean_name(value: str, forbidden: Set[str] = frozenset()) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from data_contracts import IngestCode, IngestError, LabelRef, VolumeRef
+from data_contracts import Action, IngestCode, IngestError, LabelRef, VolumeRef
 from medkd.dicom.classify import ObjectKind
 from medkd.dicom.confidentiality.class_label import clean_class_label
 from medkd.dicom.findings import Findings
@@ -30,6 +30,8 @@ _READERS = {
 }
 _SLICES = {ObjectKind.SEGMENTATION: segmentation_slices, ObjectKind.STRUCTURE_SET: structure_set_slices}
 _REFERENCES = {ObjectKind.SEGMENTATION: segmentation_references, ObjectKind.STRUCTURE_SET: structure_set_references}
+#: Codes by which a label does not fit a volume in space.
+_OFF_GRID = (IngestCode.LABEL_GEOMETRY_MISMATCH, IngestCode.CONTOUR_OFF_PLANE)
 _Candidates = dict[str, tuple[VolumeRef, SliceGroup]]
 #: Series key, label, class of the study.
 _Bound = tuple[str, LabelRef, str | None]
@@ -157,11 +159,13 @@ class LabelBinder:
             volume, group = candidates[key]
             try:
                 self.decoded += 1
-                fits[key] = read(file, volume.geometry, self.findings(), replace(self.names, images=(group.header,)))
+                # What lies between the slices of one volume may lie on those of another.
+                findings = self.findings() if len(candidates) == 1 else _exactly(self.findings())
+                fits[key] = read(file, volume.geometry, findings, replace(self.names, images=(group.header,)))
             except IngestError as error:
                 errors.append(error)
         # Only a misfit in space may mean several volumes; what is wrong otherwise is wrong on each of them.
-        off_grid = all(error.ingest_code is IngestCode.LABEL_GEOMETRY_MISMATCH for error in errors)
+        off_grid = all(error.ingest_code in _OFF_GRID for error in errors)
         if not fits and off_grid and references and len(candidates) > 1:
             return self._divide(file, kind, candidates, references, owners)
         if not fits:
@@ -267,8 +271,8 @@ class LabelBinder:
 
     def _misfit(self, errors: list[IngestError], candidates: _Candidates, references: References) -> IngestError:
         """Return the reason why a label fits no candidate: an image it was drawn on that did not come, or its geometry."""
-        error = next((one for one in errors if one.ingest_code is not IngestCode.LABEL_GEOMETRY_MISMATCH), errors[0])
-        if error.ingest_code is not IngestCode.LABEL_GEOMETRY_MISMATCH:
+        error = next((one for one in errors if one.ingest_code not in _OFF_GRID), errors[0])
+        if error.ingest_code not in _OFF_GRID:
             return error
         missing = self._index.missing(references.drawn_on)
         if missing:
@@ -288,6 +292,12 @@ def _missing(missing: int, references: References) -> IngestError:
         "what was drawn on them would fall on others"
     )
     return IngestError(IngestCode.LABEL_REFERENCES_MISSING, message, {**_counts(references), "missing": missing})
+
+
+def _exactly(findings: Findings) -> Findings:
+    """Return findings by which nothing is moved onto a grid that it does not lie on."""
+    actions = {**findings.policy.actions, **dict.fromkeys(_OFF_GRID, Action.REJECT)}
+    return Findings(findings.policy.model_copy(update={"actions": actions}), findings.flags)
 
 
 def _ambiguous(volumes: Iterable[VolumeRef]) -> IngestError:

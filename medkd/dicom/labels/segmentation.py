@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.bound import BoundLabel, Mask, Slices, combine
 from medkd.dicom.labels.names import Called, Names
+from medkd.dicom.labels.other_grid import FrameGrid, frame_grids, sample_frame
 from medkd.dicom.labels.references import derived_from
 from medkd.dicom.labels.structure_set import coded_type
 from medkd.dicom.quiet_dicom import quiet_dicom
@@ -26,6 +28,8 @@ from medkd.dicom.whole_object import decode_frames
 TOLERANCE_VOXELS = 0.02
 #: The far corner of a frame may lie this far (in pixels) from the voxel it is bound to.
 TOLERANCE_CORNER = 0.5
+#: Direction cosines and spacings of frames that differ by less are the same.
+_PARALLEL = 1e-4
 _CLASS = re.compile(r"^class=([a-z][a-z_]{0,31})$")
 #: Fractions from here on are labelled.
 AT_LEAST = 0.5
@@ -39,8 +43,8 @@ def bind_segmentation(
     only: frozenset[int] | None = None,
 ) -> BoundLabel:
     """Read a DICOM SEG onto the grid of a volume. Frames may cover a part of the volume's matrix, and run along its axes in any order and
-    direction, when they lie on its voxels; empty frames may lie anywhere. On a picture, which lies nowhere, each frame covers the frame
-    of the picture that it names.
+    direction, when they lie on its voxels; empty frames may lie anywhere. Frames on another grid are sampled where the policy repairs that
+    (:mod:`medkd.dicom.labels.other_grid`). On a picture, which lies nowhere, each frame covers the frame of the picture that it names.
 
     Args:
         file: of the segmentation.
@@ -64,25 +68,20 @@ def bind_segmentation(
         fractions = {number: np.zeros(geometry.shape, dtype=np.uint8) for number in known} if kind == "FRACTIONAL" else {}
         masks: dict[int, Mask] = {number: np.zeros(geometry.shape, dtype=bool) for number in known}
         deviation = 0.0
-        for index, frame in enumerate(pixels):
-            if only is not None and index not in only:
-                continue
-            found = _segments_of(dataset, index, frame, kind, background)
-            try:
-                place = place_frame(dataset, index, geometry)
-            except IngestError:
-                if any(part.any() for part in found.values()):
-                    raise
-                continue  # nothing is labelled there: the frame of a slice that did not come
-            deviation = max(deviation, place.off_mm)
-            for number, plane in found.items():
+        of_frame = {
+            index: _segments_of(dataset, index, frame, kind, background)
+            for index, frame in enumerate(pixels)
+            if only is None or index in only
+        }
+        for index, region, planes, off in _placed(dataset, of_frame, geometry, findings):
+            deviation = max(deviation, off)
+            for number, part in planes.items():
                 if number not in known:
                     message = f"expected a described segment, frame {index} refers to number {number}"
                     raise IngestError(IngestCode.UNKNOWN_SEGMENT, message, {"frame": index, "segment": number})
-                part = place.turned(plane)
                 if kind == "FRACTIONAL":
-                    fractions[number][place.region] = part
-                masks[number][place.region] |= part >= AT_LEAST * 255 if kind == "FRACTIONAL" else part > 0
+                    fractions[number][region] = np.maximum(fractions[number][region], part)
+                masks[number][region] |= part >= AT_LEAST * 255 if kind == "FRACTIONAL" else part > 0
         if kind == "FRACTIONAL":
             message = "expected voxels that belong to a segment or do not, got fractions"
             findings.resolve(IngestCode.FRACTIONAL_LABEL, message, {"type": str(dataset.get("SegmentationFractionalType", ""))})
@@ -92,6 +91,60 @@ def bind_segmentation(
                 IngestCode.EMPTY_LABEL, f"expected a voxel of a described segment, {len(known)} are described and none has one"
             )
         return combine(masks, segments, deviation, findings, fractions=fractions, class_label=_class_label(known))
+
+
+#: Of one frame: its number, the part of the volume that it covers, its segments there, and how many mm it is off.
+_Placed = tuple[int, tuple[slice, slice, slice], dict[int, NDArray[np.uint8]], float]
+
+
+def _placed(
+    dataset: Dataset, of_frame: dict[int, dict[int, NDArray[np.uint8]]], geometry: Geometry | PictureGrid, findings: Findings
+) -> Iterator[_Placed]:
+    """Yield each frame that holds something where it lies in the volume: on its voxels, or, all of them, sampled.
+
+    Raises:
+        IngestError: ``LABEL_GEOMETRY_MISMATCH`` where one does not lie on voxels, unless the policy repairs that and all frames are parallel.
+    """
+    places: dict[int, Place] = {}
+    for index, planes in of_frame.items():
+        try:
+            places[index] = place_frame(dataset, index, geometry)
+        except IngestError as error:
+            if not any(part.any() for part in planes.values()):
+                continue  # nothing is labelled there: the frame of a slice that did not come
+            if isinstance(geometry, PictureGrid):
+                raise  # a picture lies nowhere
+            grids = _grids(dataset, of_frame)
+            findings.resolve(error.ingest_code, error.message, error.evidence, repairable=bool(grids))
+            yield from _sampled(grids, of_frame, geometry)
+            return
+    for index, place in places.items():
+        yield index, place.region, {number: place.turned(plane) for number, plane in of_frame[index].items()}, place.off_mm
+
+
+def _sampled(grids: dict[int, FrameGrid], of_frame: dict[int, dict[int, NDArray[np.uint8]]], geometry: Geometry) -> Iterator[_Placed]:
+    for index, grid in grids.items():
+        for number, plane in of_frame[index].items():
+            region, values, off = sample_frame(plane, grid, geometry)
+            yield index, region, {number: values}, off
+
+
+def _grids(dataset: Dataset, of_frame: dict[int, dict[int, NDArray[np.uint8]]]) -> dict[int, FrameGrid]:
+    """Return the grids of the frames that hold something; none where they are not parallel or do not say where they lie."""
+    try:
+        held = [index for index, planes in of_frame.items() if any(part.any() for part in planes.values())]
+        groups = [_groups(dataset, index) for index in held]
+        positions = [np.array(_group(*group, "PlanePositionSequence").ImagePositionPatient, dtype=float) for group in groups]
+        orientations = np.array([_group(*group, "PlaneOrientationSequence").ImageOrientationPatient for group in groups], dtype=float)
+        measures = [_group(*group, "PixelMeasuresSequence") for group in groups]
+        spacings = np.array([one.PixelSpacing for one in measures], dtype=float)
+    except (IngestError, AttributeError, ValueError):
+        return {}
+    if np.ptp(orientations, axis=0).max() > _PARALLEL or np.ptp(spacings, axis=0).max() > _PARALLEL:
+        return {}
+    thickness = float(measures[0].get("SpacingBetweenSlices") or measures[0].get("SliceThickness") or 0)
+    shape = (int(dataset.Rows), int(dataset.Columns))
+    return dict(zip(held, frame_grids(positions, orientations[0], spacings[0], shape, thickness), strict=True))
 
 
 def segmentation_slices(file: FoundFile) -> list[Slices | None]:

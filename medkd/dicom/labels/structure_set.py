@@ -25,6 +25,8 @@ _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _KIND = re.compile(r"none|POINT|OPEN_PLANAR|OPEN_NONPLANAR|CLOSED_NONPLANAR")
 #: A contour may lie this far (in slices) from the slice it was drawn on.
 TOLERANCE_SLICES = 0.05
+#: One that lies further off is nearest to a slice while it is less than this far from it: in the middle it is as near to another.
+NEAREST_SLICES = 0.5 - 1e-6
 
 
 @dataclass
@@ -38,14 +40,26 @@ class _Region:
         drawn: number of contours, whatever their kind.
         skipped: kind of contour that encloses nothing in a plane → how many.
         deviation_mm: largest distance of a contour from its slice.
+        planes: how far, in slices, the plane of each contour is off its slice, beside ``contours``; 0 within the tolerance.
     """
 
     contours: dict[int, list[Points]] = field(default_factory=lambda: defaultdict(list))
+    planes: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     exclusive: set[int] = field(default_factory=set)
     precision: float = 0.0
     drawn: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     deviation_mm: float = 0.0
+
+    def off_plane(self) -> int:
+        """Return how many contours lie between slices."""
+        return sum(plane != 0 for planes in self.planes.values() for plane in planes)
+
+    def keep_nearest(self) -> None:
+        """Keep of each slice the contours of the plane nearest to it: those of another plane would be taken for holes and islands of these."""
+        for place, planes in self.planes.items():
+            nearest = min(planes, key=lambda plane: (abs(plane), plane))
+            self.contours[place] = [points for points, plane in zip(self.contours[place], planes, strict=True) if plane == nearest]
 
     def said_skipped(self) -> str:
         return ", ".join(f"{count} {kind}" for kind, count in sorted(self.skipped.items()))
@@ -70,7 +84,7 @@ def bind_structure_set(
         only: contours (counted over all regions) that belong to the volume, None for all; regions that only others draw are left out.
 
     Raises:
-        IngestError: ``OPEN_CONTOUR`` (no contour is closed), ``LABEL_GEOMETRY_MISMATCH``, ``UNKNOWN_SEGMENT``, ``EMPTY_LABEL``,
+        IngestError: ``OPEN_CONTOUR`` (no contour is closed), ``LABEL_GEOMETRY_MISMATCH``, ``CONTOUR_OFF_PLANE``, ``UNKNOWN_SEGMENT``, ``EMPTY_LABEL``,
             ``LABEL_UNSUPPORTED``, ``OVERLAPPING_SEGMENTS`` or ``STRUCTURE_LOST``.
     """
     geometry = in_space(geometry)
@@ -93,7 +107,9 @@ def bind_structure_set(
                 elsewhere.add(number)
         regions = {number: region for number, region in regions.items() if region.drawn or number not in elsewhere}
         segments = tuple(segment for segment in segments if segment.value in {values[number] for number in regions})
-        _settle_open({values[number]: region for number, region in regions.items()}, segments, findings)
+        by_value = {values[number]: region for number, region in regions.items()}
+        _settle_open(by_value, segments, findings)
+        _settle_off_plane(by_value, segments, findings, geometry)
         masks: dict[int, Mask] = {}
         lost: dict[int, str] = {}
         for number, region in regions.items():
@@ -158,6 +174,24 @@ def _settle_open(regions: Mapping[int, _Region], segments: Iterable[Segment], fi
     findings.resolve(IngestCode.OPEN_CONTOUR, message, evidence)
 
 
+def _settle_off_plane(regions: Mapping[int, _Region], segments: Iterable[Segment], findings: Findings, geometry: Geometry) -> None:
+    """Give contours between slices to the slices nearest to them, where the policy repairs that.
+
+    Raises:
+        IngestError: ``CONTOUR_OFF_PLANE`` where it does not.
+    """
+    said = said_names(segments)
+    found = {said[value]: count for value, region in sorted(regions.items()) if (count := region.off_plane())}
+    if not found:
+        return
+    worst = max(region.deviation_mm for region in regions.values())
+    named = ", ".join(f"{count} of {name}" for name, count in found.items())
+    message = f"expected each contour on a slice of the volume, between slices lie {named}, up to {worst:.3f} mm off in steps of {geometry.spacing_mm[0]:.3f} mm"
+    findings.resolve(IngestCode.CONTOUR_OFF_PLANE, message, {"structures": found, "off_mm": worst})
+    for region in regions.values():
+        region.keep_nearest()
+
+
 def _add(region: _Region, contour: Dataset, geometry: Geometry) -> None:
     """Keep the points of one contour, on the slice it lies on."""
     region.drawn += 1
@@ -165,12 +199,15 @@ def _add(region: _Region, contour: Dataset, geometry: Geometry) -> None:
     if skipped:
         region.skipped[skipped] += 1
         return
-    place, off, points = _place(_points_mm(contour), geometry)
+    place, off, points = _place(_points_mm(contour), geometry, NEAREST_SLICES)
     exclusive = contour.ContourGeometricType == "CLOSEDPLANAR_XOR"
     region.exclusive |= {place} if exclusive else set()
     # A contour that is written twice is one contour; only the exclusive kind takes it back.
     if exclusive or not any(_same(points, other) for other in region.contours[place]):
         region.contours[place].append(points)
+        plane = float(np.median(voxels_of(_points_mm(contour), geometry)[:, 0])) - place
+        # Rounded, so that contours of one plane are of one plane.
+        region.planes[place].append(round(plane, 2) if off > TOLERANCE_SLICES else 0.0)
     region.precision = max(region.precision, precision_mm(list(contour.ContourData)) / min(geometry.spacing_mm[1:]))
     region.deviation_mm = max(region.deviation_mm, off * geometry.spacing_mm[0])
 
@@ -179,8 +216,8 @@ def _points_mm(contour: Dataset) -> NDArray[np.float64]:
     return np.array([float(value) for value in contour.ContourData]).reshape(-1, 3)
 
 
-def _place(points_mm: NDArray[np.float64], geometry: Geometry) -> tuple[int, float, Points]:
-    """Return the slice of a contour [n, 3] in LPS mm, how many slices it is off, and its points (row, column) in voxels.
+def _place(points_mm: NDArray[np.float64], geometry: Geometry, most_off: float = TOLERANCE_SLICES) -> tuple[int, float, Points]:
+    """Return the slice of a contour [n, 3] in LPS mm, how many slices it is off (at most ``most_off``), and its points (row, column) in voxels.
 
     Raises:
         IngestError: ``LABEL_GEOMETRY_MISMATCH``.
@@ -189,9 +226,9 @@ def _place(points_mm: NDArray[np.float64], geometry: Geometry) -> tuple[int, flo
     # The median: a single point that is off is what gets refused, and must not choose the slice.
     place = round(float(np.median(voxels[:, 0])))
     off = float(np.abs(voxels[:, 0] - place).max())
-    if off > TOLERANCE_SLICES or not 0 <= place < geometry.shape[0]:
+    if off > most_off or not 0 <= place < geometry.shape[0]:
         evidence = {"slices_off": off, "slice": place, "slices": geometry.shape[0]}
-        beside = f"one is {off:.3f} slices off" if off > TOLERANCE_SLICES else f"one lies on slice {place} of {geometry.shape[0]}"
+        beside = f"one is {off:.3f} slices off" if off > most_off else f"one lies on slice {place} of {geometry.shape[0]}"
         raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected each contour on a slice of the volume, {beside}", evidence)
     return place, off, voxels[:, 1:]
 
