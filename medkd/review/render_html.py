@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from skimage.measure import find_contours
 
 from data_contracts import (
-    BANNER,
     ClassAnswer,
     DataError,
     Geometry,
@@ -32,19 +31,27 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.dicom.series_words import display_words, spacing_words
-from medkd.explanation.against_teacher import standing_of
-from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, checks_text, failed_mark, measures_in_words, noun_of
+from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, failed_mark, measures_in_words, noun_of
 from medkd.pictures.colours import grey, heat, png
-from medkd.review.caveats import teacher_class
 from medkd.review.orientation_marks import picture_marks
+from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
 from medkd.review.shown import Shown, StudyArrays, shown_in
+from medkd.review.summary import summary_of
+from medkd.review.texts import LANGUAGES, Value, both, in_each, listed, recognise, say, texts_of
 
 MOST_BYTES = 8 * 2**20
 #: Heat is embedded on the key slice and this many slices to each side of it.
 HEAT_REACH = 8
 #: Measures of how far two maps agree: one value for both.
 _OF_BOTH = ("cosine_agreement", "rank_agreement")
-_PANES = (("plain", "Slice"), ("student", "Student"), ("teacher", "Teacher"), ("difference", "Student − teacher"))
+_PANES = ("plain", "student", "teacher", "difference")
+#: Terms that the page explains, in the order of the page.
+GLOSSARY = (
+    *("student", "teacher", "reference", "segmentation", "voxel", "class", "key", "volume", "diameter", "lps", "marks", "dice"),
+    *("probability", "calibration", "conformal", "explainer", "attribution", "logit", "focus", "tests", "caveat", "status", "keys", "digest"),
+)
+#: Texts that the script writes.
+_OF_SCRIPT = ("images.where", "images.position")
 
 
 def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
@@ -61,41 +68,64 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         DataError: ``PAGE_TOO_LARGE`` when the file would exceed 8 MiB.
     """
     shown = shown_in(report)
-    segments = any(one.kind is TaskKind.SEGMENTATION for one in report.explanations)
+    structures = structures_of(report)
+    outlined = outlined_anatomy(report)
     page = _template().render(
-        banner=BANNER,
         report=report,
         volume=report.volume,
+        languages=LANGUAGES,
         models=models_of(report),
         report_digest=report.digest(),
         policy=_policy(),
         style=Markup(_source("report.css")),
         script=Markup(_source("report.js")),
         data=Markup(_embed(_page_data(report, shown, arrays))),
-        segments=segments,
-        noun=noun_of(structures_of(report)),
-        outlined=outlined_anatomy(report),
+        segments=any(one.kind is TaskKind.SEGMENTATION for one in report.explanations),
+        summary=summary_of(report),
+        choices=choices_of(report),
+        noun=noun_word(structures),
+        word=say("images.structure" if outlined else "images.finding"),
+        outlined=recognise(outlined),
         trained_on=list(dict.fromkeys(one.trained_on for one in report.explanations if one.trained_on)),
         outlines=list(arrays.masks()),
         lesions=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, LesionFinding)],
         answers=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, ClassAnswer)],
-        labels=[one.label for one in shown],
-        maps=map_table(shown, structures_of(report)),
+        labels=[in_each(label_of(one)) for one in shown],
+        maps=map_table(shown, structures),
         tests=[
-            (one.model.name, sanity_report, checks_text(sanity_report.checks, one.structures))
+            (one.model.name, sanity_report, checks_said(sanity_report.checks, one.structures))
             for one in report.explanations
             for sanity_report in one.sanity_reports
         ],
+        caveats=[(caveat.severity, *caveat_said(caveat)) for caveat in report.caveats],
         teacher_only=[lesion for one in report.explanations for lesion in one.teacher_only],
-        panes=[(role, title) for role, title in _PANES if role in _shown_roles(report)],
+        panes=[role for role in _PANES if role in _shown_roles(report)],
         marks=None if report.volume.space is None else picture_marks(report.volume.space),
-        words=_grid_words(report.volume),
-        colours=COLOURS_IN_WORDS,
-        masses=[f"of the {one.kind.value}, {MASS_IN_WORDS[one.mass]}" for one in report.explanations],
+        words=recognise(_grid_words(report.volume)),
+        colours=recognise(COLOURS_IN_WORDS),
+        masses=listed(
+            (say("maps.masses", kind=say(f"kind.{one.kind.value}"), mass=recognise(MASS_IN_WORDS[one.mass])) for one in report.explanations),
+            "list.more",
+        ),
+        glossary=GLOSSARY,
     )
     if len(page.encode()) > MOST_BYTES:
         raise DataError("PAGE_TOO_LARGE", f"expected a page of at most {MOST_BYTES} bytes, got {len(page.encode())}")
     return page
+
+
+def choices_of(report: ReviewReport) -> list[tuple[str, Value]]:
+    """Return what the reader is asked before the models' answers are shown, as value and text: what the models answer, and ``unsure``.
+
+    Of a model that classifies alone it is its classes; of one that outlines lesions whether there are any; of anatomy whether it is in view.
+    """
+    unsure = ("unsure", say("read.unsure"))
+    if outlined_anatomy(report):
+        return [("present", say("read.whole")), ("absent", say("read.partly")), unsure]
+    classes = [name for one in report.explanations for answer in one.answers for name in answer.probabilities]
+    if classes and all(one.kind is TaskKind.CLASSIFICATION for one in report.explanations):
+        return [*((name, recognise(name)) for name in dict.fromkeys(classes)), unsure]
+    return [("present", say("read.present")), ("absent", say("read.absent")), unsure]
 
 
 def models_of(report: ReviewReport) -> list[tuple[str, ModelRef, int | None]]:
@@ -136,6 +166,11 @@ def _source(name: str) -> str:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["figure"] = _figure
+    environment.filters["both"] = both
+    environment.filters["in_each"] = in_each
+    environment.filters["recognise"] = recognise
+    environment.globals["t"] = lambda key, /, **values: both(say(key, **values))
+    environment.globals["say"] = say
     return environment.from_string(_source("report.html"))
 
 
@@ -163,6 +198,7 @@ def _page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays
         "outlines": {name: [_path(plane) for plane in mask.to(torch.uint8).numpy()] for name, mask in arrays.masks().items()},
         "heat": [heat_of(one, arrays, slices) for one in shown],
         "explainers": [list(one.explainers) for one in shown],
+        "texts": {language: {key: texts_of(language)[key] for key in _OF_SCRIPT} for language in LANGUAGES},
         "positions": [] if space is None else [round(float(space.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],
     }
 
@@ -180,7 +216,7 @@ def heat_of(shown: Shown, arrays: StudyArrays, slices: int) -> dict[str, Any]:
             planes["difference"] = planes["student"] - planes["teacher"]
         result[explainer] = {
             "limit": f"{limit:.3g}",
-            "failed": failed,
+            "failed": in_each(recognise(failed)),
             "planes": {
                 role: {str(k): _data_uri(heat(plane[k], limit, failed=bool(failed))) for k in near if plane[k].any()}
                 for role, plane in planes.items()
@@ -227,14 +263,9 @@ def _grid_words(volume: VolumeRef) -> str:
 
 def _row(place: int, shown: Shown) -> dict[str, Any]:
     """Return what the table of findings shows of one."""
-    row: dict[str, Any] = {"place": place, "label": shown.label, "mass": shown.explanation.mass, "finding": shown.finding}
-    if isinstance(shown.finding, LesionFinding):
-        standing = standing_of(shown.finding)
-        words = {"agrees": "teacher agrees", "student only": "only the student", "no teacher": "no teacher"}[standing]
-        return {**row, "alone": standing == "student only", "teacher": words}
-    other = teacher_class(shown.finding)
-    agrees = other in (None, shown.finding.class_name)
-    return {**row, "alone": not agrees, "teacher": "no teacher" if other is None else "teacher agrees" if agrees else f"teacher: {other}"}
+    teacher, alone = teacher_cell(shown.finding)
+    mass = say(f"mass.{shown.explanation.mass}")
+    return {"place": place, "label": label_of(shown), "mass": mass, "finding": shown.finding, "alone": alone, "teacher": teacher}
 
 
 def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict[str, Any]:
@@ -244,7 +275,11 @@ def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict
     """
     maps = [one.by(name) for one in shown for name in one.explainers]
     present = {value.name for roles in maps for ref in roles.values() for value in ref.measures}
-    columns = [(name, heading, meaning) for name, (heading, meaning) in measures_in_words(structures).items() if name in present]
+    columns = [
+        (name, say(f"heading.{heading}"), recognise(meaning))
+        for name, (heading, meaning) in measures_in_words(structures).items()
+        if name in present
+    ]
     rows = []
     for one in shown:
         for name in one.explainers:
@@ -256,18 +291,20 @@ def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict
             student = roles["student"]
             highest = highest_words(student.peaks)
             kind = student.target.kind.replace("lesion", noun_of(structures)).replace("_", " ")
-            explains = f"{kind}, {one.finding.class_name}"
-            failed = failed_mark(one.explanation.failed_checks(name), one.explanation.structures)
-            rows.append({"label": one.label, "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest})
+            explains = say("maps.explains", target=recognise(kind), class_name=recognise(one.finding.class_name))
+            failed = recognise(failed_mark(one.explanation.failed_checks(name), one.explanation.structures))
+            rows.append({"label": label_of(one), "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest})
     return {"columns": columns, "rows": rows}
 
 
-def highest_words(peaks: Sequence[Peak]) -> str:
+def highest_words(peaks: Sequence[Peak]) -> Value:
     """Return where a map is highest: in the patient, LPS mm, of a picture the row and column."""
     if not peaks:
-        return "nowhere"
+        return say("maps.nowhere")
     place = peaks[0].position_lps_mm
-    return f"row {peaks[0].voxel[1]}, column {peaks[0].voxel[2]}" if place is None else ", ".join(f"{mm:.0f}" for mm in place)
+    if place is None:
+        return say("maps.voxel", row=peaks[0].voxel[1], column=peaks[0].voxel[2])
+    return ", ".join(f"{mm:.0f}" for mm in place)
 
 
 def _figure(value: float | None, digits: int = 2) -> str:

@@ -17,14 +17,15 @@ from medkd.explanation.wording import MEASURES_IN_WORDS
 from medkd.review import render_html as render
 from medkd.review.render_html import render_html
 from medkd.wording import FORBIDDEN
+from tests.review.language import in_language, visible
 
 
 def data_of(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S).group(1))
 
 
-def visible(page):
-    return re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", page, flags=re.S)
+def english(report, arrays):
+    return in_language(render_html(report, arrays), "en")
 
 
 def test_the_same_report_gives_the_same_bytes(report, arrays):
@@ -99,12 +100,12 @@ def test_a_study_without_a_finding_has_a_page_too(nothing_found, arrays):
 
 
 def test_an_explainer_that_failed_its_check_is_marked(report, arrays, change):
-    page = render_html(change(report, failed=("randomisation",)), arrays)
-    passed = render_html(report, arrays)
+    page = english(change(report, failed=("randomisation",)), arrays)
+    passed = english(report, arrays)
     assert "<em>failed: randomisation</em>" in page
     assert "<em>failed" not in passed
     heats = [data_of(one)["heat"][0]["grad_cam"] for one in (page, passed)]
-    assert [one["failed"] for one in heats] == ["failed: randomisation", ""]
+    assert [one["failed"] for one in heats] == [{"en": "failed: randomisation", "zh": "未通过：随机化"}, {"en": "", "zh": ""}]
     pale, full = (colours_of(one["planes"]["student"]["4"]) for one in heats)
     assert pale.max() < 0.5 * full.max()
 
@@ -117,14 +118,15 @@ def colours_of(uri):
 
 def test_each_row_says_early_whether_the_teacher_agrees_and_what_it_alone_marks_has_a_table(report, arrays, change):
     def row(share):
-        page = render_html(change(report, lesion={"share_in_teacher": share}), arrays)
+        page = english(change(report, lesion={"share_in_teacher": share}), arrays)
         return re.findall(r"<td[^>]*>([^<]*)</td>", page[page.index("<tbody>") :])[:2]
 
     assert [row(share) for share in (0.8, 0.09, None)] == [["1", "teacher agrees"], ["1", "only the student"], ["1", "no teacher"]]
     missed = report.explanations[0].lesions[0].model_copy(update={"volume_ml": 7.25, "side": "right"})
-    page = render_html(change(report, teacher_only=(missed,)), arrays)
-    assert "7.25" in page[page.index("Only the teacher marks") :]
-    assert "Only the teacher marks" not in render_html(report, arrays)
+    page = english(change(report, teacher_only=(missed,)), arrays)
+    assert "7.25" in page[page.index('id="teacher-only"') :]
+    assert "Only the teacher marks T1 (lesion): on the patient&#39;s right, 7.25 ml" in page
+    assert "Only the teacher marks" not in english(report, arrays)
 
 
 def test_a_panels_page_shows_what_the_segmenter_found_and_what_the_classifier_answered(of_a_panel):
@@ -142,8 +144,8 @@ def test_a_panels_page_shows_what_the_segmenter_found_and_what_the_classifier_an
 
 
 def test_every_measure_that_is_shown_has_its_legend_in_the_words_of_the_tables(report, arrays):
-    page = render_html(report, arrays)
-    headings = re.findall(r"<th>([^<]*)</th>", page[page.index("Maps and their measures") :].split("</thead>")[0])[3:-1]
+    page = english(report, arrays)
+    headings = re.findall(r"<th>([^<]*)</th>", page[page.index('id="maps"') :].split("</thead>")[0])[3:-1]
     legend = page[page.index('class="legend-of-measures') :].split("</dl>")[0]
     words = dict(MEASURES_IN_WORDS.values())
     assert headings == ["inside", "points", "cosine", "teacher"]
@@ -180,7 +182,7 @@ def test_a_page_of_anatomy_calls_nothing_a_lesion_or_a_finding(report, arrays):
     anatomy = one.model_copy(
         update={"structures": "anatomy", "trained_on": "MR, hippocampus", "lesions": (lesion,), "teacher_only": (), "sanity_reports": ()}
     )
-    text = visible(render_html(report.model_copy(update={"explanations": (anatomy,), "caveats": ()}), arrays))
+    text = visible(english(report.model_copy(update={"explanations": (anatomy,), "caveats": ()}), arrays))
     assert "Trained on MR, hippocampus" in " ".join(text.split())
     for words in (
         "Anatomy (MR, hippocampus)",
@@ -191,6 +193,6 @@ def test_a_page_of_anatomy_calls_nothing_a_lesion_or_a_finding(report, arrays):
     ):
         assert words in text, words
     assert not re.findall(r"(?i)lesion|finding", text)
-    lesions = visible(render_html(report, arrays))
+    lesions = visible(english(report, arrays))
     assert "Findings" in lesions
     assert "Trained on" not in lesions

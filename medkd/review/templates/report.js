@@ -6,7 +6,7 @@
   const [rows, columns] = data.size;
   const last = data.base.length - 1;
   // Begin in the middle: the key slice of a finding would give the model's answer away before the own read.
-  const state = { slice: Math.floor(data.base.length / 2), locked: false, heat: false, lesion: 0, spot: null };
+  const state = { language: "en", slice: Math.floor(data.base.length / 2), locked: false, heat: false, lesion: 0, spot: null };
   const panes = [...document.querySelectorAll(".pane")];
 
   for (const pane of panes) {
@@ -14,6 +14,19 @@
     const svg = pane.querySelector("svg");
     svg.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
     svg.setAttribute("preserveAspectRatio", "none");
+  }
+
+  function say(key, values) {
+    return data.texts[state.language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  }
+
+  // Without scripts the style alone changes the language of the page; what scripts write, options and descriptions of pictures follow here.
+  function speak(language) {
+    state.language = language;
+    document.documentElement.lang = { en: "en", zh: "zh-Hans" }[language];
+    document.querySelectorAll("option[data-en]").forEach((option) => { option.textContent = option.dataset[language]; });
+    document.querySelectorAll("img[data-en]").forEach((image) => { image.alt = image.dataset[language]; });
+    draw();
   }
 
   function outline(svg, name, path) {
@@ -34,7 +47,8 @@
   function draw() {
     const maps = (data.heat[state.lesion] || {})[at("explainer").value];
     at("slice").value = state.slice;
-    at("where").textContent = `slice ${state.slice + 1} of ${last + 1}` + (data.positions.length ? `, z ${data.positions[state.slice]} mm` : "");
+    at("where").textContent = say("images.where", { slice: state.slice + 1, count: last + 1 })
+      + (data.positions.length ? say("images.position", { position: data.positions[state.slice] }) : "");
     for (const pane of panes) {
       const role = pane.dataset.role;
       pane.querySelector(".base").src = data.base[state.slice];
@@ -43,7 +57,7 @@
       over.hidden = picture === undefined;
       if (picture !== undefined) over.src = picture; else over.removeAttribute("src");
       const failed = pane.querySelector(".failed");
-      failed.textContent = picture !== undefined ? maps.failed : "";
+      failed.textContent = picture !== undefined ? maps.failed[state.language] : "";
       failed.hidden = failed.textContent === "";
       const svg = pane.querySelector("svg");
       svg.replaceChildren();
@@ -72,7 +86,7 @@
   }
 
   function lesion(index) {
-    const keys = [...document.querySelectorAll("button.go[data-lesion]:not([data-spot])")];
+    const keys = [...document.querySelectorAll("#findings button.go[data-lesion]:not([data-spot])")];
     if (!keys.length) return;
     choose((index + keys.length) % keys.length);
     state.spot = null;
@@ -85,12 +99,15 @@
     state.locked = true;
     document.querySelectorAll("input[name=read]").forEach((input) => { input.disabled = true; });
     at("lock").disabled = true;
-    at("locked").textContent = `Own read locked: ${read.parentElement.textContent.trim()}.`;
+    const copied = [...read.parentElement.childNodes].filter((node) => node !== read).map((node) => node.cloneNode(true));
+    at("locked").querySelector(".answer").replaceChildren(...copied);
+    at("locked").querySelector(".before").hidden = false;
     document.querySelectorAll(".ai").forEach((element) => { element.hidden = false; });
     document.querySelector(".panes").classList.remove("alone");
     document.body.dataset.locked = "true";
     draw();
     lesion(0);
+    at("summary").focus();
   }
 
   function heat(on) { state.heat = on; at("heat").checked = on; draw(); }
@@ -101,6 +118,7 @@
   at("heat").addEventListener("change", (event) => heat(event.target.checked));
   at("lesion").addEventListener("change", (event) => lesion(Number(event.target.value)));
   at("explainer").addEventListener("change", draw);
+  document.querySelectorAll("input[name=language]").forEach((input) => input.addEventListener("change", () => speak(input.value)));
   document.querySelectorAll("button.go").forEach((button) => button.addEventListener("click", () => {
     if (button.dataset.lesion !== undefined) choose(Number(button.dataset.lesion));
     const slice = Number(button.dataset.slice);
@@ -109,7 +127,7 @@
     at("images").scrollIntoView();
   }));
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "BUTTON"].includes(event.target.tagName)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "BUTTON"].includes(event.target.tagName) || event.target.name === "language") return;
     const steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 };
     if (event.key in steps) { event.preventDefault(); go(state.slice + steps[event.key]); return; }
     if (!state.locked) return;
@@ -121,6 +139,7 @@
 
   document.querySelector(".panes").classList.add("alone");
   choose(0);
-  draw();
+  if (location.hash === "#zh") at("language-zh").checked = true;
+  speak(document.querySelector("input[name=language]:checked").value);
   document.body.dataset.ready = "true";
 })();
