@@ -7,7 +7,24 @@ import re
 from data_contracts import DataError
 
 FORBIDDEN = ("because", "proves", "diagnosis is", "is malignant", "is benign", "safe", "confirmed", "trust")
-_PATTERN = re.compile(r"\b(" + "|".join(re.escape(word) for word in FORBIDDEN) + r")\w*", re.IGNORECASE)
+#: The same in Chinese, where words are not set apart.
+FORBIDDEN_IN_CHINESE = (
+    "因为",
+    "由于",
+    "证明",
+    "证实",
+    "诊断",
+    "是恶性",
+    "为恶性",
+    "是良性",
+    "为良性",
+    "安全",
+    "确诊",
+    "确认",
+    "信任",
+    "可信",
+)
+_PATTERN = re.compile(r"\b(" + "|".join(re.escape(word) for word in FORBIDDEN) + r")\w*|" + "|".join(FORBIDDEN_IN_CHINESE), re.IGNORECASE)
 
 
 def require_neutral(text: str) -> str:

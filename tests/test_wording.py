@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import DataError
-from medkd.wording import FORBIDDEN, require_neutral
+from medkd.wording import FORBIDDEN, FORBIDDEN_IN_CHINESE, require_neutral
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)
@@ -11,6 +11,12 @@ def test_words_that_persuade_are_refused(word):
     with pytest.raises(DataError, match=word.upper()) as caught:
         require_neutral(f"It is so {word.upper()} it seems.")
     assert caught.value.code == "WORDING"
+
+
+@pytest.mark.parametrize("word", FORBIDDEN_IN_CHINESE)
+def test_chinese_words_that_persuade_are_refused(word):
+    with pytest.raises(DataError, match=word):
+        require_neutral(f"该处{word}如此")
 
 
 @pytest.mark.parametrize("said", ["The map is trustworthy.", "This safely excludes it.", "Confirmed."])

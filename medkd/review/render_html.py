@@ -48,7 +48,20 @@ _PANES = ("plain", "student", "teacher", "difference")
 #: Terms that the page explains, in the order of the page.
 GLOSSARY = (
     *("student", "teacher", "reference", "segmentation", "voxel", "class", "key", "volume", "diameter", "lps", "marks", "dice"),
-    *("probability", "calibration", "conformal", "explainer", "attribution", "logit", "focus", "tests", "caveat", "status", "keys", "digest"),
+    *(
+        "probability",
+        "calibration",
+        "conformal",
+        "explainer",
+        "attribution",
+        "logit",
+        "focus",
+        "tests",
+        "caveat",
+        "status",
+        "keys",
+        "digest",
+    ),
 )
 #: Texts that the script writes.
 _OF_SCRIPT = ("images.where", "images.position")
@@ -104,7 +117,10 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         words=recognise(_grid_words(report.volume)),
         colours=recognise(COLOURS_IN_WORDS),
         masses=listed(
-            (say("maps.masses", kind=say(f"kind.{one.kind.value}"), mass=recognise(MASS_IN_WORDS[one.mass])) for one in report.explanations),
+            (
+                say("maps.masses", kind=say(f"kind.{one.kind.value}"), mass=recognise(MASS_IN_WORDS[one.mass]))
+                for one in report.explanations
+            ),
             "list.more",
         ),
         glossary=GLOSSARY,
@@ -293,7 +309,9 @@ def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict
             kind = student.target.kind.replace("lesion", noun_of(structures)).replace("_", " ")
             explains = say("maps.explains", target=recognise(kind), class_name=recognise(one.finding.class_name))
             failed = recognise(failed_mark(one.explanation.failed_checks(name), one.explanation.structures))
-            rows.append({"label": label_of(one), "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest})
+            rows.append(
+                {"label": label_of(one), "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest}
+            )
     return {"columns": columns, "rows": rows}
 
 

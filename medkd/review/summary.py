@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from data_contracts import ClassAnswer, LesionFinding, ReviewReport, TaskKind
+from data_contracts import ClassAnswer, Lesion, LesionFinding, ReviewReport, TaskKind
 from medkd.explanation.against_teacher import standing_of
 from medkd.inference.calibration_text import CALIBRATED, MISSED_BOUND, NOT_CALIBRATED
 from medkd.review.caveats import FOREMOST, OUTSIDE_MILD, OUTSIDE_TRAINING, teacher_class
@@ -64,13 +64,19 @@ def _first(report: ReviewReport, shown: list[Shown]) -> Iterator[Value]:
             if _alone(one):
                 lesion = one.finding
                 side = say(f"side.{lesion.side}")
-                yield say("found.student_only", label=label_of(one), class_name=recognise(lesion.class_name), side=side, size=size_of(lesion))
+                yield say("found.student_only", label=_named(label_of(one), lesion), side=side, size=size_of(lesion))
         elif _alone(one):
             other = teacher_class(one.finding) or ""
             yield say("found.other_answer", label=label_of(one), class_name=recognise(one.finding.class_name), other=recognise(other))
     for number, missed in enumerate((lesion for own in report.explanations for lesion in own.teacher_only), 1):
         where: dict[str, Value] = {"side": say(f"side.{missed.side}"), "size": size_of(missed), **slices_of(missed)}
-        yield say("found.teacher_only", label=say("label.teacher", number=number), class_name=recognise(missed.class_name), **where)
+        yield say("found.teacher_only", label=_named(say("label.teacher", number=number), missed), **where)
+
+
+def _named(label: Said, lesion: Lesion) -> Said:
+    """Return a label with the name of the structure, where that says more than the label does."""
+    plain = lesion.class_name in ("lesion", "structure")
+    return label if plain else say("label.class", label=label, class_name=recognise(lesion.class_name))
 
 
 def _alone(shown: Shown) -> bool:
@@ -104,7 +110,7 @@ def _lesion(shown: Shown, lesion: LesionFinding) -> Said:
     agrees = say("standing.agrees") if dice is None else say("standing.agrees_dice", dice=f"{dice:.2f}")
     said = {"agrees": agrees, "student only": say("standing.alone"), "no teacher": say("standing.none")}[standing]
     where: dict[str, Value] = {"side": say(f"side.{lesion.side}"), "size": size_of(lesion), **slices_of(lesion)}
-    return say("found.lesion", label=label_of(shown), class_name=recognise(lesion.class_name), standing=said, **where)
+    return say("found.lesion", label=_named(label_of(shown), lesion), standing=said, **where)
 
 
 def _answer(shown: Shown, answer: ClassAnswer) -> Said:
@@ -143,7 +149,9 @@ def _caveats(report: ReviewReport) -> tuple[Said, tuple[tuple[Value, Value], ...
 
 def _look(report: ReviewReport, shown: list[Shown]) -> tuple[Look, ...]:
     """Return places: what the student alone says, what the teacher alone marks, the other findings, then foci outside."""
-    alone, shared, foci = [], [], []
+    alone: list[Look] = []
+    shared: list[Look] = []
+    foci: list[Look] = []
     for place, one in enumerate(shown):
         key, label = one.finding.key_slice, label_of(one)
         if _alone(one) and isinstance(one.finding, LesionFinding):

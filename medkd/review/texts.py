@@ -27,14 +27,15 @@ _OF_RECORDS = ("said.", "told.", "word.")
 _LOOKS = {
     **dict.fromkeys(("number", "count", "slices", "x", "y", "z"), r"-?\d+"),
     **dict.fromkeys(("value", "rows", "columns"), r"-?[\d.e+-]+"),
+    **dict.fromkeys(("share", "least"), r"\d+%"),
     "side": "left|right|midline|side unknown",
     "noun": "lesion|structure|Lesion|Structure",
-    "nouns": "lesions|structures",
+    "nouns": "lesions|structures|positive cases",
 }
 #: Values that are words or sentences of ours; the others are figures and names, which stay as they are.
 _WORDED = {
     *("text", "noun", "nouns", "mass", "tests", "where", "how", "reason", "place", "components", "volume", "side", "modalities", "units"),
-    *("spacing", "display", "rest", "values", "photometric"),
+    *("spacing", "display", "rest", "values", "photometric", "class_name", "other"),
 }
 
 
@@ -117,7 +118,7 @@ def _worded(name: str, text: str) -> Value:
 @functools.cache
 def _exact() -> Mapping[str, str]:
     texts = texts_of("en")
-    return {texts[key]: key for key in reversed(texts) if key.startswith(_OF_RECORDS) and not values_in(texts[key])}
+    return {texts[key]: key for key in reversed(list(texts)) if key.startswith(_OF_RECORDS) and not values_in(texts[key])}
 
 
 @functools.cache

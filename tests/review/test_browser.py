@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+
 import pytest
 
+from medkd.review.caveats import compute_caveats
 from medkd.review.render_html import render_html
 
 ARGUMENTS = [
@@ -36,6 +40,7 @@ def open_page(chromium_path, tmp_path):
             page.wait_for_selector("body[data-ready]")
             return page
 
+        opener.browser = browser
         yield opener
         browser.close()
 
@@ -115,10 +120,10 @@ def test_outlines_of_student_teacher_and_reference_are_drawn_where_the_lesion_is
 
 def test_jumps_go_to_the_lesion_and_to_the_focus_outside(page):
     lock(page)
-    page.locator("button.go[data-spot]").click()
+    page.locator("#findings button.go[data-spot]").click()
     assert page.locator("#where").inner_text().startswith("slice 2 of 12")
     assert page.locator("svg path.spot").count() == 4
-    page.locator("button.go:not([data-spot])").click()
+    page.locator("#findings button.go:not([data-spot])").click()
     assert page.locator("#where").inner_text().startswith("slice 5 of 12")
     assert page.locator("svg path.spot").count() == 0
 
@@ -152,6 +157,7 @@ def test_a_study_without_a_finding_can_be_read_too(open_page, nothing_found, arr
     page.keyboard.press("n")
     page.keyboard.press("h")
     assert page.locator("#findings").inner_text().count("no lesion") == 1
+    assert "does not say that nothing is there" in page.locator("#summary").inner_text()
     assert page.problems == []
 
 
@@ -178,7 +184,7 @@ def test_one_can_go_to_what_the_teacher_alone_marks_without_leaving_the_lesion(o
     missed = report.explanations[0].lesions[0].model_copy(update={"key_slice": 10, "first_slice": 9, "last_slice": 11})
     page = open_page(change(report, teacher_only=(missed,)), arrays)
     lock(page)
-    page.get_by_text("go to T1").click()
+    page.get_by_role("button", name="go to T1").click()
     assert page.locator("#where").inner_text().startswith("slice 11 of 12")
     assert page.locator("#lesion").input_value() == "0"
     page.evaluate("document.activeElement.blur()")
@@ -198,6 +204,91 @@ def test_each_finding_offers_the_explainers_of_its_own_model(open_page, of_a_pan
     assert options.all_inner_texts() == ["cam", "saliency"]
     page.select_option("#explainer", "saliency")
     assert page.locator(".pane[data-role=student] .heat").get_attribute("src") not in (None, first)
-    page.get_by_text("go to lesion 1").click()
+    page.get_by_role("button", name="go to lesion 1").click()
     assert page.locator("#explainer").input_value() == "grad_cam"
+    assert page.problems == []
+
+
+def latin(text):
+    """Return the words in Latin letters of what is seen, without names and digests of the record."""
+    return set(re.findall(r"[A-Za-z]{4,}", text))
+
+
+def test_the_whole_page_changes_its_language_and_back(open_page, report, arrays):
+    page = open_page(report.model_copy(update={"caveats": compute_caveats(report.explanations)}), arrays)
+    lock(page)
+    page.keyboard.press("h")
+    english = page.locator("main").inner_text()
+    page.get_by_text("中文").click()
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
+    assert page.locator("#where").inner_text().startswith("第 5 层，共 12 层")
+    assert page.locator("#lesion option").inner_text() == "病灶 1"
+    assert page.locator(".base").nth(1).get_attribute("alt") == "层面，学生模型"
+    assert page.locator("#locked").inner_text().split() == ["读片判断已锁定：", "有"]
+    assert page.locator(".banner").inner_text().startswith("仅供研究使用")
+    seen = page.locator("main").inner_text()
+    assert latin(seen) <= {"Dice", "PgUp", "PgDn", "grad", "logit", "softmax", "UNVERIFIED", "phantom"}
+    page.locator("#language-zh").press("ArrowLeft")
+    assert page.locator("main").inner_text() == english
+    assert not re.search(r"[\u4e00-\u9fff]", english)
+    assert page.problems == []
+
+
+def test_the_language_changes_without_scripts_too(open_page, report, arrays, tmp_path):
+    open_page(report, arrays)
+    page = open_page.browser.new_context(java_script_enabled=False).new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.locator("h1").inner_text() == f"Study {report.volume.study_key}"
+    page.get_by_text("中文").click()
+    assert page.locator("h1").inner_text() == f"检查 {report.volume.study_key}"
+    assert page.locator(".ai:visible").count() == 0
+
+
+def test_an_address_can_ask_for_chinese(open_page, report, arrays, tmp_path):
+    open_page(report, arrays)
+    page = open_page.browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri() + "#zh")
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator("#h-images").inner_text() == "图像"
+
+
+def test_the_first_screen_follows_the_own_read_and_leads_to_the_slices(open_page, report, arrays, change):
+    missed = report.explanations[0].lesions[0].model_copy(update={"key_slice": 10, "first_slice": 9, "last_slice": 11})
+    page = open_page(change(report, lesion={"share_in_teacher": 0.02}, teacher_only=(missed,)), arrays)
+    assert not page.locator("#summary").is_visible()
+    lock(page)
+    assert page.evaluate("document.activeElement.id") == "summary"
+    assert page.locator("#summary h2").bounding_box()["y"] < 120
+    assert "Only the student marks lesion 1" in page.locator("#summary .first").inner_text()
+    page.get_by_role("button", name="which only the teacher marks").click()
+    assert page.locator("#where").inner_text().startswith("slice 11 of 12")
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_in_print_the_banner_covers_nothing_and_no_slice_is_cut(page, language):
+    lock(page)
+    page.locator(f"label[for=language-{language}]").click()
+    page.emulate_media(media="print")
+    banner, title = page.locator(".banner").bounding_box(), page.locator("h1").bounding_box()
+    assert banner["y"] + banner["height"] <= title["y"]
+    # A header group of a table is repeated on every page.
+    assert page.evaluate("getComputedStyle(document.querySelector('.banner')).display") == "table-header-group"
+    cut = "all => all.map(one => getComputedStyle(one).breakInside)"
+    for kept in ("figure", ".panes", "tr", "#summary li"):
+        assert set(page.locator(kept).evaluate_all(cut)) == {"avoid"}, kept
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert not page.locator(".languages").is_visible()
+    assert page.pdf(prefer_css_page_size=True)[:5] == b"%PDF-"
+
+
+def test_of_a_classifier_alone_the_reader_is_asked_its_classes(open_page, of_a_panel):
+    both, arrays = of_a_panel
+    page = open_page(
+        both.model_copy(update={"explanations": both.explanations[1:]}), dataclasses.replace(arrays, explained=arrays.explained[1:])
+    )
+    assert [text.strip() for text in page.locator("#own-read label").all_inner_texts()] == ["benign", "malignant", "unsure"]
+    page.check("input[value=malignant]")
+    page.click("#lock")
+    assert "malignant" in page.locator("#locked").inner_text()
     assert page.problems == []

@@ -107,7 +107,8 @@
     document.body.dataset.locked = "true";
     draw();
     lesion(0);
-    at("summary").focus();
+    at("summary").focus({ preventScroll: true });
+    at("summary").scrollIntoView();
   }
 
   function heat(on) { state.heat = on; at("heat").checked = on; draw(); }
