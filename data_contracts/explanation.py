@@ -112,13 +112,18 @@ class Caveat(FrozenModel):
 
 
 class Lesion(FrozenModel):
-    """A connected component (26-neighbourhood) of a lesion class on the unperturbed prediction, frozen for its explanation."""
+    """A connected component (26-neighbourhood) of a lesion class on the unperturbed prediction, frozen for its explanation.
+
+    ``diameter_mm`` is the longest in space. ``axes_mm`` are the long axis, the longest within one slice, and the short axis, perpendicular to it in
+    that slice; None of a picture, and of a record from before they were measured, where they are not written: such a record keeps its bytes.
+    """
 
     tracking_id: str
     class_name: str
     voxels: int = Field(ge=1)
     volume_ml: Finite | None
     diameter_mm: Finite | None
+    axes_mm: tuple[Finite, Finite] | None = Field(default=None, exclude_if=lambda axes: axes is None)
     centroid_lps_mm: tuple[Finite, Finite, Finite] | None
     key_slice: int = Field(ge=0)
     first_slice: int = Field(ge=0)

@@ -73,6 +73,7 @@ def _describe(component: np.ndarray, geometry: Geometry | None, class_name: str,
         **counted,
         volume_ml=float(component.sum() * abs(geometry.determinant_mm3()) / 1000),
         diameter_mm=_diameter_mm(positions),
+        axes_mm=axes_mm(component, geometry),
         centroid_lps_mm=(float(centroid[0]), float(centroid[1]), float(centroid[2])),
         side=_side(centroid, geometry),
     )
@@ -84,6 +85,35 @@ def _diameter_mm(positions: np.ndarray) -> float:
     projections = positions @ directions.T
     extreme = np.unique(np.concatenate([projections.argmin(axis=0), projections.argmax(axis=0)]))
     return float(pdist(positions[extreme]).max()) if len(extreme) > 1 else 0.0
+
+
+def axes_mm(component: NDArray[Any], geometry: Geometry) -> tuple[float, float]:
+    """Return the long and the short axis of a component [slice, row, column], in mm between voxel centres.
+
+    The long axis is the longest distance within one slice, the first slice of those as long; the short axis is how far the component reaches in
+    that slice along the direction perpendicular to it.
+    """
+    affine = np.asarray(geometry.affine_lps_mm)[:3, :3]
+    longest, axes = -1.0, (0.0, 0.0)
+    for plane in component[component.any(axis=(1, 2))] > 0:
+        positions = np.argwhere(plane) @ affine[:, 1:].T
+        ends = _ends(plane) @ affine[:, 1:].T
+        apart = np.linalg.norm(ends[:, None] - ends[None], axis=-1)
+        one, other = np.unravel_index(int(apart.argmax()), apart.shape)
+        if apart[one, other] > longest + 1e-9:
+            longest = float(apart[one, other])
+            along = ends[other] - ends[one]
+            across = np.cross(np.cross(affine[:, 1], affine[:, 2]), along)
+            length = float(np.linalg.norm(across))
+            axes = (longest, float(np.ptp(positions @ across)) / length if length > 0 else 0.0)
+    return axes
+
+
+def _ends(plane: NDArray[Any]) -> NDArray[np.int64]:
+    """Return (row, column) of the first and the last pixel of every row: no other pixel can be an end of the longest distance."""
+    rows = np.flatnonzero(plane.any(axis=1))
+    first, last = plane[rows].argmax(axis=1), plane.shape[1] - 1 - plane[rows, ::-1].argmax(axis=1)
+    return np.concatenate([np.stack([rows, first], 1), np.stack([rows, last], 1)])
 
 
 def _side(centroid: np.ndarray, geometry: Geometry) -> str:

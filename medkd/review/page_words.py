@@ -26,13 +26,17 @@ def noun_word(structures: Structures, *, many: bool = False) -> Said:
 
 
 def size_of(lesion: Lesion) -> Said:
-    """Return volume and longest diameter, as far as they are known."""
+    """Return volume, longest diameter, long and short axis, as far as they are known."""
     if lesion.volume_ml is None:
         return say("size.unknown")
     volume = f"{lesion.volume_ml:.2f}"
     if lesion.diameter_mm is None:
         return say("size.volume_alone", volume=volume)
-    return say("size.volume", volume=volume, diameter=f"{lesion.diameter_mm:.1f}")
+    diameter = f"{lesion.diameter_mm:.1f}"
+    if lesion.axes_mm is None:
+        return say("size.volume", volume=volume, diameter=diameter)
+    long, short = (f"{axis:.1f}" for axis in lesion.axes_mm)
+    return say("size.axes", volume=volume, diameter=diameter, long=long, short=short)
 
 
 def slices_of(finding: Lesion | ClassAnswer) -> dict[str, Value]:

@@ -47,7 +47,7 @@ _OF_BOTH = ("cosine_agreement", "rank_agreement")
 _PANES = ("plain", "student", "teacher", "difference")
 #: Terms that the page explains, in the order of the page.
 GLOSSARY = (
-    *("student", "teacher", "reference", "segmentation", "voxel", "class", "key", "volume", "diameter", "lps", "marks", "dice"),
+    *("student", "teacher", "reference", "segmentation", "voxel", "class", "key", "volume", "diameter", "axes", "lps", "marks", "dice"),
     *(
         "probability",
         "calibration",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_contracts import Geometry
-from medkd.inference.components import find_components, smallest_voxels
+from medkd.inference.components import axes_mm, find_components, smallest_voxels
 
 AFFINE = ((0.0, 0.0, 3.0, -94.5), (0.0, 3.0, 0.0, -94.5), (4.0, 0.0, 0.0, -200.0), (0.0, 0.0, 0.0, 1.0))
 
@@ -91,3 +91,48 @@ def test_the_smallest_finding_is_twenty_voxels_and_twenty_cubic_millimetres():
     fine = geometry(affine=((0.0, 0.0, 0.5, 0.0), (0.0, 0.5, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), AFFINE[3]), spacing=(1.0, 0.5, 0.5))
     assert smallest_voxels(geometry()) == 20
     assert smallest_voxels(fine) == 80  # a voxel is a quarter of a cubic millimetre
+
+
+def test_axes_of_a_box_are_its_diagonal_and_the_width_across_it():
+    mask = box(((2, 5), (10, 20), (40, 52)))
+    ((lesion, _),) = find_components(mask, geometry())
+    rows, columns = 9 * 3, 11 * 3
+    # Across its diagonal a rectangle reaches from one of the other corners to the other.
+    assert lesion.axes_mm == pytest.approx((math.hypot(rows, columns), 2 * rows * columns / math.hypot(rows, columns)))
+
+
+def by_turning(plane, steps, angles=3600):
+    """Return long and short axis by turning a caliper in small steps: nothing is shared with what is tested."""
+    points = np.argwhere(plane) * steps
+    turned = np.pi * np.arange(angles) / angles
+    directions = np.stack([np.cos(turned), np.sin(turned)])
+    reach = np.ptp(points @ directions, axis=0)
+    # The widest caliper lies along the longest distance.
+    along = int(reach.argmax())
+    return reach[along], reach[(along + angles // 2) % angles]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_axes_are_those_of_a_caliper_that_is_turned(seed):
+    generator = np.random.default_rng(seed)
+    rows, columns = np.indices((40, 40))
+    centre, radii, angle = generator.uniform(17, 22, 2), generator.uniform((9, 4), (15, 8)), generator.uniform(0, np.pi)
+    y, x = rows - centre[0], columns - centre[1]
+    along, across = y * np.cos(angle) + x * np.sin(angle), x * np.cos(angle) - y * np.sin(angle)
+    plane = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 1
+    small = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 0.3
+    oblique = ((0.0, 0.0, 2.0, 5.0), (0.6, 0.72, 0.0, -3.0), (0.8, -0.54, 0.0, 7.0), (0.0, 0.0, 0.0, 1.0))
+    grid = Geometry(shape=(3, 40, 40), affine_lps_mm=oblique, spacing_mm=(1.0, 0.9, 2.0), residual_mm=0)
+    assert axes_mm(np.stack([small, plane, small]), grid) == pytest.approx(by_turning(plane, (0.9, 2.0)), rel=2e-3)
+
+
+def test_a_line_has_no_short_axis_and_a_voxel_no_axis():
+    line = box(((2, 3), (10, 11), (20, 30)))
+    assert axes_mm(line, geometry()) == pytest.approx((27.0, 0.0))
+    assert axes_mm(box(((2, 3), (10, 11), (20, 21))), geometry()) == (0.0, 0.0)
+
+
+def test_a_picture_has_no_axes():
+    ((lesion, _),) = find_components(np.ones((1, 8, 8)), None)
+    assert lesion.axes_mm is None
+    assert "axes_mm" not in lesion.model_dump()

@@ -38,6 +38,8 @@ def test_findings_are_called_by_what_the_model_outlines(of_a_panel):
 def test_sizes_are_said_as_far_as_they_are_known(report, volume, diameter, said):
     lesion = report.explanations[0].lesions[0].model_copy(update={"volume_ml": volume, "diameter_mm": diameter})
     assert english(size_of(lesion)) == said
+    axes = lesion.model_copy(update={"axes_mm": (28.0, 17.55)})
+    assert english(size_of(axes)) == (f"{said}, within one slice 28.0 × 17.6 mm" if diameter else said)
     assert slices_of(lesion) == {"first": 4, "last": 7, "key": 5}
 
 

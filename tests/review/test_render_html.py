@@ -125,7 +125,7 @@ def test_each_row_says_early_whether_the_teacher_agrees_and_what_it_alone_marks_
     missed = report.explanations[0].lesions[0].model_copy(update={"volume_ml": 7.25, "side": "right"})
     page = english(change(report, teacher_only=(missed,)), arrays)
     assert "7.25" in page[page.index('id="teacher-only"') :]
-    assert "Only the teacher marks T1 (lesion): on the patient&#39;s right, 7.25 ml" in page
+    assert "Only the teacher marks T1: on the patient&#39;s right, 7.25 ml" in page
     assert "Only the teacher marks" not in english(report, arrays)
 
 
@@ -137,6 +137,7 @@ def test_a_panels_page_shows_what_the_segmenter_found_and_what_the_classifier_an
     # Both have a first finding: their maps lie in arrays of their own.
     limits = [float(data["heat"][place][name]["limit"]) for place, name in ((0, "grad_cam"), (1, "cam"), (1, "saliency"))]
     assert limits[1:] == pytest.approx([2 * limits[0], 3 * limits[0]], rel=0.02)
+    page = in_language(page, "en")
     answers = visible(page[page.index('id="answers"') :])
     assert "teacher: benign" in answers
     assert "benign 0.20" in answers
