@@ -103,8 +103,8 @@ def _same_segments(path: Path, reader: str, read: NDArray[np.uint8], labels: NDA
 def _extents(labels: NDArray[np.uint8], geometry: Geometry) -> dict[int, tuple[int, NDArray[np.float64]]]:
     """Return how many voxels each segment has, and its centroid in mm (LPS)."""
     affine = np.asarray(geometry.affine_lps_mm)
-    places = np.argwhere(labels)
-    numbers = labels[tuple(places.T)]
+    flat = np.flatnonzero(labels)  # many times faster than of three axes
+    numbers, places = labels.ravel()[flat], np.stack(np.unravel_index(flat, labels.shape), axis=1)
     found = {}
     for number in np.unique(numbers):
         own = places[numbers == number]
