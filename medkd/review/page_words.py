@@ -9,7 +9,7 @@ from medkd.explanation.against_teacher import standing_of
 from medkd.explanation.wording import noun_of
 from medkd.review.caveats import teacher_class
 from medkd.review.shown import Shown
-from medkd.review.texts import Said, Value, listed, recognise, say, texts_of
+from medkd.review.texts import Said, Text, listed, recognise, say, texts_of
 
 _STANDINGS = {"agrees": "cell.agrees", "student only": "cell.alone", "no teacher": "cell.none"}
 
@@ -39,7 +39,7 @@ def size_of(lesion: Lesion) -> Said:
     return say("size.axes", volume=volume, diameter=diameter, long=long, short=short)
 
 
-def slices_of(finding: Lesion | ClassAnswer) -> dict[str, Value]:
+def slices_of(finding: Lesion | ClassAnswer) -> dict[str, Text]:
     """Return first, last and key slice, counted from 1."""
     return {"first": finding.first_slice + 1, "last": finding.last_slice + 1, "key": finding.key_slice + 1}
 
@@ -52,13 +52,13 @@ def teacher_cell(finding: LesionFinding | ClassAnswer) -> tuple[Said, bool]:
     other = teacher_class(finding)
     if other is None:
         return say("cell.none"), False
-    return (say("cell.agrees"), False) if other == finding.class_name else (say("cell.other", other=other), True)
+    return (say("cell.agrees"), False) if other == finding.class_name else (say("cell.other", other=recognise(other)), True)
 
 
-def checks_said(checks: Sequence[SanityCheck], structures: Structures) -> Value:
+def checks_said(checks: Sequence[SanityCheck], structures: Structures) -> Text:
     """Return which tests an explainer failed and passed, with the words of :func:`medkd.explanation.wording.checks_text`."""
 
-    def named(check: SanityCheck) -> Value:
+    def named(check: SanityCheck) -> Text:
         return recognise(check.name.replace("lesion", noun_of(structures)))
 
     failed = listed(
@@ -74,8 +74,8 @@ def checks_said(checks: Sequence[SanityCheck], structures: Structures) -> Value:
     return say("check.not_tested", tests=listed(say("check.test_reason", name=named(one), reason=recognise(one.reason)) for one in checks))
 
 
-def caveat_said(caveat: Caveat) -> tuple[Value, Value]:
+def caveat_said(caveat: Caveat) -> tuple[Text, Text]:
     """Return what a caveat is called, and its sentence."""
     key = f"caveat.{caveat.code}"
-    name: Value = say(key) if key in texts_of("en") else caveat.code.replace("_", " ").lower()
+    name: Text = say(key) if key in texts_of("en") else caveat.code.replace("_", " ").lower()
     return name, recognise(caveat.text)

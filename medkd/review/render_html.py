@@ -23,7 +23,6 @@ from data_contracts import (
     Geometry,
     LesionFinding,
     ModelRef,
-    Peak,
     PictureGrid,
     ReviewReport,
     Structures,
@@ -31,19 +30,18 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.dicom.series_words import display_words, spacing_words
-from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, failed_mark, measures_in_words, noun_of
+from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, failed_mark
 from medkd.pictures.colours import grey, heat, png
+from medkd.review.map_table import figure, map_table
 from medkd.review.orientation_marks import picture_marks
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
 from medkd.review.shown import Shown, StudyArrays, shown_in
 from medkd.review.summary import summary_of
-from medkd.review.texts import LANGUAGES, Value, both, in_each, listed, recognise, say, texts_of
+from medkd.review.texts import LANGUAGES, Text, both, in_each, listed, recognise, say, texts_of
 
 MOST_BYTES = 8 * 2**20
 #: Heat is embedded on the key slice and this many slices to each side of it.
 HEAT_REACH = 8
-#: Measures of how far two maps agree: one value for both.
-_OF_BOTH = ("cosine_agreement", "rank_agreement")
 _PANES = ("plain", "student", "teacher", "difference")
 #: Terms that the page explains, in the order of the page.
 GLOSSARY = (
@@ -130,7 +128,7 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
     return page
 
 
-def choices_of(report: ReviewReport) -> list[tuple[str, Value]]:
+def choices_of(report: ReviewReport) -> list[tuple[str, Text]]:
     """Return what the reader is asked before the models' answers are shown, as value and text: what the models answer, and ``unsure``.
 
     Of a model that classifies alone it is its classes; of one that outlines lesions whether there are any; of anatomy whether it is in view.
@@ -181,7 +179,7 @@ def _source(name: str) -> str:
 @functools.cache
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["figure"] = _figure
+    environment.filters["figure"] = figure
     environment.filters["both"] = both
     environment.filters["in_each"] = in_each
     environment.filters["recognise"] = recognise
@@ -282,48 +280,3 @@ def _row(place: int, shown: Shown) -> dict[str, Any]:
     teacher, alone = teacher_cell(shown.finding)
     mass = say(f"mass.{shown.explanation.mass}")
     return {"place": place, "label": label_of(shown), "mass": mass, "finding": shown.finding, "alone": alone, "teacher": teacher}
-
-
-def map_table(shown: Sequence[Shown], structures: Structures = "lesion") -> dict[str, Any]:
-    """Return the table of maps and what was measured of them, with its legend; measures that no map has are left out.
-
-    Measures of one map are shown of student and teacher, those of agreement stand once, with the student's.
-    """
-    maps = [one.by(name) for one in shown for name in one.explainers]
-    present = {value.name for roles in maps for ref in roles.values() for value in ref.measures}
-    columns = [
-        (name, say(f"heading.{heading}"), recognise(meaning))
-        for name, (heading, meaning) in measures_in_words(structures).items()
-        if name in present
-    ]
-    rows = []
-    for one in shown:
-        for name in one.explainers:
-            roles = one.by(name)
-            cells = []
-            for measure, _, _ in columns:
-                values = [_figure(ref.measure(measure)) for role, ref in roles.items() if role == "student" or measure not in _OF_BOTH]
-                cells.append(" / ".join(values))
-            student = roles["student"]
-            highest = highest_words(student.peaks)
-            kind = student.target.kind.replace("lesion", noun_of(structures)).replace("_", " ")
-            explains = say("maps.explains", target=recognise(kind), class_name=recognise(one.finding.class_name))
-            failed = recognise(failed_mark(one.explanation.failed_checks(name), one.explanation.structures))
-            rows.append(
-                {"label": label_of(one), "explainer": name, "failed": failed, "explains": explains, "cells": cells, "highest": highest}
-            )
-    return {"columns": columns, "rows": rows}
-
-
-def highest_words(peaks: Sequence[Peak]) -> Value:
-    """Return where a map is highest: in the patient, LPS mm, of a picture the row and column."""
-    if not peaks:
-        return say("maps.nowhere")
-    place = peaks[0].position_lps_mm
-    if place is None:
-        return say("maps.voxel", row=peaks[0].voxel[1], column=peaks[0].voxel[2])
-    return ", ".join(f"{mm:.0f}" for mm in place)
-
-
-def _figure(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"

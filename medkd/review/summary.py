@@ -14,7 +14,7 @@ from medkd.inference.calibration_text import CALIBRATED, MISSED_BOUND, NOT_CALIB
 from medkd.review.caveats import FOREMOST, OUTSIDE_MILD, OUTSIDE_TRAINING, teacher_class
 from medkd.review.page_words import caveat_said, label_of, noun_word, size_of, slices_of
 from medkd.review.shown import Shown, shown_in
-from medkd.review.texts import Said, Value, recognise, say
+from medkd.review.texts import Said, Text, recognise, say
 
 #: How many caveats the first screen repeats of the list below it.
 MOST_CAVEATS = 3
@@ -44,10 +44,10 @@ class Summary:
         look: where to look, what the two models do not share before the rest.
     """
 
-    first: tuple[Value, ...]
-    found: tuple[Value, ...]
-    sure: tuple[Value, ...]
-    caveats: tuple[Said, tuple[tuple[Value, Value], ...]]
+    first: tuple[Text, ...]
+    found: tuple[Text, ...]
+    sure: tuple[Text, ...]
+    caveats: tuple[Said, tuple[tuple[Text, Text], ...]]
     look: tuple[Look, ...]
 
 
@@ -57,7 +57,7 @@ def summary_of(report: ReviewReport) -> Summary:
     return Summary(tuple(_first(report, shown)), tuple(_found(report, shown)), tuple(_sure(report)), _caveats(report), _look(report, shown))
 
 
-def _first(report: ReviewReport, shown: list[Shown]) -> Iterator[Value]:
+def _first(report: ReviewReport, shown: list[Shown]) -> Iterator[Text]:
     yield from (recognise(caveat.text) for caveat in report.caveats if caveat.code in OUTSIDE_TRAINING)
     for one in shown:
         if isinstance(one.finding, LesionFinding):
@@ -69,7 +69,7 @@ def _first(report: ReviewReport, shown: list[Shown]) -> Iterator[Value]:
             other = teacher_class(one.finding) or ""
             yield say("found.other_answer", label=label_of(one), class_name=recognise(one.finding.class_name), other=recognise(other))
     for number, missed in enumerate((lesion for own in report.explanations for lesion in own.teacher_only), 1):
-        where: dict[str, Value] = {"side": say(f"side.{missed.side}"), "size": size_of(missed), **slices_of(missed)}
+        where: dict[str, Text] = {"side": say(f"side.{missed.side}"), "size": size_of(missed), **slices_of(missed)}
         yield say("found.teacher_only", label=_named(say("label.teacher", number=number), missed), **where)
 
 
@@ -86,7 +86,7 @@ def _alone(shown: Shown) -> bool:
     return teacher_class(shown.finding) not in (None, shown.finding.class_name)
 
 
-def _found(report: ReviewReport, shown: list[Shown]) -> Iterator[Value]:
+def _found(report: ReviewReport, shown: list[Shown]) -> Iterator[Text]:
     for own in report.explanations:
         if own.kind is not TaskKind.SEGMENTATION:
             continue
@@ -109,7 +109,7 @@ def _lesion(shown: Shown, lesion: LesionFinding) -> Said:
     standing, dice = standing_of(lesion), lesion.dice_to_teacher
     agrees = say("standing.agrees") if dice is None else say("standing.agrees_dice", dice=f"{dice:.2f}")
     said = {"agrees": agrees, "student only": say("standing.alone"), "no teacher": say("standing.none")}[standing]
-    where: dict[str, Value] = {"side": say(f"side.{lesion.side}"), "size": size_of(lesion), **slices_of(lesion)}
+    where: dict[str, Text] = {"side": say(f"side.{lesion.side}"), "size": size_of(lesion), **slices_of(lesion)}
     return say("found.lesion", label=_named(label_of(shown), lesion), standing=said, **where)
 
 
@@ -127,7 +127,7 @@ def _answer(shown: Shown, answer: ClassAnswer) -> Said:
     )
 
 
-def _sure(report: ReviewReport) -> Iterator[Value]:
+def _sure(report: ReviewReport) -> Iterator[Text]:
     codes = [caveat.code for caveat in report.caveats]
     if NOT_CALIBRATED in codes:
         yield say("sure.uncalibrated")
@@ -136,7 +136,7 @@ def _sure(report: ReviewReport) -> Iterator[Value]:
         yield say("sure.no_bound")
 
 
-def _caveats(report: ReviewReport) -> tuple[Said, tuple[tuple[Value, Value], ...]]:
+def _caveats(report: ReviewReport) -> tuple[Said, tuple[tuple[Text, Text], ...]]:
     if not report.caveats:
         return say("caveats.none"), ()
     grave = sum(caveat.severity == GRAVE for caveat in report.caveats)

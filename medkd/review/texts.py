@@ -44,33 +44,33 @@ class Said:
     """A text of the catalogue and what is set into it: figures, names, and other texts."""
 
     key: str
-    values: tuple[tuple[str, Value], ...] = ()
+    values: tuple[tuple[str, Text], ...] = ()
 
     def text(self, language: str) -> str:
         """Return it in a language."""
         return texts_of(language)[self.key].format(**{name: text_of(value, language) for name, value in self.values})
 
 
-Value = Union[Said, str, int]  # noqa: UP007 - an alias that names itself has to be evaluated late
+Text = Union[Said, str, int]  # noqa: UP007 - an alias that names itself has to be evaluated late
 
 
-def say(key: str, /, **values: Value) -> Said:
+def say(key: str, /, **values: Text) -> Said:
     """Return a text of the catalogue by its key."""
     return Said(key, tuple(values.items()))
 
 
-def listed(parts: Iterable[Value], key: str = "list.two") -> Value:
+def listed(parts: Iterable[Text], key: str = "list.two") -> Text:
     """Return texts in one line, by the separator of each language; "" of none."""
     found = list(parts)
     return functools.reduce(lambda one, other: say(key, one=one, other=other), found) if found else ""
 
 
-def text_of(value: Value, language: str) -> str:
+def text_of(value: Text, language: str) -> str:
     """Return a text in a language; figures and names are the same in all."""
     return value.text(language) if isinstance(value, Said) else str(value)
 
 
-def both(value: Value) -> Markup:
+def both(value: Text) -> Markup:
     """Return a text as markup in every language, each marked by its own; once where all of them are the same."""
     found = {language: text_of(value, language) for language in LANGUAGES}
     if len(set(found.values())) == 1:
@@ -80,7 +80,7 @@ def both(value: Value) -> Markup:
     return Markup("".join(spans))
 
 
-def in_each(value: Value) -> dict[str, str]:
+def in_each(value: Text) -> dict[str, str]:
     """Return a text by language, for what scripts write."""
     return {language: text_of(value, language) for language in LANGUAGES}
 
@@ -97,7 +97,7 @@ def values_in(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
-def recognise(text: str) -> Value:
+def recognise(text: str) -> Text:
     """Return the text of the catalogue that a record's English text is, with its values recognised in turn; the text itself where none is it."""
     exact = _exact().get(text)
     if exact is not None:
@@ -109,7 +109,7 @@ def recognise(text: str) -> Value:
     return text
 
 
-def _worded(name: str, text: str) -> Value:
+def _worded(name: str, text: str) -> Text:
     if name == "tests":
         return listed(recognise(part) for part in text.split(", "))
     return recognise(text) if name in _WORDED else text
