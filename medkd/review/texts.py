@@ -28,6 +28,7 @@ _LOOKS = {
     **dict.fromkeys(("number", "count", "slices", "x", "y", "z"), r"-?\d+"),
     **dict.fromkeys(("value", "rows", "columns"), r"-?[\d.e+-]+"),
     **dict.fromkeys(("share", "least"), r"\d+%"),
+    "photometric": r"[A-Z][A-Z0-9_ ]*(?: by .+?)?",
     "side": "left|right|midline|side unknown",
     "noun": "lesion|structure|Lesion|Structure",
     "nouns": "lesions|structures|positive cases",

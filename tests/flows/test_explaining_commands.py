@@ -13,6 +13,7 @@ import pytest
 from data_contracts import StudyExplanation, load_record
 from flows.demo import RECIPES
 from medkd.explanation.artefact import read_explanation
+from tests.review.language import in_language
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"
@@ -43,7 +44,7 @@ def test_every_lesion_gets_a_map_and_every_explainer_a_verdict(explained):
 def test_it_ends_in_a_page_with_the_legend_of_its_tables(explained):
     out, summary = explained
     assert summary["report"] == str(out / "report.html")
-    page = (out / "report.html").read_text()
+    page = in_language((out / "report.html").read_text(), "en")
     assert "<dt>inside</dt><dd>share of the map that lies inside the lesion (1: all of it)</dd>" in page
     assert "failed: random_lesion" in page
 
