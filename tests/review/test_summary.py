@@ -80,6 +80,7 @@ def test_lesions_that_are_not_explained_are_counted(report, change):
 def test_an_answer_that_the_teacher_does_not_give_comes_first(of_a_panel):
     summary = summary_of(of_a_panel[0])
     assert english(summary.first) == ["answer 1: the student answers malignant, the teacher benign."]
+    assert [one.place for one in summary.look][:2] == [1, 0], "the answer before the lesion"
     assert (
         english(summary.found)[-1]
         == "answer 1: on slices 2 to 10 the student answers malignant, probability 0.80; the teacher answers benign."
