@@ -30,6 +30,11 @@ def sources_of(store: Path) -> dict[str, Path]:
     return {row["series_key"]: Path(row["source"]) for row in _read(store / TABLE) if row.get("source")}
 
 
+def first_file_of(store: Path, series_key: str) -> str | None:
+    """Return the first file of a series, relative to its source; None where the table does not list it."""
+    return next((row["first_file"] for row in _read(store / TABLE) if row["series_key"] == series_key), None)
+
+
 def _read(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:

@@ -61,6 +61,25 @@ def source_images(paths: Iterable[Path], volume: NDArray[Any], geometry: Geometr
     return [chosen[place] for place in range(slices)]
 
 
+def source_picture(paths: Iterable[Path], shape: tuple[int, int, int]) -> Dataset:
+    """Return the only image of a shape (frames, rows, columns): what a picture was read from.
+
+    Raises:
+        DataError: ``SEG_SOURCE`` when there is none, or several.
+    """
+    found = []
+    for path in paths:
+        try:
+            dataset = pydicom.dcmread(path, force=True)
+        except Exception:  # what cannot be read was refused by the ingestion, which said why
+            continue
+        if (int(dataset.get("NumberOfFrames") or 1), dataset.get("Rows"), dataset.get("Columns")) == shape:
+            found.append(dataset)
+    if len(found) != 1:
+        raise DataError("SEG_SOURCE", f"expected the image that the picture was read from, {len(found)} have its {shape} pixels")
+    return found[0]
+
+
 def _same_pixels(images: list[Dataset], values: NDArray[Any]) -> Dataset | None:
     """Return the only image of a position, or the one whose values are the slice's."""
     if len(images) == 1:

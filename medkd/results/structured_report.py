@@ -18,6 +18,7 @@ SCHEME, SCHEME_NAME = "99MEDKD", "Concepts of medkd reports"
 PROBABILITY = Code("probability", SCHEME, "Probability by the model")
 DICE_TO_TEACHER = Code("dice-teacher", SCHEME, "Dice to the teacher's segmentation")
 INSIDE = Code("attribution-inside", SCHEME, "Share of the attribution inside the finding")
+PIXELS = Code("finding-pixels", SCHEME, "Number of pixels of the finding")
 FINDINGS = Code("findings", SCHEME, "Number of findings")
 AGREEMENT = Code("attribution-agreement", SCHEME, "Cosine of student and teacher attribution")
 TESTS = Code("attribution-tests", SCHEME, "Tests of the attribution")
@@ -88,6 +89,8 @@ def _of_lesions(
 ) -> list[Any]:
     import highdicom.sr as sr
 
+    if record.volume.picture is not None:
+        return [_on_picture(record, lesion, images, tracking[lesion.number], algorithm) for lesion in record.lesions]
     if segmentation is None:
         return []
     groups: list[Any] = []
@@ -119,16 +122,40 @@ def _of_answers(record: StudyExplanation, images: Sequence[Dataset], tracking: M
         groups.append(
             sr.MeasurementsAndQualitativeEvaluations(
                 tracking_identifier=_tracked(tracking[answer.number]),
-                source_images=[
-                    sr.SourceImageForMeasurementGroup.from_source_image(image)
-                    for image in images[answer.first_slice : answer.last_slice + 1]
-                ],
+                source_images=_sources(record, images, answer.first_slice, answer.last_slice),
                 finding_type=Code(_code(answer.class_name), SCHEME, answer.class_name[:64]),
                 measurements=_measured([*_of_answer(answer), *_of_maps(record, answer.number)], algorithm),
                 qualitative_evaluations=_tests(record, answer.number) or None,
             )
         )
     return groups
+
+
+def _on_picture(
+    record: StudyExplanation, lesion: LesionFinding, images: Sequence[Dataset], tracked: tuple[str, str], algorithm: Any
+) -> Any:
+    """Return the group of a finding in a picture: nothing in mm, and no segment, whose place would have to be invented."""
+    import highdicom.sr as sr
+
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracked(tracked),
+        source_images=_sources(record, images, lesion.first_slice, lesion.last_slice),
+        finding_type=Code(_code(lesion.class_name), SCHEME, lesion.class_name[:64]),
+        measurements=_measured(
+            [(PIXELS, lesion.voxels, codes.UCUM.NoUnits), *_of_lesion(lesion), *_of_maps(record, lesion.number)], algorithm
+        ),
+        qualitative_evaluations=_tests(record, lesion.number) or None,
+    )
+
+
+def _sources(record: StudyExplanation, images: Sequence[Dataset], first: int, last: int) -> list[Any]:
+    """Return the images of some slices, or, of a cine, its image with those frames."""
+    import highdicom.sr as sr
+
+    if record.volume.picture is None:
+        return [sr.SourceImageForMeasurementGroup.from_source_image(image) for image in images[first : last + 1]]
+    frames = range(first + 1, last + 2) if record.volume.geometry.shape[0] > 1 else None
+    return [sr.SourceImageForMeasurementGroup.from_source_image(images[0], frames and list(frames))]
 
 
 def _nothing(images: Sequence[Dataset], identity: Identity, algorithm: Any) -> Any:

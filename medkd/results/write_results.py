@@ -16,7 +16,8 @@ from data_contracts import ClassAnswer, DataError, Geometry, LesionFinding, Read
 from data_contracts.private import private_folder
 from data_contracts.result_set import ResultKind
 from medkd.dicom.archive import files_of
-from medkd.dicom.write_seg import SegIdentity, source_images, write_seg
+from medkd.dicom.series_table import first_file_of
+from medkd.dicom.write_seg import SegIdentity, source_images, source_picture, write_seg
 from medkd.explanation.artefact import SHORT, read_explanation
 from medkd.explanation.of_registry import read_volume
 from medkd.explanation.wording import noun_of
@@ -31,7 +32,6 @@ from medkd.results.readers import require_readers
 from medkd.results.strongest_half import strongest_half
 from medkd.results.structured_report import first_map, write_report
 from medkd.storage.store import Store, sha256_file, write_bytes
-from medkd.volumes.orientation import require_space
 
 RECORD = "result_set.json"
 #: A label map of one byte numbers so many.
@@ -43,12 +43,12 @@ def write_results(
 ) -> tuple[ResultSet, Path]:
     """Write SEG (binary and label map), Parametric Maps, an SR and a key image of one explanation, and publish them if all can be read back.
 
-    They carry the patient and the study of the source's images: whoever may read those may read these.
+    Of a picture, whose pixels lie nowhere in the patient, SR and key image alone are written. They carry the patient and the study of the source's images: whoever may read those may read these.
 
     Args:
         explanation: folder of the artefact.
         values: the explained volume [slice, row, column].
-        source: DICOM files among which its images are.
+        source: DICOM files among which its images are; of a picture its only one.
         out: folder of result sets; the set goes to ``OUT/ID`` with ``result_set.json``, or nowhere.
         picture: PNG for viewers that show nothing else.
 
@@ -56,25 +56,26 @@ def write_results(
         The set and its folder.
 
     Raises:
-        DataError: ``PICTURE_WITHOUT_SPACE`` for a picture; ``SEG_SOURCE`` when a slice has no image of its own; ``SEG_TOO_MANY`` or
-            ``SEG_FINDING`` for findings that a segmentation cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
+        DataError: ``SEG_SOURCE`` when a slice or a picture has no image of its own; ``SEG_TOO_MANY`` or ``SEG_FINDING`` for findings that a
+            segmentation cannot hold or that are not those of the explanation; ``RESULT_INVALID``, ``RESULT_DIFFERS``, ``RESULT_UNREADABLE`` or
             ``RESULT_PLACE`` when a reader finds something else than was to be written: nothing is published then.
         MissingDependencyError: ``RESULT_READERS`` without the readers.
     """
     require_readers()
     record, arrays = read_explanation(explanation)
-    geometry = require_space(record.volume, "DICOM results")
-    images = source_images(source, values, geometry)
+    geometry = record.volume.space
+    images = [source_picture(source, record.volume.geometry.shape)] if geometry is None else source_images(source, values, geometry)
     complete(images)
     numpy_arrays = {name: value.numpy() for name, value in arrays.items()}
     place = private_folder(out) / record.digest()[:SHORT]
     if (known := _published(place)) is not None:
         return known, place
-    viewer = OhifReader(geometry, images) if ohif.version() else nullcontext()
+    viewer = OhifReader(geometry, images) if geometry is not None and ohif.version() else nullcontext()
     with tempfile.TemporaryDirectory(prefix=".results-", dir=out) as folder, viewer as asked:
-        made = _Set(record, geometry, images, private_folder(Path(folder) / "set"), asked)
-        made.segmentations(numpy_arrays)
-        made.maps(numpy_arrays)
+        made = _Set(record, images, private_folder(Path(folder) / "set"), asked)
+        if geometry is not None:
+            made.segmentations(numpy_arrays, geometry)
+            made.maps(numpy_arrays, geometry)
         made.report()
         if picture is not None:
             words = f"medkd report {record.model.name}"
@@ -105,7 +106,10 @@ def publish_results(explanation: Path, store: Path, source: Path, out: Path) -> 
     values, _ = read_volume(Store(store), record.volume)
     picture = explanation.parents[1] / "picture.png"
     with files_of(source) as files:
-        return write_results(explanation, values.numpy(), files, out, picture.read_bytes() if picture.is_file() else None)[1]
+        # A volume's images are known by their positions, which a picture does not have.
+        first = None if record.volume.picture is None else first_file_of(store, record.volume.series_key)
+        own = files if first is None else [path for path in files if path == source or path.as_posix().endswith(f"/{first}")]
+        return write_results(explanation, values.numpy(), own, out, picture.read_bytes() if picture.is_file() else None)[1]
 
 
 def _published(place: Path) -> ResultSet | None:
@@ -120,10 +124,8 @@ def _published(place: Path) -> ResultSet | None:
 class _Set:
     """Objects of one study as they come to be; each is read back at once."""
 
-    def __init__(
-        self, record: StudyExplanation, geometry: Geometry, images: list[Dataset], folder: Path, viewer: OhifReader | None
-    ) -> None:
-        self.record, self.geometry, self.images, self.folder, self.viewer = record, geometry, images, folder, viewer
+    def __init__(self, record: StudyExplanation, images: list[Dataset], folder: Path, viewer: OhifReader | None) -> None:
+        self.record, self.images, self.folder, self.viewer = record, images, folder, viewer
         self.objects: list[ResultObject] = []
         self.certificate: list[ReadBack] = []
         self.identity = Identity(record.digest(), str(images[0].StudyInstanceUID))
@@ -146,14 +148,14 @@ class _Set:
             )
         )
 
-    def segmentations(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+    def segmentations(self, arrays: dict[str, NDArray[np.generic]], geometry: Geometry) -> None:
         """Write the found lesions, a segment each."""
         if not self.record.lesions:
             return
-        labels = self._numbered(np.asarray(arrays["segmentation/student"], np.uint8))
+        labels = self._numbered(np.asarray(arrays["segmentation/student"], np.uint8), geometry)
         names = {place: f"{lesion.class_name} {lesion.number}" for place, lesion in enumerate(self.record.lesions, 1)}
         tracking = {place: self.tracking[lesion.number] for place, lesion in enumerate(self.record.lesions, 1)}
-        algorithm, geometry = f"{self.record.model.name}/{self.record.model.version}", self.geometry
+        algorithm = f"{self.record.model.name}/{self.record.model.version}"
         kinds: tuple[tuple[ResultKind, bool], ...] = (("segmentation", False), ("labelmap", True))
         for kind, labelmap in kinds:
             own = SegIdentity(self.identity.uid(kind, "series"), self.identity.uid(kind), tracking, SERIES[kind])
@@ -161,17 +163,17 @@ class _Set:
             self.add(kind, path, f"what {algorithm} marks", partial(certifying.certify_segments, path, labels, geometry, self.viewer))
             self.segmentation = self.segmentation or certifying.header_of(path)
 
-    def _numbered(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _numbered(self, classes: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
         """Return of every voxel the place of its lesion in the record: lesions are known by the digests of their masks."""
         if len(self.record.lesions) > _MOST_SEGMENTS:
             raise DataError(
                 "SEG_TOO_MANY", f"expected at most {_MOST_SEGMENTS} findings in a segmentation, there are {len(self.record.lesions)}"
             )
-        found = np.zeros(self.geometry.shape, np.uint8)
+        found = np.zeros(geometry.shape, np.uint8)
         places = {lesion.mask_sha256: place for place, lesion in enumerate(self.record.lesions, 1)}
         for value in np.unique(classes[classes > 0]):
             smallest = min((lesion.voxels for lesion in self.record.lesions), default=SMALLEST)
-            for lesion, mask in find_components(classes == value, self.geometry, smallest=smallest):
+            for lesion, mask in find_components(classes == value, geometry, smallest=smallest):
                 if lesion.mask_sha256 in places:
                     found[mask > 0] = places[lesion.mask_sha256]
         missing = set(places.values()) - set(np.unique(found).tolist())
@@ -182,7 +184,7 @@ class _Set:
             )
         return found
 
-    def maps(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+    def maps(self, arrays: dict[str, NDArray[np.generic]], geometry: Geometry) -> None:
         """Write the first explainer's map of each finding: of the model, of its teacher, and their difference; and where the model's is strongest."""
         instance = 0
         strongest: dict[int, NDArray[np.float32]] = {}
@@ -202,18 +204,18 @@ class _Set:
                 words = MapWords(f"{who} {number}", f"medkd {about}", f"attribution in {own.unit}{failed}")
                 path = self.folder / f"map-{number}-{who}.dcm"
                 write_parametric_map(values, self.images, words, self.identity, path, instance=instance)
-                self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, self.geometry, self.viewer))
+                self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, geometry, self.viewer))
 
-        self._strongest(strongest)
+        self._strongest(strongest, geometry)
 
-    def _strongest(self, maps: dict[int, NDArray[np.float32]]) -> None:
+    def _strongest(self, maps: dict[int, NDArray[np.float32]], geometry: Geometry) -> None:
         """Write a segment per map: the fewest voxels that hold half of it. For viewers that show segmentations and no maps."""
         labels = strongest_half(maps)
         present = {number: maps[number] for number in maps if (labels == number).any()}
         if not present or max(present) > _MOST_SEGMENTS:
             return
         failed = " FAILED A TEST" if self.record.failed_explainers else ""
-        kind, geometry = _kind(self.record), self.geometry
+        kind = _kind(self.record)
         own = SegIdentity(
             self.identity.uid("map_segmentation", "series"),
             self.identity.uid("map_segmentation"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pydicom
 import pytest
 
 import medkd as api
-from data_contracts import ReviewReport, load_record
+from data_contracts import ResultSet, ReviewReport, load_record
 from medkd.phantom.dicom_pictures import Picture, write_phantom_pictures, write_picture
 from tests.cohorts.as_dicom import AS_DICOM, recipe_of
 
@@ -49,12 +50,17 @@ def test_a_picture_is_asked_explained_and_reported(run, medkd, tmp_path, kind):
     assert not (out / "image.nii.gz").exists()
 
 
-def test_dicom_results_of_a_picture_are_refused_in_one_sentence_and_the_report_stays(run, medkd, tmp_path):
-    write_picture(tmp_path / "study" / "one.dcm", STUDIES["DX"][0])
+def test_its_results_go_out_as_dicom_of_its_own_study(run, medkd, tmp_path):
+    image = write_picture(tmp_path / "study" / "one.dcm", STUDIES["DX"][0])
+    write_picture(tmp_path / "study" / "two.dcm", STUDIES["MG"][0])  # another picture beside it
+    key = json.loads(medkd("ingest", str(tmp_path / "study"), "--dry-run", "--json", cwd=tmp_path).stdout.splitlines()[-1])["series"]
+    (series,) = [one["series_key"] for one in key if one["words"].startswith("DX")]
     done = medkd(
         "run-study", str(tmp_path / "study"), "--model", "models:/pictures-kd/1", "--run", str(run), "--out", str(tmp_path / "out"),
-        "--dicom-out", str(tmp_path / "results"), "--json", cwd=tmp_path,
+        "--series", series, "--dicom-out", str(tmp_path / "results"), "--json", cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 2
-    assert "PICTURE_WITHOUT_SPACE" in done.stderr
-    assert (tmp_path / "out" / "report.html").is_file()
+    assert done.returncode == 0, done.stderr[-2000:]
+    (record,) = (tmp_path / "results").rglob("result_set.json")
+    found = load_record(record, ResultSet)
+    assert [one.kind for one in found.objects] == ["report", "key_image"]
+    assert pydicom.dcmread(record.parent / found.objects[0].file).StudyInstanceUID == image.StudyInstanceUID
