@@ -119,6 +119,13 @@ def test_two_attributes_that_may_not_be_said_are_two_parts_and_what_is_no_number
     assert series_coordinates(groups, ["Part=1; Part=2", "EchoTime=nan; FlipAngle=9"]) == [{"Part": 1, "Part2": 2}, {"FlipAngle": 9}]
 
 
+def test_what_stands_in_the_place_of_a_number_is_not_repeated():
+    slices = [slice_at(z, DiffusionBValue=800.0) for z in (0, 2, 4, 6)]
+    texts = [("ORIGINAL\\PRIMARY\\DOE\\PHASE", "DOE^JANE", "800", ""), ("ORIGINAL\\PRIMARY\\M", "1", "DOE", "")]
+    groups = [replace(group_of(slices), slices=tuple(replace(one, contrast=text) for one in slices)) for text in texts]
+    assert series_coordinates(groups, ["", ""]) == [{"ImageType": "PHASE", "DiffusionBValue": 800}, {"ImageType": "M", "EchoNumbers": 1}]
+
+
 def test_an_echo_time_that_varies_within_a_volume_is_none_of_its_coordinates():
     mixed = group_of([slice_at(z, EchoNumbers=1, EchoTime=time) for z, time in zip((0, 2, 4, 6), (5, 5, 7, 7), strict=True)])
     plain = group_of([slice_at(z, EchoNumbers=2, EchoTime=9) for z in (0, 2, 4, 6)])

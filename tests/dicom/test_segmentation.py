@@ -154,10 +154,18 @@ def reformatted(series, mask, along):
 
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("along", [1, 2])
-def test_frames_across_the_slices_are_bound_exactly(folder, axes, along):
+@pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned"])
+def test_frames_across_the_slices_are_bound_exactly(folder, axes, along, turned):
     series = draw_series(folder / "ct", axes=AXES[axes])
     draw_segmentation(folder / "seg.dcm", series, {1: MASK}, {1: "Liver"}, listed=[series])
-    rewrite(folder / "seg.dcm", *reformatted(series, MASK, along))
+    frames, groups = reformatted(series, MASK, along)
+    if turned:  # rows become columns
+        frames = [frame.T for frame in frames]
+        for group in groups:
+            oriented, measured = group.PlaneOrientationSequence[0], group.PixelMeasuresSequence[0]
+            oriented.ImageOrientationPatient = [*oriented.ImageOrientationPatient[3:], *oriented.ImageOrientationPatient[:3]]
+            measured.PixelSpacing = measured.PixelSpacing[::-1]
+    rewrite(folder / "seg.dcm", frames, groups)
     assert (Ingested(folder).label() == MASK).all()
 
 
