@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,7 @@ def source_images(paths: Iterable[Path], volume: NDArray[Any], geometry: Geometr
     slices, rows, columns = geometry.shape
     wanted = np.array([geometry.position_lps_mm(index, 0, 0) for index in range(slices)])
     found: dict[int, list[Dataset]] = {}
-    for path in paths:
-        try:
-            dataset = pydicom.dcmread(path, force=True)
-        except Exception:  # what cannot be read was refused by the ingestion, which said why
-            continue
+    for dataset in _readable(paths):
         position = dataset.get("ImagePositionPatient")
         if not position or (dataset.get("Rows"), dataset.get("Columns")) != (rows, columns):
             continue
@@ -67,17 +63,22 @@ def source_picture(paths: Iterable[Path], shape: tuple[int, int, int]) -> Datase
     Raises:
         DataError: ``SEG_SOURCE`` when there is none, or several.
     """
-    found = []
-    for path in paths:
-        try:
-            dataset = pydicom.dcmread(path, force=True)
-        except Exception:  # what cannot be read was refused by the ingestion, which said why
-            continue
-        if (int(dataset.get("NumberOfFrames") or 1), dataset.get("Rows"), dataset.get("Columns")) == shape:
-            found.append(dataset)
+    found = [
+        dataset
+        for dataset in _readable(paths)
+        if (int(dataset.get("NumberOfFrames") or 1), dataset.get("Rows"), dataset.get("Columns")) == shape
+    ]
     if len(found) != 1:
         raise DataError("SEG_SOURCE", f"expected the image that the picture was read from, {len(found)} have its {shape} pixels")
     return found[0]
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Dataset]:
+    for path in paths:
+        try:
+            yield pydicom.dcmread(path, force=True)
+        except Exception:  # what cannot be read was refused by the ingestion, which said why
+            continue
 
 
 def _same_pixels(images: list[Dataset], values: NDArray[Any]) -> Dataset | None:

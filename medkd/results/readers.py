@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +77,25 @@ def _place(file: Path, geometry: Geometry, found: NDArray[Any]) -> None:
     values = np.asarray(image.dataobj)
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
     to_ours = np.linalg.inv(np.asarray(geometry.affine_lps_mm)) @ lps
-    axes = np.indices(values.shape).reshape(3, -1)
-    at = to_ours[:3, :3] @ axes + to_ours[:3, 3:]
-    index = np.rint(at).astype(int)
-    if np.abs(at - index).max() > _ON_GRID or (index < 0).any() or (index >= np.array(geometry.shape)[:, None]).any():
+    # Where all voxels lie on ours, each axis runs along one of ours; how far any lies beside is largest at a corner.
+    steps = np.rint(to_ours[:3, :3]).astype(int)
+    corners = np.array(list(product(*((0, size - 1) for size in values.shape)))).T
+    at = to_ours[:3, :3] @ corners + to_ours[:3, 3:]
+    first = np.rint(to_ours[:3, 3]).astype(int)
+    index = steps @ corners + first[:, None]
+    aligned = (np.abs(steps).sum(0) == 1).all() and (np.abs(steps).sum(1) == 1).all()
+    if not aligned or np.abs(at - index).max() > _ON_GRID or (index < 0).any() or (index >= np.array(geometry.shape)[:, None]).any():
         raise DataError(
             "RESULT_PLACE", f"expected voxels on those of the volume, {file.name} lies {np.abs(at - index).max():.3f} voxels beside"
         )
-    flat = values.reshape(-1)
-    kept = slice(None) if found.dtype.kind == "f" else flat > 0
-    found[tuple(index[:, kept])] = flat[kept]
+    turned = values.transpose([int(np.abs(steps[axis]).argmax()) for axis in range(3)])
+    # An axis that runs the other way begins at its far end.
+    turned = turned[tuple(slice(None, None, int(steps[axis].sum())) for axis in range(3))]
+    place = tuple(slice(int(low), int(low) + size) for low, size in zip(index.min(1), turned.shape, strict=True))
+    if found.dtype.kind == "f":
+        found[place] = turned
+    else:
+        np.copyto(found[place], turned, where=turned > 0, casting="unsafe")
 
 
 def read_segments_by_position(path: Path, geometry: Geometry) -> Labels:

@@ -24,7 +24,7 @@ def strongest_half(maps: Mapping[int, NDArray[np.float32]]) -> NDArray[np.uint8]
         total = magnitude.sum()
         if total == 0:
             continue
-        falling = np.sort(magnitude, axis=None)[::-1]
+        falling = np.sort(magnitude[magnitude > 0])[::-1]
         # Voxels as strong as the last one that is needed belong to it too: which of them came first says nothing.
         least = falling[np.searchsorted(np.cumsum(falling), total / 2)]
         share = magnitude / total
