@@ -126,7 +126,7 @@ from data_contracts.retention import RetentionPolicy
 from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
-from data_contracts.study import FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
+from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
 from data_contracts.training_cost import TrainingCost
 from data_contracts.training_recipe import (
@@ -192,6 +192,7 @@ __all__ = [
     "ContractError",
     "ControlVerdict",
     "ControlsPolicy",
+    "Coordinate",
     "CostPolicy",
     "CurvePoint",
     "Data",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from data_contracts.ingest_policy import IngestPolicy
 from data_contracts.record import Finite, FrozenModel
+from data_contracts.study import Coordinate
 from data_contracts.task import Task
 
 
@@ -152,6 +153,9 @@ class DicomData(FrozenModel):
         path: the folder, relative to the data root (``MEDKD_DATA``, by default ``data`` in the present folder).
         policy: what is done about findings of the ingestion.
         modality: keeps the series of one modality (``CT``, ``MR``); None keeps all.
+        coordinates: keeps the volumes that have all of these coordinates, of series that hold several (``DiffusionBValue: 1000``, ``EchoTime:
+            4.6``, ``TemporalPositionIdentifier: 2``): what tells volumes of one series apart, as ``medkd ingest --json`` lists it. A series that
+            is one volume has none, and is left out then. Empty keeps all.
         segments: class of a structure, by anything its objects call it: ROI name or segment label, code (``SCT:10200004``), coded meaning,
             interpreted type, file name of a NIfTI with one structure; upper and lower case, ``_``, ``-`` and spaces are alike. The most
             specific name that is listed, or is a class, counts; ``"*"`` stands for all others, and what is mapped to the first class is
@@ -164,6 +168,7 @@ class DicomData(FrozenModel):
     path: str
     policy: IngestPolicy = Field(default_factory=IngestPolicy)
     modality: str | None = None
+    coordinates: dict[str, Coordinate] = Field(default_factory=dict, exclude_if=lambda wanted: not wanted)
     segments: dict[str, str] = Field(default_factory=dict)
     held_out: Finite = Field(default=0.2, gt=0, lt=1)
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)

@@ -10,6 +10,9 @@ from pydantic import Field
 from data_contracts.errors import IngestCode
 from data_contracts.record import Finite, FrozenModel, Key, Ref, VersionedRecord
 
+#: Number, direction (three numbers) or defined word.
+Coordinate = Finite | tuple[Finite, Finite, Finite] | str
+
 
 class Outcome(StrEnum):
     """What became of a file. Every file found has exactly one."""
@@ -41,7 +44,9 @@ class FileOutcome(FrozenModel):
 class SeriesRecord(VersionedRecord):
     """One de-identified series: pseudonymous keys, modality, and facts that are safe to store.
 
-    ``acquisition`` says in words how it was acquired, from codes, numbers and a closed list of words.
+    ``acquisition`` says in words how it was acquired, from codes, numbers and a closed list of words. ``coordinates`` say what tells the volume
+    from the others of its series: DICOM keyword → number (in the attribute's unit), direction or defined word; of a time of day ``TimePoint``,
+    its place among the others, of what may not be said ``Part``. Empty where the series is one volume.
     """
 
     SCHEMA: ClassVar[str] = "series/1"
@@ -57,12 +62,14 @@ class SeriesRecord(VersionedRecord):
     sex: str = ""
     age_years: int | None = None
     acquisition: str = ""
+    # Left out where it is empty: records of series that are one volume stay, byte for byte, those of earlier versions.
+    coordinates: dict[str, Coordinate] = Field(default_factory=dict, exclude_if=lambda found: not found)
 
 
 class IngestedSeries(FrozenModel):
     """A line of the ingest report: where the volume lies, how well its geometry is verified, and words that tell it from others.
 
-    ``residual_mm`` is None of a picture, which has no geometry to be verified.
+    ``residual_mm`` is None of a picture, which has no geometry to be verified. ``coordinates`` are those of :class:`SeriesRecord`.
     """
 
     volume: str
@@ -74,6 +81,7 @@ class IngestedSeries(FrozenModel):
     picture: str = ""
     series_key: str = ""
     words: str = ""
+    coordinates: dict[str, Coordinate] = Field(default_factory=dict, exclude_if=lambda found: not found)
 
 
 class IngestReport(VersionedRecord):
@@ -108,7 +116,8 @@ class IngestReport(VersionedRecord):
             },
             "codes": self.codes(),
             "decoded_files": self.decoded_files,
-            "series": [series.model_dump(mode="json") for series in self.series],
+            # Whoever reads this finds the same fields in every line.
+            "series": [{"coordinates": {}, **series.model_dump(mode="json")} for series in self.series],
             "files": [
                 {
                     "path": f.path,

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data_contracts.record import FrozenModel, Key, VersionedRecord
+from data_contracts.record import MIGRATIONS, FrozenModel, Key, VersionedRecord
 
 
 class WorklistEntry(FrozenModel):
@@ -41,7 +41,7 @@ class WorklistEntry(FrozenModel):
 class Worklist(VersionedRecord):
     """The worklist of a site, the newest entry last; a series is on it once per model version."""
 
-    SCHEMA: ClassVar[str] = "worklist/1"
+    SCHEMA: ClassVar[str] = "worklist/2"
     entries: tuple[WorklistEntry, ...] = ()
 
     def series_of(self, model: str) -> frozenset[str]:
@@ -58,3 +58,6 @@ class Worklist(VersionedRecord):
         """Return the list with entries in the places of those of the same series and model."""
         new = {(one.series_key, one.model): one for one in entries}
         return self.model_copy(update={"entries": tuple(new.get((one.series_key, one.model), one) for one in self.entries)})
+
+
+MIGRATIONS["worklist/1"] = lambda earlier: {**earlier, "schema_version": "worklist/2"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_contracts import MedkdError, RefusedSeries, ResultSet, ReviewReport, SourceError, WorklistEntry, load_record
 from flows.orchestration import flow, submit_all, task
@@ -15,6 +16,9 @@ from medkd.explanation.of_registry import EXPLANATIONS
 from medkd.results.write_results import RECORD as SET_RECORD
 from medkd.results.write_results import publish_results
 from medkd.review.write_report import RECORD
+
+if TYPE_CHECKING:
+    from medkd.network.addresses import DimsePeer, WebPeer
 
 
 @dataclass(frozen=True)
@@ -43,36 +47,20 @@ def return_results(site: Site, to: str | None) -> Returned:
     Raises:
         NetworkError: ``NETWORK_URI`` for a mistyped archive.
     """
-    peer = None
-    if to is not None:
-        from medkd.network.addresses import parse_peer
-        from medkd.network.installed import require_network
-
-        require_network()
-        peer = parse_peer(to)
-    reported = [one for one in site.worklist().entries if one.page is not None]
-    unwritten = [one for one in reported if one.results is None]
-    refused: list[RefusedSeries] = []
+    archive = None if to is None else _archive(to)
+    unwritten = [one for one in site.worklist().entries if one.page is not None and one.results is None]
     made = submit_all(publish_entry, [(site, one) for one in unwritten], title="DICOM results")
+    refused = [one for one in made if isinstance(one, RefusedSeries)]
     for entry, place in zip(unwritten, made, strict=True):
         if isinstance(place, RefusedSeries):
             log_to_run("%s: %s", place.series_key, place.code)
-            refused.append(place)
         else:
             site.replace(entry.model_copy(update={"results": place.relative_to(site.root).as_posix()}))
     written = len(unwritten) - len(refused)
-    if peer is None:
+    if archive is None:
         return Returned(written, 0, tuple(refused))
-    waiting = [one for one in site.worklist().entries if one.results is not None and one.returned_to != str(peer)]
-    sent = 0
-    for entry in waiting:
-        failure = _send(site.root / str(entry.results), str(to))
-        if failure is None:
-            site.replace(entry.model_copy(update={"returned_to": str(peer)}))
-            sent += 1
-        else:
-            refused.append(RefusedSeries(series_key=entry.series_key, code=failure[0], reason=failure[1]))
-    return Returned(written, sent, tuple(refused))
+    sent, failed = _send_missing(site, archive)
+    return Returned(written, sent, (*refused, *failed))
 
 
 @task
@@ -89,13 +77,35 @@ def publish_entry(site: Site, entry: WorklistEntry) -> Path | RefusedSeries:
         return RefusedSeries(series_key=entry.series_key, code=error.code, reason=str(error))
 
 
-def _send(folder: Path, to: str) -> tuple[str, str] | None:
-    """Send a set; return code and reason where the archive does not have what it says in the end."""
+def _archive(to: str) -> DimsePeer | WebPeer:
     from medkd.network.addresses import parse_peer
+    from medkd.network.installed import require_network
+
+    require_network()
+    return parse_peer(to)
+
+
+def _send_missing(site: Site, archive: DimsePeer | WebPeer) -> tuple[int, list[RefusedSeries]]:
+    """Send the sets that an archive does not have; return how many it has now, and why others are not there."""
+    sent, failed = 0, []
+    for entry in site.worklist().entries:
+        if entry.results is None or entry.returned_to == str(archive):
+            continue
+        failure = _send(site.root / entry.results, archive)
+        if failure is None:
+            site.replace(entry.model_copy(update={"returned_to": str(archive)}))
+            sent += 1
+        else:
+            failed.append(RefusedSeries(series_key=entry.series_key, code=failure[0], reason=failure[1]))
+    return sent, failed
+
+
+def _send(folder: Path, archive: DimsePeer | WebPeer) -> tuple[str, str] | None:
+    """Send a set; return code and reason where the archive does not have what it says in the end."""
     from medkd.network.send import SendRequest, send
 
     try:
-        outcomes = send(SendRequest(folder, parse_peer(to)))
+        outcomes = send(SendRequest(folder, archive))
     except MedkdError as error:
         return error.code, str(error)
     # Archives of before 2024 do not take label maps, which say what the binary segmentation beside them says.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from data_contracts import (
     Case,
     CohortSet,
     CohortSpec,
+    Coordinate,
     DataError,
     DicomData,
     IngestCode,
@@ -26,12 +27,14 @@ from data_contracts import (
     Part,
     RecipeError,
     Ref,
+    StoreManifest,
     Task,
     TaskKind,
     VolumeRef,
 )
 from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
 from medkd.cohorts.dicom_pictures import CasePicture, frames_as_cases, keep_pictures
+from medkd.cohorts.folder_names import few
 from medkd.cohorts.shards import LABEL, PICTURE, SYNTHETIC
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
@@ -95,7 +98,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
     strata: list[int] = []
     found, chooser = _Found(), ClassChooser(spec.task.classes, data.segments, secret)
     pictures: list[CasePicture] = []
-    for volume in _of_task(read_manifest(ingested.root).volumes, spec.task, data):
+    for volume in _of_task(_at(read_manifest(ingested.root), data), spec.task, data):
         try:
             if volume.picture is not None:
                 pictures += _pictures(volume, chooser, spec.task, ingested, found)
@@ -151,6 +154,47 @@ def _by_content(cases: list[Case]) -> list[str]:
     for case in cases:
         least[case.patient_key] = min(case.pixel_sha256 or "", least.get(case.patient_key, "g"))  # no digest begins with it
     return [least[case.patient_key] for case in cases]
+
+
+def _at(manifest: StoreManifest, data: DicomData) -> list[VolumeRef]:
+    """Return the volumes of a store that have the coordinates that are asked for, all where none is.
+
+    Raises:
+        DataError: ``COHORT_EMPTY`` where none has them.
+    """
+    if not data.coordinates:
+        return list(manifest.volumes)
+    stated = {one.series_key: one.coordinates for one in manifest.series}
+    kept = [
+        volume
+        for volume in manifest.volumes
+        if all(_same_coordinate(stated.get(volume.series_key, {}).get(name), value) for name, value in data.coordinates.items())
+    ]
+    if not kept:
+        wanted = ", ".join(f"{name} {_said(value)}" for name, value in data.coordinates.items())
+        message = f"expected volumes with {wanted} in {data.path}, as data.coordinates asks, the {len(manifest.volumes)} there have {_held(stated)}"
+        raise DataError("COHORT_EMPTY", message)
+    return kept
+
+
+def _held(stated: dict[str, dict[str, Coordinate]]) -> str:
+    """Say which coordinates the volumes of a store have."""
+    values: dict[str, dict[str, None]] = defaultdict(dict)
+    for name, value in sorted((pair for one in stated.values() for pair in one.items()), key=str):
+        values[name][_said(value)] = None
+    return "; ".join(f"{name} {few(said)}" for name, said in values.items()) or "none: each series is one volume"
+
+
+def _said(value: Coordinate) -> str:
+    return value if isinstance(value, str) else " ".join(f"{one:g}" for one in (value if isinstance(value, tuple) else (value,)))
+
+
+def _same_coordinate(stated: Coordinate | None, wanted: Coordinate) -> bool:
+    """Return whether a volume has a coordinate; numbers as they are said, to five digits."""
+    if stated is None or isinstance(stated, str) or isinstance(wanted, str):
+        return stated == wanted
+    one, other = (np.atleast_1d(np.asarray(value, float)) for value in (stated, wanted))
+    return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-5, atol=1e-6))
 
 
 def _of_task(volumes: Iterable[VolumeRef], task: Task, data: DicomData) -> list[VolumeRef]:

@@ -181,7 +181,7 @@ class Ingestion:
             for one in manifest.series
             if one.series_key in volumes
         }
-        lines = (reported_series(*pair, merged.pictures[key], words[key]) for key, pair in volumes.items())
+        lines = (reported_series(*pair, merged.pictures[key], words[key], described[key]) for key, pair in volumes.items())
         report = IngestReport(
             files=ledger.rows(sorted(merged.found, key=lambda file: order[file.relative])),
             series=tuple(sorted(lines, key=lambda line: line.first_file)),

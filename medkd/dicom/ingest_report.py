@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_contracts import IngestedSeries, LabelRef, VolumeRef
+from data_contracts import IngestedSeries, LabelRef, SeriesRecord, VolumeRef
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.series_words import nifti_name
 from medkd.dicom.store_manifest import Volumes
@@ -27,8 +27,8 @@ def label_evidence(labels: dict[str, LabelRef]) -> dict[str, Any]:
     return shared
 
 
-def reported_series(volume: VolumeRef, group: SliceGroup, picture: Path, words: str) -> IngestedSeries:
-    """Return the line of the report that says what became of one series."""
+def reported_series(volume: VolumeRef, group: SliceGroup, picture: Path, words: str, described: SeriesRecord) -> IngestedSeries:
+    """Return the line of the report that says what became of one series, ``described`` as in the manifest."""
     return IngestedSeries(
         volume=volume.array.key,
         first_file=min(file.relative for file in group.files),
@@ -39,6 +39,7 @@ def reported_series(volume: VolumeRef, group: SliceGroup, picture: Path, words: 
         picture=f"qc/{picture.name}",
         series_key=volume.series_key,
         words=words,
+        coordinates=described.coordinates,
     )
 
 

@@ -62,6 +62,7 @@ _MOMENTS = {
     TIME_POINT: ("time point", ""),
     PART: ("part", ""),
     "Stack": ("stack", ""),
+    "EchoNumbers": ("echo", ""),
     "EchoTime": ("TE", " ms"),
     "EffectiveEchoTime": ("TE", " ms"),
     "DiffusionBValue": ("b", ""),
@@ -92,6 +93,8 @@ _SPACINGS = {
     "scanned": "on the film",
     "ultrasound region": "in its region",
 }
+#: The magnitude, which goes without saying in words.
+_MAGNITUDE = {"M", "MAGNITUDE"}
 _AXES = ("sagittal", "coronal", "axial")
 #: Cosine of 20 degrees: a plane that leans more is said to be oblique.
 _STRAIGHT = 0.94
@@ -185,6 +188,11 @@ def sayable(keyword: str, value: str) -> bool:
     if keyword in TIMES_OF_DAY:
         return False
     return bool(_moment_words(f"{keyword}={value}")) or (keyword == _DIRECTION and value == "none")
+
+
+def known_image_type(text: str) -> str:
+    """Return the values of an ImageType or FrameType, from the third on, that are of a closed list: how an image was computed, what of a signal."""
+    return "\\".join(value for value in text.split("\\")[2:] if value in _COMPUTED | _COMPLEX.keys() | _MAGNITUDE)
 
 
 def _moment_words(acquisition_key: str) -> list[str]:

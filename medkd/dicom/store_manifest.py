@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 from data_contracts import SeriesRecord, StoreManifest, VolumeRef
 from medkd.dicom.confidentiality.describe import describe_series
+from medkd.dicom.coordinates import series_coordinates
 from medkd.dicom.group import SliceGroup
 from medkd.dicom.ingest_cache import IngestCache
 from medkd.dicom.raw_values import text_of
@@ -41,13 +42,17 @@ def describe_volumes(volumes: Volumes, secret: bytes) -> dict[str, SeriesRecord]
         volumes: with their slices, by series key; of a series all that were accepted, for its time points are counted.
         secret: key of the pseudonyms.
     """
-    alike: dict[str, list[list[str]]] = defaultdict(list)
-    for _, group in volumes.values():
-        alike[series_uid(group)].append(group.acquisition_key.split(BETWEEN))
-    return {
-        key: describe_series(volume, group.header, secret, _acquisition(group, alike[series_uid(group)]))
-        for key, (volume, group) in volumes.items()
-    }
+    series: dict[str, list[str]] = defaultdict(list)
+    for key, (_, group) in volumes.items():
+        series[series_uid(group)].append(key)
+    described: dict[str, SeriesRecord] = {}
+    for keys in series.values():
+        groups = [volumes[key][1] for key in keys]
+        alike = [group.acquisition_key.split(BETWEEN) for group in groups]
+        said = [_acquisition(group, alike) for group in groups]
+        for key, group, moments, coordinates in zip(keys, groups, said, series_coordinates(groups, said), strict=True):
+            described[key] = describe_series(volumes[key][0], group.header, secret, moments, coordinates)
+    return described
 
 
 def series_uid(group: SliceGroup) -> str:

@@ -223,6 +223,45 @@ def test_a_mapping_onto_no_class_is_refused_before_anything_is_read(tmp_path):
     assert caught.value.code == "SEGMENTS_UNKNOWN_CLASS"
 
 
+def diffusion(folder, series, number):
+    """Write two further volumes of the same series beside the one that is there, and another label on each of the three."""
+    where = {"patient": f"Patient{number}", "scale": 1 + 0.4 * number, "origin": (31.0 * number, -14.0, 30.0)}
+    for b_value, mask in ((None, BIG), (500, REST_MASK), (1000, SMALL)):
+        images = (
+            series if b_value is None else draw_series(folder / f"b{b_value}", add=b_value / 10, DiffusionBValue=float(b_value), **where)
+        )
+        draw_segmentation(folder / f"seg{b_value}.dcm", images, {1: mask}, {1: "Liver"}, drawn_on=images, listed=[images])
+
+
+REST_MASK = BIG & ~SMALL
+
+
+@pytest.mark.parametrize(("wanted", "mask"), [({"DiffusionBValue": 1000}, SMALL), ({"DiffusionBValue": 500.0}, REST_MASK)])
+def test_volumes_are_chosen_by_what_tells_them_from_others_of_their_series(tmp_path, wanted, mask):
+    counts, _ = drawn_cohort(tmp_path, diffusion, ("background", "liver"), coordinates=wanted)
+    assert counts == [{1: int(mask.sum())}] * 3
+
+
+def test_without_coordinates_every_volume_of_a_series_is_a_case(tmp_path):
+    counts, _ = drawn_cohort(tmp_path, diffusion, ("background", "liver"))
+    assert sorted(count[1] for count in counts) == sorted([int(one.sum()) for one in (BIG, REST_MASK, SMALL)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"DiffusionBValue": 800}, "expected volumes with DiffusionBValue 800 in studies"),
+        ({"DiffusionBValue": 1000, "EchoTime": 5}, "expected volumes with DiffusionBValue 1000, EchoTime 5 in studies"),
+        ({"DiffusionGradientOrientation": (1, 0, 0)}, "expected volumes with DiffusionGradientOrientation 1 0 0 in studies"),
+    ],
+)
+def test_coordinates_that_no_volume_has_are_refused_with_those_that_are_there(tmp_path, wanted, said):
+    with pytest.raises(DataError, match=said) as caught:
+        drawn_cohort(tmp_path, diffusion, ("background", "liver"), coordinates=wanted)
+    assert caught.value.code == "COHORT_EMPTY"
+    assert caught.value.message.endswith("the 9 there have DiffusionBValue '1000', '500'")
+
+
 def test_a_case_that_is_left_out_is_said(tmp_path, caplog):
     def write(folder, series, number):
         draw_segmentation(folder / "seg.dcm", series, {1: BIG}, {1: "Liver" if number else "Spleen"}, listed=[series])

@@ -28,6 +28,14 @@ def test_another_kind_and_a_field_of_another_kind_are_refused():
         READ.validate_python({"kind": "dicom", "path": "p", "table": "cases.csv"})
 
 
+def test_coordinates_are_read_as_numbers_directions_and_words_and_left_out_where_none_is_asked_for():
+    wanted = {"DiffusionBValue": 1000, "DiffusionGradientOrientation": [0, 0, 1], "ImageType": "P"}
+    read = READ.validate_python({"kind": "dicom", "path": "p", "coordinates": wanted})
+    assert read.coordinates == {"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": (0.0, 0.0, 1.0), "ImageType": "P"}
+    # Digests of recipes that do not ask stay what they were.
+    assert b"coordinates" not in READ.validate_python({"kind": "dicom", "path": "p"}).canonical_json()
+
+
 def test_whose_a_volume_is_must_be_known():
     with pytest.raises(ValueError, match="files of one person must be known to be so, got neither for 'p'"):
         VolumeFolderData(path="p")

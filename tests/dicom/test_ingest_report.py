@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from data_contracts import IngestCode, LabelRef, Ref
+from medkd.dicom.confidentiality.describe import describe_series
 from medkd.dicom.ingest_report import NIFTI, label_evidence, reported_series, table_rows
 from medkd.dicom.series_words import nifti_name
 from tests.dicom.invented import group_of, slice_at, volume
@@ -22,8 +23,10 @@ def label(**evidence):
 
 
 def test_a_line_names_the_first_file_and_what_was_invented():
-    line = reported_series(volume(synthetic_slices=(1, 2)), GROUP, Path("qc/x.png"), "CT axial")
+    described = describe_series(volume(), GROUP.header, b"k", coordinates={"EchoTime": 4.6})
+    line = reported_series(volume(synthetic_slices=(1, 2)), GROUP, Path("qc/x.png"), "CT axial", described)
     assert (line.first_file, line.synthetic_slices, line.picture, line.words) == ("+00000.00.dcm", 2, "qc/x.png", "CT axial")
+    assert line.coordinates == {"EchoTime": 4.6}
 
 
 def test_what_is_alike_in_all_volumes_of_a_label_is_said_once():

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.path import Path
 
 from data_contracts import Action, IngestCode, IngestError, IngestPolicy, Outcome
 from medkd.dicom.labels.structure_set import coded_type, structure_set_slices, voxels_of
@@ -229,6 +230,87 @@ def test_a_contour_between_the_slices_of_one_volume_that_lies_on_those_of_anothe
     assert IngestCode.CONTOUR_OFF_PLANE not in found.labelled().label.evidence
     assert found.labelled().geometry.affine_lps_mm[2][3] == pytest.approx(30.6)
     assert (found.label() == BIG).all()
+
+
+def circle(row, column, radius, points=40):
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False) + 0.1
+    return np.array([row, column]) + radius * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def keyhole(outer, inner):
+    """Return one contour that goes round, to its hole by a bridge of no width, round that the other way, and back."""
+    distance = np.linalg.norm(outer[:, None] - inner[None], axis=2)
+    near = np.unravel_index(distance.argmin(), distance.shape)
+    outer, inner = np.roll(outer, -near[0], axis=0), np.roll(inner, -near[1], axis=0)[::-1]
+    inner = np.roll(inner, 1, axis=0)
+    return np.concatenate([outer, outer[:1], inner, inner[:1]])
+
+
+def encloses(points, shape=(20, 24)):
+    """Return the voxels whose centre a simple polygon encloses, by the library that draws figures; none lies within rounding of its edge."""
+    centres = np.stack(np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij"), -1).reshape(-1, 2)
+    found = [Path(points).contains_points(centres + shift) for shift in ([0, 0], [0.01, 0], [0, 0.01], [-0.01, 0], [0, -0.01])]
+    assert all((one == found[0]).all() for one in found)
+    return found[0].reshape(shape)
+
+
+OBLIQUE = tuple(np.round(np.array([[np.cos(0.3), np.sin(0.3), 0], [-np.sin(0.3) * 0.6, np.cos(0.3) * 0.6, 0.8]]), 6).ravel())
+OUTER, HOLE, ISLAND, OTHER, SPOT = (
+    circle(9.2, 9.3, 7.5),
+    circle(9.6, 9.1, 4.28),
+    circle(9.4, 9.25, 1.96),
+    circle(4.8, 20.1, 2.55),
+    circle(15.2, 19.9, 1.72),
+)
+WRITTEN = {
+    "hole as a contour": [OUTER, HOLE],
+    "hole before its contour": [HOLE, OUTER],
+    "keyhole": [keyhole(OUTER, HOLE)],
+    "hole, island and two contours apart": [SPOT, ISLAND, OUTER, OTHER, HOLE],
+    "keyhole, island and two contours apart": [ISLAND, keyhole(OUTER, HOLE), SPOT, OTHER],
+}
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), OBLIQUE], ids=["axial", "sagittal", "oblique"])
+@pytest.mark.parametrize("decimals", [2, 4])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_holes_keyholes_islands_and_contours_apart_give_the_same_voxels_however_they_are_written(folder, name, decimals, axes):
+    series = draw_series(folder / "ct", axes=axes)
+    drawn = [(place, np.array([point(series[place], *corner) for corner in points])) for place in (2, 3) for points in WRITTEN[name]]
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", drawn)], drawn_on=series, decimals=decimals)
+    wanted = encloses(OUTER) & ~encloses(HOLE)
+    if "island" in name:
+        wanted |= encloses(ISLAND) | encloses(OTHER) | encloses(SPOT)
+    label = Ingested(folder).label()
+    assert (label[2:4] == wanted).all()
+    assert label.sum() == 2 * wanted.sum()
+
+
+def test_contours_on_the_slices_of_a_tilted_gantry_are_filled_on_them(folder):
+    """Each slice lies 0.5 mm further along its columns than the one before: planes are parallel, positions no stack of right angles."""
+    series = draw_series(folder / "ct")
+    for number, (path, image) in enumerate(zip(sorted((folder / "ct").iterdir()), series, strict=True)):
+        x, y, z = (float(part) for part in image.ImagePositionPatient)
+        image.ImagePositionPatient = [x, y + 0.5 * number, z]
+        reread(path, lambda dataset, image=image: setattr(dataset, "ImagePositionPatient", image.ImagePositionPatient))
+    draw_structures(folder / "rs.dcm", series, [(1, "Liver", "ORGAN", box(series, range(1, 7), (1.5, 15.5), (2.5, 19.5)))], drawn_on=series)
+    accepted = IngestPolicy(actions={IngestCode.GANTRY_TILT: Action.ACCEPT_WITH_FLAG})
+    assert (Ingested(folder, accepted).label() == BIG).all()
+
+
+@pytest.mark.parametrize("policy", [IngestPolicy(), REPAIR], ids=["default", "repair"])
+@pytest.mark.parametrize(
+    ("heights", "said"), [((0, 0, 3, 3), "slices off"), ((20, 20, 20, 20), "slice 13 of 8")], ids=["across slices", "beyond"]
+)
+def test_a_contour_across_slices_or_beyond_them_is_refused_whatever_the_policy(folder, heights, said, policy):
+    series = draw_series(folder / "ct")
+    ((place, points),) = box(series, [3], (3.5, 8.5), (5.5, 11.5))
+    moved = [corner + np.array([0, 0, height]) for corner, height in zip(points, heights, strict=True)]
+    regions = [(1, "Liver", "ORGAN", [*box(series, [2], (1.5, 15.5), (2.5, 19.5)), (place, moved)])]
+    draw_structures(folder / "rs.dcm", series, regions, drawn_on=series)
+    outcome = Ingested(folder, policy).outcome("rs.dcm")
+    assert outcome.code is IngestCode.LABEL_GEOMETRY_MISMATCH
+    assert said in outcome.evidence
 
 
 def test_points_in_mm_are_voxels_of_the_volume():

@@ -7,17 +7,21 @@ import hashlib
 import numpy as np
 import pydicom
 import pytest
+import requests
 from pydicom import Dataset, Sequence
 
 from data_contracts import ModelRef, OutputError, ResultObject, ResultSet, SourceError, VaultError, load_record
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.confidentiality.vault import read_log
 from medkd.dicom.write_seg import write_seg
+from medkd.network.addresses import WebPeer
+from medkd.network.send import SendRequest, send
 from medkd.phantom.dicom_faults import write_case
 from medkd.results.common import complete
 from medkd.results.readers import validate
 from medkd.results.reidentify import reidentify_results
 from medkd.results.write_results import write_results
+from tests.network.peers import running_orthanc
 
 #: Keyed names have one component, which highdicom finds unlikely.
 pytestmark = pytest.mark.filterwarnings("ignore:The string:UserWarning")
@@ -152,6 +156,12 @@ def test_a_whole_set_of_a_published_study_is_valid_after_it_was_led_back(study, 
     (record,) = (tmp_path / "back").rglob("result_set.json")
     voxels = {(one.file, one.reader, one.voxels) for one in made.certificate if one.voxels}
     assert voxels <= {(one.file, one.reader, one.voxels) for one in load_record(record, ResultSet).certificate}
+    with running_orthanc(tmp_path / "orthanc") as archive:
+        for sent in (files[0].parent, record.parent):
+            assert {one.state for one in send(SendRequest(sent, WebPeer(archive.web), commitment=False))} == {"sent"}
+        (held,) = requests.get(f"{archive.web}/studies", timeout=10).json()  # one study: the original, with what was found in it
+        assert held["0020000D"]["Value"] == [str(pydicom.dcmread(files[0]).StudyInstanceUID)]
+        assert archive.instances() == len(files) + len(made.objects)
 
 
 def test_the_log_says_that_a_study_was_led_back(site, tmp_path):

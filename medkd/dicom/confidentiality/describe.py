@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from pydicom import Dataset
 
-from data_contracts import SeriesRecord, VolumeRef
+from data_contracts import Coordinate, SeriesRecord, VolumeRef
 from medkd.dicom.confidentiality.deidentify import deidentify
 from medkd.dicom.series_words import acquisition_words
 
+#: Of a series that is one volume.
+NOTHING: Mapping[str, Coordinate] = MappingProxyType({})
 _YEARS = re.compile(r"^(\d{3})Y$")
 
 
-def describe_series(volume: VolumeRef, header: Dataset, secret: bytes, acquisition_key: str = "") -> SeriesRecord:
+def describe_series(
+    volume: VolumeRef, header: Dataset, secret: bytes, acquisition_key: str = "", coordinates: Mapping[str, Coordinate] = NOTHING
+) -> SeriesRecord:
     """Return what may be stored of a series: its keys and facts that name nobody (sex, age in years up to 90).
 
     An allow-list behind an allow-list: dates and free text, even cleaned, stay behind. ``acquisition_key`` is what tells the series from others at
-    the same positions.
+    the same positions, ``coordinates`` the same for programs (:mod:`medkd.dicom.coordinates`).
     """
     # Facts are read of what the profile leaves: an attribute that somebody adds below cannot leak.
     clean = deidentify(header, secret).dataset
@@ -34,4 +40,5 @@ def describe_series(volume: VolumeRef, header: Dataset, secret: bytes, acquisiti
         sex=str(clean.get("PatientSex", "")),
         age_years=int(age.group(1)) if age else None,
         acquisition=acquisition_words(header, clean, acquisition_key),
+        coordinates=dict(coordinates),
     )
