@@ -206,7 +206,8 @@ class _Set:
                 write_parametric_map(values, self.images, words, self.identity, path, instance=instance)
                 self.add("parametric_map", path, about, partial(certifying.certify_map, path, values, geometry, self.viewer))
 
-        self._strongest(strongest, geometry)
+        if strongest:
+            self._strongest(strongest, geometry)
 
     def _strongest(self, maps: dict[int, NDArray[np.float32]], geometry: Geometry) -> None:
         """Write a segment per map: the fewest voxels that hold half of it. For viewers that show segmentations and no maps."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from PIL import Image
 
 import medkd
 from data_contracts import Recipe
-from medkd.dicom.confidentiality.secret import pseudonym, site_secret
-from medkd.phantom.dicom_pictures import Picture, picture_dataset, write_picture, write_picture_label
+from medkd.phantom.dicom_pictures import Picture, write_picture, write_picture_label
 
 #: A recipe that learns a little within seconds.
 SMALL = {
@@ -52,11 +52,13 @@ class Labelled:
 def write_twice(root: Path, pictures: Sequence[Labelled]) -> None:
     """Write pictures to ``png`` and to ``dicom`` below a folder, so that both kinds of data give their cases in one order and one split.
 
-    A folder of DICOM gives its cases in the order of their keys, and people are split in the order of theirs: the table of the PNG lists
-    them in that order, and Patient IDs are chosen whose order is that of their keys.
+    Cases of a folder of DICOM come in the order of the digests of their pixels, and its people are split in the order of their least ones: the table
+    of the PNG lists them in that order, and Patient IDs are numbered so.
     """
-    secret = site_secret()
-    people = dict(zip(sorted({one.person for one in pictures}), _ordered(len({one.person for one in pictures}), secret), strict=True))
+    least: dict[int, str] = {}
+    for one in pictures:
+        least[one.person] = min(_digest(one), least.get(one.person, "g"))  # no digest begins with it
+    people = {person: f"PAT{rank:07d}" for rank, person in enumerate(sorted(least, key=lambda person: least[person]))}
     lines: list[tuple[str, dict[str, str]]] = []
     for folder in ("images", "masks"):
         (root / "png" / folder).mkdir(parents=True, exist_ok=True)
@@ -67,22 +69,15 @@ def write_twice(root: Path, pictures: Sequence[Labelled]) -> None:
         write_picture_label(root / "dicom" / name / "seg.dcm", dataset, one.mask, one.label)
         Image.fromarray(one.pixels).save(root / "png" / "images" / f"{name}.png")
         Image.fromarray((one.mask > 0).astype(np.uint8) * 255).save(root / "png" / "masks" / f"{name}.png")
-        uids = "|".join(str(getattr(picture_dataset(made), keyword)) for keyword in ("SeriesInstanceUID", "SOPInstanceUID"))
-        lines.append((pseudonym(secret, "series", uids), {"ID": name, "patient": person, "label": one.label}))
+        lines.append((_digest(one), {"ID": name, "patient": person, "label": one.label}))
     with (root / "png" / "cases.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, ["ID", "patient", "label"])
         table.writeheader()
         table.writerows(line for _, line in sorted(lines, key=lambda pair: pair[0]))
 
 
-def _ordered(count: int, secret: bytes) -> Iterator[str]:
-    """Yield Patient IDs whose order is that of their keys: the next name whose key falls into the next part of all keys."""
-    number = 0
-    for place in range(count):
-        while not place <= int(pseudonym(secret, "patient", f"PAT{number:07d}")[1:9], 16) / 2**32 * count < place + 1:
-            number += 1
-        yield f"PAT{number:07d}"
-        number += 1
+def _digest(picture: Labelled) -> str:
+    return hashlib.sha256(np.ascontiguousarray(picture.pixels).tobytes()).hexdigest()
 
 
 def recipe_of(data: dict[str, Any], **changes: Any) -> Recipe:

@@ -65,7 +65,7 @@ def test_phantom_and_ingest_work_from_folder_to_store(monkeypatch, capsys, tmp_p
     summary = json.loads(line)
     assert status == 0
     assert set(summary) == {"ingest", "codes", "decoded_files", "series", "files"}
-    named = {"volume", "first_file", "residual_mm", "shape", "flags", "synthetic_slices", "picture", "series_key", "words"}
+    named = {"volume", "first_file", "residual_mm", "shape", "flags", "synthetic_slices", "picture", "series_key", "words", "coordinates"}
     assert set(summary["series"][0]) == named
     assert set(summary["files"][0]) == {"path", "outcome", "code", "findings"}
     assert summary["ingest"] == {"found": 39, "accepted": 26, "quarantined": 11, "ignored": 2}

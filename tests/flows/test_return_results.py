@@ -75,7 +75,7 @@ def by_web(site, orthanc, study, here):
     return orthanc.web
 
 
-@pytest.mark.parametrize("protocol", ["dimse", "web"])
+@pytest.mark.parametrize("protocol", ["dimse", pytest.param("web", marks=pytest.mark.extended)])
 def test_results_land_on_the_original_study_and_open_there(smoke, site, study, here, tmp_path, protocol):
     program("storescu")
     with running_orthanc(tmp_path / "orthanc") as orthanc:

@@ -18,8 +18,8 @@ TURNS = [
     for order in permutations(range(3))
     for signs in product((1, -1), repeat=3)
 ]
-#: One per order of the axes, with directions of every kind: tried in each run of the tests, all others in the extended one.
-USUAL = TURNS[:48:9]
+#: Three orders of the axes, with directions of every kind: tried in each run of the tests, all others in the extended one.
+USUAL = TURNS[:48:17]
 
 
 @pytest.mark.parametrize("turn", [pytest.param(turn, marks=() if turn in USUAL else pytest.mark.extended) for turn in TURNS])
@@ -59,6 +59,12 @@ def picture() -> bytes:
     from medkd.pictures.colours import png
 
     return png(np.arange(64 * 48, dtype=np.uint8).reshape(48, 64))
+
+
+def test_nothing_found_is_a_set_too(study, tmp_path):
+    folder, values, files = study(boxes=())
+    found, _ = write_results(folder, values, files, tmp_path / "out")
+    assert [one.kind for one in found.objects] == ["report"]
 
 
 def test_a_map_whose_frames_descend_is_mirrored_by_others_and_is_not_published(study, tmp_path, monkeypatch):
