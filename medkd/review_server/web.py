@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,22 @@ class Services:
         if administrator and found.account.role != "administrator":
             raise DataError("FORBIDDEN", f"expected an administrator, got a {found.account.role}")
         return found
+
+    def opened(self, session: Session) -> str:
+        """Return when a page was made, signed: how long it was open is then known of browsers without scripts too."""
+        at = f"{time.time():.1f}"
+        return f"{at}.{self.sessions.token(f'opened {at} {session.csrf}')}"
+
+    def since(self, session: Session, opened: str) -> float:
+        """Return the seconds since a page was made.
+
+        Raises:
+            ValueError: not a time of ours.
+        """
+        at, _, token = opened.rpartition(".")
+        if not hmac.compare_digest(token.encode(), self.sessions.token(f"opened {at} {session.csrf}").encode()):
+            raise ValueError("not a time of ours")
+        return time.time() - float(at)
 
     def study(self, key: str) -> ServedStudy:
         """Return a study that is served.
