@@ -6,15 +6,13 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
-from numpy.typing import NDArray
-from skimage.measure import find_contours
 
 from data_contracts import (
     ClassAnswer,
@@ -29,18 +27,15 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.dicom.series_words import display_words, spacing_words
-from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS, failed_mark
-from medkd.pictures.colours import grey, heat, png
+from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS
 from medkd.review.map_table import figure, map_table
-from medkd.review.orientation_marks import picture_marks
+from medkd.review.page_data import page_data
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
 from medkd.review.shown import Shown, StudyArrays, shown_in
 from medkd.review.summary import summary_of
-from medkd.review.texts import LANGUAGES, Text, both, in_each, listed, recognise, say, texts_of
+from medkd.review.texts import LANGUAGES, Said, Text, both, in_each, listed, recognise, say
 
 MOST_BYTES = 8 * 2**20
-#: Heat is embedded on the key slice and this many slices to each side of it.
-HEAT_REACH = 8
 _PANES = ("plain", "student", "teacher", "difference")
 #: Terms that the page explains, in the order of the page.
 GLOSSARY = (
@@ -60,8 +55,9 @@ GLOSSARY = (
         "digest",
     ),
 )
-#: Texts that the script writes.
-_OF_SCRIPT = ("images.where", "images.position")
+#: What a page is styled by and moved by, each in an element of its own, in this order.
+STYLES = ("report.css", "viewer.css")
+SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "report.js")
 
 
 def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
@@ -78,6 +74,7 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         DataError: ``PAGE_TOO_LARGE`` when the file would exceed 8 MiB.
     """
     shown = shown_in(report)
+    data = page_data(report, shown, arrays, MOST_BYTES)
     structures = structures_of(report)
     outlined = outlined_anatomy(report)
     page = _template().render(
@@ -87,9 +84,13 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         models=models_of(report),
         report_digest=report.digest(),
         policy=_policy(),
-        style=Markup(_source("report.css")),
-        script=Markup(_source("report.js")),
-        data=Markup(_embed(_page_data(report, shown, arrays))),
+        styles=[Markup(_source(name)) for name in STYLES],
+        scripts=[Markup(_source(name)) for name in SCRIPTS],
+        data=Markup(_embed(data.payload)),
+        views=list(data.payload["views"]),
+        windows=data.windows,
+        reduced=data.reduced,
+        ruler_note=ruler_note(report.volume),
         segments=any(one.kind is TaskKind.SEGMENTATION for one in report.explanations),
         summary=summary_of(report),
         choices=choices_of(report),
@@ -110,7 +111,7 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
         caveats=[(caveat.severity, *caveat_said(caveat)) for caveat in report.caveats],
         teacher_only=[lesion for one in report.explanations for lesion in one.teacher_only],
         panes=[role for role in _PANES if role in _shown_roles(report)],
-        marks=None if report.volume.space is None else picture_marks(report.volume.space),
+        marks=report.volume.space is not None,
         words=recognise(_grid_words(report.volume)),
         colours=recognise(COLOURS_IN_WORDS),
         masses=listed(
@@ -177,22 +178,27 @@ def _source(name: str) -> str:
 
 @functools.cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["figure"] = figure
     environment.filters["both"] = both
     environment.filters["in_each"] = in_each
     environment.filters["recognise"] = recognise
     environment.globals["t"] = lambda key, /, **values: both(say(key, **values))
     environment.globals["say"] = say
-    return environment.from_string(_source("report.html"))
+    return environment.get_template("report.html")
 
 
 def _policy() -> str:
     """Return the page's content-security policy: what is not in the file is not loaded."""
-    style, script = (base64.b64encode(hashlib.sha256(_source(name).encode()).digest()).decode() for name in ("report.css", "report.js"))
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
-    )
+    styles, scripts = (" ".join(map(_digest, names)) for names in (STYLES, SCRIPTS))
+    return f"default-src 'none'; img-src data:; style-src {styles}; script-src {scripts}; base-uri 'none'; form-action 'none'"
+
+
+def _digest(name: str) -> str:
+    """Return how a content-security policy names a style or a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_source(name).encode()).digest()).decode()}'"
 
 
 def _embed(payload: Mapping[str, Any]) -> str:
@@ -200,63 +206,12 @@ def _embed(payload: Mapping[str, Any]) -> str:
     return json.dumps(payload, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays) -> dict[str, Any]:
-    slices, rows, columns = arrays.volume.shape
-    spacing = _pixel_aspect(report.volume)
-    space = report.volume.space
-    return {
-        "size": [rows, columns],
-        "aspect": [columns * spacing[1], rows * spacing[0]],
-        "base": [_data_uri(grey(plane, report.window)) for plane in arrays.volume],
-        "outlines": {name: [_path(plane) for plane in mask.astype(np.uint8)] for name, mask in arrays.masks().items()},
-        "heat": [heat_of(one, arrays, slices) for one in shown],
-        "explainers": [list(one.explainers) for one in shown],
-        "texts": {language: {key: texts_of(language)[key] for key in _OF_SCRIPT} for language in LANGUAGES},
-        "positions": [] if space is None else [round(float(space.position_lps_mm(index, 0, 0)[2]), 1) for index in range(slices)],
-    }
-
-
-def heat_of(shown: Shown, arrays: StudyArrays, slices: int) -> dict[str, Any]:
-    """Return per explainer the pictures of student, teacher (if there is one) and their difference: one symmetric scale for all."""
-    key = shown.finding.key_slice
-    near = range(max(0, key - HEAT_REACH), min(slices, key + HEAT_REACH + 1))
-    result: dict[str, Any] = {}
-    for explainer in shown.explainers:
-        planes = {role: arrays.explained[shown.place][one.tensor].astype(np.float32) for role, one in shown.by(explainer).items()}
-        limit = float(max(np.abs(plane).max() for plane in planes.values()))
-        failed = failed_mark(shown.explanation.failed_checks(explainer), shown.explanation.structures)
-        if len(planes) == 2:
-            planes["difference"] = planes["student"] - planes["teacher"]
-        result[explainer] = {
-            "limit": f"{limit:.3g}",
-            "failed": in_each(recognise(failed)),
-            "planes": {
-                role: {str(k): _data_uri(heat(plane[k], limit, failed=bool(failed))) for k in near if plane[k].any()}
-                for role, plane in planes.items()
-            },
-        }
-    return result
-
-
-def _path(mask: NDArray[np.uint8]) -> str:
-    """Return the SVG path of a mask's outlines in pixels, (0, 0) being the corner of the first pixel."""
-    if not mask.any():
-        return ""
-    loops = find_contours(np.pad(mask.astype(float), 1), 0.5)
-    return "".join("M" + "L".join(f"{c - 0.5:.1f} {r - 0.5:.1f}" for r, c in loop) + "Z" for loop in loops)
-
-
-def _data_uri(pixels: NDArray[np.uint8]) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
-
-
-def _pixel_aspect(volume: VolumeRef) -> tuple[float, float]:
-    """Return how far pixels lie apart, between rows and between columns: mm, or 1 and 1 of a picture that does not say so."""
-    if isinstance(volume.geometry, PictureGrid):
-        stated = volume.geometry.spacing
-        return (1.0, 1.0) if stated is None else (stated.between_rows_mm, stated.between_columns_mm)
-    _, rows, columns = _spacing_mm(volume.geometry)
-    return rows, columns
+def ruler_note(volume: VolumeRef) -> Said | None:
+    """Return what lengths on the picture are measured at, where that is not the patient; None of a volume."""
+    if volume.picture is None:
+        return None
+    spacing = volume.picture.spacing
+    return say("ruler.unknown") if spacing is None else say("ruler.note", spacing=recognise(spacing_words(volume.picture)))
 
 
 def _spacing_mm(geometry: Geometry) -> tuple[float, float, float]:
