@@ -84,9 +84,13 @@ def form_findings(report: ReviewReport) -> tuple[FormFinding, ...]:
         for one in (*explanation.lesions, *explanation.answers):
             kind, word = ("lesion", noun) if isinstance(one, LesionFinding) else ("answer", "answer")
             place = shown.get((own, f"{word} {one.number}"))
-            found.append(FormFinding(f"{kind}-{one.number}", say(f"label.{word}", number=one.number), place is not None, one.key_slice, place))
+            found.append(
+                FormFinding(f"{kind}-{one.number}", say(f"label.{word}", number=one.number), place is not None, one.key_slice, place)
+            )
     missed = [lesion for explanation in report.explanations for lesion in explanation.teacher_only]
-    found += [FormFinding(lesion.tracking_id, say("label.teacher", number=n), False, lesion.key_slice) for n, lesion in enumerate(missed, 1)]
+    found += [
+        FormFinding(lesion.tracking_id, say("label.teacher", number=n), False, lesion.key_slice) for n, lesion in enumerate(missed, 1)
+    ]
     return tuple({one.name: one for one in reversed(found)}[name] for name in dict.fromkeys(one.name for one in found))
 
 
@@ -118,5 +122,11 @@ def answered(form: FormContext, said: Feedback, *, digest: str, at: str) -> Form
     )
     rated: dict[str, int] = {str(item): points for item, points in said.likert.items()}
     return replace(
-        form, findings=findings, decision=said.decision, rated=rated, comment=said.comment, supersedes=digest, signed=at.rstrip("Z").replace("T", " ")
+        form,
+        findings=findings,
+        decision=said.decision,
+        rated=rated,
+        comment=said.comment,
+        supersedes=digest,
+        signed=at.rstrip("Z").replace("T", " "),
     )

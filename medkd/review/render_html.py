@@ -28,8 +28,9 @@ from data_contracts import (
 )
 from medkd.dicom.series_words import display_words, spacing_words
 from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS
+from medkd.review.form import FormContext, empty_form
 from medkd.review.map_table import figure, map_table
-from medkd.review.page_data import page_data
+from medkd.review.page_data import PageData, page_data
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
 from medkd.review.shown import Shown, StudyArrays, shown_in
 from medkd.review.summary import summary_of
@@ -56,8 +57,10 @@ GLOSSARY = (
     ),
 )
 #: What a page is styled by and moved by, each in an element of its own, in this order.
-STYLES = ("report.css", "viewer.css")
-SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "report.js")
+STYLES = ("report.css", "viewer.css", "form.css")
+SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "form.js", "report.js")
+#: What a server has to give of them.
+PARTS = (*STYLES, *SCRIPTS)
 
 
 def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
@@ -73,59 +76,74 @@ def render_html(report: ReviewReport, arrays: StudyArrays) -> str:
     Raises:
         DataError: ``PAGE_TOO_LARGE`` when the file would exceed 8 MiB.
     """
-    shown = shown_in(report)
-    data = page_data(report, shown, arrays, MOST_BYTES)
-    structures = structures_of(report)
-    outlined = outlined_anatomy(report)
-    page = _template().render(
-        report=report,
-        volume=report.volume,
-        languages=LANGUAGES,
-        models=models_of(report),
-        report_digest=report.digest(),
+    data = page_data(report, shown_in(report), arrays, MOST_BYTES)
+    context = page_context(report, data, list(arrays.masks()), empty_form(report))
+    page = page_template().render(
+        **context,
         policy=_policy(),
         styles=[Markup(_source(name)) for name in STYLES],
         scripts=[Markup(_source(name)) for name in SCRIPTS],
-        data=Markup(_embed(data.payload)),
-        views=list(data.payload["views"]),
-        windows=data.windows,
-        reduced=data.reduced,
-        ruler_note=ruler_note(report.volume),
-        segments=any(one.kind is TaskKind.SEGMENTATION for one in report.explanations),
-        summary=summary_of(report),
-        choices=choices_of(report),
-        noun=noun_word(structures),
-        word=say("images.structure" if outlined else "images.finding"),
-        outlined=recognise(outlined),
-        trained_on=list(dict.fromkeys(one.trained_on for one in report.explanations if one.trained_on)),
-        outlines=list(arrays.masks()),
-        lesions=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, LesionFinding)],
-        answers=[_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, ClassAnswer)],
-        labels=[in_each(label_of(one)) for one in shown],
-        maps=map_table(shown, structures),
-        tests=[
+        served=None,
+    )
+    if len(page.encode()) > MOST_BYTES:
+        raise DataError("PAGE_TOO_LARGE", f"expected a page of at most {MOST_BYTES} bytes, got {len(page.encode())}")
+    return page
+
+
+def page_context(report: ReviewReport, data: PageData, outlines: list[str], form: FormContext) -> dict[str, Any]:
+    """Return what the template of the page is filled with, whether the page is a file of its own or served.
+
+    Args:
+        report: what is shown.
+        data: what its scripts are given.
+        outlines: names of the masks that are drawn.
+        form: the sign-off.
+    """
+    shown, structures, outlined = shown_in(report), structures_of(report), outlined_anatomy(report)
+    return {
+        "report": report,
+        "volume": report.volume,
+        "languages": LANGUAGES,
+        "models": models_of(report),
+        "report_digest": report.digest(),
+        "data": Markup(_embed(data.payload)),
+        "views": list(data.payload["views"]),
+        "windows": data.windows,
+        "reduced": data.reduced,
+        "ruler_note": ruler_note(report.volume),
+        "segments": any(one.kind is TaskKind.SEGMENTATION for one in report.explanations),
+        "summary": summary_of(report),
+        "choices": choices_of(report),
+        "noun": noun_word(structures),
+        "word": say("images.structure" if outlined else "images.finding"),
+        "outlined": recognise(outlined),
+        "trained_on": list(dict.fromkeys(one.trained_on for one in report.explanations if one.trained_on)),
+        "outlines": outlines,
+        "lesions": [_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, LesionFinding)],
+        "answers": [_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, ClassAnswer)],
+        "labels": [in_each(label_of(one)) for one in shown],
+        "maps": map_table(shown, structures),
+        "tests": [
             (one.model.name, sanity_report, checks_said(sanity_report.checks, one.structures))
             for one in report.explanations
             for sanity_report in one.sanity_reports
         ],
-        caveats=[(caveat.severity, *caveat_said(caveat)) for caveat in report.caveats],
-        teacher_only=[lesion for one in report.explanations for lesion in one.teacher_only],
-        panes=[role for role in _PANES if role in _shown_roles(report)],
-        marks=report.volume.space is not None,
-        words=recognise(_grid_words(report.volume)),
-        colours=recognise(COLOURS_IN_WORDS),
-        masses=listed(
+        "caveats": [(caveat.severity, *caveat_said(caveat)) for caveat in report.caveats],
+        "teacher_only": [lesion for one in report.explanations for lesion in one.teacher_only],
+        "panes": [role for role in _PANES if role in _shown_roles(report)],
+        "marks": report.volume.space is not None,
+        "words": recognise(_grid_words(report.volume)),
+        "colours": recognise(COLOURS_IN_WORDS),
+        "masses": listed(
             (
                 say("maps.masses", kind=say(f"kind.{one.kind.value}"), mass=recognise(MASS_IN_WORDS[one.mass]))
                 for one in report.explanations
             ),
             "list.more",
         ),
-        glossary=GLOSSARY,
-    )
-    if len(page.encode()) > MOST_BYTES:
-        raise DataError("PAGE_TOO_LARGE", f"expected a page of at most {MOST_BYTES} bytes, got {len(page.encode())}")
-    return page
+        "glossary": GLOSSARY,
+        "form": form,
+    }
 
 
 def choices_of(report: ReviewReport) -> list[tuple[str, Text]]:
@@ -177,7 +195,8 @@ def _source(name: str) -> str:
 
 
 @functools.cache
-def _template() -> Template:
+def page_template() -> Template:
+    """Return the template of the page."""
     environment = Environment(
         loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

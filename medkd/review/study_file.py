@@ -1,8 +1,8 @@
 """The arrays of a report as one file beside it, from which a server shows single slices: no torch, nothing is read that is not shown.
 
 ``study.safetensors`` holds ``volume`` (int16 where that holds every value, else uint16 steps), a bit per voxel of every mask, and of every
-map int8 steps of its largest magnitude; what a step is, stands in the file's metadata. Maps that would make the file large are kept round their
-key slice only, as the page does.
+map int8 steps of the square root of its share of the largest magnitude (small values, of which there are most, keep their sum); scales stand in the
+file's metadata. Maps that would make the file large are kept round their key slice only, as the page does.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ def write_study_file(path: Path, report: ReviewReport, arrays: StudyArrays) -> P
     tensors: dict[str, NDArray[Any]] = {}
     about: dict[str, Any] = {"shape": list(arrays.volume.shape)}
     tensors["volume"], about["volume"] = _values(np.asarray(arrays.volume))
-    for name, mask in arrays.masks().items():
-        tensors[f"mask/{name}"] = np.packbits(np.asarray(mask), axis=-1)
+    marked = {f"mask/{name}": mask for name, mask in arrays.masks().items()}
+    for place, own in enumerate(arrays.explained):
+        marked |= {f"{place}/{name.replace('mask/', 'region/')}": values > 0 for name, values in own.items() if name.startswith("mask/")}
+    tensors |= {name: np.packbits(np.asarray(mask), axis=-1) for name, mask in marked.items()}
     maps = {
         f"{one.place}/{ref.tensor}": (one.finding.key_slice, arrays.explained[one.place][ref.tensor])
         for one in shown_in(report)
@@ -48,24 +50,35 @@ def write_study_file(path: Path, report: ReviewReport, arrays: StudyArrays) -> P
     for name, (key, values) in maps.items():
         first, last = (0, slices) if whole else (max(0, key - REACH), min(slices, key + REACH + 1))
         tensors[name], limit = _map(np.asarray(values), first, last)
-        about[name] = {"limit": limit, "first": first}
+        about[name] = {"limit": limit, "first": first, "finite": bool(np.isfinite(values).all())}
     return write_bytes(path, save(tensors, metadata={"medkd": json.dumps(about, sort_keys=True)}))
 
 
 def _values(values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, float]]:
     """Return values as integers, and scale and offset that lead back: int16 as they are, or 65,535 steps between least and largest."""
     low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if np.isfinite(values).any() else (0.0, 0.0)
-    if -32768 <= low and high <= 32767 and bool((values == np.rint(values)).all()):
+    if low >= -32768 and high <= 32767 and bool((values == np.rint(values)).all()):
         return values.astype(np.int16), {"scale": 1.0, "offset": 0.0}
     scale = (high - low) / 65535 or 1.0
-    return np.rint((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / scale).astype(np.uint16), {"scale": scale, "offset": low}
+    return np.rint((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / scale).astype(np.uint16), {
+        "scale": scale,
+        "offset": low,
+    }
 
 
 def _map(values: NDArray[Any], first: int, last: int) -> tuple[NDArray[np.int8], float]:
-    """Return the slices of a map in steps of its largest magnitude, which is that of the whole map; NaN is shown as nothing."""
-    limit = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
-    kept = np.nan_to_num(values[first:last].astype(np.float32))
-    return np.rint(kept * (_STEPS / limit) if limit > 0 else kept * 0).astype(np.int8), limit
+    """Return the slices of a map in steps, and its largest magnitude anywhere; what is no number is shown as nothing."""
+    finite = values[np.isfinite(values)]
+    limit = float(np.abs(finite).max(initial=0.0))
+    shares = np.nan_to_num(values[first:last].astype(np.float32), posinf=0.0, neginf=0.0) / np.float32(limit or 1.0)
+    return np.rint(np.sign(shares) * np.sqrt(np.abs(shares)) * _STEPS).astype(np.int8), limit
+
+
+def _shares(steps: NDArray[np.int8], limit: float) -> NDArray[np.float32]:
+    """Return the values that steps stand for."""
+    roots = steps.astype(np.float32) / np.float32(_STEPS)
+    found: NDArray[np.float32] = roots * np.abs(roots) * np.float32(limit)
+    return found
 
 
 @dataclass(frozen=True)
@@ -91,13 +104,22 @@ class StudyFile:
         """Return all values, [slice, row, column]."""
         return self._real(self.tensors["volume"])
 
-    def plane(self, plane: str, index: int) -> NDArray[np.float32]:
-        """Return the values of a plane in the order of the voxels: axial [row, column], coronal [slice, column], sagittal [slice, row].
+    def plane(self, axis: int, index: int) -> NDArray[np.float32]:
+        """Return the values of a plane, the two other axes of the volume in their order.
+
+        Args:
+            axis: of the volume, that the plane stands on.
+            index: along it.
 
         Raises:
             IndexError: outside of the volume.
         """
-        return self._real(self.tensors["volume"][_at(plane, index, self.shape)])
+        return self._real(self.tensors["volume"][_at(axis, index, self.shape)])
+
+    def sample(self) -> NDArray[np.float32]:
+        """Return about a million values, evenly taken."""
+        flat = self.tensors["volume"].reshape(-1)
+        return self._real(flat[:: max(1, flat.size // 2**20)])
 
     def _real(self, values: NDArray[Any]) -> NDArray[np.float32]:
         how = self.about["volume"]
@@ -105,8 +127,8 @@ class StudyFile:
         return real
 
     def mask(self, name: str) -> NDArray[np.uint8]:
-        """Return a mask, uint8 [slice, row, column]."""
-        return np.unpackbits(self.tensors[f"mask/{name}"], axis=-1, count=self.shape[2])
+        """Return a mask, uint8 [slice, row, column]: ``mask/SOURCE``, or ``PLACE/region/NUMBER`` of a finding."""
+        return np.unpackbits(self.tensors[name], axis=-1, count=self.shape[2])
 
     def limit(self, name: str) -> float:
         """Return the largest magnitude of a map."""
@@ -116,27 +138,30 @@ class StudyFile:
         """Return a map, [slice, row, column]; zero on slices that were not kept."""
         kept, how = self.tensors[name], self.about[name]
         whole = np.zeros(self.shape, np.float32)
-        whole[how["first"] : how["first"] + len(kept)] = kept.astype(np.float32) * np.float32(how["limit"] / _STEPS)
+        whole[how["first"] : how["first"] + len(kept)] = _shares(kept, how["limit"])
         return whole
 
-    def map_plane(self, name: str, plane: str, index: int) -> NDArray[np.float32]:
+    def kept(self, name: str) -> range:
+        """Return the slices that were kept of a map."""
+        return range(self.about[name]["first"], self.about[name]["first"] + len(self.tensors[name]))
+
+    def map_plane(self, name: str, axis: int, index: int) -> NDArray[np.float32]:
         """Return a plane of a map, as :meth:`plane`."""
         kept, how = self.tensors[name], self.about[name]
-        first, step = how["first"], np.float32(how["limit"] / _STEPS)
-        _at(plane, index, self.shape)
-        if plane == "axial":
+        first = how["first"]
+        _at(axis, index, self.shape)
+        if axis == 0:
             inside = first <= index < first + len(kept)
-            return kept[index - first].astype(np.float32) * step if inside else np.zeros(self.shape[1:], np.float32)
-        cut = kept[:, index, :] if plane == "coronal" else kept[:, :, index]
+            return _shares(kept[index - first], how["limit"]) if inside else np.zeros(self.shape[1:], np.float32)
+        cut = kept[:, index, :] if axis == 1 else kept[:, :, index]
         found = np.zeros((self.shape[0], cut.shape[1]), np.float32)
-        found[first : first + len(kept)] = cut.astype(np.float32) * step
+        found[first : first + len(kept)] = _shares(cut, how["limit"])
         return found
 
 
-def _at(plane: str, index: int, shape: tuple[int, int, int]) -> Any:
-    axis = {"axial": 0, "coronal": 1, "sagittal": 2}[plane]
+def _at(axis: int, index: int, shape: tuple[int, int, int]) -> Any:
     if not 0 <= index < shape[axis]:
-        raise IndexError(f"expected a {plane} plane from 0 to {shape[axis] - 1}, got {index}")
+        raise IndexError(f"expected a plane from 0 to {shape[axis] - 1}, got {index}")
     return (slice(None),) * axis + (index,)
 
 
@@ -164,5 +189,6 @@ def open_study_file(path: Path) -> StudyFile:
         return StudyFile((slices, rows, columns), tensors, about)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            "STUDY_FILE", f"expected the arrays of a report at {path.name} beside it, got none that can be read ({type(error).__name__}); make the report again"
+            "STUDY_FILE",
+            f"expected the arrays of a report at {path.name} beside it, got none that can be read ({type(error).__name__}); make the report again",
         ) from error

@@ -62,9 +62,7 @@ class Accounts:
         account = Account(name, ROLES[ROLES.index(role)], title, f"reviewer-{secrets.token_hex(6)}")
         try:
             with self._database.connect() as connection:
-                connection.execute(
-                    "INSERT INTO account VALUES (?, ?, ?, ?, ?)", (name, account.role, title, account.reviewer_key, hashed)
-                )
+                connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?)", (name, account.role, title, account.reviewer_key, hashed))
         except sqlite3.IntegrityError as error:
             raise DataError("ACCOUNT_EXISTS", f"expected a name that no account has, got {name}; remove that account first") from error
         return account

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -17,13 +18,14 @@ from medkd.review_server.reading import Readings
 from medkd.review_server.security import Guard
 from medkd.review_server.sessions import Sessions
 from medkd.review_server.settings import ServerSettings
-from medkd.review_server.slices import PictureCache
+from medkd.review_server.slices import PictureCache, RecentValues
 from medkd.review_server.studies import StudyIndex
 from medkd.review_server.web import NotLoggedIn, Services, local_path, refusal, see_other, services_of
 
 #: What is served as it lies in the packages: name in the address → package and path, and its type.
 STATIC = {
     "server.css": ("medkd.review_server", "static/server.css", "text/css"),
+    "noscript.css": ("medkd.review_server", "static/noscript.css", "text/css"),
     "served.css": ("medkd.review_server", "static/served.css", "text/css"),
     "served.js": ("medkd.review_server", "static/served.js", "text/javascript"),
     "vendor/htmx.min.js": ("medkd.review_server", "static/vendor/htmx.min.js", "text/javascript"),
@@ -51,6 +53,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(NotLoggedIn, _to_login)
     app.add_exception_handler(MedkdError, _refused)
     app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(RequestValidationError, _misread)
     return app
 
 
@@ -62,7 +65,7 @@ def services_with(settings: ServerSettings) -> Services:
     log.verify()
     index.all()
     readings = Readings(settings, database, index, log)
-    return Services(settings, database, accounts, Sessions(database, accounts), index, log, readings, PictureCache())
+    return Services(settings, database, accounts, Sessions(database, accounts), index, log, readings, PictureCache(), RecentValues())
 
 
 def static_file(name: str) -> Response:
@@ -86,7 +89,10 @@ def health(request: Request) -> PlainTextResponse:
 
 async def _to_login(request: Request, error: Exception) -> Response:
     if "application/json" in request.headers.get("accept", ""):
-        return refusal(request, DataError("LOGIN_FAILED", f"expected a session, got none for {request.method}; log in again in another tab, and repeat it"))
+        return refusal(
+            request,
+            DataError("LOGIN_FAILED", f"expected a session, got none for {request.method}; log in again in another tab, and repeat it"),
+        )
     if services_of(request).settings.user_header is not None:
         return PlainTextResponse("expected the name of an account from the proxy, got none\n", status_code=401)
     place = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -99,6 +105,12 @@ def _quoted(text: str) -> str:
     return quote(text, safe="/")
 
 
+async def _misread(request: Request, error: Exception) -> Response:
+    return refusal(
+        request, DataError("UNKNOWN", f"expected an address of this server, got {len(request.url.path)} characters that are none")
+    )
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, MedkdError)
     return refusal(request, error)
@@ -108,4 +120,6 @@ async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code != 404:
         return PlainTextResponse(f"{error.detail}\n", status_code=error.status_code, headers=error.headers)
-    return refusal(request, DataError("UNKNOWN", f"expected an address of this server, got {len(request.url.path)} characters that are none"))
+    return refusal(
+        request, DataError("UNKNOWN", f"expected an address of this server, got {len(request.url.path)} characters that are none")
+    )

@@ -92,7 +92,9 @@ def _form(payload: Mapping[str, Any]) -> FeedbackForm:
     try:
         return FeedbackForm.model_validate(payload)
     except ValidationError as error:
-        raise FeedbackError("FEEDBACK_FORM", "; ".join(dict.fromkeys(_problem(one, payload) for one in error.errors())) or "expected a form, got another") from None
+        raise FeedbackError(
+            "FEEDBACK_FORM", "; ".join(dict.fromkeys(_problem(one, payload) for one in error.errors())) or "expected a form, got another"
+        ) from None
 
 
 def _problem(found: Any, payload: Mapping[str, Any]) -> str:

@@ -88,5 +88,7 @@ def choose_language(request: Request, language: str, next: str = "/") -> Respons
     answer = RedirectResponse(local_path(next), status_code=303)
     if language in LANGUAGES:
         services = services_of(request)
-        answer.set_cookie(LANGUAGE, language, max_age=365 * 86400, httponly=True, samesite="strict", secure=services.settings.secure, path="/")
+        answer.set_cookie(
+            LANGUAGE, language, max_age=365 * 86400, httponly=True, samesite="strict", secure=services.settings.secure, path="/"
+        )
     return answer

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from data_contracts import DataError, OwnReadAnswer
+from data_contracts import DataError, FeedbackError, OwnReadAnswer
 from data_contracts.feedback import OwnRead
 from medkd import __version__
 from medkd.review.texts import say, text_of
@@ -27,9 +26,7 @@ Plane = Literal["axial", "coronal", "sagittal", "frame"]
 
 
 @router.get("/")
-def worklist(
-    request: Request, status: str = "", modality: str = "", priority: str = "", text: str = "", number: int = 1
-) -> Response:
+def worklist(request: Request, status: str = "", modality: str = "", priority: str = "", text: str = "", number: int = 1) -> Response:
     """Return the worklist of who asks."""
     services = services_of(request)
     session = services.require(request)
@@ -37,7 +34,10 @@ def worklist(
     found = worklist_of(session.account, services.readings, services.index, filters)
     language = language_of(request)
     kept = {"status": status, "modality": modality, "priority": priority, "text": filters.text}
-    places = {name: "/?" + urlencode({**{key: value for key, value in kept.items() if value}, "number": found.page + step}) for name, step in (("previous", -1), ("following", 1))}
+    places = {
+        name: "/?" + urlencode({**{key: value for key, value in kept.items() if value}, "number": found.page + step})
+        for name, step in (("previous", -1), ("following", 1))
+    }
     return page(
         request,
         "worklist.html",
@@ -52,13 +52,13 @@ def worklist(
 
 
 @router.get("/study/{key}")
-def study(request: Request, key: str, slice: int | None = None) -> Response:
+def study(request: Request, key: str, plane: str = "", slice: int | None = None) -> Response:
     """Return a study: its pictures and the own read; what the models found once that is locked."""
     services = services_of(request)
     session = services.require(request)
     served = services.study(key)
     state = services.readings.state(session.account, served)
-    return HTMLResponse(study_page(services, session, served, state, language_of(request), slice))
+    return HTMLResponse(study_page(services, session, served, state, language_of(request), (plane, slice)))
 
 
 @router.post("/study/{key}/own-read")
@@ -73,7 +73,11 @@ def own_read(request: Request, key: str, body: Body) -> Response:
         if not 0 < len(answer) <= 80:
             raise DataError("OWN_READ_ANSWER", f"expected an answer in own read, got {len(answer)} characters")
         read = OwnReadAnswer(answer=answer, seconds=_seconds(services, session, fields))
-        services.readings.lock(session.account, served, read, language_of(request))
+        try:
+            services.readings.lock(session.account, served, read, language_of(request))
+        except FeedbackError as error:
+            if error.code != "OWN_READ_LOCKED":  # a double click: the first answer stands, and is shown
+                raise
     return see_other(f"/study/{key}")
 
 
@@ -143,8 +147,3 @@ def _picture(request: Request, payload: bytes) -> Response:
     if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers={"ETag": tag})
     return Response(payload, media_type="image/png", headers={"ETag": tag})
-
-
-def new_form() -> str:
-    """Return the id of a new form."""
-    return secrets.token_hex(16)

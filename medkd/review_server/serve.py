@@ -48,7 +48,8 @@ def _listen(settings: ServerSettings) -> socket.socket:
         )
     except OSError as error:
         raise NetworkError(
-            "PORT_TAKEN", f"expected to listen at {settings.host} port {settings.port}, that is not possible ({error.strerror}); give another --port"
+            "PORT_TAKEN",
+            f"expected to listen at {settings.host} port {settings.port}, that is not possible ({error.strerror}); give another --port",
         ) from error
 
 

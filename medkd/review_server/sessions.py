@@ -56,14 +56,18 @@ class Sessions:
         subjects = {f"name {name[:64]}": MOST_FAILURES, f"address {address}": MOST_OF_ADDRESS}
         wait = max(self._wait(subject, most) for subject, most in subjects.items())
         if wait > 0:
-            raise DataError("LOGIN_LOCKED", f"expected at most {MOST_FAILURES} failed logins, got more; try again in {round(wait) + 1} seconds")
+            raise DataError(
+                "LOGIN_LOCKED", f"expected at most {MOST_FAILURES} failed logins, got more; try again in {round(wait) + 1} seconds"
+            )
         account = self._accounts.verify(name, password)
         if account is None:
             with self._database.connect() as connection:
                 now = self._clock()
                 connection.execute("DELETE FROM failure WHERE at < ?", (now - WINDOW_S,))
                 connection.executemany("INSERT INTO failure VALUES (?, ?)", [(subject, now) for subject in subjects])
-            raise DataError("LOGIN_FAILED", f"expected the name and the password of an account, got a pair that is none ({len(name)} characters)")
+            raise DataError(
+                "LOGIN_FAILED", f"expected the name and the password of an account, got a pair that is none ({len(name)} characters)"
+            )
         with self._database.connect() as connection:
             connection.execute("DELETE FROM failure WHERE subject = ?", (f"name {name[:64]}",))
         return self._open(account)
@@ -72,7 +76,9 @@ class Sessions:
         number, now = secrets.token_urlsafe(32), self._clock()
         with self._database.connect() as connection:
             connection.execute("DELETE FROM session WHERE seen < ? OR began < ?", (now - IDLE_S, now - LONGEST_S))
-            connection.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", (_digest(number), account.name, secrets.token_urlsafe(32), now, now))
+            connection.execute(
+                "INSERT INTO session VALUES (?, ?, ?, ?, ?)", (_digest(number), account.name, secrets.token_urlsafe(32), now, now)
+            )
         return number
 
     def find(self, number: str | None) -> Session | None:

@@ -63,7 +63,9 @@ class ServerSettings:
             NetworkError: ``BIND_PUBLIC``, ``PROXY_ADDRESS``, ``USER_HEADER`` or ``CONTROL_SHARE``.
         """
         if not self.reports.is_dir():
-            raise SourceError("REPORTS_MISSING", f"expected a folder with reports at {self.reports}, there is none; write some with `medkd report-store`")
+            raise SourceError(
+                "REPORTS_MISSING", f"expected a folder with reports at {self.reports}, there is none; write some with `medkd report-store`"
+            )
         if self.host not in LOCAL and not self.secure:
             raise NetworkError(
                 "BIND_PUBLIC",
@@ -75,7 +77,8 @@ class ServerSettings:
         if self.user_header is not None:
             if self.proxy is None:
                 raise NetworkError(
-                    "USER_HEADER", f"expected --behind-proxy ADDRESS with --user-header {self.user_header}, got none: anybody could send that header"
+                    "USER_HEADER",
+                    f"expected --behind-proxy ADDRESS with --user-header {self.user_header}, got none: anybody could send that header",
                 )
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{1,63}", self.user_header):
                 raise NetworkError("USER_HEADER", f"expected the name of a header, such as X-Remote-User, got {self.user_header!r}")
@@ -87,4 +90,6 @@ def _require_address(text: str) -> None:
     try:
         ipaddress.ip_address(text)
     except ValueError as error:
-        raise NetworkError("PROXY_ADDRESS", f"expected the IP address that the proxy connects from, such as 127.0.0.1, got {text!r}") from error
+        raise NetworkError(
+            "PROXY_ADDRESS", f"expected the IP address that the proxy connects from, such as 127.0.0.1, got {text!r}"
+        ) from error

@@ -6,6 +6,9 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 #: Bytes of pictures that are remembered.
 MOST_BYTES = 96 * 2**20
@@ -38,6 +41,32 @@ class PictureCache:
             while self._bytes > self._most and len(self._known) > 1:
                 _, gone = self._known.popitem(last=False)
                 self._bytes -= len(gone)
+        return made
+
+
+class RecentValues(Generic[T]):
+    """The last values that were made, by key.
+
+    Args:
+        most: that are remembered.
+    """
+
+    def __init__(self, most: int = 32) -> None:
+        self._most = most
+        self._known: OrderedDict[tuple[object, ...], T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Return a value by its key, made where it is not known."""
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        made = make()
+        with self._lock:
+            self._known[key] = made
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
         return made
 
 

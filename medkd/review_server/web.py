@@ -6,7 +6,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from data_contracts import DataError, MedkdError
 from medkd.feedback.log import FeedbackLog
+from medkd.review.page_data import PageData
 from medkd.review_server.accounts import Accounts
 from medkd.review_server.database import Database
 from medkd.review_server.forms import first, read_fields
@@ -22,7 +23,7 @@ from medkd.review_server.pages import render, sentence_of
 from medkd.review_server.reading import Readings
 from medkd.review_server.sessions import IDLE_S, Session, Sessions
 from medkd.review_server.settings import ServerSettings
-from medkd.review_server.slices import PictureCache
+from medkd.review_server.slices import PictureCache, RecentValues
 from medkd.review_server.studies import ServedStudy, StudyIndex
 
 SESSION, BEFORE, LANGUAGE = "medkd_session", "medkd_before", "medkd_language"
@@ -61,6 +62,7 @@ class Services:
     log: FeedbackLog
     readings: Readings
     pictures: PictureCache
+    data: RecentValues[PageData]
 
     def session(self, request: Request) -> Session | None:
         """Return who asks: by a cookie of ours, or by the header of the one proxy that may connect."""
@@ -83,6 +85,10 @@ class Services:
         if administrator and found.account.role != "administrator":
             raise DataError("FORBIDDEN", f"expected an administrator, got a {found.account.role}")
         return found
+
+    def page_data(self, key: tuple[object, ...], make: Callable[[], PageData]) -> PageData:
+        """Return what the scripts of a page are given, made where it was not made lately."""
+        return self.data.get(key, make)
 
     def opened(self, session: Session) -> str:
         """Return when a page was made, signed: how long it was open is then known of browsers without scripts too."""
@@ -207,6 +213,11 @@ def set_session(answer: Response, number: str, services: Services) -> Response:
     """Give a browser its session: for this site alone, out of reach of scripts."""
     answer.set_cookie(SESSION, number, max_age=int(IDLE_S) * 6, httponly=True, samesite="strict", secure=services.settings.secure, path="/")
     return answer
+
+
+def new_form() -> str:
+    """Return the id of a new form."""
+    return secrets.token_hex(16)
 
 
 def before_login(request: Request) -> str:

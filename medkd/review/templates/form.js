@@ -1,6 +1,6 @@
 "use strict";
 // The sign-off: what was answered, drawn and rated becomes a `feedback_form/1`, sent where the page is served and saved as a file where it is not.
-// It knows of the viewer only the events `medkd:shown` (plane, slice, whether maps are over it) and `medkd:locked`.
+// Of the viewer it asks what is shown (`medkd.state`, after each `medkd:drawn`), and when the own read is locked (`medkd:locked`).
 (() => {
   const form = document.getElementById("feedback");
   if (!form) return;
@@ -10,7 +10,7 @@
   const opened = performance.now();
   const now = () => (performance.now() - opened) / 1000;
   const time = { overlay: 0, since: null, read: Number(given.seconds) || 0 };
-  const view = { plane: "axial", slice: 0 };
+  const view = { acquired: true, slice: 0 };
   const MOST_RUNS = 200000;
   let formId = given.form || random();
   let sending = false;
@@ -87,7 +87,7 @@
 
   function paint() {
     const context = canvas.getContext("2d");
-    const seen = view.plane === "axial";
+    const seen = view.acquired;
     canvas.hidden = !seen;
     if (canvas.width !== columns || canvas.height !== rows) { canvas.width = columns; canvas.height = rows; }
     context.clearRect(0, 0, columns, rows);
@@ -306,7 +306,7 @@
   const broken = () => document.body.dataset.broken !== undefined;
 
   function stopBroken() {
-    at("broken").hidden = !broken();
+    at("sign-broken").hidden = !broken();
     at("save").disabled = broken() || sending;
   }
 
@@ -347,18 +347,20 @@
     select.value = added.value;
     paint();
   });
-  document.addEventListener("medkd:shown", (event) => {
-    const { plane, slice, overlay } = event.detail;
-    if (plane !== view.plane || slice !== view.slice) points.length = 0;
-    view.plane = plane;
-    view.slice = slice;
+  document.addEventListener("medkd:drawn", () => {
+    const { state, data } = medkd;
+    const plane = medkd.planeOf(document.querySelector('.pane[data-role="plain"]'));
+    const acquired = data.views[plane].axis === 0;
+    const slice = data.views[plane].places[medkd.indexOf(plane, state.point)];
+    if (acquired !== view.acquired || slice !== view.slice) points.length = 0;
+    Object.assign(view, { acquired, slice });
+    const overlay = state.locked && state.heat;
     if (overlay && time.since === null) time.since = now();
     if (!overlay && time.since !== null) { time.overlay += now() - time.since; time.since = null; }
     paint();
   });
   document.addEventListener("medkd:locked", () => { if (!given.served) time.read = now(); });
-  // A picture that cannot be decoded may hide what should be judged: nothing is signed on such a page. Errors of pictures do not bubble.
-  document.addEventListener("error", (event) => { if (event.target.tagName === "IMG" && event.target.getAttribute("src")) { document.body.dataset.broken = event.target.className || "picture"; stopBroken(); } }, true);
+  // A picture that cannot be decoded may hide what should be judged: the viewer says so, and nothing is signed on such a page.
   new MutationObserver(stopBroken).observe(document.body, { attributes: true, attributeFilter: ["data-broken"] });
   attachCanvas();
   stopBroken();
