@@ -64,7 +64,7 @@ def page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays,
     found: dict[str, Any] = {}
     for quality in QUALITIES:
         last = quality == QUALITIES[-1]
-        if not last and drawing.foreseen(quality) > left:
+        if not last and drawing.foreseen(quality, left) > left:
             continue
         found = drawing.pictures(quality)
         if last or len(json.dumps(found)) <= left:
@@ -111,21 +111,21 @@ class _Drawing:
             "texts": {language: {key: texts_of(language)[key] for key in _OF_SCRIPT} for language in LANGUAGES},
         }
 
-    def foreseen(self, quality: Quality) -> float:
-        """Return about how many bytes the pictures of a quality take, from every twelfth of them."""
+    def foreseen(self, quality: Quality, most: float) -> float:
+        """Return about how many bytes the pictures of a quality take, from every twelfth of them; any number above ``most`` where it is more."""
         if quality.loss is None and self.values.size > 2**24:
             return float("inf")  # sixteen million voxels without loss fit into no page: not even a twelfth of them is drawn
-        planes = drawn_planes(self.values, self.views, quality)
-        total = 0.0
+        planes, total = drawn_planes(self.values, self.views, quality), 0.0
         for plane in planes:
             probed = range(0, len(plane.places), _PROBED)
             total += sum(len(plane.picture(at, self.levels, quality.loss)) for at in probed) * len(plane.places) / len(probed)
+            if total > most:
+                return total
         fine = self._fine_places(quality, planes[0])
         total += len(fine) * (len(self._fine(fine[len(fine) // 2], quality)) if fine else 0)
-        if self.shown:
-            narrow = dataclasses.replace(quality, heat_reach=0)
-            first = len(json.dumps(self._heat(0, planes, narrow)))
-            total += first * len(self.shown) * (2 * quality.heat_reach + 1)
+        if self.shown and total < most:
+            key_alone = dataclasses.replace(quality, heat_reach=0)
+            total += len(json.dumps(self._heat(0, planes, key_alone))) * len(self.shown) * (2 * quality.heat_reach + 1)
         return total
 
     def pictures(self, quality: Quality) -> dict[str, Any]:

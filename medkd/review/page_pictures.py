@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def box_of(view: View, shape: Sequence[int], steps: Sequence[int]) -> Box:
 
 def reduced_by(values: NDArray[np.float32], steps: tuple[int, ...]) -> NDArray[np.float32]:
     """Return the means over blocks of voxels, each axis by its step; the last block of an axis may hold fewer."""
-    found = values
+    found: NDArray[Any] = values
     for axis, step in enumerate(steps):
         if step == 1:
             continue
@@ -100,7 +101,8 @@ def reduced_by(values: NDArray[np.float32], steps: tuple[int, ...]) -> NDArray[n
         counts = np.diff([*starts, found.shape[axis]]).astype(np.float32)
         shape = [-1 if one == axis else 1 for one in range(found.ndim)]
         found = np.add.reduceat(found, starts, axis=axis) / counts.reshape(shape)
-    return found.astype(np.float32, copy=False)
+    means: NDArray[np.float32] = found.astype(np.float32, copy=False)
+    return means
 
 
 def data_uri(pixels: NDArray[np.uint8], loss: int | None = None) -> str:
