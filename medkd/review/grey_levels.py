@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,12 @@ class Levels:
 
     points: tuple[tuple[int, float], ...]
 
-    def encode(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    def encode(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the level of each value, the first of what is not a number."""
         levels, edges = zip(*self.points, strict=True)
         found = np.interp(np.nan_to_num(values, nan=edges[0], posinf=edges[-1], neginf=edges[0]), edges, levels)
-        return found.round().astype(np.uint8)
+        rounded: NDArray[np.uint8] = found.round().astype(np.uint8)
+        return rounded
 
     def step(self) -> tuple[float, float]:
         """Return how far apart two neighbouring levels are at the least and at the most, in the unit of the values."""
@@ -42,7 +44,7 @@ class Levels:
         return min(steps), max(steps)
 
 
-def levels_of(values: NDArray[np.floating], window: tuple[float, float], volume: VolumeRef) -> Levels:
+def levels_of(values: NDArray[Any], window: tuple[float, float], volume: VolumeRef) -> Levels:
     """Return the levels of a study: three quarters of them within the report's window, the rest for what lies outside of it.
 
     Args:
@@ -59,7 +61,7 @@ def levels_of(values: NDArray[np.floating], window: tuple[float, float], volume:
     return Levels((*points, *([(255, most)] if above else [])))
 
 
-def windows_of(values: NDArray[np.floating], window: tuple[float, float], volume: VolumeRef) -> tuple[tuple[Said, float, float], ...]:
+def windows_of(values: NDArray[Any], window: tuple[float, float], volume: VolumeRef) -> tuple[tuple[Said, float, float], ...]:
     """Return name, low and high value of the windows that the keys 1 to 5 choose, the report's own first; those of CT for CT alone."""
     found: list[tuple[Said, float, float]] = [(say("window.report"), *window)]
     if volume.modality == "CT" and volume.unit == "HU":
@@ -72,12 +74,12 @@ def windows_of(values: NDArray[np.floating], window: tuple[float, float], volume
     return tuple(found)
 
 
-def _whole(values: NDArray[np.floating]) -> tuple[float, float]:
+def _whole(values: NDArray[Any]) -> tuple[float, float]:
     low, high = (float(one) for one in np.percentile(_sample(values), _RANGE))
     return low, high
 
 
-def _sample(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def _sample(values: NDArray[Any]) -> NDArray[Any]:
     """Return at most a million or so finite values, evenly taken."""
     flat = values.reshape(-1)
     flat = flat[:: max(1, flat.size // 2**20)]

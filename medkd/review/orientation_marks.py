@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +59,12 @@ class View:
     spacing: tuple[float, float] | None
     marks: dict[str, Side]
 
-    def slice_of(self, values: NDArray[np.generic], index: int) -> NDArray[np.generic]:
+    def slice_of(self, values: NDArray[Any], index: int) -> NDArray[Any]:
         """Return the picture [row, column] of an array [slice, row, column] as it is drawn: turned, never resampled."""
-        plane = np.take(values, index, axis=self.axis)
-        plane = plane if self.down < self.right else plane.T
-        return plane[:: -1 if self.flip_down else 1, :: -1 if self.flip_right else 1]
+        at: tuple[Any, ...] = tuple(index if axis == self.axis else slice(None) for axis in range(3))
+        plane = values[at] if self.down < self.right else values[at].T
+        turned: NDArray[Any] = plane[:: -1 if self.flip_down else 1, :: -1 if self.flip_right else 1]
+        return turned
 
 
 def direction_of(vector_lps: tuple[float, float, float]) -> Side:

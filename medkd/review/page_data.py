@@ -12,7 +12,7 @@ import numpy as np
 from data_contracts import ReviewReport
 from medkd.review.grey_levels import Levels, levels_of, windows_of
 from medkd.review.orientation_marks import views_of
-from medkd.review.page_heat import Voxel, heat_of, heat_steps
+from medkd.review.page_heat import Voxel, heat_of, heat_steps, shown_maps
 from medkd.review.page_outlines import outlines_of
 from medkd.review.page_pictures import Drawn, box_of, data_uri, drawn_planes, joined, near, steps_of
 from medkd.review.page_quality import QUALITIES, Quality
@@ -64,7 +64,7 @@ def page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays,
     found: dict[str, Any] = {}
     for quality in QUALITIES:
         last = quality == QUALITIES[-1]
-        if not last and drawing.foreseen(quality) > left:
+        if not last and drawing.foreseen(quality, left) > left:
             continue
         found = drawing.pictures(quality)
         if last or len(json.dumps(found)) <= left:
@@ -95,6 +95,8 @@ class _Drawing:
         self.views = views_of(report.volume.geometry)
         self.levels: Levels = levels_of(self.values, report.window, report.volume)
         self.windows = windows_of(self.values, report.window, report.volume)
+        self._foreseen: dict[tuple[str, tuple[int, int, int], int | None], float] = {}
+        self.maps = [shown_maps(one, arrays) for one in shown]
         self.centres = [centre_of(one, arrays, self.values.shape) for one in shown]
 
     def fixed(self) -> dict[str, Any]:
@@ -111,27 +113,35 @@ class _Drawing:
             "texts": script_texts(),
         }
 
-    def foreseen(self, quality: Quality) -> float:
-        """Return about how many bytes the pictures of a quality take, from every twelfth of them."""
+    def foreseen(self, quality: Quality, most: float) -> float:
+        """Return about how many bytes the pictures of a quality take, from every twelfth of them; any number above ``most`` where it is more."""
         if quality.loss is None and self.values.size > 2**24:
             return float("inf")  # sixteen million voxels without loss fit into no page: not even a twelfth of them is drawn
-        planes = drawn_planes(self.values, self.views, quality)
-        total = 0.0
+        planes, total = drawn_planes(self.values, self.views, quality), 0.0
         for plane in planes:
-            probed = range(0, len(plane.places), _PROBED)
-            total += sum(len(plane.picture(at, self.levels, quality.loss)) for at in probed) * len(plane.places) / len(probed)
+            total += self._bytes_of(plane, quality.loss)
+            if total > most:
+                return total
         fine = self._fine_places(quality, planes[0])
         total += len(fine) * (len(self._fine(fine[len(fine) // 2], quality)) if fine else 0)
-        if self.shown:
-            narrow = dataclasses.replace(quality, heat_reach=0)
-            first = len(json.dumps(self._heat(0, planes, narrow)))
-            total += first * len(self.shown) * (2 * quality.heat_reach + 1)
+        if self.shown and total < most:
+            key_alone = dataclasses.replace(quality, heat_reach=0)
+            total += len(json.dumps(self._heat(0, planes, key_alone))) * len(self.shown) * (2 * quality.heat_reach + 1)
         return total
+
+    def _bytes_of(self, plane: Drawn, loss: int | None) -> float:
+        """Return about how many bytes the slices of a plane take; several qualities share planes."""
+        same = (plane.view.name, plane.steps, loss)
+        if same not in self._foreseen:
+            probed = range(0, len(plane.places), _PROBED)
+            taken = sum(len(plane.picture(at, self.levels, loss)) for at in probed)
+            self._foreseen[same] = taken * len(plane.places) / len(probed)
+        return self._foreseen[same]
 
     def pictures(self, quality: Quality) -> dict[str, Any]:
         """Return the pictures, outlines and maps of a quality."""
         planes = drawn_planes(self.values, self.views, quality)
-        masks = {name: np.asarray(mask) > 0 for name, mask in self.arrays.masks().items()}
+        masks = {name: np.asarray(mask, bool) for name, mask in self.arrays.masks().items()}
         fine = self._fine_places(quality, planes[0])
         return {
             "views": {one.view.name: view_payload(one, self.values.shape, self.report.volume.space, quality.heat_edge) for one in planes},
@@ -158,7 +168,7 @@ class _Drawing:
     def _heat(self, place: int, planes: Sequence[Drawn], quality: Quality) -> dict[str, Any]:
         outside = self.shown[place].finding.outside
         points = [self.centres[place], *([] if outside is None else [(outside.slice_index, outside.row, outside.column)])]
-        return heat_of(self.shown[place], self.arrays, planes, quality, points)
+        return heat_of(self.maps[place], planes, quality, points)
 
 
 def view_payload(plane: Drawn, shape: Sequence[int], space: Geometry | None, heat_edge: int) -> dict[str, Any]:

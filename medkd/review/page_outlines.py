@@ -17,7 +17,7 @@ def outlines_of(mask: NDArray[np.bool_], view: View, places: list[int]) -> dict[
         view: the plane.
         places: voxel indices along the plane's axis that are drawn.
     """
-    held = mask.any(axis=tuple(axis for axis in range(3) if axis != view.axis))
+    held = np.asarray(mask.any(axis=tuple(axis for axis in range(3) if axis != view.axis)))
     return {str(place): path_of(view.slice_of(mask, place)) for place in places if held[place]}
 
 
@@ -34,7 +34,7 @@ def path_of(mask: NDArray[np.generic]) -> str:
     # Only what is marked is looked at: most of a slice is not.
     part = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.float64), 1)
     loops = contour_generator(z=part, line_type=LineType.Separate).lines(0.5)
-    return "".join(_loop(np.asarray(loop) + (left - 0.5, top - 0.5)) for loop in loops)
+    return "".join(_loop(np.asarray(loop) + np.array([left - 0.5, top - 0.5])) for loop in loops)
 
 
 def _loop(points: NDArray[np.float64]) -> str:

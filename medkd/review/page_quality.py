@@ -49,12 +49,15 @@ class Quality:
 
 #: From best to least; the first whose page fits is taken. A page that does not fit by the last is refused.
 QUALITIES = (
-    Quality(edge=512, plane_edge=512, loss=None, fine_reach=None, heat_edge=512, heat_reach=8, heat_planes=True),
+    Quality(edge=4096, plane_edge=4096, loss=None, fine_reach=None, heat_edge=4096, heat_reach=8, heat_planes=True),
+    Quality(edge=2048, plane_edge=256, loss=85, fine_reach=None, heat_edge=512, heat_reach=8, heat_planes=True),
+    Quality(edge=1024, plane_edge=256, loss=85, fine_reach=8, heat_edge=256, heat_reach=8, heat_planes=True),
+    Quality(edge=512, plane_edge=256, loss=85, fine_reach=8, heat_edge=256, heat_reach=8, heat_planes=True),
     Quality(edge=256, plane_edge=256, loss=85, fine_reach=8, heat_edge=256, heat_reach=8, heat_planes=True),
-    Quality(edge=256, plane_edge=256, loss=70, fine_reach=8, heat_edge=128, heat_reach=8, heat_planes=True),
-    Quality(edge=256, plane_edge=128, loss=70, fine_reach=4, heat_edge=128, heat_reach=8, heat_planes=True),
-    Quality(edge=256, plane_edge=128, loss=50, fine_reach=2, heat_edge=96, heat_reach=4, heat_planes=False),
-    Quality(edge=192, plane_edge=96, loss=50, fine_reach=1, heat_edge=64, heat_reach=2, heat_planes=False),
+    Quality(edge=256, plane_edge=128, loss=85, fine_reach=8, heat_edge=128, heat_reach=8, heat_planes=True),
+    Quality(edge=256, plane_edge=128, loss=70, fine_reach=8, heat_edge=128, heat_reach=8, heat_planes=True),
+    Quality(edge=256, plane_edge=128, loss=60, fine_reach=4, heat_edge=96, heat_reach=4, heat_planes=False),
+    Quality(edge=192, plane_edge=96, loss=50, fine_reach=2, heat_edge=64, heat_reach=2, heat_planes=False),
     Quality(edge=128, plane_edge=64, loss=40, fine_reach=0, heat_edge=64, heat_reach=0, heat_planes=False),
     Quality(edge=96, plane_edge=48, loss=30, fine_reach=None, heat_edge=48, heat_reach=0, heat_planes=False),
 )

@@ -100,7 +100,7 @@ def _write(report: ReviewReport, arrays: StudyArrays, out: Path) -> Path:
     write_bytes(out / RECORD, report.canonical_json())
     drawn = reduced(arrays, report.volume)
     write_bytes(out / PICTURE, render_picture(report, drawn))
-    return write_bytes(out / PAGE, render_html(report, drawn).encode())
+    return write_bytes(out / PAGE, render_html(report, arrays).encode())
 
 
 @stage
