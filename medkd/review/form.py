@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-from data_contracts import LesionFinding, ReviewReport
+from data_contracts import ClassAnswer, LesionFinding, ReviewReport
 from data_contracts.feedback import LIKERT_ITEMS, MOST_COMMENT, Feedback, Reason
 from medkd import __version__
 from medkd.review.shown import shown_in
@@ -81,7 +81,8 @@ def form_findings(report: ReviewReport) -> tuple[FormFinding, ...]:
     found = []
     for own, explanation in enumerate(report.explanations):
         noun = "lesion" if explanation.structures == "lesion" else "structure"
-        for one in (*explanation.lesions, *explanation.answers):
+        asked: tuple[LesionFinding | ClassAnswer, ...] = (*explanation.lesions, *explanation.answers)
+        for one in asked:
             kind, word = ("lesion", noun) if isinstance(one, LesionFinding) else ("answer", "answer")
             place = shown.get((own, f"{word} {one.number}"))
             found.append(

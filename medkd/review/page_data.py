@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data_contracts import ReviewReport
+from data_contracts import Geometry, ReviewReport
 from medkd.review.grey_levels import Levels, levels_of, windows_of
 from medkd.review.orientation_marks import views_of
 from medkd.review.page_heat import Voxel, heat_of, heat_steps, shown_maps
@@ -72,13 +73,17 @@ def page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays,
     return PageData({**fixed, **found}, quality, tuple(drawing.left_out(quality)), tuple(name for name, _, _ in drawing.windows))
 
 
-def centre_of(shown: Shown, arrays: StudyArrays, shape: tuple[int, ...]) -> Voxel:
+def centre_of(shown: Shown, mask: NDArray[Any] | None, shape: tuple[int, ...]) -> Voxel:
     """Return the voxel that a finding is shown round: on its key slice the marked voxel nearest to the middle of what is marked there.
 
     Where nothing is marked it is the middle of the slice.
+
+    Args:
+        shown: the finding.
+        mask: what is marked, [slice, row, column]; None where nothing is.
+        shape: slices, rows, columns.
     """
     key = shown.finding.key_slice
-    mask = arrays.explained[shown.place].get(f"mask/{shown.finding.number}")
     marked = np.empty((0, 2)) if mask is None else np.argwhere(np.asarray(mask[key]))
     if not len(marked):
         return key, shape[1] // 2, shape[2] // 2
@@ -97,7 +102,7 @@ class _Drawing:
         self.windows = windows_of(self.values, report.window, report.volume)
         self._foreseen: dict[tuple[str, tuple[int, int, int], int | None], float] = {}
         self.maps = [shown_maps(one, arrays) for one in shown]
-        self.centres = [centre_of(one, arrays, self.values.shape) for one in shown]
+        self.centres = [centre_of(one, arrays.explained[one.place].get(f"mask/{one.finding.number}"), self.values.shape) for one in shown]
 
     def fixed(self) -> dict[str, Any]:
         """Return what is the same in every quality."""

@@ -14,7 +14,7 @@ from medkd.review.render_html import SCRIPTS, STYLES, page_context, page_templat
 
 #: What is left out of a page before the own read, and what stands for it.
 _HIDDEN: dict[str, Any] = {
-    **dict.fromkeys(("lesions", "answers", "labels", "tests", "caveats", "teacher_only", "outlines"), []),
+    **{name: [] for name in ("lesions", "answers", "labels", "tests", "caveats", "teacher_only", "outlines")},
     "panes": ["plain"],
     "maps": None,
     "summary": None,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_contracts import ReviewReport
 from medkd.explanation.wording import failed_mark
@@ -48,7 +49,7 @@ def served_data(report: ReviewReport, arrays: StudyFile, base: str, *, locked: b
         "views": {one.view.name: view_payload(one, shape, space, max(shape)) for one in drawn},
         "pictures": {},
         "fine": {},
-        "centres": [list(centre_of(one, space, shape)) for one in shown],
+        "centres": [list(centre_of(one, _region(one, arrays), shape)) for one in shown],
         "explainers": [list(one.explainers) for one in shown],
         "outlines": _outlines(arrays, views) if locked else {},
         "heat": [_heat(one, arrays, views) for one in shown],
@@ -63,6 +64,11 @@ def _outlines(arrays: StudyFile, views: Sequence[View]) -> dict[str, Any]:
         mask = arrays.mask(f"mask/{name}") > 0
         found[name] = {view.name: outlines_of(mask, view, list(range(arrays.shape[view.axis]))) for view in views}
     return found
+
+
+def _region(shown: Shown, arrays: StudyFile) -> NDArray[np.uint8] | None:
+    name = f"{shown.place}/region/{shown.finding.number}"
+    return arrays.mask(name) if name in arrays.tensors else None
 
 
 def map_names(shown: Shown, explainer: str) -> dict[str, str]:

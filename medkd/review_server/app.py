@@ -88,6 +88,7 @@ def health(request: Request) -> PlainTextResponse:
 
 
 async def _to_login(request: Request, error: Exception) -> Response:
+    del error
     if "application/json" in request.headers.get("accept", ""):
         return refusal(
             request,
@@ -106,6 +107,7 @@ def _quoted(text: str) -> str:
 
 
 async def _misread(request: Request, error: Exception) -> Response:
+    del error
     return refusal(
         request, DataError("UNKNOWN", f"expected an address of this server, got {len(request.url.path)} characters that are none")
     )

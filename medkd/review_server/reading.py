@@ -125,7 +125,7 @@ class Readings:
                 return ReadState("own_read" if judged is None else "signed", shown, kind, own, judged)
         kind = self._draw(account, study, round_, tuple(ready))
         # Signed, and the report was made anew since: a report of another series of the study does not count.
-        earlier = self._signed.get((account.reviewer_key, study.report.volume.study_key))
+        earlier = self._signed.get((account.reviewer_key, study.report.volume.study_key), set())
         replaced = bool(earlier) and bool(earlier - {one.digest for one in self._index.all().values()} - set(self._wrong))
         return ReadState("superseded" if replaced else "unread", study if kind is None else ready[kind], kind)
 

@@ -34,10 +34,7 @@ def worklist(request: Request, status: str = "", modality: str = "", priority: s
     found = worklist_of(session.account, services.readings, services.index, filters)
     language = language_of(request)
     kept = {"status": status, "modality": modality, "priority": priority, "text": filters.text}
-    places = {
-        name: "/?" + urlencode({**{key: value for key, value in kept.items() if value}, "number": found.page + step})
-        for name, step in (("previous", -1), ("following", 1))
-    }
+    chosen = {key: value for key, value in kept.items() if value}
     return page(
         request,
         "worklist.html",
@@ -47,7 +44,8 @@ def worklist(request: Request, status: str = "", modality: str = "", priority: s
         statuses=[(one, text_of(say(f"worklist.status.{one}"), language)) for one in STATUSES],
         priorities=[(str(one), text_of(say(f"worklist.priority.{one}"), language)) for one in (1, 2, 3)],
         modalities=[(one, one) for one in found.modalities],
-        **places,
+        previous="/?" + urlencode({**chosen, "number": found.page - 1}),
+        following="/?" + urlencode({**chosen, "number": found.page + 1}),
     )
 
 

@@ -26,6 +26,7 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
     with privately():
         app = create_app(settings)
         listening = _listen(settings)
+        certificate, key = _tls(settings)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -33,7 +34,8 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=10,
-            **_tls(settings),
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         scheme = "https" if settings.tls is not None else "http"
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -53,11 +55,12 @@ def _listen(settings: ServerSettings) -> socket.socket:
         ) from error
 
 
-def _tls(settings: ServerSettings) -> dict[str, str]:
+def _tls(settings: ServerSettings) -> tuple[str | None, str | None]:
+    """Return the files of certificate and key."""
     if settings.tls is None:
-        return {}
-    files = {"ssl_certfile": settings.tls / "tls.crt", "ssl_keyfile": settings.tls / "tls.key"}
-    missing = [path.name for path in files.values() if not path.is_file()]
+        return None, None
+    files = [settings.tls / "tls.crt", settings.tls / "tls.key"]
+    missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise NetworkError("TLS_FILES", f"expected tls.crt and tls.key in {settings.tls}, got no {' and no '.join(missing)}")
-    return {name: str(path) for name, path in files.items()}
+    return str(files[0]), str(files[1])
