@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts import NetworkError, SourceError
+from medkd.storage.output import require_apart
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 #: Folders within the server's data.
@@ -60,12 +61,14 @@ class ServerSettings:
 
         Raises:
             SourceError: ``REPORTS_MISSING``.
+            OutputError: as :func:`~medkd.storage.output.require_apart`.
             NetworkError: ``BIND_PUBLIC``, ``PROXY_ADDRESS``, ``USER_HEADER`` or ``CONTROL_SHARE``.
         """
         if not self.reports.is_dir():
             raise SourceError(
                 "REPORTS_MISSING", f"expected a folder with reports at {self.reports}, there is none; write some with `medkd report-store`"
             )
+        require_apart(self.reports, self.data, called="the reports")  # control reports would be served as genuine ones
         if self.host not in LOCAL and not self.secure:
             raise NetworkError(
                 "BIND_PUBLIC",

@@ -195,5 +195,5 @@ def test_every_command_is_in_these_tables():
         "receive",
     }
     # What is asked of registered models, and of a vault, has hostile inputs of its own: altered versions, exports, policies, entries and keys.
-    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models", "vault"}
+    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models", "vault", "review"}
     assert known == {*RECIPE_COMMANDS, *tried, *elsewhere, "benchmark-explainers"}
