@@ -95,8 +95,9 @@ def first_altered(lines: Sequence[bytes], head: Head) -> FeedbackError | None:
 
 def _beside_head(digests: Sequence[str], head: Head) -> FeedbackError | None:
     if len(digests) < head.entries:
-        missing = f"entries {len(digests)} to {head.entries - 1}" if head.entries - len(digests) > 1 else f"entry {len(digests)}"
-        return altered(f"{head.entries} entries in the feedback log", f"{len(digests)}: {missing} is cut off")
+        several = head.entries - len(digests) > 1
+        missing = f"entries {len(digests)} to {head.entries - 1} are" if several else f"entry {len(digests)} is"
+        return altered(f"{head.entries} entries in the feedback log", f"{len(digests)}: {missing} cut off")
     last = digests[head.entries - 1] if head.entries else None
     if last != head.last:
         return altered(f"entry {head.entries - 1} of the feedback log with digest {_short(head.last)}, which its head names", _short(last))

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from data_contracts import FeedbackError, OutputError
 from data_contracts.private import open_private
@@ -58,3 +59,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_whole(stream: IO[bytes], payload: bytes) -> None:
+    """Write all bytes to an unbuffered file and bring them to the disk."""
+    rest = memoryview(payload)
+    while rest:
+        rest = rest[stream.write(rest) :]
+    os.fsync(stream.fileno())

@@ -19,7 +19,7 @@ from data_contracts import ControlCase, Feedback, FeedbackEntry, FeedbackError, 
 from data_contracts.private import open_private
 from medkd.feedback._chain import Head, altered, digest_of, first_altered, read_head, read_line
 from medkd.feedback._lookup import Lookup
-from medkd.feedback._writing import alone, sync_folder
+from medkd.feedback._writing import alone, sync_folder, write_whole
 from medkd.storage.store import write_bytes
 
 LINES, HEAD, LOCK = "feedback.jsonl", "feedback.head", "feedback.lock"
@@ -221,15 +221,14 @@ class FeedbackLog:
                 self._write_head()  # before the first line: a log without its head is an altered one
                 open_private(path, "ab").close()
                 sync_folder(self.folder)
-            with open_private(path, "ab") as stream:
-                end = stream.tell()
+            # Unbuffered: what a full disk did not take would be written once more when the file is closed.
+            with open_private(path, "ab", buffering=0) as stream:
+                end = stream.seek(0, os.SEEK_END)
                 try:
-                    stream.write(line)
-                    stream.flush()
-                    os.fsync(stream.fileno())
+                    write_whole(stream, line)
                 except OSError:
                     with contextlib.suppress(OSError):
-                        os.truncate(path, end)  # a full disk: half a line is nothing
+                        stream.truncate(end)  # half a line is nothing
                     raise
         except OSError as error:
             raise OutputError(

@@ -21,6 +21,7 @@ _MONTHS = rf"(?:{_WHOLE_MONTHS}|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec
 _ANY_MONTH = rf"(?:{_MONTHS}|{_MONTHS.upper()}|{_MONTHS.lower().replace('march|', '').replace('may|', '')})"
 _YEAR = r"(?:19|20)\d\d"
 _HAN = r"[\u4e00-\u9fff]"
+_HAN_BEFORE_LATIN = re.compile(rf"{_HAN}(?=[A-Za-z0-9+])")
 _SURNAME = f"(?:{'|'.join(CHINESE_SURNAMES)})"
 _NAME = r"[A-Z][A-Za-z'’-]+"
 #: Chinese words that begin like a surname, and stand before titles or behind "patient" in ordinary reports.
@@ -30,7 +31,7 @@ _NO_NAMES = re.compile(
 )
 #: Kinds of identifiers in the order in which they are looked for, the narrower first.
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an e-mail address", re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+")),
+    ("an e-mail address", re.compile(r"[\w.+-]{1,64}\s?@\s?[\w-]{1,63}(?:\.[\w-]{1,63})+")),
     ("a web address", re.compile(r"(?i)\bhttps?://|\bwww\.\w")),
     ("a path of a machine", re.compile(r"(?i)(?<!\w)[a-z]:\\\w|\\\\\w+\\\w|(?<![\w/])/(?:home|users|mnt|media|data|root|srv|var|tmp)/\w")),
     ("a DICOM UID", re.compile(r"(?<![\d.])(?:[0-2](?:\.\d+){4,}|2\.25\.\d{6,})")),
@@ -62,7 +63,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|(?i:\b(?:tel|phone|fax|mobile|call)\b|电话|手机|微信|传真)[^\d\n]{0,12}\d[\d\s-]{4,}"
         ),
     ),
-    ("a long number", re.compile(r"(?<!\d)(?<!\d[.,])\d{6,}|(?<![\d.-])\d{3}-\d{2}-\d{4}(?!\d)|\b[A-Z]{1,4}-?\d{5,}\b")),
+    ("a long number", re.compile(r"(?<!\d)(?<!\d[.,])\d{6,}|(?<![\d.-])\d{3}-\d{2}-\d{4}(?!\d)|\b[A-Z]{1,4}-?\d{5,}(?!\w)")),
     (
         "an age above 89",
         re.compile(r"(?i)\b(?:9\d|1[01]\d)[\s-]?(?:years?|yrs?|y/?o|yo)\b|\baged? (?:9\d|1[01]\d)\b|(?<![\d.])(?:9\d|1[01]\d)\s?岁"),
@@ -70,7 +71,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "an institution",
         re.compile(
-            r"\b[A-Z][\w'’.-]+(?:\s+(?:[A-Z][\w'’.-]+|of|and|the))*\s+(?:Hospitals?|Clinic|Infirmary|Medical (?:Center|Centre)|Klinikum|Krankenhaus)\b"
+            r"\b[A-Z][\w'’.-]{1,40}(?:\s+(?:[A-Z][\w'’.-]{1,40}|of|and|the)){0,5}\s+(?:Hospitals?|Clinic|Infirmary|Medical (?:Center|Centre)|Klinikum|Krankenhaus)\b"
             rf"|\b(?:University|Hospital|Klinikum)\s+(?:of\s+)?[A-Z][a-z]{{2,}}|(?<!上级)(?<!当地)(?<!其他)(?<!外地)(?<!基层)(?<!综合)(?<!专科)(?<!三甲)(?<!教学)(?<={_HAN}{_HAN})(?<!往外)(?<!往本)(?<!我们)(?:医院|卫生院|医学中心)"
         ),
     ),
@@ -81,8 +82,12 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
+#: What stands between a title and a name.
+_PARTICLES = r"(?:(?:van|von|zu|der|den|de|del|della|di|da|dos|la|le|du|bin|ibn|al|el)\s+)*"
 _TITLES = re.compile(
-    r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Doctor|Sister|Nurse|Herr|Frau|Monsieur|Madame|Mme|Señora?)\.?\s+(?:med\.?\s+)?([A-Z][\w'’-]+)"
+    r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Doctor|Sister|Nurse|Herr|Frau|Monsieur|Madame|Mme|Señora?)\.?\s+(?:med\.?\s+)?"
+    + _PARTICLES
+    + r"([A-Z][\w'’-]{1,40})"
     r"|\b(?:MR|MRS|DR|PROF|mr|mrs|dr|prof)\.\s?([A-Za-z][\w'’-]+)|\b(?:dr|mrs|prof)\s+([a-z][\w'’-]+)"
 )
 _BESIDE_PATIENT = re.compile(
@@ -90,7 +95,9 @@ _BESIDE_PATIENT = re.compile(
     rf"|\b(?:[Nn]ame|NAME)\s?[:=]\s?({_NAME})()"
 )
 _CARET = re.compile(r"[^\W\d_]{2,}\^[^\W\d_]+")
-_WITH_GIVEN = re.compile(r"\b([A-Z][a-z]+|[A-Z]{3,})(?:\s+[A-Z]\.?)?\s+([A-Z][\w'’-]+)|\b[A-Z][\w'’-]+,\s+([A-Z][a-z]+|[A-Z]{3,})\b")
+#: A first name and another word, which may be the first of a further pair: "As Mary Miller says". A surname may stand first in capitals or before a comma.
+_WITH_GIVEN = re.compile(r"\b(?=([A-Z][a-z]+|[A-Z]{3,})(?:\s+[A-Z]\.?)?\s+([A-Z][\w'’-]{1,40}))")
+_SURNAME_FIRST = re.compile(r"\b(?=([A-Z]{3,})\s+([A-Z]{3,})\b)|\b(?=([A-Z][\w'’-]{1,40}),\s+([A-Z][a-z]+|[A-Z]{3,})\b)")
 _CHINESE_TITLE = re.compile(
     f"{_SURNAME}{_HAN}{{0,2}}(?:先生|女士|小姐|太太|医生|医师|大夫|主任|教授|护士|老师|同志|阿姨|大爷)|{_SURNAME}某某?"
 )
@@ -103,7 +110,8 @@ _WORDS = VOCABULARY | DESCRIPTION_WORDS
 
 def find_identifiers(text: str) -> tuple[str, ...]:
     """Return which kinds of identifiers a text seems to hold, in words, each once; none where nothing was found."""
-    plain = unicodedata.normalize("NFKC", text)
+    # Chinese has no spaces: a number or a name in Latin letters begins where it ends.
+    plain = _HAN_BEFORE_LATIN.sub(r"\g<0> ", unicodedata.normalize("NFKC", text))
     found = [kind for kind, pattern in _PATTERNS if pattern.search(plain)]
     if _names_somebody(plain):
         found.append("a name")
@@ -132,9 +140,10 @@ def _names_somebody(text: str) -> bool:
         return True
     if any(_is_name(match[1] or match[3]) for match in _BESIDE_PATIENT.finditer(text)):
         return True
-    for match in _WITH_GIVEN.finditer(text):
-        if (match[1] or match[3]).lower() in GIVEN_NAMES and (match[2] is None or _is_name(match[2])):
-            return True
+    pairs = [match.groups() for match in _WITH_GIVEN.finditer(text)]
+    pairs += [(match[2] or match[4], match[1] or match[3]) for match in _SURNAME_FIRST.finditer(text)]
+    if any(first.lower() in GIVEN_NAMES and _is_name(other) for first, other in pairs):
+        return True
     chinese = _NO_NAMES.sub(" ", text)
     return bool(_CHINESE_TITLE.search(chinese) or _CHINESE_NAME.search(chinese))
 
