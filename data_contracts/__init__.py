@@ -131,6 +131,7 @@ from data_contracts.promotion import (
     SubgroupPolicy,
     TaskPolicy,
 )
+from data_contracts.question import ExplanationAnswer, ExplanationQuestion
 from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
 from data_contracts.registry_export import ExportedVersion, RegistryExport
@@ -230,8 +231,10 @@ __all__ = [
     "ExplainedStudies",
     "ExplainedStudy",
     "ExplainerBenchmark",
+    "ExplanationAnswer",
     "ExplanationBundle",
     "ExplanationError",
+    "ExplanationQuestion",
     "ExplanationRef",
     "ExplanationRequest",
     "ExportedVersion",
