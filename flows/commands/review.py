@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, WholeHelp, app, say, say_json
+from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, WholeHelp, app, registry_uri, say, say_json
 
 if TYPE_CHECKING:
     from medkd.review_server.accounts import Accounts
@@ -141,3 +141,38 @@ def controls(
     say(
         f"{len(made)} control reports of {len({one.study_key for one in made})} studies; set their share with medkd review serve --control-share"
     )
+
+
+@review_app.command()
+def answer(
+    reports: Reports,
+    data: Data,
+    store: Annotated[Path, typer.Option(help="Folder of the store that holds the studies' volumes.")],
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    time_budget: Annotated[
+        float | None, typer.Option(min=1.0, metavar="SECONDS", help="Time for an answer: explainers that refine make what fits and say so.")
+    ] = None,
+    until_empty: Annotated[bool, typer.Option("--until-empty", help="Answer what waits, then end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer what readers ask of places of studies, until it is stopped; each answer is kept, and registered as an explanation."""
+    uri = registry_uri(run_folder, tracking_uri)
+    from medkd.explanation.answer_questions import QuestionWorker
+    from medkd.explanation.questions import QuestionQueue
+    from medkd.registry.publish import open_registry
+    from medkd.review_server.settings import QUESTIONS
+    from medkd.storage.store import Store
+    from medkd.storage.workspace import Workspace
+
+    workspace = Workspace(root=run_folder.resolve(), tracking_uri=uri)
+    queue = QuestionQueue(data.resolve() / QUESTIONS)
+    worker = QuestionWorker(queue, reports.resolve(), Store(store.resolve()), open_registry(workspace), time_budget)
+    if not as_json:
+        say("answering questions" + ("" if until_empty else "; stop with Ctrl-C"))
+        sys.stdout.flush()
+    answered = worker.run(until_empty=until_empty)
+    if as_json:
+        say_json({"ok": True, "answered": answered})
+    else:
+        say(f"{answered} questions answered")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_contracts import ReviewReport
+from medkd.review.ask_form import AskForm
 from medkd.review.form import FormContext
 from medkd.review.orientation_marks import views_of
 from medkd.review.page_data import PageData
@@ -52,6 +53,7 @@ class ServedPage:
         opened: when it was made, signed.
         answer: the own read that was locked; empty before.
         slices: that are shown without scripts.
+        ask: what the reader may ask of a place; None before the own read.
         styles: names of its styles, in order.
         scripts: names of its scripts, in order.
     """
@@ -61,8 +63,9 @@ class ServedPage:
     opened: str
     answer: str
     slices: Sequence[PlainSlice]
+    ask: AskForm | None = None
     styles: tuple[str, ...] = (*STYLES, "served.css")
-    scripts: tuple[str, ...] = (SCRIPTS[0], "served.js", *SCRIPTS[1:])
+    scripts: tuple[str, ...] = (SCRIPTS[0], "served.js", *SCRIPTS[1:], "ask.js")
 
 
 def plain_slices(report: ReviewReport, plane: str, index: int | None, width: int = 512) -> list[PlainSlice]:

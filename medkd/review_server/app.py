@@ -11,8 +11,9 @@ from starlette.exceptions import HTTPException
 
 from data_contracts import DataError, MedkdError
 from medkd.feedback.log import FeedbackLog
-from medkd.review_server import routes_account, routes_admin, routes_study
+from medkd.review_server import routes_account, routes_admin, routes_asked, routes_study
 from medkd.review_server.accounts import Accounts
+from medkd.review_server.asking import Questions
 from medkd.review_server.database import Database
 from medkd.review_server.reading import Readings
 from medkd.review_server.security import Guard
@@ -28,6 +29,7 @@ STATIC = {
     "noscript.css": ("medkd.review_server", "static/noscript.css", "text/css"),
     "served.css": ("medkd.review_server", "static/served.css", "text/css"),
     "served.js": ("medkd.review_server", "static/served.js", "text/javascript"),
+    "ask.js": ("medkd.review_server", "static/ask.js", "text/javascript"),
     "vendor/htmx.min.js": ("medkd.review_server", "static/vendor/htmx.min.js", "text/javascript"),
 }
 
@@ -46,7 +48,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app = FastAPI(title="medkd review", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services_with(settings)
     app.add_middleware(Guard, settings=settings)
-    for router in (routes_account.router, routes_admin.router, routes_study.router):
+    for router in (routes_account.router, routes_admin.router, routes_study.router, routes_asked.router):
         app.include_router(router)
     app.add_api_route("/static/{name:path}", static_file, methods=["GET"])
     app.add_api_route("/health", health, methods=["GET"])
@@ -65,7 +67,10 @@ def services_with(settings: ServerSettings) -> Services:
     log.verify()
     index.all()
     readings = Readings(settings, database, index, log)
-    return Services(settings, database, accounts, Sessions(database, accounts), index, log, readings, PictureCache(), RecentValues())
+    questions = Questions(settings.questions, after_sign_off=settings.control_share > 0)
+    return Services(
+        settings, database, accounts, Sessions(database, accounts), index, log, readings, PictureCache(), RecentValues(), questions
+    )
 
 
 def static_file(name: str) -> Response:

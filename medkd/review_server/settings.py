@@ -12,7 +12,7 @@ from medkd.storage.output import require_apart
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 #: Folders within the server's data.
-FEEDBACK, CONTROLS = "feedback", "controls"
+FEEDBACK, CONTROLS, QUESTIONS = "feedback", "controls", "questions"
 #: Largest body of a request: a form with drawn masks of 200,000 runs each.
 MOST_BODY = 24 * 2**20
 
@@ -50,6 +50,11 @@ class ServerSettings:
     def controls(self) -> Path:
         """Return the folder of the control reports."""
         return self.data / CONTROLS
+
+    @property
+    def questions(self) -> Path:
+        """Return the folder of the questions that readers ask of a place."""
+        return self.data / QUESTIONS
 
     @property
     def secure(self) -> bool:

@@ -47,7 +47,14 @@ def study_page(
     read = own.read if isinstance(own, OwnRead) else None
     data = _data(services, state.shown, base, locked=read is not None)
     opened = services.opened(session)
-    served = ServedPage(base, language, opened, "" if read is None else read.answer, plain_slices(study.report, *at))
+    served = ServedPage(
+        base,
+        language,
+        opened,
+        "" if read is None else read.answer,
+        plain_slices(study.report, *at),
+        services.questions.form(study, state, session),
+    )
     outlines = [] if read is None else list(state.shown.arrays().masks)
     form = FormContext(
         form_findings(state.shown.report) if read is not None else (),

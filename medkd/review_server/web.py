@@ -17,6 +17,7 @@ from data_contracts import DataError, MedkdError
 from medkd.feedback.log import FeedbackLog
 from medkd.review.page_data import PageData
 from medkd.review_server.accounts import Accounts
+from medkd.review_server.asking import Questions
 from medkd.review_server.database import Database
 from medkd.review_server.forms import first, read_fields
 from medkd.review_server.pages import render, sentence_of
@@ -35,6 +36,9 @@ STATUS = {
     "LOGIN_FAILED": 401,
     "LOGIN_LOCKED": 429,
     "OWN_READ_FIRST": 409,
+    "ASK_NOT_YET": 409,
+    "QUEUE_FULL": 503,
+    "ANSWER_ALTERED": 500,
     "OWN_READ_LOCKED": 409,
     "OWN_READ_MISSING": 409,
     "FEEDBACK_GIVEN": 409,
@@ -63,6 +67,7 @@ class Services:
     readings: Readings
     pictures: PictureCache
     data: RecentValues[PageData]
+    questions: Questions
 
     def session(self, request: Request) -> Session | None:
         """Return who asks: by a cookie of ours, or by the header of the one proxy that may connect."""

@@ -170,6 +170,7 @@ def test_the_record_survives_its_file(classified, tmp_path):
     assert b"x3" not in (tmp_path / "e.json").read_bytes()
 
 
+@pytest.mark.extended
 def test_several_classes_are_each_measured_against_the_rest(tmp_path):
     root, task = write_pictures(tmp_path / "clinic"), TASK.model_copy(update={"classes": ("benign", "malignant", "other")})
     data = ImageFolderData(path=".", id_column="id", patient_column="patient", label_column="label")

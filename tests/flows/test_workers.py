@@ -113,6 +113,7 @@ def die_once(mark: str) -> str:
     return "done"
 
 
+@pytest.mark.extended
 def test_workers_are_started_anew_once_one_was_lost(tmp_path):
     pool = Workers(1)
     try:
