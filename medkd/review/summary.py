@@ -18,6 +18,8 @@ from medkd.review.texts import Said, Text, recognise, say
 
 #: How many caveats the first screen repeats of the list below it.
 MOST_CAVEATS = 3
+#: How many of what the teacher alone marks the first screen names: a screen full of specks hides what matters.
+MOST_MISSED = 3
 GRAVE = 3
 _CALIBRATION = (CALIBRATED, NOT_CALIBRATED, MISSED_BOUND)
 
@@ -68,9 +70,25 @@ def _first(report: ReviewReport, shown: list[Shown]) -> Iterator[Text]:
         elif _alone(one):
             other = teacher_class(one.finding) or ""
             yield say("found.other_answer", label=label_of(one), class_name=recognise(one.finding.class_name), other=recognise(other))
-    for number, missed in enumerate((lesion for own in report.explanations for lesion in own.teacher_only), 1):
+    named, more = _missed(report)
+    for number, missed in named:
         where: dict[str, Text] = {"side": say(f"side.{missed.side}"), "size": size_of(missed), **slices_of(missed)}
         yield say("found.teacher_only", label=_named(say("label.teacher", number=number), missed), **where)
+    if more:
+        volumes = [lesion.volume_ml for lesion in more if lesion.volume_ml is not None]
+        largest = {"volume": f"{max(volumes):.2f}"} if len(volumes) == len(more) else None
+        yield (
+            say("found.teacher_only_more", count=len(more))
+            if largest is None
+            else say("found.teacher_only_rest", count=len(more), **largest)
+        )
+
+
+def _missed(report: ReviewReport) -> tuple[list[tuple[int, Lesion]], list[Lesion]]:
+    """Return what the teacher alone marks: the largest with their numbers, and the others, which the table below has, too."""
+    numbered = list(enumerate((lesion for own in report.explanations for lesion in own.teacher_only), 1))
+    largest = sorted(numbered, key=lambda one: (-one[1].voxels, one[0]))
+    return sorted(largest[:MOST_MISSED], key=lambda one: one[0]), [lesion for _, lesion in largest[MOST_MISSED:]]
 
 
 def _named(label: Said, lesion: Lesion) -> Said:
@@ -165,6 +183,6 @@ def _look(report: ReviewReport, shown: list[Shown]) -> tuple[Look, ...]:
             foci.append(Look(text, outside.slice_index, place, (outside.row, outside.column)))
     missed = [
         Look(say("look.teacher_only", slice=lesion.key_slice + 1, label=say("label.teacher", number=number)), lesion.key_slice)
-        for number, lesion in enumerate((lesion for own in report.explanations for lesion in own.teacher_only), 1)
+        for number, lesion in _missed(report)[0]
     ]
     return (*alone, *missed, *shared, *foci)

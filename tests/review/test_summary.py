@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_contracts import Caveat
 from medkd.review.caveats import compute_caveats
-from medkd.review.summary import MOST_CAVEATS, summary_of
+from medkd.review.summary import MOST_CAVEATS, MOST_MISSED, summary_of
 from medkd.review.texts import text_of
 
 
@@ -115,3 +115,17 @@ def test_a_focus_outside_is_a_place_to_look_at_only_where_most_lies_outside(repo
 
     assert spots(0.6) == [(outside.row, outside.column)]
     assert spots(0.4) == []
+
+
+def test_a_screen_full_of_specks_is_counted_and_the_largest_are_named(report, change):
+    lesion = report.explanations[0].lesions[0]
+    volumes = [0.4, 9.0, 0.2, 3.0, 1.0, 0.3]
+    missed = tuple(
+        lesion.model_copy(update={"tracking_id": f"teacher-{number}", "volume_ml": volume, "voxels": int(100 * volume)})
+        for number, volume in enumerate(volumes, 1)
+    )
+    summary = summary_of(change(report, lesion={"share_in_teacher": 0.9}, teacher_only=missed))
+    said = english(summary.first)
+    assert [text.split(":")[0] for text in said[:-1]] == [f"Only the teacher marks T{number}" for number in (2, 4, 5)]
+    assert said[-1] == "3 more that only the teacher marks, the largest 0.40 ml; they are in the table of findings."
+    assert sum("only the teacher marks" in text for text in english(one.text for one in summary.look)) == MOST_MISSED
