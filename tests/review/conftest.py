@@ -6,10 +6,20 @@ import pytest
 import torch
 
 from data_contracts import ClassAnswer, Geometry, ReviewReport, SanityCheck, map_name, read_record
+from medkd.review.render_html import render_html
 from medkd.review.shown import StudyArrays
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_2.json"
 SHAPE = (12, 40, 48)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-3d-apis",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 CAM = {role: map_name(1, role, "grad_cam") for role in ("student", "teacher")}
 
 
@@ -110,3 +120,39 @@ def of_a_panel(report, arrays):
     )
     both = report.model_copy(update={"explanations": (one, classifier)})
     return both, StudyArrays(arrays.volume, (*arrays.explained, kept), arrays.label)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    """Return Debian's chromium, begun once for all tests of a file, without a GPU and without WebGL."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """Return an opener of reports; an opened page keeps its requests and its console messages and errors."""
+    opened = []
+
+    def opener(report, arrays, *, html=None, address="", **context):
+        path = tmp_path / "report.html"
+        path.write_text(html or render_html(report, arrays), encoding="utf-8")
+        opened.append(browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **context}))
+        page = opened[-1].new_page()
+        page.requests, page.problems = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("console", lambda message: page.problems.append(message.text))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.goto(path.as_uri() + address)
+        if context.get("java_script_enabled", True):
+            page.wait_for_selector("body[data-ready]")
+        return page
+
+    opener.browser = browser
+    yield opener
+    for one in opened:
+        one.close()
