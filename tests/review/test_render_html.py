@@ -16,6 +16,7 @@ from data_contracts import BANNER, DataError, ReviewReport, read_record
 from medkd.explanation.wording import MEASURES_IN_WORDS
 from medkd.review import render_html as render
 from medkd.review.render_html import render_html
+from medkd.review.templating import source
 from medkd.wording import FORBIDDEN
 from tests.review.language import in_language, visible
 
@@ -162,7 +163,7 @@ def test_a_page_that_would_be_too_large_is_refused(report, arrays, monkeypatch):
 
 def test_every_template_style_and_script_is_part_of_a_page():
     names = {path.name for path in files("medkd.review").joinpath("templates").iterdir()}
-    included = set(re.findall(r'"(\w+\.html)"', "".join(render._source(name) for name in names if name.endswith(".html"))))
+    included = set(re.findall(r'"(\w+\.html)"', "".join(source(name) for name in names if name.endswith(".html"))))
     assert names - {"report.html", "index.html"} <= included | set(render.STYLES) | set(render.SCRIPTS)
 
 

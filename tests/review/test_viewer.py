@@ -243,3 +243,21 @@ def test_a_broken_picture_is_named_before_anybody_signs(open_page, report, array
 def test_the_page_needs_no_webgl(page):
     assert page.evaluate("document.createElement('canvas').getContext('webgl')") is None
     assert page.locator(f"{PLAIN} .base").evaluate("one => one.naturalWidth") == 48
+
+
+def test_the_prior_study_stands_beside_the_current_one(open_page, followed, arrays, prior):
+    page = open_page(followed, arrays, prior=prior)
+    beside = page.locator(".pane[data-role=prior]")
+    assert beside.is_visible()
+    assert beside.locator("svg path").count() == 0, "its outlines are a model's too"
+    first = beside.locator(".base").get_attribute("src")
+    page.keyboard.press("ArrowDown")
+    assert beside.locator(".base").get_attribute("src") != first
+    lock(page)
+    assert beside.locator("svg path.student").count() == 1
+    told = page.locator("#prior").inner_text()
+    assert "No registration was made" in told
+    assert f"{followed.prior.changes[0].change_ml:+.2f}" in told
+    page.keyboard.press("c")
+    assert not beside.is_visible(), "only acquired slices are shown side by side"
+    assert page.problems == []
