@@ -22,6 +22,7 @@ from medkd.dicom.series_words import display_words, spacing_words
 from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS
 from medkd.review.map_table import figure, map_table
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
+from medkd.review.reliability import SIDE, diagrams_of, stability_of
 from medkd.review.shown import Shown, StudyArrays, shown_in
 from medkd.review.summary import summary_of
 from medkd.review.texts import LANGUAGES, Said, Text, in_each, listed, recognise, say
@@ -83,6 +84,9 @@ def page_context(report: ReviewReport, arrays: StudyArrays) -> dict[str, Any]:
         "colours": recognise(COLOURS_IN_WORDS),
         "masses": _masses(report),
         "changes": [] if report.prior is None else [(one, change_words(one)) for one in report.prior.changes],
+        "diagrams": diagrams_of(report),
+        "side": SIDE,
+        "stability": stability_of(report),
         "glossary": GLOSSARY,
     }
 
@@ -98,8 +102,8 @@ def change_words(change: LesionChange) -> Said:
 
 def _masses(report: ReviewReport) -> Text:
     """Return which part of its maps each explanation takes shares of."""
-    told = [say("maps.masses", kind=say(f"kind.{one.kind.value}"), mass=recognise(MASS_IN_WORDS[one.mass])) for one in report.explanations]
-    return listed(told, "list.more")
+    parts = [say("maps.masses", kind=say(f"kind.{one.kind.value}"), mass=recognise(MASS_IN_WORDS[one.mass])) for one in report.explanations]
+    return listed(parts, "list.more")
 
 
 def choices_of(report: ReviewReport) -> list[tuple[str, Text]]:

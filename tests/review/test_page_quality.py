@@ -21,9 +21,9 @@ def test_a_page_that_holds_everything_says_nothing():
 
 
 def test_what_is_left_out_is_said_in_every_language():
-    told = QUALITIES[4].said(2, (2, 4))
-    assert [said.key for said in told] == ["quality.lossy", "quality.reduced", "quality.planes", "quality.heat_reduced"]
-    assert "2 × 2" in told[1].text("en")
-    assert "8 slices to each side" in told[1].text("en")
-    assert all("4 × 4" in told[3].text(language) for language in LANGUAGES)
+    said = QUALITIES[4].said(2, (2, 4))
+    assert [said.key for said in said] == ["quality.lossy", "quality.reduced", "quality.planes", "quality.heat_reduced"]
+    assert "2 × 2" in said[1].text("en")
+    assert "8 slices to each side" in said[1].text("en")
+    assert all("4 × 4" in said[3].text(language) for language in LANGUAGES)
     assert "no slice is held" in QUALITIES[-1].said(2, (1, 1))[1].text("en")

@@ -255,9 +255,9 @@ def test_the_prior_study_stands_beside_the_current_one(open_page, followed, arra
     assert beside.locator(".base").get_attribute("src") != first
     lock(page)
     assert beside.locator("svg path.student").count() == 1
-    told = page.locator("#prior").inner_text()
-    assert "No registration was made" in told
-    assert f"{followed.prior.changes[0].change_ml:+.2f}" in told
+    said = page.locator("#prior").inner_text()
+    assert "No registration was made" in said
+    assert f"{followed.prior.changes[0].change_ml:+.2f}" in said
     page.keyboard.press("c")
     assert not beside.is_visible(), "only acquired slices are shown side by side"
     assert page.problems == []
