@@ -42,6 +42,9 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install --quiet --quiet -e ".[dev]"
 	@# OHIF's own reader takes part in certificates of DICOM results where Node is there.
 	@if command -v npm >/dev/null 2>&1; then $(BIN)/python -m medkd.results.ohif || echo "OHIF's reader is missing: its tests skip"; fi
+	@# axe-core, which pages are tested with.
+	@if command -v npm >/dev/null 2>&1; then mkdir -p $(VENV)/axe && cp tests/review/axe/package*.json $(VENV)/axe/ \
+	  && (cd $(VENV)/axe && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) || echo "axe-core is missing: its tests skip"; fi
 	touch $@
 
 system: ## install the system packages that some tests use (Debian, as root); does nothing elsewhere
