@@ -23,7 +23,7 @@ from medkd.feedback._writing import alone, sync_folder, write_whole
 from medkd.storage.store import write_bytes
 
 LINES, HEAD, LOCK = "feedback.jsonl", "feedback.head", "feedback.lock"
-Record = OwnRead | Feedback | ScaleAnswers | ControlCase
+LoggedRecord = OwnRead | Feedback | ScaleAnswers | ControlCase
 
 
 class FeedbackLog:
@@ -60,7 +60,7 @@ class FeedbackLog:
             self._refresh()
             return self._digests[-1] if self._digests else None
 
-    def append(self, record: Record, *, instead: Callable[[Lookup], str | None] | None = None) -> FeedbackEntry:
+    def append(self, record: LoggedRecord, *, instead: Callable[[Lookup], str | None] | None = None) -> FeedbackEntry:
         """Write a record and return its entry once it is on the disk: what was returned is not lost by a kill or a power failure.
 
         Args:
@@ -134,6 +134,10 @@ class FeedbackLog:
     def latest(self, reviewer: str, study: str, round_: int | None = None) -> FeedbackEntry | None:
         """Return what a reader last said of a study and did not supersede, in one round or in any."""
         return self._found(lambda known: known.latest(reviewer, study, round_))
+
+    def judgement(self, reviewer: str, report: str, round_: int = 1) -> FeedbackEntry | None:
+        """Return what a reader last said of a report in a round and did not supersede."""
+        return self._found(lambda known: known.standing(reviewer, report, round_))
 
     def control_case(self, reviewer: str, study: str, round_: int = 1) -> FeedbackEntry | None:
         """Return the entry that says that a reader was shown something wrong of a study on purpose."""
