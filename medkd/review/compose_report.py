@@ -23,6 +23,6 @@ def compose_report(explanations: tuple[StudyExplanation, ...], arrays: StudyArra
         raise DataError("EXPLANATIONS_APART", f"expected explanations of one volume, got those of {len(volumes)}")
     window = next((one.window for one in explanations if one.window is not None), None)
     if window is None:
-        low, high = (float(value) for value in np.percentile(arrays.volume.float().numpy(), PERCENTILES))
+        low, high = (float(value) for value in np.percentile(arrays.volume, PERCENTILES))
         window = (low, max(high, low + 1.0))
     return ReviewReport(explanations=explanations, window=window, caveats=compute_caveats(explanations))

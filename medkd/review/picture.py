@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from data_contracts import BANNER, LesionFinding, ReviewReport
-from medkd.explanation.against_teacher import standing_of
+from medkd.explanation.standing import standing_of
 from medkd.explanation.wording import failed_mark
 from medkd.pictures.colours import NEGATIVE, POSITIVE, REFERENCE, STUDENT, TEACHER, blend, grey, heat
 from medkd.pictures.draw import outline, write_over
@@ -22,13 +22,13 @@ def render_picture(report: ReviewReport, arrays: StudyArrays) -> bytes:
     """Return a PNG for the first finding and its first explainer (the middle slice alone where nothing was found)."""
     first = next(iter(shown_in(report)), None)
     place = first.finding.key_slice if first else report.volume.geometry.shape[0] // 2
-    base = grey(arrays.volume[place].numpy(), report.window)
+    base = grey(arrays.volume[place], report.window)
     panels = [("key slice", np.repeat(base[..., None], 3, axis=2))]
     limit, failed = 0.0, ""
     if first is not None:
         name = first.explainers[0]
         failed = failed_mark(first.explanation.failed_checks(name), first.explanation.structures)
-        maps = {role: arrays.explained[first.place][one.tensor][place].numpy() for role, one in first.by(name).items()}
+        maps = {role: arrays.explained[first.place][one.tensor][place] for role, one in first.by(name).items()}
         limit = float(max(np.abs(plane).max() for plane in maps.values()))
         panels += [(f"{role}, {name}", blend(base, heat(plane, limit, failed=bool(failed)))) for role, plane in maps.items()]
         if len(maps) == 2:
@@ -60,7 +60,7 @@ def _sheet(
         sheet.paste(Image.fromarray(pixels).resize((columns * zoom, rows * zoom), Image.Resampling.NEAREST), (left, _TOP))
         for name, colour in (("reference", REFERENCE), ("teacher", TEACHER), ("student", STUDENT)):
             if name in masks and (index == 0 or name == "student"):
-                outline(draw, masks[name][place].numpy(), (left, _TOP), colour, zoom=zoom)
+                outline(draw, masks[name][place], (left, _TOP), colour, zoom=zoom)
         write_over(draw, marks[min(index, 1)], (left, _TOP), columns * zoom)
     below = _TOP + rows * zoom + 10
     draw.text((_GAP, below), "contours: student yellow, teacher cyan, reference green", fill=(170, 178, 188), font=small)

@@ -11,7 +11,6 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import torch
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -208,8 +207,8 @@ def _page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays
     return {
         "size": [rows, columns],
         "aspect": [columns * spacing[1], rows * spacing[0]],
-        "base": [_data_uri(grey(plane, report.window)) for plane in arrays.volume.float().numpy()],
-        "outlines": {name: [_path(plane) for plane in mask.to(torch.uint8).numpy()] for name, mask in arrays.masks().items()},
+        "base": [_data_uri(grey(plane, report.window)) for plane in arrays.volume],
+        "outlines": {name: [_path(plane) for plane in mask.astype(np.uint8)] for name, mask in arrays.masks().items()},
         "heat": [heat_of(one, arrays, slices) for one in shown],
         "explainers": [list(one.explainers) for one in shown],
         "texts": {language: {key: texts_of(language)[key] for key in _OF_SCRIPT} for language in LANGUAGES},
@@ -223,7 +222,7 @@ def heat_of(shown: Shown, arrays: StudyArrays, slices: int) -> dict[str, Any]:
     near = range(max(0, key - HEAT_REACH), min(slices, key + HEAT_REACH + 1))
     result: dict[str, Any] = {}
     for explainer in shown.explainers:
-        planes = {role: arrays.explained[shown.place][one.tensor].float().numpy() for role, one in shown.by(explainer).items()}
+        planes = {role: arrays.explained[shown.place][one.tensor].astype(np.float32) for role, one in shown.by(explainer).items()}
         limit = float(max(np.abs(plane).max() for plane in planes.values()))
         failed = failed_mark(shown.explanation.failed_checks(explainer), shown.explanation.structures)
         if len(planes) == 2:

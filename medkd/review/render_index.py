@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from data_contracts import BANNER, ClassAnswer, LesionFinding, RefusedSeries, ReviewReport
-from medkd.explanation.against_teacher import standing_of
+from medkd.explanation.standing import standing_of
 from medkd.review.caveats import teacher_class
 from medkd.review.shown import shown_in
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from data_contracts import ClassAnswer, Lesion, LesionFinding, ReviewReport, TaskKind
-from medkd.explanation.against_teacher import standing_of
+from medkd.explanation.standing import standing_of
 from medkd.inference.calibration_text import CALIBRATED, MISSED_BOUND, NOT_CALIBRATED
 from medkd.review.caveats import FOREMOST, OUTSIDE_MILD, OUTSIDE_TRAINING, teacher_class
 from medkd.review.page_words import caveat_said, label_of, noun_word, size_of, slices_of

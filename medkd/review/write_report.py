@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from data_contracts import (
     ExplainedStudies,
@@ -44,8 +48,12 @@ def report_of(folders: tuple[Path, ...], store: Store) -> tuple[ReviewReport, St
     kept = [read_explanation(folder) for folder in folders]
     explanations = tuple(record for record, _ in kept)
     values, label = read_volume(store, explanations[0].volume)
-    arrays = StudyArrays(values.float(), tuple(own for _, own in kept), label)
+    arrays = StudyArrays(values.float().numpy(), tuple(_as_numpy(own) for _, own in kept), None if label is None else label.numpy())
     return compose_report(explanations, arrays), arrays
+
+
+def _as_numpy(arrays: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: values.numpy() for name, values in arrays.items()}
 
 
 def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> ReviewReport:
@@ -63,7 +71,7 @@ def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> 
     _write(report, arrays, out)
     segmentation, space = arrays.explained[0].get("segmentation/student"), report.volume.space
     if segmentation is not None and space is not None:
-        save_nifti(segmentation.numpy().astype(np.uint8), ras_affine(space), out / "segmentation.nii.gz")
+        save_nifti(segmentation.astype(np.uint8), ras_affine(space), out / "segmentation.nii.gz")
     else:
         (out / "segmentation.nii.gz").unlink(missing_ok=True)  # of another model's report, which this one replaces
     if space is not None:

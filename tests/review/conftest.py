@@ -22,7 +22,9 @@ def arrays():
     mask[3:7, 10:20, 12:24] = 1
     kept = {name: torch.randn(SHAPE, generator=generator) * mask for name in CAM.values()}
     kept |= {"mask/1": mask, "segmentation/student": mask, "segmentation/teacher": mask.roll(1, dims=2)}
-    return StudyArrays(volume + 100 * mask, (kept,), mask.roll(1, dims=1))
+    return StudyArrays(
+        (volume + 100 * mask).numpy(), ({name: values.numpy() for name, values in kept.items()},), mask.roll(1, dims=1).numpy()
+    )
 
 
 def explained(report, **changes):

@@ -44,7 +44,7 @@ def test_every_frame_of_a_cine_is_model_of_pictures():
 @pytest.mark.parametrize("kind", ["classification", "segmentation"])
 def test_the_page_says_what_is_known_of_a_picture(kind, spacing, words):
     shown, _, made = explained_picture(kind, spacing=spacing)
-    arrays = StudyArrays(shown.float(), (made.arrays,))
+    arrays = StudyArrays(shown.float().numpy(), ({name: values.numpy() for name, values in made.arrays.items()},))
     report = compose_report((made.record,), arrays)
     page = render_html(report, arrays)
     assert words in page
