@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_is_said(tmp_path, own_read):
 
 def test_who_keeps_needs_neither_torch_nor_mlflow():
     code = (
-        "import sys, medkd.feedback.log, medkd.feedback.keep, medkd.feedback.scan\n"
+        "import sys, medkd.feedback.log, medkd.feedback.keep, medkd.feedback.scan, medkd.feedback.acceptance, medkd.feedback.agreement\n"
         "print(sorted({'torch', 'mlflow', 'monai', 'sklearn', 'highdicom'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -21,9 +21,10 @@ from data_contracts import (
 from data_contracts.private import private_folder
 from medkd.dicom.write_seg import write_seg
 from medkd.explanation.artefact import read_explanation
+from medkd.feedback.acceptance import status_of
 from medkd.feedback.keep import Reviewer, findings_of, keep_form, keep_own_read
 from medkd.feedback.log import FeedbackLog
-from medkd.feedback.sign_report import sign_report, status_of
+from medkd.feedback.sign_report import sign_report
 from medkd.results.certify import certify
 from medkd.results.common import Identity, complete
 from medkd.results.readers import validate

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
+from data_contracts import LIKERT_ITEMS, FeedbackForm, FindingVerdict, OwnReadAnswer, ReviewReport, load_record
 from flows.demo import _TINY, RECIPES
+from medkd.feedback.keep import findings_of
 from tests.ground_truth import CANARY, open_to_others, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -100,6 +102,37 @@ def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, 
     with sqlite3.connect(smoke.folder / "mlflow.db") as database:
         assert CANARY.lower() not in "\n".join(database.iterdump()).lower()
     assert open_to_others(tmp_path / "out") == []
+    if command == "run-study":
+        judge_without_a_mark(here, tmp_path, smoke.folder)
+
+
+def judge_without_a_mark(here, folder, run):
+    """Take a reader's form about the study's report into a log, its mirror and its exports; a comment that names the patient does not get that far."""
+    (path,) = (folder / "out").rglob("report.json")
+    report = load_record(path, ReviewReport)
+    forms = folder / "forms"
+    forms.mkdir()
+    verdicts = tuple(FindingVerdict(finding=name, prediction="agree", explanation="not_judged") for name in findings_of(report))
+    fields = {
+        "report": report.digest(), "study_key": report.volume.study_key, "decision": "accept", "verdicts": verdicts,
+        "likert": dict.fromkeys(LIKERT_ITEMS, 3), "seconds_on_page": 9.0, "seconds_with_overlay": 1.0, "page_version": "0.1.0",
+        "own_read": OwnReadAnswer(answer="present", seconds=2.0),
+    }  # fmt: skip
+    FeedbackForm(form="1" * 32, comment="The map lies on the rib.", **fields).write(forms / "a.json")
+    FeedbackForm(form="2" * 32, comment=f"Discussed with Dr. {CANARY}.", **fields).write(forms / "b.json")
+    take = ("feedback", "import", forms, "--log", folder / "log", "--reports", folder / "out", "--reviewer", "r1", "--json")
+    status, said, errors = here(*take)
+    assert (status, [one["code"] for one in json.loads(said)["refused"]]) == (0, ["IDENTIFIER_IN_TEXT"])
+    for form in ("jsonl", "csv"):
+        assert here("feedback", "export", folder / "log", "--out", folder / "exported" / form, "--format", form, "--comments")[0] == 0
+    status, mirrored, more = here("feedback", "mirror", folder / "log", "--reports", folder / "out", "--run", run, "--json")
+    assert json.loads(mirrored)["attached"] == 1, more
+    assert places_of(CANARY, folder / "log", folder / "exported", run / "mlartifacts") == []
+    assert places_of(str(folder), folder / "log", folder / "exported", *(run / "mlartifacts").rglob("feedback")) == []
+    with sqlite3.connect(run / "mlflow.db") as database:
+        assert CANARY.lower() not in "\n".join(database.iterdump()).lower()
+    assert CANARY.lower() not in (said + errors + mirrored + more).lower()
+    assert open_to_others(folder / "log", folder / "exported") == []
 
 
 def test_the_default_folder_of_an_explanation_is_not_called_after_the_study(planted, here, smoke, tmp_path, monkeypatch):
