@@ -201,13 +201,16 @@ def mirror(
     from medkd.feedback.mirror import mirror_feedback
     from medkd.registry.mlflow_registry import MlflowRegistry
 
-    found = mirror_feedback(
-        open_log(log).entries(), reports_in(reports), MlflowRegistry(uri, artifacts=run_folder.resolve() / "mlartifacts")
-    )
+    registry = MlflowRegistry(uri, artifacts=run_folder.resolve() / "mlartifacts")
+    from medkd.registry.mlflow_assessments import MlflowAssessments
+
+    found = mirror_feedback(open_log(log).entries(), reports_in(reports), registry, MlflowAssessments(uri).show)
     if as_json:
         say_json({"ok": True, **asdict(found)})
         return
-    say(f"{found.attached} judgements attached, {found.there} there already, {found.controls} of control cases left out")
+    say(
+        f"{found.attached} judgements attached, {found.there} there already, {found.controls} of control cases left out, {found.assessments} assessments"
+    )
     for what, names in (("report not at hand", found.unknown_reports), ("not registered here", found.unknown_models)):
         if names:
             say(f"{what}: {', '.join(names)}")

@@ -6,7 +6,7 @@ Whoever may write to a registry may take a judgement away there. The log cannot 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class MirroredFeedback:
         controls: judgements of reports that were wrong on purpose: they say nothing of a model.
         unknown_reports: first digits of the digests of reports that are not at hand.
         unknown_models: versions that are not registered here, or are others under the same name.
+        assessments: how many were shown now that were not there before.
     """
 
     attached: int
@@ -36,22 +37,48 @@ class MirroredFeedback:
     controls: int
     unknown_reports: tuple[str, ...]
     unknown_models: tuple[str, ...]
+    assessments: int = 0
 
 
-def mirror_feedback(entries: Iterable[FeedbackEntry], reports: Mapping[str, ReviewReport], registry: Registry) -> MirroredFeedback:
+@dataclass(frozen=True)
+class SaidOfReport:
+    """What one judgement says of a report, thing by thing.
+
+    Attributes:
+        report: digest of the report.
+        at: when it was kept.
+        reviewer: pseudonym of the reader.
+        entry: digest of the entry.
+        said: value by name: ``decision``, ``lesion-1 prediction``, ``lesion-1 explanation``, each Likert item.
+    """
+
+    report: str
+    at: str
+    reviewer: str
+    entry: str
+    said: dict[str, str | int]
+
+
+def mirror_feedback(
+    entries: Iterable[FeedbackEntry],
+    reports: Mapping[str, ReviewReport],
+    registry: Registry,
+    show: Callable[[ModelRef, SaidOfReport], int] | None = None,
+) -> MirroredFeedback:
     """Attach each judgement to the models of its report as ``feedback/ENTRY.json``, byte for byte as in the log, with a tag.
 
     Args:
         entries: of the log; what is not a judgement is left out.
         reports: by their digests.
         registry: that holds the models.
+        show: shows what a judgement says beside a version, and returns how much of it is new there; None shows files and tags alone.
 
     Raises:
         RegistryError: as the registry, but for versions that it does not hold.
     """
     kept = list(entries)
     wrong = {(one.record.report, one.record.reviewer_key) for one in kept if isinstance(one.record, ControlCase)}
-    attached, there, controls = 0, 0, 0
+    attached, there, controls, shown = 0, 0, 0, 0
     unknown_reports: dict[str, None] = {}
     unknown_models: dict[str, None] = {}
     for entry in kept:
@@ -68,12 +95,20 @@ def mirror_feedback(entries: Iterable[FeedbackEntry], reports: Mapping[str, Revi
             stands = _stands(registry, model, entry)
             if stands is None:
                 unknown_models[f"{model.name}/{model.version}"] = None
-            elif stands:
-                there += 1
-            else:
+                continue
+            if not stands:
                 _attach(registry, model, entry)
-                attached += 1
-    return MirroredFeedback(attached, there, controls, tuple(unknown_reports), tuple(unknown_models))
+            attached, there = attached + (not stands), there + stands
+            shown += 0 if show is None else show(model, said_in(entry, said))
+    return MirroredFeedback(attached, there, controls, tuple(unknown_reports), tuple(unknown_models), shown)
+
+
+def said_in(entry: FeedbackEntry, said: Feedback) -> SaidOfReport:
+    """Return what the judgement of an entry says, thing by thing. Comments are in the attached file alone."""
+    values: dict[str, str | int] = {"decision": said.decision}
+    for verdict in said.verdicts:
+        values |= {f"{verdict.finding} prediction": verdict.prediction, f"{verdict.finding} explanation": verdict.explanation}
+    return SaidOfReport(said.report, entry.at, said.reviewer_key, entry.digest(), values | dict(said.likert.items()))
 
 
 def _stands(registry: Registry, model: ModelRef, entry: FeedbackEntry) -> bool | None:

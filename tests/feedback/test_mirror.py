@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from mlflow.tracing.client import TracingClient
+from mlflow.tracking import MlflowClient
 
 from data_contracts import ControlCase, ModelRef, NetworkSpec, Task
 from medkd.feedback.keep import Reviewer, keep_form
 from medkd.feedback.mirror import mirror_feedback
 from medkd.lineage.graph import NodeKind, NodeState
 from medkd.lineage.walk import walk_lineage
+from medkd.registry.mlflow_assessments import MlflowAssessments
 from medkd.registry.mlflow_registry import MlflowRegistry
 from tests.registered import register_tiny
 
@@ -44,6 +47,27 @@ def test_a_judgement_stands_beside_the_model_byte_for_byte_and_once(log, of_mode
     assert (again.attached, again.there) == (0, 1)
     (node,) = [node for node in walk_lineage(opened, model.uri, None).nodes if node.kind is NodeKind.FEEDBACK]
     assert (node.name, node.state, node.digest) == (entry.digest()[:16], NodeState.VERIFIED, entry.digest())
+
+
+def test_what_was_said_is_shown_as_assessments_once(log, of_model, registry, make_form, reader):
+    opened, _ = registry
+    shown = MlflowAssessments(opened.uri)
+    first = keep_form(log, of_model, make_form(1, report=of_model.digest(), comment="The map lies on the rib."), reader, offline=True)
+    reports = {of_model.digest(): of_model}
+    assert mirror_feedback(log.entries(), reports, opened, shown.show).assessments == 11
+    keep_form(log, of_model, make_form(2, report=of_model.digest(), decision="reject", supersedes=first.digest()), reader)
+    assert mirror_feedback(log.entries(), reports, opened, shown.show).assessments == 11
+    assert mirror_feedback(log.entries(), reports, opened, shown.show).assessments == 0
+    (trace,) = TracingClient(opened.uri).search_traces(
+        locations=[one.experiment_id for one in MlflowClient(opened.uri).search_experiments()],
+        filter_string=f"tags.`medkd.report` = '{of_model.digest()}'",
+        include_spans=False,
+    )
+    said = [(one.name, one.value, one.source.source_id, one.metadata["medkd.entry"]) for one in trace.info.assessments]
+    assert ("decision", "accept", reader.key, first.digest()) in said
+    assert ("lesion-1 prediction", "agree", reader.key, first.digest()) in said
+    assert ("useful", 4, reader.key, first.digest()) in said
+    assert "rib" not in str(trace.info)
 
 
 def test_what_was_altered_in_the_mirror_is_made_anew(log, of_model, registry, make_form, reader, tmp_path):
