@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
+from pypdf import PdfWriter
 
 from data_contracts import LIKERT_ITEMS, FeedbackForm, FindingVerdict, OwnReadAnswer, ReviewReport, load_record
 from flows.demo import _TINY, RECIPES
@@ -56,10 +57,18 @@ def test_the_search_finds_a_mark_in_whatever_may_hold_one(tmp_path):
         database.execute("insert into t values (?)", (f"of {CANARY}",))
     (tmp_path / "e.txt").write_bytes(CANARY.encode("utf-16-le"))
     (tmp_path / f"{CANARY}.f").touch()
+    for name, said in (("h.pdf", {"/Author": CANARY}), ("i.pdf", {})):
+        document = PdfWriter()
+        document.add_blank_page(9, 9)
+        document.add_metadata(said)
+        if not said:
+            document.add_attachment("who.txt", CANARY.encode())
+        document.compress_identical_objects()
+        document.write(tmp_path / name)
     (tmp_path / "quarantine").mkdir()
     (tmp_path / "quarantine" / "g").write_text(CANARY)
     found = {Path(place.split("!")[0].split(" (")[0]).name for place in places_of(CANARY, tmp_path)}
-    assert found == {"a.zip", "c.png", "d.db", "e.txt", f"{CANARY}.f"}
+    assert found == {"a.zip", "c.png", "d.db", "e.txt", f"{CANARY}.f", "h.pdf", "i.pdf"}
 
 
 def test_ingestion_and_deidentification_leave_no_mark_and_close_what_stays(planted, here, tmp_path):
