@@ -17,9 +17,10 @@ import pytest
 from PIL import Image, PngImagePlugin
 from pypdf import PdfWriter
 
-from data_contracts import LIKERT_ITEMS, FeedbackForm, FindingVerdict, OwnReadAnswer, ReviewReport, load_record
+from data_contracts import LIKERT_ITEMS, FeedbackForm, FindingVerdict, OwnReadAnswer, ReviewReport, VoxelMask, load_record
 from flows.demo import _TINY, RECIPES
 from medkd.feedback.keep import findings_of
+from medkd.feedback.log import FeedbackLog
 from tests.ground_truth import CANARY, open_to_others, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -112,10 +113,10 @@ def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, 
         assert CANARY.lower() not in "\n".join(database.iterdump()).lower()
     assert open_to_others(tmp_path / "out") == []
     if command == "run-study":
-        judge_without_a_mark(here, tmp_path, smoke.folder)
+        judge_without_a_mark(here, study, tmp_path, smoke.folder)
 
 
-def judge_without_a_mark(here, folder, run):
+def judge_without_a_mark(here, study, folder, run):
     """Take a reader's form about the study's report into a log, its mirror and its exports; a comment that names the patient does not get that far."""
     (path,) = (folder / "out").rglob("report.json")
     report = load_record(path, ReviewReport)
@@ -127,15 +128,25 @@ def judge_without_a_mark(here, folder, run):
         "likert": dict.fromkeys(LIKERT_ITEMS, 3), "seconds_on_page": 9.0, "seconds_with_overlay": 1.0, "page_version": "0.1.0",
         "own_read": OwnReadAnswer(answer="present", seconds=2.0),
     }  # fmt: skip
-    FeedbackForm(form="1" * 32, comment="The map lies on the rib.", **fields).write(forms / "a.json")
+    missed = VoxelMask(shape=report.volume.geometry.shape, runs=((5, 3), (40, 2)))
+    FeedbackForm(form="1" * 32, comment="The map lies on the rib.", missed=(missed,), **fields).write(forms / "a.json")
     FeedbackForm(form="2" * 32, comment=f"Discussed with Dr. {CANARY}.", **fields).write(forms / "b.json")
     take = ("feedback", "import", forms, "--log", folder / "log", "--reports", folder / "out", "--reviewer", "r1", "--json")
     status, said, errors = here(*take)
     assert (status, [one["code"] for one in json.loads(said)["refused"]]) == (0, ["IDENTIFIER_IN_TEXT"])
+    (_, digest), log, reports = json.loads(said)["kept"][0], folder / "log", ("--reports", folder / "out")
+    # What goes back to a viewer carries the source's patient; what comes from there is voxels, in the frame of reference of what was ingested.
+    status, _, more = here("feedback", "masks", log, "--entry", digest, *reports, "--source", study, "--out", folder / "segs")
+    assert status == 0, more
+    FeedbackForm(form="3" * 32, **fields).write(folder / "other" / "c.json")
+    seg = ("--seg", folder / "segs" / "feedback-1-1.dcm")
+    status, _, more = here("feedback", "import", folder / "other" / "c.json", "--log", log, *reports, "--reviewer", "r2", *seg)
+    assert status == 0, more
+    assert FeedbackLog(log).entries()[-1].record.missed == (missed,)
     for form in ("jsonl", "csv"):
         assert here("feedback", "export", folder / "log", "--out", folder / "exported" / form, "--format", form, "--comments")[0] == 0
     status, mirrored, more = here("feedback", "mirror", folder / "log", "--reports", folder / "out", "--run", run, "--json")
-    assert json.loads(mirrored)["attached"] == 1, more
+    assert json.loads(mirrored)["attached"] == 2, more
     assert places_of(CANARY, folder / "log", folder / "exported", run / "mlartifacts") == []
     assert places_of(str(folder), folder / "log", folder / "exported", *(run / "mlartifacts").rglob("feedback")) == []
     with sqlite3.connect(run / "mlflow.db") as database:

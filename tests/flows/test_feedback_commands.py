@@ -6,10 +6,24 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
 
-from data_contracts import LIKERT_ITEMS, FeedbackForm, FindingVerdict, OwnReadAnswer, ReviewReport, read_record
-from medkd.feedback.log import LINES
+from data_contracts import (
+    LIKERT_ITEMS,
+    CorrectedMask,
+    FeedbackForm,
+    FindingVerdict,
+    OwnReadAnswer,
+    ReviewReport,
+    load_record,
+    read_record,
+)
+from medkd.feedback.log import LINES, FeedbackLog
+from medkd.registry.mlflow_registry import MlflowRegistry
+from medkd.volumes.voxel_masks import mask_of
+from tests.feedback.published import published_report
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_2.json"
 
@@ -145,3 +159,64 @@ def test_entries_are_named_by_enough_of_their_digests(site, save, command):
     last = json.loads(site("feedback", "verify", "log", "--json")[1])["last"]
     status, _, errors = site("feedback", command, *more, "--entry", last[:10], "--reports", "reports", "--out", "x")
     assert (status, errors.strip().splitlines()[-1].split(":")[0]) == (2, "MASK_NONE" if command == "masks" else "CONTRACT_MISSING")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Return a folder with a report, its study's images and the published structured report of it."""
+    folder = tmp_path_factory.mktemp("study")
+    published_report(folder)
+    return folder
+
+
+def test_masks_go_out_and_come_back_and_an_accepted_report_is_signed(here, study, tmp_path, monkeypatch):
+    """The whole way on the command line: a form, its masks in a viewer and back, a correction, and the signature."""
+    monkeypatch.chdir(tmp_path)
+    report = load_record(study / "report.json", ReviewReport)
+    shape, log, forms = report.volume.geometry.shape, tmp_path / "log", tmp_path / "forms"
+    names = [one.tracking_id for one in report.explanations[0].lesions]
+    voxels = np.zeros(shape, bool)
+    voxels[4, 11:15, 6] = True
+    mask = CorrectedMask(meaning="forbidden", voxels=mask_of(voxels))
+    fields = {
+        "report": report.digest(), "study_key": report.volume.study_key, "likert": dict.fromkeys(LIKERT_ITEMS, 3), "seconds_on_page": 9.0,
+        "seconds_with_overlay": 1.0, "page_version": "0.1.0", "own_read": OwnReadAnswer(answer="present", seconds=2.0),
+    }  # fmt: skip
+
+    def verdicts(explanation, *masks):
+        first = FindingVerdict(finding=names[0], prediction="agree", explanation=explanation, masks=masks)
+        return (first, *(FindingVerdict(finding=name, prediction="agree", explanation="accepted") for name in names[1:]))
+
+    FeedbackForm(form="1" * 32, decision="correct", verdicts=verdicts("corrected", mask), **fields).write(forms / "a.json")
+    take = ("--log", log, "--reports", study, "--json")
+    status, line, _ = here("feedback", "import", forms / "a.json", "--reviewer", "r1", *take)
+    assert status == 0
+    (((_, corrected),), common) = json.loads(line)["kept"], ("--log", log, "--reports", study)
+    status, line, errors = here(
+        "feedback", "masks", log, "--entry", corrected, "--reports", study, "--source", study / "dicom", "--out", "segs", "--json"
+    )
+    assert (status, json.loads(line)["files"]) == (0, ["feedback-1-1.dcm"]), errors
+    FeedbackForm(form="2" * 32, decision="correct", verdicts=verdicts("rejected"), **fields).write(forms / "b.json")
+    status, _, errors = here("feedback", "import", forms / "b.json", "--reviewer", "r2", "--seg", "segs/feedback-1-1.dcm", *common)
+    assert status == 0, errors
+    (read,) = FeedbackLog(log).entries()[3].record.verdicts[0].masks
+    assert (read.voxels, read.meaning, read.source) == (mask.voxels, "forbidden", "dicom_seg")
+    sign = ("feedback", "sign-sr", study / "results", *common, "--out", "signed.dcm")
+    status, _, errors = here(*sign, "--entry", corrected)
+    assert (status, errors.strip().splitlines()[-1].split(":")[0]) == (2, "SR_NOT_ACCEPTED")
+    FeedbackForm(form="3" * 32, decision="accept", verdicts=verdicts("accepted"), **fields).write(forms / "c.json")
+    status, line, _ = here("feedback", "import", forms / "c.json", "--reviewer", "r1", "--correct", *take)
+    ((_, accepted),) = json.loads(line)["kept"]
+    status, line, errors = here(*sign, "--entry", accepted)
+    assert (status, line) == (0, "wrote signed.dcm: verified by r1, entry 4 of the log\n"), errors
+    assert pydicom.dcmread("signed.dcm").VerificationFlag == "VERIFIED"
+
+
+def test_judgements_are_shown_beside_their_model_on_the_command_line(site, save, tmp_path):
+    save("a.json")
+    site(*TAKE)
+    MlflowRegistry(f"sqlite:///{tmp_path / 'run' / 'mlflow.db'}", artifacts=tmp_path / "run" / "mlartifacts")
+    status, line, errors = site("feedback", "mirror", "log", "--reports", "reports", "--run", "run", "--json")
+    assert status == 0, errors
+    said = json.loads(line)
+    assert (said["attached"], said["assessments"], len(said["unknown_models"])) == (0, 0, 1)
