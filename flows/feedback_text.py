@@ -35,7 +35,8 @@ def figures_in_words(figures: Mapping[str, Any]) -> list[str]:
     """Return the lines that say the figures of :func:`figures_of`."""
     lines = [f"{figures['entries']} entries: " + ", ".join(f"{count} {kind}" for kind, count in figures["kinds"].items())]
     for one in figures["agreement"]:
-        kappa = "undefined" if one["kappa"] is None else f"{one['kappa']:.2f}"
+        bounds = "" if one["interval"] is None else f" [{one['interval'][0]:.2f}, {one['interval'][1]:.2f}]"
+        kappa = "undefined" if one["kappa"] is None else f"{one['kappa']:.2f}{bounds}"
         lines.append(f"round {one['round']}, {one['question']}: kappa {kappa} of {', '.join(one['readers'])} over {one['items']} items")
     for one in figures["reliance"]:
         lines.append(f"round {one['round']}: wrong maps accepted {_share(one['wrong'])}, the models' own {_share(one['genuine'])}")
