@@ -132,6 +132,7 @@ from data_contracts.promotion import (
     SubgroupPolicy,
     TaskPolicy,
 )
+from data_contracts.question import ExplanationAnswer, ExplanationQuestion
 from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
 from data_contracts.registry_export import ExportedVersion, RegistryExport
@@ -231,8 +232,10 @@ __all__ = [
     "ExplainedStudies",
     "ExplainedStudy",
     "ExplainerBenchmark",
+    "ExplanationAnswer",
     "ExplanationBundle",
     "ExplanationError",
+    "ExplanationQuestion",
     "ExplanationRef",
     "ExplanationRequest",
     "ExportedVersion",
