@@ -135,7 +135,7 @@ from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, Frozen
 from data_contracts.registry_export import ExportedVersion, RegistryExport
 from data_contracts.result_set import ReadBack, ResultObject, ResultSet
 from data_contracts.retention import RetentionPolicy
-from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.review import BANNER, LesionChange, PanelModel, PriorComparison, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
@@ -273,6 +273,7 @@ __all__ = [
     "LeakageError",
     "LearnedTemperature",
     "Lesion",
+    "LesionChange",
     "LesionFinding",
     "Lineage",
     "LossAxis",
@@ -313,6 +314,7 @@ __all__ = [
     "PlanBasis",
     "PlannedStep",
     "PolicyTheme",
+    "PriorComparison",
     "ProfiledStudy",
     "PromotionCheck",
     "PromotionEvent",

@@ -13,6 +13,7 @@ import numpy as np
 import uvicorn
 
 from data_contracts import Geometry, ReviewReport, SanityCheck, map_name, read_record
+from medkd.review.caveats import compute_caveats
 from medkd.review.shown import StudyArrays
 from medkd.review.study_file import NAME, write_study_file
 
@@ -50,7 +51,9 @@ def one_report(place: int, *, lesions: int = 1, shape=SHAPE) -> tuple[ReviewRepo
         }
     )  # fmt: skip
     values = np.rint(40 * generator.standard_normal(shape) + 100 * whole).astype(np.float32)
-    return base.model_copy(update={"explanations": (explanation,)}), StudyArrays(values, (kept,), np.roll(whole, 1, 1))
+    return base.model_copy(update={"explanations": (explanation,), "caveats": compute_caveats((explanation,))}), StudyArrays(
+        values, (kept,), np.roll(whole, 1, 1)
+    )
 
 
 def write_studies(folder: Path, count: int, *, lesions: int = 1, shape=SHAPE) -> Path:

@@ -16,13 +16,14 @@ from medkd.review.orientation_marks import views_of
 from medkd.review.page_heat import Voxel, heat_of, heat_steps, shown_maps
 from medkd.review.page_outlines import outlines_of
 from medkd.review.page_pictures import Drawn, box_of, data_uri, drawn_planes, joined, near, steps_of
+from medkd.review.page_prior import prior_data, prior_plane
 from medkd.review.page_quality import QUALITIES, Quality
-from medkd.review.shown import Shown, StudyArrays
+from medkd.review.shown import PriorStudy, Shown, StudyArrays, shown_in
 from medkd.review.texts import LANGUAGES, Said, in_each, texts_of
 
 #: Texts that the scripts write.
 _OF_SCRIPT = (
-    *("images.where", "images.position", "images.window_now", "images.not_held", "images.broken"),
+    *("images.where", "images.position", "images.window_now", "images.not_held", "images.broken", "prior.outside"),
     *("ruler.mm", "ruler.pixels", "ruler.first", "ruler.second"),
 )
 #: Of this many pictures one is drawn to foresee how large a page would be.
@@ -50,16 +51,16 @@ class PageData:
     windows: tuple[Said, ...]
 
 
-def page_data(report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays, most_bytes: int) -> PageData:
+def page_data(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | None, most_bytes: int) -> PageData:
     """Return what the scripts of a page are given, by the first quality whose pictures fit; by the last where none fits.
 
     Args:
         report: what is shown.
-        shown: its findings that have maps.
         arrays: of the report.
+        prior: an earlier study that is shown beside it.
         most_bytes: of the page.
     """
-    drawing = _Drawing(report, shown, arrays)
+    drawing = _Drawing(report, arrays, prior)
     fixed = drawing.fixed()
     left = int(most_bytes * _SHARE) - len(json.dumps(fixed))
     found: dict[str, Any] = {}
@@ -94,15 +95,18 @@ def centre_of(shown: Shown, mask: NDArray[Any] | None, shape: tuple[int, ...]) -
 class _Drawing:
     """A study as it is drawn in any quality."""
 
-    def __init__(self, report: ReviewReport, shown: Sequence[Shown], arrays: StudyArrays) -> None:
-        self.report, self.shown, self.arrays = report, shown, arrays
+    def __init__(self, report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | None) -> None:
+        self.report, self.arrays, self.prior = report, arrays, prior
+        self.shown = shown_in(report)
         self.values = np.asarray(arrays.volume, np.float32)
         self.views = views_of(report.volume.geometry)
         self.levels: Levels = levels_of(self.values, report.window, report.volume)
         self.windows = windows_of(self.values, report.window, report.volume)
-        self._foreseen: dict[tuple[str, tuple[int, int, int], int | None], float] = {}
-        self.maps = [shown_maps(one, arrays) for one in shown]
-        self.centres = [centre_of(one, arrays.explained[one.place].get(f"mask/{one.finding.number}"), self.values.shape) for one in shown]
+        self._foreseen: dict[tuple[int, str, tuple[int, int, int], int | None], float] = {}
+        self.maps = [shown_maps(one, arrays) for one in self.shown]
+        self.centres = [
+            centre_of(one, arrays.explained[one.place].get(f"mask/{one.finding.number}"), self.values.shape) for one in self.shown
+        ]
 
     def fixed(self) -> dict[str, Any]:
         """Return what is the same in every quality."""
@@ -123,7 +127,8 @@ class _Drawing:
         if quality.loss is None and self.values.size > 2**24:
             return float("inf")  # sixteen million voxels without loss fit into no page: not even a twelfth of them is drawn
         planes, total = drawn_planes(self.values, self.views, quality), 0.0
-        for plane in planes:
+        beside = [] if self.prior is None else [prior_plane(self.prior, quality)]
+        for plane in (*planes, *beside):
             total += self._bytes_of(plane, quality.loss)
             if total > most:
                 return total
@@ -136,7 +141,7 @@ class _Drawing:
 
     def _bytes_of(self, plane: Drawn, loss: int | None) -> float:
         """Return about how many bytes the slices of a plane take; several qualities share planes."""
-        same = (plane.view.name, plane.steps, loss)
+        same = (id(plane.values), plane.view.name, plane.steps, loss)
         if same not in self._foreseen:
             probed = range(0, len(plane.places), _PROBED)
             taken = sum(len(plane.picture(at, self.levels, loss)) for at in probed)
@@ -145,7 +150,7 @@ class _Drawing:
 
     def pictures(self, quality: Quality) -> dict[str, Any]:
         """Return the pictures, outlines and maps of a quality."""
-        planes = drawn_planes(self.values, self.views, quality)
+        planes, space = drawn_planes(self.values, self.views, quality), self.report.volume.space
         masks = {name: np.asarray(mask, bool) for name, mask in self.arrays.masks().items()}
         fine = self._fine_places(quality, planes[0])
         return {
@@ -154,6 +159,7 @@ class _Drawing:
             "fine": {planes[0].view.name: {str(place): self._fine(place, quality) for place in fine}},
             "outlines": {name: {one.view.name: outlines_of(mask, one.view, one.places) for one in planes} for name, mask in masks.items()},
             "heat": [self._heat(place, planes, quality) for place in range(len(self.shown))],
+            "prior": None if self.prior is None or space is None else prior_data(self.prior, space, self.levels, quality),
         }
 
     def left_out(self, quality: Quality) -> list[Said]:

@@ -36,15 +36,15 @@ class Quality:
             step: voxels along an edge that one pixel of a slice stands for.
             shown: how far apart the slices of the two other planes are, and the voxels that one pixel of a map stands for.
         """
-        told = [say("quality.lossy")] if self.loss is not None else []
+        said = [say("quality.lossy")] if self.loss is not None else []
         if step > 1:
             fine = say("quality.no_fine") if self.fine_reach is None else say("quality.fine", reach=self.fine_reach)
-            told += [say("quality.reduced", step=step, fine=fine)]
+            said += [say("quality.reduced", step=step, fine=fine)]
         if shown[0] > 1:
-            told += [say("quality.planes", step=shown[0])]
+            said += [say("quality.planes", step=shown[0])]
         if shown[1] > 1:
-            told += [say("quality.heat_reduced", step=shown[1])]
-        return told
+            said += [say("quality.heat_reduced", step=shown[1])]
+        return said
 
 
 #: From best to least; the first whose page fits is taken. A page that does not fit by the last is refused.

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from data_contracts import ReviewReport
 from medkd.review.ask_form import AskForm
 from medkd.review.form import FormContext
 from medkd.review.orientation_marks import views_of
+from medkd.review.page_context import choices_of, page_context, ruler_note
 from medkd.review.page_data import PageData
-from medkd.review.render_html import SCRIPTS, STYLES, page_context, page_template
+from medkd.review.render_html import PANES, SCRIPTS, STYLES, shown_roles
+from medkd.review.templating import embed, template
 
 #: What is left out of a page before the own read, and what stands for it.
 _HIDDEN: dict[str, Any] = {
-    **{name: [] for name in ("lesions", "answers", "labels", "tests", "caveats", "teacher_only", "outlines")},
+    **{
+        name: []
+        for name in ("lesions", "answers", "labels", "tests", "caveats", "teacher_only", "outlines", "changes", "diagrams", "stability")
+    },
     "panes": ["plain"],
     "maps": None,
     "summary": None,
@@ -97,7 +104,16 @@ def render_served(report: ReviewReport, data: PageData, outlines: list[str], for
         form: the sign-off.
         served: what the server knows beside.
     """
-    context = page_context(report, data, outlines, form)
+    context = {
+        **page_context(report, outlines),
+        "data": Markup(embed(data.payload)),
+        "views": list(data.payload["views"]),
+        "windows": data.windows,
+        "reduced": data.reduced,
+        "ruler_note": ruler_note(report.volume),
+        "choices": choices_of(report),
+        "panes": [role for role in PANES if role in shown_roles(report)],
+    }
     if not served.answer:
         context |= _HIDDEN
-    return page_template().render(**context, styles=(), scripts=(), policy="", served=served)
+    return template("report.html").render(**context, form=form, styles=(), scripts=(), policy="", served=served)

@@ -47,6 +47,7 @@ def served_data(report: ReviewReport, arrays: StudyFile, base: str, *, locked: b
         "windows": [{"name": in_each(name), "low": low, "high": high} for name, low, high in windows],
         "texts": script_texts(),
         "views": {one.view.name: view_payload(one, shape, space, max(shape)) for one in drawn},
+        "prior": None,
         "pictures": {},
         "fine": {},
         "centres": [list(centre_of(one, _region(one, arrays), shape)) for one in shown],

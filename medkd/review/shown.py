@@ -39,6 +39,19 @@ class StudyArrays:
 
 
 @dataclass(frozen=True)
+class PriorStudy:
+    """An earlier study of the same patient, as it is shown beside a report.
+
+    Attributes:
+        report: of the earlier study.
+        arrays: of that report.
+    """
+
+    report: ReviewReport
+    arrays: StudyArrays
+
+
+@dataclass(frozen=True)
 class Shown:
     """A finding on a page.
 

@@ -56,7 +56,8 @@ def write_study_file(path: Path, report: ReviewReport, arrays: StudyArrays) -> P
 
 def _values(values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, float]]:
     """Return values as integers, and scale and offset that lead back: int16 as they are, or 65,535 steps between least and largest."""
-    low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if np.isfinite(values).any() else (0.0, 0.0)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if low >= -32768 and high <= 32767 and bool((values == np.rint(values)).all()):
         return values.astype(np.int16), {"scale": 1.0, "offset": 0.0}
     scale = (high - low) / 65535 or 1.0

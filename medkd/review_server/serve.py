@@ -25,8 +25,8 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
     """
     with privately():
         app = create_app(settings)
-        listening = _listen(settings)
         certificate, key = _tls(settings)
+        listening = _listen(settings)
         config = uvicorn.Config(
             app,
             log_level="warning",

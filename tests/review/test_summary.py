@@ -6,6 +6,7 @@ from data_contracts import Caveat
 from medkd.review.caveats import compute_caveats
 from medkd.review.summary import MOST_CAVEATS, MOST_MISSED, summary_of
 from medkd.review.texts import text_of
+from tests.review.conftest import explained
 
 
 def english(texts):
@@ -129,3 +130,12 @@ def test_a_screen_full_of_specks_is_counted_and_the_largest_are_named(report, ch
     assert [text.split(":")[0] for text in said[:-1]] == [f"Only the teacher marks T{number}" for number in (2, 4, 5)]
     assert said[-1] == "3 more that only the teacher marks, the largest 0.40 ml; they are in the table of findings."
     assert sum("only the teacher marks" in text for text in english(one.text for one in summary.look)) == MOST_MISSED
+
+
+def test_the_bound_on_what_is_missed_stands_with_nothing_being_found(nothing_found):
+    bound = "net: on average over patients like the 40 of the validation, at most 10% of a patient's lesions have no voxel that reaches a probability of 0.3 before calibration."
+    caveat = Caveat(code="MISSED_BOUND", text=bound, severity=1)
+    empty = explained(nothing_found, caveats=(caveat,)).model_copy(update={"caveats": (caveat,)})
+    found = summary_of(empty)
+    assert english(found.found)[1] == bound
+    assert bound not in english(found.sure)

@@ -23,6 +23,7 @@ def kept(report, arrays, monkeypatch):
     """Let reading an artefact give the explanation of ``report``, and a store its volume."""
     monkeypatch.setattr(module, "read_explanation", lambda _: (report.explanations[0], tensors(arrays.explained[0])))
     monkeypatch.setattr(module, "read_volume", lambda *_: (torch.from_numpy(arrays.volume), torch.from_numpy(arrays.label)))
+    monkeypatch.setattr(module, "load_calibration", lambda *_: None)
     monkeypatch.setattr(module, "write_nifti", lambda _, __, path: write_bytes(path, b"image"))
     return report
 

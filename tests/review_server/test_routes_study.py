@@ -196,7 +196,7 @@ def test_the_worklist_shows_how_far_a_reader_is_and_nothing_of_what_was_found(an
     anna.sign("series-001", anna.filled())
     anna.read("series-002")
     text = anna.get("/").text
-    assert [status for status in re.findall(r'<tr class="status-(\w+)"', text)] == ["own_read", "unread", "signed"]
+    assert list(re.findall(r'<tr class="status-(\w+)"', text)) == ["own_read", "unread", "signed"]
     assert "lesion" not in text
     assert re.findall(r'<tr class="status-(\w+)"', anna.get("/?status=signed").text) == ["signed"]
     assert re.findall(r">(study-\d+)<", anna.get("/?text=Y-000").text) == ["study-000"]

@@ -63,8 +63,9 @@ def test_what_cannot_be_shown_says_why_and_what_is_no_report_is_left_out(tmp_pat
 def test_priority_follows_from_the_gravest_caveat_and_from_uncertainty():
     report, _ = one_report(0)
     calm = report.model_copy(update={"caveats": ()})
+    mild = report.model_copy(update={"caveats": (Caveat(code="X", text="x", severity=2),)})
     grave = report.model_copy(update={"caveats": (Caveat(code="X", text="x", severity=3),)})
     one = report.explanations[0]
     alone = calm.model_copy(update={"explanations": (one.model_copy(update={"lesions": (one.lesions[0].model_copy(update={"share_in_teacher": 0.0}),)}),)})  # fmt: skip
-    assert [priority_of(each)[0] for each in (grave, report, calm, alone)] == [1, 2, 3, 2]
+    assert [priority_of(each)[0] for each in (grave, mild, calm, alone)] == [1, 2, 3, 2]
     assert priority_of(alone)[1] == 1.0

@@ -42,14 +42,14 @@
     for (const [name, listener] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) stack.addEventListener(name, listener);
   }
 
-  for (const pane of medkd.panes) {
+  for (const pane of medkd.panes.filter((one) => one.dataset.role !== "prior")) {
     const stack = pane.querySelector(".stack");
     stack.addEventListener("pointerdown", (event) => press(pane, event));
     stack.addEventListener("dragstart", (event) => event.preventDefault());
     // At the first and the last slice the wheel moves the page again.
     stack.addEventListener("wheel", (event) => { if (medkd.step(medkd.planeOf(pane), Math.sign(event.deltaY))) event.preventDefault(); }, { passive: false });
-    pane.querySelectorAll("img").forEach((image) => image.addEventListener("error", medkd.broken));
   }
+  document.querySelectorAll(".pane img").forEach((image) => image.addEventListener("error", medkd.broken));
 
   // Pictures that nobody has turned to yet are decoded while nothing else is to be done: a broken one is named before anybody signs.
   function check(sources) {

@@ -22,7 +22,28 @@
     ["left", "top", "width", "height"].forEach((side, index) => { image.style[side] = `${100 * box[index]}%`; });
   }
 
+  // The prior slice that lies nearest to the current one by the two headers, as it was acquired.
+  function drawPrior(pane) {
+    const { prior } = data;
+    const slice = prior.beside[Math.round(state.point[0])];
+    const stack = pane.querySelector(".stack");
+    stack.style.aspectRatio = `${prior.aspect[0]} / ${prior.aspect[1]}`;
+    place(pane.querySelector(".base"), slice < 0 ? "" : prior.pictures[slice], prior.box);
+    const mark = pane.querySelector(".failed");
+    mark.textContent = slice < 0 ? medkd.say("prior.outside") : "";
+    mark.hidden = slice >= 0;
+    for (const [edge, side] of Object.entries(prior.marks)) pane.querySelector(`.mark.${edge}`).textContent = side;
+    const svg = pane.querySelector("svg");
+    svg.setAttribute("viewBox", `0 0 ${prior.size[1]} ${prior.size[0]}`);
+    svg.replaceChildren();
+    for (const name of state.locked ? ["reference", "teacher", "student"] : []) {
+      const path = (prior.outlines[name] || {})[slice];
+      if (path) line(svg, name, path);
+    }
+  }
+
   function drawPane(pane) {
+    if (pane.dataset.role === "prior") { drawPrior(pane); return; }
     const [plane, role] = [planeOf(pane), pane.dataset.role];
     const view = data.views[plane];
     const index = medkd.indexOf(plane, state.point);
@@ -95,6 +116,7 @@
       + (view.positions.length ? medkd.say("images.position", { axis: view.along, position: view.positions[index] }) : "");
     at("slice").setAttribute("aria-valuetext", at("where").textContent);
     document.querySelectorAll("button[data-show-plane]").forEach((button) => { button.setAttribute("aria-pressed", button.dataset.showPlane === state.plane); });
+    document.querySelector(".panes").classList.toggle("reformatted", state.plane !== medkd.acquired);
     panes.filter((pane) => pane.offsetParent !== null).forEach(drawPane);
     const maps = (data.heat[state.lesion] || {})[state.explainer];
     at("scale").hidden = !(state.heat && maps);
