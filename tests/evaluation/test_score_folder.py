@@ -105,6 +105,7 @@ def test_a_subgroups_figure_is_that_of_its_own_cases(classified):
         assert group.metrics["brier"].mean == pytest.approx(brier_score_loss(label[rows], probability[rows]))
 
 
+@pytest.mark.extended
 def test_without_a_teacher_there_is_no_agreement(pictures, tmp_path):
     who = subject(with_teacher=False, channels=(4, 4, 6, 8))
     score = score_folder(who, pictures, describe_folder(pictures, TASK, FolderHints()), Store(tmp_path, "s"))

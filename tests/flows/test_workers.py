@@ -97,6 +97,7 @@ def burn(seconds: float) -> None:
         pass
 
 
+@pytest.mark.extended
 def test_what_workers_cost_is_told_to_whoever_started_the_run():
     root = Path(__file__).parents[2]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
