@@ -25,7 +25,6 @@ from medkd.review_server.web import NotLoggedIn, Services, local_path, refusal, 
 #: What is served as it lies in the packages: name in the address → package and path, and its type.
 STATIC = {
     "server.css": ("medkd.review_server", "static/server.css", "text/css"),
-    "noscript.css": ("medkd.review_server", "static/noscript.css", "text/css"),
     "served.css": ("medkd.review_server", "static/served.css", "text/css"),
     "served.js": ("medkd.review_server", "static/served.js", "text/javascript"),
     "vendor/htmx.min.js": ("medkd.review_server", "static/vendor/htmx.min.js", "text/javascript"),
