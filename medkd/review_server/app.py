@@ -64,7 +64,19 @@ def services_with(settings: ServerSettings) -> Services:
     log.verify()
     index.all()
     readings = Readings(settings, database, index, log)
-    return Services(settings, database, accounts, Sessions(database, accounts), index, log, readings, PictureCache(), RecentValues())
+    return Services(
+        settings,
+        database,
+        accounts,
+        Sessions(database, accounts),
+        index,
+        log,
+        readings,
+        PictureCache(),
+        RecentValues(),
+        RecentValues(),
+        RecentValues(128),
+    )
 
 
 def static_file(name: str) -> Response:

@@ -39,11 +39,11 @@ def write(folder: Path) -> Path:
 
 def timed(call, *arguments) -> float:
     """Return the milliseconds that an answer takes; it has to be one."""
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     answer = call(*arguments)
     if answer.status_code != 200:
         raise RuntimeError(f"expected 200 of {answer.url}, got {answer.status_code}")
-    return 1000 * (time.perf_counter() - begun)
+    return 1000 * (time.perf_counter() - started_at)
 
 
 def p95(times: list[float]) -> float:
@@ -77,11 +77,11 @@ def measure(folder: Path) -> dict[str, float | int]:
     for name in names:
         accounts.add(name, PASSWORD)
     command = [sys.executable, "-c", _SERVE, "review", "serve", str(reports), "--data", str(data), "--port", "0"]
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
     try:
         address = process.stdout.readline().split()[2].rstrip("/;")
-        started = time.perf_counter() - begun
+        started = time.perf_counter() - started_at
         one = Browser(address, names[0])
         first = timed(one.get, "/")
         lists = [timed(one.get, "/") for _ in range(20)]
