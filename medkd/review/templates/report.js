@@ -81,5 +81,6 @@
   if (location.hash === "#zh") at("language-zh").checked = true;
   speak(document.querySelector("input[name=language]:checked").value);
   document.body.dataset.ready = "true";
+  performance.mark("ready");
   document.dispatchEvent(new Event("medkd:ready"));
 })();
