@@ -55,17 +55,13 @@ from data_contracts.experiment import (
 from data_contracts.experiment_plan import ArmVariant, Condition, ExperimentPlan, GapFineTuning, SelectionCriterion
 from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
-    BenchmarkNetwork,
     Caveat,
     ClassAnswer,
     ExplainedStudies,
     ExplainedStudy,
-    ExplainerBenchmark,
     ExplanationBundle,
     ExplanationRef,
     ExplanationRequest,
-    Inspection,
-    LayerTrait,
     Lesion,
     LesionFinding,
     MeasureValue,
@@ -95,6 +91,7 @@ from data_contracts.feedback import (
 )
 from data_contracts.geometry import Geometry
 from data_contracts.ingest_policy import CODES, Action, CodeFact, IngestPolicy, Severity
+from data_contracts.inspection import BenchmarkNetwork, ExplainerBenchmark, Inspection, LayerTrait
 from data_contracts.knowledge import KnowledgeRef
 from data_contracts.loss_statement import AnswerChanges, ChangedCase, LossAxis, LossItem, LossStatement, NotMeasured
 from data_contracts.model import (
@@ -131,6 +128,7 @@ from data_contracts.promotion import (
     SubgroupPolicy,
     TaskPolicy,
 )
+from data_contracts.question import ExplanationAnswer, ExplanationQuestion
 from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
 from data_contracts.registry_export import ExportedVersion, RegistryExport
@@ -230,8 +228,10 @@ __all__ = [
     "ExplainedStudies",
     "ExplainedStudy",
     "ExplainerBenchmark",
+    "ExplanationAnswer",
     "ExplanationBundle",
     "ExplanationError",
+    "ExplanationQuestion",
     "ExplanationRef",
     "ExplanationRequest",
     "ExportedVersion",

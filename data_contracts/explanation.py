@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -212,10 +212,19 @@ class ExplanationBundle(VersionedRecord):
     threads: int = Field(default=1, ge=1)
 
 
+_Index = Annotated[int, Field(ge=0)]
+#: A voxel of a study: slice, row, column.
+Voxel = tuple[_Index, _Index, _Index]
+
+
 class ExplanationRequest(FrozenModel):
     """What is asked of a study: which explainers, which finding or the first ``most`` (all of them without), in how much time.
 
     Of an answer about a run of slices, ``slices`` of them are explained, those nearest to the one it is surest of (all without).
+
+    With a ``place`` (slice, row, column of the study) nothing that was found is explained but what supports ``class_name`` there: against the
+    background at that voxel, by a classifier against its other classes in that slice. Without a class it is the one that the model gives there.
+    Its maps have the number 0. Both are not written where nothing was asked: such a record keeps its bytes.
     """
 
     explainers: tuple[Entry, ...]
@@ -224,6 +233,8 @@ class ExplanationRequest(FrozenModel):
     slices: int | None = Field(default=None, ge=1)
     seconds: Finite | None = Field(default=None, gt=0)
     seed: int = 0
+    place: Voxel | None = Field(default=None, exclude_if=lambda place: place is None)
+    class_name: str | None = Field(default=None, exclude_if=lambda name: name is None)
 
 
 class StudyExplanation(VersionedRecord):
@@ -330,62 +341,3 @@ class ExplainedStudies(VersionedRecord):
     SCHEMA: ClassVar[str] = "explained_studies/2"
     studies: tuple[ExplainedStudy, ...]
     refused: tuple[RefusedSeries, ...] = ()
-
-
-class LayerTrait(FrozenModel):
-    """A layer, the channels that carry most of the score, most first, and the share of its first-order change that each carries."""
-
-    name: str
-    channels: tuple[int, ...]
-    shares: tuple[Finite, ...]
-
-
-class Inspection(VersionedRecord):
-    """What a network is like beside its teacher, where no map says it.
-
-    ``similarity`` is the linear CKA of every layer with every ``teacher_layers``, None where one is constant. ``figures`` is keyed
-    ``ROLE/NAME``: the root mean square change of a voxel, in units of the network's input (its window is 2 wide), that flips the answer by the
-    smallest change found (``minimal_perturbation_rms``) and straight along the gradient (``boundary_rms``), the share of cases that could be flipped,
-    and student less teacher of each. ``array`` names a safetensors file with ``feature_visualisation/CLASS`` (what would score highest), ``image``,
-    ``change/ROLE`` and ``plane/ROLE`` (the score round the first case); ``picture`` shows them.
-    """
-
-    SCHEMA: ClassVar[str] = "inspection/2"
-    subject: str
-    weights_digest: Sha256
-    teacher_digest: Sha256
-    cases: int = Field(ge=1)
-    layers: tuple[LayerTrait, ...]
-    teacher_layers: tuple[str, ...]
-    similarity: tuple[tuple[Finite | None, ...], ...]
-    figures: dict[str, Estimate]
-    array: Ref
-    picture: Ref
-
-
-class BenchmarkNetwork(FrozenModel):
-    """A network that was made to use one thing, or both, and what hiding each does to its score.
-
-    ``gap`` is the network of both less the network of the lesion: what is explained is where the two part, which is the marker. ``accuracy`` is
-    that on the held-out cases (of the gap: the share in which they part where they should); ``effects`` is the fall of the explained margin, in logits, when the lesion or the marker is
-    not rendered: what the network really uses.
-    """
-
-    name: Literal["lesion", "marker", "both", "gap"]
-    accuracy: Finite
-    effects: dict[Literal["lesion", "marker"], Estimate]
-
-
-class ExplainerBenchmark(VersionedRecord):
-    """How well every explainer finds what a network really uses, where that is known because it was planted.
-
-    ``figures`` is network, then explainer (baselines among them), then measure. ``not_shown`` says why an
-    explainer is missing.
-    """
-
-    SCHEMA: ClassVar[str] = "explainer_benchmark/2"
-    cases: int = Field(ge=1)
-    seed: int
-    networks: tuple[BenchmarkNetwork, ...]
-    figures: dict[str, dict[str, dict[str, Estimate]]]
-    not_shown: dict[str, str] = Field(default_factory=dict)

@@ -8,7 +8,6 @@ from medkd.explanation.artefact import read_explanation
 from medkd.results.certify import certify
 from medkd.results.common import Identity, complete
 from medkd.results.structured_report import SCHEME, first_map, write_report
-from medkd.results.write_results import write_results
 
 
 def items(node, path=()):
@@ -28,9 +27,8 @@ def measured(report, name):
 
 
 @pytest.fixture
-def written(study, tmp_path):
-    folder, values, files = study()
-    found, place = write_results(folder, values, files, tmp_path / "out")
+def written(written_study):
+    folder, found, place = written_study
     record, _ = read_explanation(folder)
     return record, found, pydicom.dcmread(place / "measurements.dcm")
 
