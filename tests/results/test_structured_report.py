@@ -36,9 +36,8 @@ def measured(report, name):
 
 
 @pytest.fixture
-def written(study, tmp_path):
-    folder, values, files = study()
-    found, place = write_results(folder, values, files, tmp_path / "out")
+def written(written_study):
+    folder, found, place = written_study
     record, _ = read_explanation(folder)
     return record, found, pydicom.dcmread(place / "measurements.dcm")
 
