@@ -180,6 +180,7 @@ def test_every_command_is_in_these_tables():
         "explain-study",
         "evaluate-folder",
         "report-store",
+        "report-study",
         "ingest",
         "deidentify",
         "replay",

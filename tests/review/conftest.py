@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +185,11 @@ def prior(report, arrays):
 def followed(report, arrays, prior):
     """Return the report that compares with the prior study."""
     return report.model_copy(update={"prior": compare_prior(report, arrays, prior.report, prior.arrays)})
+
+
+@pytest.fixture(scope="session")
+def chinese_font():
+    """Skip without a font that has Chinese characters."""
+    listing = shutil.which("fc-list")
+    if listing is None or not subprocess.run([listing, ":lang=zh"], capture_output=True, check=True).stdout.strip():
+        pytest.skip("a Chinese font is missing: run `make system` as root")

@@ -164,7 +164,7 @@ def test_a_page_that_would_be_too_large_is_refused(report, arrays, monkeypatch):
 def test_every_template_style_and_script_is_part_of_a_page():
     names = {path.name for path in files("medkd.review").joinpath("templates").iterdir()}
     included = set(re.findall(r'"(\w+\.html)"', "".join(source(name) for name in names if name.endswith(".html"))))
-    assert names - {"report.html", "index.html"} <= included | set(render.STYLES) | set(render.SCRIPTS)
+    assert names - {"report.html", "index.html", "paper.html", "paper.css"} <= included | set(render.STYLES) | set(render.SCRIPTS)
 
 
 def test_a_page_of_anatomy_calls_nothing_a_lesion_or_a_finding(report, arrays):
