@@ -52,6 +52,7 @@ ORDER = (
     "drift",
     "results",
     "feedback",
+    "review_server",
     "network",
     "api",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS
 from medkd.review.map_table import figure, map_table
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
 from medkd.review.reliability import SIDE, diagrams_of, stability_of
-from medkd.review.shown import Shown, StudyArrays, shown_in
+from medkd.review.shown import Shown, shown_in
 from medkd.review.summary import summary_of
 from medkd.review.texts import LANGUAGES, Said, Text, in_each, listed, recognise, say
 
@@ -47,12 +48,12 @@ GLOSSARY = (
 )
 
 
-def page_context(report: ReviewReport, arrays: StudyArrays) -> dict[str, Any]:
+def page_context(report: ReviewReport, outlines: Sequence[str]) -> dict[str, Any]:
     """Return what the templates say of a report, by the names they use.
 
     Args:
         report: what is shown.
-        arrays: the study's, and those of the report's explanations.
+        outlines: names of the masks that are drawn.
     """
     shown, structures, outlined = shown_in(report), structures_of(report), outlined_anatomy(report)
     return {
@@ -67,7 +68,7 @@ def page_context(report: ReviewReport, arrays: StudyArrays) -> dict[str, Any]:
         "word": say("images.structure" if outlined else "images.finding"),
         "outlined": recognise(outlined),
         "trained_on": list(dict.fromkeys(one.trained_on for one in report.explanations if one.trained_on)),
-        "outlines": list(arrays.masks()),
+        "outlines": outlines,
         "lesions": [_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, LesionFinding)],
         "answers": [_row(place, one) for place, one in enumerate(shown) if isinstance(one.finding, ClassAnswer)],
         "labels": [in_each(label_of(one)) for one in shown],

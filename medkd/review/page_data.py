@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data_contracts import ReviewReport
+from data_contracts import Geometry, ReviewReport
 from medkd.review.grey_levels import Levels, levels_of, windows_of
 from medkd.review.orientation_marks import views_of
 from medkd.review.page_heat import Voxel, heat_of, heat_steps, shown_maps
@@ -73,13 +74,17 @@ def page_data(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | Non
     return PageData({**fixed, **found}, quality, tuple(drawing.left_out(quality)), tuple(name for name, _, _ in drawing.windows))
 
 
-def centre_of(shown: Shown, arrays: StudyArrays, shape: tuple[int, ...]) -> Voxel:
+def centre_of(shown: Shown, mask: NDArray[Any] | None, shape: tuple[int, ...]) -> Voxel:
     """Return the voxel that a finding is shown round: on its key slice the marked voxel nearest to the middle of what is marked there.
 
     Where nothing is marked it is the middle of the slice.
+
+    Args:
+        shown: the finding.
+        mask: what is marked, [slice, row, column]; None where nothing is.
+        shape: slices, rows, columns.
     """
     key = shown.finding.key_slice
-    mask = arrays.explained[shown.place].get(f"mask/{shown.finding.number}")
     marked = np.empty((0, 2)) if mask is None else np.argwhere(np.asarray(mask[key]))
     if not len(marked):
         return key, shape[1] // 2, shape[2] // 2
@@ -99,7 +104,9 @@ class _Drawing:
         self.windows = windows_of(self.values, report.window, report.volume)
         self._foreseen: dict[tuple[int, str, tuple[int, int, int], int | None], float] = {}
         self.maps = [shown_maps(one, arrays) for one in self.shown]
-        self.centres = [centre_of(one, arrays, self.values.shape) for one in self.shown]
+        self.centres = [
+            centre_of(one, arrays.explained[one.place].get(f"mask/{one.finding.number}"), self.values.shape) for one in self.shown
+        ]
 
     def fixed(self) -> dict[str, Any]:
         """Return what is the same in every quality."""
@@ -112,7 +119,7 @@ class _Drawing:
             "windows": [{"name": in_each(name), "low": low, "high": high} for name, low, high in self.windows],
             "centres": [list(centre) for centre in self.centres],
             "explainers": [list(one.explainers) for one in self.shown],
-            "texts": {language: {key: texts_of(language)[key] for key in _OF_SCRIPT} for language in LANGUAGES},
+            "texts": script_texts(),
         }
 
     def foreseen(self, quality: Quality, most: float) -> float:
@@ -147,7 +154,7 @@ class _Drawing:
         masks = {name: np.asarray(mask, bool) for name, mask in self.arrays.masks().items()}
         fine = self._fine_places(quality, planes[0])
         return {
-            "views": {one.view.name: self._view(one, quality) for one in planes},
+            "views": {one.view.name: view_payload(one, self.values.shape, self.report.volume.space, quality.heat_edge) for one in planes},
             "pictures": {one.view.name: [one.picture(at, self.levels, quality.loss) for at in range(len(one.places))] for one in planes},
             "fine": {planes[0].view.name: {str(place): self._fine(place, quality) for place in fine}},
             "outlines": {name: {one.view.name: outlines_of(mask, one.view, one.places) for one in planes} for name, mask in masks.items()},
@@ -161,25 +168,6 @@ class _Drawing:
         maps = max(heat_steps(self.views[0], self.values.shape, quality.heat_edge)) if self.shown else 1
         return quality.said(own[1], (others[1] if len(self.views) > 1 else 1, maps))
 
-    def _view(self, plane: Drawn, quality: Quality) -> dict[str, Any]:
-        view, shape, space = plane.view, self.values.shape, self.report.volume.space
-        down, right = view.spacing or (1.0, 1.0)
-        axis = _ALONG.get(view.name, "z")
-        along = (
-            [0.0] if space is None else [space.position_lps_mm(*_on(view.axis, place, shape))["xyz".index(axis)] for place in plane.places]
-        )
-        return {
-            **{name: getattr(view, name) for name in ("axis", "down", "right", "flip_down", "flip_right")},
-            "size": [shape[view.down], shape[view.right]],
-            "aspect": [shape[view.right] * right, shape[view.down] * down],
-            "marks": {edge: side.value for edge, side in view.marks.items()},
-            "places": plane.places,
-            "positions": [] if space is None else [f"{position:.1f}" for position in along],
-            "along": axis,
-            "box": list(box_of(view, shape, plane.steps)),
-            "heat_box": list(box_of(view, shape, heat_steps(view, shape, quality.heat_edge))),
-        }
-
     def _fine_places(self, quality: Quality, plane: Drawn) -> list[int]:
         if quality.fine_reach is None or plane.steps[1] == 1:
             return []
@@ -192,6 +180,37 @@ class _Drawing:
         outside = self.shown[place].finding.outside
         points = [self.centres[place], *([] if outside is None else [(outside.slice_index, outside.row, outside.column)])]
         return heat_of(self.maps[place], planes, quality, points)
+
+
+def view_payload(plane: Drawn, shape: Sequence[int], space: Geometry | None, heat_edge: int) -> dict[str, Any]:
+    """Return what the scripts are told of a plane.
+
+    Args:
+        plane: as it is drawn.
+        shape: slices, rows, columns.
+        space: of the volume; None of a picture.
+        heat_edge: longest edge of a map, pixels.
+    """
+    view = plane.view
+    down, right = view.spacing or (1.0, 1.0)
+    axis = _ALONG.get(view.name, "z")
+    along = [0.0] if space is None else [space.position_lps_mm(*_on(view.axis, place, shape))["xyz".index(axis)] for place in plane.places]
+    return {
+        **{name: getattr(view, name) for name in ("axis", "down", "right", "flip_down", "flip_right")},
+        "size": [shape[view.down], shape[view.right]],
+        "aspect": [shape[view.right] * right, shape[view.down] * down],
+        "marks": {edge: side.value for edge, side in view.marks.items()},
+        "places": plane.places,
+        "positions": [] if space is None else [f"{position:.1f}" for position in along],
+        "along": axis,
+        "box": list(box_of(view, shape, plane.steps)),
+        "heat_box": list(box_of(view, shape, heat_steps(view, shape, heat_edge))),
+    }
+
+
+def script_texts() -> dict[str, dict[str, str]]:
+    """Return the texts that the scripts write, by language."""
+    return {language: {key: texts_of(language)[key] for key in _OF_SCRIPT} for language in LANGUAGES}
 
 
 def _on(axis: int, place: int, shape: Sequence[int]) -> tuple[int, int, int]:

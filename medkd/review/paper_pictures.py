@@ -64,7 +64,7 @@ def paper_findings(report: ReviewReport, arrays: StudyArrays) -> list[PaperFindi
 
 
 def _finding(draw: _Drawer, shown: Shown, arrays: StudyArrays) -> PaperFinding:
-    point = centre_of(shown, arrays, arrays.volume.shape)
+    point = centre_of(shown, arrays.explained[shown.place].get(f"mask/{shown.finding.number}"), arrays.volume.shape)
     maps = shown_maps(shown, arrays)
     explainer = next(iter(maps), "")
     pictures = [draw.plain(draw.views[0], point), *(draw.maps(draw.views[0], point, maps[explainer]) if maps else ())]

@@ -5,16 +5,19 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from data_contracts import DataError, ReviewReport
+from medkd.review.form import empty_form
 from medkd.review.page_context import choices_of, page_context, ruler_note
 from medkd.review.page_data import page_data
 from medkd.review.shown import PriorStudy, StudyArrays
 from medkd.review.templating import embed, policy, source, template
 
 MOST_BYTES = 8 * 2**20
-_PANES = ("plain", "prior", "student", "teacher", "difference")
+PANES = ("plain", "prior", "student", "teacher", "difference")
 #: What a page is styled by and moved by, each in an element of its own, in this order.
-STYLES = ("report.css", "viewer.css")
-SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "report.js")
+STYLES = ("report.css", "viewer.css", "form.css")
+SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "form.js", "report.js")
+#: What a server has to give of them.
+PARTS = (*STYLES, *SCRIPTS)
 
 
 def render_html(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | None = None) -> str:
@@ -34,7 +37,9 @@ def render_html(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | N
     data = page_data(report, arrays, prior, MOST_BYTES)
     styles, scripts = ([source(name) for name in names] for names in (STYLES, SCRIPTS))
     page = template("report.html").render(
-        **page_context(report, arrays),
+        **page_context(report, list(arrays.masks())),
+        form=empty_form(report),
+        served=None,
         policy=policy(styles, scripts),
         styles=list(map(Markup, styles)),
         scripts=list(map(Markup, scripts)),
@@ -44,7 +49,7 @@ def render_html(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | N
         reduced=data.reduced,
         ruler_note=ruler_note(report.volume),
         choices=choices_of(report),
-        panes=[role for role in _PANES if role in shown_roles(report, prior)],
+        panes=[role for role in PANES if role in shown_roles(report, prior)],
     )
     if len(page.encode()) > MOST_BYTES:
         raise DataError(

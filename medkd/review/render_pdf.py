@@ -40,7 +40,7 @@ def render_paper(report: ReviewReport, arrays: StudyArrays, language: str) -> st
         _margins(language),
     ]
     return template("paper.html").render(
-        **page_context(report, arrays),
+        **page_context(report, list(arrays.masks())),
         language=language,
         findings=paper_findings(report, arrays),
         policy=policy(styles),

@@ -31,6 +31,8 @@ from medkd.review.picture import render_picture
 from medkd.review.reduce_pictures import reduced
 from medkd.review.render_html import render_html
 from medkd.review.shown import StudyArrays
+from medkd.review.study_file import NAME as STUDY_FILE
+from medkd.review.study_file import write_study_file
 from medkd.storage.stage import stage
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
@@ -61,7 +63,7 @@ def _as_numpy(arrays: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
 def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> ReviewReport:
     """Write the report of a kept explanation to ``out`` and put it beside the version of the model that was asked.
 
-    Writes ``report.html``, ``report.json``, ``picture.png``, of volumes ``image.nii.gz`` and, of models that segment, ``segmentation.nii.gz``.
+    Writes ``report.html``, ``report.json``, ``picture.png``, ``study.safetensors`` (what a server shows of it), of volumes ``image.nii.gz`` and, of models that segment, ``segmentation.nii.gz``.
 
     Args:
         workspace: its tracking URI is the registry.
@@ -104,6 +106,7 @@ def _write(report: ReviewReport, arrays: StudyArrays, out: Path) -> Path:
     write_bytes(out / RECORD, report.canonical_json())
     drawn = reduced(arrays, report.volume)
     write_bytes(out / PICTURE, render_picture(report, drawn))
+    write_study_file(out / STUDY_FILE, report, arrays)
     return write_bytes(out / PAGE, render_html(report, arrays).encode())
 
 
@@ -135,6 +138,9 @@ def copy_report(workspace: Workspace, reports: ReportSet, place: int, out: Path)
     """Copy a report of a run's panel to a folder of its own; return its page."""
     for refs, name in ((reports.reports, RECORD), (reports.pictures, PICTURE), (reports.pages, PAGE)):
         write_bytes(out / name, workspace.store.path(refs[place]).read_bytes())
+    served = workspace.store.path(reports.reports[place]).with_name(STUDY_FILE)
+    if served.is_file():  # no result of the run: what a server shows follows from the explanations
+        write_bytes(out / STUDY_FILE, served.read_bytes())
     return out / PAGE
 
 

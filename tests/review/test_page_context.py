@@ -17,7 +17,7 @@ from tests.explanation.pictures import SPACING, bright_picture
 
 
 def test_every_name_that_is_given_is_of_the_report(report, arrays):
-    found = page_context(report, arrays)
+    found = page_context(report, list(arrays.masks()))
     assert found["volume"] == report.volume
     assert [row["finding"].number for row in found["lesions"]] == [1]
     assert found["outlines"] == ["student", "teacher", "reference"]

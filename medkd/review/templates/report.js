@@ -35,6 +35,7 @@
   function lock() {
     const read = document.querySelector("input[name=read]:checked");
     if (!read || state.locked) return;
+    if (data.served && !data.served.locked) return; // the form is sent, and the page that comes back holds what was found
     state.locked = true;
     document.querySelectorAll("input[name=read]").forEach((input) => { input.disabled = true; });
     at("lock").disabled = true;
@@ -80,6 +81,7 @@
   medkd.preset(0);
   if (location.hash === "#zh") at("language-zh").checked = true;
   speak(document.querySelector("input[name=language]:checked").value);
+  if (data.served && data.served.locked) lock();
   document.body.dataset.ready = "true";
   document.dispatchEvent(new Event("medkd:ready"));
 })();
