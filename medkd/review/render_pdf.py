@@ -14,6 +14,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from data_contracts import MissingDependencyError, ReviewReport
+from medkd.review.fonts import chinese_font
 from medkd.review.page_context import page_context
 from medkd.review.paper_pictures import paper_findings
 from medkd.review.shown import StudyArrays
@@ -67,11 +68,11 @@ def render_pdf(report: ReviewReport, arrays: StudyArrays, language: str = "en") 
         language: ``en`` or ``zh``.
 
     Raises:
-        MissingDependencyError: ``PDF_ENGINE_MISSING`` without WeasyPrint and without Chromium, ``PDF_FONT_MISSING`` for Chinese on a machine
+        MissingDependencyError: ``PDF_ENGINE_MISSING`` without WeasyPrint and without Chromium, ``CHINESE_FONT_MISSING`` for Chinese on a machine
             without a font that has its characters, ``PDF_ENGINE_FAILED`` when Chromium prints nothing.
     """
     if language == "zh":
-        _require_chinese()
+        chinese_font()
     engine, page = require_engine(), render_paper(report, arrays, language)
     return _by_weasyprint(page, report.digest()) if engine == "weasyprint" else _by_chromium(page, engine)
 
@@ -102,18 +103,6 @@ def _weasyprint() -> bool:
     except OSError:  # Pango is missing
         return False
     return True
-
-
-def _require_chinese() -> None:
-    listing = shutil.which("fc-list")
-    if listing is None:  # where fonts cannot be listed, the reader of the PDF will see
-        return
-    found = subprocess.run([listing, ":lang=zh", "family"], capture_output=True, text=True, check=False)
-    if not found.stdout.strip():
-        raise MissingDependencyError(
-            "PDF_FONT_MISSING",
-            "expected a font with Chinese characters, this machine has none; install fonts-wqy-microhei or fonts-noto-cjk",
-        )
 
 
 def _by_weasyprint(page: str, digest: str) -> bytes:
