@@ -8,6 +8,7 @@ from pathlib import Path
 from data_contracts import DataError, ReviewReport, load_record
 from medkd.explanation.artefact import SHORT
 from medkd.review.compare_prior import compare_prior
+from medkd.review.page_context import Verification
 from medkd.review.picture import render_picture
 from medkd.review.reduce_pictures import reduced
 from medkd.review.render_html import render_html
@@ -56,7 +57,15 @@ def open_report(folder: Path, store: Path | None = None) -> tuple[ReviewReport, 
     return report, report_of(places, Store(volumes))[1]
 
 
-def remake_report(folder: Path, out: Path, *, store: Path | None = None, prior: Path | None = None, pdf: tuple[str, ...] = ()) -> Remade:
+def remake_report(
+    folder: Path,
+    out: Path,
+    *,
+    store: Path | None = None,
+    prior: Path | None = None,
+    pdf: tuple[str, ...] = (),
+    verified: Verification | None = None,
+) -> Remade:
     """Write a kept report again: record and page, beside an earlier study's if one is named, and a PDF and the
     still picture in each language that is asked for.
 
@@ -66,6 +75,7 @@ def remake_report(folder: Path, out: Path, *, store: Path | None = None, prior: 
         store: of both studies' volumes, where it does not lie in their folders.
         prior: folder of the earlier study's results; without, what the report says of an earlier one is left out.
         pdf: languages, ``en`` and ``zh``.
+        verified: by whom the report was accepted: page and PDFs say so, the record stays.
 
     Raises:
         DataError: as :func:`open_report` and :func:`~medkd.review.compare_prior.compare_prior`.
@@ -75,8 +85,8 @@ def remake_report(folder: Path, out: Path, *, store: Path | None = None, prior: 
     earlier = None if prior is None else PriorStudy(*open_report(prior, store))
     compared = None if earlier is None else compare_prior(report, arrays, earlier.report, earlier.arrays)
     report = report.model_copy(update={"prior": compared})
-    page = render_html(report, arrays, earlier)
-    printed = {language: render_pdf(report, arrays, language) for language in pdf}
+    page = render_html(report, arrays, earlier, verified)
+    printed = {language: render_pdf(report, arrays, language, verified) for language in pdf}
     pictures = {language: render_picture(report, reduced(arrays, report.volume), language) for language in pdf}
     # Nothing is written before everything is there: a page beside the record of another would deceive.
     write_bytes(out / RECORD, report.canonical_json())
