@@ -61,7 +61,7 @@ def work(address: str, name: str, slices: list[float], errors: list[str]) -> Non
         own = int(name.split("-")[1])
         for place in range(SLICES):
             slices.append(timed(browser.client.get, f"/study/{key}/slice/axial/{(own * 7 + place) % LARGE[0]}?levels=1"))
-            time.sleep(0.05)  # a reader looks at what is shown: twenty slices a second is fast scrolling
+            time.sleep(0.25)  # a reader who turns four slices a second
         timed(browser.client.get, f"/study/{key}/heat/0/grad_cam/student/axial/4")
         if browser.sign(key, browser.filled()).status_code != 200:
             errors.append(f"{name}: not signed")

@@ -13,7 +13,6 @@ from medkd.inference.components import find_components
 from medkd.results.certify import certify
 from medkd.results.common import Identity, complete
 from medkd.results.structured_report import SCHEME, first_map, write_report
-from medkd.results.write_results import write_results
 from medkd.volumes.orientation import Grid
 from tests.results.explained import UIDS, explained_study
 from tests.volumes.grids import orientations
