@@ -9,7 +9,12 @@ from data_contracts import ControlCase, Feedback, FeedbackEntry, FeedbackError, 
 
 
 def status_of(report: ReviewReport, entries: Iterable[FeedbackEntry]) -> Literal["UNVERIFIED", "VERIFIED"]:
-    """Return whether a judgement stands that accepts a report and every finding of its models: what a page may show beside it."""
+    """Return whether a judgement stands that accepts a report and every finding of its models."""
+    return "UNVERIFIED" if acceptance_of(report, entries) is None else "VERIFIED"
+
+
+def acceptance_of(report: ReviewReport, entries: Iterable[FeedbackEntry]) -> FeedbackEntry | None:
+    """Return the first judgement that stands and accepts a report and every finding of its models: what a page may say beside it."""
     kept = list(entries)
     for entry in kept:
         if isinstance(entry.record, Feedback) and entry.record.report == report.digest():
@@ -19,8 +24,8 @@ def status_of(report: ReviewReport, entries: Iterable[FeedbackEntry]) -> Literal
                     require_agreement(entry, one)
             except FeedbackError:
                 continue
-            return "VERIFIED"
-    return "UNVERIFIED"
+            return entry
+    return None
 
 
 def accepting(report: ReviewReport, entries: Iterable[FeedbackEntry], digest: str) -> FeedbackEntry:

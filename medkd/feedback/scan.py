@@ -83,7 +83,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )
 #: What stands between a title and a name.
-_PARTICLES = r"(?:(?:van|von|zu|der|den|de|del|della|di|da|dos|la|le|du|bin|ibn|al|el)\s+)*"
+_PARTICLES = r"(?:[A-Z]\.\s*)*(?:(?:van|von|zu|der|den|de|del|della|di|da|dos|la|le|du|bin|ibn|al|el)\s+)*"
 _TITLES = re.compile(
     r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Doctor|Sister|Nurse|Herr|Frau|Monsieur|Madame|Mme|Señora?)\.?\s+(?:med\.?\s+)?"
     + _PARTICLES
@@ -102,7 +102,7 @@ _CHINESE_TITLE = re.compile(
     f"{_SURNAME}{_HAN}{{0,2}}(?:先生|女士|小姐|太太|医生|医师|大夫|主任|教授|护士|老师|同志|阿姨|大爷)|{_SURNAME}某某?"
 )
 _CHINESE_NAME = re.compile(
-    rf"(?:姓名|名叫|患者|病人|病患|患儿)\s?[为是叫:：]?\s?{_SURNAME}{_HAN}{{1,2}}(?=$|[\s,，。；;、:：（(]|[男女\d])"
+    rf"(?:姓名|名叫|患者|病人|病患|患儿)\s?[为是叫:：]?\s?{_SURNAME}{_HAN}{{1,2}}(?=$|[\s,，。；;、:：（(]|[男女\d左右双肝肺肾脑胸腹颈乳])"
 )
 #: Words of reports are nobody's names: "Dr. review".
 _WORDS = VOCABULARY | DESCRIPTION_WORDS

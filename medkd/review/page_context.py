@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,16 +49,31 @@ GLOSSARY = (
 )
 
 
-def page_context(report: ReviewReport, outlines: Sequence[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Verification:
+    """That a reader accepted a report: what a page says beside it, which the report itself does not hold.
+
+    Attributes:
+        reader: pseudonym of the reader.
+        at: when, in UTC.
+    """
+
+    reader: str
+    at: str
+
+
+def page_context(report: ReviewReport, outlines: Sequence[str], verified: Verification | None = None) -> dict[str, Any]:
     """Return what the templates say of a report, by the names they use.
 
     Args:
         report: what is shown.
         outlines: names of the masks that are drawn.
+        verified: by whom the report was accepted; None of one that is not.
     """
     shown, structures, outlined = shown_in(report), structures_of(report), outlined_anatomy(report)
     return {
         "report": report,
+        "verified": verified,
         "volume": report.volume,
         "languages": LANGUAGES,
         "models": models_of(report),

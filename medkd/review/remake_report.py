@@ -8,10 +8,13 @@ from pathlib import Path
 from data_contracts import DataError, ReviewReport, load_record
 from medkd.explanation.artefact import SHORT
 from medkd.review.compare_prior import compare_prior
+from medkd.review.page_context import Verification
+from medkd.review.picture import render_picture
+from medkd.review.reduce_pictures import reduced
 from medkd.review.render_html import render_html
 from medkd.review.render_pdf import render_pdf
 from medkd.review.shown import PriorStudy, StudyArrays
-from medkd.review.write_report import PAGE, RECORD, report_of
+from medkd.review.write_report import PAGE, PICTURE, RECORD, report_of
 from medkd.storage.store import Store, write_bytes
 
 #: Where a study's explanations and the store of its volume lie below its folder.
@@ -54,8 +57,17 @@ def open_report(folder: Path, store: Path | None = None) -> tuple[ReviewReport, 
     return report, report_of(places, Store(volumes))[1]
 
 
-def remake_report(folder: Path, out: Path, *, store: Path | None = None, prior: Path | None = None, pdf: tuple[str, ...] = ()) -> Remade:
-    """Write a kept report again: record and page, beside an earlier study's if one is named, and a PDF in each language that is asked for.
+def remake_report(
+    folder: Path,
+    out: Path,
+    *,
+    store: Path | None = None,
+    prior: Path | None = None,
+    pdf: tuple[str, ...] = (),
+    verified: Verification | None = None,
+) -> Remade:
+    """Write a kept report again: record and page, beside an earlier study's if one is named, and a PDF and the
+    still picture in each language that is asked for.
 
     Args:
         folder: of the study's results.
@@ -63,6 +75,7 @@ def remake_report(folder: Path, out: Path, *, store: Path | None = None, prior: 
         store: of both studies' volumes, where it does not lie in their folders.
         prior: folder of the earlier study's results; without, what the report says of an earlier one is left out.
         pdf: languages, ``en`` and ``zh``.
+        verified: by whom the report was accepted: page and PDFs say so, the record stays.
 
     Raises:
         DataError: as :func:`open_report` and :func:`~medkd.review.compare_prior.compare_prior`.
@@ -72,10 +85,13 @@ def remake_report(folder: Path, out: Path, *, store: Path | None = None, prior: 
     earlier = None if prior is None else PriorStudy(*open_report(prior, store))
     compared = None if earlier is None else compare_prior(report, arrays, earlier.report, earlier.arrays)
     report = report.model_copy(update={"prior": compared})
-    page = render_html(report, arrays, earlier)
-    printed = {language: render_pdf(report, arrays, language) for language in pdf}
+    page = render_html(report, arrays, earlier, verified)
+    printed = {language: render_pdf(report, arrays, language, verified) for language in pdf}
+    pictures = {language: render_picture(report, reduced(arrays, report.volume), language) for language in pdf}
     # Nothing is written before everything is there: a page beside the record of another would deceive.
     write_bytes(out / RECORD, report.canonical_json())
+    for language, picture in pictures.items():
+        write_bytes(out / (PICTURE if language == "en" else f"picture.{language}.png"), picture)
     return Remade(
         report,
         write_bytes(out / PAGE, page.encode()),

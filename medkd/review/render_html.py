@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from data_contracts import DataError, ReviewReport
 from medkd.review.form import empty_form
-from medkd.review.page_context import choices_of, page_context, ruler_note
+from medkd.review.page_context import Verification, choices_of, page_context, ruler_note
 from medkd.review.page_data import page_data
 from medkd.review.shown import PriorStudy, StudyArrays
 from medkd.review.templating import embed, policy, source, template
@@ -20,7 +20,7 @@ SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "form.js", "report.js")
 PARTS = (*STYLES, *SCRIPTS)
 
 
-def render_html(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | None = None) -> str:
+def render_html(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | None = None, verified: Verification | None = None) -> str:
     """Return the page of a report; the same report and arrays give the same bytes.
 
     The page asks nothing of a network: its content-security policy allows its own styles and scripts (by their
@@ -30,6 +30,7 @@ def render_html(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | N
         report: what is shown.
         arrays: the study's, and those of the report's explanations.
         prior: the earlier study that the report compares with; it is shown beside the current one.
+        verified: by whom the report was accepted.
 
     Raises:
         DataError: ``PAGE_TOO_LARGE`` when the file would exceed 8 MiB even by the least quality.
@@ -37,7 +38,7 @@ def render_html(report: ReviewReport, arrays: StudyArrays, prior: PriorStudy | N
     data = page_data(report, arrays, prior, MOST_BYTES)
     styles, scripts = ([source(name) for name in names] for names in (STYLES, SCRIPTS))
     page = template("report.html").render(
-        **page_context(report, list(arrays.masks())),
+        **page_context(report, list(arrays.masks()), verified),
         form=empty_form(report),
         served=None,
         policy=policy(styles, scripts),

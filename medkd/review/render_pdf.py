@@ -14,7 +14,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from data_contracts import MissingDependencyError, ReviewReport
-from medkd.review.page_context import page_context
+from medkd.review.fonts import chinese_font
+from medkd.review.page_context import Verification, page_context
 from medkd.review.paper_pictures import paper_findings
 from medkd.review.shown import StudyArrays
 from medkd.review.templating import policy, source, template
@@ -25,13 +26,14 @@ _LIMIT_S = 120.0
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
-def render_paper(report: ReviewReport, arrays: StudyArrays, language: str) -> str:
+def render_paper(report: ReviewReport, arrays: StudyArrays, language: str, verified: Verification | None = None) -> str:
     """Return the report as HTML to be printed: everything is open, nothing moves, nothing is loaded.
 
     Args:
         report: what is shown.
         arrays: the study's, and those of the report's explanations.
         language: ``en`` or ``zh``.
+        verified: by whom the report was accepted.
     """
     # Only what a browser does on paper: rules for the screen, and those of the page that is read in a browser, would be computed for nothing.
     styles = [
@@ -40,7 +42,7 @@ def render_paper(report: ReviewReport, arrays: StudyArrays, language: str) -> st
         _margins(language),
     ]
     return template("paper.html").render(
-        **page_context(report, list(arrays.masks())),
+        **page_context(report, list(arrays.masks()), verified),
         language=language,
         findings=paper_findings(report, arrays),
         policy=policy(styles),
@@ -58,21 +60,22 @@ def _margins(language: str) -> str:
     )
 
 
-def render_pdf(report: ReviewReport, arrays: StudyArrays, language: str = "en") -> bytes:
+def render_pdf(report: ReviewReport, arrays: StudyArrays, language: str = "en", verified: Verification | None = None) -> bytes:
     """Return the report as a tagged PDF (PDF/UA-1 by WeasyPrint) in a language; its metadata hold the title with the study's pseudonym and no more.
 
     Args:
         report: what is shown.
         arrays: the study's, and those of the report's explanations.
         language: ``en`` or ``zh``.
+        verified: by whom the report was accepted.
 
     Raises:
-        MissingDependencyError: ``PDF_ENGINE_MISSING`` without WeasyPrint and without Chromium, ``PDF_FONT_MISSING`` for Chinese on a machine
+        MissingDependencyError: ``PDF_ENGINE_MISSING`` without WeasyPrint and without Chromium, ``CHINESE_FONT_MISSING`` for Chinese on a machine
             without a font that has its characters, ``PDF_ENGINE_FAILED`` when Chromium prints nothing.
     """
     if language == "zh":
-        _require_chinese()
-    engine, page = require_engine(), render_paper(report, arrays, language)
+        chinese_font()
+    engine, page = require_engine(), render_paper(report, arrays, language, verified)
     return _by_weasyprint(page, report.digest()) if engine == "weasyprint" else _by_chromium(page, engine)
 
 
@@ -102,18 +105,6 @@ def _weasyprint() -> bool:
     except OSError:  # Pango is missing
         return False
     return True
-
-
-def _require_chinese() -> None:
-    listing = shutil.which("fc-list")
-    if listing is None:  # where fonts cannot be listed, the reader of the PDF will see
-        return
-    found = subprocess.run([listing, ":lang=zh", "family"], capture_output=True, text=True, check=False)
-    if not found.stdout.strip():
-        raise MissingDependencyError(
-            "PDF_FONT_MISSING",
-            "expected a font with Chinese characters, this machine has none; install fonts-wqy-microhei or fonts-noto-cjk",
-        )
 
 
 def _by_weasyprint(page: str, digest: str) -> bytes:

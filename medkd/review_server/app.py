@@ -26,7 +26,6 @@ from medkd.review_server.web import NotLoggedIn, Services, local_path, refusal, 
 #: What is served as it lies in the packages: name in the address → package and path, and its type.
 STATIC = {
     "server.css": ("medkd.review_server", "static/server.css", "text/css"),
-    "noscript.css": ("medkd.review_server", "static/noscript.css", "text/css"),
     "served.css": ("medkd.review_server", "static/served.css", "text/css"),
     "served.js": ("medkd.review_server", "static/served.js", "text/javascript"),
     "ask.js": ("medkd.review_server", "static/ask.js", "text/javascript"),
@@ -69,7 +68,18 @@ def services_with(settings: ServerSettings) -> Services:
     readings = Readings(settings, database, index, log)
     questions = Questions(settings.questions, after_sign_off=settings.control_share > 0)
     return Services(
-        settings, database, accounts, Sessions(database, accounts), index, log, readings, PictureCache(), RecentValues(), questions
+        settings,
+        database,
+        accounts,
+        Sessions(database, accounts),
+        index,
+        log,
+        readings,
+        PictureCache(),
+        RecentValues(),
+        RecentValues(),
+        RecentValues(128),
+        questions,
     )
 
 

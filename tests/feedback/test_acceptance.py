@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import FeedbackError, FindingVerdict
-from medkd.feedback.acceptance import accepting, require_agreement, status_of
+from medkd.feedback.acceptance import acceptance_of, accepting, require_agreement, status_of
 from medkd.feedback.keep import Reviewer, keep_form
 
 
@@ -23,6 +23,7 @@ def test_a_report_is_verified_where_one_reader_accepts_all_that_its_models_say(l
     assert status_of(report, log.entries()) == "UNVERIFIED"
     entry = judged(log, report, make_form, 2, reader="r2")  # what the teacher alone marks is none of the model's findings
     assert status_of(report, log.entries()) == "VERIFIED"
+    assert acceptance_of(report, log.entries()) == entry
     assert accepting(report, log.entries(), entry.digest()) == entry
 
 

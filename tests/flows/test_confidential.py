@@ -145,6 +145,11 @@ def judge_without_a_mark(here, study, folder, run):
     assert FeedbackLog(log).entries()[-1].record.missed == (missed,)
     for form in ("jsonl", "csv"):
         assert here("feedback", "export", folder / "log", "--out", folder / "exported" / form, "--format", form, "--comments")[0] == 0
+    status, _, more = here("report-study", path.parent, "--feedback", log, "--pdf", "en", "--out", folder / "paper", "--json")
+    assert status == 0, more
+    assert list((folder / "paper").glob("*.pdf"))
+    assert places_of(CANARY, folder / "paper") == []
+    assert places_of(str(folder), folder / "paper") == []
     status, mirrored, more = here("feedback", "mirror", folder / "log", "--reports", folder / "out", "--run", run, "--json")
     assert json.loads(mirrored)["attached"] == 2, more
     assert places_of(CANARY, folder / "log", folder / "exported", run / "mlartifacts") == []

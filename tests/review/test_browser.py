@@ -192,7 +192,7 @@ def test_the_whole_page_changes_its_language_and_back(open_page, report, arrays)
     assert page.locator("#locked").inner_text().split() == ["读片判断已锁定：", "有"]
     assert page.locator(".banner").inner_text().startswith("仅供研究使用")
     seen = page.locator("main").inner_text()
-    assert latin(seen) <= {"Dice", "PgUp", "PgDn", "Shift", "grad", "logit", "softmax", "UNVERIFIED", "phantom"}
+    assert latin(seen) <= {"Dice", "PgUp", "PgDn", "Shift", "grad", "logit", "softmax", "UNVERIFIED", "VERIFIED", "phantom"}
     page.locator("#language-zh").press("ArrowLeft")
     assert page.locator("main").inner_text() == english
     assert not re.search(r"[\u4e00-\u9fff]", english)

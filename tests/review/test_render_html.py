@@ -15,6 +15,7 @@ from PIL import Image
 from data_contracts import BANNER, DataError, ReviewReport, read_record
 from medkd.explanation.wording import MEASURES_IN_WORDS
 from medkd.review import render_html as render
+from medkd.review.page_context import Verification
 from medkd.review.render_html import render_html
 from medkd.review.templating import source
 from medkd.wording import FORBIDDEN
@@ -38,6 +39,11 @@ def test_the_page_says_what_it_is_and_names_its_sources(report, arrays):
     page = render_html(report, arrays)
     assert page.count(BANNER) >= 2
     assert "STATUS: UNVERIFIED" in page
+    assert "VERIFIED by" not in page
+    accepted = render_html(report, arrays, verified=Verification("r1", "2026-01-02T03:04:05Z"))
+    assert "STATUS: VERIFIED by reader r1, 2026-01-02T03:04:05Z" in accepted
+    assert "STATUS: UNVERIFIED" not in accepted
+    assert "读片者 r1 已审核" in accepted
     assert report.digest()[:16] in page
     one = report.explanations[0]
     assert one.digest()[:12] in page

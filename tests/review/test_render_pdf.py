@@ -7,7 +7,6 @@ import io
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -113,11 +112,13 @@ def test_without_pango_weasyprint_counts_as_missing(monkeypatch, chromium_path):
 
 
 def test_without_a_chinese_font_no_page_of_boxes_is_made(report, arrays, monkeypatch):
-    monkeypatch.setattr(module.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 0, stdout="\n"))
+    def missing():
+        raise MissingDependencyError("CHINESE_FONT_MISSING", "expected a font")
+
+    monkeypatch.setattr(module, "chinese_font", missing)
     with pytest.raises(MissingDependencyError) as caught:
         render_pdf(report, arrays, "zh")
-    assert caught.value.code == "PDF_FONT_MISSING"
+    assert caught.value.code == "CHINESE_FONT_MISSING"
 
 
 def test_a_browser_that_prints_nothing_is_named(report, arrays, monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ from medkd.wording import require_neutral
 
 #: Words that Chinese texts hold as they are: units, symbols, names of keys, files and measures, and terms of the field that have no other name.
 AS_THEY_ARE = {
-    *("medkd", "report.json", "UNVERIFIED", "mm", "ml", "LPS", "L", "R", "A", "P", "S", "I", "X", "T", "x", "y", "z"),
+    *("medkd", "report.json", "UNVERIFIED", "VERIFIED", "mm", "ml", "LPS", "L", "R", "A", "P", "S", "I", "X", "T", "x", "y", "z"),
     *("Dice", "AUPRC", "IoU", "logit", "softmax", "PgUp", "PgDn", "Shift", "H", "N", "C", "CT", "PET", "Cohen", "Fleiss", "n"),
 }
 #: What is quoted: a publication is called as it is called.

@@ -83,5 +83,6 @@
   speak(document.querySelector("input[name=language]:checked").value);
   if (data.served && data.served.locked) lock();
   document.body.dataset.ready = "true";
+  performance.mark("ready");
   document.dispatchEvent(new Event("medkd:ready"));
 })();
