@@ -73,6 +73,11 @@ def test_a_study_is_read_signed_and_corrected(open_as, address, services):
     page.keyboard.press("ArrowDown")
     read(page, "series-000")
     assert page.locator(".heat:visible").count() == 0, "maps are off"
+    for role in ("plain", "student", "teacher", "difference"):
+        picture = page.locator(f".pane[data-role={role}] .base")
+        picture.evaluate("one => one.decode()")
+        assert picture.evaluate("one => [one.naturalWidth, one.naturalHeight]") == [48, 40], role
+        assert page.locator(f".pane[data-role={role}] svg path").count() >= 1, role
     page.reload()
     page.wait_for_selector("body[data-locked]")
     assert "present" in page.locator("#locked").inner_text()
