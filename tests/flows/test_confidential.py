@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
+from pypdf import PdfReader
 
 from flows.demo import _TINY, RECIPES
 from tests.ground_truth import CANARY, open_to_others, places_of, plant
@@ -147,6 +148,23 @@ def test_reports_of_a_store_leave_no_mark(planted, here, smoke, tmp_path, monkey
     assert status == 0, errors
     assert places_of(CANARY, tmp_path / "pages", tmp_path / "store") == []
     assert open_to_others(tmp_path / "pages") == []
+
+
+def test_a_report_on_paper_leaves_no_mark(planted, here, smoke, tmp_path, chromium_path):
+    """Neither in the text of the PDF, nor in its metadata, nor in the pictures and records beside it."""
+    study = planted / f"{CANARY}_study001"
+    status, _, errors = here("run-study", study, "--model", MODEL, "--run", smoke.folder, "--out", tmp_path / "out", "--json")
+    assert status == 0, errors
+    status, said, errors = here("report-study", tmp_path / "out", "--pdf", "en", "--json")
+    assert status == 0, errors
+    pdf = PdfReader(json.loads(said.splitlines()[-1])["pdf"]["en"])
+    texts = [page.extract_text() for page in pdf.pages]
+    texts += [str(pdf.metadata), str(pdf.trailer["/Root"].get("/Metadata", b"") and pdf.trailer["/Root"]["/Metadata"].get_data())]
+    assert all("RESEARCH USE ONLY" in page for page in texts[: len(pdf.pages)])
+    for hidden in (CANARY, str(tmp_path), str(planted), os.environ.get("USER", "root") + "@"):
+        assert hidden.lower() not in "".join(texts).lower(), hidden
+    assert places_of(CANARY, tmp_path / "out") == []
+    assert open_to_others(tmp_path / "out") == []
 
 
 @pytest.mark.extended
