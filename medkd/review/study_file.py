@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,21 @@ class StudyFile:
             IndexError: outside of the volume.
         """
         return self._real(self.tensors["volume"][_at(axis, index, self.shape)])
+
+    def codes(self, axis: int, index: int) -> NDArray[np.integer[Any]]:
+        """Return a plane as it is kept, for :meth:`table`; as :meth:`plane` otherwise."""
+        codes: NDArray[np.integer[Any]] = self.tensors["volume"][_at(axis, index, self.shape)]
+        return codes
+
+    def table(self, shade: Callable[[NDArray[np.float32]], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """Return what :meth:`codes` become by a function of values, for every code there can be: a plane is shaded by one look-up.
+
+        Args:
+            shade: values to grey.
+        """
+        kind = self.tensors["volume"].dtype
+        every = np.arange(2**16, dtype=np.uint16).view(kind)
+        return shade(self._real(every))
 
     def sample(self) -> NDArray[np.float32]:
         """Return about a million values, evenly taken."""

@@ -25,7 +25,6 @@ from medkd.review_server.web import NotLoggedIn, Services, local_path, refusal, 
 #: What is served as it lies in the packages: name in the address → package and path, and its type.
 STATIC = {
     "server.css": ("medkd.review_server", "static/server.css", "text/css"),
-    "noscript.css": ("medkd.review_server", "static/noscript.css", "text/css"),
     "served.css": ("medkd.review_server", "static/served.css", "text/css"),
     "served.js": ("medkd.review_server", "static/served.js", "text/javascript"),
     "vendor/htmx.min.js": ("medkd.review_server", "static/vendor/htmx.min.js", "text/javascript"),
@@ -65,7 +64,19 @@ def services_with(settings: ServerSettings) -> Services:
     log.verify()
     index.all()
     readings = Readings(settings, database, index, log)
-    return Services(settings, database, accounts, Sessions(database, accounts), index, log, readings, PictureCache(), RecentValues())
+    return Services(
+        settings,
+        database,
+        accounts,
+        Sessions(database, accounts),
+        index,
+        log,
+        readings,
+        PictureCache(),
+        RecentValues(),
+        RecentValues(),
+        RecentValues(128),
+    )
 
 
 def static_file(name: str) -> Response:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from data_contracts import DataError
 from data_contracts.feedback import Feedback, OwnRead
@@ -20,13 +20,12 @@ from medkd.review.page_data import PageData
 from medkd.review.render_served import ServedPage, plain_slices, render_served
 from medkd.review.served_data import map_names, served_data, study_levels
 from medkd.review.shown import shown_in
+from medkd.review.study_file import StudyFile
+from medkd.review_server.png import encode_png
 from medkd.review_server.reading import ReadState
 from medkd.review_server.sessions import Session
 from medkd.review_server.studies import ServedStudy
 from medkd.review_server.web import Services, new_form
-
-#: Effort of the compression of pictures (0 to 9): more takes several times as long for a tenth fewer bytes.
-_EFFORT = 2
 
 
 def study_page(
@@ -48,7 +47,7 @@ def study_page(
     data = _data(services, state.shown, base, locked=read is not None)
     opened = services.opened(session)
     served = ServedPage(base, language, opened, "" if read is None else read.answer, plain_slices(study.report, *at))
-    outlines = [] if read is None else list(state.shown.arrays().masks)
+    outlines = [] if read is None else list(services.arrays(state.shown).masks)
     form = FormContext(
         form_findings(state.shown.report) if read is not None else (),
         action=f"{base}/feedback",
@@ -70,7 +69,7 @@ def _with_hidden(form: FormContext, opened: str) -> FormContext:
 
 def _data(services: Services, shown: ServedStudy, base: str, *, locked: bool) -> PageData:
     key = (shown.digest, base, locked)
-    return services.page_data(key, partial(served_data, shown.report, shown.arrays(), base, locked=locked))
+    return services.page_data(key, partial(served_data, shown.report, services.arrays(shown), base, locked=locked))
 
 
 def slice_picture(services: Services, study: ServedStudy, plane: str, index: int, levels: bool) -> bytes:
@@ -81,12 +80,17 @@ def slice_picture(services: Services, study: ServedStudy, plane: str, index: int
     """
 
     def make() -> bytes:
-        view = _view(study, plane, index)
-        values = _drawn(view, study.arrays().plane(view.axis, index))
-        pixels = study_levels(study.report, study.arrays()).encode(values) if levels else grey(values, study.report.window)
-        return _png(pixels)
+        view, arrays = _view(study, plane, index), services.arrays(study)
+        table = services.tables.get((study.digest, levels), lambda: arrays.table(_shade(study, arrays, levels)))
+        codes = _drawn(view, arrays.codes(view.axis, index))
+        return encode_png(table[codes.view(np.uint16)])
 
     return services.pictures.get((study.digest, "slice", plane, index, levels), make)
+
+
+def _shade(study: ServedStudy, arrays: StudyFile, levels: bool) -> Callable[[NDArray[np.float32]], NDArray[np.uint8]]:
+    """Return how values become greys: the levels that a page windows itself, or the report's window."""
+    return study_levels(study.report, arrays).encode if levels else partial(grey, window=study.report.window)
 
 
 def heat_picture(services: Services, study: ServedStudy, which: tuple[int, str, str], plane: str, index: int) -> bytes:
@@ -111,13 +115,13 @@ def heat_picture(services: Services, study: ServedStudy, which: tuple[int, str, 
         raise DataError("UNKNOWN", f"expected one of {', '.join(names)}, got {len(role)} other characters")
 
     def make() -> bytes:
-        view, arrays = _view(study, plane, index), study.arrays()
+        view, arrays = _view(study, plane, index), services.arrays(study)
         limit = max(arrays.limit(name) for name in names.values())
         planes = {one: _drawn(view, arrays.map_plane(name, view.axis, index)) for one, name in names.items()}
         values = planes["student"] - planes["teacher"] if role == "difference" else planes[role]
         explanation = shown[place].explanation
         failed = failed_mark(explanation.failed_checks(explainer), explanation.structures)
-        return _png(heat(values, limit, failed=bool(failed)))
+        return encode_png(heat(values, limit, failed=bool(failed)))
 
     return services.pictures.get((study.digest, "heat", *which, plane, index), make)
 
@@ -130,13 +134,7 @@ def _view(study: ServedStudy, plane: str, index: int) -> View:
     return found
 
 
-def _drawn(view: View, plane: NDArray[np.float32]) -> NDArray[np.float32]:
+def _drawn(view: View, plane: NDArray[Any]) -> NDArray[Any]:
     """Return a plane as it is drawn: turned as :meth:`View.slice_of` does, which takes a volume."""
     turned = plane if view.down < view.right else plane.T
     return turned[:: -1 if view.flip_down else 1, :: -1 if view.flip_right else 1]
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, format="PNG", compress_level=_EFFORT)
-    return stream.getvalue()

@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from fastapi import Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from numpy.typing import NDArray
 
 from data_contracts import DataError, MedkdError
 from medkd.feedback.log import FeedbackLog
 from medkd.review.page_data import PageData
+from medkd.review.study_file import StudyFile
 from medkd.review_server.accounts import Accounts
 from medkd.review_server.database import Database
 from medkd.review_server.forms import first, read_fields
@@ -63,6 +66,8 @@ class Services:
     readings: Readings
     pictures: PictureCache
     data: RecentValues[PageData]
+    files: RecentValues[StudyFile]
+    tables: RecentValues[NDArray[np.uint8]]
 
     def session(self, request: Request) -> Session | None:
         """Return who asks: by a cookie of ours, or by the header of the one proxy that may connect."""
@@ -85,6 +90,10 @@ class Services:
         if administrator and found.account.role != "administrator":
             raise DataError("FORBIDDEN", f"expected an administrator, got a {found.account.role}")
         return found
+
+    def arrays(self, study: ServedStudy) -> StudyFile:
+        """Return the arrays of a study, opened once while they are asked for."""
+        return self.files.get((study.digest, study.folder), study.arrays)
 
     def page_data(self, key: tuple[object, ...], make: Callable[[], PageData]) -> PageData:
         """Return what the scripts of a page are given, made where it was not made lately."""

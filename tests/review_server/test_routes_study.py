@@ -167,7 +167,7 @@ def test_a_study_that_is_none_is_not_found(anna):
 
 def test_without_scripts_everything_is_sent_as_forms(anna, services):
     page = anna.read("series-000")
-    assert re.search(r'<noscript>\s*<section class="plain-slice"', page.text)
+    assert re.search(r'<section class="plain-slice unscripted"', page.text)
     assert re.search(r"/study/series-000\?plane=axial&amp;slice=7", page.text)
     assert '/slice/axial/3"' in anna.get("/study/series-000?plane=axial&slice=3").text
     fields = dict(
