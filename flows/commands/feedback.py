@@ -51,9 +51,12 @@ def verify(
     head = opened.verify()
     if expect is not None:
         _entry(opened, expect)
+    torn = sorted(path.name for path in log.glob("feedback.torn-*"))
     if as_json:
-        say_json({"ok": True, "entries": head.entries, "last": head.last})
+        say_json({"ok": True, "entries": head.entries, "last": head.last, "torn": torn})
         return
+    if torn:
+        say(f"{len(torn)} ends that a killed writer left, never acknowledged, are set aside: {', '.join(torn)}")
     say(f"{head.entries} entries, none altered; the last is {head.last}")
     say("note that digest elsewhere: `--expect DIGEST` then shows whether an earlier copy was put back")
 

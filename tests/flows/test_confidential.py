@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
-from pypdf import PdfWriter
+from pypdf import PdfReader, PdfWriter
 
 from data_contracts import LIKERT_ITEMS, FeedbackForm, FindingVerdict, OwnReadAnswer, ReviewReport, VoxelMask, load_record
 from flows.demo import _TINY, RECIPES
@@ -145,11 +145,6 @@ def judge_without_a_mark(here, study, folder, run):
     assert FeedbackLog(log).entries()[-1].record.missed == (missed,)
     for form in ("jsonl", "csv"):
         assert here("feedback", "export", folder / "log", "--out", folder / "exported" / form, "--format", form, "--comments")[0] == 0
-    status, _, more = here("report-study", path.parent, "--feedback", log, "--pdf", "en", "--out", folder / "paper", "--json")
-    assert status == 0, more
-    assert list((folder / "paper").glob("*.pdf"))
-    assert places_of(CANARY, folder / "paper") == []
-    assert places_of(str(folder), folder / "paper") == []
     status, mirrored, more = here("feedback", "mirror", folder / "log", "--reports", folder / "out", "--run", run, "--json")
     assert json.loads(mirrored)["attached"] == 2, more
     assert places_of(CANARY, folder / "log", folder / "exported", run / "mlartifacts") == []
@@ -205,6 +200,23 @@ def test_reports_of_a_store_leave_no_mark(planted, here, smoke, tmp_path, monkey
     assert status == 0, errors
     assert places_of(CANARY, tmp_path / "pages", tmp_path / "store") == []
     assert open_to_others(tmp_path / "pages") == []
+
+
+def test_a_report_on_paper_leaves_no_mark(planted, here, smoke, tmp_path, chromium_path):
+    """Neither in the text of the PDF, nor in its metadata, nor in the pictures and records beside it."""
+    study = planted / f"{CANARY}_study001"
+    status, _, errors = here("run-study", study, "--model", MODEL, "--run", smoke.folder, "--out", tmp_path / "out", "--json")
+    assert status == 0, errors
+    status, said, errors = here("report-study", tmp_path / "out", "--pdf", "en", "--json")
+    assert status == 0, errors
+    pdf = PdfReader(json.loads(said.splitlines()[-1])["pdf"]["en"])
+    texts = [page.extract_text() for page in pdf.pages]
+    texts += [str(pdf.metadata), str(pdf.trailer["/Root"].get("/Metadata", b"") and pdf.trailer["/Root"]["/Metadata"].get_data())]
+    assert all("RESEARCH USE ONLY" in page for page in texts[: len(pdf.pages)])
+    for hidden in (CANARY, str(tmp_path), str(planted), os.environ.get("USER", "root") + "@"):
+        assert hidden.lower() not in "".join(texts).lower(), hidden
+    assert places_of(CANARY, tmp_path / "out") == []
+    assert open_to_others(tmp_path / "out") == []
 
 
 @pytest.mark.extended

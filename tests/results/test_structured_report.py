@@ -47,7 +47,7 @@ def test_each_lesion_has_its_measurements_and_names_its_segment(written):
     assert measured(report, "Maximum 3D diameter") == [(pytest.approx(one.diameter_mm, abs=1e-6), "mm") for one in record.lesions]
     assert measured(report, "Long axis") == [(pytest.approx(one.axes_mm[0], abs=1e-6), "mm") for one in record.lesions]
     assert measured(report, "Short axis") == [(pytest.approx(one.axes_mm[1], abs=1e-6), "mm") for one in record.lesions]
-    assert all(one.axes_mm[1] <= one.axes_mm[0] <= one.diameter_mm for one in record.lesions)
+    assert all(one.axes_mm[1] - 1e-9 <= one.axes_mm[0] <= one.diameter_mm for one in record.lesions)
     inside = [first_map(record, one.number).measure("relevance_mass_accuracy") for one in record.lesions]
     assert measured(report, "Share of the attribution inside the finding") == [(pytest.approx(value, abs=1e-6), "1") for value in inside]
     segments = [
