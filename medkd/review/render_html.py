@@ -15,7 +15,7 @@ MOST_BYTES = 8 * 2**20
 PANES = ("plain", "prior", "student", "teacher", "difference")
 #: What a page is styled by and moved by, each in an element of its own, in this order.
 STYLES = ("report.css", "viewer.css", "form.css")
-SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "form.js", "report.js")
+SCRIPTS = ("pictures.js", "viewer.js", "controls.js", "draw.js", "form.js", "report.js")
 #: What a server has to give of them.
 PARTS = (*STYLES, *SCRIPTS)
 

@@ -9,7 +9,7 @@ import pytest
 
 from medkd.review.page_data import centre_of, page_data
 from medkd.review.page_quality import QUALITIES
-from medkd.review.shown import StudyArrays, shown_in
+from medkd.review.shown import shown_in
 
 
 def data_for(report, arrays, most=8 * 2**20):
@@ -49,14 +49,14 @@ def test_less_is_held_where_less_fits_and_the_page_says_so(report, arrays):
 
 def test_a_finding_is_shown_round_a_voxel_of_it_on_its_key_slice(report, arrays):
     (shown,) = shown_in(report)
-    assert centre_of(shown, arrays, arrays.volume.shape) == (4, 14, 17)
+    assert centre_of(shown, arrays.explained[0]["mask/1"], arrays.volume.shape) == (4, 14, 17)
     kept = dict(arrays.explained[0])
     ring = np.zeros_like(kept["mask/1"])
     ring[4, 10:21, 10:21] = 1
     ring[4, 12:19, 12:19] = 0
-    slice_, row, column = centre_of(shown, StudyArrays(arrays.volume, ({**kept, "mask/1": ring},)), arrays.volume.shape)
+    slice_, row, column = centre_of(shown, ring, arrays.volume.shape)
     assert ring[slice_, row, column] == 1, "the middle of a ring is outside of it"
-    assert centre_of(shown, StudyArrays(arrays.volume, ({},)), arrays.volume.shape) == (4, 20, 24)
+    assert centre_of(shown, None, arrays.volume.shape) == (4, 20, 24)
 
 
 def test_maps_are_held_where_the_focus_outside_is(report, arrays):

@@ -8,6 +8,7 @@ import torch
 
 from data_contracts import RefusedSeries, ReportSet
 from medkd.review import write_report as module
+from medkd.review.study_file import NAME as STUDY_FILE
 from medkd.review.write_report import PAGE, PICTURE, RECORD, copy_report, register_reports, report_of, write_all_reports, write_report
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import local_workspace
@@ -50,7 +51,7 @@ def test_a_study_gets_its_files_and_its_model_gets_them_too(kept, tmp_path, monk
     attached = []
     monkeypatch.setattr(registry, "attach", lambda _, files, tags: attached.append((files, tags)))
     written = write_report(local_workspace(tmp_path / "run"), tmp_path, tmp_path, out)
-    assert {path.name for path in out.iterdir()} == {PAGE, RECORD, PICTURE, "image.nii.gz", "segmentation.nii.gz"}
+    assert {path.name for path in out.iterdir()} == {PAGE, RECORD, PICTURE, STUDY_FILE, "image.nii.gz", "segmentation.nii.gz"}
     assert (out / RECORD).read_bytes() == written.canonical_json()
     files = [path.name for files, _ in attached for path in files.values()]
     assert files == [PAGE, RECORD, PICTURE]
