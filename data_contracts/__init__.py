@@ -5,6 +5,16 @@ from data_contracts.card_notes import CardNotes, DataSource, Structures
 from data_contracts.case_results import CaseResults, CaseUnits
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
+from data_contracts.directives import (
+    AttentionFigures,
+    DirectedRegion,
+    FeedbackDirectives,
+    FeedbackPart,
+    IgnoredFeedback,
+    Redistillation,
+    RedistilledStudent,
+    StudyDirective,
+)
 from data_contracts.drift import (
     DriftReference,
     DriftReport,
@@ -179,6 +189,7 @@ __all__ = [
     "Arm",
     "ArmFigures",
     "ArmVariant",
+    "AttentionFigures",
     "AttributionSource",
     "BenchmarkNetwork",
     "Calibration",
@@ -216,6 +227,7 @@ __all__ = [
     "DataError",
     "DataSource",
     "DicomData",
+    "DirectedRegion",
     "DisplayRule",
     "DriftReference",
     "DriftReport",
@@ -242,8 +254,10 @@ __all__ = [
     "FeatureFamily",
     "FeatureLayers",
     "Feedback",
+    "FeedbackDirectives",
     "FeedbackEntry",
     "FeedbackForm",
+    "FeedbackPart",
     "FileOutcome",
     "FindingVerdict",
     "FolderEvaluation",
@@ -256,6 +270,7 @@ __all__ = [
     "GateFinding",
     "GateVerdict",
     "Geometry",
+    "IgnoredFeedback",
     "ImageFolderData",
     "IngestCode",
     "IngestError",
@@ -320,6 +335,8 @@ __all__ = [
     "ReadBack",
     "Recipe",
     "RecipeError",
+    "Redistillation",
+    "RedistilledStudent",
     "Ref",
     "RefusedSeries",
     "Registered",
@@ -356,6 +373,7 @@ __all__ = [
     "StrongAugmentation",
     "Structures",
     "StudentRecipe",
+    "StudyDirective",
     "StudyExplanation",
     "StudyProfile",
     "Subgroup",

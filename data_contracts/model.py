@@ -35,7 +35,8 @@ class Checkpoint(VersionedRecord):
 
     ``precision`` is what its training computed in; None of a checkpoint from before that was kept. ``domain`` says on what kind of
     volumes; None of a checkpoint from before that was kept. ``cost`` is what its training cost; None of one from before that was measured,
-    and then not written: such a checkpoint keeps its bytes.
+    and then not written: such a checkpoint keeps its bytes. ``feedback`` is the digest of the directives that its training followed; None,
+    and not written, where it followed none.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -57,6 +58,7 @@ class Checkpoint(VersionedRecord):
     train_patients_digest: str = ""
     domain: TrainingDomain | None = None
     cost: TrainingCost | None = Field(default=None, json_schema_extra={"measured": True}, exclude_if=lambda cost: cost is None)
+    feedback: Sha256 | None = Field(default=None, exclude_if=lambda digest: digest is None)
 
     def without_measured(self) -> Checkpoint:
         """Return the checkpoint without seconds and cost: the same training gives the same bytes and digest."""

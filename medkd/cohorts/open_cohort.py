@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from data_contracts import CohortSet, DataError, Task, TaskKind
+from data_contracts import CohortSet, DataError, FeedbackDirectives, Task, TaskKind
+from medkd.cohorts.follow_directives import follow_pictures, follow_volumes
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use
 from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
 from medkd.storage.store import Store
 
 
-def open_for_training(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort | VolumeCohort:
-    """Return the cohort of a subset in the form that training draws from: volumes to be segmented are cut anew for every batch."""
-    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
-        return open_volume_use(cohorts, subset, store, task)
-    return open_pictures(cohorts, subset, store, task)
+def open_for_training(
+    cohorts: CohortSet, subset: str, store: Store, task: Task, directives: FeedbackDirectives | None = None
+) -> TensorCohort | VolumeCohort:
+    """Return the cohort of a subset in the form that training draws from: volumes to be segmented are cut anew for every batch.
+
+    With ``directives`` the cases of patients whose feedback judges the student are left out, and the others carry what readers said.
+    """
+    if task.spatial_dims == 2:
+        pictures = open_use(cohorts, subset, store, task)
+        return pictures if directives is None else follow_pictures(pictures, directives)
+    volumes = open_volume_use(cohorts, subset, store, task)
+    if directives is not None:
+        volumes = follow_volumes(volumes, directives)
+    return volumes if task.kind is TaskKind.SEGMENTATION else volumes.as_tensors(task)
 
 
 def open_pictures(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
