@@ -7,6 +7,7 @@ from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCer
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.directives import (
     AttentionFigures,
+    AttentionValues,
     DirectedRegion,
     FeedbackDirectives,
     FeedbackPart,
@@ -190,6 +191,7 @@ __all__ = [
     "ArmFigures",
     "ArmVariant",
     "AttentionFigures",
+    "AttentionValues",
     "AttributionSource",
     "BenchmarkNetwork",
     "Calibration",

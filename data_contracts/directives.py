@@ -111,13 +111,39 @@ class FeedbackDirectives(VersionedRecord):
         return self.model_copy(update={"studies": self.of_part("eval"), "relabel": ()})
 
 
+class AttentionValues(VersionedRecord):
+    """Where one network's maps of reviewed studies lie, case by case.
+
+    Attributes:
+        weights_digest: of the network.
+        seed: of it.
+        explainer: that made the maps.
+        case_keys: of the cohorts of its seed that readers gave feedback on, those that were found.
+        patient_keys: of each case.
+        parts: of each case.
+        inside: share of the attribution inside the labelled region, or inside what readers allowed where there is no label; None where
+            nothing is known, or the map is zero.
+        outside: share of the attribution on voxels that readers forbade; None where they forbade none.
+    """
+
+    SCHEMA: ClassVar[str] = "attention_values/1"
+    weights_digest: Sha256
+    seed: int
+    explainer: str
+    case_keys: tuple[Key, ...]
+    patient_keys: tuple[Key, ...]
+    parts: tuple[FeedbackPart, ...]
+    inside: tuple[Share | None, ...]
+    outside: tuple[Share | None, ...]
+
+
 class AttentionFigures(FrozenModel):
     """Where the maps of some studies lie: means over seeds and studies, with intervals over patients.
 
     Attributes:
         studies: number of them.
-        inside: share of the absolute attribution inside the labelled region, or inside what readers allowed where there is no label.
-        outside: share of the absolute attribution on voxels that readers forbade.
+        inside: mean of the values of that name in :class:`AttentionValues`; None where none is defined.
+        outside: the same.
     """
 
     studies: int = Field(ge=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from medkd.volumes.letterbox import letterbox_mask
 
 #: From voxels of the study [slice, row, column] to those of one case's image.
 ToImage = Callable[[NDArray[np.uint8]], Tensor]
+Opened = TypeVar("Opened", TensorCohort, VolumeCohort)
 
 
 def directive_of(case: Case, directives: Mapping[str, StudyDirective]) -> StudyDirective | None:
@@ -25,44 +27,41 @@ def directive_of(case: Case, directives: Mapping[str, StudyDirective]) -> StudyD
     return directives.get(case.case_key) or directives.get(case.case_key.rpartition(".")[0])
 
 
-def follow_pictures(cohort: TensorCohort, directives: FeedbackDirectives) -> TensorCohort:
-    """Return a cohort of pictures that follows directives: cases that judge the next student are left out, the others carry what was said.
+def with_directives(cohort: Opened, directives: FeedbackDirectives) -> Opened:
+    """Return a cohort whose cases carry what readers said: of volumes by the geometry that labels are brought by, of pictures by that of masks.
 
     Raises:
-        DataError: ``FEEDBACK_GRID`` when a region lies on another grid than its case; ``FEEDBACK_LEAVES_NOTHING``.
+        DataError: ``FEEDBACK_GRID`` when a region lies on another grid than its case.
     """
     by_key = {one.case_key: one for one in directives.studies}
-    kept = cohort.select(_teaching(cohort.cases, by_key))
-    size = tuple(kept.images.shape[2:])
-    return replace(kept, directives=_directives(kept.cases, by_key, lambda row: _to_picture(kept.cases[row], size)))
-
-
-def follow_volumes(cohort: VolumeCohort, directives: FeedbackDirectives) -> VolumeCohort:
-    """Return a cohort of volumes that follows directives, as :func:`follow_pictures`: by the geometry that labels are brought by."""
-    by_key = {one.case_key: one for one in directives.studies}
-    kept = cohort.select(_teaching(cohort.cases, by_key))
-    return replace(kept, directives=_directives(kept.cases, by_key, lambda row: _to_volume(kept, row)))
-
-
-def regions_on_images(cohort: TensorCohort | VolumeCohort, directives: FeedbackDirectives) -> tuple[Tensor | None, ...]:
-    """Return where attribution is forbidden in each case of a cohort, those that judge among them: percent, uint8 on its image's grid."""
-    by_key = {one.case_key: one for one in directives.studies}
     if isinstance(cohort, VolumeCohort):
-        return _directives(cohort.cases, by_key, lambda row: _to_volume(cohort, row)).forbidden
+        volumes = cohort  # a name of its own, of which the type is known below
+        return replace(cohort, directives=_directives(cohort.cases, by_key, lambda row: _to_volume(volumes, row)))
     size = tuple(cohort.images.shape[2:])
-    return _directives(cohort.cases, by_key, lambda row: _to_picture(cohort.cases[row], size)).forbidden
+    return replace(cohort, directives=_directives(cohort.cases, by_key, lambda row: _to_picture(cohort.cases[row], size)))
 
 
-def _teaching(cases: tuple[Case, ...], by_key: Mapping[str, StudyDirective]) -> Tensor:
-    """Return the rows that training may see: a study that judges the next student is not shown to it, and neither are the patient's others."""
-    judging = {one.patient_key for one in by_key.values() if one.part == "eval"}
-    rows = [row for row, case in enumerate(cases) if case.patient_key not in judging]
+def taught_by(cohort: Opened, directives: FeedbackDirectives) -> Opened:
+    """Return the cohort that the next student is trained on: cases that judge it are left out, with the others of their patients.
+
+    Raises:
+        DataError: ``FEEDBACK_LEAVES_NOTHING``; and as :func:`with_directives`.
+    """
+    judging = {one.patient_key for one in directives.of_part("eval")}
+    rows = [row for row, case in enumerate(cohort.cases) if case.patient_key not in judging]
     if not rows:
         raise DataError(
             "FEEDBACK_LEAVES_NOTHING",
-            f"expected cases to train on beside those that judge the student, all {len(cases)} belong to patients of the eval part; lower the share",
+            f"expected cases to train on beside those that judge the student, all {len(cohort)} are of patients of the eval part; lower its share",
         )
-    return torch.tensor(rows)
+    return with_directives(cohort.select(torch.tensor(rows)), directives)
+
+
+def reviewed(cohort: Opened, directives: FeedbackDirectives) -> Opened | None:
+    """Return the cases that readers gave feedback on, of both parts; None where the cohort has none."""
+    by_key = {one.case_key: one for one in directives.studies}
+    rows = [row for row, case in enumerate(cohort.cases) if directive_of(case, by_key) is not None]
+    return with_directives(cohort.select(torch.tensor(rows)), directives) if rows else None
 
 
 def _directives(cases: tuple[Case, ...], by_key: Mapping[str, StudyDirective], to_image: Callable[[int], ToImage]) -> CaseDirectives:

@@ -86,9 +86,7 @@ class DirectiveOptions:
         return "answer" if self.kind is TaskKind.CLASSIFICATION else "lesion"
 
 
-def directives_of(
-    entries: Sequence[FeedbackEntry], reports: Mapping[str, JudgedReport], options: DirectiveOptions
-) -> FeedbackDirectives:
+def directives_of(entries: Sequence[FeedbackEntry], reports: Mapping[str, JudgedReport], options: DirectiveOptions) -> FeedbackDirectives:
     """Return what a feedback log says to the next student; the rules are those at the top of this file.
 
     Args:
@@ -117,16 +115,14 @@ def directives_of(
         used=tuple(counted),
         studies=tuple(one.directive(options) for _, one in sorted(heard.items())),
         relabel=tuple(sorted({one.report.volume.study_key for one in heard.values() if one.is_doubted})),
-        ignored=dict(sorted(ignored.items())),  # type: ignore[arg-type]
+        ignored=dict(sorted(ignored.items())),
         strength=options.strength,
         influence_cap=options.influence_cap,
         eval_share=options.eval_share,
     )
 
 
-def _that_count(
-    entries: Sequence[FeedbackEntry], reports: Mapping[str, JudgedReport], ignored: Counter[str]
-) -> dict[str, Feedback]:
+def _that_count(entries: Sequence[FeedbackEntry], reports: Mapping[str, JudgedReport], ignored: Counter[str]) -> dict[str, Feedback]:
     """Return the feedback that counts, by the digest of its entry, in the order of the log."""
     # By report and study: what was shown of a control may be the genuine report of another study.
     controls = {(one.record.report, one.record.study_key) for one in entries if isinstance(one.record, ControlCase)}
@@ -244,7 +240,7 @@ def _agreed_regions(votes: Sequence[FindingVerdict], shape: tuple[int, ...], ign
     if both.any() or (drew and not any(voxels.any() for voxels in agreed.values())):
         ignored["conflict"] += 1
     return [
-        DirectedRegion(meaning=meaning, voxels=mask_of(voxels & ~both), factor=1.0)  # type: ignore[arg-type]
+        DirectedRegion(meaning=meaning, voxels=mask_of(voxels & ~both), factor=1.0)
         for meaning, voxels in agreed.items()
         if (voxels & ~both).any()
     ]

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 
 import data_contracts
 from data_contracts import FrozenModel, MedkdError, MissingDependencyError, Recipe, TrainingSpec, VersionedRecord
+from data_contracts.model import run_name
 from data_contracts.private import private_folder
 from medkd.progress import ProgressBar, progress_bar
 from medkd.storage.gpu_slot import gpu_slots, visible_gpus
@@ -59,11 +60,6 @@ def require_processes(recipe: Recipe) -> None:
         )
 
 
-def run_name(recipe: str, arm: str, seed: int, feedback: str | None) -> str:
-    """Return the name of a training, below which its files lie; one that follows feedback has a folder of its own."""
-    return f"{recipe}/{arm}-{seed}{'' if feedback is None else f'-{feedback[:8]}'}"
-
-
 def in_processes(function: Callable[P, R]) -> Callable[P, R]:
     """Let a function that trains one network do so in as many processes as its specification asks for.
 
@@ -80,7 +76,7 @@ def in_processes(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         directives: FrozenModel | None = given.get("directives")
         digest = None if directives is None else directives.digest()
-        folder = private_folder(workspace.root / "training" / run_name(spec.recipe, spec.arm, spec.seed, digest))
+        folder = private_folder(workspace.root / "training" / spec.recipe / run_name(spec.arm, spec.seed, digest))
         hints = get_type_hints(function)
         payload = {name: TypeAdapter(hints[name]).dump_python(value, mode="json") for name, value in given.items()}
         asked = {"module": function.__module__, "name": function.__qualname__, "arguments": payload}

@@ -28,6 +28,7 @@ from data_contracts import (
     TrainingDomain,
     TrainingSpec,
 )
+from data_contracts.model import run_name
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
 from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
@@ -47,7 +48,7 @@ from medkd.storage.workspace import Workspace
 from medkd.training.cost_meter import CostMeter
 from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
-from medkd.training.processes import in_processes, is_rank, run_name
+from medkd.training.processes import in_processes, is_rank
 from medkd.training.requirements import requirements_of
 
 
@@ -222,7 +223,7 @@ class TrainingRun:
     def __init__(self, workspace: Workspace, spec: TrainingSpec, *, key: str = "", suffix: str = "", feedback: str | None = None) -> None:
         self.workspace, self.spec, self.feedback = workspace, spec, feedback
         self.key = f"{key}{feedback or ''}"
-        self.name = f"{run_name(spec.recipe, spec.arm, spec.seed, feedback)}{suffix}"
+        self.name = f"{spec.recipe}/{run_name(spec.arm, spec.seed, feedback)}{suffix}"
         self.network = specify_network(spec.network, spec.task)
 
     def begin(self) -> nn.Module:

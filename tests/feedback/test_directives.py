@@ -45,9 +45,7 @@ def report_of(number, *, patient=None, trusted=True):
 def verdict(prediction="agree", explanation="accepted", *, forbidden=(), allowed=(), finding="lesion-1"):
     masks = [CorrectedMask(meaning="forbidden", voxels=marked(*forbidden))] if forbidden else []
     masks += [CorrectedMask(meaning="allowed", voxels=marked(*allowed))] if allowed else []
-    return FindingVerdict(
-        finding=finding, prediction=prediction, explanation="corrected" if masks else explanation, masks=tuple(masks)
-    )
+    return FindingVerdict(finding=finding, prediction=prediction, explanation="corrected" if masks else explanation, masks=tuple(masks))
 
 
 class Log:
