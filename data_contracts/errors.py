@@ -17,6 +17,7 @@
     ├── ExplanationError   a target, layer or map is missing or not finite
     ├── RegistryError      a model version is missing, altered or incomplete
     ├── VaultError         a re-identification vault cannot be opened, was altered, or does not hold what is asked
+    ├── FeedbackError      a judgement may not be kept as it is, or the feedback log was altered
     ├── NetworkError       a peer cannot be reached, refuses, breaks off, or sends less than it has
     └── MissingDependencyError a needed program or library is missing on this machine
 """
@@ -92,6 +93,10 @@ class RegistryError(MedkdError):
 
 class VaultError(MedkdError):
     """A re-identification vault cannot be opened, was altered, or does not hold what is asked."""
+
+
+class FeedbackError(MedkdError):
+    """A judgement may not be kept as it is, or the log that keeps them was altered."""
 
 
 class NetworkError(MedkdError):

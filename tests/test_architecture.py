@@ -51,6 +51,7 @@ ORDER = (
     "review",
     "drift",
     "results",
+    "feedback",
     "network",
     "api",
 )

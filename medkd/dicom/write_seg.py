@@ -106,6 +106,7 @@ class SegIdentity:
         tracking: identifier and UID by which other objects name a segment's finding, by value of the label map.
         series_number: that viewers list its series by.
         description: of its series; what the algorithm is called without.
+        drawn: a person drew it, and no algorithm did.
     """
 
     series: str = field(default_factory=generate_uid)
@@ -113,6 +114,7 @@ class SegIdentity:
     tracking: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     series_number: int = 9001
     description: str = ""
+    drawn: bool = False
 
 
 def write_seg(
@@ -133,7 +135,7 @@ def write_seg(
         labels: 0 background; on the images' pixels.
         names: of the segments, by value.
         images: of the slices, in order.
-        algorithm: name of the model and its version.
+        algorithm: name of the model and its version; of what a person drew what it is.
         path: file to write.
         identity: UIDs, and what the findings are called; new UIDs without.
         labelmap: write the small form, one image per slice, which viewers of before 2024 do not know; else a binary image per segment and slice.
@@ -156,8 +158,10 @@ def write_seg(
             segment_label=names[value][:64],
             segmented_property_category=generic,
             segmented_property_type=generic,
-            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues("MANUAL" if own.drawn else "AUTOMATIC"),
+            algorithm_identification=None
+            if own.drawn
+            else highdicom.AlgorithmIdentificationSequence(
                 name=algorithm[:64], version="research", family=codes.DCM.ArtificialIntelligence
             ),
             tracking_id=own.tracking[value][0] if own.tracking else None,

@@ -23,6 +23,12 @@ FINDINGS = Code("findings", SCHEME, "Number of findings")
 AGREEMENT = Code("attribution-agreement", SCHEME, "Cosine of student and teacher attribution")
 TESTS = Code("attribution-tests", SCHEME, "Tests of the attribution")
 FAILED, PASSED = Code("failed", SCHEME, "Failed a test: not to be read"), Code("none-failed", SCHEME, "Failed none")
+#: Sides as DICOM codes them (PS3.16, CID 244); what is not known gets no code.
+SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right, "midline": Code("399488007", "SCT", "Midline")}
+LONG_AXIS, SHORT_AXIS = Code("103339001", "SCT", "Long axis"), Code("103340004", "SCT", "Short axis")
+#: The longest diameter in space, which no axis within a slice is (Image Biomarker Standardisation Initiative).
+DIAMETER = Code("L0JK", "IBSI", "Maximum 3D diameter")
+_MILLIMETER = Code("mm", "UCUM", "millimeter")
 _TITLES = {"CT": Code("77477000", "SCT", "Computed tomography"), "MR": Code("113091000", "SCT", "Magnetic resonance imaging")}
 _IMAGING = Code("363679005", "SCT", "Imaging")
 
@@ -35,7 +41,7 @@ def write_report(
     identity: Identity,
     path: Path,
 ) -> Path:
-    """Write the measurements of an explanation: volume, diameter, agreement with the teacher, where the attribution lies.
+    """Write the measurements of an explanation: side, volume, diameter, long and short axis, agreement with the teacher, where the attribution lies.
 
     Args:
         record: the explanation; its lesions, or its answers where the model classifies.
@@ -69,7 +75,7 @@ def write_report(
         content=report,
         series_instance_uid=identity.uid("reports"),
         series_number=SERIES["report"],
-        sop_instance_uid=identity.uid("report"),
+        sop_instance_uid=identity.uid("report", "axes"),  # before they were written, the same explanation made another object
         instance_number=1,
         is_complete=False,
         is_verified=False,
@@ -106,6 +112,7 @@ def _of_lesions(
             sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
                 tracking_identifier=_tracked(tracking[lesion.number]),
                 referenced_segment=referenced,
+                finding_sites=_site(lesion),
                 finding_type=Code(_code(lesion.class_name), SCHEME, lesion.class_name[:64]),
                 measurements=_measured([*_of_lesion(lesion), *_of_maps(record, lesion.number)], algorithm),
                 qualitative_evaluations=_tests(record, lesion.number) or None,
@@ -175,10 +182,21 @@ def _tracked(named: tuple[str, str]) -> Any:
     return sr.TrackingIdentifier(uid=named[1], identifier=named[0])
 
 
+def _site(lesion: LesionFinding) -> list[Any] | None:
+    """Return the side of a lesion. Which anatomy it lies in no model says."""
+    import highdicom.sr as sr
+
+    side = SIDES.get(lesion.side)
+    return None if side is None else [sr.FindingSite(anatomic_location=codes.SCT.AnatomicalStructure, laterality=side)]
+
+
 def _of_lesion(lesion: LesionFinding) -> list[tuple[Code, float, Code]]:
+    long, short = lesion.axes_mm or (None, None)
     found = [
         (codes.SCT.Volume, lesion.volume_ml, Code("mL", "UCUM", "milliliter")),
-        (Code("103339001", "SCT", "Long axis"), lesion.diameter_mm, Code("mm", "UCUM", "millimeter")),
+        (DIAMETER, lesion.diameter_mm, _MILLIMETER),
+        (LONG_AXIS, long, _MILLIMETER),
+        (SHORT_AXIS, short, _MILLIMETER),
         (DICE_TO_TEACHER, lesion.dice_to_teacher, codes.UCUM.NoUnits),
     ]
     return [(name, value, unit) for name, value, unit in found if value is not None]
