@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medkd.feedback.log import FeedbackLog
-
 from data_contracts import DataError, FeedbackDirectives, ModelRef, Recipe, Redistillation
 from flows.distill import distill, distill_student
 from flows.each import of_model
@@ -22,6 +20,7 @@ from medkd.dicom.confidentiality.secret import site_secret
 from medkd.feedback.compare_students import compare_students
 from medkd.feedback.directives import DirectiveOptions, directives_of
 from medkd.feedback.judged_reports import judged_reports
+from medkd.feedback.log import FeedbackLog
 from medkd.feedback.next_student import require_arm, taught_spec
 from medkd.feedback.register_student import attach_feedback, write_feedback
 from medkd.recipe_calls import student_calls

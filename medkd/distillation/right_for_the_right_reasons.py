@@ -56,5 +56,5 @@ def _target(student: Trace, sample: Sample) -> Target:
     if sample.masks is None:
         return lesion_margin(found)
     marked: Tensor = (sample.masks > 0).to(torch.uint8)
-    has_lesion = marked.flatten(1).any(1).view(-1, *(1,) * (marked.ndim - 1))
+    has_lesion = marked.bool().flatten(1).any(1).view(-1, *(1,) * (marked.ndim - 1))
     return lesion_margin(torch.where(has_lesion, marked, found))

@@ -54,7 +54,7 @@ def compare_students(workspace: Workspace, students: Mapping[str, RecipeResult],
         recipe=recipe.name,
         arm=arm,
         directives=directives.digest(),
-        students={name: _student(result, arm, maps[name]) for name, result in students.items()},  # type: ignore[misc]
+        students={name: _student(result, arm, maps[name]) for name, result in students.items()},
         differences={other: one.differences() for other, one in compared.items()},
         verdict=judge(f"{recipe.name}/{arm}", compared),
     )
@@ -71,5 +71,5 @@ def _student(result: RecipeResult, arm: str, maps: list[AttentionValues]) -> Red
     return RedistilledStudent(
         weights_digests=tuple(one.weights_digest for one in result.students),
         scorecard=card,
-        attention={name: Attention(maps, parts).figures() for name, parts in PARTS.items()},  # type: ignore[misc]
+        attention={name: Attention(maps, parts).figures() for name, parts in PARTS.items()},
     )
