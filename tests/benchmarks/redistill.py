@@ -2,14 +2,16 @@
 
 ``python -m tests.benchmarks.redistill --json``: in 95 % of a student's 480 training cases a corner marker goes with the class; its labels are these, its
 teacher never learned from the marker. Simulated readers look at the student's class maps and forbid the marker on 15 % of the training studies,
-where the map lies on it. Under each of five seeds, a cohort of its own, three students: ``before``, as the readers saw it; ``control``, trained
-again from other first weights in another order, without feedback; ``after``, the same as ``control`` with feedback. A quarter of the readers' patients judge and are
-left out of the training of both.
+where the map lies on it. Under each of five seeds, a cohort of its own, four students: ``before``, as the readers saw it; ``control``, trained
+again from other first weights in another order, without feedback; ``after``, the same as ``control`` with feedback; ``outlined``, the same
+where readers outlined the lesion too, as where the map belongs. A quarter of the readers' patients judge and are left out of the training of all but the first.
 
 ``outside_share`` is the share of the absolute class map on the marker, grown by the reader's brush of three pixels, over held-out cases with a
 marker that no training saw; ``neighbourhood_share`` the same grown by twelve pixels, to see whether it only moved next door; ``marker_effect`` is how much the
 answer changes when the marker is put in or taken out, which no map is needed for. The strength was chosen on the cohorts of seed 61000, which
 the benchmark does not use. About ten minutes on a core.
+
+The gate is asked of each student with feedback, as ``medkd redistill`` asks it, against ``control`` on the debiased cases and on the studies that judge.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +34,10 @@ from medkd.attribution._attribute import attribute
 from medkd.cohorts.open_cohort import open_pictures
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import CrossedEstimate, Statistic, auc_of, crossed_estimate, mean_of
+from medkd.evaluation.compare import compare_arms
+from medkd.evaluation.evaluate import evaluate_model
 from medkd.feedback.attention import Attention, measure_attention
+from medkd.feedback.gate import Compared, judge
 from medkd.feedback.next_student import taught_spec
 from medkd.inference.predict import predict_logits
 from medkd.models._load import load_network
@@ -44,7 +50,9 @@ from tests.benchmarks.command import asks_for_json
 from tests.feedback.simulated_readers import ReaderOptions, marker_region, mass_on, read_by_readers
 
 RECIPE = Path(__file__).parents[2] / "flows" / "recipes" / "phantom-classification.yaml"
-STUDENTS = ("before", "control", "after")
+STUDENTS = ("before", "control", "after", "outlined")
+#: Those that feedback taught.
+TAUGHT = ("after", "outlined")
 #: A training of the same cohort under this seed more has other first weights and another order.
 AGAIN = 1000
 SEEDS = (0, 1, 2, 3, 4)
@@ -69,12 +77,12 @@ class Loop:
     """One seed's readers and students.
 
     Attributes:
-        directives: what the readers said.
+        directives: what the readers said, by the student that it taught.
         students: by name.
         cohorts: in which the second trainings find the first one's cohort under their own seed.
     """
 
-    directives: FeedbackDirectives
+    directives: Mapping[str, FeedbackDirectives]
     students: Mapping[str, Checkpoint]
     cohorts: CohortSet
 
@@ -86,11 +94,11 @@ def run_loop(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, teacher: 
     own = cohorts.uses[Subset.STUDENT_TRAIN.of(seed)]
     shared = cohorts.model_copy(update={"uses": {**cohorts.uses, Subset.STUDENT_TRAIN.of(seed + AGAIN): own}})
     before = distill(workspace, recipe.student_training(arm, seed), shared, teacher)
-    said = read_by_readers(workspace, before, shared, data, options)
+    said = {name: read_by_readers(workspace, before, shared, data, replace(options, outline=name == "outlined")) for name in TAUGHT}
     again = recipe.student_training(arm, seed + AGAIN)
-    control = distill(workspace, again, shared, teacher, None, said.without_teaching())
-    after = distill(workspace, taught_spec(again, said), shared, teacher, None, said)
-    return Loop(said, {"before": before, "control": control, "after": after}, shared)
+    control = distill(workspace, again, shared, teacher, None, said["after"].without_teaching())
+    taught = {name: distill(workspace, taught_spec(again, one), shared, teacher, None, one) for name, one in said.items()}
+    return Loop(said, {"before": before, "control": control, **taught}, shared)
 
 
 def held_out(workspace: Workspace, recipe: Recipe, loop: Loop) -> dict[str, Arrays]:
@@ -128,33 +136,44 @@ def _of_student(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, studen
 
 def figures_of(measured: Sequence[Mapping[str, Arrays]]) -> dict[str, object]:
     """Return the figures over seeds and cases: means with 95 % intervals, training runs and patients crossed."""
-    stacked = {name: {key: np.stack([one[name][key] for one in measured]) for key in measured[0][name]} for name in STUDENTS}
+    names = [name for name in STUDENTS if name in measured[0]]
+    stacked = {name: {key: np.stack([one[name][key] for one in measured]) for key in measured[0][name]} for name in names}
     figures: dict[str, object] = {}
     for subset in (Subset.DEBIASED, Subset.TEST):
         for quantity in ("outside_share", "neighbourhood_share", "inside_share"):
-            for name in STUDENTS:
-                figures[f"{quantity}_{name}_{subset}"] = _shown(
-                    mean_of(stacked[name][f"{subset}/{quantity}"]), stacked[name][f"{subset}/{quantity}"]
-                )
-            for other in ("before", "control"):
-                gap = stacked["after"][f"{subset}/{quantity}"] - stacked[other][f"{subset}/{quantity}"]
-                figures[f"{quantity}_after_minus_{other}_{subset}"] = _shown(mean_of(gap), gap)
+            values = {name: stacked[name][f"{subset}/{quantity}"] for name in names}
+            figures |= {f"{quantity}_{name}_{subset}": _shown(mean_of(own), own) for name, own in values.items()}
+            figures |= {
+                f"{quantity}_{one}_minus_{other}_{subset}": _shown(mean_of(values[one] - values[other]), values[one])
+                for one, other in _pairs(names)
+            }
         labels = stacked["before"][f"{subset}/labels"][0].astype(np.int64)
-        curves = {name: auc_of(stacked[name][f"{subset}/probability"], labels) for name in STUDENTS}
-        values = stacked["before"][f"{subset}/probability"]
-        figures |= {f"auc_{name}_{subset}": _shown(curve, values) for name, curve in curves.items()}
-        for other in ("before", "control"):
-            figures[f"auc_change_against_{other}_{subset}"] = _shown(_less(curves["after"], curves[other]), values)
-    for name in STUDENTS:
-        figures[f"marker_effect_{name}"] = _shown(mean_of(stacked[name]["pairs/marker_effect"]), stacked[name]["pairs/marker_effect"])
-    for other in ("before", "control"):
-        figures[f"relative_fall_against_{other}"] = _fall(figures, other)
+        curves = {name: auc_of(stacked[name][f"{subset}/probability"], labels) for name in names}
+        shape = stacked["before"][f"{subset}/probability"]
+        figures |= {f"auc_{name}_{subset}": _shown(curve, shape) for name, curve in curves.items()}
+        figures |= {
+            f"auc_change_{one}_against_{other}_{subset}": _shown(_less(curves[one], curves[other]), shape) for one, other in _pairs(names)
+        }
+    effects = {name: stacked[name]["pairs/marker_effect"] for name in names}
+    figures |= {f"marker_effect_{name}": _shown(mean_of(own), own) for name, own in effects.items()}
+    figures |= {f"relative_fall_{one}_against_{other}": _fall(stacked, one, other) for one, other in _pairs(names)}
     return figures
 
 
-def _fall(figures: Mapping[str, object], other: str) -> float:
-    after, earlier = (figures[f"outside_share_{name}_{Subset.DEBIASED}"] for name in ("after", other))
-    return round(1 - after["mean"] / earlier["mean"], 4)  # type: ignore[index]
+def _pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    return [(one, other) for one in TAUGHT if one in names for other in ("before", "control")]
+
+
+def _fall(stacked: Mapping[str, Arrays], one: str, other: str) -> dict[str, float]:
+    """Return by which share the attribution on the marker fell, under each seed: mean, the least and the largest."""
+    means = {name: np.nanmean(stacked[name][f"{Subset.DEBIASED}/outside_share"], axis=1) for name in (one, other)}
+    falls = 1 - means[one] / means[other]
+    return {
+        "mean": round(float(falls.mean()), 4),
+        "least": round(float(falls.min()), 4),
+        "most": round(float(falls.max()), 4),
+        "n": len(falls),
+    }
 
 
 def _less(first: Statistic, second: Statistic) -> Statistic:
@@ -166,21 +185,26 @@ def _shown(statistic: Statistic, values: NDArray[np.float64]) -> dict[str, float
     return {"mean": round(found.mean, 4), "low": round(found.low, 4), "high": round(found.high, 4), "n": found.n}
 
 
-def judged_by_readers(workspace: Workspace, loops: Sequence[Loop]) -> dict[str, object]:
-    """Return where maps lie on the studies whose feedback taught and on those whose feedback judged, by student."""
+def verdicts(workspace: Workspace, recipe: Recipe, loops: Sequence[Loop]) -> dict[str, object]:
+    """Return what the gate says of each student that feedback taught, under each seed: a student is registered or refused by itself."""
     found: dict[str, object] = {}
-    for name in STUDENTS:
-        # The second trainings are of the first one's cohort, under a seed of their own.
-        values = [measure_attention(workspace, loop.students[name], loop.cohorts, loop.directives, "cam") for loop in loops]
-        for part in ("train", "eval"):
-            figures = Attention(values, (part,)).figures()
-            found[f"{part}_feedback_{name}"] = {
-                "studies": figures.studies,
-                **{
-                    key: None if one is None else round(one.mean, 4)
-                    for key, one in (("inside", figures.inside), ("outside", figures.outside))
-                },
+    for name in TAUGHT:
+        judged = []
+        for loop in loops:
+            own = {
+                who: measure_attention(workspace, loop.students[who], loop.cohorts, loop.directives[name], "cam")
+                for who in (name, "control")
             }
+            scored = {who: (evaluate_model(workspace, recipe.name, loop.cohorts, loop.students[who], loop.students[who]),) for who in own}
+            compared = Compared(
+                compare_arms(workspace, loop.cohorts, scored[name], scored["control"]),
+                Attention([own[name]], ("eval",)),
+                Attention([own["control"]], ("eval",)),
+            )
+            judged.append(judge(name, {"control": compared}))
+        found[f"gate_passes_{name}"] = sum(one.passed for one in judged)
+        failed = [finding.requirement for one in judged for finding in one.findings if not finding.holds]
+        found[f"gate_refusals_{name}"] = dict(Counter(failed))
     return found
 
 
@@ -198,10 +222,9 @@ def main() -> None:
             loops.append(run_loop(workspace, recipe, cohorts, teacher, seed, ReaderOptions(seed=seed, strength=STRENGTH)))
             measured.append(held_out(workspace, recipe, loops[-1]))
             if not as_json:
-                one = figures_of(measured[-1:])
-                print(f"seed {seed} ({time.perf_counter() - started:.0f} s): {one}", flush=True)
-        figures = {**figures_of(measured), **judged_by_readers(workspace, loops)}
-    said = [loop.directives for loop in loops]
+                print(f"seed {seed} ({time.perf_counter() - started:.0f} s): {figures_of(measured[-1:])}", flush=True)
+        figures = {**figures_of(measured), **verdicts(workspace, recipe, loops)}
+    said = [loop.directives["after"] for loop in loops]
     figures |= {
         "studies_that_teach": [len(one.of_part("train")) for one in said],
         "studies_that_judge": [len(one.of_part("eval")) for one in said],

@@ -37,6 +37,8 @@ from medkd.targets import class_margin
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
 #: Pixels by which a reader's brush is wider than the marker.
 BRUSH = 3
+#: Pixels by which a reader outlines a lesion too wide: class maps are coarse.
+MARGIN = 4
 #: A map lies on a region when it holds so many times the mass of a map that is spread evenly.
 ON = 2.0
 
@@ -50,18 +52,24 @@ class ReaderOptions:
         seed: of which studies these are.
         strength: of the term.
         eval_share: of the patients whose feedback judges.
+        outline: whether readers also outline the lesion as where attribution belongs.
     """
 
     share: float = 0.15
     seed: int = 0
     strength: float = 1.0
     eval_share: float = 0.25
+    outline: bool = False
 
 
 def marker_region(cases: PhantomCases, reach: int = BRUSH) -> Tensor:
     """Return where the marker is, or would be, grown by a brush: bool [n, row, column]."""
     marked, plain = (render_key_slices(cases.with_marker(present))[0] for present in (True, False))
-    return functional.max_pool2d((marked != plain).float()[:, None], 2 * reach + 1, 1, reach)[:, 0] > 0
+    return _grown(marked != plain, reach)
+
+
+def _grown(region: Tensor, reach: int) -> Tensor:
+    return functional.max_pool2d(region.float()[:, None], 2 * reach + 1, 1, reach)[:, 0] > 0
 
 
 def mass_on(maps: Tensor, region: Tensor) -> Tensor:
@@ -116,8 +124,12 @@ def read_by_readers(
         case = cohort.cases[row]
         report = report_of(case.case_key, case.patient_key, tuple(cohort.images.shape[2:]))
         reports[report.digest()] = JudgedReport(report)
-        mask = CorrectedMask(meaning="forbidden", voxels=mask_of(region[row : row + 1].numpy()))
-        verdict = FindingVerdict(finding="answer-1", prediction="agree", explanation="corrected", reasons=("MAP_ON_MARKER",), masks=(mask,))
+        masks = [CorrectedMask(meaning="forbidden", voxels=mask_of(region[row : row + 1].numpy()))]
+        if options.outline:
+            masks.append(CorrectedMask(meaning="allowed", voxels=mask_of(_grown(cohort.masks[row : row + 1] > 0, MARGIN).numpy())))
+        verdict = FindingVerdict(
+            finding="answer-1", prediction="agree", explanation="corrected", reasons=("MAP_ON_MARKER",), masks=tuple(masks)
+        )
         said = Feedback(
             form=f"{row:032x}", report=report.digest(), study_key=case.case_key, decision="correct", verdicts=(verdict,),
             likert=dict.fromkeys(LIKERT_ITEMS, 2), seconds_on_page=30.0, seconds_with_overlay=9.0, page_version="simulated",
