@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_contracts import DataError, FeedbackDirectives, ModelRef, Recipe, Redistillation
+from data_contracts import DataError, Feedback, FeedbackDirectives, ModelRef, Recipe, Redistillation
 from flows.distill import distill, distill_student
 from flows.each import of_model
 from flows.evaluate import evaluate
@@ -45,6 +45,11 @@ class RedistillResult:
     outcome: Redistillation
     candidate: ModelRef | None = None
 
+    @property
+    def refused_by(self) -> tuple[str, ...]:
+        """Return the requirements of the gate that do not hold."""
+        return tuple(one.requirement for one in self.outcome.verdict.findings if not one.holds)
+
 
 @flow
 def redistill(workspace: Workspace, recipe: Recipe, directives: FeedbackDirectives, arm: str | None = None) -> RedistillResult:
@@ -80,24 +85,34 @@ def distill_again(workspace: Workspace, before: RecipeResult, directives: Feedba
     return {"control": replace(before, students=tuple(students[:half])), "after": replace(before, students=tuple(students[half:]))}
 
 
-def read_directives(recipe: Recipe, log: Path, reports: Path, *, strength: float, eval_share: float) -> FeedbackDirectives:
-    """Return what a feedback log says to the recipe's next student; every line of the log is verified.
+@dataclass(frozen=True)
+class Readings:
+    """Where feedback lies, and how it is taken.
 
-    Args:
-        recipe: of the student.
+    Attributes:
         log: folder of the log.
         reports: folder below which the reports lie that readers saw.
         strength: factor of the term that keeps attribution off forbidden voxels.
         eval_share: share of the patients whose feedback judges.
+    """
+
+    log: Path
+    reports: Path
+    strength: float = 1.0
+    eval_share: float = 0.25
+
+
+def read_directives(recipe: Recipe, readings: Readings) -> FeedbackDirectives:
+    """Return what a feedback log says to the recipe's next student; every line of the log is verified.
 
     Raises:
         FeedbackError: ``FEEDBACK_LOG_ALTERED``.
         DataError: ``FEEDBACK_EMPTY``; ``FEEDBACK_TEACHES_NOTHING``, with what was ignored and why.
     """
-    entries = FeedbackLog(log).entries()
-    wanted = {one.record.report for one in entries if one.record.SCHEMA.startswith("feedback/")}  # type: ignore[union-attr]
-    options = DirectiveOptions(recipe.task.kind, site_secret(), eval_share=eval_share, strength=strength)
-    found = directives_of(entries, judged_reports(reports, wanted), options)
+    entries = FeedbackLog(readings.log).entries()
+    wanted = {one.record.report for one in entries if isinstance(one.record, Feedback)}
+    options = DirectiveOptions(recipe.task.kind, site_secret(), eval_share=readings.eval_share, strength=readings.strength)
+    found = directives_of(entries, judged_reports(readings.reports, wanted), options)
     teaching = [one for one in found.of_part("train") if one.regions or one.prediction_weight < 1 or one.explanation_weight < 1]
     if not teaching:
         why = ", ".join(f"{count} {reason}" for reason, count in found.ignored.items()) or "nothing"

@@ -57,12 +57,12 @@ def redistill(
         require_source(folder)
     require_arm(wanted, arm)
     with start_engine(engine.value, workspace.root, workers=workers_for((wanted,)), progress=True):
-        from flows.redistill import read_directives
+        from flows.redistill import Readings, read_directives
         from flows.redistill import redistill as run_redistill
         from flows.redistill_text import redistill_summary, redistill_text
 
         # Before anything is trained: a log that teaches nothing costs nothing.
-        directives = read_directives(wanted, feedback, reports or workspace.root, strength=strength, eval_share=eval_share)
+        directives = read_directives(wanted, Readings(feedback, reports or workspace.root, strength, eval_share))
         result = run_redistill(workspace, wanted, directives, arm)
     write_json(workspace.root / "redistill.json", redistill_summary(result))
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_contracts import FeedbackDirectives, ModelRef, Redistillation, Registered, Role
+from data_contracts import FeedbackDirectives, ModelRef, Redistillation, Registered, Role, load_record
 from medkd.registry.interface import Registry
 from medkd.registry.publish import open_registry
 from medkd.storage.workspace import Workspace
@@ -22,6 +22,12 @@ def write_feedback(workspace: Workspace, directives: FeedbackDirectives, outcome
         directives.write(folder / f"directives-{directives.digest()[:SHORT]}.json"),
         outcome.write(folder / f"redistillation-{outcome.digest()[:SHORT]}.json"),
     )
+
+
+def followed_logs(workspace: Workspace) -> frozenset[str]:
+    """Return the last entries of the logs that students of a run were distilled again with, whatever the gate said of them."""
+    kept = sorted((workspace.root / FOLDER).glob("directives-*.json"))
+    return frozenset(load_record(path, FeedbackDirectives).log_head for path in kept)
 
 
 def attach_feedback(
