@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.redistill --json``: in 95 % of a student's 480 training cases a corner marker goes with the class; its labels are these, its
 teacher never learned from the marker. Simulated readers look at the student's class maps and forbid the marker on 15 % of the training studies,
-where the map lies on it. Under each of five seeds, a cohort of its own, four students: ``before``, as the readers saw it; ``control``, trained
+where the map lies on it. Under each of three seeds, a cohort of its own, four students: ``before``, as the readers saw it; ``control``, trained
 again from other first weights in another order, without feedback; ``after``, the same as ``control`` with feedback; ``outlined``, the same
 where readers outlined the lesion too, as where the map belongs. A quarter of the readers' patients judge and are left out of the training of all but the first.
 
@@ -55,7 +55,7 @@ STUDENTS = ("before", "control", "after", "outlined")
 TAUGHT = ("after", "outlined")
 #: A training of the same cohort under this seed more has other first weights and another order.
 AGAIN = 1000
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = (0, 1, 2)
 STRENGTH = 1.0
 #: Pixels round the marker that are looked at to see whether attribution only moved next door.
 NEIGHBOURHOOD = 12
