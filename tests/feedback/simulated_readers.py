@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -97,6 +99,27 @@ def report_of(case_key: str, patient_key: str, size: tuple[int, ...]) -> ReviewR
     return base.model_copy(update={"explanations": (explanation.model_copy(update=changed),)})
 
 
+def feedback_on(report: ReviewReport, number: int, forbidden: NDArray[np.bool_], allowed: NDArray[np.bool_] | None = None) -> Feedback:
+    """Return what a reader says who agrees with the answer and corrects its map.
+
+    Args:
+        report: that was shown.
+        number: of the form.
+        forbidden: voxels [slice, row, column] where attribution does not belong.
+        allowed: voxels where it does; None where the reader does not say.
+    """
+    masks = [CorrectedMask(meaning="forbidden", voxels=mask_of(forbidden))]
+    masks += [] if allowed is None else [CorrectedMask(meaning="allowed", voxels=mask_of(allowed))]
+    verdict = FindingVerdict(
+        finding="answer-1", prediction="agree", explanation="corrected", reasons=("MAP_ON_MARKER",), masks=tuple(masks)
+    )
+    return Feedback(
+        form=f"{number:032x}", report=report.digest(), study_key=report.volume.study_key, decision="correct", verdicts=(verdict,),
+        likert=dict.fromkeys(LIKERT_ITEMS, 2), seconds_on_page=30.0, seconds_with_overlay=9.0, page_version="simulated",
+        reviewer_key="reader", reviewer_role="simulated", own_read="a" * 64,
+    )  # fmt: skip
+
+
 def read_by_readers(
     workspace: Workspace, student: Checkpoint, cohorts: CohortSet, data: PhantomData, options: ReaderOptions
 ) -> FeedbackDirectives:
@@ -124,17 +147,8 @@ def read_by_readers(
         case = cohort.cases[row]
         report = report_of(case.case_key, case.patient_key, tuple(cohort.images.shape[2:]))
         reports[report.digest()] = JudgedReport(report)
-        masks = [CorrectedMask(meaning="forbidden", voxels=mask_of(region[row : row + 1].numpy()))]
-        if options.outline:
-            masks.append(CorrectedMask(meaning="allowed", voxels=mask_of(_grown(cohort.masks[row : row + 1] > 0, MARGIN).numpy())))
-        verdict = FindingVerdict(
-            finding="answer-1", prediction="agree", explanation="corrected", reasons=("MAP_ON_MARKER",), masks=tuple(masks)
-        )
-        said = Feedback(
-            form=f"{row:032x}", report=report.digest(), study_key=case.case_key, decision="correct", verdicts=(verdict,),
-            likert=dict.fromkeys(LIKERT_ITEMS, 2), seconds_on_page=30.0, seconds_with_overlay=9.0, page_version="simulated",
-            reviewer_key="reader", reviewer_role="simulated", own_read="a" * 64,
-        )  # fmt: skip
+        allowed = _grown(cohort.masks[row : row + 1] > 0, MARGIN).numpy() if options.outline else None
+        said = feedback_on(report, row, region[row : row + 1].numpy(), allowed)
         previous = entries[-1].digest() if entries else None
         entries.append(FeedbackEntry(index=len(entries), at="2026-01-01T00:00:00Z", previous=previous, record=said))
     wanted = DirectiveOptions(TaskKind.CLASSIFICATION, b"simulated", eval_share=options.eval_share, strength=options.strength)
