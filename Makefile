@@ -42,6 +42,9 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install --quiet --quiet -e ".[dev]"
 	@# OHIF's own reader takes part in certificates of DICOM results where Node is there.
 	@if command -v npm >/dev/null 2>&1; then $(BIN)/python -m medkd.results.ohif || echo "OHIF's reader is missing: its tests skip"; fi
+	@# axe-core, which pages are tested with.
+	@if command -v npm >/dev/null 2>&1; then mkdir -p $(VENV)/axe && cp tests/review/axe/package*.json $(VENV)/axe/ \
+	  && (cd $(VENV)/axe && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) || echo "axe-core is missing: its tests skip"; fi
 	touch $@
 
 system: ## install the system packages that some tests use (Debian, as root); does nothing elsewhere
@@ -50,7 +53,9 @@ system: ## install the system packages that some tests use (Debian, as root); do
 	  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }; \
 	  test -x /usr/sbin/Orthanc && ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so >/dev/null 2>&1 && command -v storescu >/dev/null 2>&1 \
 	    || { apt-get update -qq && apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb dcmtk >/dev/null; service orthanc stop >/dev/null 2>&1 || true; }; \
-	else echo "not root or no apt-get: tests that need chromium, postgresql, orthanc or dcmtk will skip, naming it"; fi
+	  { fc-list :lang=zh 2>/dev/null | grep -q . && ls /usr/lib/*/libpangoft2-1.0.so.0 >/dev/null 2>&1; } \
+	    || { apt-get update -qq && apt-get install -y -qq --no-install-recommends fontconfig fonts-wqy-microhei libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 >/dev/null; }; \
+	else echo "not root or no apt-get: tests that need chromium, a Chinese font, postgresql, orthanc or dcmtk will skip, naming it"; fi
 
 demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations, registry, reports
 	$(BIN)/medkd demo

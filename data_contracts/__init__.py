@@ -143,12 +143,13 @@ from data_contracts.promotion import (
     SubgroupPolicy,
     TaskPolicy,
 )
+from data_contracts.question import ExplanationAnswer, ExplanationQuestion
 from data_contracts.recipe import Recipe
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
 from data_contracts.registry_export import ExportedVersion, RegistryExport
 from data_contracts.result_set import ReadBack, ResultObject, ResultSet
 from data_contracts.retention import RetentionPolicy
-from data_contracts.review import BANNER, PanelModel, ReportSet, ReviewPanel, ReviewReport
+from data_contracts.review import BANNER, LesionChange, PanelModel, PriorComparison, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
@@ -245,8 +246,10 @@ __all__ = [
     "ExplainedStudies",
     "ExplainedStudy",
     "ExplainerBenchmark",
+    "ExplanationAnswer",
     "ExplanationBundle",
     "ExplanationError",
+    "ExplanationQuestion",
     "ExplanationRef",
     "ExplanationRequest",
     "ExportedVersion",
@@ -290,6 +293,7 @@ __all__ = [
     "LeakageError",
     "LearnedTemperature",
     "Lesion",
+    "LesionChange",
     "LesionFinding",
     "Lineage",
     "LossAxis",
@@ -330,6 +334,7 @@ __all__ = [
     "PlanBasis",
     "PlannedStep",
     "PolicyTheme",
+    "PriorComparison",
     "ProfiledStudy",
     "PromotionCheck",
     "PromotionEvent",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -212,10 +212,19 @@ class ExplanationBundle(VersionedRecord):
     threads: int = Field(default=1, ge=1)
 
 
+_Index = Annotated[int, Field(ge=0)]
+#: A voxel of a study: slice, row, column.
+Voxel = tuple[_Index, _Index, _Index]
+
+
 class ExplanationRequest(FrozenModel):
     """What is asked of a study: which explainers, which finding or the first ``most`` (all of them without), in how much time.
 
     Of an answer about a run of slices, ``slices`` of them are explained, those nearest to the one it is surest of (all without).
+
+    With a ``place`` (slice, row, column of the study) nothing that was found is explained but what supports ``class_name`` there: against the
+    background at that voxel, by a classifier against its other classes in that slice. Without a class it is the one that the model gives there.
+    Its maps have the number 0. Both are not written where nothing was asked: such a record keeps its bytes.
     """
 
     explainers: tuple[Entry, ...]
@@ -224,6 +233,8 @@ class ExplanationRequest(FrozenModel):
     slices: int | None = Field(default=None, ge=1)
     seconds: Finite | None = Field(default=None, gt=0)
     seed: int = 0
+    place: Voxel | None = Field(default=None, exclude_if=lambda place: place is None)
+    class_name: str | None = Field(default=None, exclude_if=lambda name: name is None)
 
 
 class StudyExplanation(VersionedRecord):

@@ -16,16 +16,72 @@ from data_contracts.errors import ContractError
 from data_contracts.explain_plan import Entry
 from data_contracts.explanation import Caveat, RefusedSeries, SanityReport, StudyExplanation
 from data_contracts.model import Checkpoint, ModelRef
-from data_contracts.record import MIGRATIONS, RETIRED, Finite, FrozenModel, Ref, VersionedRecord
+from data_contracts.record import MIGRATIONS, RETIRED, Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
 from data_contracts.volume import VolumeRef
 
 BANNER = "RESEARCH USE ONLY. Not a medical device. No clinical claim is made."
+
+
+class LesionChange(FrozenModel):
+    """A lesion of one of two studies, or of both where the masks overlap in the patient.
+
+    Attributes:
+        explanation: place of the explanation in the report, from 0.
+        number: of the lesion now; None where the prior study alone has it.
+        prior_number: of it in the prior study; None where the current study alone has it.
+        dice: overlap of the two masks, the prior one laid on the current grid by the positions of both; None of what is not matched.
+        volume_ml: now.
+        prior_volume_ml: in the prior study.
+        diameter_mm: now.
+        prior_diameter_mm: in the prior study.
+    """
+
+    explanation: int = Field(ge=0)
+    number: int | None = Field(default=None, ge=1)
+    prior_number: int | None = Field(default=None, ge=1)
+    dice: Finite | None = Field(default=None, ge=0, le=1)
+    volume_ml: Finite | None = None
+    prior_volume_ml: Finite | None = None
+    diameter_mm: Finite | None = None
+    prior_diameter_mm: Finite | None = None
+
+    @property
+    def change_ml(self) -> float | None:
+        """Return by how much the volume differs from the prior one, ml; None of what is not matched."""
+        return None if self.volume_ml is None or self.prior_volume_ml is None else self.volume_ml - self.prior_volume_ml
+
+    @property
+    def change_mm(self) -> float | None:
+        """Return by how much the longest diameter differs from the prior one, mm; None of what is not matched."""
+        return None if self.diameter_mm is None or self.prior_diameter_mm is None else self.diameter_mm - self.prior_diameter_mm
+
+
+class PriorComparison(FrozenModel):
+    """A study beside an earlier one of the same patient. No registration was made: positions are those of the two headers.
+
+    Attributes:
+        report: digest of the prior study's report.
+        study_key: of the prior study.
+        series_key: of the prior series.
+        same_frame: whether both headers name the same frame of reference; else positions of the two are those of two sessions.
+        same_model: whether both were asked of the same version; else changes are of the model too.
+        changes: the lesions of both, those that are matched first.
+    """
+
+    report: Sha256
+    study_key: Key
+    series_key: Key
+    same_frame: bool
+    same_model: bool
+    changes: tuple[LesionChange, ...] = ()
 
 
 class ReviewReport(VersionedRecord):
     """One study, ready to be reviewed: its explanations by one model, or by the segmenter and the classifier of a panel, in this order.
 
     ``window`` is the grey scale of the pictures. ``caveats`` are those of the explanations and all that follow from them, worst first.
+    ``calibrations`` are those of the asked versions, where they have any. ``prior`` compares with an earlier study, where one was given. Both are left
+    out of the record where there are none.
     """
 
     SCHEMA: ClassVar[str] = "review/4"
@@ -33,6 +89,8 @@ class ReviewReport(VersionedRecord):
     window: tuple[Finite, Finite]
     caveats: tuple[Caveat, ...] = ()
     status: Literal["UNVERIFIED"] = "UNVERIFIED"
+    calibrations: tuple[Calibration, ...] = Field(default=(), exclude_if=lambda found: not found)
+    prior: PriorComparison | None = Field(default=None, exclude_if=lambda found: found is None)
 
     @property
     def volume(self) -> VolumeRef:

@@ -17,7 +17,8 @@ def report(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, pa
     """Explain each study, then write its record, page and picture; ``source`` is the folder of their store (relative to the run's)."""
     shards = [(workspace, volumes[begin::2], source, panel, panel_requests(panel)) for begin in range(2) if volumes[begin::2]]
     explained = submit_all(explain_shard, shards, title="explain studies")
-    written = submit_all(report_shard, [(workspace, part, source) for part in explained], title="reports")
+    calibrations = tuple(one.calibration for one in (panel.segmentation, panel.classification) if one.calibration is not None)
+    written = submit_all(report_shard, [(workspace, part, source, calibrations) for part in explained], title="reports")
     return ReportSet(
         reports=tuple(ref for part in written for ref in part.reports),
         pages=tuple(ref for part in written for ref in part.pages),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from data_contracts import ClassAnswer, Lesion, LesionFinding, ReviewReport
-from medkd.explanation.against_teacher import place_of, side_of, standing_of
+from medkd.explanation.standing import place_of, side_of, standing_of
 from medkd.inference.calibration_text import CALIBRATED, MISSED_BOUND
 from medkd.review.caveats import OUTSIDE_TRAINING, teacher_class
 from medkd.review.shown import Shown, shown_in

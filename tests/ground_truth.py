@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pydicom
 from PIL import Image
+from pypdf import PdfReader
 
 CANARY = "QUIXOTEPLANT"
 #: Folders that hold originals and tables of their names, by design.
@@ -94,6 +95,14 @@ def _opened(payload: bytes, path: Path | None = None) -> Iterator[tuple[str, byt
         with Image.open(io.BytesIO(payload)) as picture:
             picture.load()
             yield "!text", repr(picture.info).encode()
+    elif payload[:5] == b"%PDF-":
+        # Text of a page is drawn by numbers of glyphs, and metadata may be packed: a reader is asked for both.
+        document = PdfReader(io.BytesIO(payload))
+        yield "!metadata", repr([document.metadata, document.xmp_metadata and document.xmp_metadata.stream.get_data()]).encode()
+        yield from ((f"!page {number}", page.extract_text().encode()) for number, page in enumerate(document.pages, 1))
+        yield from (
+            (f"!{name}{inner}", own) for name, files in document.attachments.items() for file in files for inner, own in _opened(file)
+        )
     elif payload[:15] == b"SQLite format 3" and path is not None:
         database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         yield "!rows", "\n".join(database.iterdump()).encode()

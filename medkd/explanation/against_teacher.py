@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
 
-from data_contracts import Geometry, Lesion, LesionFinding
+from data_contracts import Geometry, Lesion
+from medkd.explanation.standing import LEAST_SHARED
 from medkd.inference.lesions import find_lesions
 from medkd.measures.dice import dice
 
-#: A component with a smaller share of its voxels in the other's mask is marked by one of the two only.
-LEAST_SHARED = 0.1
 Component = tuple[Lesion, Tensor, int]
-Standing = Literal["agrees", "student only", "no teacher"]
 
 
 @dataclass(frozen=True)
@@ -49,13 +46,6 @@ def likeness_of(region: Tensor, parts: Tensor) -> Likeness:
 def _share(region: Tensor, other: Tensor) -> float:
     inside = region > 0
     return float((inside & (other > 0)).sum() / inside.sum())
-
-
-def standing_of(lesion: LesionFinding) -> Standing:
-    """Return whether the teacher marks a lesion too."""
-    if lesion.share_in_teacher is None:
-        return "no teacher"
-    return "agrees" if lesion.share_in_teacher >= LEAST_SHARED else "student only"
 
 
 def agreed_first(found: Iterable[Component], teacher: Mapping[int, Tensor]) -> list[Component]:
@@ -93,15 +83,3 @@ def missed_by_student(
     ]
     missed.sort(key=lambda lesion: -lesion.voxels)
     return tuple(lesion.model_copy(update={"tracking_id": f"teacher-{number}"}) for number, lesion in enumerate(missed, 1))
-
-
-def place_of(lesion: Lesion) -> str:
-    """Return volume, side and centre of a component in words."""
-    volume = "volume unknown" if lesion.volume_ml is None else f"{lesion.volume_ml:.2f} ml"
-    centre = lesion.centroid_lps_mm
-    return f"{volume}, {side_of(lesion)}" + ("" if centre is None else f", at LPS ({', '.join(str(round(mm)) for mm in centre)}) mm")
-
-
-def side_of(lesion: Lesion) -> str:
-    """Return the side of a component in words."""
-    return "side unknown" if lesion.side == "unknown" else lesion.side

@@ -209,7 +209,9 @@ def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
     record, _ = read_explanation(folder)
     names = (RECORD, ARRAYS, COST, MANIFEST)
     tags = {f"medkd.explanation.{folder.name}": f"{len(record.explained)} findings, {len(record.maps)} maps"}
-    tags |= {"medkd.failed_explainers": ",".join(record.failed_explainers) or "none"} if record.sanity_reports else {}
+    # What an explainer fails at a place that a reader asked about is not what it fails on what the model finds.
+    tested = record.sanity_reports and record.request.place is None
+    tags |= {"medkd.failed_explainers": ",".join(record.failed_explainers) or "none"} if tested else {}
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
         archive = Path(scratch) / f"explanation-{folder.name}.zip"
         pack_archive(archive, {name: (folder / name).read_bytes() for name in names})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data_contracts import Calibration, ClassAnswer, ExplanationRequest, MeasureValue, TaskKind, VolumeRef
+from medkd.explanation.asked_place import slice_asked
 from medkd.explanation.explain_classes import explain_classes
 from medkd.explanation.measures_of_maps import class_perturbation, margin_parts, measure_value
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
@@ -56,8 +57,14 @@ class ClassStudyExplainer:
         marked = torch.zeros(volume.geometry.shape, dtype=torch.uint8) if label is None else (label > 0).to(torch.uint8)
         answers = _answers(probability, study, marked)
         self.found = StudyFindings(answers=answers, arrays={} if label is None else {"marked": marked})
+        if request.place is not None:
+            asked = slice_asked(study, request, self._classes, volume.geometry.shape)
+            self.subjects: Sequence[ExplainedRegion] = [asked]
+            self._classes = self._classes.clone()
+            self._classes[self._rows(0)] = asked.index
+            return
         places = chosen([f"{one.class_name}, slices {one.first_slice + 1} to {one.last_slice + 1}" for one in answers], request)
-        self.subjects: Sequence[ExplainedRegion] = [_subject(answers[place], marked, study, request.slices) for place in places]
+        self.subjects = [_subject(answers[place], marked, study, request.slices) for place in places]
 
     def outside(self, subject: ExplainedRegion) -> Tensor | None:
         """Return what is not marked; nothing where nothing is marked on the answer's slices: then nobody knows."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from data_contracts import ExplanationRequest, LesionFinding, MeasureValue, TaskKind, VolumeRef
 from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of
+from medkd.explanation.asked_place import voxel_asked
 from medkd.explanation.explain_lesions import explain_lesions
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
 from medkd.inference.components import smallest_voxels
@@ -64,10 +65,13 @@ class LesionStudyExplainer:
             teacher_only=missed_by_student(masks["student"], teacher, names, volume.space, smallest=smallest),
             arrays={f"segmentation/{role}": values for role, values in marked.items()},
         )
+        if request.place is not None:
+            asked, inside = voxel_asked(study, request, marked["student"])
+            self.subjects: Sequence[ExplainedRegion] = [asked]
+            self._inside = inside[None]
+            return
         places = chosen([f"{lesion.class_name}, {lesion.voxels} voxels" for lesion in lesions], request)
-        self.subjects: Sequence[ExplainedRegion] = [
-            _subject(lesions[place], ordered[place][1], ordered[place][2], study) for place in places
-        ]
+        self.subjects = [_subject(lesions[place], ordered[place][1], ordered[place][2], study) for place in places]
         self._inside = torch.stack([on_network(study, one.region[None])[0] for one in self.subjects]) if self.subjects else torch.empty(0)
 
     def outside(self, subject: ExplainedRegion) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from data_contracts import ControlCase, Estimate, Feedback, FeedbackEntry, OwnRead, ReviewReport, TaskKind
-from medkd.feedback.rates import cohens_kappa, difference, fleiss_kappa, share
+from medkd.feedback.rates import cohens_kappa, difference, fleiss_kappa, kappa_interval, share
 
 #: What is compared between readers: the own read, the decision, and of each finding the prediction and the explanation.
 QUESTIONS = ("own_read", "decision", "prediction", "explanation")
@@ -31,6 +31,7 @@ class Kappa:
         items: that all of them answered.
         observed: share of items (of pairs of readers on an item, with more) that agree, None without items.
         kappa: 1 for full agreement, 0 for that of chance; None where it is undefined: no items, or one answer throughout.
+        interval: its 95 % interval over items; None of few, see :func:`medkd.feedback.rates.kappa_interval`.
     """
 
     question: str
@@ -39,6 +40,7 @@ class Kappa:
     items: int
     observed: float | None
     kappa: float | None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _kappa(question: str, round_: int, readers: tuple[str, ...], answers: Sequen
         kappa = cohens_kappa([said[0] for said in shared], [said[1] for said in shared])
     else:
         kappa = fleiss_kappa([Counter(said) for said in shared])
-    return Kappa(question, round_, readers, len(shared), sum(pairs) / len(pairs) if pairs else None, kappa)
+    return Kappa(question, round_, readers, len(shared), sum(pairs) / len(pairs) if pairs else None, kappa, kappa_interval(shared))
 
 
 def reliance_by_round(entries: Iterable[FeedbackEntry]) -> tuple[Reliance, ...]:

@@ -117,6 +117,8 @@ def keep_form(log: FeedbackLog, report: ReviewReport, form: FeedbackForm, review
     """
     check_form(report, form)
     known = log.of_form(form.form)
+    if known is not None and isinstance(known.record, Feedback) and known.record.reviewer_key != reviewer.key:
+        raise _taken(known, form.form)
     if known is None and offline and log.own_read(reviewer.key, form.report, reviewer.round) is None:
         # Before anything is written: an own read without its judgement would lock what the reader can then not send.
         _require_acceptable(log, form, reviewer)
@@ -243,12 +245,18 @@ def _require_own_latest(earlier: FeedbackEntry | None, digest: str, reviewer: Re
 
 
 def _require_same(entry: FeedbackEntry, record: Feedback) -> None:
-    same = {"exclude": set(_TIMES)}
-    if entry.record.model_dump(**same) != record.model_dump(**same):  # type: ignore[arg-type]
-        raise FeedbackError(
-            "FEEDBACK_FORM_TAKEN",
-            f"expected form {record.form} as it was kept in entry {entry.index}, got another judgement under its id; open the page anew to correct it",
-        )
+    def said(one: Feedback) -> dict[str, object]:
+        return one.model_dump(exclude=set(_TIMES))
+
+    if not isinstance(entry.record, Feedback) or said(entry.record) != said(record):
+        raise _taken(entry, record.form)
+
+
+def _taken(entry: FeedbackEntry, form: str) -> FeedbackError:
+    return FeedbackError(
+        "FEEDBACK_FORM_TAKEN",
+        f"expected form {form} as it was kept in entry {entry.index}, got another judgement under its id; open the page anew to correct it",
+    )
 
 
 def _listed(names: list[str]) -> str:

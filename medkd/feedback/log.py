@@ -23,7 +23,9 @@ from medkd.feedback._writing import alone, sync_folder, write_whole
 from medkd.storage.store import write_bytes
 
 LINES, HEAD, LOCK = "feedback.jsonl", "feedback.head", "feedback.lock"
-Record = OwnRead | Feedback | ScaleAnswers | ControlCase
+#: So many entries are kept as they were read.
+_RECENT = 16
+LoggedRecord = OwnRead | Feedback | ScaleAnswers | ControlCase
 
 
 class FeedbackLog:
@@ -45,6 +47,7 @@ class FeedbackLog:
         self._digests: list[str] = []
         self._starts: list[int] = [0]
         self._lookup = Lookup()
+        self._recent: dict[int, FeedbackEntry] = {}
         self._file: int | None = None
 
     def __len__(self) -> int:
@@ -60,7 +63,7 @@ class FeedbackLog:
             self._refresh()
             return self._digests[-1] if self._digests else None
 
-    def append(self, record: Record, *, instead: Callable[[Lookup], str | None] | None = None) -> FeedbackEntry:
+    def append(self, record: LoggedRecord, *, instead: Callable[[Lookup], str | None] | None = None) -> FeedbackEntry:
         """Write a record and return its entry once it is on the disk: what was returned is not lost by a kill or a power failure.
 
         Args:
@@ -135,6 +138,10 @@ class FeedbackLog:
         """Return what a reader last said of a study and did not supersede, in one round or in any."""
         return self._found(lambda known: known.latest(reviewer, study, round_))
 
+    def judgement(self, reviewer: str, report: str, round_: int = 1) -> FeedbackEntry | None:
+        """Return what a reader last said of a report in a round and did not supersede."""
+        return self._found(lambda known: known.standing(reviewer, report, round_))
+
     def control_case(self, reviewer: str, study: str, round_: int = 1) -> FeedbackEntry | None:
         """Return the entry that says that a reader was shown something wrong of a study on purpose."""
         return self._found(lambda known: known.controls.get((reviewer, study, round_)))
@@ -159,7 +166,15 @@ class FeedbackLog:
             line = stream.read(end - start)[:-1]
         if digest_of(line) != self._digests[place]:
             raise self._broken(altered(f"entry {place} of the feedback log as it was read before", "other bytes"))
-        return read_line(line, place, self._digests[place - 1] if place else None)
+        # The bytes were compared; large masks take long to be taken apart, and who is asked about once is mostly asked about again.
+        entry = self._recent.pop(place, None) or read_line(line, place, self._digests[place - 1] if place else None)
+        self._remember(entry)
+        return entry
+
+    def _remember(self, entry: FeedbackEntry) -> None:
+        self._recent[entry.index] = entry
+        if len(self._recent) > _RECENT:
+            self._recent.pop(next(iter(self._recent)))
 
     def _refresh(self) -> None:
         """Take up what was added since the last look. The head is read first: lines may be added in between, never taken away."""
@@ -195,6 +210,7 @@ class FeedbackLog:
                 raise self._broken(error) from None
             digest = digest_of(line)
             self._lookup.add(entry, digest)
+            self._remember(entry)
             self._digests.append(digest)
             self._starts.append(self._starts[-1] + len(line) + 1)
 

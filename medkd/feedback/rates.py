@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from data_contracts import Estimate
 
+#: Fewer items than these are not resampled: an interval of them would say more than it knows.
+FEWEST = 10
+_DRAWS = 4000
 #: Standard normal quantile of a 95 % interval.
 _Z = 1.959963984540054
 
@@ -47,6 +50,36 @@ def fleiss_kappa(counts: Sequence[Mapping[str, int]]) -> float | None:
         total.update(one)
     chance = sum((n / (len(counts) * number)) ** 2 for n in total.values())
     return None if chance == 1 else (observed - chance) / (1 - chance)
+
+
+def kappa_interval(answers: Sequence[Sequence[str]]) -> tuple[float, float] | None:
+    """Return a 95 % interval of Cohen's κ of two readers, of Fleiss' of more, by resampling items (percentiles; the same each time).
+
+    Args:
+        answers: of each item, those of all readers in one order.
+
+    Returns:
+        Lower and upper bound; None below :data:`FEWEST` items, or where κ is undefined in more than one resample of twenty.
+    """
+    if len(answers) < FEWEST:
+        return None
+    import numpy as np
+
+    rows, names = Counter(tuple(one) for one in answers), sorted({name for one in answers for name in one})
+    draws = np.random.default_rng(0).multinomial(len(answers), np.array(list(rows.values())) / len(answers), size=_DRAWS) / len(answers)
+    counts = np.array([[row.count(name) for name in names] for row in rows], dtype=float)  # [row, answer]
+    readers = len(answers[0])
+    observed = draws @ ((counts * (counts - 1)).sum(1) / (readers * (readers - 1)))
+    if readers == 2:
+        first, second = (np.array([[row[place] == name for name in names] for row in rows], dtype=float) for place in (0, 1))
+        chance = ((draws @ first) * (draws @ second)).sum(1)
+    else:
+        chance = ((draws @ counts / readers) ** 2).sum(1)
+    defined = chance < 1 - 1e-12
+    if defined.mean() < 0.95:
+        return None
+    low, high = np.percentile((observed[defined] - chance[defined]) / (1 - chance[defined]), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def share(count: int, of: int) -> Estimate | None:

@@ -27,12 +27,14 @@ from data_contracts import (
     VoxelMask,
 )
 from data_contracts.ingest_policy import Action
+from data_contracts.private import private_folder
+from medkd.dicom.archive import files_of
 from medkd.dicom.classify import LABELMAP_STORAGE
 from medkd.dicom.confidentiality.secret import pseudonym
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.segmentation import bind_segmentation
-from medkd.dicom.write_seg import SegIdentity, write_seg
+from medkd.dicom.write_seg import SegIdentity, source_images, write_seg
 from medkd.feedback.keep import findings_of
 from medkd.results.common import Identity, complete
 from medkd.volumes.voxel_masks import mask_of, voxels_of
@@ -136,6 +138,35 @@ def masks_to_seg(entry: FeedbackEntry, images: Sequence[Dataset], out: Path) -> 
         )
         written.append(write_seg(labels, names, images, "drawn by a reader", out / f"feedback-{entry.index}-{number}.dcm", identity=own))
     return tuple(written)
+
+
+def masks_of_study(entry: FeedbackEntry, report: ReviewReport, source: Path, out: Path) -> tuple[Path, ...]:
+    """Write the masks of a judgement as segmentations of the images among some DICOM files.
+
+    Args:
+        entry: of a judgement.
+        report: that it is of.
+        source: folder, zip or file of the study.
+        out: folder to write to.
+
+    Raises:
+        FeedbackError: as :func:`masks_to_seg`, ``FEEDBACK_REPORT`` where the judgement is of another report, ``MASK_GEOMETRY`` for a picture.
+        DataError: ``SEG_SOURCE`` where a slice has no image of its own.
+    """
+    said, geometry = entry.record, report.volume.space
+    if not isinstance(said, Feedback) or said.report != report.digest():
+        raise FeedbackError(
+            "FEEDBACK_REPORT", f"expected a judgement of report {report.digest()[:12]}, entry {entry.index} is of another one"
+        )
+    if geometry is None:
+        raise FeedbackError(
+            "MASK_GEOMETRY", f"expected a volume, the study is a {report.volume.modality} picture, whose pixels lie nowhere in the patient"
+        )
+    _masks_of(entry)  # before images are looked for
+    with files_of(source) as files:
+        # Values tell repeated slices apart, and a report does not hold them: where places are held twice, that is refused.
+        images = source_images(files, np.zeros(geometry.shape, np.float32), geometry)
+        return masks_to_seg(entry, images, private_folder(out))
 
 
 def _masks_of(entry: FeedbackEntry) -> list[tuple[str, VoxelMask]]:

@@ -6,7 +6,6 @@ import copy
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -14,17 +13,16 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import UID
 
 from data_contracts import (
-    ControlCase,
     DataError,
     Feedback,
     FeedbackEntry,
     FeedbackError,
     ResultSet,
     ReviewReport,
-    StudyExplanation,
     load_record,
 )
 from data_contracts.private import private_folder
+from medkd.feedback.acceptance import accepting, require_agreement
 from medkd.results.certify import certify
 from medkd.results.common import Identity, save
 from medkd.results.readers import require_readers
@@ -53,14 +51,14 @@ def sign_report(results: Path, report: ReviewReport, entries: Iterable[FeedbackE
         MissingDependencyError: ``RESULT_READERS``.
     """
     require_readers()
-    entry = _accepting(report, entries, digest)
+    entry = accepting(report, entries, digest)
     found = load_record(results / RECORD, ResultSet)
     explained = next((one for one in report.explanations if one.digest() == found.explanation), None)
     if explained is None:
         raise FeedbackError(
             "SR_OF_ANOTHER", f"expected a result set of an explanation of report {report.digest()[:12]}, {results} is of another one"
         )
-    _require_agreement(entry, explained)
+    require_agreement(entry, explained)
     source = next((one for one in found.objects if one.kind == "report"), None)
     if source is None or not (results / source.file).is_file() or sha256_file(results / source.file) != source.sha256:
         raise DataError(
@@ -118,55 +116,3 @@ def _reference(document: Dataset) -> Dataset:
     series.SeriesInstanceUID, series.ReferencedSOPSequence = document.SeriesInstanceUID, DicomSequence([instance])
     study.StudyInstanceUID, study.ReferencedSeriesSequence = document.StudyInstanceUID, DicomSequence([series])
     return study
-
-
-def status_of(report: ReviewReport, entries: Iterable[FeedbackEntry]) -> Literal["UNVERIFIED", "VERIFIED"]:
-    """Return whether a judgement stands that accepts a report and every finding of its models: what a page may show beside it."""
-    kept = list(entries)
-    for entry in kept:
-        if isinstance(entry.record, Feedback) and entry.record.report == report.digest():
-            try:
-                _accepting(report, kept, entry.digest())
-                for one in report.explanations:
-                    _require_agreement(entry, one)
-            except FeedbackError:
-                continue
-            return "VERIFIED"
-    return "UNVERIFIED"
-
-
-def _accepting(report: ReviewReport, entries: Iterable[FeedbackEntry], digest: str) -> FeedbackEntry:
-    """Return the entry of a digest, which accepts a report, was not superseded and is about nothing that was wrong on purpose."""
-    kept = list(entries)
-    entry = next((one for one in kept if one.digest() == digest), None)
-    if entry is None or not isinstance(entry.record, Feedback):
-        raise FeedbackError("SR_NOT_ACCEPTED", f"expected the digest of a judgement in the feedback log, {digest[:12]} is none")
-    said = entry.record
-    if said.report != report.digest():
-        raise FeedbackError(
-            "SR_OF_ANOTHER", f"expected a judgement of report {report.digest()[:12]}, entry {entry.index} is of {said.report[:12]}"
-        )
-    later = next((one for one in kept if isinstance(one.record, Feedback) and one.record.supersedes == digest), None)
-    control = any(isinstance(one.record, ControlCase) and one.record.report == said.report for one in kept)
-    against = (
-        f"it was superseded by entry {later.index}" if later is not None
-        else "its report was wrong on purpose" if control
-        else f"it says {said.decision!r}" if said.decision != "accept"
-        else "the reader marks what was missed" if said.missed
-        else None
-    )  # fmt: skip
-    if against is not None:
-        raise FeedbackError("SR_NOT_ACCEPTED", f"expected a judgement that accepts the report, entry {entry.index} does not: {against}")
-    return entry
-
-
-def _require_agreement(entry: FeedbackEntry, explained: StudyExplanation) -> None:
-    """Refuse where the reader does not agree with each finding that the structured report measures; what the teacher alone marks is not in it."""
-    verdicts = {one.finding: one.prediction for one in getattr(entry.record, "verdicts", ())}
-    measured = [one.tracking_id for one in explained.lesions] + [f"answer-{one.number}" for one in explained.answers]
-    against = [name for name in measured if verdicts.get(name) != "agree"]
-    if against:
-        raise FeedbackError(
-            "SR_NOT_ACCEPTED",
-            f"expected agreement with each finding that is measured, entry {entry.index} says {verdicts.get(against[0], 'nothing')!r} of {against[0]}",
-        )

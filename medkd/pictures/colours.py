@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from PIL import Image
 NEGATIVE, POSITIVE = (33, 102, 172), (214, 96, 20)
 #: What is left of the colours of a map that failed a test, and how far its hatching is apart in pixels.
 _PALE, _HATCH = 0.25, 4
+#: Opacity of a failed map on the lines of its hatching and between them.
+_OPACITY = (0.8, 0.25)
+#: Steps of a palette to each side of zero.
+_STEPS = 31
 STUDENT, TEACHER, REFERENCE = "#ffd23f", "#4cc9f0", "#7bd88f"
 
 
@@ -26,14 +31,43 @@ def heat(values: NDArray[np.float32], limit: float, *, failed: bool = False) -> 
 
     A map that failed a test is pale and hatched: nobody takes it for one that passed.
     """
-    share = np.clip(np.abs(values) / limit, 0, 1) if limit > 0 else np.zeros_like(values)
-    colour = np.where(values[..., None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
-    alpha = (share**0.7 * 215).round()[..., None]
+    share = np.clip(values / limit, -1, 1) if limit > 0 else np.zeros_like(values)
+    colour, alpha = _colours(share, failed=failed)
+    if failed:
+        alpha = alpha * np.where(_hatched(values.shape), *_OPACITY)
+    return np.concatenate([colour, alpha.round()[..., None]], axis=-1).astype(np.uint8)
+
+
+def heat_png(values: NDArray[np.float32], limit: float, *, failed: bool = False) -> bytes:
+    """Return PNG bytes of a signed map [row, column] as :func:`heat` colours it, in steps of a thirty-first of ``limit``: a fifth of the bytes.
+
+    What is not a number is transparent.
+    """
+    share = np.clip(np.nan_to_num(values) / limit, -1, 1) if limit > 0 else np.zeros(values.shape)
+    indices = (np.rint(share * _STEPS) + _STEPS).astype(np.uint8)
+    colour, alpha = _colours(np.arange(-_STEPS, _STEPS + 1) / _STEPS, failed=failed)
+    if failed:
+        # The second half of the palette is what lies between the lines.
+        indices += np.where(_hatched(values.shape), 0, len(alpha)).astype(np.uint8)
+        colour, alpha = np.concatenate([colour, colour]), np.concatenate([alpha * part for part in _OPACITY])
+    picture = Image.fromarray(indices)
+    picture.putpalette(colour.astype(np.uint8).tobytes(), "RGB")
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", transparency=alpha.round().astype(np.uint8).tobytes())
+    return stream.getvalue()
+
+
+def _colours(share: NDArray[Any], *, failed: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return RGB and opacity (0 to 255) of shares from -1 to 1."""
+    colour = np.where(share[..., None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
     if failed:
         colour = colour * _PALE + colour.mean(axis=-1, keepdims=True) * (1 - _PALE)
-        lines = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1])) % _HATCH < _HATCH // 2
-        alpha = (alpha * np.where(lines, 0.8, 0.25)[..., None]).round()
-    return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
+    return colour, (np.abs(share) ** 0.7 * 215).round()
+
+
+def _hatched(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    lines: NDArray[np.bool_] = np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % _HATCH < _HATCH // 2
+    return lines
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

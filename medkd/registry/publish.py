@@ -259,6 +259,12 @@ def load_calibrated(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint,
     return load_version(registry, uri)[:4]
 
 
+def load_calibration(registry: Registry, uri: str) -> Calibration | None:
+    """Return the calibration of a registered version without its network; None of one that has none."""
+    folder = registry.fetch(uri)[1]
+    return load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
+
+
 class LoadedVersion(NamedTuple):
     """A registered version with its network in eval mode; calibration and card are None of a version that has none."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data_contracts import CODES, Caveat, ClassAnswer, Lesion, LesionFinding, OutsideFocus, Severity, StudyExplanation, VolumeRef
-from medkd.explanation.against_teacher import LEAST_SHARED, place_of, standing_of
+from medkd.explanation.standing import LEAST_SHARED, place_of, standing_of
 from medkd.explanation.wording import failed_mark, noun_of
 from medkd.inference.calibration_text import CALIBRATED, NOT_CALIBRATED
 from medkd.wording import require_neutral

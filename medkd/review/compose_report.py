@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_contracts import DataError, ReviewReport, StudyExplanation
+from data_contracts import Calibration, DataError, ReviewReport, StudyExplanation
 from medkd.review.caveats import compute_caveats
 from medkd.review.shown import StudyArrays
 
@@ -12,8 +12,15 @@ from medkd.review.shown import StudyArrays
 PERCENTILES = (1.0, 99.0)
 
 
-def compose_report(explanations: tuple[StudyExplanation, ...], arrays: StudyArrays) -> ReviewReport:
+def compose_report(
+    explanations: tuple[StudyExplanation, ...], arrays: StudyArrays, calibrations: tuple[Calibration, ...] = ()
+) -> ReviewReport:
     """Return the report of a study. No finding is an answer.
+
+    Args:
+        explanations: of the study, one by each asked model.
+        arrays: theirs.
+        calibrations: of versions; those of the asked ones become part of the report.
 
     Raises:
         DataError: ``EXPLANATIONS_APART`` when they are of several volumes.
@@ -23,6 +30,8 @@ def compose_report(explanations: tuple[StudyExplanation, ...], arrays: StudyArra
         raise DataError("EXPLANATIONS_APART", f"expected explanations of one volume, got those of {len(volumes)}")
     window = next((one.window for one in explanations if one.window is not None), None)
     if window is None:
-        low, high = (float(value) for value in np.percentile(arrays.volume.float().numpy(), PERCENTILES))
+        low, high = (float(value) for value in np.percentile(arrays.volume, PERCENTILES))
         window = (low, max(high, low + 1.0))
-    return ReviewReport(explanations=explanations, window=window, caveats=compute_caveats(explanations))
+    asked = {one.model.weights_digest for one in explanations}
+    kept = tuple(one for one in calibrations if one.weights_digest in asked)
+    return ReviewReport(explanations=explanations, window=window, caveats=compute_caveats(explanations), calibrations=kept)

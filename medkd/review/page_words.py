@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from data_contracts import Caveat, ClassAnswer, Lesion, LesionFinding, SanityCheck, Structures
-from medkd.explanation.against_teacher import standing_of
+from medkd.explanation.standing import standing_of
 from medkd.explanation.wording import noun_of
 from medkd.review.caveats import teacher_class
 from medkd.review.shown import Shown

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
+from numpy.typing import NDArray
 
 from data_contracts import VolumeRef
 from medkd.review.shown import StudyArrays
@@ -31,13 +31,23 @@ def reduced(arrays: StudyArrays, volume: VolumeRef) -> StudyArrays:
     return replace(arrays, volume=_smaller(arrays.volume, step), explained=explained, label=label)
 
 
-def _smaller(values: Tensor, step: int) -> Tensor:
-    if values.dtype.is_floating_point:
-        return functional.avg_pool2d(values[:, None].float(), step, ceil_mode=True)[:, 0]
+def _smaller(values: NDArray[Any], step: int) -> NDArray[Any]:
+    if np.issubdtype(values.dtype, np.floating):
+        return _means(values, step)
     # Of a label map each class by itself: the mean of classes 1 and 3 is not class 2.
-    classes = [value for value in values.unique().tolist() if value]
-    shares = [(value, functional.avg_pool2d((values == value).float()[:, None], step, ceil_mode=True)[:, 0]) for value in classes]
-    result = torch.zeros((len(values), *(math.ceil(size / step) for size in values.shape[1:])), dtype=values.dtype)
+    shares = [(value, _means(values == value, step)) for value in np.unique(values) if value]
+    result = np.zeros((len(values), *(math.ceil(size / step) for size in values.shape[1:])), dtype=values.dtype)
     for value, share in shares:
         result[share > 0.5] = value
     return result
+
+
+def _means(values: NDArray[Any], step: int) -> NDArray[np.float32]:
+    """Return the means of squares of ``step`` pixels; at the far edges of those that there are."""
+    total, counts = values.astype(np.float32), []
+    for axis in (1, 2):
+        starts = np.arange(0, values.shape[axis], step)
+        total = np.add.reduceat(total, starts, axis=axis)
+        counts.append(np.diff(starts, append=values.shape[axis]))
+    means: NDArray[np.float32] = np.divide(total, counts[0][:, None] * counts[1], dtype=np.float32)
+    return means

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from data_contracts import BANNER, ClassAnswer, LesionFinding, RefusedSeries, ReviewReport
-from medkd.explanation.against_teacher import standing_of
+from data_contracts import ClassAnswer, LesionFinding, RefusedSeries, ReviewReport
+from medkd.explanation.standing import standing_of
 from medkd.review.caveats import teacher_class
 from medkd.review.shown import shown_in
+from medkd.review.templating import policy, source, template
+from medkd.review.texts import Text, listed, say
 
 
 @dataclass(frozen=True)
@@ -26,34 +24,31 @@ class IndexRow:
 
 
 def render_index(rows: Sequence[IndexRow], refused: Sequence[RefusedSeries]) -> str:
-    """Return the index: every page with its findings and what the teacher says of them, and every series that was refused."""
-    sources = files("medkd.review") / "templates"
-    style = (sources / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        (sources / "index.html").read_text(encoding="utf-8")
-    )
-    return template.render(
-        banner=BANNER,
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        style=Markup(style),
-        rows=[(row.page, row.report.volume, len(shown_in(row.report)), agreement_text(row.report)) for row in rows],
+    """Return the index: every page with its findings and what the teacher says of them, and every series that was refused.
+
+    It is in both languages, chosen by style alone. Reasons of refusals are those that the command says, in English.
+    """
+    style = source("report.css")
+    return template("index.html").render(
+        policy=policy([style]),
+        styles=[Markup(style)],
+        rows=[(row.page, row.report.volume, len(shown_in(row.report)), agreement_of(row.report)) for row in rows],
         refused=refused,
     )
 
 
-def agreement_text(report: ReviewReport) -> str:
-    """Return in words how far student and teacher agree on the findings of a report."""
+def agreement_of(report: ReviewReport) -> Text:
+    """Return how far student and teacher agree on the findings of a report."""
     findings = [one.finding for one in shown_in(report)]
     standings = [standing_of(one) for one in findings if isinstance(one, LesionFinding)]
     answers = [teacher_class(one) == one.class_name for one in findings if isinstance(one, ClassAnswer)]
     if all(one.teacher is None for one in report.explanations):
-        return "no teacher to compare with"
+        return say("agreement.no_teacher")
     missed = sum(len(one.teacher_only) for one in report.explanations)
     parts = [
-        f"teacher agrees on {standings.count('agrees')}" if "agrees" in standings else "",
-        f"only the student: {standings.count('student only')}" if "student only" in standings else "",
-        f"only the teacher: {missed}" if missed else "",
-        f"teacher gives {sum(answers)} of {len(answers)} answers too" if answers else "",
+        *([say("agreement.agrees", count=standings.count("agrees"))] if "agrees" in standings else []),
+        *([say("agreement.student", count=standings.count("student only"))] if "student only" in standings else []),
+        *([say("agreement.teacher", count=missed)] if missed else []),
+        *([say("agreement.answers", count=sum(answers), all=len(answers))] if answers else []),
     ]
-    return "; ".join(part for part in parts if part) or "nothing to compare"
+    return listed(parts, "list.more") or say("agreement.nothing")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from data_contracts import ClassAnswer, ExplanationRef, LesionFinding, ReviewReport, StudyExplanation
 from medkd.explanation.wording import noun_of
@@ -13,7 +15,7 @@ from medkd.explanation.wording import noun_of
 
 @dataclass(frozen=True)
 class StudyArrays:
-    """The arrays of a report, each [slice, row, column].
+    """The arrays of a report, each [slice, row, column]; NumPy's, since who renders a page needs no torch.
 
     Attributes:
         volume: the study's values.
@@ -21,11 +23,11 @@ class StudyArrays:
         label: the study's own segmentation, where it has one.
     """
 
-    volume: Tensor
-    explained: tuple[Mapping[str, Tensor], ...]
-    label: Tensor | None = None
+    volume: NDArray[np.float32]
+    explained: tuple[Mapping[str, NDArray[Any]], ...]
+    label: NDArray[Any] | None = None
 
-    def masks(self) -> dict[str, Tensor]:
+    def masks(self) -> dict[str, NDArray[np.bool_]]:
         """Return what each source marks: ``student``, ``teacher``, ``reference``."""
         found = {
             name.removeprefix("segmentation/"): values > 0
@@ -34,6 +36,19 @@ class StudyArrays:
             if name.startswith("segmentation/")
         }
         return found | ({} if self.label is None else {"reference": self.label > 0})
+
+
+@dataclass(frozen=True)
+class PriorStudy:
+    """An earlier study of the same patient, as it is shown beside a report.
+
+    Attributes:
+        report: of the earlier study.
+        arrays: of that report.
+    """
+
+    report: ReviewReport
+    arrays: StudyArrays
 
 
 @dataclass(frozen=True)

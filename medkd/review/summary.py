@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from data_contracts import ClassAnswer, Lesion, LesionFinding, ReviewReport, TaskKind
-from medkd.explanation.against_teacher import standing_of
+from medkd.explanation.standing import standing_of
 from medkd.inference.calibration_text import CALIBRATED, MISSED_BOUND, NOT_CALIBRATED
 from medkd.review.caveats import FOREMOST, OUTSIDE_MILD, OUTSIDE_TRAINING, teacher_class
 from medkd.review.page_words import caveat_said, label_of, noun_word, size_of, slices_of
@@ -93,6 +93,8 @@ def _found(report: ReviewReport, shown: list[Shown]) -> Iterator[Text]:
         count = len(own.lesions)
         if not count:
             yield say("found.none", noun=noun_word(own.structures))
+            # How much is missed goes with nothing being found.
+            yield from (recognise(one.text) for one in own.caveats if one.code == MISSED_BOUND)
             continue
         many = say("found.count.many", count=count, nouns=noun_word(own.structures, many=True))
         yield say("found.count.one", noun=noun_word(own.structures)) if count == 1 else many
@@ -131,7 +133,9 @@ def _sure(report: ReviewReport) -> Iterator[Text]:
     codes = [caveat.code for caveat in report.caveats]
     if NOT_CALIBRATED in codes:
         yield say("sure.uncalibrated")
-    yield from (recognise(caveat.text) for caveat in report.caveats if caveat.code in _CALIBRATION)
+    empty = [own for own in report.explanations if own.kind is TaskKind.SEGMENTATION and not own.lesions]
+    above = {one.text for own in empty for one in own.caveats if one.code == MISSED_BOUND}
+    yield from (recognise(one.text) for one in report.caveats if one.code in _CALIBRATION and one.text not in above)
     if MISSED_BOUND not in codes:
         yield say("sure.no_bound")
 

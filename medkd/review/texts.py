@@ -25,7 +25,7 @@ LANGUAGES = {"en": "en", "zh": "zh-Hans"}
 _OF_RECORDS = ("said.", "told.", "word.")
 #: What values look like where anything else would be taken for them.
 _LOOKS = {
-    **dict.fromkeys(("number", "count", "slices", "x", "y", "z"), r"-?\d+"),
+    **dict.fromkeys(("number", "count", "slices", "x", "y", "z", "patients", "least_patients"), r"-?\d+"),
     **dict.fromkeys(("value", "rows", "columns"), r"-?[\d.e+-]+"),
     **dict.fromkeys(("share", "least"), r"\d+%"),
     "photometric": r"[A-Z][A-Z0-9_ ]*(?: by .+?)?",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from data_contracts import (
+    Calibration,
     ExplainedStudies,
     ExplainedStudy,
     ModelRef,
@@ -20,12 +25,14 @@ from data_contracts import (
 from medkd.explanation.artefact import SHORT, attach_study, kept_in, read_explanation
 from medkd.explanation.of_registry import read_volume
 from medkd.registry.interface import Registry
-from medkd.registry.publish import open_registry, pack_archive
+from medkd.registry.publish import load_calibration, open_registry, pack_archive
 from medkd.review.compose_report import compose_report
 from medkd.review.picture import render_picture
 from medkd.review.reduce_pictures import reduced
 from medkd.review.render_html import render_html
 from medkd.review.shown import StudyArrays
+from medkd.review.study_file import NAME as STUDY_FILE
+from medkd.review.study_file import write_study_file
 from medkd.storage.stage import stage
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
@@ -34,24 +41,29 @@ from medkd.volumes.orientation import ras_affine, save_nifti, write_nifti
 RECORD, PAGE, PICTURE = "report.json", "report.html", "picture.png"
 
 
-def report_of(folders: tuple[Path, ...], store: Store) -> tuple[ReviewReport, StudyArrays]:
+def report_of(folders: tuple[Path, ...], store: Store, calibrations: tuple[Calibration, ...] = ()) -> tuple[ReviewReport, StudyArrays]:
     """Return the report of a study and its arrays, from the artefacts of its explanations, every byte verified.
 
     Args:
         folders: of the artefacts.
         store: that holds the study's volume.
+        calibrations: of the asked versions, where they have any.
     """
     kept = [read_explanation(folder) for folder in folders]
     explanations = tuple(record for record, _ in kept)
     values, label = read_volume(store, explanations[0].volume)
-    arrays = StudyArrays(values.float(), tuple(own for _, own in kept), label)
-    return compose_report(explanations, arrays), arrays
+    arrays = StudyArrays(values.float().numpy(), tuple(_as_numpy(own) for _, own in kept), None if label is None else label.numpy())
+    return compose_report(explanations, arrays, calibrations), arrays
+
+
+def _as_numpy(arrays: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: values.numpy() for name, values in arrays.items()}
 
 
 def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> ReviewReport:
     """Write the report of a kept explanation to ``out`` and put it beside the version of the model that was asked.
 
-    Writes ``report.html``, ``report.json``, ``picture.png``, of volumes ``image.nii.gz`` and, of models that segment, ``segmentation.nii.gz``.
+    Writes ``report.html``, ``report.json``, ``picture.png``, ``study.safetensors`` (what a server shows of it), of volumes ``image.nii.gz`` and, of models that segment, ``segmentation.nii.gz``.
 
     Args:
         workspace: its tracking URI is the registry.
@@ -59,18 +71,20 @@ def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> 
         store: folder of the store that holds the study's volume.
         out: folder to write to.
     """
-    report, arrays = report_of((folder,), Store(store))
+    registry = open_registry(workspace)
+    calibration = load_calibration(registry, read_explanation(folder)[0].model.uri)
+    report, arrays = report_of((folder,), Store(store), () if calibration is None else (calibration,))
     _write(report, arrays, out)
     segmentation, space = arrays.explained[0].get("segmentation/student"), report.volume.space
     if segmentation is not None and space is not None:
-        save_nifti(segmentation.numpy().astype(np.uint8), ras_affine(space), out / "segmentation.nii.gz")
+        save_nifti(segmentation.astype(np.uint8), ras_affine(space), out / "segmentation.nii.gz")
     else:
         (out / "segmentation.nii.gz").unlink(missing_ok=True)  # of another model's report, which this one replaces
     if space is not None:
         write_nifti(Store(store), report.volume, out / "image.nii.gz")
     else:  # NIfTI says where voxels lie in the patient: a picture lies nowhere
         (out / "image.nii.gz").unlink(missing_ok=True)
-    _attach(open_registry(workspace), report.explanations[0].model, report, out)
+    _attach(registry, report.explanations[0].model, report, out)
     return report
 
 
@@ -92,27 +106,29 @@ def _write(report: ReviewReport, arrays: StudyArrays, out: Path) -> Path:
     write_bytes(out / RECORD, report.canonical_json())
     drawn = reduced(arrays, report.volume)
     write_bytes(out / PICTURE, render_picture(report, drawn))
-    return write_bytes(out / PAGE, render_html(report, drawn).encode())
+    write_study_file(out / STUDY_FILE, report, arrays)
+    return write_bytes(out / PAGE, render_html(report, arrays).encode())
 
 
 @stage
-def report_studies(workspace: Workspace, explained: ExplainedStudies, source: str) -> ReportSet:
+def report_studies(workspace: Workspace, explained: ExplainedStudies, source: str, calibrations: tuple[Calibration, ...] = ()) -> ReportSet:
     """Write record, page and picture of each study that a panel explained.
 
     Args:
         workspace: where reports go: ``reports/`` of its store.
         explained: the studies, artefacts in the workspace's store.
         source: folder of the store of their volumes, relative to the workspace's root.
+        calibrations: of the panel's students, where they have any.
     """
     store = workspace.store_at(source)
-    written = [_keep(workspace.store, one, store) for one in explained.studies]
+    written = [_keep(workspace.store, one, store, calibrations) for one in explained.studies]
     records, pages, pictures = zip(*written, strict=True) if written else ((), (), ())
     kept = tuple(ref for one in explained.studies for ref in one.records)
     return ReportSet(reports=records, pages=pages, pictures=pictures, explanations=kept, refused=explained.refused)
 
 
-def _keep(store: Store, study: ExplainedStudy, volumes: Store) -> tuple[Ref, Ref, Ref]:
-    report, arrays = report_of(tuple(kept_in(store, ref) for ref in study.records), volumes)
+def _keep(store: Store, study: ExplainedStudy, volumes: Store, calibrations: tuple[Calibration, ...]) -> tuple[Ref, Ref, Ref]:
+    report, arrays = report_of(tuple(kept_in(store, ref) for ref in study.records), volumes, calibrations)
     folder = f"reports/{study.series_key}"
     _write(report, arrays, store.root / folder)
     return store.refer(f"{folder}/{RECORD}"), store.refer(f"{folder}/{PAGE}"), store.refer(f"{folder}/{PICTURE}")
@@ -122,6 +138,9 @@ def copy_report(workspace: Workspace, reports: ReportSet, place: int, out: Path)
     """Copy a report of a run's panel to a folder of its own; return its page."""
     for refs, name in ((reports.reports, RECORD), (reports.pictures, PICTURE), (reports.pages, PAGE)):
         write_bytes(out / name, workspace.store.path(refs[place]).read_bytes())
+    served = workspace.store.path(reports.reports[place]).with_name(STUDY_FILE)
+    if served.is_file():  # no result of the run: what a server shows follows from the explanations
+        write_bytes(out / STUDY_FILE, served.read_bytes())
     return out / PAGE
 
 

@@ -22,6 +22,7 @@ MARKER = ".medkd-folder"
 RUN, STORE, STUDY, STUDY_STORE, QUARANTINE = "run", "store", "study", "store of a study", "quarantine"
 PHANTOM, REPORTS, SERIES, RESULTS, INBOX = "phantom", "reports", "series", "DICOM results", "inbox"
 VAULT = "re-identification vault"
+CONTROLS = "control reports"
 #: What shows that an unmarked folder is ours: files in it, and how their bytes begin.
 _EARLIER = {
     RUN: (("stages/begun.log", b""), ("evaluation.json", b'{"cases":')),

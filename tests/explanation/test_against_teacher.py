@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from data_contracts import Geometry, LesionFinding
-from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of, place_of, standing_of
+from data_contracts import Geometry
+from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of
+from medkd.explanation.standing import place_of
 from medkd.inference.lesions import find_lesions
 
 SHAPE = (10, 20, 40)
@@ -51,9 +52,3 @@ def test_what_the_student_misses_is_listed_with_the_largest_first():
     missed = missed_by_student({1: mask()}, {1: teacher}, ("background", "bright"), GEOMETRY, smallest=81)
     assert [one.voxels for one in missed] == [200, 160], "components that are too small are left out"
     assert place_of(missed[0]) == "1.60 ml, side unknown, at LPS (-10, -5, 7) mm"
-
-
-@pytest.mark.parametrize(("share", "standing"), [(None, "no teacher"), (0.099, "student only"), (0.1, "agrees")])
-def test_a_tenth_of_the_voxels_decides(share, standing):
-    lesion = find_lesions(mask((0, 10)), GEOMETRY)[0][0]
-    assert standing_of(LesionFinding(**lesion.model_dump(), share_in_teacher=share)) == standing

@@ -120,6 +120,16 @@ def test_an_entry_rewritten_with_its_digests_put_right_is_named_by_the_next(writ
         FeedbackLog(written.folder).verify()
 
 
+def test_a_line_that_says_the_same_in_other_bytes_is_altered(log, own_read):
+    """Also where its digest was put right everywhere: what is signed is one form of a record."""
+    log.append(own_read)
+    spaced = json.dumps(json.loads(lines_of(log)), sort_keys=True).encode()
+    (log.folder / LINES).write_bytes(spaced + b"\n")
+    (log.folder / HEAD).write_bytes(json.dumps({"entries": 1, "last": hashlib.sha256(spaced).hexdigest()}).encode())
+    with pytest.raises(FeedbackError, match="entry 0 of the feedback log as canonical JSON"):
+        FeedbackLog(log.folder).verify()
+
+
 def test_a_log_without_its_head_is_altered(written):
     (written.folder / HEAD).unlink()
     with pytest.raises(FeedbackError, match=r"feedback\.head beside feedback\.jsonl, got none"):
@@ -237,7 +247,7 @@ def test_a_folder_that_cannot_be_is_said(tmp_path, own_read):
 
 def test_who_keeps_needs_neither_torch_nor_mlflow():
     code = (
-        "import sys, medkd.feedback.log, medkd.feedback.keep, medkd.feedback.scan\n"
+        "import sys, medkd.feedback.log, medkd.feedback.keep, medkd.feedback.scan, medkd.feedback.acceptance, medkd.feedback.agreement\n"
         "print(sorted({'torch', 'mlflow', 'monai', 'sklearn', 'highdicom'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

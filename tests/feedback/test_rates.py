@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medkd.feedback.rates import cohens_kappa, difference, fleiss_kappa, share
+from medkd.feedback.rates import cohens_kappa, difference, fleiss_kappa, kappa_interval, share
 
 
 def test_fleiss_kappa_of_the_published_example():
@@ -65,3 +65,29 @@ def test_wilsons_interval_holds_what_it_says():
     drawn = np.random.default_rng(0).binomial(40, 0.3, size=4000)
     covered = np.mean([share(int(k), 40).low <= 0.3 <= share(int(k), 40).high for k in drawn])
     assert 0.93 < covered < 0.975
+
+
+@pytest.mark.parametrize("readers", [2, 3])
+def test_the_interval_of_kappa_holds_the_truth_as_often_as_it_says(readers):
+    """Readers who copy a hidden answer with probability .8, else guess: over many samples the interval covers κ of a huge one."""
+    generator = np.random.default_rng(1)
+
+    def sample(items):
+        hidden = generator.integers(0, 2, size=(items, 1))
+        guesses = generator.integers(0, 2, size=(items, readers))
+        return np.where(generator.random((items, readers)) < 0.8, hidden, guesses).astype(str).tolist()
+
+    def kappa(answers):
+        if readers == 2:
+            return cohens_kappa(*zip(*answers, strict=True))
+        return fleiss_kappa([{name: row.count(name) for name in set(row)} for row in answers])
+
+    truth = kappa(sample(60_000))
+    covered = [low <= truth <= high for low, high in (kappa_interval(sample(60)) for _ in range(200))]
+    assert 0.88 <= np.mean(covered) <= 0.99
+
+
+def test_of_few_items_or_one_answer_there_is_no_interval():
+    assert kappa_interval([["a", "b"]] * 9) is None
+    assert kappa_interval([["a", "a"]] * 40) is None
+    assert kappa_interval([["a", "a"], ["b", "b"]] * 10) == (1.0, 1.0)

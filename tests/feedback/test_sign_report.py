@@ -13,24 +13,15 @@ from data_contracts import (
     FeedbackError,
     FindingVerdict,
     OwnReadAnswer,
-    ResultObject,
-    ResultSet,
-    ReviewReport,
     VoxelMask,
 )
-from data_contracts.private import private_folder
-from medkd.dicom.write_seg import write_seg
-from medkd.explanation.artefact import read_explanation
+from medkd.feedback.acceptance import status_of
 from medkd.feedback.keep import Reviewer, findings_of, keep_form, keep_own_read
 from medkd.feedback.log import FeedbackLog
-from medkd.feedback.sign_report import sign_report, status_of
-from medkd.results.certify import certify
-from medkd.results.common import Identity, complete
+from medkd.feedback.sign_report import sign_report
 from medkd.results.readers import validate
-from medkd.results.structured_report import write_report
-from medkd.results.write_results import RECORD
 from medkd.storage.store import sha256_file
-from tests.results.explained import explained_study
+from tests.feedback.published import published_report
 
 OWN = OwnReadAnswer(answer="present", seconds=3.0)
 
@@ -39,28 +30,7 @@ OWN = OwnReadAnswer(answer="present", seconds=3.0)
 def published(tmp_path_factory):
     """Return the report of an explained study and the folder of its published results."""
     folder = tmp_path_factory.mktemp("published")
-    kept, _, files = explained_study(folder)
-    record, arrays = read_explanation(kept)
-    images = [pydicom.dcmread(file) for file in files]
-    complete(images)
-    identity = Identity(record.digest(), str(images[0].StudyInstanceUID))
-    tracking = {one.number: (one.tracking_id, identity.uid("finding", str(one.number))) for one in record.lesions}
-    labels = arrays["segmentation/student"].numpy().astype("uint8")
-    labels[8:] *= 2  # the two boxes, as segments of their own
-    seg = pydicom.dcmread(write_seg(labels, {1: "bright 1", 2: "bright 2"}, images, "m", folder / "seg.dcm"), stop_before_pixels=True)
-    results = private_folder(folder / "results")
-    path = write_report(record, images, seg, tracking, identity, results / "measurements.dcm")
-    header = pydicom.dcmread(path)
-    written = ResultObject(
-        kind="report",
-        file=path.name,
-        sha256=sha256_file(path),
-        sop_class_uid=header.SOPClassUID,
-        sop_instance_uid=header.SOPInstanceUID,
-        about="measurements",
-    )
-    ResultSet(explanation=record.digest(), model=record.model, objects=(written,), certificate=(certify(path),)).write(results / RECORD)
-    return ReviewReport(explanations=(record,), window=(0.0, 1.0)), results
+    return published_report(folder)
 
 
 @pytest.fixture

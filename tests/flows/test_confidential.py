@@ -15,8 +15,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
+from pypdf import PdfWriter
 
+from data_contracts import LIKERT_ITEMS, FeedbackForm, FindingVerdict, OwnReadAnswer, ReviewReport, VoxelMask, load_record
 from flows.demo import _TINY, RECIPES
+from medkd.feedback.keep import findings_of
+from medkd.feedback.log import FeedbackLog
 from tests.ground_truth import CANARY, open_to_others, places_of, plant
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -54,10 +58,18 @@ def test_the_search_finds_a_mark_in_whatever_may_hold_one(tmp_path):
         database.execute("insert into t values (?)", (f"of {CANARY}",))
     (tmp_path / "e.txt").write_bytes(CANARY.encode("utf-16-le"))
     (tmp_path / f"{CANARY}.f").touch()
+    for name, said in (("h.pdf", {"/Author": CANARY}), ("i.pdf", {})):
+        document = PdfWriter()
+        document.add_blank_page(9, 9)
+        document.add_metadata(said)
+        if not said:
+            document.add_attachment("who.txt", CANARY.encode())
+        document.compress_identical_objects()
+        document.write(tmp_path / name)
     (tmp_path / "quarantine").mkdir()
     (tmp_path / "quarantine" / "g").write_text(CANARY)
     found = {Path(place.split("!")[0].split(" (")[0]).name for place in places_of(CANARY, tmp_path)}
-    assert found == {"a.zip", "c.png", "d.db", "e.txt", f"{CANARY}.f"}
+    assert found == {"a.zip", "c.png", "d.db", "e.txt", f"{CANARY}.f", "h.pdf", "i.pdf"}
 
 
 def test_ingestion_and_deidentification_leave_no_mark_and_close_what_stays(planted, here, tmp_path):
@@ -100,6 +112,47 @@ def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, 
     with sqlite3.connect(smoke.folder / "mlflow.db") as database:
         assert CANARY.lower() not in "\n".join(database.iterdump()).lower()
     assert open_to_others(tmp_path / "out") == []
+    if command == "run-study":
+        judge_without_a_mark(here, study, tmp_path, smoke.folder)
+
+
+def judge_without_a_mark(here, study, folder, run):
+    """Take a reader's form about the study's report into a log, its mirror and its exports; a comment that names the patient does not get that far."""
+    (path,) = (folder / "out").rglob("report.json")
+    report = load_record(path, ReviewReport)
+    forms = folder / "forms"
+    forms.mkdir()
+    verdicts = tuple(FindingVerdict(finding=name, prediction="agree", explanation="not_judged") for name in findings_of(report))
+    fields = {
+        "report": report.digest(), "study_key": report.volume.study_key, "decision": "accept", "verdicts": verdicts,
+        "likert": dict.fromkeys(LIKERT_ITEMS, 3), "seconds_on_page": 9.0, "seconds_with_overlay": 1.0, "page_version": "0.1.0",
+        "own_read": OwnReadAnswer(answer="present", seconds=2.0),
+    }  # fmt: skip
+    missed = VoxelMask(shape=report.volume.geometry.shape, runs=((5, 3), (40, 2)))
+    FeedbackForm(form="1" * 32, comment="The map lies on the rib.", missed=(missed,), **fields).write(forms / "a.json")
+    FeedbackForm(form="2" * 32, comment=f"Discussed with Dr. {CANARY}.", **fields).write(forms / "b.json")
+    take = ("feedback", "import", forms, "--log", folder / "log", "--reports", folder / "out", "--reviewer", "r1", "--json")
+    status, said, errors = here(*take)
+    assert (status, [one["code"] for one in json.loads(said)["refused"]]) == (0, ["IDENTIFIER_IN_TEXT"])
+    (_, digest), log, reports = json.loads(said)["kept"][0], folder / "log", ("--reports", folder / "out")
+    # What goes back to a viewer carries the source's patient; what comes from there is voxels, in the frame of reference of what was ingested.
+    status, _, more = here("feedback", "masks", log, "--entry", digest, *reports, "--source", study, "--out", folder / "segs")
+    assert status == 0, more
+    FeedbackForm(form="3" * 32, **fields).write(folder / "other" / "c.json")
+    seg = ("--seg", folder / "segs" / "feedback-1-1.dcm")
+    status, _, more = here("feedback", "import", folder / "other" / "c.json", "--log", log, *reports, "--reviewer", "r2", *seg)
+    assert status == 0, more
+    assert FeedbackLog(log).entries()[-1].record.missed == (missed,)
+    for form in ("jsonl", "csv"):
+        assert here("feedback", "export", folder / "log", "--out", folder / "exported" / form, "--format", form, "--comments")[0] == 0
+    status, mirrored, more = here("feedback", "mirror", folder / "log", "--reports", folder / "out", "--run", run, "--json")
+    assert json.loads(mirrored)["attached"] == 2, more
+    assert places_of(CANARY, folder / "log", folder / "exported", run / "mlartifacts") == []
+    assert places_of(str(folder), folder / "log", folder / "exported", *(run / "mlartifacts").rglob("feedback")) == []
+    with sqlite3.connect(run / "mlflow.db") as database:
+        assert CANARY.lower() not in "\n".join(database.iterdump()).lower()
+    assert CANARY.lower() not in (said + errors + mirrored + more).lower()
+    assert open_to_others(folder / "log", folder / "exported") == []
 
 
 def test_the_default_folder_of_an_explanation_is_not_called_after_the_study(planted, here, smoke, tmp_path, monkeypatch):

@@ -187,6 +187,7 @@ def test_every_command_is_in_these_tables():
         "explain-study",
         "evaluate-folder",
         "report-store",
+        "report-study",
         "ingest",
         "deidentify",
         "replay",
@@ -201,6 +202,6 @@ def test_every_command_is_in_these_tables():
         "send",
         "receive",
     }
-    # What is asked of registered models, and of a vault, has hostile inputs of its own: altered versions, exports, policies, entries and keys.
-    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models", "vault"}
+    # What is asked of registered models, a vault and a feedback log has hostile inputs of its own: altered versions, exports, policies, entries, keys, forms.
+    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models", "vault", "feedback", "review"}
     assert known == {*RECIPE_COMMANDS, *tried, *elsewhere, "benchmark-explainers"}

@@ -9,10 +9,13 @@ from flows.report import report
 from tests.flows.recording import recorded
 
 #: Names no explainers: the default ones are asked.
-PANEL = SimpleNamespace(segmentation=SimpleNamespace(explainers=()), classification=SimpleNamespace(explainers=()))
+CALIBRATION = object()
+PANEL = SimpleNamespace(
+    segmentation=SimpleNamespace(explainers=(), calibration=CALIBRATION), classification=SimpleNamespace(explainers=(), calibration=None)
+)
 
 
-def written(_, part, __):
+def written(_, part, *__):
     refs = tuple(Ref(store="run", key=name, sha256="0" * 64) for name in part)
     return SimpleNamespace(
         reports=refs,
@@ -38,4 +41,4 @@ def test_both_stages_know_the_store_and_the_panel_is_asked_only_once():
         report("workspace", ("a",), "studies", PANEL)
     assert engine.titles() == ["explain studies", "reports"]
     assert engine.calls("explain studies")[0][2:4] == ("studies", PANEL)
-    assert engine.calls("reports")[0] == ("workspace", ("a",), "studies")
+    assert engine.calls("reports")[0] == ("workspace", ("a",), "studies", (CALIBRATION,))

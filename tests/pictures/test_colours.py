@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medkd.pictures.colours import NEGATIVE, POSITIVE, blend, grey, heat, png
+from medkd.pictures.colours import NEGATIVE, POSITIVE, blend, grey, heat, heat_png, png
 
 
 def test_a_window_is_the_grey_scale():
@@ -43,3 +43,21 @@ def test_the_same_pixels_give_the_same_bytes_and_come_back():
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert png(pixels) == png(pixels.copy())
     assert (np.asarray(Image.open(io.BytesIO(png(pixels)))) == pixels).all()
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_map_in_few_bytes_has_the_same_colours_in_steps(failed):
+    values = np.random.default_rng(0).normal(size=(16, 20)).astype(np.float32)
+    payload = heat_png(values, 2.0, failed=failed)
+    assert payload == heat_png(values.copy(), 2.0, failed=failed)
+    found = np.asarray(Image.open(io.BytesIO(payload)).convert("RGBA")).astype(int)
+    stepped = np.rint(np.clip(values / 2.0, -1, 1) * 31) / 31
+    expected = heat(stepped.astype(np.float32), 1.0, failed=failed).astype(int)
+    seen = expected[..., 3] > 0
+    assert np.abs(found - expected)[seen].max() <= 1
+    assert (found[~seen][:, 3] == 0).all()
+
+
+def test_what_is_no_number_is_transparent():
+    payload = heat_png(np.array([[np.nan, 1.0]], np.float32), 1.0)
+    assert np.asarray(Image.open(io.BytesIO(payload)).convert("RGBA"))[0, :, 3].tolist() == [0, 215]

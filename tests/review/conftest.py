@@ -1,15 +1,29 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from data_contracts import ClassAnswer, Geometry, ReviewReport, SanityCheck, map_name, read_record
-from medkd.review.shown import StudyArrays
+from medkd.review.compare_prior import compare_prior
+from medkd.review.render_html import render_html
+from medkd.review.shown import PriorStudy, StudyArrays
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_2.json"
 SHAPE = (12, 40, 48)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-3d-apis",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 CAM = {role: map_name(1, role, "grad_cam") for role in ("student", "teacher")}
 
 
@@ -22,7 +36,9 @@ def arrays():
     mask[3:7, 10:20, 12:24] = 1
     kept = {name: torch.randn(SHAPE, generator=generator) * mask for name in CAM.values()}
     kept |= {"mask/1": mask, "segmentation/student": mask, "segmentation/teacher": mask.roll(1, dims=2)}
-    return StudyArrays(volume + 100 * mask, (kept,), mask.roll(1, dims=1))
+    return StudyArrays(
+        (volume + 100 * mask).numpy(), ({name: values.numpy() for name, values in kept.items()},), mask.roll(1, dims=1).numpy()
+    )
 
 
 def explained(report, **changes):
@@ -108,3 +124,72 @@ def of_a_panel(report, arrays):
     )
     both = report.model_copy(update={"explanations": (one, classifier)})
     return both, StudyArrays(arrays.volume, (*arrays.explained, kept), arrays.label)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    """Return Debian's chromium, begun once for all tests of a file, without a GPU and without WebGL."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """Return an opener of reports; an opened page keeps its requests and its console messages and errors."""
+    opened = []
+
+    def opener(report, arrays, *, prior=None, html=None, address="", **context):
+        path = tmp_path / "report.html"
+        path.write_text(html or render_html(report, arrays, prior), encoding="utf-8")
+        opened.append(browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **context}))
+        page = opened[-1].new_page()
+        page.requests, page.problems = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("console", lambda message: page.problems.append(message.text))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.goto(path.as_uri() + address)
+        if context.get("java_script_enabled", True):
+            page.wait_for_selector("body[data-ready]")
+        return page
+
+    opener.browser = browser
+    yield opener
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def prior(report, arrays):
+    """Return an earlier study of the same patient on another grid: half as many rows and columns, and a smaller lesion in the same place."""
+    one = report.explanations[0]
+    space = one.volume.geometry
+    affine = tuple(map(tuple, (np.asarray(space.affine_lps_mm) * (1, 2, 2, 1)).tolist()))
+    shape = (12, 20, 24)
+    geometry = Geometry(
+        shape=shape, affine_lps_mm=affine, spacing_mm=(space.spacing_mm[0], *(2 * step for step in space.spacing_mm[1:])), residual_mm=0.001
+    )
+    mask = np.zeros(shape, np.uint8)
+    mask[4:7, 5:10, 6:12] = 1
+    volume = one.volume.model_copy(update={"geometry": geometry, "study_key": "t0", "series_key": "s0"})
+    lesion = one.lesions[0].model_copy(update={"volume_ml": 1.25, "diameter_mm": 11.0, "key_slice": 5})
+    earlier = explained(report, volume=volume, lesions=(lesion,), maps=())
+    kept = {"mask/1": mask, "segmentation/student": mask}
+    return PriorStudy(earlier, StudyArrays(arrays.volume[:, ::2, ::2].copy(), (kept,)))
+
+
+@pytest.fixture
+def followed(report, arrays, prior):
+    """Return the report that compares with the prior study."""
+    return report.model_copy(update={"prior": compare_prior(report, arrays, prior.report, prior.arrays)})
+
+
+@pytest.fixture(scope="session")
+def chinese_font():
+    """Skip without a font that has Chinese characters."""
+    listing = shutil.which("fc-list")
+    if listing is None or not subprocess.run([listing, ":lang=zh"], capture_output=True, check=True).stdout.strip():
+        pytest.skip("a Chinese font is missing: run `make system` as root")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 from data_contracts import Caveat, ClassAnswer, SanityCheck, TrainingDomain
+from medkd.evaluation import fit_calibration
+from medkd.evaluation.choose_calibration import NOT_BETTER
+from medkd.evaluation.conformal import bound_missed
 from medkd.explanation.wording import checks_text
 from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.training_caveats import training_caveats
 from medkd.review.caveats import compute_caveats
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, size_of, slices_of, teacher_cell
 from medkd.review.shown import shown_in
-from medkd.review.texts import Said, in_each, text_of
+from medkd.review.texts import Said, in_each, recognise, text_of
 from medkd.volumes.orientation import canonical_axes, grid_of
 from tests.inference.test_calibration_text import GOLDEN
 
@@ -140,3 +146,27 @@ def test_what_is_said_of_a_calibration_is_said_in_chinese(noun, changes, bound):
 
 def test_a_caveat_of_another_version_is_shown_as_it_is():
     assert caveat_said(Caveat(code="SOMETHING_NEW", text="a new sentence.", severity=1)) == ("something new", "a new sentence.")
+
+
+def test_reasons_of_calibrations_are_in_both_languages():
+    """The reasons that the code gives, as the page repeats them in a sentence on a model."""
+    fit = fit_calibration
+    few = bound_missed([np.array([0.5])] * 3, np.zeros(3), alpha=0.1, unit="lesion").reason
+    for reason in (
+        fit.SEPARATED,
+        fit.UNRELATED,
+        fit.CONSTANT,
+        NOT_BETTER,
+        few,
+        few.replace("lesion", "positive"),
+        few.replace("lesion", "structure"),
+    ):
+        for text in (
+            reason,
+            f"net: probabilities are softmax outputs; {reason}.",
+            f"net: no threshold bounds the share of missed lesions: {reason}.",
+        ):
+            said = recognise(text)
+            assert text_of(said, "en") == text
+            words = set(re.findall(r"[A-Za-z]{3,}", text_of(said, "zh")))
+            assert words <= {"net", "logit", "softmax"}, (text, text_of(said, "zh"))

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from medkd.review.picture import _GAP, _TOP, _ZOOM, render_picture
+from medkd.review.shown import StudyArrays
 
 
 def test_the_picture_is_a_png_and_the_same_report_gives_the_same_bytes(report, arrays):
@@ -38,3 +39,20 @@ def test_a_finding_of_the_student_alone_is_labelled_on_the_key_slice(report, arr
 
     assert corner(0.0) == (90, 12, 16)
     assert corner(0.5) == corner(None) != (90, 12, 16)
+
+
+def test_a_chinese_picture_has_other_words_and_the_same_slices(report, arrays, chinese_font):
+    english = np.asarray(Image.open(io.BytesIO(render_picture(report, arrays))).convert("RGB"))
+    chinese = np.asarray(Image.open(io.BytesIO(render_picture(report, arrays, "zh"))).convert("RGB"))
+    assert english.shape == chinese.shape
+    slices = np.s_[_TOP : _TOP + 40 * _ZOOM]
+    assert (english[slices] == chinese[slices]).all()
+    assert (english[:_TOP] != chinese[:_TOP]).any()
+
+
+def test_what_is_no_number_is_drawn_as_nothing(report, arrays):
+    kept = {
+        name: np.where(np.arange(48) < 15, np.nan, values) if name.startswith("map/") else values
+        for name, values in arrays.explained[0].items()
+    }
+    assert render_picture(report, StudyArrays(arrays.volume, (kept,), arrays.label))[:4] == b"\x89PNG"

@@ -7,7 +7,13 @@ import re
 import pytest
 
 from data_contracts import RefusedSeries
-from medkd.review.render_index import IndexRow, agreement_text, render_index
+from medkd.review.render_index import IndexRow, agreement_of, render_index
+from medkd.review.texts import text_of
+from tests.review.language import in_language, visible
+
+
+def agreement_text(report, language="en"):
+    return text_of(agreement_of(report), language)
 
 
 def test_every_page_is_linked_and_every_refusal_has_its_reason(report):
@@ -50,3 +56,11 @@ def test_without_a_teacher_or_a_finding_there_is_nothing_to_compare(report, chan
     assert agreement_text(change(report, teacher=None)) == "no teacher to compare with"
     nothing = change(report, teacher=report.explanations[0].model, lesions=(), maps=(), teacher_only=())
     assert agreement_text(nothing) == "nothing to compare"
+
+
+def test_the_index_is_in_both_languages(report, change):
+    page = render_index([IndexRow("p", change(report, teacher=report.explanations[0].model, lesion={"share_in_teacher": 0.8}))], ())
+    assert "Reports: 1 written, 0 refused" in in_language(page, "en")
+    assert "报告：已生成 1 份，拒绝 0 份" in in_language(page, "zh")
+    assert "教师模型一致：1" in in_language(page, "zh")
+    assert not re.search(r"[\u4e00-\u9fff]", visible(in_language(page, "en").split("<body>")[1].replace("中文", "")))

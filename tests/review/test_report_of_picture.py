@@ -44,16 +44,21 @@ def test_every_frame_of_a_cine_is_model_of_pictures():
 @pytest.mark.parametrize("kind", ["classification", "segmentation"])
 def test_the_page_says_what_is_known_of_a_picture(kind, spacing, words):
     shown, _, made = explained_picture(kind, spacing=spacing)
-    arrays = StudyArrays(shown.float(), (made.arrays,))
+    arrays = StudyArrays(shown.float().numpy(), ({name: values.numpy() for name, values in made.arrays.items()},))
     report = compose_report((made.record,), arrays)
     page = render_html(report, arrays)
     assert words in page
     assert "inverted once" in page
     assert 'class="mark left"' not in page
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
-    assert data["positions"] == []
-    assert data["size"] == [48, 64]
-    assert data["aspect"] == ([64 * 0.2, 48 * 0.1] if spacing else [64, 48])
+    (view,) = data["views"].values()
+    assert list(data["views"]) == ["frame"]
+    assert view["positions"] == []
+    assert view["marks"] == {}
+    assert view["size"] == [48, 64]
+    assert view["aspect"] == ([64 * 0.2, 48 * 0.1] if spacing else [64, 48])
+    assert data["affine"] is None
+    assert data["spacing"] == ([0.1, 0.2] if spacing else None)
     assert render_picture(report, arrays)[:4] == b"\x89PNG"
 
 

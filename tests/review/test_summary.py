@@ -6,6 +6,7 @@ from data_contracts import Caveat
 from medkd.review.caveats import compute_caveats
 from medkd.review.summary import MOST_CAVEATS, summary_of
 from medkd.review.texts import text_of
+from tests.review.conftest import explained
 
 
 def english(texts):
@@ -115,3 +116,12 @@ def test_a_focus_outside_is_a_place_to_look_at_only_where_most_lies_outside(repo
 
     assert spots(0.6) == [(outside.row, outside.column)]
     assert spots(0.4) == []
+
+
+def test_the_bound_on_what_is_missed_stands_with_nothing_being_found(nothing_found):
+    bound = "net: on average over patients like the 40 of the validation, at most 10% of a patient's lesions have no voxel that reaches a probability of 0.3 before calibration."
+    caveat = Caveat(code="MISSED_BOUND", text=bound, severity=1)
+    empty = explained(nothing_found, caveats=(caveat,)).model_copy(update={"caveats": (caveat,)})
+    found = summary_of(empty)
+    assert english(found.found)[1] == bound
+    assert bound not in english(found.sure)
