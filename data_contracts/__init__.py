@@ -67,17 +67,13 @@ from data_contracts.experiment import (
 from data_contracts.experiment_plan import ArmVariant, Condition, ExperimentPlan, GapFineTuning, SelectionCriterion
 from data_contracts.explain_plan import Entry, Explain, ExplainSpec, Shift
 from data_contracts.explanation import (
-    BenchmarkNetwork,
     Caveat,
     ClassAnswer,
     ExplainedStudies,
     ExplainedStudy,
-    ExplainerBenchmark,
     ExplanationBundle,
     ExplanationRef,
     ExplanationRequest,
-    Inspection,
-    LayerTrait,
     Lesion,
     LesionFinding,
     MeasureValue,
@@ -107,6 +103,7 @@ from data_contracts.feedback import (
 )
 from data_contracts.geometry import Geometry
 from data_contracts.ingest_policy import CODES, Action, CodeFact, IngestPolicy, Severity
+from data_contracts.inspection import BenchmarkNetwork, ExplainerBenchmark, Inspection, LayerTrait
 from data_contracts.knowledge import KnowledgeRef
 from data_contracts.loss_statement import AnswerChanges, ChangedCase, LossAxis, LossItem, LossStatement, NotMeasured
 from data_contracts.model import (

@@ -47,6 +47,18 @@ SMALL = {
 }  # fmt: skip
 
 
+def pytest_collection_modifyitems(items):
+    """Give the tests of a module whose fixtures are made once for it to one worker: two would make everything twice."""
+    for item in items:
+        scopes = (
+            {one.scope for defined in item._fixtureinfo.name2fixturedefs.values() for one in defined}
+            if hasattr(item, "_fixtureinfo")
+            else set()
+        )
+        if scopes & {"module", "package"} and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
 @pytest.fixture(params=["classification", "segmentation"])
 def task(request):
     return request.param

@@ -41,6 +41,7 @@ def space(tmp_path_factory):
     patch.undo()
 
 
+@pytest.mark.extended
 def test_the_page_is_run(space):
     assert space["result"].registered is not None
 
@@ -53,6 +54,7 @@ def documented():
     return {name: thing for name, thing in things.items() if ">>>" in (thing.__doc__ or "") and not inspect.isclass(thing)}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", documented())
 def test_the_examples_of_the_docstrings_are_run(space, name):
     assert run(inspect.getdoc(documented()[name]), name, dict(space)).attempted

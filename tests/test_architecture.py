@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import re
 import subprocess
@@ -59,9 +60,15 @@ ORDER = (
 PACKAGES = ("data_contracts", "medkd", "flows", "mlflow_server")
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports_of(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -219,7 +226,7 @@ def test_the_top_level_is_the_fixed_one():
 
 def test_flow_bodies_are_short():
     for path in files_of("flows"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef) and any(isinstance(d, ast.Name) and d.id == "flow" for d in node.decorator_list):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert body[-1].end_lineno - body[0].lineno + 1 <= 25, f"{path.name}: {node.name}"
@@ -271,7 +278,7 @@ def test_where_the_tests_of_a_module_lie(module, tests):
 
 def raised(path: Path) -> list[tuple[ast.Raise, ast.Call]]:
     """Return the errors that a file raises anew."""
-    found = [(node, node.exc) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Raise)]
+    found = [(node, node.exc) for node in ast.walk(parsed(path)) if isinstance(node, ast.Raise)]
     names = ("Error", "Refused", "Problem")
     return [(node, call) for node, call in found if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(names)]
 

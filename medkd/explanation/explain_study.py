@@ -142,6 +142,36 @@ def explain_study(
         if task.kind is TaskKind.SEGMENTATION
         else ClassStudyExplainer(loaded.networks(), study, volume, request, label, loaded.calibration)
     )
+    given = _explain_all(study_explainer, study, loaded, request, decided, started=started, progress=progress)
+    payload = safetensors.torch.save({name: value.contiguous() for name, value in given.arrays.items()})
+    array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
+    record = _record_of(study_explainer, given, _Asked(volume, loaded, request, decided, array))
+    whole = {**given.seconds, "all": time.perf_counter() - started}
+    return StudyExplanationResult(record, payload, given.arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What all explainers gave: arrays and what hiding by them does by name, verdicts in order, seconds by explainer."""
+
+    entries: tuple[Entry, ...]
+    arrays: Mapping[str, Tensor]
+    faithful: Mapping[str, tuple[MeasureValue, ...]]
+    sanity_reports: tuple[SanityReport, ...]
+    seconds: Mapping[str, float]
+
+
+def _explain_all(
+    study_explainer: StudyExplainer,
+    study: PreparedStudy,
+    loaded: LoadedModel,
+    request: ExplanationRequest,
+    decided: Decided,
+    *,
+    started: float,
+    progress: bool,
+) -> _Given:
+    """Explain every subject by every explainer, each in its share of the time that is left since ``started``."""
     arrays: dict[str, Tensor] = {**study_explainer.found.arrays, **{f"mask/{one.number}": one.region for one in study_explainer.subjects}}
     faithful: dict[str, tuple[MeasureValue, ...]] = {}
     sanity_reports: list[SanityReport] = []
@@ -150,26 +180,41 @@ def explain_study(
     for place, entry in enumerate(progress_bar(entries, title="explain", unit="explainer", enabled=progress)):
         since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - started)
         share = None if left is None else max(left, 0.0) / (len(entries) - place)
-        given = _explain_by(study_explainer, study, loaded, _Run(entry, request.seed, share, decided))
-        arrays |= given.arrays
-        faithful |= given.faithful
-        sanity_reports.append(given.sanity_report)
+        found = _explain_by(study_explainer, study, loaded, _Run(entry, request.seed, share, decided))
+        arrays |= found.arrays
+        faithful |= found.faithful
+        sanity_reports.append(found.sanity_report)
         seconds[entry.name] = time.perf_counter() - since
-    payload = safetensors.torch.save({name: value.contiguous() for name, value in arrays.items()})
-    array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
+    return _Given(entries, arrays, faithful, tuple(sanity_reports), seconds)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked of whom, and the file of the arrays."""
+
+    volume: VolumeRef
+    loaded: LoadedModel
+    request: ExplanationRequest
+    decided: Decided
+    array: Ref
+
+
+def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) -> StudyExplanation:
+    """Return the record of a study that was explained."""
+    loaded, volume, task = asked.loaded, asked.volume, asked.loaded.checkpoint.task
     rows = MapRecords(
         models={"student": loaded.model, **({"teacher": loaded.teacher} if loaded.teacher is not None else {})},
         volume=volume,
         task=task,
-        array=array,
-        arrays=arrays,
-        faithful=faithful,
-        sanity_reports={sanity_report.explainer: sanity_report for sanity_report in sanity_reports},
-        seed=request.seed,
+        array=asked.array,
+        arrays=given.arrays,
+        faithful=given.faithful,
+        sanity_reports={sanity_report.explainer: sanity_report for sanity_report in given.sanity_reports},
+        seed=asked.request.seed,
     )
-    lesions, answers = _with_focus(study_explainer, arrays, volume, entries)
-    record = StudyExplanation(
-        request=request,
+    lesions, answers = _with_focus(study_explainer, given.arrays, volume, given.entries)
+    return StudyExplanation(
+        request=asked.request,
         volume=volume,
         model=loaded.model,
         teacher=loaded.teacher,
@@ -183,21 +228,19 @@ def explain_study(
         lesions=lesions,
         answers=answers,
         teacher_only=study_explainer.found.teacher_only,
-        maps=tuple(ref for entry in entries for one in study_explainer.subjects for ref in rows.of(one, entry)),
-        sanity_reports=tuple(sanity_reports),
-        tested_on_cohort=tuple(entry.name for entry in entries if entry.name in decided.sanity_reports),
+        maps=tuple(ref for entry in given.entries for one in study_explainer.subjects for ref in rows.of(one, entry)),
+        sanity_reports=given.sanity_reports,
+        tested_on_cohort=tuple(entry.name for entry in given.entries if entry.name in asked.decided.sanity_reports),
         caveats=(
             *caveats_of_study(volume, loaded.checkpoint),
             *calibration_caveats(loaded.calibration, loaded.model.name, noun_of(loaded.structures)),
         ),
         structures=loaded.structures,
         trained_on=loaded.trained_on,
-        array=array,
+        array=asked.array,
         threads=torch.get_num_threads(),
         libraries={name: version(name) for name in ("medkd", "torch", "monai")},
     )
-    whole = {**seconds, "all": time.perf_counter() - started}
-    return StudyExplanationResult(record, payload, arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def _with_focus(

@@ -149,12 +149,16 @@ def _seal_of(path: Path) -> Path:
 
 @functools.cache
 def code_version(module: str) -> str:
-    """Return the digest of a module and of every module of ours that it imports, directly or not.
+    """Return the digest of a module and of every module of ours that it imports, directly or not, and of the files that these read of packages.
 
     Catalogue entries are found at run time and so are not in the closure: :func:`entry_sources` carries those that the arguments name.
     One new loss does not retrain every teacher.
     """
-    sources = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(closure_of(module).items())}
+    closure = closure_of(module)
+    read = {
+        str(path.relative_to(folder.parent)): path for folder in map(resources_of, closure.values()) if folder for path in _data_in(folder)
+    }
+    sources = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted({**closure, **read}.items())}
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
 
@@ -170,6 +174,24 @@ def closure_of(module: str) -> dict[str, Path]:
         found[name] = source
         waiting.extend(imported_by(source))
     return found
+
+
+@functools.cache
+def resources_of(source: Path) -> Path | None:
+    """Return the folder of the package that a file reads templates or texts of, by ``files("PACKAGE")`` or ``PackageLoader("PACKAGE", …)``."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("files", "PackageLoader") and node.args:
+            package = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+            found = _source_of(package) if isinstance(package, str) else None
+            if found is not None:
+                return found.parent
+    return None
+
+
+@functools.cache
+def _data_in(folder: Path) -> tuple[Path, ...]:
+    """Return what a package holds beside code and notes."""
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".md")))
 
 
 @functools.cache

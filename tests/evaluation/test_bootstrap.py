@@ -88,6 +88,7 @@ def false_alarms(interval, trials=300):
     return alarms / trials
 
 
+@pytest.mark.extended
 def test_few_seeds_raise_no_more_false_alarms_than_promised():
     """Five in a hundred are promised; the percentile bootstrap over five seeds raises more."""
 

@@ -130,6 +130,7 @@ def test_other_trainings_and_shifted_images_are_measured_where_a_recipe_asks(run
     assert "single training" in undefined.reason
 
 
+@pytest.mark.extended
 def test_an_inspection_says_what_no_map_says(run):
     recipe, workspace, cohorts, teacher, students, _ = run
     config = recipe.model_copy(update={"explain": recipe.explain.model_copy(update={"cases": 2})})

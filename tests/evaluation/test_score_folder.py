@@ -105,6 +105,7 @@ def test_a_subgroups_figure_is_that_of_its_own_cases(classified):
         assert group.metrics["brier"].mean == pytest.approx(brier_score_loss(label[rows], probability[rows]))
 
 
+@pytest.mark.extended
 def test_without_a_teacher_there_is_no_agreement(pictures, tmp_path):
     who = subject(with_teacher=False, channels=(4, 4, 6, 8))
     score = score_folder(who, pictures, describe_folder(pictures, TASK, FolderHints()), Store(tmp_path, "s"))
@@ -170,6 +171,7 @@ def test_the_record_survives_its_file(classified, tmp_path):
     assert b"x3" not in (tmp_path / "e.json").read_bytes()
 
 
+@pytest.mark.extended
 def test_several_classes_are_each_measured_against_the_rest(tmp_path):
     root, task = write_pictures(tmp_path / "clinic"), TASK.model_copy(update={"classes": ("benign", "malignant", "other")})
     data = ImageFolderData(path=".", id_column="id", patient_column="patient", label_column="label")

@@ -108,6 +108,7 @@ def test_no_identifier_is_left_anywhere_but_in_source_and_quarantine(smoke):
     assert looked > 100
 
 
+@pytest.mark.extended
 def test_a_second_run_without_prefect_finds_everything_done(smoke, medkd, tmp_path):
     copy = shutil.copytree(smoke.folder, tmp_path / "runs" / "demo", ignore=shutil.ignore_patterns("prefect"))
     before = {path.name: path.stat().st_mtime_ns for path in (copy / "stages").iterdir()}

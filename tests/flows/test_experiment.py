@@ -69,6 +69,7 @@ def started(workspace):
     return (workspace.root / "stages" / "begun.log").read_text().splitlines()
 
 
+@pytest.mark.extended
 def test_every_arm_control_reading_and_condition_is_scored(run):
     _, board = run
     readings = [f"{name}@plateau" for name in NAMES if name != "teacher"]
@@ -83,6 +84,7 @@ def test_every_arm_control_reading_and_condition_is_scored(run):
     assert all(c.p <= c.p_holm for c in board.comparisons)
 
 
+@pytest.mark.extended
 def test_the_search_keeps_to_its_budget_and_a_condition_takes_over_what_was_chosen(run):
     _, board = run
     assert {arm: len(search.configurations) for arm, search in board.searched.items()} == {"kd": 2, "kd_explanation": 2}
@@ -91,6 +93,7 @@ def test_the_search_keeps_to_its_budget_and_a_condition_takes_over_what_was_chos
     assert board.conditions == {"biased": "A biased teacher."}
 
 
+@pytest.mark.extended
 def test_verdicts_cover_every_control_at_every_reading(run):
     _, board = run
     assert {(v.arm, v.control.value) for v in board.controls} == {
@@ -102,6 +105,7 @@ def test_verdicts_cover_every_control_at_every_reading(run):
     assert [len(course.rounds) for course in (*board.gap.weighted, *board.gap.plain)] == [2, 2, 2, 2]
 
 
+@pytest.mark.extended
 def test_what_is_written_says_the_same_to_machines_and_people(run):
     workspace, board = run
     assert load_record(workspace.root / "scoreboard.json", Scoreboard) == board
@@ -117,6 +121,7 @@ def test_what_is_written_says_the_same_to_machines_and_people(run):
     assert (workspace.root / "scoreboard.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+@pytest.mark.extended
 def test_it_is_shown_in_mlflow_once_with_a_run_per_arm_and_its_curve(run):
     from mlflow.tracking import MlflowClient
 
@@ -133,6 +138,7 @@ def test_it_is_shown_in_mlflow_once_with_a_run_per_arm_and_its_curve(run):
     assert [m.step for m in client.get_metric_history(kd.info.run_id, "oracle")] == [1, 2]
 
 
+@pytest.mark.extended
 def test_run_again_it_trains_nothing_and_says_the_same(run, here):
     workspace, board = run
     before = started(workspace)
@@ -156,6 +162,7 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     assert "train_teacher" not in begun_now
 
 
+@pytest.mark.extended
 def test_a_teacher_agrees_with_itself_and_the_judge_sees_what_the_test_sees(run):
     workspace, board = run
     from data_contracts import Checkpoint, CohortSet, SelectionCriterion
@@ -169,6 +176,7 @@ def test_a_teacher_agrees_with_itself_and_the_judge_sees_what_the_test_sees(run)
     assert min(abs(seen.oracle - value) for value in known) < 1e-6
 
 
+@pytest.mark.extended
 def test_choosing_on_the_test_cases_is_refused(run):
     from data_contracts import CohortSet
 
@@ -192,6 +200,7 @@ def test_bad_recipes_are_one_sentence_and_exit_status_two(here, tmp_path):
     assert "expected a primary figure among" in error
 
 
+@pytest.mark.extended
 def test_a_registry_is_told_once(run):
     from medkd.experiment.write_scoreboard import write_scoreboard
 

@@ -163,6 +163,7 @@ def test_a_registered_model_is_explained_on_a_recipes_cases(here, smoke, tmp_pat
     assert "baseline_random/max_sensitivity" not in figures
 
 
+@pytest.mark.extended
 def test_a_registered_model_is_inspected_and_what_is_found_lies_beside_it(here, smoke, tmp_path):
     from mlflow.tracking import MlflowClient
 

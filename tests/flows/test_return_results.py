@@ -120,6 +120,7 @@ def opens_as_written(answer, written, back, site, entry):
         assert np.array_equal(read(back, volume.geometry), own)
 
 
+@pytest.mark.extended
 def test_an_archive_that_is_away_or_images_that_are_gone_are_said_and_tried_again(smoke, site, study, here, tmp_path):
     assert here("ingest", study, "--out", site.store)[0] == 0
     assert run_champion(site, smoke.summary["tracking_uri"], (MODEL,))[0].outcome == "reported"

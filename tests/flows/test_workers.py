@@ -97,6 +97,7 @@ def burn(seconds: float) -> None:
         pass
 
 
+@pytest.mark.extended
 def test_what_workers_cost_is_told_to_whoever_started_the_run():
     root = Path(__file__).parents[2]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -113,6 +114,7 @@ def die_once(mark: str) -> str:
     return "done"
 
 
+@pytest.mark.extended
 def test_workers_are_started_anew_once_one_was_lost(tmp_path):
     pool = Workers(1)
     try:

@@ -11,7 +11,7 @@ BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("variant", ["oblique", "coronal"])
+@pytest.mark.parametrize("variant", ["oblique", pytest.param("coronal", marks=pytest.mark.extended)])
 def test_a_nasty_case_is_named_by_default_and_right_after_repair(name, variant, tmp_path):
     write_case(tmp_path / "case", name, BY_NAME[variant])
     by_default = judge(tmp_path / "case", tmp_path / "default", name, None)

@@ -36,6 +36,7 @@ def test_time_and_memory_of_the_teacher_are_about_what_its_training_takes(tmp_pa
     assert abs(planned.memory_bytes / cost.peak_memory_bytes - 1) < 0.5
 
 
+@pytest.mark.extended
 def test_a_process_that_cannot_do_it_says_why():
     broken = request_of(smoke_recipe(), 1.0).model_copy(update={"recipe": '{"schema_version": "recipe/2"}'})
     with pytest.raises(

@@ -13,6 +13,7 @@ from medkd.serving.export_onnx import export_onnx
 TASK = Task(kind="classification", classes=("a", "b"), image_size=(16, 16))
 
 
+@pytest.mark.extended
 def test_a_form_is_measured_apart_from_what_this_process_holds(tmp_path):
     held = np.ones(100_000_000)  # 800 MB, which a child that was forked from here would seem to have had
     form = tmp_path / "model.onnx"

@@ -4,9 +4,18 @@ import pytest
 
 from tests.properties.applies import kept
 
-#: Explainers that ask a network dozens of times: their properties on volumes are kept by `make test-extended`, one of them by every run.
-SLOW = ("occlusion", "kernel_shap", "lime", "gradient_shap", "gap_attribution", "smooth_grad", "integrated_gradients")
-ALWAYS = "test_a_map_is_finite_float32_on_the_grid_of_the_image"
+#: Properties on volumes are kept by `make test-extended`, but these by every run: that an entry computes on volumes, and what it must.
+ALWAYS = (
+    "test_a_map_is_finite_float32_on_the_grid_of_the_image",
+    "test_a_loss_is_a_finite_float32_scalar_within_its_range",
+    "test_the_gradient_reaches_the_student_and_never_the_teacher",
+    "test_logits_have_one_channel_per_class",
+    "test_every_parameter_gets_a_gradient",
+)
+#: Where that holds: measures are as quick on volumes.
+ON_PICTURES = ("test_explainers", "test_losses", "test_learning", "test_insights", "test_networks")
+#: Explainers that ask a network dozens of times draw weights anew in `make test-extended`; their verdicts are measured by the demo, too.
+SLOW = ("occlusion", "kernel_shap", "lime", "gradient_shap", "gap_attribution", "smooth_grad")
 
 
 @pytest.fixture(params=[2, 3], ids=["pictures", "volumes"])
@@ -19,8 +28,8 @@ def space(request):
 def pytest_collection_modifyitems(items):
     items[:] = kept(items)
     for item in items:
-        require_teacher = item.name.partition("[")[2]
-        slow = "test_explainers" in item.nodeid and require_teacher.startswith(SLOW) and item.originalname != ALWAYS
-        derived = "test_insights" in item.nodeid and "decision_boundary" in require_teacher
-        if "volumes" in require_teacher and (slow or derived):
+        case = item.name.partition("[")[2]
+        on_volume = "volumes" in case and item.path.stem in ON_PICTURES and item.originalname not in ALWAYS
+        drawn = item.originalname == "test_maps_change_when_the_weights_are_drawn_anew" and case.startswith(SLOW)
+        if on_volume or drawn:
             item.add_marker(pytest.mark.extended)

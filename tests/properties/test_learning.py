@@ -66,6 +66,7 @@ class Cohort:
         return [str(i) for i in range(len(self))]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_a_loss_alone_lowers_itself_within_an_epoch(name, task, space, phantom, tmp_path):
     entry = LOSSES.entry(name)

@@ -16,6 +16,7 @@ def opened(folder) -> MlflowRegistry:
     return MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts")
 
 
+@pytest.mark.extended
 def test_the_second_registry_of_a_machine_begins_with_the_empty_one_of_the_first(cache, tmp_path, monkeypatch):
     assert not begin_registry(tmp_path / "none-kept.db")
     opened(tmp_path / "first")

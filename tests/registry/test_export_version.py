@@ -42,6 +42,7 @@ def test_a_slim_export_has_the_versions_and_nothing_beside_them(origin, site, tm
     assert contents.metrics == origin.registry.contents(origin.student.uri).metrics
 
 
+@pytest.mark.extended
 def test_a_slim_export_serves_the_version_that_was_asked_for_and_not_its_teacher(tmp_path, empty_database):
     task = Task(kind="classification", classes=("a", "b"), image_size=(16, 16))
     uri = register_tiny(tmp_path / "run", task, NetworkSpec(builder="resnet"))

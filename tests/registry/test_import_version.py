@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from data_contracts import NetworkSpec, Task
 from medkd.registry.export_version import export_version
 from medkd.registry.import_version import import_versions
 from tests.registered import register_tiny
-from tests.registry.registered_versions import open_in
+from tests.registry.registered_versions import open_in, register_lineage
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory, empty_database):
+    """Return the registry that versions come from, which no import changes: one for all tests."""
+    folder = tmp_path_factory.mktemp("import") / "origin"
+    return register_lineage(open_in(folder, empty_database), folder)
+
+
+@pytest.fixture(scope="module")
+def exported(origin, tmp_path_factory):
+    path = tmp_path_factory.mktemp("file") / "kd.zip"
+    export_version(origin.registry, origin.student.uri, path)
+    return path
 
 
 def test_a_version_arrives_with_its_lineage_under_new_numbers(origin, exported, site):

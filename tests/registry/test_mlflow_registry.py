@@ -121,6 +121,7 @@ def has_bytes(path):
         return False
 
 
+@pytest.mark.extended
 def test_a_kill_while_the_database_is_laid_out_leaves_nothing_that_stops_the_next(tmp_path):
     from medkd.registry.mlflow_registry import MlflowRegistry
 

@@ -5,12 +5,38 @@ from __future__ import annotations
 import shutil
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from data_contracts import RegistryError
+from medkd.registry.export_version import export_version
 from medkd.registry.import_version import import_versions
-from tests.registry.registered_versions import rewrite
+from tests.registry.registered_versions import open_in, publish, register_lineage, rewrite
+
+
+@pytest.fixture(scope="module")
+def export_file(tmp_path_factory, empty_database):
+    """Return an export that tests copy before they alter it."""
+    folder = tmp_path_factory.mktemp("export")
+    origin = register_lineage(open_in(folder / "origin", empty_database), folder / "origin")
+    export_version(origin.registry, origin.student.uri, folder / "kd.zip")
+    return folder / "kd.zip"
+
+
+@pytest.fixture
+def exported(export_file, tmp_path):
+    return Path(shutil.copy(export_file, tmp_path / "kd.zip"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, empty_database):
+    """Return the registry of another site, which nothing that is refused changes: one for all tests."""
+    folder = tmp_path_factory.mktemp("other") / "site"
+    registry = open_in(folder, empty_database)
+    for name in ("r-teacher", "r-kd"):
+        publish(registry, folder, name, content="of the site")
+    return registry
 
 
 def flip(wanted):

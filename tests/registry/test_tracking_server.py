@@ -139,7 +139,14 @@ def test_metrics_appear_while_a_training_runs_and_each_once_after_the_server_was
 
 @pytest.mark.parametrize(
     "moment",
-    ["runs/create", "logged-models", "mlflow-artifacts/artifacts", "runs/log-batch", "runs/update", "model-versions/create"],
+    [
+        "runs/create",
+        *(
+            pytest.param(one, marks=pytest.mark.extended)
+            for one in ("logged-models", "mlflow-artifacts/artifacts", "runs/log-batch", "runs/update")
+        ),
+        "model-versions/create",
+    ],
 )
 def test_a_server_that_dies_in_mid_registration_leaves_one_version_and_no_run_at_work_after_the_repetition(proxy, client, tmp_path, moment):
     training = training_in(tmp_path)

@@ -104,6 +104,7 @@ def test_a_flipped_byte_is_refused_and_its_file_named(member, tmp_path, empty_da
     assert registry.names() == ()
 
 
+@pytest.mark.extended
 def test_installing_needs_no_torch():
     code = (
         "import sys, medkd.released.install, medkd.registry.mlflow_registry, flows.commands\n"

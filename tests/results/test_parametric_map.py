@@ -13,8 +13,9 @@ WORDS = MapWords("student 1", "medkd student saliency of lesion 1", "attribution
 
 
 @pytest.fixture
-def images(study):
-    _, _, files = study()
+def images(written_study):
+    folder, _, _ = written_study
+    files = sorted((folder.parents[1] / "dicom").iterdir())
     read = [pydicom.dcmread(file) for file in files]
     complete(read)
     return read

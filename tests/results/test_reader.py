@@ -44,6 +44,7 @@ def test_segments_lie_where_the_model_marked_them_and_what_is_no_object_is_refus
     assert ((viewer.read_segments(place / "labelmap.dcm") > 0) == marked).all()  # and it goes on
 
 
+@pytest.mark.extended
 def test_it_lays_the_frames_of_a_map_in_the_order_of_the_file(viewed, monkeypatch, tmp_path):
     """As highdicom writes it, a map is right by the standard and mirrored in the viewer."""
     viewer, _, write = viewed

@@ -6,13 +6,11 @@ import pytest
 from data_contracts import DataError
 from medkd.explanation.artefact import read_explanation
 from medkd.results import readers
-from medkd.results.write_results import write_results
 
 
 @pytest.fixture
-def published(study, tmp_path):
-    folder, values, files = study()
-    _, place = write_results(folder, values, files, tmp_path / "out")
+def published(written_study):
+    folder, _, place = written_study
     record, arrays = read_explanation(folder)
     return record.volume.geometry, place, arrays
 

@@ -13,7 +13,6 @@ from medkd.inference.components import find_components
 from medkd.results.certify import certify
 from medkd.results.common import Identity, complete
 from medkd.results.structured_report import SCHEME, first_map, write_report
-from medkd.results.write_results import write_results
 from medkd.volumes.orientation import Grid
 from tests.results.explained import UIDS, explained_study
 from tests.volumes.grids import orientations
@@ -36,9 +35,8 @@ def measured(report, name):
 
 
 @pytest.fixture
-def written(study, tmp_path):
-    folder, values, files = study()
-    found, place = write_results(folder, values, files, tmp_path / "out")
+def written(written_study):
+    folder, found, place = written_study
     record, _ = read_explanation(folder)
     return record, found, pydicom.dcmread(place / "measurements.dcm")
 

@@ -154,6 +154,7 @@ print(json.dumps({"where": medkd.__file__, "logits": arrays["logits"].tolist(), 
 """
 
 
+@pytest.mark.extended
 def test_a_version_is_loaded_by_mlflow_alone(served_run, served, study_zip, tmp_path):
     registry = served[1]
     registry.set_alias("cut-teacher", "champion", 1)

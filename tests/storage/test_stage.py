@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -92,6 +93,22 @@ def test_the_version_of_a_stage_is_of_what_it_imports_and_of_nothing_else():
     assert "medkd.review.render_html" not in closure
     assert "medkd.distillation.logit_kd" not in closure
     assert code_version("medkd.training.train") != code_version("medkd.review.render_html")
+
+
+def test_a_page_is_made_anew_when_a_text_or_a_template_of_it_changes(tmp_path, monkeypatch):
+    own = Path(stages.__file__).parents[1] / "review"
+    source = stages.closure_of("medkd.review.write_report")["medkd.review.render_html"]
+    assert stages.resources_of(source) == own
+    names = {path.name for path in stages._data_in(own)}
+    assert {"report.html", "report.js", "texts_en.yaml", "texts_zh.yaml"} <= names
+    before = code_version("medkd.review.write_report")
+    (tmp_path / "texts_en.yaml").write_text("changed: yes")
+    monkeypatch.setattr(stages, "resources_of", lambda source: tmp_path if source.name == "render_html.py" else None)
+    code_version.cache_clear()
+    try:
+        assert code_version("medkd.review.write_report") != before
+    finally:
+        code_version.cache_clear()
 
 
 def test_references_are_found_however_deep():

@@ -33,6 +33,7 @@ def test_an_unaltered_state_is_taken_up_and_that_of_another_run_is_not(state):
     assert load_state(state, trained(1), key="other") == LoopState()
 
 
+@pytest.mark.extended
 def test_every_flipped_byte_is_met(state, caplog):
     payload = state.read_bytes()
     with caplog.at_level(logging.WARNING, logger="medkd"):

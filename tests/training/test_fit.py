@@ -9,6 +9,7 @@ from data_contracts import DataError, LossTerm, Part, Role, Task, TaskKind, Trai
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.models._build import build_network
 from medkd.models._load import load_network
+from medkd.precision import has_native_bf16
 from medkd.storage.metrics_log import MetricsLog
 from medkd.training import fit as loop
 from medkd.training.fit import FitRequest, epoch_samples, fit
@@ -52,7 +53,10 @@ def test_training_lowers_the_loss_and_journals_every_epoch(network, cohort, tmp_
     assert lines[-1]["loss"] < lines[0]["loss"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "precision",
+    ["fp32", pytest.param("bf16", marks=pytest.mark.skipif(not has_native_bf16(torch.device("cpu")), reason="bf16 is emulated here"))],
+)
 def test_an_interrupted_run_goes_on_and_ends_where_the_uninterrupted_one_does(network, cohort, tmp_path, monkeypatch, precision):
     config = FIT.model_copy(update={"precision": precision})
     whole = fit(network(), TERMS, cohort, request(tmp_path / "whole", config))

@@ -70,7 +70,7 @@ def recipe_for(tmp_path, kind, network=None):
     return read_recipe(path)
 
 
-@pytest.mark.parametrize(("kind", "figures"), [("segmentation", {"dice", "hausdorff_95", "surface_dice", "lesion_f1", "dice_to_teacher"}), pytest.param("classification", {"auc", "ece", "agreement", "relevance_mass_accuracy"}, marks=pytest.mark.extended)])  # fmt: skip
+@pytest.mark.parametrize(("kind", "figures"), [pytest.param("segmentation", {"dice", "hausdorff_95", "surface_dice", "lesion_f1", "dice_to_teacher"}, marks=pytest.mark.extended), pytest.param("classification", {"auc", "ece", "agreement", "relevance_mass_accuracy"}, marks=pytest.mark.extended)])  # fmt: skip
 def test_volumes_are_learnt_distilled_explained_and_scored(tmp_path, kind, figures):
     write_volumes(tmp_path / "data" / "boxes")
     recipe, workspace = recipe_for(tmp_path, kind), local_workspace(tmp_path / "run", data_root=tmp_path / "data")
