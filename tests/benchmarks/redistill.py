@@ -1,6 +1,6 @@
 """The phantom loop: does feedback on 15 % of the studies move the next student's maps off a planted marker, and what does it cost?
 
-``python -m tests.benchmarks.redistill --json``: in 95 % of a student's 480 training cases a corner marker goes with the class; its labels are these, its
+``python -m tests.benchmarks.redistill --json``: in 95 % of a student's 320 training cases a corner marker goes with the class; its labels are these, its
 teacher never learned from the marker. Simulated readers look at the student's class maps and forbid the marker on 15 % of the training studies,
 where the map lies on it. Under each of three seeds, a cohort of its own, four students: ``before``, as the readers saw it; ``control``, trained
 again from other first weights in another order, without feedback; ``after``, the same as ``control`` with feedback; ``outlined``, the same
@@ -66,8 +66,8 @@ def recipe_of(seeds: Sequence[int], **changes: object) -> Recipe:
     """Return the recipe: the shipped phantom's, with labels and soft labels for the student, on cohorts of its own."""
     arm = {"terms": [{"loss": "cross_entropy"}, {"loss": "logit_kd", "options": {"temperature": 4.0}}]}
     own = {
-        "seeds": list(seeds), "arms": {"labels_and_kd": arm}, "data.cohort_seed": 71000, "data.teacher": 960, "data.test": 300, "data.debiased": 300,
-        "data.teacher_validation": 50, "data.reversed": 16, "data.marker_pairs": 150, "teacher.fit.epochs": 6, "student.fit.epochs": 10,
+        "seeds": list(seeds), "arms": {"labels_and_kd": arm}, "data.cohort_seed": 71000, "data.teacher": 640, "data.student": 320, "data.test": 300, "data.debiased": 300,
+        "data.teacher_validation": 50, "data.reversed": 16, "data.marker_pairs": 150, "teacher.fit.epochs": 5, "student.fit.epochs": 8,
     }  # fmt: skip
     return read_recipe(RECIPE, {**own, **changes})
 
