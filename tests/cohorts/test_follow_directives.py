@@ -106,11 +106,11 @@ def test_each_frame_of_a_picture_follows_its_own_slice_of_the_mask():
 
 def test_patients_that_judge_are_left_out_of_training_with_all_their_studies_and_are_there_to_be_measured():
     cohort = pictures("s1.0", "s1.1", "s2", "s3")
-    told = directives(said("s1", part="eval"), said("s2"))
-    assert [case.case_key for case in taught_by(cohort, told).cases] == ["s2", "s3"]
-    assert taught_by(cohort, told).directives.explanation_weights.tolist() == [0.0, 1.0]
-    assert [case.case_key for case in reviewed(cohort, told).cases] == ["s1.0", "s1.1", "s2"]
-    assert reviewed(pictures("s9"), told) is None
+    directed = directives(said("s1", part="eval"), said("s2"))
+    assert [case.case_key for case in taught_by(cohort, directed).cases] == ["s2", "s3"]
+    assert taught_by(cohort, directed).directives.explanation_weights.tolist() == [0.0, 1.0]
+    assert [case.case_key for case in reviewed(cohort, directed).cases] == ["s1.0", "s1.1", "s2"]
+    assert reviewed(pictures("s9"), directed) is None
 
 
 def test_a_region_on_another_grid_and_a_cohort_that_only_judges_are_refused():

@@ -47,9 +47,9 @@ def test_shares_are_those_of_the_absolute_map_in_label_and_forbidden_voxels(stud
     cohort = open_pictures(cohorts, "student_train/0", workspace.store, recipe.task).select(torch.arange(3))
     corner = torch.zeros(cohort.images.shape[2:], dtype=torch.uint8)
     corner[:10, :20] = 100
-    told = CaseDirectives(torch.ones(3), torch.ones(3), (corner, None, corner))
+    directed = CaseDirectives(torch.ones(3), torch.ones(3), (corner, None, corner))
     blind = torch.tensor([True, True, False])
-    cohort = type(cohort)(**{**vars(cohort), "directives": told, "has_mask": blind})
+    cohort = type(cohort)(**{**vars(cohort), "directives": directed, "has_mask": blind})
     answer = network(cohort.images).argmax(1)
     maps = attribute(network, cohort.images, class_margin(answer), explainer="cam").abs().double()
     inside, outside = shares_of(network, cohort, "cam")
@@ -70,14 +70,14 @@ def test_reviewed_cases_of_a_students_own_cohorts_are_measured_each_once(student
     voxels = np.ones((1, *own.images.shape[2:]), dtype=bool)
     region = DirectedRegion(meaning="forbidden", voxels=mask_of(voxels), factor=1.0)
     chosen = [(own.cases[0], "train"), (held.cases[1], "eval"), (strange.cases[0], "train")]
-    told = FeedbackDirectives(
+    directed = FeedbackDirectives(
         log_head="a" * 64, entries=1, used=(),
         studies=tuple(
             StudyDirective(study_key=case.case_key, case_key=case.case_key, patient_key=case.patient_key, part=part, regions=(region,))
             for case, part in chosen
         ),
     )  # fmt: skip
-    found = measure_attention(workspace, checkpoint, cohorts, told, "cam")
+    found = measure_attention(workspace, checkpoint, cohorts, directed, "cam")
     assert found.case_keys == (own.cases[0].case_key, held.cases[1].case_key)
     assert found.parts == ("train", "eval")
     assert found.outside == pytest.approx((1.0, 1.0))

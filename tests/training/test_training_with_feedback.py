@@ -36,7 +36,7 @@ def training(workspace, recipe, cohorts):
     """Return the specification of a student, its cohort, and what trains it with and without directives."""
     spec, teacher = recipe.student_training("kd", 0), train_teacher(workspace, recipe.teacher_training(), cohorts)
     cohort = open_for_training(cohorts, "student_train/0", workspace.store, recipe.task)
-    return spec, cohort, lambda own=spec, told=None: distill(workspace, own, cohorts, teacher, None, told)
+    return spec, cohort, lambda own=spec, directed=None: distill(workspace, own, cohorts, teacher, None, directed)
 
 
 def corner(size):
@@ -48,7 +48,7 @@ def corner(size):
 def test_without_directives_and_with_directives_that_say_nothing_training_is_the_same_bit_by_bit(training, workspace, recipe, cohorts):
     spec, cohort, train = training
     plain = distill(workspace, spec, cohorts, train_teacher(workspace, recipe.teacher_training(), cohorts))
-    silent = train(told=directives(*(said(case) for case in cohort.cases[:5])))
+    silent = train(directed=directives(*(said(case) for case in cohort.cases[:5])))
     assert plain.weights_digest == silent.weights_digest
     assert (plain.feedback, silent.feedback is None) == (None, False)
     assert "feedback" not in plain.canonical_json().decode()
@@ -58,17 +58,17 @@ def test_without_directives_and_with_directives_that_say_nothing_training_is_the
 
 def test_what_readers_forbid_changes_the_student_and_is_in_the_key_of_its_stage(training):
     spec, cohort, train = training
-    told = directives(*(said(case, regions=(corner(cohort.images.shape[2:]),), explanation=0.0) for case in cohort.cases[:8]))
-    taught = taught_spec(spec, told)
+    directed = directives(*(said(case, regions=(corner(cohort.images.shape[2:]),), explanation=0.0) for case in cohort.cases[:8]))
+    taught = taught_spec(spec, directed)
     assert [term.loss for term in taught.objective.terms] == ["logit_kd", "right_for_the_right_reasons"]
     assert taught_spec(spec, directives(said(cohort.cases[0]))) == spec
-    after, before = train(taught, told), train()
+    after, before = train(taught, directed), train()
     assert after.weights_digest != before.weights_digest
-    assert after.feedback == told.digest()
-    assert after.run_name == f"kd-0-{told.digest()[:8]}"
-    assert train(taught, told) == after
+    assert after.feedback == directed.digest()
+    assert after.run_name == f"kd-0-{directed.digest()[:8]}"
+    assert train(taught, directed) == after
     function = inspect.unwrap(distill)
-    keys = {stage_key("distill", function.__module__, {"spec": taught, "directives": one}) for one in (told, directives(), None)}
+    keys = {stage_key("distill", function.__module__, {"spec": taught, "directives": one}) for one in (directed, directives(), None)}
     assert len(keys) == 3
 
 
@@ -76,18 +76,18 @@ def test_a_case_that_waits_for_a_new_label_does_not_teach(training):
     _, cohort, train = training
     doubted = directives(*(said(case, prediction=0.0, explanation=0.0) for case in cohort.cases[:6]))
     judging = directives(*(said(case, part="eval") for case in cohort.cases[:6]))
-    assert len({train(told=told).weights_digest for told in (doubted, judging, None)}) == 3
+    assert len({train(directed=directed).weights_digest for directed in (doubted, judging, None)}) == 3
 
 
 def test_weights_reach_the_terms_that_they_are_meant_for(make_network, make_sample):
     """Each term against itself on the cases that should count alone."""
     network, teacher, sample = make_network().eval(), make_network(1).eval(), make_sample(4)
     forbidden = (sample.masks == 0).to(torch.uint8) * 100
-    told = replace(
+    directed = replace(
         sample, weights=torch.tensor([1.0, 1.0, 0.0, 0.0]), explanation_weights=torch.tensor([1.0, 0.0, 0.0, 0.0]), forbidden=forbidden
     )
     terms = tuple(LossTerm(loss=name) for name in ("cross_entropy", "logit_kd", "attribution_transfer", "right_for_the_right_reasons"))
-    found = _values(network, teacher, told, terms)
+    found = _values(network, teacher, directed, terms)
     plain = replace(sample, forbidden=forbidden)
     for loss, count in (("cross_entropy", 2), ("logit_kd", 2), ("attribution_transfer", 1), ("right_for_the_right_reasons", 4)):
         alone = _values(network, teacher, plain.rows(slice(count)), (LossTerm(loss=loss),))
