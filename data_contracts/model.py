@@ -30,12 +30,18 @@ class TrainingDomain(FrozenModel):
     outside: Literal["caveat", "refuse"] = "caveat"
 
 
+def run_name(arm: str, seed: int, feedback: str | None) -> str:
+    """Return the name of a training run within its recipe; one that follows feedback, by the digest of its directives, has one of its own."""
+    return f"{arm}-{seed}{'' if feedback is None else f'-{feedback[:8]}'}"
+
+
 class Checkpoint(VersionedRecord):
     """A trained network as files: weights (safetensors), its specification, and what it was trained from.
 
     ``precision`` is what its training computed in; None of a checkpoint from before that was kept. ``domain`` says on what kind of
     volumes; None of a checkpoint from before that was kept. ``cost`` is what its training cost; None of one from before that was measured,
-    and then not written: such a checkpoint keeps its bytes.
+    and then not written: such a checkpoint keeps its bytes. ``feedback`` is the digest of the directives that its training followed; None,
+    and not written, where it followed none.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -57,6 +63,12 @@ class Checkpoint(VersionedRecord):
     train_patients_digest: str = ""
     domain: TrainingDomain | None = None
     cost: TrainingCost | None = Field(default=None, json_schema_extra={"measured": True}, exclude_if=lambda cost: cost is None)
+    feedback: Sha256 | None = Field(default=None, exclude_if=lambda digest: digest is None)
+
+    @property
+    def run_name(self) -> str:
+        """Return the name of its run within its recipe: ``ARM-SEED``, and what tells a training that followed feedback apart."""
+        return run_name(self.arm, self.seed, self.feedback)
 
     def without_measured(self) -> Checkpoint:
         """Return the checkpoint without seconds and cost: the same training gives the same bytes and digest."""

@@ -13,9 +13,11 @@ from prefect.events import emit_event
 from data_contracts import RetentionPolicy
 from flows.deployed import STUDIES, deployed, folder_of_studies, require_local
 from flows.environment import data_root
+from flows.plan import workers_for
 from flows.policy import read_policy
 from flows.site import Site
 from flows.start import start_engine
+from medkd.feedback.log import FeedbackLog
 from medkd.storage.workspace import Workspace, local_workspace
 
 #: Event of Prefect that a series was accepted: what the deployment of the champion is triggered by.
@@ -95,6 +97,36 @@ def _nightly_distill(
     return f"{len(summary['models'])} versions, {summary['explanations']} explanations, {len(summary['reports'])} reports"
 
 
+def _redistill(
+    recipe: str,
+    feedback: str = "runs/site/feedback",
+    out: str = "runs/nightly",
+    arm: str | None = None,
+    tracking_uri: str | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> str:
+    """Distil a student again when readers said something new of the last one; it is proposed only where the gate passes."""
+    from medkd.feedback.register_student import followed_logs
+    from medkd.training.recipes import read_recipe
+
+    workspace, wanted = _workspace(out, tracking_uri), read_recipe(Path(recipe), overrides)
+    head = FeedbackLog(Path(feedback)).last
+    if head is None:
+        return "no feedback"
+    if head in followed_logs(workspace):
+        return "nothing new"
+    from flows.redistill import Readings, read_directives, redistill
+
+    directives = read_directives(wanted, Readings(Path(feedback), workspace.root))
+    with start_engine("prefect", workspace.root, workers=workers_for((wanted,))):
+        result = redistill(workspace, wanted, directives, arm)
+    return (
+        f"refused by {', '.join(result.refused_by)}"
+        if result.candidate is None
+        else f"candidate {result.candidate.name}/{result.candidate.version}"
+    )
+
+
 def _explain_candidate(
     recipes: list[str], out: str = "runs/nightly", tracking_uri: str | None = None, overrides: dict[str, Any] | None = None
 ) -> str:
@@ -163,4 +195,5 @@ def _gc(out: str = "runs/nightly", policy: dict[str, Any] | None = None, remove:
 
 ingest_watch, run_champion, nightly_distill = deployed(_ingest_watch), deployed(_run_champion), deployed(_nightly_distill)
 explain_candidate, weekly_review_sample = deployed(_explain_candidate), deployed(_weekly_review_sample)
+redistill = deployed(_redistill)
 drift, reconcile, gc, return_results = deployed(_drift), deployed(_reconcile), deployed(_gc), deployed(_return_results)

@@ -56,6 +56,8 @@ class Sample:
             [batch, features, *grid], ``maps/KEY`` [batch, maps, *grid].
         other_labels: as ``labels``, of what was blended in; None where nothing was.
         shares: float32 [batch], how much of each case is its own; None where nothing was blended in.
+        explanation_weights: float32 [batch], weight of each case in terms that copy the teacher's explanations; None means ``weights``.
+        forbidden: uint8 [batch, *space], percent to which readers forbid attribution there; None where there is no feedback.
     """
 
     inputs: Mapping[str, Tensor]
@@ -71,6 +73,8 @@ class Sample:
     teacher: Mapping[str, Tensor] = field(default_factory=dict)
     other_labels: Tensor | None = None
     shares: Tensor | None = None
+    explanation_weights: Tensor | None = None
+    forbidden: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Sample:
         """Return the sample with every tensor changed."""

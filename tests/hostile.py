@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import flows
+
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
@@ -15,7 +17,7 @@ RECIPE_COMMANDS = {
     "plan": (),
     "run": (), "extract-knowledge": (), "experiment": (), "evaluate": (), "explain": (),
     "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect-model": ("--model", "models:/x/1"),
-    "explain-model": ("--model", "models:/x/1"),
+    "explain-model": ("--model", "models:/x/1"), "redistill": ("--feedback", "."),
 }  # fmt: skip
 #: Command → what is typed for one thing; the registry is one without models, the run is its folder, an empty folder lies beside.
 COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {
@@ -43,6 +45,9 @@ COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {
     ),
     "demo --out": lambda thing, *_: ("demo", "--size", "smoke", "--out", thing / "under"),
     "phantom --out": lambda thing, *_: ("phantom", "--studies", 1, "--out", thing / "under"),
+    "redistill --feedback": lambda thing, _, empty: (
+        "redistill", Path(flows.__file__).parent / "recipes" / "phantom-classification.yaml", "--feedback", thing, "--reports", empty, "--engine", "none"
+    ),
     "benchmark-explainers --out": lambda thing, *_: ("benchmark-explainers", "--cases", 2, "--out", thing / "under"),
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TaskKind, TrainingConfig, read_record
+from medkd.cohorts.case_directives import CaseDirectives, joined_directives
 from medkd.storage.store import Store
 from medkd.trace import Sample
 from medkd.volumes.window import window_intensity
@@ -28,6 +29,7 @@ class TensorCohort:
         has_mask: bool [n].
         valid: bool [n, row, column], False where an image was padded.
         markers: bool [n], planted marker present (phantom only, otherwise False).
+        directives: what readers said of the cases; None where there is no feedback.
     """
 
     cases: tuple[Case, ...]
@@ -37,6 +39,7 @@ class TensorCohort:
     has_mask: Tensor
     valid: Tensor
     markers: Tensor
+    directives: CaseDirectives | None = None
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -44,7 +47,8 @@ class TensorCohort:
     def select(self, rows: Tensor) -> TensorCohort:
         """Return the cases of the given rows (int64), repeated rows allowed."""
         arrays = {name: getattr(self, name)[rows] for name in ("images", "labels", "masks", "has_mask", "valid", "markers")}
-        return replace(self, cases=tuple(self.cases[row] for row in rows.tolist()), **arrays)
+        directives = None if self.directives is None else self.directives.select(rows)
+        return replace(self, cases=tuple(self.cases[row] for row in rows.tolist()), directives=directives, **arrays)
 
     def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
         """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
@@ -54,7 +58,10 @@ class TensorCohort:
             # A case without a mask is not empty: nobody has looked, and -1 keeps it out of losses.
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
-        return Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
+        sample = Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
+        if self.directives is None:
+            return sample
+        return self.directives.attach(sample, rows, [self.directives.forbidden[row] for row in rows.tolist()])
 
     def patients(self) -> list[str]:
         """Return the patient key of each case."""
@@ -81,7 +88,8 @@ def concatenate(first: TensorCohort, second: TensorCohort) -> TensorCohort:
         name: torch.cat([getattr(first, name), getattr(second, name)])
         for name in ("images", "labels", "masks", "has_mask", "valid", "markers")
     }
-    return TensorCohort(cases=first.cases + second.cases, **arrays)
+    directives = joined_directives(first.directives, second.directives, (len(first), len(second)))
+    return TensorCohort(cases=first.cases + second.cases, directives=directives, **arrays)
 
 
 def read_cohort(ref: Ref, store: Store) -> Cohort:

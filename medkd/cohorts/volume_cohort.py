@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_contracts import Case, CohortUse, DataError, Task, TrainingConfig
+from medkd.cohorts.case_directives import CaseDirectives, joined_directives
 from medkd.cohorts.shards import VolumeShard, read_volume
 from medkd.cohorts.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
 from medkd.storage.store import Store
@@ -34,6 +35,7 @@ class VolumeCohort:
         references: uint8 label maps on the imported voxels: what predictions are scored against.
         synthetic: bool maps on the imported voxels, true where nothing was measured (repaired slices, padding); None where all was.
             Training and measures leave those voxels out.
+        directives: what readers said of the cases; None where there is no feedback.
     """
 
     cases: tuple[Case, ...]
@@ -43,6 +45,7 @@ class VolumeCohort:
     alignments: tuple[Alignment, ...]
     references: tuple[Tensor, ...]
     synthetic: tuple[Tensor | None, ...]
+    directives: CaseDirectives | None = None
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -55,7 +58,8 @@ class VolumeCohort:
         """Return the cases of the given rows."""
         chosen = rows.tolist()
         names = ("cases", "images", "labels", "has_label", "alignments", "references", "synthetic")
-        return replace(self, **{name: tuple(getattr(self, name)[row] for row in chosen) for name in names})
+        arrays: dict[str, Any] = {name: tuple(getattr(self, name)[row] for row in chosen) for name in names}
+        return replace(self, directives=None if self.directives is None else self.directives.select(rows), **arrays)
 
     def spacing_mm(self, row: int) -> tuple[float, float, float]:
         """Return the voxel spacing of one case as it was imported, mm."""
@@ -84,7 +88,11 @@ class VolumeCohort:
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         masks = (label > 0).to(torch.uint8)
         window = torch.tensor(corners)
-        return Sample(inputs={"image": image[:, None]}, labels=label, masks=masks, valid_mask=valid, patients=patients, window=window)
+        sample = Sample(inputs={"image": image[:, None]}, labels=label, masks=masks, valid_mask=valid, patients=patients, window=window)
+        if self.directives is None:
+            return sample
+        cuts = [self._forbidden(row, corner, task.image_size) for row, corner in zip(rows.tolist(), corners, strict=True)]
+        return self.directives.attach(sample, rows, cuts)
 
     def _draw_corner(self, row: int, size: tuple[int, ...], share: float, generator: torch.Generator) -> list[int]:
         label = self.labels[row]
@@ -109,13 +117,17 @@ class VolumeCohort:
             cut(measured, corner, size, fill=False),
         )
 
+    def _forbidden(self, row: int, corner: list[int], size: tuple[int, ...]) -> Tensor | None:
+        found = None if self.directives is None else self.directives.forbidden[row]
+        return None if found is None else cut(found, corner, size, fill=0)
+
     def nbytes(self) -> int:
         """Return the bytes of what is drawn from."""
         return sum(values.nbytes for group in (self.images, self.labels) for values in group)
 
     def to(self, device: torch.device) -> VolumeCohort:
         """Return the cohort with what is drawn from on a device."""
-        moved = {name: tuple(values.to(device) for values in getattr(self, name)) for name in ("images", "labels")}
+        moved: dict[str, Any] = {name: tuple(values.to(device) for values in getattr(self, name)) for name in ("images", "labels")}
         return replace(self, **moved)
 
     def measured(self, row: int) -> Tensor:
@@ -146,6 +158,9 @@ class VolumeCohort:
             has_mask=torch.tensor(self.has_label),
             valid=torch.stack(valid),
             markers=torch.zeros(len(self), dtype=torch.bool),
+            directives=None
+            if self.directives is None
+            else replace(self.directives, forbidden=tuple(self._forbidden(row, corner, size) for row, corner in enumerate(corners))),
         )
 
     def _corner(self, row: int, size: tuple[int, ...], centre: str) -> list[int]:
@@ -157,7 +172,8 @@ class VolumeCohort:
 def concatenate_volumes(first: VolumeCohort, second: VolumeCohort) -> VolumeCohort:
     """Return both cohorts as one."""
     names = ("cases", "images", "labels", "has_label", "alignments", "references", "synthetic")
-    return VolumeCohort(**{name: getattr(first, name) + getattr(second, name) for name in names})
+    directives = joined_directives(first.directives, second.directives, (len(first), len(second)))
+    return VolumeCohort(**{name: getattr(first, name) + getattr(second, name) for name in names}, directives=directives)
 
 
 def corner_of(centre: list[int] | None, size: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:

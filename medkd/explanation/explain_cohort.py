@@ -78,7 +78,7 @@ def explain_cohort(
             values[choice.name]["model_parameter_randomisation"] = _randomised(student, student_maps, query, choice)
     for name, make in BASELINES.items():
         values[name] = measured_baseline(spec, make, model, query)
-    key = f"explanations/{spec.name}/{student.arm}-{student.seed}"
+    key = f"explanations/{spec.name}/{student.run_name}"
     packed = workspace.store.write_tensors(f"{key}.safetensors", maps)
     sanity_reports = tuple(
         _verdict(choice, query, model, maps[f"student/{choice.name}"], values[choice.name]) for choice in spec.explain.explainers

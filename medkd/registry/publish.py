@@ -205,7 +205,7 @@ def _publication(
 
 def journal_of(workspace: Workspace, recipe: str, checkpoint: Checkpoint) -> Path:
     """Return where the metrics of a checkpoint's training lie."""
-    return workspace.root / "training" / recipe / f"{checkpoint.arm}-{checkpoint.seed}" / "metrics.jsonl"
+    return workspace.root / "training" / recipe / checkpoint.run_name / "metrics.jsonl"
 
 
 def _knowledge_tag(result: RecipeResult, checkpoint: Checkpoint) -> dict[str, str]:

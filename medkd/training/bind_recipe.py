@@ -204,6 +204,9 @@ def _term_mistakes(place: FieldPath, term: LossTerm, recipe: Recipe, *, from_sto
     reason = entry.incompatible_reason(TaskContext(recipe.task.kind.value, len(recipe.task.classes), from_store), **term.options)
     if reason:
         yield Mistake((*place, "loss"), RecipeError("RECIPE_GUARD", f"expected a term that can work here, {term.loss!r} cannot: {reason}"))
+    if "forbidden" in needs:
+        sentence = f"expected terms that the data of a recipe can feed, {entry.name!r} reads what readers said of a student's maps: medkd redistill adds it"
+        yield Mistake((*place, "loss"), RecipeError("RECIPE_NEEDS", sentence))
     if "masks" in needs and isinstance(recipe.data, ImageFolderData) and recipe.data.masks is None:
         sentence = f"expected data with masks for the loss {term.loss!r}, data.masks is null"
         yield Mistake((*place, "loss"), RecipeError("RECIPE_NEEDS", sentence))

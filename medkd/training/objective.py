@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -48,6 +48,11 @@ class BoundTerm:
         """Return whether it is what students are asked to do, rather than how a teacher does it."""
         return "labels" in self.needs and not self.needs & {"teacher", "explainer", "masks"}
 
+    @property
+    def is_feedback(self) -> bool:
+        """Return whether it reads what readers said of an earlier student's maps."""
+        return "forbidden" in self.needs
+
 
 class TermValue(NamedTuple):
     """A term's weight at a point of training, and its value."""
@@ -62,9 +67,11 @@ class Objective:
 
     Args:
         terms: terms of a recipe.
+        influence_cap: largest share of terms that read feedback in the loss of a batch; None leaves them as they are.
     """
 
-    def __init__(self, terms: tuple[LossTerm, ...]) -> None:
+    def __init__(self, terms: tuple[LossTerm, ...], *, influence_cap: float | None = None) -> None:
+        self.influence_cap = influence_cap
         names = [term.loss for term in terms]
         labels = [name if names[:index].count(name) == 0 else f"{name}_{names[:index].count(name) + 1}" for index, name in enumerate(names)]
         self.terms = tuple(_bind_term(term, label) for term, label in zip(terms, labels, strict=True))
@@ -122,7 +129,7 @@ class Objective:
             temperature = temperature_of(term.spec.temperature, adapters, term.label, share)
             if temperature is not None:
                 own["temperature"] = temperature
-            seen = (there, teacher, known) if compares else (student, teacher, sample)
+            seen = (there, teacher, _weighted(known, term)) if compares else (student, teacher, _weighted(sample, term))
             yield TermValue(term, weight, _over_pairs(term, *seen, adapters, own))
 
     def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> DistillationAdapters:
@@ -204,6 +211,15 @@ def _over_pairs(
 def reads_explanations(needs: frozenset[str]) -> bool:
     """Return whether terms with these needs read a teacher's explanations, so that a control can replace them."""
     return "teacher" in needs and bool(needs & EXPLANATIONS)
+
+
+def _weighted(sample: Sample, term: BoundTerm) -> Sample:
+    """Return a batch as a term sees it: maps that readers did not accept are not copied, and what they forbade counts whatever the label's weight."""
+    if sample.explanation_weights is None:
+        return sample
+    if term.is_feedback:
+        return replace(sample, weights=None)
+    return replace(sample, weights=sample.explanation_weights) if reads_explanations(term.needs) else sample
 
 
 def _bind_term(term: LossTerm, label: str) -> BoundTerm:

@@ -21,7 +21,8 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 from pydantic import TypeAdapter
 
 import data_contracts
-from data_contracts import MedkdError, MissingDependencyError, Recipe, TrainingSpec, VersionedRecord
+from data_contracts import FrozenModel, MedkdError, MissingDependencyError, Recipe, TrainingSpec, VersionedRecord
+from data_contracts.model import run_name
 from data_contracts.private import private_folder
 from medkd.progress import ProgressBar, progress_bar
 from medkd.storage.gpu_slot import gpu_slots, visible_gpus
@@ -73,7 +74,9 @@ def in_processes(function: Callable[P, R]) -> Callable[P, R]:
         spec: TrainingSpec = given["spec"]
         if spec.fit.processes == 1 or is_rank():
             return function(*args, **kwargs)
-        folder = private_folder(workspace.root / "training" / spec.recipe / f"{spec.arm}-{spec.seed}")
+        directives: FrozenModel | None = given.get("directives")
+        digest = None if directives is None else directives.digest()
+        folder = private_folder(workspace.root / "training" / spec.recipe / run_name(spec.arm, spec.seed, digest))
         hints = get_type_hints(function)
         payload = {name: TypeAdapter(hints[name]).dump_python(value, mode="json") for name, value in given.items()}
         asked = {"module": function.__module__, "name": function.__qualname__, "arguments": payload}

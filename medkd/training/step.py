@@ -12,6 +12,7 @@ from medkd.knowledge.source import KnowledgeSource
 from medkd.trace import TEACHER_IMAGE, Sample, layer_map_of, trace
 from medkd.training.adapters import DistillationAdapters
 from medkd.training.balance import LossBalancer
+from medkd.training.influence import influence_of
 from medkd.training.objective import Objective
 
 
@@ -63,10 +64,14 @@ class DistillationStep(nn.Module):
             self.balancer.measure(terms, [p for p in self.student.parameters() if p.requires_grad])
             if knowledge is not None:
                 self.balancer.compare(student, knowledge, sample)
-        total, shown = student.logits.new_zeros((), dtype=torch.float32), {}
+        total, shown = student.logits.new_zeros((), dtype=torch.float32), dict[str, Tensor]()
+        factors = {term.label: 1.0 if self.balancer is None else self.balancer.factor(term) for term, _, _ in terms}
+        influence = influence_of([(term, weight * factors[term.label], value) for term, weight, value in terms], objective.influence_cap)
+        shown |= influence.shown
         for term, weight, value in terms:
-            factor = 1.0 if self.balancer is None else self.balancer.factor(term)
-            total = total + weight * factor * value
+            factor = factors[term.label]
+            weighted = weight * factor * value
+            total = total + (influence.factor * weighted if influence.factor is not None and term.is_feedback else weighted)
             shown[term.label] = value.detach()
             if self.balancer is not None or term.spec.schedule is not None:
                 shown[f"weight/{term.label}"] = torch.tensor(weight * factor, device=total.device)

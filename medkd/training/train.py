@@ -19,6 +19,7 @@ from data_contracts import (
     Case,
     Checkpoint,
     CohortSet,
+    FeedbackDirectives,
     KnowledgeError,
     KnowledgeRef,
     NetworkSpec,
@@ -27,6 +28,7 @@ from data_contracts import (
     TrainingDomain,
     TrainingSpec,
 )
+from data_contracts.model import run_name
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
 from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
@@ -73,11 +75,17 @@ def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) 
 @stage
 @in_processes
 def distill(
-    workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint | None, knowledge: KnowledgeRef | None = None
+    workspace: Workspace,
+    spec: TrainingSpec,
+    cohorts: CohortSet,
+    teacher: Checkpoint | None,
+    knowledge: KnowledgeRef | None = None,
+    directives: FeedbackDirectives | None = None,
 ) -> Checkpoint:
     """Train one student: the arm's objective on ``student_train/SEED``, and on ``unlabelled/SEED`` where the arm may use it.
 
-    An arm that reads a store needs its knowledge and not the teacher's weights.
+    An arm that reads a store needs its knowledge and not the teacher's weights. With directives the student follows what readers said of
+    an earlier one: without any, training is what it was, bit by bit.
 
     Args:
         workspace: where files go.
@@ -85,13 +93,16 @@ def distill(
         cohorts: prepared cohorts.
         teacher: live teacher, None where there is only a store.
         knowledge: what was extracted of it.
+        directives: of the feedback on an earlier student; a term that reads them is one of the spec's.
     """
-    run = TrainingRun(workspace, spec)
-    setup = setup_training(run, student_cohort(workspace, spec, cohorts), teacher, knowledge)
+    digest = None if directives is None else directives.digest()
+    run = TrainingRun(workspace, spec, feedback=digest)
+    setup = setup_training(run, student_cohort(workspace, spec, cohorts, directives), teacher, knowledge)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
     init_network = compressed(run, teacher) if spec.objective.init == "compressed_teacher" else None
-    digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
-    return run.run(setup, Objective(spec.objective.terms), cohort_digest=digest, init_network=init_network, validate=figure)
+    cohort_digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
+    objective = Objective(spec.objective.terms, influence_cap=None if directives is None else directives.influence_cap)
+    return run.run(setup, objective, cohort_digest=cohort_digest, init_network=init_network, validate=figure)
 
 
 def compressed(run: TrainingRun, teacher: Checkpoint | None) -> nn.Module:
@@ -162,12 +173,14 @@ def setup_training(
     return TrainingSetup(knowledge_digest, stored=source)
 
 
-def student_cohort(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> TensorCohort | VolumeCohort:
-    """Return what a student is trained on."""
-    cohort = open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.task)
+def student_cohort(
+    workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, directives: FeedbackDirectives | None = None
+) -> TensorCohort | VolumeCohort:
+    """Return what a student is trained on, with what readers said of the cases."""
+    cohort = open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.task, directives)
     if spec.objective.unlabelled and Subset.UNLABELLED.of(spec.seed) in cohorts.uses:
         # Both are of one kind, as one task opens them: the checks are for the types.
-        extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.task)
+        extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.task, directives)
         if isinstance(cohort, VolumeCohort) and isinstance(extra, VolumeCohort):
             return concatenate_volumes(cohort, extra)
         if isinstance(cohort, TensorCohort) and isinstance(extra, TensorCohort):
@@ -204,11 +217,13 @@ class TrainingRun:
         spec: what is trained, and how.
         key: what an interrupted run must share with this one to be gone on with, beside ``spec``.
         suffix: tells several runs of one arm and seed apart.
+        feedback: digest of the directives that the run follows, if any; it tells runs apart as ``key`` and ``suffix`` do.
     """
 
-    def __init__(self, workspace: Workspace, spec: TrainingSpec, *, key: str = "", suffix: str = "") -> None:
-        self.workspace, self.spec, self.key = workspace, spec, key
-        self.name = f"{spec.recipe}/{spec.arm}-{spec.seed}{suffix}"
+    def __init__(self, workspace: Workspace, spec: TrainingSpec, *, key: str = "", suffix: str = "", feedback: str | None = None) -> None:
+        self.workspace, self.spec, self.feedback = workspace, spec, feedback
+        self.key = f"{key}{feedback or ''}"
+        self.name = f"{spec.recipe}/{run_name(spec.arm, spec.seed, feedback)}{suffix}"
         self.network = specify_network(spec.network, spec.task)
 
     def begin(self) -> nn.Module:
@@ -277,6 +292,7 @@ class TrainingRun:
             train_patients_digest=hashlib.sha256(patients.encode()).hexdigest(),
             domain=training_domain(cases),
             cost=cost,
+            feedback=self.feedback,
         )
 
     def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:

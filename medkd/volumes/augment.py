@@ -92,6 +92,7 @@ def _apply(sample: Sample, move: Callable[[Tensor, str], Tensor]) -> Sample:
         masks=moved(sample.masks),
         valid_mask=moved(sample.valid_mask),
         voxel_weights=moved(sample.voxel_weights),
+        forbidden=moved(sample.forbidden),
         teacher={key: move(value, "teacher") if value.ndim == spatial + 1 else value for key, value in sample.teacher.items()},
     )
 
@@ -123,7 +124,7 @@ class _Mover:
     def move(self, grid: Tensor, kind: str) -> Tensor:
         """Sample a grid [batch, (channel,) *space]; integers by nearest neighbour, images and stored knowledge linearly.
 
-        What comes from outside is the image's own lowest intensity in images, missing (-1) in labels, 0 in masks and validity, and the
+        What comes from outside is the image's own lowest intensity in images, missing (-1) in labels, 0 in masks, validity and what is forbidden, and the
         nearest value in stored knowledge.
         """
         whole = grid[:, None] if grid.ndim == self._low.ndim - 1 else grid

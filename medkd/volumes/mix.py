@@ -94,6 +94,7 @@ def _paste(sample: Sample, partners: Tensor, share: float, generator: torch.Gene
         masks=on_grid(sample.masks),
         valid_mask=on_grid(sample.valid_mask),
         voxel_weights=on_grid(sample.voxel_weights),
+        forbidden=on_grid(sample.forbidden),
         teacher=teacher,
         other_labels=sample.labels[partners.to(sample.labels.device)] if whole and sample.labels is not None else None,
         shares=shares if whole else None,

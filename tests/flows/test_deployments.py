@@ -34,6 +34,7 @@ def shipped():
 def test_every_deployment_has_a_flow_of_its_name_a_schedule_with_a_timezone_and_runs_that_do_not_overtake_each_other():
     assert {one["name"] for one in shipped()} == {
         "ingest-watch", "run-champion", "nightly-distill", "explain-candidate", "weekly-review-sample", "reconcile", "gc", "drift", "return-results",
+        "redistill",
     }  # fmt: skip
     for one in shipped():
         path, _, name = one["entrypoint"].partition(":")
@@ -53,6 +54,7 @@ def test_with_nothing_to_do_each_says_so(tmp_path, monkeypatch):
     assert deployments.weekly_review_sample.fn(out=out).message == "nothing was reported this week"
     assert deployments.explain_candidate.fn(recipes=[recipe], out=out).message == "no candidate"
     assert deployments.gc.fn(out=out).message == "0 would go"
+    assert deployments.redistill.fn(recipe=recipe, feedback=str(tmp_path / "log"), out=out).message == "no feedback"
     assert deployments.return_results.fn(out=out).message == "nothing to return"
     started = time.monotonic()
     assert deployments.drift.fn(models=[MODEL], out=out).message == "nothing was reported yet"

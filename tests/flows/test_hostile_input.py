@@ -146,6 +146,13 @@ def test_stores_and_runs_that_are_none(said, things, thing, registry):
 
 
 @pytest.mark.parametrize("thing", THINGS)
+def test_what_is_no_feedback_log(said, things, thing):
+    given = ("--engine", "none", "--out", "run", "--feedback")
+    assert said("redistill", PHANTOM, *given, things / thing)[0] == 2
+    assert said("redistill", PHANTOM, *given, things / "folder", "--reports", things / thing)[0] == 2
+
+
+@pytest.mark.parametrize("thing", THINGS)
 def test_what_is_asked_of_whoever_keeps_it_running(said, things, thing, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert said("status", "--run", things / thing)[0] == 2

@@ -59,7 +59,8 @@ class Cohort:
             labels = self.labels[rows] * (self.classes - 1 - rows % (self.classes - 1))
         else:
             labels = self.masks[rows].long() * (self.classes - 1)
-        return Sample(inputs={"image": self.images[rows]}, labels=labels, masks=self.masks[rows])
+        forbidden = (self.masks[rows] == 0).to(torch.uint8) * 100
+        return Sample(inputs={"image": self.images[rows]}, labels=labels, masks=self.masks[rows], forbidden=forbidden)
 
     def patients(self):
         return [str(i) for i in range(len(self))]

@@ -42,8 +42,14 @@ def make_network(entry, make_network, space):
 
 @pytest.fixture
 def make_sample(entry, make_sample):
-    """Give a loss that compares classes with one another as many as it needs."""
-    return lambda n=4, classes=None: make_sample(n, classes=classes or entry.fact("MIN_CLASSES", 2))
+    """Give a loss that compares classes with one another as many as it needs, and one that reads feedback what readers forbade."""
+
+    def make(n=4, classes=None):
+        sample = make_sample(n, classes=classes or entry.fact("MIN_CLASSES", 2))
+        forbidden = (sample.masks == 0).to(torch.uint8) * 100
+        return replace(sample, forbidden=forbidden) if "forbidden" in entry.fact("NEEDS") else sample
+
+    return make
 
 
 def traced(network, sample):
@@ -94,14 +100,14 @@ def test_the_gradient_reaches_the_student_and_never_the_teacher(entry, make_netw
 def test_the_order_of_cases_does_not_matter(entry, make_network, make_sample):
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(4)
     order = torch.tensor([2, 0, 3, 1])
-    shuffled = Sample(inputs={"image": sample.image[order]}, labels=sample.labels[order], masks=sample.masks[order])
+    shuffled = sample.mapped(lambda values: values[order])
     assert float(value_of(entry, student, teacher, shuffled)) == pytest.approx(float(value_of(entry, student, teacher, sample)), abs=1e-5)
 
 
 def test_a_case_of_weight_zero_does_not_count(entry, make_network, make_sample):
     student, teacher, sample = make_network(0).eval(), make_network(1).eval(), make_sample(4)
     weighted = replace(sample, weights=torch.tensor([1.0, 1.0, 0.0, 0.0]))
-    half = Sample(inputs={"image": sample.image[:2]}, labels=sample.labels[:2], masks=sample.masks[:2])
+    half = sample.rows(slice(2))
     assert float(value_of(entry, student, teacher, weighted)) == pytest.approx(float(value_of(entry, student, teacher, half)), abs=1e-5)
 
 
