@@ -82,7 +82,9 @@ class Questions:
             DataError: ``ASK_NOT_YET``, ``ASK_PLACE``, ``ASK_MODEL``; ExplanationError: ``QUEUE_FULL``.
         """
         if not self.may_ask(state):
-            raise DataError("ASK_NOT_YET", "expected the own read and the sign-off before a question, got none; sign first")
+            raise DataError(
+                "ASK_NOT_YET", f"expected the own read and the sign-off before a question, this study is {state.status}; sign first"
+            )
         shape = study.report.volume.geometry.shape
         if any(not 0 <= at < size for at, size in zip(place, shape, strict=True)):
             raise DataError("ASK_PLACE", f"expected slice, row and column within {shape}, got {tuple(at + 1 for at in place)}")
@@ -122,7 +124,7 @@ class Questions:
         except (MedkdError, OSError):
             whole = False
         if not whole:
-            raise DataError("ANSWER_ALTERED", "expected the explanation as it was kept, got other bytes; ask again")
+            raise DataError("ANSWER_ALTERED", f"expected the explanation {answer.content_id} as it was kept, got other bytes; ask again")
         return record
 
     def _folder(self, answer: ExplanationAnswer) -> Path:

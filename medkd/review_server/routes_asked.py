@@ -84,7 +84,7 @@ def asked_picture(request: Request, key: str, name: str, role: Literal["student"
     _require_open(services, request, study)
     answer = services.questions.found(study, name)[1].answer
     if answer is None or answer.code:
-        raise DataError("UNKNOWN", "expected a question that was answered, got one that was not")
+        raise DataError("UNKNOWN", f"expected a question that was answered, got one that is {services.questions.queue.state(name).status}")
     payload = services.pictures.get(
         (study.digest, "asked", name, answer.explanation, role, index), lambda: _png(services, study, answer, role, index)
     )
@@ -100,5 +100,6 @@ def _png(services: Services, study: ServedStudy, answer: ExplanationAnswer, role
 def _require_open(services: Services, request: Request, study: ServedStudy) -> None:
     """Refuse answers to whoever may not ask: they show what a model uses."""
     session = services.require(request)
-    if not services.questions.may_ask(services.readings.state(session.account, study)):
-        raise DataError("ASK_NOT_YET", "expected the own read and the sign-off before an answer is shown, got none")
+    state = services.readings.state(session.account, study)
+    if not services.questions.may_ask(state):
+        raise DataError("ASK_NOT_YET", f"expected the own read and the sign-off before an answer is shown, this study is {state.status}")
