@@ -39,6 +39,16 @@ def test_each_lesion_is_matched_once_with_what_it_overlaps_most(report, arrays, 
     assert [(one.number, one.prior_number) for one in found.changes] == [(1, 1), (2, None)]
 
 
+def test_a_lesion_that_overlaps_two_takes_the_one_it_overlaps_most(report, arrays, prior):
+    one = prior.report.explanations[0]
+    second = one.lesions[0].model_copy(update={"tracking_id": "lesion-2"})
+    kept = dict(prior.arrays.explained[0])
+    kept["mask/2"], kept["mask/1"] = kept["mask/1"], np.roll(kept["mask/1"], 2, 2)
+    two = prior.report.model_copy(update={"explanations": (one.model_copy(update={"lesions": (one.lesions[0], second)}),)})
+    found = compare_prior(report, arrays, two, StudyArrays(prior.arrays.volume, (kept,)))
+    assert [(one.number, one.prior_number) for one in found.changes] == [(1, 2), (None, 1)]
+
+
 def test_a_study_beside_itself_turned_and_flipped_is_the_same(report, arrays, prior):
     """Voxels in another order, at the same places in the patient."""
     space = report.volume.geometry

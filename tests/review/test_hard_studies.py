@@ -57,7 +57,9 @@ def test_a_planted_hotspot_has_a_caveat_and_a_jump_that_shows_it(open_page, plan
         assert (spot["y"] + spot["height"] / 2 - stack["y"]) / stack["height"] == pytest.approx(31.5 / 40, abs=0.02)
     page.keyboard.press("c")
     assert page.locator("#where").inner_text().startswith("slice 32 of 40")
-    assert page.locator(f"{student} path.spot").count() == 1
+    stack, spot = (page.locator(f"{student} {one}").bounding_box() for one in (".stack", "path.spot"))
+    assert (spot["x"] + spot["width"] / 2 - stack["x"]) / stack["width"] == pytest.approx(41.5 / 48, abs=0.02)
+    assert (spot["y"] + spot["height"] / 2 - stack["y"]) / stack["height"] == pytest.approx(1.5 / 12, abs=0.03), "the head is up"
     assert page.problems == []
 
 

@@ -96,6 +96,10 @@ def test_three_planes_show_one_point_and_scroll_together(page):
     box = page.locator(".pane[data-plane=axial] .stack").bounding_box()
     page.mouse.click(box["x"] + box["width"] * (30.5 / 48), box["y"] + box["height"] * (8.5 / 40))
     assert page.evaluate("medkd.state.point") == [6, 8, 30]
+    box = page.locator(".pane[data-plane=coronal] .stack").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * (30.5 / 48), box["y"] + box["height"] * (3.5 / 12))
+    assert page.evaluate("medkd.state.point") == [8, 8, 30], "the head is up: the fourth row is the ninth slice"
+    page.mouse.click(box["x"] + box["width"] * (30.5 / 48), box["y"] + box["height"] * (5.5 / 12))
     for plane, name in (("coronal", "slice 9 of 40"), ("sagittal", "slice 31 of 48")):
         page.get_by_role("button", name=plane).click()
         assert where(page).startswith(name)
