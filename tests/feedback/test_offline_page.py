@@ -51,6 +51,7 @@ def read_and_fill(page):
     page.click("#lock")
     page.wait_for_selector("#sign-off:visible")
     page.wait_for_selector("body[data-ready]")
+    page.wait_for_load_state("networkidle")  # a served page brings its slices one by one, and moves as they come
     page.select_option("#draw-for", "lesion-1:forbidden")
     page.select_option("#tool", "polygon")
     canvas = page.locator("canvas.drawing")
@@ -59,6 +60,7 @@ def read_and_fill(page):
     for across, down in ((0.2, 0.2), (0.7, 0.25), (0.4, 0.8)):
         page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"])
     page.click("#close-polygon")
+    page.wait_for_selector('#drawn:not(:text-is("0"))')
     choices = {
         "decision": "correct", "prediction.lesion-1": "agree", "explanation.lesion-1": "corrected", "prediction.lesion-2": "unsure",
         "explanation.lesion-2": "not_judged", "likert.understandable": "4", "likert.plausible": "2", "likert.certainty_fits": "3", "likert.useful": "1",
