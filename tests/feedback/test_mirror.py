@@ -19,9 +19,14 @@ TASK = Task(kind="segmentation", classes=("background", "lesion"), image_size=(8
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory):
+def artefacts(tmp_path_factory):
+    return tmp_path_factory.mktemp("run") / "mlartifacts"
+
+
+@pytest.fixture(scope="module")
+def registry(artefacts):
     """Return a registry with one model, and that model."""
-    folder = tmp_path_factory.mktemp("run")
+    folder = artefacts.parent
     uri = register_tiny(folder, TASK, NetworkSpec(builder="unet", out_channels=2, options={"channels": (4, 8)}))
     opened = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "mlartifacts")
     return opened, opened.contents(uri).model
@@ -70,16 +75,21 @@ def test_what_was_said_is_shown_as_assessments_once(log, of_model, registry, mak
     assert "rib" not in str(trace.info)
 
 
-def test_what_was_altered_in_the_mirror_is_made_anew(log, of_model, registry, make_form, reader, tmp_path):
+def test_what_was_altered_in_the_mirror_is_made_anew(log, of_model, registry, artefacts, make_form, reader, tmp_path):
     opened, model = registry
     entry = keep_form(log, of_model, make_form(1, report=of_model.digest(), comment="another"), reader, offline=True)
     mirror_feedback(log.entries(), {of_model.digest(): of_model}, opened)
+    place = f"feedback/{entry.digest()[:16]}.json"
     forged = tmp_path / f"{entry.digest()[:16]}.json"
     forged.write_text("{}")
     opened.attach(model, {"feedback": forged}, {})
-    found = mirror_feedback(log.entries(), {of_model.digest(): of_model}, opened)
-    assert found.attached == 1
-    assert opened.fetch_attached(model.uri, f"feedback/{forged.name}").read_bytes() == entry.canonical_json()
+    assert mirror_feedback(log.entries(), {of_model.digest(): of_model}, opened).attached == 1
+    assert opened.fetch_attached(model.uri, place).read_bytes() == entry.canonical_json()
+    # Also where it was not altered through the registry, whose digests then still say what was attached.
+    (kept,) = [path for path in artefacts.rglob(forged.name) if path.parent.name == "feedback"]
+    kept.write_text("{}")
+    assert mirror_feedback(log.entries(), {of_model.digest(): of_model}, opened).attached == 1
+    assert kept.read_bytes() == entry.canonical_json()
 
 
 def test_what_says_nothing_of_a_registered_model_is_left_out_and_said(log, report, of_model, registry, make_form):

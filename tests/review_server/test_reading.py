@@ -13,7 +13,7 @@ from medkd.review_server.settings import ServerSettings
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    return write_studies(tmp_path_factory.mktemp("controls") / "reports", 12, lesions=2)
+    return write_studies(tmp_path_factory.mktemp("controls") / "reports", 12, lesions=2, shape=(8, 24, 28))
 
 
 @pytest.fixture(scope="module")
