@@ -8,8 +8,8 @@ where readers outlined the lesion too, as where the map belongs. A quarter of th
 
 ``outside_share`` is the share of the absolute class map on the marker, grown by the reader's brush of three pixels, over held-out cases with a
 marker that no training saw; ``neighbourhood_share`` the same grown by twelve pixels, to see whether it only moved next door; ``marker_effect`` is how much the
-answer changes when the marker is put in or taken out, which no map is needed for. The strength was chosen on the cohorts of seed 61000, which
-the benchmark does not use. About ten minutes on a core.
+answer changes when the marker is put in or taken out, which no map is needed for. The strength was chosen on a cohort of seed 61000, which
+the benchmark does not use. About twenty minutes beside other work on two cores.
 
 The gate is asked of each student with feedback, as ``medkd redistill`` asks it, against ``control`` on the debiased cases and on the studies that judge.
 """
