@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_contracts import DirectedRegion, VoxelMask
+from data_contracts import DirectedRegion
 from medkd.trace import Sample
+from medkd.volumes.voxel_masks import voxels_of
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,6 @@ def joined_directives(first: CaseDirectives | None, second: CaseDirectives | Non
     if first is None and second is None:
         return None
     return (first or CaseDirectives.none(cases[0])).joined(second or CaseDirectives.none(cases[1]))
-
-
-def voxels_of(mask: VoxelMask) -> NDArray[np.bool_]:
-    """Return the voxels of a mask, bool [slice, row, column]."""
-    flat = np.zeros(int(np.prod(mask.shape)), dtype=bool)
-    for start, length in mask.runs:
-        flat[start : start + length] = True
-    return flat.reshape(mask.shape)
-
-
-def mask_of(voxels: NDArray[np.bool_]) -> VoxelMask:
-    """Return voxels [slice, row, column], at least one of them true, as a mask."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], voxels.ravel(), [False]])))
-    slices, rows, columns = voxels.shape
-    runs = tuple((int(start), int(end - start)) for start, end in zip(edges[::2], edges[1::2], strict=True))
-    return VoxelMask(shape=(slices, rows, columns), runs=runs)
 
 
 def forbidden_percent(regions: tuple[DirectedRegion, ...]) -> NDArray[np.uint8] | None:

@@ -34,8 +34,8 @@ from data_contracts import (
     TaskKind,
     VoxelMask,
 )
-from medkd.cohorts.case_directives import mask_of, voxels_of
 from medkd.dicom.confidentiality.secret import keyed_number
+from medkd.volumes.voxel_masks import mask_of, voxels_of
 
 #: Strength of a region that nobody drew: the contour of a finding whose map was only rejected.
 REJECTED = 0.5

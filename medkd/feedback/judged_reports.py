@@ -7,11 +7,11 @@ from collections.abc import Set
 from pathlib import Path
 
 from data_contracts import MedkdError, ReviewReport, StudyExplanation, TaskKind, VoxelMask, read_record
-from medkd.cohorts.case_directives import mask_of
 from medkd.explanation.artefact import RECORD as EXPLANATION
 from medkd.explanation.artefact import SHORT, read_explanation
 from medkd.feedback.directives import JudgedReport
 from medkd.review.write_report import RECORD as REPORT
+from medkd.volumes.voxel_masks import mask_of
 
 
 def judged_reports(folder: Path, wanted: Set[str]) -> dict[str, JudgedReport]:

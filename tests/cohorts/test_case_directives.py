@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from data_contracts import DirectedRegion, VoxelMask
-from medkd.cohorts.case_directives import CaseDirectives, forbidden_percent, joined_directives, mask_of, voxels_of
+from medkd.cohorts.case_directives import CaseDirectives, forbidden_percent, joined_directives
 from medkd.trace import Sample
+from medkd.volumes.voxel_masks import mask_of, voxels_of
 
 SHAPE = (1, 2, 3)
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from data_contracts import Case, DataError, DirectedRegion, FeedbackDirectives, Ref, StudyDirective, Task, TrainingConfig
-from medkd.cohorts.case_directives import mask_of
 from medkd.cohorts.follow_directives import directive_of, reviewed, taught_by, with_directives
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -15,6 +14,7 @@ from medkd.volumes.augment import draw_view
 from medkd.volumes.letterbox import letterbox_mask
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import align
+from medkd.volumes.voxel_masks import mask_of
 
 REF = Ref(store="s", key="k", sha256="a" * 64)
 VOLUMES = Task(kind="segmentation", classes=("background", "a"), image_size=(6, 8, 8), intensity="standardised", spacing_mm=(2.0, 2.0, 2.0))

@@ -27,7 +27,6 @@ from data_contracts import (
     load_record,
 )
 from medkd.attribution._attribute import attribute
-from medkd.cohorts.case_directives import mask_of
 from medkd.cohorts.open_cohort import open_pictures
 from medkd.feedback.directives import DirectiveOptions, JudgedReport, directives_of
 from medkd.inference.predict import predict_logits
@@ -35,6 +34,7 @@ from medkd.models._load import load_network
 from medkd.phantom.render import PhantomCases, draw_cases, render_key_slices
 from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin
+from medkd.volumes.voxel_masks import mask_of
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
 #: Pixels by which a reader's brush is wider than the marker.

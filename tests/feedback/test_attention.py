@@ -11,12 +11,13 @@ import torch
 
 from data_contracts import AttentionValues, Checkpoint, DirectedRegion, FeedbackDirectives, Ref, Role, StudyDirective
 from medkd.attribution._attribute import attribute
-from medkd.cohorts.case_directives import CaseDirectives, mask_of
+from medkd.cohorts.case_directives import CaseDirectives
 from medkd.cohorts.open_cohort import open_pictures
 from medkd.feedback.attention import Attention, measure_attention, shares_of
 from medkd.models._build import build_network, specify_network
 from medkd.storage.store import write_bytes
 from medkd.targets import class_margin
+from medkd.volumes.voxel_masks import mask_of
 
 
 def values(seed, cases, inside, outside, parts=None):

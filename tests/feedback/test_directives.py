@@ -20,8 +20,9 @@ from data_contracts import (
     VoxelMask,
     load_record,
 )
-from medkd.cohorts.case_directives import forbidden_percent, mask_of, voxels_of
+from medkd.cohorts.case_directives import forbidden_percent
 from medkd.feedback.directives import DirectiveOptions, JudgedReport, directives_of
+from medkd.volumes.voxel_masks import mask_of, voxels_of
 
 GOLDEN = load_record(Path(__file__).parents[1] / "contracts" / "golden" / "review_4.json", ReviewReport)
 SHAPE = GOLDEN.volume.geometry.shape

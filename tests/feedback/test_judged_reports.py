@@ -8,10 +8,10 @@ import safetensors.torch
 import torch
 
 from data_contracts import RegistryError, ReviewReport, load_record
-from medkd.cohorts.case_directives import voxels_of
 from medkd.explanation.artefact import ARRAYS, RECORD, SHORT
 from medkd.feedback.judged_reports import judged_reports
 from medkd.storage.manifest import pack_model
+from medkd.volumes.voxel_masks import voxels_of
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_4.json"
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from data_contracts import DirectedRegion, FeedbackDirectives, LossTerm, StudyDirective
-from medkd.cohorts.case_directives import mask_of
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.feedback.next_student import taught_spec
 from medkd.knowledge.interface import LiveKnowledge
@@ -18,6 +17,7 @@ from medkd.storage.stage import stage_key
 from medkd.trace import layer_map_of, trace
 from medkd.training.objective import Objective
 from medkd.training.train import distill, train_teacher
+from medkd.volumes.voxel_masks import mask_of
 
 
 def directives(*studies):
