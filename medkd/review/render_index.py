@@ -34,6 +34,7 @@ def render_index(rows: Sequence[IndexRow], refused: Sequence[RefusedSeries]) -> 
         styles=[Markup(style)],
         rows=[(row.page, row.report.volume, len(shown_in(row.report)), agreement_of(row.report)) for row in rows],
         refused=refused,
+        served=None,
     )
 
 

@@ -14,8 +14,8 @@ import safetensors.torch
 
 from data_contracts import ResultSet, ReviewReport, StudyExplanation, load_record, read_record
 from medkd.explanation.artefact import read_explanation
-from medkd.pictures.colours import heat as colours_of
-from medkd.pictures.colours import png
+from medkd.pictures.colours import heat_png
+from medkd.review.orientation_marks import views_of
 from medkd.review.shown import shown_in
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -85,10 +85,11 @@ def test_every_map_on_the_page_has_the_bytes_of_the_registered_explanation(studi
             values = arrays[one.by(explainer)["student"].tensor].numpy()
             failed = bool(one.explanation.failed_checks(explainer))
             limit = float(max(np.abs(arrays[ref.tensor].numpy()).max() for ref in one.by(explainer).values()))
-            for place, uri in payload["planes"]["student"].items():
-                expected = png(colours_of(values[int(place)], limit, failed=failed))
-                assert base64.b64decode(uri.split(",")[1]) == expected
-                pictures += 1
+            for view in views_of(report.volume.geometry):
+                for place, uri in payload["planes"]["student"][view.name].items():
+                    plane = np.ascontiguousarray(view.slice_of(values, int(place)), np.float32)
+                    assert base64.b64decode(uri.split(",")[1]) == heat_png(plane, limit, failed=failed)
+                    pictures += 1
     assert pictures > 0
 
 

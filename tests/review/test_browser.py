@@ -169,7 +169,7 @@ def test_each_finding_offers_the_explainers_of_its_own_model(open_page, of_a_pan
     assert options.all_inner_texts() == ["cam", "saliency"]
     page.select_option("#explainer", "saliency")
     assert page.locator(".pane[data-role=student] .heat").get_attribute("src") not in (None, first)
-    page.get_by_role("button", name="go to lesion 1").click()
+    page.locator("#findings").get_by_role("button", name="go to lesion 1").click()
     assert page.locator("#explainer").input_value() == "grad_cam"
     assert page.problems == []
 

@@ -47,7 +47,7 @@ def test_a_planted_hotspot_has_a_caveat_and_a_jump_that_shows_it(open_page, plan
     student = ".pane[data-role=student]"
     key_slice = page.evaluate("medkd.data.heat[0].grad_cam.planes.student.axial[4]")
     for jump in ("#findings button.go[data-spot]", "#summary button.go[data-spot]"):
-        page.get_by_role("button", name="go to lesion 1").click()
+        page.locator("#findings").get_by_role("button", name="go to lesion 1").click()
         assert page.locator(f"{student} .heat").get_attribute("src") == key_slice
         page.locator(jump).click()
         assert page.locator("#where").inner_text().startswith("slice 11 of 12")

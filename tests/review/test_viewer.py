@@ -81,7 +81,7 @@ def test_a_jump_lands_on_the_lesion_in_every_plane(page):
     lock(page)
     for plane, middle in (("axial", (18, 15)), ("coronal", (18, 12 - 5)), ("sagittal", (15, 12 - 5))):
         page.keyboard.press(plane[0])
-        page.get_by_role("button", name="go to lesion 1").click()
+        page.locator("#findings").get_by_role("button", name="go to lesion 1").click()
         box = page.evaluate(
             """() => { const box = document.querySelector('.pane[data-role=plain] path.student').getBBox(); return [box.x + box.width / 2, box.y + box.height / 2]; }"""
         )
