@@ -115,6 +115,7 @@ def test_types_are_told_to_checkers_for_every_name():
     assert imported == set(medkd.__all__) - {"__version__"}
 
 
+@pytest.mark.extended
 def test_what_it_writes_is_its_owners_only(space):
     del space
     written = [path for place in ("store", "runs", "explained", "scored") for path in Path(place).rglob("*")]

@@ -86,7 +86,8 @@ def test_ingestion_and_deidentification_leave_no_mark_and_close_what_stays(plant
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o755}
 
 
-@pytest.mark.parametrize("command", ["run-study", pytest.param("explain-study", marks=pytest.mark.extended)])
+@pytest.mark.extended
+@pytest.mark.parametrize("command", ["run-study", "explain-study"])
 def test_a_study_leaves_no_mark_in_databases_logs_and_registries(planted, here, smoke, tmp_path, command, medkd):
     study = planted / f"{CANARY}_study001"
     options = ("--explainers", "grad_cam") if command == "explain-study" else ()

@@ -55,6 +55,7 @@ def test_an_error_of_ours_crosses_as_itself(tmp_path):
     assert caught.value.code == "STORE_MISSING"
 
 
+@pytest.mark.extended
 def test_what_a_lost_worker_held_is_begun_again_and_what_kills_every_worker_is_said_in_one_sentence(tmp_path):
     (tmp_path / "once").mkdir()
     (tmp_path / "always").mkdir()

@@ -71,7 +71,7 @@ def test_without_a_hotspot_there_is_neither_caveat_nor_jump(open_page, report, a
     assert page.locator("button.go[data-spot]").count() == 0
 
 
-@pytest.mark.parametrize(("spacing", "unit"), [(SPACING, " mm"), (None, " pixels")])
+@pytest.mark.parametrize(("spacing", "unit"), [(SPACING, " mm"), pytest.param(None, " pixels", marks=pytest.mark.extended)])
 def test_a_picture_has_no_planes_and_its_ruler_says_what_it_measures(open_page, spacing, unit):
     shown, _, made = explained_picture("segmentation", spacing=spacing)
     arrays = StudyArrays(shown.float().numpy(), ({name: values.numpy() for name, values in made.arrays.items()},))
