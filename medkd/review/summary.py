@@ -56,7 +56,9 @@ class Summary:
 def summary_of(report: ReviewReport) -> Summary:
     """Return the first screen of a report."""
     shown = shown_in(report)
-    return Summary(tuple(_first(report, shown)), tuple(_found(report, shown)), tuple(_sure(report)), _caveats(report), _look(report, shown))
+    return Summary(
+        tuple(_first(report, shown)), tuple(_found(report, shown)), tuple(_sure(report, shown)), _caveats(report), _look(report, shown)
+    )
 
 
 def _first(report: ReviewReport, shown: list[Shown]) -> Iterator[Text]:
@@ -147,8 +149,17 @@ def _answer(shown: Shown, answer: ClassAnswer) -> Said:
     )
 
 
-def _sure(report: ReviewReport) -> Iterator[Text]:
+def _sure(report: ReviewReport, shown: list[Shown]) -> Iterator[Text]:
+    """What is said of this study comes before what was measured of the model."""
     codes = [caveat.code for caveat in report.caveats]
+    for one in shown:
+        if isinstance(one.finding, ClassAnswer):
+            calibrated = any(caveat.code == CALIBRATED for caveat in one.explanation.caveats)
+            how = say("sure.calibrated_answer") if calibrated else say("sure.plain_answer")
+            probability = f"{one.finding.probability:.2f}"
+            yield say("sure.answer", label=label_of(one), class_name=recognise(one.finding.class_name), probability=probability, how=how)
+    if any(isinstance(one.finding, LesionFinding) for one in shown):
+        yield say("sure.outline")
     if NOT_CALIBRATED in codes:
         yield say("sure.uncalibrated")
     empty = [own for own in report.explanations if own.kind is TaskKind.SEGMENTATION and not own.lesions]
@@ -170,8 +181,9 @@ def _caveats(report: ReviewReport) -> tuple[Said, tuple[tuple[Text, Text], ...]]
 
 
 def _look(report: ReviewReport, shown: list[Shown]) -> tuple[Look, ...]:
-    """Return places: what the student alone says, what the teacher alone marks, the other findings, then foci outside."""
+    """Return places: what the student alone marks, what the teacher alone marks, answers that the teacher does not share, the rest, foci outside."""
     alone: list[Look] = []
+    other: list[Look] = []
     shared: list[Look] = []
     foci: list[Look] = []
     for place, one in enumerate(shown):
@@ -179,7 +191,7 @@ def _look(report: ReviewReport, shown: list[Shown]) -> tuple[Look, ...]:
         if _alone(one) and isinstance(one.finding, LesionFinding):
             alone.append(Look(say("look.student_only", slice=key + 1, label=label), key, place))
         else:
-            (alone if _alone(one) else shared).append(Look(say("look.finding", slice=key + 1, label=label), key, place))
+            (other if _alone(one) else shared).append(Look(say("look.finding", slice=key + 1, label=label), key, place))
         outside = one.finding.outside
         if outside is not None and outside.share_outside > OUTSIDE_MILD:
             noun, share = noun_word(one.explanation.structures), f"{outside.share_outside:.0%}"
@@ -189,4 +201,4 @@ def _look(report: ReviewReport, shown: list[Shown]) -> tuple[Look, ...]:
         Look(say("look.teacher_only", slice=lesion.key_slice + 1, label=say("label.teacher", number=number)), lesion.key_slice)
         for number, lesion in _missed(report)[0]
     ]
-    return (*alone, *missed, *shared, *foci)
+    return (*alone, *missed, *other, *shared, *foci)

@@ -90,12 +90,35 @@ def test_an_answer_that_the_teacher_does_not_give_comes_first(of_a_panel):
 
 def test_how_sure_says_what_probabilities_are_worth_and_what_bounds_the_misses(report):
     plain = english(summary_of(computed(report)).sure)
-    assert plain[0] == "Where probabilities are not calibrated, 0.9 does not mean 9 in 10."
+    assert plain[0].startswith("An outline has no probability of its own")
+    assert plain[1] == "Where probabilities are not calibrated, 0.9 does not mean 9 in 10."
     assert plain[-1] == "No bound on what is missed was computed."
     bound = "net: on average over patients like the 40 of the validation, at most 10% of a patient's positive cases do not reach a probability of 0.3 before calibration."
     known = (Caveat(code="CALIBRATED", text="net: probabilities are calibrated (temperature 1.2) on 40 validation patients.", severity=1),)
     both = english(summary_of(report.model_copy(update={"caveats": (*known, Caveat(code="MISSED_BOUND", text=bound, severity=1))})).sure)
-    assert both == [known[0].text, bound]
+    assert both[1:] == [known[0].text, bound]
+
+
+def test_how_sure_of_this_study_is_said_before_what_was_measured_of_the_model(of_a_panel):
+    report, _ = of_a_panel
+    assert english(summary_of(report).sure)[0] == "answer 1: malignant with probability 0.80, not calibrated."
+    segmenter, classifier = report.explanations
+    known = Caveat(
+        code="CALIBRATED", text="classifier: probabilities are calibrated (temperature 1.2) on 40 validation patients.", severity=1
+    )
+    both = (segmenter, classifier.model_copy(update={"caveats": (known,)}))
+    assert (
+        english(summary_of(report.model_copy(update={"explanations": both})).sure)[0]
+        == "answer 1: malignant with probability 0.80, calibrated."
+    )
+
+
+def test_what_the_teacher_alone_marks_is_looked_at_before_an_answer_that_it_does_not_share(of_a_panel):
+    report, _ = of_a_panel
+    segmenter, classifier = report.explanations
+    missed = segmenter.lesions[0].model_copy(update={"tracking_id": "teacher-1", "key_slice": 9})
+    both = (segmenter.model_copy(update={"teacher_only": (missed,)}), classifier)
+    assert [one.slice_index for one in summary_of(report.model_copy(update={"explanations": both})).look][:2] == [9, 6]
 
 
 def test_the_gravest_caveats_are_repeated_and_all_are_counted(report):
