@@ -29,7 +29,7 @@ def test_a_large_study_fits_is_made_in_time_and_opens_at_once(open_page, report)
     page.click("#lock")
     for plane in "csa":
         page.keyboard.press(plane)
-        page.get_by_role("button", name="go to lesion 1").click()
+        page.locator("#findings").get_by_role("button", name="go to lesion 1").click()
         middle = page.evaluate(
             "(() => { const box = document.querySelector('.pane[data-role=plain] path.student').getBBox(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
