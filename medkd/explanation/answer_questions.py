@@ -17,8 +17,8 @@ from data_contracts import (
 )
 from medkd.explanation.artefact import ask_registry, attach_study, keep, read_explanation
 from medkd.explanation.explain_study import LoadedModel, explain_study
-from medkd.explanation.of_registry import EXPLANATIONS, read_volume
-from medkd.explanation.questions import QuestionQueue
+from medkd.explanation.of_registry import read_volume
+from medkd.explanation.questions import EXPLANATIONS, QuestionQueue
 from medkd.inference.training_caveats import require_permitted
 from medkd.registry.interface import Registry
 from medkd.storage.store import Store

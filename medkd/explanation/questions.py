@@ -22,6 +22,8 @@ from typing import Literal
 from data_contracts import ExplanationAnswer, ExplanationError, ExplanationQuestion, load_record
 from data_contracts.private import private_folder
 
+#: Folder of what was kept for the answers.
+EXPLANATIONS = "explanations"
 _ASKED, _WAITING, _WORKING, _ANSWERED, _WORKER = "asked", "waiting", "working", "answered", "worker"
 
 
@@ -111,6 +113,10 @@ class QuestionQueue:
     def asked(self) -> list[ExplanationQuestion]:
         """Return all questions that were asked, the latest first."""
         return [load_record(path, ExplanationQuestion) for path in reversed(self._in(_ASKED))]
+
+    def folder_of(self, answer: ExplanationAnswer) -> Path:
+        """Return the folder of the explanation that was kept for an answer."""
+        return self.folder / EXPLANATIONS / str(answer.content_id)
 
     def take(self) -> ExplanationQuestion | None:
         """Return the oldest question that waits, which is this worker's now; None where none does."""

@@ -117,7 +117,7 @@ class Questions:
         Raises:
             DataError: ``ANSWER_ALTERED``.
         """
-        folder = self._folder(answer)
+        folder = self.queue.folder_of(answer)
         try:
             record = load_record(folder / RECORD, StudyExplanation)
             whole = record.digest() == answer.explanation and sha256_file(folder / ARRAYS) == record.array.sha256
@@ -126,9 +126,6 @@ class Questions:
         if not whole:
             raise DataError("ANSWER_ALTERED", f"expected the explanation {answer.content_id} as it was kept, got other bytes; ask again")
         return record
-
-    def _folder(self, answer: ExplanationAnswer) -> Path:
-        return self.queue.folder / "explanations" / str(answer.content_id)
 
 
 def picture_of(questions: Questions, study: ServedStudy, answer: ExplanationAnswer, role: str, index: int) -> NDArray[np.uint8]:
@@ -149,7 +146,7 @@ def picture_of(questions: Questions, study: ServedStudy, answer: ExplanationAnsw
     names = {ref.model_role: map_name(0, ref.model_role, explainer) for ref in record.maps}
     if role not in names or not 0 <= index < record.volume.geometry.shape[0]:
         raise DataError("UNKNOWN", f"expected a map of the answer and one of its slices, got number {index}")
-    with safe_open(questions._folder(answer) / ARRAYS, framework="numpy") as arrays:
+    with safe_open(questions.queue.folder_of(answer) / ARRAYS, framework="numpy") as arrays:
         limit = max(float(np.abs(arrays.get_tensor(name)).max()) for name in names.values())
         plane = arrays.get_slice(names[role])[index]
     failed = failed_mark(record.failed_checks(explainer), record.structures)

@@ -208,6 +208,18 @@ def verdicts(workspace: Workspace, recipe: Recipe, loops: Sequence[Loop]) -> dic
     return found
 
 
+def numbers_of(figures: Mapping[str, object]) -> dict[str, float]:
+    """Return figures as a number each: ``NAME`` is the mean of an estimate, ``NAME_low`` an end of it; of several ``NAME_0`` is the first."""
+    found: dict[str, float] = {}
+    for name, value in figures.items():
+        parts = dict(enumerate(value)) if isinstance(value, list) else value
+        if not isinstance(parts, dict):
+            found[name] = float(parts)
+            continue
+        found |= {name if part == "mean" else f"{name}_{part}": float(number) for part, number in parts.items()}
+    return found
+
+
 def main() -> None:
     """Measure and print."""
     as_json = asks_for_json(__doc__)
@@ -230,7 +242,7 @@ def main() -> None:
         "studies_that_judge": [len(one.of_part("eval")) for one in said],
     }
     figures |= {"seconds": round(time.perf_counter() - started), "strength": STRENGTH}
-    sys.stdout.write(json.dumps({"figures": figures, "peers": {}, "n": len(SEEDS)}) + "\n")
+    sys.stdout.write(json.dumps({"figures": numbers_of(figures), "peers": {}, "n": len(SEEDS)}) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import torch
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.storage.workspace import local_workspace
 from medkd.training.train import train_teacher
-from tests.benchmarks.redistill import STUDENTS, figures_of, held_out, recipe_of, run_loop, verdicts
+from tests.benchmarks.redistill import STUDENTS, figures_of, held_out, numbers_of, recipe_of, run_loop, verdicts
 from tests.feedback.simulated_readers import ReaderOptions
 
 SHORT = {
@@ -34,3 +34,10 @@ def test_feedback_on_some_studies_moves_the_maps_off_the_marker_against_the_same
     assert figures["outside_share_control_debiased"]["mean"] > 0.05
     judged = verdicts(workspace, recipe, [loop])
     assert judged["gate_passes_after"] + len(judged["gate_refusals_after"]) >= 1
+
+
+def test_what_is_printed_is_a_number_each():
+    figures = {"fall": {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 3}, "refused": {"auc": 2}, "studies": [7, 8], "seconds": 9}
+    assert numbers_of(figures) == {
+        "fall": 0.5, "fall_low": 0.25, "fall_high": 0.75, "fall_n": 3, "refused_auc": 2, "studies_0": 7, "studies_1": 8, "seconds": 9,
+    }  # fmt: skip

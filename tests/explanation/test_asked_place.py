@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, map_name
+from medkd.explanation.artefact import keep, replay
 from medkd.explanation.explain_study import explain_study
 from tests.explanation.pictures import bright_picture, model_of_pictures
 
@@ -74,6 +75,12 @@ def test_on_a_coarser_grid_the_nearest_voxel_of_the_network_is_asked():
     made = asked(shown, volume, model_of_pictures("segmentation"), place=(0, 15, 30))
     peak = [int(at) for at in torch.unravel_index(made.arrays[MAP].abs().argmax(), made.arrays[MAP].shape)]
     assert max(abs(at - of) for at, of in zip(peak, (0, 15, 30), strict=True)) <= 1
+
+
+def test_an_answer_is_made_again_to_the_bit(loaded, make_volume, tmp_path):
+    values, volume = make_volume([BOX])
+    again = replay(keep(asked(values, volume, loaded), tmp_path / "kept"), values, loaded)
+    assert (again.same, again.differs, again.record.request.place) == (True, {}, PLACE)
 
 
 def test_a_request_without_a_place_keeps_its_bytes():
