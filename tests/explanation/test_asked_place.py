@@ -69,6 +69,13 @@ def test_a_classifier_is_asked_about_the_slice_and_a_class():
     torch.testing.assert_close(other.arrays[MAP], -first.arrays[MAP])
 
 
+def test_of_several_slices_a_classifier_is_asked_about_the_one_of_the_place():
+    shown, volume = bright_picture(frames=3)
+    shown[2, 30:40, 40:60] = 255
+    made = asked(shown, volume, model_of_pictures("classification"), place=(2, 35, 50))
+    assert [int(one) for one in made.arrays[MAP].abs().flatten(1).sum(1).nonzero()] == [2]
+
+
 def test_on_a_coarser_grid_the_nearest_voxel_of_the_network_is_asked():
     """Pictures of 48 x 64 are seen as 24 x 32: a pixel of the picture is a quarter of one of the network's."""
     shown, volume = bright_picture()
