@@ -4,6 +4,19 @@ from data_contracts.calibration import Calibration, CalibrationSummary, Conforma
 from data_contracts.card_notes import CardNotes, DataSource, Structures
 from data_contracts.case_results import CaseResults, CaseUnits
 from data_contracts.cohort import Case, Cohort, CohortSet, CohortUse, LeakageCertificate, Part, Split, Subset, TrainingManifest
+from data_contracts.compression import (
+    Candidate,
+    CompressionBounds,
+    CompressionRecipe,
+    CompressionReport,
+    ExportedForm,
+    FormFigures,
+    FormKind,
+    FormRefusal,
+    Pruning,
+    Quantisation,
+    Tuning,
+)
 from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.directives import (
     AttentionFigures,
@@ -29,6 +42,7 @@ from data_contracts.drift import (
 )
 from data_contracts.errors import (
     CatalogueError,
+    CompressionError,
     ContractError,
     DataError,
     ExplanationError,
@@ -196,6 +210,7 @@ __all__ = [
     "Calibration",
     "CalibrationPolicy",
     "CalibrationSummary",
+    "Candidate",
     "CardNotes",
     "Case",
     "CaseResults",
@@ -213,6 +228,10 @@ __all__ = [
     "CohortSpec",
     "CohortUse",
     "Comparison",
+    "CompressionBounds",
+    "CompressionError",
+    "CompressionRecipe",
+    "CompressionReport",
     "Condition",
     "Configuration",
     "ConformalBound",
@@ -249,6 +268,7 @@ __all__ = [
     "ExplanationQuestion",
     "ExplanationRef",
     "ExplanationRequest",
+    "ExportedForm",
     "ExportedVersion",
     "ExtractionConfig",
     "ExtractionSpec",
@@ -265,6 +285,9 @@ __all__ = [
     "FileOutcome",
     "FindingVerdict",
     "FolderEvaluation",
+    "FormFigures",
+    "FormKind",
+    "FormRefusal",
     "FrozenModel",
     "GapFineTuning",
     "GapFineTuningRound",
@@ -337,6 +360,8 @@ __all__ = [
     "PromotionEvent",
     "PromotionPolicy",
     "PromotionVerdict",
+    "Pruning",
+    "Quantisation",
     "RandomisationPolicy",
     "ReadBack",
     "Recipe",
@@ -396,6 +421,7 @@ __all__ = [
     "TrainingDomain",
     "TrainingManifest",
     "TrainingSpec",
+    "Tuning",
     "ValidationScores",
     "VaultEntry",
     "VaultError",

@@ -55,6 +55,10 @@ class CatalogueError(MedkdError):
     """An entry of the catalogue is unknown, malformed, or claimed twice."""
 
 
+class CompressionError(MedkdError):
+    """A form of a model cannot be made, asked, or be told from one that is worse."""
+
+
 class SourceError(MedkdError):
     """A source of data cannot be read at all."""
 

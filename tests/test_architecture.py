@@ -46,6 +46,7 @@ ORDER = (
     "training",
     "explanation",
     "promotion",
+    "compression",
     "planning",
     "recipe_calls",
     "experiment",

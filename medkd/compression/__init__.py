@@ -1,0 +1,1 @@
+"""A registered student made smaller and faster, with what that does to its answers and its explanations."""
