@@ -181,13 +181,15 @@ class SanityCheck(FrozenModel):
 class SanityReport(FrozenModel):
     """Which tests an explainer's maps passed on this network; ``trusted`` says that none failed.
 
-    ``samples`` is (asked for, made) where a time budget made it an approximation.
+    ``samples`` is (asked for, made) where a time budget made it an approximation. ``windows`` is (in which the lesion lies, tested on) where a lesion that
+    lies in many windows of a large volume was tested on those that hold most of it; None, and not written, where it was tested on all.
     """
 
     explainer: str
     checks: tuple[SanityCheck, ...]
     trusted: bool
     samples: tuple[int, int] | None = None
+    windows: tuple[int, int] | None = Field(default=None, exclude_if=lambda windows: windows is None)
 
 
 class ExplanationBundle(VersionedRecord):

@@ -22,6 +22,7 @@ ORDER = (
     "wording",
     "precision",
     "memory_need",
+    "allocator",
     "yaml_text",
     "catalogue",
     "storage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,11 +76,15 @@ def missed_by_student(
         geometry: of the masks; None of a picture.
         smallest: components of fewer voxels are left out.
     """
-    missed = [
-        lesion
-        for index, mask in teacher.items()
-        for lesion, region in find_lesions(mask, geometry, class_name=names[index], smallest=smallest)
-        if _share(region, student[index]) < LEAST_SHARED
-    ]
+    missed = []
+    for index, mask in teacher.items():
+        # Measured are those that count: a teacher may mark hundreds of components that the student marks too.
+        alone = functools.partial(_is_missed, student[index])
+        found = find_lesions(mask, geometry, class_name=names[index], smallest=smallest, wanted=alone)
+        missed += [lesion for lesion, _ in found]
     missed.sort(key=lambda lesion: -lesion.voxels)
     return tuple(lesion.model_copy(update={"tracking_id": f"teacher-{number}"}) for number, lesion in enumerate(missed, 1))
+
+
+def _is_missed(marked: Tensor, region: Tensor) -> bool:
+    return _share(region, marked) < LEAST_SHARED

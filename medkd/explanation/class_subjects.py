@@ -165,6 +165,7 @@ class ClassTrial:
         answer: their class, int64 [n].
         maps: float32 [n, *space of a picture]; of a volume [1, *network space].
         method: the explainer.
+        windows: none: whole pictures are tried.
     """
 
     network: nn.Module
@@ -173,6 +174,7 @@ class ClassTrial:
     answer: Tensor
     maps: Tensor
     method: Method
+    windows: None = None
 
     def by(self, network: nn.Module) -> Tensor:
         """Return the maps of the same pictures by another network."""

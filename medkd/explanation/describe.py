@@ -18,7 +18,7 @@ from medkd.measures.entropy import entropy
 from medkd.measures.gini import gini
 from medkd.measures.inside_mass_gap import inside_mass_gap
 from medkd.measures.map_auprc import map_auprc
-from medkd.measures.mass_in_shell import SHELLS, mass_in_shell
+from medkd.measures.mass_in_shell import SHELLS, masses_in_shells
 from medkd.measures.otsu_iou import otsu_iou
 from medkd.measures.peak_distance import peak_distance
 from medkd.measures.pointing_game import pointing_game
@@ -59,8 +59,10 @@ def measures_of(attribution: Tensor, region: Tensor, spacing_mm: tuple[float, ..
         return tuple(values)
     whole, inside = mass_of(attribution, mass)[None], region[None]
     values += [measure_value(name, measure(whole, inside, spacing_mm=spacing_mm)[0]) for name, measure in OF_LESION.items()]
-    for inner, outer in SHELLS if spacing_mm is not None else ():
-        value = measure_value("mass_in_shell", mass_in_shell(whole, inside, spacing_mm=spacing_mm, inner=inner, outer=outer)[0])
+    if spacing_mm is None:
+        return tuple(values)
+    for (inner, outer), share in zip(SHELLS, masses_in_shells(whole, inside, SHELLS, spacing_mm=spacing_mm)[0], strict=True):
+        value = measure_value("mass_in_shell", share)
         values.append(
             value.model_copy(update={"name": f"mass_{inner:g}_to_{outer:g}_mm" if outer < float("inf") else f"mass_beyond_{inner:g}_mm"})
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ def explain_lesions(
     explainer: str,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
+    only: Collection[int] | None = None,
 ) -> Tensor:
     """Explain the margins of frozen lesions in one pass, exactly as the study was segmented: windows, flips, slices.
 
@@ -35,6 +36,7 @@ def explain_lesions(
         explainer: name in the catalogue.
         options: of the explainer.
         seed: of explainers that draw.
+        only: windows of a volume that are asked (:func:`explain_volume`); None asks all.
 
     Returns:
         Signed maps float32 [lesion, *network space], in logits; :meth:`PreparedStudy.to_study` brings them to the study's voxels.
@@ -46,7 +48,7 @@ def explain_lesions(
     wanted = [classes[index] for index in seen]
     if study.alignment is not None:
         found[seen] = explain_volume(
-            model, study.image, study.task, inside[seen], explainer=explainer, classes=wanted, options=options, seed=seed
+            model, study.image, study.task, inside[seen], explainer=explainer, classes=wanted, options=options, seed=seed, only=only
         )
         return found
     # Pictures are the study's slices: those without a lesion have no say in its margin.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.nn import functional
 from data_contracts import ExplanationError, Task
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
+from medkd.inference.predict import predict_logits
 from medkd.targets import LesionMargin, MultiTarget
 from medkd.types import AttributionMap
 
@@ -33,6 +34,15 @@ class Plan:
     extent: tuple[int, ...]
     places: tuple[tuple[slice, ...], ...]
     shares: tuple[Tensor, ...]
+
+    def padded(self, values: Tensor, value: float = 0.0) -> Tensor:
+        """Return values [channel, *space of the volume] with a value round them, [channel, *extent]."""
+        amounts = [
+            amount
+            for begin, size, extent in reversed(list(zip(self.begin, values.shape[1:], self.extent, strict=True)))
+            for amount in (begin, extent - begin - size)
+        ]
+        return functional.pad(values, amounts, value=value)
 
 
 def plan_of(shape: Sequence[int], task: Task) -> Plan:
@@ -67,6 +77,7 @@ def explain_volume(
     classes: Sequence[int],
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
+    only: Collection[int] | None = None,
 ) -> AttributionMap:
     """Return one map per lesion, [lesions, *space], in logits: what each voxel of the volume has to do with the lesion's margin.
 
@@ -83,6 +94,8 @@ def explain_volume(
         classes: class of each lesion; class 0 is the background.
         options: of the explainer.
         seed: of explainers that draw.
+        only: places in the plan of the windows that are asked: maps are then of the part of each margin that these have a say in. None
+            asks all.
 
     Raises:
         ExplanationError: ``TARGET_MASK`` when there is no lesion (an answer, not a map) or masks are of another grid.
@@ -93,16 +106,13 @@ def explain_volume(
             f"expected a class per lesion and masks {tuple(volume.shape[1:])}, got {len(classes)} classes and masks {tuple(masks.shape)}",
         )
     plan = plan_of(tuple(volume.shape[1:]), task)
-    padding = [
-        amount
-        for begin, size, extent in reversed(list(zip(plan.begin, volume.shape[1:], plan.extent, strict=True)))
-        for amount in (begin, extent - begin - size)
-    ]
-    padded, wanted = functional.pad(volume, padding, value=float(volume.min())), functional.pad(masks.float(), padding)
+    padded, wanted = plan.padded(volume, float(volume.min())), plan.padded(masks.float())
     total = torch.zeros(len(masks), *plan.extent)
     flips = flips_of(task)
     windows = []
-    for place, share in zip(plan.places, plan.shares, strict=True):
+    for number, (place, share) in enumerate(zip(plan.places, plan.shares, strict=True)):
+        if only is not None and number not in only:
+            continue
         weights = wanted[(slice(None), *place)] * share
         touched = [index for index in range(len(masks)) if bool(weights[index].any())]
         if touched:
@@ -118,3 +128,32 @@ def explain_volume(
                 total[index][place] += found.cpu()
     inside = tuple(slice(begin, begin + size) for begin, size in zip(plan.begin, volume.shape[1:], strict=True))
     return total[(slice(None), *inside)]
+
+
+def windows_of(shape: Sequence[int], task: Task, mask: Tensor) -> tuple[int, ...]:
+    """Return the places in the plan of the windows that have a say in a lesion, [*space], those that hold most of it first."""
+    plan = plan_of(shape, task)
+    wanted = plan.padded(mask.float()[None])[0]
+    held = [float((wanted[place] * share).sum()) for place, share in zip(plan.places, plan.shares, strict=True)]
+    return tuple(sorted((number for number, weight in enumerate(held) if weight > 0), key=lambda number: (-held[number], number)))
+
+
+def margin_in_windows(model: nn.Module, volume: Tensor, task: Task, mask: Tensor, index: int, only: Collection[int]) -> Tensor:
+    """Return the part of a lesion's margin, a float64 scalar, that some windows have a say in; summed over all windows it is the margin itself.
+
+    Args:
+        model: segmentation network.
+        volume: [channel, *space].
+        task: size and overlap of windows, flips that are averaged over.
+        mask: the lesion [*space].
+        index: its class.
+        only: places of the windows in the plan.
+    """
+    plan = plan_of(tuple(volume.shape[1:]), task)
+    padded, wanted = plan.padded(volume, float(volume.min())), plan.padded(mask.float()[None])[0]
+    total = torch.zeros((), dtype=torch.float64)
+    for number in sorted(only):
+        place = plan.places[number]
+        logits = predict_logits(model, padded[(slice(None), *place)][None], flips=task.test_time_flips)[0]
+        total += ((logits[index] - logits[0]).double() * wanted[place] * plan.shares[number]).sum()
+    return total

@@ -13,11 +13,15 @@ from data_contracts import ExplanationRequest, LesionFinding, MeasureValue, Task
 from medkd.explanation.against_teacher import agreed_first, likeness_of, missed_by_student, parts_of
 from medkd.explanation.asked_place import voxel_asked
 from medkd.explanation.explain_lesions import explain_lesions
+from medkd.explanation.explain_windows import margin_in_windows, windows_of
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
 from medkd.inference.components import smallest_voxels
 from medkd.inference.lesions import find_lesions
 from medkd.inference.segment import PreparedStudy, logits_of, on_network, segment
 from medkd.targets import LesionMargin
+
+#: Windows on which an explainer is tried: a lesion that goes through a whole head lies in more than a hundred, and a test explains it six times.
+MOST_WINDOWS = 8
 
 
 class LesionStudyExplainer:
@@ -87,8 +91,21 @@ class LesionStudyExplainer:
         )
 
     def trial(self, network: nn.Module, maps: Tensor, method: Method) -> LesionTrial:
-        """Return the trial of an explainer on the first lesion."""
-        return LesionTrial(network, self._study, self._inside[0], self.subjects[0].index, maps[:1], method)
+        """Return the trial of an explainer on the first lesion; one that lies in many windows is tried on those that hold most of it."""
+        inside, index = self._inside[0], self.subjects[0].index
+        windows = self._windows
+        if len(windows) <= MOST_WINDOWS:
+            return LesionTrial(network, self._study, inside, index, maps[:1], method)
+        tried = windows[:MOST_WINDOWS]
+        asked = {"explainer": method.explainer, "options": method.options, "seed": method.seed, "only": tried}
+        there = explain_lesions(network, self._study, self._inside[:1], [index], **asked)
+        return LesionTrial(network, self._study, inside, index, there, method, tried, len(windows))
+
+    @functools.cached_property
+    def _windows(self) -> tuple[int, ...]:
+        if self._study.alignment is None:
+            return ()
+        return windows_of(tuple(self._study.image.shape[1:]), self._study.task, self._inside[0])
 
     def faithfulness(self, network: nn.Module, place: int, attribution: Tensor) -> tuple[MeasureValue, ...]:
         """Return nothing: hiding thousands of voxels of a volume step by step is asked of cohorts."""
@@ -113,6 +130,8 @@ class LesionTrial:
         index: its class.
         maps: its map, [1, *network space].
         method: the explainer.
+        only: windows that it is tried on; None tries it on all.
+        lies_in: windows that have a say in the lesion, where it is not tried on all.
     """
 
     network: nn.Module
@@ -121,16 +140,26 @@ class LesionTrial:
     index: int
     maps: Tensor
     method: Method
+    only: tuple[int, ...] | None = None
+    lies_in: int = 0
+
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """Return in how many windows the lesion lies and on how many it is tried; None where it is tried on all."""
+        return None if self.only is None else (self.lies_in, len(self.only))
 
     def by(self, network: nn.Module) -> Tensor:
         """Return the lesion's map by another network."""
-        return self._explain_by(self.inside[None], network)
+        return self._explain_by(self.inside[None], network, self.only)
 
     def gap(self, network: nn.Module, baseline: float) -> Tensor:
         """Return the lesion's margin less that of an even image."""
         plain = torch.full_like(self.study.image, baseline)
         margins = []
         for image in (self.study.image, plain):
+            if self.only is not None:
+                margins.append(margin_in_windows(network, image, self.study.task, self.inside, self.index, self.only))
+                continue
             logits = logits_of(network, self.study, image)
             margins.append(((logits[self.index] - logits[0]).double() * self.inside).sum())
         return (margins[0] - margins[1])[None]
@@ -145,9 +174,14 @@ class LesionTrial:
 
     @functools.cached_property
     def _pieces(self) -> Tensor:
-        return self._explain_by(torch.stack([*halves(self.inside), elsewhere(self.inside)]), self.network)
+        parts, away = halves(self.inside), elsewhere(self.inside)
+        if self.only is None:
+            return self._explain_by(torch.stack([*parts, away]), self.network)
+        there = windows_of(tuple(self.study.image.shape[1:]), self.study.task, away)[: len(self.only)]
+        pieces = [(torch.stack(parts), self.only), (away[None], there)]
+        return torch.cat([self._explain_by(masks, self.network, only) for masks, only in pieces])
 
-    def _explain_by(self, masks: Tensor, network: nn.Module) -> Tensor:
+    def _explain_by(self, masks: Tensor, network: nn.Module, only: tuple[int, ...] | None = None) -> Tensor:
         method = self.method
         return explain_lesions(
             network,
@@ -157,6 +191,7 @@ class LesionTrial:
             explainer=method.explainer,
             options=method.options,
             seed=method.seed,
+            only=only,
         )
 
 

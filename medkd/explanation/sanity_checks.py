@@ -29,7 +29,12 @@ def run_sanity_checks(trial: SanityTrial, network: nn.Module, spec: NetworkSpec)
         spec: how to build it anew.
     """
     checks = (_randomised(trial, spec), _complete(trial, network), _additive(trial), _elsewhere(trial))
-    return SanityReport(explainer=trial.method.explainer, checks=checks, trusted=all(check.passed is not False for check in checks))
+    return SanityReport(
+        explainer=trial.method.explainer,
+        checks=checks,
+        trusted=all(check.passed is not False for check in checks),
+        windows=trial.windows,
+    )
 
 
 def _randomised(trial: SanityTrial, spec: NetworkSpec) -> SanityCheck:

@@ -82,6 +82,11 @@ class SanityTrial(Protocol):
         """Return the explainer."""
         ...
 
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """Return in how many windows the subject lies and on how many it is tried; None where it is tried on all."""
+        ...
+
     def by(self, network: nn.Module) -> Tensor:
         """Return the maps of another network."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,12 @@ def smallest_voxels(geometry: Geometry | None) -> int:
 
 
 def find_components(
-    mask: NDArray[Any], geometry: Geometry | None, *, class_name: str = "lesion", smallest: int = SMALLEST
+    mask: NDArray[Any],
+    geometry: Geometry | None,
+    *,
+    class_name: str = "lesion",
+    smallest: int = SMALLEST,
+    wanted: Callable[[NDArray[np.uint8]], bool] | None = None,
 ) -> tuple[tuple[Lesion, NDArray[np.uint8]], ...]:
     """Return the connected components of a mask with their own masks, largest first.
 
@@ -40,29 +46,37 @@ def find_components(
         geometry: of the same shape; gives volume, diameter and centroid in mm (LPS). None of a picture, of which none of them is known.
         class_name: name of the structure.
         smallest: components of fewer voxels are left out (their number is recorded nowhere).
+        wanted: says of a component's own mask whether it is returned; None returns all. What is left out is not measured.
     """
     labelled, count = ndimage.label(mask > 0, structure=_NEIGHBOURS)
-    found = []
-    for index in range(1, count + 1):
-        component = labelled == index
-        if component.sum() >= smallest:
-            found.append(component)
+    # Everything else is done within a component's box: a segmented head has hundreds of components, and each would be looked for in all of it.
+    sizes, boxes = np.bincount(labelled.ravel(), minlength=count + 1), ndimage.find_objects(labelled)
+    large = [index for index in range(1, count + 1) if sizes[index] >= smallest]
     # Of components of one size the first in the volume comes first: the order is the same on every machine.
-    found.sort(key=lambda component: (-int(component.sum()), int(np.flatnonzero(component)[0])))
-    return tuple((_describe(component, geometry, class_name, rank), component.astype(np.uint8)) for rank, component in enumerate(found, 1))
+    large.sort(key=lambda index: (-int(sizes[index]), _first_voxel(labelled, boxes[index - 1], index)))
+    masks = (((labelled == index).astype(np.uint8), boxes[index - 1]) for index in large)
+    kept = ((own, box) for own, box in masks if wanted is None or wanted(own))
+    return tuple((_describe(own, box, geometry, class_name, rank), own) for rank, (own, box) in enumerate(kept, 1))
 
 
-def _describe(component: np.ndarray, geometry: Geometry | None, class_name: str, rank: int) -> Lesion:
-    indices = np.argwhere(component)
-    per_slice = component.sum(axis=(1, 2))
+def _first_voxel(labelled: NDArray[Any], box: tuple[slice, ...], index: int) -> int:
+    """Return the place of a component's first voxel in the flattened volume."""
+    within = labelled[box] == index
+    first = np.unravel_index(int(within.argmax()), within.shape)
+    return int(np.ravel_multi_index([begin.start + at for begin, at in zip(box, first, strict=True)], labelled.shape))
+
+
+def _describe(own: NDArray[np.uint8], box: tuple[slice, ...], geometry: Geometry | None, class_name: str, rank: int) -> Lesion:
+    component, begin = own[box], np.array([part.start for part in box])
+    indices = np.argwhere(component) + begin
     counted: dict[str, Any] = {
         "tracking_id": f"lesion-{rank}",
         "class_name": class_name,
-        "voxels": int(component.sum()),
-        "key_slice": int(per_slice.argmax()),
+        "voxels": len(indices),
+        "key_slice": int(begin[0] + component.sum(axis=(1, 2), dtype=np.int64).argmax()),
         "first_slice": int(indices[:, 0].min()),
         "last_slice": int(indices[:, 0].max()),
-        "mask_sha256": hashlib.sha256(np.ascontiguousarray(component.astype(np.uint8)).tobytes()).hexdigest(),
+        "mask_sha256": hashlib.sha256(np.ascontiguousarray(own)).hexdigest(),
     }
     if geometry is None:
         return Lesion(**counted, volume_ml=None, diameter_mm=None, centroid_lps_mm=None)
@@ -71,9 +85,9 @@ def _describe(component: np.ndarray, geometry: Geometry | None, class_name: str,
     centroid = positions.mean(axis=0)
     return Lesion(
         **counted,
-        volume_ml=float(component.sum() * abs(geometry.determinant_mm3()) / 1000),
+        volume_ml=float(len(indices) * abs(geometry.determinant_mm3()) / 1000),
         diameter_mm=_diameter_mm(positions),
-        axes_mm=axes_mm(component, geometry),
+        axes_mm=axes_mm(component, geometry, begin=(int(begin[1]), int(begin[2]))),
         centroid_lps_mm=(float(centroid[0]), float(centroid[1]), float(centroid[2])),
         side=_side(centroid, geometry),
     )
@@ -87,17 +101,17 @@ def _diameter_mm(positions: np.ndarray) -> float:
     return float(pdist(positions[extreme]).max()) if len(extreme) > 1 else 0.0
 
 
-def axes_mm(component: NDArray[Any], geometry: Geometry) -> tuple[float, float]:
+def axes_mm(component: NDArray[Any], geometry: Geometry, *, begin: tuple[int, int] = (0, 0)) -> tuple[float, float]:
     """Return the long and the short axis of a component [slice, row, column], in mm between voxel centres.
 
     The long axis is the longest distance within one slice, the first slice of those as long; the short axis is how far the component reaches in
-    that slice along the direction perpendicular to it.
+    that slice along the direction perpendicular to it. ``begin`` is where rows and columns of a cut-out begin in the volume.
     """
     affine = np.asarray(geometry.affine_lps_mm)[:3, :3]
     longest, axes = -1.0, (0.0, 0.0)
     for plane in component[component.any(axis=(1, 2))] > 0:
-        positions = np.argwhere(plane) @ affine[:, 1:].T
-        ends = _ends(plane) @ affine[:, 1:].T
+        positions = (np.argwhere(plane) + begin) @ affine[:, 1:].T
+        ends = (_ends(plane) + begin) @ affine[:, 1:].T
         apart = np.linalg.norm(ends[:, None] - ends[None], axis=-1)
         one, other = np.unravel_index(int(apart.argmax()), apart.shape)
         if apart[one, other] > longest + 1e-9:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
@@ -29,12 +31,20 @@ def mass_in_shell(
         inner: mm from the nearest voxel of the mask, not included.
         outer: mm, included.
     """
+    return masses_in_shells(prediction, reference, ((inner, outer),), spacing_mm=spacing_mm)[:, 0]
+
+
+def masses_in_shells(
+    prediction: Tensor, reference: Tensor, shells: Sequence[tuple[float, float]], *, spacing_mm: tuple[float, ...] | None = None
+) -> Tensor:
+    """Return the share of the absolute attribution in each of several shells (inner, outer), [n, shells]; see :func:`mass_in_shell`."""
     mass = prediction.detach().abs().double().cpu()
-    found = torch.full((len(mass),), float("nan"), dtype=torch.double)
+    found = torch.full((len(mass), len(shells)), float("nan"), dtype=torch.double)
     for case, inside in enumerate((reference > 0).cpu().numpy()):
         total = mass[case].sum()
         if inside.any() and float(total) > 0:
             distance = distance_transform_edt(~inside, sampling=spacing_mm)
-            shell = torch.from_numpy(np.asarray((distance > inner) & (distance <= outer)))
-            found[case] = mass[case][shell].sum() / total
+            for place, (inner, outer) in enumerate(shells):
+                shell = torch.from_numpy(np.asarray((distance > inner) & (distance <= outer)))
+                found[case, place] = mass[case][shell].sum() / total
     return found

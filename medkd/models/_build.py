@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from data_contracts import ExplanationError, MedkdError, Network, NetworkSpec, RecipeError, Task
+from medkd.allocator import keep_freed_memory
 from medkd.catalogue import NETWORKS
 from medkd.models._tucker import factorised
 from medkd.trace import forked_rng, layer_map_of
@@ -26,6 +27,7 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
         ExplanationError: ``ANATOMY_MISSING`` when the builder names a layer that does not exist.
     """
     build = NETWORKS.bind(spec.builder, spec.options)
+    keep_freed_memory()  # here, since whoever trains, predicts or explains has built a network before
     try:
         with forked_rng(seed):
             network: nn.Module = build(spec)

@@ -5,7 +5,7 @@ import torch
 
 from data_contracts import ExplanationError, NetworkSpec, Task
 from medkd.attribution._attribute import attribute
-from medkd.explanation.explain_windows import explain_volume, plan_of
+from medkd.explanation.explain_windows import explain_volume, margin_in_windows, plan_of, windows_of
 from medkd.inference.predict import predict_volume
 from medkd.models._build import build_network
 from medkd.targets import lesion_margins
@@ -100,3 +100,32 @@ def test_no_lesion_is_said():
     with pytest.raises(ExplanationError) as caught:
         explain_volume(torch.nn.Identity(), torch.zeros(1, 8, 8, 8), task_of(), torch.zeros(0, 8, 8, 8), explainer="cam", classes=[])
     assert caught.value.code == "TARGET_MASK"
+
+
+def test_maps_of_some_windows_and_of_the_others_add_up_to_the_whole(network):
+    shape, task = (12, 40, 32), task_of()
+    volume, masks = torch.randn(1, *shape), lesions(shape)
+    order = windows_of(shape, task, masks[0])
+    plan = plan_of(shape, task)
+    held = [float((plan.padded(masks[:1].float())[0][place] * share).sum()) for place, share in zip(plan.places, plan.shares, strict=True)]
+    assert [held[number] for number in order] == sorted((weight for weight in held if weight > 0), reverse=True)
+    assert sum(held) == pytest.approx(float(masks[0].sum()), rel=1e-5)
+    explained = {"explainer": "input_times_gradient", "classes": [1, 2]}
+    whole = explain_volume(network, volume, task, masks, **explained)
+    first = explain_volume(network, volume, task, masks, only=order[:1], **explained)
+    rest = explain_volume(network, volume, task, masks, only=[n for n in range(len(plan.places)) if n != order[0]], **explained)
+    torch.testing.assert_close(first + rest, whole, atol=1e-5, rtol=1e-4)
+    assert bool(first.any())
+    assert not torch.allclose(first[0], whole[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("flips", [(), (2,)])
+@pytest.mark.parametrize("shape", [(12, 40, 32), (6, 44, 50)])
+def test_margins_of_all_windows_add_up_to_the_margin_of_the_averaged_answer(network, shape, flips):
+    volume, (_, mask), task = torch.randn(1, *shape), lesions(shape), task_of(flips)
+    logits = predict_volume(network, volume, task)
+    expected = ((logits[2] - logits[0]).double() * mask).sum()
+    numbers = range(len(plan_of(shape, task).places))
+    torch.testing.assert_close(margin_in_windows(network, volume, task, mask, 2, numbers), expected, atol=1e-3, rtol=1e-4)
+    parts = [margin_in_windows(network, volume, task, mask, 2, [number]) for number in numbers]
+    torch.testing.assert_close(sum(parts), expected, atol=1e-3, rtol=1e-4)

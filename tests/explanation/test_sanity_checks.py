@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from data_contracts import NetworkSpec, Task
+from data_contracts import Entry, Geometry, NetworkSpec, Task
 from medkd import catalogue
+from medkd.explanation import lesion_subjects
+from medkd.explanation.defaults import first_findings
 from medkd.explanation.explain_lesions import explain_lesions
-from medkd.explanation.lesion_subjects import LesionTrial
+from medkd.explanation.lesion_subjects import LesionStudyExplainer, LesionTrial
 from medkd.explanation.sanity_checks import run_sanity_checks
 from medkd.explanation.subjects import Method
-from medkd.inference.segment import PreparedStudy
+from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.models._build import build_network
+from medkd.trace import layer_map_of
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import align
 
@@ -92,3 +96,65 @@ def test_an_edge_detector_is_found_out(try_it, tmp_path, monkeypatch):
     assert checks["randomisation"].passed is False
     assert checks["random_lesion"].passed is False
     assert not sanity_report.trusted
+
+
+@pytest.fixture
+def long_lesion(monkeypatch):
+    """Return the explainer of a study whose lesion goes through several windows, of which two are tried."""
+    monkeypatch.setattr(lesion_subjects, "MOST_WINDOWS", 2)
+    shape, unit = (24, 24, 48), ((0.0, 0.0, 1.0, 0.0), (0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    values = torch.rand(*shape, generator=torch.Generator().manual_seed(1)) * 0.2
+    values[8:14, 8:14, 4:40] = 0.9
+    geometry = Geometry(shape=shape, affine_lps_mm=unit, spacing_mm=(1.0, 1.0, 1.0), residual_mm=0)
+    volume = SimpleNamespace(geometry=geometry, space=geometry)
+    study = prepare_study(values, Grid(shape, np.array(unit)), TASK)
+
+    def of(network):
+        return LesionStudyExplainer({"student": network}, study, volume, first_findings(Entry(name="saliency")), None)
+
+    return of
+
+
+class Bright(torch.nn.Module):
+    """Marks what is bright, and has layers to explain; with weights drawn anew it marks something else."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.layer_map = network, layer_map_of(network)
+        for name, module in network.named_children():
+            self.add_module(name, module)
+
+    def forward(self, image):
+        seen = self.network(image)
+        return torch.cat([-20 * image, 20 * image], 1) + 0.1 * seen
+
+
+@pytest.mark.parametrize(("explainer", "options"), [("input_times_gradient", {}), ("integrated_gradients", {"steps": 24})])
+def test_a_lesion_that_goes_through_many_windows_is_tried_on_those_that_hold_most_of_it(long_lesion, explainer, options):
+    network = Bright(build_network(SPEC, seed=0)).eval()
+    study_explainer, method = long_lesion(network), Method(explainer, options)
+    maps = study_explainer.explain(network, method)
+    trial = study_explainer.trial(network, maps, method)
+    assert trial.windows is not None
+    assert trial.windows[0] > trial.windows[1] == 2
+    assert float(trial.maps.abs().sum()) < float(maps[:1].abs().sum())  # the part of two windows
+    sanity_report = run_sanity_checks(trial, network, SPEC)
+    checks = {check.name: check for check in sanity_report.checks}
+    assert sanity_report.windows == trial.windows
+    assert checks["additivity"].passed is True
+    assert checks["additivity"].value < 1e-3
+    assert checks["randomisation"].passed is True
+    if explainer == "integrated_gradients":  # what two windows say adds up to their part of the margin
+        assert checks["completeness"].passed is True
+        assert checks["completeness"].value < 0.05
+
+
+def test_a_lesion_that_lies_in_few_windows_is_tried_on_all(long_lesion, monkeypatch):
+    monkeypatch.setattr(lesion_subjects, "MOST_WINDOWS", 100)
+    network = Bright(build_network(SPEC, seed=0)).eval()
+    study_explainer, method = long_lesion(network), Method("saliency", {})
+    maps = study_explainer.explain(network, method)
+    trial = study_explainer.trial(network, maps, method)
+    assert trial.windows is None
+    assert torch.equal(trial.maps, maps[:1])
+    assert "windows" not in run_sanity_checks(trial, network, SPEC).model_dump(mode="json")

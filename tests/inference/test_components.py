@@ -136,3 +136,27 @@ def test_a_picture_has_no_axes():
     ((lesion, _),) = find_components(np.ones((1, 8, 8)), None)
     assert lesion.axes_mm is None
     assert "axes_mm" not in lesion.model_dump()
+
+
+def test_what_is_not_wanted_is_left_out_and_the_rest_is_counted_from_one():
+    mask = box(((2, 5), (10, 20), (40, 52)), ((1, 3), (30, 40), (2, 12)), ((8, 10), (50, 55), (50, 55)))
+    everything = find_components(mask, geometry())
+    asked = []
+
+    def wanted(own):
+        asked.append(int(own.sum()))
+        return own.sum() != 200
+
+    kept = find_components(mask, geometry(), wanted=wanted)
+    assert asked == [360, 200, 50]
+    assert [lesion.voxels for lesion, _ in kept] == [360, 50]
+    assert [lesion.tracking_id for lesion, _ in kept] == ["lesion-1", "lesion-2"]
+    assert kept[1][0].mask_sha256 == everything[2][0].mask_sha256 == hashlib.sha256(everything[2][1].tobytes()).hexdigest()
+
+
+def test_axes_of_a_cut_out_are_those_of_the_whole():
+    # Oblique: rows and columns are no axes of the patient, and where the cut-out begins must not count.
+    turned = ((0.1, 0.6, 2.9, -20.0), (0.3, 2.9, -0.6, 11.0), (4.0, -0.4, 0.0, 7.0), (0.0, 0.0, 0.0, 1.0))
+    mask = box(((2, 5), (10, 20), (40, 52)), ((4, 5), (20, 29), (44, 46)))
+    cut = mask[2:5, 10:29, 40:52]
+    assert axes_mm(cut, geometry(affine=turned), begin=(10, 40)) == axes_mm(mask, geometry(affine=turned))

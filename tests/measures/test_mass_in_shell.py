@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medkd.measures.mass_in_shell import SHELLS, mass_in_shell
+from medkd.measures.mass_in_shell import SHELLS, mass_in_shell, masses_in_shells
 from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 
 
@@ -23,3 +23,14 @@ def test_lesion_and_shells_hold_everything():
     mask[:, 4:6, 5:8, 3:9] = 1
     parts = [mass_in_shell(values, mask, spacing_mm=(3.0, 1.0, 1.0), inner=a, outer=b) for a, b in SHELLS]
     torch.testing.assert_close(sum(parts) + relevance_mass_accuracy(values, mask), torch.ones(2, dtype=torch.double))
+
+
+def test_several_shells_at_once_are_each_of_them():
+    generator = torch.Generator().manual_seed(1)
+    values, mask = torch.randn(2, 6, 14, 20, generator=generator), torch.zeros(2, 6, 14, 20)
+    mask[0, 2:4, 5:8, 3:9] = 1  # the second case has no lesion
+    together = masses_in_shells(values, mask, SHELLS, spacing_mm=(3.0, 1.0, 1.0))
+    for place, (inner, outer) in enumerate(SHELLS):
+        alone = mass_in_shell(values, mask, spacing_mm=(3.0, 1.0, 1.0), inner=inner, outer=outer)
+        torch.testing.assert_close(together[:, place], alone, rtol=0, atol=0, equal_nan=True)
+    assert bool(together[1].isnan().all())

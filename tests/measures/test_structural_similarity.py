@@ -33,3 +33,18 @@ def test_units_do_not_count_and_a_map_is_like_itself():
 def test_short_axes_get_a_shorter_window():
     first = smooth((4, 24, 24), 3)
     assert float(structural_similarity(first, first)[0]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("space", [(64, 50), (30, 26, 41)])
+@pytest.mark.parametrize("at", [0, 9, -4])
+def test_where_both_maps_are_zero_they_are_alike_without_being_looked_at(space, at):
+    from monai.metrics.regression import SSIMMetric
+
+    part = tuple(slice(at, at + 7 if at >= 0 else None) for _ in space)
+    first, second = torch.zeros(2, *space), torch.zeros(2, *space)
+    first[(slice(None), *part)] = smooth(space, 0)[(slice(None), *part)]
+    second[(slice(None), *part)] = smooth(space, 1)[(slice(None), *part)]
+    second[1, *(extent // 2 for extent in space)] = 2.0  # the cases differ in where something is
+    metric = SSIMMetric(len(space), data_range=2.0, win_size=[min(11, extent) for extent in space], kernel_sigma=(1.5,) * len(space))
+    scaled = [(one / one.abs().flatten(1).amax(1).reshape(-1, *(1,) * len(space)))[:, None] for one in (first, second)]
+    torch.testing.assert_close(structural_similarity(first, second), metric._compute_tensor(*scaled)[:, 0].double(), atol=1e-6, rtol=1e-6)
