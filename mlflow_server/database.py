@@ -80,7 +80,8 @@ def connected(uri: str) -> Iterator[sqlalchemy.Connection]:
 
 def shown(uri: str) -> str:
     """Return a URI without its password."""
-    return sqlalchemy.make_url(uri).render_as_string(hide_password=True)
+    without_password: str = sqlalchemy.make_url(uri).render_as_string(hide_password=True)
+    return without_password
 
 
 def tables(uri: str) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -97,9 +97,8 @@ class LesionStudyExplainer:
         if len(windows) <= MOST_WINDOWS:
             return LesionTrial(network, self._study, inside, index, maps[:1], method)
         tried = windows[:MOST_WINDOWS]
-        asked = {"explainer": method.explainer, "options": method.options, "seed": method.seed, "only": tried}
-        there = explain_lesions(network, self._study, self._inside[:1], [index], **asked)
-        return LesionTrial(network, self._study, inside, index, there, method, tried, len(windows))
+        trial = LesionTrial(network, self._study, inside, index, maps[:1], method, tried, len(windows))
+        return replace(trial, maps=trial.by(network))
 
     @functools.cached_property
     def _windows(self) -> tuple[int, ...]:

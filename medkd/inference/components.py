@@ -76,7 +76,7 @@ def _describe(own: NDArray[np.uint8], box: tuple[slice, ...], geometry: Geometry
         "key_slice": int(begin[0] + component.sum(axis=(1, 2), dtype=np.int64).argmax()),
         "first_slice": int(indices[:, 0].min()),
         "last_slice": int(indices[:, 0].max()),
-        "mask_sha256": hashlib.sha256(np.ascontiguousarray(own)).hexdigest(),
+        "mask_sha256": hashlib.sha256(own.tobytes()).hexdigest(),
     }
     if geometry is None:
         return Lesion(**counted, volume_ml=None, diameter_mm=None, centroid_lps_mm=None)

@@ -35,7 +35,7 @@ def structural_similarity(prediction: Tensor, reference: Tensor, *, spacing_mm: 
     metric = SSIMMetric(len(space), data_range=2.0, win_size=size, kernel_sigma=(1.5,) * len(space))
     # Where both maps are zero they are alike: only Gaussian windows that meet either of them have to be looked at.
     box = _reached(scaled[0].ne(0) | scaled[1].ne(0), size)
-    found = metric._compute_tensor(*(one[(..., *box)] for one in scaled))[:, 0].double()
+    found = metric._compute_tensor(*(one[(slice(None), slice(None), *box)] for one in scaled))[:, 0].double()
     looked = math.prod(part.stop - part.start - window + 1 for part, window in zip(box, size, strict=True))
     places = math.prod(extent - window + 1 for extent, window in zip(space, size, strict=True))
     if looked < places:

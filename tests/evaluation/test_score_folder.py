@@ -113,6 +113,7 @@ def test_without_a_teacher_there_is_no_agreement(pictures, tmp_path):
     assert score.evaluation.teacher_metrics == {}
 
 
+@pytest.mark.extended
 def test_a_segmenter_of_pictures_counts_in_pixels(pictures, tmp_path):
     task = Task(kind="segmentation", classes=("background", "lesion"), image_size=(32, 32), window=(0, 255))
     score = score_folder(
@@ -211,6 +212,7 @@ def test_the_validation_patients_as_a_foreign_folder_give_the_runs_own_scorecard
         ), name
 
 
+@pytest.mark.extended
 def test_a_calibrated_versions_probabilities_are_scored_as_they_are_stated(classified, pictures, tmp_path):
     who, plain = classified
     bound = ConformalBound(alpha=0.1, unit="positive", patients=3, units=3, reason="too few")

@@ -165,6 +165,7 @@ def test_the_default_folder_of_an_explanation_is_not_called_after_the_study(plan
     assert open_to_others(tmp_path / "runs") == []
 
 
+@pytest.mark.extended
 def test_a_failed_study_leaves_no_mark_either(here, smoke, tmp_path, medkd):
     study = tmp_path / f"{CANARY}_study"
     shutil.copytree(smoke.folder / "dicom" / "study001", study)
@@ -203,6 +204,7 @@ def test_reports_of_a_store_leave_no_mark(planted, here, smoke, tmp_path, monkey
     assert open_to_others(tmp_path / "pages") == []
 
 
+@pytest.mark.extended
 def test_a_report_on_paper_leaves_no_mark(planted, here, smoke, tmp_path, chromium_path):
     """Neither in the text of the PDF, nor in its metadata, nor in the pictures and records beside it."""
     study = planted / f"{CANARY}_study001"

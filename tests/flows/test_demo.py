@@ -119,6 +119,7 @@ def test_a_second_run_without_prefect_finds_everything_done(smoke, medkd, tmp_pa
     assert summary["scorecards"]["cls.kd"] == smoke.summary["scorecards"]["cls.kd"]
 
 
+@pytest.mark.extended
 def test_reports_of_a_store_can_be_made_with_the_models_of_a_run(smoke, medkd, tmp_path):
     source = smoke.folder / "dicom" / "study003"
     done = medkd("ingest", str(source), "--out", str(tmp_path / "store"), "--json", cwd=tmp_path)

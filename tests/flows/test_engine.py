@@ -56,6 +56,7 @@ def test_an_error_of_ours_crosses_as_itself(tmp_path):
 
 
 @pytest.mark.extended
+@pytest.mark.extended
 def test_what_a_lost_worker_held_is_begun_again_and_what_kills_every_worker_is_said_in_one_sentence(tmp_path):
     (tmp_path / "once").mkdir()
     (tmp_path / "always").mkdir()
@@ -107,6 +108,7 @@ def test_a_call_begins_when_the_one_before_it_ends(monkeypatch):
     assert said == [("first", 3.0), ("second", 5.0), ("third", 6.0)]
 
 
+@pytest.mark.extended
 def test_prefects_server_module_imports_with_the_pinned_set():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", "import prefect.server.api.server as s; print(s.create_app.__name__)"],

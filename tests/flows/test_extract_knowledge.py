@@ -149,6 +149,7 @@ def test_a_model_is_no_knowledge(extracted, here, tmp_path, monkeypatch):
     assert "NOT_KNOWLEDGE" in err
 
 
+@pytest.mark.extended
 def test_a_run_with_an_arm_that_reads_a_store_extracts_on_its_way(here, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDKD_WORKERS", "0")
     status, out, err = here("run", RECIPE, "--engine", "none", "--out", tmp_path, "--json", *options("arms.kd.knowledge=store"))

@@ -69,6 +69,7 @@ def environment_of(name: str) -> str | None:
 
 
 @pytest.mark.extended
+@pytest.mark.extended
 def test_workers_are_forked_after_the_imports_and_have_the_environment_of_whom_they_work_for(monkeypatch):
     """The process that they are forked from stays: it may have been started under another environment."""
     for value in ("first", "second"):

@@ -37,6 +37,7 @@ def test_every_reader_finds_every_voxel_where_it_was_written_in_every_orientatio
     assert all(one.voxels == values.size and one.voxels_differing == 0 and one.worst_centroid_mm < 1e-6 for one in read)
 
 
+@pytest.mark.extended
 def test_objects_belong_to_the_study_and_are_the_same_when_written_again(study, tmp_path):
     folder, values, files = study()
     image = pydicom.dcmread(files[0])

@@ -39,6 +39,7 @@ def test_a_large_study_fits_is_made_in_time_and_opens_at_once(open_page, report)
     assert page.problems == []
 
 
+@pytest.mark.extended
 def test_a_study_of_middle_size_keeps_its_key_slices_whole(open_page, report):
     own, arrays = study_of_thorax(report, (12, 512, 512), (10.0, 0.75, 0.75))
     html = render_html(own, arrays)

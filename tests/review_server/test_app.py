@@ -69,6 +69,7 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged_and_needs_no_torch(r
     assert set(kept) <= set(found)
 
 
+@pytest.mark.extended
 def test_twenty_readers_at_once_are_all_answered(reports, make_settings):
     app = create_app(make_settings())
     names = [f"reader-{place}" for place in range(20)]

@@ -102,6 +102,7 @@ def test_a_study_is_read_signed_and_corrected(open_as, address, services):
     assert not [url for url in page.requests if not url.startswith((address, "data:", "blob:"))]
 
 
+@pytest.mark.extended
 def test_what_the_server_refuses_is_said_and_stays_in_the_form(open_as, services):
     page = open_as("anna")
     read(page, "series-000")
@@ -191,6 +192,7 @@ def test_no_page_has_a_violation(open_as, language):
     assert {place: what for place, what in found.items() if what} == {}
 
 
+@pytest.mark.extended
 def test_on_a_telephone_nothing_is_wider_than_the_screen(open_as):
     page = open_as("chief", viewport={"width": 390, "height": 844})
     read(page, "series-000")
