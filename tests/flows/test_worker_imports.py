@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 #: Says what forking from a process that has imported the module would hand on: threads of ours, a GPU that was looked at.
 PROBE = """
 import threading
@@ -11,8 +13,6 @@ asked = []
 for name in ("init", "is_available", "device_count", "current_device"):
     setattr(torch.cuda, name, lambda *_, name=name, **__: asked.append(name) or 0)
 import flows.worker_imports
-
-import pytest
 print(threading.active_count(), torch.cuda.is_initialized(), asked)
 """
 
