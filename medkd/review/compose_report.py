@@ -65,7 +65,7 @@ def compare_with_training(
     """Return the training cases that lie nearest to each finding whose features were kept, of versions that have features of theirs."""
     known = {one.record.weights_digest: one for one in training if one.record.items}
     found = []
-    for place, (explanation, kept) in enumerate(zip(explanations, arrays, strict=True)):
+    for place, (explanation, kept) in enumerate(zip(explanations, arrays, strict=False)):  # of some the arrays may not be at hand
         of_version, whose = known.get(explanation.model.weights_digest), explanation.volume.patient_key
         findings: tuple[LesionFinding | ClassAnswer, ...] = (*explanation.lesions, *explanation.answers)
         for finding in findings:
