@@ -18,7 +18,7 @@ from medkd.trace import Trace, frozen, layer_map_of, trace
 
 
 def pooled_features(network: nn.Module, images: Tensor, masks: Tensor | None = None) -> tuple[Tensor, str]:
-    """Return a row of features per image, float32 [n, feature], and the layer that they are of.
+    """Return a row of features per image, float32 [n, feature], and the layer that they are of; a row is NaN where a mask is empty.
 
     Args:
         network: with a layer map; evaluated without gradients, left as it was.
@@ -41,10 +41,10 @@ def patch_round(image: Tensor, mask: Tensor, size: tuple[int, ...]) -> tuple[Ten
 
     Args:
         image: [channel, *space].
-        mask: [*space], non-zero somewhere.
+        mask: [*space]; where it is empty, the patch is the middle of the volume.
         size: of the patch.
     """
-    centre = mask.nonzero().float().mean(0).round().long().tolist()
+    centre = mask.nonzero().float().mean(0).round().long().tolist() if bool(mask.any()) else None
     corner = corner_of(centre, size, tuple(mask.shape))
     return cut(image, corner, size, fill=float(image.min())), cut(mask, corner, size, fill=0)
 

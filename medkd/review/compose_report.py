@@ -70,7 +70,8 @@ def compare_with_training(
         findings: tuple[LesionFinding | ClassAnswer, ...] = (*explanation.lesions, *explanation.answers)
         for finding in findings:
             row = kept.get(FEATURES.format(finding.number))
-            if of_version is not None and row is not None:
+            # No number: nothing of the finding is left on the network's coarser grid.
+            if of_version is not None and row is not None and bool(np.isfinite(row).all()):
                 asked = ComparedFinding(place, finding.number, finding.class_name, whose, row)
                 found.append(similar_cases(asked, of_version))
     return tuple(found)

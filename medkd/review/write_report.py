@@ -113,9 +113,15 @@ def _training_of(registry: Registry, model: ModelRef) -> tuple[tuple[TrainingCas
         found = load_training_features(registry, model)
     except RegistryError as error:
         _LOG.warning("%s: %s", error.code, error)
-        text = f"the features of training cases beside {model.name}, version {model.version}, are not those that were registered; no finding is compared with them."
-        return (), (Caveat(code=error.code, text=require_neutral(text), severity=2),)
+        return (), (training_features_altered(model),)
     return (() if found is None else (found,)), ()
+
+
+def training_features_altered(model: ModelRef) -> Caveat:
+    """Return the caveat of a version whose features of training cases are gone or altered."""
+    place = f"beside {model.name}, version {model.version}"
+    text = f"the features of training cases {place}, are not those that were registered; no finding is compared with them."
+    return Caveat(code="TRAINING_FEATURES_ALTERED", text=require_neutral(text), severity=2)
 
 
 def write_all_reports(

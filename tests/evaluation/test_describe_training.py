@@ -84,7 +84,9 @@ def test_of_a_classifier_every_training_case_is_kept_with_its_label(make_run):
     assert [one.label for one in record.items] == [recipe.task.classes[label] for label in opened.labels.tolist()]
     assert (record.cases, record.kind, record.pooling, record.layer) == (12, TaskKind.CLASSIFICATION, "mean", "layer4")
     assert (record.weights_digest, record.cohort_digest) == (student.weights_digest, cohorts.digest())
-    np.testing.assert_allclose(cases.features, pooled_features(load_network(workspace, student), opened.images)[0].numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        cases.features, pooled_features(load_network(workspace, student), opened.images)[0].numpy(), rtol=1e-5, atol=1e-6
+    )
     assert set(record.quantiles) == {"50", "90", "95", "99"}
 
 

@@ -22,7 +22,8 @@ from medkd.inference.nearest_cases import (
 
 
 def training(features, patients, labels, kind=TaskKind.CLASSIFICATION):
-    items = tuple(TrainingItem(case_key=f"c{i}", patient_key=p, label=l) for i, (p, l) in enumerate(zip(patients, labels, strict=True)))
+    whose = zip(patients, labels, strict=True)
+    items = tuple(TrainingItem(case_key=f"c{row}", patient_key=patient, label=label) for row, (patient, label) in enumerate(whose))
     record = TrainingFeatures(
         weights_digest="0" * 64, cohort_digest="1" * 64, kind=kind, layer="layer4", pooling="mean", cases=len(items), items=items,
         array=Ref(store="run", key="f", sha256="2" * 64),
@@ -91,8 +92,12 @@ def test_a_stranger_lies_farther_than_training_cases_lie_apart_and_an_ordinary_c
 
 
 def test_distances_are_told_as_multiples_of_the_median_whatever_the_features_scale_is(known):
-    larger = training(known.features * 1000, [i.patient_key for i in known.record.items], [i.label for i in known.record.items], known.record.kind)
-    one, other = (similar_cases(asked(row), cases) for row, cases in ((np.ones(6, np.float32), known), (np.full(6, 1000, np.float32), larger)))
+    larger = training(
+        known.features * 1000, [i.patient_key for i in known.record.items], [i.label for i in known.record.items], known.record.kind
+    )
+    one, other = (
+        similar_cases(asked(row), cases) for row, cases in ((np.ones(6, np.float32), known), (np.full(6, 1000, np.float32), larger))
+    )
     assert [c.distance for c in one.cases] == pytest.approx([c.distance for c in other.cases], rel=1e-5)
     assert one.nearer == other.nearer
 

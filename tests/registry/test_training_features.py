@@ -78,7 +78,9 @@ def test_an_altered_or_missing_file_is_named(version, name, gone):
     assert model.uri in str(caught.value)
 
 
-@pytest.mark.parametrize("arrays", [{"features": np.zeros((8, 2), np.float32)}, {"features": np.zeros((7, 2)), "nearest": np.zeros(7)}, None])
+@pytest.mark.parametrize(
+    "arrays", [{"features": np.zeros((8, 2), np.float32)}, {"features": np.zeros((7, 2)), "nearest": np.zeros(7)}, None]
+)
 def test_a_file_that_does_not_fit_its_record_is_named(version, tmp_path, arrays):
     path = tmp_path / ARRAYS
     path.write_bytes(b"no tensors" if arrays is None else safetensors.numpy.save(arrays))
