@@ -1,7 +1,7 @@
 """Features of pictures, or of what is outlined in them, pooled to a row of numbers each: what training cases and findings are compared by.
 
 A classifier's row is the mean of the layer that its class maps are read from, a segmenter's the mean of its coarsest layer within the
-component; ``medkd/inference/README.md`` says what was measured of others.
+component; ``medkd/review/README.md`` says what was measured of others.
 """
 
 from __future__ import annotations

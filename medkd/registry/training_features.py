@@ -105,6 +105,21 @@ def leave_out_patients(registry: Registry, model: ModelRef, patients: Set[str]) 
     return len(known.record.items) - len(stays)
 
 
+def forget_patient(registry: Registry, patient: str) -> dict[str, int]:
+    """Leave a patient out of the features of every version, and return how many items were left out of each that had any, by its URI.
+
+    Args:
+        registry: whose versions are gone through.
+        patient: key of the patient.
+
+    Raises:
+        RegistryError: ``TRAINING_FEATURES_ALTERED``; versions before that one are done.
+    """
+    versions = [one.model for one in registry.listed() if TAG in one.tags]
+    found = {model.uri: leave_out_patients(registry, model, {patient}) for model in versions}
+    return {uri: count for uri, count in found.items() if count}
+
+
 def _verified(registry: Registry, model: ModelRef, name: str, digest: str) -> Path:
     path = registry.fetch_attached(model.uri, f"{PLACE}/{name}")
     found = None if path is None else sha256_file(path)

@@ -18,6 +18,7 @@ from medkd.registry.training_features import (
     RECORD,
     TAG,
     attach_training_features,
+    forget_patient,
     leave_out_patients,
     load_training_features,
     read_training_cases,
@@ -104,6 +105,14 @@ def test_a_patient_can_be_left_out_and_is_then_in_no_file(version):
     assert not [case for case in ("case-4", "case-5") if case.encode() in held]
     assert b"case-3" in held
     assert leave_out_patients(registry, model, {"patient-2"}) == 0
+
+
+def test_a_patient_is_forgotten_beside_every_version_that_has_any(version, tmp_path):
+    registry, model, record = version
+    others = [publish(registry, tmp_path, name) for name in ("r-other", "r-old")]
+    attach_training_features(registry, others[0], record, registry._beside[model.uri][f"{PLACE}/{ARRAYS}"])
+    assert forget_patient(registry, "patient-1") == {model.uri: 2, others[0].uri: 2}
+    assert forget_patient(registry, "patient-1") == {}
 
 
 def test_the_whole_of_the_patients_can_be_left_out(version):

@@ -100,5 +100,5 @@ def test_words_of_likeness_name_their_measure(report, arrays):
     text = visible(in_language(render_html(compared(report, arrays), arrays), "en"))
     section = text[text.index("Nearest training cases") :]
     section = section[: section.index("Reliability")]
-    assert "no statement that two findings are alike" in section
+    assert "does not say that they are alike" in section
     assert len(re.findall("Measured by the Euclidean distance", section)) == 1
