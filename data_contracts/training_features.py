@@ -102,6 +102,7 @@ class SimilarCases(FrozenModel):
     @model_validator(mode="after")
     def _in_order(self) -> SimilarCases:
         for found in (self.cases, self.same_patient):
-            if [one.distance for one in found] != sorted(one.distance for one in found):
-                raise ValueError("expected the nearest training case first")
+            apart = [one.distance for one in found]
+            if apart != sorted(apart):
+                raise ValueError(f"expected the nearest training case first, got distances {apart}")
         return self

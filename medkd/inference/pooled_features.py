@@ -63,7 +63,9 @@ def _pooled(features: Tensor, masks: Tensor | None) -> Tensor:
     """Return the mean of features [n, feature, *grid] over the grid, or weighted by how much of each cell a mask [n, *space] covers."""
     if masks is None:
         return features.flatten(2).mean(2)
-    inside, grid = (masks > 0).float()[:, None], list(features.shape[2:])
-    weights = functional.adaptive_avg_pool2d(inside, grid) if len(grid) == 2 else functional.adaptive_avg_pool3d(inside, grid)
-    weights = weights.to(features.device)
+    inside, grid = (masks > 0).float()[:, None], features.shape[2:]
+    if len(grid) == 2:
+        weights = functional.adaptive_avg_pool2d(inside, (grid[0], grid[1])).to(features.device)
+    else:
+        weights = functional.adaptive_avg_pool3d(inside, (grid[0], grid[1], grid[2])).to(features.device)
     return (features * weights).flatten(2).sum(2) / weights.flatten(2).sum(2)

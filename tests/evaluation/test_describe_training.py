@@ -10,11 +10,14 @@ import torch
 from scipy import ndimage
 
 import flows
-from data_contracts import Checkpoint, NetworkSpec, Subset, TaskKind
+from data_contracts import Checkpoint, Entry, ExplanationRequest, Geometry, ModelRef, NetworkSpec, Subset, TaskKind, VolumeRef
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.prepare import prepare_cohorts
+from medkd.cohorts.shards import read_volume
+from medkd.cohorts.tensor_cohort import read_cohort
 from medkd.evaluation import describe_training as module
 from medkd.evaluation.describe_training import MOST_COMPONENTS, describe_training
+from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.inference.components import SMALLEST_VOXELS
 from medkd.inference.nearest_cases import ComparedFinding, similar_cases
 from medkd.inference.pooled_features import patch_round, pooled_features
@@ -22,6 +25,8 @@ from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.registry.training_features import read_training_cases
+from medkd.review.caveats import compute_caveats
+from medkd.review.compose_report import compare_with_training
 from medkd.storage.workspace import local_workspace
 from medkd.trace import layer_map_of
 from medkd.training.recipes import read_recipe
@@ -152,3 +157,38 @@ def test_where_nothing_is_outlined_there_are_no_items(make_run):
     none = student.model_copy(update={"weights": blind, "weights_digest": blind.sha256})
     record, cases = described((recipe, workspace, cohorts, none))
     assert (record.items, record.cases, record.quantiles, len(cases.features)) == ((), 12, {}, 0)
+
+
+def study_of(case, cohort, workspace, task):
+    """Return voxels, grid and record of a training case as if it came in as a study."""
+    if task.spatial_dims == 3:
+        shard = read_volume(case, workspace.store)
+        values, affine = shard.image, shard.affine_lps_mm.numpy()
+    else:
+        shard = workspace.store.read_tensors(case.image)
+        rows = [one.case_key for one in cohort.cases if one.image == case.image]
+        values, affine = shard["images"][rows.index(case.case_key)][None].float(), np.eye(4)
+    spacing = tuple(float(step) for step in np.linalg.norm(affine[:3, :3], axis=0))
+    geometry = Geometry(shape=tuple(values.shape), affine_lps_mm=tuple(map(tuple, affine.tolist())), spacing_mm=spacing, residual_mm=0.0)
+    keys = {"patient_key": case.patient_key, "study_key": "t", "series_key": "s", "frame_of_reference_key": "f"}
+    return values, VolumeRef(array=case.image, geometry=geometry, unit="HU", modality="CT", **keys)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_training_case_that_comes_in_as_a_study_lies_at_its_own_place(make_run, name):
+    """The way of a study and the way of a training case end at the same numbers: the twin is found, and named as the same patient's."""
+    recipe, workspace, cohorts, student = run = make_run(name)
+    _, cases = described(run)
+    use = cohorts.uses[OWN]
+    cohort = read_cohort(use.cohort, workspace.store)
+    case = next(one for one in cohort.part(use.part) if one.case_key == cases.record.items[0].case_key)
+    values, volume = study_of(case, cohort, workspace, recipe.task)
+    model = ModelRef(name="m", version=1, manifest_digest="0" * 64, role="student", weights_digest=student.weights_digest)
+    loaded = LoadedModel(model, student, load_network(workspace, student))
+    made = explain_study(values, volume, loaded, ExplanationRequest(explainers=(Entry(name="saliency"),), most=1))
+    kept = {key: array.numpy() for key, array in made.arrays.items()}
+    (found,) = compare_with_training((made.record,), (kept,), (cases,))
+    assert found.same_patient[0].item.case_key == case.case_key
+    assert found.same_patient[0].distance < 1e-2 < found.cases[0].distance
+    named = [caveat.code for caveat in compute_caveats((made.record,), (found,))]
+    assert ("PATIENT_IN_TRAINING" in named, "FAR_FROM_TRAINING" in named) == (True, False)

@@ -1,4 +1,4 @@
-"""Distances against scikit-learn's; the study's own patient apart; and what is said of a stranger and of few."""
+"""Distances against scikit-learn's; the study's own patient apart; and what is said of an unlike case and of few."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def known(request):
     return training(generator.normal(size=(240, 6)).astype(np.float32), patients, labels, request.param)
 
 
-def asked(row, *, patient="stranger", name="a"):
+def asked(row, *, patient="unknown", name="a"):
     return ComparedFinding(0, 1, name, patient, row)
 
 
@@ -77,12 +77,12 @@ def test_a_training_case_asked_again_is_its_own_nearest_and_named_as_the_same_pa
     assert (unknown.cases[0].item.case_key, unknown.cases[0].distance, unknown.same_patient, unknown.nearer) == ("c4", 0.0, (), 0.0)
 
 
-def test_a_stranger_lies_farther_than_training_cases_lie_apart_and_an_ordinary_case_does_not(known):
+def test_an_unlike_case_lies_farther_than_training_cases_lie_apart_and_an_ordinary_case_does_not(known):
     ordinary = similar_cases(asked(np.zeros(6, dtype=np.float32)), known)
-    stranger = similar_cases(asked(np.full(6, 9, dtype=np.float32)), known)
+    strange = similar_cases(asked(np.full(6, 9, dtype=np.float32)), known)
     assert ordinary.nearer < 0.5
-    assert stranger.nearer == 1.0 >= FAR
-    own = np.sort(known.nearest[peers(known, "stranger", "a")])
+    assert strange.nearer == 1.0 >= FAR
+    own = np.sort(known.nearest[peers(known, "unknown", "a")])
     middle = similar_cases(asked(known.features[0], patient="p0", name=known.record.items[0].label), known)
     assert middle.nearer == pytest.approx(
         (known.nearest[peers(known, "p0", "a")] < middle.cases[0].distance * known.scale() * (1 - 1e-9)).mean()

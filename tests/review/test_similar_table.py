@@ -14,7 +14,7 @@ from medkd.review.texts import in_each
 from tests.review.language import in_language, visible
 from tests.review.training import COUNT, compared, training_of, with_features
 
-STRANGER = (40.0, 40.0, 40.0, 40.0)
+UNLIKE = (40.0, 40.0, 40.0, 40.0)
 
 
 def codes(report):
@@ -41,9 +41,9 @@ def test_an_answer_has_labels_and_no_size(of_a_panel):
     assert "over the picture" in in_each(answer.measure)["en"]
 
 
-def test_a_stranger_has_its_caveat_and_an_ordinary_study_has_not(report, arrays):
+def test_an_unlike_case_has_its_caveat_and_an_ordinary_study_has_not(report, arrays):
     assert "FAR_FROM_TRAINING" not in codes(compared(report, arrays))
-    found = compared(report, arrays, STRANGER)
+    found = compared(report, arrays, UNLIKE)
     (caveat,) = [one for one in found.caveats if one.code == "FAR_FROM_TRAINING"]
     assert caveat.text.startswith(
         "Lesion 1: nothing like it was seen in training, measured by features of layer4: the nearest case of another patient"
