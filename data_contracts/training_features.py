@@ -64,15 +64,21 @@ class TrainingFeatures(VersionedRecord):
 
 
 class SimilarCase(FrozenModel):
-    """A training case, or a component in one, and how far it is.
+    """A training case, or a component in one, and how far it is; whose it is, is said by where it stands in :class:`SimilarCases`.
 
     Attributes:
-        item: what it is.
+        case_key: pseudonym of the case.
+        label: as of :class:`TrainingItem`.
+        voxels: as of :class:`TrainingItem`.
+        volume_ml: as of :class:`TrainingItem`.
         distance: Euclidean distance of the pooled features, as a multiple of the median distance that training items have to their nearest of
             another patient.
     """
 
-    item: TrainingItem
+    case_key: Key
+    label: str = ""
+    voxels: int | None = Field(default=None, ge=1, exclude_if=lambda found: found is None)
+    volume_ml: Finite | None = Field(default=None, exclude_if=lambda found: found is None)
     distance: Finite = Field(ge=0)
 
 

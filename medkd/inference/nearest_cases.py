@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts import SimilarCase, SimilarCases, TaskKind, TrainingFeatures
+from data_contracts import SimilarCase, SimilarCases, TaskKind, TrainingFeatures, TrainingItem
 
 #: Name of a finding's row of features among the arrays of an explanation.
 FEATURES = "features/{}"
@@ -115,7 +115,7 @@ def similar_cases(finding: ComparedFinding, training: TrainingCases) -> SimilarC
 
     def named(rows: NDArray[np.bool_]) -> tuple[SimilarCase, ...]:
         order = np.flatnonzero(rows)[np.argsort(apart[rows], kind="stable")][:NAMED]
-        return tuple(SimilarCase(item=items[row], distance=float(apart[row] / scale)) for row in order)
+        return tuple(_case(items[row], float(apart[row] / scale)) for row in order)
 
     others = alike & ~own
     known = training.nearest[others & np.isfinite(training.nearest)]
@@ -130,3 +130,7 @@ def similar_cases(finding: ComparedFinding, training: TrainingCases) -> SimilarC
         same_patient=named(alike & own),
         nearer=nearer,
     )
+
+
+def _case(item: TrainingItem, distance: float) -> SimilarCase:
+    return SimilarCase(case_key=item.case_key, label=item.label, voxels=item.voxels, volume_ml=item.volume_ml, distance=distance)

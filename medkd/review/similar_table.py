@@ -70,12 +70,11 @@ def _stands(similar: SimilarCases) -> Said:
 
 
 def _row(case: SimilarCase, *, own: bool) -> SimilarRow:
-    item = case.item
-    size: Text = "–" if item.voxels is None else say("similar.voxels", count=item.voxels)
-    if item.volume_ml is not None:
-        size = say("told.ml", value=f"{item.volume_ml:.2f}")
-    label = recognise(item.label) if item.label else say("similar.unlabelled")
-    return SimilarRow(item.case_key, say("similar.own" if own else "similar.other"), label, size, _distance(case))
+    size: Text = "–" if case.voxels is None else say("similar.voxels", count=case.voxels)
+    if case.volume_ml is not None:
+        size = say("told.ml", value=f"{case.volume_ml:.2f}")
+    label = recognise(case.label) if case.label else say("similar.unlabelled")
+    return SimilarRow(case.case_key, say("similar.own" if own else "similar.other"), label, size, _distance(case))
 
 
 def _distance(case: SimilarCase) -> str:

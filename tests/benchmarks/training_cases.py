@@ -111,9 +111,9 @@ def agreement(kind: TaskKind, asked: Sequence[_Asked], found: Sequence[SimilarCa
     """Return the share of the nearest that have the label and what chance gives, or the rank correlation of size with their mean size."""
     pairs = list(zip(asked, found, strict=True))
     if kind is TaskKind.CLASSIFICATION:
-        same = np.mean([[case.item.label == one.item.label for case in near.cases] for one, near in pairs])
+        same = np.mean([[case.label == one.item.label for case in near.cases] for one, near in pairs])
         return {"same_label": float(same)}
-    means = [np.mean([case.item.voxels or 0 for case in near.cases]) for _, near in pairs]
+    means = [np.mean([case.voxels or 0 for case in near.cases]) for _, near in pairs]
     return {"size_rank_correlation": float(spearmanr(means, [one.item.voxels for one, _ in pairs])[0])}
 
 

@@ -16,8 +16,7 @@ def test_patients_are_counted_once():
 
 
 def test_the_nearest_training_case_comes_first():
-    item = TrainingItem(case_key="c", patient_key="p")
-    far, near = SimilarCase(item=item, distance=2.0), SimilarCase(item=item, distance=0.5)
+    far, near = SimilarCase(case_key="c", distance=2.0), SimilarCase(case_key="c", distance=0.5)
     given = {"explanation": 0, "number": 1, "layer": "l", "compared": 2, "patients": 1}
     assert SimilarCases(**given, cases=(near, far)).cases[0].distance == 0.5
     for field in ("cases", "same_patient"):

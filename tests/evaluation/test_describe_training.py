@@ -132,7 +132,7 @@ def test_a_training_case_asked_again_is_its_own_nearest(make_run, name):
     _, cases = described(make_run(name))
     for row, item in enumerate(cases.record.items):
         found = similar_cases(ComparedFinding(0, 1, item.label, item.patient_key, cases.features[row]), cases)
-        assert (found.same_patient[0].item.case_key, found.same_patient[0].distance) == (item.case_key, 0.0)
+        assert (found.same_patient[0].case_key, found.same_patient[0].distance) == (item.case_key, 0.0)
 
 
 def test_what_is_asked_is_bounded_and_whole_patients_are_drawn(make_run, monkeypatch):
@@ -188,7 +188,7 @@ def test_a_training_case_that_comes_in_as_a_study_lies_at_its_own_place(make_run
     made = explain_study(values, volume, loaded, ExplanationRequest(explainers=(Entry(name="saliency"),), most=1))
     kept = {key: array.numpy() for key, array in made.arrays.items()}
     (found,) = compare_with_training((made.record,), (kept,), (cases,))
-    assert found.same_patient[0].item.case_key == case.case_key
+    assert found.same_patient[0].case_key == case.case_key
     assert found.same_patient[0].distance < 1e-2 < found.cases[0].distance
     named = [caveat.code for caveat in compute_caveats((made.record,), (found,))]
     assert ("PATIENT_IN_TRAINING" in named, "FAR_FROM_TRAINING" in named) == (True, False)

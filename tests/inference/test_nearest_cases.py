@@ -61,7 +61,7 @@ def test_the_nearest_of_other_patients_are_those_of_scikit_learn(known, monkeypa
         search = NearestNeighbors(n_neighbors=NAMED, algorithm="brute").fit(known.features[rows].astype(np.float64))
         apart, places = search.kneighbors(known.features[row : row + 1].astype(np.float64))
         found = similar_cases(asked(known.features[row], patient=items[row].patient_key, name=items[row].label), known)
-        assert [one.item.case_key for one in found.cases] == [items[rows[place]].case_key for place in places[0]]
+        assert [one.case_key for one in found.cases] == [items[rows[place]].case_key for place in places[0]]
         assert [one.distance * known.scale() for one in found.cases] == pytest.approx(apart[0].tolist(), rel=1e-6)
         assert again[row] == known.nearest[row] == pytest.approx(apart[0][0], rel=1e-6)
         assert (found.compared, found.patients) == (len(rows), len({items[one].patient_key for one in rows}))
@@ -69,12 +69,13 @@ def test_the_nearest_of_other_patients_are_those_of_scikit_learn(known, monkeypa
 
 def test_a_training_case_asked_again_is_its_own_nearest_and_named_as_the_same_patients(known):
     twin = similar_cases(asked(known.features[4], patient="p1", name="a"), known)
-    assert (twin.same_patient[0].item.case_key, twin.same_patient[0].distance) == ("c4", 0.0)
-    assert {one.item.patient_key for one in twin.same_patient} == {"p1"}
-    assert "p1" not in {one.item.patient_key for one in twin.cases}
+    assert (twin.same_patient[0].case_key, twin.same_patient[0].distance) == ("c4", 0.0)
+    whose = {one.case_key: one.patient_key for one in known.record.items}
+    assert {whose[one.case_key] for one in twin.same_patient} == {"p1"}
+    assert "p1" not in {whose[one.case_key] for one in twin.cases}
     # Under another pseudonym nobody can know that it is the same patient: it is then the nearest, at no distance.
     unknown = similar_cases(asked(known.features[4], name="a"), known)
-    assert (unknown.cases[0].item.case_key, unknown.cases[0].distance, unknown.same_patient, unknown.nearer) == ("c4", 0.0, (), 0.0)
+    assert (unknown.cases[0].case_key, unknown.cases[0].distance, unknown.same_patient, unknown.nearer) == ("c4", 0.0, (), 0.0)
 
 
 def test_an_unlike_case_lies_farther_than_training_cases_lie_apart_and_an_ordinary_case_does_not(known):

@@ -25,7 +25,7 @@ def test_each_finding_says_its_nearest_training_cases_and_how_far_that_is(report
     found = compared(report, arrays)
     (block,), (similar,) = similar_blocks(found), found.similar
     assert in_each(block.label) == {"en": "lesion 1", "zh": "病灶 1"}
-    assert [row.case_key for row in block.rows] == [one.item.case_key for one in similar.cases]
+    assert [row.case_key for row in block.rows] == [one.case_key for one in similar.cases]
     assert [row.distance for row in block.rows] == [f"{one.distance:.2f}" for one in similar.cases]
     assert {in_each(row.size)["zh"] for row in block.rows} == {"2.75 ml"}
     assert in_each(block.stands)["en"].startswith(f"The nearest of {COUNT} training cases of {COUNT} other patients lies at a distance of")
@@ -90,8 +90,9 @@ def test_the_page_holds_key_label_and_distance_and_no_patient_of_the_training(re
     text = visible(in_language(page, language))
     assert heading in text
     for one in found.similar[0].cases:
-        assert one.item.case_key in text
-        assert one.item.patient_key not in page
+        assert one.case_key in text
+    assert "train-" not in page, "whose the other cases are is in no report"
+    assert b"train-" not in found.canonical_json()
     section = page[page.index('id="similar"') :]
     assert "<img" not in section[: section.index("</section>")]
 
