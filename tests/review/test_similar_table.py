@@ -89,12 +89,15 @@ def test_the_page_holds_key_label_and_distance_and_no_patient_of_the_training(re
     page = render_html(found, arrays)
     text = visible(in_language(page, language))
     assert heading in text
-    for one in found.similar[0].cases:
-        assert one.case_key in text
     assert "train-" not in page, "whose the other cases are is in no report"
     assert b"train-" not in found.canonical_json()
     section = page[page.index('id="similar"') :]
-    assert "<img" not in section[: section.index("</section>")]
+    section = section[: section.index("</section>")]
+    cells = re.findall(r"<td>(?:<code>)?([^<]+)(?:</code>)?</td>", section)
+    near = found.similar[0].cases
+    assert [cell for cell in cells if cell.startswith("case-")] == [one.case_key for one in near]
+    assert [cell for cell in cells if re.fullmatch(r"\d+\.\d\d", cell)] == [f"{one.distance:.2f}" for one in near]
+    assert "<img" not in section
 
 
 def test_words_of_likeness_name_their_measure(report, arrays):
