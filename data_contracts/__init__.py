@@ -166,6 +166,7 @@ from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, R
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
 from data_contracts.training_cost import TrainingCost
+from data_contracts.training_features import SimilarCase, SimilarCases, TrainingFeatures, TrainingItem
 from data_contracts.training_recipe import (
     Arm,
     AttributionSource,
@@ -396,6 +397,8 @@ __all__ = [
     "Severity",
     "Shift",
     "SignOff",
+    "SimilarCase",
+    "SimilarCases",
     "Snapshot",
     "SourceError",
     "Split",
@@ -419,6 +422,8 @@ __all__ = [
     "TrainingConfig",
     "TrainingCost",
     "TrainingDomain",
+    "TrainingFeatures",
+    "TrainingItem",
     "TrainingManifest",
     "TrainingSpec",
     "Tuning",

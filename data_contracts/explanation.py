@@ -246,7 +246,8 @@ class StudyExplanation(VersionedRecord):
     the artefact's content id. ``array`` names a safetensors file with float32 ``map/NUMBER/ROLE/EXPLAINER``, uint8 ``mask/NUMBER`` of every
     finding that is explained (the lesion; of an answer what is marked on its slices), of models that segment uint8 ``segmentation/ROLE``
     (the class of every voxel), and of models that classify uint8 ``marked`` where the study's own segmentation or a segmenter says what a
-    map should lie on; all on the study's own voxels. No lesion is an answer: then there are no maps.
+    map should lie on; all on the study's own voxels. Beside them float32 ``features/NUMBER`` [feature] of every finding that has maps: the model's
+    pooled features, by which it is compared with training cases (none in an explanation from before). No lesion is an answer: then there are no maps.
 
     Lesions that the teacher marks too come first, the larger before the smaller; ``teacher_only`` are components that the teacher marks where
     the model has (nearly) nothing. ``mass`` says which part of a map shares are taken of: the absolute attribution, or the positive one

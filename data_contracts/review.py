@@ -17,6 +17,7 @@ from data_contracts.explain_plan import Entry
 from data_contracts.explanation import Caveat, RefusedSeries, SanityReport, StudyExplanation
 from data_contracts.model import Checkpoint, ModelRef
 from data_contracts.record import MIGRATIONS, RETIRED, Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
+from data_contracts.training_features import SimilarCases, TrainingFeatures
 from data_contracts.volume import VolumeRef
 
 BANNER = "RESEARCH USE ONLY. Not a medical device. No clinical claim is made."
@@ -80,8 +81,9 @@ class ReviewReport(VersionedRecord):
     """One study, ready to be reviewed: its explanations by one model, or by the segmenter and the classifier of a panel, in this order.
 
     ``window`` is the grey scale of the pictures. ``caveats`` are those of the explanations and all that follow from them, worst first.
-    ``calibrations`` are those of the asked versions, where they have any. ``prior`` compares with an earlier study, where one was given. Both are left
-    out of the record where there are none.
+    ``calibrations`` are those of the asked versions, where they have any. ``prior`` compares with an earlier study, where one was given. ``similar`` are
+    the training cases that lie nearest to each finding that has maps, of versions that have features of their training cases. All three are left out of
+    the record where there are none.
     """
 
     SCHEMA: ClassVar[str] = "review/4"
@@ -91,6 +93,7 @@ class ReviewReport(VersionedRecord):
     status: Literal["UNVERIFIED"] = "UNVERIFIED"
     calibrations: tuple[Calibration, ...] = Field(default=(), exclude_if=lambda found: not found)
     prior: PriorComparison | None = Field(default=None, exclude_if=lambda found: found is None)
+    similar: tuple[SimilarCases, ...] = Field(default=(), exclude_if=lambda found: not found)
 
     @property
     def volume(self) -> VolumeRef:
@@ -109,7 +112,8 @@ class PanelModel(FrozenModel):
 
     ``sanity_reports`` are those of the student's maps of its recipe's cohort: explainers that have one are not tested again on every study.
     ``explainers`` are asked, by the options that the recipe gives them; none stands for the default ones of the task.
-    ``calibration`` is the student's; None where none was fitted. ``structures`` and ``trained_on`` are what its card says.
+    ``calibration`` is the student's; None where none was fitted. ``structures`` and ``trained_on`` are what its card says. ``training_features`` are
+    those of the student's training cases; not written where there are none.
     """
 
     model: ModelRef
@@ -121,6 +125,7 @@ class PanelModel(FrozenModel):
     calibration: Calibration | None = None
     structures: Structures = "lesion"
     trained_on: str = ""
+    training_features: TrainingFeatures | None = Field(default=None, exclude_if=lambda found: found is None)
 
 
 class ReviewPanel(VersionedRecord):

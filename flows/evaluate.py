@@ -12,9 +12,19 @@ from flows.prefect_artifacts import show_scorecards
 from medkd.evaluation.calibrate import calibrate
 from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
+from medkd.evaluation.describe_training import describe_training
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.loss_statement import state_loss
-from medkd.recipe_calls import by_arm, calibration_calls, card_calls, comparison_calls, evaluation_calls, loss_calls, results_calls
+from medkd.recipe_calls import (
+    by_arm,
+    calibration_calls,
+    card_calls,
+    comparison_calls,
+    evaluation_calls,
+    loss_calls,
+    results_calls,
+    training_features_calls,
+)
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
@@ -23,6 +33,7 @@ collect = task(collect_case_results)
 score_arm = task(summarise, name="score-arm")
 compare = task(compare_arms)
 calibrate_student = task(calibrate)
+describe_student = task(describe_training)
 state_loss_of_student = task(state_loss)
 
 
@@ -30,7 +41,8 @@ state_loss_of_student = task(state_loss)
 def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Evaluate the models of each recipe, summarise each arm (teacher first), and compare later arms with earlier ones.
 
-    Students are then calibrated on validation patients, where there are any, and what each lost against its teacher is stated.
+    Students are then calibrated on validation patients, where there are any, features of their training cases are kept, and what each lost against
+    its teacher is stated.
     """
     done = submit_each(
         evaluate_one,
@@ -49,7 +61,8 @@ def evaluate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
         lambda one: comparison_calls(workspace, one, arms[one.recipe.name]),
         title="compare",
     )
-    return _state_losses(workspace, _calibrate(workspace, [replace(result, comparisons=tuple(own)) for result, own in compared]))
+    calibrated = _calibrate(workspace, [replace(result, comparisons=tuple(own)) for result, own in compared])
+    return _state_losses(workspace, _describe(workspace, calibrated))
 
 
 def _calibrate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
@@ -62,6 +75,17 @@ def _calibrate(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[R
         name_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
     )
     return tuple(replace(result, calibrations=tuple(own)) for result, own in calibrated)
+
+
+def _describe(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    described = submit_each(
+        describe_student,
+        results,
+        partial(training_features_calls, workspace),
+        title="training cases",
+        name_of=lambda one, call: of_model(one, call[3].arm, call[3].seed),
+    )
+    return tuple(replace(result, training_features=tuple(own)) for result, own in described)
 
 
 def _state_losses(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:

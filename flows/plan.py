@@ -14,7 +14,7 @@ from data_contracts import Network, Recipe, Role, TrainingConfig
 _PER_MEGAPIXEL = 1.0
 #: A worker process needs ten seconds of a core before it can train: imports of torch, MONAI and Lightning.
 _START_OF_A_WORKER = 10.0
-_EVALUATE, _CALIBRATE, _STATE_LOSS, _REGISTER, _EXPLAIN_STUDIES, _REPORT = 1.2, 0.2, 0.1, 1.0, 8.0, 2.0
+_EVALUATE, _CALIBRATE, _DESCRIBE, _STATE_LOSS, _REGISTER, _EXPLAIN_STUDIES, _REPORT = 1.2, 0.2, 0.5, 0.1, 1.0, 8.0, 2.0
 #: Explaining the first student of an arm, and each further one, which is explained on fewer cases.
 _EXPLAIN, _EXPLAIN_FURTHER = 3.0, 0.8
 
@@ -22,13 +22,14 @@ _EXPLAIN, _EXPLAIN_FURTHER = 3.0, 0.8
 def expected_seconds(recipes: Sequence[Recipe], *, reports: bool) -> dict[str, float]:
     """Return the expected seconds of each group of calls of a pipeline, by its title."""
     seconds = {"cohorts": 4.0, "teachers": 0.0, "students": 0.0, "evaluate": 0.0, "scorecards": 2.0, "compare": 2.0, "calibrate": 0.0}
-    seconds |= {"losses": 0.0, "explain": 0.0, "register": 0.0}
+    seconds |= {"training cases": 0.0, "losses": 0.0, "explain": 0.0, "register": 0.0}
     for recipe in recipes:
         students = len(recipe.arms) * len(recipe.seeds)
         seconds["teachers"] = max(seconds["teachers"], _training(recipe, Role.TEACHER))
         seconds["students"] += students * _training(recipe, Role.STUDENT) / 2
         seconds["evaluate"] += (students + 1) * _EVALUATE / 2
         seconds["calibrate"] += students * _CALIBRATE / 2
+        seconds["training cases"] += students * _DESCRIBE / 2
         seconds["losses"] += students * _STATE_LOSS / 2
         seconds["explain"] += len(recipe.arms) * (_EXPLAIN + (len(recipe.seeds) - 1) * _EXPLAIN_FURTHER) / 2
         seconds["register"] += (students + 1) * _REGISTER

@@ -18,7 +18,8 @@ def report(workspace: Workspace, volumes: tuple[VolumeRef, ...], source: str, pa
     shards = [(workspace, volumes[begin::2], source, panel, panel_requests(panel)) for begin in range(2) if volumes[begin::2]]
     explained = submit_all(explain_shard, shards, title="explain studies")
     calibrations = tuple(one.calibration for one in (panel.segmentation, panel.classification) if one.calibration is not None)
-    written = submit_all(report_shard, [(workspace, part, source, calibrations) for part in explained], title="reports")
+    training = tuple(one.training_features for one in (panel.segmentation, panel.classification) if one.training_features is not None)
+    written = submit_all(report_shard, [(workspace, part, source, calibrations, training) for part in explained], title="reports")
     return ReportSet(
         reports=tuple(ref for part in written for ref in part.reports),
         pages=tuple(ref for part in written for ref in part.pages),

@@ -53,6 +53,7 @@ from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.evaluation.calibrate import calibrate
 from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.compare import compare_arms
+from medkd.evaluation.describe_training import describe_training
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.evaluation.loss_statement import state_loss
@@ -84,6 +85,7 @@ from medkd.recipe_calls import (
     results_calls,
     student_calls,
     teacher_call,
+    training_features_calls,
 )
 from medkd.registry.interface import ListedVersion, Registry
 from medkd.registry.publish import load_calibrated, open_registry, register_everything
@@ -312,13 +314,16 @@ def _taught(workspace: Workspace, recipe: Recipe) -> RecipeResult:
 
 
 def _scored(workspace: Workspace, result: RecipeResult) -> RecipeResult:
-    """Return scorecards, comparisons, calibrations and loss statements too."""
+    """Return scorecards, comparisons, calibrations, features of training cases and loss statements too."""
     arms = by_arm(evaluate_model(*call) for call in evaluation_calls(workspace, result))
     cards = tuple(summarise(*call) for call in card_calls(workspace, result, arms))
     compared = tuple(compare_arms(*call) for call in comparison_calls(workspace, result, arms))
     calibrated = tuple(calibrate(*call) for call in calibration_calls(workspace, result))
+    described = tuple(describe_training(*call) for call in training_features_calls(workspace, result))
     (cases,) = (collect_case_results(*call) for call in results_calls(workspace, result, arms))
-    result = replace(result, scorecards=cards, comparisons=compared, calibrations=calibrated, case_results=cases)
+    result = replace(
+        result, scorecards=cards, comparisons=compared, calibrations=calibrated, case_results=cases, training_features=described
+    )
     return replace(result, loss_statements=tuple(state_loss(*call) for call in loss_calls(workspace, result)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from data_contracts import Evaluation, Recipe
+from data_contracts import Evaluation, Recipe, Subset
 from medkd.evaluation.calibrate import calibration_subset
 from medkd.explanation.explain_cohort import siblings_of
 from medkd.registry.recipe_result import RecipeResult
@@ -94,6 +94,18 @@ def calibration_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     if calibration_subset(result.cohorts) is None:
         return []
     return [(workspace, result.recipe.name, result.cohorts, student) for student in result.students]
+
+
+def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them."""
+    calls: list[Call] = []
+    for student in result.students:
+        own, unlabelled = Subset.STUDENT_TRAIN.of(student.seed), Subset.UNLABELLED.of(student.seed)
+        used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
+        if used:
+            used = used if result.recipe.arms[student.arm].unlabelled else used[:1]
+            calls.append((workspace, result.recipe.name, result.cohorts.only(*used), student, used))
+    return calls
 
 
 def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:

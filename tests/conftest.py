@@ -164,3 +164,16 @@ def chromium_path() -> str:
     if found is None:
         pytest.skip("chromium is missing: run `make system` as root")
     return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    """Return a browser, begun once for all tests of a file; each test opens contexts of its own."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.chromium import ARGUMENTS
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield started
+        started.close()

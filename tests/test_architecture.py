@@ -152,7 +152,8 @@ def test_pages_are_made_of_explanations_and_ask_no_network():
     """What makes a map, or a network's answer, is not within reach of what composes and renders."""
     makers = ("attribution", "catalogue", "inference", "measures", "models", "targets", "trace")
     found = {(path.name, name) for path in files_of("medkd/review") for name in imports_of(path) if name.startswith("medkd.")}
-    words = {"medkd.inference.calibration_text"}  # sentences of figures, and no network
+    # Sentences of figures, and distances between features that were kept: neither asks a network.
+    words = {"medkd.inference.calibration_text", "medkd.inference.nearest_cases"}
     assert not sorted(one for one in found if one[1].split(".")[1] in makers and one[1] not in words)
     making = {f"medkd.explanation.{name}" for name in ("explain_study", "explain_lesions", "explain_classes", "explain_panel", "describe")}
     assert not sorted(one for one in found if one[1] in making)

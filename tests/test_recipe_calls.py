@@ -5,8 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_contracts import Recipe, read_record
-from medkd.recipe_calls import by_arm, comparison_calls, evaluation_calls, explanation_calls, loss_calls, reads_store, student_calls
+from data_contracts import CohortSet, CohortUse, Part, Recipe, Ref, read_record
+from medkd.recipe_calls import (
+    by_arm,
+    comparison_calls,
+    evaluation_calls,
+    explanation_calls,
+    loss_calls,
+    reads_store,
+    student_calls,
+    training_features_calls,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,22 @@ def test_students_of_a_store_lose_against_the_registered_teacher_and_without_one
     result = SimpleNamespace(teacher=None, reference=teacher, students=students, case_results=results, calibrations=())
     assert [(of.weights_digest, own.weights_digest) for _, of, own, _ in loss_calls("W", result)] == [("t", "a"), ("t", "b")]
     assert loss_calls("W", SimpleNamespace(**{**vars(result), "reference": None})) == []
+
+
+def test_training_cases_are_those_of_the_students_seed_and_unlabelled_ones_where_its_arm_learns_from_them(recipe):
+    (arm,) = recipe.arms.values()
+    arms = {name: arm.model_copy(update={"unlabelled": name == "kd"}) for name in ("alone", "kd")}
+    recipe = recipe.model_copy(update={"arms": arms})
+    ref = Ref(store="run", key="c", sha256="0" * 64)
+    uses = {name: CohortUse(cohort=ref, part=Part.TRAIN) for name in ("student_train/0", "unlabelled/0", "student_train/1", "test")}
+    cohorts = CohortSet(uses=uses, certificates=())
+    students = [SimpleNamespace(arm=name, seed=seed) for name, seed in (("alone", 0), ("kd", 0), ("kd", 1), ("kd", 7))]
+    calls = training_features_calls("W", SimpleNamespace(recipe=recipe, cohorts=cohorts, students=students))
+    assert [(call[3].arm, call[3].seed, call[4], sorted(call[2].uses)) for call in calls] == [
+        ("alone", 0, ("student_train/0",), ["student_train/0"]),
+        ("kd", 0, ("student_train/0", "unlabelled/0"), ["student_train/0", "unlabelled/0"]),
+        ("kd", 1, ("student_train/1",), ["student_train/1"]),
+    ]
 
 
 def test_evaluations_of_an_arm_stay_together_in_the_order_of_their_seeds():

@@ -1,4 +1,4 @@
-"""Commands about registered models: promote, rollback, registry aliases, registry show, registry search."""
+"""Commands about registered models: promote, rollback, registry aliases, registry show, registry search, registry forget-patient."""
 
 from __future__ import annotations
 
@@ -141,6 +141,26 @@ def search(
         say_json({"query": query, "searched": found.searched, "found": [version_json(one) for one in found.versions]})
     else:
         say(search_text(found))
+
+
+@registry_app.command()
+def forget_patient(
+    patient: Annotated[str, typer.Argument(help="Pseudonymous key of the patient, as cohorts and reports have it.")],
+    run_folder: RunOfModels = Path("runs/demo"),
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Leave a patient out of the features of training cases beside every version; weights and training manifests stay as they are."""
+    uri = registry_uri(run_folder, tracking_uri)
+    from medkd.registry.training_features import forget_patient as forget
+
+    done = forget(_open(uri), patient)
+    if as_json:
+        say_json({"ok": True, "patient": patient, "left_out": done})
+        return
+    say(
+        "\n".join(f"{model}: {count} training items left out" for model, count in done.items()) or f"no version keeps features of {patient}"
+    )
 
 
 def _open(uri: str) -> Registry:

@@ -14,6 +14,7 @@ from data_contracts import ExplanationError, ModelRef, Ref, RegistryError, Study
 from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS, render_preview
 from medkd.explanation.wording import noun_of
+from medkd.inference.nearest_cases import FEATURES
 from medkd.registry.interface import Registry
 from medkd.registry.publish import load_registered, load_version, pack_archive
 from medkd.storage.manifest import MANIFEST, pack_model, verify_folder
@@ -186,6 +187,7 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
     decided = Decided(
         samples={name: sanity_report.samples[1] for name, sanity_report in known.items() if sanity_report.samples is not None},
         sanity_reports={name: known[name] for name in record.tested_on_cohort},
+        features=any(name.startswith(FEATURES.format("")) for name in arrays),
     )
     if record.kind is TaskKind.CLASSIFICATION:  # judged by the study's own segmentation or a segmenter's: what was marked is kept
         label = arrays.get("marked")

@@ -16,6 +16,7 @@ from medkd.explanation.measures_of_maps import class_perturbation, margin_parts,
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
 from medkd.inference.apply_calibration import apply
 from medkd.inference.classify import class_logits, pictures_of
+from medkd.inference.pooled_features import pooled_features
 from medkd.inference.segment import PreparedStudy
 from medkd.measures.deletion import deletion
 from medkd.measures.insertion import insertion
@@ -87,6 +88,11 @@ class ClassStudyExplainer:
         some = rows[(rows - key).abs().argsort(stable=True)[:TRIED]].sort().values if self._study.alignment is None else rows
         own = maps[0][some] if self._study.alignment is None else maps[:1]
         return ClassTrial(network, self._study, some, self._classes[some], own, method)
+
+    def features(self, network: nn.Module) -> Tensor:
+        """Return the features of each answer's key slice, of a volume those of the patch that the classifier saw."""
+        rows = [one.key_slice if self._study.alignment is None else 0 for one in self.subjects]
+        return pooled_features(network, self._pictures[rows])[0]
 
     def faithfulness(self, network: nn.Module, place: int, attribution: Tensor) -> tuple[MeasureValue, ...]:
         """Return deletion and insertion of the answer's key picture."""

@@ -41,6 +41,7 @@ from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
 from medkd.explanation.subjects import Method, StudyExplainer
 from medkd.explanation.wording import noun_of
 from medkd.inference.calibration_text import calibration_caveats
+from medkd.inference.nearest_cases import FEATURES
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.inference.training_caveats import caveats_of_study
 from medkd.measures.transparency import depth_of
@@ -101,10 +102,12 @@ class Decided:
     Attributes:
         samples: by explainer, where a time budget decided them once and the maps are to be made again.
         sanity_reports: by explainer, where its maps of the model's cohort were tested: they are not tested again.
+        features: whether the findings' features are kept; an explanation from before there were any has none.
     """
 
     samples: Mapping[str, int] = field(default_factory=dict)
     sanity_reports: Mapping[str, SanityReport] = field(default_factory=dict)
+    features: bool = True
 
 
 def explain_study(
@@ -173,6 +176,9 @@ def _explain_all(
 ) -> _Given:
     """Explain every subject by every explainer, each in its share of the time that is left since ``started``."""
     arrays: dict[str, Tensor] = {**study_explainer.found.arrays, **{f"mask/{one.number}": one.region for one in study_explainer.subjects}}
+    if decided.features and study_explainer.subjects and request.place is None:
+        rows = study_explainer.features(loaded.network)
+        arrays |= {FEATURES.format(one.number): row for one, row in zip(study_explainer.subjects, rows, strict=True)}
     faithful: dict[str, tuple[MeasureValue, ...]] = {}
     sanity_reports: list[SanityReport] = []
     seconds: dict[str, float] = {}

@@ -17,6 +17,7 @@ from medkd.explanation.explain_windows import margin_in_windows, windows_of
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
 from medkd.inference.components import smallest_voxels
 from medkd.inference.lesions import find_lesions
+from medkd.inference.pooled_features import patch_round, pooled_features
 from medkd.inference.segment import PreparedStudy, logits_of, on_network, segment
 from medkd.targets import LesionMargin
 
@@ -105,6 +106,16 @@ class LesionStudyExplainer:
         if self._study.alignment is None:
             return ()
         return windows_of(tuple(self._study.image.shape[1:]), self._study.task, self._inside[0])
+
+    def features(self, network: nn.Module) -> Tensor:
+        """Return the features within each lesion: of a volume in the patch round it, of pictures on its key slice."""
+        if self._study.alignment is None:
+            slices = [one.key_slice for one in self.subjects]
+            masks = torch.stack([inside[index] for inside, index in zip(self._inside, slices, strict=True)])
+            return pooled_features(network, self._study.image[slices], masks)[0]
+        cut = [patch_round(self._study.image, inside, self._study.task.image_size) for inside in self._inside]
+        images, masks = (torch.stack(parts) for parts in zip(*cut, strict=True))
+        return pooled_features(network, images, masks)[0]
 
     def faithfulness(self, network: nn.Module, place: int, attribution: Tensor) -> tuple[MeasureValue, ...]:
         """Return nothing: hiding thousands of voxels of a volume step by step is asked of cohorts."""

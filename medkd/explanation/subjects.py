@@ -134,6 +134,10 @@ class StudyExplainer(Protocol):
         """Return the trial of an explainer on the first subject, from the maps of all."""
         ...
 
+    def features(self, network: nn.Module) -> Tensor:
+        """Return a row of pooled features per subject, float32 [subject, feature], by which it is compared with training cases."""
+        ...
+
     def faithfulness(self, network: nn.Module, place: int, attribution: Tensor) -> tuple[MeasureValue, ...]:
         """Return what hiding by the map [*network space] of the subject at ``place`` does to the network's answer, where that is measured."""
         ...

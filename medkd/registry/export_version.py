@@ -21,7 +21,8 @@ INDEX, INDEX_DIGEST = "export.json", "export.sha256"
 PACKAGE, SERVING, ATTACHED = "package", "serving", "attached"
 SERVING_TAG = "medkd.serving_digest"
 #: Begins of tags that speak of what stands beside a version, and of figures of its serving form.
-_OF_BESIDE, _OF_FORM = ("medkd.explanation", "medkd.report", "medkd.inspection", "medkd.feedback"), "parity_"
+_OF_BESIDE = (*(f"medkd.{name}" for name in ("explanation", "report", "inspection", "feedback", "drift_reference", "training_features")),)
+_OF_FORM = "parity_"
 _EPOCH = (2020, 1, 1, 0, 0, 0)
 
 

@@ -40,6 +40,7 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
 from medkd.registry.recipe_summary import recipe_summary, seed_figures
 from medkd.registry.register_knowledge import register_knowledge
+from medkd.registry.training_features import attach_training_features
 from medkd.serving.form import PackedForm
 from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import TIME, MetricsLog
@@ -349,6 +350,9 @@ def register_everything(
         for bundle in result.bundles:
             model = next(m for m in registered.models if m.weights_digest == bundle.weights_digest)
             attach_explanations(workspace, target, model, bundle)
+        for record in result.training_features:
+            model = next(m for m in registered.models if m.weights_digest == record.weights_digest)
+            attach_training_features(target, model, record, workspace.store.path(record.array).read_bytes())
         target.finish_recipe(run, *recipe_summary(workspace, result))
         done.append(registered)
     return tuple(done)

@@ -18,6 +18,7 @@ from data_contracts import (
     Registered,
     RegistryError,
     Scorecard,
+    TrainingFeatures,
 )
 
 #: The figure that ranks the arms: the first of these that the scorecards have.
@@ -40,6 +41,7 @@ class RecipeResult:
         comparisons: later arms against earlier ones.
         case_results: of every model, case by case.
         calibrations: of the students, in their order; none where no validation cases are held back.
+        training_features: of the students, in their order: what a finding is compared with.
         loss_statements: what each student lost against its teacher, in their order; none without a teacher or a reference.
         bundles: explanations of every student; those of further seeds are of fewer cases.
         registered: versions, teacher first.
@@ -56,6 +58,7 @@ class RecipeResult:
     comparisons: tuple[Comparison, ...] = ()
     case_results: tuple[CaseResults, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    training_features: tuple[TrainingFeatures, ...] = ()
     loss_statements: tuple[LossStatement, ...] = ()
     bundles: tuple[ExplanationBundle, ...] = ()
     registered: Registered | None = None

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from data_contracts import CODES, Caveat, ClassAnswer, Lesion, LesionFinding, OutsideFocus, Severity, StudyExplanation, VolumeRef
+from data_contracts import (
+    CODES,
+    Caveat,
+    ClassAnswer,
+    Lesion,
+    LesionFinding,
+    OutsideFocus,
+    Severity,
+    SimilarCases,
+    StudyExplanation,
+    VolumeRef,
+)
 from medkd.explanation.standing import LEAST_SHARED, place_of, standing_of
 from medkd.explanation.wording import failed_mark, noun_of
 from medkd.inference.calibration_text import CALIBRATED, NOT_CALIBRATED
+from medkd.inference.nearest_cases import FAR
 from medkd.wording import require_neutral
 
 SMALL_ML, SMALL_MM = 1.0, 10.0
@@ -21,10 +33,12 @@ FOREMOST = ("STUDENT_ONLY", "TEACHER_ONLY")
 OUTSIDE_TRAINING = ("MODALITY_UNTRAINED", "UNIT_UNTRAINED", "SPACING_UNTRAINED", "EXTENT_UNTRAINED")
 
 
-def compute_caveats(explanations: Sequence[StudyExplanation]) -> tuple[Caveat, ...]:
-    """Return all caveats of the explanations of one study, worst first.
+def compute_caveats(
+    explanations: Sequence[StudyExplanation], similar: Sequence[SimilarCases] = (), more: Sequence[Caveat] = ()
+) -> tuple[Caveat, ...]:
+    """Return all caveats of the explanations of one study, and of how its findings lie to training cases, worst first.
 
-    In what it is not what a model was trained on stands before everything else as grave, then what one of two models alone marks. The
+    ``more`` are of what the report is made with. In what the study is not what a model was trained on stands before everything else as grave, then what one of two models alone marks. The
     probabilities of a version without a calibration are said not to be calibrated; one that has it says so itself.
     """
     found = [] if all(_speaks_of_calibration(one) for one in explanations) else [(1, NOT_CALIBRATED, _UNCALIBRATED)]
@@ -32,6 +46,8 @@ def compute_caveats(explanations: Sequence[StudyExplanation]) -> tuple[Caveat, .
     for one in explanations:
         found += [(caveat.severity, caveat.code, caveat.text) for caveat in one.caveats]
         found += _of_explanation(one)
+    found += [caveat for one in similar for caveat in _of_training(one, explanations[one.explanation])]
+    found += [(caveat.severity, caveat.code, caveat.text) for caveat in more]
     # Two models that were trained alike say the same of a study.
     caveats = [Caveat(code=code, text=require_neutral(text), severity=severity) for severity, code, text in dict.fromkeys(found)]
     return tuple(sorted(caveats, key=lambda caveat: (-caveat.severity, _rank(caveat.code), caveat.code, caveat.text)))
@@ -68,6 +84,18 @@ def _of_explanation(one: StudyExplanation) -> Iterator[tuple[int, str, str]]:
         if answer.number in one.explained:
             named_caveats = (*_of_answer(answer), *_of_maps(one, answer.number), *_of_focus(answer.outside, one.mass, noun))
             yield from ((severity, code, f"Answer {answer.number}: {text}") for severity, code, text in named_caveats)
+
+
+def _of_training(similar: SimilarCases, explanation: StudyExplanation) -> Iterator[tuple[int, str, str]]:
+    """Yield whether a finding lies far from everything that the model was trained on, or is of a patient that it was trained on."""
+    called = noun_of(explanation.structures).capitalize() if explanation.lesions else "Answer"
+    if similar.nearer is not None and similar.nearer >= FAR and similar.cases:
+        apart = f"at a distance of {similar.cases[0].distance:.2f}, and {similar.nearer:.1%} of {similar.compared} training cases lie nearer to theirs"
+        text = f"nothing like it was seen in training, measured by features of {similar.layer}: the nearest case of another patient lies {apart}."
+        yield 2, "FAR_FROM_TRAINING", f"{called} {similar.number}: {text}"
+    if similar.same_patient:
+        text = "the model was trained on cases of this patient, and what it says of them is surer than of any other patient."
+        yield 3, "PATIENT_IN_TRAINING", text
 
 
 def _rank(code: str) -> int:

@@ -39,6 +39,7 @@ def _panel_model(own: RecipeResult) -> PanelModel:
         teacher_checkpoint=teacher,
         explainers=asked,
         calibration=next((one for one in own.calibrations if one.weights_digest == student.weights_digest), None),
+        training_features=next((one for one in own.training_features if one.weights_digest == student.weights_digest), None),
         structures=own.recipe.card.structures,
         trained_on=own.recipe.card.trained_on,
         sanity_reports=tuple(

@@ -91,7 +91,7 @@ def _make(study: _Study, others: Sequence[_Study], kind: Kind, out: Path) -> Con
         arrays.append(own)
     if all(one == genuine for one, genuine in zip(wrong, report.explanations, strict=True)):
         raise DataError("CONTROL_SAME", f"expected maps that differ from the genuine ones, got {kind} maps that do not")
-    control = report.model_copy(update={"explanations": tuple(wrong), "caveats": compute_caveats(tuple(wrong))})
+    control = report.model_copy(update={"explanations": tuple(wrong), "caveats": compute_caveats(tuple(wrong), report.similar)})
     label = study.arrays.mask("mask/reference") if "reference" in study.arrays.masks else None
     write_study_file(folder / NAME, control, StudyArrays(study.arrays.volume(), tuple(arrays), label))
     write_bytes(folder / RECORD, control.canonical_json())

@@ -26,6 +26,7 @@ from medkd.review.map_table import figure, map_table
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
 from medkd.review.reliability import SIDE, diagrams_of, stability_of
 from medkd.review.shown import Shown, shown_in
+from medkd.review.similar_table import similar_blocks
 from medkd.review.summary import summary_of
 from medkd.review.texts import LANGUAGES, Said, Text, in_each, listed, recognise, say
 
@@ -38,6 +39,7 @@ GLOSSARY = (
         "conformal",
         "explainer",
         "attribution",
+        "distance",
         "logit",
         "focus",
         "tests",
@@ -100,6 +102,7 @@ def page_context(report: ReviewReport, outlines: Sequence[str], verified: Verifi
         "words": recognise(_grid_words(report.volume)),
         "colours": recognise(COLOURS_IN_WORDS),
         "masses": _masses(report),
+        "similar": similar_blocks(report),
         "changes": [] if report.prior is None else [(one, change_words(one)) for one in report.prior.changes],
         "diagrams": diagrams_of(report),
         "side": SIDE,

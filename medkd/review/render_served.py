@@ -21,7 +21,19 @@ from medkd.review.templating import embed, template
 _HIDDEN: dict[str, Any] = {
     **{
         name: []
-        for name in ("lesions", "answers", "labels", "tests", "caveats", "teacher_only", "outlines", "changes", "diagrams", "stability")
+        for name in (
+            "lesions",
+            "answers",
+            "labels",
+            "tests",
+            "caveats",
+            "teacher_only",
+            "outlines",
+            "similar",
+            "changes",
+            "diagrams",
+            "stability",
+        )
     },
     "panes": ["plain"],
     "maps": None,

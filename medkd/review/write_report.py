@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,26 @@ from torch import Tensor
 
 from data_contracts import (
     Calibration,
+    Caveat,
     ExplainedStudies,
     ExplainedStudy,
     ModelRef,
     Ref,
     RefusedSeries,
     Registered,
+    RegistryError,
     ReportSet,
     ReviewPanel,
     ReviewReport,
+    StoreError,
+    TrainingFeatures,
 )
 from medkd.explanation.artefact import SHORT, attach_study, kept_in, read_explanation
 from medkd.explanation.of_registry import read_volume
+from medkd.inference.nearest_cases import TrainingCases
 from medkd.registry.interface import Registry
 from medkd.registry.publish import load_calibration, open_registry, pack_archive
+from medkd.registry.training_features import PLACE, load_training_features, read_training_cases
 from medkd.review.compose_report import compose_report
 from medkd.review.picture import render_picture
 from medkd.review.reduce_pictures import reduced
@@ -37,23 +44,34 @@ from medkd.storage.stage import stage
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 from medkd.volumes.orientation import ras_affine, save_nifti, write_nifti
+from medkd.wording import require_neutral
+
+_LOG = logging.getLogger("medkd")
 
 RECORD, PAGE, PICTURE = "report.json", "report.html", "picture.png"
 
 
-def report_of(folders: tuple[Path, ...], store: Store, calibrations: tuple[Calibration, ...] = ()) -> tuple[ReviewReport, StudyArrays]:
+def report_of(
+    folders: tuple[Path, ...],
+    store: Store,
+    calibrations: tuple[Calibration, ...] = (),
+    training: tuple[TrainingCases, ...] = (),
+    more: tuple[Caveat, ...] = (),
+) -> tuple[ReviewReport, StudyArrays]:
     """Return the report of a study and its arrays, from the artefacts of its explanations, every byte verified.
 
     Args:
         folders: of the artefacts.
         store: that holds the study's volume.
         calibrations: of the asked versions, where they have any.
+        training: features of the training cases of the asked versions, where they have any.
+        more: caveats of what the report is made with.
     """
     kept = [read_explanation(folder) for folder in folders]
     explanations = tuple(record for record, _ in kept)
     values, label = read_volume(store, explanations[0].volume)
     arrays = StudyArrays(values.float().numpy(), tuple(_as_numpy(own) for _, own in kept), None if label is None else label.numpy())
-    return compose_report(explanations, arrays, calibrations), arrays
+    return compose_report(explanations, arrays, calibrations, training, more), arrays
 
 
 def _as_numpy(arrays: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
@@ -72,8 +90,9 @@ def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> 
         out: folder to write to.
     """
     registry = open_registry(workspace)
-    calibration = load_calibration(registry, read_explanation(folder)[0].model.uri)
-    report, arrays = report_of((folder,), Store(store), () if calibration is None else (calibration,))
+    model = read_explanation(folder)[0].model
+    calibration, (training, more) = load_calibration(registry, model.uri), _training_of(registry, model)
+    report, arrays = report_of((folder,), Store(store), () if calibration is None else (calibration,), training, more)
     _write(report, arrays, out)
     segmentation, space = arrays.explained[0].get("segmentation/student"), report.volume.space
     if segmentation is not None and space is not None:
@@ -86,6 +105,23 @@ def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> 
         (out / "image.nii.gz").unlink(missing_ok=True)
     _attach(registry, report.explanations[0].model, report, out)
     return report
+
+
+def _training_of(registry: Registry, model: ModelRef) -> tuple[tuple[TrainingCases, ...], tuple[Caveat, ...]]:
+    """Return the features of a version's training cases, where it has any; a report is made without those that were altered, and says so."""
+    try:
+        found = load_training_features(registry, model)
+    except RegistryError as error:
+        _LOG.warning("%s: %s", error.code, error)
+        return (), (training_features_altered(model),)
+    return (() if found is None else (found,)), ()
+
+
+def training_features_altered(model: ModelRef) -> Caveat:
+    """Return the caveat of a version whose features of training cases are gone or altered."""
+    place = f"beside {model.name}, version {model.version}"
+    text = f"the features of training cases {place}, are not those that were registered; no finding is compared with them."
+    return Caveat(code="TRAINING_FEATURES_ALTERED", text=require_neutral(text), severity=2)
 
 
 def write_all_reports(
@@ -111,7 +147,13 @@ def _write(report: ReviewReport, arrays: StudyArrays, out: Path) -> Path:
 
 
 @stage
-def report_studies(workspace: Workspace, explained: ExplainedStudies, source: str, calibrations: tuple[Calibration, ...] = ()) -> ReportSet:
+def report_studies(
+    workspace: Workspace,
+    explained: ExplainedStudies,
+    source: str,
+    calibrations: tuple[Calibration, ...] = (),
+    training: tuple[TrainingFeatures, ...] = (),
+) -> ReportSet:
     """Write record, page and picture of each study that a panel explained.
 
     Args:
@@ -119,16 +161,26 @@ def report_studies(workspace: Workspace, explained: ExplainedStudies, source: st
         explained: the studies, artefacts in the workspace's store.
         source: folder of the store of their volumes, relative to the workspace's root.
         calibrations: of the panel's students, where they have any.
+        training: of the panel's students, where they have any, the arrays in the workspace's store.
     """
     store = workspace.store_at(source)
-    written = [_keep(workspace.store, one, store, calibrations) for one in explained.studies]
+    cases = tuple(read_training_cases(one, _verified(workspace.store, one), where=PLACE) for one in training)
+    written = [_keep(workspace.store, one, store, (calibrations, cases)) for one in explained.studies]
     records, pages, pictures = zip(*written, strict=True) if written else ((), (), ())
     kept = tuple(ref for one in explained.studies for ref in one.records)
     return ReportSet(reports=records, pages=pages, pictures=pictures, explanations=kept, refused=explained.refused)
 
 
-def _keep(store: Store, study: ExplainedStudy, volumes: Store, calibrations: tuple[Calibration, ...]) -> tuple[Ref, Ref, Ref]:
-    report, arrays = report_of(tuple(kept_in(store, ref) for ref in study.records), volumes, calibrations)
+def _verified(store: Store, record: TrainingFeatures) -> Path:
+    if not store.verify(record.array):
+        raise StoreError("STORE_ALTERED", f"expected {record.array.key} with sha256 {record.array.sha256[:12]}, it is missing or altered")
+    return store.path(record.array)
+
+
+def _keep(
+    store: Store, study: ExplainedStudy, volumes: Store, known: tuple[tuple[Calibration, ...], tuple[TrainingCases, ...]]
+) -> tuple[Ref, Ref, Ref]:
+    report, arrays = report_of(tuple(kept_in(store, ref) for ref in study.records), volumes, *known)
     folder = f"reports/{study.series_key}"
     _write(report, arrays, store.root / folder)
     return store.refer(f"{folder}/{RECORD}"), store.refer(f"{folder}/{PAGE}"), store.refer(f"{folder}/{PICTURE}")

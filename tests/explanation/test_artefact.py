@@ -10,7 +10,7 @@ import torch
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, RegistryError
 from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import Decided, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS
 
 BOX = np.s_[12:16, 4:8, 18:22]
@@ -56,6 +56,14 @@ def test_an_approximation_is_made_again_with_as_many_samples(kept, loaded):
         sanity_report.samples is not None and sanity_report.samples[1] < sanity_report.samples[0]
         for sanity_report in made.record.sanity_reports
     )
+    assert replay(place, values, loaded).same
+
+
+def test_one_from_before_findings_had_features_is_made_again_to_the_bit(loaded, make_volume, tmp_path):
+    values, volume = make_volume([BOX])
+    asked = ExplanationRequest(explainers=(Entry(name="saliency"),))
+    place = keep(explain_study(values, volume, loaded, asked, decided=Decided(features=False)), tmp_path / "explanations")
+    assert "features/1" not in read_explanation(place)[1]
     assert replay(place, values, loaded).same
 
 

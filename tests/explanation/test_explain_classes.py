@@ -12,6 +12,7 @@ from torch import nn
 from data_contracts import Calibration, ConformalBound, Entry, ExplanationError, ExplanationRequest, Task
 from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
 from medkd.explanation.explain_study import explain_study
+from medkd.inference.nearest_cases import FEATURES
 from medkd.inference.predict import averaged_over_flips
 from medkd.trace import LayerMap
 
@@ -55,6 +56,16 @@ def classifier(loaded):
 def request(*names, **changes):
     entries = tuple(name if isinstance(name, Entry) else Entry(name=name) for name in names)
     return ExplanationRequest(explainers=entries, **changes)
+
+
+def test_the_features_of_an_answer_are_those_of_its_key_slice_and_of_a_volume_those_of_its_patch(classifier, make_volume):
+    values, volume = make_volume([BRIGHT])
+    made = explain_study(values, volume, classifier(PICTURES), request("saliency"))
+    assert [float(made.arrays[FEATURES.format(number)]) for number in (1, 2, 3)] == pytest.approx([-1.0, 1.0, -1.0])
+    whole = explain_study(values, volume, classifier(VOLUMES), request("saliency"))
+    patch = values[6:14, 6:18]  # the middle of the volume; the patch is wider than it and padded with dark
+    padded = (float((patch * 2 - 1).sum()) - 8 * 12 * 12) / (8 * 12 * 40)
+    assert float(whole.arrays[FEATURES.format(1)]) == pytest.approx(padded, rel=1e-5)
 
 
 def test_neighbouring_slices_with_one_answer_are_explained_together(classifier, make_volume):

@@ -10,8 +10,12 @@ import pytest
 import torch
 
 from data_contracts import CatalogueError, DataError, Entry, ExplanationError, ExplanationRequest
+from medkd.explanation import lesion_subjects
 from medkd.explanation.explain_study import Decided, explain_study
 from medkd.explanation.sanity_checks import RUNS
+from medkd.inference.nearest_cases import FEATURES
+from medkd.inference.segment import prepare_study
+from medkd.volumes.orientation import grid_of
 
 BOX = np.s_[12:16, 4:8, 18:22]
 FAR = np.s_[3:6, 16:20, 2:6]
@@ -152,3 +156,30 @@ def test_each_explainer_runs_once_for_all_findings_and_once_for_its_tests(loaded
 def twin_of(loaded):
     """Return a teacher that sees as the student does."""
     return copy.deepcopy(loaded.network)
+
+
+def test_the_features_of_each_finding_are_kept_by_which_it_is_compared_with_training_cases(loaded, make_volume):
+    """The network's only layer is a sum over neighbours: within the box its mean is known, whatever lies elsewhere in the volume."""
+    values, volume = make_volume([BOX, FAR])
+    values[FAR] = 0.8
+    made = explain_study(values, volume, loaded, request("saliency"))
+    image = torch.nn.functional.conv3d((values * 2 - 1)[None, None], loaded.network.features.weight, padding=1)[0, 0]
+    for number in (1, 2):
+        inside = made.arrays[f"mask/{number}"] > 0
+        found = made.arrays[FEATURES.format(number)]
+        assert (found.shape, found.dtype) == ((1,), torch.float32)
+        assert float(found) == pytest.approx(float(image[inside].mean()), rel=1e-5)
+    asked = explain_study(values, volume, loaded, request("saliency", place=(14, 5, 20)))
+    assert not [name for name in asked.arrays if name.startswith("features/")]
+    without = explain_study(values, volume, loaded, request("saliency"), decided=Decided(features=False))
+    assert made.arrays.keys() - without.arrays.keys() == {"features/1", "features/2"}
+
+
+def test_a_finding_of_which_nothing_is_left_on_the_networks_grid_has_no_numbers(loaded, make_volume, monkeypatch):
+    values, volume = make_volume([BOX])
+    real = lesion_subjects.on_network
+    monkeypatch.setattr(lesion_subjects, "on_network", lambda study, regions: real(study, regions) * 0)
+    explainer = lesion_subjects.LesionStudyExplainer(
+        loaded.networks(), prepare_study(values, grid_of(volume.geometry), loaded.checkpoint.task), volume, request("saliency"), None
+    )
+    assert torch.isnan(explainer.features(loaded.network)).all()

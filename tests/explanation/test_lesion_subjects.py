@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from data_contracts import Entry
+from data_contracts import Entry, ExplanationRequest
 from medkd.explanation.defaults import first_findings
 from medkd.explanation.lesion_subjects import LesionStudyExplainer, elsewhere, halves
 from medkd.explanation.subjects import Method
 from medkd.inference.segment import prepare_study
-from medkd.volumes.orientation import Grid
+from medkd.trace import LayerMap
+from medkd.volumes.orientation import Grid, grid_of
+from tests.explanation.studies import TASK
 
 
 def test_halves_make_up_the_whole_and_elsewhere_is_elsewhere():
@@ -70,3 +73,29 @@ def test_a_studys_own_segmentation_of_the_only_structure_is_compared_with(loaded
     assert first.dice_to_reference > 0.5
     assert second.dice_to_reference == 0.0
     assert found_in(loaded, make_volume)[0].found.lesions[0].dice_to_reference is None
+
+
+class Pictures(torch.nn.Module):
+    """Calls bright what is bright, slice by slice; its only features are the pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = torch.nn.Conv2d(1, 1, 1, bias=False)
+        self.features.weight.data.fill_(1.0)
+        self.head = torch.nn.Conv2d(1, 2, 1, bias=False)
+        self.head.weight.data = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1)
+        self.layer_map = LayerMap(feature_layers=("features",), cam_layer="features", head="head")
+
+    def forward(self, image):
+        return self.head(self.features(image))
+
+
+def test_of_pictures_the_features_of_a_lesion_are_those_of_its_key_slice(make_volume):
+    values, volume = make_volume([np.s_[3:6, 4:8, 4:8], np.s_[4:5, 4:10, 4:10]], shape=(8, 16, 16))
+    values[3], values[5] = 0.6 * values[3], 0.8 * values[5]
+    task = TASK.model_copy(update={"image_size": (16, 16)})
+    study = prepare_study(values, grid_of(volume.geometry), task)
+    request = ExplanationRequest(explainers=(Entry(name="saliency"),))
+    explainer = LesionStudyExplainer({"student": Pictures().eval()}, study, volume, request, None)
+    assert [one.key_slice for one in explainer.subjects] == [4]
+    assert float(explainer.features(Pictures().eval())) == pytest.approx(1.0)

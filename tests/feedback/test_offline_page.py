@@ -18,16 +18,6 @@ from medkd.review_server.settings import ServerSettings
 COMMENT = "The map lies on the rib, 右侧肋骨."
 
 
-@pytest.fixture(scope="module")
-def browser(chromium_path):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium_path, args=["--disable-gpu", "--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def page(browser):
     context = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)

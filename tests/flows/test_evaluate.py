@@ -27,6 +27,6 @@ def test_models_are_evaluated_then_arms_summarised_then_compared():
     assert done.comparisons == ("kd-alone",)
     assert done.students == students
     assert done.loss_statements == tuple(f"{one.weights_digest} against teacher-0" for one in students)
-    assert engine.titles() == ["evaluate", "results", "scorecards", "compare", "calibrate", "losses"]
+    assert engine.titles() == ["evaluate", "results", "scorecards", "compare", "calibrate", "training cases", "losses"]
     assert engine.groups[0][3] == ["r teacher-0", "r alone-0", "r alone-1", "r kd-0", "r kd-1"]
     assert [len(call[3]) for call in engine.calls("scorecards")] == [1, 2, 2]

@@ -63,3 +63,10 @@ def test_versions_are_searched_and_an_unknown_field_is_one_sentence(here, tiny_r
     status, _, errors = here("registry", "search", "alas=champion", "--run", tiny_run)
     assert (status, errors.startswith("SEARCH_FIELD: expected a field"), "did you mean 'alias'" in errors) == (2, True, True)
     assert len(errors.strip().splitlines()) == 1
+
+
+def test_a_patient_of_whom_nothing_is_kept_is_said_to_be_so(here, tiny_run):
+    status, text, errors = here("registry", "forget-patient", "p-of-nobody", "--run", tiny_run)
+    assert (status, text.strip()) == (0, "no version keeps features of p-of-nobody"), errors
+    status, text, _ = here("registry", "forget-patient", "p-of-nobody", "--run", tiny_run, "--json")
+    assert json.loads(text.splitlines()[-1]) == {"ok": True, "patient": "p-of-nobody", "left_out": {}}

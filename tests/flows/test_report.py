@@ -9,9 +9,10 @@ from flows.report import report
 from tests.flows.recording import recorded
 
 #: Names no explainers: the default ones are asked.
-CALIBRATION = object()
+CALIBRATION, TRAINING = object(), object()
 PANEL = SimpleNamespace(
-    segmentation=SimpleNamespace(explainers=(), calibration=CALIBRATION), classification=SimpleNamespace(explainers=(), calibration=None)
+    segmentation=SimpleNamespace(explainers=(), calibration=CALIBRATION, training_features=None),
+    classification=SimpleNamespace(explainers=(), calibration=None, training_features=TRAINING),
 )
 
 
@@ -41,4 +42,4 @@ def test_both_stages_know_the_store_and_the_panel_is_asked_only_once():
         report("workspace", ("a",), "studies", PANEL)
     assert engine.titles() == ["explain studies", "reports"]
     assert engine.calls("explain studies")[0][2:4] == ("studies", PANEL)
-    assert engine.calls("reports")[0] == ("workspace", ("a",), "studies", (CALIBRATION,))
+    assert engine.calls("reports")[0] == ("workspace", ("a",), "studies", (CALIBRATION,), (TRAINING,))

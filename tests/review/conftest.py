@@ -15,15 +15,6 @@ from medkd.review.shown import PriorStudy, StudyArrays
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_2.json"
 SHAPE = (12, 40, 48)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-3d-apis",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 CAM = {role: map_name(1, role, "grad_cam") for role in ("student", "teacher")}
 
 
@@ -124,17 +115,6 @@ def of_a_panel(report, arrays):
     )
     both = report.model_copy(update={"explanations": (one, classifier)})
     return both, StudyArrays(arrays.volume, (*arrays.explained, kept), arrays.label)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path):
-    """Return Debian's chromium, begun once for all tests of a file, without a GPU and without WebGL."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture

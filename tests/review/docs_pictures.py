@@ -17,8 +17,9 @@ from medkd.review.compose_report import compose_report
 from medkd.review.render_html import render_html
 from medkd.review.render_pdf import render_pdf
 from medkd.review.shown import StudyArrays
+from tests.chromium import ARGUMENTS
 from tests.explanation.pictures import bright_picture, model_of_pictures
-from tests.review.conftest import ARGUMENTS, GOLDEN, explained
+from tests.review.conftest import GOLDEN, explained
 from tests.review.test_reliability import calibration_of
 from tests.review.thorax import prior_of_thorax, study_of_thorax
 

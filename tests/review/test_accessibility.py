@@ -9,6 +9,7 @@ import pytest
 
 from medkd.review.caveats import compute_caveats
 from tests.review.test_reliability import calibration_of
+from tests.review.training import compared
 
 AXE = Path(sys.prefix) / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -29,9 +30,11 @@ def violations(page, axe):
 
 
 @pytest.fixture
-def full(followed):
+def full(followed, arrays):
     """Return a report with everything that a page may hold."""
-    return followed.model_copy(update={"caveats": compute_caveats(followed.explanations), "calibrations": (calibration_of(followed),)})
+    caveats = compute_caveats(followed.explanations)
+    similar = compared(followed, arrays, same_patient=1).similar
+    return followed.model_copy(update={"caveats": caveats, "calibrations": (calibration_of(followed),), "similar": similar})
 
 
 @pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.extended), "zh"])

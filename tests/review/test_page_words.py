@@ -18,8 +18,10 @@ from medkd.review.caveats import compute_caveats
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, size_of, slices_of, teacher_cell
 from medkd.review.shown import shown_in
 from medkd.review.texts import Said, in_each, recognise, text_of
+from medkd.review.write_report import training_features_altered
 from medkd.volumes.orientation import canonical_axes, grid_of
 from tests.inference.test_calibration_text import GOLDEN
+from tests.review.training import compared
 
 
 def english(value):
@@ -112,6 +114,9 @@ def of_every_kind(report, change, of_a_panel):
     found = [caveat for made in (report, odd, wide, gone, answers, of_a_panel[0]) for caveat in compute_caveats(made.explanations)]
     grid = canonical_axes(grid_of(volume.geometry))[1]
     known = {"modalities": ("MR",), "units": ("raw",), "spacing_low_mm": (0.1,) * 3, "spacing_high_mm": (0.2,) * 3}
+    panel, arrays = of_a_panel
+    found += compared(panel, arrays, (40.0,) * 4, same_patient=1).caveats
+    found.append(training_features_altered(report.explanations[0].model))
     for domain in (None, TrainingDomain(**known, extent_low_mm=(900.0,) * 3), TrainingDomain(modalities=("CT",), units=("raw",))):
         found += training_caveats(volume, domain, grid)
     return found
@@ -120,7 +125,8 @@ def of_every_kind(report, change, of_a_panel):
 def test_every_caveat_that_is_computed_is_said_in_chinese_with_the_same_figures(report, change, of_a_panel):
     found = of_every_kind(report, change, of_a_panel)
     codes = {caveat.code for caveat in found}
-    assert len(codes) >= 18, sorted(codes)
+    assert len(codes) >= 21, sorted(codes)
+    assert {"FAR_FROM_TRAINING", "PATIENT_IN_TRAINING", "TRAINING_FEATURES_ALTERED"} <= codes
     for caveat in found:
         name, text = caveat_said(caveat)
         assert isinstance(name, Said), caveat.code

@@ -33,9 +33,9 @@ def test_parts_come_by_address_and_nothing_stands_in_the_page(render):
 
 def test_what_was_found_is_in_the_page_only_after_the_own_read(render):
     before, after = render(), render("present")
-    for name in ("summary", "caveats", "findings", "sign-off", "drawing", "reliability"):
+    for name in ("summary", "caveats", "findings", "similar", "sign-off", "drawing", "reliability"):
         assert f'id="{name}"' not in before, name
-    for name in ("summary", "caveats", "findings", "sign-off", "drawing"):
+    for name in ("summary", "caveats", "findings", "similar", "sign-off", "drawing"):
         assert f'id="{name}"' in after, name
     assert before.count('class="pane') < after.count('class="pane')
     assert 'value="present" required checked disabled' in after

@@ -14,6 +14,7 @@ from medkd.review.render_html import render_html
 from tests.review.conftest import explained
 from tests.review.language import in_language, visible
 from tests.review.test_reliability import calibration_of
+from tests.review.training import compared
 
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:\.\d+)?", re.ASCII)
 #: Bounds of caveats, windows and keys by their number, and the grid of the axes of a diagram.
@@ -65,7 +66,9 @@ def shown_text(page, language):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_number_of_a_page_is_in_its_record(followed, arrays, prior, language):
-    full = followed.model_copy(update={"caveats": compute_caveats(followed.explanations), "calibrations": (calibration_of(followed),)})
+    far = compared(followed, arrays, (40.0,) * 4, same_patient=1)
+    caveats = compute_caveats(followed.explanations, far.similar)
+    full = followed.model_copy(update={"caveats": caveats, "calibrations": (calibration_of(followed),), "similar": far.similar})
     require_known(shown_text(render_html(full, arrays, prior), language), full)
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from data_contracts import RefusedSeries, ReportSet
+from data_contracts import ExplainedStudies, RefusedSeries, RegistryError, ReportSet, ReviewReport, StoreError, load_record
 from medkd.review import write_report as module
 from medkd.review.study_file import NAME as STUDY_FILE
 from medkd.review.write_report import PAGE, PICTURE, RECORD, copy_report, register_reports, report_of, write_all_reports, write_report
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import local_workspace
 from tests.registry.memory_registry import MemoryRegistry
+from tests.review.training import training_of, with_features
 
 
 def tensors(arrays):
@@ -25,6 +26,7 @@ def kept(report, arrays, monkeypatch):
     monkeypatch.setattr(module, "read_explanation", lambda _: (report.explanations[0], tensors(arrays.explained[0])))
     monkeypatch.setattr(module, "read_volume", lambda *_: (torch.from_numpy(arrays.volume), torch.from_numpy(arrays.label)))
     monkeypatch.setattr(module, "load_calibration", lambda *_: None)
+    monkeypatch.setattr(module, "load_training_features", lambda *_: None)
     monkeypatch.setattr(module, "write_nifti", lambda _, __, path: write_bytes(path, b"image"))
     return report
 
@@ -105,3 +107,39 @@ def test_all_pages_lie_in_one_archive_beside_both_students(kept, tmp_path, monke
         assert sorted(archive.namelist()) == [f"a/{PAGE}", f"a/{RECORD}"]
     assert attached[0][2] == {"medkd.reports": reports.digest()}
     assert attached[-1] == (student, "id")
+
+
+def test_a_report_says_the_nearest_training_cases_of_its_version(kept, arrays, tmp_path, monkeypatch):
+    one = kept.explanations[0]
+    held = tensors(with_features(arrays, (0, 0, 0, 0)).explained[0])
+    monkeypatch.setattr(module, "read_explanation", lambda _: (one, held))
+    monkeypatch.setattr(module, "open_registry", lambda _: None)
+    monkeypatch.setattr(module, "_attach", lambda *_: None)
+    monkeypatch.setattr(module, "load_training_features", lambda *_: training_of(one))
+    written = write_report(local_workspace(tmp_path / "run"), tmp_path, tmp_path, tmp_path / "out")
+    assert [len(found.cases) for found in written.similar] == [5]
+    assert load_record(tmp_path / "out" / RECORD, ReviewReport).similar == written.similar
+
+
+def test_altered_features_of_training_cases_end_no_report_and_are_named_in_it(kept, tmp_path, monkeypatch, caplog):
+    def altered(*_):
+        raise RegistryError("TRAINING_FEATURES_ALTERED", "expected training_features.safetensors as it was")
+
+    monkeypatch.setattr(module, "open_registry", lambda _: None)
+    monkeypatch.setattr(module, "_attach", lambda *_: None)
+    monkeypatch.setattr(module, "load_training_features", altered)
+    written = write_report(local_workspace(tmp_path / "run"), tmp_path, tmp_path, tmp_path / "out")
+    assert written.similar == ()
+    (caveat,) = [one for one in written.caveats if one.code == "TRAINING_FEATURES_ALTERED"]
+    model = kept.explanations[0].model
+    assert f"{model.name}, version {model.version}" in caveat.text
+    assert "training_features.safetensors" in caplog.text
+
+
+def test_a_run_whose_features_were_altered_is_told_the_file(tmp_path, report):
+    workspace = local_workspace(tmp_path)
+    record = training_of(report.explanations[0]).record
+    explained = ExplainedStudies(studies=())
+    with pytest.raises(StoreError, match=record.array.key) as caught:
+        module.report_studies.__wrapped__(workspace, explained, "studies", (), (record,))
+    assert caught.value.code == "STORE_ALTERED"

@@ -10,27 +10,16 @@ from review_clients import PASSWORD
 
 from data_contracts.feedback import Feedback, OwnRead
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
 AXE = Path(sys.prefix) / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 
 
-@pytest.fixture(scope="module")
-def chromium(chromium_path):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_as(chromium, address):
+def open_as(browser, address):
     """Return who logs in with a browser of its own; a page keeps its requests, and its console messages and errors."""
     opened = []
 
     def opener(name, **context):
-        opened.append(chromium.new_context(base_url=address, **{"viewport": {"width": 1360, "height": 900}, **context}))
+        opened.append(browser.new_context(base_url=address, **{"viewport": {"width": 1360, "height": 900}, **context}))
         page = opened[-1].new_page()
         page.requests, page.problems = [], []
         page.on("request", lambda request: page.requests.append(request.url))
