@@ -73,14 +73,14 @@ class Tuning(FrozenModel):
     Attributes:
         fit: how it is trained; with ``Pruning.steps`` the epochs are shared among the rounds.
         terms: its objective.
-        guide: who is imitated: the ``teacher`` that the version was distilled from, or the version itself before it was compressed (``origin``).
-        keep_attributions: weight of a term that keeps the guide's attributions (``attribution_transfer`` of class maps, the function that
+        distill_from: who is imitated: the ``teacher`` that the version was distilled from, or the version itself before it was compressed (``origin``).
+        keep_attributions: weight of a term that keeps that network's attributions (``attribution_transfer`` of class maps, the function that
             distillation uses); 0 leaves it out. The control of attribution-preserving compression differs in this number alone.
     """
 
     fit: TrainingConfig
     terms: tuple[LossTerm, ...] = Field(min_length=1)
-    guide: Literal["teacher", "origin"] = "teacher"
+    distill_from: Literal["teacher", "origin"] = "teacher"
     keep_attributions: Finite = Field(default=0.0, ge=0)
 
 
@@ -89,7 +89,7 @@ class Quantisation(FrozenModel):
 
     Attributes:
         method: ``static`` calibrates ranges on training cases, ``dynamic`` finds those of activations while it is asked, ``aware`` trains with
-            simulated rounding, guided as ``Tuning`` says.
+            simulated rounding, as ``Tuning`` says.
         by: who quantises and who is asked then: NNCF with OpenVINO, or ONNX Runtime.
         cases: training cases that ranges are calibrated on; never a test case, and no patient of the test.
         largest_drop: loss of the task figure on training cases that accuracy control allows (NNCF puts layers back to float32 until it
@@ -124,7 +124,7 @@ class Candidate(FrozenModel):
         if self.quantise is not None and self.runtime != self.quantise.by:
             raise ValueError(f"expected runtime {self.quantise.by!r} of what {self.quantise.by} quantises, got {self.runtime!r}")
         if self.quantise is not None and self.quantise.method == "aware" and self.tune is None:
-            raise ValueError("expected `tune` beside quantisation-aware training: it says how it is trained and who guides it")
+            raise ValueError("expected `tune` beside quantisation-aware training: it says how it is trained and who is imitated")
         if self.prune is not None and self.prune.dynamic and self.tune is None:
             raise ValueError("expected `tune` beside dynamic pruning, which happens while it trains")
 
