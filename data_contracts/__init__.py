@@ -325,6 +325,7 @@ __all__ = [
     "LossStatement",
     "LossTerm",
     "LossesPolicy",
+    "MadeForm",
     "ManifestEntry",
     "MapSpec",
     "MeasureValue",

@@ -179,7 +179,9 @@ class CompressionRecipe(VersionedRecord):
         super().model_post_init(context)
         taken = {"torch", "onnx", "openvino"} & set(self.candidates)
         if taken:
-            raise ValueError(f"expected other names of candidates than {sorted(taken)}: so the version itself is called, asked by each runtime")
+            raise ValueError(
+                f"expected other names of candidates than {sorted(taken)}: so the version itself is called, asked by each runtime"
+            )
 
 
 class FormRefusal(FrozenModel):

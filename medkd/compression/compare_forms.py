@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -35,12 +35,14 @@ class MeasuredForms:
         answers: of each that could be made, in the order of ``made``.
         costs: by name, of its first seed.
         processor: on which costs were measured.
+        failed: candidates that could not be made at all, with the reason.
     """
 
     made: Mapping[str, tuple[MadeForm, ...]]
     answers: Mapping[str, tuple[FormAnswers, ...]]
     costs: Mapping[str, FormCost]
     processor: str
+    failed: Mapping[str, FormRefusal] = field(default_factory=dict)
 
 
 def compare_forms(
@@ -69,7 +71,7 @@ def compare_forms(
         task_figure=version.answers[0].figure,
         processor=measured.processor,
         forms=with_front(rows),
-        failed={name: why for name, made in measured.made.items() if (why := _refusal(made)) is not None},
+        failed={**measured.failed} | {name: why for name, made in measured.made.items() if (why := _refusal(made)) is not None},
     )
 
 
@@ -87,9 +89,7 @@ def _masks(workspace: Workspace, cohorts: CohortSet, measured: MeasuredForms) ->
     return masks_of(cohort.masks, cohort.has_mask)
 
 
-def _figures(
-    workspace: Workspace, measured: MeasuredForms, form: AnsweredForm, version: AnsweredForm, masks: Tensor | None
-) -> FormFigures:
+def _figures(workspace: Workspace, measured: MeasuredForms, form: AnsweredForm, version: AnsweredForm, masks: Tensor | None) -> FormFigures:
     first = measured.made[form.answers[0].name][0]
     cost, own = measured.costs.get(first.name), first.name == VERSION
     found = task_figures(form, version) | ({} if own else map_figures(workspace.store, form, version, masks))

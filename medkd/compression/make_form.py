@@ -18,7 +18,9 @@ BASELINES = {"torch": Candidate(runtime="torch"), "onnx": Candidate(runtime="onn
 
 
 @stage
-def make_form(workspace: Workspace, name: str, candidate: Candidate, checkpoint: Checkpoint, cohorts: CohortSet) -> MadeForm:
+def make_form(
+    workspace: Workspace, name: str, candidate: Candidate, checkpoint: Checkpoint, cohorts: CohortSet, trained_on: int
+) -> MadeForm:
     """Make a form of a network; a library or a check that refuses it is a result, with its reason.
 
     Args:
@@ -27,6 +29,7 @@ def make_form(workspace: Workspace, name: str, candidate: Candidate, checkpoint:
         candidate: what is done; its training was done before.
         checkpoint: of the network that is exported: the version's own, or what was trained of it.
         cohorts: of the recipe.
+        trained_on: seed of the version, whose training cases ranges are calibrated on.
 
     Raises:
         LeakageError: ``CALIBRATION_ON_TEST``.
@@ -40,21 +43,21 @@ def make_form(workspace: Workspace, name: str, candidate: Candidate, checkpoint:
         precision="fp32" if candidate.quantise is None else "int8",
     )
     try:
-        files = _files(workspace, candidate, checkpoint, cohorts)
+        files = _files(workspace, candidate, checkpoint, cohorts, trained_on)
     except (CompressionError, RegistryError) as error:
         return made.model_copy(update={"refusal": FormRefusal(code=error.code, why=str(error))})
     place = f"compression/forms/{name}-{made.digest()[:12]}"
     return made.model_copy(update={"files": keep_files(workspace.store, place, files)})
 
 
-def _files(workspace: Workspace, candidate: Candidate, checkpoint: Checkpoint, cohorts: CohortSet) -> dict[str, bytes]:
+def _files(workspace: Workspace, candidate: Candidate, checkpoint: Checkpoint, cohorts: CohortSet, trained_on: int) -> dict[str, bytes]:
     """Return the files of a form; none where torch asks it."""
     task, wanted = checkpoint.task, candidate.quantise
     if candidate.runtime == "torch":
         return {}
     payload = export_onnx(load_network(workspace, checkpoint), task).payload
     if wanted is not None:
-        shown = training_images(cohorts, checkpoint.seed, workspace.store, task, wanted.cases)
+        shown = training_images(cohorts, trained_on, workspace.store, task, wanted.cases)
         return quantise(payload, task, wanted, shown.images, figure_on(shown, task))
     if candidate.runtime == "onnx":
         return {NETWORK: payload}

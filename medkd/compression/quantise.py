@@ -27,7 +27,9 @@ Images = NDArray[np.float32]
 _ACCURACY_STEPS = 50
 
 
-def quantise(payload: bytes, task: Task, wanted: Quantisation, images: Images, figure: Callable[[RuntimeNetwork], float]) -> dict[str, bytes]:
+def quantise(
+    payload: bytes, task: Task, wanted: Quantisation, images: Images, figure: Callable[[RuntimeNetwork], float]
+) -> dict[str, bytes]:
     """Return the files of the quantised form of an ONNX network, the same bytes each time.
 
     Args:
@@ -41,10 +43,8 @@ def quantise(payload: bytes, task: Task, wanted: Quantisation, images: Images, f
         CompressionError: ``NOT_QUANTISABLE`` when the library refuses the network, ``CLASS_MAP_LOST`` when the form no longer has one.
         MissingDependencyError: ``OPENVINO_MISSING``, ``NNCF_MISSING``.
     """
-    if wanted.by == "onnx":
-        files = {NETWORK: _by_onnx(payload, wanted, images)}
-    else:
-        files = _by_openvino(payload, task, wanted, images, figure)
+    onnx = wanted.by == "onnx"
+    files = {NETWORK: _by_onnx(payload, wanted, images)} if onnx else _by_openvino(payload, task, wanted, images, figure)
     _require_map(payload, files, task)
     return files
 

@@ -61,9 +61,7 @@ class FormCost:
         return Estimate(mean=statistics.median(ratios), low=min(ratios), high=max(ratios), n=len(ratios))
 
 
-def time_forms(
-    workspace: Workspace, forms: Sequence[MadeForm], cohorts: CohortSet, *, rounds: int = ROUNDS
-) -> dict[str, FormCost]:
+def time_forms(workspace: Workspace, forms: Sequence[MadeForm], cohorts: CohortSet, *, rounds: int = ROUNDS) -> dict[str, FormCost]:
     """Ask every form about the same test cases in turns, and return what each costs by its name.
 
     Args:
@@ -162,7 +160,9 @@ class _Process:
 
     def _failed(self) -> CompressionError:
         why = " ".join(self._said.read_text(encoding="utf-8", errors="replace").split())[-160:]
-        return CompressionError("FORM_NOT_ASKED", f"expected the form {self.name!r} to answer, its process ended: {why or 'it said nothing'}")
+        return CompressionError(
+            "FORM_NOT_ASKED", f"expected the form {self.name!r} to answer, its process ended: {why or 'it said nothing'}"
+        )
 
 
 @contextlib.contextmanager
