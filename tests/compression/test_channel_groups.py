@@ -9,7 +9,7 @@ import torch
 from data_contracts import CompressionError, MissingDependencyError, NetworkSpec
 from medkd.attribution._attribute import attribute
 from medkd.catalogue import NETWORKS
-from medkd.compression.channel_groups import find_channel_groups, remove_channels, removal_is_exact, zero_channels
+from medkd.compression.channel_groups import find_channel_groups, removal_is_exact, remove_channels, zero_channels
 from medkd.models._build import build_network, parameter_count
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import LayerMap, layer_map_of, trace, with_layer_map
