@@ -5,16 +5,17 @@ normalisation and rectifiers lie before those layers. With ``dL/dg_c`` = sum ove
 
 - ``magnitude``: the Euclidean norm of all weights of the channel, in every layer of its group.
 - ``taylor``: |dL/dg_c|, the change of the objective L to first order (Molchanov et al. 2019, 1906.10771), the root of its mean square over batches.
-- ``attribution``: the change of the attribution transfer A = 1 - cosine(m, t) between the maps of the network and of the one it is distilled from.
-  First order alone is blind where it matters most: at A's minimum (a network compared with itself) its slope is zero for every channel. With unit
-  maps u = m/|m| and v = t/|t|, A = |u - v|^2 / 2; let the map alone be linear in the gate, u(0) = u - du/dg_c, and then, without a further approximation,
+- ``attribution``: the change of the attribution transfer A = 1 - cos(m, t) between the map m of the network and t of the one it is distilled from.
+  To first order alone that is blind where it matters most: at A's minimum (a network compared with itself) every slope is zero. Only the *map* is
+  taken to be linear in the gate, m(0) = m - d with d = dm/dg_c, and A is kept as it is. With c = cos(m, t) and the parts of d in units of |m|,
+  q = <m, d> / |m|^2, p = <d, t> / |m||t| and e = |d|^2 / |m|^2,
 
-      A(0) - A(1) = - dA/dg_c + |du/dg_c|^2 / 2.
+      A(0) - A(1) = c - (c - p) / sqrt(1 - 2 q + e).
 
-  The first term is the slope of the loss ``attribution_transfer`` itself; the second is what the channel moves of the map, and it never vanishes for a
-  channel that the map is made of. Its norm over all cells costs one backward pass per probe: for random signs r, the mean of (d<r, u>/dg_c)^2 is
-  |du/dg_c|^2 (Hutchinson 1989). Negative values are kept: without such a channel the maps agree better. To this the task's ``taylor`` is added, each in
-  units of its mean magnitude over all channels of the network, so that a channel goes first which neither the answer nor its reason needs.
+  q is the slope of log |m|; p follows from the slope of the loss ``attribution_transfer`` itself, dA/dg_c = q c - p; e costs one backward pass per
+  probe instead of one per cell: for random signs r, the mean of (d<r, m>/dg_c)^2 is |d|^2 (Hutchinson 1989). All of it is summed up case by case.
+  Negative values are kept: without such a channel the maps agree better. To this the task's ``taylor`` is added, each in units of its mean magnitude
+  over all channels of the network, so that a channel goes first which neither the answer nor its reason needs.
 
 That compression should keep attributions is Park et al. 2020 (NeurIPS, 2010.15054), who add a distance of maps to the training after it; that channels
 are *chosen* by the maps' change, and the formula, are ours.
@@ -32,11 +33,12 @@ from medkd.catalogue import EXPLAINERS
 from medkd.compression.channel_groups import ChannelGroup, reading
 from medkd.compression.channel_masks import dense_weight
 from medkd.compression.judging_data import JudgingData
-from medkd.distillation._reduce import pooled, unit_norm
+from medkd.distillation._reduce import pooled
 from medkd.distillation.attribution_transfer import attribution_transfer
+from medkd.knowledge.source import KnowledgeSource
 from medkd.knowledge.targets import teacher_target
 from medkd.seeds import derive_seed
-from medkd.trace import forked_rng, layer_map_of, running_statistics, trace
+from medkd.trace import Sample, forked_rng, layer_map_of, running_statistics, trace
 from medkd.training.objective import Objective
 from medkd.training.step import DistillationStep, StepBatch
 
@@ -73,10 +75,61 @@ def channel_importance(kind: Importance, network: nn.Module, groups: Sequence[Ch
 
 
 def attribution_change(network: nn.Module, groups: Sequence[ChannelGroup], data: JudgingData) -> dict[str, Tensor]:
-    """Return the predicted change of the attribution transfer when each channel goes, by group: the formula above, mean over the batches."""
+    """Return the predicted change of the attribution transfer when each channel goes, float64 [channels] by group: the formula above, mean over cases.
+
+    Cases of which the imitated network says nothing (no lesion in its answer) do not count; zeros where none is left.
+    """
+    if data.source is None:
+        raise ValueError("expected a network to compare attributions with, got None")
+    cases = [sample.rows(slice(row, row + 1)) for sample in data.samples for row in range(len(sample.image))][: data.map_cases]
+    total, count = {group.name: torch.zeros(group.size, dtype=torch.float64) for group in groups}, 0
     with running_statistics(network):
-        found = [_attribution_batch(network, groups, data, index) for index in range(len(data.samples))]
-    return {group.name: torch.stack([one[group.name] for one in found]).mean(0) for group in groups}
+        for number, case in enumerate(cases):
+            found = _case_change(network, groups, data, data.source, (number, case))
+            count += found is not None
+            for name, change in (found or {}).items():
+                total[name] += change
+    return {name: change / max(count, 1) for name, change in total.items()}
+
+
+def _case_change(
+    network: nn.Module, groups: Sequence[ChannelGroup], data: JudgingData, source: KnowledgeSource, numbered: tuple[int, Sample]
+) -> dict[str, Tensor] | None:
+    """Return the predicted change for one case; None where there is nothing to explain, or the network's map is zero."""
+    number, case = numbered
+    knowledge = source.for_batch(case)
+    target, present = teacher_target(knowledge)
+    asked = trace(network, case.inputs, layers=(layer_map_of(network).cam_layer,))
+    explain = EXPLAINERS.load(str(data.transfer.get("explainer", "cam")))
+    cells = pooled(explain(asked, target, differentiable=True).float(), int(data.transfer.get("grid", 8)))[0]
+    size = cells.norm()
+    if not bool(present[0]) or float(size.detach()) < _TINY:
+        return None
+    loss = attribution_transfer(asked, knowledge, case, **data.transfer)
+    away, along = _slopes(network, groups, loss, retain=True), _slopes(network, groups, size.log(), retain=data.probes > 0)
+    generator = torch.Generator().manual_seed(derive_seed("probes", number))
+    energy = {group.name: torch.zeros(group.size, dtype=torch.float64) for group in groups}
+    for probe in range(data.probes):
+        signs = (torch.randint(2, cells.shape, generator=generator) * 2 - 1).to(cells)
+        moved = _slopes(network, groups, (signs * cells).sum() / size.detach(), retain=probe + 1 < data.probes)
+        for name, slope in moved.items():
+            energy[name] += slope.square() / data.probes
+    return {name: removal_change(1 - float(loss.detach()), away[name], along[name], energy[name]) for name in energy}
+
+
+def removal_change(cosine: float, slope: Tensor, along: Tensor, energy: Tensor) -> Tensor:
+    """Return A(0) - A(1) of channels by the formula above.
+
+    Args:
+        cosine: of the two maps, c.
+        slope: dA/dg of each channel, float64 [channels].
+        along: q of each.
+        energy: e of each; at least as much as its two known parts need.
+    """
+    numerator = cosine - (along * cosine - slope)
+    # An estimate of e may come out below what p and q already make of it: a cosine is never above one.
+    square = torch.maximum(1 - 2 * along + energy, numerator.square()).clamp_min(_TINY)
+    return cosine - numerator / square.sqrt()
 
 
 def _task_change(network: nn.Module, groups: Sequence[ChannelGroup], data: JudgingData) -> dict[str, Tensor]:
@@ -88,29 +141,6 @@ def _task_change(network: nn.Module, groups: Sequence[ChannelGroup], data: Judgi
     with running_statistics(network):
         found = [_slopes(network, groups, step(StepBatch(sample))[0]) for sample in data.samples]
     return {group.name: torch.stack([one[group.name] for one in found]).square().mean(0).sqrt() for group in groups}
-
-
-def _attribution_batch(network: nn.Module, groups: Sequence[ChannelGroup], data: JudgingData, index: int) -> dict[str, Tensor]:
-    if data.source is None:
-        raise ValueError("expected a network to compare attributions with, got None")
-    sample = data.samples[index]
-    knowledge = data.source.for_batch(sample)
-    asked = trace(network, sample.inputs, layers=(layer_map_of(network).cam_layer,))
-    loss = attribution_transfer(asked, knowledge, sample, **data.transfer)
-    slopes = _slopes(network, groups, loss, retain=True)
-    target, present = teacher_target(knowledge)
-    explain = EXPLAINERS.load(str(data.transfer.get("explainer", "cam")))
-    units = unit_norm(pooled(explain(asked, target, differentiable=True), int(data.transfer.get("grid", 8))))
-    units = units * present[:, None]
-    generator = torch.Generator().manual_seed(derive_seed("probes", index))
-    change = {name: -slope for name, slope in slopes.items()}
-    for probe in range(data.probes):
-        signs = (torch.randint(2, units.shape, generator=generator) * 2 - 1).to(units)
-        # Cases are independent, so that one probe over all of them is one of each.
-        moved = _slopes(network, groups, (signs * units).sum(), retain=probe + 1 < data.probes)
-        for name, slope in moved.items():
-            change[name] = change[name] + slope.square() / (2 * data.probes * max(int(present.sum()), 1))
-    return change
 
 
 def _slopes(network: nn.Module, groups: Sequence[ChannelGroup], value: Tensor, *, retain: bool = False) -> dict[str, Tensor]:

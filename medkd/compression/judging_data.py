@@ -18,8 +18,8 @@ from medkd.training.train import student_cohort
 
 #: Batches of training cases, and cases of each (fewer where a training has smaller batches).
 BATCHES, CASES = 8, 16
-#: Random signs that the norm of a channel's part in a map is estimated with, per batch.
-PROBES = 4
+#: Cases that maps are judged on, each on its own, and random signs that the norm of a channel's part in a map is estimated with.
+MAP_CASES, PROBES = 32, 4
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,15 @@ class JudgingData:
         terms: objective of the tuning, without the term that keeps attributions.
         source: the network that is distilled from; None where no term and no attribution asks one.
         transfer: options of ``attribution_transfer``: explainer and grid.
-        probes: random signs per batch.
+        map_cases: of the samples, the first so many, whose maps are judged.
+        probes: random signs per case.
     """
 
     samples: tuple[Sample, ...]
     terms: tuple[LossTerm, ...]
     source: KnowledgeSource | None
     transfer: Mapping[str, Any]
+    map_cases: int = MAP_CASES
     probes: int = PROBES
 
     def on(self, device: torch.device) -> JudgingData:
@@ -67,4 +69,6 @@ def open_judging_data(
     rows = torch.randperm(len(cohort), generator=generator)[: BATCHES * size]
     samples = tuple(cohort.draw(part, spec.task, spec.fit, generator) for part in rows.split(size) if len(part) == size)
     source = None if loaded is None else LiveSource(loaded.network)
-    return JudgingData(samples, own, source, transfer_options((*own, *spec.objective.terms)))
+    options = transfer_options((*own, *spec.objective.terms))
+    # The angle between maps is what is judged, whatever distance a term takes.
+    return JudgingData(samples, own, source, {name: options[name] for name in ("explainer", "grid") if name in options})
