@@ -10,76 +10,72 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Sheet
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from data_contracts import BANNER, CompressionReport, FormFigures
 
 #: Names of task figures on axes.
 _NAMES = {"dice": "Dice", "auc": "AUC"}
-_MAP = "viridis"
+_MAP, _NO_MAP, _FRONT = "viridis", "#999999", "#000000"
 #: Area of a marker per square root of a kilobyte, and its bounds, in points squared.
-_AREA, _LEAST, _MOST = 12.0, 40.0, 900.0
-_NO_MAP = "#999999"
+_AREA, _LEAST, _MOST = 14.0, 90.0, 900.0
+#: Least agreement at which a dark number is read on the marker's colour.
+_BRIGHT = 0.6
 
 
 def draw_compression(report: CompressionReport) -> bytes:
     """Return a PNG: milliseconds per case against the task figure with its interval.
 
-    A marker's area goes with the bytes, its colour with the rank correlation of the maps; refused forms are hollow, the front is a line.
+    A marker's area goes with the bytes, its colour with the rank correlation of the maps; refused forms are hollow, those on the front have a
+    black edge.
     """
-    forms = [one for one in report.forms if one.seconds_per_case is not None]
-    sheet = Sheet(figsize=(8.6, 5.4), dpi=120, layout="constrained")
-    axes = sheet.subplots()
-    scale = Normalize(min([*(one.map_rank_correlation.mean for one in forms if one.map_rank_correlation is not None), 0.94]), 1.0)
-    colours = ScalarMappable(scale, _MAP)
-    _front(axes, forms)
-    for place, one in enumerate(sorted(forms, key=_milliseconds)):
-        _form(axes, one, colours, above=place % 2 == 0)
-    axes.set_xscale("log")
-    axes.margins(x=0.22, y=0.25)
-    axes.set_xlabel("ms per case end to end, one thread (bringing to the grid, network, arg-max, writing)")
-    axes.set_ylabel(f"{_NAMES[report.task_figure]} on test patients, 95 % interval")
-    axes.set_title(f"{report.name}: forms of {report.source.name} {report.source.version}\n{report.processor}", fontsize=8)
-    axes.grid(True, which="both", linewidth=0.3, alpha=0.6)
-    sheet.colorbar(colours, ax=axes, label="rank correlation of class maps with the version's", shrink=0.8)
-    note = f"area: bytes · hollow: refused · line: not beaten in all four · {BANNER}"
-    sheet.supxlabel(note, fontsize=7, color="0.35")
+    forms = sorted((one for one in report.forms if one.seconds_per_case is not None), key=_milliseconds)
+    sheet = Sheet(figsize=(9.6, 5.2), dpi=120, layout="constrained")
+    axes, names = sheet.subplots(1, 2, width_ratios=[3.2, 1.0])
+    known = [one.map_rank_correlation.mean for one in forms if one.map_rank_correlation is not None]
+    colours = ScalarMappable(Normalize(min([*known, 0.94]), 1.0), _MAP)
+    for number, one in enumerate(forms, 1):
+        _form(axes, one, colours, number)
+    _axes(axes, report)
+    sheet.colorbar(colours, ax=axes, label="rank correlation of class maps with the version's", shrink=0.85)
+    names.axis("off")
+    names.text(0.0, 1.0, "\n".join(_said(number, one) for number, one in enumerate(forms, 1)), va="top", fontsize=8, linespacing=1.5)
+    sheet.supxlabel(f"area: bytes · hollow: refused · black edge: on the Pareto front · {BANNER}", fontsize=7, color="0.35")
     stream = io.BytesIO()
     FigureCanvasAgg(sheet).print_png(stream, metadata={"Software": "medkd"})
     return stream.getvalue()
+
+
+def _axes(axes: Axes, report: CompressionReport) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.15, y=0.12)
+    axes.set_xlabel("ms per case end to end, one thread (to the grid, network, arg-max, writing)")
+    axes.set_ylabel(f"{_NAMES[report.task_figure]} on test patients, 95 % interval")
+    axes.set_title(f"{report.name}: forms of {report.source.name} version {report.source.version}\n{report.processor}", fontsize=8)
+    axes.grid(visible=True, which="both", linewidth=0.3, alpha=0.6)
 
 
 def _milliseconds(one: FormFigures) -> float:
     return 1000 * (one.seconds_per_case or 0.0)
 
 
-def _form(axes: Axes, one: FormFigures, colours: ScalarMappable, *, above: bool) -> None:
+def _form(axes: Axes, one: FormFigures, colours: ScalarMappable, number: int) -> None:
     x, y = _milliseconds(one), one.task.mean
     # The version itself has the maps that others are compared with.
     agreement = 1.0 if one.name == "torch" else None if one.map_rank_correlation is None else one.map_rank_correlation.mean
     colour = _NO_MAP if agreement is None else colours.to_rgba(agreement)
     axes.plot([x, x], [one.task.low, one.task.high], color=colour, linewidth=1, alpha=0.6, zorder=2)
-    axes.scatter(
-        [x],
-        [y],
-        s=min(max(_AREA * math.sqrt(one.bytes / 1000), _LEAST), _MOST),
-        facecolors="none" if one.refusals else [colour],
-        edgecolors=[colour],
-        linewidths=1.8,
-        zorder=3,
-    )
-    reasons = sorted({refusal.code.removeprefix("FORM_").lower() for refusal in one.refusals})
-    label = f"{one.name}\n{', '.join(reasons)}" if reasons else one.name
-    axes.annotate(
-        label,
-        (x, one.task.high if above else one.task.low),
-        xytext=(0, 5 if above else -5),
-        textcoords="offset points",
-        ha="center",
-        va="bottom" if above else "top",
-        fontsize=8,
-    )
+    area = min(max(_AREA * math.sqrt(one.bytes / 1000), _LEAST), _MOST)
+    edge, face = _FRONT if one.on_front else colour, "white" if one.refusals else colour
+    axes.scatter([x], [y], s=area, facecolors=[face], edgecolors=[edge], linewidths=1.8, zorder=3 + number)
+    dark = bool(one.refusals) or (agreement is not None and colours.norm(agreement) > _BRIGHT)
+    axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, color="black" if dark else "white", zorder=4 + number)
 
 
-def _front(axes: Axes, forms: list[FormFigures]) -> None:
-    points = sorted((_milliseconds(one), one.task.mean) for one in forms if one.on_front)
-    axes.plot([x for x, _ in points], [y for _, y in points], color="0.6", linewidth=1, linestyle="--", zorder=1)
+def _said(number: int, one: FormFigures) -> str:
+    reasons = ", ".join(sorted({refusal.code.removeprefix("FORM_").lower() for refusal in one.refusals}))
+    name = f"{number}  {one.name}{' (the version)' if one.name == 'torch' else ''}"
+    return f"{name}\n     refused: {reasons}" if reasons else name
