@@ -29,6 +29,8 @@ from medkd.training.energy import assumed_watts, energy
 #: Turns, and cases of each turn: those of the middle size.
 ROUNDS, CASES = 7, 2
 _TIMEOUT_S = 300.0
+#: What a process runs.
+MODULE = "medkd.compression.form_process"
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,28 @@ def time_forms(workspace: Workspace, forms: Sequence[MadeForm], cohorts: CohortS
         cases = Path(scratch) / "cases.safetensors"
         arrays = typical_cases(cohorts, workspace.store, forms[0].checkpoint.task)
         safetensors.numpy.save_file(arrays, cases)
-        jobs = {form.name: _job(workspace, form, cases) for form in forms}
+        jobs = {form.name: form_job(workspace, form, cases) for form in forms}
         count = sum(name.startswith("values/") for name in arrays)
         return time_jobs(jobs, count, rounds, Path(scratch))
 
 
-def time_jobs(jobs: Mapping[str, FormJob], cases: int, rounds: int, scratch: Path) -> dict[str, FormCost]:
-    """Return what each of some jobs costs, asked in turns; errors as :func:`time_forms`."""
+def time_jobs(
+    jobs: Mapping[str, FormJob], cases: int, rounds: int, scratch: Path, modules: Mapping[str, str] | None = None
+) -> dict[str, FormCost]:
+    """Return what each of some jobs costs, asked in turns; errors as :func:`time_forms`.
+
+    Args:
+        jobs: by name.
+        cases: of each turn.
+        rounds: turns.
+        scratch: folder for what processes are told and say.
+        modules: that are run instead of :mod:`medkd.compression.form_process`, by name.
+    """
+    module_of = modules or {}
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     used: dict[str, list[float]] = {name: [] for name in jobs}
     with contextlib.ExitStack() as stack:
-        running = {name: stack.enter_context(_started(name, job, scratch)) for name, job in jobs.items()}
+        running = {name: stack.enter_context(_started(name, job, scratch, module_of.get(name, MODULE))) for name, job in jobs.items()}
         for _ in range(rounds):
             for name, process in running.items():
                 answers = [process.ask(str(case)) for case in range(cases)]
@@ -116,7 +129,8 @@ def typical_cases(cohorts: CohortSet, store: Store, task: Task) -> dict[str, NDA
     return {name: np.ascontiguousarray(value) for name, value in found.items()}
 
 
-def _job(workspace: Workspace, form: MadeForm, cases: Path) -> FormJob:
+def form_job(workspace: Workspace, form: MadeForm, cases: Path) -> FormJob:
+    """Return what the process of a form is told."""
     refs = form.files if form.files else {"weights": form.checkpoint.weights}
     paths = [workspace.store.path(ref) for _, ref in sorted(refs.items(), key=lambda item: item[0] != TOPOLOGY)]
     return FormJob(runtime=form.runtime, checkpoint=form.checkpoint, files=tuple(map(str, paths)), cases=str(cases))
@@ -166,13 +180,13 @@ class _Process:
 
 
 @contextlib.contextmanager
-def _started(name: str, job: FormJob, scratch: Path) -> Iterator[_Process]:
+def _started(name: str, job: FormJob, scratch: Path, module: str) -> Iterator[_Process]:
     path, said = scratch / f"{name}.json", scratch / f"{name}.txt"
     path.write_text(job.model_dump_json(), encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with said.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "medkd.compression.form_process", str(path)],
+            [sys.executable, "-m", module, str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stream,
