@@ -49,7 +49,9 @@ def segmented(tmp_path_factory):
         label[2:6, 4 + row : 12 + row, 5:12] = 1
         label[6:8, 4:9, 5:12] = 2
         image = torch.randn(10, 20, 20, generator=torch.Generator().manual_seed(row)) + 3 * label
-        ref = workspace.store.write_tensors(f"case{row}", {"image": image, "label": label, "affine_lps_mm": torch.eye(4, dtype=torch.double)})
+        ref = workspace.store.write_tensors(
+            f"case{row}", {"image": image, "label": label, "affine_lps_mm": torch.eye(4, dtype=torch.double)}
+        )
         cases.append(Case(case_key=f"c{row}", patient_key=f"p{row}", image=ref, mask=ref))
     parts = {Part.TRAIN: ("c0", "c1"), Part.TEST: ("c2", "c3")}
     cohort = Cohort(name="v", origin="test", classes=task.classes, cases=tuple(cases), split=Split(parts=parts))
@@ -68,8 +70,8 @@ def segmented(tmp_path_factory):
 
 
 def test_volumes_are_scored_on_their_own_voxels_as_evaluation_scores_them(segmented):
-    from medkd.evaluation.evaluate_volumes import evaluate_volumes
     from medkd.cohorts.open_cohort import open_volume_use
+    from medkd.evaluation.evaluate_volumes import evaluate_volumes
     from medkd.models._load import load_network
 
     workspace, cohorts, checkpoint = segmented

@@ -69,8 +69,16 @@ def test_all_that_is_wrong_is_said():
 
 
 def test_the_front_is_what_no_other_within_the_bounds_beats_in_all_four():
-    refused = form("refused", bytes=1, seconds_per_case=0.001).model_copy(update={"refusals": refusals_of(form(speed=estimate(0.1)), BOUNDS)})
-    forms = [form("small", bytes=50), form("fast", seconds_per_case=0.05), form("sharp", task=estimate(0.9)), form("beaten", bytes=120), refused]
+    refused = form("refused", bytes=1, seconds_per_case=0.001).model_copy(
+        update={"refusals": refusals_of(form(speed=estimate(0.1)), BOUNDS)}
+    )
+    forms = [
+        form("small", bytes=50),
+        form("fast", seconds_per_case=0.05),
+        form("sharp", task=estimate(0.9)),
+        form("beaten", bytes=120),
+        refused,
+    ]
     forms += [form("blurred", bytes=40, map_rank_correlation=estimate(0.96)), form("unmapped", bytes=30, map_rank_correlation=None)]
     front = {one.name for one in with_front(forms) if one.on_front}
     assert front == {"fast", "sharp", "unmapped"}

@@ -104,7 +104,9 @@ def test_of_segmentations_each_class_that_the_version_answers_is_explained_again
     found = map_figures(store, with_maps(store, other, answers), with_maps(store, maps, answers, "v"), None)
     assert found["map_rank_correlation"].mean == pytest.approx(1.0)
     nobody = torch.zeros(2, 4, 4, dtype=torch.uint8)
-    assert map_figures(store, with_maps(store, other, nobody, "n"), with_maps(store, maps, nobody, "w"), None)["map_rank_correlation"] is None
+    assert (
+        map_figures(store, with_maps(store, other, nobody, "n"), with_maps(store, maps, nobody, "w"), None)["map_rank_correlation"] is None
+    )
 
 
 def test_without_maps_nothing_is_said_of_them(store):

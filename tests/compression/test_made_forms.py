@@ -29,4 +29,6 @@ def test_each_runtime_opens_its_own_form_of_the_same_network(workspace, cohorts,
         for own, other in zip(answers["torch"], answers[name], strict=True):
             np.testing.assert_allclose(own, other, atol=1e-4)
     assert form_bytes(workspace, forms["torch"]) == workspace.store.path(student.weights).stat().st_size
-    assert form_bytes(workspace, forms["openvino"]) == sum(len(part) for part in read_files(workspace.store, forms["openvino"].files).values())
+    assert form_bytes(workspace, forms["openvino"]) == sum(
+        len(part) for part in read_files(workspace.store, forms["openvino"].files).values()
+    )
