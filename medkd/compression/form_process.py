@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from data_contracts import Checkpoint, FrozenModel, Geometry, Task, TaskKind
 from medkd.memory_need import peak_bytes
+from medkd.serving.runtime_network import RuntimeNetwork
 from medkd.volumes.orientation import Grid
 
 Values = NDArray[np.float32]
@@ -60,7 +61,7 @@ def asked_form(job: FormJob) -> Callable[[Values, NDArray[np.float64] | None], N
     return _by_arrays(OpenVinoNetwork(Path(job.files[0]), task, threads=1), task)
 
 
-def _by_arrays(network: Any, task: Task) -> Callable[[Values, NDArray[np.float64] | None], NDArray[Any]]:
+def _by_arrays(network: RuntimeNetwork, task: Task) -> Callable[[Values, NDArray[np.float64] | None], NDArray[Any]]:
     from medkd.serving.study import ask_study
     from medkd.volumes.alignment import alignment_of
     from medkd.volumes.intensity import array_intensity
@@ -68,14 +69,14 @@ def _by_arrays(network: Any, task: Task) -> Callable[[Values, NDArray[np.float64
     def answer(values: Values, affine: NDArray[np.float64] | None) -> NDArray[Any]:
         if affine is None:
             logits = network.predict(array_intensity(values, task)[None, None])[0]
-            return logits.argmax(1) if task.kind is TaskKind.SEGMENTATION else logits
+            return np.asarray(logits.argmax(1) if task.kind is TaskKind.SEGMENTATION else logits)
         grid = _grid(values, affine)
         if task.kind is TaskKind.CLASSIFICATION:
             found = ask_study(values, _geometry(grid), network).logits
             return np.zeros(0) if found is None else found
         alignment = alignment_of(grid, task)
         image = array_intensity(alignment.array_to_network(values), task)[None]
-        return alignment.array_to_source(network.predict_volume(image)[0]).argmax(0)
+        return np.asarray(alignment.array_to_source(network.predict_volume(image)[0]).argmax(0))
 
     return answer
 

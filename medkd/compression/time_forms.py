@@ -19,7 +19,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from data_contracts import CohortSet, CompressionError, Estimate, MadeForm, Subset, Task
-from medkd.cohorts.open_cohort import open_use, open_volume_use
+from medkd.cohorts.open_cohort import open_volume_use
+from medkd.cohorts.tensor_cohort import open_use
 from medkd.compression.form_process import FormJob
 from medkd.serving.openvino_network import TOPOLOGY
 from medkd.storage.store import Store

@@ -46,9 +46,16 @@ def test_what_is_trained_is_trained_under_every_seed_and_what_cannot_be_made_not
 
 def test_forms_of_the_version_itself_come_first_and_each_candidate_gets_its_network():
     own, other = SOURCE.checkpoint, SOURCE.checkpoint.model_copy(update={"seed": 1})
-    with recorded(forms=lambda _, name, candidate, checkpoint, *rest: FORM.model_copy(update={"name": name, "seed": checkpoint.seed})) as engine:
+    with recorded(
+        forms=lambda _, name, candidate, checkpoint, *rest: FORM.model_copy(update={"name": name, "seed": checkpoint.seed})
+    ) as engine:
         made = make_forms("workspace", RECIPE, SOURCE, "cohorts", {"tuned": (own, other)})
-    assert {name: [form.seed for form in forms] for name, forms in made.items()} == {"torch": [0], "onnx": [0], "openvino": [0], "tuned": [0, 1]}
+    assert {name: [form.seed for form in forms] for name, forms in made.items()} == {
+        "torch": [0],
+        "onnx": [0],
+        "openvino": [0],
+        "tuned": [0, 1],
+    }
     ((_, _, calls, names),) = engine.groups
     assert names == ["torch-0", "onnx-0", "openvino-0", "tuned-0", "tuned-1"]
     assert {call[5] for call in calls} == {0}  # whose training cases ranges are calibrated on
@@ -65,6 +72,7 @@ def test_a_candidate_that_could_not_be_made_under_every_seed_is_not_asked():
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(1200)
 def test_a_student_is_compressed_measured_and_registered_and_the_gate_reads_its_record(tmp_path, recipe):
     """The whole of it: the same call again makes nothing anew, and what was trained is put to the gate with its record."""
     from flows.compress import compress

@@ -12,6 +12,7 @@ DEMO = SHIPPED / "compression" / "phantom-segmentation.yaml"
 @pytest.fixture
 def asked(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDKD_DATA", str(tmp_path))
     return lambda recipe, *more: here("compress", recipe, "--engine", "none", *more)
 
 
@@ -32,5 +33,3 @@ def test_recipes_runs_and_outputs_that_are_none_are_refused_in_one_sentence(aske
         assert status == 2
         assert said.strip().splitlines()[-1].startswith(code), said
     assert not (tmp_path / "nowhere").exists()
-
-

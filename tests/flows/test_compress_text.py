@@ -18,7 +18,15 @@ def test_the_text_has_figures_reasons_and_addresses():
     tables = [block for block in text.split("\n\n") if "---" in block]
     assert len(tables) >= 2
     assert max(len(line) for block in tables for line in block.splitlines()) <= 100
-    for said in (".851 [.835, .867]", "21.6", "5.690", "FORM_SLOWER: 0.54 times as fast", "pruned: not made: NOT_PRUNABLE", "AMD EPYC", MODEL.uri):
+    for said in (
+        ".851 [.835, .867]",
+        "21.6",
+        "5.690",
+        "FORM_SLOWER: 0.54 times as fast",
+        "pruned: not made: NOT_PRUNABLE",
+        "AMD EPYC",
+        MODEL.uri,
+    ):
         assert said in text
     assert "attached   forms/int8 below models:/r-kd_explanation/1" in text
     assert "nothing was registered" in compression_text(CompressionResult(REPORT))
