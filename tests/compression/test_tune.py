@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
 from data_contracts import CompressionError, KnowledgeError, LeakageError, LossTerm, Subset, TrainingConfig, Tuning
 from medkd.compression.tune import TRANSFER, open_tuner, transfer_options, tuning_terms
@@ -61,7 +60,7 @@ def test_a_term_that_keeps_attributions_is_all_that_differs(workspace, origin, o
     assert kept.spec.model_copy(update={"objective": control.spec.objective}) == control.spec
     made = kept.train(start(workspace, origin), part="one")
     journal = next((workspace.root / "training").rglob(f"*{'f' * 8}-one/metrics.jsonl"))
-    assert all("attribution_transfer" in line for line in journal.read_text().splitlines() if "loss" in json.loads(line) or True)
+    assert {"attribution_transfer", "logit_kd", "cross_entropy"} <= set(json.loads(journal.read_text().splitlines()[-1]))
     assert made.weights_digest != control.train(start(workspace, origin), part="one").weights_digest
 
 
@@ -108,4 +107,3 @@ def test_what_cannot_be_tuned_is_refused(workspace, recipe, cohorts, origin):
     with pytest.raises(CompressionError, match="got 2") as refused:
         open_tuner(workspace, training, origin, None, Tuning(fit=several, terms=TERMS), seed=0, key="n")
     assert refused.value.code == "TUNING_PROCESSES"
-    assert torch.is_tensor(next(load_network(workspace, origin).parameters()))
