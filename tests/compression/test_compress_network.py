@@ -87,7 +87,7 @@ def test_rounds_share_the_epochs_and_end_at_the_same_size(compress, origin):
 
 FAST = TUNE.fit.model_copy(update={"epochs": 4, "learning_rate": 2e-2})
 DYNAMIC = {"prune": Pruning(share=0.5, steps=2, dynamic=True, importance="taylor"), "tune": TUNE.model_copy(update={"fit": FAST})}
-ROUNDS = {"prune": Pruning(share=0.5, steps=2, importance="attribution"), "tune": TUNE.model_copy(update={"keep_attributions": 0.5})}
+ROUNDS = {"prune": Pruning(share=0.5, steps=2, importance="taylor"), "tune": TUNE.model_copy(update={"keep_attributions": 0.5})}
 
 
 def test_masks_are_made_anew_while_it_trains_and_what_is_off_at_the_end_is_gone(compress, workspace, origin, monkeypatch):
@@ -128,6 +128,7 @@ def copied(workspace, folder):
     return other
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("name", "candidate"), [("remove_channels", ROUNDS), ("set_masks", DYNAMIC)], ids=["rounds", "dynamic"])
 def test_broken_off_in_its_second_round_it_goes_on_and_ends_with_the_same_bits(compress, workspace, tmp_path, monkeypatch, name, candidate):
     whole, other, calls = compress(seed=5, **candidate), copied(workspace, tmp_path), []
@@ -147,10 +148,6 @@ def test_broken_off_in_its_second_round_it_goes_on_and_ends_with_the_same_bits(c
     monkeypatch.setattr(fit.Trainer, "epoch", lambda self: (epochs.append(self.loop.epoch), build(self)))
     assert compress(seed=5, where=other, **candidate).weights_digest == whole.weights_digest
     assert len(epochs) < candidate["tune"].fit.epochs  # those of the first round were not made again
-
-
-def test_another_seed_gives_another_version(compress):
-    assert compress(seed=5, **ROUNDS).weights_digest != compress(seed=6, **ROUNDS).weights_digest
 
 
 def test_factorised_then_pruned_is_built_again(compress, workspace, origin):
