@@ -8,12 +8,24 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from data_contracts import Candidate, Checkpoint, CohortSet, CompressionError, NetworkSpec, Pruning, Task, TrainingCost, TrainingSpec
+from data_contracts import (
+    Candidate,
+    Checkpoint,
+    CohortSet,
+    CompressionError,
+    NetworkSpec,
+    Pruning,
+    Quantisation,
+    Task,
+    TrainingCost,
+    TrainingSpec,
+)
 from medkd.compression.channel_groups import find_channel_groups, remove_channels
 from medkd.compression.channel_masks import add_masks, remove_masked, set_masks
 from medkd.compression.importance import channel_importance
 from medkd.compression.judging_data import JudgingData, open_judging_data
 from medkd.compression.prune_rounds import channels_left, least_important, mask_rounds, round_epochs
+from medkd.compression.simulated_rounding import end_rounding, simulate_rounding
 from medkd.compression.tune import Tuner, open_tuner
 from medkd.models._build import build_network, parameter_count
 from medkd.models._load import load_network
@@ -27,10 +39,15 @@ def require_compressible(spec: NetworkSpec, task: Task, candidate: Candidate) ->
     """Refuse what cannot be made of a network, before anything is computed: on a network of the same build with random weights.
 
     Raises:
-        CompressionError: ``NOT_PRUNABLE``, ``ALREADY_FACTORISED``, ``TUNING_TOO_SHORT`` or ``DYNAMIC_WEIGHTS``, each with the reason.
+        CompressionError: ``NOT_PRUNABLE``, ``ALREADY_FACTORISED``, ``TUNING_TOO_SHORT``, ``DYNAMIC_WEIGHTS`` or ``AWARE_WHILE_PRUNING``, each with the reason.
         MissingDependencyError: ``PRUNING_LIBRARY``.
     """
     prune, tune = candidate.prune, candidate.tune
+    if prune is not None and prune.dynamic and candidate.quantise is not None and candidate.quantise.method == "aware":
+        raise CompressionError(
+            "AWARE_WHILE_PRUNING",
+            f"expected quantisation-aware training after pruning, got dynamic pruning in {prune.steps} rounds: set dynamic: false",
+        )
     if candidate.rank_ratio is not None and (spec.rank_ratio is not None or spec.layer_widths):
         raise CompressionError(
             "ALREADY_FACTORISED", f"expected a network of whole layers for rank_ratio, got one with rank_ratio {spec.rank_ratio} and {len(spec.layer_widths)} pruned layers"
@@ -73,6 +90,9 @@ def compress_checkpoint(
     if candidate.rank_ratio is None and candidate.prune is None and candidate.tune is None:
         return origin
     made = Candidate(rank_ratio=candidate.rank_ratio, prune=candidate.prune, tune=candidate.tune)
+    if candidate.quantise is not None and candidate.quantise.method == "aware":
+        # Whoever quantises afterwards: the training is the same.
+        made = made.model_copy(update={"quantise": Quantisation(method="aware")})
     return _compressed(workspace, training[0], training[1], origin, teacher, made, seed)
 
 
@@ -141,7 +161,7 @@ class _Compression:
     def tuned(self, start: InitialNetwork, part: str, epochs: int | None) -> Checkpoint:
         """Return the checkpoint of a network, trained where the candidate says so."""
         if self.candidate.tune is not None:
-            return self._kept(self.tuner().train(start, part=part, epochs=epochs))
+            return self._kept(self.tuner().train(_rounding(start) if self.candidate.quantise else start, part=part, epochs=epochs))
         name = f"{self.training[0].recipe}/{self.origin.run_name}-{self.key[:8]}-{part}"
         stored = store_weights(self.workspace, name, start.network)
         return self._kept(self.origin.model_copy(update={"network": start.spec, "parameters": parameter_count(start.network), **stored}))
@@ -169,6 +189,16 @@ class _Compression:
         """Return a checkpoint that descends from the version: its arm, its teacher, the feedback that it followed."""
         kept = {name: getattr(self.origin, name) for name in ("arm", "teacher_digest", "feedback")}
         return made.model_copy(update={**kept, "seed": self.seed if self.candidate.tune is not None else self.origin.seed})
+
+
+def _rounding(start: InitialNetwork) -> InitialNetwork:
+    """Return a beginning whose layers round while it is trained, and no longer when it is done."""
+
+    def finish(network: nn.Module) -> NetworkSpec:
+        end_rounding(network)
+        return start.spec
+
+    return InitialNetwork(simulate_rounding(start.network), start.spec, finish)
 
 
 def _narrower(spec: NetworkSpec, changed: dict[str, tuple[int, int]]) -> NetworkSpec:

@@ -95,7 +95,7 @@ def register_models(
             # Before the student: its version names what it learned from.
             version = register_knowledge(workspace, result.recipe.name, teacher, knowledge, target).lineage
             result = replace(result, knowledge_version=version)
-        publication = _publication(workspace, result, checkpoint, lineage, manifest)
+        publication = publication_of(workspace, result, checkpoint, lineage, manifest)
         models.append(target.register(publication if run is None else _in_run(workspace, result, checkpoint, publication, run)))
     return Registered(models=tuple(models))
 
@@ -132,9 +132,18 @@ def _manifest_of(registry: Registry, model: ModelRef) -> TrainingManifest:
     return load_record(path, TrainingManifest)
 
 
-def _publication(
+def publication_of(
     workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, lineage: Lineage | None, manifest: TrainingManifest
 ) -> Publication:
+    """Return what is registered of a network: its package, and what is said of it.
+
+    Args:
+        workspace: where its weights and records lie.
+        result: of its recipe.
+        checkpoint: of the network.
+        lineage: of its teacher; None of a teacher.
+        manifest: whose data it and its teacher were trained on.
+    """
     recipe, cohorts = result.recipe, result.cohorts
     scorecard = next(card for card in result.scorecards if card.subject == f"{recipe.name}/{checkpoint.arm}")
     calibration = next((one for one in result.calibrations if one.weights_digest == checkpoint.weights_digest), None)

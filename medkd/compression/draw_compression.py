@@ -1,0 +1,81 @@
+"""The Pareto table as one picture: what a form costs against what it answers, and whether it still looks where the version looked."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure as Sheet
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from data_contracts import BANNER, CompressionReport, FormFigures
+
+#: Names of task figures on axes.
+_NAMES = {"dice": "Dice", "auc": "AUC"}
+_MAP, _NO_MAP, _FRONT = "viridis", "#999999", "#000000"
+#: Area of a marker per square root of a kilobyte, and its bounds, in points squared.
+_AREA, _LEAST, _MOST = 14.0, 90.0, 900.0
+#: Least agreement at which a dark number is read on the marker's colour.
+_BRIGHT = 0.6
+
+
+def draw_compression(report: CompressionReport) -> bytes:
+    """Return a PNG: milliseconds per case against the task figure with its interval.
+
+    A marker's area goes with the bytes, its colour with the rank correlation of the maps; refused forms are hollow, those on the front have a
+    black edge.
+    """
+    forms = sorted((one for one in report.forms if one.seconds_per_case is not None), key=_milliseconds)
+    sheet = Sheet(figsize=(9.6, 5.2), dpi=120, layout="constrained")
+    axes, names = sheet.subplots(1, 2, width_ratios=[3.2, 1.0])
+    known = [one.map_rank_correlation.mean for one in forms if one.map_rank_correlation is not None]
+    colours = ScalarMappable(Normalize(min([*known, 0.94]), 1.0), _MAP)
+    for number, one in enumerate(forms, 1):
+        _form(axes, one, colours, number)
+    _axes(axes, report)
+    sheet.colorbar(colours, ax=axes, label="rank correlation of class maps with the version's", shrink=0.85)
+    names.axis("off")
+    names.text(0.0, 1.0, "\n".join(_said(number, one) for number, one in enumerate(forms, 1)), va="top", fontsize=8, linespacing=1.5)
+    sheet.supxlabel(f"area: bytes · hollow: refused · black edge: on the Pareto front · {BANNER}", fontsize=7, color="0.35")
+    stream = io.BytesIO()
+    FigureCanvasAgg(sheet).print_png(stream, metadata={"Software": "medkd"})
+    return stream.getvalue()
+
+
+def _axes(axes: Axes, report: CompressionReport) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.15, y=0.12)
+    axes.set_xlabel("ms per case end to end, one thread (to the grid, network, arg-max, writing)")
+    axes.set_ylabel(f"{_NAMES[report.task_figure]} on test patients, 95 % interval")
+    axes.set_title(f"{report.name}: forms of {report.source.name} version {report.source.version}\n{report.processor}", fontsize=8)
+    axes.grid(visible=True, which="both", linewidth=0.3, alpha=0.6)
+
+
+def _milliseconds(one: FormFigures) -> float:
+    return 1000 * (one.seconds_per_case or 0.0)
+
+
+def _form(axes: Axes, one: FormFigures, colours: ScalarMappable, number: int) -> None:
+    x, y = _milliseconds(one), one.task.mean
+    # The version itself has the maps that others are compared with.
+    agreement = 1.0 if one.name == "torch" else None if one.map_rank_correlation is None else one.map_rank_correlation.mean
+    colour = _NO_MAP if agreement is None else colours.to_rgba(agreement)
+    axes.plot([x, x], [one.task.low, one.task.high], color=colour, linewidth=1, alpha=0.6, zorder=2)
+    area = min(max(_AREA * math.sqrt(one.bytes / 1000), _LEAST), _MOST)
+    edge, face = _FRONT if one.on_front else colour, "white" if one.refusals else colour
+    axes.scatter([x], [y], s=area, facecolors=[face], edgecolors=[edge], linewidths=1.8, zorder=3 + number)
+    dark = bool(one.refusals) or (agreement is not None and colours.norm(agreement) > _BRIGHT)
+    axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, color="black" if dark else "white", zorder=4 + number)
+
+
+def _said(number: int, one: FormFigures) -> str:
+    reasons = ", ".join(sorted({refusal.code.removeprefix("FORM_").lower() for refusal in one.refusals}))
+    name = f"{number}  {one.name}{' (the version)' if one.name == 'torch' else ''}"
+    return f"{name}\n     refused: {reasons}" if reasons else name
