@@ -26,7 +26,7 @@ from medkd.compression.importance import channel_importance
 from medkd.compression.judging_data import JudgingData, open_judging_data
 from medkd.compression.prune_rounds import channels_left, least_important, mask_rounds, round_epochs
 from medkd.compression.simulated_rounding import end_rounding, simulate_rounding
-from medkd.compression.tune import Tuner, open_tuner
+from medkd.compression.tune import Tuner, imitated, open_tuner, tuning_terms
 from medkd.models._build import build_network, parameter_count
 from medkd.models._load import load_network
 from medkd.models._tucker import factorised
@@ -68,8 +68,14 @@ def require_compressible(spec: NetworkSpec, task: Task, candidate: Candidate) ->
 
 
 def compress_checkpoint(
-    workspace: Workspace, training: tuple[TrainingSpec, CohortSet], origin: Checkpoint, teacher: Checkpoint | None, candidate: Candidate, *, seed: int = 0
-) -> Checkpoint:  # fmt: skip
+    workspace: Workspace,
+    training: tuple[TrainingSpec, CohortSet],
+    origin: Checkpoint,
+    teacher: Checkpoint | None,
+    candidate: Candidate,
+    *,
+    seed: int = 0,
+) -> Checkpoint:
     """Return the checkpoint that a candidate makes of a version, up to its quantisation; remembered like a training.
 
     Same arguments and same kind of processor give the same bits. Cases of the test are not opened.
@@ -93,14 +99,19 @@ def compress_checkpoint(
     if candidate.quantise is not None and candidate.quantise.method == "aware":
         # Whoever quantises afterwards: the training is the same.
         made = made.model_copy(update={"quantise": Quantisation(method="aware")})
-    return _compressed(workspace, training[0], training[1], origin, teacher, made, seed)
+    return _compressed(workspace, training, origin, teacher, made, seed)
 
 
 @stage
 def _compressed(
-    workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, origin: Checkpoint, teacher: Checkpoint | None, candidate: Candidate, seed: int
-) -> Checkpoint:  # fmt: skip
-    work = _Compression(workspace, (spec, cohorts), origin, teacher, candidate, seed)
+    workspace: Workspace,
+    training: tuple[TrainingSpec, CohortSet],
+    origin: Checkpoint,
+    teacher: Checkpoint | None,
+    candidate: Candidate,
+    seed: int,
+) -> Checkpoint:
+    work = _Compression(workspace, training, origin, teacher, candidate, seed)
     network = _ranked(load_network(workspace, origin), candidate.rank_ratio)
     ratio = origin.network.rank_ratio if candidate.rank_ratio is None else candidate.rank_ratio
     start = InitialNetwork(network, origin.network.model_copy(update={"rank_ratio": ratio}))
@@ -175,9 +186,12 @@ class _Compression:
 
     def tuner(self) -> Tuner:
         """Return what trains it."""
-        if self.candidate.tune is None:
+        tune = self.candidate.tune
+        if tune is None:
             raise ValueError(f"expected a candidate that is tuned, got {self.candidate}")
-        return open_tuner(self.workspace, self.training, self.origin, self.teacher, self.candidate.tune, seed=self.seed, key=self.key)
+        terms = tuning_terms(tune, self.training[0].objective.terms)
+        loaded = imitated(self.workspace, self.origin, self.teacher, tune, terms)
+        return open_tuner(self.workspace, self.training, loaded, tune, seed=self.seed, key=self.key)
 
     def judging_data(self, prune: Pruning) -> JudgingData | None:
         """Return training cases to judge channels on; None where their weights are enough."""

@@ -80,7 +80,7 @@ def attribution_change(network: nn.Module, groups: Sequence[ChannelGroup], data:
     Cases of which the imitated network says nothing (no lesion in its answer) do not count; zeros where none is left.
     """
     if data.source is None:
-        raise ValueError("expected a network to compare attributions with, got None")
+        raise ValueError(f"expected a network to compare attributions of {len(groups)} groups with, got {data.source}")
     cases = [sample.rows(slice(row, row + 1)) for sample in data.samples for row in range(len(sample.image))][: data.map_cases]
     total, count = {group.name: torch.zeros(group.size, dtype=torch.float64) for group in groups}, 0
     with running_statistics(network):

@@ -50,8 +50,14 @@ class JudgingData:
 
 
 def open_judging_data(
-    workspace: Workspace, training: tuple[TrainingSpec, CohortSet], origin: Checkpoint, teacher: Checkpoint | None, tune: Tuning | None, *, seed: int
-) -> JudgingData:  # fmt: skip
+    workspace: Workspace,
+    training: tuple[TrainingSpec, CohortSet],
+    origin: Checkpoint,
+    teacher: Checkpoint | None,
+    tune: Tuning | None,
+    *,
+    seed: int,
+) -> JudgingData:
     """Return batches of a version's training cases, drawn by a seed, and whom its attributions are compared with.
 
     Without a tuning the objective is that of the version, and the teacher is imitated where there is one, otherwise the version itself.

@@ -8,7 +8,18 @@ from typing import Any
 
 from torch import nn
 
-from data_contracts import Arm, Checkpoint, CohortSet, CompressionError, KnowledgeError, LossTerm, Subset, TrainingSpec, Tuning
+from data_contracts import (
+    Arm,
+    Checkpoint,
+    CohortSet,
+    CompressionError,
+    KnowledgeError,
+    LossTerm,
+    Subset,
+    TaskKind,
+    TrainingSpec,
+    Tuning,
+)
 from medkd.cohorts.split import require_clean
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -69,22 +80,20 @@ class Tuner:
 
 
 def open_tuner(
-    workspace: Workspace, training: tuple[TrainingSpec, CohortSet], origin: Checkpoint, teacher: Checkpoint | None, tuning: Tuning, *, seed: int, key: str
-) -> Tuner:  # fmt: skip
+    workspace: Workspace, training: tuple[TrainingSpec, CohortSet], teacher: LoadedTeacher | None, tuning: Tuning, *, seed: int, key: str
+) -> Tuner:
     """Return what tunes a version on the cases that it was trained on.
 
     Args:
         workspace: where files go.
         training: of the version: ``recipe.student_training(arm, seed)``, and the prepared cohorts.
-        origin: the version.
-        teacher: that it was distilled from; None where there are no weights of it.
+        teacher: of :func:`imitated`.
         tuning: how.
         seed: of the order of cases and of their views.
         key: digest of what is tuned, with which a state is found again.
 
     Raises:
         CompressionError: ``TUNING_PROCESSES`` when it wants several processes.
-        KnowledgeError: ``TEACHER_MISSING`` when a term asks a teacher that is not there.
         LeakageError: ``NO_CLEAN_CERTIFICATE`` when cases of training and test share anything.
     """
     spec, cohorts = training
@@ -94,15 +103,20 @@ def open_tuner(
             f"expected tune.fit.processes 1, got {tuning.fit.processes}: what is tuned is small, and rounds follow one another",
         )
     require_clean(cohorts, before="tuning")
-    terms = tuning_terms(tuning, spec.objective.terms)
-    loaded = imitated(workspace, origin, teacher, tuning, terms)
-    tuned = spec.model_copy(update={"seed": seed, "fit": tuning.fit, "objective": Arm(terms=terms), "resolution": None, "class_map": {}})
-    figure = None
-    if tuning.fit.patience is not None:
-        tuned = tuned.model_copy(update={"selection": spec.selection or ("auc" if spec.task.kind == "classification" else "dice")})
-        figure = validation(cohorts, workspace.store, tuned)
+    figure = "auc" if spec.task.kind is TaskKind.CLASSIFICATION else "dice"
+    tuned = spec.model_copy(
+        update={
+            "seed": seed,
+            "fit": tuning.fit,
+            "objective": Arm(terms=tuning_terms(tuning, spec.objective.terms)),
+            "resolution": None,
+            "class_map": {},
+            "selection": None if tuning.fit.patience is None else spec.selection or figure,
+        }
+    )
+    validate = None if tuned.selection is None else validation(cohorts, workspace.store, tuned)
     digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
-    return Tuner(workspace, tuned, student_cohort(workspace, spec, cohorts), digest, loaded, key, figure)
+    return Tuner(workspace, tuned, student_cohort(workspace, spec, cohorts), digest, teacher, key, validate)
 
 
 def tuning_terms(tuning: Tuning, own: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:

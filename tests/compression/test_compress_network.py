@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from medkd.inference.predict import predict_logits
 from medkd.models._build import build_network, parameter_count
 from medkd.models._load import load_network
 from medkd.storage.workspace import local_workspace
+from medkd.training import fit
 from medkd.training.train import distill, train_teacher
 
 TERMS = (LossTerm(loss="cross_entropy"), LossTerm(loss="logit_kd"))
@@ -83,32 +85,54 @@ def test_rounds_share_the_epochs_and_end_at_the_same_size(compress, origin):
     assert descends(thrice, origin)
 
 
+FAST = TUNE.fit.model_copy(update={"epochs": 4, "learning_rate": 2e-2})
+DYNAMIC = {"prune": Pruning(share=0.5, steps=2, dynamic=True, importance="taylor"), "tune": TUNE.model_copy(update={"fit": FAST})}
+ROUNDS = {"prune": Pruning(share=0.5, steps=2, importance="taylor"), "tune": TUNE.model_copy(update={"keep_attributions": 0.5})}
+
+
 def test_masks_are_made_anew_while_it_trains_and_what_is_off_at_the_end_is_gone(compress, workspace, origin, monkeypatch):
-    seen = []
-    known = compress_network.set_masks
+    seen, known = [], compress_network.set_masks
     monkeypatch.setattr(compress_network, "set_masks", lambda network, groups, gone: (seen.append(gone), known(network, groups, gone)))
-    tune = TUNE.model_copy(update={"fit": TUNE.fit.model_copy(update={"epochs": 6, "learning_rate": 2e-2})})
-    made = compress(prune=Pruning(share=0.5, steps=2, dynamic=True, importance="taylor"), tune=tune)
-    plain = compress(prune=Pruning(share=0.5))
-    assert made.network.layer_widths == plain.network.layer_widths
-    assert load_network(workspace, made) is not None
-    assert len(seen) == 2
-    assert [sum(len(gone) for gone in one.values()) for one in seen][0] < sum(len(gone) for gone in seen[1].values())
+    made = compress(**DYNAMIC)
+    assert made.network.layer_widths == compress(prune=Pruning(share=0.5)).network.layer_widths
+    network = load_network(workspace, made)  # strict: neither masks nor dense weights are left
+    assert parameter_count(network) == made.parameters < origin.parameters / 2
+    first, last = (sum(len(gone) for gone in one.values()) for one in seen)
+    assert 0 < first < last
     assert descends(made, origin)
 
 
-def test_same_seed_same_bits_in_another_place_and_after_an_interruption(
-    compress, workspace, tmp_path, monkeypatch, cohorts, recipe, origin, teacher
-):
-    """A run is broken off within its second round; gone on with it ends with the bits of one that was not."""
-    candidate = {"prune": Pruning(share=0.5, steps=2, importance="attribution"), "tune": TUNE.model_copy(update={"keep_attributions": 0.5})}
-    whole = compress(seed=5, **candidate)
-    other = local_workspace(tmp_path)
-    other.store.root.mkdir(parents=True, exist_ok=True)
-    for path in workspace.store.root.rglob("*"):
-        target = other.store.root / path.relative_to(workspace.store.root)
-        target.mkdir(parents=True, exist_ok=True) if path.is_dir() else (target.exists() or target.hardlink_to(path))
-    known, calls = compress_network.remove_channels, []
+def test_a_channel_that_was_off_comes_back_when_it_is_worth_more(compress, workspace, origin, monkeypatch):
+    """Importance is turned round between the two rounds: what went first stays, and its weights are those that it learned meanwhile."""
+    calls, gone = [], []
+
+    def planted(kind, network, groups, data):
+        calls.append(kind)
+        ascending = {group.name: torch.arange(group.size, dtype=torch.float64) for group in groups}
+        return ascending if len(calls) == 1 else {name: -worth for name, worth in ascending.items()}
+
+    known = compress_network.set_masks
+    monkeypatch.setattr(compress_network, "channel_importance", planted)
+    monkeypatch.setattr(compress_network, "set_masks", lambda network, groups, off: (gone.append(off), known(network, groups, off)))
+    made = compress(seed=9, **DYNAMIC)
+    name, root = next((name, off) for name, off in gone[0].items() if len(off))
+    assert root.tolist() == list(range(len(root)))
+    assert not set(root.tolist()) & set(gone[1][name].tolist())
+    assert load_network(workspace, made).get_submodule(name).weight.shape[0] == 4 - len(gone[1][name])
+
+
+def copied(workspace, folder):
+    """Return a place with the same data and networks, and no trainings."""
+    other = local_workspace(folder)
+    shutil.copytree(workspace.store.root, other.store.root, dirs_exist_ok=True)
+    return other
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(("name", "candidate"), [("remove_channels", ROUNDS), ("set_masks", DYNAMIC)], ids=["rounds", "dynamic"])
+def test_broken_off_in_its_second_round_it_goes_on_and_ends_with_the_same_bits(compress, workspace, tmp_path, monkeypatch, name, candidate):
+    whole, other, calls = compress(seed=5, **candidate), copied(workspace, tmp_path), []
+    known, build = getattr(compress_network, name), fit.Trainer.epoch
 
     def breaks(*given):
         calls.append(1)
@@ -116,13 +140,14 @@ def test_same_seed_same_bits_in_another_place_and_after_an_interruption(
             raise KeyboardInterrupt
         return known(*given)
 
-    monkeypatch.setattr(compress_network, "remove_channels", breaks)
+    monkeypatch.setattr(compress_network, name, breaks)
     with pytest.raises(KeyboardInterrupt):
         compress(seed=5, where=other, **candidate)
-    monkeypatch.setattr(compress_network, "remove_channels", known)
-    again = compress(seed=5, where=other, **candidate)
-    assert again.weights_digest == whole.weights_digest
-    assert compress(seed=6, **candidate).weights_digest != whole.weights_digest
+    epochs = []
+    monkeypatch.setattr(compress_network, name, known)
+    monkeypatch.setattr(fit.Trainer, "epoch", lambda self: (epochs.append(self.loop.epoch), build(self)))
+    assert compress(seed=5, where=other, **candidate).weights_digest == whole.weights_digest
+    assert len(epochs) < candidate["tune"].fit.epochs  # those of the first round were not made again
 
 
 def test_factorised_then_pruned_is_built_again(compress, workspace, origin):

@@ -117,14 +117,14 @@ def test_with_a_map_that_is_linear_in_its_channels_the_formula_is_exact(turned):
 @pytest.mark.parametrize("task", ["classification"])
 def test_channels_that_the_head_alone_reads_are_predicted_exactly(network, groups, data):
     """The head's columns are factors of the class map: what their removal does is no approximation, but for the probes."""
-    data = replace(data, samples=(data.samples[0].rows(slice(0, 1)),), probes=600)
+    data = replace(data, samples=(data.samples[0].rows(slice(0, 1)),), probes=300)
     (group,) = [group for group in groups if [part.layer for part in group.read] == [layer_map_of(network).head]]
     for judged in (data, compared_with_itself(data, network)):
         predicted = attribution_change(network, groups, judged)[group.name]
         for channel in range(group.size):
             without = turned_down(network, groups, group.name, channel, 0.0)
             measured = transfer(without, judged) - transfer(network, judged)
-            assert float(predicted[channel]) == pytest.approx(measured, abs=0.05)
+            assert float(predicted[channel]) == pytest.approx(measured, abs=0.06)
 
 
 def test_the_slope_is_that_of_the_attribution_transfer(network, groups, data):

@@ -31,7 +31,7 @@ def test_training_cases_are_drawn_by_the_seed_and_none_of_another_subset(workspa
 
 
 def test_attributions_are_compared_with_the_teacher_or_the_version_itself_as_the_terms_say(workspace, training, teacher):
-    spec, cohorts = training
+    spec = training[0]
     term = LossTerm(loss="attribution_transfer", options={"explainer": "cam", "grid": 5, "distance": "squared"})
     tune = Tuning(fit=TrainingConfig(epochs=1), terms=(LossTerm(loss="cross_entropy"), term), distill_from="origin")
     tuned = open_judging_data(workspace, training, teacher, None, tune, seed=0)

@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
 from data_contracts import CompressionError, KnowledgeError, LeakageError, LossTerm, Subset, TrainingConfig, Tuning
-from medkd.compression.tune import TRANSFER, open_tuner, transfer_options, tuning_terms
+from medkd.compression.tune import TRANSFER, imitated, open_tuner, transfer_options, tuning_terms
 from medkd.models._load import load_network
 from medkd.training.train import InitialNetwork, distill, train_teacher
 
@@ -28,7 +27,9 @@ def origin(workspace, recipe, cohorts, teacher):
 def opened(workspace, recipe, cohorts, origin, teacher):
     def open_it(key, seed=0, **changes):
         tuning = Tuning(fit=FIT, terms=TERMS).model_copy(update=changes)
-        return open_tuner(workspace, (recipe.student_training("kd", 0), cohorts), origin, teacher, tuning, seed=seed, key=key * 32)
+        spec = recipe.student_training("kd", 0)
+        loaded = imitated(workspace, origin, teacher, tuning, tuning_terms(tuning, spec.objective.terms))
+        return open_tuner(workspace, (spec, cohorts), loaded, tuning, seed=seed, key=key * 32)
 
     return open_it
 
@@ -61,7 +62,7 @@ def test_a_term_that_keeps_attributions_is_all_that_differs(workspace, origin, o
     assert kept.spec.model_copy(update={"objective": control.spec.objective}) == control.spec
     made = kept.train(start(workspace, origin), part="one")
     journal = next((workspace.root / "training").rglob(f"*{'f' * 8}-one/metrics.jsonl"))
-    assert all("attribution_transfer" in line for line in journal.read_text().splitlines() if "loss" in json.loads(line) or True)
+    assert {"attribution_transfer", "logit_kd", "cross_entropy"} <= set(json.loads(journal.read_text().splitlines()[-1]))
     assert made.weights_digest != control.train(start(workspace, origin), part="one").weights_digest
 
 
@@ -89,7 +90,7 @@ def test_it_is_trained_on_the_cases_of_the_version_and_no_patient_of_the_test(op
     leaking = cohorts.certificates[0].model_copy(update={"shared_patients": ("p1",)})
     unclean = cohorts.model_copy(update={"certificates": (leaking, *cohorts.certificates[1:])})
     with pytest.raises(LeakageError, match="before tuning"):
-        open_tuner(workspace, (tuner.spec, unclean), None, None, Tuning(fit=FIT, terms=TERMS[:1]), seed=0, key="k")
+        open_tuner(workspace, (tuner.spec, unclean), None, Tuning(fit=FIT, terms=TERMS[:1]), seed=0, key="k")
 
 
 def test_patience_looks_at_held_back_cases(opened, workspace, origin):
@@ -100,12 +101,10 @@ def test_patience_looks_at_held_back_cases(opened, workspace, origin):
 
 
 def test_what_cannot_be_tuned_is_refused(workspace, recipe, cohorts, origin):
-    training = recipe.student_training("kd", 0), cohorts
     with pytest.raises(KnowledgeError, match="distill_from: origin") as caught:
-        open_tuner(workspace, training, origin, None, Tuning(fit=FIT, terms=TERMS), seed=0, key="m")
+        imitated(workspace, origin, None, Tuning(fit=FIT, terms=TERMS), TERMS)
     assert caught.value.code == "TEACHER_MISSING"
-    several = FIT.model_copy(update={"processes": 2})
+    several = Tuning(fit=FIT.model_copy(update={"processes": 2}), terms=TERMS)
     with pytest.raises(CompressionError, match="got 2") as refused:
-        open_tuner(workspace, training, origin, None, Tuning(fit=several, terms=TERMS), seed=0, key="n")
+        open_tuner(workspace, (recipe.student_training("kd", 0), cohorts), None, several, seed=0, key="n")
     assert refused.value.code == "TUNING_PROCESSES"
-    assert torch.is_tensor(next(load_network(workspace, origin).parameters()))
