@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from data_contracts import Caveat, Entry
+from medkd.explanation.defaults import LEFT_OUT as LEFT_OUT
 from medkd.wording import require_neutral
 
 #: The explainer in closed form, which one forward pass gives.
@@ -23,7 +24,6 @@ _PASSES = {
     "gap_attribution": 3,
 }
 _OPTIONS, _UNKNOWN = ("steps", "samples"), 64
-LEFT_OUT = "EXPLAINERS_LEFT_OUT"
 
 
 def passes_of(entry: Entry) -> int:
@@ -51,13 +51,13 @@ class Budget:
         return (*([CLOSED_FORM] if entries and closed_form else []), *sorted(others, key=passes_of))
 
     def refuses(self, entry: Entry, left: float) -> str | None:
-        """Return why an explainer is left out with so many seconds left; None where it is asked. The first one always is."""
+        """Return what an explainer that is left out needs and what is left, ``NAME NEEDED/LEFT`` in seconds; None where it is asked. The first one always is."""
         if not self._seconds_a_pass:
             return None
         needed = self._seconds_a_pass * passes_of(entry)
         if needed <= left:
             return None
-        return f"{entry.name} (about {needed:.1f} s, {max(left, 0.0):.1f} s were left)"
+        return f"{entry.name} {needed:.1f}/{max(left, 0.0):.1f}"
 
     def spent(self, entry: Entry, seconds: float) -> None:
         """Learn from what an explainer took, its tests included."""
@@ -68,5 +68,5 @@ def left_out_caveats(left_out: Sequence[str], seconds: float | None) -> tuple[Ca
     """Return what a reader is told of explainers that were left out; nothing where none was."""
     if not left_out or seconds is None:
         return ()
-    text = f"left out of the {seconds:g} s for explanations: {', '.join(left_out)}."
+    text = f"explainers left out of {seconds:g} s, with the seconds that each needs and those that were left: {', '.join(left_out)}."
     return (Caveat(code=LEFT_OUT, text=require_neutral(text), severity=1),)

@@ -16,6 +16,9 @@ DEFAULT_EXPLAINERS: dict[TaskKind, tuple[Entry, ...]] = {
     TaskKind.CLASSIFICATION: (Entry(name="cam"), Entry(name="integrated_gradients", options={"steps": 16})),
 }
 
+#: Caveats that say what was left out: by a run-time without torch, for want of a closed form, for want of time.
+RUNTIME, NO_CLASS_MAP, LEFT_OUT = "RUNTIME", "NO_CLASS_MAP", "EXPLAINERS_LEFT_OUT"
+LEFT_OUT_CODES = (RUNTIME, NO_CLASS_MAP, LEFT_OUT)
 Mass = Literal["absolute", "positive"]
 #: Which part of a map shares are taken of: most of a segmented volume is evidence against the structure, and rightly so.
 MASS: dict[TaskKind, Mass] = {TaskKind.SEGMENTATION: "positive", TaskKind.CLASSIFICATION: "absolute"}

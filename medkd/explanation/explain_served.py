@@ -36,7 +36,7 @@ from data_contracts import (
 )
 from medkd import __version__
 from medkd.explanation.class_answers import answers_of, explained_slices
-from medkd.explanation.defaults import MASS
+from medkd.explanation.defaults import MASS, NO_CLASS_MAP, RUNTIME
 from medkd.explanation.kept import ARRAYS, STORE, KeptResult
 from medkd.explanation.subjects import chosen
 from medkd.explanation.wording import noun_of
@@ -48,7 +48,6 @@ from medkd.serving.study import StudyAnswer, ask_study
 
 #: What the closed-form maps are called: of a segmentation the evidence at each voxel, of an answer the explainer ``cam`` of its margin.
 CLASS_MAP, CAM = "class_map", "cam"
-RUNTIME = "RUNTIME"
 
 
 @dataclass(frozen=True)
@@ -258,4 +257,4 @@ def _caveats(found: _Found, volume: VolumeRef, asked: ServedVersion) -> Iterator
     )
     yield Caveat(code=RUNTIME, text=text, severity=2)
     if (found.lesions or found.answers) and not found.subjects:
-        yield Caveat(code="NO_CLASS_MAP", text="the network has no class map in closed form; ask it by torch for maps.", severity=2)
+        yield Caveat(code=NO_CLASS_MAP, text="the network has no class map in closed form; ask it by torch for maps.", severity=2)
