@@ -10,6 +10,7 @@ from data_contracts import Entry, ExplanationRequest
 from medkd.explanation.explain_served import CAM, CLASS_MAP, ServedVersion, dice_to_parts, explain_served
 from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.inference.segment import logits_of, prepare_study
+from medkd.review.texts import recognise, text_of
 from medkd.serving.export_onnx import export_onnx
 from medkd.serving.network import OnnxNetwork
 from medkd.serving.openvino_network import OpenVinoNetwork, convert_to_openvino
@@ -87,6 +88,7 @@ def test_what_is_left_out_and_who_answered_is_in_the_record(tmp_path):
     record = explain_served(values.numpy(), volume, served(bright_model()), ExplanationRequest(explainers=())).record
     (caveat,) = [one for one in record.caveats if one.code == "RUNTIME"]
     assert caveat.text.startswith("asked by onnxruntime ")
+    assert text_of(recognise(caveat.text), "zh") != caveat.text
     assert record.libraries.keys() == {"medkd", "onnxruntime"}
     assert record.sanity_reports == ()
     assert record.teacher is None

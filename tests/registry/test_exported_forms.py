@@ -77,7 +77,7 @@ def test_a_tampered_form_is_refused_by_the_name_of_its_file(registry, tmp_path, 
 
 def test_a_record_that_leaves_its_folder_or_is_of_another_version_is_refused(registry, tmp_path):
     for changed in ({"files": {"../model.xml": SHA}}, {"source": MODEL.lineage.model_copy(update={"version": 2})}, {"files": {}}):
-        form = written(tmp_path / "out", **changed)
+        form = written(tmp_path / "out").model_copy(update=changed)
         form.write(tmp_path / "form.json")
         registry.attach(MODEL, {"forms/openvino": tmp_path / "form.json"}, {"medkd.form.openvino": form.digest()})
         assert refused(registry).code == "FORM_ALTERED"
