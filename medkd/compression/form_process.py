@@ -146,8 +146,8 @@ def main(job: FormJob, opened: Callable[[FormJob], Answer] | None = None) -> Non
             if line.strip() == "end":
                 break
             values, affine = cases[int(line)]
-            walls, used, begun = list[float](), time.process_time(), time.perf_counter()
-            while not walls or time.perf_counter() - begun < _AT_LEAST_S:
+            walls, used, first = list[float](), time.process_time(), time.perf_counter()
+            while not walls or time.perf_counter() - first < _AT_LEAST_S:
                 started = time.perf_counter()
                 write_answer(answer(values, affine), affine, Path(scratch))
                 walls.append(time.perf_counter() - started)

@@ -60,7 +60,7 @@ class FormCost:
 
     def speed_over(self, other: FormCost) -> Estimate:
         """Return how many times as fast as another the form is: median of the turns, with their range in the place of an interval."""
-        ratios = [theirs / own for own, theirs in zip(self.seconds, other.seconds, strict=True)]
+        ratios = [reference / own for own, reference in zip(self.seconds, other.seconds, strict=True)]
         return Estimate(mean=statistics.median(ratios), low=min(ratios), high=max(ratios), n=len(ratios))
 
 
