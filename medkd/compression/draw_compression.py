@@ -20,8 +20,6 @@ _NAMES = {"dice": "Dice", "auc": "AUC"}
 _MAP, _NO_MAP, _FRONT = "viridis", "#999999", "#000000"
 #: Area of a marker per square root of a kilobyte, and its bounds, in points squared.
 _AREA, _LEAST, _MOST = 14.0, 90.0, 900.0
-#: Least agreement at which a dark number is read on the marker's colour.
-_BRIGHT = 0.6
 
 
 def draw_compression(report: CompressionReport) -> bytes:
@@ -73,10 +71,16 @@ def _form(axes: Axes, one: FormFigures, low: float, number: int) -> None:
     colour = to_hex(_NO_MAP if shade is None else colormaps[_MAP](shade))
     axes.plot([x, x], [one.task.low, one.task.high], color=colour, linewidth=1, alpha=0.6, zorder=2)
     area = min(max(_AREA * math.sqrt(one.bytes / 1000), _LEAST), _MOST)
-    edge, face = _FRONT if one.on_front else colour, "white" if one.refusals else colour
-    axes.scatter([x], [y], s=area, facecolors=[face], edgecolors=[edge], linewidths=1.8, zorder=3 + number)
-    dark = bool(one.refusals) or (shade is not None and shade > _BRIGHT)
-    axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, color="black" if dark else "white", zorder=4 + number)
+    edge, face = _FRONT if one.on_front else colour, "none" if one.refusals else colour
+    # Hollow ones on top: what lies below them is still seen.
+    axes.scatter([x], [y], s=area, facecolors=[face], edgecolors=[edge], linewidths=1.8, zorder=3 + bool(one.refusals))
+    # Beside the marker, above and below in turns: neighbours keep their numbers apart.
+    side = 1 if number % 2 else -1
+    place, reach = "bottom" if side > 0 else "top", side * (3 + math.sqrt(area) / 2)
+    axes.annotate(
+        str(number), (x, y), xytext=(0, reach), textcoords="offset points", ha="center", va=place, fontsize=9, zorder=5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+    )  # fmt: skip
 
 
 def _said(number: int, one: FormFigures) -> str:
