@@ -46,9 +46,7 @@ def test_what_is_trained_is_trained_under_every_seed_and_what_cannot_be_made_not
 
 def test_forms_of_the_version_itself_come_first_and_each_candidate_gets_its_network():
     own, other = SOURCE.checkpoint, SOURCE.checkpoint.model_copy(update={"seed": 1})
-    with recorded(
-        forms=lambda _, name, candidate, checkpoint, *rest: FORM.model_copy(update={"name": name, "seed": checkpoint.seed})
-    ) as engine:
+    with recorded(forms=lambda _, name, __, checkpoint, *___: FORM.model_copy(update={"name": name, "seed": checkpoint.seed})) as engine:
         made = make_forms("workspace", RECIPE, SOURCE, "cohorts", {"tuned": (own, other)})
     assert {name: [form.seed for form in forms] for name, forms in made.items()} == {
         "torch": [0],
@@ -64,7 +62,7 @@ def test_forms_of_the_version_itself_come_first_and_each_candidate_gets_its_netw
 def test_a_candidate_that_could_not_be_made_under_every_seed_is_not_asked():
     broken = FORM.model_copy(update={"name": "b", "refusal": FormRefusal(code="NOT_QUANTISABLE", why="no")})
     made = {"int8": (FORM,), "b": (broken, broken.model_copy(update={"refusal": None}))}
-    with recorded(test_cases=lambda _, form, cohorts, cases: ANSWERS.model_copy(update={"name": form.name})) as engine:
+    with recorded(test_cases=lambda _, form, *__: ANSWERS.model_copy(update={"name": form.name})) as engine:
         answers = ask_forms("workspace", RECIPE, "cohorts", made)
     assert list(answers) == ["int8"]
     ((_, _, (call,), _),) = engine.groups
