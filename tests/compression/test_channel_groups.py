@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data_contracts import CompressionError, MissingDependencyError, NetworkSpec
+from data_contracts import CompressionError, MissingDependencyError, NetworkSpec, Task
 from medkd.attribution._attribute import attribute
 from medkd.catalogue import NETWORKS
 from medkd.compression import channel_groups
 from medkd.compression.channel_groups import find_channel_groups, removal_is_exact, remove_channels, zero_channels
 from medkd.models._build import build_network, parameter_count
+from medkd.serving.export_onnx import TOLERANCE, export_onnx
 from medkd.targets import class_margin, lesion_margin
 from medkd.trace import LayerMap, layer_map_of, trace, with_layer_map
 
@@ -69,6 +70,18 @@ def test_half_of_the_channels_of_every_network_go_and_the_rest_answers_as_if_the
     known = layer_map_of(again)
     asked = trace(again, image, layers=(known.cam_layer, *known.feature_layers))
     assert asked.head_weight().shape == (3, asked.feature(known.cam_layer).shape[1])
+
+
+@pytest.mark.parametrize("name", ["resnet", "unet"])
+def test_a_pruned_network_is_exported_as_any_other(name):
+    """Logits and class maps of the ONNX form are the network's."""
+    kind = "segmentation" if name in SEGMENTERS else "classification"
+    network = with_statistics(build_network(spec_of(name, 2, SMALL[name]), seed=2))
+    groups = find_channel_groups(network, (32, 32))
+    remove_channels(network, groups, halves(groups))
+    form = export_onnx(network, Task(kind=kind, classes=("none", "a", "b"), image_size=(32, 32)))
+    assert form.logits_difference <= TOLERANCE
+    assert form.map_difference <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", sorted(PRUNABLE))
