@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import math
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -33,11 +34,13 @@ def draw_compression(report: CompressionReport) -> bytes:
     sheet = Sheet(figsize=(9.6, 5.2), dpi=120, layout="constrained")
     axes, names = sheet.subplots(1, 2, width_ratios=[3.2, 1.0])
     known = [one.map_rank_correlation.mean for one in forms if one.map_rank_correlation is not None]
-    colours = ScalarMappable(Normalize(min([*known, 0.94]), 1.0), _MAP)
+    low = min([*known, 0.94])
     for number, one in enumerate(forms, 1):
-        _form(axes, one, colours, number)
+        _form(axes, one, low, number)
     _axes(axes, report)
-    sheet.colorbar(colours, ax=axes, label="rank correlation of class maps with the version's", shrink=0.85)
+    sheet.colorbar(
+        ScalarMappable(Normalize(low, 1.0), _MAP), ax=axes, label="rank correlation of class maps with the version's", shrink=0.85
+    )
     names.axis("off")
     names.text(0.0, 1.0, "\n".join(_said(number, one) for number, one in enumerate(forms, 1)), va="top", fontsize=8, linespacing=1.5)
     sheet.supxlabel(f"area: bytes · hollow: refused · black edge: on the Pareto front · {BANNER}", fontsize=7, color="0.35")
@@ -62,16 +65,17 @@ def _milliseconds(one: FormFigures) -> float:
     return 1000 * (one.seconds_per_case or 0.0)
 
 
-def _form(axes: Axes, one: FormFigures, colours: ScalarMappable, number: int) -> None:
+def _form(axes: Axes, one: FormFigures, low: float, number: int) -> None:
     x, y = _milliseconds(one), one.task.mean
     # The version itself has the maps that others are compared with.
     agreement = 1.0 if one.name == "torch" else None if one.map_rank_correlation is None else one.map_rank_correlation.mean
-    colour = _NO_MAP if agreement is None else colours.to_rgba(agreement)
+    shade = None if agreement is None else (agreement - low) / (1 - low)
+    colour = to_hex(_NO_MAP if shade is None else colormaps[_MAP](shade))
     axes.plot([x, x], [one.task.low, one.task.high], color=colour, linewidth=1, alpha=0.6, zorder=2)
     area = min(max(_AREA * math.sqrt(one.bytes / 1000), _LEAST), _MOST)
     edge, face = _FRONT if one.on_front else colour, "white" if one.refusals else colour
     axes.scatter([x], [y], s=area, facecolors=[face], edgecolors=[edge], linewidths=1.8, zorder=3 + number)
-    dark = bool(one.refusals) or (agreement is not None and colours.norm(agreement) > _BRIGHT)
+    dark = bool(one.refusals) or (shade is not None and shade > _BRIGHT)
     axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, color="black" if dark else "white", zorder=4 + number)
 
 

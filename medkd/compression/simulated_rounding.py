@@ -53,7 +53,7 @@ class _Rounded(nn.Module):
         self.__dict__["weight"] = round_weight(self._parameters["weight"], _channel_axis(self))  # type: ignore[arg-type]
         try:
             low, high = self._buffers["range_low"], self._buffers["range_high"]
-            found: Tensor = super().forward(round_input(values, low, high), *args)  # type: ignore[arg-type,misc]
+            found: Tensor = super().forward(round_input(values, low, high), *args)  # type: ignore[arg-type]
             return found
         finally:
             del self.__dict__["weight"]
@@ -70,7 +70,7 @@ class _Rounded(nn.Module):
 
 _RANGES = ("range_low", "range_high", "range_seen")
 _PLAIN = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
-_ROUNDED = {plain: type(f"Rounded{plain.__name__}", (_Rounded, plain), {}) for plain in _PLAIN}
+_ROUNDED: dict[type[nn.Module], type[nn.Module]] = {plain: type(f"Rounded{plain.__name__}", (_Rounded, plain), {}) for plain in _PLAIN}
 _BACK = {rounded: plain for plain, rounded in _ROUNDED.items()}
 
 
@@ -81,7 +81,7 @@ def _channel_axis(module: nn.Module) -> int:
 def simulate_rounding(network: nn.Module) -> nn.Module:
     """Let every convolution and linear layer of a network round, in place; its parameters and state keep their names."""
     for module in list(network.modules()):
-        rounded = _ROUNDED.get(type(module))  # type: ignore[call-overload]
+        rounded = _ROUNDED.get(type(module))
         if rounded is not None:
             for name in _RANGES:
                 module.register_buffer(name, torch.zeros(()), persistent=False)
@@ -92,7 +92,7 @@ def simulate_rounding(network: nn.Module) -> nn.Module:
 def end_rounding(network: nn.Module) -> nn.Module:
     """Let layers compute as they did, in place; the weights stay as they were trained."""
     for module in list(network.modules()):
-        plain = _BACK.get(type(module))  # type: ignore[call-overload]
+        plain = _BACK.get(type(module))
         if plain is not None:
             module.__class__ = plain
             for name in _RANGES:

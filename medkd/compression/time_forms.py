@@ -19,7 +19,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from data_contracts import CohortSet, CompressionError, Estimate, MadeForm, Subset, Task
-from medkd.cohorts.open_cohort import open_use, open_volume_use
+from medkd.cohorts.open_cohort import open_volume_use
+from medkd.cohorts.tensor_cohort import open_use
 from medkd.compression.form_process import FormJob
 from medkd.serving.openvino_network import TOPOLOGY
 from medkd.storage.store import Store
@@ -59,7 +60,7 @@ class FormCost:
 
     def speed_over(self, other: FormCost) -> Estimate:
         """Return how many times as fast as another the form is: median of the turns, with their range in the place of an interval."""
-        ratios = [theirs / own for own, theirs in zip(self.seconds, other.seconds, strict=True)]
+        ratios = [reference / own for own, reference in zip(self.seconds, other.seconds, strict=True)]
         return Estimate(mean=statistics.median(ratios), low=min(ratios), high=max(ratios), n=len(ratios))
 
 

@@ -33,6 +33,8 @@ from medkd.storage.store import write_bytes
 Answer = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
 #: Images drawn at random that a form is compared on, beside the version's example.
 DRAWN = 4
+#: What `medkd run-study --runtime` needs beside what a served version does: the command line, and what draws its page.
+EDGE = ("PyYAML", "contourpy", "cryptography", "scikit-image", "typer")
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _compare(loaded: LoadedVersion, answer: Answer) -> tuple[float, float | None
 
 def _requirements(kind: FormKind) -> bytes:
     """Return the libraries by which a study is asked without torch, pinned."""
-    lines = list(serving_code().requirements)
+    lines = [*serving_code().requirements, *(f"{name}=={version(name)}" for name in EDGE)]
     if kind is FormKind.OPENVINO:
         lines.append(f"openvino=={version('openvino')}")
     return "".join(f"{line}\n" for line in sorted(lines)).encode()

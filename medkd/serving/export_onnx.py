@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from data_contracts import RegistryError, Task
 from medkd.serving.network import CLASS_MAP, IMAGE, LOGITS, OnnxNetwork
-from medkd.trace import frozen, layer_map_of, trace
+from medkd.trace import frozen, has_closed_form, layer_map_of, trace
 
 #: Largest difference of an answer or a map between the two forms, as a share of the largest magnitude or of 1.
 TOLERANCE = 1e-4
@@ -41,8 +41,7 @@ class ServedNetwork(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        weight = getattr(network.get_submodule(layer_map_of(network).head), "weight", None)
-        self.has_map = isinstance(weight, Tensor) and weight.ndim > 1 and weight[0, 0].numel() == 1
+        self.has_map = has_closed_form(network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor] | Tensor:
         """Return logits [batch, class, (*space)] and the class maps [batch, class, *space] of an image [batch, 1, *space]."""

@@ -58,5 +58,5 @@ def peer(kind: str):
 
 
 if __name__ == "__main__":
-    told = FormJob.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    main(told, peer(Path(sys.argv[1]).stem))
+    given = FormJob.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    main(given, peer(Path(sys.argv[1]).stem))
