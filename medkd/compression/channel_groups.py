@@ -15,7 +15,7 @@ from data_contracts import CompressionError, MissingDependencyError
 from medkd.models._widths import CONVOLUTIONS, TRANSPOSED, WITH_CHANNELS, keep_channels, widths_of
 from medkd.trace import forked_rng, frozen, layer_map_of, trace
 
-#: Largest difference of a logit between a network whose channels were removed and one where they were set to zero, as a share of the largest.
+#: Largest difference of a logit between a network whose channels were removed and one where nobody reads them, as a share of the largest.
 TOLERANCE = 1e-3
 
 
@@ -89,13 +89,11 @@ def removal_is_exact(network: nn.Module, groups: Sequence[ChannelGroup], removed
     try:
         zero_channels(zeroed, groups, removed)
         remove_channels(smaller, groups, removed)
-        wanted, found = (_logits(one, image) for one in (zeroed, smaller))
+        wanted, found = (_answers(one, image) for one in (zeroed, smaller))
     except Exception:  # shapes that do not fit fail in any way, deep within the network
         return False
-    if wanted.shape != found.shape:
-        return False
-    scale = max(1e-6, float(wanted.abs().max()))
-    return bool(float((wanted - found).abs().max()) <= TOLERANCE * scale)
+    pairs = list(zip(wanted, found, strict=True))
+    return all(a.shape == b.shape and float((a - b).abs().max()) <= TOLERANCE * max(1e-6, float(a.abs().max())) for a, b in pairs)
 
 
 def remove_channels(network: nn.Module, groups: Sequence[ChannelGroup], removed: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
@@ -144,9 +142,16 @@ def _left(width: int, gone: list[Tensor]) -> Tensor | None:
     return None if not len(lost) else torch.arange(width)[~torch.isin(torch.arange(width), lost)]
 
 
-def _logits(network: nn.Module, image: Tensor) -> Tensor:
+def _answers(network: nn.Module, image: Tensor) -> list[Tensor]:
+    """Return the logits of all heads, the finest first."""
     with torch.no_grad(), frozen(network):
-        return trace(network, image, layers=(layer_map_of(network).cam_layer,)).logits.float()
+        return [answer.float() for answer in _heads(network, image)]
+
+
+def _heads(network: nn.Module, image: Tensor) -> list[Tensor]:
+    coarse = layer_map_of(network).deep_heads
+    asked = trace(network, image, layers=coarse)
+    return [asked.logits, *(asked.feature(name) for name in coarse)]
 
 
 def _groups(network: nn.Module, image: Tensor) -> tuple[ChannelGroup, ...]:
@@ -159,7 +164,8 @@ def _groups(network: nn.Module, image: Tensor) -> tuple[ChannelGroup, ...]:
         with warnings.catch_warnings():
             # It warns of parameters outside of layers; groups with such a one are left out below.
             warnings.simplefilter("ignore")
-            graph = pruning.DependencyGraph().build_dependency(network, example_inputs=image)
+            # Heads at coarser levels put their logits out on the side: without them nobody would seem to read what they read.
+            graph = pruning.DependencyGraph().build_dependency(network, example_inputs=image, forward_fn=_heads)
             found = list(graph.get_all_groups(ignored_layers=kept, root_module_types=(*CONVOLUTIONS, *TRANSPOSED, nn.Linear)))
     except Exception:  # the graph breaks in any way on layers that the library does not know (issue 387 of torch-pruning)
         return ()
@@ -193,9 +199,10 @@ def _library() -> Any:
 
 
 def _reason(network: nn.Module) -> str:
-    known = (*WITH_CHANNELS, nn.ReLU, nn.LeakyReLU, nn.Identity, nn.Dropout)
+    """Return what stands in the way: layers with weights, or normalisations, of kinds that cannot lose channels."""
+    suspects = (module for module in network.modules() if not isinstance(module, WITH_CHANNELS))
     kinds = {
-        type(module).__name__ for module in network.modules() if next(module.children(), None) is None and not isinstance(module, known)
+        type(one).__name__ for one in suspects if next(one.parameters(recurse=False), None) is not None or "Norm" in type(one).__name__
     }
-    named = f"its layers of the kinds {sorted(kinds)[:6]} are not followed" if kinds else "no group of them is its own"
+    named = f"its layers of the kinds {sorted(kinds)[:6]} are not followed" if kinds else "removing any of them changes what the others say"
     return f"{named}: a network of convolutions with batch normalisation and ReLU can be pruned"
