@@ -103,7 +103,9 @@ def explain_served(
         ExplanationError: ``LESION_UNKNOWN``; DataError: as :func:`medkd.serving.study.ask_study`.
     """
     started = time.perf_counter()
-    answer = ask_study(values.astype(np.float32), volume.space, asked.network, asked.calibration)
+    # A picture of 8 bits is resized as one, rounded; everything else is float32.
+    seen = values if volume.space is None and values.dtype == np.uint8 else values.astype(np.float32)
+    answer = ask_study(seen, volume.space, asked.network, asked.calibration)
     segments = asked.checkpoint.task.kind is TaskKind.SEGMENTATION
     found = _lesions(answer, asked, request, label) if segments else _answers(answer, asked, request, volume, label)
     name = CLASS_MAP if segments else CAM

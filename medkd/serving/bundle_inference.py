@@ -52,7 +52,7 @@ def inference_config(task: Task, head_bias: Sequence[float] | None, *, has_maps:
         **({"head_bias": [float(value) for value in head_bias]} if head_bias is not None else {}),
         **steps,
         "dataset": {"_target_": "Dataset", "data": "$[{'image': path, 'name': path} for path in @datalist]", "transform": "@preprocessing"},
-        **(_segmentation(task, has_maps=has_maps) if segments else _classification(has_maps=has_maps)),
+        **(_segmentation(has_maps=has_maps) if segments else _classification(has_maps=has_maps)),
     }
 
 
@@ -161,7 +161,7 @@ def _pictures(task: Task) -> Config:
     }
 
 
-def _segmentation(task: Task, *, has_maps: bool) -> Config:
+def _segmentation(*, has_maps: bool) -> Config:
     """Labels, and the class maps, as NIfTI on the voxels of the file."""
     saved = "monai.transforms.SaveImage(output_dir=@output_dir, output_postfix='{}', output_dtype={}, resample=False, separate_folder=False, print_log=False)"
     found = {
@@ -179,7 +179,6 @@ def _segmentation(task: Task, *, has_maps: bool) -> Config:
             "$lambda logits, item: @save_maps(monai.data.MetaTensor(logits.as_tensor() - torch.tensor(@head_bias).reshape(-1, 1, 1, 1), "
             "affine=logits.affine, meta={'filename_or_obj': item['name']}))"
         )
-    del task
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,12 @@ class StudyAnswer:
 
 
 def ask_study(
-    values: NDArray[np.float32], geometry: Geometry | None, network: RuntimeNetwork, calibration: Calibration | None = None
+    values: NDArray[Any], geometry: Geometry | None, network: RuntimeNetwork, calibration: Calibration | None = None
 ) -> StudyAnswer:
     """Ask a network about a volume [slice, row, column], or a picture [frame, row, column], as :mod:`medkd.inference` asks the torch one.
 
     Args:
-        values: voxels, or what is shown of a picture.
+        values: voxels, float32, or what is shown of a picture, float32 or uint8.
         geometry: of a volume; None of a picture, which is brought to size as pictures are imported.
         network: by whichever library.
         calibration: of the version; it decides which answer the margin of a classifier is of.
@@ -77,7 +78,7 @@ def ask_study(
     return StudyAnswer(logits=found[0], maps={0: shown[0]}, margin=shown[1])
 
 
-def _pictures(values: NDArray[np.float32], geometry: Geometry | None, task: Task) -> NDArray[np.float32]:
+def _pictures(values: NDArray[Any], geometry: Geometry | None, task: Task) -> NDArray[np.float32]:
     """Return what a network of pictures is asked about: slices as they are, a picture in a letterbox."""
     rows, columns = task.image_size[-2:]
     if geometry is None:  # whole values are rounded, as those of a picture of 8 bits are

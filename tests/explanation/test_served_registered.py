@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from data_contracts import CompressionError, DataError, ExplanationRequest, NetworkSpec, Task, TrainingDomain
+from data_contracts import CompressionError, DataError, ExplanationRequest, NetworkSpec, Role, Task, TrainingDomain
 from data_contracts.compression import FormKind
 from medkd.explanation.kept import read_kept
 from medkd.explanation.served_registered import depth_of_weights, explain_served_registered, open_served
@@ -69,7 +69,7 @@ def test_what_the_card_forbids_is_refused(run, tmp_path):
 def test_knowledge_is_no_network(run, monkeypatch):
     registry = open_registry(run)
     model, folder = registry.fetch("models:/tiny-teacher/1")
-    monkeypatch.setattr(registry, "fetch", lambda _: (model.model_copy(update={"role": "knowledge"}), folder))
+    monkeypatch.setattr(registry, "fetch", lambda _: (model.model_copy(update={"role": Role.KNOWLEDGE}), folder))
     with pytest.raises(CompressionError) as caught:
         open_served(registry, model.uri, "onnx")
     assert caught.value.code == "FORM_UNKNOWN"

@@ -80,7 +80,9 @@ def test_a_record_that_leaves_its_folder_or_is_of_another_version_is_refused(reg
         form = written(tmp_path / "out").model_copy(update=changed)
         form.write(tmp_path / "form.json")
         registry.attach(MODEL, {"forms/openvino": tmp_path / "form.json"}, {"medkd.form.openvino": form.digest()})
-        assert refused(registry).code == "FORM_ALTERED"
+        error = refused(registry)
+        assert error.code == "FORM_ALTERED"
+        assert ("form.json" in str(error)) is bool(form.files)  # before any of its files is asked for
 
 
 def test_a_form_that_is_not_there_is_refused_with_those_that_are(registry, tmp_path):
