@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from data_contracts.model import Lineage
-from data_contracts.record import Estimate, Finite, FrozenModel, Key, Sha256, VersionedRecord
+from data_contracts.model import Checkpoint, Lineage
+from data_contracts.record import Estimate, Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
 from data_contracts.training_recipe import LossTerm, TrainingConfig
 
 
@@ -73,14 +73,14 @@ class Tuning(FrozenModel):
     Attributes:
         fit: how it is trained; with ``Pruning.steps`` the epochs are shared among the rounds.
         terms: its objective.
-        guide: who is imitated: the ``teacher`` that the version was distilled from, or the version itself before it was compressed (``origin``).
-        keep_attributions: weight of a term that keeps the guide's attributions (``attribution_transfer`` of class maps, the function that
+        distill_from: who is imitated: the ``teacher`` that the version was distilled from, or the version itself before it was compressed (``origin``).
+        keep_attributions: weight of a term that keeps that network's attributions (``attribution_transfer`` of class maps, the function that
             distillation uses); 0 leaves it out. The control of attribution-preserving compression differs in this number alone.
     """
 
     fit: TrainingConfig
     terms: tuple[LossTerm, ...] = Field(min_length=1)
-    guide: Literal["teacher", "origin"] = "teacher"
+    distill_from: Literal["teacher", "origin"] = "teacher"
     keep_attributions: Finite = Field(default=0.0, ge=0)
 
 
@@ -89,7 +89,7 @@ class Quantisation(FrozenModel):
 
     Attributes:
         method: ``static`` calibrates ranges on training cases, ``dynamic`` finds those of activations while it is asked, ``aware`` trains with
-            simulated rounding, guided as ``Tuning`` says.
+            simulated rounding, as ``Tuning`` says.
         by: who quantises and who is asked then: NNCF with OpenVINO, or ONNX Runtime.
         cases: training cases that ranges are calibrated on; never a test case, and no patient of the test.
         largest_drop: loss of the task figure on training cases that accuracy control allows (NNCF puts layers back to float32 until it
@@ -124,7 +124,7 @@ class Candidate(FrozenModel):
         if self.quantise is not None and self.runtime != self.quantise.by:
             raise ValueError(f"expected runtime {self.quantise.by!r} of what {self.quantise.by} quantises, got {self.runtime!r}")
         if self.quantise is not None and self.quantise.method == "aware" and self.tune is None:
-            raise ValueError("expected `tune` beside quantisation-aware training: it says how it is trained and who guides it")
+            raise ValueError("expected `tune` beside quantisation-aware training: it says how it is trained and who is imitated")
         if self.prune is not None and self.prune.dynamic and self.tune is None:
             raise ValueError("expected `tune` beside dynamic pruning, which happens while it trains")
 
@@ -139,6 +139,8 @@ class CompressionBounds(FrozenModel):
         lesion_share_loss: largest loss of the maps' share in the lesion.
         sign_stability: least share of the map's cells that keep their sign, weighted by magnitude.
         speed: least speed-up end to end over the version asked by its own runtime (``torch``); 1 refuses what is slower.
+        speed_same_runtime: least speed-up over the float32 version asked by the same runtime as the form: what is faster for its runtime alone
+            has gained nothing by what was done to it.
     """
 
     task_loss: Finite = Field(default=0.01, ge=0)
@@ -147,6 +149,7 @@ class CompressionBounds(FrozenModel):
     lesion_share_loss: Finite = Field(default=0.05, ge=0)
     sign_stability: Finite = Field(default=0.9, ge=0, le=1)
     speed: Finite = Field(default=1.0, gt=0)
+    speed_same_runtime: Finite = Field(default=1.0, gt=0)
 
 
 class CompressionRecipe(VersionedRecord):
@@ -156,7 +159,7 @@ class CompressionRecipe(VersionedRecord):
         name: of the run.
         recipe: the recipe that gives data, splits and teacher: a shipped name or a file beside this one.
         model: the registered student, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``; it must come from that recipe's data.
-        candidates: what is tried, by name; the version itself, asked by torch and by ONNX Runtime, always stands beside them.
+        candidates: what is tried, by name; the version itself, asked by torch, ONNX Runtime and OpenVINO, always stands beside them.
         bounds: what a form may lose.
         seeds: of training within candidates; figures of a candidate are over all of them.
         cases: most test cases that forms are compared on; None takes all.
@@ -171,6 +174,15 @@ class CompressionRecipe(VersionedRecord):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     cases: int | None = Field(default=None, ge=2)
 
+    def model_post_init(self, context: Any) -> None:
+        """Refuse names that the version itself has."""
+        super().model_post_init(context)
+        taken = {"torch", "onnx", "openvino"} & set(self.candidates)
+        if taken:
+            raise ValueError(
+                f"expected other names of candidates than {sorted(taken)}: so the version itself is called, asked by each runtime"
+            )
+
 
 class FormRefusal(FrozenModel):
     """Why a form is not proposed: a bound that it misses, or a step that could not be taken."""
@@ -179,11 +191,60 @@ class FormRefusal(FrozenModel):
     why: str
 
 
+class MadeForm(VersionedRecord):
+    """A form that was made of a candidate, before anything of it is measured.
+
+    Attributes:
+        name: of the candidate; ``torch``, ``onnx`` and ``openvino`` are the version itself.
+        seed: of what was trained for it; that of the version where nothing was.
+        checkpoint: of its network: the version's own where nothing was trained.
+        runtime: what asks it.
+        precision: of its weights and operations.
+        files: what is needed to ask it, by file name; empty of one that torch asks, whose weights the checkpoint has.
+        refusal: why it could not be made; None of one that was.
+    """
+
+    SCHEMA: ClassVar[str] = "made_form/1"
+    name: Key
+    seed: int
+    checkpoint: Checkpoint
+    runtime: Literal["torch", "onnx", "openvino"]
+    precision: Literal["fp32", "int8"] = "fp32"
+    files: dict[str, Ref] = Field(default_factory=dict)
+    refusal: FormRefusal | None = None
+
+
+class FormAnswers(VersionedRecord):
+    """What a form answered about the test cases.
+
+    Attributes:
+        name: of the form.
+        seed: of the form.
+        figure: name of the task figure (``dice``, ``auc``).
+        patients: of whose each case is.
+        labels: class of each case; empty of segmentations.
+        arrays: per case: ``task`` [n] (Dice, or the probability of the second class), ``gaps`` [n, bin] and ``counts`` [n] of which the expected
+            calibration error is made.
+        maps: ``maps`` [m, class, *space] of the first m cases and ``answers`` (the form's class of each voxel or case); None without maps.
+    """
+
+    SCHEMA: ClassVar[str] = "form_answers/1"
+    name: Key
+    seed: int
+    figure: Literal["dice", "auc"]
+    patients: tuple[str, ...]
+    labels: tuple[int, ...] = ()
+    arrays: Ref
+    maps: Ref | None = None
+
+
 class FormFigures(FrozenModel):
     """What one form was measured to do and to cost, on the named processor.
 
     Attributes:
-        name: of the candidate; ``torch`` and ``onnx`` are the version itself.
+        name: of the candidate; ``torch``, ``onnx`` and ``openvino`` are the version itself.
+        runtime: what asks it.
+        precision: of its weights and operations.
         parameters: of its network.
         bytes: of the files that are needed to ask it.
         task: Dice or AUC, with its interval over patients.
@@ -195,6 +256,7 @@ class FormFigures(FrozenModel):
         map_sign_stability: share of the version's map magnitude whose sign the form keeps.
         seconds_per_case: median wall seconds end to end (resample, network, arg-max, write), one thread.
         speed: the version's seconds (``torch``) divided by the form's, median of the interleaved pairs, with their range as interval.
+        speed_same_runtime: alike, of the version asked by the form's own runtime.
         peak_megabytes: largest resident memory of a process that loads the form and answers one case, MB (10^6 bytes).
         watt_hours_per_case: estimate from processor seconds and the watts of ``medkd/training/energy.py``.
         refusals: why it is not proposed; empty of one that is within all bounds.
@@ -202,6 +264,8 @@ class FormFigures(FrozenModel):
     """
 
     name: str
+    runtime: Literal["torch", "onnx", "openvino"]
+    precision: Literal["fp32", "int8"] = "fp32"
     parameters: int = Field(ge=0)
     bytes: int = Field(ge=0)
     task: Estimate
@@ -213,6 +277,7 @@ class FormFigures(FrozenModel):
     map_sign_stability: Estimate | None = None
     seconds_per_case: Finite | None = Field(default=None, json_schema_extra={"measured": True})
     speed: Estimate | None = Field(default=None, json_schema_extra={"measured": True})
+    speed_same_runtime: Estimate | None = Field(default=None, json_schema_extra={"measured": True})
     peak_megabytes: Finite | None = Field(default=None, json_schema_extra={"measured": True})
     watt_hours_per_case: Finite | None = Field(default=None, json_schema_extra={"measured": True})
     refusals: tuple[FormRefusal, ...] = ()

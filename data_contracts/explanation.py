@@ -227,6 +227,9 @@ class ExplanationRequest(FrozenModel):
     With a ``place`` (slice, row, column of the study) nothing that was found is explained but what supports ``class_name`` there: against the
     background at that voxel, by a classifier against its other classes in that slice. Without a class it is the one that the model gives there.
     Its maps have the number 0. Both are not written where nothing was asked: such a record keeps its bytes.
+
+    With ``cheapest_first`` the closed-form map is asked for first, then the explainers in the order of what they cost, until ``seconds`` are used up;
+    what is left out then is a caveat of the explanation. It is not written where it is not asked for.
     """
 
     explainers: tuple[Entry, ...]
@@ -237,6 +240,7 @@ class ExplanationRequest(FrozenModel):
     seed: int = 0
     place: Voxel | None = Field(default=None, exclude_if=lambda place: place is None)
     class_name: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    cheapest_first: bool = Field(default=False, exclude_if=lambda first: not first)
 
 
 class StudyExplanation(VersionedRecord):

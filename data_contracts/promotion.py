@@ -23,6 +23,7 @@ PolicyTheme = Literal[
     "losses",
     "controls",
     "cost",
+    "compression",
     "integrity",
     "leakage",
     "lineage",
@@ -182,6 +183,7 @@ class NotMeasuredPolicy(FrozenModel):
         integrity: whether every file is what was registered.
         leakage: whether a tested patient was trained on.
         lineage: whether the teacher is there and is the one that was learned from.
+        compression: what a version that was made of another costs and keeps; left out of the record where it is ``refuse``.
     """
 
     task: NotMeasured = "refuse"
@@ -197,6 +199,8 @@ class NotMeasuredPolicy(FrozenModel):
     integrity: NotMeasured = "refuse"
     leakage: NotMeasured = "refuse"
     lineage: NotMeasured = "refuse"
+    # Left out where it is the default: policies that were written before keep their digests.
+    compression: NotMeasured = Field(default="refuse", exclude_if=lambda value: value == "refuse")
 
 
 class PromotionPolicy(VersionedRecord):

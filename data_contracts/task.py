@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -74,6 +74,8 @@ class NetworkSpec(FrozenModel):
         spatial_dims: 2 for pictures, 3 for volumes.
         options: options of the builder.
         rank_ratio: share of the ranks that convolutions keep as products of small ones (``medkd/models/_tucker.py``); None leaves them whole.
+        layer_widths: channels in and out that are left of each layer that lost some (structured pruning), by the layer's name; left out of the
+            record where it is empty: networks that were not pruned keep their digests.
     """
 
     builder: str
@@ -82,3 +84,6 @@ class NetworkSpec(FrozenModel):
     spatial_dims: Literal[2, 3] = 2
     options: dict[str, Option] = Field(default_factory=dict)
     rank_ratio: Finite | None = Field(default=None, gt=0, le=1)
+    layer_widths: dict[str, tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]] = Field(
+        default_factory=dict, exclude_if=lambda widths: not widths
+    )

@@ -11,7 +11,7 @@ from flows.orchestration import flow, submit_all, task
 from flows.site import Site
 from flows.work import log_to_run
 from medkd.dicom.series_table import sources_of
-from medkd.explanation.artefact import SHORT
+from medkd.explanation.kept import SHORT
 from medkd.explanation.of_registry import EXPLANATIONS
 from medkd.results.write_results import RECORD as SET_RECORD
 from medkd.results.write_results import publish_results

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts import ExplanationRequest, IngestPolicy, IngestReport, ReviewReport
-from flows.ingest import ingest
+from data_contracts import ExplanationRequest, IngestPolicy
+from flows.ingested_study import StudyOutcome as StudyOutcome
+from flows.ingested_study import ingest_study
 from flows.orchestration import flow, submit_all, task
-from medkd.dicom.choose_volume import choose_volume
-from medkd.dicom.ingest import IngestRequest
-from medkd.dicom.ingest_cache import read_manifest
-from medkd.dicom.study_folder import claim_study, empty_store
 from medkd.explanation.of_registry import explain_registered
 from medkd.results.write_results import publish_results
 from medkd.review.write_report import write_report
-from medkd.storage.output import STUDY_STORE
 from medkd.storage.workspace import Workspace
 
 explain_study = task(explain_registered)
 report_study = task(write_report)
 publish_dicom = task(publish_results)
-
-
-@dataclass(frozen=True)
-class StudyOutcome:
-    """What was ingested, the artefact of the chosen volume's explanation, the report that was made from it, and the folder of DICOM results."""
-
-    ingested: IngestReport
-    explanation: Path
-    report: ReviewReport
-    results: Path | None = None
 
 
 @flow
@@ -53,10 +38,7 @@ def run_study(
         DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
     """
     out = workspace.root
-    store = empty_store(claim_study(source, out))
-    ingest_request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
-    ingested = ingest(ingest_request)
-    volume = choose_volume(read_manifest(store), ingested, series)
+    ingested, volume, store = ingest_study(workspace, source, series, policy)
     artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
     report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
     if dicom_out is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 import os
 import sys
@@ -115,6 +116,8 @@ def _end_processes(pool: Workers | None) -> None:
 def _engine(name: str, root: Path, workers: Workers | None, log: RunLog, runner: RunnerChoice) -> PlainEngine:
     if name != "prefect":
         return PlainEngine(workers, log)
+    if importlib.util.find_spec("prefect") is None:
+        raise MissingDependencyError("PREFECT_MISSING", f"expected Prefect for --engine {name}, it is not installed; choose --engine none")
     home = prepare_prefect(root / "prefect")
     server = None
     if not _names_a_server():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from data_contracts import ClassAnswer, Lesion, LesionFinding, ReviewReport
+from medkd.explanation.defaults import LEFT_OUT_CODES
 from medkd.explanation.standing import place_of, side_of, standing_of
 from medkd.inference.calibration_text import CALIBRATED, MISSED_BOUND
 from medkd.review.caveats import OUTSIDE_TRAINING, teacher_class
@@ -65,13 +66,13 @@ def _place(lesion: Lesion) -> dict[str, Any]:
 def findings_text(report: ReviewReport) -> str:
     """Return what the model was trained on, in what the study is not that, a line per finding, and one per component that the teacher alone marks.
 
-    A version that is calibrated says last what its probabilities are worth.
+    A version that is calibrated says last what its probabilities are worth, and then what was left out by the run-time or for want of time.
     """
     lines = [f"trained on {words}" for words in dict.fromkeys(one.trained_on for one in report.explanations if one.trained_on)]
     lines += [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in OUTSIDE_TRAINING]
     lines += [_line(one.finding) for one in shown_in(report)] or ["no structure found" if _of_anatomy(report) else "no finding"]
     lines += [f"teacher only: {place_of(lesion)}" for one in report.explanations for lesion in one.teacher_only]
-    lines += [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in (CALIBRATED, MISSED_BOUND)]
+    lines += [f"{caveat.code}: {caveat.text}" for caveat in report.caveats if caveat.code in (CALIBRATED, MISSED_BOUND, *LEFT_OUT_CODES)]
     return "\n".join(lines)
 
 

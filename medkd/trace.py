@@ -141,6 +141,12 @@ def layer_map_of(model: nn.Module) -> LayerMap:
     return layer_map
 
 
+def has_closed_form(model: nn.Module) -> bool:
+    """Return whether a network's head is linear, or a 1x1 convolution: its class maps are then weights times features."""
+    weight = getattr(model.get_submodule(layer_map_of(model).head), "weight", None)
+    return isinstance(weight, Tensor) and weight.ndim > 1 and weight[0, 0].numel() == 1
+
+
 def with_layer_map(model: nn.Module, layer_map: LayerMap) -> nn.Module:
     """Attach what a builder says of its network and return the network."""
     vars(model)["layer_map"] = layer_map  # a plain attribute: neither parameter nor submodule

@@ -17,7 +17,7 @@ RECIPE_COMMANDS = {
     "plan": (),
     "run": (), "extract-knowledge": (), "experiment": (), "evaluate": (), "explain": (),
     "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect-model": ("--model", "models:/x/1"),
-    "explain-model": ("--model", "models:/x/1"), "redistill": ("--feedback", "."),
+    "explain-model": ("--model", "models:/x/1"), "redistill": ("--feedback", "."), "compress": (),
 }  # fmt: skip
 #: Command → what is typed for one thing; the registry is one without models, the run is its folder, an empty folder lies beside.
 COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from data_contracts import ExplanationError
-from medkd.trace import LayerMap, forked_rng, frozen, layer_map_of, running_statistics, trace
+from medkd.trace import LayerMap, forked_rng, frozen, has_closed_form, layer_map_of, running_statistics, trace
 
 
 class Broken(nn.Module):
@@ -106,3 +106,12 @@ def test_a_network_without_anatomy_is_refused():
     with pytest.raises(ExplanationError) as caught:
         layer_map_of(nn.Linear(1, 1))
     assert caught.value.code == "ANATOMY_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("head", "closed"), [(nn.Conv2d(2, 2, 1), True), (nn.Linear(2, 2), True), (nn.Conv2d(2, 2, 3), False), (nn.ReLU(), False)]
+)
+def test_class_maps_are_in_closed_form_where_the_head_is_linear_and_one_cell_wide(head, closed):
+    network = Broken()
+    network.second = head
+    assert has_closed_form(network) is closed

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -74,6 +75,14 @@ def explain_model_command(
     elif explainers is not None:
         wanted = vary_recipe(wanted, {"explain.explainers": [{"name": name.strip()} for name in explainers.split(",")]})
     _explain_model(wanted, workspace, model, registry, engine, as_json)
+
+
+class RuntimeName(StrEnum):
+    """What answers a study."""
+
+    torch = "torch"
+    onnx = "onnx"
+    openvino = "openvino"
 
 
 @app.command("explain-study", rich_help_panel=CommandGroup.EXPLANATION)
@@ -333,6 +342,16 @@ def run_study_command(
     series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
     policy: Policy = None,
     dicom_out: DicomOut = None,
+    runtime: Annotated[
+        RuntimeName,
+        typer.Option(help="What answers: torch with all explainers, or onnx or openvino, without torch, with closed-form maps."),
+    ] = RuntimeName.torch,
+    explain_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, metavar="SECONDS", help="Time for the maps: closed-form ones first; what does not fit is left out and named."
+        ),
+    ] = None,
     engine: Engine = DEFAULT_ENGINE,
     as_json: AsJson = False,
 ) -> None:
@@ -346,14 +365,21 @@ def run_study_command(
     from flows.policy import read_policy
     from flows.start import start_engine
     from flows.study_text import findings_summary, findings_text
-    from medkd.explanation.defaults import first_findings
+    from medkd.explanation.defaults import first_findings, within_seconds
     from medkd.storage.workspace import Workspace
 
-    workspace, request = Workspace(root=out, tracking_uri=uri, progress=True), first_findings()
+    workspace, request = Workspace(root=out, tracking_uri=uri, progress=True), within_seconds(first_findings(), explain_seconds)
+    given, followed = (workspace, source, model, request), read_policy(policy)
     with start_engine(engine.value, out, workers=0, progress=True):
-        from flows.run_study import run_study
+        if runtime is RuntimeName.torch:
+            from flows.run_study import run_study
 
-        outcome = run_study(workspace, source, model, request, series=series, policy=read_policy(policy), dicom_out=dicom_out)
+            outcome = run_study(*given, series=series, policy=followed, dicom_out=dicom_out)
+        else:
+            from flows.run_served_study import run_served_study
+
+            by: Literal["onnx", "openvino"] = "onnx" if runtime is RuntimeName.onnx else "openvino"
+            outcome = run_served_study(*given, by, series=series, policy=followed, dicom_out=dicom_out)
     report, segmentation = outcome.report, out / "segmentation.nii.gz"
     seconds = round(time.perf_counter() - started, 1)
     places = {"report": out / "report.html", "explanation": outcome.explanation}

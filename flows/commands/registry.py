@@ -48,7 +48,7 @@ def promote(
     from medkd.promotion.verdict_text import verdict_table
 
     wanted = read_policy(policy)
-    done = promote_signed(_open(uri), model, wanted, to=to.value, signatory=signatory)
+    done = promote_signed(open_alone(uri), model, wanted, to=to.value, signatory=signatory)
     if as_json:
         verdict = None if done.verdict is None else {**done.verdict.model_dump(mode="json"), "id": done.verdict.id}
         say_json({"ok": True, "model": done.model.uri, "alias": done.alias, "changed": done.changed, "verdict": verdict})
@@ -78,7 +78,7 @@ def rollback(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_u
     uri = registry_uri(run_folder, tracking_uri)
     from medkd.promotion.rollback import rollback as roll_back
 
-    done = roll_back(_open(uri), name)
+    done = roll_back(open_alone(uri), name)
     if as_json:
         say_json(
             {"ok": True, "model": done.model.uri, "before": done.event.before, "previous": done.event.previous, "event": done.event.number}
@@ -98,7 +98,7 @@ def aliases(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_ur
     from medkd.promotion.history import promotion_events
     from medkd.promotion.show_version import event_text
 
-    registry = _open(uri)
+    registry = open_alone(uri)
     found, events = registry.aliases(name), promotion_events(registry, name)
     if as_json:
         say_json({"name": name, "aliases": found, "events": [event.model_dump(mode="json") for event in events]})
@@ -114,7 +114,7 @@ def show(model: Version, run_folder: RunOfModels = Path("runs/demo"), tracking_u
     uri = registry_uri(run_folder, tracking_uri)
     from medkd.promotion.show_version import show_version, version_text
 
-    shown = show_version(_open(uri), model)
+    shown = show_version(open_alone(uri), model)
     if as_json:
         say_json(shown)
     else:
@@ -136,7 +136,7 @@ def search(
     from medkd.registry.search_models import as_json as version_json
     from medkd.registry.search_models import search_models
 
-    found = search_models(_open(uri), query)
+    found = search_models(open_alone(uri), query)
     if as_json:
         say_json({"query": query, "searched": found.searched, "found": [version_json(one) for one in found.versions]})
     else:
@@ -154,7 +154,7 @@ def forget_patient(
     uri = registry_uri(run_folder, tracking_uri)
     from medkd.registry.training_features import forget_patient as forget
 
-    done = forget(_open(uri), patient)
+    done = forget(open_alone(uri), patient)
     if as_json:
         say_json({"ok": True, "patient": patient, "left_out": done})
         return
@@ -163,7 +163,7 @@ def forget_patient(
     )
 
 
-def _open(uri: str) -> Registry:
+def open_alone(uri: str) -> Registry:
     """Open a registry that is asked alone, without a run's folder."""
     import tempfile
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from data_contracts import Case, VolumeRef
+from medkd.cohorts.study_arrays import LABEL as LABEL
+from medkd.cohorts.study_arrays import PICTURE as PICTURE
+from medkd.cohorts.study_arrays import VOLUME as VOLUME
 from medkd.storage.store import Store
 
-IMAGE, LABEL, AFFINE, SYNTHETIC = "image", "label", "affine_lps_mm", "synthetic"
-#: The voxels of an ingested volume, as they are stored; of a picture its values, and what is shown of them and networks see.
-VOLUME, PICTURE = "volume", "picture"
+IMAGE, AFFINE, SYNTHETIC = "image", "affine_lps_mm", "synthetic"
 
 
 @dataclass(frozen=True)

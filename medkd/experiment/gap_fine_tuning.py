@@ -31,7 +31,7 @@ from medkd.storage.workspace import Workspace
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
 from medkd.training.objective import Objective
-from medkd.training.train import LoadedTeacher, TrainingRun, TrainingSetup, load_teacher, student_cohort
+from medkd.training.train import InitialNetwork, LoadedTeacher, TrainingRun, TrainingSetup, load_teacher, student_cohort
 
 #: Weights stay within this factor of one: a case that is hopeless for the student must not be all it sees.
 MOST = 4.0
@@ -95,7 +95,7 @@ def fine_tune_on_gap(
             TrainingSetup(WeightedCohort(cohort, *weights), loaded),
             objective,
             cohort_digest=student.cohort_digest,
-            init_network=previous,
+            init_network=InitialNetwork(previous, rounds[-1].checkpoint.network),
             epochs=config.epochs,
         )
         rounds.append(GapFineTuningRound(round=number, checkpoint=trained, scores=_look(workspace, validator, trained)))

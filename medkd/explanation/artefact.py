@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from data_contracts import ExplanationError, ModelRef, Ref, RegistryError, StudyExplanation, TaskKind, load_record, map_name
-from medkd.explanation.explain_study import ARRAYS, STORE, Decided, LoadedModel, StudyExplanationResult, explain_study
-from medkd.explanation.preview import MOST_PREVIEWS, render_preview
-from medkd.explanation.wording import noun_of
+from data_contracts import ExplanationError, ExplanationRequest, StudyExplanation, TaskKind, load_record
+from medkd.explanation.budget import LEFT_OUT, Budget
+from medkd.explanation.explain_study import Decided, LoadedModel, StudyExplanationResult, explain_study
+from medkd.explanation.kept import ARRAYS as ARRAYS
+from medkd.explanation.kept import RECORD as RECORD
+from medkd.explanation.kept import SHORT as SHORT
+from medkd.explanation.kept import KeptResult, read_kept
+from medkd.explanation.kept import attach_study as attach_study
+from medkd.explanation.kept import explained_in as explained_in
+from medkd.explanation.kept import keep as keep_result
+from medkd.explanation.kept import leave_cost as leave_cost
 from medkd.inference.nearest_cases import FEATURES
 from medkd.registry.interface import Registry
-from medkd.registry.publish import load_registered, load_version, pack_archive
-from medkd.storage.manifest import MANIFEST, pack_model, verify_folder
-from medkd.storage.store import Store, sha256_file
+from medkd.registry.publish import load_registered, load_version
+from medkd.storage.manifest import MANIFEST
 
-RECORD, COST = "explanation.json", "cost.json"
-SHORT = 12
 #: Fewer letters of an id name nothing.
 LEAST_ID = 4
 
@@ -42,96 +44,16 @@ class Replayed:
 
 
 def keep(explained: StudyExplanationResult, folder: Path, *, previews: bool = True) -> Path:
-    """Write an artefact below ``folder`` and return where it lies: under its content id. Without its manifest, written last, it is none.
-
-    What costs are differs from run to run, so it lies beside the record and is not part of the id.
-    """
-    record = explained.record
-    place = folder / record.digest()[:SHORT]
-    if (place / MANIFEST).is_file():
-        return place
-    # Where a page follows in the same folder, pictures of single maps are left out.
-    cost = {"seconds": {name: round(value, 3) for name, value in explained.seconds.items()}, "peak_bytes": explained.peak_bytes}
-    files = {RECORD: record.canonical_json(), ARRAYS: explained.payload, COST: json.dumps(cost, indent=1).encode()}
-    files |= _previews(explained) if previews else {}
-    pack_model(place, files)
-    return place
-
-
-def _previews(explained: StudyExplanationResult) -> dict[str, bytes]:
-    """Return pictures by file name: findings before explainers, so that each finding is seen before the second method is."""
-    record, arrays, shown = explained.record, explained.arrays, {}
-    named = {"student": record.model.name, "teacher": record.teacher.name if record.teacher else ""}
-    for sanity_report in record.sanity_reports:
-        failed = record.failed_checks(sanity_report.explainer)
-        for kind, number, class_name, place in explained_in(record):
-            maps = {named[role]: arrays[key] for role in named if (key := map_name(number, role, sanity_report.explainer)) in arrays}
-            title = f"{class_name} {number}, {sanity_report.explainer}, slice {place + 1}"
-            shown[f"previews/{kind}-{number}-{sanity_report.explainer}.png"] = (number, maps, place, title, failed)
-    return {
-        name: render_preview(
-            explained.volume,
-            arrays[f"mask/{number}"],
-            maps,
-            place,
-            title=title,
-            failed=failed,
-        )
-        for name, (number, maps, place, title, failed) in list(shown.items())[:MOST_PREVIEWS]
-    }
-
-
-def explained_in(record: StudyExplanation) -> list[tuple[str, int, str, int]]:
-    """Return of every finding that has maps what it is, its number, its class and the slice that shows it best."""
-    lesions = [(noun_of(record.structures), one.number, one.class_name, one.key_slice) for one in record.lesions]
-    answers = [("answer", one.number, one.class_name, one.key_slice) for one in record.answers]
-    return [one for one in (*lesions, *answers) if one[1] in record.explained]
-
-
-def kept_in(store: Store, record: Ref) -> Path:
-    """Return the folder of a kept explanation that a record of a run refers to, brought to this machine where another one made it.
-
-    Raises:
-        StoreError: as :meth:`~medkd.storage.store.Store.path`.
-    """
-    path = store.path(record)
-    folder = path.parent
-    if store.objects is not None and path.is_file() and not (folder / MANIFEST).is_file():
-        found = load_record(path, StudyExplanation)
-        key = (folder.relative_to(store.root) / ARRAYS).as_posix()
-        arrays = store.path(Ref(store=store.name, key=key, sha256=found.array.sha256))
-        cost = store.objects.read_record(_cost_of(record)) or b"{}"
-        pack_model(folder, {RECORD: path.read_bytes(), ARRAYS: arrays.read_bytes(), COST: cost})
-    return folder
-
-
-def leave_cost(store: Store, record: Ref) -> None:
-    """Leave what an explanation cost for other machines: it was measured, so that no record refers to it."""
-    cost = store.path(record).with_name(COST)
-    if store.objects is not None and cost.is_file():
-        store.objects.write_record(_cost_of(record), cost.read_bytes())
-
-
-def _cost_of(record: Ref) -> str:
-    return f"costs/{record.sha256}.json"
+    """Write an artefact below ``folder`` and return where it lies (:func:`medkd.explanation.kept.keep`)."""
+    arrays = {name: values.numpy() for name, values in explained.arrays.items()}
+    made = KeptResult(explained.record, explained.payload, arrays, explained.volume.numpy(), explained.seconds, explained.peak_bytes)
+    return keep_result(made, folder, previews=previews)
 
 
 def read_explanation(folder: Path) -> tuple[StudyExplanation, dict[str, Tensor]]:
-    """Return a kept explanation and its arrays, every byte verified.
-
-    Raises:
-        RegistryError: ``VERSION_ALTERED`` when a file is missing or altered.
-        ExplanationError: ``EXPLANATION_INCOMPLETE`` for a folder without a manifest.
-    """
-    if not (folder / MANIFEST).is_file():
-        raise ExplanationError("EXPLANATION_INCOMPLETE", f"expected {MANIFEST} in {folder}, it is not there: explain the study again")
-    verify_folder(folder, sha256_file(folder / MANIFEST))
-    # The digest of the bytes: a record of an earlier version is lifted as it is read, and has another one then.
-    content = sha256_file(folder / RECORD)
-    if content[:SHORT] != folder.name:
-        raise RegistryError("VERSION_ALTERED", f"expected the explanation {folder.name} in its folder, found {content[:SHORT]}")
-    record = load_record(folder / RECORD, StudyExplanation)
-    return record, Store(folder, STORE).read_tensors(record.array)
+    """Return a kept explanation and its arrays as tensors, every byte verified; raises as :func:`~medkd.explanation.kept.read_kept`."""
+    record, arrays = read_kept(folder)
+    return record, {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
 def find_kept(folder: Path, wanted: str) -> Path:
@@ -183,6 +105,11 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
         raise ExplanationError(
             "REPLAY_VERSION", f"expected an explanation {record.SCHEMA}, {folder.name} is of an earlier version: explain the study again"
         )
+    if "torch" not in record.libraries:
+        by = ", ".join(f"{name} {release}" for name, release in record.libraries.items() if name != "medkd")
+        raise ExplanationError(
+            "REPLAY_RUNTIME", f"expected an explanation made by torch, {folder.name} was made by {by}; ask the study again"
+        )
     known = {sanity_report.explainer: sanity_report for sanity_report in record.sanity_reports}
     decided = Decided(
         samples={name: sanity_report.samples[1] for name, sanity_report in known.items() if sanity_report.samples is not None},
@@ -191,13 +118,14 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
     )
     if record.kind is TaskKind.CLASSIFICATION:  # judged by the study's own segmentation or a segmenter's: what was marked is kept
         label = arrays.get("marked")
-    request, threads = record.request.model_copy(update={"seconds": None}), torch.get_num_threads()
+    request, threads = _as_asked(record), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
         again = explain_study(values, record.volume, loaded, request, label=label, decided=decided)
     finally:
         torch.set_num_threads(threads)
-    found = again.record.model_copy(update={"request": record.request})
+    kept = tuple(caveat for caveat in record.caveats if caveat.code == LEFT_OUT)  # what did not fit is not asked again
+    found = again.record.model_copy(update={"request": record.request, "caveats": (*again.record.caveats, *kept)})
     differs = {}
     for name, own in arrays.items():
         other = again.arrays.get(name)
@@ -206,17 +134,11 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
     return Replayed(record, found.digest() == record.digest() and not differs, differs)
 
 
-def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
-    """Put a kept explanation beside its model version: one archive with its index, previews, and the explainers that failed a test as tags."""
-    record, _ = read_explanation(folder)
-    names = (RECORD, ARRAYS, COST, MANIFEST)
-    tags = {f"medkd.explanation.{folder.name}": f"{len(record.explained)} findings, {len(record.maps)} maps"}
-    # What an explainer fails at a place that a reader asked about is not what it fails on what the model finds.
-    tested = record.sanity_reports and record.request.place is None
-    tags |= {"medkd.failed_explainers": ",".join(record.failed_explainers) or "none"} if tested else {}
-    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
-        archive = Path(scratch) / f"explanation-{folder.name}.zip"
-        pack_archive(archive, {name: (folder / name).read_bytes() for name in names})
-        registry.attach(model, {"explanations": archive}, tags)
-    for preview in sorted((folder / "previews").glob("*.png"))[:MOST_PREVIEWS]:
-        registry.attach(model, {f"previews/{folder.name}": preview}, {})
+def _as_asked(record: StudyExplanation) -> ExplanationRequest:
+    """Return the request of an explanation without its time: for the explainers that were asked within it."""
+    request = record.request.model_copy(update={"seconds": None, "cheapest_first": False})
+    if not record.request.cheapest_first:
+        return request
+    asked = {sanity_report.explainer for sanity_report in record.sanity_reports}
+    entries = tuple(entry for entry in Budget().order(request.explainers) if entry.name in asked)
+    return request.model_copy(update={"explainers": entries})

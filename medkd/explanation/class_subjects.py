@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from data_contracts import Calibration, ClassAnswer, ExplanationRequest, MeasureValue, TaskKind, VolumeRef
 from medkd.explanation.asked_place import slice_asked
+from medkd.explanation.class_answers import answers_of, explained_slices
 from medkd.explanation.explain_classes import explain_classes
 from medkd.explanation.measures_of_maps import class_perturbation, margin_parts, measure_value
 from medkd.explanation.subjects import ExplainedRegion, Method, StudyFindings, chosen
@@ -56,7 +57,9 @@ class ClassStudyExplainer:
             probability["student"] = torch.from_numpy(apply(logits["student"].numpy(), calibration))
         self._classes = probability["student"].argmax(1)
         marked = torch.zeros(volume.geometry.shape, dtype=torch.uint8) if label is None else (label > 0).to(torch.uint8)
-        answers = _answers(probability, study, marked)
+        answers = answers_of(
+            {role: own.numpy() for role, own in probability.items()}, study.task.classes, marked.numpy(), whole=study.alignment is not None
+        )
         self.found = StudyFindings(answers=answers, arrays={} if label is None else {"marked": marked})
         if request.place is not None:
             asked = slice_asked(study, request, self._classes, volume.geometry.shape)
@@ -113,51 +116,14 @@ class ClassStudyExplainer:
         return explain_classes(network, self._study, rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
 
 
-def _answers(probability: Mapping[str, Tensor], study: PreparedStudy, marked: Tensor) -> tuple[ClassAnswer, ...]:
-    """Return the answers from every network's probabilities [picture, class]: where something is marked first, the longest first in each."""
-    own, names, found = probability["student"], study.task.classes, []
-    for first, last in runs_of(own.argmax(1)):
-        index = int(own[first].argmax())
-        # Of a volume the one picture is the patch in its middle: all slices, the middle one to look at.
-        span = (first, last) if study.alignment is None else (0, len(marked) - 1)
-        key = first + int(own[first : last + 1, index].argmax()) if study.alignment is None else span[1] // 2
-        means = {
-            role: {name: float(v) for name, v in zip(names, of[first : last + 1].mean(0), strict=True)} for role, of in probability.items()
-        }
-        found.append((span, key, index, means))
-    found.sort(key=lambda item: (not bool(marked[item[0][0] : item[0][1] + 1].any()), item[0][0] - item[0][1]))
-    return tuple(
-        ClassAnswer(
-            number=number,
-            class_name=names[index],
-            probability=means["student"][names[index]],
-            first_slice=span[0],
-            last_slice=span[1],
-            key_slice=key,
-            probabilities=means["student"],
-            teacher_probabilities=means.get("teacher", {}),
-        )
-        for number, (span, key, index, means) in enumerate(found, 1)
-    )
-
-
 def _subject(answer: ClassAnswer, marked: Tensor, study: PreparedStudy, slices: int | None) -> ExplainedRegion:
-    first, end = answer.first_slice, answer.last_slice + 1
-    if slices is not None and study.alignment is None:
-        first = max(first, min(answer.key_slice - slices // 2, end - slices))
-        end = min(end, first + slices)
+    first, end = explained_slices(answer, None if study.alignment is not None else slices)
     region = torch.zeros_like(marked)
     region[first:end] = marked[first:end]
     index = study.task.classes.index(answer.class_name)
     return ExplainedRegion(
         answer.number, answer.class_name, index, answer.key_slice, region, ClassMargin(index).record(), slice(first, end)
     )
-
-
-def runs_of(values: Tensor) -> list[tuple[int, int]]:
-    """Return first and last place of every run of equal values, [n] int64."""
-    ends = [*(values.diff().nonzero()[:, 0].tolist()), len(values) - 1]
-    return list(zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from data_contracts import Geometry, MeasureValue, OutsideFocus, Peak, TaskKind
+from data_contracts import Geometry, MeasureValue, OutsideFocus, Peak
 from medkd.attribution.response_peaks import peaks_of
+from medkd.explanation.defaults import MASS as MASS
+from medkd.explanation.defaults import Mass as Mass
 from medkd.explanation.measures_of_maps import measure_value
 from medkd.measures._guided import Guided
 from medkd.measures.cosine_agreement import cosine_agreement
@@ -37,9 +38,6 @@ def _by_name(*measures: Callable[..., Tensor]) -> dict[str, Callable[..., Tensor
     return {measure.__name__: measure for measure in measures}
 
 
-Mass = Literal["absolute", "positive"]
-#: Which part of a map shares are taken of: most of a segmented volume is evidence against the structure, and rightly so.
-MASS: dict[TaskKind, Mass] = {TaskKind.SEGMENTATION: "positive", TaskKind.CLASSIFICATION: "absolute"}
 OF_LESION = _by_name(relevance_mass_accuracy, pointing_game, relevance_rank_accuracy, map_auprc, otsu_iou)
 OF_MAP = _by_name(gini, entropy, effective_complexity)
 OF_BOTH = _by_name(cosine_agreement, rank_agreement, top_k_intersection, sign_agreement, structural_similarity, peak_distance)

@@ -212,9 +212,9 @@ def _previews(
         image, mask = (one if one.ndim == 3 else one[None] for one in (cohort.images[row, 0], cohort.masks[row]))
         both = {role: maps[f"{role}/{explainer}"][row] for role in ("student", "teacher")}
         payload = render_preview(
-            image,
-            mask,
-            {role: one if one.ndim == 3 else one[None] for role, one in both.items()},
+            image.numpy(),
+            mask.numpy(),
+            {role: (one if one.ndim == 3 else one[None]).numpy() for role, one in both.items()},
             int(mask.flatten(1).sum(1).argmax()),
             title=f"{cohort.cases[row].case_key}, {explainer}",
             failed=failed[explainer],

@@ -33,8 +33,11 @@ from data_contracts import (
 )
 from medkd.attribution._budget import time_budget
 from medkd.catalogue import EXPLAINERS
+from medkd.explanation.budget import Budget, left_out_caveats
 from medkd.explanation.class_subjects import ClassStudyExplainer
 from medkd.explanation.describe import MASS, outside_focus
+from medkd.explanation.kept import ARRAYS as ARRAYS
+from medkd.explanation.kept import STORE
 from medkd.explanation.lesion_subjects import LesionStudyExplainer
 from medkd.explanation.map_records import MapRecords
 from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
@@ -46,10 +49,8 @@ from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.inference.training_caveats import caveats_of_study
 from medkd.measures.transparency import depth_of
 from medkd.progress import progress_bar
-from medkd.trace import layer_map_of
+from medkd.trace import has_closed_form, layer_map_of
 from medkd.volumes.orientation import grid_of
-
-STORE, ARRAYS = "explanation", "maps.safetensors"
 
 
 @dataclass(frozen=True)
@@ -155,13 +156,14 @@ def explain_study(
 
 @dataclass(frozen=True)
 class _Given:
-    """What all explainers gave: arrays and what hiding by them does by name, verdicts in order, seconds by explainer."""
+    """What all explainers gave: arrays and what hiding by them does by name, verdicts in order, seconds by explainer, who was left out and why."""
 
     entries: tuple[Entry, ...]
     arrays: Mapping[str, Tensor]
     faithful: Mapping[str, tuple[MeasureValue, ...]]
     sanity_reports: tuple[SanityReport, ...]
     seconds: Mapping[str, float]
+    left_out: tuple[str, ...] = ()
 
 
 def _explain_all(
@@ -183,15 +185,22 @@ def _explain_all(
     sanity_reports: list[SanityReport] = []
     seconds: dict[str, float] = {}
     entries = request.explainers if study_explainer.subjects else ()
-    for place, entry in enumerate(progress_bar(entries, title="explain", unit="explainer", enabled=progress)):
+    budget, left_out, asked = Budget(), [], []
+    wanted = budget.order(entries, closed_form=has_closed_form(loaded.network)) if request.cheapest_first else entries
+    for place, entry in enumerate(progress_bar(wanted, title="explain", unit="explainer", enabled=progress)):
         since, left = time.perf_counter(), None if request.seconds is None else request.seconds - (time.perf_counter() - started)
-        share = None if left is None else max(left, 0.0) / (len(entries) - place)
+        if left is not None and request.cheapest_first and (why := budget.refuses(entry, left)) is not None:
+            left_out.append(why)
+            continue
+        share = None if left is None else max(left, 0.0) / (len(wanted) - place)
         found = _explain_by(study_explainer, study, loaded, _Run(entry, request.seed, share, decided))
         arrays |= found.arrays
         faithful |= found.faithful
         sanity_reports.append(found.sanity_report)
         seconds[entry.name] = time.perf_counter() - since
-    return _Given(entries, arrays, faithful, tuple(sanity_reports), seconds)
+        budget.spent(entry, seconds[entry.name])
+        asked.append(entry)
+    return _Given(tuple(asked), arrays, faithful, tuple(sanity_reports), seconds, tuple(left_out))
 
 
 @dataclass(frozen=True)
@@ -240,6 +249,7 @@ def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) ->
         caveats=(
             *caveats_of_study(volume, loaded.checkpoint),
             *calibration_caveats(loaded.calibration, loaded.model.name, noun_of(loaded.structures)),
+            *left_out_caveats(given.left_out, asked.request.seconds),
         ),
         structures=loaded.structures,
         trained_on=loaded.trained_on,

@@ -30,14 +30,12 @@ from medkd.explanation.defaults import with_defaults
 from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
 from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.explanation.inspect_model import inspect_model
+from medkd.explanation.kept import EXPLANATIONS as EXPLANATIONS
 from medkd.inference.training_caveats import require_permitted
 from medkd.registry.interface import Registry
 from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
-
-#: Folder of the artefacts of a study, below that of its results.
-EXPLANATIONS = "explanations"
 
 
 def explain_registered(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from data_contracts import BANNER
 from medkd.explanation.wording import COLOURS_IN_WORDS, failed_mark
@@ -20,7 +20,7 @@ _LONGEST, _GAP, _TOP, _BOTTOM = 320, 12, 58, 34
 
 
 def render_preview(
-    volume: Tensor, mask: Tensor, maps: Mapping[str, Tensor], place: int, *, title: str, failed: Sequence[str] = ()
+    volume: NDArray[Any], mask: NDArray[Any], maps: Mapping[str, NDArray[Any]], place: int, *, title: str, failed: Sequence[str] = ()
 ) -> bytes:
     """Return a PNG.
 
@@ -32,11 +32,11 @@ def render_preview(
         title: what is shown.
         failed: tests that the explainer failed here.
     """
-    window = tuple(float(v) for v in np.percentile(volume.float().numpy(), (1.0, 99.0)))
-    base = grey(volume[place].float().numpy(), (window[0], max(window[1], window[0] + 1e-6)))
-    limit = max((float(one[place].abs().max()) for one in maps.values()), default=0.0)
+    window = tuple(float(v) for v in np.percentile(volume.astype(np.float32), (1.0, 99.0)))
+    base = grey(volume[place].astype(np.float32), (window[0], max(window[1], window[0] + 1e-6)))
+    limit = max((float(np.abs(one[place]).max()) for one in maps.values()), default=0.0)
     panels: list[tuple[str, NDArray[np.uint8]]] = [("image", np.repeat(base[..., None], 3, axis=2))]
-    panels += [(role, blend(base, heat(one[place].numpy(), limit, failed=bool(failed)))) for role, one in maps.items()]
+    panels += [(role, blend(base, heat(one[place], limit, failed=bool(failed)))) for role, one in maps.items()]
     note = failed_mark(failed)
     zoom = max(1, _LONGEST // max(base.shape))
     rows, columns = base.shape[0] * zoom, base.shape[1] * zoom
@@ -48,7 +48,7 @@ def render_preview(
         left = _GAP + index * (columns + _GAP)
         draw.text((left, 41), name, fill=(170, 178, 188), font=small)
         sheet.paste(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.NEAREST), (left, _TOP))
-        outline(draw, mask[place].numpy(), (left, _TOP), STUDENT, zoom=zoom)
+        outline(draw, mask[place], (left, _TOP), STUDENT, zoom=zoom)
         write_over(draw, note if index else "", (left, _TOP), columns)
     scale = f"{COLOURS_IN_WORDS}, full colour at {limit:.3g} logit"
     draw.text((_GAP, _TOP + rows + 9), f"{scale}. {note}".rstrip(". "), fill=(255, 120, 90) if note else (170, 178, 188), font=small)

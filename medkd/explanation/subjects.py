@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Protocol
 
 from data_contracts import (
     ClassAnswer,
@@ -18,6 +16,9 @@ from data_contracts import (
     TargetRecord,
     TaskKind,
 )
+
+if TYPE_CHECKING:  # what a run-time without torch shares of this module needs none
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)

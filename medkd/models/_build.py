@@ -8,6 +8,7 @@ from data_contracts import ExplanationError, MedkdError, Network, NetworkSpec, R
 from medkd.allocator import keep_freed_memory
 from medkd.catalogue import NETWORKS
 from medkd.models._tucker import factorised
+from medkd.models._widths import narrowed
 from medkd.trace import forked_rng, layer_map_of
 
 
@@ -23,7 +24,7 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
 
     Raises:
         CatalogueError: unknown builder or option.
-        RecipeError: ``RECIPE_NETWORK`` when the options make no network.
+        RecipeError: ``RECIPE_NETWORK`` when the options make no network, ``LAYER_WIDTHS`` when what was pruned is not of this network.
         ExplanationError: ``ANATOMY_MISSING`` when the builder names a layer that does not exist.
     """
     build = NETWORKS.bind(spec.builder, spec.options)
@@ -45,6 +46,7 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
             vars(module)["inplace"] = False
     if spec.rank_ratio is not None:
         network = factorised(network, spec.rank_ratio)
+    network = narrowed(network, spec.layer_widths)
     layer_map, known = layer_map_of(network), dict(network.named_modules())
     for layer in (*layer_map.feature_layers, layer_map.cam_layer, layer_map.head, *layer_map.deep_heads):
         if layer not in known:

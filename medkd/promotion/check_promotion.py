@@ -23,6 +23,7 @@ from data_contracts import (
     read_record,
 )
 from medkd.promotion.check_calibration import check_calibration
+from medkd.promotion.check_compression import check_compression
 from medkd.promotion.check_controls import CONTROL, check_controls
 from medkd.promotion.check_cost import check_cost
 from medkd.promotion.check_losses import check_losses
@@ -53,6 +54,7 @@ _CHECKS: tuple[Callable[[PromotionSetting], Check], ...] = (
     check_calibration,
     check_controls,
     check_cost,
+    check_compression,
     check_integrity,
     check_leakage,
 )
@@ -93,6 +95,8 @@ def judge(registry: Registry, model: ModelRef, policy: PromotionPolicy) -> Promo
         return _verdict(model, policy, None, "none", (altered(error),), [str(error)])
     compared = None if setting.reference is None else setting.reference.model.lineage
     inputs = [str(compared), setting.role, setting.absent, setting.subject.bundle_digest]
+    if setting.subject.origin:
+        inputs += [setting.subject.origin, "" if setting.subject.compression is None else setting.subject.compression.digest()]
     inputs += [str(control.model.lineage) for _, control in sorted(setting.controls.items())]
     kept = kept_verdict(registry, model, _inputs_digest(model, policy, inputs))
     return kept or _verdict(model, policy, compared, setting.role, tuple(_checks(setting, registry)), inputs)

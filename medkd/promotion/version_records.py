@@ -11,6 +11,7 @@ from data_contracts import (
     Calibration,
     CaseResults,
     Checkpoint,
+    CompressionReport,
     ContractError,
     ExplanationBundle,
     LossStatement,
@@ -26,6 +27,10 @@ from medkd.registry.publish import CALIBRATION, CASE_RESULTS, LOSS_STATEMENT
 _Kind = TypeVar("_Kind", bound=VersionedRecord)
 #: Tag with the digest of the explanations beside a version.
 EXPLANATIONS = "medkd.explanations"
+#: Tags of a version that was made of another: that one (``NAME/VERSION@DIGEST``), as which of the forms of its compression, and the digest of
+#: the record of that, which lies beside the version.
+ORIGIN, FORM, COMPRESSION = "medkd.origin", "medkd.compression_form", "medkd.compression"
+COMPRESSION_RECORD = "compression/compression.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,9 @@ class VersionRecords:
         bundle: explanations of its test cases; None where none lie beside it, or none that can be trusted.
         bundle_digest: that its tag names; empty without one.
         network: ONNX file of its serving form; None without one.
+        origin: version that it was made of by compression, ``NAME/VERSION@DIGEST``; empty of one that was not.
+        form: as which of the forms of that compression it was measured.
+        compression: what was measured of it; None where nothing lies beside it.
         problems: what does not belong together, a clause each.
     """
 
@@ -54,6 +62,9 @@ class VersionRecords:
     bundle: ExplanationBundle | None = None
     bundle_digest: str = ""
     network: Path | None = None
+    origin: str = ""
+    form: str = ""
+    compression: CompressionReport | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -65,8 +76,10 @@ def read_version(registry: Registry, uri: str) -> VersionRecords:
     """
     model, folder = registry.fetch(uri)
     checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
-    digest = registry.tags(model).get(EXPLANATIONS, "")
+    tags = registry.tags(model)
+    digest = tags.get(EXPLANATIONS, "")
     bundle, problem = _bundle(registry, model, digest)
+    compression, altered = _compression(registry, model, tags.get(COMPRESSION, "")) if ORIGIN in tags else (None, "")
     results, calibration = _optional(folder / CASE_RESULTS, CaseResults), _optional(folder / CALIBRATION, Calibration)
     losses = _optional(folder / LOSS_STATEMENT, LossStatement)
     weights = {"checkpoint.json": checkpoint.weights_digest}
@@ -85,7 +98,25 @@ def read_version(registry: Registry, uri: str) -> VersionRecords:
         bundle=bundle,
         bundle_digest=digest,
         network=serving_network(folder),
-        problems=(*foreign, *([problem] if problem else [])),
+        origin=tags.get(ORIGIN, ""),
+        form=tags.get(FORM, ""),
+        compression=compression,
+        problems=(*foreign, *(one for one in (problem, altered) if one)),
+    )
+
+
+def _compression(registry: Registry, model: ModelRef, digest: str) -> tuple[CompressionReport | None, str]:
+    """Return what was measured of a compressed version, and what is wrong with it: the record lies beside the package, its digest is a tag."""
+    path = registry.fetch_attached(model.uri, COMPRESSION_RECORD) if digest else None
+    if path is None:
+        return None, f"the record of its compression {digest[:12]} is gone" if digest else ""
+    try:
+        record = load_record(path, CompressionReport)
+    except ContractError as error:
+        return None, f"the record of its compression cannot be read ({' '.join(str(error).split())[:80]})"
+    found = record.digest()
+    return (
+        (record, "") if found == digest else (None, f"the record of its compression is {found[:12]}, the version's tag names {digest[:12]}")
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +27,6 @@ from data_contracts import (
     TrainingManifest,
     load_record,
 )
-from data_contracts.private import open_private
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import load_network, restore_network
@@ -41,6 +38,11 @@ from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
 from medkd.registry.recipe_summary import recipe_summary, seed_figures
 from medkd.registry.register_knowledge import register_knowledge
 from medkd.registry.training_features import attach_training_features
+from medkd.registry.version_files import CALIBRATION as CALIBRATION
+from medkd.registry.version_files import CARD, RELIABILITY
+from medkd.registry.version_files import load_calibration as load_calibration
+from medkd.registry.version_files import open_registry as open_registry
+from medkd.registry.version_files import pack_archive as pack_archive
 from medkd.serving.form import PackedForm
 from medkd.storage.manifest import pack_model
 from medkd.storage.metrics_log import TIME, MetricsLog
@@ -48,21 +50,10 @@ from medkd.storage.shared_results import bring_metrics
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 
-#: File of every version with what a person should know before using it.
-CARD = "card.json"
-#: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
-CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
 #: File of a version with what it did on each case of its tests.
 CASE_RESULTS = "case_results.json"
 #: Files of a student's version that say what it lost against its teacher.
 LOSS_STATEMENT, LOSS_PICTURE = "loss_statement.json", "loss_statement.png"
-
-
-def open_registry(workspace: Workspace) -> Registry:
-    """Return the MLflow registry of a workspace (the import takes seconds, so it is made here and not before)."""
-    from medkd.registry.mlflow_registry import MlflowRegistry
-
-    return MlflowRegistry(workspace.tracking_uri, artifacts=workspace.root / "mlartifacts")
 
 
 def register_models(
@@ -96,7 +87,7 @@ def register_models(
             # Before the student: its version names what it learned from.
             version = register_knowledge(workspace, result.recipe.name, teacher, knowledge, target).lineage
             result = replace(result, knowledge_version=version)
-        publication = _publication(workspace, result, checkpoint, lineage, manifest)
+        publication = publication_of(workspace, result, checkpoint, lineage, manifest)
         models.append(target.register(publication if run is None else _in_run(workspace, result, checkpoint, publication, run)))
     return Registered(models=tuple(models))
 
@@ -133,9 +124,18 @@ def _manifest_of(registry: Registry, model: ModelRef) -> TrainingManifest:
     return load_record(path, TrainingManifest)
 
 
-def _publication(
+def publication_of(
     workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, lineage: Lineage | None, manifest: TrainingManifest
 ) -> Publication:
+    """Return what is registered of a network: its package, and what is said of it.
+
+    Args:
+        workspace: where its weights and records lie.
+        result: of its recipe.
+        checkpoint: of the network.
+        lineage: of its teacher; None of a teacher.
+        manifest: whose data it and its teacher were trained on.
+    """
     recipe, cohorts = result.recipe, result.cohorts
     scorecard = next(card for card in result.scorecards if card.subject == f"{recipe.name}/{checkpoint.arm}")
     calibration = next((one for one in result.calibrations if one.weights_digest == checkpoint.weights_digest), None)
@@ -260,12 +260,6 @@ def load_calibrated(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint,
     return load_version(registry, uri)[:4]
 
 
-def load_calibration(registry: Registry, uri: str) -> Calibration | None:
-    """Return the calibration of a registered version without its network; None of one that has none."""
-    folder = registry.fetch(uri)[1]
-    return load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
-
-
 class LoadedVersion(NamedTuple):
     """A registered version with its network in eval mode; calibration and card are None of a version that has none."""
 
@@ -356,10 +350,3 @@ def register_everything(
         target.finish_recipe(run, *recipe_summary(workspace, result))
         done.append(registered)
     return tuple(done)
-
-
-def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:
-    """Write a zip whose bytes depend on its contents alone (fixed time stamps)."""
-    with open_private(archive) as stream, zipfile.ZipFile(stream, "w", compression=zipfile.ZIP_STORED) as packed:
-        for name, payload in files.items():
-            packed.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), payload)

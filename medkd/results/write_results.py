@@ -15,11 +15,11 @@ from pydicom.dataset import Dataset
 from data_contracts import ClassAnswer, DataError, Geometry, LesionFinding, ReadBack, ResultObject, ResultSet, StudyExplanation, load_record
 from data_contracts.private import private_folder
 from data_contracts.result_set import ResultKind
+from medkd.cohorts.study_arrays import study_arrays
 from medkd.dicom.archive import files_of
 from medkd.dicom.series_table import first_file_of
 from medkd.dicom.write_seg import SegIdentity, source_images, source_picture, write_seg
-from medkd.explanation.artefact import SHORT, read_explanation
-from medkd.explanation.of_registry import read_volume
+from medkd.explanation.kept import SHORT, read_kept
 from medkd.explanation.wording import noun_of
 from medkd.inference.components import SMALLEST, find_components
 from medkd.results import certify as certifying
@@ -62,11 +62,10 @@ def write_results(
         MissingDependencyError: ``RESULT_READERS`` without the readers.
     """
     require_readers()
-    record, arrays = read_explanation(explanation)
+    record, numpy_arrays = read_kept(explanation)
     geometry = record.volume.space
     images = [source_picture(source, record.volume.geometry.shape)] if geometry is None else source_images(source, values, geometry)
     complete(images)
-    numpy_arrays = {name: value.numpy() for name, value in arrays.items()}
     place = private_folder(out) / record.digest()[:SHORT]
     if (known := _published(place)) is not None:
         return known, place
@@ -102,14 +101,14 @@ def publish_results(explanation: Path, store: Path, source: Path, out: Path) -> 
     Raises:
         As :func:`write_results`.
     """
-    record, _ = read_explanation(explanation)
-    values, _ = read_volume(Store(store), record.volume)
+    record, _ = read_kept(explanation)
+    values, _ = study_arrays(record.volume, Store(store))
     picture = explanation.parents[1] / "picture.png"
     with files_of(source) as files:
         # A volume's images are known by their positions, which a picture does not have.
         first = None if record.volume.picture is None else first_file_of(store, record.volume.series_key)
         own = files if first is None else [path for path in files if path == source or path.as_posix().endswith(f"/{first}")]
-        return write_results(explanation, values.numpy(), own, out, picture.read_bytes() if picture.is_file() else None)[1]
+        return write_results(explanation, values, own, out, picture.read_bytes() if picture.is_file() else None)[1]
 
 
 def _published(place: Path) -> ResultSet | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts import DataError, ReviewReport, load_record
-from medkd.explanation.artefact import SHORT
+from medkd.explanation.kept import SHORT
 from medkd.review.compare_prior import compare_prior
 from medkd.review.page_context import Verification
 from medkd.review.picture import render_picture

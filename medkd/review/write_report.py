@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from data_contracts import (
     Calibration,
@@ -27,12 +23,12 @@ from data_contracts import (
     StoreError,
     TrainingFeatures,
 )
-from medkd.explanation.artefact import SHORT, attach_study, kept_in, read_explanation
-from medkd.explanation.of_registry import read_volume
+from medkd.cohorts.study_arrays import study_arrays
+from medkd.explanation.kept import SHORT, attach_study, kept_in, read_kept
 from medkd.inference.nearest_cases import TrainingCases
 from medkd.registry.interface import Registry
-from medkd.registry.publish import load_calibration, open_registry, pack_archive
 from medkd.registry.training_features import PLACE, load_training_features, read_training_cases
+from medkd.registry.version_files import load_calibration, open_registry, pack_archive
 from medkd.review.compose_report import compose_report
 from medkd.review.picture import render_picture
 from medkd.review.reduce_pictures import reduced
@@ -67,15 +63,11 @@ def report_of(
         training: features of the training cases of the asked versions, where they have any.
         more: caveats of what the report is made with.
     """
-    kept = [read_explanation(folder) for folder in folders]
+    kept = [read_kept(folder) for folder in folders]
     explanations = tuple(record for record, _ in kept)
-    values, label = read_volume(store, explanations[0].volume)
-    arrays = StudyArrays(values.float().numpy(), tuple(_as_numpy(own) for _, own in kept), None if label is None else label.numpy())
+    values, label = study_arrays(explanations[0].volume, store)
+    arrays = StudyArrays(values.astype(np.float32), tuple(own for _, own in kept), label)
     return compose_report(explanations, arrays, calibrations, training, more), arrays
-
-
-def _as_numpy(arrays: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    return {name: values.numpy() for name, values in arrays.items()}
 
 
 def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> ReviewReport:
@@ -90,7 +82,7 @@ def write_report(workspace: Workspace, folder: Path, store: Path, out: Path) -> 
         out: folder to write to.
     """
     registry = open_registry(workspace)
-    model = read_explanation(folder)[0].model
+    model = read_kept(folder)[0].model
     calibration, (training, more) = load_calibration(registry, model.uri), _training_of(registry, model)
     report, arrays = report_of((folder,), Store(store), () if calibration is None else (calibration,), training, more)
     _write(report, arrays, out)
@@ -207,5 +199,5 @@ def register_reports(workspace: Workspace, panel: ReviewPanel, reports: ReportSe
     for model in students:
         target.attach(model, {"reports": archive}, {"medkd.reports": reports.digest()})
     for folder in folders:
-        attach_study(target, read_explanation(folder)[0].model, folder)
+        attach_study(target, read_kept(folder)[0].model, folder)
     return Registered(models=students)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import math
 import warnings
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 from data_contracts import RegistryError, Task
 from medkd.serving.network import CLASS_MAP, IMAGE, LOGITS, OnnxNetwork
-from medkd.trace import frozen, layer_map_of, trace
+from medkd.trace import frozen, has_closed_form, layer_map_of, trace
 
 #: Largest difference of an answer or a map between the two forms, as a share of the largest magnitude or of 1.
 TOLERANCE = 1e-4
@@ -40,8 +41,7 @@ class ServedNetwork(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        weight = getattr(network.get_submodule(layer_map_of(network).head), "weight", None)
-        self.has_map = isinstance(weight, Tensor) and weight.ndim > 1 and weight[0, 0].numel() == 1
+        self.has_map = has_closed_form(network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor] | Tensor:
         """Return logits [batch, class, (*space)] and the class maps [batch, class, *space] of an image [batch, 1, *space]."""
@@ -97,7 +97,7 @@ def export_onnx(network: nn.Module, task: Task, *, seed: int = 0) -> OnnxForm:
     image = torch.randn(2, 1, *task.image_size, generator=generator).to(device)
     names = [LOGITS, CLASS_MAP] if served.has_map else [LOGITS]
     written = io.BytesIO()
-    with frozen(network), torch.no_grad(), _quiet():
+    with frozen(network), torch.no_grad(), quiet_exporter():
         served.training = False  # the exporter puts back the mode that it finds, in every part
         try:
             torch.onnx.export(
@@ -115,12 +115,32 @@ def export_onnx(network: nn.Module, task: Task, *, seed: int = 0) -> OnnxForm:
             raise RegistryError(
                 "FORM_NOT_EXPORTED", f"expected a network that ONNX can express, {type(network).__name__} is none ({why})"
             ) from error
-        compared = torch.randn(3, 1, *task.image_size, generator=generator).to(device)
-        answer = served(compared)
-    expected = [part.float().cpu().numpy() for part in (answer if isinstance(answer, tuple) else (answer,))]
-    found = OnnxNetwork(written.getvalue(), task).ask(compared.cpu().numpy())
+    compared = torch.randn(3, 1, *task.image_size, generator=generator)
+    expected = answers_of(served, compared)
+    found = OnnxNetwork(written.getvalue(), task).ask(compared.numpy())
     differences = compare_forms(expected, found)
     return OnnxForm(written.getvalue(), differences[0], differences[1] if len(differences) > 1 else None)
+
+
+def answers_of(served: ServedNetwork, images: Tensor, *, flips: tuple[int, ...] = ()) -> list[NDArray[np.float32]]:
+    """Return [logits, class maps] (or [logits]) that a network itself gives of images [n, 1, *space], averaged over mirrorings.
+
+    Args:
+        served: on any device, in any mode.
+        images: float32.
+        flips: axes of space that are mirrored; none by default.
+    """
+    device = next(served.network.parameters()).device
+    subsets = [axes for size in range(len(flips) + 1) for axes in itertools.combinations(flips, size)]
+    totals: list[Tensor] = []
+    with frozen(served.network), torch.no_grad():
+        for axes in subsets:
+            places = tuple(axis + 2 for axis in axes)
+            answer = served(images.to(device).flip(places))
+            parts = [part.float().cpu() for part in (answer if isinstance(answer, tuple) else (answer,))]
+            parts = [part.flip(places) if part.ndim > 2 else part for part in parts]
+            totals = parts if not totals else [total + own for total, own in zip(totals, parts, strict=True)]
+    return [(total / len(subsets)).numpy() for total in totals]
 
 
 def compare_forms(expected: list[NDArray[np.float32]], found: list[NDArray[np.float32]]) -> list[float]:
@@ -151,7 +171,7 @@ def compare_forms(expected: list[NDArray[np.float32]], found: list[NDArray[np.fl
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Leave out what the exporter says of itself: that a newer one exists, and which extensions of torch are not installed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

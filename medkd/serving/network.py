@@ -1,80 +1,41 @@
-"""An ONNX network as it is asked: in chunks, over mirrorings, over windows."""
+"""An ONNX network, answered by ONNX Runtime."""
 
 from __future__ import annotations
 
-import itertools
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import Task
-from medkd.serving.windows import predict_windows
+from medkd.serving.runtime_network import CLASS_MAP, IMAGE, LOGITS, PICTURES_AT_ONCE, RuntimeNetwork, default_threads
 
-#: Names of the network's input and outputs.
-IMAGE, LOGITS, CLASS_MAP = "image", "logits", "class_map"
-#: Pictures per forward pass; volumes go one window or two at a time.
-PICTURES_AT_ONCE = 32
+__all__ = ["CLASS_MAP", "IMAGE", "LOGITS", "PICTURES_AT_ONCE", "OnnxNetwork"]
 
 
-class OnnxNetwork:
+class OnnxNetwork(RuntimeNetwork):
     """A network in its serving form.
 
     Args:
         model: bytes or file of the ONNX model.
         task: what it was trained for.
-        threads: of one forward pass; 0 leaves it to ONNX Runtime (all cores).
-
-    Attributes:
-        has_map: whether it puts out class maps.
+        threads: of one forward pass; 0 leaves it to ``OMP_NUM_THREADS``, and without that to ONNX Runtime (all cores).
     """
 
     def __init__(self, model: bytes | Path, task: Task, *, threads: int = 0) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
+        options.intra_op_num_threads = threads or default_threads()
         # Outputs that are computed twice differ by rounding where threads share a sum; this keeps the order.
         options.use_deterministic_compute = True
         options.log_severity_level = 3
         source = model if isinstance(model, bytes) else str(model)
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        self.task = task
-        self.has_map = CLASS_MAP in {output.name for output in self._session.get_outputs()}
+        self.runtime = f"onnxruntime {onnxruntime.__version__}"
+        super().__init__(task, has_map=CLASS_MAP in {output.name for output in self._session.get_outputs()})
 
-    def ask(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task], in chunks, without mirrorings."""
-        at_once = PICTURES_AT_ONCE if images.ndim == 4 else 1
-        chunks = [images[begin : begin + at_once] for begin in range(0, len(images), at_once)]
-        answers = [self._session.run(None, {IMAGE: np.ascontiguousarray(chunk, dtype=np.float32)}) for chunk in chunks]
-        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
-
-    def predict(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] (or [logits]), averaged over the task's mirrorings, turned back."""
-        flips = self.task.test_time_flips
-        subsets = [axes for size in range(len(flips) + 1) for axes in itertools.combinations(flips, size)]
-        totals: list[Any] = []
-        for axes in subsets:
-            places = tuple(axis + 2 for axis in axes)
-            answers = [_turned_back(part, places) for part in self.ask(np.flip(images, places) if places else images)]
-            totals = answers if not totals else [total + own for total, own in zip(totals, answers, strict=True)]
-        return [total / np.float32(len(subsets)) for total in totals]
-
-    def predict_volume(self, volume: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] of a volume [1, *space] that is segmented by overlapping windows, each [class, *space]."""
-        parts: list[int] = []
-
-        def answer(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-            found = self.predict(windows)
-            parts[:] = [part.shape[1] for part in found]
-            return np.concatenate(found, axis=1)
-
-        whole = predict_windows(answer, volume, self.task.image_size, self.task.overlap)
-        return list(np.split(whole, np.cumsum(parts)[:-1]))
-
-
-def _turned_back(answer: NDArray[np.float32], places: tuple[int, ...]) -> NDArray[np.float32]:
-    """Mirror an answer back; one number per class has no sides."""
-    return np.flip(answer, places) if places and answer.ndim > 2 else answer
+    def run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task] in one forward pass."""
+        answers: list[NDArray[np.float32]] = self._session.run(None, {IMAGE: images})
+        return answers

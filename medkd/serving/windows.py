@@ -42,7 +42,8 @@ def predict_windows(
             total[(slice(None), *box)] += own * weight
             weights[box] += weight
     inner: tuple[Any, ...] = (slice(None), *(slice(b, b + e) for (b, _), e in zip(padding, volume.shape[1:], strict=True)))
-    return np.ascontiguousarray((total / weights)[inner])
+    total /= weights  # in place: the answers of a large volume are the largest arrays there are
+    return np.ascontiguousarray(total[inner])
 
 
 def gaussian_weights(size: Sequence[int]) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ RUN, STORE, STUDY, STUDY_STORE, QUARANTINE = "run", "store", "study", "store of 
 PHANTOM, REPORTS, SERIES, RESULTS, INBOX = "phantom", "reports", "series", "DICOM results", "inbox"
 VAULT = "re-identification vault"
 CONTROLS = "control reports"
+FORM = "exported form"
 #: What shows that an unmarked folder is ours: files in it, and how their bytes begin.
 _EARLIER = {
     RUN: (("stages/begun.log", b""), ("evaluation.json", b'{"cases":')),

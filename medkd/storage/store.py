@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from safetensors import SafetensorError
 
@@ -18,6 +18,8 @@ from data_contracts.record import partial_path
 if TYPE_CHECKING:  # an ingestion writes its volumes without torch, whose import costs more than ingesting a series
     from numpy.typing import NDArray
     from torch import Tensor
+
+Values = TypeVar("Values")
 
 
 def sha256_file(path: Path) -> str:
@@ -140,6 +142,15 @@ class Store:
         """
         import safetensors.torch
 
+        return _loaded(safetensors.torch.load, self._verified(ref), ref)
+
+    def read_arrays(self, ref: Ref) -> dict[str, NDArray[Any]]:
+        """As :meth:`read_tensors`, without torch."""
+        import safetensors.numpy
+
+        return _loaded(safetensors.numpy.load, self._verified(ref), ref)
+
+    def _verified(self, ref: Ref) -> bytes:
         path = self.path(ref)
         if not path.is_file():
             raise StoreError("STORE_MISSING", f"expected stored bytes at {ref.key} in store {self.name!r}, found no file")
@@ -147,12 +158,16 @@ class Store:
         found = hashlib.sha256(payload).hexdigest()
         if found != ref.sha256:
             raise StoreError("STORE_ALTERED", f"expected sha256 {ref.sha256[:12]} for {ref.key}, the file has {found[:12]}: it was altered")
-        try:
-            return safetensors.torch.load(payload)
-        except SafetensorError as error:
-            raise StoreError("STORE_UNREADABLE", f"expected a safetensors file at {ref.key}: {error}") from error
+        return payload
 
     def verify(self, ref: Ref) -> bool:
         """Return whether the bytes of a reference are there and unaltered."""
         path = self.path(ref)
         return path.is_file() and sha256_file(path) == ref.sha256
+
+
+def _loaded(load: Callable[[bytes], dict[str, Values]], payload: bytes, ref: Ref) -> dict[str, Values]:
+    try:
+        return load(payload)
+    except SafetensorError as error:
+        raise StoreError("STORE_UNREADABLE", f"expected a safetensors file at {ref.key}: {error}") from error

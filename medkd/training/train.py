@@ -105,8 +105,23 @@ def distill(
     return run.run(setup, objective, cohort_digest=cohort_digest, init_network=init_network, validate=figure)
 
 
-def compressed(run: TrainingRun, teacher: Checkpoint | None) -> nn.Module:
-    """Return the teacher compressed to at most the student's number of parameters, and make the job one of this network.
+@dataclass(frozen=True)
+class InitialNetwork:
+    """What a training begins with instead of freshly drawn weights.
+
+    Attributes:
+        network: with a layer map.
+        spec: that it is built again from.
+        finish: what is kept of it when it is trained, in place, and the specification of that; None keeps it as it is.
+    """
+
+    network: nn.Module
+    spec: NetworkSpec
+    finish: Callable[[nn.Module], NetworkSpec] | None = None
+
+
+def compressed(run: TrainingRun, teacher: Checkpoint | None) -> InitialNetwork:
+    """Return the teacher compressed to at most the student's number of parameters.
 
     Raises:
         KnowledgeError: ``TEACHER_MISSING`` when there are no weights to compress.
@@ -115,8 +130,7 @@ def compressed(run: TrainingRun, teacher: Checkpoint | None) -> nn.Module:
         raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {run.spec.arm!r}, there is only a store")
     network = load_network(run.workspace, teacher)
     share = share_for(network, parameter_count(run.begin()))
-    run.network = teacher.network.model_copy(update={"rank_ratio": share})
-    return factorised(network, share)
+    return InitialNetwork(factorised(network, share), teacher.network.model_copy(update={"rank_ratio": share}))
 
 
 @dataclass(frozen=True)
@@ -236,13 +250,13 @@ class TrainingRun:
         objective: Objective,
         *,
         cohort_digest: str,
-        init_network: nn.Module | None = None,
+        init_network: InitialNetwork | None = None,
         epochs: int | None = None,
         after_epoch: Callable[[int, nn.Module], None] | None = None,
         validate: Callable[[nn.Module], float] | None = None,
     ) -> Checkpoint:
         """Fit, store the weights by their digest, and return the checkpoint; ``init_network`` goes on from a network of before."""
-        spec = self.spec
+        spec, start = self.spec, init_network or InitialNetwork(self.begin(), self.network)
         config = spec.fit if epochs is None else spec.fit.model_copy(update={"epochs": epochs})
         # Whoever started several processes holds a GPU for each of them.
         with nullcontext(local_gpu()) if is_rank() else gpu_slot() as gpu:
@@ -264,12 +278,12 @@ class TrainingRun:
                 validate=validate,
                 cost=meter,
             )
-            network = self.begin() if init_network is None else init_network
-            fitted = fit(network, objective, setup.cohort, request, teacher=setup.source(spec.objective.attribution_source))
+            fitted = fit(start.network, objective, setup.cohort, request, teacher=setup.source(spec.objective.attribution_source))
             cost = meter.so_far()
         if os.environ.get("RANK", "0") != "0":
             raise SystemExit(0)  # the first process of several says what came of it
-        stored = self._weights(fitted)
+        network = start.spec if start.finish is None else start.finish(fitted)
+        stored = store_weights(self.workspace, self.name, fitted)
         leave_metrics(self.workspace, stored["weights_digest"], request.folder / "metrics.jsonl")
         # What a store's answers are carried by is a cohort round the cohort.
         cases = getattr(setup.cohort, "cohort", setup.cohort)
@@ -278,7 +292,7 @@ class TrainingRun:
             role=spec.role,
             arm=spec.arm,
             seed=spec.seed,
-            network=self.network,
+            network=network,
             task=spec.task,
             **stored,
             cohort_digest=cohort_digest,
@@ -300,14 +314,15 @@ class TrainingRun:
         parts = (training_digest(self.spec), self.key, cohort_digest, setup.teacher_digest, knowledge_digest, self.name, epochs)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _weights(self, fitted: nn.Module) -> dict[str, Any]:
-        """Store the weights under their digest: two settings of one recipe do not write over each other's."""
-        # safetensors takes contiguous tensors only.
-        payload = safetensors.torch.save({name: value.contiguous() for name, value in fitted.state_dict().items()})
-        digest = hashlib.sha256(payload).hexdigest()
-        key = f"models/{self.name}-{digest[:12]}.safetensors"
-        write_bytes(self.workspace.store.root / key, payload)
-        return {"weights": Ref(store=self.workspace.store.name, key=key, sha256=digest), "weights_digest": digest}
+
+def store_weights(workspace: Workspace, name: str, network: nn.Module) -> dict[str, Any]:
+    """Store a network's weights under their digest and return what a checkpoint says of them: two settings of one recipe do not write over each other's."""
+    # safetensors takes contiguous tensors only.
+    payload = safetensors.torch.save({key: value.contiguous() for key, value in network.state_dict().items()})
+    digest = hashlib.sha256(payload).hexdigest()
+    key = f"models/{name}-{digest[:12]}.safetensors"
+    write_bytes(workspace.store.root / key, payload)
+    return {"weights": Ref(store=workspace.store.name, key=key, sha256=digest), "weights_digest": digest}
 
 
 def local_gpu() -> int | None:

@@ -88,7 +88,7 @@ def grid_of_ras(affine_ras: NDArray[np.float64], shape: tuple[int, int, int]) ->
 
 def write_nifti(store: Store, volume: VolumeRef, path: Path) -> Path:
     """Write a stored volume as NIfTI with axes (column, row, slice) and its affine in RAS mm; the header names no one."""
-    values = store.read_tensors(volume.array)["volume"].numpy()
+    values = store.read_arrays(volume.array)["volume"]
     return save_nifti(values, ras_affine(require_space(volume, "NIfTI")), path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,12 @@ def test_there_are_at_most_twenty_previews_and_every_lesion_is_seen_first(kept):
     shown = {path.name for path in (place / "previews").glob("*.png")}
     assert len(shown) == MOST_PREVIEWS
     assert {f"lesion-{number}-saliency.png" for number in range(1, 11)} <= shown
+
+
+def test_what_was_made_without_torch_is_not_made_again_by_it(kept, loaded, tmp_path):
+    _, values, made = kept("saliency")
+    record = made.record.model_copy(update={"libraries": {"medkd": "1", "onnxruntime": "2"}})
+    place = keep(replace(made, record=record), tmp_path / "served")
+    with pytest.raises(ExplanationError, match="onnxruntime 2") as caught:
+        replay(place, values, loaded)
+    assert caught.value.code == "REPLAY_RUNTIME"

@@ -203,5 +203,19 @@ def test_every_command_is_in_these_tables():
         "receive",
     }
     # What is asked of registered models, a vault and a feedback log has hostile inputs of its own: altered versions, exports, policies, entries, keys, forms.
-    elsewhere = {"drift", "loss", "promote", "rollback", "lineage", "gc", "registry", "server", "models", "vault", "feedback", "review"}
+    elsewhere = {
+        "drift",
+        "loss",
+        "promote",
+        "rollback",
+        "lineage",
+        "gc",
+        "registry",
+        "server",
+        "models",
+        "vault",
+        "feedback",
+        "review",
+        "export",
+    }
     assert known == {*RECIPE_COMMANDS, *tried, *elsewhere, "benchmark-explainers"}

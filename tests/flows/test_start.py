@@ -49,3 +49,12 @@ def test_no_process_is_started_where_none_is_wanted(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDKD_WORKERS", "0")
     with start_engine("none", tmp_path / "run") as engine:
         assert engine.workers is None
+
+
+def test_where_prefect_is_not_installed_it_is_said_what_to_choose(tmp_path, monkeypatch):
+    monkeypatch.setattr("flows.start.importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingDependencyError, match="--engine none") as caught, start_engine("prefect", tmp_path / "run", workers=0):
+        pass
+    assert caught.value.code == "PREFECT_MISSING"
+    with start_engine("none", tmp_path / "run", workers=0):
+        pass

@@ -14,7 +14,7 @@ from medkd.wording import require_neutral
 #: Words that Chinese texts hold as they are: units, symbols, names of keys, files and measures, and terms of the field that have no other name.
 AS_THEY_ARE = {
     *("medkd", "report.json", "UNVERIFIED", "VERIFIED", "mm", "ml", "LPS", "L", "R", "A", "P", "S", "I", "X", "T", "x", "y", "z"),
-    *("Dice", "AUPRC", "IoU", "logit", "softmax", "PgUp", "PgDn", "Shift", "H", "N", "C", "CT", "PET", "Cohen", "Fleiss", "n"),
+    *("Dice", "AUPRC", "IoU", "logit", "softmax", "PgUp", "PgDn", "Shift", "H", "N", "C", "CT", "PET", "Cohen", "Fleiss", "n", "torch"),
 }
 #: What is quoted: a publication is called as it is called.
 QUOTED = {"scale.source"}
@@ -128,3 +128,14 @@ def test_every_word_of_the_code_that_the_page_repeats_is_in_the_catalogue():
     assert not [
         code.value for code, one in CODES.items() if one.severity is Severity.WARNING and f"caveat.{code.value}" not in texts_of("en")
     ]
+
+
+def test_what_is_left_out_is_recognised_word_by_word():
+    """What run-times and budgets say stands in their packages in English: the page says it in every language."""
+    from medkd.explanation.budget import left_out_caveats
+
+    runtime = text_of(say("said.runtime", library="onnxruntime 1.32.0"), "en")
+    for text in (runtime, left_out_caveats(("saliency 1.5/0.2", "occlusion 9.0/0.2"), 3.0)[0].text):
+        assert isinstance(recognise(text), Said)
+        assert text_of(recognise(text), "en") == text
+        assert text_of(recognise(text), "zh") != text

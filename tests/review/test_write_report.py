@@ -4,7 +4,6 @@ import zipfile
 
 import numpy as np
 import pytest
-import torch
 
 from data_contracts import ExplainedStudies, RefusedSeries, RegistryError, ReportSet, ReviewReport, StoreError, load_record
 from medkd.review import write_report as module
@@ -16,15 +15,11 @@ from tests.registry.memory_registry import MemoryRegistry
 from tests.review.training import training_of, with_features
 
 
-def tensors(arrays):
-    return {name: torch.from_numpy(values) for name, values in arrays.items()}
-
-
 @pytest.fixture
 def kept(report, arrays, monkeypatch):
     """Let reading an artefact give the explanation of ``report``, and a store its volume."""
-    monkeypatch.setattr(module, "read_explanation", lambda _: (report.explanations[0], tensors(arrays.explained[0])))
-    monkeypatch.setattr(module, "read_volume", lambda *_: (torch.from_numpy(arrays.volume), torch.from_numpy(arrays.label)))
+    monkeypatch.setattr(module, "read_kept", lambda _: (report.explanations[0], arrays.explained[0]))
+    monkeypatch.setattr(module, "study_arrays", lambda *_: (arrays.volume, arrays.label))
     monkeypatch.setattr(module, "load_calibration", lambda *_: None)
     monkeypatch.setattr(module, "load_training_features", lambda *_: None)
     monkeypatch.setattr(module, "write_nifti", lambda _, __, path: write_bytes(path, b"image"))
@@ -64,8 +59,8 @@ def test_a_study_gets_its_files_and_its_model_gets_them_too(kept, tmp_path, monk
 def test_a_classifiers_report_leaves_no_segmentation_of_another_models(kept, arrays, tmp_path, monkeypatch):
     monkeypatch.setattr(
         module,
-        "read_explanation",
-        lambda _: (kept.explanations[0], {n: v for n, v in tensors(arrays.explained[0]).items() if not n.startswith("seg")}),
+        "read_kept",
+        lambda _: (kept.explanations[0], {n: v for n, v in arrays.explained[0].items() if not n.startswith("seg")}),
     )
     monkeypatch.setattr(module, "open_registry", lambda _: None)
     monkeypatch.setattr(module, "_attach", lambda *_: None)
@@ -111,8 +106,8 @@ def test_all_pages_lie_in_one_archive_beside_both_students(kept, tmp_path, monke
 
 def test_a_report_says_the_nearest_training_cases_of_its_version(kept, arrays, tmp_path, monkeypatch):
     one = kept.explanations[0]
-    held = tensors(with_features(arrays, (0, 0, 0, 0)).explained[0])
-    monkeypatch.setattr(module, "read_explanation", lambda _: (one, held))
+    held = with_features(arrays, (0, 0, 0, 0)).explained[0]
+    monkeypatch.setattr(module, "read_kept", lambda _: (one, held))
     monkeypatch.setattr(module, "open_registry", lambda _: None)
     monkeypatch.setattr(module, "_attach", lambda *_: None)
     monkeypatch.setattr(module, "load_training_features", lambda *_: training_of(one))

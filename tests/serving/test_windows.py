@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
-from medkd.serving.windows import gaussian_weights, predict_windows
+from medkd.serving.windows import AT_ONCE, gaussian_weights, predict_windows
 
 CASES = [
     ((20, 33, 17), (8, 16, 16), 0.5),
@@ -42,3 +44,18 @@ def test_weights_are_those_of_monai(size):
     from monai.data.utils import compute_importance_map
 
     assert np.allclose(gaussian_weights(size), compute_importance_map(size, mode="gaussian").numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(48, 96, 96), pytest.param((200, 512, 512), marks=pytest.mark.extended)])
+def test_no_more_is_held_than_accumulators_weights_and_a_few_windows(shape):
+    """The peak beside the image: a float32 volume per channel of the answer, one of weights, and what one pass of windows takes."""
+    volume, channels, size = np.zeros((1, *shape), np.float32), 4, (32, 32, 32)
+    tracemalloc.start()
+    try:
+        found = predict_windows(lambda some: np.repeat(some, channels, axis=1), volume, size, 0.25)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.shape == (channels, *shape)
+    window = 4 * np.prod(size) * AT_ONCE
+    assert peak <= (channels + 1) * volume.nbytes + (4 * channels + 4) * window

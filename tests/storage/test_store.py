@@ -16,6 +16,17 @@ def test_what_is_written_is_read_back(tmp_path):
     assert store.verify(ref)
 
 
+def test_arrays_are_the_tensors_without_torch(tmp_path):
+    store = Store(tmp_path)
+    ref = store.write_tensors("x", {"a": torch.arange(6).reshape(2, 3), "b": torch.rand(2)})
+    for name, value in store.read_tensors(ref).items():
+        assert (store.read_arrays(ref)[name] == value.numpy()).all()
+    (tmp_path / "x").write_bytes(b"y")
+    with pytest.raises(StoreError) as caught:
+        store.read_arrays(ref)
+    assert caught.value.code == "STORE_ALTERED"
+
+
 def test_one_flipped_byte_is_found(tmp_path):
     store = Store(tmp_path)
     ref = store.write_tensors("x.safetensors", {"a": torch.zeros(100)})

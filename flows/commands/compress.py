@@ -1,0 +1,70 @@
+"""The command that makes a registered student smaller and faster: compress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.common import (
+    DEFAULT_ENGINE,
+    AsJson,
+    CommandGroup,
+    Engine,
+    Overrides,
+    TrackingUri,
+    app,
+    claim_run,
+    recipe_overrides,
+    registry_uri,
+    say,
+    say_json,
+)
+
+
+@app.command(rich_help_panel=CommandGroup.REGISTRY)
+def compress(
+    recipe: Annotated[
+        Path, typer.Argument(help="YAML file of a compression recipe, for example flows/recipes/compression/hippocampus.yaml.")
+    ],
+    run: Annotated[Path, typer.Option("--run", help="Run whose registry holds the student; cohorts and forms are kept there.")] = Path(
+        "runs/demo"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder of the table and its picture; by default compression/NAME of the run.")] = None,
+    overrides: Overrides = None,
+    tracking_uri: TrackingUri = None,
+    engine: Engine = DEFAULT_ENGINE,
+    as_json: AsJson = False,
+) -> None:
+    """Compress a registered student in several ways, and keep what is no slower, no worse and no blinder than its bounds allow."""
+    from dataclasses import replace
+
+    from flows.compress_recipe import read_plan
+    from flows.start import start_engine
+    from medkd.cohorts.prepare import data_folder
+    from medkd.storage.output import claim_unmarked, require_source
+    from medkd.storage.workspace import local_workspace
+
+    wanted, data_root = recipe_overrides(overrides)
+    plan = read_plan(recipe, wanted, run.resolve() if out is None else out.resolve(), named=out is not None)
+    data = data_folder(plan.data.data, data_root)
+    if data is not None:
+        require_source(data)
+    uri = registry_uri(run, tracking_uri)
+    workspace = replace(local_workspace(claim_run(run), progress=True, data_root=data_root), tracking_uri=uri)
+    claim_unmarked(plan.out, FILES)
+    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+        from flows.compress import compress as run_compress
+        from flows.compress_text import compression_summary, compression_text
+
+        result = run_compress(workspace, plan)
+    if as_json:
+        say_json(compression_summary(result))
+    else:
+        say(compression_text(result))
+        say(f"\ntable     {plan.out / 'compression.md'}\npicture   {plan.out / 'pareto.png'}")
+
+
+#: Names that a compression writes.
+FILES = r"compression\.(json|md)|pareto\.png"

@@ -1,0 +1,40 @@
+"""What every flow that asks a model about one new study begins with and ends in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_contracts import IngestPolicy, IngestReport, ReviewReport, VolumeRef
+from flows.ingest import ingest
+from medkd.dicom.choose_volume import choose_volume
+from medkd.dicom.ingest import IngestRequest
+from medkd.dicom.ingest_cache import read_manifest
+from medkd.dicom.study_folder import claim_study, empty_store
+from medkd.storage.output import STUDY_STORE
+from medkd.storage.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What was ingested, the artefact of the chosen volume's explanation, the report that was made from it, and the folder of DICOM results."""
+
+    ingested: IngestReport
+    explanation: Path
+    report: ReviewReport
+    results: Path | None = None
+
+
+def ingest_study(
+    workspace: Workspace, source: Path, series: str | None, policy: IngestPolicy | None
+) -> tuple[IngestReport, VolumeRef, Path]:
+    """Ingest a study below a workspace; return the report, the volume that is asked about, and the folder of the store.
+
+    Raises:
+        OutputError: the workspace's folder is not ours, or holds the source.
+        DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
+    """
+    store = empty_store(claim_study(source, workspace.root))
+    request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
+    ingested = ingest(request)
+    return ingested, choose_volume(read_manifest(store), ingested, series), store

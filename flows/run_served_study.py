@@ -1,0 +1,45 @@
+"""One new study, asked without torch: as :mod:`flows.run_study`, by ONNX Runtime or OpenVINO, with maps in closed form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_contracts import ExplanationRequest, IngestPolicy
+from flows.ingested_study import StudyOutcome, ingest_study
+from flows.orchestration import flow, submit_all, task
+from medkd.explanation.served_registered import explain_served_registered
+from medkd.results.write_results import publish_results
+from medkd.review.write_report import write_report
+from medkd.serving.open_runtime import Runtime
+from medkd.storage.workspace import Workspace
+
+explain_study = task(explain_served_registered)
+report_study = task(write_report)
+publish_dicom = task(publish_results)
+
+
+@flow
+def run_served_study(
+    workspace: Workspace,
+    source: Path,
+    model_uri: str,
+    request: ExplanationRequest,
+    runtime: Runtime,
+    *,
+    series: str | None = None,
+    policy: IngestPolicy | None = None,
+    dicom_out: Path | None = None,
+) -> StudyOutcome:
+    """Ingest a study below the workspace, ask a registered model about one of its volumes by a run-time, report and register what it finds.
+
+    Raises:
+        OutputError, DataError: as :func:`flows.ingested_study.ingest_study`.
+    """
+    out = workspace.root
+    ingested, volume, store = ingest_study(workspace, source, series, policy)
+    artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out, runtime)], title="explain")[0]
+    report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
+    if dicom_out is None:
+        return StudyOutcome(ingested, artefact, report)
+    results = submit_all(publish_dicom, [(artefact, store, source, dicom_out)], title="DICOM results")[0]
+    return StudyOutcome(ingested, artefact, report, results)

@@ -1,0 +1,37 @@
+"""Opening a registry, and reading and adding files of its versions without their networks: no torch."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_contracts import Calibration, load_record
+from data_contracts.private import open_private
+from medkd.registry.interface import Registry
+from medkd.storage.workspace import Workspace
+
+#: File of every version with what a person should know before using it.
+CARD = "card.json"
+#: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
+CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
+
+
+def open_registry(workspace: Workspace) -> Registry:
+    """Return the MLflow registry of a workspace (the import takes seconds, so it is made here and not before)."""
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(workspace.tracking_uri, artifacts=workspace.root / "mlartifacts")
+
+
+def load_calibration(registry: Registry, uri: str) -> Calibration | None:
+    """Return the calibration of a registered version without its network; None of one that has none."""
+    folder = registry.fetch(uri)[1]
+    return load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
+
+
+def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:
+    """Write a zip whose bytes depend on its contents alone (fixed time stamps)."""
+    with open_private(archive) as stream, zipfile.ZipFile(stream, "w", compression=zipfile.ZIP_STORED) as packed:
+        for name, payload in files.items():
+            packed.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), payload)
