@@ -14,8 +14,9 @@ normalisation and rectifiers lie before those layers. With ``dL/dg_c`` = sum ove
 
   q is the slope of log |m|; p follows from the slope of the loss ``attribution_transfer`` itself, dA/dg_c = q c - p; e costs one backward pass per
   probe instead of one per cell: for random signs r, the mean of (d<r, m>/dg_c)^2 is |d|^2 (Hutchinson 1989). All of it is summed up case by case.
-  Negative values are kept: without such a channel the maps agree better. To this the task's ``taylor`` is added, each in units of its mean magnitude
-  over all channels of the network, so that a channel goes first which neither the answer nor its reason needs.
+  The magnitude counts: a channel whose removal alone turns the map towards the other is one that moves it much, and half of such channels removed
+  together moved it anywhere (measured, see README). To it the task's ``taylor`` is added, each in units of its mean magnitude over all channels
+  of the network, so that a channel goes first which neither the answer nor its reason needs.
 
 That compression should keep attributions is Park et al. 2020 (NeurIPS, 2010.15054), who add a distance of maps to the training after it; that channels
 are *chosen* by the maps' change, and the formula, are ours.
@@ -71,7 +72,7 @@ def channel_importance(kind: Importance, network: nn.Module, groups: Sequence[Ch
         return task
     maps = attribution_change(network, groups, data)
     units = [max(float(torch.cat([part.abs() for part in found.values()]).mean()), _TINY) for found in (task, maps)]
-    return {name: task[name] / units[0] + maps[name] / units[1] for name in task}
+    return {name: task[name] / units[0] + maps[name].abs() / units[1] for name in task}
 
 
 def attribution_change(network: nn.Module, groups: Sequence[ChannelGroup], data: JudgingData) -> dict[str, Tensor]:

@@ -178,7 +178,8 @@ def test_attribution_adds_the_task_in_units_of_its_mean(network, groups, data):
     change = attribution_change(network, groups, data)
     units = [float(torch.cat([value.abs() for value in found.values()]).mean()) for found in (task, change)]
     name = groups[0].name
-    torch.testing.assert_close(both[name], task[name] / units[0] + change[name] / units[1])
+    assert float(min(worth.min() for worth in change.values())) < 0 <= float(min(worth.min() for worth in both.values()))
+    torch.testing.assert_close(both[name], task[name] / units[0] + change[name].abs() / units[1])
 
 
 @pytest.mark.parametrize("kind", ["taylor", "attribution"])
