@@ -65,6 +65,7 @@ def test_without_torch_a_study_is_segmented_reported_and_kept(site, tmp_path):
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
 @pytest.mark.parametrize("name", ["cut", "sort"])
 def test_findings_are_those_of_torch(site, name, runtime, tmp_path):
