@@ -49,7 +49,7 @@ def test_passes_of_a_volume_take_their_memory_from_what_was_freed_and_answer_the
 
 def test_a_wish_of_the_environment_goes_first(monkeypatch):
     asked = []
-    monkeypatch.setattr(allocator, "_c_library", lambda: SimpleNamespace(mallopt=lambda *wish: asked.append(wish) or 1))
+    monkeypatch.setattr(allocator, "_c_library", lambda: SimpleNamespace(mallopt=lambda *setting: asked.append(setting) or 1))
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
     assert allocator.keep_freed_memory.__wrapped__() is False
     assert asked == []
