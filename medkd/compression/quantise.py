@@ -76,7 +76,8 @@ def import_nncf() -> Any:
         raise MissingDependencyError(
             "NNCF_MISSING", f"expected NNCF, it cannot be imported ({error}); pip install '.[compression]', or quantise by onnx"
         ) from error
-    nncf.set_log_level(50)
+    # Its logger alone: its own setting silences every handler that stands there, those of others among them.
+    logging.getLogger("nncf").setLevel(logging.CRITICAL)
     return nncf
 
 

@@ -42,6 +42,7 @@ def test_students_learn_from_registered_knowledge_and_nobody_stands_for_the_teac
         "scorecards",
         "compare",
         "calibrate",
+        "training cases",
         "losses",
         "register",
     ]

@@ -7,7 +7,7 @@ import pydicom
 import pytest
 
 from data_contracts import DataError, MissingDependencyError, ResultSet, read_record
-from medkd.explanation.artefact import read_explanation
+from medkd.explanation.kept import read_kept
 from medkd.results import parametric_map, readers
 from medkd.results import write_results as module
 from medkd.results.write_results import RECORD, write_results
@@ -111,9 +111,9 @@ def test_findings_that_a_segmentation_does_not_hold_are_not_published(study, tmp
     if "most" in changes:
         monkeypatch.setattr(module, "_MOST_SEGMENTS", changes["most"])
     else:  # the last one: numbers of the others stay, so that no reader would miss it
-        record, arrays = read_explanation(folder)
+        record, arrays = read_kept(folder)
         lesions = (*record.lesions[:-1], record.lesions[-1].model_copy(update={"mask_sha256": changes["sha"]}))
-        monkeypatch.setattr(module, "read_explanation", lambda _: (record.model_copy(update={"lesions": lesions}), arrays))
+        monkeypatch.setattr(module, "read_kept", lambda _: (record.model_copy(update={"lesions": lesions}), arrays))
     with pytest.raises(DataError) as caught:
         write_results(folder, values, files, tmp_path / "out")
     assert caught.value.code == code
