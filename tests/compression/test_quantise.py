@@ -50,6 +50,7 @@ def test_a_form_rounds_answers_nearly_alike_keeps_its_map_and_is_the_same_each_t
     assert np.ptp(offset, axis=tuple(place for place in range(offset.ndim) if place != 1)).max() < 0.2 * np.abs(expected[0]).max()
 
 
+@pytest.mark.extended
 def test_accuracy_control_puts_layers_back_until_the_figure_holds():
     task, images = PICTURES, np.random.default_rng(0).normal(size=(2, 1, 24, 24)).astype(np.float32)
     payload = export_onnx(build_network(NETWORKS["pictures"][1], seed=1).eval(), task).payload

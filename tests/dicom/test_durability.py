@@ -50,6 +50,7 @@ def verified(out: Path) -> int:
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.extended)])
+@pytest.mark.extended
 def test_killed_at_any_moment_the_store_is_whole_and_the_next_run_completes_it(tmp_path, kills):
     source, undisturbed, out = tmp_path / "source", tmp_path / "undisturbed", tmp_path / "store"
     write_phantom_dicom(source, studies=24, seed=5)

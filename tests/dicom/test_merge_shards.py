@@ -102,6 +102,7 @@ def test_shards_here_give_it_too(source, whole, tmp_path, monkeypatch):
     assert report.files == whole[0].files
 
 
+@pytest.mark.extended
 def test_a_second_ingestion_in_shards_judges_again_what_one_as_a_whole_does(source, whole, tmp_path):
     request = IngestRequest(source, tmp_path / "store", nifti=True)
     ingest(request, secret=b"k")

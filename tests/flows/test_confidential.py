@@ -156,6 +156,7 @@ def judge_without_a_mark(here, study, folder, run):
     assert open_to_others(folder / "log", folder / "exported") == []
 
 
+@pytest.mark.extended
 def test_the_default_folder_of_an_explanation_is_not_called_after_the_study(planted, here, smoke, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = planted / f"{CANARY}_study001"
@@ -193,6 +194,7 @@ def test_a_failed_study_leaves_no_mark_either(here, smoke, tmp_path, medkd):
     assert places_of(CANARY, tmp_path / "out") == []
 
 
+@pytest.mark.extended
 def test_reports_of_a_store_leave_no_mark(planted, here, smoke, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDKD_WORKERS", "0")
     assert here("ingest", planted / f"{CANARY}_study001", "--out", tmp_path / "store")[0] == 0

@@ -34,6 +34,7 @@ def evaluate(here, smoke, clinic, out, name, *more):
     return here("evaluate-folder", clinic, "--model", f"models:/{name}/1", "--run", smoke.folder, "--out", out, *more)
 
 
+@pytest.mark.extended
 def test_a_classifier_is_scored_with_its_teacher(here, smoke, clinic, tmp_path):
     teacher = ("--teacher", "models:/phantom-classification-teacher/1", "--json")
     status, payload, errors = evaluate(here, smoke, clinic, tmp_path / "o", "phantom-classification-kd", *teacher)

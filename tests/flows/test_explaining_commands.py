@@ -71,6 +71,7 @@ def test_it_lies_beside_its_model_version(explained, smoke):
     assert all(tuple(values.shape) == record.volume.geometry.shape for values in on_voxels.values())
 
 
+@pytest.mark.extended
 def test_it_is_made_again_to_the_bit_and_refused_when_it_cannot_be(explained, here, smoke):
     out, summary = explained
     status, text, errors = here("replay", summary["maps"][0]["id"], "--in", out, "--run", smoke.folder)
@@ -109,6 +110,7 @@ def test_what_cannot_be_explained_is_one_sentence(here, smoke, tmp_path, argumen
     assert errors.splitlines()[-1].startswith(f"{code}: expected")
 
 
+@pytest.mark.extended
 def test_a_classifier_says_why_it_answers_what_it_answers(here, smoke, tmp_path):
     status, text, errors = here(
         "explain-study", smoke.folder / "dicom" / "study001", "--model", "models:/phantom-classification-kd/1", "--explainers",

@@ -57,6 +57,7 @@ def test_an_extraction_says_what_it_holds_and_how_close_it_is(extracted):
     assert 0 <= summary["kl"] < 0.05
 
 
+@pytest.mark.extended
 def test_another_site_distils_without_the_teachers_weights(extracted, here, tmp_path, monkeypatch):
     folder, summary = extracted
     monkeypatch.setenv("MEDKD_WORKERS", "0")
@@ -128,6 +129,7 @@ def test_what_is_not_in_the_store_is_one_sentence_before_training(extracted, her
     assert not list((tmp_path / "training").rglob("kd-*/state.safetensors"))
 
 
+@pytest.mark.extended
 def test_a_student_of_another_label_set_says_which_classes_belong_together(extracted, here, tmp_path, monkeypatch):
     folder, summary = extracted
     monkeypatch.setenv("MEDKD_WORKERS", "0")

@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import pytest
+
 from flows.reconcile import is_orphan, to_restart
 from medkd.registry.publish import open_registry
 from medkd.storage.process_mark import PROCESS, process_mark
@@ -28,6 +30,7 @@ def run_of(*tags):
     return SimpleNamespace(tags=list(tags))
 
 
+@pytest.mark.extended
 def test_a_run_of_mlflow_whose_process_was_killed_is_said_to_be_over_and_others_go_on(tmp_path):
     registry = open_registry(local_workspace(tmp_path))
     goes_on = registry.runs.begin("night", "goes on", {"of": "another"}, {})

@@ -29,6 +29,7 @@ def viewed(study, ohif, tmp_path):
         yield viewer, arrays, lambda: write_results(folder, values, files, tmp_path / "out")[1]
 
 
+@pytest.mark.extended
 def test_segments_lie_where_the_model_marked_them_and_what_is_no_object_is_refused(viewed, tmp_path):
     viewer, arrays, write = viewed
     place = write()

@@ -49,6 +49,7 @@ def test_a_page_has_no_violation(open_page, full, arrays, prior, axe, language):
     assert page.problems == []
 
 
+@pytest.mark.extended
 def test_a_phones_page_has_no_violation(open_page, of_a_panel, axe):
     page = open_page(*of_a_panel, viewport={"width": 390, "height": 844})
     page.check("input[value=present]")

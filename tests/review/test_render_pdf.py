@@ -82,12 +82,14 @@ def test_the_same_report_gives_the_same_pdf(full, arrays, weasyprint):
     assert render_pdf(full, arrays, "en") == render_pdf(full, arrays, "en")
 
 
+@pytest.mark.extended
 def test_chinese_can_be_copied_out_of_a_pdf(full, arrays, weasyprint, chinese_font):
     text = require_whole(render_pdf(full, arrays, "zh"), full, "zh")
     assert "病灶1：患者左侧，0.40ml" in text
 
 
 @pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.extended)])
+@pytest.mark.extended
 def test_chromium_prints_where_the_other_is_missing(full, arrays, by_chromium, chinese_font, language):
     text = require_whole(render_pdf(full, arrays, language), full, language)
     assert {"en": "Onpapereverythingisopen", "zh": "纸质版内容全部公开"}[language] in text

@@ -136,6 +136,7 @@ ARMS = {
 
 @pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.extended), "everything"])
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.extended
 def test_a_run_that_is_killed_between_batches_goes_on_there_and_ends_with_the_same_weights(
     recipe, cohort, tmp_path, monkeypatch, name, precision
 ):
