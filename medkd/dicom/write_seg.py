@@ -176,6 +176,7 @@ def write_seg(
         segment_descriptions=descriptions,
         # Most slices hold nothing: a label map of a large volume is otherwise a byte a voxel. Binary images are a bit a voxel, and RLE knows bytes.
         transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
+        omit_empty_frames=labelmap or _is_even_without_empty(labels, present),
         series_instance_uid=own.series,
         series_number=own.series_number,
         sop_instance_uid=own.instance,
@@ -190,6 +191,18 @@ def write_seg(
     with open_private(path) as stream:
         segmentation.save_as(stream, enforce_file_format=True)
     return path
+
+
+def _is_even_without_empty(labels: NDArray[np.uint8], present: Sequence[int]) -> bool:
+    """Return whether the bits of the images that hold something fill an even number of bytes, or those of all images fill an odd one, too.
+
+    DICOM pads an odd number by a byte (PS3.5 8.1.1), and OHIF's reader (cornerstone adapters 4) takes a padded segmentation of 1 bit for a broken one:
+    empty images are then written along, where that helps.
+    """
+    pixels = int(np.prod(labels.shape[1:]))
+    marked = sum(int((labels == value).any(axis=(1, 2)).sum()) for value in present)
+    odd, odd_with_all = (-(-count * pixels // 8) % 2 for count in (marked, len(present) * len(labels)))
+    return not odd or bool(odd_with_all)
 
 
 def _numbered(labels: NDArray[np.uint8], present: Sequence[int]) -> NDArray[np.uint8]:

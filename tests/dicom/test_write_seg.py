@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -133,6 +134,33 @@ def test_a_class_that_is_not_marked_is_no_segment(scan, labels, tmp_path):
     read = pydicom.dcmread(write_seg(only, NAMES, source_images(*scan), "net/1", tmp_path / "seg.dcm"))
     assert [(one.SegmentNumber, one.SegmentLabel) for one in read.SegmentSequence] == [(1, "Lesion")]
     assert read.pixel_array.sum() == (labels == 2).sum()
+
+
+def small(images):
+    """Return the images' first five rows and columns: two of them hold 50 bits, in 7 bytes."""
+    cut = [copy.deepcopy(image) for image in images]
+    for image in cut:
+        pixels = image.pixel_array[:5, :5]
+        image.Rows, image.Columns, image.PixelData = 5, 5, pixels.tobytes()
+    return cut
+
+
+@pytest.mark.parametrize(("marked", "frames"), [(2, 7), (3, 3)])
+def test_an_odd_number_of_bytes_is_filled_with_empty_images(scan, tmp_path, marked, frames):
+    labels = np.zeros((7, 5, 5), dtype=np.uint8)
+    labels[1 : 1 + marked, 1:3, 2:5] = 1
+    read = pydicom.dcmread(write_seg(labels, NAMES, small(source_images(*scan)), "net/1", tmp_path / "seg.dcm"))
+    assert read.NumberOfFrames == frames
+    assert len(read.PixelData) == -(-frames * 25 // 8)  # nothing is padded
+    assert read.pixel_array.sum() == 6 * marked
+
+
+def test_where_no_number_of_images_helps_they_stay_left_out(scan, tmp_path):
+    labels = np.zeros((7, 5, 5), dtype=np.uint8)
+    labels[1:3, 1:3, 2:5] = 1
+    images = small(source_images(*scan))[:6]  # 6 images hold 150 bits, in 19 bytes
+    read = pydicom.dcmread(write_seg(labels[:6], NAMES, images, "net/1", tmp_path / "seg.dcm"))
+    assert read.NumberOfFrames == 2
 
 
 def test_where_nothing_is_marked_there_is_no_segmentation(scan, labels, tmp_path):
