@@ -19,6 +19,8 @@ from medkd.measures.sign_agreement import sign_agreement
 from medkd.storage.store import Store
 
 Rows = NDArray[np.float64]
+#: Of a form's map and the version's, [1, *space] each, and what is marked there.
+Quantity = Callable[[Tensor, Tensor, Tensor | None], float]
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _compared(own: dict[str, Tensor], kept: dict[str, Tensor], masks: Tensor | N
         pairs = [_margins(index, own["maps"][case], kept["maps"][case]) for index in _answered_classes(kept["answers"][case])]
         mask = None if masks is None else masks[case][None]
         for name, quantity in _QUANTITIES.items():
-            values = [float(quantity(form, version, mask)) for form, version in pairs]
+            values = [_valued(quantity, form, version, mask) for form, version in pairs]
             rows[name].append(float(np.nanmean(values)) if values and not np.isnan(values).all() else float("nan"))
     return {name: np.array(values) for name, values in rows.items()}
 
@@ -128,6 +130,18 @@ def _margins(index: int, own: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     return (own[index] - own[others].mean(0))[None], (kept[index] - kept[others].mean(0))[None]
 
 
+def _valued(quantity: Quantity, form: Tensor, version: Tensor, mask: Tensor | None) -> float:
+    """Return a quantity; of a form whose map says nothing where the version's does, the least that agreement is worth.
+
+    Left out, cases whose map has gone flat would leave the others to speak for the form: the blindest form would pass.
+    """
+    value = quantity(form, version, mask)
+    if not np.isnan(value) or np.isnan(quantity(version, version, mask)):
+        return value
+    # Nothing positive lies in the lesion, either: the version's whole share is lost.
+    return 0.0 if quantity is not _share or mask is None else -float(relevance_mass_accuracy(version.clamp_min(0), mask))
+
+
 def _share(form: Tensor, version: Tensor, mask: Tensor | None) -> float:
     if mask is None:
         return float("nan")
@@ -135,7 +149,7 @@ def _share(form: Tensor, version: Tensor, mask: Tensor | None) -> float:
     return shares[0] - shares[1]
 
 
-_QUANTITIES: dict[str, Callable[[Tensor, Tensor, Tensor | None], float]] = {
+_QUANTITIES: dict[str, Quantity] = {
     "map_rank_correlation": lambda form, version, _mask: float(rank_agreement(form, version)),
     "map_sign_stability": lambda form, version, _mask: float(sign_agreement(form, version)),
     "map_lesion_share": _share,

@@ -84,6 +84,22 @@ def test_the_same_maps_agree_wholly_and_turned_ones_do_not(store):
     assert turned["map_lesion_share"] is None
 
 
+def test_a_form_whose_map_has_gone_flat_in_a_case_is_blinder_and_not_judged_by_the_other(store):
+    maps = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    version, flat = with_maps(store, maps, torch.ones(2, dtype=torch.uint8), "v"), maps.clone()
+    flat[:1] = 0.0
+    mask = torch.zeros(2, 6, 6)
+    mask[:, 2:4, 1:5] = 1
+    found = map_figures(store, with_maps(store, flat, torch.ones(2, dtype=torch.uint8)), version, mask)
+    assert found["map_rank_correlation"].mean == pytest.approx(0.5)
+    positive = (maps[:1, 1] - maps[:1, 0]).clamp_min(0)
+    lost = (positive * mask[:1]).flatten(1).sum(1) / positive.flatten(1).sum(1)
+    assert found["map_lesion_share"].mean == pytest.approx(-float(lost.sum()) / 2)
+    # Where the version's own map says nothing there is nothing to keep.
+    nothing = with_maps(store, torch.zeros(2, 2, 6, 6), torch.ones(2, dtype=torch.uint8), "n")
+    assert map_figures(store, with_maps(store, flat, torch.ones(2, dtype=torch.uint8), "g"), nothing, mask)["map_rank_correlation"] is None
+
+
 def test_the_lesion_share_is_of_the_positive_map_and_the_version_s_is_taken_away(store):
     version, form_map = torch.zeros(2, 2, 1, 4), torch.zeros(2, 2, 1, 4)
     version[:, 1, 0] = torch.tensor([3.0, 1.0, -5.0, 0.0])
