@@ -7,9 +7,10 @@ from pathlib import Path
 from data_contracts import CompressionRecipe, RecipeError
 from medkd.training.form_mistakes import record_mistakes
 from medkd.training.mistake import FieldPath
-from medkd.yaml_text import YamlRefused, read_yaml, yaml_lines
+from medkd.training.recipes import read_fields
+from medkd.yaml_text import yaml_lines
 
-#: Recipes that come with the software; the folder is told by who ships it.
+#: How files of recipes end, where only the name of a shipped one is given.
 _ENDS = (".yaml", ".yml")
 
 
@@ -20,14 +21,7 @@ def read_compression_recipe(path: Path) -> CompressionRecipe:
         RecipeError: ``RECIPE_MISSING``, ``RECIPE_UNREADABLE``, or ``RECIPE_INVALID`` with file, line and field of the first mistake and how many
             more there are.
     """
-    if not path.is_file():
-        raise RecipeError("RECIPE_MISSING", f"expected a compression recipe at {path}, found no file")
-    try:
-        payload = read_yaml(path)
-    except YamlRefused as error:
-        raise RecipeError("RECIPE_UNREADABLE", str(error)) from error
-    if not isinstance(payload, dict):
-        raise RecipeError("RECIPE_UNREADABLE", f"expected a mapping of recipe fields in {path.name}, got {type(payload).__name__}")
+    payload, _ = read_fields(path, {})
     mistakes = list(record_mistakes(CompressionRecipe, payload))
     if mistakes:
         (place, sentence), more = mistakes[0], len(mistakes) - 1
