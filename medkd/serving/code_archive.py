@@ -59,7 +59,8 @@ def serving_code() -> ServingCode:
         raise RegistryError(
             "FORM_NEEDS_TORCH", f"expected the code of a served version to do without {heavy[0]}, {foreign[heavy[0]]} imports it"
         )
-    names = {name for top in foreign if top not in _PACKAGES and (name := _distribution_of(top)) is not None} | set(ADDED)
+    found = {_distribution_of(top) for top in foreign if top not in _PACKAGES}
+    names = {name for name in found if name is not None} | set(ADDED)
     return ServingCode(_archive(modules), tuple(sorted(f"{name}=={metadata.version(name)}" for name in names)))
 
 
@@ -71,7 +72,7 @@ def _distribution_of(top: str) -> str | None:
         return metadata.distribution(_INSTALLED_AS.get(top, top)).name
     except metadata.PackageNotFoundError:
         # Takes seconds: it reads what every library that is installed here consists of.
-        return metadata.packages_distributions().get(top, [None])[0]
+        return next(iter(metadata.packages_distributions().get(top, ())), None)
 
 
 def _closure() -> dict[str, Path]:
