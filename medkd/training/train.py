@@ -22,9 +22,11 @@ from data_contracts import (
     FeedbackDirectives,
     KnowledgeError,
     KnowledgeRef,
+    KnowledgeSet,
     NetworkSpec,
     Ref,
     Subset,
+    TeacherSet,
     TrainingDomain,
     TrainingSpec,
 )
@@ -54,18 +56,20 @@ from medkd.training.requirements import requirements_of
 
 @stage
 @in_processes
-def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> Checkpoint:
-    """Train a teacher on ``teacher_train`` and store its weights.
+def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint | None = None) -> Checkpoint:
+    """Train a teacher on ``teacher_train``, or on all of it but one fold of the patients, and store its weights.
 
     Args:
         workspace: where files go.
-        spec: ``recipe.teacher_training()``.
+        spec: ``recipe.teacher_training(network)``.
         cohorts: prepared cohorts.
+        teacher: that its own terms read, of a teacher assistant.
     """
-    cohort = open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task)
+    cohort = without_fold(open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task), spec.fold)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
-    return TrainingRun(workspace, spec).run(
-        TrainingSetup(cohort),
+    run = TrainingRun(workspace, spec)
+    return run.run(
+        setup_training(run, cohort, teacher, None),
         Objective(spec.objective.terms),
         cohort_digest=cohorts.uses[Subset.TEACHER_TRAIN].cohort.sha256,
         validate=figure,
@@ -78,8 +82,8 @@ def distill(
     workspace: Workspace,
     spec: TrainingSpec,
     cohorts: CohortSet,
-    teacher: Checkpoint | None,
-    knowledge: KnowledgeRef | None = None,
+    teacher: Checkpoint | TeacherSet | None,
+    knowledge: KnowledgeRef | KnowledgeSet | None = None,
     directives: FeedbackDirectives | None = None,
 ) -> Checkpoint:
     """Train one student: the arm's objective on ``student_train/SEED``, and on ``unlabelled/SEED`` where the arm may use it.
@@ -91,13 +95,13 @@ def distill(
         workspace: where files go.
         spec: ``recipe.student_training(arm, seed)``.
         cohorts: prepared cohorts.
-        teacher: live teacher, None where there is only a store.
-        knowledge: what was extracted of it.
+        teacher: live teacher, or several; None where there is only a store, or all that teaches comes about in training.
+        knowledge: what was extracted of it, or of each of them.
         directives: of the feedback on an earlier student; a term that reads them is one of the spec's.
     """
     digest = None if directives is None else directives.digest()
     run = TrainingRun(workspace, spec, feedback=digest)
-    setup = setup_training(run, student_cohort(workspace, spec, cohorts, directives), teacher, knowledge)
+    setup = setup_training(run, student_cohort(workspace, spec, cohorts, directives), teacher, knowledge, cohorts)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
     init_network = compressed(run, teacher) if spec.objective.init == "compressed_teacher" else None
     cohort_digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
@@ -120,7 +124,7 @@ class InitialNetwork:
     finish: Callable[[nn.Module], NetworkSpec] | None = None
 
 
-def compressed(run: TrainingRun, teacher: Checkpoint | None) -> InitialNetwork:
+def compressed(run: TrainingRun, teacher: Checkpoint | TeacherSet | None) -> InitialNetwork:
     """Return the teacher compressed to at most the student's number of parameters.
 
     Raises:
@@ -128,6 +132,7 @@ def compressed(run: TrainingRun, teacher: Checkpoint | None) -> InitialNetwork:
     """
     if teacher is None:
         raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {run.spec.arm!r}, there is only a store")
+    teacher = teacher.first if isinstance(teacher, TeacherSet) else teacher
     network = load_network(run.workspace, teacher)
     share = share_for(network, parameter_count(run.begin()))
     return InitialNetwork(factorised(network, share), teacher.network.model_copy(update={"rank_ratio": share}))
@@ -135,21 +140,26 @@ def compressed(run: TrainingRun, teacher: Checkpoint | None) -> InitialNetwork:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What a student is trained on and who teaches it: a live teacher, a store (whose answers the cohort then carries), or nobody."""
+    """What a student is trained on and who teaches it: a live teacher, a store (whose answers the cohort then carries), several, or nobody."""
 
     cohort: TrainingCohort
     teacher: LoadedTeacher | None = None
     stored: StoredSource | None = None
+    several: SeveralTeachers | None = None
 
     @property
     def teacher_digest(self) -> str | None:
-        """Return the digest of the teacher's weights."""
+        """Return the digest of the teacher's weights, of several the first one's."""
+        if self.several is not None:
+            return next(iter(self.several.digests), None)
         if self.stored is not None:
             return self.stored.record.teacher_digest
         return None if self.teacher is None else self.teacher.digest
 
     def source(self, attribution_source: AttributionSource) -> KnowledgeSource | None:
         """Return the teacher as the loop asks it, its explanations its own or a control's."""
+        if self.several is not None:
+            return self.several.source
         if self.stored is not None or self.teacher is None:
             return self.stored
         random_teacher = _random_teacher(self.teacher) if attribution_source is AttributionSource.RANDOM_TEACHER else None
@@ -157,9 +167,15 @@ class TrainingSetup:
 
 
 def setup_training(
-    run: TrainingRun, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None
+    run: TrainingRun,
+    cohort: TensorCohort | VolumeCohort,
+    teacher: Checkpoint | TeacherSet | None,
+    knowledge: KnowledgeRef | KnowledgeSet | None,
+    cohorts: CohortSet | None = None,
 ) -> TrainingSetup:
-    """Return who teaches an arm: a live teacher, a store, or nobody; all that can be missing is said here.
+    """Return who teaches an arm: a live teacher, a store, several of them, or nobody; all that can be missing is said here.
+
+    ``cohorts`` say whom the networks of folds were trained on, for answers out of fold.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_MISSING`` when the arm reads a store and none is given, or it lacks something;
@@ -169,6 +185,10 @@ def setup_training(
     objective = Objective(arm.terms)
     if "teacher" not in objective.needs:
         return TrainingSetup(cohort)
+    if isinstance(teacher, TeacherSet) or isinstance(knowledge, KnowledgeSet) or ONLINE_TEACHERS & set(arm.teachers):
+        networks = teacher if isinstance(teacher, TeacherSet | None) else TeacherSet(networks=((arm.teachers[0], teacher),))
+        stored = knowledge if isinstance(knowledge, KnowledgeSet) else None
+        return TrainingSetup(*several_teachers(run.request(cohorts), cohort, networks, stored))
     if arm.knowledge == "live":
         if teacher is None:
             raise KnowledgeError(
