@@ -158,7 +158,15 @@ from data_contracts.promotion import (
 )
 from data_contracts.question import ExplanationAnswer, ExplanationQuestion
 from data_contracts.recipe import Recipe
-from data_contracts.recipe_teachers import TeacherNetwork
+from data_contracts.recipe_teachers import (
+    TeacherNetwork,
+    network_called,
+    networks_of,
+    stored_readers,
+    student_rounds,
+    teacher_named,
+    teacher_rounds,
+)
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
 from data_contracts.registry_export import ExportedVersion, RegistryExport
 from data_contracts.result_set import ReadBack, ResultObject, ResultSet
@@ -458,5 +466,11 @@ __all__ = [
     "current_recipe",
     "load_record",
     "map_name",
+    "network_called",
+    "networks_of",
     "read_record",
+    "stored_readers",
+    "student_rounds",
+    "teacher_named",
+    "teacher_rounds",
 ]

@@ -28,11 +28,19 @@ class WithTeachers(Protocol):
     """The part of a recipe that says who teaches whom."""
 
     @property
-    def teacher(self) -> TeacherRecipe: ...
+    def teacher(self) -> TeacherRecipe:
+        """Return the teacher that students are measured by."""
+        ...
+
     @property
-    def teachers(self) -> dict[str, TeacherRecipe]: ...
+    def teachers(self) -> dict[str, TeacherRecipe]:
+        """Return further teachers."""
+        ...
+
     @property
-    def arms(self) -> dict[str, Arm]: ...
+    def arms(self) -> dict[str, Arm]:
+        """Return the arms."""
+        ...
 
 
 def teacher_named(recipe: WithTeachers, name: str) -> TeacherRecipe:
@@ -44,6 +52,11 @@ def networks_of(recipe: WithTeachers, name: str) -> tuple[TeacherNetwork, ...]:
     """Return the networks of a teacher: one, or one per fold."""
     folds = teacher_named(recipe, name).folds
     return (TeacherNetwork(name),) if folds is None else tuple(TeacherNetwork(name, fold) for fold in range(1, folds + 1))
+
+
+def network_called(recipe: WithTeachers, arm: str) -> TeacherNetwork:
+    """Return the network of a teacher by what its files are called by."""
+    return next(network for name in ("teacher", *recipe.teachers) for network in networks_of(recipe, name) if network.arm == arm)
 
 
 def teacher_rounds(recipe: WithTeachers) -> tuple[tuple[TeacherNetwork, ...], ...]:
@@ -61,7 +74,10 @@ def student_rounds(recipe: WithTeachers) -> tuple[tuple[str, ...], ...]:
     done, rounds = set[str](), list[tuple[str, ...]]()
     while len(done) < len(recipe.arms):
         ready = tuple(
-            name for name, arm in recipe.arms.items() if name not in done and ("self" not in arm.teachers or arm.self_arm in done)
+            name
+            for name, arm in recipe.arms.items()
+            # An arm of a recipe that was narrowed to it asks a student that is not trained here.
+            if name not in done and ("self" not in arm.teachers or arm.self_arm in done or arm.self_arm not in recipe.arms)
         )
         done |= set(ready)
         rounds.append(ready)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from pydantic import Field
 
 from data_contracts.knowledge import KnowledgeRef
@@ -47,6 +45,6 @@ class KnowledgeSet(FrozenModel):
     parts: tuple[tuple[str, KnowledgeRef], ...] = Field(min_length=1)
 
     @property
-    def teachers_digest(self) -> str:
-        """Return the digest of who answers, in order: what resuming or distilling under must not change."""
-        return hashlib.sha256("\n".join(part.teacher_digest for _, part in self.parts).encode()).hexdigest()
+    def digests(self) -> tuple[str, ...]:
+        """Return the digests of the teachers' weights, in order."""
+        return tuple(part.teacher_digest for _, part in self.parts)

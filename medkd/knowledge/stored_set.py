@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -107,5 +107,5 @@ class CohortWithSeveralTeachers:
         return replace(sample, teacher=_numbered([member.answers(rows, sample) for member in self.members]))
 
 
-def _numbered(answers: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def _numbered(answers: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {f"{number}{TEACHER_PART}{part}": value for number, own in enumerate(answers) for part, value in own.items()}

@@ -388,7 +388,7 @@ def ask_before(source: KnowledgeSource, cohort: TrainingCohort, request: FitRequ
     """Let a live teacher answer before training where its views are few and come again: whole pictures, at most mirrored, on a CPU."""
     config = request.fit
     images: Tensor | None = getattr(cohort, "images", None)
-    asked = [*parts_of(source, LiveSource), *parts_of(source, FoldSource)]
+    asked: list[LiveSource | FoldSource] = [*parts_of(source, LiveSource), *parts_of(source, FoldSource)]
     if images is None or not asked or config.augment == "affine" or config.mix != "none":
         return
     views = len(images) * (2 if config.augment == "flip" else 1)

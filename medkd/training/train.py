@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from data_contracts import (
+    ONLINE_TEACHERS,
     AttributionSource,
     Case,
     Checkpoint,
@@ -32,6 +33,7 @@ from data_contracts import (
 )
 from data_contracts.model import run_name
 from medkd.cohorts.open_cohort import open_for_training
+from medkd.cohorts.patient_folds import without_fold
 from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
 from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
 from medkd.evaluation.validate import validation
@@ -52,6 +54,7 @@ from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
 from medkd.training.processes import in_processes, is_rank
 from medkd.training.requirements import requirements_of
+from medkd.training.several_teachers import SeveralTeachers, TeachersRequest, several_teachers
 
 
 @stage
@@ -185,10 +188,18 @@ def setup_training(
     objective = Objective(arm.terms)
     if "teacher" not in objective.needs:
         return TrainingSetup(cohort)
-    if isinstance(teacher, TeacherSet) or isinstance(knowledge, KnowledgeSet) or ONLINE_TEACHERS & set(arm.teachers):
-        networks = teacher if isinstance(teacher, TeacherSet | None) else TeacherSet(networks=((arm.teachers[0], teacher),))
-        stored = knowledge if isinstance(knowledge, KnowledgeSet) else None
-        return TrainingSetup(*several_teachers(run.request(cohorts), cohort, networks, stored))
+    if (
+        isinstance(teacher, TeacherSet)
+        or isinstance(knowledge, KnowledgeSet)
+        or ONLINE_TEACHERS & set(arm.teachers)
+        or len(arm.teachers) > 1
+    ):
+        trained = next((name for name in arm.teachers if name not in ONLINE_TEACHERS), "teacher")
+        networks = TeacherSet(networks=((trained, teacher),)) if isinstance(teacher, Checkpoint) else teacher
+        stored = KnowledgeSet(parts=((trained, knowledge),)) if isinstance(knowledge, KnowledgeRef) else knowledge
+        asked = TeachersRequest(run.workspace, spec, run.begin, cohorts, networks, stored)
+        carried, several = several_teachers(asked, cohort)
+        return TrainingSetup(carried, several=several)
     if arm.knowledge == "live":
         if teacher is None:
             raise KnowledgeError(
@@ -260,9 +271,13 @@ class TrainingRun:
         self.name = f"{spec.recipe}/{run_name(spec.arm, spec.seed, feedback)}{suffix}"
         self.network = specify_network(spec.network, spec.task)
 
-    def begin(self) -> nn.Module:
-        """Return the network with its first weights: all arms of a seed begin at the same ones and differ in their objective only."""
-        return build_network(self.network, seed=derive_seed(family(self.spec.recipe), self.spec.role.value, self.spec.seed))
+    def begin(self, purpose: str = "") -> nn.Module:
+        """Return the network with its first weights: all arms of a seed begin at the same ones and differ in their objective only.
+
+        A network of the same build for another ``purpose``, a peer's, begins at weights of its own.
+        """
+        drawn_for = (purpose,) if purpose else ()
+        return build_network(self.network, seed=derive_seed(family(self.spec.recipe), self.spec.role.value, self.spec.seed, *drawn_for))
 
     def run(
         self,
@@ -318,6 +333,7 @@ class TrainingRun:
             cohort_digest=cohort_digest,
             recipe_digest=training_digest(spec),
             teacher_digest=setup.teacher_digest,
+            further_teacher_digests=() if setup.several is None else setup.several.digests[1:],
             parameters=parameter_count(fitted),
             epochs=config.epochs,
             precision=precision,
@@ -331,6 +347,8 @@ class TrainingRun:
 
     def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:
         knowledge_digest = "" if setup.stored is None else setup.stored.record.digest()
+        if setup.several is not None:
+            knowledge_digest = setup.several.key
         parts = (training_digest(self.spec), self.key, cohort_digest, setup.teacher_digest, knowledge_digest, self.name, epochs)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_contracts import StrongAugmentation, TrainingConfig
-from medkd.trace import TEACHER_IMAGE, Sample
+from medkd.trace import TEACHER_IMAGE, TEACHER_PART, Sample
 
 
 def mix(sample: Sample, config: TrainingConfig, generator: torch.Generator) -> Sample:
