@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from data_contracts import AttributionSource, CohortSet, KnowledgeError, KnowledgeRef, KnowledgeSet, Subset, TeacherSet, TrainingSpec
+from data_contracts import Arm, AttributionSource, CohortSet, KnowledgeError, KnowledgeRef, KnowledgeSet, Subset, TeacherSet, TrainingSpec
 from medkd.cohorts.patient_folds import patient_folds
 from medkd.cohorts.tensor_cohort import TensorCohort, patient_codes, patients_of
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -70,10 +70,13 @@ def several_teachers(request: TeachersRequest, cohort: Cases) -> tuple[Cases | C
             not, or is another's, ``FOLD_UNKNOWN`` when nobody knows whom folds were trained on.
     """
     arm, networks = request.spec.objective, request.networks
-    members = dict(_members(request))
-    source: KnowledgeSource = next(iter(members.values()))
-    if len(members) > 1:
-        source = MixtureSource(members, arm.weighting, figures=_figures(request), classes=request.spec.task.classes)
+
+    def networks_of(name: str) -> Sequence[KnowledgeSource]:
+        return tuple(_stored(request, name) if arm.knowledge == "store" else _live(request, name))
+
+    source = put_together(
+        arm, networks_of, request.begin, request.spec.task.classes, figures=_figures(request), held_out=_held_out(request)
+    )
     digests = request.stored.digests if request.stored is not None else () if networks is None else networks.digests
     carried = cohort if request.stored is None else _with_answers(request, cohort, source)
     if arm.attribution_source is not AttributionSource.TEACHER:
@@ -83,29 +86,50 @@ def several_teachers(request: TeachersRequest, cohort: Cases) -> tuple[Cases | C
     return carried, SeveralTeachers(source, digests, f"{digests}{figures}{shards}")
 
 
-def _members(request: TeachersRequest) -> Iterator[tuple[str, KnowledgeSource]]:
-    """Yield the teachers of the arm by name, in its order."""
-    arm = request.spec.objective
+def put_together(
+    arm: Arm,
+    networks_of: Callable[[str], Sequence[KnowledgeSource]],
+    begin: Callable[[str], nn.Module],
+    classes: Sequence[str],
+    *,
+    figures: Mapping[str, Mapping[str, float | None]] | None = None,
+    held_out: Callable[[int], Sequence[frozenset[int]]] = lambda _folds: (),
+) -> KnowledgeSource:
+    """Return the teachers of an arm as one source.
+
+    Args:
+        arm: who is asked, and how answers are weighed.
+        networks_of: returns the sources of a trained teacher's networks by its name; several are folds of one.
+        begin: as :class:`TeachersRequest` has it.
+        classes: of the task, in order.
+        figures: of each teacher by class, for weights by validation.
+        held_out: returns the codes of each fold's patients, for so many folds.
+
+    Raises:
+        KnowledgeError: ``TEACHER_MISSING`` or, of a store, ``KNOWLEDGE_MISSING`` for a teacher without networks.
+    """
+    members: dict[str, KnowledgeSource] = {}
     for name in arm.teachers:
         if name == "ema":
-            averaged = EmaSource(arm.ema_decay)
-            averaged.begin(request.begin(""))
-            yield name, averaged
+            members[name] = averaged = EmaSource(arm.ema_decay)
+            averaged.begin(begin(""))
         elif name == "peer":
-            yield name, PeerSource(request.begin("peer"))
+            members[name] = PeerSource(begin("peer"))
         else:
-            own = tuple(_stored(request, name) if arm.knowledge == "store" else _live(request, name))
+            own = networks_of(name)
             if not own:
-                raise KnowledgeError(
-                    "TEACHER_MISSING" if arm.knowledge == "live" else "KNOWLEDGE_MISSING",
-                    f"expected the teacher {name!r} for the arm {request.spec.arm!r}, it was not "
-                    + (
-                        "trained here: knowledge: store asks what it stored"
-                        if arm.knowledge == "live"
-                        else "asked, or its answers are not here"
-                    ),
-                )
-            yield name, own[0] if len(own) == 1 else FoldSource(own, _held_out(request, len(own)), out_of_fold=arm.out_of_fold)
+                raise KnowledgeError(*_missing(name, arm))
+            members[name] = own[0] if len(own) == 1 else FoldSource(own, held_out(len(own)), out_of_fold=arm.out_of_fold)
+    return MixtureSource(members, arm.weighting, figures=figures, classes=classes) if len(members) > 1 else next(iter(members.values()))
+
+
+def _missing(name: str, arm: Arm) -> tuple[str, str]:
+    if arm.knowledge == "live":
+        return (
+            "TEACHER_MISSING",
+            f"expected the teacher {name!r} of an arm to be trained here, it is not: knowledge: store asks what it stored",
+        )
+    return "KNOWLEDGE_MISSING", f"expected what the teacher {name!r} of an arm stored, it was not asked, or its answers are not here"
 
 
 def _live(request: TeachersRequest, name: str) -> Iterator[KnowledgeSource]:
@@ -129,16 +153,16 @@ def _stored(request: TeachersRequest, name: str) -> Iterator[KnowledgeSource]:
             yield StoredMember(StoredSource(record, spec.task.classes, class_map=spec.class_map), number)
 
 
-def _held_out(request: TeachersRequest, folds: int) -> tuple[frozenset[int], ...]:
-    """Return the codes of the patients of each fold; nothing unless the arm asks out of fold."""
+def _held_out(request: TeachersRequest) -> Callable[[int], Sequence[frozenset[int]]]:
+    """Return what says whose patients each of so many folds was trained without; nobody's unless the arm asks out of fold."""
     if not request.spec.objective.out_of_fold:
-        return ()
+        return lambda _folds: ()
     if request.cohorts is None or Subset.TEACHER_TRAIN not in request.cohorts.uses:
         raise KnowledgeError(
             "FOLD_UNKNOWN", "expected the teachers' training cases for answers out of fold, they are not among the cohorts"
         )
     patients = patients_of(request.cohorts, [Subset.TEACHER_TRAIN], request.workspace.store)
-    return tuple(frozenset(patient_codes(fold).tolist()) for fold in patient_folds(patients, folds))
+    return lambda folds: tuple(frozenset(patient_codes(fold).tolist()) for fold in patient_folds(patients, folds))
 
 
 def _figures(request: TeachersRequest) -> dict[str, Mapping[str, float | None]]:
