@@ -24,7 +24,7 @@ def test_each_class_is_measured_against_the_others_on_the_gates_cases(workspace,
 
 def test_a_segmentation_has_a_dice_per_class_and_none_where_nothing_was_drawn(workspace, recipe, cohorts, monkeypatch):
     task = recipe.task.model_copy(update={"kind": TaskKind.SEGMENTATION, "classes": ("background", "lesion")})
-    network = recipe.teacher.network.model_copy(update={"builder": "unet", "options": {"channels": [4, 8, 8]}})
+    network = recipe.teacher.network.model_copy(update={"builder": "unet", "options": {"channels": (4, 8, 8)}})
     spec = recipe.teacher_training().model_copy(update={"task": task, "network": network, "arm": "teacher_outlines", "role": Role.TEACHER})
     from medkd.cohorts.open_cohort import open_for_training
 

@@ -128,6 +128,12 @@ def test_a_student_is_born_again_of_the_finished_student_of_its_seed(taught, wor
     assert caught.value.code == "TEACHER_MISSING"
 
 
+def setup_of(workspace, result, arm):
+    spec = result.recipe.student_training(arm, 0)
+    networks, stored = teachers_of(result, result.recipe, arm, 0), knowledge_for(result, spec.objective)
+    return setup_training(TrainingRun(workspace, spec), student_cohort(workspace, spec, result.cohorts), networks, stored, result.cohorts)
+
+
 def source_of(workspace, taught, arm, **changes):
     spec = taught.recipe.student_training(arm, 0)
     spec = spec.model_copy(update={"objective": spec.objective.model_copy(update=changes)})
@@ -183,10 +189,17 @@ def test_each_teacher_is_asked_by_itself_and_a_student_learns_as_from_the_live_o
     assert [one.teacher_digest for one in known.further_knowledge] == [one.weights_digest for one in known.teachers[1:3]]
     stored, live = trained(workspace, known, "stored"), trained(workspace, known, "live")
     assert (stored.teacher_digest, stored.further_teacher_digests) == (live.teacher_digest, live.further_teacher_digests)
+    setups = [setup_of(workspace, known, arm) for arm in ("stored", "live")]
+    drawn = [one.cohort.draw(torch.arange(6), known.recipe.task, known.recipe.student.fit, torch.Generator()) for one in setups]
+    assert set(drawn[0].teacher) == {"0|logits", "1|logits", "2|logits"}
+    answers = [one.source(AttributionSource.TEACHER).for_batch(sample) for one, sample in zip(setups, drawn, strict=True)]
+    # Logits of a classification are stored as they are, and nothing is mirrored.
+    torch.testing.assert_close(answers[0].log_probabilities(), answers[1].log_probabilities(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(answers[0].logits(), answers[1].logits(), atol=1e-5, rtol=1e-5)
     values = [load_network(workspace, one).state_dict() for one in (stored, live)]
-    # Logits of a classification are stored as they are, and nothing is mirrored: the same student, but for the order of sums.
     for name, value in values[0].items():
-        torch.testing.assert_close(value, values[1][name], atol=1e-5, rtol=1e-4)
+        # The same student, but for the order of sums, which four steps of Adam enlarge.
+        torch.testing.assert_close(value, values[1][name], atol=5e-3, rtol=5e-3)
 
 
 def test_what_other_teachers_stored_is_refused(known, workspace):
