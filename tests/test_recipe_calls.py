@@ -44,7 +44,8 @@ def recipe():
 def test_students_are_trained_arm_by_arm_and_only_readers_are_given_a_store(recipe):
     (arm,) = recipe.arms.values()
     recipe = recipe.model_copy(update={"arms": {"kd": arm, "stored": arm.model_copy(update={"knowledge": "store"})}})
-    calls = student_calls("W", SimpleNamespace(recipe=recipe, cohorts="C", teacher="T", knowledge="K"))
+    taught = SimpleNamespace(recipe=recipe, cohorts="C", teacher="T", teachers=(), verdicts=(), knowledge="K")
+    calls = student_calls("W", taught)
     assert [(spec.arm, spec.seed, knowledge) for _, spec, _, _, knowledge in calls] == [
         ("kd", 0, None), ("kd", 1, None), ("stored", 0, "K"), ("stored", 1, "K"),
     ]  # fmt: skip

@@ -41,7 +41,8 @@ def test_stored_answers_mix_as_the_live_ones_do(stores, task):
     sample = cohort.draw(torch.tensor([3, 0, 1]), wanted, FIT, torch.Generator())
     live = MixtureKnowledge([LiveKnowledge(one, sample.inputs) for one in teachers], mean_weights)
     stored = source.for_batch(sample)
-    assert float((stored.logits() - live.logits()).abs().max()) < (0.2 if task == "segmentation" else 1e-6)
+    # As probabilities: of a class that is as good as excluded the codec does not keep how far.
+    assert float((stored.logits().exp() - live.logits().exp()).abs().max()) < (0.05 if task == "segmentation" else 1e-6)
     target = class_margin(0) if task == "classification" else lesion_margin(sample.masks)
     maps = [one.attribution("cam", target).flatten(1) for one in (stored, live)]
     assert float(torch.cosine_similarity(*maps).min()) > 0.99
