@@ -112,8 +112,8 @@ def _check_teacher(recipe: WithTeachers, name: str, one: TeacherRecipe) -> None:
     known = sorted({"teacher", *recipe.teachers})
     if name == "teacher" and (one.learns_from is not None or one.folds is not None):
         raise ValueError(
-            "expected one network that learns from none as teacher, which students are measured by: put learns_from and folds of others under "
-            "teachers.NAME"
+            f"expected one network that learns from none as teacher, which students are measured by, got learns_from {one.learns_from!r} and folds "
+            f"{one.folds}: put them under teachers.NAME"
         )
     if name != "teacher" and (name in BUILT_IN_TEACHERS or not name.replace("_", "").isalnum() or not name.islower() or "__" in name):
         raise ValueError(

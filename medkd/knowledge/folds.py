@@ -120,7 +120,9 @@ class FoldSource:
         if not self.out_of_fold:
             return mean_weights
         if sample.patients is None:
-            raise KnowledgeError("FOLD_UNKNOWN", "expected cases that say whose they are for answers out of fold, these do not")
+            raise KnowledgeError(
+                "FOLD_UNKNOWN", f"expected cases that say whose they are for answers out of fold, these {len(sample.image)} do not"
+            )
         allowed = may_answer(sample.patients, self.held_out)
         shares = allowed / allowed.sum(0, keepdim=True)
         return lambda log_p: shares.to(log_p).view(*shares.shape, *(1,) * (log_p.ndim - 2))
@@ -165,5 +167,8 @@ def may_answer(patients: Tensor, held_out: Sequence[frozenset[int]]) -> Tensor:
     # Trained on all folds but its own: a patient of the folds is new to one network, everybody else to all.
     allowed = torch.tensor([[float(code not in known or code in fold) for code in codes] for fold in held_out])
     if not bool((allowed.sum(0) > 0).all()):
-        raise KnowledgeError("FOLD_UNKNOWN", "expected for every case a fold whose network was not trained on its patient, there is none")
+        lacking = sum(1 for total in allowed.sum(0).tolist() if total == 0)
+        raise KnowledgeError(
+            "FOLD_UNKNOWN", f"expected for every case a fold whose network was not trained on its patient, {lacking} have none"
+        )
     return allowed

@@ -53,7 +53,9 @@ class EmaSource:
 
     def _network(self) -> nn.Module:
         if self.network is None:
-            raise KnowledgeError("TEACHER_MISSING", "expected averaged weights that have begun at a student's: call begin first")
+            raise KnowledgeError(
+                "TEACHER_MISSING", f"expected averaged weights that have begun at a student's, got {self.network}: call begin first"
+            )
         return self.network
 
     def for_batch(self, sample: Sample) -> Knowledge:

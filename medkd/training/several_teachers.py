@@ -158,9 +158,8 @@ def _held_out(request: TeachersRequest) -> Callable[[int], Sequence[frozenset[in
     if not request.spec.objective.out_of_fold:
         return lambda _folds: ()
     if request.cohorts is None or Subset.TEACHER_TRAIN not in request.cohorts.uses:
-        raise KnowledgeError(
-            "FOLD_UNKNOWN", "expected the teachers' training cases for answers out of fold, they are not among the cohorts"
-        )
+        known = [] if request.cohorts is None else sorted(request.cohorts.uses)
+        raise KnowledgeError("FOLD_UNKNOWN", f"expected the teachers' training cases for answers out of fold, the cohorts are {known}")
     patients = patients_of(request.cohorts, [Subset.TEACHER_TRAIN], request.workspace.store)
     return lambda folds: tuple(frozenset(patient_codes(fold).tolist()) for fold in patient_folds(patients, folds))
 

@@ -45,8 +45,8 @@ def test_the_divergence_from_an_average_is_less_than_the_average_of_divergences(
     mixed = np.log(np.exp(log_p).mean(0))
     of_average = (np.exp(mixed) * (mixed - log_q)).sum(1)
     average = (np.exp(log_p) * (log_p - log_q)).sum(2).mean(0)
-    mine = mixture_log_probabilities(torch.from_numpy(log_p), mean_weights(torch.from_numpy(log_p))).numpy()
-    np.testing.assert_allclose((np.exp(mine) * (mine - log_q)).sum(1), of_average, atol=1e-6)
+    found = mixture_log_probabilities(torch.from_numpy(log_p), mean_weights(torch.from_numpy(log_p))).numpy()
+    np.testing.assert_allclose((np.exp(found) * (found - log_q)).sum(1), of_average, atol=1e-6)
     assert (of_average < average - 0.01).all()
     same = np.repeat(log_p[:1], 3, axis=0)
     np.testing.assert_allclose(

@@ -48,7 +48,7 @@ def test_peers_learn_from_each_other_both_ways(make_network, make_sample):
     assert {name.split(".")[0] for name, _ in step.named_parameters()} == {"student", "peer"}
     loss, shown = step(StepBatch(sample))
     loss.backward()
-    mine = [copy.deepcopy([p.grad for p in network.parameters()]) for network in (first, second)]
+    found = [copy.deepcopy([p.grad for p in network.parameters()]) for network in (first, second)]
     for network in (first, second):
         network.zero_grad()
 
@@ -61,7 +61,7 @@ def test_peers_learn_from_each_other_both_ways(make_network, make_sample):
     expected = one(answers[0], answers[1]) + one(answers[1], answers[0])
     expected.backward()
     torch.testing.assert_close(loss.detach(), expected.detach(), atol=1e-5, rtol=1e-5)
-    for network, gradients in zip((first, second), mine, strict=True):
+    for network, gradients in zip((first, second), found, strict=True):
         for parameter, gradient in zip(network.parameters(), gradients, strict=True):
             torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-4)
     assert {"cross_entropy", "logit_kd", "peer/cross_entropy", "peer/logit_kd", "peer/loss"} <= set(shown)

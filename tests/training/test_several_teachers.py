@@ -151,8 +151,8 @@ def test_sources_are_put_together_as_the_arm_says(taught, workspace):
     assert isinstance(source_of(workspace, taught, "ema"), EmaSource)
     peer = source_of(workspace, taught, "peer").members["peer"]
     assert isinstance(peer, PeerSource)
-    begun = TrainingRun(workspace, taught.recipe.student_training("peer", 0)).begin()
-    assert any(not torch.equal(a, b) for a, b in zip(peer.network.state_dict().values(), begun.state_dict().values(), strict=True))
+    first = TrainingRun(workspace, taught.recipe.student_training("peer", 0)).begin()
+    assert any(not torch.equal(a, b) for a, b in zip(peer.network.state_dict().values(), first.state_dict().values(), strict=True))
     controlled = source_of(workspace, taught, "mixture", attribution_source=AttributionSource.RANDOM_TEACHER)
     assert isinstance(controlled, ControlledSource)
     assert controlled.random_teacher is not None
