@@ -50,10 +50,10 @@ def teacher_call(workspace: Workspace, result: RecipeResult) -> Call:
 def gate_call(workspace: Workspace, result: RecipeResult, network: Checkpoint | None = None) -> Call:
     """Return the arguments of ``judge_teacher`` for the teacher, or a network of a further one."""
     judged, recipe = network or result.require_teacher(), result.recipe
-    teacher = network_called(recipe, judged.arm).teacher
+    teacher = "teacher" if network is None else network_called(recipe, network.arm).teacher
     # Per class only where an arm weighs by it: it costs a pass over the gate's cases.
     weighed = any(arm.weighting == "validation" and teacher in arm.teachers for arm in recipe.arms.values())
-    return workspace, recipe.name, teacher_named(recipe, teacher).gate, result.cohorts, judged, weighed
+    return workspace, recipe.name, teacher_named(recipe, teacher).gate, result.cohorts, judged, *((True,) if weighed else ())
 
 
 def further_teacher_calls(workspace: Workspace, result: RecipeResult, number: int) -> list[Call]:
@@ -69,8 +69,11 @@ def further_teacher_calls(workspace: Workspace, result: RecipeResult, number: in
 
 def networks_trained(result: RecipeResult, teacher: str) -> tuple[Checkpoint, ...]:
     """Return the networks of a teacher that may be copied, all of them or none: one fold that is refused refuses the teacher."""
+    if teacher == "teacher":
+        # Where the gate refuses it, the run has ended.
+        return () if result.teacher is None else (result.teacher,)
     refused = {verdict.subject for verdict in result.verdicts if refusal(verdict)}
-    by_arm_ = {one.arm: one for one in (result.teacher, *result.teachers) if one is not None}
+    by_arm_ = {one.arm: one for one in result.teachers}
     wanted = [network.arm for network in networks_of(result.recipe, teacher)]
     if any(arm not in by_arm_ or f"{result.recipe.name}/{arm}" in refused for arm in wanted):
         return ()
@@ -166,6 +169,8 @@ def knowledge_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 def with_knowledge(result: RecipeResult, records: Sequence[KnowledgeRef]) -> RecipeResult:
     """Return a result with what was extracted, each beside its teacher."""
+    if not result.recipe.teachers:
+        return replace(result, knowledge=records[0] if records else None)
     own = [one for one in records if result.teacher is not None and one.teacher_digest == result.teacher.weights_digest]
     return replace(result, knowledge=own[0] if own else None, further_knowledge=tuple(one for one in records if one not in own))
 
@@ -194,6 +199,8 @@ def student_calls(workspace: Workspace, result: RecipeResult, number: int = 0) -
 
 def in_order(recipe: Recipe, students: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
     """Return students in the order of the recipe's arms, and then of the seeds."""
+    if len(student_rounds(recipe)) < 2:
+        return tuple(students)  # they were trained in that order
     arms = list(recipe.arms)
     return tuple(sorted(students, key=lambda one: (arms.index(one.arm), recipe.seeds.index(one.seed))))
 
