@@ -158,6 +158,15 @@ from data_contracts.promotion import (
 )
 from data_contracts.question import ExplanationAnswer, ExplanationQuestion
 from data_contracts.recipe import Recipe
+from data_contracts.recipe_teachers import (
+    TeacherNetwork,
+    network_called,
+    networks_of,
+    stored_readers,
+    student_rounds,
+    teacher_named,
+    teacher_rounds,
+)
 from data_contracts.record import MIGRATIONS, RECORDS, RETIRED, Estimate, FrozenModel, Ref, VersionedRecord, load_record, read_record
 from data_contracts.registry_export import ExportedVersion, RegistryExport
 from data_contracts.result_set import ReadBack, ResultObject, ResultSet
@@ -167,9 +176,13 @@ from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
+from data_contracts.teachers import KnowledgeSet, TeacherSet
 from data_contracts.training_cost import TrainingCost
 from data_contracts.training_features import SimilarCase, SimilarCases, TrainingFeatures, TrainingItem
 from data_contracts.training_recipe import (
+    BUILT_IN_TEACHERS,
+    ONE_TEACHER,
+    ONLINE_TEACHERS,
     Arm,
     AttributionSource,
     ExtractionConfig,
@@ -194,10 +207,13 @@ from data_contracts.worklist import Worklist, WorklistEntry
 
 __all__ = [
     "BANNER",
+    "BUILT_IN_TEACHERS",
     "CODES",
     "LIKERT_ITEMS",
     "MIGRATIONS",
     "MOST_COMMENT",
+    "ONE_TEACHER",
+    "ONLINE_TEACHERS",
     "RECORDS",
     "RETIRED",
     "Action",
@@ -311,6 +327,7 @@ __all__ = [
     "Inspection",
     "KnowledgeError",
     "KnowledgeRef",
+    "KnowledgeSet",
     "LabelRef",
     "LayerTrait",
     "LeakageCertificate",
@@ -422,7 +439,9 @@ __all__ = [
     "TaskKind",
     "TaskPolicy",
     "TeacherGateError",
+    "TeacherNetwork",
     "TeacherRecipe",
+    "TeacherSet",
     "TrainingConfig",
     "TrainingCost",
     "TrainingDomain",
@@ -447,5 +466,11 @@ __all__ = [
     "current_recipe",
     "load_record",
     "map_name",
+    "network_called",
+    "networks_of",
     "read_record",
+    "stored_readers",
+    "student_rounds",
+    "teacher_named",
+    "teacher_rounds",
 ]

@@ -41,7 +41,8 @@ class Checkpoint(VersionedRecord):
     ``precision`` is what its training computed in; None of a checkpoint from before that was kept. ``domain`` says on what kind of
     volumes; None of a checkpoint from before that was kept. ``cost`` is what its training cost; None of one from before that was measured,
     and then not written: such a checkpoint keeps its bytes. ``feedback`` is the digest of the directives that its training followed; None,
-    and not written, where it followed none.
+    and not written, where it followed none. ``teacher_digest`` is the first teacher's, ``further_teacher_digests`` those of the others, in the order
+    of its arm; not written where there is one.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -64,6 +65,7 @@ class Checkpoint(VersionedRecord):
     domain: TrainingDomain | None = None
     cost: TrainingCost | None = Field(default=None, json_schema_extra={"measured": True}, exclude_if=lambda cost: cost is None)
     feedback: Sha256 | None = Field(default=None, exclude_if=lambda digest: digest is None)
+    further_teacher_digests: tuple[Sha256, ...] = Field(default=(), exclude_if=lambda digests: not digests)
 
     @property
     def run_name(self) -> str:
@@ -111,7 +113,10 @@ class Lineage(FrozenModel):
 
 
 class ModelRef(VersionedRecord):
-    """One registered version. ``manifest_digest`` is that of its manifest and is verified on every load."""
+    """One registered version. ``manifest_digest`` is that of its manifest and is verified on every load.
+
+    ``teacher`` is the first that it learned from, ``further_teachers`` the others, where there are several.
+    """
 
     SCHEMA: ClassVar[str] = "model/1"
     name: str
@@ -120,6 +125,7 @@ class ModelRef(VersionedRecord):
     role: Role
     weights_digest: Sha256
     teacher: Lineage | None = None
+    further_teachers: tuple[Lineage, ...] = Field(default=(), exclude_if=lambda lineages: not lineages)
 
     @property
     def lineage(self) -> Lineage:
@@ -172,6 +178,7 @@ class ModelCard(VersionedRecord):
     cohort_digest: str
     recipe_digest: Sha256
     teacher: Lineage | None = None
+    further_teachers: tuple[Lineage, ...] = Field(default=(), exclude_if=lambda lineages: not lineages)
     limits: tuple[str, ...] = ()
     domain: TrainingDomain | None = None
     calibration: CalibrationSummary | None = None
@@ -199,12 +206,17 @@ class GateFinding(FrozenModel):
 
 
 class GateVerdict(VersionedRecord):
-    """The verdict of a gate over a model, with every finding."""
+    """The verdict of a gate over a model, with every finding.
+
+    ``class_figures`` is per class the Dice (segmentation) or the AUC against the other classes on the gate's cases, None where it is not defined;
+    measured, and written, where an arm weighs its teachers by it.
+    """
 
     SCHEMA: ClassVar[str] = "gate/1"
     subject: str
     findings: tuple[GateFinding, ...]
     enforced: bool
+    class_figures: dict[str, Finite | None] = Field(default_factory=dict, exclude_if=lambda figures: not figures)
 
     @property
     def passed(self) -> bool:

@@ -10,6 +10,7 @@ from data_contracts.card_notes import CardNotes
 from data_contracts.data import CohortSpec, Data, DicomData, PhantomData
 from data_contracts.experiment_plan import ArmVariant, ExperimentPlan
 from data_contracts.explain_plan import Explain, ExplainSpec
+from data_contracts.recipe_teachers import THE_TEACHER, TeacherNetwork, check_teachers, stored_readers, teacher_named
 from data_contracts.record import MIGRATIONS, VersionedRecord
 from data_contracts.task import Role, Task, TaskKind
 from data_contracts.training_recipe import Arm, ExtractionConfig, ExtractionSpec, StudentRecipe, TeacherRecipe, TrainingConfig, TrainingSpec
@@ -25,6 +26,7 @@ class Recipe(VersionedRecord):
         data: where the cases come from; ``kind`` says which fields there are.
         seeds: seeds of the students; each arm is trained once under each.
         teacher: what students learn from.
+        teachers: further teachers, by name, for arms that ask several or another (``Arm.teachers``). All have the recipe's task and its gate's cases.
         student: what the students of all arms share.
         arms: ways to teach the student, by name; later ones are compared with ``alone`` and ``kd``, where they exist.
         explain: what the trained models are explained and judged by.
@@ -43,6 +45,7 @@ class Recipe(VersionedRecord):
     data: Data
     seeds: tuple[int, ...] = Field(min_length=1)
     teacher: TeacherRecipe
+    teachers: dict[str, TeacherRecipe] = Field(default_factory=dict, exclude_if=lambda teachers: not teachers)
     student: StudentRecipe
     arms: dict[str, Arm] = Field(min_length=1)
     explain: Explain = Explain()
@@ -62,6 +65,7 @@ class Recipe(VersionedRecord):
             raise ValueError(
                 f"expected arm names that are not teacher, do not end in _gap or _longer and hold no __ (variants are called so), got {taken}"
             )
+        check_teachers(self)
         if self.experiment is not None:
             self._check_plan(self.experiment)
         if self.card.name_patients and (isinstance(self.data, PhantomData | DicomData) or self.data.table is None):
@@ -77,19 +81,21 @@ class Recipe(VersionedRecord):
         """Return what the explanation of a model on a cohort depends on."""
         return ExplainSpec(name=self.name, task=self.task, explain=self.explain)
 
-    def teacher_training(self) -> TrainingSpec:
-        """Return what the training of the teacher depends on."""
-        teacher = self.teacher
+    def teacher_training(self, network: TeacherNetwork = THE_TEACHER) -> TrainingSpec:
+        """Return what the training of one network of a teacher depends on."""
+        teacher = teacher_named(self, network.teacher)
+        asked = (teacher.learns_from,) if teacher.learns_from is not None else Arm.model_fields["teachers"].default
         return TrainingSpec(
             recipe=self.name,
             role=Role.TEACHER,
-            arm="teacher",
+            arm=network.arm,
             seed=teacher.seed,
             task=self.task,
             network=teacher.network,
             fit=teacher.fit,
-            objective=Arm(terms=teacher.terms),
+            objective=Arm(terms=teacher.terms, teachers=asked),
             selection=self._selection(teacher.fit),
+            fold=None if network.fold is None or teacher.folds is None else (network.fold, teacher.folds),
         )
 
     def student_training(self, arm: str, seed: int) -> TrainingSpec:
@@ -110,10 +116,10 @@ class Recipe(VersionedRecord):
             selection=self._selection(self.student.fit),
         )
 
-    def extraction(self) -> ExtractionSpec:
-        """Return what the extraction of the teacher's knowledge depends on: of the arms those that read a store (all, where none does)."""
+    def extraction(self, teacher: str = "teacher") -> ExtractionSpec:
+        """Return what the extraction of a teacher's knowledge depends on: of the arms those that read a store of it (all, where none does)."""
         # Where no arm reads a store, knowledge is extracted for another site: of whatever these arms would ask.
-        readers = tuple(arm for arm in self.arms.values() if arm.knowledge == "store") or tuple(self.arms.values())
+        readers = stored_readers(self, teacher) or tuple(self.arms.values())
         return ExtractionSpec(
             recipe=self.name,
             task=self.task,
@@ -123,6 +129,7 @@ class Recipe(VersionedRecord):
             unlabelled=any(arm.unlabelled for arm in self.arms.values()),
             # How a student reads what is stored is not asked of the teacher.
             config=self.knowledge.model_copy(update={"class_map": {}, "resolution": "full"}),
+            is_further=all(arm.teachers[0] != teacher for arm in readers if teacher in arm.teachers),
         )
 
     def _selection(self, fit: TrainingConfig) -> str | None:

@@ -193,6 +193,8 @@ class TeacherRecipe(FrozenModel):
         terms: its objective: the sum of these losses.
         gate: what it must show before students may copy it.
         seed: of its first weights and its draws.
+        learns_from: name of the teacher that its own terms read: a teacher assistant (Mirzadeh et al. 2020, 1902.03393). Of further teachers only.
+        folds: so many networks of one build, each trained without one fold of the patients. Of further teachers only.
     """
 
     network: Network
@@ -200,6 +202,8 @@ class TeacherRecipe(FrozenModel):
     terms: tuple[LossTerm, ...] = Field(min_length=1)
     gate: Gate = Gate()
     seed: int = 0
+    learns_from: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    folds: int | None = Field(default=None, ge=2, le=10, exclude_if=lambda count: count is None)
 
 
 class StudentRecipe(FrozenModel):
@@ -251,6 +255,13 @@ class LossBalancing(FrozenModel):
     agreement_rate: Finite = Field(default=0.0, ge=0)
 
 
+#: The only teacher of an arm that names none.
+ONE_TEACHER = ("teacher",)
+#: Names of teachers that are made while, or by what, an arm trains.
+ONLINE_TEACHERS = frozenset({"ema", "peer"})
+BUILT_IN_TEACHERS = ONLINE_TEACHERS | {"self"}
+
+
 class Arm(FrozenModel):
     """One way to teach the student.
 
@@ -262,6 +273,16 @@ class Arm(FrozenModel):
         balance: how weights follow what is measured while it trains; None keeps them.
         init: what is trained: the student's network from ``random`` weights, or the teacher compressed (``compressed_teacher``) to at most the student's number of
             parameters, the control that distillation must beat.
+        teachers: who is asked: ``teacher``, names of the recipe's further ``teachers``, or one of three that need no training of their own: ``ema``
+            (averaged weights of the student itself; Tarvainen and Valpola 2017, 1703.01780), ``peer`` (a second student that is trained in the same
+            loop, each learning from the other; Zhang et al. 2018, 1706.00384; the first is kept) and ``self`` (the finished student of the arm
+            ``self_arm`` under the same seed; Furlanello et al. 2018, 1805.04770). The first answers where only one can: layers, statements.
+        weighting: how several teachers' answers are mixed: alike (``mean``); by each one's cross-entropy where there is a label, by entropy
+            elsewhere (``confidence``; Zhang et al. 2022, 2201.00007); by entropy (``entropy``); or per class by what the gate measured on its
+            validation cases (``validation``).
+        out_of_fold: a teacher with folds answers for a patient that it was trained on by the network that was not.
+        self_arm: arm whose student is the teacher ``self``.
+        ema_decay: of the averaged weights of the teacher ``ema``, reached as 1 - 1 / (step + 1).
     """
 
     terms: tuple[LossTerm, ...] = Field(min_length=1)
@@ -270,6 +291,16 @@ class Arm(FrozenModel):
     knowledge: Literal["live", "store"] = "live"
     balance: LossBalancing | None = None
     init: Literal["random", "compressed_teacher"] = "random"
+    teachers: tuple[str, ...] = Field(default=ONE_TEACHER, min_length=1, exclude_if=lambda names: names == ONE_TEACHER)
+    weighting: Literal["mean", "confidence", "entropy", "validation"] = Field(default="mean", exclude_if=lambda kind: kind == "mean")
+    out_of_fold: bool = Field(default=False, exclude_if=lambda wanted: not wanted)
+    self_arm: str = Field(default="alone", exclude_if=lambda arm: arm == "alone")
+    ema_decay: Finite = Field(default=0.99, gt=0, lt=1, exclude_if=lambda decay: decay == 0.99)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a teacher that is named twice: its weight would be."""
+        if len(set(self.teachers)) != len(self.teachers):
+            raise ValueError(f"expected each teacher of an arm once, got {list(self.teachers)}")
 
 
 class MapSpec(FrozenModel):
@@ -329,6 +360,7 @@ class TrainingSpec(FrozenModel):
         resolution: at which resolution stored knowledge is replayed; None where none is read.
         class_map: as :class:`ExtractionConfig`; empty where no stored knowledge is read.
         selection: measure that ``fit.patience`` is about; None without patience.
+        fold: (number from 1, of how many): it is trained without the patients of that fold; None with all.
     """
 
     recipe: str
@@ -342,6 +374,7 @@ class TrainingSpec(FrozenModel):
     resolution: Literal["full", "half"] | None = None
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     selection: str | None = None
+    fold: tuple[int, int] | None = Field(default=None, exclude_if=lambda fold: fold is None)
 
     def sibling_key(self) -> str:
         """Return the digest of what trainings share that differ in their seed alone."""
@@ -360,6 +393,7 @@ class ExtractionSpec(FrozenModel):
         readers: objectives of the arms that read it.
         unlabelled: whether one of the arms learns from images without labels.
         config: what is stored beside what the arms ask for.
+        is_further: whether it is one of several teachers and not the first of its arms: no layer of it is read.
     """
 
     recipe: str
@@ -369,3 +403,4 @@ class ExtractionSpec(FrozenModel):
     readers: tuple[Arm, ...]
     unlabelled: bool
     config: ExtractionConfig
+    is_further: bool = Field(default=False, exclude_if=lambda further: not further)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from flows.each import of_model, submit_each
+from data_contracts import student_rounds
+from flows.each import Call, of_model, submit_each
 from flows.orchestration import flow, task
 from flows.task_text import training_text
-from medkd.recipe_calls import student_calls
+from medkd.recipe_calls import in_order, student_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
@@ -19,12 +20,20 @@ distill_student = task(train.distill, name="distill", said=training_text, trains
 
 @flow
 def distill(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Train the students of each recipe, in the order of its arms and then of its seeds."""
-    trained = submit_each(
-        distill_student,
-        results,
-        partial(student_calls, workspace),
-        title="students",
-        name_of=lambda one, call: of_model(one, call[1].arm, call[1].seed),
-    )
-    return tuple(replace(result, students=tuple(students)) for result, students in trained)
+    """Train the students of each recipe; an arm whose teacher is another arm's student comes after that."""
+    done = tuple(results)
+    for number in range(max(len(student_rounds(result.recipe)) for result in done)):
+        trained = submit_each(
+            distill_student,
+            done,
+            partial(_calls, workspace, number),
+            title="students",
+            name_of=lambda one, call: of_model(one, call[1].arm, call[1].seed),
+        )
+        done = tuple(replace(result, students=(*result.students, *students)) for result, students in trained)
+    return tuple(replace(result, students=in_order(result.recipe, result.students)) for result in done)
+
+
+def _calls(workspace: Workspace, number: int, result: RecipeResult) -> list[Call]:
+    """Return the calls of a recipe's round, none of one that has fewer."""
+    return student_calls(workspace, result, number) if number < len(student_rounds(result.recipe)) else []

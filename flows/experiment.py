@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from data_contracts import (
+    ONE_TEACHER,
     ArmFigures,
     ArmVariant,
     Checkpoint,
@@ -17,7 +18,6 @@ from data_contracts import (
     GapFineTuningRun,
     GapSummary,
     GateVerdict,
-    KnowledgeRef,
     Option,
     Recipe,
     RecipeError,
@@ -32,7 +32,7 @@ from flows.evaluate import evaluate_one
 from flows.extract_knowledge import extract_knowledge
 from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
-from flows.train_teacher import judge, teach
+from flows.train_teacher import judge, teach, train_further_teachers
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.gate_teacher import require_fit_teacher
 from medkd.evaluation.validate import VALIDATIONS
@@ -43,7 +43,7 @@ from medkd.experiment.trials import examine, train_with_snapshots, validate
 from medkd.experiment.validate_student import validation_subset
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
-from medkd.recipe_calls import gate_call, reads_store
+from medkd.recipe_calls import gate_call, knowledge_for, stopped_arms, teachers_of
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
@@ -66,7 +66,7 @@ class ExperimentSetting:
     cohorts: CohortSet
     teacher: Checkpoint
     verdict: GateVerdict
-    knowledge: KnowledgeRef | None = None
+    taught: RecipeResult
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,13 @@ def plan_of(recipe: Recipe) -> ExperimentPlan:
     if plan.primary not in PRIMARIES:
         raise RecipeError("EXPERIMENT_PLAN", f"expected a primary figure among {sorted(PRIMARIES)}, got {plan.primary!r}")
     require_controls(recipe, plan)
+    one_teacher = [] if plan.plateau_epochs is None else [name for name, arm in recipe.arms.items() if arm.teachers != ONE_TEACHER]
+    one_teacher += [plan.gap.arm] if plan.gap is not None and recipe.arms[plan.gap.arm].teachers != ONE_TEACHER else []
+    if one_teacher:
+        raise RecipeError(
+            "EXPERIMENT_PLAN",
+            f"expected plateau_epochs and gap only with arms that ask the one teacher, {one_teacher[0]!r} asks others: leave them out of the plan",
+        )
     return plan
 
 
@@ -137,11 +144,25 @@ def open_settings(workspace: Workspace, recipe: Recipe) -> list[ExperimentSettin
         require_clean(one.cohorts, before="an experiment")
     with_teachers, verdicts = train_teachers(workspace, prepared)
     require_fit_teacher(verdicts[0])
-    known = extract_knowledge(workspace, with_teachers)
+    known = extract_knowledge(workspace, further_teachers(workspace, with_teachers))
     return [
-        ExperimentSetting(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one.knowledge)
+        ExperimentSetting(name, one.recipe, one.cohorts, one.require_teacher(), verdict, one)
         for name, one, verdict in zip(("", *conditions), known, verdicts, strict=True)
     ]
+
+
+def further_teachers(workspace: Workspace, with_teachers: Sequence[RecipeResult]) -> list[RecipeResult]:
+    """Train and judge the further teachers of the base and of every condition.
+
+    Raises:
+        TeacherGateError: ``TEACHER_REFUSED`` when the base's gate refuses one that an arm asks: a scoreboard without that arm was not asked for.
+    """
+    taught = [train_further_teachers(workspace, one) for one in with_teachers]
+    for verdict in taught[0].verdicts if stopped_arms(taught[0]) else ():
+        require_fit_teacher(verdict)
+    unenforced = {"enforced": False}
+    elsewhere = [replace(one, verdicts=tuple(verdict.model_copy(update=unenforced) for verdict in one.verdicts)) for one in taught[1:]]
+    return [taught[0], *elsewhere]
 
 
 def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tuple[list[RecipeResult], list[GateVerdict]]:
@@ -155,7 +176,8 @@ def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tu
     trained = submit_each(teach, prepared, training_of, title="teachers")
     with_teachers = [replace(one, teacher=teacher) for one, (teacher,) in trained]
     examined = submit_each(judge, with_teachers, lambda one: [gate_call(workspace, one)], title="teacher gate")
-    return with_teachers, [verdict for _, (verdict,) in examined]
+    judged = [replace(one, verdicts=(verdict,)) for one, (verdict,) in examined]
+    return judged, [verdict for _, (verdict,) in examined]
 
 
 @flow
@@ -180,19 +202,31 @@ def train_all(
     workspace: Workspace, setting: ExperimentSetting, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], title: str
 ) -> list[TrainedArm]:
     """Train variants of one arm each under every seed."""
-    calls = [
-        (workspace, spec, _of_student(setting, spec), setting.teacher, knowledge_for(setting, recipe))
-        for _, recipe in named
-        for seed in seeds
-        for spec in (recipe.student_training(next(iter(recipe.arms)), seed),)
-    ]
-    students = iter(submit_all(distill_student, calls, title=title))
+    wanted = [Wanted(recipe, next(iter(recipe.arms)), seed) for _, recipe in named for seed in seeds]
+    students = iter(_train(workspace, setting, wanted, title))
     return [TrainedArm(name, setting, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
 
 
-def knowledge_for(setting: ExperimentSetting, recipe: Recipe) -> KnowledgeRef | None:
-    """Return the setting's knowledge where the one arm of a recipe reads it: what others do not read must not train them again."""
-    return setting.knowledge if reads_store(recipe) else None
+class Wanted(NamedTuple):
+    """A student that is to be trained: an arm of a variant under a seed."""
+
+    recipe: Recipe
+    arm: str
+    seed: int
+
+
+def _train(workspace: Workspace, setting: ExperimentSetting, wanted: Sequence[Wanted], title: str) -> list[Checkpoint]:
+    """Train students, those first that are the teachers of others."""
+    above = [(one, Wanted(one.recipe, own.self_arm, one.seed)) for one in wanted if "self" in (own := one.recipe.arms[one.arm]).teachers]
+    taught = iter(_train(workspace, setting, [teacher for _, teacher in above], title) if above else ())
+    calls = []
+    for recipe, arm, seed in wanted:
+        # What others do not read must not train them again: each call has its own arm's teachers and knowledge.
+        known = replace(setting.taught, students=(next(taught),)) if "self" in recipe.arms[arm].teachers else setting.taught
+        spec, more = recipe.student_training(arm, seed), (Subset.TEACHER_TRAIN,) if recipe.arms[arm].out_of_fold else ()
+        teachers = teachers_of(known, recipe, arm, seed)
+        calls.append((workspace, spec, _of_student(setting, spec, *more), teachers, knowledge_for(known, recipe.arms[arm])))
+    return submit_all(distill_student, calls, title=title)
 
 
 def _of_student(setting: ExperimentSetting, spec: TrainingSpec, *more: str) -> CohortSet:
@@ -232,7 +266,7 @@ def train_longer(
     named = variants(base.recipe, chosen, {"student.fit.epochs": plan.plateau_epochs})
     looked_at = (validation_subset(base.cohorts), PRIMARIES[plan.primary])
     calls = [
-        (workspace, spec, _of_student(base, spec, *looked_at), base.teacher, plan.goal, knowledge_for(base, recipe))
+        (workspace, spec, _of_student(base, spec, *looked_at), base.teacher, plan.goal, knowledge_for(base.taught, recipe.arms[name]))
         for name, recipe in named
         for seed in base.recipe.seeds
         for spec in (recipe.student_training(name, seed),)

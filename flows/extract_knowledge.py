@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from data_contracts import KnowledgeRef, ModelRef, Recipe
 from flows.each import submit_each
@@ -12,7 +13,7 @@ from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from flows.register import register, register_knowledge
 from flows.train_teacher import train_teacher
-from medkd.recipe_calls import knowledge_call, reads_store
+from medkd.recipe_calls import knowledge_call, knowledge_calls, with_knowledge
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import extract_knowledge as extraction
@@ -22,14 +23,9 @@ ask_teacher = task(extraction.extract_knowledge)
 
 @flow
 def extract_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Ask the teacher of every recipe that has an arm which reads a store."""
-    asked = submit_each(
-        ask_teacher,
-        results,
-        lambda one: [knowledge_call(workspace, one)] if reads_store(one.recipe) else [],
-        title="knowledge",
-    )
-    return tuple(replace(result, knowledge=own[0] if own else None) for result, own in asked)
+    """Ask every teacher that an arm reads a store of."""
+    asked = submit_each(ask_teacher, results, partial(knowledge_calls, workspace), title="knowledge")
+    return tuple(with_knowledge(result, own) for result, own in asked)
 
 
 @flow

@@ -26,6 +26,9 @@ def expected_seconds(recipes: Sequence[Recipe], *, reports: bool) -> dict[str, f
     for recipe in recipes:
         students = len(recipe.arms) * len(recipe.seeds)
         seconds["teachers"] = max(seconds["teachers"], _training(recipe, Role.TEACHER))
+        further = [(one, one.folds or 1) for one in recipe.teachers.values()]
+        alike = [_training(recipe.model_copy(update={"teacher": one}), Role.TEACHER) * networks for one, networks in further]
+        seconds["further teachers"] = seconds.get("further teachers", 0.0) + sum(alike) / 2
         seconds["students"] += students * _training(recipe, Role.STUDENT) / 2
         seconds["evaluate"] += (students + 1) * _EVALUATE / 2
         seconds["calibrate"] += students * _CALIBRATE / 2

@@ -14,7 +14,11 @@ prepare_one = task(prepare_cohorts)
 
 def prepare(workspace: Workspace, recipes: tuple[Recipe, ...]) -> tuple[RecipeResult, ...]:
     """Render or import, split and certify the cohorts of each recipe."""
-    warn_of_slow_precision(fit.precision for recipe in recipes for fit in (recipe.teacher.fit, recipe.student.fit))
+    warn_of_slow_precision(
+        fit.precision
+        for recipe in recipes
+        for fit in (recipe.teacher.fit, recipe.student.fit, *(one.fit for one in recipe.teachers.values()))
+    )
     calls = [
         (workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root), _ingested(workspace, recipe)) for recipe in recipes
     ]

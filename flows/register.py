@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from data_contracts import ModelRef, Registered, ReportSet, ReviewPanel
-from flows.each import submit_each
+from flows.each import Call, submit_each
 from flows.orchestration import submit_all, task
 from flows.prefect_artifacts import show_registered
 from medkd.promotion.candidate import propose_candidate
@@ -33,14 +34,16 @@ def register(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[Rec
 def register_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[ModelRef, ...]:
     """Register what was extracted of each teacher as a version of its own, below the teacher it is of."""
     # Most recipes have no arm that reads a store.
-    known = [result for result in results if result.knowledge is not None]
-    done = submit_each(
-        register_knowledge_of,
-        known,
-        lambda one: [(workspace, one.recipe.name, one.require_registered().models[0], one.knowledge)],
-        title="register knowledge",
-    )
-    return tuple(model for _, (model,) in done)
+    known = [result for result in results if result.knowledge is not None or result.further_knowledge]
+    done = submit_each(register_knowledge_of, known, partial(_knowledge_calls, workspace), title="register knowledge")
+    return tuple(model for _, models in done for model in models)
+
+
+def _knowledge_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the calls that register what each teacher of a recipe stored, the first's first."""
+    models = {model.weights_digest: model for model in result.require_registered().models}
+    records = [one for one in (result.knowledge, *result.further_knowledge) if one is not None]
+    return [(workspace, result.recipe.name, models[one.teacher_digest], one) for one in records]
 
 
 def register_candidates(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[ModelRef, ...]:

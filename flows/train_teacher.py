@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flows.each import submit_each
-from flows.orchestration import flow, task
+from data_contracts import teacher_rounds
+from flows.each import of_model, submit_each
+from flows.orchestration import flow, submit_all, task
 from flows.prefect_artifacts import show_gate
 from flows.task_text import training_text
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
-from medkd.recipe_calls import gate_call, teacher_call
+from medkd.recipe_calls import further_teacher_calls, gate_call, say_stopped, teacher_call
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
@@ -21,10 +22,10 @@ judge = task(judge_teacher)
 
 @flow
 def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Train the teacher of each recipe and let the gate judge it.
+    """Train the teachers of each recipe and let the gate judge every network of them.
 
     Raises:
-        TeacherGateError: when an enforced gate fails.
+        TeacherGateError: when an enforced gate fails of the teacher that students are measured by; of a further one, when no arm is left.
     """
     trained = submit_each(teach, results, lambda one: [teacher_call(workspace, one)], title="teachers")
     with_teachers = tuple(replace(result, teacher=teacher) for result, (teacher,) in trained)
@@ -32,4 +33,23 @@ def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
     for result, (verdict,) in gated:
         show_gate(result.recipe.name, verdict)
         require_fit_teacher(verdict)
-    return with_teachers
+    judged = tuple(replace(result, verdicts=(verdict,)) for result, (verdict,) in gated)
+    return tuple(train_further_teachers(workspace, result) for result in judged)
+
+
+def train_further_teachers(workspace: Workspace, result: RecipeResult) -> RecipeResult:
+    """Train and judge a recipe's further teachers, those that learn from another after it; arms that ask a refused one are said in the log.
+
+    Raises:
+        TeacherGateError: when no arm is left.
+    """
+    for number in range(len(teacher_rounds(result.recipe))):
+        calls = further_teacher_calls(workspace, result, number)
+        trained = submit_all(teach, calls, title="further teachers", names=[of_model(result, spec.arm, spec.seed) for _, spec, *_ in calls])
+        result = replace(result, teachers=(*result.teachers, *trained))
+        gated = submit_all(judge, [gate_call(workspace, result, one) for one in trained], title="teacher gate")
+        for verdict in gated:
+            show_gate(result.recipe.name, verdict)
+        result = replace(result, verdicts=(*result.verdicts, *gated))
+    say_stopped(result)
+    return result

@@ -37,6 +37,8 @@ from data_contracts import (
     Task,
     TaskKind,
     VolumeRef,
+    student_rounds,
+    teacher_rounds,
 )
 from data_contracts.private import privately
 from medkd.catalogue import CATALOGUES
@@ -78,14 +80,17 @@ from medkd.recipe_calls import (
     comparison_calls,
     evaluation_calls,
     explanation_calls,
+    further_teacher_calls,
     gate_call,
-    knowledge_call,
+    in_order,
+    knowledge_calls,
     loss_calls,
-    reads_store,
     results_calls,
+    say_stopped,
     student_calls,
     teacher_call,
     training_features_calls,
+    with_knowledge,
 )
 from medkd.registry.interface import ListedVersion, Registry
 from medkd.registry.publish import load_calibrated, open_registry, register_everything
@@ -307,10 +312,24 @@ def _taught(workspace: Workspace, recipe: Recipe) -> RecipeResult:
         ingested = ingest_with_site_secret(IngestRequest(workspace.data_root / recipe.data.path, folder, recipe.data.policy))
     result = RecipeResult(recipe, prepare_cohorts(workspace, recipe.cohorts(), source, ingested))
     result = replace(result, teacher=train.train_teacher(*teacher_call(workspace, result)))
-    require_fit_teacher(judge_teacher(*gate_call(workspace, result)))
-    if reads_store(recipe):
-        result = replace(result, knowledge=extract_knowledge(*knowledge_call(workspace, result)))
-    return replace(result, students=tuple(train.distill(*call) for call in student_calls(workspace, result)))
+    result = replace(result, verdicts=(judge_teacher(*gate_call(workspace, result)),))
+    require_fit_teacher(result.verdicts[0])
+    result = _further_taught(workspace, result)
+    result = with_knowledge(result, [extract_knowledge(*call) for call in knowledge_calls(workspace, result)])
+    for number in range(len(student_rounds(recipe))):
+        students = tuple(train.distill(*call) for call in student_calls(workspace, result, number))
+        result = replace(result, students=in_order(recipe, (*result.students, *students)))
+    return result
+
+
+def _further_taught(workspace: Workspace, result: RecipeResult) -> RecipeResult:
+    """Return the recipe's further teachers, and what the gate says of each."""
+    for number in range(len(teacher_rounds(result.recipe))):
+        trained = tuple(train.train_teacher(*call) for call in further_teacher_calls(workspace, result, number))
+        judged = tuple(judge_teacher(*gate_call(workspace, result, one)) for one in trained)
+        result = replace(result, teachers=(*result.teachers, *trained), verdicts=(*result.verdicts, *judged))
+    say_stopped(result)
+    return result
 
 
 def _scored(workspace: Workspace, result: RecipeResult) -> RecipeResult:

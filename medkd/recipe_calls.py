@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from data_contracts import Evaluation, Recipe, Subset
+from data_contracts import (
+    BUILT_IN_TEACHERS,
+    ONE_TEACHER,
+    ONLINE_TEACHERS,
+    Arm,
+    Checkpoint,
+    Evaluation,
+    KnowledgeRef,
+    KnowledgeSet,
+    Recipe,
+    Subset,
+    TeacherGateError,
+    TeacherSet,
+    network_called,
+    networks_of,
+    stored_readers,
+    student_rounds,
+    teacher_named,
+    teacher_rounds,
+)
 from medkd.evaluation.calibrate import calibration_subset
+from medkd.evaluation.gate_teacher import refusal
 from medkd.explanation.explain_cohort import siblings_of
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 
+_LOG = logging.getLogger("medkd")
 #: Arguments of one call of a stage.
 Call = tuple[Any, ...]
 Arms = dict[str, tuple[Evaluation, ...]]
@@ -24,9 +47,108 @@ def teacher_call(workspace: Workspace, result: RecipeResult) -> Call:
     return workspace, result.recipe.teacher_training(), result.cohorts
 
 
-def gate_call(workspace: Workspace, result: RecipeResult) -> Call:
-    """Return the arguments of ``judge_teacher``."""
-    return workspace, result.recipe.name, result.recipe.teacher.gate, result.cohorts, result.require_teacher()
+def gate_call(workspace: Workspace, result: RecipeResult, network: Checkpoint | None = None) -> Call:
+    """Return the arguments of ``judge_teacher`` for the teacher, or a network of a further one."""
+    judged, recipe = network or result.require_teacher(), result.recipe
+    teacher = "teacher" if network is None else network_called(recipe, network.arm).teacher
+    # Per class only where an arm weighs by it: it costs a pass over the gate's cases.
+    weighed = any(arm.weighting == "validation" and teacher in arm.teachers for arm in recipe.arms.values())
+    return workspace, recipe.name, teacher_named(recipe, teacher).gate, result.cohorts, judged, *((True,) if weighed else ())
+
+
+def further_teacher_calls(workspace: Workspace, result: RecipeResult, number: int) -> list[Call]:
+    """Return the arguments of ``train_teacher`` for the networks of a round; what would learn from a refused teacher is left out."""
+    recipe, calls = result.recipe, list[Call]()
+    for network in teacher_rounds(recipe)[number]:
+        above = teacher_named(recipe, network.teacher).learns_from
+        known = () if above is None else networks_trained(result, above)
+        if above is None or known:
+            calls.append((workspace, recipe.teacher_training(network), result.cohorts, *known))
+    return calls
+
+
+def networks_trained(result: RecipeResult, teacher: str) -> tuple[Checkpoint, ...]:
+    """Return the networks of a teacher that may be copied, all of them or none: one fold that is refused refuses the teacher."""
+    if teacher == "teacher":
+        # Where the gate refuses it, the run has ended.
+        return () if result.teacher is None else (result.teacher,)
+    refused = {verdict.subject for verdict in result.verdicts if refusal(verdict)}
+    by_arm_ = {one.arm: one for one in result.teachers}
+    wanted = [network.arm for network in networks_of(result.recipe, teacher)]
+    if any(arm not in by_arm_ or f"{result.recipe.name}/{arm}" in refused for arm in wanted):
+        return ()
+    return tuple(by_arm_[arm] for arm in wanted)
+
+
+def stopped_arms(result: RecipeResult) -> dict[str, str]:
+    """Return the arms that are not trained because a further teacher that they ask may not be copied, with that teacher's name."""
+    recipe, stopped = result.recipe, dict[str, str]()
+    lacking = {name for name in recipe.teachers if not networks_trained(result, name)} if result.teachers else set()
+    for arms in student_rounds(recipe):
+        for name in arms:
+            arm = recipe.arms[name]
+            found = next((teacher for teacher in arm.teachers if teacher in lacking), None)
+            if found is None and "self" in arm.teachers:
+                found = stopped.get(arm.self_arm)
+            if found is not None:
+                stopped[name] = found
+    return stopped
+
+
+def say_stopped(result: RecipeResult) -> None:
+    """Say in the log which arms are not trained.
+
+    Raises:
+        TeacherGateError: ``TEACHER_REFUSED`` when no arm is left.
+    """
+    stopped = stopped_arms(result)
+    sentences = [sentence for verdict in result.verdicts[1:] if (sentence := refusal(verdict))]
+    if len(stopped) == len(result.recipe.arms):
+        raise TeacherGateError("TEACHER_REFUSED", "; ".join(sentences))
+    for arm, teacher in stopped.items():
+        _LOG.warning("TEACHER_REFUSED: arm %s is not trained, it asks the teacher %s: %s", arm, teacher, "; ".join(sentences))
+
+
+def teachers_of(result: RecipeResult, recipe: Recipe, arm: str, seed: int) -> Checkpoint | TeacherSet | None:
+    """Return the trained networks that an arm asks under a seed: one, several, or none.
+
+    Args:
+        result: with teachers, and with the students whose students are asked for.
+        recipe: that has the arm: the result's, or a variant of it.
+        arm: of the recipe.
+        seed: of the student.
+    """
+    objective = recipe.arms[arm]
+    if objective.teachers == ONE_TEACHER:
+        return result.teacher
+    found: list[tuple[str, Checkpoint]] = []
+    for name in objective.teachers:
+        if name == "self":
+            found += [("self", one) for one in result.students if (one.arm, one.seed) == (objective.self_arm, seed)]
+        elif name not in ONLINE_TEACHERS:
+            found += [(name, one) for one in networks_trained(result, name)]
+    if len(found) == 1 == len(objective.teachers):
+        return found[0][1]
+    figures = {verdict.subject.rpartition("/")[2]: verdict.class_figures for verdict in result.verdicts}
+    weighed = {one.arm: figures.get(one.arm, {}) for _, one in found} if objective.weighting == "validation" else {}
+    return TeacherSet(networks=tuple(found), class_figures=weighed) if found else None
+
+
+def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet | None:
+    """Return what the trained teachers of an arm stored; None for an arm that reads no store."""
+    if arm.knowledge != "store":
+        return None
+    if arm.teachers == ONE_TEACHER:
+        return result.knowledge
+    records = {one.teacher_digest: one for one in (result.knowledge, *result.further_knowledge) if one is not None}
+    asked = [name for name in arm.teachers if name not in BUILT_IN_TEACHERS]
+    found = [
+        (name, records[one.weights_digest]) for name in asked for one in networks_trained(result, name) if one.weights_digest in records
+    ]
+    if not found:
+        # At a site without the teachers there is what was fetched.
+        return result.knowledge
+    return found[0][1] if len(found) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(found))
 
 
 def knowledge_call(workspace: Workspace, result: RecipeResult) -> Call:
@@ -34,19 +156,53 @@ def knowledge_call(workspace: Workspace, result: RecipeResult) -> Call:
     return workspace, result.recipe.extraction(), result.cohorts, result.require_teacher()
 
 
+def knowledge_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``extract_knowledge`` for every network of a teacher that an arm reads a store of: each is asked by itself."""
+    recipe = result.recipe
+    return [
+        (workspace, recipe.extraction(name), result.cohorts, network)
+        for name in ("teacher", *recipe.teachers)
+        if stored_readers(recipe, name)
+        for network in networks_trained(result, name)
+    ]
+
+
+def with_knowledge(result: RecipeResult, records: Sequence[KnowledgeRef]) -> RecipeResult:
+    """Return a result with what was extracted, each beside its teacher."""
+    if not result.recipe.teachers:
+        return replace(result, knowledge=records[0] if records else None)
+    own = [one for one in records if result.teacher is not None and one.teacher_digest == result.teacher.weights_digest]
+    return replace(result, knowledge=own[0] if own else None, further_knowledge=tuple(one for one in records if one not in own))
+
+
 def reads_store(recipe: Recipe) -> bool:
-    """Return whether an arm of a recipe reads a store: then the teacher's knowledge is extracted first."""
+    """Return whether an arm of a recipe reads a store: then its teachers' knowledge is extracted first."""
     return any(arm.knowledge == "store" for arm in recipe.arms.values())
 
 
-def student_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``distill``, in the order of the arms and then of the seeds."""
-    recipe = result.recipe
+def student_calls(workspace: Workspace, result: RecipeResult, number: int = 0) -> list[Call]:
+    """Return the arguments of ``distill`` for the arms of a round, in their order and then that of the seeds."""
+    recipe, stopped = result.recipe, stopped_arms(result)
     return [
-        (workspace, recipe.student_training(arm, seed), result.cohorts, result.teacher, result.knowledge if stored else None)
-        for arm, stored in ((name, arm.knowledge == "store") for name, arm in recipe.arms.items())
+        (
+            workspace,
+            recipe.student_training(arm, seed),
+            result.cohorts,
+            teachers_of(result, recipe, arm, seed),
+            knowledge_for(result, recipe.arms[arm]),
+        )
+        for arm in student_rounds(recipe)[number]
+        if arm not in stopped
         for seed in recipe.seeds
     ]
+
+
+def in_order(recipe: Recipe, students: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
+    """Return students in the order of the recipe's arms, and then of the seeds."""
+    if len(student_rounds(recipe)) < 2:
+        return tuple(students)  # they were trained in that order
+    arms = list(recipe.arms)
+    return tuple(sorted(students, key=lambda one: (arms.index(one.arm), recipe.seeds.index(one.seed))))
 
 
 def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
@@ -114,8 +270,12 @@ def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     if teacher is None:
         return []
     results = {one.weights_digest: one for one in result.case_results}
-    digests = (student.weights_digest for student in result.students)
-    return [(workspace, results[teacher.weights_digest], results[digest], result.calibrations) for digest in digests]
+    measure = results[teacher.weights_digest]
+    # Against the first that it learned from; against the recipe's teacher where that is none of these networks.
+    return [
+        (workspace, results.get(student.teacher_digest or "", measure), results[student.weights_digest], result.calibrations)
+        for student in result.students
+    ]
 
 
 def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:

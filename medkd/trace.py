@@ -18,6 +18,8 @@ from medkd.types import FeatureMap, Images, Logits
 DEFAULT_HEAD = "default"
 #: Input under which a sample carries the image that the teacher is asked about, where the student sees a harder one.
 TEACHER_IMAGE = "teacher_image"
+#: Between the number of one of several teachers and the part of its answer that a batch carries.
+TEACHER_PART = "|"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Sample:
         spacing_mm: voxel spacing in the order of ``space``; None where unknown.
         view: name of the spatial view drawn (crop, flip, window).
         window: int64 [batch, space axis], where a patch begins in its volume; None for whole pictures.
-        teacher: what a store says of the batch, moved along with the image: ``logits`` [batch, classes, *space], ``features/LAYER``
+        teacher: what a store (or several, each after its number and ``|``) says of the batch, moved along with the image: ``logits`` [batch, classes, *space], ``features/LAYER``
             [batch, features, *grid], ``maps/KEY`` [batch, maps, *grid].
         other_labels: as ``labels``, of what was blended in; None where nothing was.
         shares: float32 [batch], how much of each case is its own; None where nothing was blended in.

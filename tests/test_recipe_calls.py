@@ -44,7 +44,8 @@ def recipe():
 def test_students_are_trained_arm_by_arm_and_only_readers_are_given_a_store(recipe):
     (arm,) = recipe.arms.values()
     recipe = recipe.model_copy(update={"arms": {"kd": arm, "stored": arm.model_copy(update={"knowledge": "store"})}})
-    calls = student_calls("W", SimpleNamespace(recipe=recipe, cohorts="C", teacher="T", knowledge="K"))
+    taught = SimpleNamespace(recipe=recipe, cohorts="C", teacher="T", teachers=(), verdicts=(), knowledge="K")
+    calls = student_calls("W", taught)
     assert [(spec.arm, spec.seed, knowledge) for _, spec, _, _, knowledge in calls] == [
         ("kd", 0, None), ("kd", 1, None), ("stored", 0, "K"), ("stored", 1, "K"),
     ]  # fmt: skip
@@ -59,7 +60,7 @@ def test_every_model_is_evaluated_beside_the_first_which_is_the_teacher(recipe):
 
 def test_students_of_a_store_lose_against_the_registered_teacher_and_without_one_nothing_is_stated():
     results = tuple(SimpleNamespace(weights_digest=digest) for digest in "tab")
-    teacher, students = SimpleNamespace(weights_digest="t"), tuple(SimpleNamespace(weights_digest=one) for one in "ab")
+    teacher, students = SimpleNamespace(weights_digest="t"), tuple(SimpleNamespace(weights_digest=one, teacher_digest="t") for one in "ab")
     result = SimpleNamespace(teacher=None, reference=teacher, students=students, case_results=results, calibrations=())
     assert [(of.weights_digest, own.weights_digest) for _, of, own, _ in loss_calls("W", result)] == [("t", "a"), ("t", "b")]
     assert loss_calls("W", SimpleNamespace(**{**vars(result), "reference": None})) == []

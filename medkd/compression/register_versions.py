@@ -10,6 +10,7 @@ from data_contracts import Checkpoint, CompressionReport, MadeForm, ModelRef, Re
 from medkd.compression.candidates import CompressionSource
 from medkd.compression.register_forms import attach_compression, is_trained
 from medkd.promotion.version_records import FORM, ORIGIN
+from medkd.registry.descent import teachers_of
 from medkd.registry.interface import TRAINING_MANIFEST, Registry
 from medkd.registry.publish import open_registry, publication_of
 from medkd.registry.recipe_result import RecipeResult
@@ -58,7 +59,7 @@ def register_versions(
     manifest = load_record(path, TrainingManifest)
     models = []
     for student in result.students:
-        publication = publication_of(workspace, result, student, source.model.teacher, manifest)
+        publication = publication_of(workspace, result, student, teachers_of(source.model), manifest)
         form = student.arm.removeprefix(compressed_arm(source.checkpoint.arm, ""))
         tags = {**publication.tags, ORIGIN: str(source.model.lineage), FORM: form}
         model = target.register(replace(publication, tags=tags))

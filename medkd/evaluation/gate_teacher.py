@@ -8,6 +8,7 @@ from data_contracts import Checkpoint, CohortSet, Gate, GateFinding, GateVerdict
 from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import open_use
+from medkd.evaluation.class_figures import class_figures
 from medkd.evaluation.validate import mean_over_foreground
 from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
@@ -21,7 +22,9 @@ from medkd.targets import class_margin
 
 
 @stage
-def judge_teacher(workspace: Workspace, recipe: str, gate: Gate, cohorts: CohortSet, teacher: Checkpoint) -> GateVerdict:
+def judge_teacher(
+    workspace: Workspace, recipe: str, gate: Gate, cohorts: CohortSet, teacher: Checkpoint, per_class: bool = False
+) -> GateVerdict:
     """Measure what a recipe's gate asks of its teacher, on ``teacher_validation`` (and the marker on its pairs).
 
     Args:
@@ -29,7 +32,8 @@ def judge_teacher(workspace: Workspace, recipe: str, gate: Gate, cohorts: Cohort
         recipe: name of the recipe.
         gate: what is asked.
         cohorts: of the recipe.
-        teacher: checkpoint of the teacher.
+        teacher: checkpoint of one network of a teacher.
+        per_class: also measure each class: an arm weighs its teachers by that.
     """
     measured = _measure(workspace, cohorts, teacher)
     wanted = {
@@ -47,7 +51,16 @@ def judge_teacher(workspace: Workspace, recipe: str, gate: Gate, cohorts: Cohort
         value = measured[quantity]
         holds = value >= bound if name.startswith("min") else value <= bound
         findings.append(GateFinding(requirement=name, measured=value, bound=bound, holds=holds))
-    return GateVerdict(subject=f"{recipe}/teacher", findings=tuple(findings), enforced=gate.enforce)
+    figures = class_figures(workspace, cohorts, teacher) if per_class else {}
+    return GateVerdict(subject=f"{recipe}/{teacher.arm}", findings=tuple(findings), enforced=gate.enforce, class_figures=figures)
+
+
+def refusal(verdict: GateVerdict) -> str:
+    """Return why a teacher may not be copied; empty where it may."""
+    failed = [f"{f.requirement} {f.bound:g} (measured {f.measured:.3f})" for f in verdict.findings if not f.holds]
+    if not failed or not verdict.enforced:
+        return ""
+    return f"expected a teacher that may be copied, {verdict.subject} fails {', '.join(failed)}; set its gate.enforce: false to distil all the same"
 
 
 def require_fit_teacher(verdict: GateVerdict) -> None:
@@ -56,12 +69,9 @@ def require_fit_teacher(verdict: GateVerdict) -> None:
     Raises:
         TeacherGateError: ``TEACHER_REFUSED``, naming each requirement that does not hold.
     """
-    failed = [f"{f.requirement} {f.bound:g} (measured {f.measured:.3f})" for f in verdict.findings if not f.holds]
-    if failed and verdict.enforced:
-        raise TeacherGateError(
-            "TEACHER_REFUSED",
-            f"expected a teacher that may be copied, {verdict.subject} fails {', '.join(failed)}; set teacher.gate.enforce: false to distil all the same",
-        )
+    sentence = refusal(verdict)
+    if sentence:
+        raise TeacherGateError("TEACHER_REFUSED", sentence)
 
 
 def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> dict[str, float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from data_contracts import ArmVariant, AttributionSource, ExperimentPlan, Explain, Option, Recipe, RecipeError, Subset
+from data_contracts import Arm, ArmVariant, AttributionSource, ExperimentPlan, Explain, Option, Recipe, RecipeError, Subset
 from medkd.training.objective import Objective, reads_explanations
 from medkd.training.recipes import vary_recipe
 
@@ -22,7 +22,7 @@ PRIMARIES = {
 
 
 def single_arm(recipe: Recipe, arm: str, changes: Mapping[str, Option] | None = None, *, name: str | None = None) -> Recipe:
-    """Return the recipe with one arm and nothing else that this arm's training does not depend on.
+    """Return the recipe with one arm, first, and nothing else that this arm's training does not depend on.
 
     Args:
         recipe: bound recipe.
@@ -33,9 +33,22 @@ def single_arm(recipe: Recipe, arm: str, changes: Mapping[str, Option] | None = 
     The variant is called ``RECIPE--DIGEST``: its files lie apart from those of other variants, and it begins at the same weights.
     """
     called = name or arm
-    kept = recipe.model_copy(update={"arms": {called: recipe.arms[arm]}, "explain": Explain(), "experiment": None, "seeds": (0,)})
+    objective = recipe.arms[arm]
+    arms = {called: objective}
+    if "self" in objective.teachers:
+        # The student that teaches is trained by the same variant: what was chosen for this arm holds for its teacher.
+        arms |= {name: recipe.arms[name] for name in _above(recipe, objective)}
+    asked = recipe.teachers if set(objective.teachers) & set(recipe.teachers) else {}
+    kept = recipe.model_copy(update={"arms": arms, "teachers": asked, "explain": Explain(), "experiment": None, "seeds": (0,)})
     varied = vary_recipe(kept, {of_arm(called, field): _plain(value) for field, value in (changes or {}).items()})
     return varied.model_copy(update={"name": f"{recipe.name.partition('--')[0]}--{varied.digest()[:10]}"})
+
+
+def _above(recipe: Recipe, objective: Arm) -> Iterator[str]:
+    """Yield the arms whose students teach an arm, the nearest first."""
+    while "self" in objective.teachers:
+        yield objective.self_arm
+        objective = recipe.arms[objective.self_arm]
 
 
 def renamed(recipe: Recipe, name: str) -> Recipe:

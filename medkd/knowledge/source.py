@@ -73,11 +73,13 @@ class LiveSource:
         if fits(self.network, images[:1], views=len(images) * (2 if mirrored else 1), layers=layers):
             self._views = RepeatedViews(self.network, images, mirrored=mirrored, layers=layers, batch=batch)
 
+    def knows(self, sample: Sample) -> bool:
+        """Return whether the network was asked about every image of a batch before."""
+        return self._views is not None and self._views.trace_of(_shown(sample)) is not None
+
     def for_batch(self, sample: Sample) -> Knowledge:
         """Return the network's answers about the batch, or about the easier images that the batch carries for it."""
-        inputs = dict(sample.inputs)
-        # The student's harder image goes: a teacher that saw it would be asked about noise.
-        inputs["image"] = inputs.pop(TEACHER_IMAGE, inputs["image"])
+        inputs = _shown(sample)
         asked = None if self._views is None else self._views.trace_of(inputs)
         knowledge: Knowledge = LiveKnowledge(self.network, inputs, layers=self._layers, asked=asked)
         if self.attribution_source is not AttributionSource.TEACHER:
@@ -105,6 +107,14 @@ class LiveSource:
                 if channels_last:
                     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
+
+
+def _shown(sample: Sample) -> dict[str, Tensor]:
+    """Return the inputs that a teacher is asked about."""
+    inputs = dict(sample.inputs)
+    # The student's harder image goes: a teacher that saw it would be asked about noise.
+    inputs["image"] = inputs.pop(TEACHER_IMAGE, inputs["image"])
+    return inputs
 
 
 def layer_shape(network: nn.Module, layer: str, image: Tensor) -> tuple[int, ...]:

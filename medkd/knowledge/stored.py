@@ -199,16 +199,24 @@ class CohortWithTeacherOutputs:
         """Return a batch with its answers: of the clean images, to be moved along, or of drawn views, which stay as they are."""
         views = self.query.config.views
         if views and self.query.views is not None:
-            chosen = torch.randint(views, (len(rows),), generator=generator).tolist()
-            drawn = [self._with_view(row, view, task, self.query.views) for row, view in zip(rows.tolist(), chosen, strict=True)]
-            return joined(drawn)
+            return self.with_views(rows, torch.randint(views, (len(rows),), generator=generator), task)
         sample = self.cohort.draw(rows, task, config, generator)
+        return replace(sample, teacher=self.answers(rows, sample))
+
+    def with_views(self, rows: Tensor, views: Tensor, task: Task) -> Sample:
+        """Return the batch of some rows in the given views, int64 [batch], with its answers."""
+        assert self.query.views is not None
+        config = self.query.views
+        return joined([self._with_view(row, view, task, config) for row, view in zip(rows.tolist(), views.tolist(), strict=True)])
+
+    def answers(self, rows: Tensor, sample: Sample) -> dict[str, Tensor]:
+        """Return what is stored of the clean images of some rows, cut where the drawn batch is."""
         answers = [self._answer(self.digests[row], None) for row in rows.tolist()]
         if isinstance(self.cohort, VolumeCohort) and sample.window is not None:
             corners = [tuple(corner) for corner in sample.window.tolist()]
             answers = [self._patch(row, corner, a) for row, corner, a in zip(rows.tolist(), corners, answers, strict=True)]
         device = sample.image.device
-        return replace(sample, teacher={part: torch.stack([a[part] for a in answers]).to(device) for part in self.parts})
+        return {part: torch.stack([a[part] for a in answers]).to(device) for part in self.parts}
 
     def _with_view(self, row: int, view: int, task: Task, config: TrainingConfig) -> Sample:
         drawn = frozen_view(self.cohort, row, view, self.digests[row], task, config)

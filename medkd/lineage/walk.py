@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from data_contracts import Lineage, RegistryError, Role, TrainingManifest, load_record
 from medkd.lineage.dataset import RunData
 from medkd.lineage.graph import LineageGraph, LineageNode, NodeKind, NodeState
-from medkd.registry.descent import descent, knowledge_behind, resolve_teacher
+from medkd.registry.descent import descent, knowledge_behind, resolve, resolve_teacher
 from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Registry, VersionContents
 from medkd.storage.store import sha256_file
 
@@ -97,6 +97,14 @@ def _version_nodes(registry: Registry, contents: VersionContents, data: RunData)
             absent = _absent(NodeKind.KNOWLEDGE, Lineage.model_validate(learned_from))
             yield absent
             parents.append(absent.key)
+    for lineage in model.further_teachers:
+        further = resolve(registry, lineage)
+        if further is None:
+            missing = _absent(NodeKind.TEACHER, lineage)
+            yield missing
+            parents.append(missing.key)
+        else:
+            parents.append(f"{_KINDS[further.role]}:{further.name}/{further.version}")
     yield replace(node, parents=tuple(parents))
 
 

@@ -6,17 +6,17 @@ import copy
 import itertools
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from data_contracts import TrainingSpec
+from data_contracts import ONE_TEACHER, TrainingSpec
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
-from medkd.knowledge.source import KnowledgeSource
+from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.memory_need import PeakMemory
 from medkd.models._build import build_network, parameter_count, specify_network
 from medkd.models._tucker import factorised, share_for
@@ -26,6 +26,7 @@ from medkd.seeds import derive_seed
 from medkd.training.checkpoint import save_state
 from medkd.training.fit import FitRequest, Trainer, epoch_samples, open_fabric
 from medkd.training.objective import Objective
+from medkd.training.several_teachers import put_together
 from medkd.training.train import LoadedTeacher, TrainingSetup
 
 #: Steps that are timed at least, after the first, which prepares kernels.
@@ -61,12 +62,16 @@ class TrainingProbe:
     precision: str
 
 
-def probe_training(spec: TrainingSpec, teacher: LoadedTeacher | None, cases: int, folder: Path, seconds: float) -> TrainingProbe:
+#: The networks of every teacher that a training may ask, by its name.
+Teachers = Mapping[str, Sequence[LoadedTeacher]]
+
+
+def probe_training(spec: TrainingSpec, teacher: LoadedTeacher | Teachers | None, cases: int, folder: Path, seconds: float) -> TrainingProbe:
     """Train for a while and say what that took.
 
     Args:
         spec: what is trained.
-        teacher: what students learn from; None for a teacher.
+        teacher: what students learn from, one or several by name; None for a teacher.
         cases: that the training will draw from; together with its epochs they decide whether a live teacher is asked beforehand.
         folder: where the state is written.
         seconds: after which no further step is begun, once some were made.
@@ -133,18 +138,44 @@ def _steps(trainer: Trainer) -> Iterator[None]:
             yield
 
 
-def _network(spec: TrainingSpec, teacher: LoadedTeacher | None) -> nn.Module:
+def _network(spec: TrainingSpec, teacher: LoadedTeacher | Teachers | None) -> nn.Module:
+    teacher = _named(teacher, spec.objective.teachers[0])
     network = build_network(specify_network(spec.network, spec.task), seed=derive_seed("probe"))
     if spec.objective.init != "compressed_teacher" or teacher is None:
         return network
     return factorised(copy.deepcopy(teacher.network), share_for(teacher.network, parameter_count(network)))
 
 
-def _source(spec: TrainingSpec, teacher: LoadedTeacher | None, cohort: TensorCohort | VolumeCohort) -> KnowledgeSource | None:
-    """Return the live teacher that the terms ask, also where a recipe reads a store: that has still to be extracted."""
+def _named(teacher: LoadedTeacher | Teachers | None, name: str) -> LoadedTeacher | None:
+    """Return the first network of a teacher."""
+    if teacher is None or isinstance(teacher, LoadedTeacher):
+        return teacher
+    return next(iter(teacher.get(name, ())), None)
+
+
+def _source(spec: TrainingSpec, teacher: LoadedTeacher | Teachers | None, cohort: TensorCohort | VolumeCohort) -> KnowledgeSource | None:
+    """Return the live teachers that the terms ask, also where a recipe reads a store: that has still to be extracted."""
     if teacher is None or "teacher" not in Objective(spec.objective.terms).needs:
         return None
+    if not isinstance(teacher, LoadedTeacher):
+        if spec.objective.teachers != ONE_TEACHER:
+            return _several(spec, teacher)
+        teacher = teacher[ONE_TEACHER[0]][0]
     return TrainingSetup(cohort, teacher).source(spec.objective.attribution_source)
+
+
+def _several(spec: TrainingSpec, teachers: Teachers) -> KnowledgeSource:
+    """Return what an arm asks, of networks that have learned nothing: a step with them takes as long."""
+
+    def begin(purpose: str) -> nn.Module:
+        return build_network(specify_network(spec.network, spec.task), seed=derive_seed("probe", purpose))
+
+    # Which fold answers for whom, and what weighs a teacher, is not known yet and costs nothing.
+    objective = spec.objective.model_copy(
+        update={"out_of_fold": False, "weighting": "mean" if spec.objective.weighting == "validation" else spec.objective.weighting}
+    )
+    live = {name: [LiveSource(one.network) for one in own] for name, own in teachers.items()} | {"self": [LiveSource(begin("self").eval())]}
+    return put_together(objective, lambda name: live[name], begin, spec.task.classes)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
-from data_contracts import FrozenModel, MissingDependencyError, Recipe, Role, read_record
+from data_contracts import FrozenModel, MissingDependencyError, Recipe, Role, networks_of, read_record
 from data_contracts.record import Finite
 
 #: Digest of weights that nobody keeps.
@@ -93,10 +93,14 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
     ends = began + request.seconds
     teacher_spec = network_spec(recipe, Role.TEACHER)
     teacher = LoadedTeacher(build_network(teacher_spec), teacher_spec, _NO_DIGEST)
+    teachers = {"teacher": (teacher,)} | {name: _untrained(recipe, name) for name in recipe.teachers}
     # The arm of most terms first: where time runs out, the others are taken as the costliest that was probed.
     arms = sorted(recipe.arms, key=lambda arm: -len(recipe.arms[arm].terms))
+    further = {name: networks_of(recipe, name)[0] for name in recipe.teachers}
     specs = {"teacher": recipe.teacher_training()} | {arm: recipe.student_training(arm, recipe.seeds[0]) for arm in arms}
-    cases = {"teacher": request.teacher_cases, **request.student_cases}
+    # The arms before further teachers: where time runs out, these are taken as the costliest that was probed.
+    specs |= {network.arm: recipe.teacher_training(network) for network in further.values()}
+    cases = dict.fromkeys(specs, request.teacher_cases) | request.student_cases
     trainings: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for place, (name, spec) in enumerate(specs.items()):
@@ -104,7 +108,7 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
             if left <= 0 and place > 1:  # a teacher and one arm at least
                 continue
             share = left / (len(specs) - place + (place == 0))  # twice as much for the teacher
-            found = probe_training(spec, None if place == 0 else teacher, cases[name], Path(folder) / name, share)
+            found = probe_training(spec, None if place == 0 else teachers, cases[name], Path(folder) / name, share)
             trainings[name] = asdict(found)
             _say({"after": name})
     passes = {}
@@ -113,6 +117,15 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
         passes[role.value] = asdict(found_passes)
     _say({"after": "passes"})
     return {"trainings": trainings, "passes": passes, "base_bytes": base, "processor": processor_name()}
+
+
+def _untrained(recipe: Recipe, name: str) -> tuple[Any, ...]:
+    """Return as many networks as a further teacher has, with weights that nobody keeps."""
+    from medkd.models._build import build_network, specify_network
+    from medkd.training.train import LoadedTeacher
+
+    spec = specify_network(recipe.teachers[name].network, recipe.task)
+    return tuple(LoadedTeacher(build_network(spec).eval(), spec, _NO_DIGEST) for _ in networks_of(recipe, name))
 
 
 def _say(answer: dict[str, Any]) -> None:

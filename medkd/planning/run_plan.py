@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_contracts import PlanBasis, PlannedStep, Recipe, RunPlan, TrainingSpec
+from data_contracts import PlanBasis, PlannedStep, Recipe, RunPlan, TrainingSpec, networks_of
 from medkd.catalogue import EXPLAINERS
 from medkd.memory_need import available_bytes, shown
 from medkd.planning.count_cases import CaseCounts, batches_of
@@ -96,6 +96,11 @@ def _steps(given: PlanInputs) -> Iterator[PlannedStep]:
     base = int(given.found["base_bytes"])
     yield _rule(given, "cohorts", disk=stored, memory=base + cohort_bytes(recipe, given.data_root))
     yield _training(given, "teacher", recipe.teacher_training(), given.counts.teacher, runs=1)
+    for name in recipe.teachers:
+        networks = networks_of(recipe, name)
+        share = 1 - 1 / len(networks) if len(networks) > 1 else 1.0
+        spec = recipe.teacher_training(networks[0])
+        yield _training(given, networks[0].arm, spec, max(1, round(given.counts.teacher * share)), runs=len(networks))
     for arm in recipe.arms:
         spec = recipe.student_training(arm, recipe.seeds[0])
         yield _training(given, arm, spec, given.counts.students[arm], runs=len(recipe.seeds))
@@ -130,7 +135,7 @@ def _training(given: PlanInputs, name: str, spec: TrainingSpec, cases: int, *, r
 
 
 def _models(recipe: Recipe) -> int:
-    return 1 + len(recipe.arms) * len(recipe.seeds)
+    return 1 + sum(len(networks_of(recipe, name)) for name in recipe.teachers) + len(recipe.arms) * len(recipe.seeds)
 
 
 def _evaluation(given: PlanInputs) -> PlannedStep:
@@ -150,7 +155,7 @@ def _evaluation(given: PlanInputs) -> PlannedStep:
 
 def _explanation(given: PlanInputs, voxels: int) -> PlannedStep:
     explain, passes, recipe = given.recipe.explain, given.found["passes"], given.recipe
-    students = _models(recipe) - 1
+    students = len(recipe.arms) * len(recipe.seeds)
     gradients = sum(_passes_of(one.name, one.options) for one in explain.explainers)
     pair = passes["teacher"]["gradient_seconds"] + passes["student"]["gradient_seconds"]
     seconds = students * explain.cases * gradients * _MAPS_PER_CASE * pair / 2

@@ -44,7 +44,8 @@ def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None, co
     yield ""
     yield f"{card.name}: a {card.role.value} of {card.parameters:,} parameters; {_task(card.task)}."
     if card.teacher is not None:
-        yield f"It learned from {card.teacher.uri} (manifest {card.teacher.manifest_digest[:12]})."
+        named = [f"{one.uri} (manifest {one.manifest_digest[:12]})" for one in (card.teacher, *card.further_teachers)]
+        yield f"It learned from {', '.join(named)}."
     yield ""
     yield f"| figure | mean | 95 % interval | n |\n|---|---|---|---|\n{_figures(scorecard)}"
     yield ""

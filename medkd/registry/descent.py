@@ -25,10 +25,17 @@ def resolve_teacher(registry: VersionList, model: ModelRef) -> ModelRef | None:
 
     The manifest digest decides: numbers of versions differ from registry to registry.
     """
-    lineage = model.teacher
-    if lineage is None:
-        return None
+    return None if model.teacher is None else resolve(registry, model.teacher)
+
+
+def resolve(registry: VersionList, lineage: Lineage) -> ModelRef | None:
+    """Return the version registered here that a lineage names; None where there is none with its manifest."""
     return next((one for one in registry.versions(lineage.name) if one.manifest_digest == lineage.manifest_digest), None)
+
+
+def teachers_of(model: ModelRef) -> tuple[Lineage, ...]:
+    """Return all teachers of a version, in the order of its arm."""
+    return () if model.teacher is None else (model.teacher, *model.further_teachers)
 
 
 def teacher_chain(registry: VersionList, model: ModelRef) -> tuple[ModelRef, ...]:
@@ -87,8 +94,12 @@ def descent(registry: VersionList, model: ModelRef, learned_from: str | None = N
     """
     chain = teacher_chain(registry, model)
     found: list[ModelRef] = []
+    for lineage in (lineage for one in (*reversed(chain), model) for lineage in one.further_teachers):
+        further = resolve(registry, lineage)
+        # With all that it descends from: an assistant has a teacher of its own.
+        found += [] if further is None else [one for one in descent(registry, further, NO_KNOWLEDGE) if one not in found]
     for teacher in reversed(chain):
-        found.append(teacher)
+        found += [teacher] if teacher not in found else []
         of_teacher = knowledge_behind(registry, teacher, learned_from) if teacher == chain[0] else knowledge_of(registry, teacher)
-        found += [one for one in of_teacher if one != model]
+        found += [one for one in of_teacher if one not in (*found, model)]
     return (*found, model)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_contracts import Checkpoint, ExportedVersion, Lineage, ModelRef, load_record
 from medkd.registry.export_version import PACKAGE, SERVING, SERVING_TAG
-from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, Publication, Registry
+from medkd.registry.interface import FURTHER_TEACHERS_TAG, KNOWLEDGE_TAG, NO_KNOWLEDGE, Publication, Registry
 from medkd.registry.open_export import attached_files, unpack_export
 from medkd.serving.form import REQUIREMENTS, PackedForm, example_image
 
@@ -68,6 +68,8 @@ def _publication(version: ExportedVersion, scratch: Path, known: dict[Lineage, L
     if teacher is not None:
         tags |= {_TEACHER: str(known.get(teacher, teacher))}
         tags.setdefault(IMPORTED_TEACHER, str(teacher))
+    if version.model.further_teachers:
+        tags[FURTHER_TEACHERS_TAG] = " ".join(str(known.get(one, one)) for one in version.model.further_teachers)
     learned_from = tags.get(KNOWLEDGE_TAG, NO_KNOWLEDGE)
     if learned_from != NO_KNOWLEDGE:
         origin = Lineage.model_validate(learned_from)

@@ -20,6 +20,8 @@ TRAINING_MANIFEST = "training_manifest.json"
 #: Tag of a student: the registered knowledge that it learned from, ``NAME/VERSION@DIGEST``, or :data:`NO_KNOWLEDGE` where its teacher was
 #: live. Versions from before it was written lack it.
 KNOWLEDGE_TAG, NO_KNOWLEDGE = "medkd.knowledge_version", "none"
+#: Tag of a student of several teachers: all but the first, ``NAME/VERSION@DIGEST``, with spaces between them, in the order of its arm.
+FURTHER_TEACHERS_TAG = "medkd.further_teachers"
 
 
 @dataclass(frozen=True)

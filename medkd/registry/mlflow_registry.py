@@ -18,7 +18,15 @@ from pathlib import Path
 from data_contracts import Lineage, ModelRef, RegistryError, Role
 from data_contracts.private import privately
 from medkd.registry.empty_registry import begin_registry, keep_registry
-from medkd.registry.interface import ListedVersion, LoggedRun, Publication, VersionContents, parse_uri, unknown_version
+from medkd.registry.interface import (
+    FURTHER_TEACHERS_TAG,
+    ListedVersion,
+    LoggedRun,
+    Publication,
+    VersionContents,
+    parse_uri,
+    unknown_version,
+)
 from medkd.registry.promotion_lock import RequireHeld, file_lock, tag_lock
 from medkd.registry.recipe_run import RecipeRun
 from medkd.registry.relocate import find_relocation, relocate, relocated_copy
@@ -544,4 +552,5 @@ def _model_ref(name: str, version: int, tags: Mapping[str, str]) -> ModelRef:
         role=Role(tags["medkd.role"]),
         weights_digest=tags["medkd.weights_digest"],
         teacher=Lineage.model_validate(tags["medkd.teacher"]) if "medkd.teacher" in tags else None,
+        further_teachers=tuple(Lineage.model_validate(one) for one in tags.get(FURTHER_TEACHERS_TAG, "").split()),
     )

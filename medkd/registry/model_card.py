@@ -29,7 +29,7 @@ LIMITS = ("Trained and measured on the cohorts named here only.", "Attribution m
 def model_card(
     result: RecipeResult,
     checkpoint: Checkpoint,
-    teacher: Lineage | None,
+    teachers: tuple[Lineage, ...],
     calibration: Calibration | None,
     people: tuple[TrainingManifest, Path],
 ) -> ModelCard:
@@ -38,7 +38,7 @@ def model_card(
     Args:
         result: its recipe, which says what is segmented and where the data come from.
         checkpoint: of the network, its domain already :func:`registered_domain`'s.
-        teacher: that it learned from.
+        teachers: that it learned from, in the order of its arm.
         calibration: of its probabilities.
         people: whose data it and its teacher were trained on, and the folder that the recipe's ``data.path`` is relative to.
     """
@@ -51,7 +51,8 @@ def model_card(
         precision=checkpoint.precision,
         cohort_digest=checkpoint.cohort_digest,
         recipe_digest=checkpoint.recipe_digest,
-        teacher=teacher,
+        teacher=teachers[0] if teachers else None,
+        further_teachers=teachers[1:],
         domain=checkpoint.domain,
         calibration=None if calibration is None else calibration.summary(),
         structures=recipe.card.structures,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +27,13 @@ from data_contracts import (
     Subset,
     TrainingManifest,
     load_record,
+    network_called,
 )
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import load_network, restore_network
 from medkd.registry.card_text import card_text
-from medkd.registry.interface import KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
+from medkd.registry.interface import FURTHER_TEACHERS_TAG, KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
 from medkd.registry.model_card import model_card, registered_domain
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
@@ -72,24 +74,57 @@ def register_models(
     require_clean(cohorts, before="registration")
     target = registry or open_registry(workspace)
     models: list[ModelRef] = []
-    for checkpoint in sorted(result.models, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed)):
+    for checkpoint in teachers_first(result.models):
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
+        further = further_teachers(models, checkpoint)
         manifest = training_manifest(workspace, cohorts, checkpoint)
         lineage = None if teacher is None else teacher.lineage
         teacher_manifest = None if teacher is None else _manifest_of(target, teacher)
         if teacher_manifest is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
             lineage, teacher_manifest = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
-        if teacher_manifest is not None:
+        for above in (*(() if teacher_manifest is None else (teacher_manifest,)), *(_manifest_of(target, model) for model in further)):
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
-            require_unseen(teacher_manifest, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
-            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *teacher_manifest.patients}))})
+            require_unseen(above, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
+            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *above.patients}))})
         if teacher is not None and _reads_store(result, checkpoint) and result.knowledge_version is None and knowledge is not None:
             # Before the student: its version names what it learned from.
             version = register_knowledge(workspace, result.recipe.name, teacher, knowledge, target).lineage
             result = replace(result, knowledge_version=version)
-        publication = publication_of(workspace, result, checkpoint, lineage, manifest)
+        lineages = () if lineage is None else (lineage, *(model.lineage for model in further))
+        publication = publication_of(workspace, result, checkpoint, lineages, manifest)
         models.append(target.register(publication if run is None else _in_run(workspace, result, checkpoint, publication, run)))
     return Registered(models=tuple(models))
+
+
+def teachers_first(models: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Return networks by role, arm and seed, each after those of them that it learned from."""
+    waiting = sorted(models, key=lambda one: (one.role is not Role.TEACHER, one.arm, one.seed))
+    done: list[Checkpoint] = []
+    while waiting:
+        left = {one.weights_digest for one in waiting}
+        # Two that are equal in every bit would wait for each other: then the first goes.
+        ready = next(
+            (one for one in waiting if not {one.teacher_digest, *one.further_teacher_digests} & (left - {one.weights_digest})), waiting[0]
+        )
+        waiting.remove(ready)
+        done.append(ready)
+    return done
+
+
+def further_teachers(models: Sequence[ModelRef], checkpoint: Checkpoint) -> tuple[ModelRef, ...]:
+    """Return the registered versions of all teachers of a network but its first, in the order of its arm.
+
+    Raises:
+        RegistryError: ``TEACHER_MISSING`` when one is not registered.
+    """
+    known = {model.weights_digest: model for model in models}
+    missing = [digest for digest in checkpoint.further_teacher_digests if digest not in known]
+    if missing:
+        raise RegistryError(
+            "TEACHER_MISSING",
+            f"expected every teacher of {checkpoint.arm} to be registered before it, the weights {missing[0][:12]} are not",
+        )
+    return tuple(known[digest] for digest in checkpoint.further_teacher_digests)
 
 
 def _reads_store(result: RecipeResult, checkpoint: Checkpoint) -> bool:
@@ -125,7 +160,7 @@ def _manifest_of(registry: Registry, model: ModelRef) -> TrainingManifest:
 
 
 def publication_of(
-    workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, lineage: Lineage | None, manifest: TrainingManifest
+    workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, lineages: tuple[Lineage, ...], manifest: TrainingManifest
 ) -> Publication:
     """Return what is registered of a network: its package, and what is said of it.
 
@@ -133,7 +168,7 @@ def publication_of(
         workspace: where its weights and records lie.
         result: of its recipe.
         checkpoint: of the network.
-        lineage: of its teacher; None of a teacher.
+        lineages: of its teachers, in the order of its arm; none of a network that learned from nobody.
         manifest: whose data it and its teacher were trained on.
     """
     recipe, cohorts = result.recipe, result.cohorts
@@ -144,7 +179,7 @@ def publication_of(
     if checkpoint.domain is not None:
         checkpoint = checkpoint.model_copy(update={"domain": registered_domain(recipe, checkpoint.domain)})
     folder = workspace.root / "packages" / f"{recipe.name}-{checkpoint.arm}-{checkpoint.seed}"
-    card = model_card(result, checkpoint, lineage, calibration, (manifest, workspace.data_root))
+    card = model_card(result, checkpoint, lineages, calibration, (manifest, workspace.data_root))
     for left in (
         CALIBRATION,
         RELIABILITY,
@@ -174,7 +209,8 @@ def publication_of(
         "medkd.arm": checkpoint.arm,
         "medkd.seed": str(checkpoint.seed),
         "medkd.use": "research only",
-        **({"medkd.teacher": str(lineage), **_knowledge_tag(result, checkpoint)} if lineage else {}),
+        **({"medkd.teacher": str(lineages[0]), **_knowledge_tag(result, checkpoint)} if lineages else {}),
+        **({FURTHER_TEACHERS_TAG: " ".join(map(str, lineages[1:]))} if lineages[1:] else {}),
     }
     history = tuple(MetricsLog(journal_of(workspace, recipe.name, checkpoint)).read())
     return Publication(
@@ -218,7 +254,11 @@ def _in_run(workspace: Workspace, result: RecipeResult, checkpoint: Checkpoint, 
     """Return a publication as part of its recipe's run, with the whole configuration of its training and its data sets."""
     recipe = result.recipe
     is_teacher = checkpoint.role is Role.TEACHER
-    spec = recipe.teacher_training() if is_teacher else recipe.student_training(checkpoint.arm, checkpoint.seed)
+    spec = (
+        recipe.teacher_training(network_called(recipe, checkpoint.arm))
+        if is_teacher
+        else recipe.student_training(checkpoint.arm, checkpoint.seed)
+    )
     training = tracked_training(workspace, run, spec, result.cohorts)
     return replace(publication, training=replace(training, params={**training.params, **publication.params}))
 

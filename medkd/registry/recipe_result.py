@@ -11,6 +11,7 @@ from data_contracts import (
     CohortSet,
     Comparison,
     ExplanationBundle,
+    GateVerdict,
     KnowledgeRef,
     Lineage,
     LossStatement,
@@ -33,7 +34,10 @@ class RecipeResult:
         recipe: bound recipe.
         cohorts: prepared and certified.
         teacher: None where the arms learn from registered knowledge alone.
+        teachers: the networks of further teachers, in the order in which they were trained.
+        verdicts: of the gate over every network of a teacher.
         knowledge: what was extracted of the teacher; None where no arm reads a store.
+        further_knowledge: what was extracted of further teachers' networks.
         knowledge_version: registered version of the knowledge, where it came from a registry.
         reference: teacher of the knowledge, where it is registered: students are measured by it, and nothing is learned from it.
         students: in the order of arms and then of seeds.
@@ -50,7 +54,10 @@ class RecipeResult:
     recipe: Recipe
     cohorts: CohortSet
     teacher: Checkpoint | None = None
+    teachers: tuple[Checkpoint, ...] = ()
+    verdicts: tuple[GateVerdict, ...] = ()
     knowledge: KnowledgeRef | None = None
+    further_knowledge: tuple[KnowledgeRef, ...] = ()
     knowledge_version: Lineage | None = None
     reference: Checkpoint | None = None
     students: tuple[Checkpoint, ...] = ()
@@ -65,8 +72,8 @@ class RecipeResult:
 
     @property
     def models(self) -> tuple[Checkpoint, ...]:
-        """Return the teacher, where there is one, and the students."""
-        return self.students if self.teacher is None else (self.teacher, *self.students)
+        """Return the teacher, where there is one, further ones, and the students."""
+        return (*(() if self.teacher is None else (self.teacher,)), *self.teachers, *self.students)
 
     @property
     def evaluated(self) -> tuple[Checkpoint, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import medkd
-from data_contracts import CohortSet, Recipe, Role, Subset, TrainingSpec
+from data_contracts import CohortSet, Recipe, Role, Subset, TrainingSpec, teacher_rounds
 from medkd.cohorts.split import TESTS
 from medkd.storage.metrics_log import TIME, MetricsLog
 from medkd.storage.workspace import Workspace, run_folder_id
@@ -94,7 +94,8 @@ def recipe_run_of(workspace: Workspace, recipe: Recipe) -> RecipeRun:
 def tracked_trainings(workspace: Workspace, recipe: Recipe, *, teacher: bool = True) -> tuple[TrackedTraining, ...]:
     """Return every training of a recipe as it is shown: the teacher's first, then each arm under each seed."""
     run = recipe_run_of(workspace, recipe)
-    specs = [recipe.teacher_training()] if teacher else []
+    further = [network for networks in teacher_rounds(recipe) for network in networks]
+    specs = [recipe.teacher_training(), *map(recipe.teacher_training, further)] if teacher else []
     specs += [recipe.student_training(arm, seed) for arm in recipe.arms for seed in recipe.seeds]
     return tuple(tracked_training(workspace, run, spec) for spec in specs)
 

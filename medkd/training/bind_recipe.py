@@ -18,10 +18,12 @@ from data_contracts import (
     Recipe,
     RecipeError,
     TaskKind,
+    TeacherRecipe,
     TrainingConfig,
 )
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, Catalogue, CatalogueEntry, explainer_of, option_errors
 from medkd.task_context import TaskContext
+from medkd.training.bind_teachers import several_mistakes
 from medkd.training.mistake import FieldPath, Mistake, Source, attempt, raise_first
 from medkd.training.objective import Objective, reads_explanations
 
@@ -51,7 +53,9 @@ def binding_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         yield from unknown
         return
     yield from _task_mistakes(recipe)
-    yield from _teacher_mistakes(recipe)
+    yield from _teacher_mistakes(("teacher",), recipe.teacher, recipe)
+    for name, teacher in recipe.teachers.items():
+        yield from _teacher_mistakes(("teachers", name), teacher, recipe)
     for name, arm in recipe.arms.items():
         yield from _arm_mistakes(("arms", name), arm, recipe)
     yield from _explain_mistakes(recipe)
@@ -78,8 +82,10 @@ def _named(payload: Any) -> Iterator[tuple[FieldPath, Catalogue, str, dict[str, 
     """Yield where a recipe names entries: place, catalogue, the field that holds the name, and the fields beside it."""
     for path, catalogue, key in (
         (("teacher", "network"), NETWORKS, "builder"),
+        (("teachers", "*", "network"), NETWORKS, "builder"),
         (("student", "network"), NETWORKS, "builder"),
         (("teacher", "terms", "*"), LOSSES, "loss"),
+        (("teachers", "*", "terms", "*"), LOSSES, "loss"),
         (("arms", "*", "terms", "*"), LOSSES, "loss"),
         (("knowledge", "maps", "*"), EXPLAINERS, "explainer"),
         (("explain", "explainers", "*"), EXPLAINERS, "name"),
@@ -120,8 +126,8 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
             yield from of((*place, "options"), EXPLAINERS.entry(explainer_of(term)))
 
 
-def _teacher_mistakes(recipe: Recipe) -> Iterator[Mistake]:
-    place, teacher = ("teacher", "terms"), recipe.teacher
+def _teacher_mistakes(where: FieldPath, teacher: TeacherRecipe, recipe: Recipe) -> Iterator[Mistake]:
+    place = (*where, "terms")
     broken = list(attempt(place, lambda: Objective(teacher.terms)))
     yield from broken
     for number, term in enumerate(teacher.terms):
@@ -130,8 +136,13 @@ def _teacher_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     if broken:
         return
     asking = [term.loss for term in teacher.terms if "teacher" in LOSSES.entry(term.loss).fact("NEEDS", frozenset())]
-    if "teacher" in Objective(teacher.terms).needs:
+    if asking and teacher.learns_from is None:
         yield Mistake(place, RecipeError("RECIPE_NEEDS", f"expected teacher terms that need no teacher, got {asking}"))
+    if teacher.learns_from is not None and not asking:
+        sentence = (
+            f"expected a term with a teacher where learns_from is {teacher.learns_from!r}, got {[term.loss for term in teacher.terms]}"
+        )
+        yield Mistake((*where, "learns_from"), RecipeError("RECIPE_NEEDS", sentence))
     yield from _head_mistakes(place, Objective(teacher.terms).needs, teacher.network, "the teacher")
 
 
@@ -169,6 +180,7 @@ def _arm_mistakes(place: FieldPath, arm: Arm, recipe: Recipe) -> Iterator[Mistak
             "unlabelled",
             f"expected a term with a teacher in arm {name!r}, got {losses}: its unlabelled images have neither a label nor a teacher's answer",
         )
+    yield from several_mistakes(place, arm, recipe, objective)
     if arm.knowledge == "store":
         asking = [term.label for term in objective.terms if term.needs & {"views", "responses"} and "teacher" in term.needs]
         if asking:
@@ -219,7 +231,7 @@ def _explain_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Yield measures that say nothing of a map, and explainers that give no map of a network by itself."""
     for number, one in enumerate(recipe.explain.measures):
         yield from _measure_mistakes(("explain", "measures", number, "name"), one)
-    builders = {recipe.teacher.network.builder, recipe.student.network.builder}
+    builders = {recipe.teacher.network.builder, *(one.network.builder for one in recipe.teachers.values()), recipe.student.network.builder}
     attentive = all(NETWORKS.entry(builder).fact("ATTENTION", False) for builder in builders)
     for number, one in enumerate(recipe.explain.explainers):
         yield from _map_mistakes(("explain", "explainers", number, "name"), one.name, attentive=attentive)

@@ -44,12 +44,13 @@ class LoopState:
 
 @dataclass(frozen=True)
 class TrainState:
-    """Everything that a run changes: what is wrapped (student, adapters, balancer), its optimiser, averaged weights, best weights."""
+    """Everything that a run changes: what is wrapped (student, adapters, balancer, a peer), its optimiser, averaged weights, best weights, and the averaged weights that teach."""
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
     averaged: nn.Module | None
     best: dict[str, Tensor]
+    ema_teacher: nn.Module | None = None
 
 
 def save_state(path: Path, trained: TrainState, loop: LoopState, *, key: str) -> None:
@@ -60,6 +61,8 @@ def save_state(path: Path, trained: TrainState, loop: LoopState, *, key: str) ->
     if trained.averaged is not None:
         tensors |= {f"averaged.{name}": value for name, value in trained.averaged.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in trained.best.items()}
+    if trained.ema_teacher is not None:
+        tensors |= {f"ema_teacher.{name}": value for name, value in trained.ema_teacher.state_dict().items()}
     tensors["generator.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors |= {f"generator.cuda{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -98,6 +101,8 @@ def load_state(path: Path, trained: TrainState, *, key: str) -> LoopState:
     if trained.averaged is not None:
         trained.averaged.load_state_dict(_below("averaged.", tensors))
     trained.best.update(_below("best.", tensors))
+    if trained.ema_teacher is not None:
+        trained.ema_teacher.load_state_dict(_below("ema_teacher.", tensors))
     torch.set_rng_state(tensors["generator.cpu"])
     states = [tensors[name] for name in sorted(tensors) if name.startswith("generator.cuda")]
     if states and torch.cuda.is_available() and len(states) == torch.cuda.device_count():

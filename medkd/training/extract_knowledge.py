@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from data_contracts import (
+    Arm,
     Checkpoint,
     CohortSet,
     ExtractionConfig,
@@ -19,6 +20,7 @@ from data_contracts import (
     Subset,
     TaskKind,
 )
+from medkd.catalogue import LOSSES
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -43,13 +45,19 @@ def completed_config(spec: ExtractionSpec, teacher: nn.Module) -> ExtractionConf
     features, maps = dict(spec.config.features), {map_key(config): config for config in spec.config.maps}
     student = build_network(specify_network(spec.student, spec.task))
     for arm in spec.readers:
-        needed = requirements_of(arm, spec.task, student, LiveSource(teacher))
+        needed = requirements_of(_without_layers(arm) if spec.is_further else arm, spec.task, student, LiveSource(teacher))
         for layer, cells in needed.layers.items():
             features[layer] = max(features.get(layer, 0), cells)
         for explainer, cells in needed.maps.items():
             known = maps.get(explainer)
             maps[explainer] = MapSpec(explainer=explainer, grid=max(cells, known.grid if known else 0))
     return spec.config.model_copy(update={"features": features, "maps": tuple(maps[key] for key in sorted(maps))})
+
+
+def _without_layers(arm: Arm) -> Arm:
+    """Return an arm as one of its further teachers is asked: layers are the first one's alone."""
+    kept = tuple(term for term in arm.terms if "features" not in LOSSES.entry(term.loss).fact("NEEDS", frozenset()))
+    return arm.model_copy(update={"terms": kept})
 
 
 def subsets_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_contracts import DataError, LossBalancing, Task, TrainingConfig
+from medkd.knowledge.folds import FoldSource
+from medkd.knowledge.mixture_source import parts_of
+from medkd.knowledge.online import EmaSource, PeerSource
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.precision import resolve_precision, training_device
 from medkd.progress import progress_bar
@@ -28,6 +31,7 @@ from medkd.training.balance import LossBalancer
 from medkd.training.checkpoint import LoopState, TrainState, load_state, save_state
 from medkd.training.cost_meter import CostMeter
 from medkd.training.objective import EXPLANATIONS, Objective
+from medkd.training.peer import PeerStudent
 from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, StepBatch
 from medkd.training.system_metrics import system_metrics
@@ -179,13 +183,19 @@ class Trainer:
             # Never channels-last in fp32 on CPU: oneDNN corrupts the heap on small strided 1x1 convolutions.
             student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         source = LiveSource(teacher) if isinstance(teacher, nn.Module) else teacher
+        self.ema_teacher = next(parts_of(source, EmaSource), None)
+        if self.ema_teacher is not None:
+            self.ema_teacher.begin(student)
         with forked_rng(derive_seed("projectors", request.seed)):
-            adapters = objective.connect(student, source, torch.zeros(1, 1, *request.task.image_size))
+            blank = torch.zeros(1, 1, *request.task.image_size)
+            adapters = objective.connect(student, source, blank)
+            peers = [PeerStudent(one, objective.connect(one.network, source, blank)) for one in parts_of(source, PeerSource)]
         if source is not None:
             source = source.prepared(fabric.device, channels_last=flat and config.precision == "bf16")
             ask_before(source, self.cohort, request, fabric, maps=bool(objective.needs & EXPLANATIONS) or request.balance is not None)
         balancer = None if request.balance is None else LossBalancer(request.balance, objective)
         self.step = DistillationStep(student.train(), objective, source, adapters, balancer)
+        self.step.learn_with(peers[0] if peers else None)
         self.optimizer = torch.optim.AdamW(self.step.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.averaged: AveragedModel | None = None
         self._bar: Any = None
@@ -193,7 +203,9 @@ class Trainer:
         if config.ema is not None:
             averaging = get_ema_multi_avg_fn(config.ema)
             self.averaged = AveragedModel(student, device=fabric.device, multi_avg_fn=averaging, use_buffers=True)
-        self.trained = TrainState(self.step, self.optimizer, self.averaged, {})
+        self.trained = TrainState(
+            self.step, self.optimizer, self.averaged, {}, None if self.ema_teacher is None else self.ema_teacher.network
+        )
         self.loop = LoopState()
         self.journal = MetricsLog(request.folder / "metrics.jsonl")
         self.batches = max(1, (config.samples_per_epoch or len(cohort)) // config.batch_size)
@@ -271,6 +283,8 @@ class Trainer:
             loop.step += 1
             if self.averaged is not None:
                 self.averaged.update_parameters(self.step.student)
+            if self.ema_teacher is not None:
+                self.ema_teacher.update(self.step.student, loop.step)
         for name, value in {"loss": loss.detach(), **values}.items():
             # Summed where they are: reading a number off a GPU would wait for it in every step.
             so_far = self._sums.get(name)
@@ -374,13 +388,15 @@ def ask_before(source: KnowledgeSource, cohort: TrainingCohort, request: FitRequ
     """Let a live teacher answer before training where its views are few and come again: whole pictures, at most mirrored, on a CPU."""
     config = request.fit
     images: Tensor | None = getattr(cohort, "images", None)
-    if images is None or not isinstance(source, LiveSource) or config.augment == "affine" or config.mix != "none":
+    asked: list[LiveSource | FoldSource] = [*parts_of(source, LiveSource), *parts_of(source, FoldSource)]
+    if images is None or not asked or config.augment == "affine" or config.mix != "none":
         return
     views = len(images) * (2 if config.augment == "flip" else 1)
     drawn = config.epochs * (config.samples_per_epoch or len(images))
     if fabric.device.type == "cpu" and fabric.world_size == 1 and drawn > views:
         with fabric.autocast():
-            source.ask_before(images, mirrored=config.augment == "flip", maps=maps, batch=config.batch_size)
+            for one in asked:
+                one.ask_before(images, mirrored=config.augment == "flip", maps=maps, batch=config.batch_size)
 
 
 def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:

@@ -46,10 +46,13 @@ def require_training_memory(recipe: Recipe, data_root: Path) -> None:
     cases = cohort_bytes(recipe, data_root)
     require_memory(cases, f"the cases of {recipe.name}")
     free = available_bytes()
-    for role, fit in ((Role.TEACHER, recipe.teacher.fit), (Role.STUDENT, recipe.student.fit)):
-        if free is not None and _is_plain(recipe, role) and most_bytes(recipe, role, fit) + cases < free // 2:
+    # Each further teacher is counted as the recipe's teacher would be.
+    with_teacher = [recipe, *(recipe.model_copy(update={"teacher": one}) for one in recipe.teachers.values())]
+    trained = [(one, Role.TEACHER, one.teacher.fit) for one in with_teacher] + [(recipe, Role.STUDENT, recipe.student.fit)]
+    for one, role, fit in trained:
+        if free is not None and _is_plain(one, role) and most_bytes(one, role, fit) + cases < free // 2:
             continue  # to count it exactly takes seconds of imports
-        needed, parameters = training_bytes(recipe, role, fit)
+        needed, parameters = training_bytes(one, role, fit)
         what = f"{recipe.name}'s {role.value} of {parameters:,} parameters in training, batches of {fit.batch_size}"
         require_memory(needed + cases, f"{what} ({shown(needed)}), and its cases ({shown(cases)}),")
 

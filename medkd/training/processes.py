@@ -51,7 +51,7 @@ def require_processes(recipe: Recipe) -> None:
     Raises:
         MissingDependencyError: ``GPU_TOO_FEW``.
     """
-    wanted = max(recipe.teacher.fit.processes, recipe.student.fit.processes)
+    wanted = max(fit.processes for fit in (recipe.teacher.fit, recipe.student.fit, *(one.fit for one in recipe.teachers.values())))
     gpus = visible_gpus() if wanted > 1 else 0
     if 0 < gpus < wanted:
         raise MissingDependencyError(

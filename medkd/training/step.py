@@ -14,6 +14,7 @@ from medkd.training.adapters import DistillationAdapters
 from medkd.training.balance import LossBalancer
 from medkd.training.influence import influence_of
 from medkd.training.objective import Objective
+from medkd.training.peer import PeerStudent
 
 
 class StepBatch:
@@ -48,8 +49,13 @@ class DistillationStep(nn.Module):
         super().__init__()
         self.student, self.adapters = student, adapters
         self.balancer = balancer
+        self.peer: PeerStudent | None = None
         # In a tuple: were one of them a module, as an attribute it would be registered, saved and trained with the student.
         self._outside: tuple[Objective, KnowledgeSource | None] = (objective, source)
+
+    def learn_with(self, peer: PeerStudent | None) -> None:
+        """Let a second student learn in the same steps: its weights and moments are part of the training's state."""
+        self.peer = peer
 
     def forward(self, batch: StepBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and what a journal shows of it: the value of each term, weights and cosines where they follow something."""
@@ -57,6 +63,8 @@ class DistillationStep(nn.Module):
         # The easier image is the teacher's: a student that could see it would learn from it.
         inputs = {name: value for name, value in sample.inputs.items() if name != TEACHER_IMAGE}
         student = trace(self.student, inputs, layers=self._layers(objective))
+        if self.peer is not None:
+            self.peer.look(inputs, self._layers(objective))
         knowledge = None if source is None else source.for_batch(sample)
         terms = list(objective.evaluate(student, knowledge, sample, self.adapters, share=batch.share, step=batch.step))
         # Before the sum: the factors of this very step follow what is measured in it.
@@ -77,6 +85,9 @@ class DistillationStep(nn.Module):
                 shown[f"weight/{term.label}"] = torch.tensor(weight * factor, device=total.device)
         for label, temperature in self.adapters.temperatures.items():
             shown[f"temperature/{label}"] = temperature(batch.share).detach()
+        if self.peer is not None and source is not None:
+            own, of_peer = self.peer.loss(student, (objective, source), sample, share=batch.share, step=batch.step)
+            total, shown = total + own, shown | of_peer
         return total, shown
 
     def _layers(self, objective: Objective) -> tuple[str, ...]:
@@ -84,4 +95,7 @@ class DistillationStep(nn.Module):
         reads: Any = objective.needs & {"head", "explainer", "features"} or self.balancer is not None
         layers: tuple[str, ...] = (layer_map.cam_layer,) if reads else ()
         layers += tuple(layer for layer in self.adapters.student_layers() if layer != LAST)
+        if self.peer is not None:
+            # Each of two peers is the other's teacher too.
+            layers += self.peer.source.asked_layers
         return layers + (layer_map.deep_heads if "deep_heads" in objective.needs else ())

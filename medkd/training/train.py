@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from data_contracts import (
+    ONLINE_TEACHERS,
     AttributionSource,
     Case,
     Checkpoint,
@@ -22,14 +23,17 @@ from data_contracts import (
     FeedbackDirectives,
     KnowledgeError,
     KnowledgeRef,
+    KnowledgeSet,
     NetworkSpec,
     Ref,
     Subset,
+    TeacherSet,
     TrainingDomain,
     TrainingSpec,
 )
 from data_contracts.model import run_name
 from medkd.cohorts.open_cohort import open_for_training
+from medkd.cohorts.patient_folds import without_fold
 from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
 from medkd.cohorts.volume_cohort import VolumeCohort, concatenate_volumes
 from medkd.evaluation.validate import validation
@@ -50,22 +54,25 @@ from medkd.training.fit import FitRequest, TrainingCohort, fit
 from medkd.training.objective import Objective
 from medkd.training.processes import in_processes, is_rank
 from medkd.training.requirements import requirements_of
+from medkd.training.several_teachers import SeveralTeachers, TeachersRequest, several_teachers
 
 
 @stage
 @in_processes
-def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet) -> Checkpoint:
-    """Train a teacher on ``teacher_train`` and store its weights.
+def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, teacher: Checkpoint | None = None) -> Checkpoint:
+    """Train a teacher on ``teacher_train``, or on all of it but one fold of the patients, and store its weights.
 
     Args:
         workspace: where files go.
-        spec: ``recipe.teacher_training()``.
+        spec: ``recipe.teacher_training(network)``.
         cohorts: prepared cohorts.
+        teacher: that its own terms read, of a teacher assistant.
     """
-    cohort = open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task)
+    cohort = without_fold(open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task), spec.fold)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
-    return TrainingRun(workspace, spec).run(
-        TrainingSetup(cohort),
+    run = TrainingRun(workspace, spec)
+    return run.run(
+        setup_training(run, cohort, teacher, None),
         Objective(spec.objective.terms),
         cohort_digest=cohorts.uses[Subset.TEACHER_TRAIN].cohort.sha256,
         validate=figure,
@@ -78,8 +85,8 @@ def distill(
     workspace: Workspace,
     spec: TrainingSpec,
     cohorts: CohortSet,
-    teacher: Checkpoint | None,
-    knowledge: KnowledgeRef | None = None,
+    teacher: Checkpoint | TeacherSet | None,
+    knowledge: KnowledgeRef | KnowledgeSet | None = None,
     directives: FeedbackDirectives | None = None,
 ) -> Checkpoint:
     """Train one student: the arm's objective on ``student_train/SEED``, and on ``unlabelled/SEED`` where the arm may use it.
@@ -91,13 +98,13 @@ def distill(
         workspace: where files go.
         spec: ``recipe.student_training(arm, seed)``.
         cohorts: prepared cohorts.
-        teacher: live teacher, None where there is only a store.
-        knowledge: what was extracted of it.
+        teacher: live teacher, or several; None where there is only a store, or all that teaches comes about in training.
+        knowledge: what was extracted of it, or of each of them.
         directives: of the feedback on an earlier student; a term that reads them is one of the spec's.
     """
     digest = None if directives is None else directives.digest()
     run = TrainingRun(workspace, spec, feedback=digest)
-    setup = setup_training(run, student_cohort(workspace, spec, cohorts, directives), teacher, knowledge)
+    setup = setup_training(run, student_cohort(workspace, spec, cohorts, directives), teacher, knowledge, cohorts)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
     init_network = compressed(run, teacher) if spec.objective.init == "compressed_teacher" else None
     cohort_digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
@@ -120,7 +127,7 @@ class InitialNetwork:
     finish: Callable[[nn.Module], NetworkSpec] | None = None
 
 
-def compressed(run: TrainingRun, teacher: Checkpoint | None) -> InitialNetwork:
+def compressed(run: TrainingRun, teacher: Checkpoint | TeacherSet | None) -> InitialNetwork:
     """Return the teacher compressed to at most the student's number of parameters.
 
     Raises:
@@ -128,6 +135,7 @@ def compressed(run: TrainingRun, teacher: Checkpoint | None) -> InitialNetwork:
     """
     if teacher is None:
         raise KnowledgeError("TEACHER_MISSING", f"expected a teacher to compress for the arm {run.spec.arm!r}, there is only a store")
+    teacher = teacher.first if isinstance(teacher, TeacherSet) else teacher
     network = load_network(run.workspace, teacher)
     share = share_for(network, parameter_count(run.begin()))
     return InitialNetwork(factorised(network, share), teacher.network.model_copy(update={"rank_ratio": share}))
@@ -135,21 +143,26 @@ def compressed(run: TrainingRun, teacher: Checkpoint | None) -> InitialNetwork:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What a student is trained on and who teaches it: a live teacher, a store (whose answers the cohort then carries), or nobody."""
+    """What a student is trained on and who teaches it: a live teacher, a store (whose answers the cohort then carries), several, or nobody."""
 
     cohort: TrainingCohort
     teacher: LoadedTeacher | None = None
     stored: StoredSource | None = None
+    several: SeveralTeachers | None = None
 
     @property
     def teacher_digest(self) -> str | None:
-        """Return the digest of the teacher's weights."""
+        """Return the digest of the teacher's weights, of several the first one's."""
+        if self.several is not None:
+            return next(iter(self.several.digests), None)
         if self.stored is not None:
             return self.stored.record.teacher_digest
         return None if self.teacher is None else self.teacher.digest
 
     def source(self, attribution_source: AttributionSource) -> KnowledgeSource | None:
         """Return the teacher as the loop asks it, its explanations its own or a control's."""
+        if self.several is not None:
+            return self.several.source
         if self.stored is not None or self.teacher is None:
             return self.stored
         random_teacher = _random_teacher(self.teacher) if attribution_source is AttributionSource.RANDOM_TEACHER else None
@@ -157,9 +170,15 @@ class TrainingSetup:
 
 
 def setup_training(
-    run: TrainingRun, cohort: TensorCohort | VolumeCohort, teacher: Checkpoint | None, knowledge: KnowledgeRef | None
+    run: TrainingRun,
+    cohort: TensorCohort | VolumeCohort,
+    teacher: Checkpoint | TeacherSet | None,
+    knowledge: KnowledgeRef | KnowledgeSet | None,
+    cohorts: CohortSet | None = None,
 ) -> TrainingSetup:
-    """Return who teaches an arm: a live teacher, a store, or nobody; all that can be missing is said here.
+    """Return who teaches an arm: a live teacher, a store, several of them, or nobody; all that can be missing is said here.
+
+    ``cohorts`` say whom the networks of folds were trained on, for answers out of fold.
 
     Raises:
         KnowledgeError: ``KNOWLEDGE_MISSING`` when the arm reads a store and none is given, or it lacks something;
@@ -169,6 +188,18 @@ def setup_training(
     objective = Objective(arm.terms)
     if "teacher" not in objective.needs:
         return TrainingSetup(cohort)
+    if (
+        isinstance(teacher, TeacherSet)
+        or isinstance(knowledge, KnowledgeSet)
+        or ONLINE_TEACHERS & set(arm.teachers)
+        or len(arm.teachers) > 1
+    ):
+        trained = next((name for name in arm.teachers if name not in ONLINE_TEACHERS), "teacher")
+        networks = TeacherSet(networks=((trained, teacher),)) if isinstance(teacher, Checkpoint) else teacher
+        stored = KnowledgeSet(parts=((trained, knowledge),)) if isinstance(knowledge, KnowledgeRef) else knowledge
+        asked = TeachersRequest(run.workspace, spec, run.begin, cohorts, networks, stored)
+        carried, several = several_teachers(asked, cohort)
+        return TrainingSetup(carried, several=several)
     if arm.knowledge == "live":
         if teacher is None:
             raise KnowledgeError(
@@ -240,9 +271,13 @@ class TrainingRun:
         self.name = f"{spec.recipe}/{run_name(spec.arm, spec.seed, feedback)}{suffix}"
         self.network = specify_network(spec.network, spec.task)
 
-    def begin(self) -> nn.Module:
-        """Return the network with its first weights: all arms of a seed begin at the same ones and differ in their objective only."""
-        return build_network(self.network, seed=derive_seed(family(self.spec.recipe), self.spec.role.value, self.spec.seed))
+    def begin(self, purpose: str = "") -> nn.Module:
+        """Return the network with its first weights: all arms of a seed begin at the same ones and differ in their objective only.
+
+        A network of the same build for another ``purpose``, a peer's, begins at weights of its own.
+        """
+        drawn_for = (purpose,) if purpose else ()
+        return build_network(self.network, seed=derive_seed(family(self.spec.recipe), self.spec.role.value, self.spec.seed, *drawn_for))
 
     def run(
         self,
@@ -298,6 +333,7 @@ class TrainingRun:
             cohort_digest=cohort_digest,
             recipe_digest=training_digest(spec),
             teacher_digest=setup.teacher_digest,
+            further_teacher_digests=() if setup.several is None else setup.several.digests[1:],
             parameters=parameter_count(fitted),
             epochs=config.epochs,
             precision=precision,
@@ -311,6 +347,8 @@ class TrainingRun:
 
     def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:
         knowledge_digest = "" if setup.stored is None else setup.stored.record.digest()
+        if setup.several is not None:
+            knowledge_digest = setup.several.key
         parts = (training_digest(self.spec), self.key, cohort_digest, setup.teacher_digest, knowledge_digest, self.name, epochs)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_contracts import StrongAugmentation, TrainingConfig
-from medkd.trace import TEACHER_IMAGE, Sample
+from medkd.trace import TEACHER_IMAGE, TEACHER_PART, Sample
 
 
 def mix(sample: Sample, config: TrainingConfig, generator: torch.Generator) -> Sample:
@@ -52,7 +52,8 @@ def _blend(sample: Sample, partners: Tensor, share: float) -> Sample:
         inputs={name: both(value) for name, value in sample.inputs.items()},
         valid_mask=None if valid is None else valid & valid[partners.to(valid.device)],
         teacher={
-            key: _blended_logits(value, partners, shares) if key == "logits" else both(value) for key, value in sample.teacher.items()
+            key: _blended_logits(value, partners, shares) if key.rpartition(TEACHER_PART)[2] == "logits" else both(value)
+            for key, value in sample.teacher.items()
         },
         other_labels=other,
         shares=shares,

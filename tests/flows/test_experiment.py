@@ -209,3 +209,31 @@ def test_a_registry_is_told_once(run):
     for _ in range(2):
         write_scoreboard(workspace, board, registry)
     assert list(registry.experiments) == [board.digest()]
+
+
+@pytest.mark.extended
+def test_arms_of_several_teachers_are_trained_after_those_that_teach_them(tmp_path, monkeypatch):
+    """A student born again of a variant's own student, a mixture that validation weighs, answers out of fold: all under a search and a null repetition."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
+    monkeypatch.setattr(bootstrap, "CROSSED_RESAMPLES", 10)
+    monkeypatch.setattr(trials, "FAITHFUL_CASES", 2)
+    whole = read_recipe(RECIPES / "shortcut.yaml", SMALL)
+    teacher = json.loads(whole.teacher.canonical_json()) | {"terms": [{"loss": "cross_entropy"}]}
+    terms = [{"loss": "cross_entropy"}, {"loss": "logit_kd"}]
+    arms = {
+        "alone": {"terms": terms[:1]},
+        "again": {"terms": terms, "teachers": ["self"]},
+        "mixture": {"terms": terms, "teachers": ["teacher", "cv"], "weighting": "validation", "out_of_fold": True},
+    }
+    plan = {
+        "primary": "auc_debiased",
+        "search_seeds": [100],
+        "search": {"again": [{"terms.1.weight": 2.0}, {}]},
+        "baselines": ["alone", "again"],
+    }
+    fields = {**SMALL, "seeds": [0], "arms": arms, "teachers": {"cv": teacher | {"folds": 2}}, "experiment": plan}
+    workspace = local_workspace(tmp_path)
+    board = experiment(workspace, read_recipe(RECIPES / "shortcut.yaml", fields))
+    assert {"teacher", "alone", "again", "mixture"} <= set(board.arms)
+    with pytest.raises(RecipeError, match="'again' asks others"):
+        experiment(workspace, read_recipe(RECIPES / "shortcut.yaml", {**fields, "experiment": plan | {"plateau_epochs": 2}}))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data_contracts import Case, ExtractionConfig, KnowledgeError, KnowledgeRef, MapSpec, NetworkSpec, Ref, Task, TrainingConfig
+from data_contracts import ExtractionConfig, KnowledgeError, MapSpec, NetworkSpec, Task
 from medkd.catalogue import LOSSES
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -21,33 +21,7 @@ from medkd.trace import layer_map_of, trace
 from medkd.volumes.augment import View, apply_view
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import align
-
-FIT = TrainingConfig(epochs=1, batch_size=2, augment="none", precision="fp32")
-REF = Ref(store="store", key="x", sha256="0" * 64)
-
-
-def cases(n):
-    return tuple(Case(case_key=f"{i:064x}", patient_key=f"{i + 99:064x}", image=REF, label=i % 2) for i in range(n))
-
-
-def smooth(n, *space, seed=0):
-    """Return images as scanners make them: neighbours are alike."""
-    coarse = torch.randn(n, 1, *(max(2, e // 5) for e in space), generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.interpolate(coarse, size=space, mode="bilinear" if len(space) == 2 else "trilinear", align_corners=False)
-
-
-def pictures(make_sample, n=5):
-    sample = make_sample(n)
-    space = sample.image.shape[2:]
-    return TensorCohort(
-        cases(n),
-        smooth(n, *space),
-        torch.arange(n) % 2,
-        sample.masks,
-        torch.ones(n, dtype=torch.bool),
-        torch.ones(n, *space, dtype=torch.bool),
-        torch.zeros(n, dtype=torch.bool),
-    )
+from tests.knowledge.small_stores import FIT, cases, decided, extract, pictures, smooth
 
 
 def volumes(n=3):
@@ -60,31 +34,9 @@ def volumes(n=3):
     return VolumeCohort(cases(n), images, labels, (True,) * n, tuple(align(grid, task) for grid in grids), labels, (None,) * n)
 
 
-def extract(teacher, task, cohort, store, config, *, digest="a" * 64, views=None):
-    """Return the record of an extraction, as the stage writes it."""
-    query = ExtractionQuery(digest, task, config, views)
-    extraction = Extraction(teacher, query)
-    shards = [ref for ref, _ in extraction.write(cohort, sample_digests(cohort), store, "knowledge", label="train")]
-    maps = tuple(w.explainer for w in config.maps)
-    return KnowledgeRef(
-        teacher_digest=digest, task=task, config=config, views=views, cohorts=("c" * 64,), cases=len(cohort), entries=len(cohort), layers=extraction.shapes(), maps=maps,
-        head_bias=extraction.head_bias(), shards=tuple(shards),
-    )  # fmt: skip
-
-
 @pytest.fixture
 def picture_task(task):
     return Task(kind=task, classes=("a", "b"), image_size=(32, 32))
-
-
-def decided(network):
-    """Return a network whose logits differ as a trained one's do: those of random weights are all but equal. Its head's bias counts."""
-    head = network.get_submodule(layer_map_of(network).head)
-    with torch.no_grad():
-        head.weight *= 30
-        if head.bias is not None:
-            head.bias += torch.tensor([0.5, -0.5])
-    return network.eval()
 
 
 SEGMENTER = NetworkSpec(builder="unet", out_channels=2, spatial_dims=3, options={"channels": (4, 8, 8)})

@@ -37,7 +37,7 @@ def manifest(*people):
 
 
 def test_a_card_says_what_is_outlined_whose_data_it_was_and_under_which_terms(recipe, checkpoint, tmp_path):
-    card = model_card(RecipeResult(recipe, None), checkpoint, None, None, (manifest("S3", "S1"), tmp_path))
+    card = model_card(RecipeResult(recipe, None), checkpoint, (), None, (manifest("S3", "S1"), tmp_path))
     assert (card.structures, card.data, card.patients) == ("anatomy", SOURCE, {"S1": ("a1", "a2"), "S3": ("c1",)})
     assert card.trained_on == "MR, hippocampus"
     assert card.limits
@@ -45,7 +45,7 @@ def test_a_card_says_what_is_outlined_whose_data_it_was_and_under_which_terms(re
 
 def test_patients_stay_keys_unless_the_recipe_names_them(recipe, checkpoint, tmp_path):
     silent = recipe.model_copy(update={"card": CardNotes()})
-    card = model_card(RecipeResult(silent, None), checkpoint, None, None, (manifest("S1"), tmp_path / "nowhere"))
+    card = model_card(RecipeResult(silent, None), checkpoint, (), None, (manifest("S1"), tmp_path / "nowhere"))
     assert (card.patients, card.data) == ({}, None)
 
 
