@@ -12,7 +12,16 @@ from data_contracts.experiment_plan import ArmVariant, ExperimentPlan
 from data_contracts.explain_plan import Explain, ExplainSpec
 from data_contracts.record import MIGRATIONS, VersionedRecord
 from data_contracts.task import Role, Task, TaskKind
-from data_contracts.training_recipe import Arm, ExtractionConfig, ExtractionSpec, StudentRecipe, TeacherRecipe, TrainingConfig, TrainingSpec
+from data_contracts.training_recipe import (
+    Arm,
+    ExtractionConfig,
+    ExtractionSpec,
+    PretrainingSpec,
+    StudentRecipe,
+    TeacherRecipe,
+    TrainingConfig,
+    TrainingSpec,
+)
 
 
 class Recipe(VersionedRecord):
@@ -62,6 +71,12 @@ class Recipe(VersionedRecord):
             raise ValueError(
                 f"expected arm names that are not teacher, do not end in _gap or _longer and hold no __ (variants are called so), got {taken}"
             )
+        pretrained = [name for name, arm in self.arms.items() if arm.init == "pretrained"]
+        if bool(pretrained) != (self.student.pretrained is not None or self.student.pretraining is not None):
+            raise ValueError(
+                "expected student.pretrained or student.pretraining where an arm has init: pretrained, and such an arm where either is given; "
+                f"arms with it: {pretrained or 'none'}"
+            )
         if self.experiment is not None:
             self._check_plan(self.experiment)
         if self.card.name_patients and (isinstance(self.data, PhantomData | DicomData) or self.data.table is None):
@@ -109,6 +124,12 @@ class Recipe(VersionedRecord):
             class_map=self.knowledge.class_map if stored else {},
             selection=self._selection(self.student.fit),
         )
+
+    def pretraining(self, seed: int) -> PretrainingSpec:
+        """Return what the training of a seed's student without labels depends on; only of a recipe that has one."""
+        if self.student.pretraining is None:
+            raise ValueError(f"expected student.pretraining in {self.name}, there is none")
+        return PretrainingSpec(recipe=self.name, seed=seed, task=self.task, network=self.student.network, config=self.student.pretraining)
 
     def extraction(self) -> ExtractionSpec:
         """Return what the extraction of the teacher's knowledge depends on: of the arms those that read a store (all, where none does)."""

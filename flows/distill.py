@@ -1,4 +1,4 @@
-"""Flow: every arm of every recipe is trained under every seed."""
+"""Flow: every arm of every recipe is trained under every seed, from weights of before where it asks for them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,34 @@ from functools import partial
 from flows.each import of_model, submit_each
 from flows.orchestration import flow, task
 from flows.task_text import training_text
-from medkd.recipe_calls import student_calls
+from medkd.recipe_calls import starting_calls, student_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train
+from medkd.training.starting_weights import starting_weights
 
 distill_student = task(train.distill, name="distill", said=training_text, trains=True)
+
+begin = task(starting_weights, name="starting-weights")
 
 
 @flow
 def distill(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Train the students of each recipe, in the order of its arms and then of its seeds."""
+    begun = with_starts(workspace, results)
     trained = submit_each(
         distill_student,
-        results,
+        begun,
         partial(student_calls, workspace),
         title="students",
         name_of=lambda one, call: of_model(one, call[1].arm, call[1].seed),
     )
     return tuple(replace(result, students=tuple(students)) for result, students in trained)
+
+
+def with_starts(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
+    """Return each result with the weights that its students begin with; as it is where all begin at random."""
+    asking = [one for one in results if starting_calls(workspace, one) and not one.starts]
+    found = submit_each(begin, asking, partial(starting_calls, workspace), title="starting weights") if asking else ()
+    starts = {result.recipe.name: tuple(weights) for result, weights in found}
+    return tuple(replace(one, starts=starts.get(one.recipe.name, one.starts)) for one in results)

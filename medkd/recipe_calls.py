@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from data_contracts import Evaluation, Recipe, Subset
+from data_contracts import Evaluation, Recipe, Subset, TrainingSpec
 from medkd.evaluation.calibrate import calibration_subset
 from medkd.explanation.explain_cohort import siblings_of
 from medkd.registry.recipe_result import RecipeResult
@@ -43,10 +43,30 @@ def student_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     """Return the arguments of ``distill``, in the order of the arms and then of the seeds."""
     recipe = result.recipe
     return [
-        (workspace, recipe.student_training(arm, seed), result.cohorts, result.teacher, result.knowledge if stored else None)
+        (
+            workspace,
+            _begun(recipe.student_training(arm, seed), result),
+            result.cohorts,
+            result.teacher,
+            result.knowledge if stored else None,
+        )
         for arm, stored in ((name, arm.knowledge == "store") for name, arm in recipe.arms.items())
         for seed in recipe.seeds
     ]
+
+
+def _begun(spec: TrainingSpec, result: RecipeResult) -> TrainingSpec:
+    """Return a training with the weights that it begins with, where its arm asks for some."""
+    if spec.objective.init != "pretrained" or not result.starts:
+        return spec
+    return spec.model_copy(update={"start": result.starts[result.recipe.seeds.index(spec.seed)]})
+
+
+def starting_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``starting_weights``, one call a seed; none where no arm begins with pretrained weights."""
+    if all(arm.init != "pretrained" for arm in result.recipe.arms.values()):
+        return []
+    return [(workspace, result.recipe, seed, result.cohorts) for seed in result.recipe.seeds]
 
 
 def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:

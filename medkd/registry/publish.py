@@ -73,6 +73,9 @@ def register_models(
     target = registry or open_registry(workspace)
     models: list[ModelRef] = []
     for checkpoint in sorted(result.models, key=lambda c: (c.role is not Role.TEACHER, c.arm, c.seed)):
+        if checkpoint.role is Role.TEACHER and result.recipe.teacher.registered is not None:
+            models.append(target.fetch(result.recipe.teacher.registered)[0])  # it is a version already, of whoever trained it
+            continue
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         manifest = training_manifest(workspace, cohorts, checkpoint)
         lineage = None if teacher is None else teacher.lineage

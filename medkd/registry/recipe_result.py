@@ -18,6 +18,7 @@ from data_contracts import (
     Registered,
     RegistryError,
     Scorecard,
+    StartingWeights,
     TrainingFeatures,
 )
 
@@ -36,6 +37,7 @@ class RecipeResult:
         knowledge: what was extracted of the teacher; None where no arm reads a store.
         knowledge_version: registered version of the knowledge, where it came from a registry.
         reference: teacher of the knowledge, where it is registered: students are measured by it, and nothing is learned from it.
+        starts: weights that arms with ``init: pretrained`` begin with, in the order of the seeds; none where no arm has it.
         students: in the order of arms and then of seeds.
         scorecards: of the teacher first, then of each arm.
         comparisons: later arms against earlier ones.
@@ -53,6 +55,7 @@ class RecipeResult:
     knowledge: KnowledgeRef | None = None
     knowledge_version: Lineage | None = None
     reference: Checkpoint | None = None
+    starts: tuple[StartingWeights, ...] = ()
     students: tuple[Checkpoint, ...] = ()
     scorecards: tuple[Scorecard, ...] = ()
     comparisons: tuple[Comparison, ...] = ()

@@ -122,6 +122,8 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
 
 def _teacher_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     place, teacher = ("teacher", "terms"), recipe.teacher
+    if teacher.registered is not None:
+        return  # its network is known when it is fetched
     broken = list(attempt(place, lambda: Objective(teacher.terms)))
     yield from broken
     for number, term in enumerate(teacher.terms):
@@ -219,7 +221,9 @@ def _explain_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Yield measures that say nothing of a map, and explainers that give no map of a network by itself."""
     for number, one in enumerate(recipe.explain.measures):
         yield from _measure_mistakes(("explain", "measures", number, "name"), one)
-    builders = {recipe.teacher.network.builder, recipe.student.network.builder}
+    builders = {recipe.student.network.builder}
+    if recipe.teacher.registered is None:
+        builders.add(recipe.teacher.network.builder)
     attentive = all(NETWORKS.entry(builder).fact("ATTENTION", False) for builder in builders)
     for number, one in enumerate(recipe.explain.explainers):
         yield from _map_mistakes(("explain", "explainers", number, "name"), one.name, attentive=attentive)

@@ -47,6 +47,8 @@ def require_training_memory(recipe: Recipe, data_root: Path) -> None:
     require_memory(cases, f"the cases of {recipe.name}")
     free = available_bytes()
     for role, fit in ((Role.TEACHER, recipe.teacher.fit), (Role.STUDENT, recipe.student.fit)):
+        if role is Role.TEACHER and recipe.teacher.registered is not None:
+            continue  # it is not trained
         if free is not None and _is_plain(recipe, role) and most_bytes(recipe, role, fit) + cases < free // 2:
             continue  # to count it exactly takes seconds of imports
         needed, parameters = training_bytes(recipe, role, fit)
