@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from data_contracts import SourceError
 
 #: What files of nnU-Net hold beside tensors: figures of its training as numpy scalars.
-_SCALARS = (scalar, np.dtype, *{type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?")})
+_SCALARS: tuple[Any, ...] = (scalar, np.dtype, *{type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?")})
 #: Keys below which training codes put the weights among other things.
 _HELD_UNDER = ("network_weights", "state_dict", "model_state_dict", "model", "net")
+#: What torch says of a pickle that names anything but tensors; of bytes that are no pickle it says something else.
+_REFUSED = ("Unsupported global", "GLOBAL", "Unsupported class", "unrecognized function", "Can only build", "Can only create")
 #: Begins of names that wrappers of training add.
 _WRAPPERS = ("module.", "_orig_mod.")
 
@@ -47,7 +49,7 @@ def read_content(path: Path) -> Any:
         raise
     except pickle.UnpicklingError as error:
         why = str(error)
-        if "weights_only" in why.lower() or "unsupported" in why.lower() or "global" in why.lower():
+        if any(sign in why for sign in _REFUSED):
             raise _unsafe(path, _culprit(why)) from error
         raise _unreadable(path, error) from error
     except Exception as error:  # half a file, or something else altogether, can break in any way
@@ -200,7 +202,7 @@ def load_exactly(network: nn.Module, weights: Mapping[str, Tensor], what: str, o
         own_name: what a weight of the source is called in the network.
 
     Raises:
-        SourceError: ``WEIGHTS_MISMATCH`` naming the first weights that are missing, not known, or of another shape.
+        SourceError: ``WEIGHTS_MISMATCH`` naming the first weights that are missing, not known, or of another shape; ``WEIGHTS_NOT_FINITE``.
     """
     given = {own_name(name): value for name, value in weights.items()}
     known = network.state_dict()
@@ -219,6 +221,9 @@ def load_exactly(network: nn.Module, weights: Mapping[str, Tensor], what: str, o
             "WEIGHTS_MISMATCH",
             f"expected the weights of {type(network).__name__} in {what}, it {said}; name the network that it was trained with",
         )
+    broken = [name for name, value in given.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    if broken:
+        raise SourceError("WEIGHTS_NOT_FINITE", f"expected finite weights in {what}, {_few(broken)} hold NaN or infinity: its training failed, take another")
     network.load_state_dict({**known, **{name: value.to(known[name].dtype) for name, value in given.items()}})
 
 

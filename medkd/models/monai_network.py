@@ -140,7 +140,9 @@ def _found_layers(network: MonaiNetwork, spec: NetworkSpec, size: tuple[int, ...
     if last.output.shape == network.seen.to_network(answer).shape if answer.ndim == image.ndim else last.output.shape == answer.shape:
         if isinstance(layer, _CONVOLUTIONS) and layer.weight[0, 0].numel() == 1:
             network.take_head(last.name)
-            deeper = [name for name in layers[-4:] if name != last.name]
+            # What the head reads is ``features``; the layer that puts it out is not named once more.
+            read = {one.name for one in passed if one.output.data_ptr() == last.read.data_ptr()} | {last.name}
+            deeper = [name for name in layers[-5:] if name not in read][-3:]
             return LayerMap(feature_layers=(*deeper, "features"), cam_layer="features", head="head")
         pooled = [one.name for one in passed if _pools_to(one.output, last.read)] if isinstance(layer, nn.Linear) else []
         if pooled and not network.seen.moves:
