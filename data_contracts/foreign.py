@@ -62,7 +62,9 @@ class TeacherDescription(FrozenModel):
     def model_post_init(self, context: Any) -> None:
         """Refuse two networks."""
         if self.network is not None and self.monai is not None:
-            raise ValueError("expected network or monai, got both: a state dict is of one of them")
+            raise ValueError(
+                f"expected network or monai, got both ({self.network.builder}, {self.monai.name}): a state dict is of one of them"
+            )
         if self.orientation is not None and len({_AXIS_OF[letter] for letter in self.orientation}) < 3:
             raise ValueError(f"expected one letter for each axis of the patient, as in RAS, got {self.orientation!r}")
 

@@ -251,7 +251,9 @@ class StudentRecipe(FrozenModel):
     def model_post_init(self, context: Any) -> None:
         """Refuse two starts at once."""
         if self.pretrained is not None and self.pretraining is not None:
-            raise ValueError("expected student.pretrained or student.pretraining, got both: say which the arms begin with")
+            raise ValueError(
+                f"expected student.pretrained or student.pretraining, got both ({self.pretrained.source}): say which the arms begin with"
+            )
 
 
 class AttributionSource(StrEnum):

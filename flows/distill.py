@@ -23,10 +23,10 @@ begin = task(starting_weights, name="starting-weights")
 @flow
 def distill(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Train the students of each recipe, in the order of its arms and then of its seeds."""
-    begun = with_starts(workspace, results)
+    starting = with_starts(workspace, results)
     trained = submit_each(
         distill_student,
-        begun,
+        starting,
         partial(student_calls, workspace),
         title="students",
         name_of=lambda one, call: of_model(one, call[1].arm, call[1].seed),

@@ -41,7 +41,7 @@ def with_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple
     named = {one.recipe.name for one in results if one.recipe.teacher.registered is not None}
     untrained = [one for one in results if one.recipe.name in named]
     found = submit_each(adopt, untrained, lambda one: [(workspace, one.recipe)], title="registered teachers") if untrained else ()
-    mine = [one for one in results if one.recipe.name not in named]
-    trained = submit_each(teach, mine, lambda one: [teacher_call(workspace, one)], title="teachers") if mine else ()
+    others = [one for one in results if one.recipe.name not in named]
+    trained = submit_each(teach, others, lambda one: [teacher_call(workspace, one)], title="teachers") if others else ()
     teachers = {result.recipe.name: teacher for part in (found, trained) for result, (teacher,) in part}
     return tuple(replace(result, teacher=teachers[result.recipe.name]) for result in results)

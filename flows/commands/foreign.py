@@ -59,7 +59,7 @@ def import_teacher_command(
 
 
 def _class_map(items: list[str] | None) -> dict[str, tuple[str, ...]]:
-    found = {name: tuple(theirs.split("+")) for name, theirs in pairs(items, "--class-map CLASS=THEIRS").items()}
+    found = {name: tuple(named.split("+")) for name, named in pairs(items, "--class-map CLASS=THEIRS").items()}
     if len(found) != len(items or ()):
         raise RecipeError("OPTION_PAIR", "expected each class once in --class-map, one is there twice; join its classes with +")
     return found

@@ -10,7 +10,7 @@ from data_contracts import SourceError
 from medkd.foreign.found_teacher import unsupported
 from medkd.foreign.source_files import SourceFiles
 
-#: Classes of dynamic-network-architectures, ours, and what they call their blocks.
+#: Classes of dynamic-network-architectures, own_name, and what they call their blocks.
 _BUILDERS = {
     "PlainConvUNet": ("plain_conv_unet", "n_conv_per_stage", "convs"),
     "ResidualEncoderUNet": ("residual_encoder_unet", "n_blocks_per_stage", "blocks"),
@@ -91,14 +91,14 @@ def network_options(plans: Plans) -> dict[str, Any]:
     Raises:
         SourceError: ``TEACHER_UNSUPPORTED``.
     """
-    given, (_, theirs, ours) = plans.arguments, _BUILDERS[plans.architecture]
+    given, (_, source_name, own_name) = plans.arguments, _BUILDERS[plans.architecture]
     stages = int(given["n_stages"])
     norm, slope = _norm(given, plans.name), _slope(given, plans.name)
     options = {
         "features": _each(given["features_per_stage"], stages),
         "kernel_sizes": _flat(given["kernel_sizes"], stages),
         "strides": _flat(given["strides"], stages),
-        ours: _each(given[theirs], stages),
+        own_name: _each(given[source_name], stages),
         "decoder_convs": _each(given["n_conv_per_stage_decoder"], stages - 1),
         "norm": norm,
         "norm_eps": float((given.get("norm_op_kwargs") or {}).get("eps", 1e-5)),

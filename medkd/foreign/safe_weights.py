@@ -223,7 +223,10 @@ def load_exactly(network: nn.Module, weights: Mapping[str, Tensor], what: str, o
         )
     broken = [name for name, value in given.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
     if broken:
-        raise SourceError("WEIGHTS_NOT_FINITE", f"expected finite weights in {what}, {_few(broken)} hold NaN or infinity: its training failed, take another")
+        raise SourceError(
+            "WEIGHTS_NOT_FINITE",
+            f"expected finite weights in {what}, {_few(broken)} hold NaN or infinity: its training failed, take another",
+        )
     network.load_state_dict({**known, **{name: value.to(known[name].dtype) for name, value in given.items()}})
 
 

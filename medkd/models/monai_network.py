@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from data_contracts import NetworkSpec
 from medkd.models._conv_unet import SeenImage
-from medkd.trace import LayerMap, frozen, with_layer_map
+from medkd.trace import LayerMap, frozen, trace, with_layer_map
 
 TASKS = frozenset({"classification", "segmentation"})
 SOURCE = "MONAI 1.6.1, monai.networks.nets"
@@ -122,66 +121,59 @@ def class_arguments(kind: Callable[..., nn.Module], spec: NetworkSpec, arguments
     return found
 
 
-@dataclass(frozen=True)
-class _Passed:
-    """A layer that the probe went through: what it read and what it put out."""
-
-    name: str
-    read: Tensor
-    output: Tensor
-
-
 def _found_layers(network: MonaiNetwork, spec: NetworkSpec, size: tuple[int, ...]) -> LayerMap:
-    image = torch.randn(1, spec.in_channels, *size, generator=torch.Generator().manual_seed(0))
-    answer, passed = _probe(network, image)
+    passed, answer = _probe(network, torch.randn(1, spec.in_channels, *size, generator=torch.Generator().manual_seed(0)))
     layers = [] if network.seen.moves else _spatial(passed, spec.spatial_dims)
-    last = passed[-1] if passed else _Passed("no_head", image, image)
-    layer = network.get_submodule(last.name)
-    if last.output.shape == network.seen.to_network(answer).shape if answer.ndim == image.ndim else last.output.shape == answer.shape:
+    name, output = passed[-1] if passed else ("no_head", answer)
+    layer = network.get_submodule(name)
+    if _is_answer(network, output, answer) and isinstance(layer, (*_CONVOLUTIONS, nn.Linear)):
         if isinstance(layer, _CONVOLUTIONS) and layer.weight[0, 0].numel() == 1:
-            network.take_head(last.name)
             # What the head reads is ``features``; the layer that puts it out is not named once more.
-            read = {one.name for one in passed if one.output.data_ptr() == last.read.data_ptr()} | {last.name}
-            deeper = [name for name in layers[-5:] if name not in read][-3:]
+            read = {one for one, values in passed if _answers(layer, values, output)} | {name}
+            deeper = [one for one in layers[-5:] if one not in read][-3:]
+            network.take_head(name)
             return LayerMap(feature_layers=(*deeper, "features"), cam_layer="features", head="head")
-        pooled = [one.name for one in passed if _pools_to(one.output, last.read)] if isinstance(layer, nn.Linear) else []
-        if pooled and not network.seen.moves:
-            return LayerMap(feature_layers=(pooled[-1],), cam_layer=pooled[-1], head=last.name)
+        pooled = [
+            one
+            for one, values in passed
+            if values.ndim > 3 and _answers(layer, values.flatten(2).mean(2), output) and values[0, 0].numel() > 1
+        ]
+        if isinstance(layer, nn.Linear) and pooled and not network.seen.moves:
+            return LayerMap(feature_layers=(pooled[-1],), cam_layer=pooled[-1], head=name)
     return LayerMap(feature_layers=tuple(layers[-1:]), cam_layer=layers[-1] if layers else "net", head="no_head")
 
 
-def _probe(network: MonaiNetwork, image: Tensor) -> tuple[Tensor, list[_Passed]]:
-    """Return the answer about an image, and the innermost layers of MONAI's network in the order in which it passed them."""
-    passed: list[_Passed] = []
-    names = {module: f"net.{name}" for name, module in network.net.named_modules() if next(module.children(), None) is None}
+def _probe(network: MonaiNetwork, image: Tensor) -> tuple[list[tuple[str, Tensor]], Tensor]:
+    """Return what the innermost layers of MONAI's network put out about an image, in the order in which it passed them, and its answer."""
+    passed: list[tuple[str, Tensor]] = []
+    names = {module: f"net.{name}" for name, module in network.net.named_modules()}
 
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-            passed.append(_Passed(names[module], inputs[0], output))
+    def keep(module: nn.Module, output: Tensor) -> None:
+        if module in names and isinstance(output, Tensor):
+            passed.append((names[module], output))
 
-    handles = [module.register_forward_hook(keep) for module in names]
-    try:
-        with frozen(network), torch.no_grad():
-            return network(image), passed
-    finally:
-        for handle in handles:
-            handle.remove()
+    with frozen(network), torch.no_grad():
+        return passed, trace(network, image, on_output=keep).logits
 
 
-def _spatial(passed: list[_Passed], dims: int) -> list[str]:
-    """Return the layers whose output is a map of features, in their order, each once, those in place of another's memory left out."""
-    found: dict[int, str] = {}
-    for one in passed:
-        if one.output.ndim == dims + 2 and max(one.output.shape[2:]) > 1:
-            found[one.output.data_ptr()] = one.name
-    return list(dict.fromkeys(found.values()))
+def _is_answer(network: MonaiNetwork, output: Tensor, answer: Tensor) -> bool:
+    """Return whether what a layer put out is the network's answer, but for the order of its axes."""
+    turned = network.seen.to_image(output) if output.ndim == answer.ndim > 2 else output
+    return turned.shape == answer.shape and torch.equal(turned, answer)
 
 
-def _pools_to(values: Tensor, read: Tensor) -> bool:
-    """Return whether a map's mean over space is what a linear head reads."""
-    if values.ndim < 4 or values.shape[1] != read.shape[-1] or values[0, 0].numel() == 1:
+def _answers(layer: nn.Module, values: Tensor, output: Tensor) -> bool:
+    """Return whether a layer makes an output of values; values of another number of channels it cannot read."""
+    channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+    if values.ndim != output.ndim or values.shape[1] != channels or values.shape[2:] != output.shape[2:]:
         return False
-    return torch.allclose(values.flatten(2).mean(2), read.reshape(1, -1), atol=1e-5)
+    return torch.allclose(layer(values), output, atol=1e-5)
+
+
+def _spatial(passed: list[tuple[str, Tensor]], dims: int) -> list[str]:
+    """Return the layers whose output is a map of features, in their order, each once, those in place of another's memory left out."""
+    found = {values.data_ptr(): name for name, values in passed if values.ndim == dims + 2 and max(values.shape[2:]) > 1}
+    return list(dict.fromkeys(found.values()))
 
 
 def own_name(network: MonaiNetwork, name: str) -> str:

@@ -87,7 +87,9 @@ def measure(data: Path, scratch: Path, folds: range, budget: Budget) -> dict[str
     patients: list[str] = []
     trained: list[dict[str, object]] = []
     for fold in folds:
-        recipe = read_recipe(RECIPE, {"data.part_column": "fold", "data.validation_values": [str(fold)], "seeds": [0], "name": f"hippocampus-{fold}"})
+        recipe = read_recipe(
+            RECIPE, {"data.part_column": "fold", "data.validation_values": [str(fold)], "seeds": [0], "name": f"hippocampus-{fold}"}
+        )
         workspace = local_workspace(scratch / f"run-{fold}", data_root=data)
         cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, data))
         models = train_all(workspace, recipe, cohorts, budget)
@@ -95,9 +97,25 @@ def measure(data: Path, scratch: Path, folds: range, budget: Budget) -> dict[str
         patients += cohort.patients()
         for name, checkpoint in models.items():
             scores.setdefault(name, []).extend(scored(workspace, recipe, cohort, checkpoint))
-            trained.append({"fold": fold, "model": name, "parameters": checkpoint.parameters, "epochs": checkpoint.epochs, "seconds": round(checkpoint.train_seconds)})
-        scores.setdefault("nnunet", []).extend(scored_files(recipe, cohort, source, scratch / "nnunet" / "predicted" / f"fold_{fold}", cases[fold]))
-    return {"figures": figures_of(scores, patients), "cases": len(patients), "patients": len(set(patients)), "nnunet": peers, "medkd": trained}
+            trained.append(
+                {
+                    "fold": fold,
+                    "model": name,
+                    "parameters": checkpoint.parameters,
+                    "epochs": checkpoint.epochs,
+                    "seconds": round(checkpoint.train_seconds),
+                }
+            )
+        scores.setdefault("nnunet", []).extend(
+            scored_files(recipe, cohort, source, scratch / "nnunet" / "predicted" / f"fold_{fold}", cases[fold])
+        )
+    return {
+        "figures": figures_of(scores, patients),
+        "cases": len(patients),
+        "patients": len(set(patients)),
+        "nnunet": peers,
+        "medkd": trained,
+    }
 
 
 def write_raw(source: Path, work: Path) -> dict[int, list[str]]:
@@ -141,14 +159,18 @@ def train_all(workspace: Workspace, recipe: Recipe, cohorts: object, budget: Bud
         return train(spec.model_copy(update={"fit": fit.model_copy(update={"epochs": epochs})}))
 
     teacher = within(recipe.teacher_training(), lambda spec: train_teacher(workspace, spec, cohorts))
-    students = {arm: within(recipe.student_training(arm, 0), lambda spec: distill(workspace, spec, cohorts, teacher)) for arm in ("alone", "kd")}
+    students = {
+        arm: within(recipe.student_training(arm, 0), lambda spec: distill(workspace, spec, cohorts, teacher)) for arm in ("alone", "kd")
+    }
     return {"teacher": teacher, "student_alone": students["alone"], "student": students["kd"]}
 
 
 def scored(workspace: Workspace, recipe: Recipe, cohort: VolumeCohort, checkpoint: Checkpoint) -> list[dict[str, float]]:
     """Return the figures of each case, on the voxels that its label was drawn on."""
     network = load_network(workspace, checkpoint)
-    answers = (cohort.alignments[row].to_source(predict_volume(network, cohort.images[row], recipe.task)).argmax(0) for row in range(len(cohort)))
+    answers = (
+        cohort.alignments[row].to_source(predict_volume(network, cohort.images[row], recipe.task)).argmax(0) for row in range(len(cohort))
+    )
     return [_figures(recipe, cohort, row, answer) for row, answer in enumerate(answers)]
 
 
@@ -176,8 +198,16 @@ def figures_of(scores: dict[str, list[dict[str, float]]], patients: list[str]) -
         said |= {f"{name}_{key}": round(float(np.nanmean(values)), 4) for key, values in own.items()}
     dice = {name: np.nanmean([values for key, values in own.items() if key.startswith("dice_")], axis=0) for name, own in columns.items()}
     ahead = bootstrap_figure(mean_of((dice["teacher"] - dice["nnunet"])[None]), patients)
-    said |= {"teacher_less_nnunet_dice": round(ahead.mean, 4), "teacher_less_nnunet_dice_interval": [round(ahead.low, 4), round(ahead.high, 4)]}
-    closed = bootstrap_ratio(mean_of((dice["student"] - dice["student_alone"])[None]), mean_of((dice["teacher"] - dice["student_alone"])[None]), patients, least=0.005)
+    said |= {
+        "teacher_less_nnunet_dice": round(ahead.mean, 4),
+        "teacher_less_nnunet_dice_interval": [round(ahead.low, 4), round(ahead.high, 4)],
+    }
+    closed = bootstrap_ratio(
+        mean_of((dice["student"] - dice["student_alone"])[None]),
+        mean_of((dice["teacher"] - dice["student_alone"])[None]),
+        patients,
+        least=0.005,
+    )
     if closed is not None:
         said |= {"gap_closed": round(closed.mean, 3), "gap_closed_interval": [round(closed.low, 3), round(closed.high, 3)]}
     return said

@@ -23,7 +23,9 @@ def main() -> None:
     asked.add_argument("work", type=Path)
     asked.add_argument("--minutes", type=float, default=2.0)
     asked.add_argument("--folds", type=int, nargs="*", default=[0])
-    asked.add_argument("--features", type=int, nargs="*", default=[], help="other widths than planned, for a folder that is small enough for a test")
+    asked.add_argument(
+        "--features", type=int, nargs="*", default=[], help="other widths than planned, for a folder that is small enough for a test"
+    )
     asked.add_argument("--threads", type=int, default=2)
     given = asked.parse_args()
     for place in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
@@ -37,7 +39,7 @@ def main() -> None:
     name = next((given.work / "nnUNet_raw").glob("Dataset*")).name
     plans, dataset = _planned(given.work, name, given.features)
     # Planning sets torch's threads to this number and refuses 0; training with 0 augments in its own process, within the budget.
-    os.environ["nnUNet_n_proc_DA"] = "0"
+    os.environ |= {"nnUNet_n_proc_DA": "0"}
     torch.set_num_threads(given.threads)
     found = [_fold(given.work, name, plans, dataset, fold, given.minutes) for fold in given.folds]
     said.write(json.dumps({"folds": found, "torch": torch.__version__}) + "\n")

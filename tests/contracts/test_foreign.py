@@ -23,7 +23,7 @@ def test_an_orientation_has_a_letter_for_each_axis(orientation):
 
 @pytest.mark.parametrize("orientation", ["RRS", "RLS", "RA", "XYZ", "ras"])
 def test_another_orientation_is_refused(orientation):
-    with pytest.raises(ValueError, match="orientation|axis of the patient"):
+    with pytest.raises(ValueError, match=r"orientation|axis of the patient"):
         TeacherDescription(orientation=orientation)
 
 

@@ -14,7 +14,9 @@ def test_weights_are_read_back():
     assert (start.source, start.skip_head, start.layers) == ("pretraining", True, "all")
 
 
-@pytest.mark.parametrize("change", [{"mask_ratio": 0.0}, {"mask_ratio": 1.0}, {"cell": 1}, {"batch_size": 1}, {"kind": "contrastive"}, {"epochs": 0}])
+@pytest.mark.parametrize(
+    "change", [{"mask_ratio": 0.0}, {"mask_ratio": 1.0}, {"cell": 1}, {"batch_size": 1}, {"kind": "contrastive"}, {"epochs": 0}]
+)
 def test_a_pretraining_that_hides_nothing_or_everything_is_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         PretrainingConfig.model_validate(change)

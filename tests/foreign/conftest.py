@@ -71,7 +71,8 @@ def write_bundle_folder(folder, network, *, definition=None, weights="model.pt",
     config = {
         "imports": ["$import os", f"$__import__('pathlib').Path({str(folder / 'ran')!r}).touch()"],
         "classes": 3,
-        "network_def": definition or {"_target_": "SegResNet", "spatial_dims": 3, "in_channels": 1, "out_channels": "@classes", **ARGUMENTS},
+        "network_def": definition
+        or {"_target_": "SegResNet", "spatial_dims": 3, "in_channels": 1, "out_channels": "@classes", **ARGUMENTS},
         "preprocessing": {"_target_": "Compose", "transforms": steps},
         "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [16, 24, 32], "overlap": 0.25},
     }

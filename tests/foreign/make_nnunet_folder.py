@@ -42,7 +42,12 @@ def write_raw(work: Path) -> None:
         image, label = invented(number)
         nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), raw / "imagesTr" / f"{case}_0000.nii.gz")
         nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), raw / "labelsTr" / f"{case}.nii.gz")
-    fields = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "small": 1, "large": 2}, "numTraining": 4, "file_ending": ".nii.gz"}
+    fields = {
+        "channel_names": {"0": "MRI"},
+        "labels": {"background": 0, "small": 1, "large": 2},
+        "numTraining": 4,
+        "file_ending": ".nii.gz",
+    }
     (raw / "dataset.json").write_text(json.dumps(fields))
     splits = [{"train": _CASES[:2], "val": _CASES[2:]}, {"train": _CASES[2:], "val": _CASES[:2]}]
     (work / "splits.json").write_text(json.dumps(splits))

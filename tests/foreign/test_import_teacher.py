@@ -77,7 +77,11 @@ def test_the_same_source_is_the_same_version(registry, plain, weights):
 
 @pytest.mark.parametrize("merged", [False, True])
 def test_classes_are_mapped_within_the_network(registry, weights, source, merged):
-    mapping = {"background": ("background",), "lesion": ("tumour",)} if not merged else {"background": ("background",), "organ": ("liver", "tumour")}
+    mapping = (
+        {"background": ("background",), "lesion": ("tumour",)}
+        if not merged
+        else {"background": ("background",), "organ": ("liver", "tumour")}
+    )
     request = ImportRequest(weights / "net.pth", description=weights / "task.yaml", class_map=mapping, name=f"mapped-{merged}".lower())
     done = import_teacher(registry, request)
     image = torch.randn(1, 1, 16, 16, 16)

@@ -86,7 +86,9 @@ def test_a_network_without_a_linear_head_has_gradients_alone(tmp_path):
     assert not has_closed_form(found.network)
     image = torch.randn(1, 1, 32, 24, 16)
     with torch.no_grad():
-        torch.testing.assert_close(found.network(image), network((image / 2 + 0.5).permute(0, 1, 4, 3, 2)).permute(0, 1, 4, 3, 2), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            found.network(image), network((image / 2 + 0.5).permute(0, 1, 4, 3, 2)).permute(0, 1, 4, 3, 2), atol=1e-5, rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize(

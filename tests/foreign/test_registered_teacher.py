@@ -28,7 +28,9 @@ def imported(registry, tmp_path_factory, recipe):
     torch.manual_seed(0)
     torch.save(ResNet(spatial_dims=2, n_input_channels=1, num_classes=2, **ARGUMENTS).state_dict(), folder / "w.pt")
     task = json.loads(recipe.task.model_dump_json())
-    (folder / "task.yaml").write_text(json.dumps({"task": task, "monai": {"name": "ResNet", "arguments": ARGUMENTS}, "name": "from-elsewhere"}))
+    (folder / "task.yaml").write_text(
+        json.dumps({"task": task, "monai": {"name": "ResNet", "arguments": ARGUMENTS}, "name": "from-elsewhere"})
+    )
     return import_teacher(registry, ImportRequest(folder / "w.pt", description=folder / "task.yaml"))
 
 
@@ -66,7 +68,10 @@ def test_one_of_another_task_is_refused(here, recipe, imported):
 
 def test_a_recipe_of_a_registered_teacher_says_nothing_of_a_training(recipe, imported):
     own = learning_from(recipe, imported.model.uri)
-    assert json.loads(own.canonical_json())["teacher"] == {"gate": json.loads(own.teacher.gate.model_dump_json()), "registered": imported.model.uri}
+    assert json.loads(own.canonical_json())["teacher"] == {
+        "gate": json.loads(own.teacher.gate.model_dump_json()),
+        "registered": imported.model.uri,
+    }
     assert make_recipe(json.loads(own.canonical_json()), {}, "again") == own
     with pytest.raises(ValueError, match="got registered and fit"):
         TeacherRecipe.model_validate({"registered": "models:/x/1", "fit": {"epochs": 1}})

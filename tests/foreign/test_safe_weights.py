@@ -26,7 +26,7 @@ def test_weights_are_found_in_what_training_codes_wrap_them_in(tmp_path, wrapped
 def test_safetensors_and_a_prefix(tmp_path):
     safetensors.torch.save_file({f"net.{k}": v for k, v in WEIGHTS.items()}, tmp_path / "w.safetensors")
     assert set(read_state_dict(tmp_path / "w.safetensors", prefix="net.")) == set(WEIGHTS)
-    with pytest.raises(SourceError, match="begin with 'other.'") as caught:
+    with pytest.raises(SourceError, match=r"begin with 'other\.'") as caught:
         read_state_dict(tmp_path / "w.safetensors", prefix="other.")
     assert caught.value.code == "WEIGHTS_UNREADABLE"
 

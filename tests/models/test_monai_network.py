@@ -42,7 +42,9 @@ def test_a_densenet_has_its_map_where_the_probe_is_large_enough():
     image = torch.randn(1, 1, 64, 64)
     kept = trace(network, image, layers=(layer_map_of(network).cam_layer,))
     logit = 4 * cam(kept, class_logit(1)).flatten(1).mean(1)  # of four cells, each with its part
-    torch.testing.assert_close(logit, (kept.logits[:, 1] - network.get_submodule(layer_map_of(network).head).bias[1]).detach(), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        logit, (kept.logits[:, 1] - network.get_submodule(layer_map_of(network).head).bias[1]).detach(), atol=1e-4, rtol=1e-3
+    )
 
 
 def test_weights_of_monais_own_network_give_its_logits():

@@ -21,14 +21,19 @@ def test_the_network_is_what_its_weights_say_computed_by_hand():
     image = torch.randn(2, 1, 6, 8, 10)
     first = block(image, "members.0.encoder.stages.0.0.convs.0", 1, (0, 1, 1))
     second = block(first, "members.0.encoder.stages.1.0.convs.0", (1, 2, 2), 1)
-    up = functional.conv_transpose3d(second, w["members.0.decoder.transpconvs.0.weight"], w["members.0.decoder.transpconvs.0.bias"], (1, 2, 2))
+    up = functional.conv_transpose3d(
+        second, w["members.0.decoder.transpconvs.0.weight"], w["members.0.decoder.transpconvs.0.bias"], (1, 2, 2)
+    )
     last = block(torch.cat((up, first), 1), "members.0.decoder.stages.0.convs.0", 1, (0, 1, 1))
     expected = functional.conv3d(last, w["head.weight"], w["head.bias"])
     torch.testing.assert_close(network(image), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_an_affine_is_what_the_network_sees():
-    plain, scaled = (build_network(NetworkSpec(builder="plain_conv_unet", options=more), seed=1).eval() for more in ({}, {"input_scale": 3.0, "input_shift": -2.0}))
+    plain, scaled = (
+        build_network(NetworkSpec(builder="plain_conv_unet", options=more), seed=1).eval()
+        for more in ({}, {"input_scale": 3.0, "input_shift": -2.0})
+    )
     image = torch.randn(1, 1, 16, 16)
     torch.testing.assert_close(scaled(image), plain(image * 3 - 2))
 
@@ -39,7 +44,10 @@ def test_members_share_their_build_and_not_their_weights():
     assert parameter_count(two) - heads[1] == 2 * (parameter_count(one) - heads[0])
 
 
-@pytest.mark.parametrize("wrong", [{"features": (4,)}, {"strides": (1, 1)}, {"convs": (1, 2)}, {"members": 0}, {"axes": (0, 0)}, {"flips": (5,)}, {"norm": "group"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"features": (4,)}, {"strides": (1, 1)}, {"convs": (1, 2)}, {"members": 0}, {"axes": (0, 0)}, {"flips": (5,)}, {"norm": "group"}],
+)
 def test_options_that_make_no_network_are_refused(wrong):
     with pytest.raises(RecipeError) as caught:
         build_network(NetworkSpec(builder="plain_conv_unet", options=wrong))

@@ -30,5 +30,5 @@ def test_what_differs_is_said(change, said):
 def test_windows_count_where_they_are_used_and_patches_never():
     require_same_task(TASK, TASK.model_copy(update={"window": (0.0, 1.0), "image_size": (16, 16, 16), "overlap": 0.25}), "u")
     windowed = TASK.model_copy(update={"intensity": "window"})
-    with pytest.raises(RegistryError, match="task.window"):
+    with pytest.raises(RegistryError, match=r"task\.window"):
         require_same_task(windowed, windowed.model_copy(update={"window": (0.0, 1.0)}), "u")
