@@ -72,10 +72,9 @@ class Recipe(VersionedRecord):
                 f"expected arm names that are not teacher, do not end in _gap or _longer and hold no __ (variants are called so), got {taken}"
             )
         pretrained = [name for name, arm in self.arms.items() if arm.init == "pretrained"]
-        if bool(pretrained) != (self.student.pretrained is not None or self.student.pretraining is not None):
+        if pretrained and self.student.pretrained is None and self.student.pretraining is None:
             raise ValueError(
-                "expected student.pretrained or student.pretraining where an arm has init: pretrained, and such an arm where either is given; "
-                f"arms with it: {pretrained or 'none'}"
+                f"expected student.pretrained or student.pretraining for arms with init: pretrained, got neither for {pretrained}"
             )
         if self.experiment is not None:
             self._check_plan(self.experiment)

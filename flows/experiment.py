@@ -26,13 +26,13 @@ from data_contracts import (
     Subset,
     TrainingSpec,
 )
-from flows.distill import distill_student
+from flows.distill import begin, distill_student
 from flows.each import Call, submit_each
 from flows.evaluate import evaluate_one
 from flows.extract_knowledge import extract_knowledge
 from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
-from flows.train_teacher import judge, teach
+from flows.train_teacher import judge, with_teacher
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.gate_teacher import require_fit_teacher
 from medkd.evaluation.validate import VALIDATIONS
@@ -152,8 +152,7 @@ def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tu
         # What a teacher is selected on is in its key only where its patience looks at it.
         return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
 
-    trained = submit_each(teach, prepared, training_of, title="teachers")
-    with_teachers = [replace(one, teacher=teacher) for one, (teacher,) in trained]
+    with_teachers = list(with_teacher(workspace, prepared, training_of))
     examined = submit_each(judge, with_teachers, lambda one: [gate_call(workspace, one)], title="teacher gate")
     return with_teachers, [verdict for _, (verdict,) in examined]
 
@@ -186,8 +185,22 @@ def train_all(
         for seed in seeds
         for spec in (recipe.student_training(next(iter(recipe.arms)), seed),)
     ]
-    students = iter(submit_all(distill_student, calls, title=title))
+    students = iter(submit_all(distill_student, with_start(workspace, setting, named, seeds, calls), title=title))
     return [TrainedArm(name, setting, recipe, tuple(next(students) for _ in seeds)) for name, recipe in named]
+
+
+def with_start(
+    workspace: Workspace, setting: ExperimentSetting, named: Sequence[tuple[str, Recipe]], seeds: Sequence[int], calls: Sequence[Call]
+) -> list[Call]:
+    """Return calls of ``distill`` with the weights that those begin with whose arm asks for some."""
+    pairs = [(recipe, seed) for _, recipe in named for seed in seeds]
+    asking = [place for place, (_, spec, *_more) in enumerate(calls) if spec.objective.init == "pretrained"]
+    wanted = [(workspace, *pairs[place], setting.cohorts) for place in asking]
+    starts = dict(zip(asking, submit_all(begin, wanted, title="starting weights") if wanted else (), strict=True))
+    return [
+        (place, spec if number not in starts else spec.model_copy(update={"start": starts[number]}), *more)
+        for number, (place, spec, *more) in enumerate(calls)
+    ]
 
 
 def knowledge_for(setting: ExperimentSetting, recipe: Recipe) -> KnowledgeRef | None:
@@ -237,7 +250,7 @@ def train_longer(
         for seed in base.recipe.seeds
         for spec in (recipe.student_training(name, seed),)
     ]
-    series = iter(submit_all(train_series, calls, title="plateaus"))
+    series = iter(submit_all(train_series, with_start(workspace, base, named, base.recipe.seeds, calls), title="plateaus"))
     entries, epoch_selections = [], {}
     for name, recipe in named:
         of_arm = [next(series) for _ in base.recipe.seeds]

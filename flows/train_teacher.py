@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from flows.each import submit_each
@@ -10,7 +10,7 @@ from flows.orchestration import flow, task
 from flows.prefect_artifacts import show_gate
 from flows.task_text import training_text
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
-from medkd.recipe_calls import gate_call, teacher_call
+from medkd.recipe_calls import Call, gate_call, teacher_call
 from medkd.registry.adopt_teacher import registered_teacher
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
@@ -36,12 +36,21 @@ def train_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tupl
     return with_teachers
 
 
-def with_teacher(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Return each result with its teacher: a registered one where the recipe names it, one that is trained otherwise."""
-    named = {one.recipe.name for one in results if one.recipe.teacher.registered is not None}
-    untrained = [one for one in results if one.recipe.name in named]
-    found = submit_each(adopt, untrained, lambda one: [(workspace, one.recipe)], title="registered teachers") if untrained else ()
-    others = [one for one in results if one.recipe.name not in named]
-    trained = submit_each(teach, others, lambda one: [teacher_call(workspace, one)], title="teachers") if others else ()
-    teachers = {result.recipe.name: teacher for part in (found, trained) for result, (teacher,) in part}
-    return tuple(replace(result, teacher=teachers[result.recipe.name]) for result in results)
+def with_teacher(
+    workspace: Workspace, results: Sequence[RecipeResult], calls_of: Callable[[RecipeResult], Sequence[Call]] | None = None
+) -> tuple[RecipeResult, ...]:
+    """Return each result with its teacher: a registered one where the recipe names it, one that is trained otherwise.
+
+    Args:
+        workspace: where files go.
+        results: in any order.
+        calls_of: arguments of ``train_teacher`` of a result; by default those of its recipe.
+    """
+    registered = [one for one in results if one.recipe.teacher.registered is not None]
+    others = [one for one in results if one.recipe.teacher.registered is None]
+    brought = submit_each(adopt, registered, lambda one: [(workspace, one.recipe)], title="registered teachers") if registered else []
+    trained = submit_each(teach, others, calls_of or (lambda one: [teacher_call(workspace, one)]), title="teachers") if others else []
+    # Each in the order of its own results.
+    ready = {True: iter(brought), False: iter(trained)}
+    found = [(one, next(ready[one.recipe.teacher.registered is not None])[1]) for one in results]
+    return tuple(replace(one, teacher=teacher) for one, (teacher,) in found)
