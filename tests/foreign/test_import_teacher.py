@@ -87,8 +87,8 @@ def test_classes_are_mapped_within_the_network(registry, weights, source, merged
     image = torch.randn(1, 1, 16, 16, 16)
     _, checkpoint, found = logits(registry, done.model.uri, image)
     with torch.no_grad():
-        theirs = source(image)
-    expected = torch.stack([theirs[:, 0], theirs[:, 1:].logsumexp(1)], 1) if merged else theirs[:, [0, 2]]
+        expected_logits = source(image)
+    expected = torch.stack([expected_logits[:, 0], expected_logits[:, 1:].logsumexp(1)], 1) if merged else expected_logits[:, [0, 2]]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert checkpoint.task.classes == tuple(mapping)
     assert done.closed_form is not merged

@@ -46,12 +46,12 @@ def test_the_whole_way_gives_the_bundles_own_logits(found, source):
     values = np.random.default_rng(0).normal(50, 90, (32, 24, 16)).astype(np.float32)
     affine = np.diag([1.5, 1.5, 2.0, 1.0])
     image = MetaTensor(torch.from_numpy(values)[None], affine=torch.from_numpy(affine))
-    theirs = ScaleIntensityRange(-57, 164, 0.0, 1.0, clip=True)(Orientation(axcodes="RAS", labels=None)(image))
+    scaled = ScaleIntensityRange(-57, 164, 0.0, 1.0, clip=True)(Orientation(axcodes="RAS", labels=None)(image))
     task = found.task.model_copy(update={"spacing_mm": (2.0, 1.5, 1.5)})
     assert found.task.spacing_mm == (2.0, 1.5, 1.5)
     study = prepare_study(torch.from_numpy(values.transpose(2, 1, 0).copy()), grid_of_ras(affine, (32, 24, 16)[::-1]), task)
     with torch.no_grad():
-        expected = source(theirs.as_tensor()[None])[0].permute(0, 3, 2, 1)
+        expected = source(scaled.as_tensor()[None])[0].permute(0, 3, 2, 1)
         ours = found.network(study.image[None])[0]
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
 

@@ -50,11 +50,11 @@ def test_a_densenet_has_its_map_where_the_probe_is_large_enough():
 def test_weights_of_monais_own_network_give_its_logits():
     given = {"features": [4, 4, 8, 8, 8, 4]}
     torch.manual_seed(3)
-    theirs = BasicUNet(spatial_dims=2, in_channels=1, out_channels=3, **given).eval()
+    source = BasicUNet(spatial_dims=2, in_channels=1, out_channels=3, **given).eval()
     ours = of("BasicUNet", 2, **given)
-    ours.load_state_dict({own_name(ours, name): value for name, value in theirs.state_dict().items()})
+    ours.load_state_dict({own_name(ours, name): value for name, value in source.state_dict().items()})
     image = torch.randn(1, 1, 32, 32)
-    torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(ours(image), source(image), atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["os", "Path", "nets", "", "__builtins__", "torch.nn.Linear", "Sequence", "DenseNetX"])

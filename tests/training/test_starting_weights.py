@@ -30,7 +30,7 @@ def student(recipe):
     return build_network(network_spec(recipe, "student"), seed=77)
 
 
-def begun(here, recipe, cohorts):
+def started(here, recipe, cohorts):
     start = starting_weights(here, recipe, 0, cohorts)
     run = TrainingRun(here, recipe.student_training("fine_tuned", 0).model_copy(update={"start": start}))
     initial, taken = pretrained(run)
@@ -40,7 +40,7 @@ def begun(here, recipe, cohorts):
 def test_all_weights_of_a_file_are_taken(here, recipe, cohorts, tmp_path):
     network = student(recipe)
     torch.save(network.state_dict(), tmp_path / "w.pt")
-    found, taken = begun(here, of(recipe), cohorts)
+    found, taken = started(here, of(recipe), cohorts)
     assert all(torch.equal(found[name], value) for name, value in network.state_dict().items())
     assert (taken.source, taken.random) == ("w.pt", ())
 
@@ -48,7 +48,7 @@ def test_all_weights_of_a_file_are_taken(here, recipe, cohorts, tmp_path):
 def test_an_encoder_leaves_the_head_at_random(here, recipe, cohorts, tmp_path):
     network = student(recipe)
     torch.save(network.state_dict(), tmp_path / "w.pt")
-    found, taken = begun(here, of(recipe, layers="encoder"), cohorts)
+    found, taken = started(here, of(recipe, layers="encoder"), cohorts)
     assert taken.random == ("fc.weight",)
     assert torch.equal(found["conv1.weight"], network.state_dict()["conv1.weight"])
     assert not torch.equal(found["fc.weight"], network.state_dict()["fc.weight"])
@@ -58,16 +58,16 @@ def test_a_head_of_other_classes_begins_at_random_and_another_shape_is_refused_o
     weights = student(recipe).state_dict()
     weights["fc.weight"] = torch.zeros(5, weights["fc.weight"].shape[1])
     torch.save(weights, tmp_path / "w.pt")
-    assert begun(here, of(recipe), cohorts)[1].random == ("fc.weight",)
+    assert started(here, of(recipe), cohorts)[1].random == ("fc.weight",)
     weights["conv1.weight"] = torch.zeros(1)
     torch.save(weights, tmp_path / "w.pt")
     with pytest.raises(KnowledgeError, match=r"conv1.weight is \[1\] for") as caught:
-        begun(here, of(recipe), cohorts)
+        started(here, of(recipe), cohorts)
     assert caught.value.code == "STARTING_WEIGHTS_MISMATCH"
-    assert begun(here, of(recipe, mismatched="skip"), cohorts)[1].random == ("conv1.weight", "fc.weight")
+    assert started(here, of(recipe, mismatched="skip"), cohorts)[1].random == ("conv1.weight", "fc.weight")
     torch.save({"other": torch.zeros(1)}, tmp_path / "w.pt")
     with pytest.raises(KnowledgeError):
-        begun(here, of(recipe, mismatched="skip"), cohorts)
+        started(here, of(recipe, mismatched="skip"), cohorts)
 
 
 def test_files_that_are_missing_or_run_code_are_refused(here, recipe, cohorts, tmp_path):
