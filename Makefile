@@ -1,6 +1,6 @@
 # medkd: `make demo` shows it, `make test` proves it. Both do all set-up on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-extended lint reference bench-peers clean
+.PHONY: help setup system demo test test-extended lint reference bench-peers bench-nnunet clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -80,6 +80,12 @@ bench-peers: ## make .venv-bench with the tools that benchmarks compare with
 	.venv-bench/bin/pip install --quiet monai==1.6.1 itk==5.4.7 SimpleITK==2.5.7 dcm2niix==1.0.20260724 dicom2nifti==2.6.2 \
 	  highdicom==0.28.2 dicom-anonymizer==2.1.0 deid==0.4.13 dicognito==0.19.0 nibabel==5.4.2 \
 	  captum==0.9.0 quantus==0.6.0 einops==0.8.2 scikit-image==0.26.0 pydantic safetensors==0.8.0 jaxtyping==0.3.11
+
+# nnU-Net's architectures come with transformers, for which they ask for timm, and that for torchvision: its U-Nets need neither, so its own parts are
+# installed without what they depend on.
+bench-nnunet: bench-peers ## add nnU-Net v2 to .venv-bench, for tests.benchmarks.nnunet_peer
+	.venv-bench/bin/pip install --quiet --no-deps nnunetv2==2.8.1 dynamic_network_architectures==0.4.4 acvl_utils==0.2.6 batchgenerators==0.25.1 batchgeneratorsv2==0.3.2
+	.venv-bench/bin/pip install --quiet SimpleITK==2.5.7 graphviz tifffile requests seaborn imagecodecs yacs blosc2 pandas fft-conv-pytorch connected-components-3d scikit-learn scikit-image nibabel==5.4.2 einops
 
 clean: ## remove the virtual environment and what runs left
 	rm -rf $(VENV) runs store

@@ -117,6 +117,7 @@ from data_contracts.feedback import (
     ScaleAnswers,
     VoxelMask,
 )
+from data_contracts.foreign import ForeignSource, MonaiClass, TeacherDescription
 from data_contracts.geometry import Geometry
 from data_contracts.ingest_policy import CODES, Action, CodeFact, IngestPolicy, Severity
 from data_contracts.inspection import BenchmarkNetwork, ExplainerBenchmark, Inspection, LayerTrait
@@ -174,6 +175,7 @@ from data_contracts.retention import RetentionPolicy
 from data_contracts.review import BANNER, LesionChange, PanelModel, PriorComparison, ReportSet, ReviewPanel, ReviewReport
 from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
+from data_contracts.starting_weights import PretrainedStart, PretrainingConfig, StartingWeights, TakenWeights
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
 from data_contracts.teachers import KnowledgeSet, TeacherSet
@@ -194,6 +196,7 @@ from data_contracts.training_recipe import (
     LossTerm,
     MapSpec,
     Network,
+    PretrainingSpec,
     Schedule,
     StrongAugmentation,
     StudentRecipe,
@@ -304,6 +307,7 @@ __all__ = [
     "FileOutcome",
     "FindingVerdict",
     "FolderEvaluation",
+    "ForeignSource",
     "FormAnswers",
     "FormFigures",
     "FormKind",
@@ -353,6 +357,7 @@ __all__ = [
     "ModelCard",
     "ModelManifest",
     "ModelRef",
+    "MonaiClass",
     "MovedFeature",
     "Network",
     "NetworkError",
@@ -376,6 +381,9 @@ __all__ = [
     "PlanBasis",
     "PlannedStep",
     "PolicyTheme",
+    "PretrainedStart",
+    "PretrainingConfig",
+    "PretrainingSpec",
     "PriorComparison",
     "ProfiledStudy",
     "PromotionCheck",
@@ -423,6 +431,7 @@ __all__ = [
     "Snapshot",
     "SourceError",
     "Split",
+    "StartingWeights",
     "StoreError",
     "StoreManifest",
     "StrongAugmentation",
@@ -434,10 +443,12 @@ __all__ = [
     "Subgroup",
     "SubgroupPolicy",
     "Subset",
+    "TakenWeights",
     "TargetRecord",
     "Task",
     "TaskKind",
     "TaskPolicy",
+    "TeacherDescription",
     "TeacherGateError",
     "TeacherNetwork",
     "TeacherRecipe",

@@ -9,6 +9,7 @@ from pydantic import Field, model_serializer, model_validator
 from data_contracts.calibration import CalibrationSummary
 from data_contracts.card_notes import DataSource, Structures
 from data_contracts.record import MIGRATIONS, Finite, FrozenModel, Ref, Sha256, VersionedRecord
+from data_contracts.starting_weights import TakenWeights
 from data_contracts.task import NetworkSpec, Role, Task
 from data_contracts.training_cost import TrainingCost
 
@@ -42,7 +43,8 @@ class Checkpoint(VersionedRecord):
     volumes; None of a checkpoint from before that was kept. ``cost`` is what its training cost; None of one from before that was measured,
     and then not written: such a checkpoint keeps its bytes. ``feedback`` is the digest of the directives that its training followed; None,
     and not written, where it followed none. ``teacher_digest`` is the first teacher's, ``further_teacher_digests`` those of the others, in the order
-    of its arm; not written where there is one.
+    of its arm; not written where there is one. ``pretrained`` says which weights of before its training began with; None, and not written, where
+    it began at random.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -66,6 +68,7 @@ class Checkpoint(VersionedRecord):
     cost: TrainingCost | None = Field(default=None, json_schema_extra={"measured": True}, exclude_if=lambda cost: cost is None)
     feedback: Sha256 | None = Field(default=None, exclude_if=lambda digest: digest is None)
     further_teacher_digests: tuple[Sha256, ...] = Field(default=(), exclude_if=lambda digests: not digests)
+    pretrained: TakenWeights | None = Field(default=None, exclude_if=lambda taken: taken is None)
 
     @property
     def run_name(self) -> str:

@@ -13,7 +13,16 @@ from data_contracts.explain_plan import Explain, ExplainSpec
 from data_contracts.recipe_teachers import THE_TEACHER, TeacherNetwork, check_teachers, stored_readers, teacher_named
 from data_contracts.record import MIGRATIONS, VersionedRecord
 from data_contracts.task import Role, Task, TaskKind
-from data_contracts.training_recipe import Arm, ExtractionConfig, ExtractionSpec, StudentRecipe, TeacherRecipe, TrainingConfig, TrainingSpec
+from data_contracts.training_recipe import (
+    Arm,
+    ExtractionConfig,
+    ExtractionSpec,
+    PretrainingSpec,
+    StudentRecipe,
+    TeacherRecipe,
+    TrainingConfig,
+    TrainingSpec,
+)
 
 
 class Recipe(VersionedRecord):
@@ -66,6 +75,11 @@ class Recipe(VersionedRecord):
                 f"expected arm names that are not teacher, do not end in _gap or _longer and hold no __ (variants are called so), got {taken}"
             )
         check_teachers(self)
+        pretrained = [name for name, arm in self.arms.items() if arm.init == "pretrained"]
+        if pretrained and self.student.pretrained is None and self.student.pretraining is None:
+            raise ValueError(
+                f"expected student.pretrained or student.pretraining for arms with init: pretrained, got neither for {pretrained}"
+            )
         if self.experiment is not None:
             self._check_plan(self.experiment)
         if self.card.name_patients and (isinstance(self.data, PhantomData | DicomData) or self.data.table is None):
@@ -115,6 +129,12 @@ class Recipe(VersionedRecord):
             class_map=self.knowledge.class_map if stored else {},
             selection=self._selection(self.student.fit),
         )
+
+    def pretraining(self, seed: int) -> PretrainingSpec:
+        """Return what the training of a seed's student without labels depends on; only of a recipe that has one."""
+        if self.student.pretraining is None:
+            raise ValueError(f"expected student.pretraining in {self.name}, there is none")
+        return PretrainingSpec(recipe=self.name, seed=seed, task=self.task, network=self.student.network, config=self.student.pretraining)
 
     def extraction(self, teacher: str = "teacher") -> ExtractionSpec:
         """Return what the extraction of a teacher's knowledge depends on: of the arms those that read a store of it (all, where none does)."""

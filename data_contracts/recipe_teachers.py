@@ -119,6 +119,10 @@ def _check_teacher(recipe: WithTeachers, name: str, one: TeacherRecipe) -> None:
         raise ValueError(
             f"expected names of further teachers of lower-case letters, digits and underscores, none of {sorted(BUILT_IN_TEACHERS)}, got {name!r}"
         )
+    if name != "teacher" and one.registered is not None:
+        raise ValueError(
+            f"expected a registered version as the recipe's own teacher alone, got registered of {name!r} among the further teachers"
+        )
     if one.learns_from is not None and (one.learns_from not in known or teacher_named(recipe, one.learns_from).folds is not None):
         raise ValueError(f"expected a teacher of one network as learns_from of {name!r}, one of {known}, got {one.learns_from!r}")
 

@@ -36,7 +36,8 @@ class Task(FrozenModel):
         image_size: (row, column) for pictures, which are brought to it, or (slice, row, column) for volumes, which are cut into patches of it.
         window: range of stored values that is mapped to [-1, 1]: HU for CT, 0 to 255 for 8-bit pictures.
         intensity: ``window`` maps values by ``window``; ``standardised`` brings each volume to mean 0 and deviation 1 within itself (MR has
-            no unit).
+            no unit), clipped between percentiles first; ``z_score`` does so without clipping and counts the box round what is not zero, as
+            nnU-Net v2 does.
         overlap: share by which neighbouring windows of a sliding prediction overlap.
         spacing_mm: spacing that volumes are resampled to (slice, row, column, after axes were brought to the patient's); None takes them as
             they are.
@@ -47,7 +48,7 @@ class Task(FrozenModel):
     classes: tuple[str, ...] = Field(min_length=2)
     image_size: tuple[int, int] | tuple[int, int, int] = (64, 64)
     window: tuple[Finite, Finite] = (-160.0, 240.0)
-    intensity: Literal["window", "standardised"] = "window"
+    intensity: Literal["window", "standardised", "z_score"] = "window"
     overlap: Finite = Field(default=0.5, ge=0, lt=1)
     spacing_mm: tuple[Finite, Finite, Finite] | None = None
     test_time_flips: tuple[int, ...] = ()
@@ -76,6 +77,8 @@ class NetworkSpec(FrozenModel):
         rank_ratio: share of the ranks that convolutions keep as products of small ones (``medkd/models/_tucker.py``); None leaves them whole.
         layer_widths: channels in and out that are left of each layer that lost some (structured pruning), by the layer's name; left out of the
             record where it is empty: networks that were not pruned keep their digests.
+        class_groups: places of the network's own classes that make up each class of the task, where a teacher from elsewhere has other classes;
+            left out of the record where it is empty.
     """
 
     builder: str
@@ -87,3 +90,4 @@ class NetworkSpec(FrozenModel):
     layer_widths: dict[str, tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]] = Field(
         default_factory=dict, exclude_if=lambda widths: not widths
     )
+    class_groups: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = Field(default=(), exclude_if=lambda groups: not groups)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from data_contracts.record import Finite, FrozenModel
+from data_contracts.starting_weights import PretrainedStart, PretrainingConfig, StartingWeights
 from data_contracts.task import Option, Role, Task
 
 
@@ -184,10 +185,16 @@ class Gate(FrozenModel):
     enforce: bool = True
 
 
+#: What stands in the place of a training that never happens: a registered teacher's own network is known when it is fetched.
+_NEVER_TRAINED: dict[str, Any] = {"network": {"builder": "unet"}, "fit": {"epochs": 1}, "terms": ({"loss": "cross_entropy"},)}
+
+
 class TeacherRecipe(FrozenModel):
-    """The teacher.
+    """The teacher: how it is trained, or with ``registered`` and a ``gate`` alone which registered version it is.
 
     Attributes:
+        registered: version that students learn from, ``models:/NAME/VERSION``, for example one of ``medkd import-teacher``; no teacher is trained
+            then, and the gate judges this one. Left out of the record where there is none.
         network: what is trained.
         fit: how it is fitted.
         terms: its objective: the sum of these losses.
@@ -197,6 +204,13 @@ class TeacherRecipe(FrozenModel):
         folds: so many networks of one build, each trained without one fold of the patients. Of further teachers only.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: schema.update(
+            required=[], oneOf=[{"required": ["registered"]}, {"required": schema.get("required", [])}]
+        )
+    )
+
+    registered: str | None = Field(default=None, pattern=r"^models:/[^/@]+/[0-9]{1,9}$", exclude_if=lambda uri: uri is None)
     network: Network
     fit: TrainingConfig
     terms: tuple[LossTerm, ...] = Field(min_length=1)
@@ -205,6 +219,22 @@ class TeacherRecipe(FrozenModel):
     learns_from: str | None = Field(default=None, exclude_if=lambda name: name is None)
     folds: int | None = Field(default=None, ge=2, le=10, exclude_if=lambda count: count is None)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _never_trained(cls, value: Any) -> Any:
+        """A registered teacher has no training: what would describe one is refused, and something that is never used stands in its place."""
+        if not isinstance(value, dict) or value.get("registered") is None:
+            return value
+        given = sorted(set(value) & {*_NEVER_TRAINED, "seed"})
+        if given:
+            raise ValueError(f"expected a registered teacher or one that is trained, got registered and {', '.join(given)}")
+        return {**value, **_NEVER_TRAINED}
+
+    @model_serializer(mode="wrap")
+    def _without_training(self, write: SerializerFunctionWrapHandler) -> Any:
+        written = write(self)
+        return written if self.registered is None else {name: written[name] for name in ("registered", "gate")}
+
 
 class StudentRecipe(FrozenModel):
     """What the students of all arms share, so that they differ in nothing but their objective.
@@ -212,10 +242,22 @@ class StudentRecipe(FrozenModel):
     Attributes:
         network: what is trained.
         fit: how it is fitted.
+        pretrained: weights of before that arms with ``init: pretrained`` begin with; left out of the record where there are none.
+        pretraining: how the network is trained without labels first, on the recipe's own training images; arms with ``init: pretrained`` begin
+            with what it learned. Left out of the record where there is none.
     """
 
     network: Network
     fit: TrainingConfig
+    pretrained: PretrainedStart | None = Field(default=None, exclude_if=lambda start: start is None)
+    pretraining: PretrainingConfig | None = Field(default=None, exclude_if=lambda config: config is None)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse two starts at once."""
+        if self.pretrained is not None and self.pretraining is not None:
+            raise ValueError(
+                f"expected student.pretrained or student.pretraining, got both ({self.pretrained.source}): say which the arms begin with"
+            )
 
 
 class AttributionSource(StrEnum):
@@ -272,7 +314,8 @@ class Arm(FrozenModel):
         knowledge: where the teacher's answers come from: a ``live`` teacher in every step, or a ``store`` that was extracted before.
         balance: how weights follow what is measured while it trains; None keeps them.
         init: what is trained: the student's network from ``random`` weights, or the teacher compressed (``compressed_teacher``) to at most the student's number of
-            parameters, the control that distillation must beat.
+            parameters, the control that distillation must beat; ``pretrained`` begins with what ``student.pretrained`` or
+            ``student.pretraining`` brings: with terms that ask no teacher it is fine-tuning, the control beside distillation.
         teachers: who is asked: ``teacher``, names of the recipe's further ``teachers``, or one of three that need no training of their own: ``ema``
             (averaged weights of the student itself; Tarvainen and Valpola 2017, 1703.01780), ``peer`` (a second student that is trained in the same
             loop, each learning from the other; Zhang et al. 2018, 1706.00384; the first is kept) and ``self`` (the finished student of the arm
@@ -290,7 +333,7 @@ class Arm(FrozenModel):
     attribution_source: AttributionSource = AttributionSource.TEACHER
     knowledge: Literal["live", "store"] = "live"
     balance: LossBalancing | None = None
-    init: Literal["random", "compressed_teacher"] = "random"
+    init: Literal["random", "compressed_teacher", "pretrained"] = "random"
     teachers: tuple[str, ...] = Field(default=ONE_TEACHER, min_length=1, exclude_if=lambda names: names == ONE_TEACHER)
     weighting: Literal["mean", "confidence", "entropy", "validation"] = Field(default="mean", exclude_if=lambda kind: kind == "mean")
     out_of_fold: bool = Field(default=False, exclude_if=lambda wanted: not wanted)
@@ -361,6 +404,7 @@ class TrainingSpec(FrozenModel):
         class_map: as :class:`ExtractionConfig`; empty where no stored knowledge is read.
         selection: measure that ``fit.patience`` is about; None without patience.
         fold: (number from 1, of how many): it is trained without the patients of that fold; None with all.
+        start: weights that an arm with ``init: pretrained`` begins with; left out of the record where there are none.
     """
 
     recipe: str
@@ -375,11 +419,12 @@ class TrainingSpec(FrozenModel):
     class_map: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     selection: str | None = None
     fold: tuple[int, int] | None = Field(default=None, exclude_if=lambda fold: fold is None)
+    start: StartingWeights | None = Field(default=None, exclude_if=lambda start: start is None)
 
     def sibling_key(self) -> str:
         """Return the digest of what trainings share that differ in their seed alone."""
         # Any fixed seed would do: it only must not tell trainings apart.
-        return self.model_copy(update={"seed": 0}).digest()
+        return self.model_copy(update={"seed": 0, "start": None}).digest()
 
 
 class ExtractionSpec(FrozenModel):
@@ -404,3 +449,21 @@ class ExtractionSpec(FrozenModel):
     unlabelled: bool
     config: ExtractionConfig
     is_further: bool = Field(default=False, exclude_if=lambda further: not further)
+
+
+class PretrainingSpec(FrozenModel):
+    """Everything that a training without labels depends on beside its images.
+
+    Attributes:
+        recipe: name of the recipe, which file names and first weights follow from.
+        seed: of the students that begin with it.
+        task: what a network sees at once.
+        network: what is trained.
+        config: how.
+    """
+
+    recipe: str
+    seed: int
+    task: Task
+    network: Network
+    config: PretrainingConfig

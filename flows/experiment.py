@@ -26,13 +26,13 @@ from data_contracts import (
     Subset,
     TrainingSpec,
 )
-from flows.distill import distill_student
+from flows.distill import begin, distill_student
 from flows.each import Call, submit_each
 from flows.evaluate import evaluate_one
 from flows.extract_knowledge import extract_knowledge
 from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
-from flows.train_teacher import judge, teach, train_further_teachers
+from flows.train_teacher import judge, train_further_teachers, with_teacher
 from medkd.cohorts.split import require_clean
 from medkd.evaluation.gate_teacher import require_fit_teacher
 from medkd.evaluation.validate import VALIDATIONS
@@ -173,8 +173,7 @@ def train_teachers(workspace: Workspace, prepared: Sequence[RecipeResult]) -> tu
         # What a teacher is selected on is in its key only where its patience looks at it.
         return [(workspace, spec, one.cohorts.only(Subset.TEACHER_TRAIN, *_selecting(spec)))]
 
-    trained = submit_each(teach, prepared, training_of, title="teachers")
-    with_teachers = [replace(one, teacher=teacher) for one, (teacher,) in trained]
+    with_teachers = list(with_teacher(workspace, prepared, training_of))
     examined = submit_each(judge, with_teachers, lambda one: [gate_call(workspace, one)], title="teacher gate")
     judged = [replace(one, verdicts=(verdict,)) for one, (verdict,) in examined]
     return judged, [verdict for _, (verdict,) in examined]
@@ -226,7 +225,18 @@ def _train(workspace: Workspace, setting: ExperimentSetting, wanted: Sequence[Wa
         spec, more = recipe.student_training(arm, seed), (Subset.TEACHER_TRAIN,) if recipe.arms[arm].out_of_fold else ()
         teachers = teachers_of(known, recipe, arm, seed)
         calls.append((workspace, spec, _of_student(setting, spec, *more), teachers, knowledge_for(known, recipe.arms[arm])))
-    return submit_all(distill_student, calls, title=title)
+    return submit_all(distill_student, with_start(workspace, setting, wanted, calls), title=title)
+
+
+def with_start(workspace: Workspace, setting: ExperimentSetting, wanted: Sequence[Wanted], calls: Sequence[Call]) -> list[Call]:
+    """Return calls of ``distill`` with the weights that those begin with whose arm asks for some."""
+    asking = [place for place, (_, spec, *_more) in enumerate(calls) if spec.objective.init == "pretrained"]
+    begun = [(workspace, wanted[place].recipe, wanted[place].seed, setting.cohorts) for place in asking]
+    starts = dict(zip(asking, submit_all(begin, begun, title="starting weights") if begun else (), strict=True))
+    return [
+        (place, spec if number not in starts else spec.model_copy(update={"start": starts[number]}), *more)
+        for number, (place, spec, *more) in enumerate(calls)
+    ]
 
 
 def _of_student(setting: ExperimentSetting, spec: TrainingSpec, *more: str) -> CohortSet:
@@ -271,7 +281,8 @@ def train_longer(
         for seed in base.recipe.seeds
         for spec in (recipe.student_training(name, seed),)
     ]
-    series = iter(submit_all(train_series, calls, title="plateaus"))
+    wanted = [Wanted(recipe, name, seed) for name, recipe in named for seed in base.recipe.seeds]
+    series = iter(submit_all(train_series, with_start(workspace, base, wanted, calls), title="plateaus"))
     entries, epoch_selections = [], {}
     for name, recipe in named:
         of_arm = [next(series) for _ in base.recipe.seeds]

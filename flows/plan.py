@@ -51,6 +51,8 @@ def workers_for(recipes: Sequence[Recipe]) -> int | None:
 
 
 def _training(recipe: Recipe, role: Role) -> float:
+    if role is Role.TEACHER and recipe.teacher.registered is not None:
+        return 0.0
     part: tuple[Network, TrainingConfig] = (
         (recipe.teacher.network, recipe.teacher.fit) if role is Role.TEACHER else (recipe.student.network, recipe.student.fit)
     )

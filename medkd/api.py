@@ -87,11 +87,13 @@ from medkd.recipe_calls import (
     loss_calls,
     results_calls,
     say_stopped,
+    starting_calls,
     student_calls,
     teacher_call,
     training_features_calls,
     with_knowledge,
 )
+from medkd.registry.adopt_teacher import registered_teacher
 from medkd.registry.interface import ListedVersion, Registry
 from medkd.registry.publish import load_calibrated, open_registry, register_everything
 from medkd.registry.publish_knowledge import publish_knowledge
@@ -110,6 +112,7 @@ from medkd.training.check_recipe import check_recipe as _check_recipe
 from medkd.training.extract_knowledge import extract_knowledge
 from medkd.training.recipes import make_recipe
 from medkd.training.recipes import read_recipe as _read_recipe
+from medkd.training.starting_weights import starting_weights
 from medkd.volumes.orientation import grid_of, ras_affine, require_space, save_nifti
 
 __all__ = [
@@ -311,11 +314,14 @@ def _taught(workspace: Workspace, recipe: Recipe) -> RecipeResult:
         folder = ingested_folder(workspace, recipe.name)
         ingested = ingest_with_site_secret(IngestRequest(workspace.data_root / recipe.data.path, folder, recipe.data.policy))
     result = RecipeResult(recipe, prepare_cohorts(workspace, recipe.cohorts(), source, ingested))
-    result = replace(result, teacher=train.train_teacher(*teacher_call(workspace, result)))
+    trains = recipe.teacher.registered is None
+    teacher = train.train_teacher(*teacher_call(workspace, result)) if trains else registered_teacher(workspace, recipe)
+    result = replace(result, teacher=teacher)
     result = replace(result, verdicts=(judge_teacher(*gate_call(workspace, result)),))
     require_fit_teacher(result.verdicts[0])
     result = _further_taught(workspace, result)
     result = with_knowledge(result, [extract_knowledge(*call) for call in knowledge_calls(workspace, result)])
+    result = replace(result, starts=tuple(starting_weights(*call) for call in starting_calls(workspace, result)))
     for number in range(len(student_rounds(recipe))):
         students = tuple(train.distill(*call) for call in student_calls(workspace, result, number))
         result = replace(result, students=in_order(recipe, (*result.students, *students)))

@@ -20,6 +20,7 @@ from data_contracts import (
     Subset,
     TeacherGateError,
     TeacherSet,
+    TrainingSpec,
     network_called,
     networks_of,
     stored_readers,
@@ -186,7 +187,7 @@ def student_calls(workspace: Workspace, result: RecipeResult, number: int = 0) -
     return [
         (
             workspace,
-            recipe.student_training(arm, seed),
+            _begun(recipe.student_training(arm, seed), result),
             result.cohorts,
             teachers_of(result, recipe, arm, seed),
             knowledge_for(result, recipe.arms[arm]),
@@ -203,6 +204,20 @@ def in_order(recipe: Recipe, students: Iterable[Checkpoint]) -> tuple[Checkpoint
         return tuple(students)  # they were trained in that order
     arms = list(recipe.arms)
     return tuple(sorted(students, key=lambda one: (arms.index(one.arm), recipe.seeds.index(one.seed))))
+
+
+def _begun(spec: TrainingSpec, result: RecipeResult) -> TrainingSpec:
+    """Return a training with the weights that it begins with, where its arm asks for some."""
+    if spec.objective.init != "pretrained" or not result.starts:
+        return spec
+    return spec.model_copy(update={"start": result.starts[result.recipe.seeds.index(spec.seed)]})
+
+
+def starting_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``starting_weights``, one call a seed; none where no arm begins with pretrained weights."""
+    if all(arm.init != "pretrained" for arm in result.recipe.arms.values()):
+        return []
+    return [(workspace, result.recipe, seed, result.cohorts) for seed in result.recipe.seeds]
 
 
 def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:

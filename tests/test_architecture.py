@@ -40,6 +40,7 @@ ORDER = (
     "serving",
     "knowledge",
     "registry",
+    "foreign",
     "lineage",
     "released",
     "distillation",

@@ -17,7 +17,7 @@ from medkd.cohorts.shards import VolumeShard, read_volume
 from medkd.cohorts.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
 from medkd.storage.store import Store
 from medkd.trace import Sample
-from medkd.volumes.intensity import standardised
+from medkd.volumes.intensity import within_volume
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import Alignment, align
 from medkd.volumes.window import window_intensity
@@ -225,7 +225,7 @@ def _grid(shard: VolumeShard) -> Grid:
 
 
 def bring_intensity(values: Tensor, task: Task) -> Tensor:
-    """Return float32 intensities as a network of the task sees them: windowed to [-1, 1], or standardised within the volume."""
+    """Return float32 intensities as a network of the task sees them: windowed to [-1, 1], or scaled within the volume."""
     if task.intensity == "window":
         return window_intensity(values, task.window)
-    return torch.from_numpy(standardised(values.numpy()))
+    return torch.from_numpy(within_volume(values.numpy(), task))

@@ -36,7 +36,7 @@ from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
 from medkd.training.processes import in_processes
-from medkd.training.train import TrainingRun, setup_training, student_cohort
+from medkd.training.train import TrainingRun, pretrained, setup_training, student_cohort
 
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
 FAITHFUL_CASES = 24
@@ -74,10 +74,12 @@ def train_with_snapshots(
             weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             workspace.store.write_tensors(_place(training_run.name, epoch), weights)
 
+    started = pretrained(training_run)[0] if spec.objective.init == "pretrained" else None
     last = training_run.run(
         setup_training(training_run, student_cohort(workspace, spec, cohorts), teacher, knowledge),
         objective,
         cohort_digest=cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256,
+        init_network=started,
         after_epoch=keep,
     )
     validator = student_validator(workspace, cohorts, teacher, goal)

@@ -194,7 +194,7 @@ def _record(found: _Found, volume: VolumeRef, asked: ServedVersion, request: Exp
         model=asked.model,
         kind=task.kind,
         task_digest=task.digest(),
-        window=None if task.intensity == "standardised" else task.window,
+        window=task.window if task.intensity == "window" else None,
         parameters=checkpoint.parameters,
         depth=asked.depth,
         mass=MASS[task.kind],

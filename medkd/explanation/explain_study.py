@@ -235,7 +235,7 @@ def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) ->
         teacher=loaded.teacher,
         kind=task.kind,
         task_digest=task.digest(),
-        window=None if task.intensity == "standardised" else task.window,
+        window=task.window if task.intensity == "window" else None,
         parameters=loaded.checkpoint.parameters,
         teacher_parameters=None if loaded.teacher_network is None else sum(one.numel() for one in loaded.teacher_network.parameters()),
         depth=depth_of(loaded.network),

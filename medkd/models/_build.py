@@ -7,6 +7,7 @@ from torch import nn
 from data_contracts import ExplanationError, MedkdError, Network, NetworkSpec, RecipeError, Task
 from medkd.allocator import keep_freed_memory
 from medkd.catalogue import NETWORKS
+from medkd.models._merged_classes import with_merged_classes
 from medkd.models._tucker import factorised
 from medkd.models._widths import narrowed
 from medkd.trace import forked_rng, layer_map_of
@@ -46,7 +47,7 @@ def build_network(spec: NetworkSpec, *, seed: int = 0) -> nn.Module:
             vars(module)["inplace"] = False
     if spec.rank_ratio is not None:
         network = factorised(network, spec.rank_ratio)
-    network = narrowed(network, spec.layer_widths)
+    network = with_merged_classes(narrowed(network, spec.layer_widths), spec.class_groups)
     layer_map, known = layer_map_of(network), dict(network.named_modules())
     for layer in (*layer_map.feature_layers, layer_map.cam_layer, layer_map.head, *layer_map.deep_heads):
         if layer not in known:

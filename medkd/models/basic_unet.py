@@ -9,6 +9,8 @@ from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"segmentation"})
 SOURCE = "Falk et al. 2019 (U-Net for cell counting); MONAI BasicUNet"
+#: Parts that read an image, by the begin of their names: what a pretrained encoder brings.
+ENCODER = (r"conv_0\.", r"down_\d+\.")
 
 
 def basic_unet(spec: NetworkSpec, *, features: tuple[int, ...] = (16, 16, 32, 64, 128, 16)) -> nn.Module:

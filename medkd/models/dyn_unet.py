@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TASKS = frozenset({"segmentation"})
 SOURCE = "Isensee et al. 2021 (nnU-Net, 1904.08128); MONAI DynUNet"
+#: Parts that read an image, by the begin of their names: what a pretrained encoder brings.
+ENCODER = (r"input_block\.", r"downsamples\.", r"bottleneck\.")
 
 
 class HeadedDynUNet(nn.Module):

@@ -9,6 +9,8 @@ from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"segmentation"})
 SOURCE = "Myronenko 2018 (1810.11654), without the autoencoder branch; MONAI SegResNet"
+#: Parts that read an image, by the begin of their names: what a pretrained encoder brings.
+ENCODER = (r"convInit\.", r"down_layers\.")
 
 
 def seg_resnet(

@@ -9,6 +9,8 @@ from medkd.trace import LayerMap, with_layer_map
 
 TASKS = frozenset({"segmentation"})
 SOURCE = "Ronneberger et al. 2015 (1505.04597); MONAI UNet (residual, strided)"
+#: Parts that read an image, by the begin of their names: what a pretrained encoder brings.
+ENCODER = (r"trunk\.(?!model\.(1\.submodule\.)*2\.)",)
 
 
 class HeadedUNet(nn.Module):

@@ -95,7 +95,8 @@ def _steps(given: PlanInputs) -> Iterator[PlannedStep]:
     stored = given.counts.stored * voxels * _STORED_2D if is_flat else cohort_bytes(recipe, given.data_root)
     base = int(given.found["base_bytes"])
     yield _rule(given, "cohorts", disk=stored, memory=base + cohort_bytes(recipe, given.data_root))
-    yield _training(given, "teacher", recipe.teacher_training(), given.counts.teacher, runs=1)
+    if recipe.teacher.registered is None:
+        yield _training(given, "teacher", recipe.teacher_training(), given.counts.teacher, runs=1)
     for name in recipe.teachers:
         networks = networks_of(recipe, name)
         share = 1 - 1 / len(networks) if len(networks) > 1 else 1.0

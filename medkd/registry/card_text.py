@@ -91,7 +91,8 @@ def _data(card: ModelCard) -> Iterator[str]:
 def _task(task: Task) -> str:
     what = "segments" if task.kind is TaskKind.SEGMENTATION else "classifies"
     size = " × ".join(map(str, task.image_size))
-    seen = f"windows {task.window[0]:g} to {task.window[1]:g}" if task.intensity == "window" else "values standardised within the volume"
+    within = "values standardised within the volume" + (", not clipped" if task.intensity == "z_score" else "")
+    seen = f"windows {task.window[0]:g} to {task.window[1]:g}" if task.intensity == "window" else within
     spacing = "" if task.spacing_mm is None else f", resampled to {' × '.join(f'{step:g}' for step in task.spacing_mm)} mm"
     return f"it {what} into {', '.join(task.classes)}, {size} {'voxels' if task.spatial_dims == 3 else 'pixels'} at once, {seen}{spacing}"
 

@@ -26,6 +26,8 @@ def form_readme(model: ModelRef, checkpoint: Checkpoint, kind: FormKind) -> str:
     values = (
         f"stored values {task.window[0]:g} to {task.window[1]:g} scaled to [-1, 1]"
         if task.intensity == "window"
+        else "mean 0 and deviation 1 of the box round what is not zero"
+        if task.intensity == "z_score"
         else "clipped to percentiles 0.5 and 99.5 of the volume, then mean 0 and deviation 1"
     )
     return f"""# {model.name}, {name}

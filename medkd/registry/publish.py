@@ -75,6 +75,9 @@ def register_models(
     target = registry or open_registry(workspace)
     models: list[ModelRef] = []
     for checkpoint in teachers_first(result.models):
+        if result.recipe.teacher.registered is not None and checkpoint == result.teacher:
+            models.append(target.fetch(result.recipe.teacher.registered)[0])  # it is a version already, of whoever trained it
+            continue
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
         further = further_teachers(models, checkpoint)
         manifest = training_manifest(workspace, cohorts, checkpoint)

@@ -19,6 +19,7 @@ from data_contracts import (
     Registered,
     RegistryError,
     Scorecard,
+    StartingWeights,
     TrainingFeatures,
 )
 
@@ -40,6 +41,7 @@ class RecipeResult:
         further_knowledge: what was extracted of further teachers' networks.
         knowledge_version: registered version of the knowledge, where it came from a registry.
         reference: teacher of the knowledge, where it is registered: students are measured by it, and nothing is learned from it.
+        starts: weights that arms with ``init: pretrained`` begin with, in the order of the seeds; none where no arm has it.
         students: in the order of arms and then of seeds.
         scorecards: of the teacher first, then of each arm.
         comparisons: later arms against earlier ones.
@@ -60,6 +62,7 @@ class RecipeResult:
     further_knowledge: tuple[KnowledgeRef, ...] = ()
     knowledge_version: Lineage | None = None
     reference: Checkpoint | None = None
+    starts: tuple[StartingWeights, ...] = ()
     students: tuple[Checkpoint, ...] = ()
     scorecards: tuple[Scorecard, ...] = ()
     comparisons: tuple[Comparison, ...] = ()

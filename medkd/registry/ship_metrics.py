@@ -165,7 +165,9 @@ class Cursor:
 @contextmanager
 def shipping(workspace: Workspace, recipes: Sequence[Recipe]) -> Iterator[MetricsShipper]:
     """Send metrics while recipes are trained; an error ends their runs as failed, an interrupt as killed."""
-    trainings = [training for recipe in recipes for training in tracked_trainings(workspace, recipe)]
+    trainings = [
+        training for recipe in recipes for training in tracked_trainings(workspace, recipe, teacher=recipe.teacher.registered is None)
+    ]
     shipper = MetricsShipper(workspace, trainings, lambda: _runs_of(workspace))
     shipper.start()
     try:

@@ -77,6 +77,12 @@ def _intensity(task: Task) -> list[Config]:
             "clip": True,
         }
         return [scale]
+    if task.intensity == "z_score":
+        box = "(lambda places: image[(slice(None), *[slice(int(a.min()), int(a.max()) + 1) for a in places.T])] if len(places) else image)(torch.nonzero(torch.as_tensor(image[0]) != 0))"
+        scaled = (
+            f"$lambda image: (lambda box: (image - float(box.double().mean())) / max(float(box.double().std(unbiased=False)), 1e-8))({box})"
+        )
+        return [{"_target_": "Lambdad", "keys": "image", "func": scaled}]
     lower, upper = CLIP_PERCENTILES
     return [
         # No sharpness: values beyond the percentiles become the percentiles.

@@ -45,6 +45,8 @@ def bundle_metadata(model: ModelRef, checkpoint: Checkpoint, card: ModelCard | N
         "image_classes": _intensity(checkpoint),
         "label_classes": _channels(task.classes),
         "pred_classes": f"{len(task.classes)} channels of logits, the highest decides",
+        # What medkd builds the network again from: whoever imports the bundle needs no code but medkd's.
+        "medkd": {"network": checkpoint.network.model_dump(mode="json"), "task": task.model_dump(mode="json")},
         "network_data_format": {"inputs": {"image": _input(checkpoint, card)}, "outputs": {"pred": _output(checkpoint)}},
     }
 
@@ -53,6 +55,8 @@ def _intensity(checkpoint: Checkpoint) -> str:
     task = checkpoint.task
     if task.intensity == "window":
         return f"one channel, stored values {task.window[0]:g} to {task.window[1]:g} scaled to [-1, 1]"
+    if task.intensity == "z_score":
+        return "one channel, mean 0 and deviation 1 of the box round what is not zero"
     return "one channel, clipped to percentiles 0.5 and 99.5, then mean 0 and deviation 1"
 
 

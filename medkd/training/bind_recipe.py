@@ -128,6 +128,8 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
 
 def _teacher_mistakes(where: FieldPath, teacher: TeacherRecipe, recipe: Recipe) -> Iterator[Mistake]:
     place = (*where, "terms")
+    if teacher.registered is not None:
+        return  # its network is known when it is fetched
     broken = list(attempt(place, lambda: Objective(teacher.terms)))
     yield from broken
     for number, term in enumerate(teacher.terms):
@@ -231,7 +233,8 @@ def _explain_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Yield measures that say nothing of a map, and explainers that give no map of a network by itself."""
     for number, one in enumerate(recipe.explain.measures):
         yield from _measure_mistakes(("explain", "measures", number, "name"), one)
-    builders = {recipe.teacher.network.builder, *(one.network.builder for one in recipe.teachers.values()), recipe.student.network.builder}
+    networks = [one.network for one in (recipe.teacher, *recipe.teachers.values()) if one.registered is None]
+    builders = {recipe.student.network.builder, *(network.builder for network in networks)}
     attentive = all(NETWORKS.entry(builder).fact("ATTENTION", False) for builder in builders)
     for number, one in enumerate(recipe.explain.explainers):
         yield from _map_mistakes(("explain", "explainers", number, "name"), one.name, attentive=attentive)

@@ -46,9 +46,10 @@ def require_training_memory(recipe: Recipe, data_root: Path) -> None:
     cases = cohort_bytes(recipe, data_root)
     require_memory(cases, f"the cases of {recipe.name}")
     free = available_bytes()
-    # Each further teacher is counted as the recipe's teacher would be.
+    # Each further teacher is counted as the recipe's teacher would be; a registered one is not trained.
     with_teacher = [recipe, *(recipe.model_copy(update={"teacher": one}) for one in recipe.teachers.values())]
-    trained = [(one, Role.TEACHER, one.teacher.fit) for one in with_teacher] + [(recipe, Role.STUDENT, recipe.student.fit)]
+    taught = [one for one in with_teacher if one.teacher.registered is None]
+    trained = [(one, Role.TEACHER, one.teacher.fit) for one in taught] + [(recipe, Role.STUDENT, recipe.student.fit)]
     for one, role, fit in trained:
         if free is not None and _is_plain(one, role) and most_bytes(one, role, fit) + cases < free // 2:
             continue  # to count it exactly takes seconds of imports

@@ -27,6 +27,7 @@ from data_contracts import (
     NetworkSpec,
     Ref,
     Subset,
+    TakenWeights,
     TeacherSet,
     TrainingDomain,
     TrainingSpec,
@@ -41,6 +42,7 @@ from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network, parameter_count, specify_network
 from medkd.models._load import load_network
+from medkd.models._take_weights import take_weights
 from medkd.models._tucker import factorised, share_for
 from medkd.precision import resolve_precision, training_device
 from medkd.seeds import derive_seed
@@ -106,10 +108,15 @@ def distill(
     run = TrainingRun(workspace, spec, feedback=digest)
     setup = setup_training(run, student_cohort(workspace, spec, cohorts, directives), teacher, knowledge, cohorts)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
-    init_network = compressed(run, teacher) if spec.objective.init == "compressed_teacher" else None
+    init_network, taken = None, None
+    if spec.objective.init == "compressed_teacher":
+        init_network = compressed(run, teacher)
+    elif spec.objective.init == "pretrained":
+        init_network, taken = pretrained(run)
     cohort_digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
     objective = Objective(spec.objective.terms, influence_cap=None if directives is None else directives.influence_cap)
-    return run.run(setup, objective, cohort_digest=cohort_digest, init_network=init_network, validate=figure)
+    trained = run.run(setup, objective, cohort_digest=cohort_digest, init_network=init_network, validate=figure)
+    return trained.model_copy(update={"pretrained": taken})
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,21 @@ def compressed(run: TrainingRun, teacher: Checkpoint | TeacherSet | None) -> Ini
     network = load_network(run.workspace, teacher)
     share = share_for(network, parameter_count(run.begin()))
     return InitialNetwork(factorised(network, share), teacher.network.model_copy(update={"rank_ratio": share}))
+
+
+def pretrained(run: TrainingRun) -> tuple[InitialNetwork, TakenWeights]:
+    """Return the student's network with the weights that its training begins with, and which those are.
+
+    Raises:
+        KnowledgeError: ``STARTING_WEIGHTS_MISSING`` when none were made; as :func:`take_weights`.
+    """
+    if run.spec.start is None:
+        raise KnowledgeError(
+            "STARTING_WEIGHTS_MISSING", f"expected weights that the arm {run.spec.arm!r} begins with, none were made: run the whole recipe"
+        )
+    network = run.begin()
+    taken = take_weights(network, run.network.builder, run.spec.start, run.workspace)
+    return InitialNetwork(network, run.network), taken
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,7 @@ def test_every_command_is_in_these_tables():
         "registry",
         "server",
         "models",
+        "import-teacher",
         "vault",
         "feedback",
         "review",

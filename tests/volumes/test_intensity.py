@@ -46,3 +46,16 @@ def test_where_the_values_begin_and_what_they_are_measured_in_changes_nothing():
 @pytest.mark.parametrize("values", [np.full((3, 3, 3), 7.0), np.array([[[5.0]]])])
 def test_an_even_volume_is_zeros(values):
     assert np.array_equal(standardised(values), np.zeros(values.shape, dtype=np.float32))
+
+
+def test_a_z_score_counts_the_box_round_what_is_not_zero_and_clips_nothing():
+    task = Task(kind="segmentation", classes=("a", "b"), image_size=(8, 8, 8), intensity="z_score")
+    inside = np.random.default_rng(0).normal(300, 80, size=(4, 5, 6))
+    inside[1, 1, 1] = 1e5
+    values = np.zeros((8, 9, 10))
+    values[2:6, 3:8, 1:7] = inside
+    found = array_intensity(values, task)
+    assert np.abs(found[2:6, 3:8, 1:7] - (inside - inside.mean()) / inside.std()).max() < 1e-4
+    assert found.dtype == np.float32
+    assert not array_intensity(np.full((4, 4, 4), 7.0), task).any()
+    assert not array_intensity(np.zeros((4, 4, 4)), task).any()

@@ -1,0 +1,1 @@
+"""Teachers that were trained elsewhere, taken in as registered versions."""
