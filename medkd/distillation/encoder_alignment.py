@@ -17,6 +17,7 @@ TASKS = frozenset({"segmentation"})
 SOURCE = "after Sakib et al. 2026 (2603.24801): prediction and attribution field of the last encoder block agree"
 RANGE = (0.0, 2.0)
 MINIMUM_AT_TEACHER = False
+STOPS_GRADIENT = "the region that is explained is where the student answers a lesion, which moves by jumps"
 
 
 def encoder_alignment(

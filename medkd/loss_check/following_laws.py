@@ -50,11 +50,13 @@ def beats_regularisation(case: Case) -> LawVerdict:
     gains = {name: _gain(case, direction) for name, direction in routes.items()}
     own = gains.pop("the term")
     best = max(gains, key=lambda name: gains[name])
+    if "another patient's teacher" in gains and abs(own - gains["another patient's teacher"]) <= 1e-3 * abs(own):
+        best = "another patient's teacher"
     said = ", ".join(f"{name} {gain:+.3g}" for name, gain in gains.items())
     figures = {"own": own, **{name.replace(" ", "_").replace("'", ""): gain for name, gain in gains.items()}}
     return held(
         NOT_REGULARISATION,
-        own > max(0.0, gains[best]),
+        own > max(0.0, gains[best]) + 1e-3 * abs(own),
         f"on other cases the value falls by {own:.3g}; steps of such lengths: {said}",
         f"on other cases the value falls by {own:.3g}, and by {gains[best]:.3g} through {best} in steps of such lengths: what it does, {best} does too",
         **figures,

@@ -20,7 +20,7 @@ REACHES, OF_VALUE, IMAGES, WEIGHTS = (
 #: A gradient below this, relative to the value and the weights, is rounding.
 _NOTHING = 1e-7
 #: How far slopes that were measured may lie from those that autograd says.
-_MISMATCH = 0.2
+_MISMATCH = 0.02
 
 
 def reaches_student(case: Case) -> LawVerdict:

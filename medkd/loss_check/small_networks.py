@@ -15,7 +15,7 @@ from medkd.trace import LayerMap, Sample, forked_rng, trace, with_layer_map
 
 #: Cases of a batch (a multiple of the classes, so that the next case is of another class), and the image's extent along each axis by number of dimensions.
 CASES = 6
-EXTENT = {2: 16, 3: 10}
+EXTENT = {2: 16, 3: 8}
 _WIDTH, _TEACHER_STEPS, _STUDENT_STEPS = 6, 60, 10
 
 

@@ -83,6 +83,9 @@ def least_at_teacher(case: Case) -> LawVerdict:
             at_teacher=at_teacher,
             elsewhere=min(others),
         )
+    if case.loss.minimum_at_teacher is None:
+        sentence = f"{at_teacher:.4g} where the student is the teacher and {min(others):.4g} elsewhere; nothing is claimed: say MINIMUM_AT_TEACHER = True to"
+        return verdict(MINIMUM, "not applicable", f"{sentence} have it held to that", at_teacher=at_teacher, elsewhere=min(others))
     sentence = (
         f"{at_teacher:.4g} where the student is the teacher and {min(others):.4g} elsewhere: to follow the term leads away from the teacher. "
         "If labels are mixed in, say MINIMUM_AT_TEACHER = False"
