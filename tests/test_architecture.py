@@ -43,6 +43,7 @@ ORDER = (
     "lineage",
     "released",
     "distillation",
+    "loss_check",
     "evaluation",
     "training",
     "explanation",

@@ -3,21 +3,8 @@
 # Each puts its commands on the application, and help lists them in this order.
 # isort: off
 from flows.commands import learning, redistill, planning, recipes, data, network, explaining, reports, loss  # noqa: F401
-from flows.commands import (
-    models,
-    registry,
-    registered,
-    forms,
-    compress,
-    listing,
-    check_loss,
-    server,
-    review,
-    operations,
-    drift,
-    vault,
-    feedback,
-)  # noqa: F401
+from flows.commands import models, registry, registered, forms, compress, listing, check_loss  # noqa: F401
+from flows.commands import server, review, operations, drift, vault, feedback  # noqa: F401
 
 # isort: on
 from flows.commands.common import app

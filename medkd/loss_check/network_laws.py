@@ -23,8 +23,7 @@ def teacher_unchanged(case: Case) -> LawVerdict:
     changed = [name for name, old in before.items() if not torch.equal(old, case.teacher.state_dict()[name])]
     reached = [name for name, parameter in case.teacher.named_parameters() if parameter.grad is not None and bool(parameter.grad.any())]
     case.teacher.load_state_dict(before)
-    for parameter in case.teacher.parameters():
-        parameter.grad = None
+    _restore(case.teacher)
     if changed:
         return verdict(
             TEACHER,
@@ -68,6 +67,7 @@ def _state(network: nn.Module) -> dict[str, object]:
 def _restore(teacher: nn.Module) -> None:
     """Leave the next law a teacher as it should be."""
     teacher.eval().requires_grad_(True)
+    teacher.zero_grad()
     for module in teacher.modules():
         for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
             hooks.clear()

@@ -1,9 +1,10 @@
 """Coloured digits, the shortcut test of TEA (2407.09788): does copying explanations keep a student off a colour that goes with the class?
 
 ``python -m tests.benchmarks.coloured_digits --json``: the 1797 digits of scikit-learn, 8 x 8, each in one of ten colours. The students' colours go with
-the class in 98 % of their 900 digits and are random in the 897 of the unbiased test; the teacher learned from random colours. Three seeds (split, colours, weights). Weights
-are those that ``flows/recipes/shortcut.yaml`` searched on other data (squared distance, 10) and were not chosen here. Accuracy on the unbiased test with 95 % intervals over seeds
-and digits; differences are paired. Two minutes on one core.
+the class in 95 % of their 900 digits and are random in the 897 of the unbiased test; the teacher learned from random colours. Three seeds (split, colours, weights). The
+weight of the input gradients was chosen on a split of its own (seed 100, of 1 and 10), that of the class maps is ``flows/recipes/shortcut.yaml``'s. Accuracy on the unbiased test with 95 % intervals over seeds
+and digits; differences are paired. Explanations are input gradients (``jacobian_matching``); class maps behind the last layer are an arm of their own.
+Three minutes on one core.
 """
 
 from __future__ import annotations
@@ -23,25 +24,27 @@ from medkd.trace import LayerMap, Sample, trace, with_layer_map
 from medkd.training.objective import Objective
 from tests.benchmarks.command import asks_for_json
 
-SEEDS, TRAINED_ON, BIAS, CLASSES = (0, 1, 2), 900, 0.98, 10
-EPOCHS, BATCH, LEARNING_RATE = 30, 60, 0.01
+SEEDS, TRAINED_ON, BIAS, CLASSES = (0, 1, 2), 900, 0.95, 10
+EPOCHS, BATCH, LEARNING_RATE = 20, 60, 0.01
 TEACHER_WIDTH, STUDENT_WIDTH = 24, 8
 _TASK = LossTerm(loss="cross_entropy")
 _SOFT = LossTerm(loss="logit_kd", options={"temperature": 4.0})
+#: Explanations at the input, of which colours are a part, and class maps behind all layers.
+_INPUT = LossTerm(loss="jacobian_matching", weight=10.0)
 _MAPS = LossTerm(loss="attribution_transfer", weight=10.0, options={"explainer": "cam", "distance": "squared"})
 #: Terms of each arm, and whose explanations it reads.
 ARMS: dict[str, tuple[tuple[LossTerm, ...], AttributionSource]] = {
     "alone": ((_TASK,), AttributionSource.TEACHER),
     "kd": ((_TASK, _SOFT), AttributionSource.TEACHER),
-    "kd_explanation": ((_TASK, _SOFT, _MAPS), AttributionSource.TEACHER),
-    "attribution_only": ((_TASK, _MAPS), AttributionSource.TEACHER),
-    "another_image": ((_TASK, _SOFT, _MAPS), AttributionSource.ANOTHER_PATIENT),
-    "gaussian": ((_TASK, _SOFT, _MAPS), AttributionSource.CENTRE_GAUSSIAN),
-    "shuffled": ((_TASK, _SOFT, _MAPS), AttributionSource.SHUFFLED),
+    "kd_explanation": ((_TASK, _SOFT, _INPUT), AttributionSource.TEACHER),
+    "kd_class_maps": ((_TASK, _SOFT, _MAPS), AttributionSource.TEACHER),
+    "attribution_only": ((_INPUT,), AttributionSource.TEACHER),
+    "another_image": ((_TASK, _SOFT, _INPUT), AttributionSource.ANOTHER_PATIENT),
+    "gaussian": ((_TASK, _SOFT, _INPUT), AttributionSource.CENTRE_GAUSSIAN),
 }
 CONTRASTS = (
-    *(("kd_explanation", other) for other in ("kd", "another_image", "gaussian", "shuffled", "alone")),
-    *(("attribution_only", "kd"), ("kd", "alone"), ("another_image", "kd"), ("gaussian", "kd"), ("shuffled", "kd")),
+    *(("kd_explanation", other) for other in ("kd", "another_image", "gaussian", "alone")),
+    *(("attribution_only", "kd"), ("kd_class_maps", "kd"), ("kd", "alone"), ("another_image", "kd"), ("gaussian", "kd")),
 )
 
 
@@ -85,7 +88,7 @@ def main() -> None:
         shown |= written(name, figure(found))
     for first, second in CONTRASTS:
         shown |= written(f"{first}_minus_{second}", figure([a - b for a, b in zip(correct[first], correct[second], strict=True)]))
-    print(json.dumps({"benchmark": "coloured_digits", "figures": shown}))
+    sys.stdout.write(json.dumps({"figures": shown, "peers": {}, "n": shown["n"]}) + "\n")
 
 
 def one_seed(seed: int) -> dict[str, Tensor]:
