@@ -19,7 +19,7 @@ def teacher_unchanged(case: Case) -> LawVerdict:
         parameter.grad = None
     value = case.value(student)
     if value.requires_grad:
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
     changed = [name for name, old in before.items() if not torch.equal(old, case.teacher.state_dict()[name])]
     reached = [name for name, parameter in case.teacher.named_parameters() if parameter.grad is not None and bool(parameter.grad.any())]
     case.teacher.load_state_dict(before)

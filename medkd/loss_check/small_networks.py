@@ -76,7 +76,7 @@ class Setting:
             with torch.no_grad():
                 mean = network(self.sample(99).image).transpose(0, 1).flatten(1).mean(1)
                 bias = network.get_parameter("head.bias")
-                bias -= mean - mean.mean()
+                bias.sub_(mean - mean.mean())
         return network
 
     def teacher(self) -> SmallNetwork:
@@ -96,8 +96,8 @@ class Setting:
         wanted = torch.arange(cases) % self.classes if self.task == "classification" else 1 + torch.arange(cases) % (self.classes - 1)
         for row in range(cases):
             begin = torch.randint(1, extent // 2, (self.spatial_dims,), generator=draw).tolist()
-            place = (slice(at, at + extent // 3) for at in begin)
-            masks[(row, *place)] = 1
+            place = tuple(slice(at, at + extent // 3) for at in begin)
+            masks[row][place] = 1
         level = (2.0 - 1.5 * wanted if self.task == "classification" else 3.0 - 1.5 * wanted).view(-1, *(1,) * self.spatial_dims)
         image[:, 0] += masks * level
         labels = wanted if self.task == "classification" else masks.long() * wanted.view(-1, *(1,) * self.spatial_dims)

@@ -40,7 +40,7 @@ def _extremes(case: Case) -> Iterator[tuple[str, nn.Module, Sample, bool]]:
         student = setting.network(0)
         with torch.no_grad():
             for parameter in student.head.parameters():
-                parameter *= factor
+                parameter.mul_(factor)
         yield where, student, sample, False
 
 
