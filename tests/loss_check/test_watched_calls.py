@@ -15,11 +15,11 @@ def cuts(work):
 
 
 def test_each_cut_is_named_with_its_line():
-    assert "passes a tensor through numpy" in cuts(lambda s, x: s(x).detach().numpy()).first_cut()
-    assert "detaches a tensor" in cuts(lambda s, x: s(x).detach()).first_cut()
-    assert "makes a number" in cuts(lambda s, x: s(x).sum().item()).first_cut()
-    assert "under torch.no_grad()" in cuts(lambda s, x: torch.no_grad()(s)(x)).first_cut()
-    assert "no call was seen" in cuts(lambda s, x: s(x)).first_cut()
+    assert "passes a tensor through numpy" in cuts(lambda s, x: s(x).detach().numpy()).first_cut().partition(": ")[0]
+    assert "detaches a tensor" in cuts(lambda s, x: s(x).detach()).first_cut().partition(": ")[0]
+    assert "makes a number" in cuts(lambda s, x: s(x).sum().item()).first_cut().partition(": ")[0]
+    assert "under torch.no_grad()" in cuts(lambda s, x: torch.no_grad()(s)(x)).first_cut().partition(": ")[0]
+    assert "no call was seen" in cuts(lambda s, x: s(x)).first_cut().partition(": ")[0]
 
 
 def test_a_gradient_that_is_differentiated_again_is_seen():
