@@ -20,6 +20,8 @@ DEFAULT_HEAD = "default"
 TEACHER_IMAGE = "teacher_image"
 #: Between the number of one of several teachers and the part of its answer that a batch carries.
 TEACHER_PART = "|"
+#: Layers that every network has, whatever they are called in it: the one that class maps are read from, and the deepest encoder block.
+LAST, ENCODER = "last", "encoder"
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class LayerMap:
 
     ``cam_layer`` feeds ``head`` through global average pooling (classification) or directly (segmentation, 1x1 head), so that
     the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first; ``attention``
-    layers put out attention matrices [batch, heads, query, key], first block first. Builders in ``medkd/models`` attach it as
-    ``network.layer_map``.
+    layers put out attention matrices [batch, heads, query, key], first block first. ``encoder`` are the blocks on the way down, shallow to
+    deep; where it is empty, the ``feature_layers`` before ``cam_layer``. Builders in ``medkd/models`` attach it as ``network.layer_map``.
     """
 
     feature_layers: tuple[str, ...]
@@ -37,6 +39,29 @@ class LayerMap:
     head: str
     deep_heads: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
+    encoder: tuple[str, ...] = ()
+
+    def encoder_blocks(self) -> tuple[str, ...]:
+        """Return the blocks of the encoder, shallow to deep; none where the network has a single named layer."""
+        return self.encoder or tuple(layer for layer in self.feature_layers if layer != self.cam_layer)
+
+    def resolve(self, layer: str) -> str:
+        """Return the name of a layer in this network: of ``last`` and ``encoder`` what they stand for, any other name as it is.
+
+        Raises:
+            ExplanationError: ``LAYER_UNKNOWN`` when the network has no encoder blocks.
+        """
+        if layer == LAST:
+            return self.cam_layer
+        if layer != ENCODER:
+            return layer
+        blocks = self.encoder_blocks()
+        if not blocks:
+            raise ExplanationError(
+                "LAYER_UNKNOWN",
+                f"expected a network with encoder blocks for the layer 'encoder', this one names {list(self.feature_layers)} alone",
+            )
+        return blocks[-1]
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ ORDER = (
     "lineage",
     "released",
     "distillation",
+    "loss_check",
     "evaluation",
     "training",
     "explanation",

@@ -86,6 +86,7 @@ def test_files_that_are_named_exist():
         "medkd/attribution/README.md",
         "medkd/explanation/README.md",
         "mlflow_server/README.md",
+        "medkd/loss_check/README.md",
     ):
         text = (ROOT / document).read_text(encoding="utf-8")
         named = set(re.findall(r"\b((?:medkd|flows|tests|docs|data_contracts|mlflow_server)/[\w/.-]+\.(?:py|yaml|png|md))\b", text))

@@ -115,3 +115,11 @@ def test_class_maps_are_in_closed_form_where_the_head_is_linear_and_one_cell_wid
     network = Broken()
     network.second = head
     assert has_closed_form(network) is closed
+
+
+def test_last_and_encoder_stand_for_layers_whatever_they_are_called():
+    named = LayerMap(("a", "b"), "b", "head", encoder=("x", "y"))
+    assert [named.resolve(layer) for layer in ("last", "encoder", "a")] == ["b", "y", "a"]
+    assert LayerMap(("a", "b", "c"), "c", "head").encoder_blocks() == ("a", "b")
+    with pytest.raises(ExplanationError, match="encoder blocks"):
+        LayerMap(("a",), "a", "head").resolve("encoder")

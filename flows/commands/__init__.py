@@ -4,7 +4,8 @@
 # isort: off
 from flows.commands import learning, redistill, planning, recipes, data, network, explaining, reports, loss  # noqa: F401
 from flows.commands import models, foreign  # noqa: F401
-from flows.commands import registry, registered, forms, compress, listing, server, review, operations, drift, vault, feedback  # noqa: F401
+from flows.commands import registry, registered, forms, compress, listing, check_loss  # noqa: F401
+from flows.commands import server, review, operations, drift, vault, feedback  # noqa: F401
 
 # isort: on
 from flows.commands.common import app

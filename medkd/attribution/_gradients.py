@@ -95,12 +95,13 @@ def kept_gradients(trace: Trace, target: Target, layer: str, *, differentiable: 
         trace: with ``differentiable`` its own graph is used and the layer must be tapped; otherwise the frozen model runs once more with
             the graph beginning at the layer.
         target: any differentiable function of the logits.
-        layer: name of the layer.
+        layer: name of the layer, or ``encoder`` for the deepest encoder block.
         differentiable: keep the graphs of both.
 
     Raises:
         ExplanationError: ``LAYER_UNKNOWN``, ``LAYER_NOT_TAPPED`` or ``GRAPH_MISSING``.
     """
+    layer = trace.layer_map.resolve(layer)
     if differentiable:
         features = trace.feature(layer)
         if not features.requires_grad:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,12 @@ from torch.nn import functional
 from data_contracts import ExplanationError
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
+#: By number of dimensions: a sequence, a picture, a volume.
+POOLS: dict[int, Callable[..., Tensor]] = {
+    1: functional.adaptive_avg_pool1d,
+    2: functional.adaptive_avg_pool2d,
+    3: functional.adaptive_avg_pool3d,
+}
 
 
 def weighted_sum(weights: Tensor, maps: Tensor) -> Tensor:
@@ -72,6 +78,5 @@ def averaged(features: Tensor, cells: list[int]) -> Tensor:
     """Average features [batch, features, *grid] to [batch, features, *cells]."""
     if list(features.shape[2:]) == cells:
         return features
-    pool = functional.adaptive_avg_pool2d if len(cells) == 2 else functional.adaptive_avg_pool3d
-    result: Tensor = pool(features, cells)  # type: ignore[arg-type]
+    result: Tensor = POOLS[len(cells)](features, cells)
     return result

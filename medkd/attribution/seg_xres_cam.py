@@ -17,6 +17,8 @@ SOURCE = "Hasany et al. 2023 (2303.01237)"
 SCOPE, ACCESS = "local", "white box"
 SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, False, True, True
 TASKS = frozenset({"segmentation"})
+_MEANS = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+_LARGEST = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 
 
 def seg_xres_cam(
@@ -56,11 +58,10 @@ def _pooled(values: Tensor, window: int, pool: str) -> Tensor:
     """Pool values [n, channel, *grid] over windows and spread them over their windows again; the last ones may be cut."""
     grid = values.shape[2:]
     size = [min(window, extent) for extent in grid]
-    two = len(grid) == 2
     if pool == "mean":
-        pooled = (functional.avg_pool2d if two else functional.avg_pool3d)(values, size, ceil_mode=True, count_include_pad=False)
+        pooled = _MEANS[len(grid)](values, size, ceil_mode=True, count_include_pad=False)
     else:
-        pooled = (functional.max_pool2d if two else functional.max_pool3d)(values, size, ceil_mode=True)
+        pooled = _LARGEST[len(grid)](values, size, ceil_mode=True)
     for axis, (extent, along) in enumerate(zip(grid, size, strict=True), start=2):
         # Exactly as it was pooled: interpolation would let a weight reach beyond its window.
         pooled = pooled.repeat_interleave(along, dim=axis).narrow(axis, 0, extent)

@@ -9,11 +9,12 @@ from torch.nn import functional
 from data_contracts import KnowledgeError
 from medkd.attribution._grid import resize_to_cells
 from medkd.distillation._together import mean_over_processes
-from medkd.knowledge.interface import LAST, Knowledge
+from medkd.knowledge.interface import Knowledge
 from medkd.trace import Sample, Trace
 from medkd.types import Number, Scalar
 
 _TINY = 1e-8
+_LEAST_ENERGY = 1e-12
 
 
 def over_voxels(values: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -81,11 +82,11 @@ def layer_pair(
         student: trace with the layer tapped.
         teacher: asked for its layer.
         loss: name, for errors.
-        feature_layers: the student's layer and the teacher's; ``last`` is the layer that class maps are read from.
+        feature_layers: the student's layer and the teacher's; ``last`` is the layer that class maps are read from, ``encoder`` the deepest encoder block.
         projector: 1x1 convolution from the student's channels to the teacher's.
     """
     student_layer, teacher_layer = feature_layers
-    student_features = student.feature(student.layer_map.cam_layer if student_layer == LAST else student_layer).float()
+    student_features = student.feature(student.layer_map.resolve(student_layer)).float()
     teacher_features = require_teacher(teacher, loss).features(teacher_layer).float()
     return (student_features if projector is None else projector(student_features).float()), teacher_features
 
@@ -138,3 +139,10 @@ def unit_norm(rows: Tensor) -> Tensor:
     """Scale each row to Euclidean norm one (rows of zeros stay zero, with a finite gradient)."""
     # Within the root: the slope of a norm at zero is NaN, and a map of zeros is what training begins with.
     return rows / (rows.square().sum(1, keepdim=True) + _TINY**2).sqrt()
+
+
+def squared_distance(student_map: Tensor, teacher_map: Tensor, present: Tensor) -> Tensor:
+    """Return the squared distance of each row, [batch, cells] -> [batch], in units of the teacher's mean squared norm over the rows that count."""
+    energy = teacher_map.square().sum(1) * present
+    scale = mean_over_processes(energy.sum()) / mean_over_processes(present.sum().float()).clamp_min(_LEAST_ENERGY)
+    return (student_map - teacher_map).square().sum(1) / scale.clamp_min(_LEAST_ENERGY)

@@ -17,6 +17,7 @@ TASKS = frozenset({"classification", "segmentation"})
 SOURCE = "visual attention consistency under transforms, Guo et al. CVPR 2019"
 RANGE = (0.0, 2.0)
 MINIMUM_AT_TEACHER = False
+STOPS_GRADIENT = "the region that is explained is where the student answers a lesion, which moves by jumps"
 
 
 def attribution_consistency(

@@ -9,8 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from medkd.catalogue import EXPLAINERS
-from medkd.distillation._reduce import over_batch, pooled, require_teacher, unit_norm
-from medkd.distillation._together import mean_over_processes
+from medkd.distillation._reduce import over_batch, pooled, require_teacher, squared_distance, unit_norm
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.targets import teacher_target
 from medkd.trace import Sample, Trace, running_statistics
@@ -22,7 +21,6 @@ TASKS = frozenset({"classification", "segmentation"})
 SOURCE = "e2KD, Parchami-Araghi et al. ECCV 2024 (2402.03119); squared distance in the teacher's units: own"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
-_TINY = 1e-12
 
 
 def attribution_transfer(
@@ -66,7 +64,7 @@ def attribution_transfer(
         share = pooled(sample.voxel_weights.float(), grid).sqrt()
         student_map, teacher_map = student_map * share, teacher_map * share
     gap = (
-        _squared(student_map, teacher_map, present)
+        squared_distance(student_map, teacher_map, present)
         if distance == "squared"
         else 1 - (unit_norm(student_map) * unit_norm(teacher_map)).sum(1)
     )
@@ -77,10 +75,3 @@ def _on_cells(explainer: str, grid: int) -> Callable[..., Tensor]:
     """Return an explainer whose maps are as coarse as they are compared, where it can make them so."""
     entry = EXPLAINERS.entry(explainer)
     return partial(entry.function, max_cells=grid) if "max_cells" in entry.options() else entry.function
-
-
-def _squared(student_map: Tensor, teacher_map: Tensor, present: Tensor) -> Tensor:
-    """Return the squared distance of each row in units of the teacher's mean squared norm over the rows that count."""
-    energy = teacher_map.square().sum(1) * present
-    scale = mean_over_processes(energy.sum()) / mean_over_processes(present.sum().float()).clamp_min(_TINY)
-    return (student_map - teacher_map).square().sum(1) / scale.clamp_min(_TINY)

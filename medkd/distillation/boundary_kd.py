@@ -47,7 +47,7 @@ def border_distance(answer: Tensor, *, most: int) -> Tensor:
     Computed by growing the border, so that it runs on any device.
     """
     values = answer[:, None].float()
-    pool = {4: functional.max_pool2d, 5: functional.max_pool3d}[values.ndim]
+    pool = {3: functional.max_pool1d, 4: functional.max_pool2d, 5: functional.max_pool3d}[values.ndim]
 
     def grown(mask: Tensor) -> Tensor:
         return pool(mask, kernel_size=3, stride=1, padding=1)

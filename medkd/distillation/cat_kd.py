@@ -77,5 +77,5 @@ def _around(knowledge: Knowledge, sample: Sample, reach: int) -> Tensor:
     lesion = answer_of(logits) > 0 if logits.ndim > 2 else sample.masks
     if lesion is None:
         raise DataError("MASKS_MISSING", f"expected lesion masks for cat_kd with region 'lesion', this batch of {len(logits)} has none")
-    pool = {3: functional.max_pool2d, 4: functional.max_pool3d}[lesion.ndim]
+    pool = {2: functional.max_pool1d, 3: functional.max_pool2d, 4: functional.max_pool3d}[lesion.ndim]
     return pool((lesion > 0).float()[:, None], kernel_size=2 * reach + 1, stride=1, padding=reach)[:, 0]

@@ -40,7 +40,7 @@ def counterfactual_supervision(
             "MASKS_MISSING",
             f"expected labels and lesion masks for counterfactual_supervision, this batch of {len(student.image)} lacks them",
         )
-    pool = {3: functional.max_pool2d, 4: functional.max_pool3d}[sample.masks.ndim]
+    pool = {2: functional.max_pool1d, 3: functional.max_pool2d, 4: functional.max_pool3d}[sample.masks.ndim]
     lesion = pool((sample.masks > 0).to(student.image.dtype)[:, None], kernel_size=2 * dilation + 1, stride=1, padding=dilation)
     present = lesion.flatten(1).any(1) & (sample.labels >= 0)
     image = student.image

@@ -56,5 +56,5 @@ def _target(sample: Sample) -> Target:
 
 
 def _grow(masks: Tensor, dilation: int) -> Tensor:
-    pool = {3: functional.max_pool2d, 4: functional.max_pool3d}[masks.ndim]
+    pool = {2: functional.max_pool1d, 3: functional.max_pool2d, 4: functional.max_pool3d}[masks.ndim]
     return pool((masks > 0).to(torch.float32)[:, None], kernel_size=2 * dilation + 1, stride=1, padding=dilation)[:, 0]

@@ -68,7 +68,7 @@ def wavelet_kd(
 
 def _detail(features: Tensor, block: list[int]) -> Tensor:
     """Return features [batch, features, *grid] less the mean of their block."""
-    pool = functional.avg_pool2d if features.ndim == 4 else functional.avg_pool3d
+    pool = {3: functional.avg_pool1d, 4: functional.avg_pool2d, 5: functional.avg_pool3d}[features.ndim]
     coarse = pool(features, block)
     for axis, along in enumerate(block, start=2):
         coarse = torch.repeat_interleave(coarse, along, dim=axis)

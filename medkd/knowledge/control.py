@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import AttributionSource
+from medkd.attribution._grid import averaged
 from medkd.knowledge.interface import Knowledge, LiveKnowledge
 from medkd.targets import Target
 from medkd.trace import Sample
@@ -98,8 +99,7 @@ def shuffled(values: Tensor, cases: int) -> Tensor:
     Draws from torch's global generator, which training seeds for every epoch.
     """
     grid = [min(CELLS, extent) for extent in values.shape[1:]]
-    pool = functional.adaptive_avg_pool2d if len(grid) == 2 else functional.adaptive_avg_pool3d
-    cells = pool(values[:, None].float(), grid).flatten(1)  # type: ignore[arg-type]
+    cells = averaged(values[:, None].float(), grid).flatten(1)
     orders = torch.stack([torch.randperm(cells.shape[1]) for _ in range(cases)]).to(values.device)
     mixed = cells.gather(1, orders.repeat_interleave(len(values) // cases, 0)).reshape(-1, 1, *grid)
     return functional.interpolate(mixed, size=values.shape[1:], mode="nearest")[:, 0].to(values.dtype)

@@ -17,7 +17,7 @@ from medkd.attribution._grid import averaged
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.knowledge.codec import LogitCodec, encode_channels, encode_plain
-from medkd.knowledge.interface import LAST, LiveKnowledge
+from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.shards import ENTRIES, finished_keys, write_shard
 from medkd.knowledge.targets import teacher_target
 from medkd.knowledge.windows import box_of, inside, over_windows
@@ -99,7 +99,7 @@ class Extraction:
     def __init__(self, network: nn.Module, query: ExtractionQuery, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cpu")
         self.network, self.query = network.to(self.device).eval().requires_grad_(False), query
-        self.layers = {name: layer_map_of(network).cam_layer if name == LAST else name for name in query.config.features}
+        self.layers = {name: layer_map_of(network).resolve(name) for name in query.config.features}
         self.is_segmentation = query.task.kind is TaskKind.SEGMENTATION
         self.codec = LogitCodec.of(query.config)
 

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from data_contracts import KnowledgeError
 from medkd.catalogue import EXPLAINERS
 from medkd.targets import Target
-from medkd.trace import Trace, forked_rng, layer_map_of, trace
+from medkd.trace import LAST, Trace, forked_rng, layer_map_of, trace
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
 
-#: Tap that stands for the layer a network's class maps are read from, whatever it is called there.
-LAST = "last"
+__all__ = ["LAST", "Knowledge", "LiveKnowledge"]
 
 
 @runtime_checkable
@@ -70,8 +69,9 @@ class LiveKnowledge:
                     f"expected a teacher in eval mode, got a {type(self._teacher).__name__} whose dropout and batch statistics are active",
                 )
             layer_map = layer_map_of(self._teacher)
+            layers = (*layer_map.feature_layers, layer_map.cam_layer, *self._layers)
             with torch.no_grad():
-                self._kept = trace(self._teacher, self._inputs, layers=(*layer_map.feature_layers, layer_map.cam_layer, *self._layers))
+                self._kept = trace(self._teacher, self._inputs, layers=layers)
         return self._kept
 
     def logits(self) -> Logits:
@@ -80,7 +80,7 @@ class LiveKnowledge:
 
     def features(self, layer: str) -> FeatureMap:
         """Return the teacher's features at a tap of its anatomy."""
-        layer = layer_map_of(self._teacher).cam_layer if layer == LAST else layer
+        layer = layer_map_of(self._teacher).resolve(layer)
         if self._asked is not None and layer in self._asked.features:
             return self._asked.feature(layer)
         return self._trace().feature(layer)

@@ -97,7 +97,7 @@ class LiveSource:
     def ask_for(self, layers: Sequence[str]) -> None:
         """Tap these layers from now on."""
         # The layer of class maps is tapped in every pass, under its own name.
-        self._layers = tuple(layer for layer in layers if layer != LAST)
+        self._layers = tuple(layer_map_of(self.network).resolve(layer) for layer in layers if layer != LAST)
 
     def prepared(self, device: torch.device, *, channels_last: bool) -> LiveSource:
         """Freeze the network (and the stranger) and bring it to the device."""
@@ -119,6 +119,6 @@ def _shown(sample: Sample) -> dict[str, Tensor]:
 
 def layer_shape(network: nn.Module, layer: str, image: Tensor) -> tuple[int, ...]:
     """Return the shape that a network's layer puts out for an image [1, channel, *space], by a dry forward pass."""
-    name = layer_map_of(network).cam_layer if layer == LAST else layer
+    name = layer_map_of(network).resolve(layer)
     with frozen(network), torch.no_grad():
         return tuple(trace(network, image, layers=(name,)).feature(name).shape)

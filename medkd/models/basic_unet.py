@@ -30,6 +30,5 @@ def basic_unet(spec: NetworkSpec, *, features: tuple[int, ...] = (16, 16, 32, 64
         norm="batch",
         act=("LeakyReLU", {"negative_slope": 0.1, "inplace": False}),
     )
-    return with_layer_map(
-        network, LayerMap(feature_layers=("down_4", "upcat_4", "upcat_3", "upcat_2", "upcat_1"), cam_layer="upcat_1", head="final_conv")
-    )
+    layers, encoder = ("down_4", "upcat_4", "upcat_3", "upcat_2", "upcat_1"), ("conv_0", "down_1", "down_2", "down_3", "down_4")
+    return with_layer_map(network, LayerMap(feature_layers=layers, cam_layer="upcat_1", head="final_conv", encoder=encoder))

@@ -73,4 +73,6 @@ def dyn_unet(
     network = HeadedDynUNet(net)
     heads = tuple(f"deep_heads.{index}" for index in range(deep_supervision))
     feature_layers = ("bottleneck", *(f"upsamples.{index}" for index in range(levels - 1)))
-    return with_layer_map(network, LayerMap(feature_layers=feature_layers, cam_layer=feature_layers[-1], head="head", deep_heads=heads))
+    encoder = ("input_block", *(f"downsamples.{index}" for index in range(levels - 2)), "bottleneck")
+    layer_map = LayerMap(feature_layers=feature_layers, cam_layer=feature_layers[-1], head="head", deep_heads=heads, encoder=encoder)
+    return with_layer_map(network, layer_map)

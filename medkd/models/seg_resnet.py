@@ -47,6 +47,5 @@ def seg_resnet(
     network.conv_final[1] = nn.ReLU(inplace=False)
     down = tuple(f"down_layers.{level}" for level in range(len(blocks_down)))
     up = tuple(f"up_layers.{level}" for level in range(len(blocks_up)))
-    return with_layer_map(
-        network, LayerMap(feature_layers=(*down, *up, "conv_final.1"), cam_layer="conv_final.1", head="conv_final.2.conv")
-    )
+    layers = (*down, *up, "conv_final.1")
+    return with_layer_map(network, LayerMap(feature_layers=layers, cam_layer="conv_final.1", head="conv_final.2.conv", encoder=down))

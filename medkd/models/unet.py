@@ -63,5 +63,7 @@ def unet(
     )
     convolution, norm = (nn.Conv2d, nn.BatchNorm2d) if spec.spatial_dims == 2 else (nn.Conv3d, nn.BatchNorm3d)
     network = HeadedUNet(trunk, convolution(head_features, spec.out_channels, kernel_size=1), norm(head_features))
-    deepest = "trunk.model" + ".1.submodule" * (len(channels) - 1)
-    return with_layer_map(network, LayerMap(feature_layers=(deepest, "features"), cam_layer="features", head="head"))
+    # MONAI nests its levels: each holds the way down, what lies deeper, and the way up.
+    levels = ["trunk.model" + ".1.submodule" * level for level in range(len(channels))]
+    encoder = (*(f"{level}.0" for level in levels[:-1]), levels[-1])
+    return with_layer_map(network, LayerMap(feature_layers=(levels[-1], "features"), cam_layer="features", head="head", encoder=encoder))

@@ -128,7 +128,7 @@ def require_matching(label: str, pair: Pair, student_shape: Sequence[int], teach
     Raises:
         KnowledgeError: ``TAP_SHAPES``, naming both layers and both shapes.
     """
-    if len(student_shape) != len(teacher_shape) or len(student_shape) < 4:
+    if len(student_shape) != len(teacher_shape) or len(student_shape) < 3:
         raise KnowledgeError(
             "TAP_SHAPES",
             f"expected maps [batch, features, *grid] of the same dimensions for {label!r}, the student's {pair[0]!r} puts out "
@@ -142,5 +142,5 @@ def _said(shape: Sequence[int]) -> str:
 
 def projection(student_shape: Sequence[int], teacher_shape: Sequence[int]) -> nn.Module:
     """Return a 1x1 convolution from the student's channels to the teacher's."""
-    kind: Callable[..., nn.Module] = nn.Conv2d if len(student_shape) == 4 else nn.Conv3d
+    kind: Callable[..., nn.Module] = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}[len(student_shape)]
     return kind(student_shape[1], teacher_shape[1], kernel_size=1)

@@ -40,8 +40,11 @@ class BoundTerm:
     @property
     def own_layers(self) -> tuple[str, str]:
         """Return the layers (student's, teacher's) that its options name."""
-        student_layer = str(self.spec.options.get("layer", LAST))
-        return student_layer, str(self.spec.options.get("teacher_layer", LAST))
+        options = LOSSES.entry(self.spec.loss).options()
+        student_layer, teacher_layer = (
+            str(self.spec.options.get(name, options[name].default if name in options else LAST)) for name in ("layer", "teacher_layer")
+        )
+        return student_layer, teacher_layer
 
     @property
     def is_task(self) -> bool:
@@ -80,6 +83,11 @@ class Objective:
     def needs(self) -> frozenset[str]:
         """Return the union of what the terms need."""
         return frozenset().union(*(term.needs for term in self.terms))
+
+    def own_layers(self) -> tuple[str, ...]:
+        """Return the student's layers that terms without a teacher read: nobody pairs them with another's."""
+        alone = [term for term in self.terms if "features" in term.needs and "teacher" not in term.needs]
+        return tuple(dict.fromkeys(term.own_layers[0] for term in alone))
 
     def __call__(
         self,
@@ -144,7 +152,7 @@ class Objective:
         pairs: dict[str, tuple[tuple[str, str], ...]] = {}
         projectors: dict[str, nn.Module] = {}
         for term in self.terms:
-            if source is None or "features" not in term.needs:
+            if source is None or not {"features", "teacher"} <= term.needs:
                 continue
             student_shapes, teacher_shapes = _Shapes(student, image), _ShapesOf(source, image)
             pairs[term.label] = resolve_pairs(term.spec.feature_layers, term.own_layers, student_shapes, teacher_shapes)

@@ -94,8 +94,9 @@ class DistillationStep(nn.Module):
         layer_map = layer_map_of(self.student)
         reads: Any = objective.needs & {"head", "explainer", "features"} or self.balancer is not None
         layers: tuple[str, ...] = (layer_map.cam_layer,) if reads else ()
-        layers += tuple(layer for layer in self.adapters.student_layers() if layer != LAST)
+        compared = (*self.adapters.student_layers(), *objective.own_layers())
+        layers += tuple(layer_map.resolve(layer) for layer in compared if layer != LAST)
         if self.peer is not None:
             # Each of two peers is the other's teacher too.
-            layers += self.peer.source.asked_layers
+            layers += tuple(layer_map.resolve(layer) for layer in self.peer.source.asked_layers)
         return layers + (layer_map.deep_heads if "deep_heads" in objective.needs else ())

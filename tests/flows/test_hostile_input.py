@@ -158,6 +158,7 @@ def test_what_is_asked_of_whoever_keeps_it_running(said, things, thing, monkeypa
     assert said("status", "--run", things / thing)[0] == 2
     assert said("ui", "--run", things / thing)[0] == 2
     assert said("deploy", "--file", things / thing)[0] == 2
+    assert said("check-loss", things / thing)[1].startswith("LOSS_FILE")
     assert said("nifti-to-dicom", things / thing, "--modality", "MR", "--out", "out")[0] == 2
 
 
@@ -193,6 +194,7 @@ def test_every_command_is_in_these_tables():
         "replay",
         "nifti-to-dicom",
         "deploy",
+        "check-loss",
         "status",
         "ui",
         "demo",

@@ -54,7 +54,7 @@ def make_sample(entry, make_sample):
 
 def traced(network, sample):
     layer_map = layer_map_of(network)
-    return trace(network, sample.inputs, layers=(layer_map.cam_layer, *layer_map.deep_heads))
+    return trace(network, sample.inputs, layers=(layer_map.cam_layer, *layer_map.encoder_blocks(), *layer_map.deep_heads))
 
 
 def value_of(entry, student, teacher, sample):

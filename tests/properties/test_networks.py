@@ -45,7 +45,7 @@ def test_no_activation_works_in_place(spec):
 def test_every_named_tap_exists_and_is_reached(spec):
     network = build_network(spec).eval()
     layer_map = layer_map_of(network)
-    layers = (*layer_map.feature_layers, layer_map.cam_layer)
+    layers = (*layer_map.feature_layers, layer_map.cam_layer, *layer_map.encoder_blocks())
     kept = trace(network, image_for(spec), layers=layers)
     assert set(kept.features) == set(layers)
     assert len({value.data_ptr() for value in kept.features.values()}) == len(set(layers))
