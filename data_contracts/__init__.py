@@ -1,5 +1,6 @@
 """The records of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
+from data_contracts.audit import ArtefactEffect, ArtefactMass, AuditReport, MetadataShortcut, ShortcutVerdict
 from data_contracts.calibration import Calibration, CalibrationSummary, ConformalBound, ReliabilityBin
 from data_contracts.card_notes import CardNotes, DataSource, Structures
 from data_contracts.case_results import CaseResults, CaseUnits
@@ -152,6 +153,7 @@ from data_contracts.promotion import (
     PromotionPolicy,
     PromotionVerdict,
     RandomisationPolicy,
+    ShortcutsPolicy,
     SignOff,
     SubgroupPolicy,
     TaskPolicy,
@@ -206,9 +208,12 @@ __all__ = [
     "Arm",
     "ArmFigures",
     "ArmVariant",
+    "ArtefactEffect",
+    "ArtefactMass",
     "AttentionFigures",
     "AttentionValues",
     "AttributionSource",
+    "AuditReport",
     "BenchmarkNetwork",
     "Calibration",
     "CalibrationPolicy",
@@ -331,6 +336,7 @@ __all__ = [
     "MapSpec",
     "MeasureValue",
     "MedkdError",
+    "MetadataShortcut",
     "MethodRecord",
     "MissingDependencyError",
     "ModelCard",
@@ -400,6 +406,8 @@ __all__ = [
     "SeriesRecord",
     "Severity",
     "Shift",
+    "ShortcutVerdict",
+    "ShortcutsPolicy",
     "SignOff",
     "SimilarCase",
     "SimilarCases",

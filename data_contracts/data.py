@@ -76,6 +76,8 @@ class ImageFolderData(FrozenModel):
         images: folder of the pictures.
         masks: folder of the masks, which have the pictures' names and are non-zero inside the lesion; None where there are none.
         inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
+        remove_artefacts: whether letters and caliper crosses that are burnt in are painted over before anything sees the pictures; what is found
+            and what is not: ``medkd/volumes/burnt_in.py``.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -91,6 +93,8 @@ class ImageFolderData(FrozenModel):
     images: str = "images"
     masks: str | None = "masks"
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
+    # Left out where it is the default: recipes that were written before keep their digests.
+    remove_artefacts: bool = Field(default=False, exclude_if=lambda value: value is False)
 
 
 class VolumeFolderData(FrozenModel):

@@ -44,6 +44,7 @@ ORDER = (
     "released",
     "distillation",
     "evaluation",
+    "audit",
     "training",
     "explanation",
     "promotion",

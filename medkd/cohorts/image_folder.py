@@ -49,6 +49,7 @@ from medkd.cohorts.case_table import (
 from medkd.cohorts.folder_names import PICTURE_SUFFIXES, files_by_identifier, require_inside
 from medkd.progress import progress_bar
 from medkd.storage.store import Store
+from medkd.volumes.burnt_in import without_burnt_in
 from medkd.volumes.letterbox import letterbox, letterbox_mask
 from medkd.volumes.perceptual import perceptual_hash
 
@@ -159,7 +160,7 @@ def _read_picture(line: Line, root: Path, held: Held, data: ImageFolderData, tas
         if mask.shape != pixels.shape:
             raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected a mask of {pixels.shape} pixels, got {mask.shape}")
     rows, columns = task.image_size[-2:]
-    image, valid = letterbox(pixels, (rows, columns))
+    image, valid = letterbox(without_burnt_in(pixels) if data.remove_artefacts else pixels, (rows, columns))
     small = None if mask is None else letterbox_mask(mask, (rows, columns))
     return _Picture(
         line=line,
