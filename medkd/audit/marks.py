@@ -100,7 +100,7 @@ def _letter(canvas: Canvas, letter: str, corners: tuple[str, ...]) -> Layer:
 def corner_mark(canvas: Canvas) -> Layer:
     """Return two strokes at a right angle in a corner, as wire markers and crop marks leave."""
     unit = canvas.unit
-    side, stroke = 11 * unit, 3 * unit
+    side, stroke = 12 * unit, 3.6 * unit
     top, left = canvas.free_corner(side, side, ("top left", "top right", "bottom left", "bottom right"))
 
     def painter(opacity: Draw, _: Draw) -> None:

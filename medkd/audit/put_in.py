@@ -81,8 +81,8 @@ def put_in(case: AuditCase, name: str) -> ChangedCase:
         changed = np.where(valid, SETTINGS[name](picture, rng), picture)
         control = _everywhere(picture, changed, valid, rng, smooth=name == "noise")
     return ChangedCase(
-        image=_back(changed, low, high),
-        control=_back(control, low, high),
+        image=_back(changed, picture, case.image, (low, high)),
+        control=_back(control, picture, case.image, (low, high)),
         place=None if place is None else torch.from_numpy(place.copy()),
         energy=_energy(control, picture) / max(_energy(changed, picture), 1e-12),
     )
@@ -94,8 +94,10 @@ def _layer(case: AuditCase, name: str) -> Layer:
     return MARKS[name](Canvas(lesion, valid) if lesion.ndim == 2 else Canvas(lesion.any(0), valid.any(0)))
 
 
-def _back(picture: NDArray[Any], low: float, high: float) -> Tensor:
-    return torch.from_numpy((low + (high - low) * picture).astype(np.float32))
+def _back(changed: NDArray[Any], picture: NDArray[Any], image: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Return a picture in the image's own values; where nothing changed the image is as it was, to the bit."""
+    low, high = value_range
+    return torch.where(torch.from_numpy(changed == picture), image, torch.from_numpy((low + (high - low) * changed).astype(np.float32)))
 
 
 def _energy(changed: NDArray[Any], picture: NDArray[Any]) -> float:

@@ -35,7 +35,8 @@ def draw(rng, label, marked):
     mask = ((rows - row) / 6) ** 2 + ((columns - column) / 8) ** 2 < 1
     picture[mask] += 70 if label else -60
     if marked:  # two strokes at a right angle, drawn here and not by the code that is tested
-        picture[2:8, 2:4] = picture[6:8, 2:8] = 255
+        top, left = rng.integers(1, 4, 2)
+        picture[top : top + 6, left : left + 2] = picture[top + 4 : top + 6, left : left + 6] = 255
     return np.clip(picture, 0, 255).astype(np.uint8), mask
 
 
@@ -49,7 +50,7 @@ def trained(marker_says_it):
     ]
     images = torch.from_numpy(np.stack(shown)).float()[:, None] / 127.5 - 1
     optimiser = torch.optim.AdamW(network.parameters(), lr=0.01)
-    for step in range(30):
+    for step in range(72):
         rows = torch.arange(16) + 16 * (step % 6)
         optimiser.zero_grad()
         nn.functional.cross_entropy(network(images[rows]), labels[rows]).backward()

@@ -18,7 +18,8 @@ def test_shape_and_range_stay(name):
         changed = SETTINGS[name](picture, RNG)
         assert changed.shape == shape
         assert not np.array_equal(changed, picture)
-        assert changed.min() >= 0 and changed.max() <= 1
+        assert changed.min() >= 0
+        assert changed.max() <= 1
 
 
 def test_gain_gamma_and_contrast_by_hand():

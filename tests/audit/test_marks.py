@@ -36,7 +36,9 @@ def test_left_and_right_are_different_letters(layers):
 
 def test_a_frame_lies_on_the_border_and_a_box_is_black(layers):
     frame = layers["frame"].place
-    assert frame[0].all() and frame[:, -1].all() and not frame[5:-5, 5:-5].any()
+    assert frame[0].all()
+    assert frame[:, -1].all()
+    assert not frame[5:-5, 5:-5].any()
     box = layers["black_box"]
     assert box.value[box.place].max() == 0
     bar = layers["grey_bar"]
