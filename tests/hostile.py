@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {
     },
     "recipe check": lambda thing, *_: ("recipe", "check", thing),
     "recipe show": lambda thing, *_: ("recipe", "show", thing),
+    "plan-recipe": lambda thing, *_: ("plan-recipe", thing, "--out", "planned.yaml"),
     "recipe new --out": lambda thing, *_: ("recipe", "new", "images", thing / "under"),
     "ingest": lambda thing, *_: ("ingest", thing, "--out", "store"),
     "ingest --policy": lambda thing, _, empty: ("ingest", empty, "--out", "other", "--policy", thing),

@@ -21,7 +21,7 @@ def test_the_planted_mark_is_followed_and_nothing_else_is(audits):
     assert [one.name for one in biased.with_verdict(ShortcutVerdict.FOLLOWS)] == ["corner_mark"]
     found = of(audits["biased"], "corner_mark")
     assert found.toward == "malignant"
-    assert found.effect.low > 0.3 > found.control.mean
+    assert found.effect.low > 0.5 > found.control.mean
     assert found.flips.mean > 0.5
 
 

@@ -198,6 +198,7 @@ def test_every_command_is_in_these_tables():
         "demo",
         "phantom",
         "list",
+        "plan-recipe",
         "recipe",
         "send",
         "receive",
