@@ -20,7 +20,8 @@ from data_contracts.compression import (
     Quantisation,
     Tuning,
 )
-from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
+from data_contracts.cross_validation import CrossValidation, EnsembleScore, FoldCases, PooledArm
+from data_contracts.data import CohortSpec, Data, DicomData, FoldChoice, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.directives import (
     AttentionFigures,
     AttentionValues,
@@ -406,6 +407,11 @@ __all__ = [
     "SeriesRecord",
     "Severity",
     "Shift",
+    "CrossValidation",
+    "EnsembleScore",
+    "FoldCases",
+    "FoldChoice",
+    "PooledArm",
     "ShortcutVerdict",
     "ShortcutsPolicy",
     "SignOff",

@@ -14,7 +14,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 THINGS = ("missing", "empty", "folder", "junk", "huge", "ünïcödé 名.yaml", "list", "laughs", "deep", "twice", "itself", "wide", "zero", "latin", "dangling", "under/file")  # fmt: skip
 
 RECIPE_COMMANDS = {
-    "plan": (),
+    "plan": (), "cross-validate": (),
     "run": (), "extract-knowledge": (), "experiment": (), "evaluate": (), "explain": (),
     "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect-model": ("--model", "models:/x/1"),
     "explain-model": ("--model", "models:/x/1"), "redistill": ("--feedback", "."), "compress": (),

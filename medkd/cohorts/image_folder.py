@@ -41,6 +41,7 @@ from medkd.cohorts.case_table import (
     case_key,
     label_of,
     make_cohort,
+    named_parts,
     patient_key,
     read_table,
     reasons,
@@ -212,6 +213,6 @@ def _cohort(pictures: list[_Picture], shard: Ref, data: ImageFolderData, task: T
         for picture in pictures
     ]
     people, strata = [picture.line[data.patient_column] for picture in pictures], [picture.label or 0 for picture in pictures]
-    named = [picture.line[data.part_column] if data.part_column else "" for picture in pictures]
+    named = named_parts([picture.line for picture in pictures], data)
     parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
     return make_cohort(name, ORIGIN, task.classes, cases, parts)
