@@ -23,6 +23,10 @@ def cross_validation_text(found: CrossValidation) -> str:
     if found.ensemble is not None:
         score = found.ensemble
         each = {name: " ".join(number(value) for value in score.singles[name]) for name in score.figures}
-        shown = {"ensemble": [interval(figure) for figure in score.figures.values()], "gain": [interval(one, signed=True) for one in score.gain.values()], "each alone": list(each.values())}
+        shown = {
+            "ensemble": [interval(figure) for figure in score.figures.values()],
+            "gain": [interval(one, signed=True) for one in score.gain.values()],
+            "each alone": list(each.values()),
+        }
         parts.append(table(f"{len(score.teachers)} teachers, {score.n} held out", list(score.figures), shown))
     return "\n\n".join(parts)

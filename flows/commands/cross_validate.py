@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import DEFAULT_ENGINE, AsJson, CommandGroup, Engine, Overrides, RecipeFile, RunFolder, app, open_run, say, say_json
+from flows.commands.common import (
+    DEFAULT_ENGINE,
+    AsJson,
+    CommandGroup,
+    Engine,
+    Overrides,
+    RecipeFile,
+    RunFolder,
+    app,
+    open_run,
+    say,
+    say_json,
+)
 
 
 @app.command("cross-validate", rich_help_panel=CommandGroup.TRAINING)
@@ -14,7 +26,8 @@ def cross_validate(
     recipe: RecipeFile,
     folds: Annotated[int, typer.Option(min=2, max=20, help="How many; a column of folds in the table must agree.")] = 5,
     hold_out: Annotated[
-        bool, typer.Option("--hold-out", help="Leave the recipe's validation part out of all folds, and ask all teachers together about it.")
+        bool,
+        typer.Option("--hold-out", help="Leave the recipe's validation part out of all folds, and ask all teachers together about it."),
     ] = False,
     out: RunFolder = None,
     overrides: Overrides = None,

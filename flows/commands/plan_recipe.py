@@ -25,7 +25,9 @@ def plan_recipe(
     out: Annotated[Path | None, typer.Option(help="File to write; by default NAME.yaml, named after the folder.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
     patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
-    patient_pattern: Annotated[str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the patient.")] = None,
+    patient_pattern: Annotated[
+        str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the patient.")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=1, max=10000, help="Time that the teacher's training may take on two cores.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:

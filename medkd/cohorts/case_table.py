@@ -264,10 +264,7 @@ def assign_parts(people: Sequence[str], strata: Sequence[int], named: Sequence[s
     """
     if data.fold is None and data.part_column is None:
         return list(split_by_patient(people, strata, validation=0.2, seed=0))
-    if data.fold is not None:
-        held = in_fold(people, strata, named, data.fold)
-    else:
-        held = [name in data.validation_values for name in named]
+    held = in_fold(people, strata, named, data.fold) if data.fold is not None else [name in data.validation_values for name in named]
     if data.inner_validation == 0:
         return [Part.VALIDATION if out else Part.TRAIN for out in held]
     training = [index for index, out in enumerate(held) if not out]
@@ -287,7 +284,9 @@ def in_fold(people: Sequence[str], strata: Sequence[int], named: Sequence[str], 
     if fold.column is not None:
         held = [name == fold.value for name in named]
     elif len(set(people)) < fold.of:
-        raise DataError("FOLD_PATIENTS", f"expected at least as many patients as folds ({fold.of}), there are {len(set(people))}; ask for fewer folds")
+        raise DataError(
+            "FOLD_PATIENTS", f"expected at least as many patients as folds ({fold.of}), there are {len(set(people))}; ask for fewer folds"
+        )
     else:
         from sklearn.model_selection import StratifiedGroupKFold
 

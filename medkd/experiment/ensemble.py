@@ -28,7 +28,9 @@ def mean_log_probability(logits: Sequence[Tensor]) -> Tensor:
 
 
 @stage
-def score_ensemble(workspace: Workspace, held_out: CohortSet, folds: tuple[CohortSet, ...], teachers: tuple[Checkpoint, ...]) -> EnsembleScore:
+def score_ensemble(
+    workspace: Workspace, held_out: CohortSet, folds: tuple[CohortSet, ...], teachers: tuple[Checkpoint, ...]
+) -> EnsembleScore:
     """Return what the teachers answer together about the held-out test, and each alone.
 
     Args:
@@ -65,7 +67,9 @@ def _gain(together: Statistic, alone: Sequence[Statistic]) -> Statistic:
 Named = dict[str, Statistic]
 
 
-def _statistics(networks: Sequence[nn.Module], held_out: CohortSet, workspace: Workspace, task: Task) -> tuple[list[str], Named, list[Named]]:
+def _statistics(
+    networks: Sequence[nn.Module], held_out: CohortSet, workspace: Workspace, task: Task
+) -> tuple[list[str], Named, list[Named]]:
     """Return patients, and the statistics of the ensemble and of each network."""
     if task.kind is TaskKind.SEGMENTATION and task.spatial_dims == 3:
         return _volumes(networks, held_out, workspace, task)
@@ -76,7 +80,18 @@ def _statistics(networks: Sequence[nn.Module], held_out: CohortSet, workspace: W
         found = [_auc(one.softmax(1).double().numpy(), cohort.labels.numpy()) for one in (mean, *logits)]
     else:
         found = [
-            {"dice": mean_of(np.array([[float(score_answer(one[row].argmax(0), cohort.masks[row], task, spacing_mm=None)["dice"]) for row in range(len(cohort))]]))}
+            {
+                "dice": mean_of(
+                    np.array(
+                        [
+                            [
+                                float(score_answer(one[row].argmax(0), cohort.masks[row], task, spacing_mm=None)["dice"])
+                                for row in range(len(cohort))
+                            ]
+                        ]
+                    )
+                )
+            }
             for one in (mean, *logits)
         ]
     return cohort.patients(), found[0], found[1:]

@@ -27,7 +27,9 @@ def fold_recipes(recipe: Recipe, folds: int, data_root: Path, *, hold_out: bool)
     """
     data = recipe.data
     if isinstance(data, (PhantomData, DicomData)):
-        raise RecipeError("FOLDS_DATA", f"expected a recipe of pictures or volumes in a folder, {recipe.name} reads {data.kind}; export it to one")
+        raise RecipeError(
+            "FOLDS_DATA", f"expected a recipe of pictures or volumes in a folder, {recipe.name} reads {data.kind}; export it to one"
+        )
     where = dict(data.where)
     lines = read_lines(require_inside(require_inside(data_root, data.path, "the recipe"), data.table, "the recipe")) if data.table else []
     lines = [line for line in lines if all(line[column] == value for column, value in where.items())]
@@ -35,16 +37,25 @@ def fold_recipes(recipe: Recipe, folds: int, data_root: Path, *, hold_out: bool)
         part = data.part_column
         kept = sorted({line[part] for line in lines} - set(data.validation_values)) if part else []
         if len(kept) != 1 or part is None:
-            raise RecipeError("FOLDS_HELD_OUT", f"expected part_column with one training value beside {list(data.validation_values)} to hold a part out, got {kept or 'no column'}")
+            raise RecipeError(
+                "FOLDS_HELD_OUT",
+                f"expected part_column with one training value beside {list(data.validation_values)} to hold a part out, got {kept or 'no column'}",
+            )
         where[part] = kept[0]
         lines = [line for line in lines if line[part] == kept[0]]
     column, values = _folds_of_table(lines)
     if column is not None and len(values) != folds:
-        raise RecipeError("FOLDS_COLUMN", f"expected {folds} folds, the column {column!r} has {len(values)} ({few(values, 6)}); ask for --folds {len(values)}")
+        raise RecipeError(
+            "FOLDS_COLUMN",
+            f"expected {folds} folds, the column {column!r} has {len(values)} ({few(values, 6)}); ask for --folds {len(values)}",
+        )
     chosen = [FoldChoice(number=number, of=folds, column=column, value=values[number] if column else None) for number in range(folds)]
     return tuple(
         recipe.model_copy(
-            update={"name": f"{recipe.name}-fold{fold.number}", "data": data.model_copy(update={"fold": fold, "where": where, "part_column": None})}
+            update={
+                "name": f"{recipe.name}-fold{fold.number}",
+                "data": data.model_copy(update={"fold": fold, "where": where, "part_column": None}),
+            }
         )
         for fold in chosen
     )

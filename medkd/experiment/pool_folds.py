@@ -33,7 +33,10 @@ def pool_folds(recipe: Recipe, results: Sequence[RecipeResult], ensemble: Ensemb
         recipe_digest=recipe.digest(),
         folded_by=f"column {column}" if column else "drawn, patients kept together, classes balanced",
         folds=tuple(_members(number, result) for number, result in enumerate(results)),
-        arms={arm: _pooled(arm, [[one for one in result.case_results if one.subject.partition("/")[2] == arm] for result in results]) for arm in subjects},
+        arms={
+            arm: _pooled(arm, [[one for one in result.case_results if one.subject.partition("/")[2] == arm] for result in results])
+            for arm in subjects
+        },
         ensemble=ensemble,
     )
 
@@ -86,17 +89,23 @@ def cross_validation_markdown(found: CrossValidation) -> str:
     for arm, pooled in found.arms.items():
         for name, figure in pooled.figures.items():
             each = ", ".join("undefined" if value is None else f"{value:.3f}" for value in pooled.per_fold[name])
-            rows.append(f"| {arm} | {name} | {figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}] | {each} | {pooled.spread[name]:.3f} |")
+            rows.append(
+                f"| {arm} | {name} | {figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}] | {each} | {pooled.spread[name]:.3f} |"
+            )
     if found.ensemble is not None:
         rows += ["", *_ensemble(found.ensemble)]
     return "\n".join(rows) + "\n"
 
 
 def _ensemble(score: EnsembleScore) -> Sequence[str]:
-    rows = [f"The {len(score.teachers)} teachers together on {score.n} held-out patients (their probabilities averaged):\n", "| figure | ensemble | each alone | gain over their mean |", "|---|---|---|---|"]
+    rows = [
+        f"The {len(score.teachers)} teachers together on {score.n} held-out patients (their probabilities averaged):\n",
+        "| figure | ensemble | each alone | gain over their mean |",
+        "|---|---|---|---|",
+    ]
     for name, figure in score.figures.items():
         gain, each = score.gain[name], ", ".join(f"{value:.3f}" for value in score.singles[name])
-        rows.append(f"| {name} | {figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}] | {each} | {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] |")
+        rows.append(
+            f"| {name} | {figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}] | {each} | {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] |"
+        )
     return rows
-
-

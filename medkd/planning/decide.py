@@ -103,8 +103,12 @@ def _spacing(found: Fingerprint) -> Decision:
     coarse = int(median.argmax())
     if found.anisotropy > ANISOTROPIC:
         median[coarse] = max(float(np.percentile(found.spacings[:, coarse], 10)), float(np.delete(median, coarse).max()))
-        return Decision(_rounded(median), f"median {shown} mm; axis {coarse} is {found.anisotropy:.1f} times coarser, so its 10th percentile")
-    return Decision(_rounded(median), f"median of {found.cases} cases ({shown} mm); largest to smallest {found.anisotropy:.2f}, below {ANISOTROPIC:g}")
+        return Decision(
+            _rounded(median), f"median {shown} mm; axis {coarse} is {found.anisotropy:.1f} times coarser, so its 10th percentile"
+        )
+    return Decision(
+        _rounded(median), f"median of {found.cases} cases ({shown} mm); largest to smallest {found.anisotropy:.2f}, below {ANISOTROPIC:g}"
+    )
 
 
 def _rounded(values: Any) -> list[float]:
@@ -118,9 +122,12 @@ def _patch(found: Fingerprint, spacing: list[float]) -> Decision:
     size = np.array([max(8, round(value)) for value in median])
     while int(np.prod(size)) > MOST_VOXELS:
         size[int((size / median).argmax() if (size < median).all() else size.argmax())] *= 0.9
-    levels = levels_of([int(value) for value in size])
-    step = 2 ** (levels - 1)
-    patch = [max(step, math.ceil(value / step) * step) for value in size]
+    patch, levels = [int(value) for value in size], 0
+    # Rounded up, the shortest axis may allow another level, which asks for larger multiples.
+    while levels_of(patch) != levels:
+        levels = levels_of(patch)
+        step = 2 ** (levels - 1)
+        patch = [max(step, math.ceil(value / step) * step) for value in size]
     whole = "the whole of a median volume" if int(np.prod(median)) <= MOST_VOXELS else f"as much as {MOST_VOXELS} voxels a step allow"
     shown = " x ".join(str(round(value)) for value in median)
     return Decision(patch, f"{whole} ({shown} voxels at this spacing), rounded up to multiples of {step} for {levels} levels")
@@ -157,13 +164,20 @@ def _intensity(found: Fingerprint) -> tuple[Decision, Decision | None]:
             return Decision("window", "CT has a unit"), Decision([-160.0, 240.0], "soft tissue: intensities are not known before ingestion")
         window = [float(math.floor(low)), float(max(math.ceil(high), math.floor(low) + 1))]
         return Decision("window", "CT has a unit"), Decision(window, "0.5th and 99.5th percentile of the foreground")
-    seen = f"foreground {found.mean:.4g} +- {found.deviation:.4g}, whole range {found.whole[0]:.4g} to {found.whole[1]:.4g}" if measured else "not read"
+    seen = (
+        f"foreground {found.mean:.4g} +- {found.deviation:.4g}, whole range {found.whole[0]:.4g} to {found.whole[1]:.4g}"
+        if measured
+        else "not read"
+    )
     return Decision("standardised", f"{found.modality or 'no modality is named'}: values have no unit ({seen})"), None
 
 
 def _unet(size: list[int]) -> Decision:
     levels = levels_of(size)
-    return Decision({"channels": list(_WIDTHS[:levels]), "residual_units": 1}, f"{levels} levels: {min(size) // 2 ** (levels - 1)} voxels are left along the shortest axis")
+    return Decision(
+        {"channels": list(_WIDTHS[:levels]), "residual_units": 1},
+        f"{levels} levels: {min(size) // 2 ** (levels - 1)} voxels are left along the shortest axis",
+    )
 
 
 def _resnet(size: list[int]) -> Decision:
@@ -199,13 +213,20 @@ def _epochs(found: Fingerprint, size: list[int], teacher: dict[str, Any], minute
     passes = sum(math.prod(size) / (first * 2**level) ** axes * width**2 * kernels for level, width in enumerate(widths))
     seconds = 3 * passes / _SPEED * found.cases * 0.7
     epochs = int(min(60, max(8, round(60 * minutes / max(seconds, 1e-6)))))
-    return Decision(epochs, f"about {seconds / 60:.1f} minutes an epoch on two cores by its multiply-adds, {minutes:g} asked for; 8 to 60 (`medkd plan` measures)")
+    return Decision(
+        epochs,
+        f"about {seconds / 60:.1f} minutes an epoch on two cores by its multiply-adds, {minutes:g} asked for; 8 to 60 (`medkd plan` measures)",
+    )
 
 
 def _foreground(found: Fingerprint, size: list[int]) -> Decision:
     whole = bool((np.array(size) >= np.array(found.median_shape)).all())
     share = sum(found.frequencies.values())
-    why = "patches hold whole volumes: where they are centred matters little" if whole else f"structures take {100 * share:.2g} % of the voxels"
+    why = (
+        "patches hold whole volumes: where they are centred matters little"
+        if whole
+        else f"structures take {100 * share:.2g} % of the voxels"
+    )
     return Decision(0.33 if whole else 0.5, why)
 
 
@@ -213,7 +234,9 @@ def _gate(found: Fingerprint, *, segmentation: bool) -> Decision:
     if segmentation:
         share = sum(found.frequencies.values())
         bound = 0.5 if share > 0.002 or not found.frequencies else 0.3
-        return Decision({"min_dice": bound}, f"a start: structures take {100 * share:.2g} % of the voxels; raise it to what the field reaches")
+        return Decision(
+            {"min_dice": bound}, f"a start: structures take {100 * share:.2g} % of the voxels; raise it to what the field reaches"
+        )
     bounds: dict[str, Any] = {"min_auc": 0.65}
     if not found.masks:
         return Decision(bounds, "clearly above chance; raise it to what the field reaches")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -139,7 +138,10 @@ def counted(labels: Sequence[str]) -> dict[str, int]:
     """
     counts = Counter(label for label in labels if label)
     if len(counts) < 2:
-        raise DataError("PLAN_CLASSES", f"expected at least two classes in the label column, it holds {sorted(counts) or 'none'}; name the right one with --label-column")
+        raise DataError(
+            "PLAN_CLASSES",
+            f"expected at least two classes in the label column, it holds {sorted(counts) or 'none'}; name the right one with --label-column",
+        )
     ordered = sorted(counts, key=lambda name: (name.lower() not in _NEGATIVE, name))
     return {name: counts[name] for name in ordered}
 

@@ -23,7 +23,7 @@ def read_dicom(root: Path) -> Fingerprint:
         SourceError: ``SOURCE_MISSING`` where no DICOM image lies in it.
     """
     series, labels, patients = _headers(root)
-    volumes = {key: files for key, files in series.items() if len(files) > 1} or series
+    volumes = {key: files for key, files in series.items() if len(files) > 2} or series
     if not volumes:
         raise SourceError("SOURCE_MISSING", f"expected cases.csv, dataset.json or DICOM images in {root.name}, found none of them")
     firsts = [files[0] for files in volumes.values()]
@@ -40,7 +40,12 @@ def read_dicom(root: Path) -> Fingerprint:
         spacings=np.array([_spacing(files) for files in volumes.values()]),
         classes={"background": len(volumes), **(labels or {"structure": 0})},
         modality=modality,
-        fields={"kind": "dicom", "path": root.name, "modality": modality or None, "segments": {name: _word(name) for name in labels} or {"*": "structure"}},
+        fields={
+            "kind": "dicom",
+            "path": root.name,
+            "modality": modality or None,
+            "segments": {name: _word(name) for name in labels} or {"*": "structure"},
+        },
         unknown=tuple(unknown),
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data_contracts import DataError, ImageFolderData, SourceError, Task, TaskKind, VolumeFolderData
 from medkd.cohorts.case_table import Line, columns_of, read_lines
 from medkd.cohorts.dataset_list import read_dataset
-from medkd.cohorts.external_dataset import DATASET, LABEL_NAMES, MASK_FOLDERS, TABLE, FolderHints, describe_folder
+from medkd.cohorts.external_dataset import DATASET, LABEL_NAMES, TABLE, FolderHints, describe_folder
 from medkd.cohorts.folder_names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, few, files_by_identifier, identifier_of, require_inside
 from medkd.planning.fingerprint import Fingerprint, Intensities, counted, spread
 from medkd.planning.read_dicom import read_dicom
@@ -57,9 +57,16 @@ def _pictures(root: Path, hints: PlanHints) -> Fingerprint:
     lines = read_lines(root / TABLE)
     column = _label_column(lines, hints)
     kind = hints.task or ("classification" if column else "segmentation")
-    classes = counted([line[column] for line in lines]) if kind == "classification" and column else {"background": len(lines), "lesion": len(lines)}
+    classes = (
+        counted([line[column] for line in lines])
+        if kind == "classification" and column
+        else {"background": len(lines), "lesion": len(lines)}
+    )
     if kind == "classification" and not column:
-        raise DataError("PLAN_CLASSES", f"expected a column {', '.join(LABEL_NAMES)} in {TABLE}, it has {columns_of(lines)}; name it with --label-column")
+        raise DataError(
+            "PLAN_CLASSES",
+            f"expected a column {', '.join(LABEL_NAMES)} in {TABLE}, it has {columns_of(lines)}; name it with --label-column",
+        )
     task = Task(kind=TaskKind(kind), classes=tuple(classes), image_size=(64, 64))
     data = describe_folder(root, task, FolderHints(None, hints.patient_column, column if kind == "classification" else None))
     assert isinstance(data, ImageFolderData)
@@ -83,7 +90,10 @@ def _pictures(root: Path, hints: PlanHints) -> Fingerprint:
 def _label_column(lines: Sequence[Line], hints: PlanHints) -> str | None:
     if hints.label_column is not None or hints.task == "segmentation":
         if hints.label_column is not None and hints.label_column not in columns_of(lines):
-            raise DataError("TABLE_COLUMN", f"expected --label-column to name a column of {TABLE}, it has {columns_of(lines)}, got {hints.label_column!r}")
+            raise DataError(
+                "TABLE_COLUMN",
+                f"expected --label-column to name a column of {TABLE}, it has {columns_of(lines)}, got {hints.label_column!r}",
+            )
         return hints.label_column
     fitting = [column for column in columns_of(lines) if column.lower() in LABEL_NAMES]
     if len(fitting) > 1:
@@ -135,7 +145,10 @@ def _meaning(classes: dict[str, int]) -> tuple[str, ...]:
 def _volumes(root: Path, hints: PlanHints) -> Fingerprint:
     table = read_lines(root / TABLE) if (root / TABLE).is_file() else []
     if hints.task == "classification":
-        raise DataError("PLAN_CLASSES", f"expected pictures to classify, {root.name} holds volumes; write their recipe with `medkd recipe new volumes`, got task classification")
+        raise DataError(
+            "PLAN_CLASSES",
+            f"expected pictures to classify, {root.name} holds volumes; write their recipe with `medkd recipe new volumes`, got task classification",
+        )
     listed = json.loads((root / DATASET).read_text(encoding="utf-8")) if (root / DATASET).is_file() else {}
     task = Task(kind=TaskKind.SEGMENTATION, classes=("background", "structure"), image_size=(16, 16, 16))
     data = describe_folder(root, task, FolderHints(None, hints.patient_column, None, hints.patient_pattern))
@@ -165,7 +178,11 @@ def _pairs(root: Path, data: VolumeFolderData) -> list[tuple[Path, Path]]:
         found = [(root / pair.image, root / pair.label) for pair in read_dataset(root, data.dataset).pairs if pair.label is not None]
     else:
         images, masks = (files_by_identifier(root / str(folder), VOLUME_SUFFIXES) for folder in (data.images, data.masks))
-        found = [(root / data.images / names[0], root / str(data.masks) / masks[name][0]) for name, names in sorted(images.items()) if name in masks]
+        found = [
+            (root / data.images / names[0], root / str(data.masks) / masks[name][0])
+            for name, names in sorted(images.items())
+            if name in masks
+        ]
     there = [(image, label) for image, label in found if image.is_file() and label.is_file()]
     if not there:
         raise SourceError("SOURCE_MISSING", f"expected volumes with label maps in {root.name}, none of {len(found)} has both files")
@@ -193,7 +210,11 @@ def _class_names(listed: dict[str, Any], values: Intensities) -> dict[int, str]:
     labels = listed.get("labels")
     if isinstance(labels, dict) and labels:
         # The Decathlon says {"1": "liver"}, nnU-Net v2 {"liver": 1}.
-        pairs = [(int(k), str(v)) if str(k).isdecimal() else (int(v), str(k)) for k, v in labels.items() if str(k).isdecimal() or isinstance(v, int)]
+        pairs = [
+            (int(k), str(v)) if str(k).isdecimal() else (int(v), str(k))
+            for k, v in labels.items()
+            if str(k).isdecimal() or isinstance(v, int)
+        ]
         return dict(sorted(pairs))
     found = sorted({value for share in values.shares for value in share})
     if not found:
@@ -205,5 +226,3 @@ def _modality(listed: dict[str, Any]) -> str:
     named = listed.get("channel_names", listed.get("modality", {}))
     values = list(named.values()) if isinstance(named, dict) else list(named) if isinstance(named, list) else []
     return str(values[0]).upper() if values else ""
-
-

@@ -12,7 +12,6 @@ from medkd.planning.fingerprint import Fingerprint
 from medkd.yaml_text import parse_yaml
 
 
-
 def recipe_yaml(name: str, found: Fingerprint, plan: RecipePlan) -> str:
     """Return the text of a recipe that runs as it is: teacher, students, arms, gate and explanations."""
     text = "\n".join((*_head(name, found), *_task(found, plan), *_data(found), *_networks(found, plan), *_arms(plan))) + "\n"
@@ -28,7 +27,9 @@ def fingerprint_lines(found: Fingerprint) -> list[str]:
         f"size {' x '.join(map(str, found.median_shape))} ({axes}, median), {_span(found.shapes)}",
     ]
     if len(found.spacings):
-        lines.append(f"spacing {' x '.join(f'{value:.3g}' for value in found.median_spacing)} mm (median), largest to smallest {found.anisotropy:.2f}")
+        lines.append(
+            f"spacing {' x '.join(f'{value:.3g}' for value in found.median_spacing)} mm (median), largest to smallest {found.anisotropy:.2f}"
+        )
     lines.append("classes " + ", ".join(f"{name} ({count} cases)" for name, count in found.classes.items()))
     if found.frequencies:
         lines.append("share of the voxels " + ", ".join(f"{name} {100 * share:.2g} %" for name, share in found.frequencies.items()))
@@ -37,7 +38,9 @@ def fingerprint_lines(found: Fingerprint) -> list[str]:
         lines.append(f"components per case {counts[len(counts) // 2]} (median), {counts[0]} to {counts[-1]}")
     if found.whole != (0.0, 0.0):
         low, middle, high = found.percentiles
-        lines.append(f"intensities of the foreground {low:.4g}, {middle:.4g}, {high:.4g} (percentiles .5, 50, 99.5), mean {found.mean:.4g}, deviation {found.deviation:.4g}")
+        lines.append(
+            f"intensities of the foreground {low:.4g}, {middle:.4g}, {high:.4g} (percentiles .5, 50, 99.5), mean {found.mean:.4g}, deviation {found.deviation:.4g}"
+        )
     return [*lines, *([f"modality {found.modality}"] if found.modality else [])]
 
 
@@ -141,5 +144,15 @@ def _flow(value: Any) -> str:
 def _scalar(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
-    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value) and value.lower() not in ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value) and value.lower() not in (
+        "true",
+        "false",
+        "null",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "y",
+        "n",
+    )
     return value if plain else json.dumps(value, ensure_ascii=False)

@@ -23,7 +23,9 @@ def answers(second):
 def judged(shift, control=0.0, *, spread=0.02, patients=N, times=1, bound=0.05):
     before = np.full(N, 0.4)
     after = before + shift + RNG.normal(0, spread, N)
-    test = PutToTest("text", "mark", tuple(range(N)), answers(before), answers(after), answers(before + control + RNG.normal(0, spread, N)), 1.0)
+    test = PutToTest(
+        "text", "mark", tuple(range(N)), answers(before), answers(after), answers(before + control + RNG.normal(0, spread, N)), 1.0
+    )
     truth = Truth([f"p{row % patients}" for row in range(N)], np.arange(N) % 2, (None,) * N, ("benign", "malignant"))
     return effects_of([(test, truth)] * times, bound)
 
@@ -63,7 +65,9 @@ def test_p_values_are_of_patients_and_corrected_for_their_number():
     means = RNG.normal(0.08, 0.05, N)
     test = PutToTest("text", "mark", tuple(range(N)), answers(np.full(N, 0.4)), answers(0.4 + means), answers(np.full(N, 0.4)), 1.0)
     (found,) = effects_of([(test, Truth([f"p{row}" for row in range(N)], np.arange(N) % 2, (None,) * N, ("a", "b")))], 0.05)
-    assert found.p_value == pytest.approx(max(2 * ttest_1samp(means, 0.05, alternative="greater").pvalue, ttest_1samp(np.abs(means), 0, alternative="greater").pvalue))
+    assert found.p_value == pytest.approx(
+        max(2 * ttest_1samp(means, 0.05, alternative="greater").pvalue, ttest_1samp(np.abs(means), 0, alternative="greater").pvalue)
+    )
 
 
 def test_the_correlation_is_with_the_class_that_the_effect_is_about():

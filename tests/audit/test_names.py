@@ -13,6 +13,6 @@ def test_all_artefacts_are_asked_about_where_none_is_named_and_the_order_is_the_
 
 
 def test_an_unknown_one_is_refused_with_what_there_is():
-    with pytest.raises(DataError, match="got 'caliper'.*calipers") as caught:
+    with pytest.raises(DataError, match=r"got 'caliper'.*calipers") as caught:
         chosen_artefacts(("caliper",))
     assert caught.value.code == "ARTEFACT_UNKNOWN"

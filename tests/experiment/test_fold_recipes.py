@@ -15,11 +15,13 @@ STRATA = [row // 2 % 2 for row in range(40)]
 
 @pytest.fixture
 def recipe(tmp_path):
-    lines = ["ID,patient,label,split,kFold"] + [f"x{row},p{row // 2},benign,{'val' if row < 8 else 'train'},{row // 2 % 4 + 1}" for row in range(40)]
+    lines = ["ID,patient,label,split,kFold"] + [
+        f"x{row},p{row // 2},benign,{'val' if row < 8 else 'train'},{row // 2 % 4 + 1}" for row in range(40)
+    ]
     (tmp_path / "clinic").mkdir()
     (tmp_path / "clinic" / "cases.csv").write_text("\n".join(lines))
     data = {"kind": "image_folder", "path": "clinic", "part_column": "split", "validation_values": ["val"]}
-    given = golden_recipe("r")
+    given = golden_recipe("rr")
     return type(given).model_validate({**given.model_dump(), "data": data})
 
 
@@ -35,9 +37,9 @@ def test_drawn_folds_part_patients_and_balance_classes():
 def test_a_column_decides_and_must_agree(recipe, tmp_path):
     folds = fold_recipes(recipe, 4, tmp_path, hold_out=False)
     assert [one.data.fold.value for one in folds] == ["1", "2", "3", "4"]
-    assert [one.name for one in folds] == [f"r-fold{number}" for number in range(4)]
+    assert [one.name for one in folds] == [f"rr-fold{number}" for number in range(4)]
     assert named_parts([{"kFold": "3", "split": "val"}], folds[0].data) == ["3"]
-    with pytest.raises(RecipeError, match="'kFold' has 4.*--folds 4") as caught:
+    with pytest.raises(RecipeError, match=r"'kFold' has 4.*--folds 4") as caught:
         fold_recipes(recipe, 5, tmp_path, hold_out=False)
     assert caught.value.code == "FOLDS_COLUMN"
 
@@ -59,7 +61,7 @@ def test_without_a_column_folds_are_drawn(recipe, tmp_path):
 
 def test_what_cannot_be_folded_is_said(tmp_path):
     with pytest.raises(RecipeError, match="reads phantom") as caught:
-        fold_recipes(golden_recipe("r"), 5, tmp_path, hold_out=False)
+        fold_recipes(golden_recipe("rr"), 5, tmp_path, hold_out=False)
     assert caught.value.code == "FOLDS_DATA"
     with pytest.raises(DataError, match=r"folds \(5\), there are 2") as few:
         in_fold(["a", "b"], [0, 1], ["", ""], FoldChoice(number=0, of=5))

@@ -21,16 +21,33 @@ def of_fold(number, arm, seed, probability, labels):
         labels=tuple(labels), lesion_voxels=(None,) * len(labels),
     )  # fmt: skip
     values = {"test/probability": tuple(probability), "test/pointing": (1.0, 0.0, None)}
-    return CaseResults(subject=f"r-fold{number}/{arm}", seed=seed, weights_digest="a" * 64, cohorts={"test": "b" * 64}, units={"test": units}, values=values)
+    return CaseResults(
+        subject=f"r-fold{number}/{arm}",
+        seed=seed,
+        weights_digest="a" * 64,
+        cohorts={"test": "b" * 64},
+        units={"test": units},
+        values=values,
+    )
 
 
 @pytest.fixture(scope="module")
 def folds():
     labels = [[0, 0, 1, 1, 0, 0, 1, 1], [1, 1, 0, 0, 1, 1]]
     fold = SimpleNamespace(data=SimpleNamespace(fold=SimpleNamespace(column="kFold")))
-    shown = [[{"kd": [RNG.uniform(0, 1, len(own)) for _ in range(2)], "teacher": [np.array(own) * 0.5 + RNG.uniform(0, 0.6, len(own))]} for own in labels]][0]
+    shown = [
+        [
+            {"kd": [RNG.uniform(0, 1, len(own)) for _ in range(2)], "teacher": [np.array(own) * 0.5 + RNG.uniform(0, 0.6, len(own))]}
+            for own in labels
+        ]
+    ][0]
     results = [
-        SimpleNamespace(recipe=fold, case_results=tuple(of_fold(number, arm, seed, one, labels[number]) for arm, seeds in by_arm.items() for seed, one in enumerate(seeds)))
+        SimpleNamespace(
+            recipe=fold,
+            case_results=tuple(
+                of_fold(number, arm, seed, one, labels[number]) for arm, seeds in by_arm.items() for seed, one in enumerate(seeds)
+            ),
+        )
         for number, by_arm in enumerate(shown)
     ]
     return labels, shown, results

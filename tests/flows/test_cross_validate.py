@@ -37,7 +37,9 @@ def written(clinic, tmp_path, monkeypatch):  # noqa: F811
     root.mkdir(parents=True)
     for name in ("images", "masks"):
         (root / name).symlink_to(clinic / name)
-    (root / "cases.csv").write_text("\n".join([f"{lines[0]},part", *(f"{line},{'val' if number < 8 else 'train'}" for number, line in enumerate(lines[1:]))]))
+    (root / "cases.csv").write_text(
+        "\n".join([f"{lines[0]},part", *(f"{line},{'val' if number < 8 else 'train'}" for number, line in enumerate(lines[1:]))])
+    )
     monkeypatch.setenv("MEDKD_DATA", str(tmp_path / "data"))
     (tmp_path / "r.yaml").write_text(RECIPE)
     return tmp_path / "r.yaml"
@@ -73,7 +75,10 @@ def test_the_flow_asks_the_teachers_together_only_where_patients_were_held_out(t
     pooled = []
     monkeypatch.setattr("flows.cross_validate.learn", lambda *_, **__: tuple(SimpleNamespace(teacher=name, cohorts=name) for name in "ab"))
     monkeypatch.setattr("flows.cross_validate.prepare", lambda *_: (SimpleNamespace(cohorts="held"),))
-    monkeypatch.setattr("flows.cross_validate.pool_folds", lambda *given: pooled.append(given[2]) or load_record(GOLDEN / "cross_validation_1.json", CrossValidation))
+    monkeypatch.setattr(
+        "flows.cross_validate.pool_folds",
+        lambda *given: pooled.append(given[2]) or load_record(GOLDEN / "cross_validation_1.json", CrossValidation),
+    )
     with recorded(ensemble=ensemble) as engine:
         cross_validate(SimpleNamespace(root=tmp_path), FoldPlan(golden_recipe("r"), (), hold_out))
     assert pooled == [ensemble if hold_out else None]

@@ -34,7 +34,9 @@ def test_the_hippocampus_gets_the_plan_that_nnunet_makes():
 
 
 def test_anisotropic_ct_keeps_its_coarse_axis_and_gets_the_window_of_its_foreground():
-    found = volumes((30, 400, 400), (5, 0.8, 0.8), percentiles=(-80.3, 60, 210.5), whole=(-1024, 1500), modality="CT", frequencies={"structure": 0.001})
+    found = volumes(
+        (30, 400, 400), (5, 0.8, 0.8), percentiles=(-80.3, 60, 210.5), whole=(-1024, 1500), modality="CT", frequencies={"structure": 0.001}
+    )
     plan = decide(found, minutes=60)
     assert plan.spacing.value == [5, 0.8, 0.8]
     assert "6.2 times coarser" in plan.spacing.why
@@ -65,11 +67,18 @@ def test_pictures_stay_small_unless_lesions_would_vanish():
     assert "keeps" in decide(pictures((400, 300), sides=(15,) * 40), minutes=60).image_size.why
 
 
-@pytest.mark.parametrize("found", [volumes((36, 50, 35), (1, 1, 1)), pictures((400, 300)), pictures((48, 48))], ids=["volumes", "large", "small"])
+@pytest.mark.parametrize(
+    "found", [volumes((36, 50, 35), (1, 1, 1)), pictures((400, 300)), pictures((48, 48))], ids=["volumes", "large", "small"]
+)
 def test_a_student_has_at_most_a_tenth_of_the_parameters(found):
     plan = decide(found, minutes=60)
     sizes = [
-        sum(p.numel() for p in build_network(NetworkSpec(builder=plan.builder, spatial_dims=len(plan.image_size.value), out_channels=2, options=one.value), seed=0).parameters())
+        sum(
+            p.numel()
+            for p in build_network(
+                NetworkSpec(builder=plan.builder, spatial_dims=len(plan.image_size.value), out_channels=2, options=one.value), seed=0
+            ).parameters()
+        )
         for one in (plan.teacher, plan.student)
     ]
     assert sizes[1] <= sizes[0] / 10
@@ -77,7 +86,7 @@ def test_a_student_has_at_most_a_tenth_of_the_parameters(found):
 
 def test_time_decides_the_epochs_within_bounds():
     found = pictures((400, 300), cases=1000)
-    few, more = (decide(found, minutes=minutes).epochs.value for minutes in (1, 60))
+    few, more = (decide(found, minutes=minutes).epochs.value for minutes in (1, 600))
     assert few == 8 < more <= 60
     assert decide(pictures((400, 300), cases=60), minutes=60).batch.value == 4
 

@@ -31,7 +31,9 @@ def test_the_negative_class_comes_first_and_one_class_is_none():
 
 
 def test_medians_anisotropy_and_an_even_choice():
-    found = Fingerprint("volume_folder", 3, 3, np.array([[10, 20, 20], [12, 22, 22], [30, 20, 24]]), np.array([[5, 1, 1], [4, 1, 1], [4, 0.5, 1]]), {})
+    found = Fingerprint(
+        "volume_folder", 3, 3, np.array([[10, 20, 20], [12, 22, 22], [30, 20, 24]]), np.array([[5, 1, 1], [4, 1, 1], [4, 0.5, 1]]), {}
+    )
     assert found.median_shape == (12, 20, 22)
     assert found.median_spacing == (4, 1, 1)
     assert found.anisotropy == 4

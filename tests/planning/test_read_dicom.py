@@ -17,7 +17,7 @@ def test_studies_of_the_phantom_are_measured_by_their_headers(tmp_path):
     assert found.median_spacing == (4, 3, 3)
     assert found.modality == "CT"
     assert found.fields["kind"] == "dicom"
-    assert list(found.classes)[0] == "background"
+    assert next(iter(found.classes)) == "background"
     assert "before ingestion" in found.unknown[0]
 
 

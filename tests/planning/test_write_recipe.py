@@ -12,7 +12,14 @@ from tests.audit.conftest import clinic  # noqa: F401 - a fixture
 from tests.planning.test_decide import pictures, volumes
 
 
-@pytest.mark.parametrize("found", [volumes((36, 50, 35), (1, 1, 1), modality="MRI", fields={"kind": "volume_folder", "path": "v", "table": "cases.csv"}), pictures((400, 300), fields={"kind": "image_folder", "path": "p"})], ids=["volumes", "pictures"])
+@pytest.mark.parametrize(
+    "found",
+    [
+        volumes((36, 50, 35), (1, 1, 1), modality="MRI", fields={"kind": "volume_folder", "path": "v", "table": "cases.csv"}),
+        pictures((400, 300), fields={"kind": "image_folder", "path": "p"}),
+    ],
+    ids=["volumes", "pictures"],
+)
 def test_it_binds_and_says_why(found, tmp_path):
     plan = decide(found, minutes=30)
     text = recipe_yaml("planned", found, plan)

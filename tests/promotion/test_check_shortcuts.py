@@ -22,7 +22,13 @@ def check(registry, make):
 
     def checked(audit, weights=own, **policy):
         report = None if audit is None else audit.model_copy(update={"weights_digest": weights})
-        (found,) = check_shortcuts(replace(setting, policy=PromotionPolicy(name="policy", **{"shortcuts": ShortcutsPolicy(), **policy}), subject=replace(setting.subject, audit=report)))
+        (found,) = check_shortcuts(
+            replace(
+                setting,
+                policy=PromotionPolicy(name="policy", **{"shortcuts": ShortcutsPolicy(), **policy}),
+                subject=replace(setting.subject, audit=report),
+            )
+        )
         return found
 
     return checked
@@ -32,7 +38,9 @@ def test_a_followed_mark_refuses_with_its_figures(check):
     found = check(REPORT)
     assert found.outcome is CheckOutcome.FAILS
     assert found.refuses
-    assert found.reason.startswith("follows corner_mark on clinic (20 patients); largest effect corner_mark: probability of malignant +0.400")
+    assert found.reason.startswith(
+        "follows corner_mark on clinic (20 patients); largest effect corner_mark: probability of malignant +0.400"
+    )
     assert found.figure.mean == 0.4
 
 
@@ -47,7 +55,9 @@ def test_what_the_policy_allows_and_settings_of_a_scanner_do_not_refuse(check):
     assert check(report, shortcuts=ShortcutsPolicy(kinds=("acquisition",))).outcome is CheckOutcome.FAILS
 
 
-@pytest.mark.parametrize(("audit", "weights", "said"), [(None, "", "has no shortcut audit"), (REPORT, "d" * 64, "is of the weights dddddddddddd")])
+@pytest.mark.parametrize(
+    ("audit", "weights", "said"), [(None, "", "has no shortcut audit"), (REPORT, "d" * 64, "is of the weights dddddddddddd")]
+)
 def test_what_was_not_measured_is_accepted_unless_the_policy_asks_for_it(check, audit, weights, said):
     found = check(audit, weights)
     assert found.outcome is CheckOutcome.NOT_MEASURED
