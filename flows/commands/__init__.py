@@ -2,20 +2,8 @@
 
 # Each puts its commands on the application, and help lists them in this order.
 # isort: off
-from flows.commands import (
-    learning,
-    redistill,
-    planning,
-    plan_recipe,
-    cross_validate,
-    recipes,
-    data,
-    network,
-    explaining,
-    reports,
-    loss,
-    audit,
-)
+from flows.commands import learning, redistill, planning, plan_recipe, cross_validate, recipes, data, network  # noqa: F401
+from flows.commands import explaining, reports, loss, audit  # noqa: F401
 from flows.commands import models, registry, registered, forms, compress, listing, server, review, operations, drift, vault, feedback  # noqa: F401
 
 # isort: on
