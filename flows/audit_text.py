@@ -26,8 +26,8 @@ def audit_text(report: AuditReport) -> str:
         f"{model.name} {model.version} {summary(report)} ({report.n} patients, {report.cases} cases)",
         table("artefact", rows, columns),
     ]
-    told = [one for one in report.artefacts if one.verdict is not ShortcutVerdict.SILENT]
-    parts.append("\n".join(_wrapped(f"{one.name}: {one.reason}") for one in told))
+    listed = [one for one in report.artefacts if one.verdict is not ShortcutVerdict.SILENT]
+    parts.append("\n".join(_wrapped(f"{one.name}: {one.reason}") for one in listed))
     if report.metadata:
         lines = [f"{', '.join(one.columns)}: AUC {interval(one.auc)}{', predicts the label' * one.predicts}" for one in report.metadata]
         parts.append("Metadata alone (the data hold a shortcut, whether the model follows it or not):\n" + "\n".join(map(_wrapped, lines)))

@@ -103,6 +103,8 @@ def _effect(test: PutToTest, truth: Truth, change: Changes, p: tuple[float, floa
 
 def _judge(effect: Estimate, magnitude: Estimate, beyond: Estimate, tested: tuple[int, float], bound: float) -> tuple[ShortcutVerdict, str]:
     n, corrected = tested
+    if effect.missing and effect.low == -1.0 and effect.high == 1.0:
+        return ShortcutVerdict.UNDETERMINED, "no case has a reference to measure Dice against"
     if n < MIN_PATIENTS:
         return ShortcutVerdict.UNDETERMINED, f"{n} patients are too few to say anything"
     outside = effect.low > bound or effect.high < -bound
