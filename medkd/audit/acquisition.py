@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +16,18 @@ Setting = Callable[[Picture, np.random.Generator], Picture]
 
 def gain(picture: Picture, _: np.random.Generator) -> Picture:
     """Return a picture a fifth brighter, cut at the brightest."""
-    return np.clip(1.2 * picture, 0, 1)
+    return _cut(1.2 * picture)
 
 
 def gamma(picture: Picture, _: np.random.Generator) -> Picture:
     """Return a picture under a grey curve of exponent 0.8."""
-    return np.clip(picture, 0, 1) ** np.float32(0.8)
+    return _cut(np.clip(picture, 0, 1) ** np.float32(0.8))
 
 
 def contrast(picture: Picture, _: np.random.Generator) -> Picture:
     """Return a picture whose deviations from its mean are a fifth larger."""
     middle = picture.mean()
-    return np.clip(middle + 1.2 * (picture - middle), 0, 1)
+    return _cut(middle + 1.2 * (picture - middle))
 
 
 def kernel(picture: Picture, _: np.random.Generator) -> Picture:
@@ -37,14 +38,19 @@ def kernel(picture: Picture, _: np.random.Generator) -> Picture:
 
 def noise(picture: Picture, rng: np.random.Generator) -> Picture:
     """Return a picture with white noise, its deviation 3 % of the grey range."""
-    return np.clip(picture + rng.normal(0, 0.03, picture.shape).astype(np.float32), 0, 1)
+    return _cut(picture + rng.normal(0, 0.03, picture.shape))
 
 
 def spacing(picture: Picture, _: np.random.Generator) -> Picture:
     """Return a picture that was taken with pixels a third larger and brought to the same grid."""
     coarse = zoom(picture, 0.75, order=1, grid_mode=True, mode="nearest")
     back = zoom(coarse, [to / now for to, now in zip(picture.shape, coarse.shape, strict=True)], order=1, grid_mode=True, mode="nearest")
-    return np.clip(back, 0, 1).astype(np.float32)
+    return _cut(back)
+
+
+def _cut(values: NDArray[Any]) -> Picture:
+    """Return values cut at the darkest and the brightest."""
+    return np.clip(values, 0, 1).astype(np.float32)
 
 
 #: What is changed, by name. Pictures are float32 of any number of axes, 0 for the darkest and 1 for the brightest.

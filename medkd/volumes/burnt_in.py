@@ -106,7 +106,7 @@ def _letters(strokes: NDArray[np.bool_], pixels: NDArray[np.uint8]) -> NDArray[n
 def _even(pixels: NDArray[np.uint8], stroke: NDArray[np.bool_]) -> bool:
     """Return whether a stroke is of one grey, as letters are and speckle is not: its upper half varies little."""
     values = np.sort(pixels[stroke].astype(float))
-    return len(values) >= 6 and values[len(values) // 2 :].std() <= 0.1 * values.max()
+    return len(values) >= 6 and bool(values[len(values) // 2 :].std() <= 0.1 * values.max())
 
 
 def _written(stroke: NDArray[np.bool_]) -> bool:
@@ -149,7 +149,8 @@ def _crosses(pixels: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> NDArray[n
             likeness = patches @ (wanted / np.linalg.norm(wanted)).astype(np.float32) / lengths
             for row, column in centres[likeness >= _LIKENESS]:
                 found[max(0, row - arm) : row + arm + 1, max(0, column - arm) : column + arm + 1] = True
-    return found & binary_dilation(strokes)
+    beside: NDArray[np.bool_] = binary_dilation(strokes)
+    return found & beside
 
 
 def _plus(arm: int) -> NDArray[np.bool_]:
