@@ -50,6 +50,14 @@ def test_the_control_of_a_mark_lies_elsewhere_than_mark_and_lesion(name):
     assert not (moved & (made.place | given.lesion | ~given.valid)).any()
 
 
+def test_a_control_leaves_a_lesion_alone_however_large_it_is():
+    given = case()
+    given.lesion[6:56, 4:60] = True
+    for name in ("frame", "grey_bar"):
+        made = put_in(given, name)
+        assert not ((made.control != given.image) & (made.place | given.lesion)).any()
+
+
 def test_the_same_case_gets_the_same_artefact():
     for name in ("noise", "text"):
         first, second = put_in(case(), name), put_in(case(), name)
