@@ -36,8 +36,8 @@ def calipers(canvas: Canvas) -> Layer:
     """Return four crosses just outside the ends of the lesion, as sonographers set them."""
     box, unit = canvas.lesion_box(), canvas.unit
     middle_row, middle_column, away = (box.top + box.bottom) / 2, (box.left + box.right) / 2, 6 * unit
-    ends = ((box.top - away, middle_column), (box.bottom + away, middle_column))
-    ends += ((middle_row, box.left - away), (middle_row, box.right + away))
+    upright = ((box.top - away, middle_column), (box.bottom + away, middle_column))
+    ends = (*upright, (middle_row, box.left - away), (middle_row, box.right + away))
 
     def painter(opacity: Draw, _: Draw) -> None:
         for row, column in ends:

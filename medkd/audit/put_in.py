@@ -90,8 +90,13 @@ def put_in(case: AuditCase, name: str) -> ChangedCase:
 
 def _layer(case: AuditCase, name: str) -> Layer:
     """Return the layer of one mark: a volume carries it on every slice, outside the lesion of all of them."""
-    lesion, valid = case.lesion.numpy(), case.valid.numpy()
-    return MARKS[name](Canvas(lesion, valid) if lesion.ndim == 2 else Canvas(lesion.any(0), valid.any(0)))
+    return MARKS[name](Canvas(_flat(case.lesion.numpy()), _flat(case.valid.numpy())))
+
+
+def _flat(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask [row, column]: of a volume, what any slice holds."""
+    flat: NDArray[np.bool_] = mask.reshape(-1, *mask.shape[-2:]).any(axis=0)
+    return flat
 
 
 def _back(changed: NDArray[Any], picture: NDArray[Any], image: Tensor, value_range: tuple[float, float]) -> Tensor:
@@ -113,7 +118,7 @@ def _patch(picture: NDArray[Any], changed: NDArray[Any], taken: NDArray[np.bool_
     noise = rng.uniform(0, 1, picture.shape).astype(picture.dtype)
     side = max(2.0, np.sqrt(max(1.0, float((changed != picture).any(tuple(range(picture.ndim - 2))).sum()))))
     centres = rng.uniform(0, 1, (20, 2))
-    flat = taken.any(0) if taken.ndim == 3 else taken
+    flat = _flat(taken)
     best = picture
     for _ in range(_CORRECTIONS):
         boxes = [_square(centre, side, space) for centre in centres]
@@ -147,4 +152,5 @@ def _everywhere(
 def _scaled(changed: NDArray[Any], picture: NDArray[Any], wanted: float) -> NDArray[Any]:
     """Return a change weakened to an energy where it has more; what is cut at the brightest cannot be strengthened."""
     share = np.sqrt(wanted / max(_energy(changed, picture), 1e-12))
-    return picture + min(1.0, float(share)) * (changed - picture)
+    weakened: NDArray[Any] = picture + min(1.0, float(share)) * (changed - picture)
+    return weakened
