@@ -46,7 +46,8 @@ def _row(axes: list[Axes], example: Example, effect: ArtefactEffect) -> None:
     place = _slice(example)
     low, high = example.value_range
     for axis, title, image in zip(axes, _COLUMNS, (example.before, example.after, example.control, example.after), strict=True):
-        axis.set_title(title, fontsize=6, pad=2, color="0.4")
+        shown = "without the marks" if effect.kind == "removal" and title == _COLUMNS[1] else title
+        axis.set_title(shown, fontsize=6, pad=2, color="0.4")
         if title != _COLUMNS[-1] or example.heat is not None:
             axis.imshow(image.numpy()[place], cmap="gray", vmin=low, vmax=high)
     if example.heat is not None:

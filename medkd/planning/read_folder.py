@@ -195,11 +195,11 @@ def _read_volumes(pairs: Sequence[tuple[Path, Path]]) -> tuple[NDArray[np.int64]
 
     shapes, spacings, values, read = [], [], Intensities(), set(spread(len(pairs)))
     for place, (image, mask) in enumerate(pairs):
-        volume: Any = nibabel.as_closest_canonical(nibabel.load(image))  # type: ignore[attr-defined]
+        volume: Any = nibabel.as_closest_canonical(nibabel.load(image))
         shapes.append(volume.shape[2::-1])
         spacings.append(tuple(float(step) for step in volume.header.get_zooms()[2::-1]))
         if place in read:
-            label: Any = nibabel.as_closest_canonical(nibabel.load(mask))  # type: ignore[attr-defined]
+            label: Any = nibabel.as_closest_canonical(nibabel.load(mask))
             known = np.asarray(label.dataobj)
             values.add(np.asarray(volume.dataobj), known if known.shape == volume.shape else None)
     return np.array(shapes, dtype=np.int64), np.array(spacings), values
