@@ -173,7 +173,7 @@ def question_of(
     cohort = open_for_maps(cohorts, map_subset(cohorts), workspace.store, spec.task)
     cohort = cohort.select(over_patients(cohort.patients(), spec.explain.cases))
     networks = Networks(load_network(workspace, student), load_network(workspace, teacher))
-    return cohort, ask(networks.teacher, cohort.images, cohort.masks, spec.task.kind), networks
+    return cohort, ask(networks.teacher, cohort.images, cohort.masks, spec.task.kind, cohort.valid), networks
 
 
 def over_patients(patients: Sequence[str], wanted: int) -> Tensor:
