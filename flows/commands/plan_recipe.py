@@ -40,7 +40,7 @@ def plan_recipe(
     file = out or Path(f"{name}.yaml")
     if os.path.lexists(file):
         raise OutputError("OUT_EXISTS", f"expected a file that does not exist yet, {file} does; name another one with --out")
-    hints = PlanHints(None if task is None else task.value, label_column, patient_column, patient_pattern)  # type: ignore[arg-type]
+    hints = PlanHints(None if task is None else task.value, label_column, patient_column, patient_pattern)
     found = read_fingerprint(folder.resolve(), hints)
     plan = decide(found, minutes=minutes)
     text = recipe_yaml(name, found, plan)
