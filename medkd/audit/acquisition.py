@@ -50,7 +50,8 @@ def spacing(picture: Picture, _: np.random.Generator) -> Picture:
 
 def _cut(values: NDArray[Any]) -> Picture:
     """Return values cut at the darkest and the brightest."""
-    return np.clip(values, 0, 1).astype(np.float32)
+    cut: Picture = np.clip(values, 0, 1).astype(np.float32)
+    return cut
 
 
 #: What is changed, by name. Pictures are float32 of any number of axes, 0 for the darkest and 1 for the brightest.

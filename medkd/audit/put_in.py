@@ -95,8 +95,7 @@ def _layer(case: AuditCase, name: str) -> Layer:
 
 def _flat(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask [row, column]: of a volume, what any slice holds."""
-    flat: NDArray[np.bool_] = mask.reshape(-1, *mask.shape[-2:]).any(axis=0)
-    return flat
+    return np.asarray(mask.reshape(-1, *mask.shape[-2:]).any(axis=0), dtype=np.bool_)
 
 
 def _back(changed: NDArray[Any], picture: NDArray[Any], image: Tensor, value_range: tuple[float, float]) -> Tensor:

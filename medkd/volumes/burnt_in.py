@@ -113,7 +113,7 @@ def _written(stroke: NDArray[np.bool_]) -> bool:
     """Return whether a stroke may be a letter, or letters that touch: along a wide one strokes and gaps alternate, in a band of tissue they do not."""
     height, width = stroke.shape
     changes = np.count_nonzero(np.diff(stroke.astype(np.int8), axis=1), axis=1)
-    return width <= 1.6 * height or (width <= 8 * height and float(changes[1:-1].mean()) >= 2.2 * width / height)
+    return bool(width <= 1.6 * height or (width <= 8 * height and float(changes[1:-1].mean()) >= 2.2 * width / height))
 
 
 def _level(line: list[_Glyph]) -> bool:
