@@ -1,5 +1,6 @@
 """The records of medkd: frozen, versioned, digestible facts. Depends on pydantic and nothing else."""
 
+from data_contracts.audit import ArtefactEffect, ArtefactMass, AuditReport, MetadataShortcut, ShortcutVerdict
 from data_contracts.calibration import Calibration, CalibrationSummary, ConformalBound, ReliabilityBin
 from data_contracts.card_notes import CardNotes, DataSource, Structures
 from data_contracts.case_results import CaseResults, CaseUnits
@@ -19,7 +20,8 @@ from data_contracts.compression import (
     Quantisation,
     Tuning,
 )
-from data_contracts.data import CohortSpec, Data, DicomData, ImageFolderData, PhantomData, VolumeFolderData
+from data_contracts.cross_validation import CrossValidation, EnsembleScore, FoldCases, PooledArm
+from data_contracts.data import CohortSpec, Data, DicomData, FoldChoice, ImageFolderData, PhantomData, VolumeFolderData
 from data_contracts.directives import (
     AttentionFigures,
     AttentionValues,
@@ -153,6 +155,7 @@ from data_contracts.promotion import (
     PromotionPolicy,
     PromotionVerdict,
     RandomisationPolicy,
+    ShortcutsPolicy,
     SignOff,
     SubgroupPolicy,
     TaskPolicy,
@@ -225,9 +228,12 @@ __all__ = [
     "Arm",
     "ArmFigures",
     "ArmVariant",
+    "ArtefactEffect",
+    "ArtefactMass",
     "AttentionFigures",
     "AttentionValues",
     "AttributionSource",
+    "AuditReport",
     "BenchmarkNetwork",
     "Calibration",
     "CalibrationPolicy",
@@ -264,6 +270,7 @@ __all__ = [
     "Coordinate",
     "CorrectedMask",
     "CostPolicy",
+    "CrossValidation",
     "CurvePoint",
     "Data",
     "DataError",
@@ -273,6 +280,7 @@ __all__ = [
     "DisplayRule",
     "DriftReference",
     "DriftReport",
+    "EnsembleScore",
     "Entry",
     "EpochSelection",
     "Estimate",
@@ -306,6 +314,8 @@ __all__ = [
     "FeedbackPart",
     "FileOutcome",
     "FindingVerdict",
+    "FoldCases",
+    "FoldChoice",
     "FolderEvaluation",
     "ForeignSource",
     "FormAnswers",
@@ -352,6 +362,7 @@ __all__ = [
     "MapSpec",
     "MeasureValue",
     "MedkdError",
+    "MetadataShortcut",
     "MethodRecord",
     "MissingDependencyError",
     "ModelCard",
@@ -381,6 +392,7 @@ __all__ = [
     "PlanBasis",
     "PlannedStep",
     "PolicyTheme",
+    "PooledArm",
     "PretrainedStart",
     "PretrainingConfig",
     "PretrainingSpec",
@@ -425,6 +437,8 @@ __all__ = [
     "SeriesRecord",
     "Severity",
     "Shift",
+    "ShortcutVerdict",
+    "ShortcutsPolicy",
     "SignOff",
     "SimilarCase",
     "SimilarCases",

@@ -59,6 +59,27 @@ class PhantomData(FrozenModel):
     cohort_seed: int = 1000
 
 
+class FoldChoice(FrozenModel):
+    """One fold of a cross-validation: its cases are the test, all others are trained on.
+
+    Attributes:
+        number: of the fold, from 0.
+        of: how many folds there are; patients are kept together and classes balanced, the same way for each number.
+        column: column of the table that says the fold of each case; None draws the folds.
+        value: what that column says of the cases of this fold.
+    """
+
+    number: int = Field(ge=0)
+    of: int = Field(ge=2, le=20)
+    column: str | None = None
+    value: str | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        """A fold is one of those that there are."""
+        if self.number >= self.of:
+            raise ValueError(f"expected the number of a fold below {self.of}, got {self.number}")
+
+
 class ImageFolderData(FrozenModel):
     """A labelled folder of pictures: a table names cases, patients and classes; pictures and masks are found by the case's name.
 
@@ -76,6 +97,9 @@ class ImageFolderData(FrozenModel):
         images: folder of the pictures.
         masks: folder of the masks, which have the pictures' names and are non-zero inside the lesion; None where there are none.
         inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
+        fold: fold of a cross-validation whose cases are the test, instead of ``part_column``; None of a recipe that is run once.
+        remove_artefacts: whether letters and caliper crosses that are burnt in are painted over before anything sees the pictures; what is found
+            and what is not: ``medkd/volumes/burnt_in.py``.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -91,6 +115,9 @@ class ImageFolderData(FrozenModel):
     images: str = "images"
     masks: str | None = "masks"
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
+    # Left out where it is the default: recipes that were written before keep their digests.
+    remove_artefacts: bool = Field(default=False, exclude_if=lambda value: value is False)
+    fold: FoldChoice | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class VolumeFolderData(FrozenModel):
@@ -113,6 +140,7 @@ class VolumeFolderData(FrozenModel):
         attribute_columns: columns that describe patients or devices; they become subgroups.
         where: columns and the value that lines must have in them; other lines are left out.
         inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
+        fold: fold of a cross-validation whose cases are the test, instead of ``part_column``; None of a recipe that is run once.
         most: take no more than so many cases; None takes all.
     """
 
@@ -132,6 +160,8 @@ class VolumeFolderData(FrozenModel):
     where: dict[str, str] = Field(default_factory=dict)
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
     most: int | None = Field(default=None, ge=4)
+    # Left out where there is none: recipes that were written before keep their digests.
+    fold: FoldChoice | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def model_post_init(self, context: Any) -> None:
         """Say how files of one person are known."""

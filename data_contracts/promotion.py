@@ -24,6 +24,7 @@ PolicyTheme = Literal[
     "controls",
     "cost",
     "compression",
+    "shortcuts",
     "integrity",
     "leakage",
     "lineage",
@@ -166,6 +167,19 @@ class CostPolicy(FrozenModel):
     max_size_mib: Finite = Field(default=256.0, gt=0)
 
 
+class ShortcutsPolicy(FrozenModel):
+    """Which artefacts a version may not follow, by the shortcut audit that is registered beside it (``AuditReport``).
+
+    Attributes:
+        kinds: kinds of artefacts that refuse a version that follows one; an effect of a scanner's setting (``acquisition``) is a lack of
+            robustness before it is a shortcut, and is named only.
+        allowed: names of artefacts that may be followed all the same.
+    """
+
+    kinds: tuple[Literal["mark", "acquisition", "removal"], ...] = ("mark", "removal")
+    allowed: tuple[str, ...] = ()
+
+
 class NotMeasuredPolicy(FrozenModel):
     """What is done where a check of a theme could not be made: ``refuse``, or ``accept`` with the reason in the verdict.
 
@@ -184,6 +198,7 @@ class NotMeasuredPolicy(FrozenModel):
         leakage: whether a tested patient was trained on.
         lineage: whether the teacher is there and is the one that was learned from.
         compression: what a version that was made of another costs and keeps; left out of the record where it is ``refuse``.
+        shortcuts: whether the version was audited for shortcuts; left out of the record where it is ``accept``.
     """
 
     task: NotMeasured = "refuse"
@@ -201,6 +216,7 @@ class NotMeasuredPolicy(FrozenModel):
     lineage: NotMeasured = "refuse"
     # Left out where it is the default: policies that were written before keep their digests.
     compression: NotMeasured = Field(default="refuse", exclude_if=lambda value: value == "refuse")
+    shortcuts: NotMeasured = Field(default="accept", exclude_if=lambda value: value == "accept")
 
 
 class PromotionPolicy(VersionedRecord):
@@ -219,6 +235,7 @@ class PromotionPolicy(VersionedRecord):
         losses: what was surely lost against the teacher.
         controls: gain over control arms.
         cost: latency, memory, size.
+        shortcuts: artefacts that may not be followed; left out of the record where it is the default.
         not_measured: what is done where a check could not be made.
     """
 
@@ -235,6 +252,7 @@ class PromotionPolicy(VersionedRecord):
     losses: LossesPolicy = LossesPolicy()
     controls: ControlsPolicy = ControlsPolicy()
     cost: CostPolicy = CostPolicy()
+    shortcuts: ShortcutsPolicy = Field(default=ShortcutsPolicy(), exclude_if=lambda value: value == ShortcutsPolicy())
     not_measured: NotMeasuredPolicy = NotMeasuredPolicy()
 
 

@@ -14,7 +14,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 THINGS = ("missing", "empty", "folder", "junk", "huge", "ünïcödé 名.yaml", "list", "laughs", "deep", "twice", "itself", "wide", "zero", "latin", "dangling", "under/file")  # fmt: skip
 
 RECIPE_COMMANDS = {
-    "plan": (),
+    "plan": (), "cross-validate": (),
     "run": (), "extract-knowledge": (), "experiment": (), "evaluate": (), "explain": (),
     "distill": ("--knowledge", "models:/x-knowledge/1"), "inspect-model": ("--model", "models:/x/1"),
     "explain-model": ("--model", "models:/x/1"), "redistill": ("--feedback", "."), "compress": (),
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[[Path, str, Path], tuple[object, ...]]] = {
     },
     "recipe check": lambda thing, *_: ("recipe", "check", thing),
     "recipe show": lambda thing, *_: ("recipe", "show", thing),
+    "plan-recipe": lambda thing, *_: ("plan-recipe", thing, "--out", "planned.yaml"),
     "recipe new --out": lambda thing, *_: ("recipe", "new", "images", thing / "under"),
     "ingest": lambda thing, *_: ("ingest", thing, "--out", "store"),
     "ingest --policy": lambda thing, _, empty: ("ingest", empty, "--out", "other", "--policy", thing),

@@ -46,6 +46,7 @@ ORDER = (
     "distillation",
     "loss_check",
     "evaluation",
+    "audit",
     "training",
     "explanation",
     "promotion",

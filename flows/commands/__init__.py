@@ -2,7 +2,8 @@
 
 # Each puts its commands on the application, and help lists them in this order.
 # isort: off
-from flows.commands import learning, redistill, planning, recipes, data, network, explaining, reports, loss  # noqa: F401
+from flows.commands import learning, redistill, planning, plan_recipe, cross_validate, recipes, data, network  # noqa: F401
+from flows.commands import explaining, reports, loss, audit  # noqa: F401
 from flows.commands import models, foreign  # noqa: F401
 from flows.commands import registry, registered, forms, compress, listing, check_loss  # noqa: F401
 from flows.commands import server, review, operations, drift, vault, feedback  # noqa: F401

@@ -17,6 +17,7 @@ from data_contracts import (
     CohortSpec,
     CohortUse,
     DataError,
+    FoldChoice,
     ImageFolderData,
     IngestCode,
     IngestError,
@@ -258,12 +259,12 @@ def assign_parts(people: Sequence[str], strata: Sequence[int], named: Sequence[s
     Args:
         people: whose each case is.
         strata: what is kept in balance, one small integer per case.
-        named: what the table's part column says of each case; not read where the data have none.
+        named: what the table's part column, or the column of folds, says of each case; not read where the data have none.
         data: part column, validation values, and the share of training people held back as inner validation.
     """
-    if data.part_column is None:
+    if data.fold is None and data.part_column is None:
         return list(split_by_patient(people, strata, validation=0.2, seed=0))
-    held = [name in data.validation_values for name in named]
+    held = in_fold(people, strata, named, data.fold) if data.fold is not None else [name in data.validation_values for name in named]
     if data.inner_validation == 0:
         return [Part.VALIDATION if out else Part.TRAIN for out in held]
     training = [index for index, out in enumerate(held) if not out]
@@ -272,6 +273,35 @@ def assign_parts(people: Sequence[str], strata: Sequence[int], named: Sequence[s
     for index, part in zip(training, inner, strict=True):
         parts[index] = part
     return parts
+
+
+def in_fold(people: Sequence[str], strata: Sequence[int], named: Sequence[str], fold: FoldChoice) -> list[bool]:
+    """Return which cases belong to a fold: by the table's column, else drawn with each person in one fold and classes balanced.
+
+    Raises:
+        DataError: ``FOLD_EMPTY`` when no case, or every one, is in the fold; ``FOLD_PATIENTS`` when there are fewer people than folds.
+    """
+    if fold.column is not None:
+        held = [name == fold.value for name in named]
+    elif len(set(people)) < fold.of:
+        raise DataError(
+            "FOLD_PATIENTS", f"expected at least as many patients as folds ({fold.of}), there are {len(set(people))}; ask for fewer folds"
+        )
+    else:
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        drawn = StratifiedGroupKFold(fold.of, shuffle=True, random_state=0).split(list(people), list(strata), list(people))
+        inside = set(list(drawn)[fold.number][1].tolist())
+        held = [place in inside for place in range(len(people))]
+    if not any(held) or all(held):
+        raise DataError("FOLD_EMPTY", f"expected some of the cases in fold {fold.number} of {fold.of}, {sum(held)} of {len(held)} are")
+    return held
+
+
+def named_parts(lines: Sequence[Line], data: FolderData) -> list[str]:
+    """Return what the table says of each line's part: its fold where there is a column of folds, else its part; nothing without a column."""
+    column = data.part_column if data.fold is None else data.fold.column
+    return [line[column] if column else "" for line in lines]
 
 
 def require_classes(classes: tuple[str, ...], there: Set[int], *, cases: int, held: str, mend: str) -> None:

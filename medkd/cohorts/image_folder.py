@@ -41,6 +41,7 @@ from medkd.cohorts.case_table import (
     case_key,
     label_of,
     make_cohort,
+    named_parts,
     patient_key,
     read_table,
     reasons,
@@ -49,6 +50,7 @@ from medkd.cohorts.case_table import (
 from medkd.cohorts.folder_names import PICTURE_SUFFIXES, files_by_identifier, require_inside
 from medkd.progress import progress_bar
 from medkd.storage.store import Store
+from medkd.volumes.burnt_in import without_burnt_in
 from medkd.volumes.letterbox import letterbox, letterbox_mask
 from medkd.volumes.perceptual import perceptual_hash
 
@@ -159,7 +161,7 @@ def _read_picture(line: Line, root: Path, held: Held, data: ImageFolderData, tas
         if mask.shape != pixels.shape:
             raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected a mask of {pixels.shape} pixels, got {mask.shape}")
     rows, columns = task.image_size[-2:]
-    image, valid = letterbox(pixels, (rows, columns))
+    image, valid = letterbox(without_burnt_in(pixels) if data.remove_artefacts else pixels, (rows, columns))
     small = None if mask is None else letterbox_mask(mask, (rows, columns))
     return _Picture(
         line=line,
@@ -211,6 +213,6 @@ def _cohort(pictures: list[_Picture], shard: Ref, data: ImageFolderData, task: T
         for picture in pictures
     ]
     people, strata = [picture.line[data.patient_column] for picture in pictures], [picture.label or 0 for picture in pictures]
-    named = [picture.line[data.part_column] if data.part_column else "" for picture in pictures]
+    named = named_parts([picture.line for picture in pictures], data)
     parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
     return make_cohort(name, ORIGIN, task.classes, cases, parts)

@@ -46,6 +46,7 @@ from medkd.cohorts.case_table import (
     case_key,
     label_of,
     make_cohort,
+    named_parts,
     patient_key,
     read_table,
     reasons,
@@ -312,6 +313,6 @@ def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name:
     people = [volume.person for volume in volumes]
     middle = float(np.median([volume.foreground for volume in volumes]))
     strata = [int(v.foreground > middle) if v.label is None else v.label for v in volumes]
-    named = [volume.line[data.part_column] if data.part_column else "" for volume in volumes]
+    named = named_parts([volume.line for volume in volumes], data)
     parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
     return make_cohort(name, ORIGIN, task.classes, cases, parts)

@@ -29,6 +29,7 @@ from medkd.promotion.check_cost import check_cost
 from medkd.promotion.check_losses import check_losses
 from medkd.promotion.check_maps import check_agreement, check_evidence, check_faithfulness, check_randomisation
 from medkd.promotion.check_provenance import altered, check_integrity, check_leakage, check_lineage
+from medkd.promotion.check_shortcuts import check_shortcuts
 from medkd.promotion.check_task import check_subgroups, check_task
 from medkd.promotion.checks import Check, PromotionSetting
 from medkd.promotion.verdict_text import verdict_markdown
@@ -55,6 +56,7 @@ _CHECKS: tuple[Callable[[PromotionSetting], Check], ...] = (
     check_controls,
     check_cost,
     check_compression,
+    check_shortcuts,
     check_integrity,
     check_leakage,
 )
@@ -97,6 +99,9 @@ def judge(registry: Registry, model: ModelRef, policy: PromotionPolicy) -> Promo
     inputs = [str(compared), setting.role, setting.absent, setting.subject.bundle_digest]
     if setting.subject.origin:
         inputs += [setting.subject.origin, "" if setting.subject.compression is None else setting.subject.compression.digest()]
+    if setting.subject.audit_digest:
+        # Only of a version that was audited: verdicts from before keep their ids.
+        inputs.append(setting.subject.audit_digest)
     inputs += [str(control.model.lineage) for _, control in sorted(setting.controls.items())]
     kept = kept_verdict(registry, model, _inputs_digest(model, policy, inputs))
     return kept or _verdict(model, policy, compared, setting.role, tuple(_checks(setting, registry)), inputs)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from data_contracts import (
+    AuditReport,
     Calibration,
     CaseResults,
     Checkpoint,
@@ -23,6 +24,7 @@ from data_contracts import (
 )
 from medkd.registry.interface import TRAINING_MANIFEST, Registry, serving_network
 from medkd.registry.publish import CALIBRATION, CASE_RESULTS, LOSS_STATEMENT
+from medkd.registry.version_files import AUDIT, AUDIT_RECORD
 
 _Kind = TypeVar("_Kind", bound=VersionedRecord)
 #: Tag with the digest of the explanations beside a version.
@@ -50,6 +52,8 @@ class VersionRecords:
         origin: version that it was made of by compression, ``NAME/VERSION@DIGEST``; empty of one that was not.
         form: as which of the forms of that compression it was measured.
         compression: what was measured of it; None where nothing lies beside it.
+        audit: newest shortcut audit; None where none lies beside it, or none that is whole.
+        audit_digest: that its tag names; empty without one.
         problems: what does not belong together, a clause each.
     """
 
@@ -65,6 +69,8 @@ class VersionRecords:
     origin: str = ""
     form: str = ""
     compression: CompressionReport | None = None
+    audit: AuditReport | None = None
+    audit_digest: str = ""
     problems: tuple[str, ...] = ()
 
 
@@ -80,6 +86,7 @@ def read_version(registry: Registry, uri: str) -> VersionRecords:
     digest = tags.get(EXPLANATIONS, "")
     bundle, problem = _bundle(registry, model, digest)
     compression, altered = _compression(registry, model, tags.get(COMPRESSION, "")) if ORIGIN in tags else (None, "")
+    audit, spoiled = _audit(registry, model, tags.get(AUDIT, ""))
     results, calibration = _optional(folder / CASE_RESULTS, CaseResults), _optional(folder / CALIBRATION, Calibration)
     losses = _optional(folder / LOSS_STATEMENT, LossStatement)
     weights = {"checkpoint.json": checkpoint.weights_digest}
@@ -101,7 +108,9 @@ def read_version(registry: Registry, uri: str) -> VersionRecords:
         origin=tags.get(ORIGIN, ""),
         form=tags.get(FORM, ""),
         compression=compression,
-        problems=(*foreign, *(one for one in (problem, altered) if one)),
+        audit=audit,
+        audit_digest=tags.get(AUDIT, ""),
+        problems=(*foreign, *(one for one in (problem, altered, spoiled) if one)),
     )
 
 
@@ -118,6 +127,19 @@ def _compression(registry: Registry, model: ModelRef, digest: str) -> tuple[Comp
     return (
         (record, "") if found == digest else (None, f"the record of its compression is {found[:12]}, the version's tag names {digest[:12]}")
     )
+
+
+def _audit(registry: Registry, model: ModelRef, digest: str) -> tuple[AuditReport | None, str]:
+    """Return the audit whose digest is a tag of the version, and what is wrong with it: the record lies beside the package."""
+    path = registry.fetch_attached(model.uri, AUDIT_RECORD) if digest else None
+    if path is None:
+        return None, f"the record of its shortcut audit {digest[:12]} is gone" if digest else ""
+    try:
+        record = load_record(path, AuditReport)
+    except ContractError as error:
+        return None, f"the record of its shortcut audit cannot be read ({' '.join(str(error).split())[:80]})"
+    found = record.digest()
+    return (record, "") if found == digest else (None, f"its shortcut audit is {found[:12]}, the version's tag names {digest[:12]}")
 
 
 def _optional(path: Path, kind: type[_Kind]) -> _Kind | None:

@@ -16,6 +16,9 @@ CARD = "card.json"
 #: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
 CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
 
+#: Tag of a version that was audited for shortcuts (digest of the newest audit), and where its record lies beside the version.
+AUDIT, AUDIT_RECORD = "medkd.audit", "audit/audit.json"
+
 
 def open_registry(workspace: Workspace) -> Registry:
     """Return the MLflow registry of a workspace (the import takes seconds, so it is made here and not before)."""

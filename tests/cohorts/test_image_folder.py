@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from data_contracts import DataError, ImageFolderData, LeakageError, Outcome, Part, SourceError, Task
 from medkd.cohorts.image_folder import import_image_folder
@@ -118,3 +118,20 @@ def test_a_table_that_does_not_fit_says_why(folder, tmp_path, change, code):
     with pytest.raises((DataError, SourceError)) as caught:
         import_image_folder(folder, DATA.model_copy(update=change), TASK, Store(tmp_path / "store"))
     assert caught.value.code == code
+
+
+def test_burnt_in_letters_are_painted_over_where_the_recipe_asks_for_it(folder, tmp_path):
+    rng = np.random.default_rng(1)
+    image = Image.fromarray(np.clip(rng.normal(70, 6, (120, 160)), 0, 255).astype(np.uint8))
+    ImageDraw.Draw(image).text((30, 80), "BREAST", fill=235, font=ImageFont.load_default(18))
+    image.save(folder / "images" / "x-0.png")
+    Image.fromarray(np.zeros((120, 160), dtype=bool)).save(folder / "masks" / "x-0.png")
+    stored = {}
+    for wanted in (False, True):
+        store = Store(tmp_path / f"store{wanted}")
+        cohort, _ = import_image_folder(folder, DATA.model_copy(update={"remove_artefacts": wanted}), TASK, store)
+        stored[wanted] = store.read_tensors(cohort.cases[0].image)["images"][0].int(), cohort.cases[0].pixel_sha256
+    assert int(stored[False][0].max()) > 140 > 90 > int(stored[True][0].max())
+    # Who is who is told by the pictures as they are: a mark that was taken off makes no two of one.
+    assert stored[False][1] == stored[True][1]
+    assert b"remove_artefacts" not in DATA.canonical_json()

@@ -200,12 +200,14 @@ def test_every_command_is_in_these_tables():
         "demo",
         "phantom",
         "list",
+        "plan-recipe",
         "recipe",
         "send",
         "receive",
     }
     # What is asked of registered models, a vault and a feedback log has hostile inputs of its own: altered versions, exports, policies, entries, keys, forms.
     elsewhere = {
+        "audit",
         "drift",
         "loss",
         "promote",

@@ -1,0 +1,67 @@
+"""A planted shortcut is found, and a network without one stays silent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from data_contracts import DataError, ShortcutVerdict
+from medkd.audit.answers import AuditedModel
+from medkd.audit.audit_model import audit_folder
+from tests.audit.conftest import TASK, subject
+
+
+def of(audit, name):
+    return next(one for one in audit.report.artefacts if one.name == name)
+
+
+def test_the_planted_mark_is_followed_and_nothing_else_is(audits):
+    biased = audits["biased"].report
+    assert [one.name for one in biased.with_verdict(ShortcutVerdict.FOLLOWS)] == ["corner_mark"]
+    found = of(audits["biased"], "corner_mark")
+    assert found.toward == "malignant"
+    assert found.effect.low > 0.5 > found.control.mean
+    assert found.flips.mean > 0.5
+
+
+def test_a_network_that_learned_the_lesion_is_silent_under_the_mark(audits):
+    assert not audits["clean"].report.with_verdict(ShortcutVerdict.FOLLOWS)
+    assert of(audits["clean"], "corner_mark").verdict is ShortcutVerdict.SILENT
+
+
+def test_the_class_map_moves_onto_what_is_followed(audits):
+    biased, clean = (of(audits[name], "corner_mark").mass for name in ("biased", "clean"))
+    assert biased.mass.mean > 1.5 * biased.mass_before.mean
+    assert biased.mass.mean > 1.5 * biased.area
+    assert clean.mass.mean < biased.mass.mean
+
+
+def test_the_figure_without_artefacts_is_that_of_scikit_learn(audits, folder, networks):
+    answers = AuditedModel(TASK, networks.clean).ask([case.image for case in folder.cases])
+    assert of(audits["clean"], "ruler").figure_before.mean == pytest.approx(roc_auc_score(folder.labels, answers.probability[:, 1]))
+
+
+def test_the_data_are_told_apart_from_the_model(audits):
+    columns = {found.columns: found for found in audits["clean"].report.metadata}
+    assert columns[("device",)].predicts
+    assert not columns[("side",)].predicts
+
+
+def test_without_marks_nothing_is_taken_out_and_alone_that_is_an_error(folder, networks):
+    with pytest.raises(DataError, match="found them in 0") as caught:
+        audit_folder(AuditedModel(TASK, networks.clean), folder, ("burnt_in_removed",), subject("clean"))
+    assert caught.value.code == "AUDIT_NOTHING"
+
+
+def test_an_audit_is_the_same_twice(audits, folder, networks):
+    again = audit_folder(AuditedModel(TASK, networks.biased), folder, ("corner_mark", "ruler", "noise"), subject("biased"))
+    assert again.report.digest() == audits["biased"].report.digest()
+
+
+def test_an_example_shows_the_lesion_of_middle_size(audits, folder):
+    sizes = sorted(int(case.lesion.sum()) for case in folder.cases)
+    shown = audits["biased"].examples[0]
+    chosen = next(case for case in folder.cases if case.image is shown.before)
+    assert int(chosen.lesion.sum()) == sizes[len(sizes) // 2]
+    assert np.abs((shown.after - shown.before).numpy()).max() > 0.1

@@ -1,0 +1,48 @@
+"""Cases of a folder, with what the table and the pictures say of their making."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+
+from data_contracts import Task
+from medkd.audit.open_folder import open_folder
+from medkd.cohorts.external_dataset import FolderHints, describe_folder
+from medkd.storage.store import Store
+
+
+def test_pictures_bring_lesions_labels_and_columns(folder):
+    assert len(folder.cases) == 32
+    assert len(set(folder.patients)) == 16
+    assert folder.labels[:4] == (0, 0, 1, 1)
+    assert all(bool(case.lesion.any()) and float(case.image.min()) >= -1 for case in folder.cases)
+    assert folder.metadata[0]["device"] == "A"
+    assert float(folder.metadata[0]["aspect"]) == 1
+    assert all(one is None for one in folder.painted)
+    assert "Doe" not in str(folder.patients)
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory):
+    root, rng = tmp_path_factory.mktemp("volumes") / "v", np.random.default_rng(0)
+    lines = ["case,subject"]
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for number in range(3):
+        mask = np.zeros((14, 12, 10), dtype=np.uint8)
+        mask[4:9, 4:8, 3:6] = 1
+        for kind, values in (("images", (rng.normal(0, 1, mask.shape) + 3 * mask).astype(np.float32)), ("masks", mask)):
+            nibabel.save(nibabel.Nifti1Image(values, np.diag([1, 1, 2 + number, 1])), root / kind / f"c{number}.nii.gz")
+        lines.append(f"c{number},s{number}")
+    (root / "cases.csv").write_text("\n".join(lines))
+    return root
+
+
+def test_volumes_bring_label_maps_and_their_spacing(volumes, tmp_path):
+    task = Task(kind="segmentation", classes=("background", "lesion"), image_size=(8, 8, 8), intensity="standardised")
+    found = open_folder(volumes, describe_folder(volumes, task, FolderHints()), task, Store(tmp_path, "s"))
+    assert [float(line["spacing"]) for line in found.metadata] == [2, 3, 4]
+    assert all(reference is not None and int(reference.max()) == 1 for reference in found.reference)
+    assert found.labels == (-1,) * 3
+    assert all(case.image.shape == case.lesion.shape == case.valid.shape for case in found.cases)
