@@ -166,7 +166,7 @@ from data_contracts.review import BANNER, LesionChange, PanelModel, PriorCompari
 from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
-from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind
+from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind, require_kind
 from data_contracts.training_cost import TrainingCost
 from data_contracts.training_features import SimilarCase, SimilarCases, TrainingFeatures, TrainingItem
 from data_contracts.training_recipe import (
@@ -448,4 +448,5 @@ __all__ = [
     "load_record",
     "map_name",
     "read_record",
+    "require_kind",
 ]

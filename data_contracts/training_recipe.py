@@ -87,6 +87,8 @@ class LossTerm(FrozenModel):
         schedule: how the weight changes over training; None keeps it.
         temperature: a temperature that changes over training, or is learnt; it replaces the option of that name.
         every: the term is computed on one of so many steps, and counts that many times there.
+        head: the head of the network that the term is about, ``segmentation`` or ``classification``, where a network has both; None, left out of
+            the record, is its only or its dense one.
     """
 
     loss: str
@@ -96,6 +98,7 @@ class LossTerm(FrozenModel):
     schedule: Schedule | None = None
     temperature: Annotated[Schedule | LearnedTemperature, Field(discriminator="kind")] | None = None
     every: int = Field(default=1, ge=1)
+    head: Literal["segmentation", "classification"] | None = Field(default=None, exclude_if=lambda head: head is None)
 
 
 class StrongAugmentation(FrozenModel):
@@ -174,6 +177,7 @@ class Gate(FrozenModel):
         min_dice: least mean Dice on them.
         min_relevance_mass_accuracy: least share of the class map's mass that lies in the lesion.
         max_marker_effect: largest change of the answer when a planted marker is put in or taken out (phantom).
+        min_cpm: least mean sensitivity of a detector over its operating points; left out of the record where it is not asked for.
         enforce: true stops the run where a bound is missed, false records the verdict and goes on.
     """
 
@@ -181,6 +185,7 @@ class Gate(FrozenModel):
     min_dice: Finite | None = None
     min_relevance_mass_accuracy: Finite | None = None
     max_marker_effect: Finite | None = None
+    min_cpm: Finite | None = Field(default=None, exclude_if=lambda bound: bound is None)
     enforce: bool = True
 
 

@@ -64,6 +64,7 @@ from medkd.explanation.of_registry import explain_registered
 from medkd.inference.apply_calibration import apply, reaches_threshold
 from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.classify import class_logits, pictures_of
+from medkd.inference.detect_study import FoundLesion, lesions_of_study
 from medkd.inference.segment import prepare_study, segment
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.phantom.dicom_studies import write_phantom_dicom
@@ -489,6 +490,7 @@ class Prediction:
         caveats: in what the study is not what the model was trained on, and, where the version has a calibration, what it is worth.
         flagged: which pictures reach the threshold that bounds the share of missed positives, bool [picture]; None without a bound, and of
             models that segment.
+        lesions: what a detector found, the surest first: score, box on the study's voxels, centre in the patient; none of other models.
     """
 
     volume: VolumeRef
@@ -497,6 +499,7 @@ class Prediction:
     probabilities: NDArray[np.float32] | None
     caveats: tuple[Caveat, ...]
     flagged: NDArray[np.bool_] | None = None
+    lesions: tuple[FoundLesion, ...] = ()
 
     def save(self, path: PathLike) -> Path:
         """Write the labels as NIfTI on the study's own voxels (``.nii.gz``), and return the path.
@@ -505,7 +508,8 @@ class Prediction:
             DataError: ``MODEL_TASK`` for a model that classifies: it says of no voxel what it is; ``PICTURE_WITHOUT_SPACE`` for a picture.
         """
         if self.labels is None:
-            raise DataError("MODEL_TASK", f"expected the labels of a model that segments, this one classifies into {list(self.classes)}")
+            does = "finds boxes" if self.lesions or self.probabilities is None else f"classifies into {list(self.classes)}"
+            raise DataError("MODEL_TASK", f"expected the labels of a model that segments, this one {does}")
         save_nifti(self.labels, ras_affine(require_space(self.volume, "NIfTI")), Path(path))
         return Path(path)
 
@@ -571,6 +575,9 @@ class Model:
             require_permitted(volume, self.checkpoint.domain)
             values = seen_values(volume, store)
         prepared = prepare_study(values, grid_of(volume.geometry), self.task)
+        if self.task.kind is TaskKind.DETECTION:
+            caveats = caveats_of_study(volume, self.checkpoint)
+            return Prediction(volume, self.task.classes, None, None, caveats, lesions=lesions_of_study(self.network, prepared, volume))
         caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.reference.name))
         if self.task.kind is TaskKind.SEGMENTATION:
             return Prediction(volume, self.task.classes, segment(self.network, prepared).numpy(), None, caveats)

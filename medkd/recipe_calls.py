@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from data_contracts import Evaluation, Recipe, Subset
+from data_contracts import Evaluation, Recipe, Subset, TaskKind
 from medkd.evaluation.calibrate import calibration_subset
 from medkd.explanation.explain_cohort import siblings_of
 from medkd.registry.recipe_result import RecipeResult
@@ -90,16 +90,16 @@ def _teacher(arms: Arms, baseline: str) -> tuple[Evaluation, ...]:
 
 
 def calibration_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``calibrate``, one call a student; none where no validation cases are held back."""
-    if calibration_subset(result.cohorts) is None:
+    """Return the arguments of ``calibrate``, one call a student; none where no validation cases are held back, and of detectors."""
+    if calibration_subset(result.cohorts) is None or result.recipe.task.kind is TaskKind.DETECTION:
         return []
     return [(workspace, result.recipe.name, result.cohorts, student) for student in result.students]
 
 
 def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them."""
+    """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them; none of detectors."""
     calls: list[Call] = []
-    for student in result.students:
+    for student in result.students if result.recipe.task.kind is not TaskKind.DETECTION else ():
         own, unlabelled = Subset.STUDENT_TRAIN.of(student.seed), Subset.UNLABELLED.of(student.seed)
         used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
         if used:
@@ -109,9 +109,9 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
 
 
 def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here."""
+    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here, and of detectors."""
     teacher = result.teacher or result.reference
-    if teacher is None:
+    if teacher is None or result.recipe.task.kind is TaskKind.DETECTION:
         return []
     results = {one.weights_digest: one for one in result.case_results}
     digests = (student.weights_digest for student in result.students)

@@ -26,8 +26,9 @@ class LayerMap:
 
     ``cam_layer`` feeds ``head`` through global average pooling (classification) or directly (segmentation, 1x1 head), so that
     the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first; ``attention``
-    layers put out attention matrices [batch, heads, query, key], first block first. Builders in ``medkd/models`` attach it as
-    ``network.layer_map``.
+    layers put out attention matrices [batch, heads, query, key], first block first. ``other_heads`` are the layers of further answers that are
+    given in the same pass, by name (``boxes`` of a detector, ``classification`` of a multi-task network): a trace keeps what they put out beside the
+    logits. Builders in ``medkd/models`` attach it as ``network.layer_map``.
     """
 
     feature_layers: tuple[str, ...]
@@ -35,6 +36,7 @@ class LayerMap:
     head: str
     deep_heads: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
+    other_heads: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,15 +179,19 @@ def trace(
     Hooks are removed on every way out, exceptions included. Flags and gradients of the model are not touched.
     """
     given = {"image": inputs} if isinstance(inputs, Tensor) else dict(inputs)
-    wanted = tuple(dict.fromkeys((*layers, *((leaf,) if leaf else ()))))
+    heads = layer_map_of(model).other_heads if hasattr(model, "layer_map") else {}
+    wanted = tuple(dict.fromkeys((*layers, *((leaf,) if leaf else ()), *heads.values())))
     kept: dict[str, Tensor] = {}
     with _tapped(model, wanted, kept, leaf, on_output):
         output = model(given["image"])
     silent = [layer for layer in wanted if layer not in kept]
     if silent:
         raise ExplanationError("LAYER_SILENT", f"expected layer {silent[0]!r} to be reached in the forward pass, it was not")
-    outputs = dict(output) if isinstance(output, Mapping) else {DEFAULT_HEAD: output}
-    return Trace(model=model, inputs=given, outputs=outputs, features=kept)
+    outputs = (
+        dict(output) if isinstance(output, Mapping) else {DEFAULT_HEAD: output, **{name: kept[layer] for name, layer in heads.items()}}
+    )
+    asked = {layer: kept[layer] for layer in (*layers, *((leaf,) if leaf else ()))}
+    return Trace(model=model, inputs=given, outputs=outputs, features=asked)
 
 
 def _layer(model: nn.Module, name: str) -> nn.Module:

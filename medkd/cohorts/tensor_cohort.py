@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TaskKind, TrainingConfig, read_record
+from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TrainingConfig, read_record
 from medkd.cohorts.case_directives import CaseDirectives, joined_directives
 from medkd.storage.store import Store
 from medkd.trace import Sample
@@ -54,7 +54,7 @@ class TensorCohort:
         """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
         del config, generator  # whole pictures: nothing is cut
         masks, known, labels = self.masks[rows], self.has_mask[rows], self.labels[rows]
-        if task.kind is TaskKind.SEGMENTATION:
+        if task.kind.is_dense:
             # A case without a mask is not empty: nobody has looked, and -1 keeps it out of losses.
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())

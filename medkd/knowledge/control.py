@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_contracts import AttributionSource
-from medkd.knowledge.interface import Knowledge, LiveKnowledge
+from medkd.knowledge.interface import OTHER_HEADS, Knowledge, LiveKnowledge
 from medkd.targets import Target
 from medkd.trace import Sample
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
@@ -43,7 +43,9 @@ class ControlledKnowledge:
         return self._teacher.logits()
 
     def features(self, layer: str) -> FeatureMap:
-        """Return replaced features."""
+        """Return replaced features; what another head answers is the teacher's own."""
+        if layer in OTHER_HEADS:
+            return self._teacher.features(layer)
         return self._replace((self._source()).features(layer), first_axis=2)
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:

@@ -16,6 +16,8 @@ from medkd.types import AttributionMap, FeatureMap, Images, Logits
 
 #: Tap that stands for the layer a network's class maps are read from, whatever it is called there.
 LAST = "last"
+#: Heads beside the one that puts out the logits (``LayerMap.other_heads``): what they put out is an answer, which no control replaces.
+OTHER_HEADS = frozenset({"boxes", "classification"})
 
 
 @runtime_checkable
@@ -79,7 +81,10 @@ class LiveKnowledge:
         return (self._asked or self._trace()).logits.float()
 
     def features(self, layer: str) -> FeatureMap:
-        """Return the teacher's features at a tap of its anatomy."""
+        """Return the teacher's features at a tap of its anatomy, or what another head of it, by its name, puts out."""
+        if layer in layer_map_of(self._teacher).other_heads:
+            asked = self._asked if self._asked is not None and layer in self._asked.outputs else self._trace()
+            return asked.outputs[layer].float()
         layer = layer_map_of(self._teacher).cam_layer if layer == LAST else layer
         if self._asked is not None and layer in self._asked.features:
             return self._asked.feature(layer)

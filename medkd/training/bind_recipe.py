@@ -55,6 +55,20 @@ def binding_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     for name, arm in recipe.arms.items():
         yield from _arm_mistakes(("arms", name), arm, recipe)
     yield from _explain_mistakes(recipe)
+    yield from _detection_mistakes(recipe)
+
+
+def _detection_mistakes(recipe: Recipe) -> Iterator[Mistake]:
+    """Yield what a recipe asks that is not there for detectors."""
+    if recipe.task.kind is not TaskKind.DETECTION:
+        return
+    asked: dict[FieldPath, bool] = {("experiment",): recipe.experiment is not None}
+    asked |= {("arms", name, "knowledge"): arm.knowledge == "store" for name, arm in recipe.arms.items()}
+    asked |= {("arms", name, "init"): arm.init != "random" for name, arm in recipe.arms.items()}
+    for place, found in asked.items():
+        if found:
+            sentence = f"expected no {'.'.join(place)} in a recipe of a detection: it is there for classification and segmentation only; leave it out"
+            yield Mistake(place, RecipeError("RECIPE_TASK", sentence))
 
 
 def name_mistakes(payload: Any) -> Iterator[Mistake]:

@@ -18,6 +18,7 @@ from data_contracts import (
     Ref,
     Subset,
     TaskKind,
+    require_kind,
 )
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.tensor_cohort import patients_of
@@ -70,6 +71,7 @@ def extract_knowledge(workspace: Workspace, spec: ExtractionSpec, cohorts: Cohor
         cohorts: prepared cohorts.
         teacher: whose knowledge it is.
     """
+    require_kind(teacher.task, "a store of knowledge")
     with gpu_slot() as gpu:
         return _extract(workspace, spec, cohorts, teacher, torch.device("cpu" if gpu is None else f"cuda:{gpu}"))
 
