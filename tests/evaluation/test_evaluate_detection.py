@@ -34,6 +34,7 @@ from medkd.recipe_calls import (
 from medkd.recipe_calls import training_features_calls as features_calls
 from medkd.registry.publish import open_registry, register_models
 from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.version_files import CARD
 from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
@@ -104,12 +105,13 @@ def test_its_strongest_detection_is_explained_by_both_networks_and_again(result)
     assert replay_bundle(workspace, bundle) == {}
 
 
+@pytest.mark.extended  # MLflow takes seconds
 def test_versions_are_registered_with_a_card_and_without_a_serving_form(result):
     run, workspace, _ = result
     models = register_models(workspace, run).models
-    assert [model.name for model in models][0] == "detection-teacher"
+    assert models[0].name == "detection-teacher"
     _, folder = open_registry(workspace).fetch(models[-1].uri)
-    assert (folder / "card.json").is_file()
+    assert (folder / CARD).is_file()
 
 
 def test_what_is_not_there_for_detectors_is_not_asked(result):
