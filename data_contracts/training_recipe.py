@@ -244,6 +244,8 @@ class LossBalancing(FrozenModel):
         agreement_weight: terms that read explanations are weighted by (d / d_first) to this power, d = 1 - agreement of student's and
             teacher's class maps, smoothed: what agrees already need not be pulled.
         agreement_rate: the learning rate is scaled by the same ratio to this power, between a tenth and 1.
+        uncertainty: the task of each head is divided by a variance that is learnt with the network, whose logarithm is added (Kendall et al. 2018,
+            1705.07115): for networks with two heads. Left out of the record where it is not asked for.
     """
 
     norms: bool = False
@@ -254,6 +256,7 @@ class LossBalancing(FrozenModel):
     momentum: Finite = Field(default=0.8, ge=0, lt=1)
     agreement_weight: Finite = Field(default=0.0, ge=0)
     agreement_rate: Finite = Field(default=0.0, ge=0)
+    uncertainty: bool = Field(default=False, exclude_if=lambda asked: not asked)
 
 
 class Arm(FrozenModel):

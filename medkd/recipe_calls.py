@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from data_contracts import Evaluation, Recipe, Subset, TaskKind
+from data_contracts import Evaluation, ExplainSpec, Recipe, Subset, TaskKind
 from medkd.evaluation.calibrate import calibration_subset
 from medkd.explanation.explain_cohort import siblings_of
 from medkd.registry.recipe_result import RecipeResult
@@ -109,9 +109,9 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
 
 
 def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here, and of detectors."""
+    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here, of detectors, and of networks with two heads."""
     teacher = result.teacher or result.reference
-    if teacher is None or result.recipe.task.kind is TaskKind.DETECTION:
+    if teacher is None or result.recipe.task.kind is TaskKind.DETECTION or result.recipe.task.case_classes:
         return []
     results = {one.weights_digest: one for one in result.case_results}
     digests = (student.weights_digest for student in result.students)
@@ -119,8 +119,18 @@ def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 
 def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``explain_cohort``: every student beside its teacher, those of further seeds on fewer cases."""
-    spec, teacher = result.recipe.explanation(), result.require_teacher()
+    """Return the arguments of ``explain_cohort``: every student beside its teacher, those of further seeds on fewer cases;
+    each head of a network with two by itself."""
+    spec = result.recipe.explanation()
+    if not spec.task.case_classes:
+        return _explanation_calls(workspace, result, spec)
+    segmented = spec.model_copy(update={"task": spec.task.without_cases()})
+    classified = spec.model_copy(update={"name": f"{spec.name}-classification", "task": spec.task.of_cases()})
+    return [call for one in (segmented, classified) for call in _explanation_calls(workspace, result, one)]
+
+
+def _explanation_calls(workspace: Workspace, result: RecipeResult, spec: ExplainSpec) -> list[Call]:
+    teacher = result.require_teacher()
     fewer = spec.model_copy(update={"explain": spec.explain.model_copy(update={"cases": further_cases(spec.explain.cases)})})
     return [
         (workspace, chosen, result.cohorts, student, teacher, siblings_of(chosen, student, result.students))

@@ -28,7 +28,7 @@ class LayerMap:
     the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first; ``attention``
     layers put out attention matrices [batch, heads, query, key], first block first. ``other_heads`` are the layers of further answers that are
     given in the same pass, by name (``boxes`` of a detector, ``classification`` of a multi-task network): a trace keeps what they put out beside the
-    logits. Builders in ``medkd/models`` attach it as ``network.layer_map``.
+    logits; ``other_cam_layers`` feed those of them that classify. Builders in ``medkd/models`` attach it as ``network.layer_map``.
     """
 
     feature_layers: tuple[str, ...]
@@ -37,6 +37,7 @@ class LayerMap:
     deep_heads: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
     other_heads: Mapping[str, str] = field(default_factory=dict)
+    other_cam_layers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Sample:
         shares: float32 [batch], how much of each case is its own; None where nothing was blended in.
         explanation_weights: float32 [batch], weight of each case in terms that copy the teacher's explanations; None means ``weights``.
         forbidden: uint8 [batch, *space], percent to which readers forbid attribution there; None where there is no feedback.
+        case_labels: int64 [batch], class of the whole case beside its mask, -1 where missing; None where no task asks for both.
     """
 
     inputs: Mapping[str, Tensor]
@@ -77,6 +79,7 @@ class Sample:
     shares: Tensor | None = None
     explanation_weights: Tensor | None = None
     forbidden: Tensor | None = None
+    case_labels: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Sample:
         """Return the sample with every tensor changed."""

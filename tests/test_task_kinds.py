@@ -24,9 +24,9 @@ KEPT_AWAY = {
     "drift/reference.py": "explains studies (explain_study.py)",
     "drift/window_performance.py": "reads what studies were explained (explain_study.py)",
     "evaluation/ask_validation.py": "asked by calibration, which refuses detections (calibrate.py)",
-    "experiment/gap_fine_tuning.py": "experiments refuse detections (bind_recipe.py)",
-    "experiment/trials.py": "experiments refuse detections (bind_recipe.py)",
-    "experiment/validate_student.py": "experiments refuse detections (bind_recipe.py)",
+    "experiment/gap_fine_tuning.py": "experiments refuse detections (kind_mistakes.py)",
+    "experiment/trials.py": "experiments refuse detections (kind_mistakes.py)",
+    "experiment/validate_student.py": "experiments refuse detections (kind_mistakes.py)",
     "explanation/artefact.py": "reads explanations of studies (explain_study.py)",
     "explanation/class_subjects.py": "part of the explanation of a study (explain_study.py)",
     "explanation/defaults.py": "explainers of studies (explain_study.py)",
@@ -39,7 +39,7 @@ KEPT_AWAY = {
     "feedback/judged_reports.py": "reads reports, which show no detections (choose_panel.py)",
     "inference/nearest_cases.py": "reads training features, which detections have none of (recipe_calls.py)",
     "knowledge/extract.py": "stores refuse detections (extract_knowledge.py)",
-    "knowledge/stored.py": "stores refuse detections (bind_recipe.py)",
+    "knowledge/stored.py": "stores refuse detections (kind_mistakes.py)",
     "planning/count_cases.py": "counts the phantom's biased cohorts of classification",
     "registry/candidates.py": "lists what segments",
     "review/choose_panel.py": "takes both kinds that a report shows; there is no place for boxes on it",
@@ -53,7 +53,7 @@ KEPT_AWAY = {
     "serving/form.py": "forms refuse detections (pack_form.py)",
     "serving/served_model.py": "forms refuse detections (pack_form.py)",
     "serving/study.py": "forms refuse detections (pack_form.py)",
-    "training/requirements.py": "asked of stores, which refuse detections (bind_recipe.py)",
+    "training/requirements.py": "asked of stores, which refuse detections (kind_mistakes.py)",
 }
 DETECTION = Task(kind="detection", classes=("background", "lesion"))
 

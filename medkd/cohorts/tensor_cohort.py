@@ -59,6 +59,8 @@ class TensorCohort:
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         sample = Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
+        if task.case_classes:
+            sample = replace(sample, case_labels=self.labels[rows])
         if self.directives is None:
             return sample
         return self.directives.attach(sample, rows, [self.directives.forbidden[row] for row in rows.tolist()])

@@ -23,6 +23,7 @@ from medkd.measures.expected_calibration_error import gaps_of
 from medkd.measures.marker_effect import marker_effect
 from medkd.measures.pointing_game import pointing_game
 from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
+from medkd.models._heads import head_view
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
 from medkd.storage.store import Store
@@ -55,6 +56,8 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     teacher_network = model if teacher == checkpoint else load_network(workspace, teacher)
     if task.kind is TaskKind.DETECTION:
         arrays = evaluate_detector(model, teacher_network, cohorts, workspace.store, task)
+    elif task.case_classes:
+        arrays = _both(model, teacher_network, cohorts, workspace, task)
     elif task.kind is TaskKind.CLASSIFICATION:
         arrays = _classification(model, teacher_network, cohorts, workspace, task)
     elif task.spatial_dims == 3:
@@ -73,6 +76,21 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
         train_seconds=checkpoint.train_seconds,
         arrays=workspace.store.write_tensors(f"evaluations/{name}.safetensors", arrays),
     )
+
+
+def _both(model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
+    """Return what both heads of a network do; maps of the head that classifies are named after it."""
+    if task.spatial_dims == 3:
+        volumes = open_volume_use(cohorts, Subset.TEST, workspace.store, task)
+        arrays = evaluate_volumes(model, teacher_network, volumes, task.without_cases())
+    else:
+        arrays = _segmentation(model, teacher_network, cohorts, workspace, task.without_cases())
+    views = [head_view(network, TaskKind.CLASSIFICATION.value) for network in (model, teacher_network)]
+    student, teacher = views[0], views[0] if teacher_network is model else views[1]
+    for key, value in _classification(student, teacher, cohorts, workspace, task.of_cases()).items():
+        subset, quantity = key.split("/")
+        arrays[key if quantity == "probability" else f"{subset}/classification_{quantity}"] = value
+    return arrays
 
 
 def _classification(

@@ -110,7 +110,8 @@ def test_versions_are_registered_with_a_card_and_without_a_serving_form(result):
     run, workspace, _ = result
     models = register_models(workspace, run).models
     assert models[0].name == "detection-teacher"
-    _, folder = open_registry(workspace).fetch(models[-1].uri)
+    registry = open_registry(workspace)  # what it fetched goes with it
+    _, folder = registry.fetch(models[-1].uri)
     assert (folder / CARD).is_file()
 
 
