@@ -67,6 +67,7 @@ from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.detect_study import FoundLesion, lesions_of_study
 from medkd.inference.segment import prepare_study, segment
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
+from medkd.models._heads import head_view
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.promotion.policy import read_policy
 from medkd.promotion.promote import Promotion, Signatory, promote_signed
@@ -490,6 +491,7 @@ class Prediction:
         caveats: in what the study is not what the model was trained on, and, where the version has a calibration, what it is worth.
         flagged: which pictures reach the threshold that bounds the share of missed positives, bool [picture]; None without a bound, and of
             models that segment.
+        case_classes: names of the classes of ``probabilities`` where a model segments and classifies; they are not calibrated then.
         lesions: what a detector found, the surest first: score, box on the study's voxels, centre in the patient; none of other models.
     """
 
@@ -500,6 +502,7 @@ class Prediction:
     caveats: tuple[Caveat, ...]
     flagged: NDArray[np.bool_] | None = None
     lesions: tuple[FoundLesion, ...] = ()
+    case_classes: tuple[str, ...] = ()
 
     def save(self, path: PathLike) -> Path:
         """Write the labels as NIfTI on the study's own voxels (``.nii.gz``), and return the path.
@@ -580,7 +583,12 @@ class Model:
             return Prediction(volume, self.task.classes, None, None, caveats, lesions=lesions_of_study(self.network, prepared, volume))
         caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.reference.name))
         if self.task.kind is TaskKind.SEGMENTATION:
-            return Prediction(volume, self.task.classes, segment(self.network, prepared).numpy(), None, caveats)
+            labels = segment(self.network, prepared).numpy()
+            if not self.task.case_classes:
+                return Prediction(volume, self.task.classes, labels, None, caveats)
+            view, as_cases = head_view(self.network, "classification"), replace(prepared, task=self.task.of_cases())
+            shares = class_logits(view, pictures_of(as_cases), as_cases).softmax(1).numpy()
+            return Prediction(volume, self.task.classes, labels, shares, caveats, case_classes=self.task.case_classes)
         logits = class_logits(self.network, pictures_of(prepared), prepared)
         if self.calibration is None:
             return Prediction(volume, self.task.classes, None, logits.softmax(1).numpy(), caveats)

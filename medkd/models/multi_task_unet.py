@@ -26,7 +26,11 @@ class MultiTaskUNet(nn.Module):
     """
 
     def __init__(
-        self, encoder: Sequence[nn.Module], decoder: Sequence[tuple[nn.Module, nn.Module]], heads: tuple[nn.Module, nn.Module], final: nn.Module
+        self,
+        encoder: Sequence[nn.Module],
+        decoder: Sequence[tuple[nn.Module, nn.Module]],
+        heads: tuple[nn.Module, nn.Module],
+        final: nn.Module,
     ) -> None:
         super().__init__()
         self.encoder = nn.ModuleList(encoder)

@@ -17,10 +17,11 @@ from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
 
 
-def trained(name: str, workspace: Workspace, **changes) -> RecipeResult:
-    """Return what training the teacher and all students of a shipped recipe leaves; ``changes`` by dotted names, dots as double underscores."""
-    overrides = {key.replace("__", "."): value for key, value in changes.items()}
-    recipe = read_recipe(Path(flows.__file__).parent / "recipes" / name, overrides)
+def trained(name: str, workspace: Workspace, arms: tuple[str, ...] = ()) -> RecipeResult:
+    """Return what training the teacher and the students of a shipped recipe leaves; of all its arms where none is named."""
+    recipe = read_recipe(Path(flows.__file__).parent / "recipes" / name, {})
+    if arms:
+        recipe = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in arms}})
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
     result = RecipeResult(recipe, cohorts)
     result = replace(result, teacher=train_teacher(*teacher_call(workspace, result)))
@@ -39,7 +40,9 @@ def figures_of(result: RecipeResult, workspace: Workspace, wanted: dict[str, str
                 found[f"{short}_{arm}"] = card.figures[name].mean
         found[f"parameters_{arm}"] = card.parameters
     for arm, baseline in pairs:
-        compared = compare_arms(workspace, result.cohorts, arms[arm], arms[baseline], arms["teacher"] if baseline == "alone" else ()).figures
+        compared = compare_arms(
+            workspace, result.cohorts, arms[arm], arms[baseline], arms["teacher"] if baseline == "alone" else ()
+        ).figures
         for short, name in wanted.items():
             if name in compared:
                 prefix = f"{short}_{arm}_minus_{baseline}"
