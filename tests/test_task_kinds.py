@@ -40,6 +40,7 @@ KEPT_AWAY = {
     "inference/nearest_cases.py": "reads training features, which detections have none of (recipe_calls.py)",
     "knowledge/extract.py": "stores refuse detections (extract_knowledge.py)",
     "knowledge/stored.py": "stores refuse detections (kind_mistakes.py)",
+    "models/_heads.py": "a head that classifies is one of a segmentation's",
     "planning/count_cases.py": "counts the phantom's biased cohorts of classification",
     "registry/candidates.py": "lists what segments",
     "review/choose_panel.py": "takes both kinds that a report shows; there is no place for boxes on it",
@@ -53,6 +54,7 @@ KEPT_AWAY = {
     "serving/form.py": "forms refuse detections (pack_form.py)",
     "serving/served_model.py": "forms refuse detections (pack_form.py)",
     "serving/study.py": "forms refuse detections (pack_form.py)",
+    "training/bind_recipe.py": "asks whether pasted boxes bring their labels, which masks do; the rest is kind_mistakes.py",
     "training/requirements.py": "asked of stores, which refuse detections (kind_mistakes.py)",
 }
 DETECTION = Task(kind="detection", classes=("background", "lesion"))

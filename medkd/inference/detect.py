@@ -68,12 +68,12 @@ def _decode_one(score: Tensor, boxes: Tensor, space: tuple[int, ...], grid: tupl
     best, rows = flat.topk(min(_CANDIDATES, len(flat)))
     rows, best = rows[best >= lowest], best[best >= lowest]
     cell = torch.stack(torch.unravel_index(rows, grid), 1)
-    told = boxes.flatten(1)[:, rows].T
-    stride = torch.tensor([extent / cells for extent, cells in zip(space, grid, strict=True)], device=told.device)
-    centre = (cell + 0.5 + told[:, :axes]) * stride
+    outputs = boxes.flatten(1)[:, rows].T
+    stride = torch.tensor([extent / cells for extent, cells in zip(space, grid, strict=True)], device=outputs.device)
+    centre = (cell + 0.5 + outputs[:, :axes]) * stride
     # A box is never larger than the image: exponentials of an untrained head would overflow.
-    extent = torch.tensor(space, dtype=torch.float32, device=told.device)
-    size = torch.minimum(told[:, axes:].clamp(max=20).exp() * stride, extent)
+    extent = torch.tensor(space, dtype=torch.float32, device=outputs.device)
+    size = torch.minimum(outputs[:, axes:].clamp(max=20).exp() * stride, extent)
     low, high = (centre - size / 2).clamp_min(0), torch.minimum(centre + size / 2, extent)
     return suppress(Boxes(torch.cat([low, torch.maximum(high, low)], 1).cpu(), best.cpu()))
 

@@ -56,8 +56,8 @@ class ControlledKnowledge:
     def of_head(self, head: str) -> Knowledge:
         """Return what another head of the teacher answers, its explanations replaced alike."""
         seen = copy.copy(self)
-        teacher, stranger = knowledge_of_head(self._teacher, head), knowledge_of_head(self._random_teacher, head)
-        seen._teacher, seen._random_teacher = teacher or self._teacher, stranger or self._random_teacher
+        teacher, random_teacher = knowledge_of_head(self._teacher, head), knowledge_of_head(self._random_teacher, head)
+        seen._teacher, seen._random_teacher = teacher or self._teacher, random_teacher or self._random_teacher
         return seen
 
     def for_batch(self, image: Images) -> Knowledge:

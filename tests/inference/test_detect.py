@@ -74,10 +74,10 @@ class Bright(torch.nn.Module):
     def forward(self, image):
         inside = torch.nn.functional.avg_pool3d(torch.nn.functional.pad(image, (1, 2, 1, 2, 1, 2)), 4, 1)
         centre = (inside > 0.999).float()
-        told = torch.cat(
+        outputs = torch.cat(
             [torch.full_like(centre, 0.5).expand(-1, 3, -1, -1, -1), torch.full_like(centre, 4.0).log().expand(-1, 3, -1, -1, -1)], 1
         )
-        self.boxes(told)
+        self.boxes(outputs)
         return self.heads(torch.cat([torch.zeros_like(centre), 20 * centre - 10], 1))
 
 

@@ -40,6 +40,6 @@ def test_what_is_not_there_is_refused_with_a_sentence(recipe, changes, code, sen
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("recipe", ["detection.yaml", "multi_task.yaml"])
+@pytest.mark.parametrize("recipe", ["detection.yaml", "multi_task.yaml", "multi_task_busbra.yaml"])
 def test_the_shipped_recipes_bind(recipe):
     assert read_recipe(RECIPES / recipe, {}).name
