@@ -13,18 +13,20 @@ from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.recipe_calls import by_arm, card_calls, evaluation_calls, student_calls, teacher_call
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
+from medkd.training.objective import Objective
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
 
 
 def trained(name: str, workspace: Workspace, arms: tuple[str, ...] = ()) -> RecipeResult:
-    """Return what training the teacher and the students of a shipped recipe leaves; of all its arms where none is named."""
+    """Return what training the teacher, where an arm asks one, and the students of a shipped recipe leaves; of all its arms where none is named."""
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / name, {})
     if arms:
         recipe = recipe.model_copy(update={"arms": {arm: recipe.arms[arm] for arm in arms}})
     cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, workspace.data_root))
     result = RecipeResult(recipe, cohorts)
-    result = replace(result, teacher=train_teacher(*teacher_call(workspace, result)))
+    if any("teacher" in Objective(arm.terms).needs for arm in recipe.arms.values()):
+        result = replace(result, teacher=train_teacher(*teacher_call(workspace, result)))
     return replace(result, students=tuple(distill(*call) for call in student_calls(workspace, result)))
 
 
