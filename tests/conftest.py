@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import os
+import pkgutil
 import shutil
 from pathlib import Path
 
@@ -29,6 +31,11 @@ with install_import_hook(
     for _folder in CATALOGUES.values():
         for _name in _folder.names():
             _folder.load(_name)
+    # While lines are counted: what a test that is not counted imports first would count as never reached.
+    for _package in ("data_contracts", "medkd.attribution", "medkd.distillation", "medkd.measures"):
+        for _module in pkgutil.iter_modules(importlib.import_module(_package).__path__):
+            if _module.name != "__main__":
+                importlib.import_module(f"{_package}.{_module.name}")
 
 from data_contracts import NetworkSpec
 from medkd.models._build import build_network
@@ -37,6 +44,11 @@ from medkd.storage.workspace import local_workspace
 from medkd.trace import Sample, layer_map_of
 
 torch.set_num_threads(1)
+#: Folders of tests that reach the lines of the packages whose coverage is asked for (Makefile). Counting costs half as much again of what is counted, and
+#: a worker's start costs half a minute, so that all tests go in one run and counting rests in the others.
+COUNTED = tuple(Path(__file__).parent / name for name in ("contracts", "attribution", "distillation", "measures", "knowledge"))
+#: Tests that are extended for their time alone, by name (`python -m tests.budget` says which those are): each has faster neighbours, which stay.
+EXTENDED = frozenset((Path(__file__).parent / "extended.txt").read_text(encoding="utf-8").splitlines())
 CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
 SEGMENTER = NetworkSpec(builder="unet", options={"channels": (4, 8, 8)})
 #: With a cell per voxel, so that what holds of a grid of answers is asked of detectors too; coarser cells have tests of their own.
@@ -49,12 +61,14 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before the marks are read, and before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Begin with what takes longest alone, and give the tests of a module whose fixtures are made once for it to one worker: two would make everything twice."""
-    # mypy over everything takes two minutes on one core where nothing is cached: at the end the other core would wait for it.
-    items.sort(key=lambda item: item.path.name != "test_lint.py")
+    """Mark what is extended, begin with the longest group, and give the tests of a module whose fixtures are made once for it to one worker: two would make everything twice."""
+    # The demo's group takes a quarter of everything: begun late, the other core would wait for it.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None or item.get_closest_marker("xdist_group").args != ("demo",))
     for item in items:
+        if item.nodeid in EXTENDED:
+            item.add_marker(pytest.mark.extended)
         scopes = (
             {one.scope for defined in item._fixtureinfo.name2fixturedefs.values() for one in defined}
             if hasattr(item, "_fixtureinfo")
@@ -62,6 +76,31 @@ def pytest_collection_modifyitems(items):
         )
         if scopes & {"module", "package"} and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session):
+    """Stop counting lines once everything that is counted is imported: modules of tests are not."""
+    count_lines(session.config, wanted=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Count the lines that a test of ``COUNTED`` reaches, fixtures included, and no others."""
+    count_lines(item.config, wanted=any(folder in item.path.parents for folder in COUNTED))
+
+
+def count_lines(config, *, wanted):
+    """Let pytest-cov go on or rest, where it is asked for."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    controller = None if plugin is None else plugin.cov_controller
+    # The process that hands tests out counts nothing: it has no collector of its own that could rest.
+    if controller is None or (config.getoption("numprocesses", None) and not hasattr(config, "workerinput")):
+        return
+    if wanted and not controller.started:
+        controller.resume()
+    elif controller.started and not wanted:
+        controller.pause()
 
 
 @pytest.fixture(params=["classification", "segmentation"])

@@ -335,3 +335,14 @@ def test_nothing_lies_at_the_top_but_the_packages_and_the_usual_files() -> None:
         ".github",
     }
     assert tops <= usual | set(PACKAGES) | {"tests", "docs"}
+
+
+def test_what_is_extended_for_its_time_is_there():
+    lines = (ROOT / "tests" / "extended.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == sorted(set(lines))
+    gone = [
+        line
+        for line in lines
+        if f"def {line.split('::')[1].split('[')[0]}(" not in (ROOT / line.split("::")[0]).read_text(encoding="utf-8")
+    ]
+    assert not gone

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TrainingConfig, read_record
 from medkd.cohorts.case_directives import CaseDirectives, joined_directives
@@ -64,6 +65,20 @@ class TensorCohort:
         if self.directives is None:
             return sample
         return self.directives.attach(sample, rows, [self.directives.forbidden[row] for row in rows.tolist()])
+
+    def inside(self, values: Tensor) -> Tensor:
+        """Return values with 0 where an image was padded: nobody was trained there, so that answers and maps of padding mean nothing.
+
+        Args:
+            values: [n, *any, *space] of the images' space, or of a coarser grid of it (a cell counts where any voxel of it was measured).
+        """
+        grid = values.shape[values.ndim - (self.valid.ndim - 1) :]
+        valid = self.valid
+        if grid != valid.shape[1:]:
+            pool = functional.adaptive_max_pool2d if len(grid) == 2 else functional.adaptive_max_pool3d
+            valid = pool(valid[:, None].float(), tuple(grid))[:, 0] > 0
+        between = values.ndim - valid.ndim
+        return values * valid.reshape(len(valid), *(1,) * between, *grid).to(values.dtype)
 
     def patients(self) -> list[str]:
         """Return the patient key of each case."""

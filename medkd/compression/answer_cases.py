@@ -117,4 +117,8 @@ def _stacked(rows: Iterator[Arrays]) -> Arrays:
 
 def _maps(network: RuntimeNetwork, cohort: TensorCohort) -> Arrays:
     logits, maps = network.ask(cohort.images.numpy())
-    return {"maps": torch.from_numpy(maps), "answers": torch.from_numpy(logits.argmax(1)).to(torch.uint8)}
+    answers = torch.from_numpy(logits.argmax(1)).to(torch.uint8)
+    if answers.ndim == 1:
+        return {"maps": torch.from_numpy(maps), "answers": answers}
+    # Of a patch that is larger than its volume: the rest is no image, and what is marked there is nobody's lesion.
+    return {"maps": cohort.inside(torch.from_numpy(maps)), "answers": cohort.inside(answers)}

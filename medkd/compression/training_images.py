@@ -25,10 +25,12 @@ class TrainingImages:
     Attributes:
         images: float32 [n, 1, *size of the task].
         labels: int64 [n] of classes, or uint8 [n, *size] of segmentations (1 where anything is marked).
+        valid: bool [n, *size], False where an image was padded.
     """
 
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
+    valid: NDArray[np.bool_]
 
 
 def training_images(cohorts: CohortSet, seed: int, store: Store, task: Task, cases: int) -> TrainingImages:
@@ -49,7 +51,7 @@ def training_images(cohorts: CohortSet, seed: int, store: Store, task: Task, cas
     chosen = cohort.select(torch.arange(min(cases, len(cohort))))
     require_untested(chosen, cohorts, store)
     labels = chosen.masks if task.kind is TaskKind.SEGMENTATION else chosen.labels
-    return TrainingImages(chosen.images.numpy(), labels.numpy().astype(np.int64))
+    return TrainingImages(chosen.images.numpy(), labels.numpy().astype(np.int64), chosen.valid.numpy())
 
 
 def require_untested(cohort: TensorCohort, cohorts: CohortSet, store: Store) -> None:
@@ -74,7 +76,8 @@ def figure_on(shown: TrainingImages, task: Task) -> Callable[[RuntimeNetwork], f
         answers = torch.from_numpy(network.ask(shown.images)[0].argmax(1))
         labels = torch.from_numpy(shown.labels)
         if task.kind is TaskKind.SEGMENTATION:
-            return float(dice(answers > 0, labels > 0).double().nanmean())
+            # Training left the padding out: what a network says there is no mistake of it.
+            return float(dice((answers > 0) & torch.from_numpy(shown.valid), labels > 0).double().nanmean())
         known = labels >= 0
         return float((answers[known] == labels[known]).double().mean())
 

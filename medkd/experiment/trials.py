@@ -14,12 +14,14 @@ from data_contracts import (
     SelectionCriterion,
     Snapshot,
     Subset,
+    Task,
     TaskKind,
     TrainingSpec,
     ValidationScores,
 )
 from medkd.attribution._attribute import attribute
 from medkd.cohorts.open_cohort import open_for_maps
+from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.evaluation.evaluate import map_subset
 from medkd.experiment.validate_student import student_validator
 from medkd.explanation.measures_of_maps import class_perturbation
@@ -98,7 +100,7 @@ def examine(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: C
     subset = map_subset(cohorts)
     cohort = open_for_maps(cohorts, subset, workspace.store, checkpoint.task)
     model = load_network(workspace, checkpoint)
-    answer = predict_logits(model, cohort.images).argmax(1)
+    answer = _answers(model, cohort, checkpoint.task)
     epochs_kept = _teachers_answer(workspace, cohorts, subset, teacher)
     truth = cohort.labels if checkpoint.task.kind is TaskKind.CLASSIFICATION else cohort.masks.long()
     same, wrong = answer == epochs_kept, epochs_kept != truth
@@ -141,9 +143,15 @@ def _teachers_answer(workspace: Workspace, cohorts: CohortSet, subset: str, teac
     if key not in _ANSWERS:
         if len(_ANSWERS) >= 4:
             _ANSWERS.clear()
-        images = open_for_maps(cohorts, subset, workspace.store, teacher.task).images
-        _ANSWERS[key] = predict_logits(load_network(workspace, teacher), images).argmax(1)
+        cohort = open_for_maps(cohorts, subset, workspace.store, teacher.task)
+        _ANSWERS[key] = _answers(load_network(workspace, teacher), cohort, teacher.task)
     return _ANSWERS[key]
+
+
+def _answers(network: nn.Module, cohort: TensorCohort, task: Task) -> Tensor:
+    """Return the class of each case, [n], or of each voxel, background where an image was padded, [n, *space]."""
+    answers = predict_logits(network, cohort.images).argmax(1)
+    return cohort.inside(answers) if task.kind is TaskKind.SEGMENTATION else answers
 
 
 def share(is_it: Tensor, among: Tensor) -> Tensor:

@@ -81,8 +81,8 @@ class StudentValidator:
         self.explained_cases = self.cases.select(torch.arange(min(MAP_CASES, len(self.cases))))
         teacher_network = load_network(workspace, teacher)
         self.teacher_logits, _, traced = predict_class_maps(teacher_network, self.explained_cases.images)
-        self.target = self._target(self.teacher_logits.argmax(1))
-        self.maps = cam(traced, self.target)
+        self.target = self._target(self._answer(self.teacher_logits, self.explained_cases))
+        self.maps = self._within(cam(traced, self.target))
         self.changes = self._changes(teacher_network, self.teacher_logits) if goal.select == "response" else None
 
     def look(self, network: nn.Module, *, arm: str, seed: int, seconds: float) -> ValidationScores:
@@ -93,7 +93,7 @@ class StudentValidator:
             if len(self.explained_cases) < len(self.cases)
             else logits[:0]
         )
-        agreement = cosine_agreement(cam(traced, self.target), self.maps)
+        agreement = cosine_agreement(self._within(cam(traced, self.target)), self.maps)
         gap = (self.target(logits) - self.target(self.teacher_logits)).abs().mean()
         return ValidationScores(
             arm=arm,
@@ -115,11 +115,18 @@ class StudentValidator:
     def _target(self, answer: Tensor) -> Target:
         return class_margin(answer) if self.task.kind is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
 
+    def _answer(self, logits: Tensor, cohort: TensorCohort) -> Tensor:
+        answer = logits.argmax(1)
+        return cohort.inside(answer) if self.task.kind is TaskKind.SEGMENTATION else answer
+
+    def _within(self, maps: Tensor) -> Tensor:
+        return self.explained_cases.inside(maps) if self.task.kind is TaskKind.SEGMENTATION else maps
+
     def _score(self, logits: Tensor, cohort: TensorCohort) -> float:
         """Return the AUC, or the mean Dice over the cases that have a mask."""
         if self.task.kind is TaskKind.CLASSIFICATION:
             return float(auc(logits.softmax(1)[:, 1], cohort.labels))
-        return float(dice(logits.argmax(1), cohort.masks)[cohort.has_mask].nanmean())
+        return float(dice(self._answer(logits, cohort), cohort.masks)[cohort.has_mask].nanmean())
 
 
 def _mean(values: Tensor) -> float:

@@ -176,7 +176,7 @@ def question_of(
     cohort = cohort.select(over_patients(cohort.patients(), spec.explain.cases))
     own, other = (for_task(load_network(workspace, one), one, spec.task) for one in (student, teacher))
     networks = Networks(own, other)
-    return cohort, ask(networks.teacher, cohort.images, cohort.masks, spec.task.kind), networks
+    return cohort, ask(networks.teacher, cohort.images, cohort.masks, spec.task.kind, cohort.valid), networks
 
 
 def over_patients(patients: Sequence[str], wanted: int) -> Tensor:

@@ -26,7 +26,10 @@ SHIFTED = "off_distribution"
 
 @dataclass(frozen=True)
 class ExplanationQuery:
-    """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case, number of classes."""
+    """What is explained of a batch: images, targets (the teacher's answer, for both networks), lesion masks, class per case, number of classes.
+
+    ``valid`` is False where images were padded, bool [n, *space]: what a map says there is no evidence of the image. None where nothing was.
+    """
 
     images: Tensor
     target: Target
@@ -34,6 +37,7 @@ class ExplanationQuery:
     answer: Tensor
     task: TaskKind
     classes: int
+    valid: Tensor | None = None
 
     def whole_and_parts(self) -> tuple[Target, list[tuple[float, Target]]]:
         """Return what is asked, and targets whose sum with signs it is: classes of a margin, or both halves of each region."""
@@ -51,13 +55,15 @@ def margin_parts(answer: Tensor, classes: int) -> list[tuple[float, Target]]:
     return [(1.0, class_logit(answer)), *((sign, class_logit(index)) for index, sign in others)]
 
 
-def ask(teacher_network: nn.Module, images: Tensor, masks: Tensor, task: TaskKind) -> ExplanationQuery:
-    """Return the question put to both networks: why the class (or the lesion) that the teacher answered?"""
+def ask(teacher_network: nn.Module, images: Tensor, masks: Tensor, task: TaskKind, valid: Tensor | None = None) -> ExplanationQuery:
+    """Return the question put to both networks: why the class (or the lesion, where images were not padded) that the teacher answered?"""
     logits = predict_logits(teacher_network, images)
     # A detector is asked about the cell that it scores highest: of one that is sure of nothing too.
     answer, classes = strongest_cell(logits) if task is TaskKind.DETECTION else logits.argmax(1), logits.shape[1]
+    if valid is not None and task is TaskKind.SEGMENTATION:
+        answer = answer * valid
     target = class_margin(answer) if task is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))
-    return ExplanationQuery(images, target, masks, answer, task, classes)
+    return ExplanationQuery(images, target, masks, answer, task, classes, valid)
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,10 @@ def compared(
     spec: ExplainSpec, student_maps: Tensor, teacher_maps: Tensor | None, model: nn.Module, query: ExplanationQuery
 ) -> dict[str, Tensor]:
     """Return the recipe's measures of the student's maps; those that compare with the teacher's where there are any."""
+    if query.valid is not None and query.task is TaskKind.SEGMENTATION:
+        # Of a classification, evidence in the padding is evidence: a student that looks there must be seen to.
+        student_maps = student_maps * query.valid
+        teacher_maps = None if teacher_maps is None else teacher_maps * query.valid
     values: dict[str, Tensor] = {}
     for choice in spec.explain.measures:
         entry, measure = MEASURES.entry(choice.name), MEASURES.bind(choice.name, {**choice.options, "spacing_mm": spec.task.spacing_mm})

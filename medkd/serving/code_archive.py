@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import io
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ ROOT_MODULE, LEFT_OUT = "medkd.serving.served_model", frozenset({"medkd.api"})
 ADDED = ("pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-libjpeg", "pylibjpeg-rle", "mlflow", "pandas", "onnxruntime")
 #: A served version must run where these are not installed.
 FORBIDDEN = frozenset({"torch", "monai", "prefect", "lightning_fabric"})
+#: Modules whose library has another name, as far as served versions import them.
+_INSTALLED_AS = {"PIL": "pillow", "dicomanonymizer": "dicom_anonymizer", "yaml": "PyYAML"}
 _HOME = Path(__file__).parents[2]
 _PACKAGES = ("medkd", "data_contracts")
 #: An archive's own time is no part of it.
@@ -56,9 +59,19 @@ def serving_code() -> ServingCode:
         raise RegistryError(
             "FORM_NEEDS_TORCH", f"expected the code of a served version to do without {heavy[0]}, {foreign[heavy[0]]} imports it"
         )
-    distributions = metadata.packages_distributions()
-    names = {distributions[top][0] for top in foreign if top not in _PACKAGES and top in distributions} | set(ADDED)
+    names = {name for top in foreign if top not in _PACKAGES and (name := _distribution_of(top)) is not None} | set(ADDED)
     return ServingCode(_archive(modules), tuple(sorted(f"{name}=={metadata.version(name)}" for name in names)))
+
+
+def _distribution_of(top: str) -> str | None:
+    """Return the name under which the library of a module is installed; None of the standard library's, and of what is not installed."""
+    if top in sys.stdlib_module_names:
+        return None
+    try:
+        return metadata.distribution(_INSTALLED_AS.get(top, top)).name
+    except metadata.PackageNotFoundError:
+        # Takes seconds: it reads what every library that is installed here consists of.
+        return metadata.packages_distributions().get(top, [None])[0]
 
 
 def _closure() -> dict[str, Path]:

@@ -42,6 +42,18 @@ def test_what_a_shard_does_not_hold_is_nothing_everywhere_valid(store):
     assert opened.valid.all()
 
 
+def test_what_is_said_of_padding_is_nothing_on_any_grid(store):
+    valid = torch.ones(3, 4, 4, dtype=torch.uint8)
+    valid[0, :, 3] = valid[0, 3] = 0
+    valid[1, 1:] = 0
+    opened = open_cohort(stored_cohort(store, {"valid": valid})[Part.TRAIN], store, TASK)
+    answers, maps = torch.ones(2, 4, 4, dtype=torch.int64), torch.ones(2, 3, 4, 4)
+    assert torch.equal(opened.inside(answers), valid[:2].long())
+    assert torch.equal(opened.inside(maps), valid[:2, None].float().expand(2, 3, 4, 4))
+    # A coarse cell of which any voxel was measured counts.
+    assert opened.inside(torch.ones(2, 2, 2)).tolist() == [[[1, 1], [1, 1]], [[1, 1], [0, 0]]]
+
+
 def test_labels_of_a_segmentation_are_masks_and_missing_where_there_is_none(store):
     uses = stored_cohort(store, {"masks": masks()})
     task = TASK.model_copy(update={"kind": TaskKind.SEGMENTATION})

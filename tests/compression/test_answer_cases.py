@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from data_contracts import CohortSet, CohortUse, NetworkSpec, Part, Subset, Task
 from medkd.cohorts.open_cohort import open_pictures
-from medkd.compression.answer_cases import answer_form
+from medkd.compression.answer_cases import answer_form, map_cohort
+from medkd.compression.training_images import figure_on, training_images
 from medkd.evaluation.evaluate import evaluate_model, map_subset
 from medkd.measures.expected_calibration_error import expected_calibration_error
 from tests.compression.made import own_form
@@ -88,3 +91,19 @@ def test_volumes_are_scored_on_their_own_voxels_as_evaluation_scores_them(segmen
         assert all(count >= least for count, least in zip(arrays["counts"].tolist(), marked, strict=True))
         maps = workspace.store.read_tensors(answers.maps)
         assert maps["maps"].shape == (2, 3, *checkpoint.task.image_size)
+
+
+def test_of_a_patch_that_is_larger_than_its_volume_the_rest_is_neither_answer_nor_map(segmented):
+    workspace, cohorts, checkpoint = segmented
+    wide = checkpoint.model_copy(update={"task": checkpoint.task.model_copy(update={"image_size": (16, 32, 32)})})
+    answers = answer_form(workspace, own_form(workspace, cohorts, wide, "torch"), cohorts, None)
+    kept, shown = workspace.store.read_tensors(answers.maps), map_cohort(cohorts, workspace.store, wide.task, torch.arange(2))
+    assert 0 < int(shown.valid[0].sum()) < shown.valid[0].numel()
+    for case, valid in enumerate(shown.valid):
+        assert not kept["answers"][case][~valid].any()
+        assert not kept["maps"][case][:, ~valid].any()
+        assert kept["maps"][case][:, valid].any()
+    # A form that marks all of the padding, and in the volume what is right, makes no mistake.
+    training = training_images(cohorts, 0, workspace.store, wide.task, 2)
+    everything = torch.nn.functional.one_hot(torch.from_numpy((training.labels > 0) | ~training.valid).long(), 2).movedim(-1, 1)
+    assert figure_on(training, wide.task)(SimpleNamespace(ask=lambda _: (everything.numpy(), None))) == 1.0

@@ -128,3 +128,18 @@ def test_a_baseline_is_measured_on_images_of_another_acquisition_too():
     assert set(found) == {"gini", "off_distribution:gini"}
     # The centre is where it is, whatever the image shows.
     assert found["off_distribution:gini"].abs().max() == 0
+
+
+@pytest.mark.parametrize("kind", [TaskKind.SEGMENTATION, TaskKind.CLASSIFICATION])
+def test_a_lesion_in_the_padding_is_no_evidence_but_a_classifier_that_looks_there_is_seen_to(kind):
+    images, valid = torch.ones(1, 1, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)
+    valid[..., 2:] = False
+    masks = valid.to(torch.uint8)
+    network = Means() if kind is TaskKind.CLASSIFICATION else Bright()
+    asked = ask(network, images, masks, kind, valid)
+    found = compared(spec(Entry(name="relevance_mass_accuracy")), torch.ones(1, 4, 4), None, network, asked)
+    if kind is TaskKind.SEGMENTATION:
+        assert torch.equal(asked.answer, masks.long())
+        assert found["relevance_mass_accuracy"].item() == 1.0
+    else:
+        assert found["relevance_mass_accuracy"].item() == 0.5

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,21 @@ def run_medkd(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
     )
 
 
+def call_medkd(*arguments: object) -> tuple[int, str, str]:
+    """Run the command line in this process, since a new one needs seconds to import: exit status, stdout, stderr."""
+    from flows.cli import main
+
+    said, faults = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(faults):
+        patch.setattr(sys, "argv", ["medkd", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+    return status, said.getvalue(), faults.getvalue()
+
+
 @pytest.fixture
 def here(monkeypatch, capsys):
     """Return a caller of the command line in this process (a new one needs seconds to import): exit status, stdout, stderr."""
@@ -72,6 +89,12 @@ def here(monkeypatch, capsys):
         return status, said.out, said.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def medkd_here():
+    """Return the same for fixtures that last longer than a test."""
+    return call_medkd
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,14 @@ MODEL = "models:/phantom-segmentation-teacher/1"
 
 
 @pytest.fixture(scope="module")
-def explained(smoke, medkd, tmp_path_factory):
+def explained(smoke, medkd_here, tmp_path_factory):
     out = tmp_path_factory.mktemp("explained")
-    done = medkd(
-        "explain-study", str(smoke.folder / "dicom" / "study001"), "--model", MODEL, "--run", str(smoke.folder), "--out", str(out),
-        "--explainers", "grad_cam,integrated_gradients", "--set", "integrated_gradients.steps=4", "--json", cwd=out,
+    status, said, faults = medkd_here(
+        "explain-study", smoke.folder / "dicom" / "study001", "--model", MODEL, "--run", smoke.folder, "--out", out,
+        "--explainers", "grad_cam,integrated_gradients", "--set", "integrated_gradients.steps=4", "--json",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return out, json.loads(done.stdout.splitlines()[-1])
+    assert status == 0, faults[-2000:]
+    return out, json.loads(said.splitlines()[-1])
 
 
 def test_every_lesion_gets_a_map_and_every_explainer_a_verdict(explained):

@@ -31,18 +31,13 @@ def options(*more):
 
 
 @pytest.fixture(scope="module")
-def extracted(tmp_path_factory):
-    import os
-    import subprocess
-    import sys
-
+def extracted(tmp_path_factory, medkd_here):
     folder = tmp_path_factory.mktemp("here")
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "extract-knowledge", str(RECIPE), "--out", str(folder / "run"), "--json", *options(HINTS)],
-        capture_output=True, text=True, timeout=280, env={**os.environ, "MEDKD_WORKERS": "0"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder / "run", json.loads(done.stdout.splitlines()[-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDKD_WORKERS", "0")
+        status, said, faults = medkd_here("extract-knowledge", RECIPE, "--out", folder / "run", "--json", *options(HINTS))
+    assert status == 0, faults[-3000:]
+    return folder / "run", json.loads(said.splitlines()[-1])
 
 
 def test_an_extraction_says_what_it_holds_and_how_close_it_is(extracted):

@@ -22,15 +22,15 @@ pytestmark = pytest.mark.xdist_group("demo")
 
 
 @pytest.fixture(scope="module")
-def studied(smoke, medkd, tmp_path_factory):
+def studied(smoke, medkd_here, tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
     model = next(m for m in smoke.summary["models"] if m["name"] == "phantom-segmentation-teacher")
-    done = medkd(
-        "run-study", str(smoke.folder / "dicom" / "study001"), "--model", f"models:/{model['name']}/{model['version']}", "--run", str(smoke.folder),
-        "--out", str(out), "--json", cwd=out,
+    status, said, faults = medkd_here(
+        "run-study", smoke.folder / "dicom" / "study001", "--model", f"models:/{model['name']}/{model['version']}", "--run", smoke.folder,
+        "--out", out, "--json",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return out, json.loads(done.stdout.splitlines()[-1])
+    assert status == 0, faults[-2000:]
+    return out, json.loads(said.splitlines()[-1])
 
 
 def test_a_new_study_gets_a_report_and_a_segmentation(studied):

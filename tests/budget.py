@@ -1,0 +1,38 @@
+"""Where the time of the tests goes: ``python -m tests.budget RESULTS.xml`` reads what ``pytest --junitxml`` wrote.
+
+It prints the tests that took longest and the folders they lie in. What takes more than about a second, and of which a faster neighbour asks nearly the
+same, goes into ``tests/extended.txt`` by name; a test that says something nobody else says stays, whatever it takes.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+
+def times(results: Path) -> dict[str, float]:
+    """Return seconds by name of the test, as pytest takes it on the command line."""
+    found = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        # A group of xdist is written behind the name.
+        name = re.sub(r"@[\w.]+$", "", case.attrib["name"])
+        found[f"{case.attrib['classname'].replace('.', '/')}.py::{name}"] = float(case.attrib["time"])
+    return found
+
+
+def table(found: dict[str, float], *, longest: int = 60) -> str:
+    """Return the folders by their seconds, and the tests that took longest."""
+    folders: Counter[str] = Counter()
+    for name, seconds in found.items():
+        folders["/".join(name.split("::")[0].split("/")[:2])] += seconds
+    rows = [f"{sum(found.values()):8.1f} s in {len(found)} tests", ""]
+    rows += [f"{seconds:8.1f}  {folder}" for folder, seconds in folders.most_common()]
+    rows += ["", *(f"{seconds:8.1f}  {name}" for name, seconds in sorted(found.items(), key=lambda one: -one[1])[:longest])]
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table(times(Path(sys.argv[1]))) + "\n")
