@@ -36,6 +36,7 @@ class PhantomData(FrozenModel):
         teacher_contrast: least and largest contrast of lesions in the teacher's training cases: a mismatched teacher.
         difficulty: 1 is the reference; more is harder.
         cohort_seed: what all cases are drawn from; the same number gives the same cases.
+        lesions: least and largest number of lesions of a case; left out of the record where each case has one.
     """
 
     kind: Literal["phantom"] = "phantom"
@@ -57,6 +58,15 @@ class PhantomData(FrozenModel):
     teacher_contrast: tuple[Finite, Finite] = (0.15, 0.45)
     difficulty: Finite = Field(default=1.0, gt=0)
     cohort_seed: int = 1000
+    lesions: tuple[int, int] = Field(default=(1, 1), exclude_if=lambda counts: counts == (1, 1))
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse more lesions than a body has room for, and a cue that would not know which one it belongs to."""
+        low, high = self.lesions
+        if not 0 <= low <= high <= 4:
+            raise ValueError(f"expected 0 <= least <= largest <= 4 lesions, got {self.lesions}")
+        if self.lesions != (1, 1) and self.cue != "none":
+            raise ValueError(f"expected one lesion a case beside a cue, got {self.lesions} and {self.cue!r}")
 
 
 class FoldChoice(FrozenModel):

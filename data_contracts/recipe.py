@@ -155,7 +155,7 @@ class Recipe(VersionedRecord):
     def _selection(self, fit: TrainingConfig) -> str | None:
         if fit.patience is None:
             return None
-        return "dice" if self.task.kind is TaskKind.SEGMENTATION else "auc"
+        return {TaskKind.SEGMENTATION: "dice", TaskKind.CLASSIFICATION: "auc", TaskKind.DETECTION: "froc"}[self.task.kind]
 
     def _check_plan(self, plan: ExperimentPlan) -> None:
         named = {*plan.baselines, *plan.search, *plan.controlled, *(arm for c in plan.conditions.values() for arm in c.arms)}

@@ -7,16 +7,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from data_contracts.errors import DataError
 from data_contracts.record import Finite, FrozenModel
 
 Option = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
 
 class TaskKind(StrEnum):
-    """What is predicted: one class per image, or one class per pixel."""
+    """What is predicted: one class per image, one class per pixel, or a scored box per lesion."""
 
     CLASSIFICATION = "classification"
     SEGMENTATION = "segmentation"
+    DETECTION = "detection"
+
+    @property
+    def is_dense(self) -> bool:
+        """Return whether there is an answer for every place of the image: the labels are then masks, of which a detector takes the boxes."""
+        return self is not TaskKind.CLASSIFICATION
 
 
 class Role(StrEnum):
@@ -31,7 +38,8 @@ class Task(FrozenModel):
     """The question: its kind, its classes, and what a network sees at once.
 
     Attributes:
-        kind: one class per image (``classification``), or one per pixel or voxel (``segmentation``).
+        kind: one class per image (``classification``), one per pixel or voxel (``segmentation``), or a box with a score for each lesion
+            (``detection``; the boxes of the labels are those of the components of the masks).
         classes: names of the classes; the first is the background or the negative class.
         image_size: (row, column) for pictures, which are brought to it, or (slice, row, column) for volumes, which are cut into patches of it.
         window: range of stored values that is mapped to [-1, 1]: HU for CT, 0 to 255 for 8-bit pictures.
@@ -42,6 +50,8 @@ class Task(FrozenModel):
         spacing_mm: spacing that volumes are resampled to (slice, row, column, after axes were brought to the patient's); None takes them as
             they are.
         test_time_flips: axes of ``image_size``; logits are averaged over the image and all its mirrorings along them.
+        case_classes: negative and positive class of the whole image, where a segmentation also classifies it with a second head; left out of
+            the record where it does not.
     """
 
     kind: TaskKind
@@ -52,9 +62,18 @@ class Task(FrozenModel):
     overlap: Finite = Field(default=0.5, ge=0, lt=1)
     spacing_mm: tuple[Finite, Finite, Finite] | None = None
     test_time_flips: tuple[int, ...] = ()
+    case_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
 
     def model_post_init(self, context: Any) -> None:
-        """Axes of flips are axes of the image, each once."""
+        """Axes of flips are axes of the image, each once; what says more than the kind fits to it."""
+        if self.case_classes and (self.kind is not TaskKind.SEGMENTATION or len(self.case_classes) != 2):
+            raise ValueError(
+                f"expected two case_classes (negative, positive) of a segmentation, got {self.case_classes} of a {self.kind.value}"
+            )
+        if self.kind is TaskKind.DETECTION and (len(self.classes) != 2 or self.test_time_flips):
+            raise ValueError(
+                f"expected one class of lesions beside the background and no test_time_flips for a detection, got {self.classes} and {self.test_time_flips}"
+            )
         # Negative axes are refused too: -1 names an axis that another number names already.
         if len(set(self.test_time_flips)) != len(self.test_time_flips) or not set(self.test_time_flips) <= set(range(self.spatial_dims)):
             raise ValueError(f"expected different axes below {self.spatial_dims} in test_time_flips, got {self.test_time_flips}")
@@ -63,6 +82,33 @@ class Task(FrozenModel):
     def spatial_dims(self) -> Literal[2, 3]:
         """Return 2 for pictures and 3 for volumes."""
         return 3 if len(self.image_size) == 3 else 2
+
+    def of_cases(self) -> Task:
+        """Return the classification of whole images that the second head of a multi-task network answers."""
+        return self.model_copy(update={"kind": TaskKind.CLASSIFICATION, "classes": self.case_classes, "case_classes": ()})
+
+    def without_cases(self) -> Task:
+        """Return the segmentation alone."""
+        return self.model_copy(update={"case_classes": ()})
+
+
+def require_kind(task: Task, what: str, *kinds: TaskKind) -> None:
+    """Refuse a task of another kind than ``kinds``: what was written for two kinds must not take a third for one of them.
+
+    Args:
+        task: whose kind is asked.
+        what: what is done, as the end of "for".
+        kinds: that it is done for; classification and segmentation where none is named.
+
+    Raises:
+        DataError: ``TASK_KIND``.
+    """
+    known = kinds or (TaskKind.CLASSIFICATION, TaskKind.SEGMENTATION)
+    if task.kind not in known:
+        names = " or ".join(kind.value for kind in known)
+        raise DataError(
+            "TASK_KIND", f"expected a task of {names} for {what}, got {task.kind.value}: there is nothing to show of it here yet"
+        )
 
 
 class NetworkSpec(FrozenModel):

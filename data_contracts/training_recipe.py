@@ -88,6 +88,8 @@ class LossTerm(FrozenModel):
         schedule: how the weight changes over training; None keeps it.
         temperature: a temperature that changes over training, or is learnt; it replaces the option of that name.
         every: the term is computed on one of so many steps, and counts that many times there.
+        head: the head of the network that the term is about, ``segmentation`` or ``classification``, where a network has both; None, left out of
+            the record, is its only or its dense one.
     """
 
     loss: str
@@ -97,6 +99,7 @@ class LossTerm(FrozenModel):
     schedule: Schedule | None = None
     temperature: Annotated[Schedule | LearnedTemperature, Field(discriminator="kind")] | None = None
     every: int = Field(default=1, ge=1)
+    head: Literal["segmentation", "classification"] | None = Field(default=None, exclude_if=lambda head: head is None)
 
 
 class StrongAugmentation(FrozenModel):
@@ -175,6 +178,7 @@ class Gate(FrozenModel):
         min_dice: least mean Dice on them.
         min_relevance_mass_accuracy: least share of the class map's mass that lies in the lesion.
         max_marker_effect: largest change of the answer when a planted marker is put in or taken out (phantom).
+        min_cpm: least mean sensitivity of a detector over its operating points; left out of the record where it is not asked for.
         enforce: true stops the run where a bound is missed, false records the verdict and goes on.
     """
 
@@ -182,6 +186,7 @@ class Gate(FrozenModel):
     min_dice: Finite | None = None
     min_relevance_mass_accuracy: Finite | None = None
     max_marker_effect: Finite | None = None
+    min_cpm: Finite | None = Field(default=None, exclude_if=lambda bound: bound is None)
     enforce: bool = True
 
 
@@ -285,6 +290,8 @@ class LossBalancing(FrozenModel):
         agreement_weight: terms that read explanations are weighted by (d / d_first) to this power, d = 1 - agreement of student's and
             teacher's class maps, smoothed: what agrees already need not be pulled.
         agreement_rate: the learning rate is scaled by the same ratio to this power, between a tenth and 1.
+        uncertainty: the task of each head is divided by a variance that is learnt with the network, whose logarithm is added (Kendall et al. 2018,
+            1705.07115): for networks with two heads. Left out of the record where it is not asked for.
     """
 
     norms: bool = False
@@ -295,6 +302,7 @@ class LossBalancing(FrozenModel):
     momentum: Finite = Field(default=0.8, ge=0, lt=1)
     agreement_weight: Finite = Field(default=0.0, ge=0)
     agreement_rate: Finite = Field(default=0.0, ge=0)
+    uncertainty: bool = Field(default=False, exclude_if=lambda asked: not asked)
 
 
 #: The only teacher of an arm that names none.

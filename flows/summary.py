@@ -18,9 +18,9 @@ from medkd.storage.workspace import Workspace
 if TYPE_CHECKING:
     from flows.pipeline import PipelineResult
 
-PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg"}
+PREFIX = {TaskKind.CLASSIFICATION: "cls", TaskKind.SEGMENTATION: "seg", TaskKind.DETECTION: "det"}
 #: Figures that a line of text shows of a student.
-MAIN = frozenset({"auc", "auc_debiased", "auc_same_bias", "dice", "hausdorff_95", "surface_dice", "ece"})
+MAIN = frozenset({"cpm", "ap_10", "auc", "auc_debiased", "auc_same_bias", "dice", "hausdorff_95", "surface_dice", "ece"})
 #: Columns of the tables: title and figure.
 COLUMNS = {
     TaskKind.CLASSIFICATION: (
@@ -39,6 +39,16 @@ COLUMNS = {
         ("HD95 {} mm", "hausdorff_95_{}"),
         ("NSD {}", "surface_dice_{}"),
         ("Dice to teacher", "dice_to_teacher"),
+        ("agreement", "agreement"),
+        ("mass in lesion", "relevance_mass_accuracy"),
+    ),
+    TaskKind.DETECTION: (
+        ("CPM", "cpm"),
+        ("sensitivity at 1", "sensitivity_at_1"),
+        ("AP .1", "ap_10"),
+        ("AP .5", "ap_50"),
+        ("recall", "recall"),
+        ("false positives", "false_positives"),
         ("agreement", "agreement"),
         ("mass in lesion", "relevance_mass_accuracy"),
     ),

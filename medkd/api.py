@@ -66,8 +66,10 @@ from medkd.explanation.of_registry import explain_registered
 from medkd.inference.apply_calibration import apply, reaches_threshold
 from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.classify import class_logits, pictures_of
+from medkd.inference.detect_study import FoundLesion, lesions_of_study
 from medkd.inference.segment import prepare_study, segment
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
+from medkd.models._heads import head_view
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.promotion.policy import read_policy
 from medkd.promotion.promote import Promotion, Signatory, promote_signed
@@ -514,6 +516,8 @@ class Prediction:
         caveats: in what the study is not what the model was trained on, and, where the version has a calibration, what it is worth.
         flagged: which pictures reach the threshold that bounds the share of missed positives, bool [picture]; None without a bound, and of
             models that segment.
+        case_classes: names of the classes of ``probabilities`` where a model segments and classifies; they are not calibrated then.
+        lesions: what a detector found, the surest first: score, box on the study's voxels, centre in the patient; none of other models.
     """
 
     volume: VolumeRef
@@ -522,6 +526,8 @@ class Prediction:
     probabilities: NDArray[np.float32] | None
     caveats: tuple[Caveat, ...]
     flagged: NDArray[np.bool_] | None = None
+    lesions: tuple[FoundLesion, ...] = ()
+    case_classes: tuple[str, ...] = ()
 
     def save(self, path: PathLike) -> Path:
         """Write the labels as NIfTI on the study's own voxels (``.nii.gz``), and return the path.
@@ -530,7 +536,8 @@ class Prediction:
             DataError: ``MODEL_TASK`` for a model that classifies: it says of no voxel what it is; ``PICTURE_WITHOUT_SPACE`` for a picture.
         """
         if self.labels is None:
-            raise DataError("MODEL_TASK", f"expected the labels of a model that segments, this one classifies into {list(self.classes)}")
+            does = "finds boxes" if self.lesions or self.probabilities is None else f"classifies into {list(self.classes)}"
+            raise DataError("MODEL_TASK", f"expected the labels of a model that segments, this one {does}")
         save_nifti(self.labels, ras_affine(require_space(self.volume, "NIfTI")), Path(path))
         return Path(path)
 
@@ -596,9 +603,17 @@ class Model:
             require_permitted(volume, self.checkpoint.domain)
             values = seen_values(volume, store)
         prepared = prepare_study(values, grid_of(volume.geometry), self.task)
+        if self.task.kind is TaskKind.DETECTION:
+            caveats = caveats_of_study(volume, self.checkpoint)
+            return Prediction(volume, self.task.classes, None, None, caveats, lesions=lesions_of_study(self.network, prepared, volume))
         caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.reference.name))
         if self.task.kind is TaskKind.SEGMENTATION:
-            return Prediction(volume, self.task.classes, segment(self.network, prepared).numpy(), None, caveats)
+            labels = segment(self.network, prepared).numpy()
+            if not self.task.case_classes:
+                return Prediction(volume, self.task.classes, labels, None, caveats)
+            view, as_cases = head_view(self.network, "classification"), replace(prepared, task=self.task.of_cases())
+            shares = class_logits(view, pictures_of(as_cases), as_cases).softmax(1).numpy()
+            return Prediction(volume, self.task.classes, labels, shares, caveats, case_classes=self.task.case_classes)
         logits = class_logits(self.network, pictures_of(prepared), prepared)
         if self.calibration is None:
             return Prediction(volume, self.task.classes, None, logits.softmax(1).numpy(), caveats)

@@ -14,10 +14,12 @@ from data_contracts import (
     Arm,
     Checkpoint,
     Evaluation,
+    ExplainSpec,
     KnowledgeRef,
     KnowledgeSet,
     Recipe,
     Subset,
+    TaskKind,
     TeacherGateError,
     TeacherSet,
     TrainingSpec,
@@ -261,16 +263,16 @@ def _teacher(arms: Arms, baseline: str) -> tuple[Evaluation, ...]:
 
 
 def calibration_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``calibrate``, one call a student; none where no validation cases are held back."""
-    if calibration_subset(result.cohorts) is None:
+    """Return the arguments of ``calibrate``, one call a student; none where no validation cases are held back, and of detectors."""
+    if calibration_subset(result.cohorts) is None or result.recipe.task.kind is TaskKind.DETECTION:
         return []
     return [(workspace, result.recipe.name, result.cohorts, student) for student in result.students]
 
 
 def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them."""
+    """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them; none of detectors."""
     calls: list[Call] = []
-    for student in result.students:
+    for student in result.students if result.recipe.task.kind is not TaskKind.DETECTION else ():
         own, unlabelled = Subset.STUDENT_TRAIN.of(student.seed), Subset.UNLABELLED.of(student.seed)
         used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
         if used:
@@ -280,9 +282,9 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
 
 
 def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here."""
+    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here, of detectors, and of networks with two heads."""
     teacher = result.teacher or result.reference
-    if teacher is None:
+    if teacher is None or result.recipe.task.kind is TaskKind.DETECTION or result.recipe.task.case_classes:
         return []
     results = {one.weights_digest: one for one in result.case_results}
     measure = results[teacher.weights_digest]
@@ -294,8 +296,18 @@ def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 
 def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``explain_cohort``: every student beside its teacher, those of further seeds on fewer cases."""
-    spec, teacher = result.recipe.explanation(), result.require_teacher()
+    """Return the arguments of ``explain_cohort``: every student beside its teacher, those of further seeds on fewer cases;
+    each head of a network with two by itself."""
+    spec = result.recipe.explanation()
+    if not spec.task.case_classes:
+        return _explanation_calls(workspace, result, spec)
+    segmented = spec.model_copy(update={"task": spec.task.without_cases()})
+    classified = spec.model_copy(update={"name": f"{spec.name}-classification", "task": spec.task.of_cases()})
+    return [call for one in (segmented, classified) for call in _explanation_calls(workspace, result, one)]
+
+
+def _explanation_calls(workspace: Workspace, result: RecipeResult, spec: ExplainSpec) -> list[Call]:
+    teacher = result.require_teacher()
     fewer = spec.model_copy(update={"explain": spec.explain.model_copy(update={"cases": further_cases(spec.explain.cases)})})
     return [
         (workspace, chosen, result.cohorts, student, teacher, siblings_of(chosen, student, result.students))

@@ -271,6 +271,13 @@ def missed_lesion(mask: Tensor, *, index: int = 1, background: int = 0) -> Lesio
     return LesionMargin(mask, index, background, kind="missed_lesion")
 
 
+def strongest_cell(logits: Tensor) -> Tensor:
+    """Return where a detector scores highest, uint8 [batch, *cells], one cell per case: its lesion margin is that detection's score, in logits."""
+    score = (logits[:, 1:] - logits[:, :1]).amax(1).flatten(1)
+    chosen = torch.zeros_like(score, dtype=torch.uint8).scatter(1, score.argmax(1, keepdim=True), 1)
+    return chosen.view(len(logits), *logits.shape[2:])
+
+
 def voxel(place: Sequence[int], *, index: int = 1, background: int = 0) -> Voxel:
     """Explain one voxel of a segmentation."""
     return Voxel(tuple(place), index, background)

@@ -31,7 +31,9 @@ class LayerMap:
     ``cam_layer`` feeds ``head`` through global average pooling (classification) or directly (segmentation, 1x1 head), so that
     the class map is closed-form: weight times features. ``deep_heads`` put out logits on coarser grids, finest first; ``attention``
     layers put out attention matrices [batch, heads, query, key], first block first. ``encoder`` are the blocks on the way down, shallow to
-    deep; where it is empty, the ``feature_layers`` before ``cam_layer``. Builders in ``medkd/models`` attach it as ``network.layer_map``.
+    deep; where it is empty, the ``feature_layers`` before ``cam_layer``. ``other_heads`` are the layers of further answers that are
+    given in the same pass, by name (``boxes`` of a detector, ``classification`` of a multi-task network): a trace keeps what they put out beside the
+    logits; ``other_cam_layers`` feed those of them that classify. Builders in ``medkd/models`` attach it as ``network.layer_map``.
     """
 
     feature_layers: tuple[str, ...]
@@ -40,6 +42,8 @@ class LayerMap:
     deep_heads: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
     encoder: tuple[str, ...] = ()
+    other_heads: Mapping[str, str] = field(default_factory=dict)
+    other_cam_layers: Mapping[str, str] = field(default_factory=dict)
 
     def encoder_blocks(self) -> tuple[str, ...]:
         """Return the blocks of the encoder, shallow to deep; none where the network has a single named layer."""
@@ -85,6 +89,7 @@ class Sample:
         shares: float32 [batch], how much of each case is its own; None where nothing was blended in.
         explanation_weights: float32 [batch], weight of each case in terms that copy the teacher's explanations; None means ``weights``.
         forbidden: uint8 [batch, *space], percent to which readers forbid attribution there; None where there is no feedback.
+        case_labels: int64 [batch], class of the whole case beside its mask, -1 where missing; None where no task asks for both.
     """
 
     inputs: Mapping[str, Tensor]
@@ -102,6 +107,7 @@ class Sample:
     shares: Tensor | None = None
     explanation_weights: Tensor | None = None
     forbidden: Tensor | None = None
+    case_labels: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Sample:
         """Return the sample with every tensor changed."""
@@ -204,15 +210,19 @@ def trace(
     Hooks are removed on every way out, exceptions included. Flags and gradients of the model are not touched.
     """
     given = {"image": inputs} if isinstance(inputs, Tensor) else dict(inputs)
-    wanted = tuple(dict.fromkeys((*layers, *((leaf,) if leaf else ()))))
+    heads = layer_map_of(model).other_heads if hasattr(model, "layer_map") else {}
+    wanted = tuple(dict.fromkeys((*layers, *((leaf,) if leaf else ()), *heads.values())))
     kept: dict[str, Tensor] = {}
     with _tapped(model, wanted, kept, leaf, on_output):
         output = model(given["image"])
     silent = [layer for layer in wanted if layer not in kept]
     if silent:
         raise ExplanationError("LAYER_SILENT", f"expected layer {silent[0]!r} to be reached in the forward pass, it was not")
-    outputs = dict(output) if isinstance(output, Mapping) else {DEFAULT_HEAD: output}
-    return Trace(model=model, inputs=given, outputs=outputs, features=kept)
+    outputs = (
+        dict(output) if isinstance(output, Mapping) else {DEFAULT_HEAD: output, **{name: kept[layer] for name, layer in heads.items()}}
+    )
+    asked = {layer: kept[layer] for layer in (*layers, *((leaf,) if leaf else ()))}
+    return Trace(model=model, inputs=given, outputs=outputs, features=asked)
 
 
 def _layer(model: nn.Module, name: str) -> nn.Module:

@@ -51,6 +51,8 @@ COUNTED = tuple(Path(__file__).parent / name for name in ("contracts", "attribut
 EXTENDED = frozenset((Path(__file__).parent / "extended.txt").read_text(encoding="utf-8").splitlines())
 CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
 SEGMENTER = NetworkSpec(builder="unet", options={"channels": (4, 8, 8)})
+#: With a cell per voxel, so that what holds of a grid of answers is asked of detectors too; coarser cells have tests of their own.
+DETECTOR = NetworkSpec(builder="detector", options={"channels": (4, 8, 8), "stride": 1, "head_features": 4})
 #: What makes a recipe of the phantom small enough to be trained within a test.
 SMALL = {
     "data.teacher": 64, "data.teacher_validation": 32, "data.student": 64, "data.test": 32, "data.debiased": 32, "data.reversed": 32,
@@ -121,14 +123,15 @@ def make_network(task, space):
 @functools.cache
 def network_of(task, space, seed, classes):
     """Return the network that others are copied from: copying takes a tenth of building, and thousands are asked for."""
-    spec = (CLASSIFIER if task == "classification" else SEGMENTER).model_copy(update={"out_channels": classes, "spatial_dims": space})
+    known = {"classification": CLASSIFIER, "segmentation": SEGMENTER, "detection": DETECTOR}[task]
+    spec = known.model_copy(update={"out_channels": classes, "spatial_dims": space})
     network = build_network(spec, seed=seed)
     generator = torch.Generator().manual_seed(seed + 100)
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.running_mean.normal_(0, 0.1, generator=generator)
             module.running_var.uniform_(0.5, 1.5, generator=generator)
-    return balanced(network, space) if task == "segmentation" else network
+    return network if task == "classification" else balanced(network, space)
 
 
 def balanced(network, space):

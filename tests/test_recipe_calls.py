@@ -61,7 +61,8 @@ def test_every_model_is_evaluated_beside_the_first_which_is_the_teacher(recipe):
 def test_students_of_a_store_lose_against_the_registered_teacher_and_without_one_nothing_is_stated():
     results = tuple(SimpleNamespace(weights_digest=digest) for digest in "tab")
     teacher, students = SimpleNamespace(weights_digest="t"), tuple(SimpleNamespace(weights_digest=one, teacher_digest="t") for one in "ab")
-    result = SimpleNamespace(teacher=None, reference=teacher, students=students, case_results=results, calibrations=())
+    recipe = SimpleNamespace(task=SimpleNamespace(kind=None, case_classes=()))
+    result = SimpleNamespace(recipe=recipe, teacher=None, reference=teacher, students=students, case_results=results, calibrations=())
     assert [(of.weights_digest, own.weights_digest) for _, of, own, _ in loss_calls("W", result)] == [("t", "a"), ("t", "b")]
     assert loss_calls("W", SimpleNamespace(**{**vars(result), "reference": None})) == []
 

@@ -12,7 +12,7 @@ from medkd.types import AttributionMap
 SOURCE = "Zhou et al. 2016 (1512.04150); segmentation: Vinogradova et al. 2020 (2002.11434)"
 SCOPE, ACCESS = "local", "white box"
 SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, True, True, True
-TASKS = frozenset({"classification", "segmentation"})
+TASKS = frozenset({"classification", "segmentation", "detection"})
 
 
 def cam(trace: Trace, target: Target, *, differentiable: bool = False, max_cells: int | None = None) -> AttributionMap:

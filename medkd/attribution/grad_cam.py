@@ -11,7 +11,7 @@ from medkd.types import AttributionMap
 SOURCE = "Selvaraju et al. 2017 (1610.02391); leaf at the layer: as Captum LayerGradCam"
 SCOPE, ACCESS = "local", "white box"
 SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, True, True, True
-TASKS = frozenset({"classification", "segmentation"})
+TASKS = frozenset({"classification", "segmentation", "detection"})
 
 
 def grad_cam(

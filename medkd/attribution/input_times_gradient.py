@@ -11,7 +11,7 @@ from medkd.types import AttributionMap
 SOURCE = "Shrikumar et al. 2016 (1605.01713)"
 SCOPE, ACCESS = "local", "white box"
 SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, False, True, False, True
-TASKS = frozenset({"classification", "segmentation"})
+TASKS = frozenset({"classification", "segmentation", "detection"})
 
 
 def input_times_gradient(trace: Trace, target: Target, *, differentiable: bool = False, baseline: float = -1.0) -> AttributionMap:

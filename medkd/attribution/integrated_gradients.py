@@ -19,7 +19,7 @@ from medkd.types import AttributionMap
 SOURCE = "Sundararajan et al. 2017 (1703.01365)"
 SCOPE, ACCESS = "local", "white box"
 SIGNED, COMPLETE, ADDITIVE, DIFFERENTIABLE, PASSES_RANDOMISATION = True, True, True, False, True
-TASKS = frozenset({"classification", "segmentation"})
+TASKS = frozenset({"classification", "segmentation", "detection"})
 COMPLETE_WITH = {"steps": 128}
 
 

@@ -215,12 +215,13 @@ def label_of(line: Line, data: FolderData, task: Task) -> int | None:
     if data.label_column is None:
         return None
     label = line[data.label_column]
-    if label not in task.classes:
+    classes = task.case_classes or task.classes
+    if label not in classes:
         raise DataError(
             "TABLE_LABEL",
-            f"expected a label among {task.classes} in column {data.label_column!r}, case {line[data.id_column]} has {label!r}",
+            f"expected a label among {classes} in column {data.label_column!r}, case {line[data.id_column]} has {label!r}",
         )
-    return task.classes.index(label)
+    return classes.index(label)
 
 
 def case_key(identifier: str) -> str:

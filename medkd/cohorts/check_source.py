@@ -14,7 +14,6 @@ from data_contracts import (
     PhantomData,
     SourceError,
     Task,
-    TaskKind,
     VolumeFolderData,
 )
 from medkd.cohorts.case_table import FolderData, Line, label_of, missing_columns, read_lines, read_table
@@ -72,7 +71,7 @@ def _folder(data: FolderData, task: Task | None, root: Path) -> Iterator[Problem
         except MedkdError as error:
             yield "dataset", error
         return
-    if isinstance(data, ImageFolderData) and task is not None and task.kind is TaskKind.SEGMENTATION and data.masks is None:
+    if isinstance(data, ImageFolderData) and task is not None and task.kind.is_dense and data.masks is None:
         yield "masks", DataError("MASK_CLASSES", "expected a folder of masks for a segmentation, got data.masks: null")
     suffixes = PICTURE_SUFFIXES if isinstance(data, ImageFolderData) else VOLUME_SUFFIXES
     for field, name in (("images", data.images), ("masks", data.masks)):

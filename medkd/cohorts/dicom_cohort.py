@@ -130,7 +130,7 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
     if len(found.refused) > unlabelled:
         first = next(entry["what"] for entry in found.refused.values() if entry["code"] != IngestCode.LABEL_MISSING.value)
         _LOG.warning("%d labelled volumes are left out %s, the first: %s", len(found.refused) - unlabelled, found.codes(), first)
-    if spec.task.kind is TaskKind.SEGMENTATION:
+    if spec.task.kind.is_dense:
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
     if not pictures:
@@ -213,7 +213,7 @@ def _pictures(volume: VolumeRef, chooser: ClassChooser, task: Task, source: Stor
     if task.kind is TaskKind.CLASSIFICATION:
         label = _class_of(volume, task)
     structures = [structure for one in volume.labels for structure in read_structures(one, source)]
-    if not structures and task.kind is TaskKind.SEGMENTATION:
+    if not structures and task.kind.is_dense:
         raise IngestError(IngestCode.LABEL_MISSING, f"expected a label, the picture {volume.series_key} has none")
     found.names.update({structure.segment.name for structure in structures})
     marked: NDArray[Any] | None = None
@@ -241,18 +241,18 @@ def check_segments(task: Task, data: DicomData) -> None:
     """Refuse a mapping onto classes that the task does not have, before anything is read."""
     known = {normal_name(name) for name in task.classes}
     for name, wanted in data.segments.items():
-        if task.kind is TaskKind.SEGMENTATION and normal_name(wanted) not in known:
+        if task.kind.is_dense and normal_name(wanted) not in known:
             message = f"expected one of the classes {list(task.classes)} for {name!r} under data.segments, got {wanted!r}: correct it there"
             raise RecipeError("SEGMENTS_UNKNOWN_CLASS", message)
 
 
 def _require_classes(task: Task, cases: list[Case], found: _Found) -> None:
     """Stop before anything is computed when a class occurs in no case: it could be neither learnt nor measured."""
-    if task.kind is TaskKind.SEGMENTATION:
+    if task.kind.is_dense:
         there = {0} | {index for index, voxels in found.voxels.items() if voxels}
     else:
         there = {case.label for case in cases if case.label is not None}
-    held = found.said_names() if task.kind is TaskKind.SEGMENTATION else ", ".join(task.classes[index] for index in sorted(there))
+    held = found.said_names() if task.kind.is_dense else ", ".join(task.classes[index] for index in sorted(there))
     mend = "name the structures of the class under data.segments, or take it off the classes"
     require_classes(task.classes, there, cases=len(cases), held=held, mend=mend)
 
@@ -276,7 +276,7 @@ def _case(
     source, target = stores
     label = _class_of(volume, task) if task.kind is TaskKind.CLASSIFICATION else None
     labels = volume.labels
-    if not labels and task.kind is TaskKind.SEGMENTATION:
+    if not labels and task.kind.is_dense:
         raise IngestError(IngestCode.LABEL_MISSING, f"expected a label, the volume {volume.series_key} has none")
     structures = [structure for one in labels for structure in read_structures(one, source)]
     found.names.update({structure.segment.name for structure in structures})

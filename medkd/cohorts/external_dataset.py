@@ -74,7 +74,7 @@ def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
     columns["attribute_columns"] = _subgroup_columns(
         lines, {str(columns[name]) for name in ("id_column", "patient_column", "label_column")}
     )
-    if task.kind is TaskKind.SEGMENTATION and masks is None and not listed:
+    if task.kind.is_dense and masks is None and not listed:
         raise SourceError(
             "SOURCE_MISSING",
             f"expected a folder masks in {root.name} to score a segmentation, found {few(sorted(path.name for path in root.iterdir()))}",

@@ -32,7 +32,6 @@ from data_contracts import (
     Part,
     Ref,
     Task,
-    TaskKind,
 )
 from medkd.cohorts.case_table import (
     Line,
@@ -102,7 +101,7 @@ def import_image_folder(
             pictures say lesion or not, so that a segmentation has two classes) or ``COHORT_EMPTY``.
         LeakageError: when the table's own parts share a patient.
     """
-    if task.kind is TaskKind.SEGMENTATION and len(task.classes) != 2:
+    if task.kind.is_dense and len(task.classes) != 2:
         raise DataError(
             "MASK_CLASSES", f"expected a task of two classes for pictures, whose masks say lesion or not, got {list(task.classes)}"
         )

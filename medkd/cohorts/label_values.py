@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts import DataError, IngestCode, IngestError, Task, TaskKind
+from data_contracts import DataError, IngestCode, IngestError, Task
 
 _LOG = logging.getLogger("medkd")
 #: A float this near to a whole number is that number: slopes of NIfTI headers and resampling in single precision leave less.
@@ -44,7 +44,7 @@ class LabelValues:
     def __init__(self, task: Task, names: Mapping[int, str]) -> None:
         self.task = task
         self._names = dict(names)
-        self._classes = self._by_name() if task.kind is TaskKind.SEGMENTATION else {}
+        self._classes = self._by_name() if task.kind.is_dense else {}
         self._held: dict[float, int] = {}
         self._full: str | None = None
         self._one: str | None = None
@@ -86,7 +86,7 @@ class LabelValues:
         return ReadLabel(label, {value: index for value, index in became.items() if index is not None})
 
     def _class_of(self, value: int, all_values: NDArray[np.float64]) -> int | None:
-        if self.task.kind is not TaskKind.SEGMENTATION:
+        if not self.task.kind.is_dense:
             return value if 0 <= value < 256 else None
         if self._classes:
             return self._classes.get(value)
@@ -99,9 +99,7 @@ class LabelValues:
     def _refusal(self, unknown: list[float], found: NDArray[Any]) -> IngestError:
         values = self._classes or {index: index for index in range(len(self.task.classes))}
         known = (
-            ", ".join(f"{value} ({self.task.classes[index]})" for value, index in values.items())
-            if self.task.kind is TaskKind.SEGMENTATION
-            else "0 to 255"
+            ", ".join(f"{value} ({self.task.classes[index]})" for value, index in values.items()) if self.task.kind.is_dense else "0 to 255"
         )
         called = [
             f"{value:g}" + (f" ({self._names[int(value)]})" if self._names.get(int(value)) and value == int(value) else "")
@@ -121,7 +119,7 @@ class LabelValues:
         Raises:
             DataError: ``LABEL_VALUES`` when 255 is the lesion in one case and 1 in another: one of them means something else.
         """
-        if self.task.kind is not TaskKind.SEGMENTATION:
+        if not self.task.kind.is_dense:
             return
         for value, index in read.became.items():
             self._held[value] = index
@@ -137,7 +135,7 @@ class LabelValues:
 
     def say(self) -> None:
         """Say in the log what was found where values are not the class indices themselves, or a list has other names for them."""
-        if self.task.kind is not TaskKind.SEGMENTATION:
+        if not self.task.kind.is_dense:
             return
         changed = any(value != index for value, index in self._held.items())
         other = [name for value, name in self._names.items() if value and not self._classes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_contracts import CohortSet, DataError, FeedbackDirectives, Task, TaskKind
+from data_contracts import CohortSet, DataError, FeedbackDirectives, Task
 from medkd.cohorts.follow_directives import reviewed, taught_by
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use
 from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
@@ -22,7 +22,7 @@ def open_for_training(
     volumes = open_volume_use(cohorts, subset, store, task)
     if directives is not None:
         volumes = taught_by(volumes, directives)
-    return volumes if task.kind is TaskKind.SEGMENTATION else volumes.as_tensors(task)
+    return volumes if task.kind.is_dense else volumes.as_tensors(task)
 
 
 def open_pictures(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
@@ -46,7 +46,7 @@ def open_volume_use(cohorts: CohortSet, subset: str, store: Store, task: Task) -
 
 def open_for_maps(cohorts: CohortSet, subset: str, store: Store, task: Task) -> TensorCohort:
     """Return the cohort of a subset as one array; of volumes that are segmented, the patch round their label."""
-    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+    if task.spatial_dims == 3 and task.kind.is_dense:
         # Round the label: a patch without the structure has no map that could be judged.
         return open_volume_use(cohorts, subset, store, task).as_tensors(task, centre="label")
     return open_pictures(cohorts, subset, store, task)
@@ -62,4 +62,4 @@ def open_reviewed(cohorts: CohortSet, subset: str, store: Store, task: Task, dir
     volumes = reviewed(open_volume_use(cohorts, subset, store, task), directives)
     if volumes is None:
         return None
-    return volumes.as_tensors(task, centre="label" if task.kind is TaskKind.SEGMENTATION else "volume")
+    return volumes.as_tensors(task, centre="label" if task.kind.is_dense else "volume")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data_contracts import Case, Cohort, CohortSet, CohortSpec, CohortUse, Part, PhantomData, Ref, Split, Subset, TaskKind
 from medkd.cohorts.split import certify
+from medkd.phantom.lesion_counts import with_lesion_counts
 from medkd.phantom.render import (
     CLASSES,
     SLICE_SPACING_MM,
@@ -80,7 +81,7 @@ def _tests(data: PhantomData, kind: TaskKind) -> list[tuple[str, PhantomCases, i
     """Return subset, cases and seed of each test cohort; the marker plays no part in segmentation, the cue none in classification."""
     base, rates, difficulty = data.cohort_seed, data.student_marker_rates, data.difficulty
     same = draw_cases(data.test, base + 2, marker_rates=rates, difficulty=difficulty)
-    if kind is TaskKind.SEGMENTATION:
+    if kind.is_dense:
         if data.cue == "none":
             return [(Subset.TEST, same, base + 2)]
         # The same cases three times: with and without the cue, and with it in the wrong place.
@@ -124,6 +125,9 @@ class _Writer:
         ``mask_share`` of the cases have a mask; ``wrong`` is the share of a part's cases that carry the other class's label.
         """
         mistaken = wrong or {}
+        data = self.spec.data
+        counts = data.lesions if isinstance(data, PhantomData) else (1, 1)
+        parts = {part: (with_lesion_counts(cases, counts, seed), seed) for part, (cases, seed) in parts.items()}
         shards = {part: self._shard(f"{name}-{part.value}", cases) for part, (cases, _) in parts.items()}
         cases = {
             part: self._cases(shards[part], drawn, seed, _Labels(labelled, mask_share, mistaken.get(part, 0.0)), name)

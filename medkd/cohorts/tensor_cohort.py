@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TaskKind, TrainingConfig, read_record
+from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TrainingConfig, read_record
 from medkd.cohorts.case_directives import CaseDirectives, joined_directives
 from medkd.storage.store import Store
 from medkd.trace import Sample
@@ -55,11 +55,13 @@ class TensorCohort:
         """Return the batch of some rows; a segmentation's labels are its masks, missing (-1) where there is none."""
         del config, generator  # whole pictures: nothing is cut
         masks, known, labels = self.masks[rows], self.has_mask[rows], self.labels[rows]
-        if task.kind is TaskKind.SEGMENTATION:
+        if task.kind.is_dense:
             # A case without a mask is not empty: nobody has looked, and -1 keeps it out of losses.
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         sample = Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
+        if task.case_classes:
+            sample = replace(sample, case_labels=self.labels[rows])
         if self.directives is None:
             return sample
         return self.directives.attach(sample, rows, [self.directives.forbidden[row] for row in rows.tolist()])

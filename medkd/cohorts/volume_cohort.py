@@ -89,6 +89,9 @@ class VolumeCohort:
         masks = (label > 0).to(torch.uint8)
         window = torch.tensor(corners)
         sample = Sample(inputs={"image": image[:, None]}, labels=label, masks=masks, valid_mask=valid, patients=patients, window=window)
+        if task.case_classes:
+            known = [self.cases[row].label for row in rows.tolist()]
+            sample = replace(sample, case_labels=torch.tensor([MISSING if one is None else one for one in known]))
         if self.directives is None:
             return sample
         cuts = [self._forbidden(row, corner, task.image_size) for row, corner in zip(rows.tolist(), corners, strict=True)]

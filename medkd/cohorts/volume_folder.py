@@ -36,7 +36,6 @@ from data_contracts import (
     Ref,
     SourceError,
     Task,
-    TaskKind,
     VolumeFolderData,
 )
 from medkd.cohorts.case_table import (
@@ -146,7 +145,7 @@ def import_volume_folder(
 def _require_classes(volumes: list[_Volume], task: Task) -> None:
     """Stop before training when a class occurs in no label of a segmentation."""
     values = frozenset[int]().union(*(volume.values for volume in volumes))
-    if task.kind is TaskKind.SEGMENTATION and any(volume.has_mask for volume in volumes):
+    if task.kind.is_dense and any(volume.has_mask for volume in volumes):
         held = f"the values {sorted(values)}"
         mend = "value 1 is the second class, and so on: correct the labels, or take the class off the task"
         require_classes(task.classes, values | {0}, cases=len(volumes), held=held, mend=mend)

@@ -18,6 +18,7 @@ from data_contracts import (
     Role,
     Subset,
     TrainingSpec,
+    require_kind,
 )
 from medkd.compression.compress_network import compress_checkpoint, require_compressible
 from medkd.compression.make_form import BASELINES
@@ -51,6 +52,7 @@ def fetch_source(workspace: Workspace, registry: Registry, recipe: CompressionRe
         RegistryError: ``MODEL_URI``, ``VERSION_UNKNOWN``, ``VERSION_ALTERED``.
     """
     model, own, teacher = adopt(workspace, registry, recipe.model)
+    require_kind(own.task, "compression")
     if own.role is not Role.STUDENT:
         raise CompressionError(
             "NOT_A_STUDENT", f"expected a student to compress, {model.uri} is a {own.role.value}: distil one of it first"

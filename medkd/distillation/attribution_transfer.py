@@ -17,7 +17,7 @@ from medkd.trace import trace as run
 from medkd.types import Scalar
 
 NEEDS = frozenset({"teacher", "explainer"})
-TASKS = frozenset({"classification", "segmentation"})
+TASKS = frozenset({"classification", "segmentation", "detection"})
 SOURCE = "e2KD, Parchami-Araghi et al. ECCV 2024 (2402.03119); squared distance in the teacher's units: own"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True

@@ -6,7 +6,19 @@ import functools
 from dataclasses import dataclass
 from typing import Literal
 
-from data_contracts import Calibration, Checkpoint, CohortSet, CohortUse, ConformalBound, DataError, LeakageError, Subset, Task, TaskKind
+from data_contracts import (
+    Calibration,
+    Checkpoint,
+    CohortSet,
+    CohortUse,
+    ConformalBound,
+    DataError,
+    LeakageError,
+    Subset,
+    Task,
+    TaskKind,
+    require_kind,
+)
 from medkd.cohorts.split import TESTS
 from medkd.cohorts.tensor_cohort import read_cohort
 from medkd.evaluation.ask_validation import ValidationAnswers, ask_validation
@@ -48,6 +60,7 @@ def calibrate(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint:
         DataError: ``VALIDATION_MISSING`` where no cases are held back.
         LeakageError: ``CALIBRATION_ON_TEST_PATIENTS`` where validation patients are tested too.
     """
+    require_kind(checkpoint.task, "the calibration of probabilities")
     subset = calibration_subset(cohorts)
     if subset is None:
         raise DataError("VALIDATION_MISSING", f"expected validation cases to calibrate {recipe}/{checkpoint.arm} on, none are held back")

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from data_contracts import CaseResults, CaseUnits, CohortSet, Evaluation, Subset, Task, TaskKind
+from data_contracts import CaseResults, CaseUnits, CohortSet, Evaluation, Subset, Task
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.split import TESTS
 from medkd.cohorts.tensor_cohort import read_cohort
@@ -34,7 +34,7 @@ def _units(store: Store, cohorts: CohortSet, subset: Subset, task: Task) -> Case
 
 
 def _lesion_voxels(store: Store, cohorts: CohortSet, subset: Subset, task: Task) -> list[int | None]:
-    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+    if task.spatial_dims == 3 and task.kind.is_dense:
         volumes = open_volume_use(cohorts, subset, store, task)
         return [int((label > 0).sum()) if known else None for label, known in zip(volumes.references, volumes.has_label, strict=True)]
     pictures = open_pictures(cohorts, subset, store, task)
@@ -59,7 +59,8 @@ def case_results(workspace: Workspace, recipe: str, cohorts: CohortSet, units: d
         weights_digest=evaluation.weights_digest,
         cohorts={subset: cohorts.uses[subset].cohort.sha256 for subset in units},
         units=units,
-        values={name: _values(array) for name, array in sorted(arrays.items())},
+        # What a detector found is several numbers a case: its figures are on the scorecard.
+        values={name: _values(array) for name, array in sorted(arrays.items()) if array.ndim == 1},
     )
 
 

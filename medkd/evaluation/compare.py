@@ -13,7 +13,7 @@ from medkd.storage.stage import stage
 from medkd.storage.workspace import Workspace
 
 #: Figures whose gap to the teacher is said to be closed by a share, those of them in which less is better, and the least gap that counts.
-CLOSED = ("auc", "dice", "surface_dice", "hausdorff_95")
+CLOSED = ("auc", "dice", "surface_dice", "hausdorff_95", "cpm", "ap_10")
 DISTANCES = ("hausdorff_95",)
 LEAST_GAP = 0.005
 

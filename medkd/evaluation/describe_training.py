@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from data_contracts import Case, Checkpoint, CohortSet, Task, TaskKind, TrainingFeatures, TrainingItem
+from data_contracts import Case, Checkpoint, CohortSet, Task, TaskKind, TrainingFeatures, TrainingItem, require_kind
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import MISSING, TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -65,6 +65,7 @@ def describe_training(
         checkpoint: of the network, and of its task.
         subsets: that it was trained on.
     """
+    require_kind(checkpoint.task, "the comparison with training cases")
     network, task = load_network(workspace, checkpoint), checkpoint.task
     by_case = [case for subset in subsets for case in _asked_of(network, cohorts, subset, workspace.store, task)]
     asked = [one for case in by_case for one in case]

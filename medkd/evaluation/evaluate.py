@@ -13,6 +13,8 @@ from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
 from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, is_defined, mean_of
+from medkd.evaluation.detection_statistics import HITS, detection_statistics
+from medkd.evaluation.evaluate_detection import evaluate_detector
 from medkd.evaluation.evaluate_volumes import evaluate_volumes
 from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement
@@ -21,6 +23,7 @@ from medkd.measures.expected_calibration_error import gaps_of
 from medkd.measures.marker_effect import marker_effect
 from medkd.measures.pointing_game import pointing_game
 from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
+from medkd.models._heads import head_view
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
 from medkd.storage.store import Store
@@ -51,7 +54,11 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     task = checkpoint.task
     model = load_network(workspace, checkpoint)
     teacher_network = model if teacher == checkpoint else load_network(workspace, teacher)
-    if task.kind is TaskKind.CLASSIFICATION:
+    if task.kind is TaskKind.DETECTION:
+        arrays = evaluate_detector(model, teacher_network, cohorts, workspace.store, task)
+    elif task.case_classes:
+        arrays = _both(model, teacher_network, cohorts, workspace, task)
+    elif task.kind is TaskKind.CLASSIFICATION:
         arrays = _classification(model, teacher_network, cohorts, workspace, task)
     elif task.spatial_dims == 3:
         arrays = evaluate_volumes(model, teacher_network, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
@@ -69,6 +76,21 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
         train_seconds=checkpoint.train_seconds,
         arrays=workspace.store.write_tensors(f"evaluations/{name}.safetensors", arrays),
     )
+
+
+def _both(model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
+    """Return what both heads of a network do; maps of the head that classifies are named after it."""
+    if task.spatial_dims == 3:
+        volumes = open_volume_use(cohorts, Subset.TEST, workspace.store, task)
+        arrays = evaluate_volumes(model, teacher_network, volumes, task.without_cases())
+    else:
+        arrays = _segmentation(model, teacher_network, cohorts, workspace, task.without_cases())
+    views = [head_view(network, TaskKind.CLASSIFICATION.value) for network in (model, teacher_network)]
+    student, teacher = views[0], views[0] if teacher_network is model else views[1]
+    for key, value in _classification(student, teacher, cohorts, workspace, task.of_cases()).items():
+        subset, quantity = key.split("/")
+        arrays[key if quantity == "probability" else f"{subset}/classification_{quantity}"] = value
+    return arrays
 
 
 def _classification(
@@ -182,7 +204,8 @@ def summarise(workspace: Workspace, recipe: str, cohorts: CohortSet, evaluations
         for name, statistic in statistics_of(subset, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses).items():
             if not is_defined(statistic, values.shape[1], len(evaluations)):
                 continue
-            missing = int(np.isnan(values).sum())
+            # Empty places in an array of hits are no cases.
+            missing = 0 if values.ndim > 2 else int(np.isnan(values).sum())
             figures[name] = bootstrap_figure(statistic, patients, seeds=len(evaluations), missing=missing)
             everything = np.arange(values.shape[1])
             per_seed[name] = tuple(_or_none(statistic(everything, seed)) for seed in range(len(evaluations)))
@@ -212,6 +235,8 @@ def units_of(store: Store, cohorts: CohortSet, subset: str, quantity: str, rows:
 
 def statistics_of(subset: str, quantity: str, values: np.ndarray, labels: np.ndarray, *, single: bool) -> Mapping[str, Statistic]:
     """Return the named statistics that are made of one stored quantity; ``single`` when there is one test cohort only."""
+    if quantity.endswith(HITS):
+        return detection_statistics(quantity, values)
     if quantity != "probability":
         return {quantity: mean_of(values)}
     name = "auc" if single else _AUC_NAMES[subset]

@@ -9,6 +9,7 @@ from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.evaluation.class_figures import class_figures
+from medkd.evaluation.evaluate_detection import mean_sensitivity
 from medkd.evaluation.validate import mean_over_foreground
 from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
@@ -41,6 +42,7 @@ def judge_teacher(
         "min_dice": gate.min_dice,
         "min_relevance_mass_accuracy": gate.min_relevance_mass_accuracy,
         "max_marker_effect": gate.max_marker_effect,
+        "min_cpm": gate.min_cpm,
     }
     findings = []
     for name, bound in wanted.items():
@@ -76,6 +78,8 @@ def require_fit_teacher(verdict: GateVerdict) -> None:
 
 def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> dict[str, float]:
     model, task = load_network(workspace, teacher), teacher.task
+    if task.kind is TaskKind.DETECTION:
+        return {"cpm": mean_sensitivity(model, cohorts, Subset.TEACHER_VALIDATION, workspace.store, task)}
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
         volumes = open_volume_use(cohorts, Subset.TEACHER_VALIDATION, workspace.store, task)
         return {"dice": mean_over_foreground(model, volumes, task, dice)}

@@ -26,6 +26,7 @@ from data_contracts import (
     Subgroup,
     Task,
     TaskKind,
+    require_kind,
 )
 from medkd.catalogue import MEASURES
 from medkd.cohorts.case_table import FolderData
@@ -109,6 +110,7 @@ def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Stor
     Raises:
         DataError: as the importers.
     """
+    require_kind(subject.task, "the scores of a folder")
     if isinstance(data, ImageFolderData):
         cohort, ledger = import_image_folder(root, data, subject.task, store, key="folder", whole=Part.TEST, progress=progress)
     else:

@@ -11,6 +11,7 @@ from data_contracts import CohortSet, DataError, Role, Subset, Task, TaskKind, T
 from medkd.catalogue import MEASURES
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.volume_cohort import VolumeCohort
+from medkd.evaluation.evaluate_detection import mean_sensitivity
 from medkd.inference.predict import predict_logits
 from medkd.inference.predict_cohort import leave_out_synthetic, volume_logits
 from medkd.storage.store import Store
@@ -20,7 +21,8 @@ VALIDATIONS = (Subset.STUDENT_VALIDATION, Subset.TEACHER_VALIDATION)
 
 
 def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable[[nn.Module], float]:
-    """Return the figure of a network on the held-back cases of its role: AUC, or the mean Dice of the foreground.
+    """Return the figure of a network on the held-back cases of its role: AUC, the mean Dice of the foreground, or a detector's mean
+    sensitivity over its operating points.
 
     The measure is the one that ``spec.selection`` names, so that its source is in the key of a training that it decides about, and of
     no other.
@@ -39,6 +41,8 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
             "data.student_validation",
         )
     task, measure = spec.task, MEASURES.load(spec.selection or "auc")
+    if task.kind is TaskKind.DETECTION:
+        return lambda network: mean_sensitivity(network, cohorts, subset, store, task)
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
         volumes = open_volume_use(cohorts, subset, store, task)
         return lambda network: mean_over_foreground(network, volumes, task, measure)

@@ -26,6 +26,7 @@ from data_contracts import (
     Ref,
     SanityReport,
     TargetRecord,
+    Task,
 )
 from medkd.attribution._attribute import attribute
 from medkd.catalogue import EXPLAINERS, MEASURES
@@ -41,6 +42,7 @@ from medkd.measures import additivity as _additivity
 from medkd.measures import completeness as _completeness
 from medkd.measures.model_parameter_randomisation import FAILS_ABOVE
 from medkd.models._build import build_network
+from medkd.models._heads import for_task
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
 from medkd.storage.store import write_bytes
@@ -68,14 +70,14 @@ def explain_cohort(
     """
     cohort, query, networks = question_of(workspace, spec, cohorts, student, teacher)
     model = networks.student
-    networks = replace(networks, siblings=tuple(load_network(workspace, other) for other in siblings))
+    networks = replace(networks, siblings=tuple(for_task(load_network(workspace, other), other, spec.task) for other in siblings))
     maps = _maps(spec, query, networks)
     values: dict[str, dict[str, Tensor]] = {}
     for choice in spec.explain.explainers:
         student_maps = maps[f"student/{choice.name}"]
         values[choice.name] = measured(spec, choice, student_maps, maps[f"teacher/{choice.name}"], networks, query)
         if spec.explain.randomisation:
-            values[choice.name]["model_parameter_randomisation"] = _randomised(student, student_maps, query, choice)
+            values[choice.name]["model_parameter_randomisation"] = _randomised(student, spec.task, (student_maps, query, choice))
     for name, make in BASELINES.items():
         values[name] = measured_baseline(spec, make, model, query)
     key = f"explanations/{spec.name}/{student.run_name}"
@@ -172,7 +174,8 @@ def question_of(
     """Return the cases of the map cohort (one of each patient before another of any), what is asked of them, and both networks."""
     cohort = open_for_maps(cohorts, map_subset(cohorts), workspace.store, spec.task)
     cohort = cohort.select(over_patients(cohort.patients(), spec.explain.cases))
-    networks = Networks(load_network(workspace, student), load_network(workspace, teacher))
+    own, other = (for_task(load_network(workspace, one), one, spec.task) for one in (student, teacher))
+    networks = Networks(own, other)
     return cohort, ask(networks.teacher, cohort.images, cohort.masks, spec.task.kind, cohort.valid), networks
 
 
@@ -255,9 +258,10 @@ def fails_randomisation(values: Mapping[str, Tensor]) -> bool:
     return similarity is not None and bool(similarity.nanmedian() > FAILS_ABOVE)
 
 
-def _randomised(student: Checkpoint, student_maps: Tensor, query: ExplanationQuery, choice: Entry) -> Tensor:
-    """Compare with the maps of the same architecture under weights that were never trained."""
-    network = build_network(student.network, seed=2**31 + student.seed).eval()
+def _randomised(student: Checkpoint, task: Task, asked: tuple[Tensor, ExplanationQuery, Entry]) -> Tensor:
+    """Compare the student's maps of a question by an explainer with those of the same architecture under weights that were never trained."""
+    student_maps, query, choice = asked
+    network = for_task(build_network(student.network, seed=2**31 + student.seed), student, task).eval()
     other = attribute(network, query.images, query.target, explainer=choice.name, options=choice.options)
     value: Tensor = MEASURES.load("model_parameter_randomisation")(student_maps, other)
     return value

@@ -30,6 +30,7 @@ from data_contracts import (
     TaskKind,
     VolumeRef,
     map_name,
+    require_kind,
 )
 from medkd.attribution._budget import time_budget
 from medkd.catalogue import EXPLAINERS
@@ -136,6 +137,7 @@ def explain_study(
         ExplanationError: ``LESION_UNKNOWN`` for a finding that is not there; whatever the explainers refuse.
         DataError: ``GRID_MISMATCH`` or ``IMAGE_NOT_FINITE``.
     """
+    require_kind(loaded.checkpoint.task, "the explanation of a study")
     started = time.perf_counter()
     require_bound(request, loaded)
     decided = decided or Decided()

@@ -15,7 +15,7 @@ from medkd.inference.predict import predict_logits
 from medkd.measures._guided import Guided
 from medkd.measures._neighbours import Neighbours
 from medkd.measures._perturb import Perturbation, blurred
-from medkd.targets import Target, class_logit, class_margin, lesion_margin
+from medkd.targets import Target, class_logit, class_margin, lesion_margin, strongest_cell
 from medkd.volumes.shift import shifted
 
 #: Images near an image that measures of robustness look at: how many, and the largest change of a voxel (a hundredth of the window).
@@ -58,7 +58,8 @@ def margin_parts(answer: Tensor, classes: int) -> list[tuple[float, Target]]:
 def ask(teacher_network: nn.Module, images: Tensor, masks: Tensor, task: TaskKind, valid: Tensor | None = None) -> ExplanationQuery:
     """Return the question put to both networks: why the class (or the lesion, where images were not padded) that the teacher answered?"""
     logits = predict_logits(teacher_network, images)
-    answer, classes = logits.argmax(1), logits.shape[1]
+    # A detector is asked about the cell that it scores highest: of one that is sure of nothing too.
+    answer, classes = strongest_cell(logits) if task is TaskKind.DETECTION else logits.argmax(1), logits.shape[1]
     if valid is not None and task is TaskKind.SEGMENTATION:
         answer = answer * valid
     target = class_margin(answer) if task is TaskKind.CLASSIFICATION else lesion_margin((answer > 0).to(torch.uint8))

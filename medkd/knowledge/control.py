@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from data_contracts import AttributionSource
 from medkd.attribution._grid import averaged
-from medkd.knowledge.interface import Knowledge, LiveKnowledge
+from medkd.knowledge.interface import OTHER_HEADS, Knowledge, LiveKnowledge, knowledge_of_head
 from medkd.targets import Target
 from medkd.trace import Sample
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
@@ -44,12 +45,21 @@ class ControlledKnowledge:
         return self._teacher.logits()
 
     def features(self, layer: str) -> FeatureMap:
-        """Return replaced features."""
+        """Return replaced features; what another head answers is the teacher's own."""
+        if layer in OTHER_HEADS:
+            return self._teacher.features(layer)
         return self._replace((self._source()).features(layer), first_axis=2)
 
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         """Return replaced maps."""
         return self._replace(self._source().attribution(explainer, target, **options), first_axis=1)
+
+    def of_head(self, head: str) -> Knowledge:
+        """Return what another head of the teacher answers, its explanations replaced alike."""
+        seen = copy.copy(self)
+        teacher, random_teacher = knowledge_of_head(self._teacher, head), knowledge_of_head(self._random_teacher, head)
+        seen._teacher, seen._random_teacher = teacher or self._teacher, random_teacher or self._random_teacher
+        return seen
 
     def for_batch(self, image: Images) -> Knowledge:
         """Return the teacher's own answers about other images: they are answers, not explanations."""

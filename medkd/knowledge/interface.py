@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from data_contracts import KnowledgeError
 from medkd.catalogue import EXPLAINERS
+from medkd.models._heads import trace_of_head
 from medkd.targets import Target
 from medkd.trace import LAST, Trace, forked_rng, layer_map_of, trace
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
 
 __all__ = ["LAST", "Knowledge", "LiveKnowledge"]
+#: Heads beside the one that puts out the logits (``LayerMap.other_heads``): what they put out is an answer, which no control replaces.
+OTHER_HEADS = frozenset({"boxes", "classification"})
 
 
 @runtime_checkable
@@ -40,6 +43,23 @@ class Knowledge(Protocol):
     def response(self, hidden: Images) -> Tensor:
         """Return how the teacher's logits change, logits(image) - logits(hidden), when parts of the images are hidden."""
         ...
+
+
+def knowledge_of_head(knowledge: Knowledge | None, head: str) -> Knowledge | None:
+    """Return what another head of a teacher answers.
+
+    Raises:
+        KnowledgeError: ``KNOWLEDGE_MISSING`` of a store, which holds one head's answers.
+    """
+    if knowledge is None:
+        return None
+    asked = getattr(knowledge, "of_head", None)
+    if asked is None:
+        raise KnowledgeError(
+            "KNOWLEDGE_MISSING", f"expected a live teacher for terms of the head {head!r}, a store holds one head's answers"
+        )
+    found: Knowledge = asked(head)
+    return found
 
 
 class LiveKnowledge:
@@ -79,7 +99,10 @@ class LiveKnowledge:
         return (self._asked or self._trace()).logits.float()
 
     def features(self, layer: str) -> FeatureMap:
-        """Return the teacher's features at a tap of its anatomy."""
+        """Return the teacher's features at a tap of its anatomy, or what another head of it, by its name, puts out."""
+        if layer in layer_map_of(self._teacher).other_heads:
+            asked = self._asked if self._asked is not None and layer in self._asked.outputs else self._trace()
+            return asked.outputs[layer].float()
         layer = layer_map_of(self._teacher).resolve(layer)
         if self._asked is not None and layer in self._asked.features:
             return self._asked.feature(layer)
@@ -90,6 +113,15 @@ class LiveKnowledge:
         with forked_rng(0):  # explainers that draw: the same draws as the report's, and the caller's generator left as it was
             attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._trace_for(explainer), target)
         return attribution.detach()
+
+    def of_head(self, head: str) -> Knowledge:
+        """Return what another head of the same teacher answers, its passes shared."""
+        kept = self._asked if self._asked is not None and head in self._asked.outputs else self._trace()
+        layer = layer_map_of(self._teacher).other_cam_layers.get(head)
+        if layer is not None and layer not in kept.features:
+            kept = self._trace()
+        seen = trace_of_head(kept, head)
+        return LiveKnowledge(seen.model.eval(), self._inputs, asked=seen)
 
     def _trace_for(self, explainer: str) -> Trace:
         """Return what an explainer reads: class maps need no more than the last features."""

@@ -69,7 +69,8 @@ class LiveSource:
             maps: class maps or last features will be read too.
             batch: cases per pass.
         """
-        layers = (*((layer_map_of(self.network).cam_layer,) if maps else ()), *self._layers)
+        known = layer_map_of(self.network)
+        layers = (*((known.cam_layer, *known.other_cam_layers.values()) if maps else ()), *self._layers)
         if fits(self.network, images[:1], views=len(images) * (2 if mirrored else 1), layers=layers):
             self._views = RepeatedViews(self.network, images, mirrored=mirrored, layers=layers, batch=batch)
 

@@ -60,6 +60,7 @@ class PhantomCases:
     noise: Tensor  # [n] standard deviation of the white and of the smooth noise
     cue_kind: Tensor  # int64: index into CUES
     cue: Tensor  # [n, 3]: row, column, radius
+    more: Tensor  # [n, 3, 6]: further lesions, smooth ones, as ``lesion``; a radius of 0 is none
 
     def __len__(self) -> int:
         return len(self.label)
@@ -135,6 +136,7 @@ def _draw_case(seed: int, index: int, marker_rates: tuple[float, float], difficu
         "noise": torch.tensor(0.05 * difficulty),
         "cue_kind": torch.tensor(0),
         "cue": torch.zeros(3),
+        "more": torch.zeros(3, 6),
     }
 
 
@@ -186,6 +188,9 @@ def _render_chunk(cases: PhantomCases, slice_index: Tensor) -> tuple[Tensor, Ten
     white, smooth, texture = _noise(cases, slice_index)
     edge, mask = _lesion(cases, row, column, depth)
     value = value + edge * (_per_case(cases.lesion[:, 5]) + _per_case(cases.texture) * texture)
+    for further in cases.more.unbind(1) if bool(cases.more.any()) else ():
+        edge, inner = _lesion(_smooth(cases, further), row, column, depth)
+        value, mask = value + edge * _per_case(further[:, 5]), mask | inner
     value = value + _per_case(cases.noise) * (white + smooth)
     hu = torch.where(inside, HU_OFFSET + HU_PER_UNIT * value, AIR_HU + HU_PER_UNIT * 0.05 * white)
     hu = torch.where(_marker(cases), MARKER_HU, hu)
@@ -226,6 +231,11 @@ def _lesion(cases: PhantomCases, row: Tensor, column: Tensor, depth: Tensor) -> 
     gap = radius - torch.hypot(along, across)
     present = _per_case(fade > 0)
     return torch.sigmoid(2.5 * gap) * present, (gap > 0) & present
+
+
+def _smooth(cases: PhantomCases, lesion: Tensor) -> PhantomCases:
+    """Return the cases with another lesion in the place of the first, without lobes."""
+    return replace(cases, lesion=lesion, lobes=torch.zeros_like(cases.lobes))
 
 
 def _noise(cases: PhantomCases, slice_index: Tensor) -> tuple[Tensor, Tensor, Tensor]:

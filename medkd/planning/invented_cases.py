@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from data_contracts import Case, Ref, Task, TaskKind
+from data_contracts import Case, Ref, Task
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.seeds import derive_seed
@@ -26,7 +26,7 @@ def invented_cases(task: Task, count: int) -> TensorCohort | VolumeCohort:
     cases = tuple(
         Case(case_key=f"c{row}", patient_key=f"p{row}", image=_NOWHERE, mask=_NOWHERE, label=row % classes) for row in range(count)
     )
-    if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
+    if task.spatial_dims == 3 and task.kind.is_dense:
         size = tuple(int(extent * _LARGER) for extent in task.image_size)
         return VolumeCohort(
             cases=cases,
@@ -42,7 +42,7 @@ def invented_cases(task: Task, count: int) -> TensorCohort | VolumeCohort:
         cases=cases,
         images=torch.rand(shape, generator=generator)[:, None] * 2 - 1,
         labels=torch.arange(count) % classes,
-        masks=_boxes(shape, classes if task.kind is TaskKind.SEGMENTATION else 2),
+        masks=_boxes(shape, classes if task.kind.is_dense else 2),
         has_mask=torch.ones(count, dtype=torch.bool),
         valid=torch.ones(shape, dtype=torch.bool),
         markers=torch.zeros(count, dtype=torch.bool),

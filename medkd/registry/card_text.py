@@ -89,12 +89,15 @@ def _data(card: ModelCard) -> Iterator[str]:
 
 
 def _task(task: Task) -> str:
-    what = "segments" if task.kind is TaskKind.SEGMENTATION else "classifies"
+    what = {TaskKind.SEGMENTATION: "segments", TaskKind.CLASSIFICATION: "classifies", TaskKind.DETECTION: "finds boxes of"}[task.kind]
     size = " × ".join(map(str, task.image_size))
+    named = task.classes[1] if task.kind is TaskKind.DETECTION else f"into {', '.join(task.classes)}"
+    if task.case_classes:
+        named += f", and each image as a whole into {', '.join(task.case_classes)}"
     within = "values standardised within the volume" + (", not clipped" if task.intensity == "z_score" else "")
     seen = f"windows {task.window[0]:g} to {task.window[1]:g}" if task.intensity == "window" else within
     spacing = "" if task.spacing_mm is None else f", resampled to {' × '.join(f'{step:g}' for step in task.spacing_mm)} mm"
-    return f"it {what} into {', '.join(task.classes)}, {size} {'voxels' if task.spatial_dims == 3 else 'pixels'} at once, {seen}{spacing}"
+    return f"it {what} {named}, {size} {'voxels' if task.spatial_dims == 3 else 'pixels'} at once, {seen}{spacing}"
 
 
 def _figures(scorecard: Scorecard) -> str:

@@ -25,6 +25,7 @@ from data_contracts import (
     Role,
     SanityReport,
     Subset,
+    TaskKind,
     TrainingManifest,
     load_record,
     network_called,
@@ -239,7 +240,10 @@ def publication_of(
         history=history,
         measured_at=history[-1].get(TIME) if history else None,
         description=card_text(card, scorecard, loss, checkpoint.cost),
-        form=lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
+        # Boxes are decoded and merged outside of the network: a detector has no form that answers without torch.
+        form=None
+        if recipe.task.kind is TaskKind.DETECTION
+        else lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
 
 

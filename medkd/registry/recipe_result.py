@@ -24,7 +24,7 @@ from data_contracts import (
 )
 
 #: The figure that ranks the arms: the first of these that the scorecards have.
-RANKING = ("auc_debiased", "auc", "dice")
+RANKING = ("auc_debiased", "auc", "dice", "cpm")
 
 
 @dataclass(frozen=True)

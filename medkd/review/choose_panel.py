@@ -14,7 +14,8 @@ def choose_panel(results: tuple[RecipeResult, ...]) -> ReviewPanel:
         RegistryError: ``PANEL_INCOMPLETE`` when one of the two tasks is missing.
     """
     by_task = {own.recipe.task.kind: own for own in results}
-    missing = [kind.value for kind in TaskKind if kind not in by_task]
+    # A report shows what was segmented and what was classified; there is no place for boxes on it.
+    missing = [kind.value for kind in (TaskKind.CLASSIFICATION, TaskKind.SEGMENTATION) if kind not in by_task]
     if missing:
         raise RegistryError("PANEL_INCOMPLETE", f"expected a recipe for each task of a report, none is for {missing[0]}")
     return ReviewPanel(

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CompressionError, ModelCard, ModelRef, Task, TaskKind
+from data_contracts import Checkpoint, CompressionError, ModelCard, ModelRef, Task, TaskKind, require_kind
 from medkd.inference.predict import averaged_over_flips
 from medkd.serving.bundle_inference import MAPS, NETWORK, Config, inference_config
 from medkd.serving.bundle_texts import bundle_metadata, bundle_readme
@@ -66,6 +66,7 @@ def write_bundle(bundled: BundledModel) -> dict[str, bytes]:
     Raises:
         CompressionError: ``FORM_NOT_EXPORTED`` when the network cannot be traced.
     """
+    require_kind(bundled.checkpoint.task, "a MONAI bundle")
     task, network = bundled.checkpoint.task, bundled.network
     served = ServedNetwork(network)
     segments = task.kind is TaskKind.SEGMENTATION

@@ -43,6 +43,8 @@ class LossBalancer(nn.Module):
         self.labels = [term.label for term in objective.terms]
         self._explaining = {term.label for term in objective.terms if reads_explanations(term.needs)}
         count = len(self.labels)
+        # Of the dense head, and of the one that classifies.
+        self.log_variances = nn.Parameter(torch.zeros(2)) if config.uncertainty else None
         # Sums of gradient norms, the task's and the term's own, over the measurements that count for each term.
         self.register_buffer("task_norms", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("norms", torch.zeros(count, dtype=torch.float64))
@@ -96,6 +98,25 @@ class LossBalancer(nn.Module):
         else:
             self.distances[1] = self.config.momentum * self.distances[1] + (1 - self.config.momentum) * distance
         self.measured[-1] += 1
+
+    def divided(self, values: list[TermValue]) -> list[TermValue]:
+        """Return the terms of a step, those of each head's task divided by that head's learnt variance; the logarithm is added to the first."""
+        if self.log_variances is None:
+            return values
+        seen: set[int] = set()
+        found = []
+        for one in values:
+            place = int(one.term.spec.head == "classification")
+            if not one.term.is_task:
+                found.append(one)
+                continue
+            variance = self.log_variances[place]
+            weight = one.weight if one.weight > 0 else 1.0
+            # Divided by its weight: the sum of a step multiplies by it again.
+            penalty = torch.zeros_like(variance) if place in seen else variance / weight
+            found.append(one._replace(value=torch.exp(-variance) * one.value + penalty))
+            seen.add(place)
+        return found
 
     def factor(self, term: BoundTerm) -> float:
         """Return what a term's weight is multiplied by."""

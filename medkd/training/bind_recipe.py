@@ -24,6 +24,7 @@ from data_contracts import (
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, Catalogue, CatalogueEntry, explainer_of, option_errors
 from medkd.task_context import TaskContext
 from medkd.training.bind_teachers import several_mistakes
+from medkd.training.kind_mistakes import kind_mistakes
 from medkd.training.mistake import FieldPath, Mistake, Source, attempt, raise_first
 from medkd.training.objective import Objective, reads_explanations
 
@@ -59,6 +60,7 @@ def binding_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     for name, arm in recipe.arms.items():
         yield from _arm_mistakes(("arms", name), arm, recipe)
     yield from _explain_mistakes(recipe)
+    yield from kind_mistakes(recipe)
 
 
 def name_mistakes(payload: Any) -> Iterator[Mistake]:
@@ -109,7 +111,7 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Yield entries that are for another task."""
     kind = recipe.task.kind.value
 
-    def of(place: FieldPath, entry: CatalogueEntry) -> Iterator[Mistake]:
+    def of(place: FieldPath, entry: CatalogueEntry, kind: str = kind) -> Iterator[Mistake]:
         tasks = entry.fact("TASKS")
         if tasks is not None and kind not in tasks:
             yield Mistake(
@@ -120,10 +122,12 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     payload = json.loads(recipe.canonical_json())
     for place, catalogue, key, value in _named(payload):
         entry = catalogue.entry(value[key])
-        yield from of((*place, key), entry)
+        # A term may be about the head of another kind.
+        own = value.get("head") or kind
+        yield from of((*place, key), entry, own)
         if catalogue is LOSSES and "explainer" in entry.fact("NEEDS", frozenset()):
             term = LossTerm.model_validate({"loss": entry.name, "options": value.get("options", {})})
-            yield from of((*place, "options"), EXPLAINERS.entry(explainer_of(term)))
+            yield from of((*place, "options"), EXPLAINERS.entry(explainer_of(term)), own)
 
 
 def _teacher_mistakes(where: FieldPath, teacher: TeacherRecipe, recipe: Recipe) -> Iterator[Mistake]:

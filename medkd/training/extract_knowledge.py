@@ -19,6 +19,7 @@ from data_contracts import (
     Ref,
     Subset,
     TaskKind,
+    require_kind,
 )
 from medkd.catalogue import LOSSES
 from medkd.cohorts.open_cohort import open_for_training
@@ -78,6 +79,7 @@ def extract_knowledge(workspace: Workspace, spec: ExtractionSpec, cohorts: Cohor
         cohorts: prepared cohorts.
         teacher: whose knowledge it is.
     """
+    require_kind(teacher.task, "a store of knowledge")
     with gpu_slot() as gpu:
         return _extract(workspace, spec, cohorts, teacher, torch.device("cpu" if gpu is None else f"cuda:{gpu}"))
 

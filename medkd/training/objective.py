@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from data_contracts import LearnedTemperature, LossTerm, RecipeError
 from medkd.catalogue import LOSSES
-from medkd.knowledge.interface import LAST, Knowledge
+from medkd.knowledge.interface import LAST, Knowledge, knowledge_of_head
 from medkd.knowledge.source import KnowledgeSource, layer_shape
+from medkd.models._heads import sample_of_cases, trace_of_head
 from medkd.trace import Sample, Trace, layer_map_of
 from medkd.training.adapters import DistillationAdapters, Temperature, projection, require_matching, resolve_pairs, temperature_of
 from medkd.training.coarse import on_teachers_grid
@@ -138,6 +139,8 @@ class Objective:
             if temperature is not None:
                 own["temperature"] = temperature
             seen = (there, teacher, _weighted(known, term)) if compares else (student, teacher, _weighted(sample, term))
+            if term.spec.head == "classification":
+                seen = _of_cases(student, teacher if compares else None, _weighted(sample, term), term)
             yield TermValue(term, weight, _over_pairs(term, *seen, adapters, own))
 
     def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> DistillationAdapters:
@@ -214,6 +217,12 @@ def _over_pairs(
         layers = {} if (student_layer, teacher_layer) == term.own_layers else {"layer": student_layer, "teacher_layer": teacher_layer}
         values.append(term.function(student, teacher, sample, **own, **projector, **layers))
     return torch.stack(values).mean()
+
+
+def _of_cases(student: Trace, teacher: Knowledge | None, sample: Sample, term: BoundTerm) -> tuple[Trace, Knowledge | None, Sample]:
+    """Return what a term sees that is about the head that classifies: that head's answers, the teacher's of it, and the labels of cases."""
+    head = str(term.spec.head)
+    return trace_of_head(student, head), knowledge_of_head(teacher, head), sample_of_cases(sample)
 
 
 def reads_explanations(needs: frozenset[str]) -> bool:

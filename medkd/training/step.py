@@ -72,6 +72,7 @@ class DistillationStep(nn.Module):
             self.balancer.measure(terms, [p for p in self.student.parameters() if p.requires_grad])
             if knowledge is not None:
                 self.balancer.compare(student, knowledge, sample)
+        terms = terms if self.balancer is None else self.balancer.divided(terms)
         total, shown = student.logits.new_zeros((), dtype=torch.float32), dict[str, Tensor]()
         factors = {term.label: 1.0 if self.balancer is None else self.balancer.factor(term) for term, _, _ in terms}
         influence = influence_of([(term, weight * factors[term.label], value) for term, weight, value in terms], objective.influence_cap)
@@ -94,6 +95,8 @@ class DistillationStep(nn.Module):
         layer_map = layer_map_of(self.student)
         reads: Any = objective.needs & {"head", "explainer", "features"} or self.balancer is not None
         layers: tuple[str, ...] = (layer_map.cam_layer,) if reads else ()
+        # What a second head's explanations are read from, where a term is about it.
+        layers += tuple(layer for name, layer in layer_map.other_cam_layers.items() if name in {term.spec.head for term in objective.terms})
         compared = (*self.adapters.student_layers(), *objective.own_layers())
         layers += tuple(layer_map.resolve(layer) for layer in compared if layer != LAST)
         if self.peer is not None:

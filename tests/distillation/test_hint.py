@@ -8,12 +8,13 @@ from torch import nn
 
 from data_contracts import KnowledgeError, LossTerm, NetworkSpec, Task, TrainingConfig
 from medkd.distillation.hint import hint
-from medkd.knowledge.interface import LiveKnowledge
+from medkd.knowledge.interface import LAST, LiveKnowledge
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
-from medkd.trace import layer_map_of, trace
+from medkd.trace import LayerMap, Sample, Trace, layer_map_of, trace, with_layer_map
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
+from tests.knowledge.precomputed import PrecomputedKnowledge
 
 
 @pytest.fixture
@@ -92,3 +93,21 @@ def test_the_objective_finds_the_size_and_the_projector_is_trained_but_not_kept(
 
     lines = MetricsLog(tmp_path / "metrics.jsonl").read()
     assert lines[-1]["hint"] < 0.9 * lines[0]["hint"]
+
+
+def test_inside_lesions_only_their_cells_are_compared():
+    features = torch.ones(1, 2, 4, 4)
+    other = features.clone()
+    other[0, :, 0, 0] = 9.0
+    masks = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    masks[0, 9, 9] = 1
+    sample = Sample(inputs={"image": torch.zeros(1, 1, 16, 16)}, masks=masks)
+    model = with_layer_map(torch.nn.Identity(), LayerMap(feature_layers=("layer",), cam_layer="layer", head=""))
+    student = Trace(model, dict(sample.inputs), {"default": torch.zeros(1, 2)}, {"layer": other})
+    teacher = PrecomputedKnowledge(torch.zeros(1, 2), features={LAST: features})
+    assert float(hint(student, teacher, sample)) > 1
+    assert float(hint(student, teacher, sample, inside=True)) == 0
+    # The lesion where they differ, and a case without one.
+    there = replace(sample, masks=torch.roll(masks, (-9, -9), (1, 2)))
+    assert float(hint(student, teacher, there, inside=True)) > 1
+    assert float(hint(student, teacher, replace(sample, masks=torch.zeros_like(masks)), inside=True)) == 0

@@ -18,6 +18,12 @@ ON_PICTURES = ("test_explainers", "test_losses", "test_learning", "test_insights
 SLOW = ("occlusion", "kernel_shap", "lime", "gradient_shap", "gap_attribution", "smooth_grad")
 
 
+@pytest.fixture(params=["classification", "segmentation", "detection"])
+def task(request):
+    """Entries are asked for the tasks that they declare."""
+    return request.param
+
+
 @pytest.fixture(params=[2, 3], ids=["pictures", "volumes"])
 def space(request):
     """Properties hold for pictures and for volumes alike."""

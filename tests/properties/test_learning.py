@@ -71,14 +71,21 @@ class Cohort:
 def test_a_loss_alone_lowers_itself_within_an_epoch(name, task, space, phantom, tmp_path):
     entry = LOSSES.entry(name)
     classes = entry.fact("MIN_CLASSES", 2)
-    builder, options = ("resnet", {"channels": (4, 4, 6, 8)}) if task == "classification" else ("unet", {"channels": (4, 8, 8)})
+    builder, options = {
+        "classification": ("resnet", {"channels": (4, 4, 6, 8)}),
+        "segmentation": ("unet", {"channels": (4, 8, 8)}),
+        "detection": ("detector", {"channels": (4, 8, 8), "stride": 2, "head_features": 8}),
+    }[task]
     if "deep_heads" in entry.fact("NEEDS"):
         builder, options = "dyn_unet", {"filters": (4, 8, 12), "deep_supervision": 1}
     spec = NetworkSpec(builder=builder, out_channels=classes, spatial_dims=space, options=options)
     student, teacher = build_network(spec, seed=0), build_network(spec, seed=1)
     with torch.no_grad():
         # A teacher of random weights says next to nothing: its head is made decided.
-        teacher.get_submodule(layer_map_of(teacher).head).weight *= 8
+        head = teacher.get_submodule(layer_map_of(teacher).head)
+        head.weight *= 8
+        if task == "detection":
+            head.bias.zero_()  # and sure of some lesions, whose boxes can be copied
     images = phantom[space][0]
     config = TrainingConfig(epochs=4, batch_size=8, samples_per_epoch=32, learning_rate=0.01, augment="none", precision="auto")
     kind = Task(kind=task, classes=tuple("abc"[:classes]), image_size=tuple(images.shape[2:]))

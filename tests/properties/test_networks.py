@@ -29,13 +29,14 @@ def image_for(spec, n=2):
 
 
 def test_a_network_declares_tasks_and_source(entry):
-    assert entry.fact("TASKS") <= {"classification", "segmentation"}
+    assert entry.fact("TASKS") <= {"classification", "segmentation", "detection"}
     assert entry.fact("SOURCE")
 
 
 def test_logits_have_one_channel_per_class(spec, entry):
     logits = build_network(spec).eval()(image_for(spec))
-    assert logits.shape == ((2, 3) if entry.fact("TASKS") == {"classification"} else (2, 3, *(32,) * spec.spatial_dims))
+    cells = 8 if entry.fact("TASKS") == {"detection"} else 32  # of four voxels, where nothing else is asked
+    assert logits.shape == ((2, 3) if entry.fact("TASKS") == {"classification"} else (2, 3, *(cells,) * spec.spatial_dims))
 
 
 def test_no_activation_works_in_place(spec):
@@ -82,5 +83,6 @@ def test_evaluation_is_deterministic_and_cases_are_independent(spec):
 
 def test_every_parameter_gets_a_gradient(spec):
     network = build_network(spec).train()
-    network(image_for(spec)).square().sum().backward()
+    answers = trace(network, image_for(spec)).outputs.values()  # those of further heads too
+    sum(answer.square().sum() for answer in answers).backward()
     assert all(p.grad is not None for p in network.parameters())

@@ -1,0 +1,45 @@
+"""What a recipe asks that is not there for its kind of task is said with its place, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import flows
+from data_contracts import MedkdError
+from medkd.training.recipes import read_recipe
+
+RECIPES = Path(flows.__file__).parent / "recipes"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "code", "sentence"),
+    [
+        ("detection.yaml", {"arms.kd.knowledge": "store"}, "RECIPE_TASK", "no arms.kd.knowledge"),
+        ("detection.yaml", {"arms.kd.init": "compressed_teacher"}, "RECIPE_TASK", "no arms.kd.init"),
+        ("detection.yaml", {"student.network.builder": "unet", "student.network.options": {}}, "RECIPE_TASK", "an entry for detection"),
+        (
+            "phantom-segmentation.yaml",
+            {"student.network.builder": "detector", "student.network.options": {}},
+            "RECIPE_TASK",
+            "for segmentation",
+        ),
+        ("multi_task.yaml", {"student.network.builder": "unet"}, "RECIPE_NEEDS", "a head that classifies"),
+        ("multi_task.yaml", {"arms.kd.knowledge": "store"}, "RECIPE_NEEDS", "a store holds one head's answers"),
+        ("multi_task.yaml", {"student.fit.mix": "mixup"}, "RECIPE_NEEDS", "a blended image has two classes"),
+        ("multi_task.yaml", {"task.case_classes": []}, "RECIPE_NEEDS", "one head only"),
+        ("multi_task.yaml", {"task.case_classes": ["benign"]}, "RECIPE_INVALID", "two case_classes"),
+        ("multi_task.yaml", {"arms.kd.terms.3": {"loss": "hint", "head": "classification"}}, "RECIPE_NEEDS", "name the layer"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_a_sentence(recipe, changes, code, sentence):
+    with pytest.raises(MedkdError) as caught:
+        read_recipe(RECIPES / recipe, changes)
+    assert sentence in str(caught.value)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("recipe", ["detection.yaml", "multi_task.yaml", "multi_task_busbra.yaml"])
+def test_the_shipped_recipes_bind(recipe):
+    assert read_recipe(RECIPES / recipe, {}).name
