@@ -59,7 +59,12 @@ def register_tiny(
         subject=f"{name}/teacher", role="teacher", cohort_digest=cohort.digest(), weights_digests=(weights.sha256,), seeds=(0,), figures={}
     )
     uses = {"teacher_train": CohortUse(cohort=workspace.store.refer(path.name), part=Part.TRAIN)}
-    recipe = SimpleNamespace(name=name, card=card_notes, outside_training="caveat" if domain is None else domain.outside)
+    recipe = SimpleNamespace(
+        name=name,
+        teacher=SimpleNamespace(registered=None),
+        card=card_notes,
+        outside_training="caveat" if domain is None else domain.outside,
+    )
     result = RecipeResult(recipe, CohortSet(uses=uses, certificates=()), teacher=checkpoint, scorecards=(card,))
     (model,) = register_models(workspace, result).models
     return model.uri

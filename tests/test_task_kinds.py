@@ -13,6 +13,8 @@ from data_contracts import DataError, Task, TaskKind, require_kind
 ROOT = Path(medkd.__file__).parent
 #: Modules that ask for a kind and are never reached by a detection, with what keeps it away.
 KEPT_AWAY = {
+    "audit/answers.py": "audits refuse detections (audit_model.py)",
+    "audit/open_folder.py": "audits refuse detections (audit_model.py)",
     "cohorts/dicom_cohort.py": "asks for classification, and else for masks, which detections have",
     "cohorts/external_dataset.py": "asks for classification, and else for masks, which detections have",
     "cohorts/phantom_cohorts.py": "names the classes of the phantom",
@@ -24,6 +26,7 @@ KEPT_AWAY = {
     "drift/reference.py": "explains studies (explain_study.py)",
     "drift/window_performance.py": "reads what studies were explained (explain_study.py)",
     "evaluation/ask_validation.py": "asked by calibration, which refuses detections (calibrate.py)",
+    "evaluation/class_figures.py": "of several teachers, which a recipe of detections must not have (kind_mistakes.py)",
     "experiment/gap_fine_tuning.py": "experiments refuse detections (kind_mistakes.py)",
     "experiment/trials.py": "experiments refuse detections (kind_mistakes.py)",
     "experiment/validate_student.py": "experiments refuse detections (kind_mistakes.py)",
@@ -37,11 +40,14 @@ KEPT_AWAY = {
     "feedback/agreement.py": "reads reports, which show no detections (choose_panel.py)",
     "feedback/directives.py": "reads reports, which show no detections (choose_panel.py)",
     "feedback/judged_reports.py": "reads reports, which show no detections (choose_panel.py)",
+    "foreign/monai_bundle.py": "says of which of two kinds a bundle is; none is a detector",
+    "foreign/nnunet_folder.py": "nnU-Net segments",
     "inference/nearest_cases.py": "reads training features, which detections have none of (recipe_calls.py)",
     "knowledge/extract.py": "stores refuse detections (extract_knowledge.py)",
     "knowledge/stored.py": "stores refuse detections (kind_mistakes.py)",
     "models/_heads.py": "a head that classifies is one of a segmentation's",
     "planning/count_cases.py": "counts the phantom's biased cohorts of classification",
+    "planning/read_folder.py": "says of which of two kinds a folder is",
     "registry/candidates.py": "lists what segments",
     "review/choose_panel.py": "takes both kinds that a report shows; there is no place for boxes on it",
     "registry/form_texts.py": "detections have no served form (publish.py)",
@@ -55,6 +61,7 @@ KEPT_AWAY = {
     "serving/served_model.py": "forms refuse detections (pack_form.py)",
     "serving/study.py": "forms refuse detections (pack_form.py)",
     "training/bind_recipe.py": "asks whether pasted boxes bring their labels, which masks do; the rest is kind_mistakes.py",
+    "training/bind_teachers.py": "asks whether stores are read at half resolution, which detections refuse (kind_mistakes.py)",
     "training/requirements.py": "asked of stores, which refuse detections (kind_mistakes.py)",
 }
 DETECTION = Task(kind="detection", classes=("background", "lesion"))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CohortSet, EnsembleScore, LeakageError, Subset, Task, TaskKind
+from data_contracts import Checkpoint, CohortSet, EnsembleScore, LeakageError, Subset, Task, TaskKind, require_kind
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, mean_of
@@ -42,6 +42,7 @@ def score_ensemble(
     Raises:
         LeakageError: ``ENSEMBLE_SAW_TEST`` when a held-out patient was in a fold.
     """
+    require_kind(teachers[0].task, "an ensemble of folds")
     store = workspace.store
     tested = patients_of(held_out, [Subset.TEST], store)
     seen = {patient for fold in folds for patient in patients_of(fold, list(fold.uses), store)}

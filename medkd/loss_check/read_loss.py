@@ -57,7 +57,7 @@ def catalogue_loss(name: str) -> LossUnderCheck:
     """Return an entry of the catalogue with its default options.
 
     Raises:
-        CatalogueError: ``CATALOGUE_UNKNOWN`` with what is nearly called so.
+        CatalogueError: ``CATALOGUE_UNKNOWN`` with what is nearly called so, ``LOSS_TASK`` for a loss of detectors.
     """
     entry = LOSSES.entry(name)
     return replace(
@@ -97,13 +97,19 @@ def file_loss(path: Path, function: str | None = None) -> LossUnderCheck:
 def _described(name: str, module: ModuleType, value: Callable[[nn.Module, nn.Module, Sample], Any]) -> LossUnderCheck:
     facts = vars(module)
     file = inspect.getfile(module)
+    tasks = tuple(task for task in TASKS if task in facts.get("TASKS", TASKS))
+    if not tasks:
+        raise CatalogueError(
+            "LOSS_TASK",
+            f"expected a loss for {' or '.join(TASKS)}, {name} is for {', '.join(sorted(facts['TASKS']))}: no small networks do that here",
+        )
     return LossUnderCheck(
         name=name,
         source=Path(file).name,
         file=file,
         value=value,
         needs=frozenset(facts["NEEDS"]) if "NEEDS" in facts else None,
-        tasks=tuple(task for task in TASKS if task in facts.get("TASKS", TASKS)),
+        tasks=tasks,
         min_classes=int(facts.get("MIN_CLASSES", 2)),
         minimum_at_teacher=facts.get("MINIMUM_AT_TEACHER"),
         stops_gradient=str(facts.get("STOPS_GRADIENT", "")),

@@ -242,7 +242,7 @@ def publication_of(
         description=card_text(card, scorecard, loss, checkpoint.cost),
         # Boxes are decoded and merged outside of the network: a detector has no form that answers without torch.
         form=None
-        if recipe.task.kind is TaskKind.DETECTION
+        if checkpoint.task.kind is TaskKind.DETECTION
         else lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import LossTerm, Recipe, RecipeError, TaskKind
+from data_contracts import ONE_TEACHER, LossTerm, Recipe, RecipeError, TaskKind
 from medkd.catalogue import LOSSES, NETWORKS
 from medkd.training.mistake import FieldPath, Mistake
 
@@ -32,6 +32,8 @@ def _detection_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     asked: dict[FieldPath, bool] = {("experiment",): recipe.experiment is not None}
     asked |= {("arms", name, "knowledge"): arm.knowledge == "store" for name, arm in recipe.arms.items()}
     asked |= {("arms", name, "init"): arm.init != "random" for name, arm in recipe.arms.items()}
+    asked |= {("arms", name, "teachers"): arm.teachers != ONE_TEACHER for name, arm in recipe.arms.items()}
+    asked[("teachers",)] = bool(recipe.teachers)
     for place in (place for place, found in asked.items() if found):
         sentence = f"expected no {'.'.join(map(str, place))} in a recipe of a detection: it is there for classification and segmentation only; leave it out"
         yield Mistake(place, RecipeError("RECIPE_TASK", sentence))

@@ -41,8 +41,13 @@ def test_stored_answers_mix_as_the_live_ones_do(stores, task):
     sample = cohort.draw(torch.tensor([3, 0, 1]), wanted, FIT, torch.Generator())
     live = MixtureKnowledge([LiveKnowledge(one, sample.inputs) for one in teachers], mean_weights)
     stored = source.for_batch(sample)
-    # As probabilities: of a class that is as good as excluded the codec does not keep how far.
-    assert float((stored.logits().exp() - live.logits().exp()).abs().max()) < (0.05 if task == "segmentation" else 1e-6)
+    # As probabilities: of a class that is as good as excluded the codec does not keep how far. Of a segmentation in the mean: untrained networks change from
+    # pixel to pixel, which is what the codec leaves out where a margin is wide.
+    apart = (stored.logits().exp() - live.logits().exp()).abs()
+    assert float(apart.mean() if task == "segmentation" else apart.max()) < (0.03 if task == "segmentation" else 1e-6)
+    alone = [source.members[name].for_batch(sample) for name in "ab"]
+    together = torch.stack([one.logits().log_softmax(1) for one in alone]).logsumexp(0) - torch.tensor(2.0).log()
+    torch.testing.assert_close(stored.logits().log_softmax(1), together.log_softmax(1), atol=1e-5, rtol=1e-5)
     target = class_margin(0) if task == "classification" else lesion_margin(sample.masks)
     maps = [one.attribution("cam", target).flatten(1) for one in (stored, live)]
     assert float(torch.cosine_similarity(*maps).min()) > 0.99

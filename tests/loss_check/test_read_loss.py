@@ -50,3 +50,9 @@ def test_what_is_no_file_is_one_sentence(tmp_path):
 def test_errors_of_others_are_said_in_one_line():
     assert said(ValueError("a\nb")) == "ValueError: a b"
     assert said(KeyError()) == "KeyError"
+
+
+def test_a_loss_of_detectors_is_refused_with_what_it_is_for():
+    with pytest.raises(CatalogueError, match="expected a loss for classification or segmentation, box_kd is for detection") as caught:
+        catalogue_loss("box_kd")
+    assert caught.value.code == "LOSS_TASK"

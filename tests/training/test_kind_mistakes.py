@@ -18,6 +18,7 @@ RECIPES = Path(flows.__file__).parent / "recipes"
     [
         ("detection.yaml", {"arms.kd.knowledge": "store"}, "RECIPE_TASK", "no arms.kd.knowledge"),
         ("detection.yaml", {"arms.kd.init": "compressed_teacher"}, "RECIPE_TASK", "no arms.kd.init"),
+        ("detection.yaml", {"arms.kd.teachers": ["teacher", "ema"]}, "RECIPE_TASK", "no arms.kd.teachers"),
         ("detection.yaml", {"student.network.builder": "unet", "student.network.options": {}}, "RECIPE_TASK", "an entry for detection"),
         (
             "phantom-segmentation.yaml",
