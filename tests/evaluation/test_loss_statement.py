@@ -117,7 +117,12 @@ def test_a_students_version_carries_its_statement_and_a_teachers_has_none(tmp_pa
         for own, checkpoint in zip(simulated(3, n=160, forgotten="c"), (teacher, student), strict=True)
     ]
     result = RecipeResult(
-        SimpleNamespace(name="r", card=CardNotes()), cohorts, teacher, students=(student,), scorecards=cards, case_results=tuple(pair)
+        SimpleNamespace(name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None)),
+        cohorts,
+        teacher,
+        students=(student,),
+        scorecards=cards,
+        case_results=tuple(pair),
     )
     statements = tuple(state_loss(*call) for call in loss_calls(workspace, result))
     registry = MemoryRegistry()

@@ -95,7 +95,13 @@ def test_a_student_tested_on_its_teachers_patients_is_not_registered(tmp_path):
     with pytest.raises(LeakageError, match=r"never saw the test patients of r-kd, it was trained on p1$") as caught:
         register_models(
             workspace,
-            RecipeResult(SimpleNamespace(name="r", card=CardNotes()), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards),
+            RecipeResult(
+                SimpleNamespace(name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None)),
+                cohorts,
+                checkpoints[0],
+                students=checkpoints[1:],
+                scorecards=cards,
+            ),
             registry,
         )
     assert caught.value.code == "TEACHER_SAW_TEST_PATIENTS"
@@ -107,7 +113,13 @@ def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw
     registry = MemoryRegistry()
     registered = register_models(
         workspace,
-        RecipeResult(SimpleNamespace(name="r", card=CardNotes()), cohorts, checkpoints[0], students=checkpoints[1:], scorecards=cards),
+        RecipeResult(
+            SimpleNamespace(name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None)),
+            cohorts,
+            checkpoints[0],
+            students=checkpoints[1:],
+            scorecards=cards,
+        ),
         registry,
     )
     seen = [load_record(registry.fetch(model.uri)[1] / TRAINING_MANIFEST, TrainingManifest).patients for model in registered.models]
@@ -117,7 +129,12 @@ def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw
 @pytest.mark.parametrize("source", ["store", "live"])
 def test_a_student_of_a_store_names_the_registered_knowledge_that_it_learned_from(tmp_path, source):
     workspace, cohorts, checkpoints, cards = leaky_run(tmp_path, ("p8", "p9"))
-    registry, recipe = MemoryRegistry(), SimpleNamespace(name="r", card=CardNotes(), arms={"kd": SimpleNamespace(knowledge=source)})
+    registry, recipe = (
+        MemoryRegistry(),
+        SimpleNamespace(
+            name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None), arms={"kd": SimpleNamespace(knowledge=source)}
+        ),
+    )
     knowledge = knowledge_in(workspace).model_copy(update={"teacher_digest": "1" * 64})
     result = RecipeResult(recipe, cohorts, checkpoints[0], knowledge, students=checkpoints[1:], scorecards=cards)
     _, student = register_models(workspace, result, registry).models
