@@ -117,7 +117,9 @@ def test_a_students_version_carries_its_statement_and_a_teachers_has_none(tmp_pa
         for own, checkpoint in zip(simulated(3, n=160, forgotten="c"), (teacher, student), strict=True)
     ]
     result = RecipeResult(
-        SimpleNamespace(name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None)),
+        SimpleNamespace(
+            name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None), task=SimpleNamespace(kind=None, case_classes=())
+        ),
         cohorts,
         teacher,
         students=(student,),

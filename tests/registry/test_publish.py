@@ -136,7 +136,7 @@ def test_a_student_of_a_store_names_the_registered_knowledge_that_it_learned_fro
         ),
     )
     knowledge = knowledge_in(workspace).model_copy(update={"teacher_digest": "1" * 64})
-    result = RecipeResult(recipe, cohorts, checkpoints[0], knowledge, students=checkpoints[1:], scorecards=cards)
+    result = RecipeResult(recipe, cohorts, checkpoints[0], knowledge=knowledge, students=checkpoints[1:], scorecards=cards)
     _, student = register_models(workspace, result, registry).models
     registered = registry.versions("r-knowledge")
     said = registry.tags(student)[KNOWLEDGE_TAG]
