@@ -7,7 +7,7 @@ correlation with the teacher's and with the uncompressed student's, the share of
 map that keeps its sign. Differences are paired, with 95 % intervals over seeds and patients. Under ``peers`` all conditions; ``figures`` has the contrasts:
 ``keep``: tuned with the term less tuned without, channels by magnitude; ``keep_attribution``: the same, channels by attribution; ``choose``: channels by
 attribution less by magnitude, tuned without the term; ``choose_keep``: the same, tuned with it; ``choose_task``: by attribution less by taylor; ``both``: by attribution and tuned with the term,
-less neither. It reads the labelled data of ``MEDKD_DATA``. 27 minutes on one core; ``MEDKD_BENCHMARK_MODELS=hippocampus``
+less neither. It reads the labelled data of ``MEDKD_DATA``. About a quarter of an hour on one core; ``MEDKD_BENCHMARK_MODELS=hippocampus``
 measures one of the two.
 """
 
