@@ -48,11 +48,15 @@ def fetch_source(workspace: Workspace, registry: Registry, recipe: CompressionRe
     """Return the version that a recipe names and its teacher, every byte verified.
 
     Raises:
-        CompressionError: ``NOT_A_STUDENT``; ``RECIPE_FOREIGN`` for a version that was trained on other cases than the recipe's.
+        CompressionError: ``NOT_A_STUDENT``; ``TWO_HEADS``; ``RECIPE_FOREIGN`` for a version that was trained on other cases than the recipe's.
         RegistryError: ``MODEL_URI``, ``VERSION_UNKNOWN``, ``VERSION_ALTERED``.
     """
     model, own, teacher = adopt(workspace, registry, recipe.model)
     require_kind(own.task, "compression")
+    if own.task.case_classes:
+        raise CompressionError(
+            "TWO_HEADS", f"expected a network with one head to compress, {model.uri} classifies cases too: its forms would not"
+        )
     if own.role is not Role.STUDENT:
         raise CompressionError(
             "NOT_A_STUDENT", f"expected a student to compress, {model.uri} is a {own.role.value}: distil one of it first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
 import torch
@@ -11,7 +12,6 @@ from data_contracts import CohortSet, DataError, Role, Subset, Task, TaskKind, T
 from medkd.catalogue import MEASURES
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.volume_cohort import VolumeCohort
-from medkd.evaluation.evaluate_detection import mean_sensitivity
 from medkd.inference.predict import predict_logits
 from medkd.inference.predict_cohort import leave_out_synthetic, volume_logits
 from medkd.storage.store import Store
@@ -42,7 +42,9 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
         )
     task, measure = spec.task, MEASURES.load(spec.selection or "auc")
     if task.kind is TaskKind.DETECTION:
-        return lambda network: mean_sensitivity(network, cohorts, subset, store, task)
+        # By name: an import would put all that judges detections into the keys of trainings that have nothing to do with them.
+        judged = importlib.import_module("medkd.evaluation.evaluate_detection")
+        return lambda network: float(judged.mean_sensitivity(network, cohorts, subset, store, task))
     if task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION:
         volumes = open_volume_use(cohorts, subset, store, task)
         return lambda network: mean_over_foreground(network, volumes, task, measure)

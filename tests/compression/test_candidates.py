@@ -14,6 +14,7 @@ from data_contracts import (
     MissingDependencyError,
     Pruning,
     Quantisation,
+    TaskKind,
 )
 from medkd.compression import candidates as module
 from medkd.compression.candidates import (
@@ -47,6 +48,13 @@ def test_a_student_of_the_recipe_comes_with_its_teacher(fetch, student, teacher)
     found = fetch(student, teacher)
     assert (found.checkpoint, found.teacher) == (student, teacher)
     assert fetch(student, student, SimpleNamespace(uri="u", teacher=None)).teacher is None
+
+
+def test_a_network_with_two_heads_is_refused(fetch, student):
+    task = student.task.model_copy(update={"kind": TaskKind.SEGMENTATION, "case_classes": ("none", "some")})
+    with pytest.raises(CompressionError, match="one head to compress") as caught:
+        fetch(student.model_copy(update={"task": task}))
+    assert caught.value.code == "TWO_HEADS"
 
 
 def test_a_teacher_and_a_version_of_other_data_are_refused(fetch, student, teacher):

@@ -60,7 +60,8 @@ def test_it_has_the_training_patients_of_the_version_and_says_what_it_was_made_o
     registry, source, given, register = registered
     (model,) = register()
     ((lineage, manifest),) = given
-    assert lineage == source.model.teacher
+    assert lineage == ()
+    assert source.model.teacher is None
     expected = load_record(registry.fetch(source.model.uri)[1] / TRAINING_MANIFEST, TrainingManifest)
     assert manifest == expected
     found = read_version(registry, model.uri)

@@ -60,7 +60,13 @@ def test_where_the_teacher_is_registered_students_are_measured_by_it_and_learn_n
 
     def student(_, spec, cohorts, teacher, knowledge):
         return SimpleNamespace(
-            arm=spec.arm, seed=spec.seed, role="student", weights_digest="s", subject="golden/kd", learned_from=(teacher, knowledge)
+            arm=spec.arm,
+            seed=spec.seed,
+            role="student",
+            weights_digest="s",
+            teacher_digest="t",
+            subject="golden/kd",
+            learned_from=(teacher, knowledge),
         )
 
     with recorded(

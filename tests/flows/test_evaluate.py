@@ -9,7 +9,7 @@ from tests.flows.recording import golden_recipe, recorded
 
 def model(arm, seed=0):
     role = "teacher" if arm == "teacher" else "student"
-    return SimpleNamespace(arm=arm, seed=seed, role=role, weights_digest=f"{arm}-{seed}", subject=f"r/{arm}")
+    return SimpleNamespace(arm=arm, seed=seed, role=role, weights_digest=f"{arm}-{seed}", subject=f"r/{arm}", teacher_digest=None)
 
 
 def test_models_are_evaluated_then_arms_summarised_then_compared():

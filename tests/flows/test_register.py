@@ -16,14 +16,15 @@ def test_everything_goes_to_the_registry_in_one_call():
 
 
 def test_knowledge_is_registered_below_its_teacher_where_there_is_any():
-    registered = SimpleNamespace(models=("teacher version", "student version"))
+    teacher, knowledge = SimpleNamespace(weights_digest="t"), SimpleNamespace(teacher_digest="t")
+    registered = SimpleNamespace(models=(SimpleNamespace(weights_digest="s"), teacher))
     results = [
         RecipeResult(golden_recipe("without"), "cohorts", registered=registered),
-        RecipeResult(golden_recipe("with"), "cohorts", knowledge="knowledge", registered=registered),
+        RecipeResult(golden_recipe("with"), "cohorts", knowledge=knowledge, registered=registered),
     ]
     with recorded(register_knowledge="knowledge version") as engine:
         assert register_knowledge("workspace", results) == ("knowledge version",)
-    assert engine.calls("register knowledge") == [("workspace", "with", "teacher version", "knowledge")]
+    assert engine.calls("register knowledge") == [("workspace", "with", teacher, knowledge)]
 
 
 def test_reports_are_put_beside_the_students_of_the_panel():
