@@ -15,7 +15,7 @@ from data_contracts.task import TaskKind
 class ShortcutVerdict(StrEnum):
     """What an audit says of one artefact.
 
-    ``follows``: the answer moves one way by more than the bound, and further than under a patch without meaning. ``silent``: the interval of the
+    ``follows``: the answer moves one way by more than the bound, and further than under the control. ``silent``: the interval of the
     effect lies within the bound. ``undetermined``: neither can be said of these cases.
     """
 
@@ -49,7 +49,7 @@ class ArtefactEffect(FrozenModel):
         toward: class that ``effect`` is about (classification); empty where it is Dice.
         effect: mean change of that class's probability, or of Dice.
         magnitude: mean size of the change: total variation of the probabilities, or 1 less the Dice of both answers.
-        control: the same under a patch of noise of equal energy that means nothing.
+        control: the same under a change of equal energy that means nothing: noise over the image.
         beyond_control: ``magnitude`` less ``control``, paired.
         flips: share of the answers that change (classification), or whose Dice with the earlier answer is below 0.8.
         figure_before: AUC (or Dice) without the artefact.

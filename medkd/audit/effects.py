@@ -115,7 +115,7 @@ def _judge(effect: Estimate, magnitude: Estimate, beyond: Estimate, tested: tupl
             return ShortcutVerdict.SILENT, f"the interval lies within {bound:g}"
         return ShortcutVerdict.UNDETERMINED, f"answers move by more than {2 * bound:g}, but not one way"
     if outside and beyond.low <= 0:
-        return ShortcutVerdict.UNDETERMINED, "a patch without meaning changes the answers as much"
+        return ShortcutVerdict.UNDETERMINED, "noise of equal energy changes the answers as much"
     return ShortcutVerdict.UNDETERMINED, f"the interval reaches both sides of {bound:g}" if not outside else f"corrected p {corrected:.2g}"
 
 

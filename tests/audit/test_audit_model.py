@@ -16,9 +16,11 @@ def of(audit, name):
     return next(one for one in audit.report.artefacts if one.name == name)
 
 
-def test_the_planted_mark_is_followed_and_nothing_else_is(audits):
-    biased = audits["biased"].report
-    assert [one.name for one in biased.with_verdict(ShortcutVerdict.FOLLOWS)] == ["corner_mark"]
+def test_the_planted_mark_is_followed_most_and_noise_is_not(audits):
+    followed = audits["biased"].report.with_verdict(ShortcutVerdict.FOLLOWS)
+    # Ticks of a ruler are bright strokes at the border, as the mark is: they move such a network a little, too.
+    assert max(followed, key=lambda one: abs(one.effect.mean)).name == "corner_mark"
+    assert of(audits["biased"], "noise").verdict is ShortcutVerdict.SILENT
     found = of(audits["biased"], "corner_mark")
     assert found.toward == "malignant"
     assert found.effect.low > 0.5 > found.control.mean

@@ -36,7 +36,7 @@ def judged(shift, control=0.0, *, spread=0.02, patients=N, times=1, bound=0.05):
         (0.2, 0.0, ShortcutVerdict.FOLLOWS, "further than under the control"),
         (-0.2, 0.0, ShortcutVerdict.FOLLOWS, "probability of benign"),
         (0.0, 0.0, ShortcutVerdict.SILENT, "within 0.05"),
-        (0.2, 0.2, ShortcutVerdict.UNDETERMINED, "a patch without meaning changes the answers as much"),
+        (0.2, 0.2, ShortcutVerdict.UNDETERMINED, "noise of equal energy changes the answers as much"),
         (0.05, 0.0, ShortcutVerdict.UNDETERMINED, "reaches both sides"),
     ],
 )

@@ -158,7 +158,7 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     assert board.arms["attention"]["auc_debiased"].n == 20
     begun_now = [line.partition("-")[0] for line in started(workspace)[len(before) :]]
     # Two seeds of the new arm and the third of all five arms and four controls, briefly and for long.
-    assert begun_now.count("distill") == begun_now.count("follow") == 2 + 5 + 4
+    assert begun_now.count("distill") == begun_now.count("train_with_snapshots") == 2 + 5 + 4
     assert "train_teacher" not in begun_now
 
 
