@@ -130,3 +130,9 @@ def test_arms_that_ask_nobody_are_refused_in_one_sentence(fields, arm, sentence)
 def test_an_arm_is_not_called_as_a_teachers_network(fields):
     with pytest.raises(ValidationError, match="not called as the networks"):
         changed(fields, teacher_cv_fold1=fields["arms"]["alone"])
+
+
+def test_a_registered_version_stands_as_the_recipes_own_teacher_alone(fields):
+    arms = {"alone": fields["arms"]["alone"]}
+    with pytest.raises(ValidationError, match="registered of 'a' among the further teachers"):
+        Recipe.model_validate(fields | {"arms": arms, "teachers": {"a": {"registered": "models:/r-teacher/1"}}})
