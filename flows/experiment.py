@@ -231,8 +231,8 @@ def _train(workspace: Workspace, setting: ExperimentSetting, wanted: Sequence[Wa
 def with_start(workspace: Workspace, setting: ExperimentSetting, wanted: Sequence[Wanted], calls: Sequence[Call]) -> list[Call]:
     """Return calls of ``distill`` with the weights that those begin with whose arm asks for some."""
     asking = [place for place, (_, spec, *_more) in enumerate(calls) if spec.objective.init == "pretrained"]
-    begun = [(workspace, wanted[place].recipe, wanted[place].seed, setting.cohorts) for place in asking]
-    starts = dict(zip(asking, submit_all(begin, begun, title="starting weights") if begun else (), strict=True))
+    calls_of_starts = [(workspace, wanted[place].recipe, wanted[place].seed, setting.cohorts) for place in asking]
+    starts = dict(zip(asking, submit_all(begin, calls_of_starts, title="starting weights") if calls_of_starts else (), strict=True))
     return [
         (place, spec if number not in starts else spec.model_copy(update={"start": starts[number]}), *more)
         for number, (place, spec, *more) in enumerate(calls)

@@ -68,7 +68,14 @@ def main() -> None:
     figures |= {"seeds": len(result.recipe.seeds), "cpu_seconds": round(time.process_time() - began, 1)}
     if not given.json:
         sys.stdout.write(table(figures) + "\n")
-    sys.stdout.write(json.dumps(figures) + "\n")
+    peers = {name: figures.pop(name) for name in ("auc", "best_single", "harmed")}
+    n = result.scorecards[0].figures[figure_of(result)].n
+    sys.stdout.write(json.dumps({"figures": figures, "peers": peers, "n": n}) + "\n")
+
+
+def figure_of(result: RecipeResult) -> str:
+    """Return the name of the AUC: with one test cohort it is called so, with several the one of the cases' own kind counts."""
+    return next(name for name in ("auc", "auc_same_bias") if name in result.scorecards[0].figures)
 
 
 def compared(result: RecipeResult, folder: Path) -> dict[str, object]:
@@ -80,16 +87,17 @@ def compared(result: RecipeResult, folder: Path) -> dict[str, object]:
     single = {"kd": "teacher", "kd_second": "teacher_second"}
     best = max(single, key=lambda arm: sum(value or 0.0 for value in judged[single[arm]].values()))
     found: dict[str, object] = {"best_single": best}
+    named = figure_of(result)
     for name, (arm, baseline) in ROWS.items():
-        figure = compare_arms(workspace, result.cohorts, arms[arm], arms[baseline or best]).figures["auc"]
+        figure = compare_arms(workspace, result.cohorts, arms[arm], arms[baseline or best]).figures[named]
         found |= {name: round(figure.mean, 4), f"{name}_low": round(figure.low, 4), f"{name}_high": round(figure.high, 4)}
     against = {
-        arm: compare_arms(workspace, result.cohorts, arms[arm], arms["alone"]).figures["auc"]
+        arm: compare_arms(workspace, result.cohorts, arms[arm], arms["alone"]).figures[named]
         for arm in result.recipe.arms
         if arm != "alone"
     }
     found["harmed"] = [arm for arm, figure in against.items() if figure.high < 0]
-    found["auc"] = {card.subject.rpartition("/")[2]: round(card.figures["auc"].mean, 4) for card in result.scorecards}
+    found["auc"] = {card.subject.rpartition("/")[2]: round(card.figures[named].mean, 4) for card in result.scorecards}
     return found
 
 
