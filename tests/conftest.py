@@ -17,6 +17,7 @@ os.environ["MEDKD_SECRET"] = "tests"
 # Ten seconds of an embedded Prefect in each test that runs a command: those that are about it ask for it.
 os.environ["MEDKD_ENGINE"] = "none"
 
+import hypothesis
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -44,6 +45,9 @@ from medkd.storage.workspace import local_workspace
 from medkd.trace import Sample, layer_map_of
 
 torch.set_num_threads(1)
+# A machine that does other work beside is no fault of what is generated: how long that takes is not asked.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 #: Folders of tests that reach the lines of the packages whose coverage is asked for (Makefile). Counting costs half as much again of what is counted, and
 #: a worker's start costs half a minute, so that all tests go in one run and counting rests in the others.
 COUNTED = tuple(Path(__file__).parent / name for name in ("contracts", "attribution", "distillation", "measures", "knowledge"))
