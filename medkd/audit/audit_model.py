@@ -39,7 +39,7 @@ class AuditOptions:
         artefacts: names of :data:`ARTEFACTS`; empty takes all.
     """
 
-    bound: float = 0.1
+    bound: float = 0.05
     artefacts: tuple[str, ...] = ()
 
 

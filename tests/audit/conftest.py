@@ -101,7 +101,7 @@ def networks():
 
 def subject(name):
     model = ReportModel(role="student", name=name, version=1, manifest_digest="a" * 64, parameters=1)
-    return AuditSubject(model, "b" * 64, "clinic", 0.1)
+    return AuditSubject(model, "b" * 64, "clinic", 0.05)
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,11 @@ def of(audit, name):
     return next(one for one in audit.report.artefacts if one.name == name)
 
 
-def test_the_planted_mark_is_followed_most_and_noise_is_not(audits):
+def test_the_planted_mark_is_followed_and_what_looks_like_it_and_nothing_else(audits):
     followed = audits["biased"].report.with_verdict(ShortcutVerdict.FOLLOWS)
-    # Ticks of a ruler are bright strokes at the border, as the mark is: they move such a network a little, too.
-    assert max(followed, key=lambda one: abs(one.effect.mean)).name == "corner_mark"
+    # Ticks of a ruler are bright strokes at the border, as the mark is: they move such a network by .2, the mark by .96.
+    assert [one.name for one in followed] == ["corner_mark", "ruler"]
+    assert abs(followed[0].effect.mean) > 3 * abs(followed[1].effect.mean)
     assert of(audits["biased"], "noise").verdict is ShortcutVerdict.SILENT
     found = of(audits["biased"], "corner_mark")
     assert found.toward == "malignant"

@@ -23,7 +23,7 @@ from medkd.volumes.window import window_intensity
 from tests.audit.conftest import subject
 
 pytestmark = pytest.mark.extended
-SMALLER = {"data.teacher": 640, "data.student": 8, "data.student_validation": 8, "data.test": 8, "data.debiased": 8, "data.reversed": 8, "data.marker_pairs": 8, "teacher.fit.epochs": 6, "teacher.network.options.channels": [8, 16, 32, 64], "data.difficulty": 1.0}  # fmt: skip
+SMALLER = {"data.teacher": 1280, "data.student": 8, "data.student_validation": 8, "data.test": 8, "data.debiased": 8, "data.reversed": 8, "data.marker_pairs": 8, "teacher.fit.epochs": 10, "teacher.network.options.channels": [8, 16, 32, 64], "data.difficulty": 1.0}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
