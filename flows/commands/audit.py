@@ -33,7 +33,9 @@ def audit(
         typer.Option(metavar="id|patient|label=COLUMN", help="Column that names files, patients or classes, where it is not recognised."),
     ] = None,
     artefact: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Ask about this artefact only; may be repeated.")] = None,
-    bound: Annotated[float, typer.Option(min=0.001, max=0.9, help="Largest mean change of probability or Dice that counts as none.")] = 0.05,
+    bound: Annotated[
+        float, typer.Option(min=0.001, max=0.9, help="Largest mean change of probability or Dice that counts as none.")
+    ] = 0.05,
     patient_pattern: Annotated[
         str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the patient.")
     ] = None,
