@@ -9,7 +9,8 @@ table, mean Dice of both parts; alone and each method under three seeds.
 ``rank_correlation`` is Spearman's of our mean Dice with the published figure over the nine methods, with the percentile interval over resampled seeds and patients;
 ``NAME_minus_kd`` and ``NAME_minus_alone`` are paired differences with intervals that cross seeds and patients; ``harmful`` counts methods surely below the student alone.
 IFVD and CIRKD are the entries of the catalogue that say the same of volumes: affinity of regions (``region_affinity``) and contrast of places over the batch (``crd``).
-``MEDKD_METHODS_EPOCHS`` and ``MEDKD_METHODS_WORKERS`` change the budget and the processes. It reads the labelled data of ``MEDKD_DATA``.
+``MEDKD_METHODS_EPOCHS`` and ``MEDKD_METHODS_WORKERS`` change the budget and the processes; in the folder ``MEDKD_METHODS_FOLDER`` the scores of each training
+are kept as they come, and the same command goes on from there. It reads the labelled data of ``MEDKD_DATA``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -78,7 +80,7 @@ def main() -> None:
     as_json = asks_for_json(__doc__)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder = Path(os.environ.get("MEDKD_METHODS_FOLDER", scratch)).resolve()
         # Before any process is started: cohorts are prepared once.
         opened(folder)
         context = multiprocessing.get_context("spawn")
@@ -132,15 +134,37 @@ def trained(folder: Path, name: str, weight: float, seed: int) -> tuple[Workspac
 
 def validated(asked: tuple[Path, str, float, int]) -> float:
     """Return the mean Dice on training patients that were held back, by which a weight is chosen."""
-    workspace, recipe, cohorts, student = trained(*asked)
-    volumes = open_volume_use(cohorts, Subset.TEACHER_VALIDATION, workspace.store, recipe.task)
-    return mean_over_foreground(load_network(workspace, student), volumes, recipe.task, dice)
+
+    def score() -> list[float]:
+        workspace, recipe, cohorts, student = trained(*asked)
+        volumes = open_volume_use(cohorts, Subset.TEACHER_VALIDATION, workspace.store, recipe.task)
+        return [mean_over_foreground(load_network(workspace, student), volumes, recipe.task, dice)]
+
+    return kept("validated", asked, score)[0]
 
 
 def tested(asked: tuple[Path, str, float, int]) -> Rows:
     """Return the mean Dice of each test case."""
-    workspace, recipe, cohorts, student = trained(*asked)
-    return scored(workspace, cohorts, recipe, student)
+
+    def score() -> list[float]:
+        workspace, recipe, cohorts, student = trained(*asked)
+        return list(map(float, scored(workspace, cohorts, recipe, student)))
+
+    return np.array(kept("tested", asked, score))
+
+
+def kept(kind: str, asked: tuple[Path, str, float, int], score: Callable[[], list[float]]) -> list[float]:
+    """Return the scores of one training; they are written beside the others, so that a run that was stopped goes on."""
+    folder, name, weight, seed = asked
+    path = folder / f"{kind}-{name}-{weight:g}-{seed}-{EPOCHS}.json"
+    if not path.is_file():
+        found = score()
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.replace(path)
+    scores: list[float] = json.loads(path.read_text(encoding="utf-8"))
+    sys.stderr.write(f"{kind} {name} at {weight:g}, seed {seed}: {np.mean(scores):.4f}\n")
+    return scores
 
 
 def scored(workspace: Workspace, cohorts: CohortSet, recipe: Recipe, checkpoint: Checkpoint) -> Rows:
