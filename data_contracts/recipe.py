@@ -12,6 +12,7 @@ from data_contracts.experiment_plan import ArmVariant, ExperimentPlan
 from data_contracts.explain_plan import Explain, ExplainSpec
 from data_contracts.recipe_teachers import THE_TEACHER, TeacherNetwork, check_teachers, stored_readers, teacher_named
 from data_contracts.record import MIGRATIONS, VersionedRecord
+from data_contracts.synthesis import MADE_CASES, SynthesisSpec
 from data_contracts.task import Role, Task, TaskKind
 from data_contracts.training_recipe import (
     Arm,
@@ -150,7 +151,15 @@ class Recipe(VersionedRecord):
             # How a student reads what is stored is not asked of the teacher.
             config=self.knowledge.model_copy(update={"class_map": {}, "resolution": "full"}),
             is_further=all(arm.teachers[0] != teacher for arm in readers if teacher in arm.teachers),
+            cases=tuple(sorted({arm.cases for arm in readers})),
         )
+
+    def synthesis(self) -> SynthesisSpec | None:
+        """Return what the pictures depend on that arms learn from instead of cases; None where no arm does."""
+        kinds = tuple(kind for kind in MADE_CASES if any(arm.cases == kind for arm in self.arms.values()))
+        if not kinds:
+            return None
+        return SynthesisSpec(recipe=self.name, task=self.task, seeds=self.cohorts().seeds, kinds=kinds, config=self.student.synthesis)
 
     def _selection(self, fit: TrainingConfig) -> str | None:
         if fit.patience is None:

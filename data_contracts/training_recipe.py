@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_ser
 
 from data_contracts.record import Finite, FrozenModel
 from data_contracts.starting_weights import PretrainedStart, PretrainingConfig, StartingWeights
+from data_contracts.synthesis import SynthesisConfig, TrainingCases
 from data_contracts.task import Option, Role, Task
 
 
@@ -250,12 +251,14 @@ class StudentRecipe(FrozenModel):
         pretrained: weights of before that arms with ``init: pretrained`` begin with; left out of the record where there are none.
         pretraining: how the network is trained without labels first, on the recipe's own training images; arms with ``init: pretrained`` begin
             with what it learned. Left out of the record where there is none.
+        synthesis: how pictures are made from the teacher for arms with ``cases: synthesised``; left out of the record where it is the default.
     """
 
     network: Network
     fit: TrainingConfig
     pretrained: PretrainedStart | None = Field(default=None, exclude_if=lambda start: start is None)
     pretraining: PretrainingConfig | None = Field(default=None, exclude_if=lambda config: config is None)
+    synthesis: SynthesisConfig = Field(default=SynthesisConfig(), exclude_if=lambda config: config == SynthesisConfig())
 
     def model_post_init(self, context: Any) -> None:
         """Refuse two starts at once."""
@@ -334,6 +337,8 @@ class Arm(FrozenModel):
         out_of_fold: a teacher with folds answers for a patient that it was trained on by the network that was not.
         self_arm: arm whose student is the teacher ``self``.
         ema_decay: of the averaged weights of the teacher ``ema``, reached as 1 - 1 / (step + 1).
+        cases: what the student sees: the recipe's ``real`` training cases, pictures ``synthesised`` from its teacher (no case at all:
+            ``student.synthesis``), or the ``noise`` that those began as, the control beside them. Left out of the record where they are real.
     """
 
     terms: tuple[LossTerm, ...] = Field(min_length=1)
@@ -347,6 +352,7 @@ class Arm(FrozenModel):
     out_of_fold: bool = Field(default=False, exclude_if=lambda wanted: not wanted)
     self_arm: str = Field(default="alone", exclude_if=lambda arm: arm == "alone")
     ema_decay: Finite = Field(default=0.99, gt=0, lt=1, exclude_if=lambda decay: decay == 0.99)
+    cases: TrainingCases = Field(default="real", exclude_if=lambda kind: kind == "real")
 
     def model_post_init(self, context: Any) -> None:
         """Refuse a teacher that is named twice: its weight would be."""
@@ -447,6 +453,7 @@ class ExtractionSpec(FrozenModel):
         unlabelled: whether one of the arms learns from images without labels.
         config: what is stored beside what the arms ask for.
         is_further: whether it is one of several teachers and not the first of its arms: no layer of it is read.
+        cases: which cases the arms learn from; left out of the record where all are real.
     """
 
     recipe: str
@@ -457,6 +464,7 @@ class ExtractionSpec(FrozenModel):
     unlabelled: bool
     config: ExtractionConfig
     is_further: bool = Field(default=False, exclude_if=lambda further: not further)
+    cases: tuple[TrainingCases, ...] = Field(default=("real",), exclude_if=lambda kinds: kinds == ("real",))
 
 
 class PretrainingSpec(FrozenModel):

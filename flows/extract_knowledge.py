@@ -12,6 +12,7 @@ from flows.evaluate import evaluate
 from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from flows.register import register, register_knowledge
+from flows.synthesise import with_pictures
 from flows.train_teacher import train_teacher
 from medkd.recipe_calls import knowledge_call, knowledge_calls, with_knowledge
 from medkd.registry.recipe_result import RecipeResult
@@ -23,7 +24,8 @@ ask_teacher = task(extraction.extract_knowledge)
 
 @flow
 def extract_knowledge(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Ask every teacher that an arm reads a store of."""
+    """Ask every teacher that an arm reads a store of, about the pictures made from it too where an arm learns from those."""
+    results = with_pictures(workspace, results)
     asked = submit_each(ask_teacher, results, partial(knowledge_calls, workspace), title="knowledge")
     return tuple(with_knowledge(result, own) for result, own in asked)
 

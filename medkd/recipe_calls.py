@@ -15,6 +15,7 @@ from data_contracts import (
     Checkpoint,
     Evaluation,
     ExplainSpec,
+    KnowledgeError,
     KnowledgeRef,
     KnowledgeSet,
     Recipe,
@@ -154,6 +155,24 @@ def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet
     return found[0][1] if len(found) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(found))
 
 
+def synthesis_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``synthesise_cohorts``; none where all arms see cases, or where the pictures are there.
+
+    Raises:
+        KnowledgeError: ``SYNTHESIS_TEACHER`` at a site without the teacher's weights.
+    """
+    spec = result.recipe.synthesis()
+    if spec is None or all(Subset.learnt_from(kind, seed) in result.cohorts.uses for kind in spec.kinds for seed in spec.seeds):
+        return []
+    if result.teacher is None:
+        raise KnowledgeError(
+            "SYNTHESIS_TEACHER",
+            f"expected the weights of the teacher of {result.recipe.name} to synthesise cases from, there is only what it stored: make students of "
+            "synthesised cases where the teacher is, or let the arms see real cases here",
+        )
+    return [(workspace, spec, result.cohorts, result.teacher)]
+
+
 def knowledge_call(workspace: Workspace, result: RecipeResult) -> Call:
     """Return the arguments of ``extract_knowledge``."""
     return workspace, result.recipe.extraction(), result.cohorts, result.require_teacher()
@@ -273,7 +292,7 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
     """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them; none of detectors."""
     calls: list[Call] = []
     for student in result.students if result.recipe.task.kind is not TaskKind.DETECTION else ():
-        own, unlabelled = Subset.STUDENT_TRAIN.of(student.seed), Subset.UNLABELLED.of(student.seed)
+        own, unlabelled = Subset.learnt_from(student.cases, student.seed), Subset.UNLABELLED.of(student.seed)
         used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
         if used:
             used = used if result.recipe.arms[student.arm].unlabelled else used[:1]

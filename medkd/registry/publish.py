@@ -34,7 +34,7 @@ from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import load_network, restore_network
 from medkd.registry.card_text import card_text
-from medkd.registry.interface import FURTHER_TEACHERS_TAG, KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
+from medkd.registry.interface import CASES_TAG, FURTHER_TEACHERS_TAG, KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
 from medkd.registry.model_card import model_card, registered_domain
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
@@ -144,7 +144,7 @@ def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Chec
     subsets = (
         [Subset.TEACHER_TRAIN]
         if checkpoint.role is Role.TEACHER
-        else [Subset.STUDENT_TRAIN.of(checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
+        else [Subset.learnt_from(checkpoint.cases, checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
     )
     used = [subset for subset in subsets if subset in cohorts.uses]
     digests = tuple(sorted({cohorts.uses[subset].cohort.sha256 for subset in used}))
@@ -213,6 +213,7 @@ def publication_of(
         "medkd.arm": checkpoint.arm,
         "medkd.seed": str(checkpoint.seed),
         "medkd.use": "research only",
+        **({} if checkpoint.cases == "real" else {CASES_TAG: checkpoint.cases}),
         **({"medkd.teacher": str(lineages[0]), **_knowledge_tag(result, checkpoint)} if lineages else {}),
         **({FURTHER_TEACHERS_TAG: " ".join(map(str, lineages[1:]))} if lineages[1:] else {}),
     }
