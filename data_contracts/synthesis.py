@@ -23,7 +23,7 @@ class SynthesisConfig(FrozenModel):
         cases: pictures for the students of a seed, as many of each class.
         steps: of Adam; 0 keeps the noise.
         batch_size: pictures that are changed together: their statistics are compared.
-        learning_rate: of Adam, in units of the network's input ([-1, 1]); along half a cosine.
+        learning_rate: of Adam, along half a cosine, for every level of a picture (``medkd/synthesis/invert.py``).
         statistics: weight of the distance to the running statistics.
         total_variation: weight of the mean squared difference of neighbouring pixels.
         norm: weight of the mean square of the picture.
@@ -31,11 +31,11 @@ class SynthesisConfig(FrozenModel):
     """
 
     cases: int = Field(default=256, ge=4)
-    steps: int = Field(default=300, ge=0)
+    steps: int = Field(default=200, ge=0)
     batch_size: int = Field(default=64, ge=4)
-    learning_rate: Finite = Field(default=0.05, gt=0)
+    learning_rate: Finite = Field(default=0.1, gt=0)
     statistics: Finite = Field(default=1.0, ge=0)
-    total_variation: Finite = Field(default=0.01, ge=0)
+    total_variation: Finite = Field(default=0.1, ge=0)
     norm: Finite = Field(default=0.0, ge=0)
     shift: int = Field(default=2, ge=0)
 

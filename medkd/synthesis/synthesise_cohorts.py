@@ -31,7 +31,7 @@ from medkd.seeds import derive_seed
 from medkd.storage.stage import stage
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
-from medkd.synthesis.invert import invert, noise_pictures
+from medkd.synthesis.invert import invert, noise_levels, pictures_of
 
 
 @stage
@@ -52,19 +52,21 @@ def synthesise_cohorts(workspace: Workspace, spec: SynthesisSpec, cohorts: Cohor
     """
     uses, certificates = dict(cohorts.uses), list(cohorts.certificates)
     for seed in spec.seeds:
-        start = noise_pictures(spec.config.cases, spec.task.image_size, derive_seed(spec.recipe, "synthesis noise", seed))
+        start = noise_levels(spec.config.cases, spec.task.image_size, derive_seed(spec.recipe, "synthesis noise", seed))
         targets = torch.arange(spec.config.cases) % len(spec.task.classes)
         for kind in spec.kinds:
             # Noise is of no class, whatever was drawn for it.
             labels: list[int | None] = [None if kind == "noise" else int(one) for one in targets]
-            pictures = start if kind == "noise" else _synthesised(workspace, spec, teacher, start, targets, seed)
+            pictures = pictures_of(start) if kind == "noise" else _synthesised(workspace, spec, teacher, start, targets, seed)
             cohort = _stored(workspace.store, spec, pictures, labels, f"{kind}-{seed}", kind)
             certificates.append(certify(cohort[0]))
             uses[Subset.learnt_from(kind, seed)] = CohortUse(cohort=cohort[1], part=Part.TRAIN)
     return CohortSet(uses=uses, certificates=tuple(certificates))
 
 
-def _synthesised(workspace: Workspace, spec: SynthesisSpec, teacher: Checkpoint, start: Tensor, targets: Tensor, seed: int) -> Tensor:
+def _synthesised(
+    workspace: Workspace, spec: SynthesisSpec, teacher: Checkpoint, start: Sequence[Tensor], targets: Tensor, seed: int
+) -> Tensor:
     return invert(load_network(workspace, teacher), start, targets, spec.config, seed=seed)[0]
 
 
