@@ -140,7 +140,8 @@ class Recipe(VersionedRecord):
     def extraction(self, teacher: str = "teacher") -> ExtractionSpec:
         """Return what the extraction of a teacher's knowledge depends on: of the arms those that read a store of it (all, where none does)."""
         # Where no arm reads a store, knowledge is extracted for another site: of whatever these arms would ask.
-        readers = stored_readers(self, teacher) or tuple(self.arms.values())
+        asking = tuple(arm for arm in self.arms.values() if teacher in arm.teachers)
+        readers = stored_readers(self, teacher) or asking or tuple(self.arms.values())
         return ExtractionSpec(
             recipe=self.name,
             task=self.task,

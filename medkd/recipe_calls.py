@@ -18,6 +18,7 @@ from data_contracts import (
     KnowledgeError,
     KnowledgeRef,
     KnowledgeSet,
+    Lineage,
     Recipe,
     Subset,
     TaskKind,
@@ -34,7 +35,7 @@ from data_contracts import (
 from medkd.evaluation.calibrate import calibration_subset
 from medkd.evaluation.gate_teacher import refusal
 from medkd.explanation.explain_cohort import siblings_of
-from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.recipe_result import RecipeResult, TeacherKnowledge
 from medkd.storage.workspace import Workspace
 
 _LOG = logging.getLogger("medkd")
@@ -142,6 +143,8 @@ def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet
     """Return what the trained teachers of an arm stored; None for an arm that reads no store."""
     if arm.knowledge != "store":
         return None
+    if result.fetched:
+        return fetched_for(result, arm)
     if arm.teachers == ONE_TEACHER:
         return result.knowledge
     records = {one.teacher_digest: one for one in (result.knowledge, *result.further_knowledge) if one is not None}
@@ -153,6 +156,48 @@ def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet
         # At a site without the teachers there is what was fetched.
         return result.knowledge
     return found[0][1] if len(found) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(found))
+
+
+def fetched_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet:
+    """Return what was fetched of the trained teachers of an arm, in its order.
+
+    Raises:
+        KnowledgeError: ``KNOWLEDGE_MISSING`` for a teacher, or a fold of one, of which none was named.
+    """
+    asked = [name for name in arm.teachers if name not in BUILT_IN_TEACHERS]
+    parts = [(name, one.record) for name in asked for one in result.fetched if one.teacher == name]
+    for name in asked:
+        there, wanted = sum(own == name for own, _ in parts), len(networks_of(result.recipe, name))
+        if there != wanted:
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING",
+                f"expected what {wanted} network(s) of the teacher {name!r} stored for arms that ask {list(arm.teachers)}, got {there}: name the "
+                "knowledge of each with --knowledge, as medkd extract-knowledge printed it",
+            )
+    return parts[0][1] if len(parts) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(parts))
+
+
+def named_knowledge(recipe: Recipe, fetched: Sequence[tuple[KnowledgeRef, Lineage]]) -> tuple[TeacherKnowledge, ...]:
+    """Return registered knowledge under the name of the recipe's teacher that it is of, in the order of the recipe's networks.
+
+    The registered name of a teacher ends in what its network is called by in the recipe (``RECIPE-teacher_second``). Of a recipe with one teacher any
+    knowledge is that teacher's; of another, one that is called otherwise, too.
+
+    Raises:
+        KnowledgeError: ``KNOWLEDGE_FOREIGN`` for knowledge of none of its teachers, or of one twice.
+    """
+    networks = [network for name in ("teacher", *recipe.teachers) for network in networks_of(recipe, name)]
+    taken: dict[str, TeacherKnowledge] = {}
+    for record, version in fetched:
+        called = record.teacher.name.rpartition("-")[2] if recipe.teachers and record.teacher is not None else ""
+        network = next((one for one in networks if one.arm == called), networks[0])
+        if network.arm in taken:
+            raise KnowledgeError(
+                "KNOWLEDGE_FOREIGN",
+                f"expected the knowledge of each teacher of {recipe.name} once, {sorted(one.arm for one in networks)}, got {version.uri} beside {taken[network.arm].version.uri}: leave one out",
+            )
+        taken[network.arm] = TeacherKnowledge(network.teacher, record, version)
+    return tuple(taken[network.arm] for network in networks if network.arm in taken)
 
 
 def synthesis_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
@@ -173,9 +218,16 @@ def synthesis_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     return [(workspace, spec, result.cohorts, result.teacher)]
 
 
-def knowledge_call(workspace: Workspace, result: RecipeResult) -> Call:
-    """Return the arguments of ``extract_knowledge``."""
-    return workspace, result.recipe.extraction(), result.cohorts, result.require_teacher()
+def every_knowledge_call(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``extract_knowledge`` for every network of a teacher that an arm asks, whether it reads a store here or elsewhere."""
+    recipe = result.recipe
+    asked = {name for arm in recipe.arms.values() for name in arm.teachers}
+    return [
+        (workspace, recipe.extraction(name), result.cohorts, network)
+        for name in ("teacher", *recipe.teachers)
+        if name in asked
+        for network in networks_trained(result, name)
+    ]
 
 
 def knowledge_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
@@ -292,7 +344,7 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
     """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them; none of detectors."""
     calls: list[Call] = []
     for student in result.students if result.recipe.task.kind is not TaskKind.DETECTION else ():
-        own, unlabelled = Subset.learnt_from(student.cases, student.seed), Subset.UNLABELLED.of(student.seed)
+        own, unlabelled = Subset.learnt_from(result.recipe.arms[student.arm].cases, student.seed), Subset.UNLABELLED.of(student.seed)
         used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
         if used:
             used = used if result.recipe.arms[student.arm].unlabelled else used[:1]

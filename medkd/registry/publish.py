@@ -80,21 +80,16 @@ def register_models(
             models.append(target.fetch(result.recipe.teacher.registered)[0])  # it is a version already, of whoever trained it
             continue
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
-        further = further_teachers(models, checkpoint)
-        manifest = training_manifest(workspace, cohorts, checkpoint)
-        lineage = None if teacher is None else teacher.lineage
-        teacher_manifest = None if teacher is None else _manifest_of(target, teacher)
-        if teacher_manifest is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
-            lineage, teacher_manifest = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
-        for above in (*(() if teacher_manifest is None else (teacher_manifest,)), *(_manifest_of(target, model) for model in further)):
+        manifest, above = training_manifest(workspace, cohorts, checkpoint), teachers_above(target, result, models, checkpoint)
+        for _, seen in above:
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
-            require_unseen(above, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
-            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *above.patients}))})
+            require_unseen(seen, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
+            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *seen.patients}))})
         if teacher is not None and _reads_store(result, checkpoint) and result.knowledge_version is None and knowledge is not None:
             # Before the student: its version names what it learned from.
             version = register_knowledge(workspace, result.recipe.name, teacher, knowledge, target).lineage
             result = replace(result, knowledge_version=version)
-        lineages = () if lineage is None else (lineage, *(model.lineage for model in further))
+        lineages = tuple(lineage for lineage, _ in above)
         publication = publication_of(workspace, result, checkpoint, lineages, manifest)
         models.append(target.register(publication if run is None else _in_run(workspace, result, checkpoint, publication, run)))
     return Registered(models=tuple(models))
@@ -115,20 +110,32 @@ def teachers_first(models: Sequence[Checkpoint]) -> list[Checkpoint]:
     return done
 
 
-def further_teachers(models: Sequence[ModelRef], checkpoint: Checkpoint) -> tuple[ModelRef, ...]:
-    """Return the registered versions of all teachers of a network but its first, in the order of its arm.
+def teachers_above(
+    registry: Registry, result: RecipeResult, models: Sequence[ModelRef], checkpoint: Checkpoint
+) -> tuple[tuple[Lineage, TrainingManifest], ...]:
+    """Return the registered versions that a network learned from and whom each has seen, in the order of its arm.
+
+    A teacher that is not here is known by what it stored.
 
     Raises:
-        RegistryError: ``TEACHER_MISSING`` when one is not registered.
+        RegistryError: ``TEACHER_MISSING`` when a further teacher is neither registered nor known by its knowledge.
+        LeakageError: ``NO_TRAINING_MANIFEST``.
     """
     known = {model.weights_digest: model for model in models}
-    missing = [digest for digest in checkpoint.further_teacher_digests if digest not in known]
-    if missing:
-        raise RegistryError(
-            "TEACHER_MISSING",
-            f"expected every teacher of {checkpoint.arm} to be registered before it, the weights {missing[0][:12]} are not",
-        )
-    return tuple(known[digest] for digest in checkpoint.further_teacher_digests)
+    stored = {one.teacher_digest: one for one in (result.knowledge, *result.further_knowledge) if one is not None}
+    found: list[tuple[Lineage, TrainingManifest]] = []
+    for digest in (checkpoint.teacher_digest, *checkpoint.further_teacher_digests):
+        record = stored.get(digest or "")
+        if digest in known:
+            found.append((known[digest].lineage, _manifest_of(registry, known[digest])))
+        elif record is not None and record.teacher is not None:
+            found.append((record.teacher, TrainingManifest(cohorts=record.cohorts, patients=record.patients)))
+        elif digest in checkpoint.further_teacher_digests:
+            raise RegistryError(
+                "TEACHER_MISSING",
+                f"expected every teacher of {checkpoint.arm} to be registered before it, the weights {str(digest)[:12]} are not",
+            )
+    return tuple(found)
 
 
 def _reads_store(result: RecipeResult, checkpoint: Checkpoint) -> bool:
@@ -255,6 +262,9 @@ def journal_of(workspace: Workspace, recipe: str, checkpoint: Checkpoint) -> Pat
 
 def _knowledge_tag(result: RecipeResult, checkpoint: Checkpoint) -> dict[str, str]:
     version = result.knowledge_version if _reads_store(result, checkpoint) else None
+    if checkpoint.role is Role.STUDENT and result.recipe.arms[checkpoint.arm].knowledge == "store":
+        fetched = (one.version for one in result.fetched if one.record.teacher_digest == checkpoint.teacher_digest)
+        version = next(fetched, version)
     return {KNOWLEDGE_TAG: NO_KNOWLEDGE if version is None else str(version)}
 
 

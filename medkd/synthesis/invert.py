@@ -14,7 +14,6 @@ from medkd.seeds import derive_seed
 from medkd.synthesis.running_statistics import StatisticsDistance, require_statistics
 from medkd.trace import forked_rng, frozen, trace
 
-
 #: Each level of a picture halves the grid of the one before.
 LEVELS = 4
 
