@@ -27,7 +27,8 @@ class SynthesisConfig(FrozenModel):
         statistics: weight of the distance to the running statistics.
         total_variation: weight of the mean squared difference of neighbouring pixels.
         norm: weight of the mean square of the picture.
-        shift: pixels by which a batch is rolled at random in each step, along each axis; it is mirrored at random too.
+        shift: pixels by which a batch is rolled at random in each step, along each axis.
+        mirror: whether a batch is mirrored along its last axis in half of the steps; not where classes are told by the side.
     """
 
     cases: int = Field(default=256, ge=4)
@@ -38,6 +39,7 @@ class SynthesisConfig(FrozenModel):
     total_variation: Finite = Field(default=0.1, ge=0)
     norm: Finite = Field(default=0.0, ge=0)
     shift: int = Field(default=2, ge=0)
+    mirror: bool = True
 
 
 class SynthesisSpec(FrozenModel):

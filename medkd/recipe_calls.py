@@ -144,7 +144,8 @@ def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet
     if arm.knowledge != "store":
         return None
     if result.fetched:
-        return fetched_for(result, arm)
+        parts = fetched_parts(result, arm)
+        return parts[0][1] if len(parts) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(parts))
     if arm.teachers == ONE_TEACHER:
         return result.knowledge
     records = {one.teacher_digest: one for one in (result.knowledge, *result.further_knowledge) if one is not None}
@@ -158,7 +159,7 @@ def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet
     return found[0][1] if len(found) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(found))
 
 
-def fetched_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet:
+def fetched_parts(result: RecipeResult, arm: Arm) -> list[tuple[str, KnowledgeRef]]:
     """Return what was fetched of the trained teachers of an arm, in its order.
 
     Raises:
@@ -174,7 +175,7 @@ def fetched_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet:
                 f"expected what {wanted} network(s) of the teacher {name!r} stored for arms that ask {list(arm.teachers)}, got {there}: name the "
                 "knowledge of each with --knowledge, as medkd extract-knowledge printed it",
             )
-    return parts[0][1] if len(parts) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(parts))
+    return parts
 
 
 def named_knowledge(recipe: Recipe, fetched: Sequence[tuple[KnowledgeRef, Lineage]]) -> tuple[TeacherKnowledge, ...]:

@@ -74,7 +74,7 @@ def _inverted(teacher: nn.Module, start: Sequence[Tensor], targets: Tensor, conf
     for step in range(config.steps):
         optimiser.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / config.steps))
         pictures = pictures_of(levels)
-        seen = _moved(pictures, config.shift)
+        seen = _moved(pictures, config)
         answers = trace(teacher, seen, on_input=distance.watcher).logits
         entropy, statistics = functional.cross_entropy(answers, targets), distance.taken()
         loss = entropy + config.statistics * statistics + config.total_variation * variation(pictures)
@@ -91,12 +91,12 @@ def _inverted(teacher: nn.Module, start: Sequence[Tensor], targets: Tensor, conf
     return pictures_of(levels).detach(), last
 
 
-def _moved(pictures: Tensor, shift: int) -> Tensor:
+def _moved(pictures: Tensor, config: SynthesisConfig) -> Tensor:
     """Return a batch rolled and mirrored at random: what one place of the grid alone explains does not last."""
     axes = tuple(range(2, pictures.ndim))
-    steps = tuple(int(step) for step in torch.randint(-shift, shift + 1, (len(axes),)))
+    steps = tuple(int(step) for step in torch.randint(-config.shift, config.shift + 1, (len(axes),)))
     moved = pictures.roll(steps, axes)
-    return moved.flip(-1) if bool(torch.rand(()) < 0.5) else moved
+    return moved.flip(-1) if config.mirror and bool(torch.rand(()) < 0.5) else moved
 
 
 def variation(pictures: Tensor) -> Tensor:
