@@ -19,6 +19,7 @@ TASKS = frozenset({"classification", "segmentation", "detection"})
 SOURCE = "adversarial feature distillation, Heo et al. 2018 (1812.01872), Liu et al. 2019 (1903.04197: cells of a map); reversed gradient: Ganin et al. 2016 (1505.07818)"
 RANGE = (float("-inf"), math.log(2))
 MINIMUM_AT_TEACHER = False
+UNPAIRED = "it compares distributions of features, so that those of other patients do as well; what it adds must be shown in an experiment"
 
 
 def adversarial(

@@ -1,6 +1,6 @@
 """What a student learns that sees no case, and what adversarial terms cost: ``python -m tests.benchmarks.data_free --json``, about five processor minutes.
 
-``flows/recipes/data_free.yaml`` (phantom, two seeds, 400 test patients), with three more arms. Figures, differences paired with 95 % intervals over seeds and
+``flows/recipes/data_free.yaml`` (phantom, two seeds, 400 test patients), with two more arms. Figures, differences paired with 95 % intervals over seeds and
 patients (``_low``, ``_high``):
 
 - ``auc_ARM``, ``accuracy_ARM``: ``alone`` (labels), ``kd`` (soft labels of real cases), ``data_free`` (of pictures synthesised from the teacher), ``noise`` (of what those
