@@ -48,7 +48,9 @@ def check_faithfulness(setting: PromotionSetting) -> Check:
 
 
 def _unexplained(setting: PromotionSetting) -> str:
-    return f"no explanations of test cases lie beside the version: medkd explain-model RECIPE --model {setting.subject.model.uri} makes them"
+    return (
+        f"no explanations of test cases lie beside the version: medkd explain-model RECIPE --model {setting.subject.model.uri} makes them"
+    )
 
 
 def _beats_baselines(setting: PromotionSetting, bundle: ExplanationBundle, explainer: str, measure: str) -> PromotionCheck:

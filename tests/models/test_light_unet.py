@@ -36,7 +36,9 @@ def test_the_network_is_what_its_weights_say_computed_by_hand():
 
     def block(image, place, stride=1):
         alone = functional.conv3d(image, w[f"{place}.depthwise.0.weight"], None, stride, 1, groups=image.shape[1])
-        mixed = norm(functional.conv3d(norm(alone, f"{place}.depthwise.1").relu(), w[f"{place}.pointwise.0.weight"]), f"{place}.pointwise.1")
+        mixed = norm(
+            functional.conv3d(norm(alone, f"{place}.depthwise.1").relu(), w[f"{place}.pointwise.0.weight"]), f"{place}.pointwise.1"
+        )
         return (mixed + image if mixed.shape == image.shape else mixed).relu()
 
     image = torch.randn(2, 1, 8, 12, 16, generator=generator)
