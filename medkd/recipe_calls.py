@@ -290,7 +290,9 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
         own, unlabelled = Subset.STUDENT_TRAIN.of(student.seed), Subset.UNLABELLED.of(student.seed)
         used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
         if used:
-            used = used if result.recipe.arms[student.arm].unlabelled else used[:1]
+            arm = result.recipe.arms.get(student.arm)
+            # A student that compression trained is of no arm: it was tuned on labelled cases alone.
+            used = used if arm is not None and arm.unlabelled else used[:1]
             calls.append((workspace, result.recipe.name, result.cohorts.only(*used), student, used))
     return calls
 
