@@ -56,8 +56,8 @@ def test_weights_pull_as_they_say(trained_network):
     plain, _ = made_with()
     smooth, _ = made_with(total_variation=20.0)
     small, _ = made_with(norm=20.0)
-    _, free = made_with(statistics=0.0)
-    _, bound = made_with(statistics=10.0)
+    _, free = made_with(norm=20.0, statistics=0.0)
+    _, bound = made_with(norm=20.0, statistics=50.0)
     assert variation(smooth) < 0.8 * variation(plain)
     assert small.square().mean() < 0.8 * plain.square().mean()
     assert bound["statistics"] < free["statistics"]
