@@ -359,10 +359,10 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
     """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them; none of detectors."""
     calls: list[Call] = []
     for student in result.students if result.recipe.task.kind is not TaskKind.DETECTION else ():
-        own, unlabelled = Subset.learnt_from(result.recipe.arms[student.arm].cases, student.seed), Subset.UNLABELLED.of(student.seed)
+        arm = result.recipe.arms.get(student.arm)
+        own, unlabelled = Subset.learnt_from("real" if arm is None else arm.cases, student.seed), Subset.UNLABELLED.of(student.seed)
         used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
         if used:
-            arm = result.recipe.arms.get(student.arm)
             # A student that compression trained is of no arm: it was tuned on labelled cases alone.
             used = used if arm is not None and arm.unlabelled else used[:1]
             calls.append((workspace, result.recipe.name, result.cohorts.only(*used), student, used))

@@ -262,9 +262,8 @@ def journal_of(workspace: Workspace, recipe: str, checkpoint: Checkpoint) -> Pat
 
 def _knowledge_tag(result: RecipeResult, checkpoint: Checkpoint) -> dict[str, str]:
     version = result.knowledge_version if _reads_store(result, checkpoint) else None
-    if checkpoint.role is Role.STUDENT and result.recipe.arms[checkpoint.arm].knowledge == "store":
-        fetched = (one.version for one in result.fetched if one.record.teacher_digest == checkpoint.teacher_digest)
-        version = next(fetched, version)
+    # At a site that fetched all of it an arm with a trained teacher reads a store.
+    version = next((one.version for one in result.fetched if one.record.teacher_digest == checkpoint.teacher_digest), version)
     return {KNOWLEDGE_TAG: NO_KNOWLEDGE if version is None else str(version)}
 
 

@@ -46,9 +46,9 @@ def teacher(workspace, recipe, cohorts):
 
 @pytest.fixture(scope="module")
 def result(workspace, own, cohorts, teacher):
-    begun = RecipeResult(own, cohorts, teacher=teacher)
-    (call,) = synthesis_calls(workspace, begun)
-    return replace(begun, cohorts=synthesise_cohorts(*call))
+    before = RecipeResult(own, cohorts, teacher=teacher)
+    (call,) = synthesis_calls(workspace, before)
+    return replace(before, cohorts=synthesise_cohorts(*call))
 
 
 def test_pictures_say_what_they_are_and_no_patient_is_in_them(workspace, own, cohorts, result):
