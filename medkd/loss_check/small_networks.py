@@ -15,9 +15,9 @@ from medkd.trace import LayerMap, Sample, forked_rng, trace, with_layer_map
 
 #: Cases of a batch (a multiple of the classes, so that the next case is of another class), and the image's extent along each axis by number of dimensions.
 CASES = 6
-EXTENT = {2: 16, 3: 8}
-#: The lesion's extent: a tenth of a picture, a twentieth of a volume. In one of a hundredth another patient's answers are nearly the same.
-LESION = {2: 5, 3: 3}
+EXTENT = {2: 16, 3: 12}
+#: The lesion's extent: a tenth of a picture, a twenty-fifth of a volume. In one of a hundredth another patient's answers are nearly the same.
+LESION = {2: 5, 3: 4}
 _WIDTH, _TEACHER_STEPS, _STUDENT_STEPS = 6, 60, 10
 
 

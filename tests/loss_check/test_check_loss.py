@@ -37,9 +37,10 @@ def test_every_loss_of_the_catalogue_keeps_the_quick_laws(name):
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_every_loss_of_the_catalogue_keeps_all_laws(name):
-    report = check_loss(catalogue_loss(name), dims=(2,))
+def test_every_loss_of_the_catalogue_keeps_all_laws(name, dims):
+    report = check_loss(catalogue_loss(name), dims=(dims,))
     assert not [(setting.name, law.law, law.sentence) for setting, law in report.broken()]
 
 
