@@ -37,6 +37,8 @@ class PhantomData(FrozenModel):
         difficulty: 1 is the reference; more is harder.
         cohort_seed: what all cases are drawn from; the same number gives the same cases.
         lesions: least and largest number of lesions of a case; left out of the record where each case has one.
+        cysts: every third case has a cyst, a smooth lesion that is darker than what is round it: a third class, of cases or of voxels. Left out
+            of the record where there are none.
     """
 
     kind: Literal["phantom"] = "phantom"
@@ -59,6 +61,7 @@ class PhantomData(FrozenModel):
     difficulty: Finite = Field(default=1.0, gt=0)
     cohort_seed: int = 1000
     lesions: tuple[int, int] = Field(default=(1, 1), exclude_if=lambda counts: counts == (1, 1))
+    cysts: bool = Field(default=False, exclude_if=lambda drawn: not drawn)
 
     def model_post_init(self, context: Any) -> None:
         """Refuse more lesions than a body has room for, and a cue that would not know which one it belongs to."""
@@ -67,6 +70,8 @@ class PhantomData(FrozenModel):
             raise ValueError(f"expected 0 <= least <= largest <= 4 lesions, got {self.lesions}")
         if self.lesions != (1, 1) and self.cue != "none":
             raise ValueError(f"expected one lesion a case beside a cue, got {self.lesions} and {self.cue!r}")
+        if self.lesions != (1, 1) and self.cysts:
+            raise ValueError(f"expected one lesion a case where cysts are drawn, got {self.lesions}")
 
 
 class FoldChoice(FrozenModel):

@@ -128,6 +128,8 @@ class Recipe(VersionedRecord):
             resolution=self.knowledge.resolution if stored else None,
             class_map=self.knowledge.class_map if stored else {},
             selection=self._selection(self.student.fit),
+            hidden_classes=self.student.hidden_classes,
+            hidden_cases=self.student.hidden_cases,
         )
 
     def pretraining(self, seed: int) -> PretrainingSpec:

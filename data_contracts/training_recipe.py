@@ -250,12 +250,18 @@ class StudentRecipe(FrozenModel):
         pretrained: weights of before that arms with ``init: pretrained`` begin with; left out of the record where there are none.
         pretraining: how the network is trained without labels first, on the recipe's own training images; arms with ``init: pretrained`` begin
             with what it learned. Left out of the record where there is none.
+        hidden_classes: classes that the students' labels never show: what they know of them is the teacher's (Hinton et al. 2015, 1503.02531,
+            section 3). Voxels of such a class have no label in a segmentation. Left out of the record where there are none.
+        hidden_cases: what becomes of a student's training case of a hidden class (classification): it is ``left_out``, or stays as an image
+            without a label (``unlabelled``), which the teacher answers for.
     """
 
     network: Network
     fit: TrainingConfig
     pretrained: PretrainedStart | None = Field(default=None, exclude_if=lambda start: start is None)
     pretraining: PretrainingConfig | None = Field(default=None, exclude_if=lambda config: config is None)
+    hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    hidden_cases: Literal["left_out", "unlabelled"] = Field(default="left_out", exclude_if=lambda cases: cases == "left_out")
 
     def model_post_init(self, context: Any) -> None:
         """Refuse two starts at once."""
@@ -413,6 +419,8 @@ class TrainingSpec(FrozenModel):
         selection: measure that ``fit.patience`` is about; None without patience.
         fold: (number from 1, of how many): it is trained without the patients of that fold; None with all.
         start: weights that an arm with ``init: pretrained`` begins with; left out of the record where there are none.
+        hidden_classes: as :class:`StudentRecipe`; left out of the record where there are none.
+        hidden_cases: as :class:`StudentRecipe`.
     """
 
     recipe: str
@@ -428,6 +436,8 @@ class TrainingSpec(FrozenModel):
     selection: str | None = None
     fold: tuple[int, int] | None = Field(default=None, exclude_if=lambda fold: fold is None)
     start: StartingWeights | None = Field(default=None, exclude_if=lambda start: start is None)
+    hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    hidden_cases: Literal["left_out", "unlabelled"] = Field(default="left_out", exclude_if=lambda cases: cases == "left_out")
 
     def sibling_key(self) -> str:
         """Return the digest of what trainings share that differ in their seed alone."""

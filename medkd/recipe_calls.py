@@ -224,7 +224,11 @@ def starting_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     """Return the arguments of ``evaluate_model``, the teacher first."""
-    return [(workspace, result.recipe.name, result.cohorts, model, result.evaluated[0]) for model in result.evaluated]
+    hidden = result.recipe.student.hidden_classes
+    return [
+        (workspace, result.recipe.name, result.cohorts, model, result.evaluated[0], *([hidden] if hidden else ()))
+        for model in result.evaluated
+    ]
 
 
 def by_arm(evaluations: Iterable[Evaluation]) -> Arms:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data_contracts import Case, Cohort, CohortSet, CohortSpec, CohortUse, Part, PhantomData, Ref, Split, Subset, TaskKind
 from medkd.cohorts.split import certify
+from medkd.phantom.cysts import mask_classes, with_cysts
 from medkd.phantom.lesion_counts import with_lesion_counts
 from medkd.phantom.render import (
     CLASSES,
@@ -110,6 +111,8 @@ class _Writer:
         self.store = store
         self.spec = spec
         self.written: list[Cohort] = []
+        self.cysts = isinstance(spec.data, PhantomData) and spec.data.cysts
+        self.case_classes = (*CLASSES, "cyst") if self.cysts else CLASSES
 
     def write(
         self,
@@ -128,6 +131,8 @@ class _Writer:
         data = self.spec.data
         counts = data.lesions if isinstance(data, PhantomData) else (1, 1)
         parts = {part: (with_lesion_counts(cases, counts, seed), seed) for part, (cases, seed) in parts.items()}
+        if self.cysts:
+            parts = {part: (with_cysts(cases, paired=name == Subset.MARKER_PAIRS), seed) for part, (cases, seed) in parts.items()}
         shards = {part: self._shard(f"{name}-{part.value}", cases) for part, (cases, _) in parts.items()}
         cases = {
             part: self._cases(shards[part], drawn, seed, _Labels(labelled, mask_share, mistaken.get(part, 0.0)), name)
@@ -136,7 +141,7 @@ class _Writer:
         cohort = Cohort(
             name=name,
             origin=ORIGIN,
-            classes=self.spec.task.classes if self.spec.task.kind is TaskKind.CLASSIFICATION else CLASSES,
+            classes=self.spec.task.classes if self.spec.task.kind is TaskKind.CLASSIFICATION else self.case_classes,
             cases=tuple(case for group in cases.values() for case in group),
             split=Split(parts={part: tuple(case.case_key for case in group) for part, group in cases.items()}),
         )
@@ -151,10 +156,15 @@ class _Writer:
         if self.spec.task.spatial_dims == 3:
             return self._volumes(name, cases)
         images, masks = render_key_slices(cases)
+        masks = self._classes_of(masks, cases)
         arrays = {"images": images, "masks": masks, "markers": cases.marker}
         if bool(cases.cue_kind.any()):
             arrays["cues"] = cue_regions(cases)
         return (self.store.write_tensors(f"cohorts/{self.spec.name}/{name}.safetensors", arrays),) * len(cases), images
+
+    def _classes_of(self, masks: Tensor, cases: PhantomCases) -> Tensor:
+        """Return lesion masks; of a segmentation with cysts the classes of their voxels."""
+        return mask_classes(masks, cases) if self.cysts and self.spec.task.kind.is_dense else masks
 
     def _volumes(self, name: str, cases: PhantomCases) -> tuple[tuple[Ref, ...], Tensor]:
         # Voxel (slice, row, column) to LPS mm: columns run to the left, rows to the back, slices upwards.
@@ -164,6 +174,7 @@ class _Writer:
         refs, images = [], []
         for row in range(len(cases)):
             image, mask = render_volume(cases, row)
+            mask = self._classes_of(mask[None], cases[[row]])[0]
             arrays = {"image": image.float(), "label": mask, "affine_lps_mm": affine}
             refs.append(self.store.write_tensors(f"cohorts/{self.spec.name}/{name}/{row}.safetensors", arrays))
             images.append(image)

@@ -17,6 +17,8 @@ from medkd.trace import Sample
 from medkd.volumes.window import window_intensity
 
 MISSING = -1
+#: What stands in a stored label map (uint8) where nobody says what is there: no class has this number.
+WITHOUT_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class TensorCohort:
         if task.kind.is_dense:
             # A case without a mask is not empty: nobody has looked, and -1 keeps it out of losses.
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
+            unknown = masks == WITHOUT_LABEL
+            labels, masks = labels.masked_fill(unknown, MISSING), masks.masked_fill(unknown, 0)
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         sample = Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
         if task.case_classes:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from data_contracts import Case, CohortUse, DataError, Task, TrainingConfig
 from medkd.cohorts.case_directives import CaseDirectives, joined_directives
 from medkd.cohorts.shards import VolumeShard, read_volume
-from medkd.cohorts.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
+from medkd.cohorts.tensor_cohort import MISSING, WITHOUT_LABEL, TensorCohort, patient_codes, read_cohort
 from medkd.storage.store import Store
 from medkd.trace import Sample
 from medkd.volumes.intensity import within_volume
@@ -98,7 +98,7 @@ class VolumeCohort:
         return self.directives.attach(sample, rows, cuts)
 
     def _draw_corner(self, row: int, size: tuple[int, ...], share: float, generator: torch.Generator) -> list[int]:
-        label = self.labels[row]
+        label = self._shown(row)
         wants_foreground = bool(torch.rand((), generator=generator) < share) and self.has_label[row] and bool(label.any())
         centre = None
         if wants_foreground:
@@ -111,12 +111,16 @@ class VolumeCohort:
             corner.append(free if centre is None else min(max(centre[axis] - wanted // 2, low), high))
         return corner
 
+    def _shown(self, row: int) -> Tensor:
+        """Return the label map of a case with background where there is no label: patches must not be drawn round what is hidden."""
+        return self.labels[row].masked_fill(self.labels[row] == WITHOUT_LABEL, 0)
+
     def _cut_patch(self, row: int, corner: list[int], size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
         image, label, measured = self.images[row][0], self.labels[row], self.measured(row)
         known = label.long() if self.has_label[row] else torch.full_like(label, 0).long() + MISSING
         return (
             cut(image, corner, size, fill=float(image.min())),
-            cut(known.masked_fill(~measured, MISSING), corner, size, fill=MISSING),
+            cut(known.masked_fill(~measured | (known == WITHOUT_LABEL), MISSING), corner, size, fill=MISSING),
             cut(measured, corner, size, fill=False),
         )
 

@@ -13,9 +13,11 @@ from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
 from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, is_defined, mean_of
+from medkd.evaluation.class_measures import PROBABILITY_OF, class_statistic, classified, segmented
 from medkd.evaluation.detection_statistics import HITS, detection_statistics
 from medkd.evaluation.evaluate_detection import evaluate_detector
 from medkd.evaluation.evaluate_volumes import evaluate_volumes
+from medkd.evaluation.shifted_bias import shifted_recalls
 from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
@@ -41,7 +43,9 @@ MAP_CASES = 400
 
 
 @stage
-def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
+def evaluate_model(
+    workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, hidden: tuple[str, ...] = ()
+) -> Evaluation:
     """Evaluate one network on every test cohort and compare its class maps with the teacher's and with the lesions.
 
     Args:
@@ -50,6 +54,7 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
         cohorts: of the recipe.
         checkpoint: of the network, and of its task.
         teacher: of the network, or of itself.
+        hidden: classes that the students' labels never showed; of a classification, what putting their bias right does is measured too.
     """
     task = checkpoint.task
     model = load_network(workspace, checkpoint)
@@ -64,6 +69,8 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
         arrays = evaluate_volumes(model, teacher_network, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
     else:
         arrays = _segmentation(model, teacher_network, cohorts, workspace, task)
+    if hidden and task.kind is TaskKind.CLASSIFICATION and Subset.TEACHER_VALIDATION in cohorts.uses:
+        arrays |= shifted_recalls((model, teacher_network), cohorts, workspace.store, task, hidden)
     name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
     sample = torch.zeros(1, 1, *task.image_size)
     return Evaluation(
@@ -110,6 +117,8 @@ def _classification(
         else:
             logits = predict_logits(model, cohort.images, flips=flips)
         arrays[f"{subset}/probability"] = logits.softmax(1)[:, 1].double()
+        if subset == Subset.TEST:
+            arrays |= {f"{subset}/{name}": value for name, value in classified(logits, cohort.labels, task).items()}
     if Subset.MARKER_PAIRS in cohorts.uses:
         pairs = open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
@@ -155,6 +164,7 @@ def _segmentation(model: nn.Module, teacher_network: nn.Module, cohorts: CohortS
             "dice": dice(answer, cohort.masks),
             "dice_to_teacher": dice(answer, reference),
             "false_positive_pixels": outside.flatten(1).sum(1).double(),
+            **segmented(answer, cohort.masks, task),
             **maps,
         }
         if subset == Subset.MISPLACED:
@@ -237,9 +247,12 @@ def statistics_of(subset: str, quantity: str, values: np.ndarray, labels: np.nda
     """Return the named statistics that are made of one stored quantity; ``single`` when there is one test cohort only."""
     if quantity.endswith(HITS):
         return detection_statistics(quantity, values)
+    if quantity.startswith(PROBABILITY_OF):
+        return class_statistic(quantity, values, labels)
     if quantity != "probability":
         return {quantity: mean_of(values)}
-    name = "auc" if single else _AUC_NAMES[subset]
+    # Of several classes it is the second one's probability, against all others.
+    name, labels = "auc" if single else _AUC_NAMES[subset], np.where(labels > 1, 0, labels)
     statistics: dict[str, Statistic] = {name: auc_of(values, labels)}
     if subset == Subset.TEST:
         statistics["ece"] = _ece_of(values, labels)

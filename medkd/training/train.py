@@ -33,6 +33,7 @@ from data_contracts import (
     TrainingSpec,
 )
 from data_contracts.model import run_name
+from medkd.cohorts.hidden_classes import hide_classes
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.patient_folds import without_fold
 from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
@@ -243,8 +244,8 @@ def setup_training(
 def student_cohort(
     workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, directives: FeedbackDirectives | None = None
 ) -> TensorCohort | VolumeCohort:
-    """Return what a student is trained on, with what readers said of the cases."""
-    cohort = open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.task, directives)
+    """Return what a student is trained on, with what readers said of the cases, and without the labels that it is never shown."""
+    cohort = _shown(open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.task, directives), spec)
     if spec.objective.unlabelled and Subset.UNLABELLED.of(spec.seed) in cohorts.uses:
         # Both are of one kind, as one task opens them: the checks are for the types.
         extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.task, directives)
@@ -253,6 +254,13 @@ def student_cohort(
         if isinstance(cohort, TensorCohort) and isinstance(extra, TensorCohort):
             return concatenate(cohort, extra)
     return cohort
+
+
+def _shown(cohort: TensorCohort | VolumeCohort, spec: TrainingSpec) -> TensorCohort | VolumeCohort:
+    keep = spec.hidden_cases == "unlabelled"
+    if isinstance(cohort, VolumeCohort):  # both branches are one call: the types ask which it is
+        return hide_classes(cohort, spec.task, spec.hidden_classes, keep_cases=keep)
+    return hide_classes(cohort, spec.task, spec.hidden_classes, keep_cases=keep)
 
 
 @dataclass(frozen=True)
