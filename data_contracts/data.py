@@ -157,6 +157,8 @@ class VolumeFolderData(FrozenModel):
         inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
         fold: fold of a cross-validation whose cases are the test, instead of ``part_column``; None of a recipe that is run once.
         most: take no more than so many cases; None takes all.
+        channels: folders of the images of a case by the name of the channel (``task.channels``), the first of them ``images``; files of a case
+            have one name in all of them and lie on one grid. Left out of the record where a case has one image.
     """
 
     kind: Literal["volume_folder"] = "volume_folder"
@@ -175,11 +177,18 @@ class VolumeFolderData(FrozenModel):
     where: dict[str, str] = Field(default_factory=dict)
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
     most: int | None = Field(default=None, ge=4)
+    channels: dict[str, str] = Field(default_factory=dict, exclude_if=lambda folders: not folders)
     # Left out where there is none: recipes that were written before keep their digests.
     fold: FoldChoice | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def model_post_init(self, context: Any) -> None:
-        """Say how files of one person are known."""
+        """Say how files of one person are known, and where the images of a case lie."""
+        first = next(iter(self.channels.values()), self.images)
+        if self.channels and (first != self.images or self.dataset is not None):
+            raise ValueError(
+                f"expected data.channels of which the first is data.images ({self.images}), and no list of the data set beside them, got {self.channels} "
+                f"and dataset {self.dataset}"
+            )
         if self.table is None and self.patient_pattern is None:
             raise ValueError(
                 f"expected a table with a patient column, or patient_pattern: files of one person must be known to be so, got neither for {self.path!r}"

@@ -95,6 +95,18 @@ class Recipe(VersionedRecord):
         """Return what the explanation of a model on a cohort depends on."""
         return ExplainSpec(name=self.name, task=self.task, explain=self.explain)
 
+    def teacher_task(self, name: str = "teacher") -> Task:
+        """Return the task as a teacher sees it: all images and columns, or those that it names."""
+        inputs = teacher_named(self, name).inputs
+        return self.task.seen_through(inputs) if inputs else self.task
+
+    def student_task(self) -> Task:
+        """Return the task as the students see it: all images, or those that they name, and never the clinical row."""
+        return self.task.seen_through(self.student.inputs or self.task.image_names).model_copy(update={"clinical": ()})
+
+    def _shown(self, own: Task) -> Task | None:
+        return None if own == self.task else self.task
+
     def teacher_training(self, network: TeacherNetwork = THE_TEACHER) -> TrainingSpec:
         """Return what the training of one network of a teacher depends on."""
         teacher = teacher_named(self, network.teacher)
@@ -104,12 +116,13 @@ class Recipe(VersionedRecord):
             role=Role.TEACHER,
             arm=network.arm,
             seed=teacher.seed,
-            task=self.task,
+            task=self.teacher_task(network.teacher),
             network=teacher.network,
             fit=teacher.fit,
             objective=Arm(terms=teacher.terms, teachers=asked),
             selection=self._selection(teacher.fit),
             fold=None if network.fold is None or teacher.folds is None else (network.fold, teacher.folds),
+            shown=None if teacher.learns_from is None else self._shown(self.teacher_task(network.teacher)),
         )
 
     def student_training(self, arm: str, seed: int) -> TrainingSpec:
@@ -121,7 +134,7 @@ class Recipe(VersionedRecord):
             role=Role.STUDENT,
             arm=arm,
             seed=seed,
-            task=self.task,
+            task=self.student_task(),
             network=self.student.network,
             fit=self.student.fit,
             objective=objective,
@@ -130,13 +143,16 @@ class Recipe(VersionedRecord):
             selection=self._selection(self.student.fit),
             hidden_classes=self.student.hidden_classes,
             hidden_cases=self.student.hidden_cases,
+            shown=self._shown(self.student_task()),
         )
 
     def pretraining(self, seed: int) -> PretrainingSpec:
         """Return what the training of a seed's student without labels depends on; only of a recipe that has one."""
         if self.student.pretraining is None:
             raise ValueError(f"expected student.pretraining in {self.name}, there is none")
-        return PretrainingSpec(recipe=self.name, seed=seed, task=self.task, network=self.student.network, config=self.student.pretraining)
+        return PretrainingSpec(
+            recipe=self.name, seed=seed, task=self.student_task(), network=self.student.network, config=self.student.pretraining
+        )
 
     def extraction(self, teacher: str = "teacher") -> ExtractionSpec:
         """Return what the extraction of a teacher's knowledge depends on: of the arms those that read a store of it (all, where none does)."""
@@ -152,6 +168,7 @@ class Recipe(VersionedRecord):
             # How a student reads what is stored is not asked of the teacher.
             config=self.knowledge.model_copy(update={"class_map": {}, "resolution": "full"}),
             is_further=all(arm.teachers[0] != teacher for arm in readers if teacher in arm.teachers),
+            student_task=None if self._shown(self.student_task()) is None else self.student_task(),
         )
 
     def _selection(self, fit: TrainingConfig) -> str | None:

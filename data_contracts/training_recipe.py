@@ -207,6 +207,7 @@ class TeacherRecipe(FrozenModel):
         seed: of its first weights and its draws.
         learns_from: name of the teacher that its own terms read: a teacher assistant (Mirzadeh et al. 2020, 1902.03393). Of further teachers only.
         folds: so many networks of one build, each trained without one fold of the patients. Of further teachers only.
+        inputs: images and clinical columns that it sees, by their names in the task; without any it sees all. Left out of the record then.
     """
 
     model_config = ConfigDict(
@@ -223,6 +224,7 @@ class TeacherRecipe(FrozenModel):
     seed: int = 0
     learns_from: str | None = Field(default=None, exclude_if=lambda name: name is None)
     folds: int | None = Field(default=None, ge=2, le=10, exclude_if=lambda count: count is None)
+    inputs: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
 
     @model_validator(mode="before")
     @classmethod
@@ -230,7 +232,7 @@ class TeacherRecipe(FrozenModel):
         """A registered teacher has no training: what would describe one is refused, and something that is never used stands in its place."""
         if not isinstance(value, dict) or value.get("registered") is None:
             return value
-        given = sorted(set(value) & {*_NEVER_TRAINED, "seed"})
+        given = sorted(set(value) & {*_NEVER_TRAINED, "seed", "inputs"})
         if given:
             raise ValueError(f"expected a registered teacher or one that is trained, got registered and {', '.join(given)}")
         return {**value, **_NEVER_TRAINED}
@@ -254,6 +256,8 @@ class StudentRecipe(FrozenModel):
             section 3). Voxels of such a class have no label in a segmentation. Left out of the record where there are none.
         hidden_cases: what becomes of a student's training case of a hidden class (classification): it is ``left_out``, or stays as an image
             without a label (``unlabelled``), which the teacher answers for.
+        inputs: images that the students see, by their names in the task; without any they see all images. A clinical row is never theirs: it
+            is what the teacher knows and they must do without (Lopez-Paz et al. 2016, 1511.03643). Left out of the record where there are none.
     """
 
     network: Network
@@ -262,6 +266,7 @@ class StudentRecipe(FrozenModel):
     pretraining: PretrainingConfig | None = Field(default=None, exclude_if=lambda config: config is None)
     hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     hidden_cases: Literal["left_out", "unlabelled"] = Field(default="left_out", exclude_if=lambda cases: cases == "left_out")
+    inputs: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
 
     def model_post_init(self, context: Any) -> None:
         """Refuse two starts at once."""
@@ -421,6 +426,7 @@ class TrainingSpec(FrozenModel):
         start: weights that an arm with ``init: pretrained`` begins with; left out of the record where there are none.
         hidden_classes: as :class:`StudentRecipe`; left out of the record where there are none.
         hidden_cases: as :class:`StudentRecipe`.
+        shown: the task with all that the networks of this training see, of which each picks its own; left out of the record where all see the same.
     """
 
     recipe: str
@@ -438,6 +444,12 @@ class TrainingSpec(FrozenModel):
     start: StartingWeights | None = Field(default=None, exclude_if=lambda start: start is None)
     hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     hidden_cases: Literal["left_out", "unlabelled"] = Field(default="left_out", exclude_if=lambda cases: cases == "left_out")
+    shown: Task | None = Field(default=None, exclude_if=lambda task: task is None)
+
+    @property
+    def shown_task(self) -> Task:
+        """Return the task as the cohort of this training is opened for it."""
+        return self.shown or self.task
 
     def sibling_key(self) -> str:
         """Return the digest of what trainings share that differ in their seed alone."""
@@ -457,6 +469,7 @@ class ExtractionSpec(FrozenModel):
         unlabelled: whether one of the arms learns from images without labels.
         config: what is stored beside what the arms ask for.
         is_further: whether it is one of several teachers and not the first of its arms: no layer of it is read.
+        student_task: the task as the students see it; left out of the record where they see all that the teacher does.
     """
 
     recipe: str
@@ -467,6 +480,7 @@ class ExtractionSpec(FrozenModel):
     unlabelled: bool
     config: ExtractionConfig
     is_further: bool = Field(default=False, exclude_if=lambda further: not further)
+    student_task: Task | None = Field(default=None, exclude_if=lambda task: task is None)
 
 
 class PretrainingSpec(FrozenModel):

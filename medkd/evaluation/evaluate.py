@@ -26,7 +26,7 @@ from medkd.measures.marker_effect import marker_effect
 from medkd.measures.pointing_game import pointing_game
 from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.models._heads import head_view
-from medkd.models._load import load_network
+from medkd.models._inputs import load_shown
 from medkd.storage.stage import stage
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
@@ -56,9 +56,10 @@ def evaluate_model(
         teacher: of the network, or of itself.
         hidden: classes that the students' labels never showed; of a classification, what putting their bias right does is measured too.
     """
-    task = checkpoint.task
-    model = load_network(workspace, checkpoint)
-    teacher_network = model if teacher == checkpoint else load_network(workspace, teacher)
+    # Both are shown what either sees, and each picks its own.
+    task = checkpoint.task.seeing_also(teacher.task)
+    model = load_shown(workspace, checkpoint, task)
+    teacher_network = model if teacher == checkpoint else load_shown(workspace, teacher, task)
     if task.kind is TaskKind.DETECTION:
         arrays = evaluate_detector(model, teacher_network, cohorts, workspace.store, task)
     elif task.case_classes:
@@ -72,7 +73,7 @@ def evaluate_model(
     if hidden and task.kind is TaskKind.CLASSIFICATION and Subset.TEACHER_VALIDATION in cohorts.uses:
         arrays |= shifted_recalls((model, teacher_network), cohorts, workspace.store, task, hidden)
     name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
-    sample = torch.zeros(1, 1, *task.image_size)
+    sample = torch.zeros(1, task.in_channels, *task.image_size)
     return Evaluation(
         arm=checkpoint.arm,
         role=checkpoint.role.value,

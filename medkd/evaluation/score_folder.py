@@ -27,6 +27,7 @@ from data_contracts import (
     Task,
     TaskKind,
     require_kind,
+    require_one_image,
 )
 from medkd.catalogue import MEASURES
 from medkd.cohorts.case_table import FolderData
@@ -111,6 +112,7 @@ def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Stor
         DataError: as the importers.
     """
     require_kind(subject.task, "the scores of a folder")
+    require_one_image(subject.task, "the scores of a folder")
     if isinstance(data, ImageFolderData):
         cohort, ledger = import_image_folder(root, data, subject.task, store, key="folder", whole=Part.TEST, progress=progress)
     else:

@@ -42,7 +42,7 @@ def validation(cohorts: CohortSet, store: Store, spec: TrainingSpec) -> Callable
             f"expected validation cases for the patience of {spec.recipe}/{spec.arm}, none are held back: set data.inner_validation or "
             "data.student_validation",
         )
-    task, measure = spec.task, MEASURES.load(spec.selection or "auc")
+    task, measure = spec.shown_task, MEASURES.load(spec.selection or "auc")
     if task.kind is TaskKind.DETECTION:
         # By name: an import would put all that judges detections into the keys of trainings that have nothing to do with them.
         judged = importlib.import_module("medkd.evaluation.evaluate_detection")
