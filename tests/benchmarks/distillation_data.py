@@ -47,16 +47,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "cross_modality": {
         "data.teacher": 320,
         "data.unlabelled": 192,
-        "data.test": 200,
+        "data.test": 150,
         "data.teacher_validation": 60,
-        "student.fit.epochs": 6,
+        "student.fit.epochs": 5,
+        "student.fit.samples_per_epoch": 192,
     },
     "privileged_row": {
-        "data.teacher": 480,
-        "data.unlabelled": 192,
-        "data.test": 300,
-        "data.teacher_validation": 100,
-        "student.fit.epochs": 6,
+        "data.teacher": 400,
+        "data.unlabelled": 160,
+        "data.test": 240,
+        "data.teacher_validation": 60,
+        "student.fit.epochs": 5,
+        "student.fit.samples_per_epoch": 192,
     },
 }
 

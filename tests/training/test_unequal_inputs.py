@@ -8,21 +8,26 @@ import pytest
 import torch
 
 import flows
-from data_contracts import DataError
+from data_contracts import DataError, KnowledgeError
 from medkd.cohorts.open_cohort import open_pictures
 from medkd.cohorts.prepare import prepare_cohorts
+from medkd.compression.tune import imitated
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.gate_teacher import judge_teacher
+from medkd.explanation.artefact import ask_registry
 from medkd.explanation.explain_cohort import explain_cohort, replay_bundle
 from medkd.inference.predict import predict_logits
 from medkd.inference.segment import prepare_study
 from medkd.models._load import load_network
 from medkd.recipe_calls import by_arm, card_calls, evaluation_calls, explanation_calls, gate_call, knowledge_call, student_calls
+from medkd.registry.interface import Publication
 from medkd.registry.recipe_result import RecipeResult
+from medkd.storage.manifest import pack_model
 from medkd.storage.workspace import local_workspace
 from medkd.training.extract_knowledge import extract_knowledge
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
+from tests.registry.memory_registry import MemoryRegistry
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 SMALL = {
@@ -104,3 +109,24 @@ def test_a_study_has_one_image_and_a_teacher_of_more_is_refused(trained):
     if result.teacher.task.in_channels > 1:
         with pytest.raises(DataError, match="sees one image for the study"):
             prepare_study(values, None, result.teacher.task)
+
+
+def test_a_registered_student_is_asked_without_a_teacher_that_sees_other_inputs(trained, tmp_path):
+    workspace, result = trained
+    registry, registered = MemoryRegistry(), {}
+    for name, checkpoint in (("teacher", result.teacher), ("student", result.students[1]), ("alone", result.students[0])):
+        weights = workspace.store.path(checkpoint.weights).read_bytes()
+        pack_model(tmp_path / name, {"checkpoint.json": checkpoint.canonical_json(), "weights.safetensors": weights})
+        registered[name] = registry.register(Publication(name, tmp_path / name, checkpoint.role, checkpoint.weights_digest))
+    uris = {name: model.uri for name, model in registered.items()}
+    assert ask_registry(registry, uris["student"], uris["teacher"]).teacher_network is None
+    assert ask_registry(registry, uris["student"], uris["alone"]).teacher_network is not None
+
+
+def test_a_compressed_student_is_not_tuned_by_a_teacher_that_sees_other_inputs(trained):
+    workspace, result = trained
+    student, terms = result.students[1], tuple(result.recipe.arms["stored"].terms)
+    assert imitated(workspace, student, result.students[0], None, terms) is not None
+    with pytest.raises(KnowledgeError, match="a teacher that sees what kd-0 sees") as caught:
+        imitated(workspace, student, result.teacher, None, terms)
+    assert caught.value.code == "TASK_INPUTS"
