@@ -44,7 +44,7 @@ class Checkpoint(VersionedRecord):
     and then not written: such a checkpoint keeps its bytes. ``feedback`` is the digest of the directives that its training followed; None,
     and not written, where it followed none. ``teacher_digest`` is the first teacher's, ``further_teacher_digests`` those of the others, in the order
     of its arm; not written where there is one. ``pretrained`` says which weights of before its training began with; None, and not written, where
-    it began at random.
+    it began at random. ``hidden_classes`` are those that the labels of its training never showed; not written where they showed all.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -69,6 +69,7 @@ class Checkpoint(VersionedRecord):
     feedback: Sha256 | None = Field(default=None, exclude_if=lambda digest: digest is None)
     further_teacher_digests: tuple[Sha256, ...] = Field(default=(), exclude_if=lambda digests: not digests)
     pretrained: TakenWeights | None = Field(default=None, exclude_if=lambda taken: taken is None)
+    hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
 
     @property
     def run_name(self) -> str:

@@ -96,33 +96,38 @@ class Recipe(VersionedRecord):
         return ExplainSpec(name=self.name, task=self.task, explain=self.explain)
 
     def teacher_task(self, name: str = "teacher") -> Task:
-        """Return the task as a teacher sees it: all images and columns, or those that it names."""
-        inputs = teacher_named(self, name).inputs
-        return self.task.seen_through(inputs) if inputs else self.task
+        """Return the task of a teacher: of the head that it has, and of all images and columns, or those that it names."""
+        teacher = teacher_named(self, name)
+        task = self.task if teacher.head is None else self.task.of_head(teacher.head)
+        return task.seen_through(teacher.inputs) if teacher.inputs else task
 
     def student_task(self) -> Task:
         """Return the task as the students see it: all images, or those that they name, and never the clinical row."""
         return self.task.seen_through(self.student.inputs or self.task.image_names).model_copy(update={"clinical": ()})
 
     def _shown(self, own: Task) -> Task | None:
-        return None if own == self.task else self.task
+        """Return the task with all that is shown where a network sees less of it; None where it sees all."""
+        if own.input_names == self.task.input_names:
+            return None
+        return own.model_copy(update={"channels": self.task.channels, "clinical": self.task.clinical})
 
     def teacher_training(self, network: TeacherNetwork = THE_TEACHER) -> TrainingSpec:
         """Return what the training of one network of a teacher depends on."""
         teacher = teacher_named(self, network.teacher)
+        task = self.teacher_task(network.teacher)
         asked = (teacher.learns_from,) if teacher.learns_from is not None else Arm.model_fields["teachers"].default
         return TrainingSpec(
             recipe=self.name,
             role=Role.TEACHER,
             arm=network.arm,
             seed=teacher.seed,
-            task=self.teacher_task(network.teacher),
+            task=task,
             network=teacher.network,
             fit=teacher.fit,
             objective=Arm(terms=teacher.terms, teachers=asked),
-            selection=self._selection(teacher.fit),
+            selection=_selection(task, teacher.fit),
             fold=None if network.fold is None or teacher.folds is None else (network.fold, teacher.folds),
-            shown=None if teacher.learns_from is None else self._shown(self.teacher_task(network.teacher)),
+            shown=None if teacher.learns_from is None else self._shown(task),
         )
 
     def student_training(self, arm: str, seed: int) -> TrainingSpec:
@@ -140,7 +145,7 @@ class Recipe(VersionedRecord):
             objective=objective,
             resolution=self.knowledge.resolution if stored else None,
             class_map=self.knowledge.class_map if stored else {},
-            selection=self._selection(self.student.fit),
+            selection=_selection(self.task, self.student.fit),
             hidden_classes=self.student.hidden_classes,
             hidden_cases=self.student.hidden_cases,
             shown=self._shown(self.student_task()),
@@ -171,11 +176,6 @@ class Recipe(VersionedRecord):
             student_task=None if self._shown(self.student_task()) is None else self.student_task(),
         )
 
-    def _selection(self, fit: TrainingConfig) -> str | None:
-        if fit.patience is None:
-            return None
-        return {TaskKind.SEGMENTATION: "dice", TaskKind.CLASSIFICATION: "auc", TaskKind.DETECTION: "froc"}[self.task.kind]
-
     def _check_plan(self, plan: ExperimentPlan) -> None:
         named = {*plan.baselines, *plan.search, *plan.controlled, *(arm for c in plan.conditions.values() for arm in c.arms)}
         named |= {arm for arm in (plan.pareto, None if plan.gap is None else plan.gap.arm) if arm is not None}
@@ -195,6 +195,13 @@ class Recipe(VersionedRecord):
                 raise ValueError(f"expected an arm, or arm@condition, as ceiling, got {plan.ceiling!r}")
         if plan.pareto is not None and plan.pareto not in plan.search:
             raise ValueError(f"expected the arm {plan.pareto!r} of the Pareto sweep among the searched arms")
+
+
+def _selection(task: Task, fit: TrainingConfig) -> str | None:
+    """Return the figure by which a training's best epoch is chosen; None where the last one is taken."""
+    if fit.patience is None:
+        return None
+    return {TaskKind.SEGMENTATION: "dice", TaskKind.CLASSIFICATION: "auc", TaskKind.DETECTION: "froc"}[task.kind]
 
 
 def _names_something_else(arm: str) -> bool:

@@ -208,6 +208,8 @@ class TeacherRecipe(FrozenModel):
         learns_from: name of the teacher that its own terms read: a teacher assistant (Mirzadeh et al. 2020, 1902.03393). Of further teachers only.
         folds: so many networks of one build, each trained without one fold of the patients. Of further teachers only.
         inputs: images and clinical columns that it sees, by their names in the task; without any it sees all. Left out of the record then.
+        head: the one head, ``segmentation`` or ``classification``, that a teacher of a task with ``case_classes`` has: two teachers of one head each
+            teach a student of both. Left out of the record where it has all heads of the task.
     """
 
     model_config = ConfigDict(
@@ -225,6 +227,7 @@ class TeacherRecipe(FrozenModel):
     learns_from: str | None = Field(default=None, exclude_if=lambda name: name is None)
     folds: int | None = Field(default=None, ge=2, le=10, exclude_if=lambda count: count is None)
     inputs: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    head: Literal["segmentation", "classification"] | None = Field(default=None, exclude_if=lambda head: head is None)
 
     @model_validator(mode="before")
     @classmethod
@@ -232,7 +235,7 @@ class TeacherRecipe(FrozenModel):
         """A registered teacher has no training: what would describe one is refused, and something that is never used stands in its place."""
         if not isinstance(value, dict) or value.get("registered") is None:
             return value
-        given = sorted(set(value) & {*_NEVER_TRAINED, "seed", "inputs"})
+        given = sorted(set(value) & {*_NEVER_TRAINED, "seed", "head", "inputs"})
         if given:
             raise ValueError(f"expected a registered teacher or one that is trained, got registered and {', '.join(given)}")
         return {**value, **_NEVER_TRAINED}

@@ -18,6 +18,7 @@ from data_contracts import (
     Recipe,
 )
 from flows.evaluate import evaluate
+from flows.explain_model import explain_registered_model
 from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from medkd.compression import answer_cases, make_form, time_forms
@@ -152,7 +153,7 @@ def register_accepted(
     prepared: RecipeResult,
     judged: tuple[CompressionReport, Mapping[str, MadeForm]],
 ) -> CompressionResult:
-    """Register what was trained and is within all bounds, attach exported files, and put the table beside the version."""
+    """Register what was trained and is within all bounds and explain it, attach exported files, and put the table beside the version."""
     report, accepted = judged
     submit_all(attach_table, [(workspace, source.model, report, plan.out)], title="register table")
     students, models = compressed_students(accepted, source), {}
@@ -162,5 +163,12 @@ def register_accepted(
         )
         (versions,) = submit_all(register_trained, [(workspace, scored, source, report, plan.out)], title="register")
         models = {model.weights_digest: model for model in versions}
+        explain_versions(workspace, plan.data, prepared.cohorts, versions)
     (forms,) = submit_all(attach, [(workspace, source, tuple(accepted.values()), models)], title="register forms")
     return CompressionResult(report, tuple(models.values()), forms)
+
+
+def explain_versions(workspace: Workspace, data: Recipe, cohorts: CohortSet, versions: Sequence[ModelRef]) -> None:
+    """Explain registered versions on the test cases of their data: the promotion gate asks for the maps beside a version."""
+    calls = [(workspace, data.explanation(), cohorts, model.uri, workspace.tracking_uri) for model in versions]
+    submit_all(explain_registered_model, calls, title="explain", names=[model.name for model in versions])

@@ -682,12 +682,13 @@ def evaluate(
     patient_column: str | None = None,
     label_column: str | None = None,
     patient_pattern: str | None = None,
+    segments: Mapping[str, str] | None = None,
 ) -> FolderEvaluation:
     """Score a registered model on a folder it has never seen: figures with intervals over patients, subgroups, a row per case.
 
     Args:
         model: what :func:`load` returned.
-        data: folder with ``cases.csv`` or ``dataset.json``, as in ``docs/tutorial.md``.
+        data: folder with ``cases.csv`` or ``dataset.json``, or of DICOM with its labels, as in ``docs/tutorial.md``.
         out: folder of record, tables and picture; by default ``runs/evaluations/MODEL-VERSION-FOLDER``.
         teacher: registered teacher to compare with, ``models:/NAME/VERSION``.
         where: columns of ``cases.csv`` and the value that lines must have in them.
@@ -695,6 +696,7 @@ def evaluate(
         patient_column: column that names the patient.
         label_column: column that holds the class.
         patient_pattern: without ``cases.csv``: ``odd-even``, or a regular expression whose group is the patient.
+        segments: of DICOM, the class of a structure by its label, code or meaning, where it is not called like one.
 
     Raises:
         SourceError, DataError: the folder is not as it should be.
@@ -703,7 +705,7 @@ def evaluate(
         >>> medkd.evaluate(model, "clinic").n
         6
     """
-    hints = FolderHints(id_column, patient_column, label_column, patient_pattern, dict(where or {}))
+    hints = FolderHints(id_column, patient_column, label_column, patient_pattern, dict(where or {}), dict(segments or {}))
     root, model_name = Path(data), f"{model.reference.name}-{model.reference.version}"
     folder = Path(out if out is not None else Path("runs/evaluations") / f"{model_name}-{root.resolve().name}").resolve()
     require_source(root)

@@ -74,12 +74,15 @@ def test_training_cases_are_those_of_the_students_seed_and_unlabelled_ones_where
     ref = Ref(store="run", key="c", sha256="0" * 64)
     uses = {name: CohortUse(cohort=ref, part=Part.TRAIN) for name in ("student_train/0", "unlabelled/0", "student_train/1", "test")}
     cohorts = CohortSet(uses=uses, certificates=())
-    students = [SimpleNamespace(arm=name, seed=seed) for name, seed in (("alone", 0), ("kd", 0), ("kd", 1), ("kd", 7))]
+    students = [
+        SimpleNamespace(arm=name, seed=seed) for name, seed in (("alone", 0), ("kd", 0), ("kd", 1), ("kd", 7), ("kd-compressed_a", 0))
+    ]
     calls = training_features_calls("W", SimpleNamespace(recipe=recipe, cohorts=cohorts, students=students))
     assert [(call[3].arm, call[3].seed, call[4], sorted(call[2].uses)) for call in calls] == [
         ("alone", 0, ("student_train/0",), ["student_train/0"]),
         ("kd", 0, ("student_train/0", "unlabelled/0"), ["student_train/0", "unlabelled/0"]),
         ("kd", 1, ("student_train/1",), ["student_train/1"]),
+        ("kd-compressed_a", 0, ("student_train/0",), ["student_train/0"]),
     ]
 
 

@@ -13,7 +13,9 @@ from flows.commands.common import (
     CommandGroup,
     Engine,
     RunOfModels,
+    Segment,
     TrackingUri,
+    Where,
     app,
     claim_run,
     pairs,
@@ -26,8 +28,8 @@ from flows.commands.common import (
 @app.command(rich_help_panel=CommandGroup.REGISTRY)
 def audit(
     model: Annotated[str, typer.Argument(metavar="URI", help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")],
-    data: Annotated[Path, typer.Option(help="Labelled folder with cases.csv or dataset.json, as for evaluate-folder.")],
-    where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Keep these lines of cases.csv; may be repeated.")] = None,
+    data: Annotated[Path, typer.Option(help="Labelled folder with cases.csv or dataset.json, or of DICOM, as for evaluate-folder.")],
+    where: Where = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="id|patient|label=COLUMN", help="Column that names files, patients or classes, where it is not recognised."),
@@ -39,6 +41,7 @@ def audit(
     patient_pattern: Annotated[
         str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the patient.")
     ] = None,
+    segment: Segment = None,
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/audits/MODEL-VERSION-FOLDER.")] = None,
@@ -59,7 +62,9 @@ def audit(
     from medkd.cohorts.external_dataset import FolderHints
     from medkd.storage.workspace import Workspace
 
-    hints = FolderHints(named.get("id"), named.get("patient"), named.get("label"), patient_pattern, options)
+    hints = FolderHints(
+        named.get("id"), named.get("patient"), named.get("label"), patient_pattern, options, pairs(segment, "--segment NAME=CLASS")
+    )
     with start_engine(engine.value, folder, workers=0, progress=True):
         from flows.audit import AuditRequest
         from flows.audit import audit as run_audit

@@ -91,6 +91,16 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field, dotted; may be repeated.")
 ]
 RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=VALUE", help="Keep these lines of cases.csv (of DICOM: modality=CT, DiffusionBValue=1000); may be repeated."
+    ),
+]
+Segment = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=CLASS", help="Of DICOM: class of a structure, by its label, code or meaning; may be repeated."),
+]
 RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
 RegisteredModel = Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")]
 DicomOut = Annotated[

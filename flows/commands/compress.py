@@ -21,6 +21,7 @@ from flows.commands.common import (
     say,
     say_json,
 )
+from flows.commands.hints import command_line
 
 
 @app.command(rich_help_panel=CommandGroup.REGISTRY)
@@ -59,10 +60,13 @@ def compress(
         from flows.compress_text import compression_summary, compression_text
 
         result = run_compress(workspace, plan)
+    where = ("--tracking-uri", tracking_uri) if tracking_uri else ("--run", run)
     if as_json:
         say_json(compression_summary(result))
     else:
         say(compression_text(result))
+        for model in result.versions:
+            say(f"  next: {command_line('medkd', 'promote', model.uri, *where)}")
         say(f"\ntable     {plan.out / 'compression.md'}\npicture   {plan.out / 'pareto.png'}")
 
 

@@ -21,10 +21,12 @@ from flows.commands.common import (
     RegisteredModel,
     RunFolder,
     RunOfModels,
+    Segment,
     SharedStore,
     TaskRunner,
     TrackedBy,
     TrackingUri,
+    Where,
     app,
     claim_run,
     open_run,
@@ -211,10 +213,13 @@ def evaluate(
 
 @app.command("evaluate-folder", rich_help_panel=CommandGroup.REGISTRY)
 def evaluate_folder_command(
-    data: Annotated[Path, typer.Argument(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")],
+    data: Annotated[
+        Path, typer.Argument(help="Folder with cases.csv or dataset.json, or of DICOM with its labels, as in docs/tutorial.md.")
+    ],
     model: RegisteredModel,
     teacher: Annotated[str | None, typer.Option(help="Registered teacher to compare with.")] = None,
-    where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Keep these lines of cases.csv; may be repeated.")] = None,
+    where: Where = None,
+    segment: Segment = None,
     id_column: Annotated[str | None, typer.Option(help="Column that names the files, where it is not recognised.")] = None,
     patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
@@ -240,7 +245,7 @@ def evaluate_folder_command(
     from medkd.cohorts.external_dataset import FolderHints
     from medkd.storage.workspace import Workspace
 
-    hints = FolderHints(id_column, patient_column, label_column, patient_pattern, options)
+    hints = FolderHints(id_column, patient_column, label_column, patient_pattern, options, pairs(segment, "--segment NAME=CLASS"))
     with start_engine(engine.value, folder, workers=0, progress=True):
         from flows.evaluate_folder import evaluate_folder
 

@@ -35,6 +35,9 @@ def export_command(
     slim: Annotated[
         bool, typer.Option("--slim", help="Without explanations, reports, feedback, knowledge and the serving forms of teachers.")
     ] = False,
+    without_teachers: Annotated[
+        bool, typer.Option("--without-teachers", help="The version alone, for registries that have its teacher already.")
+    ] = False,
     run_folder: RunOfModels = _RUNS,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
@@ -43,7 +46,7 @@ def export_command(
     registry = _open(run_folder, tracking_uri)
     from medkd.registry.export_version import export_version
 
-    index = export_version(registry, uri, file, slim=slim)
+    index = export_version(registry, uri, file, slim=slim, teachers=not without_teachers)
     names = [version.model.uri for version in index.versions]
     if as_json:
         say_json({"file": str(file), "versions": names, "files": len(index.files), "digest": index.digest()})

@@ -1,7 +1,7 @@
 """One form asked end to end in a process of its own: ``python -m medkd.compression.form_process`` JOB, then a case's number a line.
 
 What it answers to each is the wall and processor seconds of bringing the case to the network's grid, asking, choosing the class and writing it;
-to ``end`` the largest resident memory. A form of ONNX or OpenVINO brings no torch into its process: its memory is what an edge device would need.
+to ``end`` the largest resident memory. Class maps are not among what is timed, by no runtime. A form of ONNX or OpenVINO brings no torch into its process: its memory is what an edge device would need.
 """
 
 from __future__ import annotations
@@ -55,16 +55,17 @@ def asked_form(job: FormJob) -> Callable[[Values, NDArray[np.float64] | None], N
     if job.runtime == "onnx":
         from medkd.serving.network import OnnxNetwork
 
-        return _by_arrays(OnnxNetwork(Path(job.files[0]), task, threads=1), task)
+        return _by_arrays(OnnxNetwork(Path(job.files[0]), task, threads=1, maps=False), task)
     from medkd.serving.openvino_network import OpenVinoNetwork
 
-    return _by_arrays(OpenVinoNetwork(Path(job.files[0]), task, threads=1), task)
+    return _by_arrays(OpenVinoNetwork(Path(job.files[0]), task, threads=1, maps=False), task)
 
 
 def _by_arrays(network: RuntimeNetwork, task: Task) -> Callable[[Values, NDArray[np.float64] | None], NDArray[Any]]:
     from medkd.serving.study import ask_study
     from medkd.volumes.alignment import alignment_of
     from medkd.volumes.intensity import array_intensity
+    from medkd.volumes.most_likely import most_likely
 
     def answer(values: Values, affine: NDArray[np.float64] | None) -> NDArray[Any]:
         if affine is None:
@@ -76,7 +77,7 @@ def _by_arrays(network: RuntimeNetwork, task: Task) -> Callable[[Values, NDArray
             return np.zeros(0) if found is None else found
         alignment = alignment_of(grid, task)
         image = array_intensity(alignment.array_to_network(values), task)[None]
-        return np.asarray(alignment.array_to_source(network.predict_volume(image)[0]).argmax(0))
+        return most_likely(alignment.array_to_source(network.predict_volume(image)[0]))
 
     return answer
 

@@ -44,7 +44,12 @@ MAP_CASES = 400
 
 @stage
 def evaluate_model(
-    workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint, hidden: tuple[str, ...] = ()
+    workspace: Workspace,
+    recipe: str,
+    cohorts: CohortSet,
+    checkpoint: Checkpoint,
+    teacher: Checkpoint,
+    case_teacher: Checkpoint | None = None,
 ) -> Evaluation:
     """Evaluate one network on every test cohort and compare its class maps with the teacher's and with the lesions.
 
@@ -54,7 +59,7 @@ def evaluate_model(
         cohorts: of the recipe.
         checkpoint: of the network, and of its task.
         teacher: of the network, or of itself.
-        hidden: classes that the students' labels never showed; of a classification, what putting their bias right does is measured too.
+        case_teacher: of the head that classifies, where a network with two heads has a teacher for each.
     """
     # Both are shown what either sees, and each picks its own.
     task = checkpoint.task.seeing_also(teacher.task)
@@ -63,15 +68,21 @@ def evaluate_model(
     if task.kind is TaskKind.DETECTION:
         arrays = evaluate_detector(model, teacher_network, cohorts, workspace.store, task)
     elif task.case_classes:
-        arrays = _both(model, teacher_network, cohorts, workspace, task)
+        # A head's map is compared with that of the teacher which has the head.
+        views = [head_view(model, TaskKind.CLASSIFICATION.value)]
+        if case_teacher is not None:
+            views.append(load_shown(workspace, case_teacher, task))
+        elif teacher_network is not model:
+            views.append(head_view(teacher_network, TaskKind.CLASSIFICATION.value))
+        arrays = _both((model, teacher_network), (views[0], views[-1]), cohorts, workspace, task)
     elif task.kind is TaskKind.CLASSIFICATION:
         arrays = _classification(model, teacher_network, cohorts, workspace, task)
     elif task.spatial_dims == 3:
         arrays = evaluate_volumes(model, teacher_network, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
     else:
         arrays = _segmentation(model, teacher_network, cohorts, workspace, task)
-    if hidden and task.kind is TaskKind.CLASSIFICATION and Subset.TEACHER_VALIDATION in cohorts.uses:
-        arrays |= shifted_recalls((model, teacher_network), cohorts, workspace.store, task, hidden)
+    if checkpoint.hidden_classes and task.kind is TaskKind.CLASSIFICATION and Subset.TEACHER_VALIDATION in cohorts.uses:
+        arrays |= shifted_recalls((model, teacher_network), cohorts, workspace.store, task, checkpoint.hidden_classes)
     name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
     sample = torch.zeros(1, task.in_channels, *task.image_size)
     return Evaluation(
@@ -86,16 +97,17 @@ def evaluate_model(
     )
 
 
-def _both(model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
-    """Return what both heads of a network do; maps of the head that classifies are named after it."""
+def _both(
+    dense: tuple[nn.Module, nn.Module], of_cases: tuple[nn.Module, nn.Module], cohorts: CohortSet, workspace: Workspace, task: Task
+) -> dict[str, Tensor]:
+    """Return what both heads of a network do, each a student beside its teacher; maps of the head that classifies are named after it."""
+    model, teacher_network = dense
     if task.spatial_dims == 3:
         volumes = open_volume_use(cohorts, Subset.TEST, workspace.store, task)
         arrays = evaluate_volumes(model, teacher_network, volumes, task.without_cases())
     else:
         arrays = _segmentation(model, teacher_network, cohorts, workspace, task.without_cases())
-    views = [head_view(network, TaskKind.CLASSIFICATION.value) for network in (model, teacher_network)]
-    student, teacher = views[0], views[0] if teacher_network is model else views[1]
-    for key, value in _classification(student, teacher, cohorts, workspace, task.of_cases()).items():
+    for key, value in _classification(*of_cases, cohorts, workspace, task.of_cases()).items():
         subset, quantity = key.split("/")
         arrays[key if quantity == "probability" else f"{subset}/classification_{quantity}"] = value
     return arrays

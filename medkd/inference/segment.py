@@ -12,6 +12,7 @@ from data_contracts import DataError, Task, require_one_image
 from medkd.cohorts.volume_cohort import bring_intensity
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.volumes.letterbox import from_letterbox, letterbox
+from medkd.volumes.most_likely import most_likely
 from medkd.volumes.orientation import Grid
 from medkd.volumes.resample import Alignment, align
 from medkd.volumes.window import window_intensity
@@ -94,8 +95,9 @@ def segment(model: nn.Module, study: PreparedStudy) -> Tensor:
     """
     if study.alignment is None:
         logits = predict_logits(model, study.image, flips=study.task.test_time_flips).movedim(1, 0)
-        return study.to_study(logits).argmax(0).to(torch.uint8)
-    return study.to_study(predict_volume(model, study.image, study.task)).argmax(0).to(torch.uint8)
+    else:
+        logits = predict_volume(model, study.image, study.task)
+    return torch.from_numpy(most_likely(study.to_study(logits).cpu().numpy()))
 
 
 def logits_of(model: nn.Module, study: PreparedStudy, image: Tensor | None = None) -> Tensor:

@@ -37,9 +37,7 @@ def check_faithfulness(setting: PromotionSetting) -> Check:
     rule, bundle = setting.policy.faithfulness, setting.subject.bundle
     explainer = None if bundle is None else first_trusted(bundle)
     if bundle is None or explainer is None:
-        reason = (
-            "no explanations of test cases lie beside the version" if bundle is None else "no explainer passed its tests on the version"
-        )
+        reason = _unexplained(setting) if bundle is None else "no explainer passed its tests on the version"
         yield setting.not_measured("faithfulness", "faithfulness", reason)
         return
     measures = rule.measures or tuple(name for name in _measures_of(bundle, explainer) if _is_faithfulness(name))
@@ -47,6 +45,12 @@ def check_faithfulness(setting: PromotionSetting) -> Check:
         yield setting.not_measured("faithfulness", "faithfulness", "its explanations were not measured by any faithfulness measure")
     for measure in measures:
         yield _beats_baselines(setting, bundle, explainer, measure)
+
+
+def _unexplained(setting: PromotionSetting) -> str:
+    return (
+        f"no explanations of test cases lie beside the version: medkd explain-model RECIPE --model {setting.subject.model.uri} makes them"
+    )
 
 
 def _beats_baselines(setting: PromotionSetting, bundle: ExplanationBundle, explainer: str, measure: str) -> PromotionCheck:
@@ -84,7 +88,7 @@ def check_randomisation(setting: PromotionSetting) -> Check:
     """Yield whether enough explainers depend on the weights of the version."""
     bundle, least = setting.subject.bundle, setting.policy.randomisation.min_explainers
     if bundle is None:
-        yield setting.not_measured("randomisation", "randomisation", "no explanations of test cases lie beside the version")
+        yield setting.not_measured("randomisation", "randomisation", _unexplained(setting))
         return
     tested = {one.explainer: check for one in bundle.sanity_reports for check in one.checks if check.name == "randomisation"}
     known = {name: check for name, check in tested.items() if check.passed is not None}

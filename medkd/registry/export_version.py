@@ -26,7 +26,7 @@ _OF_FORM = "parity_"
 _EPOCH = (2020, 1, 1, 0, 0, 0)
 
 
-def export_version(registry: Registry, uri: str, file: Path, *, slim: bool = False) -> RegistryExport:
+def export_version(registry: Registry, uri: str, file: Path, *, slim: bool = False, teachers: bool = True) -> RegistryExport:
     """Write a version, its teachers, their knowledge and what stands beside each to one zip, every byte verified, and return its index.
 
     MLflow's own files (``MLmodel``, environments) are not part of it: whoever takes it in writes them anew.
@@ -37,6 +37,8 @@ def export_version(registry: Registry, uri: str, file: Path, *, slim: bool = Fal
         file: to write; it must not exist.
         slim: leave out what stands beside the versions (explanations, reports, feedback), the knowledge, and the serving forms of the
             teachers, which repeat their weights: to be handed on with the software, where megabytes count.
+        teachers: whether what the version descends from goes with it; without, a registry that has its teacher by another way knows it by
+            the digest of its manifest.
 
     Raises:
         OutputError: ``OUT_EXISTS``.
@@ -47,7 +49,7 @@ def export_version(registry: Registry, uri: str, file: Path, *, slim: bool = Fal
     model, _ = registry.fetch(uri)
     versions: list[ExportedVersion] = []
     paths: dict[str, Path] = {}
-    line = descent(registry, model, registry.tags(model).get(KNOWLEDGE_TAG))
+    line = descent(registry, model, registry.tags(model).get(KNOWLEDGE_TAG)) if teachers else (model,)
     wanted = [one for one in line if not (slim and one.role is Role.KNOWLEDGE and one != model)]
     for number, one in enumerate(wanted):
         contents, folder = registry.contents(one.uri), f"versions/{number}"

@@ -34,7 +34,7 @@ class InstalledModel:
 
 
 def install_released(registry: Registry, wanted: Sequence[ReleasedModel]) -> tuple[InstalledModel, ...]:
-    """Register released models; what is there already stays as it is.
+    """Register released models, before one whose teacher another brings that other; what is there already stays as it is.
 
     Args:
         registry: that takes them in.
@@ -44,4 +44,9 @@ def install_released(registry: Registry, wanted: Sequence[ReleasedModel]) -> tup
         RegistryError: ``EXPORT_ALTERED`` or ``VERSION_ALTERED`` naming the file of a model that is not what was released; nothing of that
             model is registered then.
     """
-    return tuple(InstalledModel(one, import_versions(registry, one.path)) for one in wanted)
+    done: list[InstalledModel] = []
+    for one in wanted:
+        if one.teacher is not None and one.teacher.name not in {other.released.name for other in done}:
+            import_versions(registry, one.teacher.path)
+        done.append(InstalledModel(one, import_versions(registry, one.path)))
+    return tuple(done)

@@ -35,6 +35,7 @@ class ReleasedModel:
         scorecard: of the student, on patients that neither it nor its teacher was trained on.
         size: of the export in bytes.
         use: arguments of the medkd command that asks it, ``MODEL`` and ``RUN`` to be filled in.
+        teacher: the released model that brings its teacher; None where it brings its own.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ReleasedModel:
     scorecard: Scorecard
     size: int
     use: tuple[str, ...]
+    teacher: ReleasedModel | None = None
 
     @property
     def main_figure(self) -> str:
@@ -75,7 +77,13 @@ def released_models(names: Sequence[str] = (), *, listed: Path = LIST, exports: 
                 "RELEASED_UNKNOWN",
                 f"expected one of the released models {sorted(entries)}, got {name!r}{did_you_mean(name, sorted(entries))}",
             )
-    return tuple(_read(name, exports / f"{name}.zip", entry) for name, entry in entries.items() if not names or name in names)
+    wanted = set(names or entries)
+    read = wanted | {entries[name]["teacher"] for name in wanted if "teacher" in entries[name]}
+    found: dict[str, ReleasedModel] = {}
+    for name in (name for name in entries if name in read):  # a model that brings the teacher of another is listed before it
+        entry = entries[name]
+        found[name] = _read(name, exports / f"{name}.zip", entry, found.get(entry.get("teacher", "")))
+    return tuple(one for name, one in found.items() if name in wanted)
 
 
 def _entries(listed: Path) -> dict[str, dict[str, Any]]:
@@ -88,7 +96,7 @@ def _entries(listed: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _read(name: str, path: Path, entry: dict[str, Any]) -> ReleasedModel:
+def _read(name: str, path: Path, entry: dict[str, Any], teacher: ReleasedModel | None) -> ReleasedModel:
     try:
         with zipfile.ZipFile(path) as archive:
             payload = archive.read(INDEX)
@@ -99,7 +107,7 @@ def _read(name: str, path: Path, entry: dict[str, Any]) -> ReleasedModel:
     except (zipfile.BadZipFile, OSError, KeyError, EOFError, ContractError) as error:
         raise _altered(path, " ".join(str(error).split())[:120]) from error
     versions = tuple(version.model.name for version in index.versions)
-    return ReleasedModel(name, path, entry["index"], versions, card, scorecard, path.stat().st_size, tuple(entry["use"].split()))
+    return ReleasedModel(name, path, entry["index"], versions, card, scorecard, path.stat().st_size, tuple(entry["use"].split()), teacher)
 
 
 def _record(archive: zipfile.ZipFile, index: RegistryExport, name: str, kind: type[_Kind]) -> _Kind:

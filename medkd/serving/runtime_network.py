@@ -66,7 +66,7 @@ class RuntimeNetwork(ABC):
         def answer(windows: NDArray[np.float32]) -> NDArray[np.float32]:
             found = self.predict(windows)
             parts[:] = [part.shape[1] for part in found]
-            return np.concatenate(found, axis=1)
+            return np.concatenate(found, axis=1) if len(found) > 1 else found[0]
 
         whole = predict_windows(answer, volume, self.task.image_size, self.task.overlap)
         return list(np.split(whole, np.cumsum(parts)[:-1]))

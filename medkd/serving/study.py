@@ -16,6 +16,7 @@ from medkd.serving.runtime_network import RuntimeNetwork
 from medkd.volumes.alignment import ArrayAlignment, alignment_of
 from medkd.volumes.intensity import array_intensity
 from medkd.volumes.letterbox import from_letterbox, letterbox
+from medkd.volumes.most_likely import most_likely
 from medkd.volumes.orientation import Grid
 
 
@@ -70,7 +71,7 @@ def ask_study(
     matrix = (int(values.shape[1]), int(values.shape[2]))
     if segments:
         parts = [_on_pictures(np.moveaxis(part, 1, 0), matrix, task) for part in found]
-        return _segmented(parts[0].argmax(0).astype(np.uint8), parts[1:], geometry, task)
+        return _segmented(most_likely(parts[0]), parts[1:], geometry, task)
     if not network.has_map:
         return StudyAnswer(logits=found[0])
     own, margin = _own_maps(found[1], found[0].argmax(1)), _margins(found[1], apply(found[0], calibration).argmax(1))
@@ -100,7 +101,7 @@ def _on_pictures(values: NDArray[np.float32], matrix: tuple[int, int], task: Tas
 def _segment_volume(image: NDArray[np.float32], alignment: ArrayAlignment, geometry: Geometry, network: RuntimeNetwork) -> StudyAnswer:
     # Logits, not labels, are brought back: where the study's grid is finer, edges are placed between voxels.
     logits, *maps = network.predict_volume(image)
-    labels = alignment.array_to_source(logits).argmax(0).astype(np.uint8)
+    labels = most_likely(alignment.array_to_source(logits))
     # Interpolation is linear, so that differences may be taken before it: only those of classes that are found are brought back.
     found = _segmented(labels, maps, geometry, network.task)
     return replace(found, maps={index: alignment.array_to_source(margin[None])[0] for index, margin in found.maps.items()})

@@ -29,7 +29,10 @@ def predict_windows(
     """
     padding = [(max(s - e, 0) // 2, max(s - e, 0) - max(s - e, 0) // 2) for s, e in zip(size, volume.shape[1:], strict=True)]
     padded = np.pad(volume, [(0, 0), *padding], constant_values=float(volume.min())) if any(map(any, padding)) else volume
+    inner: tuple[Any, ...] = (slice(None), *(slice(b, b + e) for (b, _), e in zip(padding, volume.shape[1:], strict=True)))
     corners = list(itertools.product(*(_begins(e, s, overlap) for e, s in zip(padded.shape[1:], size, strict=True))))
+    if len(corners) == 1:  # whatever its weights are, they cancel
+        return np.ascontiguousarray(answer(padded[None])[0][inner], dtype=np.float32)
     weight = gaussian_weights(size)
     total = np.zeros((0, *padded.shape[1:]), dtype=np.float32)
     weights = np.zeros(padded.shape[1:], dtype=np.float32)
@@ -41,7 +44,6 @@ def predict_windows(
                 total = np.zeros((own.shape[0], *padded.shape[1:]), dtype=np.float32)
             total[(slice(None), *box)] += own * weight
             weights[box] += weight
-    inner: tuple[Any, ...] = (slice(None), *(slice(b, b + e) for (b, _), e in zip(padding, volume.shape[1:], strict=True)))
     total /= weights  # in place: the answers of a large volume are the largest arrays there are
     return np.ascontiguousarray(total[inner])
 

@@ -379,6 +379,7 @@ class TrainingRun:
             domain=training_domain(cases),
             cost=cost,
             feedback=self.feedback,
+            hidden_classes=spec.hidden_classes,
         )
 
     def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:

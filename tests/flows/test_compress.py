@@ -9,6 +9,7 @@ import pytest
 
 from data_contracts import (
     Candidate,
+    CheckOutcome,
     CompressionRecipe,
     CompressionReport,
     FormAnswers,
@@ -18,7 +19,7 @@ from data_contracts import (
     Quantisation,
     load_record,
 )
-from flows.compress import CompressionPlan, ask_forms, make_forms, train_candidates
+from flows.compress import CompressionPlan, ask_forms, explain_versions, make_forms, train_candidates
 from tests.contracts.test_compression import TUNE
 from tests.flows.recording import GOLDEN, golden_recipe, recorded
 
@@ -69,6 +70,17 @@ def test_a_candidate_that_could_not_be_made_under_every_seed_is_not_asked():
     assert call[3] == 7
 
 
+def test_what_was_registered_is_explained_in_the_registry_that_it_is_in():
+    """A version without maps beside it is refused by the gate."""
+    workspace, recipe = SimpleNamespace(tracking_uri="sqlite:///here.db"), golden_recipe("r")
+    versions = tuple(SimpleNamespace(name=f"r-kd-compressed_{name}", uri=f"models:/r-kd-compressed_{name}/1") for name in ("a", "b"))
+    with recorded() as engine:
+        explain_versions(workspace, recipe, "cohorts", versions)
+    ((title, function, calls, names),) = engine.groups
+    assert (title, function, names) == ("explain", "explain_on_cohort", ["r-kd-compressed_a", "r-kd-compressed_b"])
+    assert calls == [(workspace, recipe.explanation(), "cohorts", one.uri, "sqlite:///here.db") for one in versions]
+
+
 @pytest.mark.extended
 @pytest.mark.timeout(1200)
 def test_a_student_is_compressed_measured_and_registered_and_the_gate_reads_its_record(tmp_path, recipe):
@@ -101,6 +113,8 @@ def test_a_student_is_compressed_measured_and_registered_and_the_gate_reads_its_
     verdict = check_promotion(registry, version.uri, read_policy())
     (check,) = [one for one in verdict.checks if one.theme == "compression"]
     assert check.holds
+    measured = {one.theme for one in verdict.checks if one.outcome is not CheckOutcome.NOT_MEASURED}
+    assert {"faithfulness", "randomisation", "evidence"} <= measured, verdict
     assert load_record(out / "compression.json", CompressionReport) == result.report
     assert max(len(line) for line in compression_text(result).splitlines() if "  " in line and ": " not in line) <= 100
     json.dumps(compression_summary(result))

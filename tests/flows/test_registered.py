@@ -56,6 +56,8 @@ def test_a_version_goes_to_another_run(here, run, tmp_path):
     status, said, _ = here("registry", "export", URI, tmp_path / "kd.zip", "--run", run, "--json")
     assert status == 0
     assert json.loads(said)["versions"] == ["models:/r-teacher/1", "models:/r-knowledge/1", URI]
+    said = here("registry", "export", URI, tmp_path / "alone.zip", "--run", run, "--without-teachers", "--json")[1]
+    assert json.loads(said)["versions"] == [URI]
     for existed in (False, True):
         status, said, _ = here("registry", "import", tmp_path / "kd.zip", "--run", tmp_path / "other", "--json")
         assert status == 0

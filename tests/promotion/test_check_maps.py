@@ -65,3 +65,4 @@ def test_an_explainer_that_failed_its_tests_shows_nothing(registry, make):
 def test_a_version_that_was_not_explained_is_refused_for_it(registry, make):
     (check,) = check_randomisation(setting_of(registry, make(explained=False)))
     assert (check.outcome, check.refuses) == (CheckOutcome.NOT_MEASURED, True)
+    assert "medkd explain-model RECIPE --model models:/r-kd/1 makes them" in check.reason

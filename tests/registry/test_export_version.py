@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data_contracts import NetworkSpec, OutputError, RegistryError, Task
+from medkd.registry.descent import resolve_teacher
 from medkd.registry.export_version import SERVING_TAG, export_version
 from medkd.registry.import_version import import_versions
 from medkd.registry.mlflow_registry import MlflowRegistry
@@ -40,6 +41,16 @@ def test_a_slim_export_has_the_versions_and_nothing_beside_them(origin, site, tm
     assert not [tag for tag in contents.tags if tag.startswith(("medkd.explanation", "medkd.report"))]
     assert contents.tags["medkd.failed_explainers"] == "none"
     assert contents.metrics == origin.registry.contents(origin.student.uri).metrics
+
+
+def test_a_version_that_goes_alone_knows_its_teacher_where_that_came_by_another_way(origin, exported, site, tmp_path):
+    index = export_version(origin.registry, origin.student.uri, tmp_path / "alone.zip", slim=True, teachers=False)
+    assert [version.model.name for version in index.versions] == ["r-kd"]
+    (student,) = (one.model for one in import_versions(site, tmp_path / "alone.zip"))
+    assert resolve_teacher(site, student) is None
+    teacher, *_, same = (one.model for one in import_versions(site, exported))
+    assert same == student
+    assert resolve_teacher(site, student) == teacher
 
 
 @pytest.mark.extended

@@ -25,6 +25,7 @@ NETWORKS = [
     ("dyn_unet", 3, (16, 16, 16), {"filters": (4, 8, 16)}),
     ("seg_resnet", 2, (32, 32), {}),
     ("basic_unet", 2, (32, 32), {}),
+    ("light_unet", 3, (16, 16, 24), {"channels": (4, 8, 8)}),
 ]
 CLASSIFIERS = {"resnet", "densenet", "vit"}
 

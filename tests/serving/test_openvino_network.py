@@ -48,12 +48,23 @@ def test_a_file_is_a_form_too_and_gives_the_same_answers(tmp_path):
 
 def test_the_answer_is_computed_in_float32_by_the_threads_that_were_asked():
     network = OpenVinoNetwork(convert_to_openvino(model_of(PICTURES)), PICTURES, threads=1)
-    asked = network._compiled.get_property
-    assert asked("INFERENCE_PRECISION_HINT").to_string() == "f32"
-    assert openvino_network._settings(1)["INFERENCE_PRECISION_HINT"] == "f32"  # whatever this processor would do unasked
-    assert asked("INFERENCE_NUM_THREADS") == 1
-    assert asked("NUM_STREAMS") == 1
-    assert asked("ENABLE_CPU_PINNING") is False
+    for alone in (True, False):
+        asked = network._request(alone=alone).get_compiled_model().get_property
+        assert asked("INFERENCE_PRECISION_HINT").to_string() == "f32"
+        assert openvino_network._settings(1)["INFERENCE_PRECISION_HINT"] == "f32"  # whatever this processor would do unasked
+        assert asked("INFERENCE_NUM_THREADS") == 1
+        assert asked("NUM_STREAMS") == 1
+        assert asked("ENABLE_CPU_PINNING") is False
+
+
+def test_one_image_is_answered_by_a_network_of_its_fixed_shape_and_several_by_one_of_any():
+    network = OpenVinoNetwork(convert_to_openvino(model_of(PICTURES)), PICTURES, threads=1)
+    alone, several = (network._request(alone=one).get_compiled_model().inputs[0].partial_shape for one in (True, False))
+    assert not alone.is_dynamic
+    assert several.is_dynamic
+    images = images_of(PICTURES, 3)
+    for one, other in zip(network.run(images[:1]), network.run(images), strict=True):
+        assert np.allclose(one, other[:1], atol=1e-6)
 
 
 def test_a_model_of_openvino_is_saved_as_it_is():

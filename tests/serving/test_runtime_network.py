@@ -18,7 +18,7 @@ def opened(request):
     """Return what opens an ONNX model by a library."""
     if request.param == "onnx":
         return OnnxNetwork
-    return lambda model, task: OpenVinoNetwork(convert_to_openvino(model), task)
+    return lambda model, task, **more: OpenVinoNetwork(convert_to_openvino(model), task, **more)
 
 
 @pytest.mark.parametrize("task", [PICTURES, VOLUMES])
@@ -80,6 +80,27 @@ def test_an_answer_is_its_own_and_stays_when_the_next_is_asked(opened):
     kept = [part.copy() for part in first]
     network.run(images[1:])
     assert all(np.array_equal(one, other) for one, other in zip(first, kept, strict=True))
+
+
+@pytest.mark.parametrize("task", [PICTURES, VOLUMES])
+def test_without_maps_the_logits_are_the_same_and_there_is_no_map(task, opened):
+    network, whole = opened(model_of(task), task, maps=False), opened(model_of(task), task)
+    assert whole.has_map
+    assert not network.has_map
+    for count in (1, 3):
+        (logits,) = network.predict(images_of(task, count))
+        assert np.allclose(logits, whole.predict(images_of(task, count))[0], atol=1e-6)
+
+
+def test_a_volume_within_one_window_is_answered_once_and_to_the_bit(opened):
+    task = VOLUMES.model_copy(update={"overlap": 0.5})
+    rows = task.image_size[0] - 1
+    volume = np.random.default_rng(0).normal(size=(1, rows, *task.image_size[1:])).astype(np.float32)
+    network = opened(model_of(task), task)
+    window = np.concatenate([volume, np.full((1, 1, *task.image_size[1:]), volume.min(), np.float32)], axis=1)
+    for found, wanted in zip(network.predict_volume(volume), network.ask(window[None]), strict=True):
+        assert np.array_equal(found, wanted[0][:, :rows])
+        assert found.flags.c_contiguous
 
 
 def test_the_runtime_is_named_with_its_version(opened):
