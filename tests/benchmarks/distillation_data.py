@@ -57,8 +57,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "data.unlabelled": 160,
         "data.test": 240,
         "data.teacher_validation": 60,
-        "student.fit.epochs": 5,
-        "student.fit.samples_per_epoch": 192,
+        "teacher.fit.epochs": 5,
+        "teachers.image_alone.fit.epochs": 5,
+        "student.fit.epochs": 4,
+        "student.fit.samples_per_epoch": 160,
     },
 }
 
@@ -75,13 +77,13 @@ def main() -> None:
     patients = 0
     with tempfile.TemporaryDirectory() as scratch:
         began = time.process_time()
-        for name, told in (("zero_shot_class", hidden), ("cross_modality", modality), ("privileged_row", row)):
+        for name, figures_of in (("zero_shot_class", hidden), ("cross_modality", modality), ("privileged_row", row)):
             folder = (given.run or Path(scratch)) / name
             overrides = {"teacher.gate.enforce": False} | ({} if given.whole else SMALL[name])
             overrides |= {"teachers.image_alone.gate.enforce": False} if name == "privileged_row" else {}
             result = medkd.distill(RECIPES / f"{name}.yaml", folder, overrides=overrides, data_root=folder, register=False)
             judged = Judged(result, local_workspace(folder.resolve(), data_root=folder))
-            for key, figure in told(judged).items():
+            for key, figure in figures_of(judged).items():
                 figures |= {key: round(figure.mean, 4), f"{key}_low": round(figure.low, 4), f"{key}_high": round(figure.high, 4)}
             figures["harmed"] += judged.harmed()
             patients += result.scorecards[0].figures[judged.main].n
