@@ -10,6 +10,7 @@ import typer
 from flows.commands.common import (
     DEFAULT_ENGINE,
     AsJson,
+    ColumnNames,
     CommandGroup,
     Engine,
     RunOfModels,
@@ -18,6 +19,7 @@ from flows.commands.common import (
     Where,
     app,
     claim_run,
+    column_names,
     pairs,
     registry_uri,
     say,
@@ -30,10 +32,7 @@ def audit(
     model: Annotated[str, typer.Argument(metavar="URI", help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")],
     data: Annotated[Path, typer.Option(help="Labelled folder with cases.csv or dataset.json, or of DICOM, as for evaluate-folder.")],
     where: Where = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="id|patient|label=COLUMN", help="Column that names files, patients or classes, where it is not recognised."),
-    ] = None,
+    column: ColumnNames = None,
     artefact: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Ask about this artefact only; may be repeated.")] = None,
     bound: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="Largest mean change of probability or Dice that counts as none.")
@@ -50,7 +49,7 @@ def audit(
 ) -> None:
     """Audit a registered model for shortcuts: marks and scanner settings put into and taken out of labelled cases, and what that does to its answers."""
     uri = registry_uri(run_folder, tracking_uri)
-    named, options = _columns(column), pairs(where, "--where COLUMN=VALUE")
+    named, options = column_names(column), pairs(where, "--where COLUMN=VALUE")
     from medkd.audit.names import chosen_artefacts
 
     names = chosen_artefacts(artefact or ())
@@ -75,13 +74,3 @@ def audit(
         say_json(report.model_dump(mode="json"))
     else:
         say(audit_text(report) + f"\n\nrecord, table and picture in {folder}, and beside {report.model.name} {report.model.version}")
-
-
-def _columns(given: list[str] | None) -> dict[str, str]:
-    from data_contracts import RecipeError
-
-    named = pairs(given, "--column id=COLUMN")
-    wrong = sorted(set(named) - {"id", "patient", "label"})
-    if wrong:
-        raise RecipeError("OPTION_VALUE", f"expected --column id=COLUMN, patient=COLUMN or label=COLUMN, got {wrong[0]!r}")
-    return named

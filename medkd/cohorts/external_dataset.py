@@ -132,7 +132,7 @@ def _folder_of(root: Path, names: Sequence[str]) -> str | None:
 def _id_column(lines: Sequence[Line], root: Path, hints: FolderHints, images: str, *, listed: bool) -> str:
     """Return the column whose values are names of files, with or without suffix; where several are, the one that tells the lines apart."""
     if hints.id_column is not None:
-        return _known(hints.id_column, lines, "--id-column")
+        return _known(hints.id_column, lines, "--column id")
     folder = root / "imagesTr" if listed and (root / "imagesTr").is_dir() else root / images
     names = {identifier_of(path.name) for path in folder.iterdir()} if folder.is_dir() else set()
     if listed:
@@ -147,19 +147,19 @@ def _id_column(lines: Sequence[Line], root: Path, hints: FolderHints, images: st
         raise DataError(
             "TABLE_COLUMN",
             f"expected one column of {TABLE} to hold the names of the files in {folder.name}, {held}; "
-            f"{TABLE} has the columns {columns} and begins with {few(lines[0][column] for column in columns)}; name the column with --id-column",
+            f"{TABLE} has the columns {columns} and begins with {few(lines[0][column] for column in columns)}; name the column with --column id=COLUMN",
         )
     return chosen[0]
 
 
 def _patient_column(lines: Sequence[Line], hints: FolderHints) -> str:
     if hints.patient_column is not None:
-        return _known(hints.patient_column, lines, "--patient-column")
+        return _known(hints.patient_column, lines, "--column patient")
     fitting = [column for column in columns_of(lines) if column.lower().replace(" ", "_") in PATIENT_NAMES]
     if not fitting:
         raise DataError(
             "TABLE_COLUMN",
-            f"expected a column {', '.join(PATIENT_NAMES[:5])} in {TABLE}, it has {columns_of(lines)}; name it with --patient-column (the file column, where each case is another patient)",
+            f"expected a column {', '.join(PATIENT_NAMES[:5])} in {TABLE}, it has {columns_of(lines)}; name it with --column patient=COLUMN (the file column, where each case is another patient)",
         )
     return min(fitting, key=lambda column: PATIENT_NAMES.index(column.lower().replace(" ", "_")))
 
@@ -167,7 +167,7 @@ def _patient_column(lines: Sequence[Line], hints: FolderHints) -> str:
 def _label_column(lines: Sequence[Line], task: Task, hints: FolderHints) -> str:
     """Return the column that holds nothing but the task's classes."""
     if hints.label_column is not None:
-        return _known(hints.label_column, lines, "--label-column")
+        return _known(hints.label_column, lines, "--column label")
     values = {column: sorted({line[column] for line in lines}) for column in columns_of(lines)}
     fitting = [column for column, held in values.items() if set(held) <= set(task.classes)]
     named = [column for column in fitting if column.lower() in LABEL_NAMES]
@@ -176,7 +176,7 @@ def _label_column(lines: Sequence[Line], task: Task, hints: FolderHints) -> str:
         raise DataError(
             "TABLE_COLUMN",
             f"expected one column of {TABLE} to hold the classes {list(task.classes)}, {fitting or 'none'} does; "
-            f"the columns hold {'; '.join(f'{column}: {few(held, 4)}' for column, held in values.items())}; name it with --label-column",
+            f"the columns hold {'; '.join(f'{column}: {few(held, 4)}' for column, held in values.items())}; name it with --column label=COLUMN",
         )
     return chosen[0]
 
