@@ -52,9 +52,10 @@ system: ## install the system packages that some tests use (Debian, as root); do
 	  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }; \
 	  test -x /usr/sbin/Orthanc && ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so >/dev/null 2>&1 && command -v storescu >/dev/null 2>&1 \
 	    || { apt-get update -qq && apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb dcmtk >/dev/null; service orthanc stop >/dev/null 2>&1 || true; }; \
+	  test -x /usr/sbin/nginx || { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light >/dev/null; service nginx stop >/dev/null 2>&1 || true; }; \
 	  { fc-list :lang=zh 2>/dev/null | grep -q . && ls /usr/lib/*/libpangoft2-1.0.so.0 >/dev/null 2>&1; } \
 	    || { apt-get update -qq && apt-get install -y -qq --no-install-recommends fontconfig fonts-wqy-microhei libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 >/dev/null; }; \
-	else echo "not root or no apt-get: tests that need chromium, a Chinese font, postgresql, orthanc or dcmtk will skip, naming it"; fi
+	else echo "not root or no apt-get: tests that need chromium, a Chinese font, postgresql, orthanc, dcmtk or nginx will skip, naming it"; fi
 
 demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations, registry, reports
 	$(BIN)/medkd demo

@@ -98,17 +98,18 @@ class Recipe(VersionedRecord):
     def teacher_training(self, network: TeacherNetwork = THE_TEACHER) -> TrainingSpec:
         """Return what the training of one network of a teacher depends on."""
         teacher = teacher_named(self, network.teacher)
+        task = self.task if teacher.head is None else self.task.of_head(teacher.head)
         asked = (teacher.learns_from,) if teacher.learns_from is not None else Arm.model_fields["teachers"].default
         return TrainingSpec(
             recipe=self.name,
             role=Role.TEACHER,
             arm=network.arm,
             seed=teacher.seed,
-            task=self.task,
+            task=task,
             network=teacher.network,
             fit=teacher.fit,
             objective=Arm(terms=teacher.terms, teachers=asked),
-            selection=self._selection(teacher.fit),
+            selection=_selection(task, teacher.fit),
             fold=None if network.fold is None or teacher.folds is None else (network.fold, teacher.folds),
         )
 
@@ -127,7 +128,7 @@ class Recipe(VersionedRecord):
             objective=objective,
             resolution=self.knowledge.resolution if stored else None,
             class_map=self.knowledge.class_map if stored else {},
-            selection=self._selection(self.student.fit),
+            selection=_selection(self.task, self.student.fit),
         )
 
     def pretraining(self, seed: int) -> PretrainingSpec:
@@ -152,11 +153,6 @@ class Recipe(VersionedRecord):
             is_further=all(arm.teachers[0] != teacher for arm in readers if teacher in arm.teachers),
         )
 
-    def _selection(self, fit: TrainingConfig) -> str | None:
-        if fit.patience is None:
-            return None
-        return {TaskKind.SEGMENTATION: "dice", TaskKind.CLASSIFICATION: "auc", TaskKind.DETECTION: "froc"}[self.task.kind]
-
     def _check_plan(self, plan: ExperimentPlan) -> None:
         named = {*plan.baselines, *plan.search, *plan.controlled, *(arm for c in plan.conditions.values() for arm in c.arms)}
         named |= {arm for arm in (plan.pareto, None if plan.gap is None else plan.gap.arm) if arm is not None}
@@ -176,6 +172,13 @@ class Recipe(VersionedRecord):
                 raise ValueError(f"expected an arm, or arm@condition, as ceiling, got {plan.ceiling!r}")
         if plan.pareto is not None and plan.pareto not in plan.search:
             raise ValueError(f"expected the arm {plan.pareto!r} of the Pareto sweep among the searched arms")
+
+
+def _selection(task: Task, fit: TrainingConfig) -> str | None:
+    """Return the figure by which a training's best epoch is chosen; None where the last one is taken."""
+    if fit.patience is None:
+        return None
+    return {TaskKind.SEGMENTATION: "dice", TaskKind.CLASSIFICATION: "auc", TaskKind.DETECTION: "froc"}[task.kind]
 
 
 def _names_something_else(arm: str) -> bool:

@@ -91,6 +91,10 @@ class Task(FrozenModel):
         """Return the segmentation alone."""
         return self.model_copy(update={"case_classes": ()})
 
+    def of_head(self, head: Literal["segmentation", "classification"]) -> Task:
+        """Return the task of one head of a multi-task network alone."""
+        return self.of_cases() if head == "classification" else self.without_cases()
+
 
 def require_kind(task: Task, what: str, *kinds: TaskKind) -> None:
     """Refuse a task of another kind than ``kinds``: what was written for two kinds must not take a third for one of them.

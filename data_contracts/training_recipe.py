@@ -207,6 +207,8 @@ class TeacherRecipe(FrozenModel):
         seed: of its first weights and its draws.
         learns_from: name of the teacher that its own terms read: a teacher assistant (Mirzadeh et al. 2020, 1902.03393). Of further teachers only.
         folds: so many networks of one build, each trained without one fold of the patients. Of further teachers only.
+        head: the one head, ``segmentation`` or ``classification``, that a teacher of a task with ``case_classes`` has: two teachers of one head each
+            teach a student of both. Left out of the record where it has all heads of the task.
     """
 
     model_config = ConfigDict(
@@ -223,6 +225,7 @@ class TeacherRecipe(FrozenModel):
     seed: int = 0
     learns_from: str | None = Field(default=None, exclude_if=lambda name: name is None)
     folds: int | None = Field(default=None, ge=2, le=10, exclude_if=lambda count: count is None)
+    head: Literal["segmentation", "classification"] | None = Field(default=None, exclude_if=lambda head: head is None)
 
     @model_validator(mode="before")
     @classmethod
@@ -230,7 +233,7 @@ class TeacherRecipe(FrozenModel):
         """A registered teacher has no training: what would describe one is refused, and something that is never used stands in its place."""
         if not isinstance(value, dict) or value.get("registered") is None:
             return value
-        given = sorted(set(value) & {*_NEVER_TRAINED, "seed"})
+        given = sorted(set(value) & {*_NEVER_TRAINED, "seed", "head"})
         if given:
             raise ValueError(f"expected a registered teacher or one that is trained, got registered and {', '.join(given)}")
         return {**value, **_NEVER_TRAINED}

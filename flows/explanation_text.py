@@ -184,8 +184,9 @@ def bundle_table(bundle: ExplanationBundle) -> str:
         cells.setdefault(explainer, {})[measure] = f"{figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
     measures = list(dict.fromkeys(measure for row in cells.values() for measure in row))
     names = sorted(cells, key=lambda name: name.startswith("baseline_"))
-    first = max(len(name) for name in cells) + 2
-    widths = {measure: max(23, len(measure) + 2) for measure in measures}
+    # An explainer whose maps gave no figure still has its verdict.
+    first = max(map(len, (*cells, *(one.explainer for one in bundle.sanity_reports)))) + 2
+    widths = {one: max(23, len(one) + 2, *(len(row.get(one, "")) + 2 for row in cells.values())) for one in measures}
     lines = [f"{bundle.subject}: maps of {len({e.case_key for e in bundle.explanations})} cases, 95 % intervals over patients"]
     while measures:
         fitting = [place for place in range(1, len(measures) + 1) if first + sum(widths[one] for one in measures[:place]) <= WIDEST]

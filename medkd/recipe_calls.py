@@ -223,8 +223,22 @@ def starting_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
 
 
 def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``evaluate_model``, the teacher first."""
-    return [(workspace, result.recipe.name, result.cohorts, model, result.evaluated[0]) for model in result.evaluated]
+    """Return the arguments of ``evaluate_model``, the teacher first; each head of a network with two beside the teacher that has it."""
+    of_cases = case_teacher(result)
+    calls: list[Call] = []
+    for model in result.evaluated:
+        classifies = of_cases is not None and model.task == of_cases.task
+        teacher = of_cases if classifies else result.evaluated[0]
+        also = (of_cases,) if of_cases is not None and model.task.case_classes else ()
+        calls.append((workspace, result.recipe.name, result.cohorts, model, teacher, *also))
+    return calls
+
+
+def case_teacher(result: RecipeResult) -> Checkpoint | None:
+    """Return the first teacher that has the head alone that classifies, of a recipe whose teachers have one head each; None of others."""
+    if result.recipe.teacher.head is None:
+        return None
+    return next((one for one in result.teachers if one.task == result.recipe.task.of_cases()), None)
 
 
 def by_arm(evaluations: Iterable[Evaluation]) -> Arms:
@@ -302,14 +316,16 @@ def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     each head of a network with two by itself."""
     spec = result.recipe.explanation()
     if not spec.task.case_classes:
-        return _explanation_calls(workspace, result, spec)
+        return _explanation_calls(workspace, result, spec, result.require_teacher())
     segmented = spec.model_copy(update={"task": spec.task.without_cases()})
     classified = spec.model_copy(update={"name": f"{spec.name}-classification", "task": spec.task.of_cases()})
-    return [call for one in (segmented, classified) for call in _explanation_calls(workspace, result, one)]
-
-
-def _explanation_calls(workspace: Workspace, result: RecipeResult, spec: ExplainSpec) -> list[Call]:
     teacher = result.require_teacher()
+    # Each head beside the teacher that has it.
+    asked = ((segmented, teacher), (classified, case_teacher(result) or teacher))
+    return [call for one, above in asked for call in _explanation_calls(workspace, result, one, above)]
+
+
+def _explanation_calls(workspace: Workspace, result: RecipeResult, spec: ExplainSpec, teacher: Checkpoint) -> list[Call]:
     fewer = spec.model_copy(update={"explain": spec.explain.model_copy(update={"cases": further_cases(spec.explain.cases)})})
     return [
         (workspace, chosen, result.cohorts, student, teacher, siblings_of(chosen, student, result.students))

@@ -8,6 +8,7 @@ import importlib
 import os
 import pkgutil
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import flows  # sets the environment: nothing looks outside
@@ -43,6 +44,7 @@ from medkd.models._build import build_network
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.workspace import local_workspace
 from medkd.trace import Sample, layer_map_of
+from tests.budget import extended_names, is_extended
 
 torch.set_num_threads(1)
 # A machine that does other work beside is no fault of what is generated: how long that takes is not asked.
@@ -52,7 +54,8 @@ hypothesis.settings.load_profile("busy")
 #: a worker's start costs half a minute, so that all tests go in one run and counting rests in the others.
 COUNTED = tuple(Path(__file__).parent / name for name in ("contracts", "attribution", "distillation", "measures", "knowledge"))
 #: Tests that are extended for their time alone, by name (`python -m tests.budget` says which those are): each has faster neighbours, which stay.
-EXTENDED = frozenset((Path(__file__).parent / "extended.txt").read_text(encoding="utf-8").splitlines())
+#: ``NAME one in K`` keeps every K-th case of a test that asks the same of many: which ones differs by test, so that each entry of a catalogue is asked something.
+EXTENDED, ONE_IN = extended_names((Path(__file__).parent / "extended.txt").read_text(encoding="utf-8").splitlines())
 CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
 SEGMENTER = NetworkSpec(builder="unet", options={"channels": (4, 8, 8)})
 #: With a cell per voxel, so that what holds of a grid of answers is asked of detectors too; coarser cells have tests of their own.
@@ -70,8 +73,9 @@ def pytest_collection_modifyitems(items):
     """Mark what is extended, begin with the longest group, and give the tests of a module whose fixtures are made once for it to one worker: two would make everything twice."""
     # The demo's group takes a quarter of everything: begun late, the other core would wait for it.
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None or item.get_closest_marker("xdist_group").args != ("demo",))
+    seen = Counter()
     for item in items:
-        if item.nodeid in EXTENDED:
+        if is_extended(item.nodeid, seen, EXTENDED, ONE_IN):
             item.add_marker(pytest.mark.extended)
         scopes = (
             {one.scope for defined in item._fixtureinfo.name2fixturedefs.values() for one in defined}

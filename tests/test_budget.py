@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from tests.budget import table, times
+from tests.budget import extended_names, is_extended, table, times
 
 WRITTEN = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="3">
 <testcase classname="tests.flows.test_slow" name="test_it[a@b]@tests.flows.test_slow" time="0.5" />
@@ -26,3 +28,18 @@ def test_times_are_read_by_the_name_that_the_command_line_takes(tmp_path):
     assert [float(line.split()[0]) for line in lines[2:4]] == pytest.approx([2.8, 1.0])
     assert lines[-1].endswith("test_it[long]")
     assert "test_more" not in lines[-1]
+
+
+def test_of_a_test_that_asks_many_one_in_k_stays_and_each_entry_is_asked_something():
+    laws = [f"tests/laws.py::test_law_{number}" for number in range(12)]
+    extended, one_in = extended_names([*(f"{law} one in 3" for law in laws), "tests/laws.py::test_slow[b]"])
+    assert (extended, set(one_in.values())) == ({"tests/laws.py::test_slow[b]"}, {3})
+    seen = Counter()
+    kept = {
+        law: [entry for entry in range(9) if not is_extended(f"{law}[entry{entry}]", seen, extended, one_in)]
+        for law in [*laws, "tests/laws.py::test_other"]
+    }
+    assert [len(kept[law]) for law in laws] == [3] * 12
+    assert {entry for law in laws for entry in kept[law]} == set(range(9))
+    assert kept["tests/laws.py::test_other"] == list(range(9))
+    assert [is_extended(f"tests/laws.py::test_slow[{case}]", seen, extended, one_in) for case in "abc"] == [False, True, False]

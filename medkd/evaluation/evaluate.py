@@ -41,7 +41,14 @@ MAP_CASES = 400
 
 
 @stage
-def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkpoint: Checkpoint, teacher: Checkpoint) -> Evaluation:
+def evaluate_model(
+    workspace: Workspace,
+    recipe: str,
+    cohorts: CohortSet,
+    checkpoint: Checkpoint,
+    teacher: Checkpoint,
+    case_teacher: Checkpoint | None = None,
+) -> Evaluation:
     """Evaluate one network on every test cohort and compare its class maps with the teacher's and with the lesions.
 
     Args:
@@ -50,6 +57,7 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
         cohorts: of the recipe.
         checkpoint: of the network, and of its task.
         teacher: of the network, or of itself.
+        case_teacher: of the head that classifies, where a network with two heads has a teacher for each.
     """
     task = checkpoint.task
     model = load_network(workspace, checkpoint)
@@ -57,7 +65,13 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     if task.kind is TaskKind.DETECTION:
         arrays = evaluate_detector(model, teacher_network, cohorts, workspace.store, task)
     elif task.case_classes:
-        arrays = _both(model, teacher_network, cohorts, workspace, task)
+        # A head's map is compared with that of the teacher which has the head.
+        views = [head_view(model, TaskKind.CLASSIFICATION.value)]
+        if case_teacher is not None:
+            views.append(load_network(workspace, case_teacher))
+        elif teacher_network is not model:
+            views.append(head_view(teacher_network, TaskKind.CLASSIFICATION.value))
+        arrays = _both((model, teacher_network), (views[0], views[-1]), cohorts, workspace, task)
     elif task.kind is TaskKind.CLASSIFICATION:
         arrays = _classification(model, teacher_network, cohorts, workspace, task)
     elif task.spatial_dims == 3:
@@ -78,16 +92,17 @@ def evaluate_model(workspace: Workspace, recipe: str, cohorts: CohortSet, checkp
     )
 
 
-def _both(model: nn.Module, teacher_network: nn.Module, cohorts: CohortSet, workspace: Workspace, task: Task) -> dict[str, Tensor]:
-    """Return what both heads of a network do; maps of the head that classifies are named after it."""
+def _both(
+    dense: tuple[nn.Module, nn.Module], of_cases: tuple[nn.Module, nn.Module], cohorts: CohortSet, workspace: Workspace, task: Task
+) -> dict[str, Tensor]:
+    """Return what both heads of a network do, each a student beside its teacher; maps of the head that classifies are named after it."""
+    model, teacher_network = dense
     if task.spatial_dims == 3:
         volumes = open_volume_use(cohorts, Subset.TEST, workspace.store, task)
         arrays = evaluate_volumes(model, teacher_network, volumes, task.without_cases())
     else:
         arrays = _segmentation(model, teacher_network, cohorts, workspace, task.without_cases())
-    views = [head_view(network, TaskKind.CLASSIFICATION.value) for network in (model, teacher_network)]
-    student, teacher = views[0], views[0] if teacher_network is model else views[1]
-    for key, value in _classification(student, teacher, cohorts, workspace, task.of_cases()).items():
+    for key, value in _classification(*of_cases, cohorts, workspace, task.of_cases()).items():
         subset, quantity = key.split("/")
         arrays[key if quantity == "probability" else f"{subset}/classification_{quantity}"] = value
     return arrays

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from data_contracts import AttributionSource
 from medkd.knowledge.control import ControlledKnowledge
+from medkd.knowledge.heads_source import HeadsSource
 from medkd.knowledge.interface import Knowledge
 from medkd.knowledge.mixture import MixtureKnowledge, Weighting, weigher
 from medkd.knowledge.source import KnowledgeSource
@@ -110,6 +111,6 @@ def parts_of(source: KnowledgeSource | None, kind: type[S]) -> Iterator[S]:
         yield source
     if isinstance(source, ControlledSource):
         yield from parts_of(source.source, kind)
-    if isinstance(source, MixtureSource):
-        for member in source.members.values():
-            yield from parts_of(member, kind)
+    members = source.members.values() if isinstance(source, MixtureSource) else source.members if isinstance(source, HeadsSource) else ()
+    for member in members:
+        yield from parts_of(member, kind)

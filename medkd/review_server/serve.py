@@ -40,7 +40,19 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
         scheme = "https" if settings.tls is not None else "http"
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         ready(f"{scheme}://{host}:{listening.getsockname()[1]}/")
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends when its last answer is sent: a TLS connection on which nothing goes on would be waited for."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what is idle at once, and let the others end their answers."""
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is None or cycle.response_complete:
+                connection.transport.abort()
+        await super().shutdown(sockets)
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

@@ -123,11 +123,18 @@ def _task_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     for place, catalogue, key, value in _named(payload):
         entry = catalogue.entry(value[key])
         # A term may be about the head of another kind.
-        own = value.get("head") or kind
+        own = value.get("head") or _one_head(payload, place) or kind
         yield from of((*place, key), entry, own)
         if catalogue is LOSSES and "explainer" in entry.fact("NEEDS", frozenset()):
             term = LossTerm.model_validate({"loss": entry.name, "options": value.get("options", {})})
             yield from of((*place, "options"), EXPLAINERS.entry(explainer_of(term)), own)
+
+
+def _one_head(payload: dict[str, Any], place: FieldPath) -> str | None:
+    """Return the one head that the teacher has whose field this is; None of others."""
+    teacher = payload["teachers"][place[1]] if place[0] == "teachers" else payload["teacher"] if place[0] == "teacher" else {}
+    head: str | None = teacher.get("head")
+    return head
 
 
 def _teacher_mistakes(where: FieldPath, teacher: TeacherRecipe, recipe: Recipe) -> Iterator[Mistake]:

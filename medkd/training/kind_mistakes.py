@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import ONE_TEACHER, LossTerm, Recipe, RecipeError, TaskKind
+from data_contracts import (
+    BUILT_IN_TEACHERS,
+    ONE_TEACHER,
+    Arm,
+    AttributionSource,
+    LossTerm,
+    Recipe,
+    RecipeError,
+    TaskKind,
+    TeacherRecipe,
+    teacher_named,
+)
 from medkd.catalogue import LOSSES, NETWORKS
 from medkd.training.mistake import FieldPath, Mistake
 
 _HEAD = TaskKind.CLASSIFICATION.value
+_BOTH = frozenset({TaskKind.SEGMENTATION.value, _HEAD})
 
 
 def kind_mistakes(recipe: Recipe) -> Iterator[Mistake]:
@@ -17,7 +29,12 @@ def kind_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         yield from _detection_mistakes(recipe)
     if recipe.task.case_classes:
         yield from _case_mistakes(recipe)
+        yield from _one_head_mistakes(recipe)
         return
+    for place, teacher in _teachers(recipe).items():
+        if teacher.head is not None:
+            sentence = f"expected case_classes in the task for a teacher of one of two heads, got head: {teacher.head}: leave it out"
+            yield Mistake((*place, "head"), RecipeError("RECIPE_NEEDS", sentence))
     for place, terms in _terms(recipe).items():
         for number in (number for number, term in enumerate(terms) if term.head is not None):
             sentence = f"expected case_classes in the task for terms that name a head, got head: {terms[number].head} and one head only: leave it out"
@@ -25,7 +42,12 @@ def kind_mistakes(recipe: Recipe) -> Iterator[Mistake]:
 
 
 def _terms(recipe: Recipe) -> dict[FieldPath, tuple[LossTerm, ...]]:
-    return {("teacher", "terms"): recipe.teacher.terms, **{("arms", name, "terms"): arm.terms for name, arm in recipe.arms.items()}}
+    teachers = {(*place, "terms"): teacher.terms for place, teacher in _teachers(recipe).items()}
+    return {**teachers, **{("arms", name, "terms"): arm.terms for name, arm in recipe.arms.items()}}
+
+
+def _teachers(recipe: Recipe) -> dict[FieldPath, TeacherRecipe]:
+    return {("teacher",): recipe.teacher, **{("teachers", name): teacher for name, teacher in recipe.teachers.items()}}
 
 
 def _detection_mistakes(recipe: Recipe) -> Iterator[Mistake]:
@@ -40,10 +62,11 @@ def _detection_mistakes(recipe: Recipe) -> Iterator[Mistake]:
 
 
 def _case_mistakes(recipe: Recipe) -> Iterator[Mistake]:
-    for who, network in (("teacher", recipe.teacher.network), ("student", recipe.student.network)):
+    networks = {place: teacher.network for place, teacher in _teachers(recipe).items() if teacher.head is None}
+    for place, network in {**networks, ("student",): recipe.student.network}.items():
         if _HEAD not in NETWORKS.entry(network.builder).fact("HEADS", frozenset()):
             sentence = f"expected a network with a head that classifies (multi_task_unet) for case_classes, {network.builder} has none"
-            yield Mistake((who, "network", "builder"), RecipeError("RECIPE_NEEDS", sentence))
+            yield Mistake((*place, "network", "builder"), RecipeError("RECIPE_NEEDS", sentence))
     for place, terms in _terms(recipe).items():
         for number, term in enumerate(terms):
             if term.head == _HEAD and "features" in LOSSES.entry(term.loss).fact("NEEDS", frozenset()):
@@ -60,3 +83,57 @@ def _case_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         if fit.mix != "none":
             sentence = f"expected mix: none with case_classes, a blended image has two classes, got {fit.mix}"
             yield Mistake((who, "fit", "mix"), RecipeError("RECIPE_NEEDS", sentence))
+
+
+def _one_head_mistakes(recipe: Recipe) -> Iterator[Mistake]:
+    """Yield what teachers of one head each cannot be, and what arms ask of them that nobody answers."""
+    if recipe.teacher.head == _HEAD:
+        sentence = "expected a teacher that segments as teacher, by which students are measured, got head: classification: put it under teachers.NAME"
+        yield Mistake(("teacher", "head"), RecipeError("RECIPE_NEEDS", sentence))
+    if recipe.teacher.head is not None and all(one.head != _HEAD for one in recipe.teachers.values()):
+        sentence = "expected a further teacher with head: classification beside one with head: segmentation, there is none"
+        yield Mistake(("teachers",), RecipeError("RECIPE_NEEDS", sentence))
+    for place, teacher in _teachers(recipe).items():
+        above = None if teacher.learns_from is None else teacher_named(recipe, teacher.learns_from)
+        if above is not None and above.head != teacher.head:
+            sentence = f"expected a teacher of the same head as learns_from, {teacher.learns_from!r} has {above.head or 'both'}"
+            yield Mistake((*place, "learns_from"), RecipeError("RECIPE_NEEDS", sentence))
+        named = next((number for number, term in enumerate(teacher.terms) if term.head is not None), None)
+        if teacher.head is not None and named is not None:
+            sentence = f"expected terms that name no head of a teacher that has one, got head: {teacher.terms[named].head}: leave it out"
+            yield Mistake((*place, "terms", named, "head"), RecipeError("RECIPE_NEEDS", sentence))
+    for name, arm in recipe.arms.items():
+        yield from _asked_heads(("arms", name), arm, recipe)
+
+
+def _asked_heads(place: FieldPath, arm: Arm, recipe: Recipe) -> Iterator[Mistake]:
+    """Yield terms of an arm whose head none of its teachers has, and what teachers of one head each cannot do together."""
+    own = {name: None if name in BUILT_IN_TEACHERS else teacher_named(recipe, name).head for name in arm.teachers}
+    asked = {
+        number: term.head or TaskKind.SEGMENTATION.value
+        for number, term in enumerate(arm.terms)
+        if "teacher" in LOSSES.entry(term.loss).fact("NEEDS", frozenset())
+    }
+    answered = _BOTH if None in own.values() else frozenset(str(head) for head in own.values())
+    for number in (number for number, head in asked.items() if head not in answered):
+        sentence = f"expected a teacher with the head {asked[number]} in the arm, {arm.terms[number].loss!r} would ask {list(arm.teachers)}: name one in its teachers"
+        yield Mistake((*place, "terms", number), RecipeError("RECIPE_NEEDS", sentence))
+    if not asked or set(own.values()) == {None}:
+        return
+    faults = {
+        "teachers": (
+            None in own.values() or TaskKind.SEGMENTATION.value not in own.values(),
+            "teachers that all have both heads, or one each and one that segments",
+        ),
+        "knowledge": (arm.knowledge == "store", "knowledge: live of teachers of one head each"),
+        "weighting": (arm.weighting == "validation", "another weighting than validation of teachers of one head each"),
+        "init": (arm.init == "compressed_teacher", "a teacher with both heads to be compressed"),
+        "attribution_source": (
+            arm.attribution_source is AttributionSource.RANDOM_TEACHER,
+            "another control than random_teacher, which would have one head",
+        ),
+    }
+    for field, (found, expected) in faults.items():
+        if found:
+            heads = ", ".join(f"{name} has {head or 'both'}" for name, head in own.items())
+            yield Mistake((*place, field), RecipeError("RECIPE_NEEDS", f"expected {expected} in an arm, {heads}"))

@@ -7,11 +7,22 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from data_contracts import Arm, AttributionSource, CohortSet, KnowledgeError, KnowledgeRef, KnowledgeSet, Subset, TeacherSet, TrainingSpec
+from data_contracts import (
+    Arm,
+    AttributionSource,
+    CohortSet,
+    KnowledgeError,
+    KnowledgeRef,
+    KnowledgeSet,
+    Subset,
+    TeacherSet,
+    TrainingSpec,
+)
 from medkd.cohorts.patient_folds import patient_folds
 from medkd.cohorts.tensor_cohort import TensorCohort, patient_codes, patients_of
 from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.knowledge.folds import FoldSource
+from medkd.knowledge.heads_source import HeadsSource
 from medkd.knowledge.mixture_source import ControlledSource, MixtureSource
 from medkd.knowledge.online import EmaSource, PeerSource
 from medkd.knowledge.source import KnowledgeSource, LiveSource
@@ -75,7 +86,13 @@ def several_teachers(request: TeachersRequest, cohort: Cases) -> tuple[Cases | C
         return tuple(_stored(request, name) if arm.knowledge == "store" else _live(request, name))
 
     source = put_together(
-        arm, networks_of, request.begin, request.spec.task.classes, figures=_figures(request), held_out=_held_out(request)
+        arm,
+        networks_of,
+        request.begin,
+        request.spec.task.classes,
+        figures=_figures(request),
+        held_out=_held_out(request),
+        classifying=_classifying(request),
     )
     digests = request.stored.digests if request.stored is not None else () if networks is None else networks.digests
     carried = cohort if request.stored is None else _with_answers(request, cohort, source)
@@ -94,6 +111,7 @@ def put_together(
     *,
     figures: Mapping[str, Mapping[str, float | None]] | None = None,
     held_out: Callable[[int], Sequence[frozenset[int]]] = lambda _folds: (),
+    classifying: frozenset[str] = frozenset(),
 ) -> KnowledgeSource:
     """Return the teachers of an arm as one source.
 
@@ -104,6 +122,7 @@ def put_together(
         classes: of the task, in order.
         figures: of each teacher by class, for weights by validation.
         held_out: returns the codes of each fold's patients, for so many folds.
+        classifying: teachers that have the head alone that classifies, of a student of two heads.
 
     Raises:
         KnowledgeError: ``TEACHER_MISSING`` or, of a store, ``KNOWLEDGE_MISSING`` for a teacher without networks.
@@ -120,7 +139,21 @@ def put_together(
             if not own:
                 raise KnowledgeError(*_missing(name, arm))
             members[name] = own[0] if len(own) == 1 else FoldSource(own, held_out(len(own)), out_of_fold=arm.out_of_fold)
-    return MixtureSource(members, arm.weighting, figures=figures, classes=classes) if len(members) > 1 else next(iter(members.values()))
+
+    def together(chosen: Mapping[str, KnowledgeSource]) -> KnowledgeSource:
+        return MixtureSource(chosen, arm.weighting, figures=figures, classes=classes) if len(chosen) > 1 else next(iter(chosen.values()))
+
+    of_cases = {name: member for name, member in members.items() if name in classifying}
+    if not of_cases:
+        return together(members)
+    return HeadsSource(together({name: member for name, member in members.items() if name not in classifying}), together(of_cases))
+
+
+def _classifying(request: TeachersRequest) -> frozenset[str]:
+    """Return the teachers that answer for the head alone that classifies."""
+    if not request.spec.task.case_classes or request.networks is None:
+        return frozenset()
+    return frozenset(name for name, checkpoint in request.networks.networks if not checkpoint.task.kind.is_dense)
 
 
 def _missing(name: str, arm: Arm) -> tuple[str, str]:

@@ -22,9 +22,15 @@ def test_a_cohorts_table_fits_a_screen_and_ends_with_the_baselines():
         teacher_digest=SHA,
         explanations=(),
         figures={f"{name}/{measure}": figure(0.5) for name in names for measure in measures if (name, measure) != ("cam", "map_auprc")},
-        sanity_reports=(SanityReport(explainer="cam", checks=(check,), trusted=False),),
+        sanity_reports=(
+            SanityReport(explainer="integrated_gradients", checks=(check,), trusted=False),
+            SanityReport(explainer="cam", checks=(check,), trusted=False),
+        ),
     )
     text = bundle_table(bundle)
+    below = bundle_table(bundle.model_copy(update={"figures": {"cam/pointing": figure(-0.5), "cam/rank_agreement": figure(-0.585)}}))
+    assert "-0.500 [-0.600, -0.400]  -0.585 [-0.685, -0.485]" in below
+    assert "integrated_gradients  failed" in text
     lines = text.splitlines()
     assert max(len(line) for line in lines) <= WIDEST
     blocks = [block.splitlines() for block in text.split("\n\n")[1:-1]]

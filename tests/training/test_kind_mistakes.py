@@ -11,6 +11,9 @@ from data_contracts import MedkdError
 from medkd.training.recipes import read_recipe
 
 RECIPES = Path(flows.__file__).parent / "recipes"
+RESNET, KD = {"builder": "resnet"}, [{"loss": "cross_entropy"}, {"loss": "logit_kd"}]
+OF_CASES = [{"loss": "cross_entropy"}, {"loss": "logit_kd", "head": "classification"}]
+TWO = "multi_task_two_teachers.yaml"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,28 @@ RECIPES = Path(flows.__file__).parent / "recipes"
         ("multi_task.yaml", {"task.case_classes": []}, "RECIPE_NEEDS", "one head only"),
         ("multi_task.yaml", {"task.case_classes": ["benign"]}, "RECIPE_INVALID", "two case_classes"),
         ("multi_task.yaml", {"arms.kd.terms.3": {"loss": "hint", "head": "classification"}}, "RECIPE_NEEDS", "name the layer"),
+        ("phantom-segmentation.yaml", {"teacher.head": "segmentation"}, "RECIPE_NEEDS", "of one of two heads"),
+        (TWO, {"teacher.head": "classification", "teacher.network": RESNET}, "RECIPE_NEEDS", "by which students are measured"),
+        (
+            TWO,
+            {"teachers.classifier.head": "segmentation", "teachers.classifier.network": {"builder": "unet"}},
+            "RECIPE_NEEDS",
+            "a further teacher with head: classification",
+        ),
+        (TWO, {"teachers.classifier.network": {"builder": "unet"}}, "RECIPE_TASK", "an entry for classification"),
+        (TWO, {"teachers.classifier.terms.0.head": "classification"}, "RECIPE_NEEDS", "terms that name no head"),
+        (
+            TWO,
+            {"teachers.classifier.learns_from": "teacher", "teachers.classifier.terms": KD},
+            "RECIPE_NEEDS",
+            "a teacher of the same head as learns_from",
+        ),
+        (TWO, {"arms.kd.teachers": ["teacher"]}, "RECIPE_NEEDS", "with the head classification"),
+        (TWO, {"arms.kd.teachers": ["classifier"]}, "RECIPE_NEEDS", "with the head segmentation"),
+        (TWO, {"arms.kd.teachers": ["teacher", "classifier", "ema"]}, "RECIPE_NEEDS", "ema has both"),
+        (TWO, {"arms.kd.teachers": ["classifier"], "arms.kd.terms": OF_CASES}, "RECIPE_NEEDS", "and one that segments"),
+        (TWO, {"arms.kd.weighting": "validation"}, "RECIPE_NEEDS", "another weighting than validation"),
+        (TWO, {"arms.kd_explanation.attribution_source": "random_teacher"}, "RECIPE_NEEDS", "another control than random_teacher"),
     ],
 )
 def test_what_is_not_there_is_refused_with_a_sentence(recipe, changes, code, sentence):
@@ -41,6 +66,6 @@ def test_what_is_not_there_is_refused_with_a_sentence(recipe, changes, code, sen
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("recipe", ["detection.yaml", "multi_task.yaml", "multi_task_busbra.yaml"])
+@pytest.mark.parametrize("recipe", ["detection.yaml", "multi_task.yaml", TWO, "multi_task_busbra.yaml"])
 def test_the_shipped_recipes_bind(recipe):
     assert read_recipe(RECIPES / recipe, {}).name

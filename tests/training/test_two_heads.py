@@ -9,22 +9,37 @@ import pytest
 import torch
 
 import flows
-from data_contracts import Arm, LossBalancing, LossTerm, NetworkSpec
+from data_contracts import Arm, AttributionSource, LossBalancing, LossTerm, NetworkSpec
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.distillation.cross_entropy import cross_entropy
+from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.evaluate import evaluate_model, summarise
+from medkd.evaluation.gate_teacher import judge_teacher
 from medkd.explanation.explain_cohort import explain_cohort
 from medkd.knowledge.interface import LiveKnowledge, knowledge_of_head
 from medkd.models._build import build_network
 from medkd.models._heads import head_view
-from medkd.recipe_calls import by_arm, card_calls, evaluation_calls, explanation_calls, loss_calls, student_calls
+from medkd.models._load import load_network
+from medkd.recipe_calls import (
+    by_arm,
+    card_calls,
+    case_teacher,
+    evaluation_calls,
+    explanation_calls,
+    further_teacher_calls,
+    gate_call,
+    loss_calls,
+    results_calls,
+    student_calls,
+    teachers_of,
+)
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
 from medkd.trace import Sample, trace
 from medkd.training.balance import LossBalancer
 from medkd.training.objective import Objective
 from medkd.training.recipes import read_recipe
-from medkd.training.train import distill, train_teacher
+from medkd.training.train import TrainingRun, distill, setup_training, student_cohort, train_teacher
 
 SMALL = {
     "data.teacher": 16, "data.teacher_validation": 8, "data.student": 8, "data.unlabelled": 8, "data.test": 16, "seeds": [0],
@@ -126,6 +141,58 @@ def test_each_head_is_explained_by_itself(result):
     assert [one.subject.partition("/")[0] for one in bundles] == ["multi-task", "multi-task-classification"]
     assert {one.explanations[0].target.kind for one in bundles} == {"lesion_margin", "class_margin"}
     assert loss_calls(workspace, run) == []
+
+
+@pytest.fixture(scope="module")
+def taught_by_two(tmp_path_factory):
+    """Return a small run whose teachers have one head each, and its workspace."""
+    small = {**SMALL, "teacher.network.options.channels": [4, 6, 8], "teachers.classifier.network.options.channels": [4, 4, 6, 8]}
+    small |= {"teachers.classifier.fit.epochs": 1, "teachers.classifier.gate.enforce": False}
+    recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "multi_task_two_teachers.yaml", small)
+    workspace = local_workspace(tmp_path_factory.mktemp("two_teachers"))
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    run = RecipeResult(recipe, cohorts, teacher=train_teacher(workspace, recipe.teacher_training(), cohorts))
+    run = replace(run, teachers=tuple(train_teacher(*call) for call in further_teacher_calls(workspace, run, 0)))
+    run = replace(run, verdicts=tuple(judge_teacher(*gate_call(workspace, run, one)) for one in run.teachers))
+    return replace(run, students=tuple(distill(*call) for call in student_calls(workspace, run))), workspace
+
+
+def test_two_teachers_of_one_head_each_teach_a_student_of_both(taught_by_two):
+    run, workspace = taught_by_two
+    (classifier,) = run.teachers
+    assert (run.teacher.task.case_classes, classifier.task.classes) == ((), ("benign", "malignant"))
+    assert {finding.requirement for finding in run.verdicts[0].findings} == {"min_auc"}
+    assert case_teacher(run) == classifier
+    arms = by_arm(evaluate_model(*call) for call in evaluation_calls(workspace, run))
+    cards = {call[3][0].arm: set(summarise(*call).figures) for call in card_calls(workspace, run, arms)}
+    assert "auc" not in cards["teacher"]
+    assert "dice" not in cards["teacher_classifier"]
+    for arm in ("alone", "kd", "kd_explanation"):
+        assert {"dice", "auc", "classification_agreement", "classification_relevance_mass_accuracy"} <= cards[arm]
+    collected = collect_case_results(*results_calls(workspace, run, arms)[0])
+    assert len(collected) == len(run.evaluated)
+
+
+def test_each_term_heard_the_teacher_that_has_its_head(taught_by_two):
+    run, workspace = taught_by_two
+    spec = run.recipe.student_training("kd_explanation", 0)
+    training = TrainingRun(workspace, spec)
+    cohort = student_cohort(workspace, spec, run.cohorts)
+    source = setup_training(training, cohort, teachers_of(run, run.recipe, "kd_explanation", 0), None).source(AttributionSource.TEACHER)
+    answers = source.for_batch(cohort.draw(torch.arange(4), spec.task, spec.fit, torch.Generator()))
+    image = cohort.images[:4]
+    with torch.no_grad():
+        torch.testing.assert_close(answers.logits(), load_network(workspace, run.teacher)(image))
+        torch.testing.assert_close(answers.of_head("classification").logits(), load_network(workspace, run.teachers[0])(image))
+
+
+def test_a_student_of_both_heads_is_explained_beside_each_teacher(taught_by_two):
+    run, workspace = taught_by_two
+    calls = explanation_calls(workspace, run)
+    assert [call[4] for call in calls] == [run.teacher] * len(run.students) + [run.teachers[0]] * len(run.students)
+    bundle = explain_cohort(*calls[len(run.students)])
+    assert bundle.teacher_digest == run.teachers[0].weights_digest
+    assert bundle.explanations[0].target.kind == "class_margin"
 
 
 def test_the_objective_of_an_arm_says_nothing_of_heads_where_there_is_one():
