@@ -10,12 +10,16 @@ import typer
 from flows.commands.common import (
     DEFAULT_ENGINE,
     AsJson,
+    ColumnNames,
     CommandGroup,
     Engine,
     RunOfModels,
+    Segment,
     TrackingUri,
+    Where,
     app,
     claim_run,
+    column_names,
     pairs,
     registry_uri,
     say,
@@ -26,12 +30,9 @@ from flows.commands.common import (
 @app.command(rich_help_panel=CommandGroup.REGISTRY)
 def audit(
     model: Annotated[str, typer.Argument(metavar="URI", help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")],
-    data: Annotated[Path, typer.Option(help="Labelled folder with cases.csv or dataset.json, as for evaluate-folder.")],
-    where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Keep these lines of cases.csv; may be repeated.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="id|patient|label=COLUMN", help="Column that names files, patients or classes, where it is not recognised."),
-    ] = None,
+    data: Annotated[Path, typer.Option(help="Labelled folder with cases.csv or dataset.json, or of DICOM, as for evaluate-folder.")],
+    where: Where = None,
+    column: ColumnNames = None,
     artefact: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Ask about this artefact only; may be repeated.")] = None,
     bound: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="Largest mean change of probability or Dice that counts as none.")
@@ -39,6 +40,7 @@ def audit(
     patient_pattern: Annotated[
         str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the patient.")
     ] = None,
+    segment: Segment = None,
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/audits/MODEL-VERSION-FOLDER.")] = None,
@@ -47,7 +49,7 @@ def audit(
 ) -> None:
     """Audit a registered model for shortcuts: marks and scanner settings put into and taken out of labelled cases, and what that does to its answers."""
     uri = registry_uri(run_folder, tracking_uri)
-    named, options = _columns(column), pairs(where, "--where COLUMN=VALUE")
+    named, options = column_names(column), pairs(where, "--where COLUMN=VALUE")
     from medkd.audit.names import chosen_artefacts
 
     names = chosen_artefacts(artefact or ())
@@ -59,7 +61,9 @@ def audit(
     from medkd.cohorts.external_dataset import FolderHints
     from medkd.storage.workspace import Workspace
 
-    hints = FolderHints(named.get("id"), named.get("patient"), named.get("label"), patient_pattern, options)
+    hints = FolderHints(
+        named.get("id"), named.get("patient"), named.get("label"), patient_pattern, options, pairs(segment, "--segment NAME=CLASS")
+    )
     with start_engine(engine.value, folder, workers=0, progress=True):
         from flows.audit import AuditRequest
         from flows.audit import audit as run_audit
@@ -70,13 +74,3 @@ def audit(
         say_json(report.model_dump(mode="json"))
     else:
         say(audit_text(report) + f"\n\nrecord, table and picture in {folder}, and beside {report.model.name} {report.model.version}")
-
-
-def _columns(given: list[str] | None) -> dict[str, str]:
-    from data_contracts import RecipeError
-
-    named = pairs(given, "--column id=COLUMN")
-    wrong = sorted(set(named) - {"id", "patient", "label"})
-    if wrong:
-        raise RecipeError("OPTION_VALUE", f"expected --column id=COLUMN, patient=COLUMN or label=COLUMN, got {wrong[0]!r}")
-    return named

@@ -91,6 +91,22 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field, dotted; may be repeated.")
 ]
 RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
+ColumnNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="id|patient|label=COLUMN", help="Column that names files, patients or classes, where it is not recognised."
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=VALUE", help="Keep these lines of cases.csv (of DICOM: modality=CT, DiffusionBValue=1000); may be repeated."
+    ),
+]
+Segment = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=CLASS", help="Of DICOM: class of a structure, by its label, code or meaning; may be repeated."),
+]
 RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
 RegisteredModel = Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")]
 DicomOut = Annotated[
@@ -367,3 +383,18 @@ def _keep_trace(error: BaseException) -> str:
         return name
     except OSError:
         return "-v"
+
+
+def column_names(given: list[str] | None) -> dict[str, str]:
+    """Return the columns that ``--column`` names: of files (``id``), patients and classes.
+
+    Raises:
+        RecipeError: ``OPTION_VALUE`` for another name.
+    """
+    from data_contracts import RecipeError
+
+    named = pairs(given, "--column id=COLUMN")
+    wrong = sorted(set(named) - {"id", "patient", "label"})
+    if wrong:
+        raise RecipeError("OPTION_VALUE", f"expected --column id=COLUMN, patient=COLUMN or label=COLUMN, got {wrong[0]!r}")
+    return named

@@ -13,6 +13,7 @@ import typer
 from flows.commands.common import (
     DEFAULT_ENGINE,
     AsJson,
+    ColumnNames,
     CommandGroup,
     Engine,
     EngineName,
@@ -21,12 +22,15 @@ from flows.commands.common import (
     RegisteredModel,
     RunFolder,
     RunOfModels,
+    Segment,
     SharedStore,
     TaskRunner,
     TrackedBy,
     TrackingUri,
+    Where,
     app,
     claim_run,
+    column_names,
     open_run,
     pairs,
     registry_uri,
@@ -211,13 +215,14 @@ def evaluate(
 
 @app.command("evaluate-folder", rich_help_panel=CommandGroup.REGISTRY)
 def evaluate_folder_command(
-    data: Annotated[Path, typer.Argument(help="Folder with cases.csv or dataset.json, as in docs/tutorial.md.")],
+    data: Annotated[
+        Path, typer.Argument(help="Folder with cases.csv or dataset.json, or of DICOM with its labels, as in docs/tutorial.md.")
+    ],
     model: RegisteredModel,
     teacher: Annotated[str | None, typer.Option(help="Registered teacher to compare with.")] = None,
-    where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Keep these lines of cases.csv; may be repeated.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column that names the files, where it is not recognised.")] = None,
-    patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
+    where: Where = None,
+    segment: Segment = None,
+    column: ColumnNames = None,
     patient_pattern: Annotated[
         str | None,
         typer.Option(
@@ -232,7 +237,7 @@ def evaluate_folder_command(
 ) -> None:
     """Score a registered model on a folder it has never seen: figures with intervals over patients, subgroups, a row per case."""
     uri = registry_uri(run_folder, tracking_uri)
-    options = pairs(where, "--where COLUMN=VALUE")
+    named, options = column_names(column), pairs(where, "--where COLUMN=VALUE")
     folder = (out or Path("runs/evaluations") / f"{model.removeprefix('models:/').replace('/', '-')}-{data.resolve().name}").resolve()
     claim_run(folder, data)
     from flows.start import start_engine
@@ -240,7 +245,9 @@ def evaluate_folder_command(
     from medkd.cohorts.external_dataset import FolderHints
     from medkd.storage.workspace import Workspace
 
-    hints = FolderHints(id_column, patient_column, label_column, patient_pattern, options)
+    hints = FolderHints(
+        named.get("id"), named.get("patient"), named.get("label"), patient_pattern, options, pairs(segment, "--segment NAME=CLASS")
+    )
     with start_engine(engine.value, folder, workers=0, progress=True):
         from flows.evaluate_folder import evaluate_folder
 

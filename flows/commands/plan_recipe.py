@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from data_contracts.errors import OutputError
-from flows.commands.common import AsJson, CommandGroup, app, say, say_json
+from flows.commands.common import AsJson, ColumnNames, CommandGroup, app, column_names, say, say_json
 
 
 class PlannedTask(StrEnum):
@@ -23,8 +23,7 @@ def plan_recipe(
     folder: Annotated[Path, typer.Argument(help="Folder with cases.csv or dataset.json, or of DICOM studies.")],
     task: Annotated[PlannedTask | None, typer.Option(help="What is asked, where the folder does not say it.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; by default NAME.yaml, named after the folder.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column that holds the class.")] = None,
-    patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
+    column: ColumnNames = None,
     patient_pattern: Annotated[
         str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the patient.")
     ] = None,
@@ -40,7 +39,8 @@ def plan_recipe(
     file = out or Path(f"{name}.yaml")
     if os.path.lexists(file):
         raise OutputError("OUT_EXISTS", f"expected a file that does not exist yet, {file} does; name another one with --out")
-    hints = PlanHints(None if task is None else task.value, label_column, patient_column, patient_pattern)
+    named = column_names(column)
+    hints = PlanHints(None if task is None else task.value, named.get("label"), named.get("patient"), patient_pattern, named.get("id"))
     found = read_fingerprint(folder.resolve(), hints)
     plan = decide(found, minutes=minutes)
     text = recipe_yaml(name, found, plan)

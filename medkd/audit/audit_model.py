@@ -68,7 +68,7 @@ def audit_registered(workspace: Workspace, root: Path, hints: FolderHints, model
 
     Args:
         workspace: its tracking URI is the registry.
-        root: folder with ``cases.csv`` or ``dataset.json``.
+        root: folder with ``cases.csv`` or ``dataset.json``, or of DICOM.
         hints: what the user says of the folder.
         model_uri: ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
         options: bound and artefacts.

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_contracts import Case, Cohort, CohortUse, ImageFolderData, Part, Ref, Task, TaskKind
+from data_contracts import Case, Cohort, CohortUse, DicomData, ImageFolderData, Part, Ref, Task, TaskKind
 from medkd.audit.put_in import AuditCase
 from medkd.cohorts.case_table import FolderData, Line, case_key, read_table
 from medkd.cohorts.image_folder import import_image_folder
 from medkd.cohorts.tensor_cohort import TensorCohort, open_cohort
 from medkd.cohorts.volume_cohort import open_volumes
-from medkd.cohorts.volume_folder import import_volume_folder
+from medkd.cohorts.whole_folder import import_whole
 from medkd.storage.store import Store, write_bytes
 
 
@@ -47,7 +47,7 @@ class AuditFolder:
         return [record.patient_key for record in self.records]
 
 
-def open_folder(root: Path, data: FolderData, task: Task, store: Store, *, progress: bool = False) -> AuditFolder:
+def open_folder(root: Path, data: FolderData | DicomData, task: Task, store: Store, *, progress: bool = False) -> AuditFolder:
     """Import a folder into ``store`` and open every readable case of it.
 
     Args:
@@ -60,15 +60,19 @@ def open_folder(root: Path, data: FolderData, task: Task, store: Store, *, progr
     Raises:
         DataError: as the importers.
     """
-    lines = {case_key(line[data.id_column]): line for line in read_table(root, data)} if data.table is not None else {}
+    table = None if isinstance(data, DicomData) else data.table
+    lines = (
+        {} if isinstance(data, DicomData) or table is None else {case_key(line[data.id_column]): line for line in read_table(root, data)}
+    )
+    cohort, _ = import_whole(root, data, task, store, progress=progress)
+    use = _use(cohort, store, "folder")
     if isinstance(data, ImageFolderData):
-        cohort, _ = import_image_folder(root, data, task, store, key="folder", whole=Part.TEST, progress=progress)
-        pictures = open_cohort(_use(cohort, store, "folder"), store, task)
+        pictures = open_cohort(use, store, task)
         cleaned = data.model_copy(update={"remove_artefacts": True})
         other, _ = import_image_folder(root, cleaned, task, store, key="painted", whole=Part.TEST, progress=progress)
         return _of_tensors(pictures, cohort, lines, task, open_cohort(_use(other, store, "painted"), store, task))
-    cohort, _ = import_volume_folder(root, data, task, store, key="folder", whole=Part.TEST, progress=progress)
-    use = _use(cohort, store, "folder")
+    if task.spatial_dims == 2:
+        return _of_tensors(open_cohort(use, store, task), cohort, lines, task, None)
     if task.kind is TaskKind.CLASSIFICATION:
         return _of_tensors(open_volumes(use, store, task).as_tensors(task), cohort, lines, task, None)
     return _of_volumes(use, store, task, cohort, lines)

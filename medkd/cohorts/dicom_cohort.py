@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from data_contracts import (
     Case,
+    Cohort,
     CohortSet,
     CohortSpec,
     Coordinate,
@@ -27,6 +28,7 @@ from data_contracts import (
     Part,
     RecipeError,
     Ref,
+    SeriesRecord,
     StoreManifest,
     Task,
     TaskKind,
@@ -38,6 +40,7 @@ from medkd.cohorts.folder_names import few
 from medkd.cohorts.shards import LABEL, PICTURE, SYNTHETIC
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
+from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.labels.classes import ClassChooser, combine_classes, read_structures
 from medkd.dicom.labels.names import normal_name
@@ -91,19 +94,71 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
         RecipeError: ``SEGMENTS_UNKNOWN_CLASS`` when ``segments`` names a class that the task does not have.
         DataError: ``COHORT_EMPTY`` when no volume has a usable label, ``CLASS_WITHOUT_LABEL`` when a class occurs in none.
     """
-    check_segments(spec.task, data)
-    store, secret = workspace.store, site_secret()
-    ingested = Store(ingested_folder(workspace, spec.name))
+    cases, strata, found = _labelled(spec.name, spec.task, data, workspace.store, report)
+    _require_classes(spec.task, cases, found)
+    if spec.task.kind.is_dense:
+        middle = float(np.median(strata))
+        strata = [int(count > middle) for count in strata]
+    cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts(_by_content(cases), strata, data))
+    return assign_subsets(spec, cohort, report, workspace.store)
+
+
+def import_dicom(root: Path, data: DicomData, task: Task, store: Store, *, key: str, progress: bool = False) -> tuple[Cohort, IngestReport]:
+    """Ingest a folder and return every labelled image of it as a test case, with what became of each file.
+
+    Nothing is split: all of it is new to the model that is asked about it. What the headers say of the patient and the acquisition, as far as
+    it may be kept, are attributes of the cases.
+
+    Args:
+        root: folder of DICOM files, with their labels among them.
+        data: how to read it; ``path`` lies in ``root``.
+        task: classes, and what a network sees at once.
+        store: that the volumes are ingested into.
+        key: folder in the store.
+        progress: show bars.
+
+    Raises:
+        RecipeError, DataError: as :func:`prepare_dicom`; a class that occurs in no label is none of this function's concern.
+    """
+    folder = store.root / INGESTED / key
+    report = ingest_with_site_secret(IngestRequest(root / data.path, folder, data.policy, progress=progress))
+    # Called by its own name in what is said of it.
+    cases, _, _ = _labelled(key, task, data.model_copy(update={"path": (root / data.path).resolve().name}), store, report)
+    said = {one.series_key: one for one in read_manifest(folder).series}
+    cases = [case.model_copy(update={"attributes": {**case.attributes, **_attributes(said[_series_of(case, said)])}}) for case in cases]
+    return make_cohort(key, ORIGIN, task.classes, cases, [Part.TEST] * len(cases)), report
+
+
+def _series_of(case: Case, said: Mapping[str, SeriesRecord]) -> str:
+    """Return the series of a case: the case of a volume is called by it, that of a frame by it and the frame's number."""
+    return max((key for key in said if case.case_key.startswith(key)), key=len)
+
+
+def _attributes(series: SeriesRecord) -> dict[str, str]:
+    age = "" if series.age_years is None else str(series.age_years)
+    named = {"modality": series.modality, "sex": series.sex, "age": age, "acquisition": series.acquisition}
+    return {name: value for name, value in named.items() if value}
+
+
+def _labelled(name: str, task: Task, data: DicomData, store: Store, report: IngestReport) -> tuple[list[Case], list[int], _Found]:
+    """Return the labelled images of an ingested folder as cases, in the order of their content, by what they are to be divided, and what labels hold.
+
+    Raises:
+        RecipeError: ``SEGMENTS_UNKNOWN_CLASS``.
+        DataError: ``COHORT_EMPTY``.
+    """
+    check_segments(task, data)
+    ingested = Store(store.root / INGESTED / name)
     cases: list[Case] = []
     strata: list[int] = []
-    found, chooser = _Found(), ClassChooser(spec.task.classes, data.segments, secret)
+    found, chooser = _Found(), ClassChooser(task.classes, data.segments, site_secret())
     pictures: list[CasePicture] = []
-    for volume in _of_task(_at(read_manifest(ingested.root), data), spec.task, data):
+    for volume in _of_task(_at(read_manifest(ingested.root), data), task, data):
         try:
             if volume.picture is not None:
-                pictures += _pictures(volume, chooser, spec.task, ingested, found)
+                pictures += _pictures(volume, chooser, task, ingested, found)
                 continue
-            case, foreground = _case(volume, chooser, spec.task, (ingested, store), f"cohorts/{spec.name}", found)
+            case, foreground = _case(volume, chooser, task, (ingested, store), f"cohorts/{name}", found)
         except IngestError as error:
             found.refused[volume.series_key] = {"code": error.code, "what": error.message}
             continue
@@ -112,31 +167,26 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
     if pictures:
         # In the order in which volumes come, by content; a case is the row of its shard, which must not be moved afterwards.
         pictures.sort(key=lambda one: (one.pixel_sha256, one.volume.series_key, one.frame))
-        cases = keep_pictures(pictures, store, f"cohorts/{spec.name}")
+        cases = keep_pictures(pictures, store, f"cohorts/{name}")
         strata = [
             int((one.mask > 0).sum()) if case.label is None and one.mask is not None else case.label or 0
             for one, case in zip(pictures, cases, strict=True)
         ]
     write_bytes(
-        store.root / f"cohorts/{spec.name}/labels.json",
+        store.root / f"cohorts/{name}/labels.json",
         json.dumps({"cases": found.cases, "refused": found.refused}, sort_keys=True, indent=1).encode(),
     )
     if not cases:
         why = next(iter(found.refused.values()), {"what": "no volume was accepted"})["what"]
         message = f"expected labelled volumes in {data.path}, none is: files {report.codes()}, labels {found.codes()}, the first: {why}"
         raise DataError("COHORT_EMPTY", message)
-    _require_classes(spec.task, cases, found)
     unlabelled = sum(entry["code"] == IngestCode.LABEL_MISSING.value for entry in found.refused.values())
     if len(found.refused) > unlabelled:
         first = next(entry["what"] for entry in found.refused.values() if entry["code"] != IngestCode.LABEL_MISSING.value)
         _LOG.warning("%d labelled volumes are left out %s, the first: %s", len(found.refused) - unlabelled, found.codes(), first)
-    if spec.task.kind.is_dense:
-        middle = float(np.median(strata))
-        strata = [int(count > middle) for count in strata]
     if not pictures:
         cases, strata = _in_order_of_content(cases, strata)
-    cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts(_by_content(cases), strata, data))
-    return assign_subsets(spec, cohort, report, store)
+    return cases, strata, found
 
 
 def _in_order_of_content(cases: list[Case], strata: list[int]) -> tuple[list[Case], list[int]]:

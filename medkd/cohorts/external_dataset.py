@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data_contracts import DataError, ImageFolderData, SourceError, Task, TaskKind, VolumeFolderData
+from data_contracts import Coordinate, DataError, DicomData, ImageFolderData, SourceError, Task, TaskKind, VolumeFolderData
 from medkd.cohorts.case_table import FolderData, Line, columns_of, read_lines
 from medkd.cohorts.folder_names import few, identifier_of, require_inside
 
@@ -18,30 +19,34 @@ PATIENT_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", 
 LABEL_NAMES = ("label", "class", "target", "diagnosis", "pathology")
 #: Columns that say how a table was split; they describe no patient.
 SPLIT_NAMES = ("split", "fold", "kfold", "part", "set")
+#: So many files of a folder without a table are looked at for the sign of DICOM.
+_MOST_PROBED = 100
 #: A column with more values than this is no subgroup (ages are put into bands); of numbers, fewer: they are mostly measurements.
 MOST_VALUES, MOST_NUMBERS = 12, 6
 
 
 @dataclass(frozen=True)
 class FolderHints:
-    """What the user says of a folder: columns by name, the lines wanted, and the rule that tells people apart without a table."""
+    """What the user says of a folder: columns by name, the lines wanted, the rule that tells people apart without a table, and what structures of DICOM are."""
 
     id_column: str | None = None
     patient_column: str | None = None
     label_column: str | None = None
     patient_pattern: str | None = None
     where: Mapping[str, str] = field(default_factory=dict)
+    segments: Mapping[str, str] = field(default_factory=dict)
 
 
-def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
+def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData | DicomData:
     """Return how to import a folder for a task.
 
     Pictures: ``cases.csv`` beside ``images/`` and, where masks exist, ``masks/``. Volumes: ``dataset.json`` of the Medical Segmentation
     Decathlon or of nnU-Net v2 (optionally with ``cases.csv``), or ``cases.csv`` beside ``images/`` and ``masks/`` of NIfTI files. The
-    folders may be called ``imagesTr`` and ``labels`` or ``labelsTr`` too. A case is named with or without suffix.
+    folders may be called ``imagesTr`` and ``labels`` or ``labelsTr`` too. A case is named with or without suffix. Without table and list:
+    DICOM files with their labels (SEG, RTSTRUCT, NIfTI) among them, of which ``where`` keeps a modality or coordinates of volumes.
 
     Raises:
-        SourceError: ``SOURCE_MISSING`` when there is no such folder, table or list.
+        SourceError: ``SOURCE_MISSING`` when there is no such folder, table or list, and no DICOM.
         DataError: ``TABLE_COLUMN`` when a column cannot be recognised; the sentence says which option names it. ``TABLE_UNREADABLE``,
             ``PATH_ESCAPE`` when the table or a folder is a link that leads out.
     """
@@ -49,8 +54,16 @@ def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
         raise SourceError("SOURCE_MISSING", f"expected a folder, found none at {root}")
     table, dataset = (root / TABLE).is_file(), (root / DATASET).is_file()
     if not table and not (dataset and task.spatial_dims == 3):
-        wanted = f"{TABLE} or {DATASET}" if task.spatial_dims == 3 else TABLE
-        raise SourceError("SOURCE_MISSING", f"expected {wanted} in {root.name}, found {few(sorted(path.name for path in root.iterdir()))}")
+        if _holds_dicom(root):
+            return _of_dicom(hints)
+        wanted = f"{TABLE}, {DATASET}" if task.spatial_dims == 3 else TABLE
+        found = few(sorted(path.name for path in root.iterdir()))
+        raise SourceError("SOURCE_MISSING", f"expected {wanted} or DICOM files in {root.name}, found {found}")
+    if hints.segments:
+        raise DataError(
+            "SEGMENTS_TABLE",
+            f"expected DICOM in {root.name} for --segment, whose structures have names, found a table or a list: leave it out",
+        )
     for name in (TABLE, DATASET, *IMAGE_FOLDERS, *MASK_FOLDERS):
         require_inside(root, name, "the folder")
     if not table:
@@ -84,6 +97,34 @@ def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData:
     return ImageFolderData(path=".", masks=masks, **columns)
 
 
+def _holds_dicom(root: Path) -> bool:
+    """Return whether one of the first files of a folder, at any depth, begins as DICOM does (PS3.10 7.1)."""
+    for path in islice((path for path in root.rglob("*") if path.is_file()), _MOST_PROBED):
+        with path.open("rb") as stream:
+            if stream.read(132)[128:] == b"DICM":
+                return True
+    return False
+
+
+def _of_dicom(hints: FolderHints) -> DicomData:
+    """Return how DICOM is read: all of it, or the modality and the coordinates that are wanted."""
+    named = [name for name in ("id_column", "patient_column", "label_column", "patient_pattern") if getattr(hints, name) is not None]
+    if named:
+        raise DataError(
+            "TABLE_COLUMN",
+            f"expected nothing about columns or patients of DICOM, whose headers say it, got {' and '.join(named).replace('_', ' ')}: leave it out",
+        )
+    coordinates = {name: _coordinate(value) for name, value in hints.where.items() if name != "modality"}
+    return DicomData(path=".", modality=hints.where.get("modality"), coordinates=coordinates, segments=dict(hints.segments))
+
+
+def _coordinate(text: str) -> Coordinate:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _folder_of(root: Path, names: Sequence[str]) -> str | None:
     return next((name for name in names if (root / name).is_dir()), None)
 
@@ -91,7 +132,7 @@ def _folder_of(root: Path, names: Sequence[str]) -> str | None:
 def _id_column(lines: Sequence[Line], root: Path, hints: FolderHints, images: str, *, listed: bool) -> str:
     """Return the column whose values are names of files, with or without suffix; where several are, the one that tells the lines apart."""
     if hints.id_column is not None:
-        return _known(hints.id_column, lines, "--id-column")
+        return _known(hints.id_column, lines, "--column id")
     folder = root / "imagesTr" if listed and (root / "imagesTr").is_dir() else root / images
     names = {identifier_of(path.name) for path in folder.iterdir()} if folder.is_dir() else set()
     if listed:
@@ -106,19 +147,19 @@ def _id_column(lines: Sequence[Line], root: Path, hints: FolderHints, images: st
         raise DataError(
             "TABLE_COLUMN",
             f"expected one column of {TABLE} to hold the names of the files in {folder.name}, {held}; "
-            f"{TABLE} has the columns {columns} and begins with {few(lines[0][column] for column in columns)}; name the column with --id-column",
+            f"{TABLE} has the columns {columns} and begins with {few(lines[0][column] for column in columns)}; name the column with --column id=COLUMN",
         )
     return chosen[0]
 
 
 def _patient_column(lines: Sequence[Line], hints: FolderHints) -> str:
     if hints.patient_column is not None:
-        return _known(hints.patient_column, lines, "--patient-column")
+        return _known(hints.patient_column, lines, "--column patient")
     fitting = [column for column in columns_of(lines) if column.lower().replace(" ", "_") in PATIENT_NAMES]
     if not fitting:
         raise DataError(
             "TABLE_COLUMN",
-            f"expected a column {', '.join(PATIENT_NAMES[:5])} in {TABLE}, it has {columns_of(lines)}; name it with --patient-column (the file column, where each case is another patient)",
+            f"expected a column {', '.join(PATIENT_NAMES[:5])} in {TABLE}, it has {columns_of(lines)}; name it with --column patient=COLUMN (the file column, where each case is another patient)",
         )
     return min(fitting, key=lambda column: PATIENT_NAMES.index(column.lower().replace(" ", "_")))
 
@@ -126,7 +167,7 @@ def _patient_column(lines: Sequence[Line], hints: FolderHints) -> str:
 def _label_column(lines: Sequence[Line], task: Task, hints: FolderHints) -> str:
     """Return the column that holds nothing but the task's classes."""
     if hints.label_column is not None:
-        return _known(hints.label_column, lines, "--label-column")
+        return _known(hints.label_column, lines, "--column label")
     values = {column: sorted({line[column] for line in lines}) for column in columns_of(lines)}
     fitting = [column for column, held in values.items() if set(held) <= set(task.classes)]
     named = [column for column in fitting if column.lower() in LABEL_NAMES]
@@ -135,7 +176,7 @@ def _label_column(lines: Sequence[Line], task: Task, hints: FolderHints) -> str:
         raise DataError(
             "TABLE_COLUMN",
             f"expected one column of {TABLE} to hold the classes {list(task.classes)}, {fitting or 'none'} does; "
-            f"the columns hold {'; '.join(f'{column}: {few(held, 4)}' for column, held in values.items())}; name it with --label-column",
+            f"the columns hold {'; '.join(f'{column}: {few(held, 4)}' for column, held in values.items())}; name it with --column label=COLUMN",
         )
     return chosen[0]
 

@@ -15,9 +15,9 @@ from data_contracts import (
     Calibration,
     Case,
     CohortUse,
+    DicomData,
     Estimate,
     FolderEvaluation,
-    ImageFolderData,
     IngestReport,
     Outcome,
     Part,
@@ -31,10 +31,9 @@ from data_contracts import (
 from medkd.catalogue import MEASURES
 from medkd.cohorts.case_table import FolderData
 from medkd.cohorts.external_dataset import is_age
-from medkd.cohorts.image_folder import import_image_folder
 from medkd.cohorts.tensor_cohort import TensorCohort, open_cohort
 from medkd.cohorts.volume_cohort import VolumeCohort, open_volumes
-from medkd.cohorts.volume_folder import import_volume_folder
+from medkd.cohorts.whole_folder import import_whole
 from medkd.evaluation.bootstrap import Statistic, auc_of, average_precision_of, bootstrap_figure, mean_of
 from medkd.evaluation.evaluate import compare_class_maps, compare_segmentation_maps
 from medkd.evaluation.evaluate_volumes import class_names, compare_maps, score_answer
@@ -97,7 +96,7 @@ class FolderScore:
     scores: Scores
 
 
-def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Store, *, progress: bool = False) -> FolderScore:
+def score_folder(subject: ScoredModel, root: Path, data: FolderData | DicomData, store: Store, *, progress: bool = False) -> FolderScore:
     """Import a folder into ``store`` and score the subject on every readable case of it.
 
     Args:
@@ -111,10 +110,7 @@ def score_folder(subject: ScoredModel, root: Path, data: FolderData, store: Stor
         DataError: as the importers.
     """
     require_kind(subject.task, "the scores of a folder")
-    if isinstance(data, ImageFolderData):
-        cohort, ledger = import_image_folder(root, data, subject.task, store, key="folder", whole=Part.TEST, progress=progress)
-    else:
-        cohort, ledger = import_volume_folder(root, data, subject.task, store, key="folder", whole=Part.TEST, progress=progress)
+    cohort, ledger = import_whole(root, data, subject.task, store, progress=progress)
     payload = cohort.canonical_json()
     write_bytes(store.root / "folder/all.json", payload)
     use = CohortUse(cohort=Ref(store=store.name, key="folder/all.json", sha256=cohort.digest()), part=Part.TEST)

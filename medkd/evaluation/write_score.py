@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Sheet
 from numpy.typing import NDArray
 
-from data_contracts import BANNER, DataError, FolderEvaluation, ImageFolderData, ReportModel, Role
+from data_contracts import BANNER, DataError, DicomData, FolderEvaluation, ImageFolderData, ReportModel, Role
 from medkd.cohorts.case_table import case_key, read_table
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.folder_names import identifier_of
@@ -33,7 +33,7 @@ def evaluate_folder(
 
     Args:
         workspace: its tracking URI is the registry, its root where the files go.
-        root: folder with ``cases.csv`` or ``dataset.json``.
+        root: folder with ``cases.csv`` or ``dataset.json``, or of DICOM.
         hints: what the user says of the folder.
         model_uri: ``models:/NAME/VERSION``.
         teacher_uri: of the teacher to compare with, or None.
@@ -51,6 +51,8 @@ def evaluate_folder(
     if isinstance(data, ImageFolderData):
         # Keys of cases are keyed hashes: names are found again by making the keys of all of them.
         names = {case_key(line[data.id_column]): line[data.id_column] for line in read_table(root, data)}
+    elif isinstance(data, DicomData):
+        names = {}  # a case is called by its series, under its key
     else:
         names = {case_key(name): name for name in (identifier_of(path.name) for path in root.rglob("*.nii*"))}
     write_bytes(out / "rows.csv", _case_table(score, names))

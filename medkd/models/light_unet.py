@@ -61,7 +61,8 @@ class LightUNet(nn.Module):
         dims, first = spec.spatial_dims, channels[0]
         convolution, norm = _CONVOLUTION[dims], _NORM[dims]
         self.stem = nn.Sequential(convolution(spec.in_channels, first, 3, 2, 1, bias=False), norm(first), nn.ReLU())
-        downs: list[list[nn.Module]] = [[], *[[SeparableBlock(dims, pair, stride=2)] for pair in pairwise(channels)]]
+        downs: list[list[nn.Module]] = [[]]
+        downs += [[SeparableBlock(dims, pair, stride=2)] for pair in pairwise(channels)]
         levels = zip(downs, channels, blocks, strict=True)
         self.encoder = nn.ModuleList(
             nn.Sequential(*down, *(SeparableBlock(dims, (width, width)) for _ in range(count))) for down, width, count in levels

@@ -140,7 +140,7 @@ def counted(labels: Sequence[str]) -> dict[str, int]:
     if len(counts) < 2:
         raise DataError(
             "PLAN_CLASSES",
-            f"expected at least two classes in the label column, it holds {sorted(counts) or 'none'}; name the right one with --label-column",
+            f"expected at least two classes in the label column, it holds {sorted(counts) or 'none'}; name the right one with --column label=COLUMN",
         )
     ordered = sorted(counts, key=lambda name: (name.lower() not in _NEGATIVE, name))
     return {name: counts[name] for name in ordered}

@@ -31,6 +31,7 @@ class PlanHints:
     label_column: str | None = None
     patient_column: str | None = None
     patient_pattern: str | None = None
+    id_column: str | None = None
 
 
 def read_fingerprint(root: Path, hints: PlanHints) -> Fingerprint:
@@ -65,10 +66,10 @@ def _pictures(root: Path, hints: PlanHints) -> Fingerprint:
     if kind == "classification" and not column:
         raise DataError(
             "PLAN_CLASSES",
-            f"expected a column {', '.join(LABEL_NAMES)} in {TABLE}, it has {columns_of(lines)}; name it with --label-column",
+            f"expected a column {', '.join(LABEL_NAMES)} in {TABLE}, it has {columns_of(lines)}; name it with --column label=COLUMN",
         )
     task = Task(kind=TaskKind(kind), classes=tuple(classes), image_size=(64, 64))
-    data = describe_folder(root, task, FolderHints(None, hints.patient_column, column if kind == "classification" else None))
+    data = describe_folder(root, task, FolderHints(hints.id_column, hints.patient_column, column if kind == "classification" else None))
     assert isinstance(data, ImageFolderData)
     identifiers = [identifier_of(line[data.id_column]) for line in lines]
     shapes, values = _read_pictures(root, data, identifiers)
@@ -92,12 +93,12 @@ def _label_column(lines: Sequence[Line], hints: PlanHints) -> str | None:
         if hints.label_column is not None and hints.label_column not in columns_of(lines):
             raise DataError(
                 "TABLE_COLUMN",
-                f"expected --label-column to name a column of {TABLE}, it has {columns_of(lines)}, got {hints.label_column!r}",
+                f"expected --column label to name a column of {TABLE}, it has {columns_of(lines)}, got {hints.label_column!r}",
             )
         return hints.label_column
     fitting = [column for column in columns_of(lines) if column.lower() in LABEL_NAMES]
     if len(fitting) > 1:
-        raise DataError("TABLE_COLUMN", f"expected one column that holds the class, {fitting} may; name it with --label-column")
+        raise DataError("TABLE_COLUMN", f"expected one column that holds the class, {fitting} may; name it with --column label=COLUMN")
     return fitting[0] if fitting else None
 
 
@@ -151,7 +152,7 @@ def _volumes(root: Path, hints: PlanHints) -> Fingerprint:
         )
     listed = json.loads((root / DATASET).read_text(encoding="utf-8")) if (root / DATASET).is_file() else {}
     task = Task(kind=TaskKind.SEGMENTATION, classes=("background", "structure"), image_size=(16, 16, 16))
-    data = describe_folder(root, task, FolderHints(None, hints.patient_column, None, hints.patient_pattern))
+    data = describe_folder(root, task, FolderHints(hints.id_column, hints.patient_column, None, hints.patient_pattern))
     assert isinstance(data, VolumeFolderData)
     pairs = _pairs(root, data)
     shapes, spacings, values = _read_volumes(pairs)

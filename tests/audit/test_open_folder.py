@@ -9,6 +9,7 @@ import pytest
 from data_contracts import Task
 from medkd.audit.open_folder import open_folder
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
+from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.store import Store
 
 
@@ -46,3 +47,18 @@ def test_volumes_bring_label_maps_and_their_spacing(volumes, tmp_path):
     assert all(reference is not None and int(reference.max()) == 1 for reference in found.reference)
     assert found.labels == (-1,) * 3
     assert all(case.image.shape == case.lesion.shape == case.valid.shape for case in found.cases)
+
+
+def test_dicom_brings_label_maps_and_what_headers_may_say(tmp_path):
+    write_phantom_dicom(tmp_path / "export", studies=3, seed=4, faults=False)
+    task = Task(kind="segmentation", classes=("background", "lesion"), image_size=(12, 64, 64))
+    data = describe_folder(tmp_path / "export", task, FolderHints())
+    found = open_folder(tmp_path / "export", data, task, Store(tmp_path / "scratch", "s"))
+    assert [case.image.shape for case in found.cases] == [(12, 64, 64)] * 3
+    assert all(reference is not None and int((reference > 0).sum()) > 0 for reference in found.reference)
+    assert {line["modality"] for line in found.metadata} == {"CT"}
+    assert {float(line["spacing"]) for line in found.metadata} == {36}
+    classified = Task(kind="classification", classes=("benign", "malignant"), image_size=(12, 64, 64))
+    again = open_folder(tmp_path / "export", data, classified, Store(tmp_path / "again", "s"))
+    assert set(again.labels) == {0, 1}
+    assert again.painted == (None,) * 3

@@ -53,7 +53,7 @@ from tests.benchmarks.command import asks_for_json
 
 EPOCHS = int(os.environ.get("MEDKD_METHODS_EPOCHS", "5"))
 WORKERS = int(os.environ.get("MEDKD_METHODS_WORKERS", "2"))
-SEEDS, SEARCH_SEED, GRID = (0, 1, 2), 17, (0.3, 1.0, 3.0)
+SEEDS, SEARCH_SEED, GRID = (0, 1, 2), 17, (0.1, 0.3, 1.0, 3.0)
 #: Published mean Dice, and the terms of each method beside cross entropy; the first term's weight is searched.
 METHODS: dict[str, tuple[float, tuple[dict[str, object], ...]]] = {
     "kd": (68.39, ({"loss": "logit_kd", "options": {"temperature": 2.0}},)),

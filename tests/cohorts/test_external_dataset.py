@@ -52,14 +52,14 @@ def test_a_column_that_cannot_be_told_is_asked_for(root):
     with (root / "cases.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     table(root, [{**row, "second": row["Finding"]} for row in rows])
-    with pytest.raises(DataError, match="--label-column") as caught:
+    with pytest.raises(DataError, match="--column label") as caught:
         describe_folder(root, PICTURES, NONE)
     assert caught.value.code == "TABLE_COLUMN"
     table(root, [{key: value for key, value in row.items() if key != "Patient ID"} for row in rows])
-    with pytest.raises(DataError, match="--patient-column"):
+    with pytest.raises(DataError, match="--column patient"):
         describe_folder(root, PICTURES, NONE)
     table(root, [{**row, "File": f"other{i}"} for i, row in enumerate(rows)])
-    with pytest.raises(DataError, match="--id-column"):
+    with pytest.raises(DataError, match="--column id"):
         describe_folder(root, PICTURES, NONE)
     table(root, rows)
     with pytest.raises(DataError, match="'nothing'"):

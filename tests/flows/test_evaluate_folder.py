@@ -72,8 +72,8 @@ def test_a_segmenter_is_scored_and_told_as_a_table(here, smoke, clinic, tmp_path
         (("--teacher", "models:/phantom-segmentation-teacher/1"), "MODEL_TASK"),
         (("--where", "device=C"), "COHORT_EMPTY"),
         (("--where", "device"), "OPTION_PAIR"),
-        (("--label-column", "device"), "TABLE_LABEL"),
-        (("--patient-column", "nobody"), "TABLE_COLUMN"),
+        (("--column", "label=device"), "TABLE_LABEL"),
+        (("--column", "patient=nobody"), "TABLE_COLUMN"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(here, smoke, clinic, tmp_path, more, code):

@@ -24,7 +24,7 @@ def test_a_file_that_exists_is_left_and_a_question_is_one_sentence(here, clinic,
     status, _, errors = here("plan-recipe", clinic, "--out", tmp_path / "r.yaml")
     assert (status, errors.split(":")[0]) == (2, "OUT_EXISTS")
     assert (tmp_path / "r.yaml").read_text() == "mine"
-    status, _, errors = here("plan-recipe", clinic, "--out", tmp_path / "s.yaml", "--patient-column", "gone")
+    status, _, errors = here("plan-recipe", clinic, "--out", tmp_path / "s.yaml", "--column", "patient=gone")
     assert (status, errors.split(":")[0]) == (2, "TABLE_COLUMN")
 
 

@@ -61,8 +61,10 @@ def test_volumes_by_their_list(volumes):
 def test_what_cannot_be_known_is_asked_for(volumes, clinic, tmp_path):  # noqa: F811
     with pytest.raises(DataError, match="--patient-pattern"):
         read_fingerprint(volumes, PlanHints())
-    with pytest.raises(DataError, match="--label-column to name") as caught:
+    with pytest.raises(DataError, match="--column label to name") as caught:
         read_fingerprint(clinic, PlanHints(label_column="gone"))
+    with pytest.raises(DataError, match="--column id to name"):
+        read_fingerprint(clinic, PlanHints(id_column="gone"))
     assert caught.value.code == "TABLE_COLUMN"
     with pytest.raises(SourceError, match="none of them"):
         read_fingerprint(tmp_path, PlanHints())
