@@ -181,7 +181,7 @@ from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, R
 from data_contracts.starting_weights import PretrainedStart, PretrainingConfig, StartingWeights, TakenWeights
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.synthesis import MADE_CASES, MadeCases, SynthesisConfig, SynthesisSpec, TrainingCases
-from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind, require_kind
+from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind, require_kind, require_one_image
 from data_contracts.teachers import KnowledgeSet, TeacherSet
 from data_contracts.training_cost import TrainingCost
 from data_contracts.training_features import SimilarCase, SimilarCases, TrainingFeatures, TrainingItem
@@ -501,6 +501,7 @@ __all__ = [
     "networks_of",
     "read_record",
     "require_kind",
+    "require_one_image",
     "stored_readers",
     "student_rounds",
     "teacher_named",

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from data_contracts.errors import LeakageError
 from data_contracts.geometry import Geometry
-from data_contracts.record import FrozenModel, Key, Ref, Sha256, VersionedRecord
+from data_contracts.record import Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
 from data_contracts.synthesis import TrainingCases
 
 
@@ -57,7 +57,8 @@ class Case(FrozenModel):
 
     ``label`` is an index into the cohort's classes; ``mask`` a stored label array on the image's grid.
     ``attributes`` are subgroup columns (device, side, …), never identifiers. ``perceptual_hash`` finds pictures that look the same
-    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none. ``modality`` and ``unit`` are those of the ingested volume, where there was one; its ``image`` is then the ingested array itself, on the grid ``geometry``.
+    (:mod:`medkd.volumes.perceptual`); drawn phantoms have none. ``clinical`` is the row that goes with the image, each column standardised on the
+    training patients (``Cohort.clinical_scale``), None where it is missing; not written where there is none. ``modality`` and ``unit`` are those of the ingested volume, where there was one; its ``image`` is then the ingested array itself, on the grid ``geometry``.
     """
 
     case_key: Key
@@ -73,6 +74,7 @@ class Case(FrozenModel):
     modality: str | None = None
     unit: str | None = None
     geometry: Geometry | None = None
+    clinical: dict[str, Finite | None] = Field(default_factory=dict, exclude_if=lambda row: not row)
 
 
 class Split(FrozenModel):
@@ -86,7 +88,11 @@ class Split(FrozenModel):
 
 
 class Cohort(VersionedRecord):
-    """Cases with a patient-wise split. A patient in two parts is refused when the record is made."""
+    """Cases with a patient-wise split. A patient in two parts is refused when the record is made.
+
+    ``channels`` are the names of the images of a case, the one that stands for the case first; ``clinical_scale`` is mean and deviation of each
+    clinical column over the training patients, that values were standardised with. Neither is written where there is none.
+    """
 
     SCHEMA: ClassVar[str] = "cohort/1"
     name: str
@@ -94,6 +100,8 @@ class Cohort(VersionedRecord):
     classes: tuple[str, ...]
     cases: tuple[Case, ...]
     split: Split
+    channels: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    clinical_scale: dict[str, tuple[Finite, Finite]] = Field(default_factory=dict, exclude_if=lambda scale: not scale)
 
     def model_post_init(self, context: Any) -> None:
         """Check that each case is in exactly one part and each patient too."""

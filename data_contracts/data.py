@@ -37,6 +37,8 @@ class PhantomData(FrozenModel):
         difficulty: 1 is the reference; more is harder.
         cohort_seed: what all cases are drawn from; the same number gives the same cases.
         lesions: least and largest number of lesions of a case; left out of the record where each case has one.
+        cysts: every third case has a cyst, a smooth lesion that is darker than what is round it: a third class, of cases or of voxels. Left out
+            of the record where there are none.
     """
 
     kind: Literal["phantom"] = "phantom"
@@ -59,6 +61,7 @@ class PhantomData(FrozenModel):
     difficulty: Finite = Field(default=1.0, gt=0)
     cohort_seed: int = 1000
     lesions: tuple[int, int] = Field(default=(1, 1), exclude_if=lambda counts: counts == (1, 1))
+    cysts: bool = Field(default=False, exclude_if=lambda drawn: not drawn)
 
     def model_post_init(self, context: Any) -> None:
         """Refuse more lesions than a body has room for, and a cue that would not know which one it belongs to."""
@@ -67,6 +70,8 @@ class PhantomData(FrozenModel):
             raise ValueError(f"expected 0 <= least <= largest <= 4 lesions, got {self.lesions}")
         if self.lesions != (1, 1) and self.cue != "none":
             raise ValueError(f"expected one lesion a case beside a cue, got {self.lesions} and {self.cue!r}")
+        if self.lesions != (1, 1) and self.cysts:
+            raise ValueError(f"expected one lesion a case where cysts are drawn, got {self.lesions}")
 
 
 class FoldChoice(FrozenModel):
@@ -152,6 +157,8 @@ class VolumeFolderData(FrozenModel):
         inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
         fold: fold of a cross-validation whose cases are the test, instead of ``part_column``; None of a recipe that is run once.
         most: take no more than so many cases; None takes all.
+        channels: folders of the images of a case by the name of the channel (``task.channels``), the first of them ``images``; files of a case
+            have one name in all of them and lie on one grid. Left out of the record where a case has one image.
     """
 
     kind: Literal["volume_folder"] = "volume_folder"
@@ -170,11 +177,18 @@ class VolumeFolderData(FrozenModel):
     where: dict[str, str] = Field(default_factory=dict)
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
     most: int | None = Field(default=None, ge=4)
+    channels: dict[str, str] = Field(default_factory=dict, exclude_if=lambda folders: not folders)
     # Left out where there is none: recipes that were written before keep their digests.
     fold: FoldChoice | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def model_post_init(self, context: Any) -> None:
-        """Say how files of one person are known."""
+        """Say how files of one person are known, and where the images of a case lie."""
+        first = next(iter(self.channels.values()), self.images)
+        if self.channels and (first != self.images or self.dataset is not None):
+            raise ValueError(
+                f"expected data.channels of which the first is data.images ({self.images}), and no list of the data set beside them, got {self.channels} "
+                f"and dataset {self.dataset}"
+            )
         if self.table is None and self.patient_pattern is None:
             raise ValueError(
                 f"expected a table with a patient column, or patient_pattern: files of one person must be known to be so, got neither for {self.path!r}"

@@ -45,7 +45,8 @@ class Checkpoint(VersionedRecord):
     and then not written: such a checkpoint keeps its bytes. ``feedback`` is the digest of the directives that its training followed; None,
     and not written, where it followed none. ``teacher_digest`` is the first teacher's, ``further_teacher_digests`` those of the others, in the order
     of its arm; not written where there is one. ``pretrained`` says which weights of before its training began with; None, and not written, where
-    it began at random. ``cases`` says whether the student saw cases, or pictures that no patient has; not written where they are real.
+    it began at random. ``hidden_classes`` are those that the labels of its training never showed; not written where they showed all.
+    ``cases`` says whether the student saw cases, or pictures that no patient has; not written where they are real.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -70,6 +71,7 @@ class Checkpoint(VersionedRecord):
     feedback: Sha256 | None = Field(default=None, exclude_if=lambda digest: digest is None)
     further_teacher_digests: tuple[Sha256, ...] = Field(default=(), exclude_if=lambda digests: not digests)
     pretrained: TakenWeights | None = Field(default=None, exclude_if=lambda taken: taken is None)
+    hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     cases: TrainingCases = Field(default="real", exclude_if=lambda kind: kind == "real")
 
     @property

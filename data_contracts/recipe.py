@@ -96,10 +96,26 @@ class Recipe(VersionedRecord):
         """Return what the explanation of a model on a cohort depends on."""
         return ExplainSpec(name=self.name, task=self.task, explain=self.explain)
 
+    def teacher_task(self, name: str = "teacher") -> Task:
+        """Return the task of a teacher: of the head that it has, and of all images and columns, or those that it names."""
+        teacher = teacher_named(self, name)
+        task = self.task if teacher.head is None else self.task.of_head(teacher.head)
+        return task.seen_through(teacher.inputs) if teacher.inputs else task
+
+    def student_task(self) -> Task:
+        """Return the task as the students see it: all images, or those that they name, and never the clinical row."""
+        return self.task.seen_through(self.student.inputs or self.task.image_names).model_copy(update={"clinical": ()})
+
+    def _shown(self, own: Task) -> Task | None:
+        """Return the task with all that is shown where a network sees less of it; None where it sees all."""
+        if own.input_names == self.task.input_names:
+            return None
+        return own.model_copy(update={"channels": self.task.channels, "clinical": self.task.clinical})
+
     def teacher_training(self, network: TeacherNetwork = THE_TEACHER) -> TrainingSpec:
         """Return what the training of one network of a teacher depends on."""
         teacher = teacher_named(self, network.teacher)
-        task = self.task if teacher.head is None else self.task.of_head(teacher.head)
+        task = self.teacher_task(network.teacher)
         asked = (teacher.learns_from,) if teacher.learns_from is not None else Arm.model_fields["teachers"].default
         return TrainingSpec(
             recipe=self.name,
@@ -112,6 +128,7 @@ class Recipe(VersionedRecord):
             objective=Arm(terms=teacher.terms, teachers=asked),
             selection=_selection(task, teacher.fit),
             fold=None if network.fold is None or teacher.folds is None else (network.fold, teacher.folds),
+            shown=None if teacher.learns_from is None else self._shown(task),
         )
 
     def student_training(self, arm: str, seed: int) -> TrainingSpec:
@@ -123,20 +140,25 @@ class Recipe(VersionedRecord):
             role=Role.STUDENT,
             arm=arm,
             seed=seed,
-            task=self.task,
+            task=self.student_task(),
             network=self.student.network,
             fit=self.student.fit,
             objective=objective,
             resolution=self.knowledge.resolution if stored else None,
             class_map=self.knowledge.class_map if stored else {},
             selection=_selection(self.task, self.student.fit),
+            hidden_classes=self.student.hidden_classes,
+            hidden_cases=self.student.hidden_cases,
+            shown=self._shown(self.student_task()),
         )
 
     def pretraining(self, seed: int) -> PretrainingSpec:
         """Return what the training of a seed's student without labels depends on; only of a recipe that has one."""
         if self.student.pretraining is None:
             raise ValueError(f"expected student.pretraining in {self.name}, there is none")
-        return PretrainingSpec(recipe=self.name, seed=seed, task=self.task, network=self.student.network, config=self.student.pretraining)
+        return PretrainingSpec(
+            recipe=self.name, seed=seed, task=self.student_task(), network=self.student.network, config=self.student.pretraining
+        )
 
     def extraction(self, teacher: str = "teacher") -> ExtractionSpec:
         """Return what the extraction of a teacher's knowledge depends on: of the arms those that read a store of it (all, where none does)."""
@@ -153,6 +175,7 @@ class Recipe(VersionedRecord):
             # How a student reads what is stored is not asked of the teacher.
             config=self.knowledge.model_copy(update={"class_map": {}, "resolution": "full"}),
             is_further=all(arm.teachers[0] != teacher for arm in readers if teacher in arm.teachers),
+            student_task=None if self._shown(self.student_task()) is None else self.student_task(),
             cases=tuple(sorted({arm.cases for arm in readers})),
         )
 

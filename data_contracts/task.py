@@ -10,6 +10,11 @@ from pydantic import Field
 from data_contracts.errors import DataError
 from data_contracts.record import Finite, FrozenModel
 
+#: What the image of a case is called that has one.
+ONE_IMAGE = "image"
+#: Most images of a case, and most columns of its clinical row.
+MOST_INPUTS = 32
+
 Option = bool | int | float | str | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
 
@@ -52,6 +57,10 @@ class Task(FrozenModel):
         test_time_flips: axes of ``image_size``; logits are averaged over the image and all its mirrorings along them.
         case_classes: negative and positive class of the whole image, where a segmentation also classifies it with a second head; left out of
             the record where it does not.
+        channels: names of the images of a case (sequences, modalities) that a network sees side by side, in the order of its channels; left out
+            of the record where a case has one image, which is called ``image`` then.
+        clinical: columns of the clinical row that goes with an image (classification); a network gets each as a channel of one value, and one
+            more that is 1 where the value is missing. Left out of the record where there are none.
     """
 
     kind: TaskKind
@@ -63,9 +72,16 @@ class Task(FrozenModel):
     spacing_mm: tuple[Finite, Finite, Finite] | None = None
     test_time_flips: tuple[int, ...] = ()
     case_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    channels: tuple[str, ...] = Field(default=(), max_length=MOST_INPUTS, exclude_if=lambda names: not names)
+    clinical: tuple[str, ...] = Field(default=(), max_length=MOST_INPUTS, exclude_if=lambda names: not names)
 
     def model_post_init(self, context: Any) -> None:
         """Axes of flips are axes of the image, each once; what says more than the kind fits to it."""
+        inputs = (*self.image_names, *self.clinical)
+        if len(set(inputs)) < len(inputs) or not all(inputs):
+            raise ValueError(f"expected different names of channels and clinical columns, got {list(inputs)}")
+        if self.clinical and self.kind is not TaskKind.CLASSIFICATION:
+            raise ValueError(f"expected clinical columns beside a classification, got {list(self.clinical)} of a {self.kind.value}")
         if self.case_classes and (self.kind is not TaskKind.SEGMENTATION or len(self.case_classes) != 2):
             raise ValueError(
                 f"expected two case_classes (negative, positive) of a segmentation, got {self.case_classes} of a {self.kind.value}"
@@ -82,6 +98,54 @@ class Task(FrozenModel):
     def spatial_dims(self) -> Literal[2, 3]:
         """Return 2 for pictures and 3 for volumes."""
         return 3 if len(self.image_size) == 3 else 2
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """Return what the images of a case are called."""
+        return self.channels or (ONE_IMAGE,)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Return what each channel of a network's input is called."""
+        return (*self.image_names, *self.clinical, *(f"{column} is missing" for column in self.clinical))
+
+    @property
+    def row_channels(self) -> int:
+        """Return how many channels carry the clinical row: the last ones."""
+        return 2 * len(self.clinical)
+
+    @property
+    def in_channels(self) -> int:
+        """Return how many channels a network gets."""
+        return len(self.image_names) + self.row_channels
+
+    def seen_through(self, inputs: tuple[str, ...]) -> Task:
+        """Return the task of a network that sees some of the images and columns, in the order in which the task names them."""
+        return self.model_copy(
+            update={name: tuple(one for one in getattr(self, name) if one in inputs) for name in ("channels", "clinical")}
+        )
+
+    def seeing_also(self, other: Task) -> Task:
+        """Return the task with all that another one's network sees."""
+        if (self.channels, self.clinical) == (other.channels, other.clinical):
+            return self
+        return self.model_copy(
+            update={name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name)))) for name in ("channels", "clinical")}
+        )
+
+    def places_in(self, shown: Task) -> tuple[int, ...]:
+        """Return which channels of what is shown a network of this task sees.
+
+        Raises:
+            DataError: ``TASK_INPUTS`` when it needs what is not shown.
+        """
+        names, wanted = shown.input_names, list(self.input_names)
+        if len(self.image_names) == len(shown.image_names) == 1 and not (self.channels and shown.channels):
+            wanted[0] = names[0]  # the only image of a case, whatever it is called
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise DataError("TASK_INPUTS", f"expected the inputs {wanted} of a network, {missing[0]!r} is not among {list(names)}")
+        return tuple(names.index(name) for name in wanted)
 
     def of_cases(self) -> Task:
         """Return the classification of whole images that the second head of a multi-task network answers."""
@@ -115,6 +179,24 @@ def require_kind(task: Task, what: str, *kinds: TaskKind) -> None:
         )
 
 
+def require_one_image(task: Task, what: str) -> None:
+    """Refuse a network that needs more than one image of a case, where there is nothing but that.
+
+    Args:
+        task: whose inputs are asked.
+        what: what is done, as the end of "for".
+
+    Raises:
+        DataError: ``TASK_INPUTS``.
+    """
+    if task.in_channels != 1:
+        raise DataError(
+            "TASK_INPUTS",
+            f"expected a network that sees one image for {what}, this one sees {', '.join((*task.image_names, *task.clinical))}: "
+            "ask a student of it that sees the image alone",
+        )
+
+
 class NetworkSpec(FrozenModel):
     """A builder of ``medkd/models`` and its options; in and out channels follow from the task.
 
@@ -129,6 +211,7 @@ class NetworkSpec(FrozenModel):
             record where it is empty: networks that were not pruned keep their digests.
         class_groups: places of the network's own classes that make up each class of the task, where a teacher from elsewhere has other classes;
             left out of the record where it is empty.
+        row_channels: how many of the channels of the image, the last ones, carry a clinical row; left out of the record where none do.
     """
 
     builder: str
@@ -141,3 +224,4 @@ class NetworkSpec(FrozenModel):
         default_factory=dict, exclude_if=lambda widths: not widths
     )
     class_groups: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = Field(default=(), exclude_if=lambda groups: not groups)
+    row_channels: int = Field(default=0, ge=0, exclude_if=lambda count: not count)

@@ -208,6 +208,7 @@ class TeacherRecipe(FrozenModel):
         seed: of its first weights and its draws.
         learns_from: name of the teacher that its own terms read: a teacher assistant (Mirzadeh et al. 2020, 1902.03393). Of further teachers only.
         folds: so many networks of one build, each trained without one fold of the patients. Of further teachers only.
+        inputs: images and clinical columns that it sees, by their names in the task; without any it sees all. Left out of the record then.
         head: the one head, ``segmentation`` or ``classification``, that a teacher of a task with ``case_classes`` has: two teachers of one head each
             teach a student of both. Left out of the record where it has all heads of the task.
     """
@@ -226,6 +227,7 @@ class TeacherRecipe(FrozenModel):
     seed: int = 0
     learns_from: str | None = Field(default=None, exclude_if=lambda name: name is None)
     folds: int | None = Field(default=None, ge=2, le=10, exclude_if=lambda count: count is None)
+    inputs: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     head: Literal["segmentation", "classification"] | None = Field(default=None, exclude_if=lambda head: head is None)
 
     @model_validator(mode="before")
@@ -234,7 +236,7 @@ class TeacherRecipe(FrozenModel):
         """A registered teacher has no training: what would describe one is refused, and something that is never used stands in its place."""
         if not isinstance(value, dict) or value.get("registered") is None:
             return value
-        given = sorted(set(value) & {*_NEVER_TRAINED, "seed", "head"})
+        given = sorted(set(value) & {*_NEVER_TRAINED, "seed", "head", "inputs"})
         if given:
             raise ValueError(f"expected a registered teacher or one that is trained, got registered and {', '.join(given)}")
         return {**value, **_NEVER_TRAINED}
@@ -254,6 +256,12 @@ class StudentRecipe(FrozenModel):
         pretrained: weights of before that arms with ``init: pretrained`` begin with; left out of the record where there are none.
         pretraining: how the network is trained without labels first, on the recipe's own training images; arms with ``init: pretrained`` begin
             with what it learned. Left out of the record where there is none.
+        hidden_classes: classes that the students' labels never show: what they know of them is the teacher's (Hinton et al. 2015, 1503.02531,
+            section 3). Voxels of such a class have no label in a segmentation. Left out of the record where there are none.
+        hidden_cases: what becomes of a student's training case of a hidden class (classification): it is ``left_out``, or stays as an image
+            without a label (``unlabelled``), which the teacher answers for.
+        inputs: images that the students see, by their names in the task; without any they see all images. A clinical row is never theirs: it
+            is what the teacher knows and they must do without (Lopez-Paz et al. 2016, 1511.03643). Left out of the record where there are none.
         synthesis: how pictures are made from the teacher for arms with ``cases: synthesised``; left out of the record where it is the default.
     """
 
@@ -261,6 +269,9 @@ class StudentRecipe(FrozenModel):
     fit: TrainingConfig
     pretrained: PretrainedStart | None = Field(default=None, exclude_if=lambda start: start is None)
     pretraining: PretrainingConfig | None = Field(default=None, exclude_if=lambda config: config is None)
+    hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    hidden_cases: Literal["left_out", "unlabelled"] = Field(default="left_out", exclude_if=lambda cases: cases == "left_out")
+    inputs: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     synthesis: SynthesisConfig = Field(default=SynthesisConfig(), exclude_if=lambda config: config == SynthesisConfig())
 
     def model_post_init(self, context: Any) -> None:
@@ -422,6 +433,9 @@ class TrainingSpec(FrozenModel):
         selection: measure that ``fit.patience`` is about; None without patience.
         fold: (number from 1, of how many): it is trained without the patients of that fold; None with all.
         start: weights that an arm with ``init: pretrained`` begins with; left out of the record where there are none.
+        hidden_classes: as :class:`StudentRecipe`; left out of the record where there are none.
+        hidden_cases: as :class:`StudentRecipe`.
+        shown: the task with all that the networks of this training see, of which each picks its own; left out of the record where all see the same.
     """
 
     recipe: str
@@ -437,6 +451,14 @@ class TrainingSpec(FrozenModel):
     selection: str | None = None
     fold: tuple[int, int] | None = Field(default=None, exclude_if=lambda fold: fold is None)
     start: StartingWeights | None = Field(default=None, exclude_if=lambda start: start is None)
+    hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    hidden_cases: Literal["left_out", "unlabelled"] = Field(default="left_out", exclude_if=lambda cases: cases == "left_out")
+    shown: Task | None = Field(default=None, exclude_if=lambda task: task is None)
+
+    @property
+    def shown_task(self) -> Task:
+        """Return the task as the cohort of this training is opened for it."""
+        return self.shown or self.task
 
     def sibling_key(self) -> str:
         """Return the digest of what trainings share that differ in their seed alone."""
@@ -456,6 +478,7 @@ class ExtractionSpec(FrozenModel):
         unlabelled: whether one of the arms learns from images without labels.
         config: what is stored beside what the arms ask for.
         is_further: whether it is one of several teachers and not the first of its arms: no layer of it is read.
+        student_task: the task as the students see it; left out of the record where they see all that the teacher does.
         cases: which cases the arms learn from; left out of the record where all are real.
     """
 
@@ -467,6 +490,7 @@ class ExtractionSpec(FrozenModel):
     unlabelled: bool
     config: ExtractionConfig
     is_further: bool = Field(default=False, exclude_if=lambda further: not further)
+    student_task: Task | None = Field(default=None, exclude_if=lambda task: task is None)
     cases: tuple[TrainingCases, ...] = Field(default=("real",), exclude_if=lambda kinds: kinds == ("real",))
 
 

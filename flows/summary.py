@@ -26,6 +26,9 @@ COLUMNS = {
     TaskKind.CLASSIFICATION: (
         ("AUC", "auc"),
         ("AUC same bias", "auc_same_bias"),
+        ("AUC {}", "auc_{}"),
+        ("recall {}", "recall_{}"),
+        ("recall {}, bias put right", "shifted_recall_{}"),
         ("AUC de-biased", "auc_debiased"),
         ("AUC reversed", "auc_reversed"),
         ("agreement", "agreement"),
@@ -57,7 +60,8 @@ COLUMNS = {
 
 def _columns(recipe: Recipe) -> list[tuple[str, str]]:
     """Return the columns of a recipe's table; those with a gap once for each foreground class."""
-    names = [(name, name.lower().replace(" ", "_")) for name in recipe.task.classes[1:]]
+    named = recipe.task.classes if recipe.task.kind is TaskKind.CLASSIFICATION else recipe.task.classes[1:]
+    names = [(name, name.lower().replace(" ", "_")) for name in named]
     return [
         (title.format(name), figure.format(key))
         for title, figure in COLUMNS[recipe.task.kind]

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from data_contracts import AuditReport, DataError, ReportModel, TaskKind, require_kind
+from data_contracts import AuditReport, DataError, ReportModel, TaskKind, require_kind, require_one_image
 from medkd.audit.answers import Answers, AuditedModel
 from medkd.audit.changes import PutToTest, Truth
 from medkd.audit.effects import effects_of
@@ -81,6 +81,7 @@ def audit_registered(workspace: Workspace, root: Path, hints: FolderHints, model
     names = chosen_artefacts(options.artefacts)
     model, checkpoint, network, calibration = load_calibrated(open_registry(workspace), model_uri)
     require_kind(checkpoint.task, "an audit")
+    require_one_image(checkpoint.task, "an audit")
     asked = AuditedModel(checkpoint.task, network, calibration)
     data = describe_folder(root, checkpoint.task, hints)
     folder = open_folder(root, data, checkpoint.task, Store(scratch, "scratch"), progress=workspace.progress)

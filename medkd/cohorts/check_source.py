@@ -16,6 +16,7 @@ from data_contracts import (
     Task,
     VolumeFolderData,
 )
+from medkd.cohorts.case_inputs import read_row
 from medkd.cohorts.case_table import FolderData, Line, label_of, missing_columns, read_lines, read_table
 from medkd.cohorts.dataset_list import read_dataset
 from medkd.cohorts.folder_names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, few, files_by_identifier, identifier_of, require_inside
@@ -65,6 +66,9 @@ def _folder(data: FolderData, task: Task | None, root: Path) -> Iterator[Problem
         if not problems:
             lines = read_table(root, data)
             yield from () if task is None else _labels(lines, data, task)
+            yield from () if task is None else _rows(lines, data, task)
+    elif task is not None and task.clinical:
+        yield "table", DataError("TABLE_COLUMN", f"expected a table with the clinical columns {list(task.clinical)}, data.table is null")
     if isinstance(data, VolumeFolderData) and data.dataset is not None:
         try:
             read_dataset(root, data.dataset)
@@ -77,6 +81,15 @@ def _folder(data: FolderData, task: Task | None, root: Path) -> Iterator[Problem
     for field, name in (("images", data.images), ("masks", data.masks)):
         if name is not None:
             yield from _files(root, field, name, suffixes, [line[data.id_column] for line in lines])
+
+
+def _rows(lines: list[Line], data: FolderData, task: Task) -> Iterator[Problem]:
+    """Yield the first thing that is wrong with the clinical rows of a table."""
+    try:
+        for line in lines:
+            read_row(line, task, str(data.table))
+    except MedkdError as error:
+        yield "table", error
 
 
 def _table(data: FolderData, root: Path) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ from data_contracts import (
     Ref,
     Task,
 )
+from medkd.cohorts.case_inputs import with_rows
 from medkd.cohorts.case_table import (
     Line,
     assign_parts,
@@ -214,4 +215,5 @@ def _cohort(pictures: list[_Picture], shard: Ref, data: ImageFolderData, task: T
     people, strata = [picture.line[data.patient_column] for picture in pictures], [picture.label or 0 for picture in pictures]
     named = named_parts([picture.line for picture in pictures], data)
     parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
-    return make_cohort(name, ORIGIN, task.classes, cases, parts)
+    cohort = make_cohort(name, ORIGIN, task.classes, cases, parts)
+    return cohort if whole else with_rows(cohort, [picture.line for picture in pictures], task, data.table)

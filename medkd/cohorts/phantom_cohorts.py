@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from data_contracts import Case, Cohort, CohortSet, CohortSpec, CohortUse, Part, PhantomData, Ref, Split, Subset, TaskKind
+from medkd.cohorts.case_inputs import channel_key, scale_of, standardised
 from medkd.cohorts.split import certify
+from medkd.phantom.clinical import clinical_rows
+from medkd.phantom.cysts import mask_classes, with_cysts
 from medkd.phantom.lesion_counts import with_lesion_counts
 from medkd.phantom.render import (
     CLASSES,
@@ -24,6 +27,7 @@ from medkd.phantom.render import (
     render_key_slices,
     render_volume,
 )
+from medkd.phantom.sequences import SEQUENCES, sequence
 from medkd.storage.store import Store, write_bytes
 
 ORIGIN = "phantom-direct"
@@ -110,6 +114,11 @@ class _Writer:
         self.store = store
         self.spec = spec
         self.written: list[Cohort] = []
+        self.cysts = isinstance(spec.data, PhantomData) and spec.data.cysts
+        self.case_classes = (*CLASSES, "cyst") if self.cysts else CLASSES
+        # Both sequences are drawn where the task names any: which of them a network sees is its own.
+        self.sequences = SEQUENCES if spec.task.channels else SEQUENCES[:1]
+        self.scale: dict[str, tuple[float, float]] = {}
 
     def write(
         self,
@@ -128,7 +137,12 @@ class _Writer:
         data = self.spec.data
         counts = data.lesions if isinstance(data, PhantomData) else (1, 1)
         parts = {part: (with_lesion_counts(cases, counts, seed), seed) for part, (cases, seed) in parts.items()}
+        if self.cysts:
+            parts = {part: (with_cysts(cases, paired=name == Subset.MARKER_PAIRS), seed) for part, (cases, seed) in parts.items()}
         shards = {part: self._shard(f"{name}-{part.value}", cases) for part, (cases, _) in parts.items()}
+        # The first cohort is the teacher's: all others are scaled as its training patients are.
+        if self.spec.task.clinical and not self.scale:
+            self.scale = scale_of(clinical_rows(parts[Part.TRAIN][0], self.spec.task.clinical))
         cases = {
             part: self._cases(shards[part], drawn, seed, _Labels(labelled, mask_share, mistaken.get(part, 0.0)), name)
             for part, (drawn, seed) in parts.items()
@@ -136,9 +150,11 @@ class _Writer:
         cohort = Cohort(
             name=name,
             origin=ORIGIN,
-            classes=self.spec.task.classes if self.spec.task.kind is TaskKind.CLASSIFICATION else CLASSES,
+            classes=self.spec.task.classes if self.spec.task.kind is TaskKind.CLASSIFICATION else self.case_classes,
             cases=tuple(case for group in cases.values() for case in group),
             split=Split(parts={part: tuple(case.case_key for case in group) for part, group in cases.items()}),
+            channels=self.sequences if len(self.sequences) > 1 else (),
+            clinical_scale=self.scale,
         )
         self.written.append(cohort)
         payload = cohort.canonical_json()
@@ -151,10 +167,17 @@ class _Writer:
         if self.spec.task.spatial_dims == 3:
             return self._volumes(name, cases)
         images, masks = render_key_slices(cases)
+        masks = self._classes_of(masks, cases)
         arrays = {"images": images, "masks": masks, "markers": cases.marker}
+        for number, one in enumerate(self.sequences[1:], 1):
+            arrays[channel_key("images", number, one)] = render_key_slices(sequence(cases, one))[0]
         if bool(cases.cue_kind.any()):
             arrays["cues"] = cue_regions(cases)
         return (self.store.write_tensors(f"cohorts/{self.spec.name}/{name}.safetensors", arrays),) * len(cases), images
+
+    def _classes_of(self, masks: Tensor, cases: PhantomCases) -> Tensor:
+        """Return lesion masks; of a segmentation with cysts the classes of their voxels."""
+        return mask_classes(masks, cases) if self.cysts and self.spec.task.kind.is_dense else masks
 
     def _volumes(self, name: str, cases: PhantomCases) -> tuple[tuple[Ref, ...], Tensor]:
         # Voxel (slice, row, column) to LPS mm: columns run to the left, rows to the back, slices upwards.
@@ -164,14 +187,17 @@ class _Writer:
         refs, images = [], []
         for row in range(len(cases)):
             image, mask = render_volume(cases, row)
+            mask = self._classes_of(mask[None], cases[[row]])[0]
             arrays = {"image": image.float(), "label": mask, "affine_lps_mm": affine}
+            for number, one in enumerate(self.sequences[1:], 1):
+                arrays[channel_key("image", number, one)] = render_volume(sequence(cases, one), row)[0].float()
             refs.append(self.store.write_tensors(f"cohorts/{self.spec.name}/{name}/{row}.safetensors", arrays))
             images.append(image)
         return tuple(refs), torch.stack(images)
 
-    @staticmethod
-    def _cases(shard: tuple[tuple[Ref, ...], Tensor], drawn: PhantomCases, seed: int, known: _Labels, name: str) -> tuple[Case, ...]:
+    def _cases(self, shard: tuple[tuple[Ref, ...], Tensor], drawn: PhantomCases, seed: int, known: _Labels, name: str) -> tuple[Case, ...]:
         refs, images = shard
+        rows = [standardised(row, self.scale) for row in clinical_rows(drawn, self.spec.task.clinical)]
         paired = name == Subset.MARKER_PAIRS
         return tuple(
             Case(
@@ -182,6 +208,7 @@ class _Writer:
                 label=abs(int(drawn.label[row]) - chosen(row, known.wrong)) if known.labelled else None,
                 pixel_sha256=hashlib.sha256(images[row].numpy().tobytes()).hexdigest(),
                 attributes={"marker": str(bool(drawn.marker[row])).lower()},
+                clinical=rows[row],
             )
             for row in range(len(drawn))
         )

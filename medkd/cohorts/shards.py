@@ -29,12 +29,14 @@ class VolumeShard:
         affine_lps_mm: float64 [4, 4], of (slice, row, column).
         label: uint8 [slice, row, column]; zeros where nothing is marked.
         synthetic: non-zero where a voxel was not measured; None where all were.
+        channels: the images that were asked for, as ``image``; that one alone where nothing was named.
     """
 
     image: Tensor
     affine_lps_mm: Tensor
     label: Tensor
     synthetic: Tensor | None
+    channels: tuple[Tensor, ...]
 
 
 def seen_values(volume: VolumeRef, store: Store) -> Tensor:
@@ -42,11 +44,12 @@ def seen_values(volume: VolumeRef, store: Store) -> Tensor:
     return store.read_tensors(volume.array)[VOLUME if volume.picture is None else PICTURE]
 
 
-def read_volume(case: Case, store: Store) -> VolumeShard:
-    """Read a case, every byte verified."""
+def read_volume(case: Case, store: Store, channels: tuple[str, ...] = (IMAGE,)) -> VolumeShard:
+    """Read a case, every byte verified; ``channels`` are the tensors of the images that are asked for."""
     arrays = store.read_tensors(case.image)
     marked = arrays if case.mask is None or case.mask == case.image else store.read_tensors(case.mask)
     image = arrays[IMAGE] if IMAGE in arrays else arrays[VOLUME].float()
     affine = arrays[AFFINE] if case.geometry is None else torch.tensor(case.geometry.affine_lps_mm, dtype=torch.float64)
     label = marked.get(LABEL)
-    return VolumeShard(image, affine, torch.zeros(image.shape, dtype=torch.uint8) if label is None else label, arrays.get(SYNTHETIC))
+    asked = tuple(image if name == IMAGE else arrays[name] for name in channels)
+    return VolumeShard(image, affine, torch.zeros(image.shape, dtype=torch.uint8) if label is None else label, arrays.get(SYNTHETIC), asked)

@@ -12,11 +12,14 @@ from torch.nn import functional
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, DataError, Ref, Task, TrainingConfig, read_record
 from medkd.cohorts.case_directives import CaseDirectives, joined_directives
+from medkd.cohorts.case_inputs import channel_keys, row_planes
 from medkd.storage.store import Store
 from medkd.trace import Sample
 from medkd.volumes.window import window_intensity
 
 MISSING = -1
+#: What stands in a stored label map (uint8) where nobody says what is there: no class has this number.
+WITHOUT_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class TensorCohort:
     """Arrays of n cases in the order of ``cases``.
 
     Attributes:
-        images: float32 [n, 1, row, column] in [-1, 1].
+        images: float32 [n, channel, row, column]: images in [-1, 1], and after them the clinical row where the task names one.
         labels: int64 [n], -1 where missing.
         masks: uint8 [n, row, column]; zeros where ``has_mask`` is False.
         has_mask: bool [n].
@@ -58,6 +61,8 @@ class TensorCohort:
         if task.kind.is_dense:
             # A case without a mask is not empty: nobody has looked, and -1 keeps it out of losses.
             labels = torch.where(known.view(-1, *(1,) * (masks.ndim - 1)), masks.long(), torch.full_like(masks, 0).long() + MISSING)
+            unknown = masks == WITHOUT_LABEL
+            labels, masks = labels.masked_fill(unknown, MISSING), masks.masked_fill(unknown, 0)
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         sample = Sample(inputs={"image": self.images[rows]}, labels=labels, masks=masks, valid_mask=self.valid[rows], patients=patients)
         if task.case_classes:
@@ -144,7 +149,7 @@ def open_cohort(use: CohortUse, store: Store, task: Task) -> TensorCohort:
         of_shard = tuple(case for case in cohort.cases if case.image == shard)
         rows = torch.tensor([row for row, case in enumerate(of_shard) if case.case_key in wanted], dtype=torch.int64)
         if len(rows):
-            opened.append(_open_shard(store.read_tensors(shard), of_shard, rows, task))
+            opened.append(_open_shard(store.read_tensors(shard), of_shard, rows, task, cohort.channels))
     if not opened:
         raise DataError("COHORT_EMPTY", f"expected cases in the {use.part.value} part of cohort {cohort.name!r}, it has none")
     result = opened[0]
@@ -153,17 +158,18 @@ def open_cohort(use: CohortUse, store: Store, task: Task) -> TensorCohort:
     return result
 
 
-def _open_shard(shard: dict[str, Tensor], cases: tuple[Case, ...], rows: Tensor, task: Task) -> TensorCohort:
+def _open_shard(shard: dict[str, Tensor], cases: tuple[Case, ...], rows: Tensor, task: Task, held: tuple[str, ...]) -> TensorCohort:
     if shard["images"].shape != (len(cases), *task.image_size):
         raise DataError("COHORT_SHAPE", f"expected images of shape {(len(cases), *task.image_size)}, got {tuple(shard['images'].shape)}")
-    images = shard["images"][rows]
+    channels = [window_intensity(shard[key][rows], task.window)[:, None] for key in channel_keys("images", held, task)]
     chosen = tuple(cases[row] for row in rows.tolist())
+    images = torch.cat([*channels, row_planes(chosen, task, channels[0].shape[2:])], 1) if task.in_channels > 1 else channels[0]
     masks = shard.get("masks", torch.zeros(shard["images"].shape, dtype=torch.uint8))[rows]
-    valid = shard["valid"][rows].bool() if "valid" in shard else torch.ones(images.shape, dtype=torch.bool)
+    valid = shard["valid"][rows].bool() if "valid" in shard else torch.ones(channels[0][:, 0].shape, dtype=torch.bool)
     markers = shard["markers"][rows].bool() if "markers" in shard else torch.zeros(len(rows), dtype=torch.bool)
     return TensorCohort(
         cases=chosen,
-        images=window_intensity(images, task.window)[:, None],
+        images=images,
         labels=torch.tensor([MISSING if case.label is None else case.label for case in chosen]),
         masks=masks,
         has_mask=torch.tensor([case.mask is not None for case in chosen]),

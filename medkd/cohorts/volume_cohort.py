@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from data_contracts import Case, CohortUse, DataError, Task, TrainingConfig
 from medkd.cohorts.case_directives import CaseDirectives, joined_directives
-from medkd.cohorts.shards import VolumeShard, read_volume
-from medkd.cohorts.tensor_cohort import MISSING, TensorCohort, patient_codes, read_cohort
+from medkd.cohorts.case_inputs import channel_keys, row_planes
+from medkd.cohorts.shards import IMAGE, VolumeShard, read_volume
+from medkd.cohorts.tensor_cohort import MISSING, WITHOUT_LABEL, TensorCohort, patient_codes, read_cohort
 from medkd.storage.store import Store
 from medkd.trace import Sample
 from medkd.volumes.intensity import within_volume
@@ -28,7 +29,7 @@ class VolumeCohort:
     """Volumes of n cases.
 
     Attributes:
-        images: float32 [1, slice, row, column] each, as a network sees them (resampled where the task names a spacing).
+        images: float32 [channel, slice, row, column] each, as a network sees them (resampled where the task names a spacing).
         labels: uint8 [slice, row, column] each on the image's grid, 0 background.
         has_label: whether a label exists.
         alignments: how each image belongs to the voxels it was imported with.
@@ -80,7 +81,7 @@ class VolumeCohort:
     def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
         """Return a batch of patches, one per row: a share of them centred on a labelled voxel, padded where a volume is smaller.
 
-        Image [batch, 1, *patch], labels int64 (-1 where padded or unlabelled), masks uint8 (any foreground), valid mask.
+        Image [batch, channel, *patch], labels int64 (-1 where padded or unlabelled), masks uint8 (any foreground), valid mask.
         """
         corners = [self._draw_corner(row, task.image_size, config.foreground_share, generator) for row in rows.tolist()]
         patches = [self._cut_patch(row, corner, task.image_size) for row, corner in zip(rows.tolist(), corners, strict=True)]
@@ -88,7 +89,7 @@ class VolumeCohort:
         patients = patient_codes(self.cases[row].patient_key for row in rows.tolist())
         masks = (label > 0).to(torch.uint8)
         window = torch.tensor(corners)
-        sample = Sample(inputs={"image": image[:, None]}, labels=label, masks=masks, valid_mask=valid, patients=patients, window=window)
+        sample = Sample(inputs={"image": image}, labels=label, masks=masks, valid_mask=valid, patients=patients, window=window)
         if task.case_classes:
             known = [self.cases[row].label for row in rows.tolist()]
             sample = replace(sample, case_labels=torch.tensor([MISSING if one is None else one for one in known]))
@@ -98,7 +99,7 @@ class VolumeCohort:
         return self.directives.attach(sample, rows, cuts)
 
     def _draw_corner(self, row: int, size: tuple[int, ...], share: float, generator: torch.Generator) -> list[int]:
-        label = self.labels[row]
+        label = self._shown(row)
         wants_foreground = bool(torch.rand((), generator=generator) < share) and self.has_label[row] and bool(label.any())
         centre = None
         if wants_foreground:
@@ -111,12 +112,16 @@ class VolumeCohort:
             corner.append(free if centre is None else min(max(centre[axis] - wanted // 2, low), high))
         return corner
 
+    def _shown(self, row: int) -> Tensor:
+        """Return the label map of a case with background where there is no label: patches must not be drawn round what is hidden."""
+        return self.labels[row].masked_fill(self.labels[row] == WITHOUT_LABEL, 0)
+
     def _cut_patch(self, row: int, corner: list[int], size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        image, label, measured = self.images[row][0], self.labels[row], self.measured(row)
+        image, label, measured = self.images[row], self.labels[row], self.measured(row)
         known = label.long() if self.has_label[row] else torch.full_like(label, 0).long() + MISSING
         return (
-            cut(image, corner, size, fill=float(image.min())),
-            cut(known.masked_fill(~measured, MISSING), corner, size, fill=MISSING),
+            _cut_image(image, corner, size),
+            cut(known.masked_fill(~measured | (known == WITHOUT_LABEL), MISSING), corner, size, fill=MISSING),
             cut(measured, corner, size, fill=False),
         )
 
@@ -151,11 +156,13 @@ class VolumeCohort:
         size = task.image_size
         corners = [self._corner(row, size, centre) for row in range(len(self))]
         labels = [cut(label, corner, size, fill=0) for label, corner in zip(self.labels, corners, strict=True)]
-        images = [cut(i[0], corner, size, fill=float(i.min())) for i, corner in zip(self.images, corners, strict=True)]
+        images = torch.stack([_cut_image(image, corner, size) for image, corner in zip(self.images, corners, strict=True)])
+        if task.clinical:
+            images = torch.cat([images, row_planes(self.cases, task, size)], 1)
         valid = [cut(self.measured(row), corner, size, fill=False) for row, corner in enumerate(corners)]
         return TensorCohort(
             cases=self.cases,
-            images=torch.stack(images)[:, None],
+            images=images,
             labels=torch.tensor([MISSING if case.label is None else case.label for case in self.cases]),
             masks=(torch.stack(labels) > 0).to(torch.uint8),
             has_mask=torch.tensor(self.has_label),
@@ -201,19 +208,24 @@ def cut(values: Tensor, corner: list[int], size: tuple[int, ...], *, fill: float
     return functional.pad(as_float, flat, value=fill).to(values.dtype)
 
 
+def _cut_image(image: Tensor, corner: list[int], size: tuple[int, ...]) -> Tensor:
+    """Return a patch [channel, *size] of an image; outside of it each channel has its own lowest value."""
+    return torch.stack([cut(channel, corner, size, fill=float(channel.min())) for channel in image])
+
+
 def open_volumes(use: CohortUse, store: Store, task: Task) -> VolumeCohort:
     """Open one part of a stored cohort of volumes, on the grid and with the intensities that the task asks for."""
     cohort = read_cohort(use.cohort, store)
     cases = cohort.part(use.part)
     if not cases:
         raise DataError("COHORT_EMPTY", f"expected cases in the {use.part.value} part of cohort {cohort.name!r}, it has none")
-    shards = [read_volume(case, store) for case in cases]
+    shards = [read_volume(case, store, channel_keys(IMAGE, cohort.channels, task)) for case in cases]
     references = tuple(shard.label for shard in shards)
     alignments = tuple(align(_grid(shard), task) for shard in shards)
-    images = (alignment.to_network(shard.image) for alignment, shard in zip(alignments, shards, strict=True))
+    images = ([alignment.to_network(channel) for channel in shard.channels] for alignment, shard in zip(alignments, shards, strict=True))
     return VolumeCohort(
         cases=cases,
-        images=tuple(bring_intensity(image, task)[None] for image in images),
+        images=tuple(torch.stack([bring_intensity(channel, task) for channel in image]) for image in images),
         labels=tuple(alignment.labels_to_network(label) for alignment, label in zip(alignments, references, strict=True)),
         has_label=tuple(case.mask is not None for case in cases),
         alignments=alignments,

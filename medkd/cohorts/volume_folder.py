@@ -38,6 +38,7 @@ from data_contracts import (
     Task,
     VolumeFolderData,
 )
+from medkd.cohorts.case_inputs import channel_key, with_rows
 from medkd.cohorts.case_table import (
     Line,
     assign_parts,
@@ -122,7 +123,7 @@ def import_volume_folder(
     _require_named_once(pairs, root)
     accepted: list[_Volume] = []
     for pair in progress_bar(pairs[: data.most], title="import", unit="volume", enabled=progress):
-        files = [name for name in (pair.image, pair.label) if name is not None]
+        files = [name for name in (pair.image, pair.label, *further_images(pair, data).values()) if name is not None]
         try:
             accepted.append(_import_pair(root, pair, table, data=data, values=values, store=store, key=key))
             ledger |= {name: FileOutcome(path=name, outcome=Outcome.ACCEPTED) for name in files}
@@ -203,13 +204,16 @@ def _import_pair(
     root: Path, pair: Pair, table: dict[str, Line] | None, *, data: VolumeFolderData, values: LabelValues, store: Store, key: str
 ) -> _Volume:
     voxels, grid = _read(root, pair.image, IngestCode.LABEL_WITHOUT_IMAGE)
-    if not np.isfinite(voxels).all():
-        bad = int((~np.isfinite(voxels)).sum())
-        raise IngestError(IngestCode.NAN_OR_INF, f"expected finite voxels, {bad} of {voxels.size} are NaN or infinite")
+    _require_finite(voxels)
     arrays = {
         "image": torch.from_numpy(np.ascontiguousarray(voxels.astype(np.float32))),
         "affine_lps_mm": torch.from_numpy(grid.affine_lps_mm),
     }
+    for number, (name, file) in enumerate(further_images(pair, data).items(), 1):
+        others, other_grid = _read(root, file, IngestCode.LABEL_WITHOUT_IMAGE)
+        _require_same_grid(grid, other_grid)
+        _require_finite(others)
+        arrays[channel_key("image", number, name)] = torch.from_numpy(np.ascontiguousarray(others.astype(np.float32)))
     read: ReadLabel | None = None
     if pair.label is not None:
         wanted, label_grid = _read(root, pair.label, IngestCode.LABEL_MISSING)
@@ -235,6 +239,17 @@ def _import_pair(
         foreground=int((arrays["label"] > 0).sum()) if "label" in arrays else 0,
         values=frozenset(arrays["label"].unique().tolist()) if "label" in arrays else frozenset(),
     )
+
+
+def further_images(pair: Pair, data: VolumeFolderData) -> dict[str, str]:
+    """Return the files of a case's further channels, by their names."""
+    return {name: f"{folder}/{Path(pair.image).name}" for name, folder in list(data.channels.items())[1:]}
+
+
+def _require_finite(voxels: NDArray[Any]) -> None:
+    if not np.isfinite(voxels).all():
+        bad = int((~np.isfinite(voxels)).sum())
+        raise IngestError(IngestCode.NAN_OR_INF, f"expected finite voxels, {bad} of {voxels.size} are NaN or infinite")
 
 
 def _read(root: Path, name: str, missing: IngestCode) -> tuple[NDArray[Any], Grid]:
@@ -314,4 +329,5 @@ def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name:
     strata = [int(v.foreground > middle) if v.label is None else v.label for v in volumes]
     named = named_parts([volume.line for volume in volumes], data)
     parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
-    return make_cohort(name, ORIGIN, task.classes, cases, parts)
+    cohort = make_cohort(name, ORIGIN, task.classes, cases, parts).model_copy(update={"channels": tuple(data.channels)})
+    return cohort if whole else with_rows(cohort, [volume.line for volume in volumes], task, str(data.table))

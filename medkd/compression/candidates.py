@@ -19,6 +19,7 @@ from data_contracts import (
     Subset,
     TrainingSpec,
     require_kind,
+    require_one_image,
 )
 from medkd.compression.compress_network import compress_checkpoint, require_compressible
 from medkd.compression.make_form import BASELINES
@@ -53,6 +54,7 @@ def fetch_source(workspace: Workspace, registry: Registry, recipe: CompressionRe
     """
     model, own, teacher = adopt(workspace, registry, recipe.model)
     require_kind(own.task, "compression")
+    require_one_image(own.task, "compression")
     if own.task.case_classes:
         raise CompressionError(
             "TWO_HEADS", f"expected a network with one head to compress, {model.uri} classifies cases too: its forms would not"

@@ -138,7 +138,7 @@ def imitated(
     """Return the frozen network that is distilled from; None where neither terms nor attributions ask one.
 
     Raises:
-        KnowledgeError: ``TEACHER_MISSING``.
+        KnowledgeError: ``TEACHER_MISSING``; ``TASK_INPUTS`` for a teacher that sees other inputs.
     """
     if "teacher" not in Objective(terms).needs:
         return None
@@ -147,5 +147,11 @@ def imitated(
         raise KnowledgeError(
             "TEACHER_MISSING",
             f"expected weights of the teacher of {origin.run_name} to distil from, got None; set tune.distill_from: origin",
+        )
+    if chosen.task.input_names != origin.task.input_names:
+        raise KnowledgeError(
+            "TASK_INPUTS",
+            f"expected a teacher that sees what {origin.run_name} sees, {list(origin.task.input_names)}, it sees {list(chosen.task.input_names)}; "
+            "set tune.distill_from: origin",
         )
     return LoadedTeacher(load_network(workspace, chosen), chosen.network, chosen.weights_digest)

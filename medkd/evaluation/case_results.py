@@ -38,7 +38,7 @@ def _lesion_voxels(store: Store, cohorts: CohortSet, subset: Subset, task: Task)
         volumes = open_volume_use(cohorts, subset, store, task)
         return [int((label > 0).sum()) if known else None for label, known in zip(volumes.references, volumes.has_label, strict=True)]
     pictures = open_pictures(cohorts, subset, store, task)
-    sizes = pictures.masks.flatten(1).sum(1).tolist()
+    sizes = (pictures.masks > 0).flatten(1).sum(1).tolist()
     return [int(size) if known else None for size, known in zip(sizes, pictures.has_mask.tolist(), strict=True)]
 
 

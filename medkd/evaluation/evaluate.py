@@ -13,9 +13,11 @@ from medkd.attribution.cam import cam
 from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import TensorCohort, open_use, read_cohort
 from medkd.evaluation.bootstrap import Statistic, auc_of, bootstrap_figure, is_defined, mean_of
+from medkd.evaluation.class_measures import PROBABILITY_OF, class_statistic, classified, segmented
 from medkd.evaluation.detection_statistics import HITS, detection_statistics
 from medkd.evaluation.evaluate_detection import evaluate_detector
 from medkd.evaluation.evaluate_volumes import evaluate_volumes
+from medkd.evaluation.shifted_bias import shifted_recalls
 from medkd.inference.predict import measure_latency_ms, predict_class_maps, predict_logits
 from medkd.measures.cosine_agreement import cosine_agreement
 from medkd.measures.dice import dice
@@ -24,7 +26,7 @@ from medkd.measures.marker_effect import marker_effect
 from medkd.measures.pointing_game import pointing_game
 from medkd.measures.relevance_mass_accuracy import relevance_mass_accuracy
 from medkd.models._heads import head_view
-from medkd.models._load import load_network
+from medkd.models._inputs import load_shown
 from medkd.storage.stage import stage
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
@@ -59,16 +61,17 @@ def evaluate_model(
         teacher: of the network, or of itself.
         case_teacher: of the head that classifies, where a network with two heads has a teacher for each.
     """
-    task = checkpoint.task
-    model = load_network(workspace, checkpoint)
-    teacher_network = model if teacher == checkpoint else load_network(workspace, teacher)
+    # Both are shown what either sees, and each picks its own.
+    task = checkpoint.task.seeing_also(teacher.task)
+    model = load_shown(workspace, checkpoint, task)
+    teacher_network = model if teacher == checkpoint else load_shown(workspace, teacher, task)
     if task.kind is TaskKind.DETECTION:
         arrays = evaluate_detector(model, teacher_network, cohorts, workspace.store, task)
     elif task.case_classes:
         # A head's map is compared with that of the teacher which has the head.
         views = [head_view(model, TaskKind.CLASSIFICATION.value)]
         if case_teacher is not None:
-            views.append(load_network(workspace, case_teacher))
+            views.append(load_shown(workspace, case_teacher, task))
         elif teacher_network is not model:
             views.append(head_view(teacher_network, TaskKind.CLASSIFICATION.value))
         arrays = _both((model, teacher_network), (views[0], views[-1]), cohorts, workspace, task)
@@ -78,8 +81,10 @@ def evaluate_model(
         arrays = evaluate_volumes(model, teacher_network, open_volume_use(cohorts, Subset.TEST, workspace.store, task), task)
     else:
         arrays = _segmentation(model, teacher_network, cohorts, workspace, task)
+    if checkpoint.hidden_classes and task.kind is TaskKind.CLASSIFICATION and Subset.TEACHER_VALIDATION in cohorts.uses:
+        arrays |= shifted_recalls((model, teacher_network), cohorts, workspace.store, task, checkpoint.hidden_classes)
     name = f"{recipe}/{checkpoint.arm}-{checkpoint.seed}-{checkpoint.weights_digest[:8]}"
-    sample = torch.zeros(1, 1, *task.image_size)
+    sample = torch.zeros(1, task.in_channels, *task.image_size)
     return Evaluation(
         arm=checkpoint.arm,
         role=checkpoint.role.value,
@@ -125,6 +130,8 @@ def _classification(
         else:
             logits = predict_logits(model, cohort.images, flips=flips)
         arrays[f"{subset}/probability"] = logits.softmax(1)[:, 1].double()
+        if subset == Subset.TEST:
+            arrays |= {f"{subset}/{name}": value for name, value in classified(logits, cohort.labels, task).items()}
     if Subset.MARKER_PAIRS in cohorts.uses:
         pairs = open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task)
         probability = predict_logits(model, pairs.images).softmax(1)[:, 1]
@@ -170,6 +177,7 @@ def _segmentation(model: nn.Module, teacher_network: nn.Module, cohorts: CohortS
             "dice": dice(answer, cohort.masks),
             "dice_to_teacher": dice(answer, reference),
             "false_positive_pixels": outside.flatten(1).sum(1).double(),
+            **segmented(answer, cohort.masks, task),
             **maps,
         }
         if subset == Subset.MISPLACED:
@@ -252,9 +260,12 @@ def statistics_of(subset: str, quantity: str, values: np.ndarray, labels: np.nda
     """Return the named statistics that are made of one stored quantity; ``single`` when there is one test cohort only."""
     if quantity.endswith(HITS):
         return detection_statistics(quantity, values)
+    if quantity.startswith(PROBABILITY_OF):
+        return class_statistic(quantity, values, labels)
     if quantity != "probability":
         return {quantity: mean_of(values)}
-    name = "auc" if single else _AUC_NAMES[subset]
+    # Of several classes it is the second one's probability, against all others.
+    name, labels = "auc" if single else _AUC_NAMES[subset], np.where(labels > 1, 0, labels)
     statistics: dict[str, Statistic] = {name: auc_of(values, labels)}
     if subset == Subset.TEST:
         statistics["ece"] = _ece_of(values, labels)

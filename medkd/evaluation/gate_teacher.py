@@ -10,7 +10,7 @@ from medkd.cohorts.open_cohort import open_pictures, open_volume_use
 from medkd.cohorts.tensor_cohort import open_use
 from medkd.evaluation.class_figures import class_figures
 from medkd.evaluation.evaluate_detection import mean_sensitivity
-from medkd.evaluation.validate import mean_over_foreground
+from medkd.evaluation.validate import mean_auc, mean_over_foreground
 from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
 from medkd.measures.dice import dice
@@ -88,7 +88,7 @@ def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> d
         answer = predict_logits(model, cohort.images, flips=task.test_time_flips).argmax(1)
         return {"dice": float(dice(answer, cohort.masks).nanmean())}
     logits, _, kept = predict_class_maps(model, cohort.images)
-    measured = {"auc": float(auc(logits.softmax(1)[:, 1], cohort.labels))}
+    measured = {"auc": float(mean_auc(auc, logits.softmax(1), cohort.labels))}
     if bool(cohort.has_mask.any()):
         # The teacher's own answer is explained, right or wrong: that is what students will copy.
         maps = cam(kept, class_margin(logits.argmax(1)))

@@ -27,6 +27,7 @@ from data_contracts import (
     Task,
     TaskKind,
     require_kind,
+    require_one_image,
 )
 from medkd.catalogue import MEASURES
 from medkd.cohorts.case_table import FolderData
@@ -110,6 +111,7 @@ def score_folder(subject: ScoredModel, root: Path, data: FolderData | DicomData,
         DataError: as the importers.
     """
     require_kind(subject.task, "the scores of a folder")
+    require_one_image(subject.task, "the scores of a folder")
     cohort, ledger = import_whole(root, data, subject.task, store, progress=progress)
     payload = cohort.canonical_json()
     write_bytes(store.root / "folder/all.json", payload)

@@ -79,7 +79,7 @@ def fine_tune_on_gap(
             "RECIPE_NEEDS", f"expected pictures for rounds on the gap, got volumes of {spec.task.image_size}, which have none yet"
         )
     objective = Objective(spec.objective.terms)
-    loaded = load_teacher(workspace, objective, teacher)
+    loaded = load_teacher(workspace, objective, teacher, spec.shown_task)
     if loaded is None:
         raise RecipeError("RECIPE_NEEDS", f"expected a term with a teacher in arm {spec.arm!r}: without one there is no gap")
     validator = student_validator(workspace, cohorts, teacher, goal)

@@ -76,7 +76,10 @@ def find_kept(folder: Path, wanted: str) -> Path:
 
 
 def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> LoadedModel:
-    """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names."""
+    """Return a registered model, every byte verified, with a teacher: the one that is named, or that its lineage names.
+
+    A teacher that sees other inputs than the model (another sequence, a clinical row) is left out.
+    """
     model, checkpoint, network, calibration, card = load_version(registry, uri)
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
     alone = LoadedModel(model, checkpoint, network, calibration=calibration)
@@ -84,7 +87,9 @@ def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Lo
         alone = replace(alone, structures=card.structures, trained_on=card.trained_on)
     if teacher is None:
         return alone
-    above, _, teacher_network = load_registered(registry, teacher)
+    above, its, teacher_network = load_registered(registry, teacher)
+    if its.task.input_names != checkpoint.task.input_names:
+        return alone  # a study has one image: what the teacher saw of other studies is not there to be asked about
     return replace(alone, teacher=above, teacher_network=teacher_network)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -59,10 +60,13 @@ def explain_studies(
 
 
 def _loaded(workspace: Workspace, one: PanelModel) -> LoadedModel:
-    networks = [load_network(workspace, checkpoint) for checkpoint in (one.student_checkpoint, one.teacher_checkpoint)]
-    return LoadedModel(
-        one.model, one.student_checkpoint, networks[0], one.teacher, networks[1], one.calibration, one.structures, one.trained_on
+    student, teacher = (load_network(workspace, checkpoint) for checkpoint in (one.student_checkpoint, one.teacher_checkpoint))
+    loaded = LoadedModel(
+        one.model, one.student_checkpoint, student, calibration=one.calibration, structures=one.structures, trained_on=one.trained_on
     )
+    if one.student_checkpoint.task.input_names != one.teacher_checkpoint.task.input_names:
+        return loaded  # the study has one image, and a teacher that sees another cannot be asked about it
+    return replace(loaded, teacher=one.teacher, teacher_network=teacher)
 
 
 def panel_requests(panel: ReviewPanel) -> tuple[ExplanationRequest, ExplanationRequest]:

@@ -133,12 +133,16 @@ def inspect_on_cohort(workspace: Workspace, spec: ExplainSpec, cohorts: CohortSe
     return inspection
 
 
+_INPUTS: dict[str, tuple[str, ...]] = {"channels": (), "clinical": ()}
+
+
 def _adopted(
     workspace: Workspace, spec: ExplainSpec, model_uri: str, registry_uri: str
 ) -> tuple[Registry, tuple[ModelRef, Checkpoint, Checkpoint]]:
     registry = open_registry(replace(workspace, tracking_uri=registry_uri))
     found = adopt(workspace, registry, model_uri)
-    if found[1].task != spec.task:
+    # What a network sees of the recipe's images is its own.
+    if found[1].task.model_copy(update=_INPUTS) != spec.task.model_copy(update=_INPUTS):
         raise DataError("MODEL_TASK", f"expected a model of the task of {spec.name}, {model_uri} was trained for another one")
     return registry, found
 

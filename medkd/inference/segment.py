@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_contracts import DataError, Task
+from data_contracts import DataError, Task, require_one_image
 from medkd.cohorts.volume_cohort import bring_intensity
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.volumes.letterbox import from_letterbox, letterbox
@@ -60,8 +60,10 @@ def prepare_study(values: Tensor, grid: Grid | None, task: Task) -> PreparedStud
         task: of the networks.
 
     Raises:
-        DataError: ``GRID_MISMATCH`` for slices of another size than its pictures, or a picture where volumes are asked for.
+        DataError: ``GRID_MISMATCH`` for slices of another size than its pictures, or a picture where volumes are asked for;
+            ``TASK_INPUTS`` for a network that needs more than one image of a case.
     """
+    require_one_image(task, "the study, which has one")
     if grid is None:
         return _prepare_pictures(values, task)
     # The axes of a volume may lie any way in the patient; pictures are taken as they are stored.

@@ -196,7 +196,7 @@ class Extraction:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape [1, features, *cells] of each stored layer for an image of the task's size, shallow to deep."""
-        image = torch.zeros(1, 1, *self.query.task.image_size, device=self.device)
+        image = torch.zeros(1, self.query.task.in_channels, *self.query.task.image_size, device=self.device)
         with frozen(self.network), torch.no_grad():
             kept = trace(self.network, image, layers=tuple(self.layers.values()))
         found = {}
@@ -212,7 +212,9 @@ class Extraction:
         if not self.is_segmentation:
             return ()
         layer_map = layer_map_of(self.network)
-        image = torch.randn(1, 1, *self.query.task.image_size, generator=torch.Generator().manual_seed(0)).to(self.device)
+        image = torch.randn(1, self.query.task.in_channels, *self.query.task.image_size, generator=torch.Generator().manual_seed(0)).to(
+            self.device
+        )
         with frozen(self.network), torch.no_grad():
             kept = trace(self.network, image, layers=(layer_map.cam_layer,))
             return _bias_of(kept)

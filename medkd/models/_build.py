@@ -16,7 +16,12 @@ from medkd.trace import forked_rng, layer_map_of
 def specify_network(network: Network, task: Task) -> NetworkSpec:
     """Return the full specification of a recipe's network: channels follow from the task."""
     return NetworkSpec(
-        builder=network.builder, in_channels=1, out_channels=len(task.classes), spatial_dims=task.spatial_dims, options=network.options
+        builder=network.builder,
+        in_channels=task.in_channels,
+        out_channels=len(task.classes),
+        spatial_dims=task.spatial_dims,
+        options=network.options,
+        row_channels=task.row_channels,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from data_contracts import Checkpoint, ExplanationError, Task, TaskKind
+from medkd.models._inputs import picking
 from medkd.trace import LayerMap, Sample, Trace, layer_map_of, trace, with_layer_map
 
 #: Under which name a view holds its network.
@@ -44,10 +45,11 @@ def head_view(network: nn.Module, head: str) -> nn.Module:
 
 
 def for_task(network: nn.Module, checkpoint: Checkpoint, task: Task) -> nn.Module:
-    """Return the network of a checkpoint as a task asks it: the head that classifies where that is the task of a network that does both."""
+    """Return the network of a checkpoint as a task asks it: the head that classifies where that is the task of a network that does both,
+    and its own channels of what the task shows."""
     if checkpoint.task.case_classes and task.kind is TaskKind.CLASSIFICATION:
-        return head_view(network, TaskKind.CLASSIFICATION.value)
-    return network
+        network = head_view(network, TaskKind.CLASSIFICATION.value)
+    return picking(network, checkpoint.task, task)
 
 
 def trace_of_head(kept: Trace, head: str) -> Trace:

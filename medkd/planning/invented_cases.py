@@ -30,7 +30,7 @@ def invented_cases(task: Task, count: int) -> TensorCohort | VolumeCohort:
         size = tuple(int(extent * _LARGER) for extent in task.image_size)
         return VolumeCohort(
             cases=cases,
-            images=tuple(torch.randn(1, *size, generator=generator) for _ in cases),
+            images=tuple(torch.randn(task.in_channels, *size, generator=generator) for _ in cases),
             labels=tuple(_boxes((1, *size), classes)[0] for _ in cases),
             has_label=(True,) * count,
             alignments=(),  # none of these is scored
@@ -40,7 +40,7 @@ def invented_cases(task: Task, count: int) -> TensorCohort | VolumeCohort:
     shape = (count, *task.image_size)
     return TensorCohort(
         cases=cases,
-        images=torch.rand(shape, generator=generator)[:, None] * 2 - 1,
+        images=torch.rand((count, task.in_channels, *task.image_size), generator=generator) * 2 - 1,
         labels=torch.arange(count) % classes,
         masks=_boxes(shape, classes if task.kind.is_dense else 2),
         has_mask=torch.ones(count, dtype=torch.bool),

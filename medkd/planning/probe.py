@@ -19,6 +19,7 @@ from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.memory_need import PeakMemory
 from medkd.models._build import build_network, parameter_count, specify_network
+from medkd.models._inputs import picking
 from medkd.models._tucker import factorised, share_for
 from medkd.planning.invented_cases import invented_cases
 from medkd.precision import resolve_precision, training_device
@@ -79,7 +80,7 @@ def probe_training(spec: TrainingSpec, teacher: LoadedTeacher | Teachers | None,
     peak, began, device = PeakMemory(), time.perf_counter(), training_device()
     request = _request(spec, cases, folder, device)
     network = _network(spec, teacher)
-    cohort, fabric = invented_cases(spec.task, min(cases, 2 * spec.fit.batch_size)), open_fabric(request)
+    cohort, fabric = invented_cases(spec.shown_task, min(cases, 2 * spec.fit.batch_size)), open_fabric(request)
     before_asking = time.perf_counter()
     trainer = Trainer(network, Objective(spec.objective.terms), cohort, request, fabric, _source(spec, teacher, cohort))
     # A live teacher is asked about whole pictures before the first step, and about patches in every step.
@@ -111,7 +112,7 @@ def _request(spec: TrainingSpec, cases: int, folder: Path, device: torch.device)
     drawn = max(spec.fit.batch_size, round((spec.fit.samples_per_epoch or cases) * few / cases))
     precision = resolve_precision(spec.fit.precision, device)
     config = spec.fit.model_copy(update={"precision": precision, "samples_per_epoch": drawn})
-    return FitRequest(config, spec.task, 0, folder, "probe", balance=spec.objective.balance)
+    return FitRequest(config, spec.shown_task, 0, folder, "probe", balance=spec.objective.balance)
 
 
 def _timed_steps(trainer: Trainer, device: torch.device, *, ends: float) -> list[float]:
@@ -140,7 +141,7 @@ def _steps(trainer: Trainer) -> Iterator[None]:
 
 def _network(spec: TrainingSpec, teacher: LoadedTeacher | Teachers | None) -> nn.Module:
     teacher = _named(teacher, spec.objective.teachers[0])
-    network = build_network(specify_network(spec.network, spec.task), seed=derive_seed("probe"))
+    network = picking(build_network(specify_network(spec.network, spec.task), seed=derive_seed("probe")), spec.task, spec.shown_task)
     if spec.objective.init != "compressed_teacher" or teacher is None:
         return network
     return factorised(copy.deepcopy(teacher.network), share_for(teacher.network, parameter_count(network)))
@@ -168,7 +169,8 @@ def _several(spec: TrainingSpec, teachers: Teachers) -> KnowledgeSource:
     """Return what an arm asks, of networks that have learned nothing: a step with them takes as long."""
 
     def begin(purpose: str) -> nn.Module:
-        return build_network(specify_network(spec.network, spec.task), seed=derive_seed("probe", purpose))
+        network = build_network(specify_network(spec.network, spec.task), seed=derive_seed("probe", purpose))
+        return picking(network, spec.task, spec.shown_task)
 
     # Which fold answers for whom, and what weighs a teacher, is not known yet and costs nothing.
     objective = spec.objective.model_copy(
@@ -187,18 +189,17 @@ class PassProbe:
     peak_bytes: int
 
 
-def probe_passes(network: nn.Module, image_size: tuple[int, ...], batch: int, seconds: float) -> PassProbe:
+def probe_passes(network: nn.Module, shape: tuple[int, ...], seconds: float) -> PassProbe:
     """Time passes of a network over invented images, in float32 on the CPU, as evaluation and explanation make them.
 
     Args:
         network: any.
-        image_size: of a picture or patch.
-        batch: images of a forward pass.
+        shape: of the images of a forward pass, (batch, channel, *space).
         seconds: after which no further pass is begun, once each kind was made.
     """
     peak, began = PeakMemory(), time.perf_counter()
     network = network.cpu().eval()
-    images = torch.rand(batch, 1, *image_size)
+    images, batch = torch.rand(shape), shape[0]
     forward: list[float] = []
     gradient: list[float] = []
     while not gradient or time.perf_counter() - began < seconds:

@@ -82,6 +82,7 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
 
     from medkd.memory_need import peak_bytes
     from medkd.models._build import build_network
+    from medkd.models._inputs import picked, picking
     from medkd.planning.probe import probe_passes, probe_training
     from medkd.planning.processor import processor_name
     from medkd.training.recipes import network_spec
@@ -92,7 +93,7 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
     recipe, base = read_record(request.recipe, Recipe), peak_bytes() or 0
     ends = began + request.seconds
     teacher_spec = network_spec(recipe, Role.TEACHER)
-    teacher = LoadedTeacher(build_network(teacher_spec), teacher_spec, _NO_DIGEST)
+    teacher = LoadedTeacher(picking(build_network(teacher_spec), recipe.teacher_task(), recipe.task), teacher_spec, _NO_DIGEST)
     teachers = {"teacher": (teacher,)} | {name: _untrained(recipe, name) for name in recipe.teachers}
     # The arm of most terms first: where time runs out, the others are taken as the costliest that was probed.
     arms = sorted(recipe.arms, key=lambda arm: -len(recipe.arms[arm].terms))
@@ -112,8 +113,9 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
             trainings[name] = asdict(found)
             _say({"after": name})
     passes = {}
-    for role, network in ((Role.TEACHER, teacher.network), (Role.STUDENT, build_network(network_spec(recipe, Role.STUDENT)))):
-        found_passes = probe_passes(network, recipe.task.image_size, recipe.student.fit.batch_size, max(0.0, ends - time.time()) / 2)
+    for role, network in ((Role.TEACHER, picked(teacher.network)), (Role.STUDENT, build_network(network_spec(recipe, Role.STUDENT)))):
+        shape = (recipe.student.fit.batch_size, network_spec(recipe, role).in_channels, *recipe.task.image_size)
+        found_passes = probe_passes(network, shape, max(0.0, ends - time.time()) / 2)
         passes[role.value] = asdict(found_passes)
     _say({"after": "passes"})
     return {"trainings": trainings, "passes": passes, "base_bytes": base, "processor": processor_name()}
@@ -122,10 +124,12 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
 def _untrained(recipe: Recipe, name: str) -> tuple[Any, ...]:
     """Return as many networks as a further teacher has, with weights that nobody keeps."""
     from medkd.models._build import build_network, specify_network
+    from medkd.models._inputs import picking
     from medkd.training.train import LoadedTeacher
 
-    spec = specify_network(recipe.teachers[name].network, recipe.task)
-    return tuple(LoadedTeacher(build_network(spec).eval(), spec, _NO_DIGEST) for _ in networks_of(recipe, name))
+    own = recipe.teacher_task(name)
+    spec = specify_network(recipe.teachers[name].network, own)
+    return tuple(LoadedTeacher(picking(build_network(spec), own, recipe.task).eval(), spec, _NO_DIGEST) for _ in networks_of(recipe, name))
 
 
 def _say(answer: dict[str, Any]) -> None:

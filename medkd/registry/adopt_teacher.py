@@ -61,7 +61,7 @@ def _require_answer(workspace: Workspace, recipe: Recipe, checkpoint: Checkpoint
     network, size = load_network(workspace, checkpoint), recipe.task.image_size
     try:
         with frozen(network), torch.no_grad():
-            network(torch.zeros(2, 1, *size))
+            network(torch.zeros(2, checkpoint.task.in_channels, *size))
     except Exception as error:  # networks refuse sizes in any way
         why = " ".join(str(error).split())[:120]
         sentence = (

@@ -63,8 +63,20 @@ def model_card(
         structures=recipe.card.structures,
         data=recipe.card.data,
         patients=named_patients(recipe, people[1], people[0].patients) if recipe.card.name_patients else {},
-        limits=(*((NO_CASE[checkpoint.cases],) if checkpoint.cases != "real" else ()), *LIMITS),
+        limits=(*((NO_CASE[checkpoint.cases],) if checkpoint.cases != "real" else ()), *limits_of(checkpoint)),
     )
+
+
+def limits_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return what holds of every model, and of one that sees a named image, a row, or was never shown a class."""
+    task, said = checkpoint.task, list(LIMITS)
+    if task.channels or task.clinical:
+        said.append(f"Sees {', '.join((*task.image_names, *task.clinical))} of a case; about other images it was never asked.")
+    if checkpoint.hidden_classes:
+        said.append(
+            f"No label of its training showed {', '.join(checkpoint.hidden_classes)}: what it says of it was learned from its teacher alone."
+        )
+    return tuple(said)
 
 
 def registered_domain(recipe: Recipe, domain: TrainingDomain) -> TrainingDomain:

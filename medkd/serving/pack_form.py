@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from data_contracts import Task, require_kind
+from data_contracts import Task, require_kind, require_one_image
 from medkd.serving.code_archive import serving_code
 from medkd.serving.export_onnx import export_onnx
 from medkd.serving.form import CODE, NETWORK, REQUIREMENTS, PackedForm, example_image
@@ -20,6 +20,7 @@ def pack_form(folder: Path, network: nn.Module, task: Task) -> PackedForm:
         RegistryError: ``FORM_NOT_EXPORTED``, ``FORM_DIFFERS`` or ``FORM_NEEDS_TORCH``.
     """
     require_kind(task, "a form that answers without torch")
+    require_one_image(task, "a form that answers without torch")
     form, code = export_onnx(network, task), serving_code()
     files = {NETWORK: form.payload, CODE: code.archive, REQUIREMENTS: "".join(f"{line}\n" for line in code.requirements).encode()}
     digest = pack_model(folder, files)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from data_contracts import Checkpoint, CompressionError, ModelCard, ModelRef, Task, TaskKind, require_kind
+from data_contracts import Checkpoint, CompressionError, ModelCard, ModelRef, Task, TaskKind, require_kind, require_one_image
 from medkd.inference.predict import averaged_over_flips
 from medkd.serving.bundle_inference import MAPS, NETWORK, Config, inference_config
 from medkd.serving.bundle_texts import bundle_metadata, bundle_readme
@@ -67,6 +67,7 @@ def write_bundle(bundled: BundledModel) -> dict[str, bytes]:
         CompressionError: ``FORM_NOT_EXPORTED`` when the network cannot be traced.
     """
     require_kind(bundled.checkpoint.task, "a MONAI bundle")
+    require_one_image(bundled.checkpoint.task, "a MONAI bundle")
     task, network = bundled.checkpoint.task, bundled.network
     served = ServedNetwork(network)
     segments = task.kind is TaskKind.SEGMENTATION

@@ -49,6 +49,11 @@ def _sentences(arm: Arm, recipe: Recipe, objective: Objective) -> Iterator[tuple
             "cases",
             f"expected a term that asks the recipe's teacher for cases: {arm.cases}, got {[term.spec.loss for term in objective.terms]}",
         )
+    if recipe.student.hidden_classes or recipe.student_task() != recipe.teacher_task():
+        yield (
+            "cases",
+            f"expected a student that sees what its teacher sees, and labels of all classes, for cases: {arm.cases}, which are made from the teacher alone",
+        )
     if arm.unlabelled:
         yield "unlabelled", f"expected unlabelled: false with cases: {arm.cases}, unlabelled images are real ones"
     if arm.init == "pretrained":

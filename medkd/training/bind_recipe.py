@@ -28,6 +28,7 @@ from medkd.training.bind_teachers import several_mistakes
 from medkd.training.kind_mistakes import kind_mistakes
 from medkd.training.mistake import FieldPath, Mistake, Source, attempt, raise_first
 from medkd.training.objective import Objective, reads_explanations
+from medkd.training.pair_mistakes import pair_mistakes
 
 #: Kinds of measures that a cohort's maps can be asked about.
 OF_MAPS = frozenset({"localisation", "complexity", "agreement", "guided", "faithfulness"})
@@ -62,6 +63,7 @@ def binding_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         yield from _arm_mistakes(("arms", name), arm, recipe)
     yield from _explain_mistakes(recipe)
     yield from kind_mistakes(recipe)
+    yield from pair_mistakes(recipe)
 
 
 def name_mistakes(payload: Any) -> Iterator[Mistake]:

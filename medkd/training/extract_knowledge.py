@@ -30,7 +30,7 @@ from medkd.knowledge.extract import Cases, Extraction, ExtractionQuery, divergen
 from medkd.knowledge.shards import ShardReader
 from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network, specify_network
-from medkd.models._load import load_network
+from medkd.models._inputs import load_shown, picking
 from medkd.progress import progress_bar
 from medkd.storage.gpu_slot import gpu_slot
 from medkd.storage.stage import stage
@@ -44,7 +44,8 @@ COMPARED = 8
 def completed_config(spec: ExtractionSpec, teacher: nn.Module) -> ExtractionConfig:
     """Return the recipe's wish with what its arms will ask for."""
     features, maps = dict(spec.config.features), {map_key(config): config for config in spec.config.maps}
-    student = build_network(specify_network(spec.student, spec.task))
+    own = spec.student_task or spec.task
+    student = picking(build_network(specify_network(spec.student, own)), own, spec.task)
     for arm in spec.readers:
         needed = requirements_of(_without_layers(arm) if spec.is_further else arm, spec.task, student, LiveSource(teacher))
         for layer, cells in needed.layers.items():
@@ -86,9 +87,11 @@ def extract_knowledge(workspace: Workspace, spec: ExtractionSpec, cohorts: Cohor
 
 
 def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, teacher: Checkpoint, device: torch.device) -> KnowledgeRef:
-    network = load_network(workspace, teacher)
+    network = load_shown(workspace, teacher, spec.task)
+    # What it is shown is what students are trained among; of a registered teacher all else is its own.
+    task = teacher.task.model_copy(update={"channels": spec.task.channels, "clinical": spec.task.clinical})
     config = completed_config(spec, network)
-    query = ExtractionQuery(teacher.weights_digest, teacher.task, config, spec.views)
+    query = ExtractionQuery(teacher.weights_digest, task, config, spec.views)
     extraction = Extraction(network, query, device)
     folder = f"knowledge/{spec.recipe}-{query.digest()[:16]}"
     shards: list[Ref] = []
@@ -114,7 +117,7 @@ def _extract(workspace: Workspace, spec: ExtractionSpec, cohorts: CohortSet, tea
     sizes = [workspace.store.path(ref).stat().st_size for ref in shards]
     return KnowledgeRef(
         teacher_digest=teacher.weights_digest,
-        task=teacher.task,
+        task=task,
         config=config,
         views=query.views,
         cohorts=tuple(sorted({cohorts.uses[subset].cohort.sha256 for subset in subsets_of(spec, cohorts)})),

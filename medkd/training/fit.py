@@ -35,8 +35,7 @@ from medkd.training.peer import PeerStudent
 from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, StepBatch
 from medkd.training.system_metrics import system_metrics
-from medkd.volumes.augment import draw_view
-from medkd.volumes.mix import harden, mix
+from medkd.volumes.vary import vary
 
 if TYPE_CHECKING:  # Fabric brings torch's compiler with it, two seconds of every process; only one that trains has use for it
     from lightning_fabric import Fabric
@@ -187,7 +186,7 @@ class Trainer:
         if self.ema_teacher is not None:
             self.ema_teacher.begin(student)
         with forked_rng(derive_seed("projectors", request.seed)):
-            blank = torch.zeros(1, 1, *request.task.image_size)
+            blank = torch.zeros(1, request.task.in_channels, *request.task.image_size)
             adapters = objective.connect(student, source, blank)
             peers = [PeerStudent(one, objective.connect(one.network, source, blank)) for one in parts_of(source, PeerSource)]
         if source is not None:
@@ -409,8 +408,7 @@ def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> It
     order = torch.cat(rounds)[:wanted]
     for begin in range(0, len(order) - config.batch_size + 1, config.batch_size):
         sample = cohort.draw(order[begin : begin + config.batch_size], request.task, config, generator)
-        sample = draw_view(sample, config.augment, generator)
-        yield harden(mix(sample, config, generator), config.strong, generator)
+        yield vary(sample, config, generator, row_channels=request.task.row_channels)
 
 
 def own_part(sample: Sample, fabric: Fabric) -> Sample:

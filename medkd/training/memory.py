@@ -94,7 +94,9 @@ def training_bytes(recipe: Recipe, role: Role, fit: TrainingConfig) -> tuple[int
     parameters = parameter_count(network)
     # Several processes hold a network each and share the batch.
     kept = parameters * 4 * (4 + (fit.ema is not None)) * fit.processes
-    return kept + _step_bytes(network, (fit.batch_size, 1, *recipe.task.image_size), half=fit.precision == "bf16"), parameters
+    return kept + _step_bytes(
+        network, (fit.batch_size, spec.in_channels, *recipe.task.image_size), half=fit.precision == "bf16"
+    ), parameters
 
 
 def _step_bytes(network: nn.Module, shape: tuple[int, ...], *, half: bool) -> int:

@@ -18,8 +18,10 @@ from medkd.yaml_text import YamlRefused, read_yaml, yaml_lines
 
 
 def network_spec(recipe: Recipe, role: Role) -> NetworkSpec:
-    """Return the full specification of a role's network: channels follow from the task."""
-    return specify_network(recipe.teacher.network if role is Role.TEACHER else recipe.student.network, recipe.task)
+    """Return the full specification of a role's network: channels follow from the task, and from what it sees."""
+    if role is Role.TEACHER:
+        return specify_network(recipe.teacher.network, recipe.teacher_task())
+    return specify_network(recipe.student.network, recipe.student_task())
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:

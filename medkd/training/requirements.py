@@ -36,7 +36,7 @@ def requirements_of(arm: Arm, task: Task, student: nn.Module, source: KnowledgeS
         KnowledgeError: ``TAP_SHAPES`` or ``KNOWLEDGE_MISSING`` as :meth:`Objective.connect`.
     """
     objective, needed = Objective(arm.terms), Requirements()
-    adapters = objective.connect(student, source, torch.zeros(1, 1, *task.image_size))
+    adapters = objective.connect(student, source, torch.zeros(1, task.in_channels, *task.image_size))
     for term in objective.terms:
         if "teacher" not in term.needs:
             continue

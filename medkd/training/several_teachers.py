@@ -29,7 +29,7 @@ from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.knowledge.stored_set import CohortWithSeveralTeachers, StoredMember
 from medkd.models._build import build_network, specify_network
-from medkd.models._load import load_network
+from medkd.models._inputs import load_shown, picking
 from medkd.seeds import derive_seed
 from medkd.storage.workspace import Workspace
 from medkd.training.requirements import Requirements, requirements_of
@@ -167,7 +167,7 @@ def _missing(name: str, arm: Arm) -> tuple[str, str]:
 
 def _live(request: TeachersRequest, name: str) -> Iterator[KnowledgeSource]:
     for checkpoint in () if request.networks is None else request.networks.of(name):
-        yield LiveSource(load_network(request.workspace, checkpoint))
+        yield LiveSource(load_shown(request.workspace, checkpoint, request.spec.shown_task))
 
 
 def _stored(request: TeachersRequest, name: str) -> Iterator[KnowledgeSource]:
@@ -227,7 +227,7 @@ def _with_answers(request: TeachersRequest, cohort: Cases, source: KnowledgeSour
     """Return the cohort with every store's answers; what is missing is said now."""
     spec, stored = request.spec, request.stored
     assert stored is not None
-    needed = requirements_of(spec.objective, spec.task, request.begin(""), source)
+    needed = requirements_of(spec.objective, spec.shown_task, request.begin(""), source)
     answers = Requirements(logits=True, maps=needed.maps)
     parts: list[tuple[KnowledgeRef, Requirements]] = [(record, answers) for _, record in stored.parts]
     if stored.parts[0][0] == spec.objective.teachers[0]:
@@ -244,5 +244,7 @@ def _random_teacher(request: TeachersRequest) -> nn.Module | None:
     if request.spec.objective.attribution_source is not AttributionSource.RANDOM_TEACHER:
         return None
     networks = request.networks
-    spec = specify_network(request.spec.network, request.spec.task) if networks is None else networks.first.network
-    return build_network(spec, seed=derive_seed("stranger")).eval()
+    own, spec = request.spec.task, specify_network(request.spec.network, request.spec.task)
+    if networks is not None:
+        own, spec = networks.first.task, networks.first.network
+    return picking(build_network(spec, seed=derive_seed("stranger")), own, request.spec.shown_task).eval()

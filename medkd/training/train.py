@@ -28,11 +28,13 @@ from data_contracts import (
     Ref,
     Subset,
     TakenWeights,
+    Task,
     TeacherSet,
     TrainingDomain,
     TrainingSpec,
 )
 from data_contracts.model import run_name
+from medkd.cohorts.hidden_classes import hide_classes
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.patient_folds import without_fold
 from medkd.cohorts.tensor_cohort import TensorCohort, concatenate
@@ -41,6 +43,7 @@ from medkd.evaluation.validate import validation
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network, parameter_count, specify_network
+from medkd.models._inputs import load_shown, picked, picking
 from medkd.models._load import load_network
 from medkd.models._take_weights import take_weights
 from medkd.models._tucker import factorised, share_for
@@ -70,7 +73,7 @@ def train_teacher(workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, 
         cohorts: prepared cohorts.
         teacher: that its own terms read, of a teacher assistant.
     """
-    cohort = without_fold(open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.task), spec.fold)
+    cohort = without_fold(open_for_training(cohorts, Subset.TEACHER_TRAIN, workspace.store, spec.shown_task), spec.fold)
     figure = None if spec.selection is None else validation(cohorts, workspace.store, spec)
     run = TrainingRun(workspace, spec)
     return run.run(
@@ -159,7 +162,7 @@ def pretrained(run: TrainingRun) -> tuple[InitialNetwork, TakenWeights]:
             "STARTING_WEIGHTS_MISSING", f"expected weights that the arm {run.spec.arm!r} begins with, none were made: run the whole recipe"
         )
     network = run.begin()
-    taken = take_weights(network, run.network.builder, run.spec.start, run.workspace)
+    taken = take_weights(picked(network), run.network.builder, run.spec.start, run.workspace)
     return InitialNetwork(network, run.network), taken
 
 
@@ -227,11 +230,11 @@ def setup_training(
             raise KnowledgeError(
                 "TEACHER_MISSING", f"expected a teacher for the arm {spec.arm!r}, there is only a store: set knowledge: store"
             )
-        return TrainingSetup(cohort, load_teacher(run.workspace, objective, teacher))
+        return TrainingSetup(cohort, load_teacher(run.workspace, objective, teacher, spec.shown_task))
     if knowledge is None:
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected knowledge for the arm {spec.arm!r}, none was extracted")
     source = StoredSource(knowledge, spec.task.classes, class_map=spec.class_map, attribution_source=arm.attribution_source)
-    needed = requirements_of(arm, spec.task, run.begin(), source)
+    needed = requirements_of(arm, spec.shown_task, run.begin(), source)
     source.require_maps(needed.maps)
     digest = None if teacher is None else teacher.weights_digest
     knowledge_digest = with_teacher_outputs(
@@ -243,11 +246,13 @@ def setup_training(
 def student_cohort(
     workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, directives: FeedbackDirectives | None = None
 ) -> TensorCohort | VolumeCohort:
-    """Return what a student is trained on, with what readers said of the cases; or the pictures that stand in their place, and then nothing else."""
-    cohort = open_for_training(cohorts, Subset.learnt_from(spec.objective.cases, spec.seed), workspace.store, spec.task, directives)
+    """Return what a student is trained on, with what readers said of the cases, and without the labels that it is never shown; or the pictures that
+    stand in their place, and then nothing else."""
+    subset = Subset.learnt_from(spec.objective.cases, spec.seed)
+    cohort = _shown(open_for_training(cohorts, subset, workspace.store, spec.shown_task, directives), spec)
     if spec.objective.unlabelled and Subset.UNLABELLED.of(spec.seed) in cohorts.uses:
         # Both are of one kind, as one task opens them: the checks are for the types.
-        extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.task, directives)
+        extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.shown_task, directives)
         if isinstance(cohort, VolumeCohort) and isinstance(extra, VolumeCohort):
             return concatenate_volumes(cohort, extra)
         if isinstance(cohort, TensorCohort) and isinstance(extra, TensorCohort):
@@ -255,20 +260,28 @@ def student_cohort(
     return cohort
 
 
+def _shown(cohort: TensorCohort | VolumeCohort, spec: TrainingSpec) -> TensorCohort | VolumeCohort:
+    keep = spec.hidden_cases == "unlabelled"
+    if isinstance(cohort, VolumeCohort):  # both branches are one call: the types ask which it is
+        return hide_classes(cohort, spec.task, spec.hidden_classes, keep_cases=keep)
+    return hide_classes(cohort, spec.task, spec.hidden_classes, keep_cases=keep)
+
+
 @dataclass(frozen=True)
 class LoadedTeacher:
-    """A teacher's network, and the specification and digest of it."""
+    """A teacher's network, the specification and digest of it, and its task and what it is shown where that is more than it sees."""
 
     network: nn.Module
     spec: NetworkSpec
     digest: str
+    seen: tuple[Task, Task] | None = None
 
 
-def load_teacher(workspace: Workspace, objective: Objective, teacher: Checkpoint) -> LoadedTeacher | None:
-    """Return the teacher where the objective asks one."""
+def load_teacher(workspace: Workspace, objective: Objective, teacher: Checkpoint, shown: Task) -> LoadedTeacher | None:
+    """Return the teacher where the objective asks one, as it answers where a task's inputs are shown."""
     if "teacher" not in objective.needs:
         return None
-    return LoadedTeacher(load_network(workspace, teacher), teacher.network, teacher.weights_digest)
+    return LoadedTeacher(load_shown(workspace, teacher, shown), teacher.network, teacher.weights_digest, (teacher.task, shown))
 
 
 def family(name: str) -> str:
@@ -299,7 +312,8 @@ class TrainingRun:
         A network of the same build for another ``purpose``, a peer's, begins at weights of its own.
         """
         drawn_for = (purpose,) if purpose else ()
-        return build_network(self.network, seed=derive_seed(family(self.spec.recipe), self.spec.role.value, self.spec.seed, *drawn_for))
+        network = build_network(self.network, seed=derive_seed(family(self.spec.recipe), self.spec.role.value, self.spec.seed, *drawn_for))
+        return picking(network, self.spec.task, self.spec.shown_task)
 
     def run(
         self,
@@ -322,7 +336,7 @@ class TrainingRun:
             meter = CostMeter(device)
             request = FitRequest(
                 config.model_copy(update={"precision": precision}),
-                spec.task,
+                spec.shown_task,
                 derive_seed(spec.role.value, spec.seed),
                 self.workspace.root / "training" / self.name,
                 # A state of another precision is another run's: going on with it would end with bits that nobody can make again.
@@ -335,7 +349,9 @@ class TrainingRun:
                 validate=validate,
                 cost=meter,
             )
-            fitted = fit(start.network, objective, setup.cohort, request, teacher=setup.source(spec.objective.attribution_source))
+            teacher = setup.source(spec.objective.attribution_source)
+            # Trained among all that is shown, kept with its own inputs alone.
+            fitted = picked(fit(start.network, objective, setup.cohort, request, teacher=teacher))
             cost = meter.so_far()
         if os.environ.get("RANK", "0") != "0":
             raise SystemExit(0)  # the first process of several says what came of it
@@ -365,6 +381,7 @@ class TrainingRun:
             domain=training_domain(cases),
             cost=cost,
             feedback=self.feedback,
+            hidden_classes=spec.hidden_classes,
             cases=spec.objective.cases,
         )
 
@@ -413,4 +430,5 @@ def training_domain(cohort: TrainingCohort) -> TrainingDomain:
 def _random_teacher(teacher: LoadedTeacher) -> nn.Module:
     """Return a network of the teacher's build that has learned nothing."""
     # The word that its weights are drawn from is that of the first version: controls of then can be made again.
-    return build_network(teacher.spec, seed=derive_seed("stranger")).eval()
+    network = build_network(teacher.spec, seed=derive_seed("stranger"))
+    return (network if teacher.seen is None else picking(network, *teacher.seen)).eval()

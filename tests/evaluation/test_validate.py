@@ -2,20 +2,23 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from data_contracts import CohortSet, DataError, Part, Role
 from medkd.evaluation import validate
-from medkd.evaluation.validate import VALIDATIONS, mean_over_foreground, validation
+from medkd.evaluation.validate import VALIDATIONS, mean_auc, mean_over_foreground, validation
+from medkd.measures.auc import auc
 from medkd.measures.dice import dice
 from medkd.storage.store import Store
 from tests.cohorts.pictures import TASK, stored_cohort
 
 
 def spec(role=Role.STUDENT, selection="auc"):
-    return SimpleNamespace(role=role, selection=selection, task=TASK, recipe="r", arm="kd")
+    return SimpleNamespace(role=role, selection=selection, task=TASK, recipe="r", arm="kd", hidden_classes=())
 
 
 class Brightness(nn.Module):
@@ -70,3 +73,15 @@ def test_volumes_count_each_foreground_class_of_each_case_and_leave_out_what_was
     task = SimpleNamespace(classes=("background", "a", "b"))
     # By hand: class a 2/3 and undefined, class b 2/3 and 1.
     assert mean_over_foreground(None, Volumes(references=label), task, dice) == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+
+
+def test_the_mean_auc_is_that_of_each_class_against_the_others():
+    chances, labels = torch.randn(30, 3, generator=torch.Generator().manual_seed(3)).softmax(1), torch.arange(30) % 3
+    assert np.isclose(
+        float(mean_auc(auc, chances, labels)),
+        roc_auc_score(labels, chances.double() / chances.double().sum(1, keepdim=True), multi_class="ovr"),
+    )
+    assert np.isclose(float(mean_auc(auc, chances[:, :2], labels % 2)), roc_auc_score(labels % 2, chances[:, 1]))
+    # A class without a case has no AUC, and is not counted.
+    few = labels < 2
+    assert not mean_auc(auc, chances[few], labels[few]).isnan()

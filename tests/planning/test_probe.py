@@ -46,6 +46,6 @@ def test_a_student_is_probed_beside_a_teacher(tmp_path, arm, changes):
 
 def test_passes_with_a_gradient_take_longer():
     network = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 2, 3, padding=1))
-    found = probe_passes(network, (64, 64), 4, 0.5)
+    found = probe_passes(network, (4, 1, 64, 64), 0.5)
     assert 0 < found.forward_seconds < found.gradient_seconds
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts import CardNotes, Checkpoint, DataError, DataSource, Recipe, TrainingDomain, TrainingManifest, read_record
 from medkd.cohorts.case_table import patient_key
-from medkd.registry.model_card import model_card, named_patients, registered_domain
+from medkd.registry.model_card import LIMITS, limits_of, model_card, named_patients, registered_domain
 from medkd.registry.recipe_result import RecipeResult
 from tests.contracts.test_recipe import GOLDEN
 
@@ -66,3 +66,12 @@ def test_what_files_say_of_themselves_stands_above_the_recipe(recipe, found, exp
 
 def test_without_a_source_in_the_recipe_nothing_is_known(recipe):
     assert registered_domain(recipe.model_copy(update={"card": CardNotes()}), TrainingDomain()) == TrainingDomain()
+
+
+def test_a_card_says_what_a_model_sees_and_what_its_labels_never_showed(checkpoint):
+    assert limits_of(checkpoint) == LIMITS
+    task = checkpoint.task.model_copy(update={"channels": ("plain",)})
+    said = limits_of(checkpoint.model_copy(update={"task": task, "hidden_classes": ("cyst",)}))
+    assert said[: len(LIMITS)] == LIMITS
+    assert "Sees plain of a case" in said[-2]
+    assert "No label of its training showed cyst" in said[-1]

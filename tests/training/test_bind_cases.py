@@ -20,6 +20,19 @@ def test_a_teacher_without_running_statistics_is_named(recipe):
     vary_recipe(recipe, FREE | noise | {"teacher.network": network, "teacher.terms": [{"loss": "cross_entropy"}]})
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"student.hidden_classes": ["malignant"], "student.network.options.channels": [4, 4, 4, 4]},
+        {"task.channels": ["enhanced", "plain"], "teacher.inputs": ["enhanced"], "student.inputs": ["plain"]},
+    ],
+)
+def test_a_student_that_sees_something_else_is_refused(recipe, changes):
+    with pytest.raises(MedkdError, match="sees what its teacher sees") as caught:
+        vary_recipe(recipe, FREE | changes)
+    assert caught.value.code == "RECIPE_NEEDS"
+
+
 def test_a_segmentation_is_refused_with_the_reason(recipe):
     unet = {"builder": "unet", "options": {"channels": [4, 8, 8]}}
     changes = {"task.kind": "segmentation", "task.classes": ["background", "lesion"], "teacher.network": unet, "student.network": unet}
