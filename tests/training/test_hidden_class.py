@@ -52,7 +52,7 @@ def drawn(seed, kind):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", list(BUILDERS))
+@pytest.mark.parametrize("kind", [pytest.param("classification", marks=pytest.mark.extended), "segmentation"])
 def test_what_no_label_shows_is_said_by_a_student_that_is_taught_and_by_no_other(tmp_path, kind):
     task = Task(kind=kind, classes=CLASSES, image_size=(SIZE, SIZE))
     shown = hide_classes(drawn(1, kind), task, ("bright",), keep_cases=True)

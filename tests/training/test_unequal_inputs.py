@@ -55,7 +55,7 @@ NETWORKS = {
 ARMS = {"alone": {"terms": KD[:1]}, "kd": {"unlabelled": True, "terms": EVERY}, "stored": {"terms": KD, "knowledge": "store"}}
 
 
-@pytest.fixture(scope="module", params=list(NETWORKS))
+@pytest.fixture(scope="module", params=["cross_modality.yaml", pytest.param("privileged_row.yaml", marks=pytest.mark.extended)])
 def trained(request, tmp_path_factory):
     recipe = read_recipe(RECIPES / request.param, {**SMALL, **NETWORKS[request.param], "arms": ARMS})
     workspace = local_workspace(tmp_path_factory.mktemp("run"))
