@@ -180,6 +180,7 @@ from data_contracts.run_plan import PlanBasis, PlannedStep, RunPlan
 from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, ReportModel, Scorecard, Subgroup
 from data_contracts.starting_weights import PretrainedStart, PretrainingConfig, StartingWeights, TakenWeights
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
+from data_contracts.synthesis import MADE_CASES, MadeCases, SynthesisConfig, SynthesisSpec, TrainingCases
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind, require_kind, require_one_image
 from data_contracts.teachers import KnowledgeSet, TeacherSet
 from data_contracts.training_cost import TrainingCost
@@ -216,6 +217,7 @@ __all__ = [
     "BUILT_IN_TEACHERS",
     "CODES",
     "LIKERT_ITEMS",
+    "MADE_CASES",
     "MIGRATIONS",
     "MOST_COMMENT",
     "ONE_TEACHER",
@@ -357,6 +359,7 @@ __all__ = [
     "LossStatement",
     "LossTerm",
     "LossesPolicy",
+    "MadeCases",
     "MadeForm",
     "ManifestEntry",
     "MapSpec",
@@ -457,6 +460,8 @@ __all__ = [
     "Subgroup",
     "SubgroupPolicy",
     "Subset",
+    "SynthesisConfig",
+    "SynthesisSpec",
     "TakenWeights",
     "TargetRecord",
     "Task",
@@ -467,6 +472,7 @@ __all__ = [
     "TeacherNetwork",
     "TeacherRecipe",
     "TeacherSet",
+    "TrainingCases",
     "TrainingConfig",
     "TrainingCost",
     "TrainingDomain",

@@ -10,6 +10,7 @@ from pydantic import Field
 from data_contracts.errors import LeakageError
 from data_contracts.geometry import Geometry
 from data_contracts.record import Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
+from data_contracts.synthesis import TrainingCases
 
 
 class Part(StrEnum):
@@ -23,7 +24,8 @@ class Part(StrEnum):
 class Subset(StrEnum):
     """What a part of a cohort is used for in a run; a CohortSet names its uses by it.
 
-    ``debiased``, ``reversed``, ``marker_pairs``, ``uncued`` and ``misplaced`` are tests of the phantom.
+    ``debiased``, ``reversed``, ``marker_pairs``, ``uncued`` and ``misplaced`` are tests of the phantom; ``synthesised`` and ``noise`` are pictures that
+    no patient has, for students that see no case.
     """
 
     TEACHER_TRAIN = "teacher_train"
@@ -31,6 +33,8 @@ class Subset(StrEnum):
     STUDENT_TRAIN = "student_train"
     STUDENT_VALIDATION = "student_validation"
     UNLABELLED = "unlabelled"
+    SYNTHESISED = "synthesised"
+    NOISE = "noise"
     TEST = "test"
     DEBIASED = "debiased"
     REVERSED = "reversed"
@@ -41,6 +45,11 @@ class Subset(StrEnum):
     def of(self, seed: int) -> str:
         """Return the name of the subset that students of a seed have for themselves."""
         return f"{self.value}/{seed}"
+
+    @classmethod
+    def learnt_from(cls, cases: TrainingCases, seed: int) -> str:
+        """Return the name of the subset that an arm's students of a seed are trained on."""
+        return cls.STUDENT_TRAIN.of(seed) if cases == "real" else cls(cases).of(seed)
 
 
 class Case(FrozenModel):

@@ -10,6 +10,7 @@ from data_contracts.calibration import CalibrationSummary
 from data_contracts.card_notes import DataSource, Structures
 from data_contracts.record import MIGRATIONS, Finite, FrozenModel, Ref, Sha256, VersionedRecord
 from data_contracts.starting_weights import TakenWeights
+from data_contracts.synthesis import TrainingCases
 from data_contracts.task import NetworkSpec, Role, Task
 from data_contracts.training_cost import TrainingCost
 
@@ -45,6 +46,7 @@ class Checkpoint(VersionedRecord):
     and not written, where it followed none. ``teacher_digest`` is the first teacher's, ``further_teacher_digests`` those of the others, in the order
     of its arm; not written where there is one. ``pretrained`` says which weights of before its training began with; None, and not written, where
     it began at random. ``hidden_classes`` are those that the labels of its training never showed; not written where they showed all.
+    ``cases`` says whether the student saw cases, or pictures that no patient has; not written where they are real.
     """
 
     SCHEMA: ClassVar[str] = "checkpoint/2"
@@ -70,6 +72,7 @@ class Checkpoint(VersionedRecord):
     further_teacher_digests: tuple[Sha256, ...] = Field(default=(), exclude_if=lambda digests: not digests)
     pretrained: TakenWeights | None = Field(default=None, exclude_if=lambda taken: taken is None)
     hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    cases: TrainingCases = Field(default="real", exclude_if=lambda kind: kind == "real")
 
     @property
     def run_name(self) -> str:

@@ -12,6 +12,7 @@ from data_contracts.experiment_plan import ArmVariant, ExperimentPlan
 from data_contracts.explain_plan import Explain, ExplainSpec
 from data_contracts.recipe_teachers import THE_TEACHER, TeacherNetwork, check_teachers, stored_readers, teacher_named
 from data_contracts.record import MIGRATIONS, VersionedRecord
+from data_contracts.synthesis import MADE_CASES, SynthesisSpec
 from data_contracts.task import Role, Task, TaskKind
 from data_contracts.training_recipe import (
     Arm,
@@ -162,7 +163,8 @@ class Recipe(VersionedRecord):
     def extraction(self, teacher: str = "teacher") -> ExtractionSpec:
         """Return what the extraction of a teacher's knowledge depends on: of the arms those that read a store of it (all, where none does)."""
         # Where no arm reads a store, knowledge is extracted for another site: of whatever these arms would ask.
-        readers = stored_readers(self, teacher) or tuple(self.arms.values())
+        asking = tuple(arm for arm in self.arms.values() if teacher in arm.teachers)
+        readers = stored_readers(self, teacher) or asking or tuple(self.arms.values())
         return ExtractionSpec(
             recipe=self.name,
             task=self.task,
@@ -174,7 +176,15 @@ class Recipe(VersionedRecord):
             config=self.knowledge.model_copy(update={"class_map": {}, "resolution": "full"}),
             is_further=all(arm.teachers[0] != teacher for arm in readers if teacher in arm.teachers),
             student_task=None if self._shown(self.student_task()) is None else self.student_task(),
+            cases=tuple(sorted({arm.cases for arm in readers})),
         )
+
+    def synthesis(self) -> SynthesisSpec | None:
+        """Return what the pictures depend on that arms learn from instead of cases; None where no arm does."""
+        kinds = tuple(kind for kind in MADE_CASES if any(arm.cases == kind for arm in self.arms.values()))
+        if not kinds:
+            return None
+        return SynthesisSpec(recipe=self.name, task=self.task, seeds=self.cohorts().seeds, kinds=kinds, config=self.student.synthesis)
 
     def _check_plan(self, plan: ExperimentPlan) -> None:
         named = {*plan.baselines, *plan.search, *plan.controlled, *(arm for c in plan.conditions.values() for arm in c.arms)}

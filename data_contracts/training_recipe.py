@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_ser
 
 from data_contracts.record import Finite, FrozenModel
 from data_contracts.starting_weights import PretrainedStart, PretrainingConfig, StartingWeights
+from data_contracts.synthesis import SynthesisConfig, TrainingCases
 from data_contracts.task import Option, Role, Task
 
 
@@ -261,6 +262,7 @@ class StudentRecipe(FrozenModel):
             without a label (``unlabelled``), which the teacher answers for.
         inputs: images that the students see, by their names in the task; without any they see all images. A clinical row is never theirs: it
             is what the teacher knows and they must do without (Lopez-Paz et al. 2016, 1511.03643). Left out of the record where there are none.
+        synthesis: how pictures are made from the teacher for arms with ``cases: synthesised``; left out of the record where it is the default.
     """
 
     network: Network
@@ -270,6 +272,7 @@ class StudentRecipe(FrozenModel):
     hidden_classes: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     hidden_cases: Literal["left_out", "unlabelled"] = Field(default="left_out", exclude_if=lambda cases: cases == "left_out")
     inputs: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    synthesis: SynthesisConfig = Field(default=SynthesisConfig(), exclude_if=lambda config: config == SynthesisConfig())
 
     def model_post_init(self, context: Any) -> None:
         """Refuse two starts at once."""
@@ -348,6 +351,8 @@ class Arm(FrozenModel):
         out_of_fold: a teacher with folds answers for a patient that it was trained on by the network that was not.
         self_arm: arm whose student is the teacher ``self``.
         ema_decay: of the averaged weights of the teacher ``ema``, reached as 1 - 1 / (step + 1).
+        cases: what the student sees: the recipe's ``real`` training cases, pictures ``synthesised`` from its teacher (no case at all:
+            ``student.synthesis``), or the ``noise`` that those began as, the control beside them. Left out of the record where they are real.
     """
 
     terms: tuple[LossTerm, ...] = Field(min_length=1)
@@ -361,6 +366,7 @@ class Arm(FrozenModel):
     out_of_fold: bool = Field(default=False, exclude_if=lambda wanted: not wanted)
     self_arm: str = Field(default="alone", exclude_if=lambda arm: arm == "alone")
     ema_decay: Finite = Field(default=0.99, gt=0, lt=1, exclude_if=lambda decay: decay == 0.99)
+    cases: TrainingCases = Field(default="real", exclude_if=lambda kind: kind == "real")
 
     def model_post_init(self, context: Any) -> None:
         """Refuse a teacher that is named twice: its weight would be."""
@@ -473,6 +479,7 @@ class ExtractionSpec(FrozenModel):
         config: what is stored beside what the arms ask for.
         is_further: whether it is one of several teachers and not the first of its arms: no layer of it is read.
         student_task: the task as the students see it; left out of the record where they see all that the teacher does.
+        cases: which cases the arms learn from; left out of the record where all are real.
     """
 
     recipe: str
@@ -484,6 +491,7 @@ class ExtractionSpec(FrozenModel):
     config: ExtractionConfig
     is_further: bool = Field(default=False, exclude_if=lambda further: not further)
     student_task: Task | None = Field(default=None, exclude_if=lambda task: task is None)
+    cases: tuple[TrainingCases, ...] = Field(default=("real",), exclude_if=lambda kinds: kinds == ("real",))
 
 
 class PretrainingSpec(FrozenModel):

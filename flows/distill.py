@@ -9,6 +9,7 @@ from functools import partial
 from data_contracts import student_rounds
 from flows.each import Call, of_model, submit_each
 from flows.orchestration import flow, task
+from flows.synthesise import with_pictures
 from flows.task_text import training_text
 from medkd.recipe_calls import in_order, starting_calls, student_calls
 from medkd.registry.recipe_result import RecipeResult
@@ -24,7 +25,7 @@ begin = task(starting_weights, name="starting-weights")
 @flow
 def distill(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
     """Train the students of each recipe; an arm whose teacher is another arm's student comes after that."""
-    done = with_starts(workspace, results)
+    done = with_starts(workspace, with_pictures(workspace, results))
     for number in range(max(len(student_rounds(result.recipe)) for result in done)):
         trained = submit_each(
             distill_student,

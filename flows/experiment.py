@@ -241,7 +241,8 @@ def with_start(workspace: Workspace, setting: ExperimentSetting, wanted: Sequenc
 
 def _of_student(setting: ExperimentSetting, spec: TrainingSpec, *more: str) -> CohortSet:
     """Return the cohorts that a student of a seed depends on: another seed more must not train it again."""
-    return setting.cohorts.only(Subset.STUDENT_TRAIN.of(spec.seed), Subset.UNLABELLED.of(spec.seed), *_selecting(spec), *more)
+    learnt = Subset.learnt_from(spec.objective.cases, spec.seed)
+    return setting.cohorts.only(learnt, Subset.UNLABELLED.of(spec.seed), *_selecting(spec), *more)
 
 
 def _selecting(spec: TrainingSpec) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from data_contracts import (
     Checkpoint,
     Evaluation,
     ExplainSpec,
+    KnowledgeError,
     KnowledgeRef,
     KnowledgeSet,
+    Lineage,
     Recipe,
     Subset,
     TaskKind,
@@ -33,7 +35,7 @@ from data_contracts import (
 from medkd.evaluation.calibrate import calibration_subset
 from medkd.evaluation.gate_teacher import refusal
 from medkd.explanation.explain_cohort import siblings_of
-from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.recipe_result import RecipeResult, TeacherKnowledge
 from medkd.storage.workspace import Workspace
 
 _LOG = logging.getLogger("medkd")
@@ -141,6 +143,9 @@ def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet
     """Return what the trained teachers of an arm stored; None for an arm that reads no store."""
     if arm.knowledge != "store":
         return None
+    if result.fetched:
+        parts = fetched_parts(result, arm)
+        return parts[0][1] if len(parts) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(parts))
     if arm.teachers == ONE_TEACHER:
         return result.knowledge
     records = {one.teacher_digest: one for one in (result.knowledge, *result.further_knowledge) if one is not None}
@@ -154,9 +159,76 @@ def knowledge_for(result: RecipeResult, arm: Arm) -> KnowledgeRef | KnowledgeSet
     return found[0][1] if len(found) == 1 == len(arm.teachers) else KnowledgeSet(parts=tuple(found))
 
 
-def knowledge_call(workspace: Workspace, result: RecipeResult) -> Call:
-    """Return the arguments of ``extract_knowledge``."""
-    return workspace, result.recipe.extraction(), result.cohorts, result.require_teacher()
+def fetched_parts(result: RecipeResult, arm: Arm) -> list[tuple[str, KnowledgeRef]]:
+    """Return what was fetched of the trained teachers of an arm, in its order.
+
+    Raises:
+        KnowledgeError: ``KNOWLEDGE_MISSING`` for a teacher, or a fold of one, of which none was named.
+    """
+    asked = [name for name in arm.teachers if name not in BUILT_IN_TEACHERS]
+    parts = [(name, one.record) for name in asked for one in result.fetched if one.teacher == name]
+    for name in asked:
+        there, wanted = sum(own == name for own, _ in parts), len(networks_of(result.recipe, name))
+        if there != wanted:
+            raise KnowledgeError(
+                "KNOWLEDGE_MISSING",
+                f"expected what {wanted} network(s) of the teacher {name!r} stored for arms that ask {list(arm.teachers)}, got {there}: name the "
+                "knowledge of each with --knowledge, as medkd extract-knowledge printed it",
+            )
+    return parts
+
+
+def named_knowledge(recipe: Recipe, fetched: Sequence[tuple[KnowledgeRef, Lineage]]) -> tuple[TeacherKnowledge, ...]:
+    """Return registered knowledge under the name of the recipe's teacher that it is of, in the order of the recipe's networks.
+
+    The registered name of a teacher ends in what its network is called by in the recipe (``RECIPE-teacher_second``). Of a recipe with one teacher any
+    knowledge is that teacher's; of another, one that is called otherwise, too.
+
+    Raises:
+        KnowledgeError: ``KNOWLEDGE_FOREIGN`` for knowledge of none of its teachers, or of one twice.
+    """
+    networks = [network for name in ("teacher", *recipe.teachers) for network in networks_of(recipe, name)]
+    taken: dict[str, TeacherKnowledge] = {}
+    for record, version in fetched:
+        called = record.teacher.name.rpartition("-")[2] if recipe.teachers and record.teacher is not None else ""
+        network = next((one for one in networks if one.arm == called), networks[0])
+        if network.arm in taken:
+            raise KnowledgeError(
+                "KNOWLEDGE_FOREIGN",
+                f"expected the knowledge of each teacher of {recipe.name} once, {sorted(one.arm for one in networks)}, got {version.uri} beside {taken[network.arm].version.uri}: leave one out",
+            )
+        taken[network.arm] = TeacherKnowledge(network.teacher, record, version)
+    return tuple(taken[network.arm] for network in networks if network.arm in taken)
+
+
+def synthesis_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``synthesise_cohorts``; none where all arms see cases, or where the pictures are there.
+
+    Raises:
+        KnowledgeError: ``SYNTHESIS_TEACHER`` at a site without the teacher's weights.
+    """
+    spec = result.recipe.synthesis()
+    if spec is None or all(Subset.learnt_from(kind, seed) in result.cohorts.uses for kind in spec.kinds for seed in spec.seeds):
+        return []
+    if result.teacher is None:
+        raise KnowledgeError(
+            "SYNTHESIS_TEACHER",
+            f"expected the weights of the teacher of {result.recipe.name} to synthesise cases from, there is only what it stored: make students of "
+            "synthesised cases where the teacher is, or let the arms see real cases here",
+        )
+    return [(workspace, spec, result.cohorts, result.teacher)]
+
+
+def every_knowledge_call(workspace: Workspace, result: RecipeResult) -> list[Call]:
+    """Return the arguments of ``extract_knowledge`` for every network of a teacher that an arm asks, whether it reads a store here or elsewhere."""
+    recipe = result.recipe
+    asked = {name for arm in recipe.arms.values() for name in arm.teachers}
+    return [
+        (workspace, recipe.extraction(name), result.cohorts, network)
+        for name in ("teacher", *recipe.teachers)
+        if name in asked
+        for network in networks_trained(result, name)
+    ]
 
 
 def knowledge_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
@@ -287,10 +359,10 @@ def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[
     """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them; none of detectors."""
     calls: list[Call] = []
     for student in result.students if result.recipe.task.kind is not TaskKind.DETECTION else ():
-        own, unlabelled = Subset.STUDENT_TRAIN.of(student.seed), Subset.UNLABELLED.of(student.seed)
+        arm = result.recipe.arms.get(student.arm)
+        own, unlabelled = Subset.learnt_from("real" if arm is None else arm.cases, student.seed), Subset.UNLABELLED.of(student.seed)
         used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
         if used:
-            arm = result.recipe.arms.get(student.arm)
             # A student that compression trained is of no arm: it was tuned on labelled cases alone.
             used = used if arm is not None and arm.unlabelled else used[:1]
             calls.append((workspace, result.recipe.name, result.cohorts.only(*used), student, used))

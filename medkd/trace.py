@@ -193,6 +193,7 @@ def trace(
     layers: Sequence[str] = (),
     leaf: str | None = None,
     on_output: Callable[[nn.Module, Tensor], None] | None = None,
+    on_input: Callable[[nn.Module, Tensor], None] | None = None,
 ) -> Trace:
     """Run ``model`` once and keep what the named layers put out.
 
@@ -203,6 +204,7 @@ def trace(
         leaf: where the autograd graph is to begin: this layer's output is detached and made a leaf, nothing below it is
             recorded. For explanations of frozen networks only (a loss would lose its gradient below the leaf).
         on_output: called with each module that has no parts, and what it puts out.
+        on_input: called with each module that has no parts, and what it is handed first.
 
     Raises:
         ExplanationError: ``LAYER_UNKNOWN`` when a layer does not exist, ``LAYER_SILENT`` when it was not reached.
@@ -213,7 +215,7 @@ def trace(
     heads = layer_map_of(model).other_heads if hasattr(model, "layer_map") else {}
     wanted = tuple(dict.fromkeys((*layers, *((leaf,) if leaf else ()), *heads.values())))
     kept: dict[str, Tensor] = {}
-    with _tapped(model, wanted, kept, leaf, on_output):
+    with _tapped(model, wanted, kept, leaf, (on_input, on_output)):
         output = model(given["image"])
     silent = [layer for layer in wanted if layer not in kept]
     if silent:
@@ -268,7 +270,7 @@ def _tapped(
     layers: Sequence[str],
     kept: dict[str, Tensor],
     leaf: str | None,
-    on_output: Callable[[nn.Module, Tensor], None] | None,
+    watchers: tuple[Callable[[nn.Module, Tensor], None] | None, Callable[[nn.Module, Tensor], None] | None],
 ) -> Iterator[None]:
     known = {layer: _layer(model, layer) for layer in layers}
 
@@ -286,9 +288,13 @@ def _tapped(
     handles: list[RemovableHandle] = []
     try:
         handles.extend(known[layer].register_forward_hook(keep(layer)) for layer in layers)
+        on_input, on_output = watchers
+        innermost = [module for module in model.modules() if next(module.children(), None) is None]
+        if on_input is not None:
+            handed = on_input
+            handles.extend(module.register_forward_hook(lambda own, given, _: handed(own, given[0])) for module in innermost)
         if on_output is not None:
             on_module = on_output
-            innermost = [module for module in model.modules() if next(module.children(), None) is None]
             handles.extend(module.register_forward_hook(lambda own, _, output: on_module(own, output)) for module in innermost)
         yield
     finally:

@@ -39,6 +39,7 @@ ORDER = (
     "inference",
     "serving",
     "knowledge",
+    "synthesis",
     "registry",
     "foreign",
     "lineage",

@@ -123,3 +123,12 @@ def test_last_and_encoder_stand_for_layers_whatever_they_are_called():
     assert LayerMap(("a", "b", "c"), "c", "head").encoder_blocks() == ("a", "b")
     with pytest.raises(ExplanationError, match="encoder blocks"):
         LayerMap(("a",), "a", "head").resolve("encoder")
+
+
+def test_what_each_module_is_handed_is_seen_before_it_answers():
+    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    seen = []
+    image = torch.ones(1, 2)
+    trace(network, image, on_input=lambda module, given: seen.append((type(module).__name__, given.shape[1])))
+    assert seen == [("Linear", 2), ("ReLU", 3)]
+    assert not any(module._forward_hooks for module in network.modules())

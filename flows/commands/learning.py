@@ -125,7 +125,7 @@ def _require_tracking(uri: str | None) -> None:
 def extract_knowledge(
     recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = DEFAULT_ENGINE, as_json: AsJson = False
 ) -> None:
-    """Train a recipe's teacher, store what it knows about every case that students learn from, and register both."""
+    """Train a recipe's teachers, store what each that an arm asks knows about every case that students learn from, and register all."""
     from flows.plan import workers_for
     from flows.start import start_engine
     from flows.summary import knowledge_summary, knowledge_text
@@ -134,18 +134,21 @@ def extract_knowledge(
     with start_engine(engine.value, workspace.root, workers=workers_for((wanted,)), progress=True):
         from flows.extract_knowledge import extract_and_register
 
-        model, knowledge = extract_and_register(workspace, wanted)
-    summary = knowledge_summary(model, knowledge)
+        stored = extract_and_register(workspace, wanted)
+    first, *further = (knowledge_summary(model, knowledge) for model, knowledge in stored)
     if as_json:
-        say_json(summary)
+        say_json({**first, **({"further": further} if further else {})})
     else:
-        say(knowledge_text(summary))
+        say("\n\n".join(knowledge_text(one) for one in (first, *further)))
 
 
 @app.command(rich_help_panel=CommandGroup.TRAINING)
 def distill(
     recipe: RecipeFile,
-    knowledge: Annotated[str, typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION or @ALIAS.")],
+    knowledge: Annotated[
+        list[str],
+        typer.Option(help="Registered knowledge, models:/NAME-knowledge/VERSION or @ALIAS; once for each teacher that the arms ask."),
+    ],
     run_folder: RunOfModels = Path("runs/demo"),
     tracking_uri: TrackingUri = None,
     out: RunFolder = None,
@@ -169,7 +172,7 @@ def distill(
         registered, cards = distill_from_store(workspace, wanted, knowledge)
     summary = students_summary(registered, cards)
     if as_json:
-        say_json({"knowledge": knowledge, **summary})
+        say_json({"knowledge": knowledge[0] if len(knowledge) == 1 else knowledge, **summary})
     else:
         say(students_text(summary))
 

@@ -78,7 +78,7 @@ def train_with_snapshots(
     last = training_run.run(
         setup_training(training_run, student_cohort(workspace, spec, cohorts), teacher, knowledge),
         objective,
-        cohort_digest=cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256,
+        cohort_digest=cohorts.uses[Subset.learnt_from(spec.objective.cases, spec.seed)].cohort.sha256,
         init_network=started,
         after_epoch=keep,
     )

@@ -36,7 +36,7 @@ def caveats_of_study(volume: VolumeRef, checkpoint: Checkpoint) -> tuple[Caveat,
     grid = grid_of(volume.geometry)
     # Spacing and extent of a picture are not known in the patient, and no range of the training is kept of them.
     turned = None if grid is None else canonical_axes(grid)[1]
-    known = training_caveats(volume, checkpoint.domain, turned)
+    known = (*cases_caveats(checkpoint), *training_caveats(volume, checkpoint.domain, turned))
     largest = checkpoint.largest_extent_mm if checkpoint.task.spatial_dims == 3 else None
     if largest is None or turned is None:
         return known
@@ -46,6 +46,17 @@ def caveats_of_study(volume: VolumeRef, checkpoint: Checkpoint) -> tuple[Caveat,
     lengths = " x ".join(f"{length:.0f}" for length in extent)
     text = f"the study covers {lengths} mm, much more than any volume the model was trained on; it was never measured on such studies."
     return (*known, Caveat(code="FIELD_OF_VIEW", text=require_neutral(text), severity=GRAVE))
+
+
+def cases_caveats(checkpoint: Checkpoint) -> tuple[Caveat, ...]:
+    """Return that a student saw no case while it was trained, where that is so."""
+    if checkpoint.cases == "real":
+        return ()
+    seen = "pictures synthesised from its teacher" if checkpoint.cases == "synthesised" else "noise"
+    text = (
+        f"the model was trained on {seen} and on no case of a patient; what it learned of real studies is what its teacher's answers carry."
+    )
+    return (Caveat(code="TRAINED_WITHOUT_CASES", text=require_neutral(text), severity=GRAVE),)
 
 
 def training_caveats(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid | None) -> tuple[Caveat, ...]:

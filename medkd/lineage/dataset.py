@@ -49,7 +49,8 @@ class RunData:
 
     def _record_of(self, digest: str) -> Path | None:
         """Return the file that holds, or held when it was written, the record of a split: the digest beside it says so."""
-        for seal in sorted((self._root or Path()).glob("stages/prepare_*.sha256")):
+        seals = [seal for stage in ("prepare", "synthesise") for seal in sorted((self._root or Path()).glob(f"stages/{stage}_*.sha256"))]
+        for seal in seals:
             if seal.read_text(encoding="ascii", errors="replace").strip() == digest and seal.with_suffix(".json").is_file():
                 return seal.with_suffix(".json")
         return None

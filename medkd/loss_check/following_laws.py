@@ -53,6 +53,8 @@ def beats_regularisation(case: Case) -> LawVerdict:
     if "another patient's teacher" in gains and abs(own - gains["another patient's teacher"]) <= 1e-3 * abs(own):
         best = "another patient's teacher"
     said = ", ".join(f"{name} {gain:+.3g}" for name, gain in gains.items())
+    if case.loss.unpaired:
+        said += f" (not another patient's teacher: {case.loss.unpaired})"
     figures = {"own": own, **{name.replace(" ", "_").replace("'", ""): gain for name, gain in gains.items()}}
     return held(
         NOT_REGULARISATION,
@@ -76,7 +78,7 @@ def _controls(case: Case) -> dict[str, Direction]:
         "noise": lambda student: torch.randn(len(weights_of(student)), generator=draw),
         "label smoothing": smoothing,
     }
-    if reads_teacher(case):
+    if reads_teacher(case) and not case.loss.unpaired:
         others: nn.Module = with_other_patients(case.teacher)
         found["another patient's teacher"] = lambda student: case.gradient(student, others)
     return found

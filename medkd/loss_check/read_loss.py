@@ -38,6 +38,7 @@ class LossUnderCheck:
         min_classes: classes that it needs.
         minimum_at_teacher: whether a student equal to its teacher is at the minimum; None where nothing is declared.
         stops_gradient: why a part of the value is meant to carry no gradient; empty where none is.
+        unpaired: why it does not matter whose answers of the teacher it is given; empty where it does.
         incompatible: why it cannot work in a context, or None.
     """
 
@@ -50,6 +51,7 @@ class LossUnderCheck:
     min_classes: int
     minimum_at_teacher: bool | None
     stops_gradient: str
+    unpaired: str
     incompatible: Callable[[TaskContext], str | None]
 
 
@@ -113,6 +115,7 @@ def _described(name: str, module: ModuleType, value: Callable[[nn.Module, nn.Mod
         min_classes=int(facts.get("MIN_CLASSES", 2)),
         minimum_at_teacher=facts.get("MINIMUM_AT_TEACHER"),
         stops_gradient=str(facts.get("STOPS_GRADIENT", "")),
+        unpaired=str(facts.get("UNPAIRED", "")),
         incompatible=lambda _: None,
     )
 

@@ -22,6 +22,8 @@ TRAINING_MANIFEST = "training_manifest.json"
 KNOWLEDGE_TAG, NO_KNOWLEDGE = "medkd.knowledge_version", "none"
 #: Tag of a student of several teachers: all but the first, ``NAME/VERSION@DIGEST``, with spaces between them, in the order of its arm.
 FURTHER_TEACHERS_TAG = "medkd.further_teachers"
+#: Tag of a student that saw no case: ``synthesised`` or ``noise``.
+CASES_TAG = "medkd.cases"
 
 
 @dataclass(frozen=True)

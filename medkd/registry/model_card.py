@@ -22,6 +22,11 @@ from medkd.cohorts.case_table import patient_key, read_table
 from medkd.cohorts.prepare import data_folder
 from medkd.registry.recipe_result import RecipeResult
 
+#: What holds of a student that saw no case, by what it saw.
+NO_CASE = {
+    "synthesised": "Trained on pictures synthesised from its teacher, and on no case; such pictures can show something of the cases that the teacher was trained on.",
+    "noise": "Trained on noise, and on no case: a control.",
+}
 #: What holds of every model.
 LIMITS = ("Trained and measured on the cohorts named here only.", "Attribution maps say what the network used, not what is true.")
 
@@ -58,7 +63,7 @@ def model_card(
         structures=recipe.card.structures,
         data=recipe.card.data,
         patients=named_patients(recipe, people[1], people[0].patients) if recipe.card.name_patients else {},
-        limits=limits_of(checkpoint),
+        limits=(*((NO_CASE[checkpoint.cases],) if checkpoint.cases != "real" else ()), *limits_of(checkpoint)),
     )
 
 

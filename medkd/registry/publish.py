@@ -34,7 +34,7 @@ from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.models._load import load_network, restore_network
 from medkd.registry.card_text import card_text
-from medkd.registry.interface import FURTHER_TEACHERS_TAG, KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
+from medkd.registry.interface import CASES_TAG, FURTHER_TEACHERS_TAG, KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
 from medkd.registry.model_card import model_card, registered_domain
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.recipe_run import RecipeRun, recipe_run_of, tracked_training
@@ -80,21 +80,16 @@ def register_models(
             models.append(target.fetch(result.recipe.teacher.registered)[0])  # it is a version already, of whoever trained it
             continue
         teacher = next((m for m in models if m.weights_digest == checkpoint.teacher_digest), None)
-        further = further_teachers(models, checkpoint)
-        manifest = training_manifest(workspace, cohorts, checkpoint)
-        lineage = None if teacher is None else teacher.lineage
-        teacher_manifest = None if teacher is None else _manifest_of(target, teacher)
-        if teacher_manifest is None and knowledge is not None and checkpoint.teacher_digest == knowledge.teacher_digest:
-            lineage, teacher_manifest = knowledge.teacher, TrainingManifest(cohorts=knowledge.cohorts, patients=knowledge.patients)
-        for above in (*(() if teacher_manifest is None else (teacher_manifest,)), *(_manifest_of(target, model) for model in further)):
+        manifest, above = training_manifest(workspace, cohorts, checkpoint), teachers_above(target, result, models, checkpoint)
+        for _, seen in above:
             tested = patients_of(cohorts, [subset for subset in TESTS if subset in cohorts.uses], workspace.store)
-            require_unseen(above, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
-            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *above.patients}))})
+            require_unseen(seen, tested, student=f"{result.recipe.name}-{checkpoint.arm}")
+            manifest = manifest.model_copy(update={"patients": tuple(sorted({*manifest.patients, *seen.patients}))})
         if teacher is not None and _reads_store(result, checkpoint) and result.knowledge_version is None and knowledge is not None:
             # Before the student: its version names what it learned from.
             version = register_knowledge(workspace, result.recipe.name, teacher, knowledge, target).lineage
             result = replace(result, knowledge_version=version)
-        lineages = () if lineage is None else (lineage, *(model.lineage for model in further))
+        lineages = tuple(lineage for lineage, _ in above)
         publication = publication_of(workspace, result, checkpoint, lineages, manifest)
         models.append(target.register(publication if run is None else _in_run(workspace, result, checkpoint, publication, run)))
     return Registered(models=tuple(models))
@@ -115,20 +110,32 @@ def teachers_first(models: Sequence[Checkpoint]) -> list[Checkpoint]:
     return done
 
 
-def further_teachers(models: Sequence[ModelRef], checkpoint: Checkpoint) -> tuple[ModelRef, ...]:
-    """Return the registered versions of all teachers of a network but its first, in the order of its arm.
+def teachers_above(
+    registry: Registry, result: RecipeResult, models: Sequence[ModelRef], checkpoint: Checkpoint
+) -> tuple[tuple[Lineage, TrainingManifest], ...]:
+    """Return the registered versions that a network learned from and whom each has seen, in the order of its arm.
+
+    A teacher that is not here is known by what it stored.
 
     Raises:
-        RegistryError: ``TEACHER_MISSING`` when one is not registered.
+        RegistryError: ``TEACHER_MISSING`` when a further teacher is neither registered nor known by its knowledge.
+        LeakageError: ``NO_TRAINING_MANIFEST``.
     """
     known = {model.weights_digest: model for model in models}
-    missing = [digest for digest in checkpoint.further_teacher_digests if digest not in known]
-    if missing:
-        raise RegistryError(
-            "TEACHER_MISSING",
-            f"expected every teacher of {checkpoint.arm} to be registered before it, the weights {missing[0][:12]} are not",
-        )
-    return tuple(known[digest] for digest in checkpoint.further_teacher_digests)
+    stored = {one.teacher_digest: one for one in (result.knowledge, *result.further_knowledge) if one is not None}
+    found: list[tuple[Lineage, TrainingManifest]] = []
+    for digest in (checkpoint.teacher_digest, *checkpoint.further_teacher_digests):
+        record = stored.get(digest or "")
+        if digest in known:
+            found.append((known[digest].lineage, _manifest_of(registry, known[digest])))
+        elif record is not None and record.teacher is not None:
+            found.append((record.teacher, TrainingManifest(cohorts=record.cohorts, patients=record.patients)))
+        elif digest in checkpoint.further_teacher_digests:
+            raise RegistryError(
+                "TEACHER_MISSING",
+                f"expected every teacher of {checkpoint.arm} to be registered before it, the weights {str(digest)[:12]} are not",
+            )
+    return tuple(found)
 
 
 def _reads_store(result: RecipeResult, checkpoint: Checkpoint) -> bool:
@@ -144,7 +151,7 @@ def training_manifest(workspace: Workspace, cohorts: CohortSet, checkpoint: Chec
     subsets = (
         [Subset.TEACHER_TRAIN]
         if checkpoint.role is Role.TEACHER
-        else [Subset.STUDENT_TRAIN.of(checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
+        else [Subset.learnt_from(checkpoint.cases, checkpoint.seed), Subset.UNLABELLED.of(checkpoint.seed)]
     )
     used = [subset for subset in subsets if subset in cohorts.uses]
     digests = tuple(sorted({cohorts.uses[subset].cohort.sha256 for subset in used}))
@@ -213,6 +220,7 @@ def publication_of(
         "medkd.arm": checkpoint.arm,
         "medkd.seed": str(checkpoint.seed),
         "medkd.use": "research only",
+        **({} if checkpoint.cases == "real" else {CASES_TAG: checkpoint.cases}),
         **({"medkd.teacher": str(lineages[0]), **_knowledge_tag(result, checkpoint)} if lineages else {}),
         **({FURTHER_TEACHERS_TAG: " ".join(map(str, lineages[1:]))} if lineages[1:] else {}),
     }
@@ -255,6 +263,8 @@ def journal_of(workspace: Workspace, recipe: str, checkpoint: Checkpoint) -> Pat
 
 def _knowledge_tag(result: RecipeResult, checkpoint: Checkpoint) -> dict[str, str]:
     version = result.knowledge_version if _reads_store(result, checkpoint) else None
+    # At a site that fetched all of it an arm with a trained teacher reads a store.
+    version = next((one.version for one in result.fetched if one.record.teacher_digest == checkpoint.teacher_digest), version)
     return {KNOWLEDGE_TAG: NO_KNOWLEDGE if version is None else str(version)}
 
 

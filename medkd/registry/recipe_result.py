@@ -28,6 +28,15 @@ RANKING = ("auc_debiased", "auc", "dice", "cpm")
 
 
 @dataclass(frozen=True)
+class TeacherKnowledge:
+    """Registered knowledge that was fetched: the name of the recipe's teacher that it is of, its record, and the version that it is."""
+
+    teacher: str
+    record: KnowledgeRef
+    version: Lineage
+
+
+@dataclass(frozen=True)
 class RecipeResult:
     """Everything one recipe left, filled as far as the run went.
 
@@ -40,6 +49,7 @@ class RecipeResult:
         knowledge: what was extracted of the teacher; None where no arm reads a store.
         further_knowledge: what was extracted of further teachers' networks.
         knowledge_version: registered version of the knowledge, where it came from a registry.
+        fetched: knowledge of each teacher, by its name, where all of it came from a registry and no teacher is here.
         reference: teacher of the knowledge, where it is registered: students are measured by it, and nothing is learned from it.
         starts: weights that arms with ``init: pretrained`` begin with, in the order of the seeds; none where no arm has it.
         students: in the order of arms and then of seeds.
@@ -61,6 +71,7 @@ class RecipeResult:
     knowledge: KnowledgeRef | None = None
     further_knowledge: tuple[KnowledgeRef, ...] = ()
     knowledge_version: Lineage | None = None
+    fetched: tuple[TeacherKnowledge, ...] = ()
     reference: Checkpoint | None = None
     starts: tuple[StartingWeights, ...] = ()
     students: tuple[Checkpoint, ...] = ()

@@ -115,7 +115,7 @@ def tracked_training(workspace: Workspace, run: RecipeRun, spec: TrainingSpec, c
 
 
 def _datasets(cohorts: CohortSet, spec: TrainingSpec) -> Iterator[Dataset]:
-    trained: list[str] = [Subset.TEACHER_TRAIN] if spec.role is Role.TEACHER else [Subset.STUDENT_TRAIN.of(spec.seed)]
+    trained: list[str] = [Subset.TEACHER_TRAIN] if spec.role is Role.TEACHER else [Subset.learnt_from(spec.objective.cases, spec.seed)]
     if spec.objective.unlabelled:
         trained.append(Subset.UNLABELLED.of(spec.seed))
     for context, subsets in (("training", trained), ("evaluation", TESTS)):

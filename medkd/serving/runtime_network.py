@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import Task
+from medkd.allocator import keep_freed_memory
 from medkd.serving.windows import predict_windows
 
 #: Names of the network's input and outputs.
@@ -36,6 +37,7 @@ class RuntimeNetwork(ABC):
 
     def __init__(self, task: Task, *, has_map: bool) -> None:
         self.task, self.has_map = task, has_map
+        keep_freed_memory()  # answers of a window are megabytes, made anew for each
 
     @abstractmethod
     def run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -46,7 +48,7 @@ class RuntimeNetwork(ABC):
         at_once = PICTURES_AT_ONCE if images.ndim == 4 else 1
         chunks = [images[begin : begin + at_once] for begin in range(0, len(images), at_once)]
         answers = [self.run(np.ascontiguousarray(chunk, dtype=np.float32)) for chunk in chunks]
-        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+        return answers[0] if len(answers) == 1 else [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
     def predict(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return [logits, class maps] (or [logits]), averaged over the task's mirrorings, turned back."""
@@ -57,7 +59,7 @@ class RuntimeNetwork(ABC):
             places = tuple(axis + 2 for axis in axes)
             answers = [_turned_back(part, places) for part in self.ask(np.flip(images, places) if places else images)]
             totals = answers if not totals else [total + own for total, own in zip(totals, answers, strict=True)]
-        return [total / np.float32(len(subsets)) for total in totals]
+        return [total / np.float32(len(subsets)) for total in totals] if flips else totals
 
     def predict_volume(self, volume: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return [logits, class maps] of a volume [1, *space] that is segmented by overlapping windows, each [class, *space]."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data_contracts import FeatureLayers, KnowledgeError, LearnedTemperature
+from medkd.distillation._discriminator import Reversed
 from medkd.training.schedule import scheduled
 
 Pair = tuple[str, str]
@@ -23,6 +24,7 @@ class DistillationAdapters(nn.Module):
         pairs: layers (student's, teacher's) that each term compares, by the term's label.
         projectors: by label and pair, ``LABEL:0``, ``LABEL:1``, …
         temperatures: by label.
+        discriminators: by label and pair, as projectors.
     """
 
     def __init__(
@@ -30,11 +32,18 @@ class DistillationAdapters(nn.Module):
         pairs: Mapping[str, tuple[Pair, ...]] | None = None,
         projectors: Mapping[str, nn.Module] | None = None,
         temperatures: Mapping[str, Temperature] | None = None,
+        discriminators: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.pairs = dict(pairs or {})
         self.projectors = nn.ModuleDict(dict(projectors or {}))
         self.temperatures = nn.ModuleDict(dict(temperatures or {}))
+        self.discriminators = nn.ModuleDict(dict(discriminators or {}))
+
+    def modules_of(self, key: str) -> dict[str, nn.Module]:
+        """Return what a term is handed of a pair, by the name of its argument."""
+        found = {"projector": self.projectors, "discriminator": self.discriminators}
+        return {name: held[key] for name, held in found.items() if key in held}
 
     def student_layers(self) -> tuple[str, ...]:
         """Return the student's layers that terms compare, ``last`` among them."""
@@ -60,21 +69,8 @@ class Temperature(nn.Module):
     def forward(self, share: float) -> Tensor:
         """Return the temperature (a scalar) when ``share`` of training is done."""
         scale = self.strength * 0.5 * (1 - math.cos(math.pi * min(1.0, share)))
-        raw: Tensor = _Reversed.apply(self.raw, scale)  # type: ignore[no-untyped-call]
+        raw: Tensor = Reversed.apply(self.raw, scale)  # type: ignore[no-untyped-call]
         return self.low + (self.high - self.low) * torch.sigmoid(raw)
-
-
-class _Reversed(torch.autograd.Function):
-    """The identity, whose gradient is turned round and scaled."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, scale: float) -> Tensor:
-        ctx.scale = scale
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.scale * gradients[0], None
 
 
 def temperature_of(schedule: Any, adapters: DistillationAdapters, label: str, share: float) -> Tensor | float | None:

@@ -23,6 +23,7 @@ from data_contracts import (
 )
 from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, Catalogue, CatalogueEntry, explainer_of, option_errors
 from medkd.task_context import TaskContext
+from medkd.training.bind_cases import made_cases_mistakes
 from medkd.training.bind_teachers import several_mistakes
 from medkd.training.kind_mistakes import kind_mistakes
 from medkd.training.mistake import FieldPath, Mistake, Source, attempt, raise_first
@@ -196,6 +197,7 @@ def _arm_mistakes(place: FieldPath, arm: Arm, recipe: Recipe) -> Iterator[Mistak
             f"expected a term with a teacher in arm {name!r}, got {losses}: its unlabelled images have neither a label nor a teacher's answer",
         )
     yield from several_mistakes(place, arm, recipe, objective)
+    yield from made_cases_mistakes(place, arm, recipe, objective)
     if arm.knowledge == "store":
         asking = [term.label for term in objective.terms if term.needs & {"views", "responses"} and "teacher" in term.needs]
         if asking:

@@ -64,8 +64,9 @@ def _without_layers(arm: Arm) -> Arm:
 
 def subsets_of(spec: ExtractionSpec, cohorts: CohortSet) -> list[str]:
     """Return the subsets whose cases students learn from, whatever their seed."""
-    kinds = (Subset.STUDENT_TRAIN, *((Subset.UNLABELLED,) if spec.unlabelled else ()))
-    return sorted(subset for subset in cohorts.uses if subset.startswith(kinds))
+    kinds = [Subset.STUDENT_TRAIN if one == "real" else Subset(one) for one in spec.cases]
+    wanted = tuple(f"{kind.value}/" for kind in (*kinds, *((Subset.UNLABELLED,) if spec.unlabelled else ())))
+    return sorted(subset for subset in cohorts.uses if subset.startswith(wanted))
 
 
 @stage

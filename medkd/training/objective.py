@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from data_contracts import LearnedTemperature, LossTerm, RecipeError
 from medkd.catalogue import LOSSES
+from medkd.distillation._discriminator import CellDiscriminator
 from medkd.knowledge.interface import LAST, Knowledge, knowledge_of_head
 from medkd.knowledge.source import KnowledgeSource, layer_shape
 from medkd.models._heads import sample_of_cases, trace_of_head
@@ -144,7 +145,7 @@ class Objective:
             yield TermValue(term, weight, _over_pairs(term, *seen, adapters, own))
 
     def connect(self, student: nn.Module, source: KnowledgeSource | None, image: Tensor) -> DistillationAdapters:
-        """Return what connects the student to its teacher: pairs of layers, projections of the right size, learned temperatures.
+        """Return what connects the student to its teacher: pairs of layers, projections of the right size, learned temperatures, discriminators.
 
         Sizes are read off a dry forward pass of one image [1, channel, *space]; nothing of the networks changes.
 
@@ -154,6 +155,7 @@ class Objective:
         """
         pairs: dict[str, tuple[tuple[str, str], ...]] = {}
         projectors: dict[str, nn.Module] = {}
+        discriminators: dict[str, nn.Module] = {}
         for term in self.terms:
             if source is None or not {"features", "teacher"} <= term.needs:
                 continue
@@ -163,8 +165,10 @@ class Objective:
                 require_matching(term.label, pair, student_shapes[pair[0]], teacher_shapes[pair[1]])
                 if "projector" in term.needs:
                     projectors[f"{term.label}:{index}"] = projection(student_shapes[pair[0]], teacher_shapes[pair[1]])
+                if "discriminator" in term.needs:
+                    discriminators[f"{term.label}:{index}"] = CellDiscriminator(teacher_shapes[pair[1]][1])
         learned = {term.label: term.spec.temperature for term in self.terms if isinstance(term.spec.temperature, LearnedTemperature)}
-        adapters = DistillationAdapters(pairs, projectors, {label: Temperature(spec) for label, spec in learned.items()})
+        adapters = DistillationAdapters(pairs, projectors, {label: Temperature(spec) for label, spec in learned.items()}, discriminators)
         if source is not None:
             source.ask_for(adapters.teacher_layers())
         return adapters
@@ -212,10 +216,9 @@ def _over_pairs(
     values = []
     for index, (student_layer, teacher_layer) in enumerate(pairs):
         key = f"{term.label}:{index}"
-        projector = {"projector": adapters.projectors[key]} if key in adapters.projectors else {}
         # A loss that names no layers is never handed any: its options already say what it compares.
         layers = {} if (student_layer, teacher_layer) == term.own_layers else {"layer": student_layer, "teacher_layer": teacher_layer}
-        values.append(term.function(student, teacher, sample, **own, **projector, **layers))
+        values.append(term.function(student, teacher, sample, **own, **adapters.modules_of(key), **layers))
     return torch.stack(values).mean()
 
 

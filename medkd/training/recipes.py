@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from data_contracts import Data, Entry, NetworkSpec, Recipe, RecipeError, Role, current_path, current_recipe
+from data_contracts import BUILT_IN_TEACHERS, Data, Entry, NetworkSpec, Recipe, RecipeError, Role, current_path, current_recipe
 from medkd.catalogue import EXPLAINERS, MEASURES
 from medkd.models._build import specify_network
 from medkd.training.bind_recipe import OF_MAPS, binding_mistakes, name_mistakes
@@ -58,8 +58,12 @@ def read_fields(path: Path, overrides: Mapping[str, Any]) -> tuple[dict[str, Any
 
 
 def reading_store(recipe: Recipe) -> Recipe:
-    """Return a recipe whose arms with a teacher all read a store, bound again; errors as :func:`read_recipe`."""
-    with_teacher = [name for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs]
+    """Return a recipe whose arms with a trained teacher all read a store, bound again; errors as :func:`read_recipe`.
+
+    Teachers that come about where the student is trained (``ema``, ``peer``, ``self``) store nothing and stay live.
+    """
+    asking = {name: arm for name, arm in recipe.arms.items() if "teacher" in Objective(arm.terms).needs}
+    with_teacher = [name for name, arm in asking.items() if set(arm.teachers) - BUILT_IN_TEACHERS]
     return vary_recipe(recipe, {f"arms.{name}.knowledge": "store" for name in with_teacher})
 
 

@@ -116,7 +116,7 @@ def distill(
         init_network = compressed(run, teacher)
     elif spec.objective.init == "pretrained":
         init_network, taken = pretrained(run)
-    cohort_digest = cohorts.uses[Subset.STUDENT_TRAIN.of(spec.seed)].cohort.sha256
+    cohort_digest = cohorts.uses[Subset.learnt_from(spec.objective.cases, spec.seed)].cohort.sha256
     objective = Objective(spec.objective.terms, influence_cap=None if directives is None else directives.influence_cap)
     trained = run.run(setup, objective, cohort_digest=cohort_digest, init_network=init_network, validate=figure)
     return trained.model_copy(update={"pretrained": taken})
@@ -246,8 +246,10 @@ def setup_training(
 def student_cohort(
     workspace: Workspace, spec: TrainingSpec, cohorts: CohortSet, directives: FeedbackDirectives | None = None
 ) -> TensorCohort | VolumeCohort:
-    """Return what a student is trained on, with what readers said of the cases, and without the labels that it is never shown."""
-    cohort = _shown(open_for_training(cohorts, Subset.STUDENT_TRAIN.of(spec.seed), workspace.store, spec.shown_task, directives), spec)
+    """Return what a student is trained on, with what readers said of the cases, and without the labels that it is never shown; or the pictures that
+    stand in their place, and then nothing else."""
+    subset = Subset.learnt_from(spec.objective.cases, spec.seed)
+    cohort = _shown(open_for_training(cohorts, subset, workspace.store, spec.shown_task, directives), spec)
     if spec.objective.unlabelled and Subset.UNLABELLED.of(spec.seed) in cohorts.uses:
         # Both are of one kind, as one task opens them: the checks are for the types.
         extra = open_for_training(cohorts, Subset.UNLABELLED.of(spec.seed), workspace.store, spec.shown_task, directives)
@@ -380,6 +382,7 @@ class TrainingRun:
             cost=cost,
             feedback=self.feedback,
             hidden_classes=spec.hidden_classes,
+            cases=spec.objective.cases,
         )
 
     def _state_key(self, setup: TrainingSetup, cohort_digest: str, epochs: int) -> str:

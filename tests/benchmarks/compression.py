@@ -53,7 +53,7 @@ def main() -> None:
     figures["student_over_teacher_speed"] = min(
         max(figures[f"{name}_student_over_teacher_speed"] for name in names) for names in STUDENTS.values()
     )
-    figures["openvino_over_torch"] = min(figures[f"{name}_openvino_over_torch"] for name in found)
+    figures["openvino_over_torch"] = min(figures[f"{names[0]}_openvino_over_torch"] for names in STUDENTS.values())
     figures["int8_verdict"] = min(figures[f"{name}_int8_verdict"] for name in found)
     figures["dice_points_lost"] = max(figures[f"{name}_points_lost"] for name in STUDENTS["hippocampus"])
     figures["fast_student_dice"] = (

@@ -6,6 +6,7 @@ interval over seeds and patients resampled together. The best single teacher is 
 
 - ``mixture_minus_best_single``, ``confidence_minus_mean``, ``validation_minus_mean``, ``folds_minus_one``, ``assistant_minus_kd``: several against one.
 - ``online_minus_offline``: two students that learn from each other against one that learns from a trained teacher.
+- ``fine_tuned_minus_alone``, ``kd_minus_fine_tuned``: the control, a student that fills in hidden parts of its own images first and has no teacher.
 - ``self_minus_alone``, ``ema_minus_alone``, ``kd_minus_alone``: no other teacher, or one, against none. Each figure has ``_low`` and ``_high``.
 - ``harmed``: arms whose interval against the student alone lies below zero.
 """
@@ -50,6 +51,8 @@ ROWS = {
     "kd_minus_alone": ("kd", "alone"),
     "self_minus_alone": ("born_again", "alone"),
     "ema_minus_alone": ("ema", "alone"),
+    "fine_tuned_minus_alone": ("fine_tuned", "alone"),
+    "kd_minus_fine_tuned": ("kd", "fine_tuned"),
 }
 
 

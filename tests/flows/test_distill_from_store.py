@@ -29,7 +29,7 @@ def test_students_learn_from_registered_knowledge_and_nobody_stands_for_the_teac
         fetch_knowledge=("knowledge", "r-knowledge/1"), fetch_teacher=None, cohorts=COHORTS, students=student, evaluate=lambda *call: call[3],
         scorecards=lambda *call: Card(arm=call[3][0].arm), register=("versions",), results=lambda *call: tuple(Card(arm=one.arm) for one in call[4]),
     ) as engine:  # fmt: skip
-        registered, cards = distill_from_store(workspace, recipe, "models:/r-knowledge/1")
+        registered, cards = distill_from_store(workspace, recipe, ["models:/r-knowledge/1"])
     assert registered == "versions"
     assert cards == ("card of alone without agreement, dice_to_teacher", "card of kd without agreement, dice_to_teacher")
     assert engine.titles() == [
@@ -74,7 +74,7 @@ def test_where_the_teacher_is_registered_students_are_measured_by_it_and_learn_n
         evaluate=lambda *call: call[3], scorecards=lambda *call: f"card of {call[3][0].arm}", register=("versions",),
         results=lambda *call: call[4], losses=lambda *call: f"{call[2].weights_digest} against {call[1].weights_digest}",
     ) as engine:  # fmt: skip
-        _, cards = distill_from_store(Workspace(root=Path("run"), tracking_uri=""), recipe, "models:/r-knowledge/1")
+        _, cards = distill_from_store(Workspace(root=Path("run"), tracking_uri=""), recipe, ["models:/r-knowledge/1"])
     assert cards == ("card of teacher", "card of kd")
     assert {call[4] is reference for call in engine.calls("evaluate")} == {True}
     ((_, (done,)),) = engine.calls("register")

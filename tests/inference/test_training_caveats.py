@@ -122,3 +122,12 @@ def test_a_model_may_forbid_what_it_was_not_trained_on(changes, forbidden):
     with pytest.raises(DataError, match=rf"CT \(HU\).*{study.modality} \({study.unit}\)") as caught:
         require_permitted(study, strict)
     assert caught.value.code == "MODALITY_FORBIDDEN"
+
+
+def test_a_model_that_saw_no_case_says_so_first():
+    golden = Path(__file__).parents[1] / "contracts" / "golden" / "checkpoint_2.json"
+    checkpoint = read_record(golden.read_bytes(), Checkpoint)
+    assert not [caveat for caveat in caveats_of_study(volume(), checkpoint) if caveat.code == "TRAINED_WITHOUT_CASES"]
+    found = caveats_of_study(volume(), checkpoint.model_copy(update={"cases": "synthesised"}))
+    assert (found[0].code, found[0].severity) == ("TRAINED_WITHOUT_CASES", 3)
+    assert "synthesised from its teacher and on no case of a patient" in found[0].text

@@ -52,6 +52,17 @@ def test_a_student_comes_with_its_teacher_and_once(installed):
     assert len(installed.registry.versions("hippocampus-kd_explanation")) == 1
 
 
+def test_a_student_whose_teacher_another_brings_comes_with_that_and_answers_as_the_teacher_mostly_does(tmp_path, empty_database):
+    registry = open_in(tmp_path / "run", empty_database)
+    (fast,) = install_released(registry, released_models(["hippocampus-fast"]))
+    assert [one.model.uri for one in fast.versions] == ["models:/hippocampus-fast-kd_explanation/1"]
+    assert registry.names() == ("hippocampus-fast-kd_explanation", "hippocampus-kd_explanation", "hippocampus-teacher")
+    loaded = ask_registry(registry, fast.uri)
+    assert isinstance(loaded.teacher, ModelRef)
+    assert loaded.teacher == resolve_teacher(registry, fast.versions[0].model)
+    assert loaded.checkpoint.network.builder == "light_unet"
+
+
 def test_it_is_loaded_by_medkd_with_its_teacher_and_its_card(installed):
     loaded = ask_registry(installed.registry, installed.model.uri)
     assert isinstance(loaded.teacher, ModelRef)

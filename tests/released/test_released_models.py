@@ -70,8 +70,20 @@ def test_no_place_of_a_machine_and_no_image_is_handed_on(name):
         assert pictures <= {"reliability.png", "loss_statement.png"}
         assert not [member for member in archive.namelist() if "/attached/" in member]
         index = json.loads(archive.read("export.json"))
-    assert [version["model"]["role"] for version in index["versions"]] == ["teacher", "student"]
-    assert index["versions"][1]["model"]["teacher"].startswith(f"{index['versions'][0]['model']['name']}/")
+    assert [version["model"]["role"] for version in index["versions"]] == (["teacher"] if one.teacher is None else []) + ["student"]
+    known = (one if one.teacher is None else one.teacher).versions[0]
+    assert index["versions"][-1]["model"]["teacher"].startswith(f"{known}/")
+    assert one.teacher is None or one.size < 2**20  # what leaves out its teacher is small
+
+
+def test_the_fast_student_of_the_hippocampus_is_as_good_as_the_other_and_brings_no_teacher_of_its_own():
+    (one,) = released_models(["hippocampus-fast"])
+    (other,) = released_models(["hippocampus"])
+    assert one.versions == ("hippocampus-fast-kd_explanation",)
+    assert one.teacher is not None
+    assert one.teacher == other
+    assert one.card.patients == other.card.patients
+    assert abs(one.scorecard.figures["dice"].mean - other.scorecard.figures["dice"].mean) < 0.01
 
 
 def test_a_name_that_is_none_is_answered_with_those_that_are():
