@@ -60,6 +60,7 @@ KEPT_AWAY = {
     "serving/form.py": "forms refuse detections (pack_form.py)",
     "serving/served_model.py": "forms refuse detections (pack_form.py)",
     "serving/study.py": "forms refuse detections (pack_form.py)",
+    "training/bind_cases.py": "made pictures are refused of every task but a classification",
     "training/bind_recipe.py": "asks whether pasted boxes bring their labels, which masks do; the rest is kind_mistakes.py",
     "training/bind_teachers.py": "asks whether stores are read at half resolution, which detections refuse (kind_mistakes.py)",
     "training/requirements.py": "asked of stores, which refuse detections (kind_mistakes.py)",

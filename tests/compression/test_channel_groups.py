@@ -20,7 +20,7 @@ from medkd.trace import LayerMap, layer_map_of, trace, with_layer_map
 #: Every network of the catalogue → groups of its default build that can be pruned, and the share of its parameters that goes with half of them.
 PRUNABLE = {"basic_unet": (22, 0.7), "densenet": (15, 0.6), "dyn_unet": (17, 0.7), "light_unet": (1, 0.009), "plain_conv_unet": (2, 0.09), "residual_encoder_unet": (2, 0.09), "resnet": (8, 0.7), "seg_resnet": (16, 0.7), "unet": (7, 0.7), "vit": (4, 0.2)}  # fmt: skip
 #: Networks that compression refuses (candidates.py), and one that is any network of MONAI's.
-OTHERS = {"detector", "monai_network", "multi_task_unet"}
+OTHERS = {"detector", "monai_network", "multi_task_unet", "resnet_with_row"}
 SMALL = {"basic_unet": {"features": (4, 4, 6, 8, 8, 4)}, "dyn_unet": {"filters": (4, 6, 8)}, "resnet": {"channels": (4, 6, 8, 8)}, "seg_resnet": {"init_filters": 4, "blocks_down": (1, 1), "blocks_up": (1,)}, "unet": {"channels": (4, 6, 8)}}  # fmt: skip
 SEGMENTERS = ("basic_unet", "dyn_unet", "light_unet", "plain_conv_unet", "residual_encoder_unet", "seg_resnet", "unet")
 

@@ -18,7 +18,7 @@ from tests.cohorts.pictures import TASK, stored_cohort
 
 
 def spec(role=Role.STUDENT, selection="auc"):
-    return SimpleNamespace(role=role, selection=selection, task=TASK, recipe="r", arm="kd", hidden_classes=())
+    return SimpleNamespace(role=role, selection=selection, task=TASK, shown_task=TASK, recipe="r", arm="kd", hidden_classes=())
 
 
 class Brightness(nn.Module):

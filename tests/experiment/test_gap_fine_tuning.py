@@ -47,7 +47,7 @@ def test_all_rounds_are_made_while_it_falls_enough(workspace, recipe, cohorts, t
 
 def test_weights_follow_the_gap_and_reach_the_batch(workspace, recipe, cohorts, trained):
     teacher, student = trained
-    loaded = load_teacher(workspace, Objective(recipe.arms["kd"].terms), teacher)
+    loaded = load_teacher(workspace, Objective(recipe.arms["kd"].terms), teacher, recipe.task)
     cohort = open_use(cohorts, "student_train/0", workspace.store, recipe.task)
     network = load_network(workspace, student)
     cases, voxels = gap_weights(loaded, network, cohort, recipe.task, 1.0)

@@ -19,7 +19,7 @@ from medkd.explanation.explain_cohort import explain_cohort, replay_bundle
 from medkd.inference.predict import predict_logits
 from medkd.inference.segment import prepare_study
 from medkd.models._load import load_network
-from medkd.recipe_calls import by_arm, card_calls, evaluation_calls, explanation_calls, gate_call, knowledge_call, student_calls
+from medkd.recipe_calls import by_arm, card_calls, evaluation_calls, every_knowledge_call, explanation_calls, gate_call, student_calls
 from medkd.registry.interface import Publication
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.manifest import pack_model
@@ -63,7 +63,7 @@ def trained(request, tmp_path_factory):
     result = RecipeResult(recipe, cohorts, train_teacher(workspace, recipe.teacher_training(), cohorts))
     verdict = judge_teacher(*gate_call(workspace, result))
     result = RecipeResult(
-        recipe, cohorts, result.teacher, verdicts=(verdict,), knowledge=extract_knowledge(*knowledge_call(workspace, result))
+        recipe, cohorts, result.teacher, verdicts=(verdict,), knowledge=extract_knowledge(*every_knowledge_call(workspace, result)[0])
     )
     students = tuple(distill(*call) for call in student_calls(workspace, result))
     return workspace, RecipeResult(recipe, cohorts, result.teacher, verdicts=(verdict,), knowledge=result.knowledge, students=students)
