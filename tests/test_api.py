@@ -115,6 +115,22 @@ def test_types_are_told_to_checkers_for_every_name():
     assert imported == set(medkd.__all__) - {"__version__"}
 
 
+def test_every_step_of_the_flows_is_one_of_its_own():
+    """A step that was added to the chain under Prefect alone would make the same recipe another thing here."""
+    steps = {
+        alias.name
+        for path in (ROOT / "flows").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "medkd.recipe_calls"
+        for alias in node.names
+        if alias.name.endswith(("_call", "_calls"))
+    }
+    assert len(steps) > 12
+    own = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "medkd" / "api").glob("*.py"))
+    # Knowledge of teachers that no arm asks is extracted for other sites, by a command of its own.
+    assert {step for step in steps if f"{step}(" not in own} == {"every_knowledge_call"}
+
+
 @pytest.mark.extended
 def test_what_it_writes_is_its_owners_only(space):
     del space

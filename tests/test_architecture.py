@@ -201,6 +201,11 @@ def test_the_readme_lists_the_packages_in_that_order():
     assert tuple(name for row in rows for name in re.findall(r"`(\w+)`", row)) == ORDER
 
 
+def test_no_module_stands_beside_a_package_of_its_name():
+    """Python would take the package, and a reader the module."""
+    assert not [str(path) for package in PACKAGES for path in files_of(package) if path.with_suffix("").is_dir()]
+
+
 def test_no_two_files_import_each_other():
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for package in PACKAGES for path in files_of(package)}
     known = {name: {i for i in imports_of(path) if i in modules and i != name} for name, path in modules.items()}

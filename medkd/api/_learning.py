@@ -44,6 +44,7 @@ from medkd.recipe_calls import (
     say_stopped,
     starting_calls,
     student_calls,
+    synthesis_calls,
     teacher_call,
     training_features_calls,
     with_knowledge,
@@ -55,6 +56,7 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.ship_metrics import shipping
 from medkd.storage.output import RUN, claim
 from medkd.storage.workspace import Workspace, local_workspace
+from medkd.synthesis.synthesise_cohorts import synthesise_cohorts
 from medkd.training import train
 from medkd.training.check_recipe import RecipeCheck
 from medkd.training.check_recipe import check_recipe as _check_recipe
@@ -173,6 +175,8 @@ def _taught(workspace: Workspace, recipe: Recipe) -> RecipeResult:
     result = replace(result, verdicts=(judge_teacher(*gate_call(workspace, result)),))
     require_fit_teacher(result.verdicts[0])
     result = _further_taught(workspace, result)
+    for call in synthesis_calls(workspace, result):
+        result = replace(result, cohorts=synthesise_cohorts(*call))
     result = with_knowledge(result, [extract_knowledge(*call) for call in knowledge_calls(workspace, result)])
     result = replace(result, starts=tuple(starting_weights(*call) for call in starting_calls(workspace, result)))
     for number in range(len(student_rounds(recipe))):
