@@ -1,10 +1,11 @@
 """A teacher and its students beside nnU-Net v2, its own planner and trainer, on the same patients of MSD hippocampus in the same CPU budget.
 
-``MEDKD_DATA=FOLDER nice python -m tests.benchmarks.nnunet_peer --json --folds 5 --minutes 60``: folds of ``cases.csv``, each method so many minutes
-a fold (teacher, student alone, distilled student and nnU-Net alike). ``python -m tests.benchmarks.nnunet_peer --folds 1 --minutes 2`` is the smoke
-form: everything runs, nothing is learnt. nnU-Net lives in ``.venv-bench`` (`make bench-nnunet`); without it, or without the data, it is said
-and the status is 0. Figures are means over the validation cases of all folds that were run, intervals over patients; ``gap_closed`` is the share of
-the way from the student alone to the teacher that the distilled one goes, absent where the teacher is hardly better.
+``MEDKD_DATA=FOLDER python -m tests.benchmarks.nnunet_peer --json --folds 0 1 2 3 4 --minutes 60``: folds of ``cases.csv``; the teacher and nnU-Net have
+so many minutes of processor time a fold, each student (alone, distilled) ``--student-minutes``, as many unless said. ``--workers`` folds run at a time
+on one thread each; in ``--keep FOLDER`` the scores of each finished fold stay, and the same command goes on from there.
+``--minutes 2`` on one fold is the smoke form: everything runs, little is learnt. nnU-Net lives in ``.venv-bench`` (`make bench-nnunet`); without it, or
+without the data, it is said and the status is 0. Figures are means over the validation cases of all folds that were run, intervals over patients;
+``gap_closed`` is the share of the way from the student alone to the teacher that the distilled one goes, absent where the teacher is hardly better.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +31,7 @@ import numpy as np
 import torch
 
 import flows
-from data_contracts import Checkpoint, Recipe, Subset
+from data_contracts import Checkpoint, CohortSet, Recipe, Subset, TrainingSpec
 from medkd.cohorts.open_cohort import open_volume_use
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.cohorts.volume_cohort import VolumeCohort
@@ -35,6 +39,7 @@ from medkd.evaluation.bootstrap import bootstrap_figure, bootstrap_ratio, mean_o
 from medkd.evaluation.evaluate_volumes import score_answer
 from medkd.inference.predict import predict_volume
 from medkd.models._load import load_network
+from medkd.planning.processor import processor_name
 from medkd.storage.workspace import Workspace, local_workspace
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
@@ -51,71 +56,89 @@ _SAID = ("dice", "hausdorff_95", "surface_dice")
 
 @dataclass(frozen=True)
 class Budget:
-    """What each method may use of a fold."""
+    """What each method may use of a fold: minutes of processor time of the teacher and of nnU-Net, and of each student."""
 
     minutes: float
-    threads: int
+    student_minutes: float
 
 
 def main() -> None:
     """Measure and print."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--json", action="store_true", help="only the last line")
-    asked.add_argument("--folds", type=int, default=1)
+    asked.add_argument("--folds", type=int, nargs="+", default=[0])
     asked.add_argument("--minutes", type=float, default=2.0)
-    asked.add_argument("--threads", type=int, default=2)
+    asked.add_argument("--student-minutes", type=float)
+    asked.add_argument("--workers", type=int, default=1)
+    asked.add_argument("--keep", type=Path)
     given = asked.parse_args()
     data = Path(os.environ.get("MEDKD_DATA", ROOT.parent / "shared" / "data"))
     if not (data / "hippocampus_msd").is_dir() or not PEER.is_file():
         sys.stdout.write("skipped: real data or .venv-bench absent: set MEDKD_DATA, make bench-nnunet\n")
         return
-    torch.set_num_threads(given.threads)
+    budget = Budget(given.minutes, given.student_minutes or given.minutes)
     with tempfile.TemporaryDirectory(prefix="medkd-nnunet-") as scratch:
-        found = measure(data, Path(scratch), range(given.folds), Budget(given.minutes, given.threads))
+        keep = (given.keep or Path(scratch) / "keep").resolve()
+        keep.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(given.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            folds = list(pool.map(measured, [(data, keep, fold, budget) for fold in given.folds]))
+    found = summarised(folds) | {"minutes": budget.minutes, "student_minutes": budget.student_minutes, "processor": processor_name()}
     if not given.json:
         for name, value in found["figures"].items():
             sys.stdout.write(f"{name.ljust(40)}{value}\n")
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def measure(data: Path, scratch: Path, folds: range, budget: Budget) -> dict[str, object]:
-    """Return figures of all methods over the folds."""
+def measured(job: tuple[Path, Path, int, Budget]) -> dict[str, object]:
+    """Return the scores of all methods on one fold, from the file that an earlier run left or measured now."""
+    data, keep, fold, budget = job
+    kept = keep / f"fold_{fold}_{budget.minutes:g}_{budget.student_minutes:g}.json"
+    if not kept.exists():
+        torch.set_num_threads(1)
+        with tempfile.TemporaryDirectory(prefix=f"medkd-nnunet-{fold}-") as scratch:
+            found = measure_fold(data, Path(scratch), fold, budget)
+        kept.with_suffix(".partial").write_text(json.dumps(found), encoding="utf-8")
+        kept.with_suffix(".partial").rename(kept)
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def measure_fold(data: Path, scratch: Path, fold: int, budget: Budget) -> dict[str, object]:
+    """Train every method on the other folds and score it on this one."""
     source = data / "hippocampus_msd"
     cases = write_raw(source, scratch / "nnunet")
-    peers = run_nnunet(scratch / "nnunet", folds, budget)
-    scores: dict[str, list[dict[str, float]]] = {}
-    patients: list[str] = []
-    trained: list[dict[str, object]] = []
-    for fold in folds:
-        recipe = read_recipe(
-            RECIPE, {"data.part_column": "fold", "data.validation_values": [str(fold)], "seeds": [0], "name": f"hippocampus-{fold}"}
-        )
-        workspace = local_workspace(scratch / f"run-{fold}", data_root=data)
-        cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, data))
-        models = train_all(workspace, recipe, cohorts, budget)
-        cohort = open_volume_use(cohorts, Subset.TEST, workspace.store, recipe.task)
-        patients += cohort.patients()
-        for name, checkpoint in models.items():
-            scores.setdefault(name, []).extend(scored(workspace, recipe, cohort, checkpoint))
-            trained.append(
-                {
-                    "fold": fold,
-                    "model": name,
-                    "parameters": checkpoint.parameters,
-                    "epochs": checkpoint.epochs,
-                    "seconds": round(checkpoint.train_seconds),
-                }
-            )
-        scores.setdefault("nnunet", []).extend(
-            scored_files(recipe, cohort, source, scratch / "nnunet" / "predicted" / f"fold_{fold}", cases[fold])
-        )
-    return {
-        "figures": figures_of(scores, patients),
-        "cases": len(patients),
-        "patients": len(set(patients)),
-        "nnunet": peers,
-        "medkd": trained,
+    peer = run_nnunet(scratch / "nnunet", fold, budget)
+    recipe = read_recipe(
+        RECIPE, {"data.part_column": "fold", "data.validation_values": [str(fold)], "seeds": [0], "name": f"hippocampus-{fold}"}
+    )
+    workspace = local_workspace(scratch / "run", data_root=data)
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, data))
+    models = train_all(workspace, recipe, cohorts, budget)
+    cohort = open_volume_use(cohorts, Subset.TEST, workspace.store, recipe.task)
+    scores = {name: scored(workspace, recipe, cohort, checkpoint) for name, (checkpoint, _) in models.items()}
+    scores["nnunet"] = scored_files(recipe, cohort, source, scratch / "nnunet" / "predicted" / f"fold_{fold}", cases[fold])
+    trained = {
+        name: {
+            "parameters": own.parameters,
+            "epochs": own.epochs,
+            "steps": own.epochs * steps_of(recipe, name),
+            "cpu_seconds": round(spent),
+        }
+        for name, (own, spent) in models.items()
     }
+    return {"scores": scores, "patients": cohort.patients(), "trained": trained | {"nnunet": peer}}
+
+
+def steps_of(recipe: Recipe, name: str) -> int:
+    """Return the steps of one epoch."""
+    return _SAMPLES // (recipe.teacher if name == "teacher" else recipe.student).fit.batch_size
+
+
+def summarised(folds: list[dict[str, object]]) -> dict[str, object]:
+    """Return the figures over the cases of all folds."""
+    scores = {name: [case for fold in folds for case in fold["scores"][name]] for name in folds[0]["scores"]}
+    patients = [patient for fold in folds for patient in fold["patients"]]
+    trained = {name: [fold["trained"][name] for fold in folds] for name in folds[0]["trained"]}
+    return {"figures": figures_of(scores, patients), "peers": trained, "n": len(set(patients)), "cases": len(patients)}
 
 
 def write_raw(source: Path, work: Path) -> dict[int, list[str]]:
@@ -136,31 +159,44 @@ def write_raw(source: Path, work: Path) -> dict[int, list[str]]:
     return cases
 
 
-def run_nnunet(work: Path, folds: range, budget: Budget) -> list[dict[str, object]]:
+def run_nnunet(work: Path, fold: int, budget: Budget) -> dict[str, object]:
     """Plan, train and predict with nnU-Net in its own environment."""
-    command = [PEER, Path(__file__).with_name("peer_nnunet.py"), work, "--minutes", str(budget.minutes), "--threads", str(budget.threads)]
-    done = subprocess.run([*command, "--folds", *map(str, folds)], check=False, capture_output=True, text=True)
+    command = [
+        PEER,
+        Path(__file__).with_name("peer_nnunet.py"),
+        work,
+        "--minutes",
+        str(budget.minutes),
+        "--threads",
+        "1",
+        "--folds",
+        str(fold),
+    ]
+    done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"nnU-Net ended with status {done.returncode}: {done.stderr[-2000:]}")
-    found: list[dict[str, object]] = json.loads(done.stdout.splitlines()[-1])["folds"]
+    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])["folds"][0]
     return found
 
 
-def train_all(workspace: Workspace, recipe: Recipe, cohorts: object, budget: Budget) -> dict[str, Checkpoint]:
-    """Train the teacher, the student alone and the distilled one, each for as many epochs as its budget holds."""
+def train_all(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, budget: Budget) -> dict[str, tuple[Checkpoint, float]]:
+    """Train the teacher, the student alone and the distilled one, each for as many epochs as its budget holds; return them with their CPU seconds."""
 
-    def within(spec: object, train: object) -> Checkpoint:
+    def within(spec: TrainingSpec, minutes: float, train: Callable[[TrainingSpec], Checkpoint]) -> tuple[Checkpoint, float]:
         fit = spec.fit.model_copy(update={"samples_per_epoch": _SAMPLES, "epochs": 1})
         first = spec.model_copy(update={"fit": fit, "recipe": f"{spec.recipe}--timed"})
         train(first)  # what is loaded once is not counted
-        began = time.perf_counter()
+        began = time.process_time()
         train(first.model_copy(update={"recipe": f"{spec.recipe}--timed-again", "fit": fit.model_copy(update={"epochs": 3})}))
-        epochs = max(1, int(60 * budget.minutes / ((time.perf_counter() - began) / 3)))
-        return train(spec.model_copy(update={"fit": fit.model_copy(update={"epochs": epochs})}))
+        epochs = max(1, int(60 * minutes / ((time.process_time() - began) / 3)))
+        began = time.process_time()
+        model = train(spec.model_copy(update={"fit": fit.model_copy(update={"epochs": epochs})}))
+        return model, time.process_time() - began
 
-    teacher = within(recipe.teacher_training(), lambda spec: train_teacher(workspace, spec, cohorts))
+    teacher = within(recipe.teacher_training(), budget.minutes, lambda spec: train_teacher(workspace, spec, cohorts))
     students = {
-        arm: within(recipe.student_training(arm, 0), lambda spec: distill(workspace, spec, cohorts, teacher)) for arm in ("alone", "kd")
+        arm: within(recipe.student_training(arm, 0), budget.student_minutes, lambda spec: distill(workspace, spec, cohorts, teacher[0]))
+        for arm in ("alone", "kd")
     }
     return {"teacher": teacher, "student_alone": students["alone"], "student": students["kd"]}
 

@@ -87,6 +87,36 @@ def test_another_site_distils_without_the_teachers_weights(extracted, here, tmp_
     assert "knowledge:phantom-segmentation-knowledge/1" in nodes["student:phantom-segmentation-kd/1"]["parents"], err
 
 
+TWO = [
+    "teachers.second.network={builder: unet, options: {channels: [4, 6]}}", "teachers.second.fit={epochs: 1, batch_size: 16}",
+    "teachers.second.terms=[{loss: cross_entropy}]", "teachers.second.gate={min_dice: 0, enforce: false}", "teachers.second.seed=1",
+    "arms.kd.teachers=[teacher, second]", "arms.kd.weighting=confidence",
+]  # fmt: skip
+
+
+@pytest.mark.extended
+def test_another_site_distils_from_two_teachers(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    folder = tmp_path / "run"
+    status, out, err = here("extract-knowledge", RECIPE, "--out", folder, "--json", *options(*TWO))
+    assert status == 0, err
+    first = json.loads(out.splitlines()[-1])
+    (second,) = first["further"]
+    assert {first["teacher"].split("@")[0], second["teacher"].split("@")[0]} == {
+        "phantom-segmentation-teacher/1", "phantom-segmentation-teacher_second/1"
+    }  # fmt: skip
+    asked = ("distill", RECIPE, "--run", folder, "--out", tmp_path / "there", "--json", *options(*TWO))
+    status, _, err = here(*asked, "--knowledge", first["uri"])
+    assert (status, err.strip().splitlines()[-1].split(":")[0]) == (2, "KNOWLEDGE_MISSING")
+    status, out, err = here(*asked, "--knowledge", second["uri"], "--knowledge", first["uri"])
+    assert status == 0, err
+    payload = json.loads(out.splitlines()[-1])
+    assert payload["knowledge"] == [second["uri"], first["uri"]]
+    status, out, err = here("lineage", "models:/phantom-segmentation-kd/1", "--run", folder, "--json")
+    parents = next(node["parents"] for node in json.loads(out.splitlines()[-1])["nodes"] if node["name"] == "phantom-segmentation-kd/1")
+    assert {"teacher:phantom-segmentation-teacher/1", "teacher:phantom-segmentation-teacher_second/1"} <= set(parents), err
+
+
 def test_the_registered_version_carries_its_lineage_and_whom_the_teacher_has_seen(extracted):
     from medkd.registry.publish import open_registry
     from medkd.storage.workspace import local_workspace
