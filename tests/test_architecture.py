@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+# One process: each would parse every file anew.
+pytestmark = pytest.mark.xdist_group("architecture")
 ROOT = Path(__file__).parents[1]
 #: The packages and single files of medkd: each may import those before it and none after it.
 ORDER = (
