@@ -8,9 +8,19 @@ import torch
 
 import flows
 from data_contracts import AttributionSource, KnowledgeError
+from medkd.cohorts.tensor_cohort import MISSING
 from medkd.training.bind_recipe import bind_recipe
 from medkd.training.recipes import read_recipe
-from medkd.training.train import TrainingRun, compressed, family, setup_training, train_teacher, training_digest, training_domain
+from medkd.training.train import (
+    TrainingRun,
+    compressed,
+    family,
+    setup_training,
+    student_cohort,
+    train_teacher,
+    training_digest,
+    training_domain,
+)
 
 PHANTOM = Path(flows.__file__).parent / "recipes" / "phantom-classification.yaml"
 
@@ -50,6 +60,20 @@ def test_an_arm_that_asks_a_live_teacher_or_a_store_is_refused_without_one(works
     assert (alone.cohort, alone.teacher_digest, alone.source(AttributionSource.TEACHER)) == ("cohort", None, None)
     with pytest.raises(KnowledgeError, match="to compress for the arm 'kd'"):
         compressed(TrainingRun(workspace, live), None)
+
+
+@pytest.mark.parametrize("hidden_cases", ["left_out", "unlabelled"])
+def test_a_student_is_trained_on_no_label_of_a_hidden_class(workspace, recipe, cohorts, hidden_cases):
+    spec = recipe.student_training("alone", 0)
+    whole = student_cohort(workspace, spec, cohorts)
+    shown = student_cohort(workspace, spec.model_copy(update={"hidden_classes": ("malignant",), "hidden_cases": hidden_cases}), cohorts)
+    malignant = int((whole.labels == 1).sum())
+    assert 0 < malignant < len(whole)
+    assert (shown.labels == 1).sum() == 0
+    assert (shown.labels == 0).sum() == (whole.labels == 0).sum()
+    assert (len(shown), int((shown.labels == MISSING).sum())) == {
+        "left_out": (len(whole) - malignant, 0), "unlabelled": (len(whole), malignant)
+    }[hidden_cases]  # fmt: skip
 
 
 def test_all_arms_of_a_seed_begin_at_the_same_weights_and_those_of_another_do_not(workspace, recipe):

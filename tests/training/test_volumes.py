@@ -11,6 +11,7 @@ import yaml
 from data_contracts import Part, Role
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.prepare import prepare_cohorts
+from medkd.cohorts.tensor_cohort import WITHOUT_LABEL
 from medkd.cohorts.volume_cohort import VolumeCohort
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.gate_teacher import judge_teacher
@@ -22,7 +23,7 @@ from medkd.storage.workspace import local_workspace
 from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe
-from medkd.training.train import distill, train_teacher
+from medkd.training.train import distill, student_cohort, train_teacher
 
 FIT = {"epochs": 2, "batch_size": 4, "learning_rate": 0.01, "augment": "flip", "foreground_share": 0.5}
 
@@ -99,6 +100,18 @@ def read(workspace, cohorts):
     from medkd.cohorts.tensor_cohort import read_cohort
 
     return read_cohort(cohorts.uses["test"].cohort, workspace.store).part(Part.VALIDATION)
+
+
+def test_voxels_of_a_hidden_class_are_trained_on_without_a_label(tmp_path):
+    write_volumes(tmp_path / "data" / "boxes", n=12)
+    recipe, workspace = recipe_for(tmp_path, "segmentation"), local_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    cohorts, spec = prepare_cohorts(workspace, recipe.cohorts(), ""), recipe.student_training("kd", 0)
+    whole = student_cohort(workspace, spec, cohorts)
+    shown = student_cohort(workspace, spec.model_copy(update={"hidden_classes": ("box",)}), cohorts)
+    boxes = [label == 1 for label in whole.labels]
+    assert all(box.any() for box in boxes)
+    for label, before, box in zip(shown.labels, whole.labels, boxes, strict=True):
+        assert torch.equal(label, before.masked_fill(box, WITHOUT_LABEL))
 
 
 @pytest.mark.parametrize("network", [None, DROPOUT], ids=["deep supervision", "dropout"])
