@@ -49,14 +49,16 @@ def caveats_of_study(volume: VolumeRef, checkpoint: Checkpoint) -> tuple[Caveat,
 
 
 def cases_caveats(checkpoint: Checkpoint) -> tuple[Caveat, ...]:
-    """Return that a student saw no case while it was trained, where that is so."""
-    if checkpoint.cases == "real":
-        return ()
-    seen = "pictures synthesised from its teacher" if checkpoint.cases == "synthesised" else "noise"
-    text = (
-        f"the model was trained on {seen} and on no case of a patient; what it learned of real studies is what its teacher's answers carry."
-    )
-    return (Caveat(code="TRAINED_WITHOUT_CASES", text=require_neutral(text), severity=GRAVE),)
+    """Return that a student saw no case while it was trained, or no label of a class, where that is so."""
+    found = []
+    if checkpoint.cases != "real":
+        seen = "pictures synthesised from its teacher" if checkpoint.cases == "synthesised" else "noise"
+        text = f"the model was trained on {seen} and on no case of a patient; what it learned of real studies is what its teacher's answers carry."
+        found.append(Caveat(code="TRAINED_WITHOUT_CASES", text=require_neutral(text), severity=GRAVE))
+    if checkpoint.hidden_classes:
+        text = f"no label of the model's training showed {_listed(checkpoint.hidden_classes)}; what it says of it was learned from its teacher alone."
+        found.append(Caveat(code="CLASS_WITHOUT_LABEL", text=require_neutral(text), severity=UNKNOWN))
+    return tuple(found)
 
 
 def training_caveats(volume: VolumeRef, domain: TrainingDomain | None, turned: Grid | None) -> tuple[Caveat, ...]:

@@ -131,3 +131,11 @@ def test_a_model_that_saw_no_case_says_so_first():
     found = caveats_of_study(volume(), checkpoint.model_copy(update={"cases": "synthesised"}))
     assert (found[0].code, found[0].severity) == ("TRAINED_WITHOUT_CASES", 3)
     assert "synthesised from its teacher and on no case of a patient" in found[0].text
+
+
+def test_a_class_that_no_label_showed_is_named():
+    golden = Path(__file__).parents[1] / "contracts" / "golden" / "checkpoint_2.json"
+    checkpoint = read_record(golden.read_bytes(), Checkpoint).model_copy(update={"hidden_classes": ("cyst", "metastasis")})
+    (found,) = (caveat for caveat in caveats_of_study(volume(), checkpoint) if caveat.code == "CLASS_WITHOUT_LABEL")
+    assert found.severity == 2
+    assert "showed cyst, metastasis; what it says of it was learned from its teacher alone" in found.text

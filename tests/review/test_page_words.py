@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from medkd.evaluation.choose_calibration import NOT_BETTER
 from medkd.evaluation.conformal import bound_missed
 from medkd.explanation.wording import checks_text
 from medkd.inference.calibration_text import calibration_caveats
-from medkd.inference.training_caveats import training_caveats
+from medkd.inference.training_caveats import cases_caveats, training_caveats
 from medkd.review.caveats import compute_caveats
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, size_of, slices_of, teacher_cell
 from medkd.review.shown import shown_in
@@ -119,7 +120,7 @@ def of_every_kind(report, change, of_a_panel):
     found.append(training_features_altered(report.explanations[0].model))
     for domain in (None, TrainingDomain(**known, extent_low_mm=(900.0,) * 3), TrainingDomain(modalities=("CT",), units=("raw",))):
         found += training_caveats(volume, domain, grid)
-    return found
+    return [*found, *cases_caveats(SimpleNamespace(cases="synthesised", hidden_classes=("cyst",)))]
 
 
 def test_every_caveat_that_is_computed_is_said_in_chinese_with_the_same_figures(report, change, of_a_panel):

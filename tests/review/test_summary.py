@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
+
+import pytest
+
 from data_contracts import Caveat
+from medkd.inference.training_caveats import cases_caveats
 from medkd.review.caveats import compute_caveats
 from medkd.review.summary import MOST_CAVEATS, MOST_MISSED, summary_of
 from medkd.review.texts import text_of
@@ -48,6 +54,17 @@ def test_a_study_outside_the_training_is_said_before_that(report, change):
     assert english(summary.first)[0] == grave.text
     assert english([summary.caveats[0]]) == ["1 caveat, of which 1 grave; the gravest first:"]
     assert summary.caveats[1] == ()
+
+
+@pytest.mark.parametrize("cases", ["synthesised", "noise"])
+def test_a_model_that_was_trained_on_no_case_is_said_to_be_so_before_anything_else(report, cases):
+    found = cases_caveats(SimpleNamespace(cases=cases, hidden_classes=("cyst",)))
+    summary = summary_of(report.model_copy(update={"caveats": found}))
+    assert english(summary.first)[0] == found[0].text
+    assert not re.search("[A-Za-z]{3}", text_of(summary.first[0], "zh"))
+    (unseen,) = summary.caveats[1]
+    assert english(unseen) == ["class without label", found[1].text]
+    assert text_of(unseen[1], "zh") == "模型的训练标签中从未出现 cyst；它对此类别的判断仅学自教师模型。"
 
 
 def test_a_healthy_organ_is_no_lesion_and_its_outline_no_finding(report):
