@@ -158,7 +158,8 @@ class VolumeFolderData(FrozenModel):
         fold: fold of a cross-validation whose cases are the test, instead of ``part_column``; None of a recipe that is run once.
         most: take no more than so many cases; None takes all.
         channels: folders of the images of a case by the name of the channel (``task.channels``), the first of them ``images``; files of a case
-            have one name in all of them and lie on one grid. Left out of the record where a case has one image.
+            have one name in all of them and lie on one grid. Left out of the record where a case has one image, and where a list names the
+            channels (``dataset``).
     """
 
     kind: Literal["volume_folder"] = "volume_folder"

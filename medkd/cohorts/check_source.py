@@ -18,7 +18,7 @@ from data_contracts import (
 )
 from medkd.cohorts.case_inputs import read_row
 from medkd.cohorts.case_table import FolderData, Line, label_of, missing_columns, read_lines, read_table
-from medkd.cohorts.dataset_list import read_dataset
+from medkd.cohorts.dataset_list import read_dataset, require_channels
 from medkd.cohorts.folder_names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, few, files_by_identifier, identifier_of, require_inside
 from medkd.cohorts.prepare import data_folder
 
@@ -71,7 +71,9 @@ def _folder(data: FolderData, task: Task | None, root: Path) -> Iterator[Problem
         yield "table", DataError("TABLE_COLUMN", f"expected a table with the clinical columns {list(task.clinical)}, data.table is null")
     if isinstance(data, VolumeFolderData) and data.dataset is not None:
         try:
-            read_dataset(root, data.dataset)
+            channels = read_dataset(root, data.dataset).channels
+            if task is not None:
+                require_channels(channels, task, data.dataset)
         except MedkdError as error:
             yield "dataset", error
         return

@@ -53,13 +53,13 @@ from medkd.cohorts.case_table import (
     require_classes,
     require_patient,
 )
-from medkd.cohorts.dataset_list import Pair, read_dataset
+from medkd.cohorts.dataset_list import Pair, read_dataset, require_channels
 from medkd.cohorts.folder_names import VOLUME_SUFFIXES, files_by_identifier, require_inside
 from medkd.cohorts.label_values import LabelValues, ReadLabel
 from medkd.memory_need import require_memory
 from medkd.progress import progress_bar
 from medkd.storage.store import Store
-from medkd.volumes.orientation import Grid, read_nifti
+from medkd.volumes.orientation import Grid, read_nifti_images
 from medkd.volumes.perceptual import perceptual_hash
 
 ORIGIN = "volume-folder"
@@ -84,6 +84,20 @@ class _Volume:
     values: frozenset[int]
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """What is imported: the folder, how it is read, its table (None where there is none), what its images are called, and where the shards go."""
+
+    root: Path
+    data: VolumeFolderData
+    table: dict[str, Line] | None
+    values: LabelValues
+    channels: tuple[str, ...]
+    stacked: bool
+    store: Store
+    key: str
+
+
 def prepare_volume_folder(spec: CohortSpec, data: VolumeFolderData, root: Path, store: Store, *, progress: bool = False) -> CohortSet:
     """Import a folder and say which part is used as which subset: all arms and seeds share one cohort."""
     cohort, ledger = import_volume_folder(root / data.path, data, spec.task, store, key=f"cohorts/{spec.name}", progress=progress)
@@ -106,13 +120,15 @@ def import_volume_folder(
 
     Raises:
         SourceError: ``SOURCE_MISSING`` when folder, list or table does not exist.
-        DataError: ``DATASET_UNREADABLE``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``CASE_TWICE``, ``PATH_ESCAPE``,
+        DataError: ``DATASET_UNREADABLE``, ``DATASET_CHANNELS``, ``TABLE_UNREADABLE``, ``TABLE_COLUMN``, ``TABLE_LABEL``, ``CASE_TWICE``, ``PATH_ESCAPE``,
             ``LABEL_VALUES`` when the folder's label maps do not keep one convention, ``PAIR_BY``, ``COHORT_EMPTY`` or, where
             the cases are split for training, ``CLASS_WITHOUT_LABEL``.
         LeakageError: when the table's own parts share a person.
     """
     dataset = read_dataset(root, data.dataset) if data.dataset is not None else None
     pairs = _found(root, data) if dataset is None else list(dataset.pairs)
+    channels, stacked = (tuple(data.channels), False) if dataset is None else (dataset.channels, dataset.stacked)
+    require_channels(channels, task, data.dataset or "data.channels")
     values = LabelValues(task, {} if dataset is None else dataset.labels)
     table = {line[data.id_column]: line for line in read_table(root, data)} if data.table is not None else None
     ledger: dict[str, FileOutcome] = _orphans(root, pairs)
@@ -121,11 +137,12 @@ def import_volume_folder(
     if data.where:
         pairs = [pair for pair in pairs if pair.case in (table or {})]
     _require_named_once(pairs, root)
+    folder = _Folder(root, data, table, values, channels, stacked, store, key)
     accepted: list[_Volume] = []
     for pair in progress_bar(pairs[: data.most], title="import", unit="volume", enabled=progress):
-        files = [name for name in (pair.image, pair.label, *further_images(pair, data).values()) if name is not None]
+        files = [name for name in (pair.image, pair.label, *pair.further) if name is not None]
         try:
-            accepted.append(_import_pair(root, pair, table, data=data, values=values, store=store, key=key))
+            accepted.append(_import_pair(folder, pair))
             ledger |= {name: FileOutcome(path=name, outcome=Outcome.ACCEPTED) for name in files}
         except IngestError as error:
             evidence = json.dumps({"what": str(error), **error.evidence}, sort_keys=True, default=str)
@@ -140,7 +157,7 @@ def import_volume_folder(
     values.say()
     if whole is None:
         _require_classes(accepted, task)
-    return _cohort(accepted, data, task, name=root.name, whole=whole), report
+    return _cohort(accepted, data, task, channels, name=root.name, whole=whole), report
 
 
 def _require_classes(volumes: list[_Volume], task: Task) -> None:
@@ -158,8 +175,14 @@ def _found(root: Path, data: VolumeFolderData) -> list[Pair]:
     if not folder.is_dir():
         raise SourceError("SOURCE_MISSING", f"expected a folder {data.images} in {root.name}, found none")
     labels = {} if data.masks is None else files_by_identifier(require_inside(root, data.masks, "the recipe"), VOLUME_SUFFIXES)
+    further = list(data.channels.values())[1:]
     return [
-        Pair(case, f"{data.images}/{name}", None if data.masks is None else f"{data.masks}/{labels.get(case, [name])[0]}")
+        Pair(
+            case,
+            f"{data.images}/{name}",
+            None if data.masks is None else f"{data.masks}/{labels.get(case, [name])[0]}",
+            tuple(f"{other}/{name}" for other in further),
+        )
         for case, names in sorted(files_by_identifier(folder, VOLUME_SUFFIXES).items())
         for name in names
     ]
@@ -178,7 +201,8 @@ def _require_named_once(pairs: list[Pair], root: Path) -> None:
 
 def _orphans(root: Path, pairs: list[Pair]) -> dict[str, FileOutcome]:
     """Return the files beside the pairs that belong to none: an image without a label, or a label without an image."""
-    images, labels = {pair.image for pair in pairs}, {pair.label for pair in pairs if pair.label is not None}
+    images = {name for pair in pairs for name in (pair.image, *pair.further)}
+    labels = {pair.label for pair in pairs if pair.label is not None}
     found = {}
     for known, code in ((images, IngestCode.LABEL_MISSING), (labels, IngestCode.LABEL_WITHOUT_IMAGE)):
         for folder in sorted({Path(name).parent for name in known}):
@@ -200,23 +224,27 @@ def _without_file(table: dict[str, Line], found: set[str], data: VolumeFolderDat
     return {name: FileOutcome(path=name, **refused) for name in names}
 
 
-def _import_pair(
-    root: Path, pair: Pair, table: dict[str, Line] | None, *, data: VolumeFolderData, values: LabelValues, store: Store, key: str
-) -> _Volume:
-    voxels, grid = _read(root, pair.image, IngestCode.LABEL_WITHOUT_IMAGE)
-    _require_finite(voxels)
-    arrays = {
-        "image": torch.from_numpy(np.ascontiguousarray(voxels.astype(np.float32))),
-        "affine_lps_mm": torch.from_numpy(grid.affine_lps_mm),
-    }
-    for number, (name, file) in enumerate(further_images(pair, data).items(), 1):
-        others, other_grid = _read(root, file, IngestCode.LABEL_WITHOUT_IMAGE)
+def _read_images(folder: _Folder, pair: Pair) -> tuple[dict[str, NDArray[Any]], Grid]:
+    """Return the images of a case, as a shard calls them, all on one grid."""
+    images, grid = _read(folder.root, pair.image, IngestCode.LABEL_WITHOUT_IMAGE, len(folder.channels) if folder.stacked else 1)
+    for name in pair.further:
+        others, other_grid = _read(folder.root, name, IngestCode.LABEL_WITHOUT_IMAGE)
         _require_same_grid(grid, other_grid)
-        _require_finite(others)
-        arrays[channel_key("image", number, name)] = torch.from_numpy(np.ascontiguousarray(others.astype(np.float32)))
+        images += others
+    for image in images:
+        _require_finite(image)
+    names = folder.channels or ("",)
+    return {channel_key("image", number, name): image for number, (name, image) in enumerate(zip(names, images, strict=True))}, grid
+
+
+def _import_pair(folder: _Folder, pair: Pair) -> _Volume:
+    root, data, table, values = folder.root, folder.data, folder.table, folder.values
+    images, grid = _read_images(folder, pair)
+    arrays = {name: torch.from_numpy(np.ascontiguousarray(image.astype(np.float32))) for name, image in images.items()}
+    arrays["affine_lps_mm"] = torch.from_numpy(grid.affine_lps_mm)
     read: ReadLabel | None = None
     if pair.label is not None:
-        wanted, label_grid = _read(root, pair.label, IngestCode.LABEL_MISSING)
+        (wanted,), label_grid = _read(root, pair.label, IngestCode.LABEL_MISSING)
         _require_same_grid(grid, label_grid)
         read = values.read(wanted)
         arrays["label"] = torch.from_numpy(np.ascontiguousarray(read.label))
@@ -233,17 +261,12 @@ def _import_pair(
         line=line,
         label=label,
         has_mask=read is not None,
-        shard=store.write_tensors(f"{key}/{case_key(pair.case)}.safetensors", arrays),
-        pixel_sha256=hashlib.sha256(np.ascontiguousarray(voxels).tobytes()).hexdigest(),
-        perceptual_hash=perceptual_hash(voxels),
+        shard=folder.store.write_tensors(f"{folder.key}/{case_key(pair.case)}.safetensors", arrays),
+        pixel_sha256=hashlib.sha256(np.ascontiguousarray(images["image"]).tobytes()).hexdigest(),
+        perceptual_hash=perceptual_hash(images["image"]),
         foreground=int((arrays["label"] > 0).sum()) if "label" in arrays else 0,
         values=frozenset(arrays["label"].unique().tolist()) if "label" in arrays else frozenset(),
     )
-
-
-def further_images(pair: Pair, data: VolumeFolderData) -> dict[str, str]:
-    """Return the files of a case's further channels, by their names."""
-    return {name: f"{folder}/{Path(pair.image).name}" for name, folder in list(data.channels.items())[1:]}
 
 
 def _require_finite(voxels: NDArray[Any]) -> None:
@@ -252,15 +275,15 @@ def _require_finite(voxels: NDArray[Any]) -> None:
         raise IngestError(IngestCode.NAN_OR_INF, f"expected finite voxels, {bad} of {voxels.size} are NaN or infinite")
 
 
-def _read(root: Path, name: str, missing: IngestCode) -> tuple[NDArray[Any], Grid]:
+def _read(root: Path, name: str, missing: IngestCode, count: int = 1) -> tuple[tuple[NDArray[Any], ...], Grid]:
     path = require_inside(root, name, "the folder")
     if not path.is_file():
         raise IngestError(missing, f"expected the file {name}, it is not there")
     try:
         _require_room(path)
-        voxels, grid = read_nifti(path)
-        if voxels.dtype.kind not in "biuf" or not voxels.size:
-            raise ValueError(f"expected numbers, got {voxels.size} voxels of type {voxels.dtype}")
+        images, grid = read_nifti_images(path, count)
+        if images[0].dtype.kind not in "biuf" or not images[0].size:
+            raise ValueError(f"expected numbers, got {images[0].size} voxels of type {images[0].dtype}")
         if not np.isfinite(grid.affine_lps_mm).all() or np.linalg.det(grid.affine_lps_mm[:3, :3]) == 0:
             raise ValueError(f"expected an affine that places every voxel elsewhere, got {grid.affine_lps_mm[:3].tolist()}")
     except IngestError:
@@ -269,7 +292,7 @@ def _read(root: Path, name: str, missing: IngestCode) -> tuple[NDArray[Any], Gri
         raise IngestError(
             IngestCode.UNREADABLE_HEADER, f"expected a readable NIfTI file ({type(error).__name__}: {str(error)[:120]})"
         ) from error
-    return voxels, grid
+    return images, grid
 
 
 def _require_room(path: Path) -> None:
@@ -310,7 +333,9 @@ def person_of(identifier: str, patient_pattern: str) -> str:
     raise DataError("PAIR_BY", f"expected the rule {patient_pattern!r} to find the person of {identifier!r}, it finds none")
 
 
-def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name: str, whole: Part | None) -> Cohort:
+def _cohort(
+    volumes: list[_Volume], data: VolumeFolderData, task: Task, channels: tuple[str, ...], *, name: str, whole: Part | None
+) -> Cohort:
     cases = [
         Case(
             case_key=case_key(volume.identifier),
@@ -329,5 +354,5 @@ def _cohort(volumes: list[_Volume], data: VolumeFolderData, task: Task, *, name:
     strata = [int(v.foreground > middle) if v.label is None else v.label for v in volumes]
     named = named_parts([volume.line for volume in volumes], data)
     parts = [whole] * len(cases) if whole else assign_parts(people, strata, named, data)
-    cohort = make_cohort(name, ORIGIN, task.classes, cases, parts).model_copy(update={"channels": tuple(data.channels)})
+    cohort = make_cohort(name, ORIGIN, task.classes, cases, parts).model_copy(update={"channels": channels})
     return cohort if whole else with_rows(cohort, [volume.line for volume in volumes], task, str(data.table))

@@ -157,6 +157,8 @@ def _picture(found: Fingerprint, *, segmentation: bool) -> Decision:
 def _intensity(found: Fingerprint) -> tuple[Decision, Decision | None]:
     if found.source == "image_folder":
         return Decision("window", "stored values of 8 bits mean the same in every picture"), Decision([0.0, 255.0], "all values of 8 bits")
+    if found.channels:
+        return Decision("standardised", f"the images of a case, {', '.join(found.channels)}, have no unit in common"), None
     low, _, high = found.percentiles
     measured = found.whole != (0.0, 0.0)
     # Air in Hounsfield units is near -1000: nothing else has such values.

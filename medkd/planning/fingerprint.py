@@ -40,6 +40,7 @@ class Fingerprint:
         whole: least and greatest value of all that was read.
         modality: as the list or the headers say; empty where nothing does.
         masks: whether masks exist.
+        channels: names of the images of a case; empty where it has one. Intensities are those of the first.
         fields: of ``data``, as a recipe says how the folder is read.
         unknown: what could not be known, a sentence each that says what to look at.
     """
@@ -59,6 +60,7 @@ class Fingerprint:
     whole: tuple[float, float] = (0.0, 0.0)
     modality: str = ""
     masks: bool = True
+    channels: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 

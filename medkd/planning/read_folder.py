@@ -155,6 +155,7 @@ def _volumes(root: Path, hints: PlanHints) -> Fingerprint:
     data = describe_folder(root, task, FolderHints(hints.id_column, hints.patient_column, None, hints.patient_pattern))
     assert isinstance(data, VolumeFolderData)
     pairs = _pairs(root, data)
+    channels = () if data.dataset is None else read_dataset(root, data.dataset).channels
     shapes, spacings, values = _read_volumes(pairs)
     names = _class_names(listed, values)
     patients = len({line[data.patient_column] for line in table}) if table else None
@@ -167,6 +168,7 @@ def _volumes(root: Path, hints: PlanHints) -> Fingerprint:
         classes=dict.fromkeys(names.values(), len(pairs)),
         frequencies={name: values.frequency(value) for value, name in names.items() if value > 0},
         modality=_modality(listed),
+        channels=channels,
         fields=_fields(root, data, table),
         unknown=() if listed.get("labels") else ("What the values of the masks mean is not known: name the classes.",),
         **values.figures(),
@@ -201,8 +203,9 @@ def _read_volumes(pairs: Sequence[tuple[Path, Path]]) -> tuple[NDArray[np.int64]
         spacings.append(tuple(float(step) for step in volume.header.get_zooms()[2::-1]))
         if place in read:
             label: Any = nibabel.as_closest_canonical(nibabel.load(mask))
-            known = np.asarray(label.dataobj)
-            values.add(np.asarray(volume.dataobj), known if known.shape == volume.shape else None)
+            known, voxels = np.asarray(label.dataobj), np.asarray(volume.dataobj)
+            first = voxels[..., 0] if voxels.ndim == 4 else voxels
+            values.add(first, known if known.shape == first.shape else None)
     return np.array(shapes, dtype=np.int64), np.array(spacings), values
 
 

@@ -69,6 +69,9 @@ def _task(found: Fingerprint, plan: RecipePlan) -> Iterator[str]:
     yield f"  kind: {plan.kind}"
     yield "  # The first class is the background, or the negative one."
     yield f"  classes: {_flow(list(found.classes))}"
+    if found.channels:
+        yield "  # All images of a case; `inputs` of teacher and student say who sees which where they do not see the same."
+        yield f"  channels: {_flow(list(found.channels))}"
     yield from _chosen("image_size", plan.image_size)
     yield from _chosen("intensity", plan.intensity)
     if plan.window is not None:

@@ -146,7 +146,7 @@ def _voxels(root: Path, data: VolumeFolderData) -> Iterator[int]:
     import nibabel
 
     if data.dataset is not None:
-        names = [pair.image for pair in read_dataset(root, data.dataset).pairs]
+        names = [name for pair in read_dataset(root, data.dataset).pairs for name in (pair.image, *pair.further)]
     else:
         held = files_by_identifier(require_inside(root, data.images, "the recipe"), VOLUME_SUFFIXES)
         names = [f"{data.images}/{name}" for files in held.values() for name in files]

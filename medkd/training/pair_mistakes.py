@@ -65,7 +65,7 @@ def _name_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     if isinstance(data, PhantomData):
         yield from (_unknown(("task", "channels"), name, SEQUENCES) for name in task.channels if name not in SEQUENCES)
         yield from (_unknown(("task", "clinical"), name, COLUMNS) for name in task.clinical if name not in COLUMNS)
-    if isinstance(data, VolumeFolderData):
+    if isinstance(data, VolumeFolderData) and data.dataset is None:  # what a list names is known when it is read
         held = tuple(data.channels)
         yield from (_unknown(("task", "channels"), name, held) for name in task.channels if name not in held)
     if isinstance(data, DicomData | ImageFolderData) and task.channels:

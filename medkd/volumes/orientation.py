@@ -72,13 +72,24 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Grid]:
     Raises:
         ValueError: not three-dimensional.
     """
+    (values,), grid = read_nifti_images(path, 1)
+    return values, grid
+
+
+def read_nifti_images(path: Path, count: int) -> tuple[tuple[NDArray[Any], ...], Grid]:
+    """Read the images that lie along the fourth axis of a NIfTI file, as :func:`read_nifti` reads one.
+
+    Raises:
+        ValueError: not so many volumes of one grid.
+    """
     image = nibabel.as_closest_canonical(nibabel.load(path))
     values = np.asanyarray(image.dataobj)
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise ValueError(f"expected three dimensions, got {values.ndim}")
-    return values.transpose(2, 1, 0), grid_of_ras(image.affine, values.shape[::-1])
+    if values.ndim == 3 and count == 1:
+        values = values[..., None]
+    if values.ndim != 4 or values.shape[3] != count:
+        wanted = "three dimensions" if count == 1 else f"{count} images along the fourth axis"
+        raise ValueError(f"expected {wanted}, got the shape {values.shape}")
+    return tuple(values[..., number].transpose(2, 1, 0) for number in range(count)), grid_of_ras(image.affine, values.shape[2::-1])
 
 
 def grid_of_ras(affine_ras: NDArray[np.float64], shape: tuple[int, int, int]) -> Grid:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -136,9 +138,9 @@ def test_a_table_of_pictures_gives_rows(tmp_path):
     assert [(field, error.code) for field, error in problems] == [("table", "TABLE_COLUMN")]
 
 
-def volumes(tmp_path, *, shifted=False):
+def volumes(tmp_path, *, shifted=False, count=4):
     draw = np.random.default_rng(0)
-    for number in range(4):
+    for number in range(count):
         for folder in ("imagesA", "imagesB", "masks"):
             (tmp_path / folder).mkdir(exist_ok=True)
             affine = np.eye(4)
@@ -181,6 +183,70 @@ def test_an_image_on_another_grid_or_without_its_pair_is_quarantined(tmp_path):
     codes = {file.path: file.code.value for file in ledger.files if file.code is not None}
     assert codes["imagesA/v_0.nii.gz"] == "LABEL_GEOMETRY_MISMATCH"
     assert codes["imagesA/v_1.nii.gz"] == "LABEL_WITHOUT_IMAGE"
+
+
+def as_listed(tmp_path, kind):
+    """Write the volumes of the folders as a data set of nnU-Net, or of the Decathlon with both images in one file."""
+    root, cases = tmp_path / kind, sorted(path.name[: -len(".nii.gz")] for path in (tmp_path / "masks").iterdir())
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+    for case in cases:
+        shutil.copy(tmp_path / "masks" / f"{case}.nii.gz", root / "labelsTr" / f"{case}.nii.gz")
+        both = [nibabel.load(tmp_path / folder / f"{case}.nii.gz") for folder in ("imagesA", "imagesB")]
+        if kind == "nnunet":
+            for number, image in enumerate(both):
+                nibabel.save(image, root / "imagesTr" / f"{case}_{number:04d}.nii.gz")
+        else:
+            stacked = np.stack([image.get_fdata(dtype=np.float32) for image in both], -1)
+            nibabel.save(nibabel.Nifti1Image(stacked, both[0].affine), root / "imagesTr" / f"{case}.nii.gz")
+    names, labels = {"0": "t1", "1": "t2"}, {"background": 0, "lesion": 1}
+    listed = {"channel_names": names, "labels": labels, "file_ending": ".nii.gz"}
+    if kind == "decathlon":
+        pairs = [{"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"} for case in cases]
+        listed = {"modality": names, "labels": {"0": "background", "1": "lesion"}, "training": pairs}
+    (root / "dataset.json").write_text(json.dumps(listed))
+    return root, VolumeFolderData(path=".", patient_pattern="odd-even")
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "decathlon"])
+def test_a_list_with_several_images_of_a_case_is_that_of_folders_side_by_side(tmp_path, kind):
+    folders = import_volume_folder(tmp_path, volumes(tmp_path), VOLUMES, Store(tmp_path / "first"), whole=Part.TEST)[0]
+    root, data = as_listed(tmp_path, kind)
+    store = Store(tmp_path / "second")
+    cohort, ledger = import_volume_folder(root, data, VOLUMES, store, whole=Part.TEST)
+    assert cohort.channels == ("t1", "t2")
+    assert [case.case_key for case in cohort.cases] == [case.case_key for case in folders.cases]
+    for one, other in zip(cohort.cases, folders.cases, strict=True):
+        held, wanted = store.read_tensors(one.image), Store(tmp_path / "first").read_tensors(other.image)
+        assert held.keys() == wanted.keys() == {"image", "image/t2", "label", "affine_lps_mm"}
+        assert all(torch.equal(held[name], wanted[name]) for name in held)
+    assert len(ledger.files) == (12 if kind == "nnunet" else 8)
+    for task, named in ((VOLUMES.seen_through(()), "it names none"), (VOLUMES.model_copy(update={"channels": ("t1", "dwi")}), "'dwi'")):
+        with pytest.raises(DataError, match=named) as caught:
+            import_volume_folder(root, data, task, store, whole=Part.TEST)
+        assert caught.value.code == "DATASET_CHANNELS"
+        assert [(place, error.code) for place, error in source_problems(data.model_copy(update={"path": kind}), task, tmp_path)] == [
+            ("dataset", "DATASET_CHANNELS")
+        ]
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "decathlon"])
+def test_a_case_that_lacks_an_image_of_the_list_is_quarantined(tmp_path, kind):
+    volumes(tmp_path)
+    root, data = as_listed(tmp_path, kind)
+    if kind == "nnunet":
+        (root / "imagesTr" / "v_2_0000.nii.gz").unlink()
+    else:
+        shutil.copy(tmp_path / "imagesA" / "v_2.nii.gz", root / "imagesTr" / "v_2.nii.gz")
+    cohort, ledger = import_volume_folder(root, data, VOLUMES, Store(tmp_path / "store"), whole=Part.TEST)
+    assert len(cohort.cases) == 3
+    refused = {file.path: (file.code.value, file.evidence) for file in ledger.files if file.code is not None}
+    if kind == "nnunet":
+        assert refused.keys() == {"imagesTr/v_2_0001.nii.gz", "labelsTr/v_2.nii.gz"}
+        assert {code for code, _ in refused.values()} == {"LABEL_WITHOUT_IMAGE"}
+    else:
+        assert refused["imagesTr/v_2.nii.gz"][0] == "UNREADABLE_HEADER"
+        assert "2 images along the fourth axis" in refused["imagesTr/v_2.nii.gz"][1]
 
 
 def test_the_first_of_the_channels_is_the_image_of_the_case():

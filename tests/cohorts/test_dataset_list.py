@@ -36,6 +36,22 @@ def test_nnunet_names_files_by_case_and_channel_and_labels_the_other_way_round(r
     assert found.labels == {0: "background", 1: "liver"}
 
 
+def test_several_images_of_a_case_are_named(read):
+    two = {"channel_names": {"1": "ADC", "0": "T2"}, "file_ending": ".nii.gz"}
+    found = read(two, "x_0000.nii.gz", "x_0001.nii.gz", "y_1_0001.nii.gz")
+    assert (found.channels, found.stacked) == (("T2", "ADC"), False)
+    # An image that is not there is missed when its case is read.
+    assert found.pairs == (
+        Pair("x", "imagesTr/x_0000.nii.gz", "labelsTr/x.nii.gz", ("imagesTr/x_0001.nii.gz",)),
+        Pair("y_1", "imagesTr/y_1_0000.nii.gz", "labelsTr/y_1.nii.gz", ("imagesTr/y_1_0001.nii.gz",)),
+    )
+    listed = read({**two, "dataset": {"c": {"images": ["a.nii", "b.nii"], "label": "l.nii"}}})
+    assert listed.pairs == (Pair("c", "a.nii", "l.nii", ("b.nii",)),)
+    stacked = read({"modality": {"0": "T2", "1": "ADC"}, "training": [PAIR]})
+    assert (stacked.channels, stacked.stacked, stacked.pairs) == (("T2", "ADC"), True, (Pair("a", "a.nii", "b.nii"),))
+    assert read({"modality": {"0": "T2"}, "training": [PAIR]}).channels == ()
+
+
 def test_nnunet_may_list_cases_that_lie_elsewhere(read):
     found = read({"channel_names": ["MR"], "dataset": {"c1": {"images": ["mr\\1.nii"], "label": "seg/1.nii"}}})
     assert found.pairs == (Pair("c1", "mr/1.nii", "seg/1.nii"),)
@@ -55,7 +71,10 @@ PAIR = {"image": "a.nii", "label": "b.nii"}
         ({"training": []}, "DATASET_UNREADABLE", "under 'training'"),
         ({"training": [PAIR, {"image": "a.nii"}]}, "DATASET_UNREADABLE", "in item 1 of 'training'"),
         ({"training": [{**PAIR, "image": "../a.nii"}]}, "DATASET_UNREADABLE", "leads out of it"),
-        ({**NNUNET, "channel_names": {"0": "T1", "1": "T2"}}, "DATASET_CHANNELS", "it names 'T1', 'T2'"),
+        ({**NNUNET, "channel_names": {"0": "T1", "1": "T1"}}, "DATASET_CHANNELS", "another name of each channel"),
+        ({**NNUNET, "channel_names": {"T1": 0}}, "DATASET_CHANNELS", "the number and another name"),
+        ({**NNUNET, "channel_names": {"0": "T1", "1": "T2"}}, "DATASET_UNREADABLE", r"CASE_0000.nii.gz to CASE_0001.nii.gz"),
+        ({"training": [PAIR], "modality": []}, "DATASET_CHANNELS", "got '\\[\\]'"),
         ({**NNUNET, "file_ending": ".mha"}, "DATASET_UNREADABLE", "got '.mha'; save the volumes as NIfTI"),
         (NNUNET, "DATASET_UNREADABLE", "found none"),
         ({**NNUNET, "dataset": {"c": {"images": ["a", "b"], "label": "l"}}}, "DATASET_UNREADABLE", "one file in 'images'"),
@@ -80,6 +99,8 @@ def test_a_list_that_is_nested_without_end_is_none(read):
 def test_a_file_without_a_channel_is_refused(read):
     with pytest.raises(DataError, match=r"as nnU-Net names one channel, found 'x\.nii\.gz'"):
         read(NNUNET, "x.nii.gz", "y_0000.nii.gz")
+    with pytest.raises(DataError, match=r"as nnU-Net names one channel, found 'x\.nii\.gz', 'z_0001\.nii\.gz'"):
+        read(NNUNET, "z_0001.nii.gz")
 
 
 def test_a_list_and_a_folder_that_are_not_there_are_said(tmp_path):

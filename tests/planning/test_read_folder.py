@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import nibabel
 import numpy as np
 import pytest
 
 from data_contracts import DataError, SourceError
+from medkd.planning.decide import decide
 from medkd.planning.read_folder import PlanHints, read_fingerprint
+from medkd.planning.write_recipe import recipe_yaml
+from medkd.training.recipes import read_recipe
 from tests.audit.conftest import clinic  # noqa: F401 - a fixture
 
 
@@ -56,6 +60,27 @@ def test_volumes_by_their_list(volumes):
     assert 140 < found.percentiles[0] < 155
     assert found.unknown == ()
     assert found.fields["patient_pattern"] == "odd-even"
+
+
+def test_several_images_of_a_case_are_named_and_have_no_unit_in_common(volumes, tmp_path):
+    root = tmp_path / "stacked"
+    shutil.copytree(volumes, root)
+    for path in (root / "imagesTr").iterdir():
+        image = nibabel.load(path)
+        values = image.get_fdata(dtype=np.float32)
+        nibabel.save(nibabel.Nifti1Image(np.stack([values, -values], -1), image.affine), path)
+    listed = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps({**listed, "modality": {"0": "CT", "1": "PET"}}))
+    found, alone = (read_fingerprint(folder, PlanHints(patient_pattern="odd-even")) for folder in (root, volumes))
+    assert (found.channels, alone.channels) == (("CT", "PET"), ())
+    assert (found.shapes == alone.shapes).all()
+    assert found.percentiles == alone.percentiles
+    text = recipe_yaml("stacked", found, decide(found, minutes=1))
+    assert "\n  channels: [CT, PET]\n" in text
+    assert "intensity: standardised" in text
+    (tmp_path / "r.yaml").write_text(text)
+    recipe = read_recipe(tmp_path / "r.yaml")
+    assert recipe.teacher_training().task.in_channels == 2
 
 
 def test_what_cannot_be_known_is_asked_for(volumes, clinic, tmp_path):  # noqa: F811
