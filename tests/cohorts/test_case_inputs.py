@@ -210,7 +210,7 @@ def as_listed(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["nnunet", "decathlon"])
 def test_a_list_with_several_images_of_a_case_is_that_of_folders_side_by_side(tmp_path, kind):
-    folders = import_volume_folder(tmp_path, volumes(tmp_path), VOLUMES, Store(tmp_path / "first"), whole=Part.TEST)[0]
+    folders = import_volume_folder(tmp_path, volumes(tmp_path, count=5), VOLUMES, Store(tmp_path / "first"), whole=Part.TEST)[0]
     root, data = as_listed(tmp_path, kind)
     store = Store(tmp_path / "second")
     cohort, ledger = import_volume_folder(root, data, VOLUMES, store, whole=Part.TEST)
@@ -220,7 +220,10 @@ def test_a_list_with_several_images_of_a_case_is_that_of_folders_side_by_side(tm
         held, wanted = store.read_tensors(one.image), Store(tmp_path / "first").read_tensors(other.image)
         assert held.keys() == wanted.keys() == {"image", "image/t2", "label", "affine_lps_mm"}
         assert all(torch.equal(held[name], wanted[name]) for name in held)
-    assert len(ledger.files) == (12 if kind == "nnunet" else 8)
+    assert len(ledger.files) == (15 if kind == "nnunet" else 10)
+    # An image of a case that is not taken belongs to it nevertheless.
+    some, files = import_volume_folder(root, data.model_copy(update={"most": 4}), VOLUMES, store, whole=Part.TEST)
+    assert (len(some.cases), {file.outcome.value for file in files.files}) == (4, {"accepted"})
     for task, named in ((VOLUMES.seen_through(()), "it names none"), (VOLUMES.model_copy(update={"channels": ("t1", "dwi")}), "'dwi'")):
         with pytest.raises(DataError, match=named) as caught:
             import_volume_folder(root, data, task, store, whole=Part.TEST)
