@@ -15,6 +15,7 @@ from data_contracts import (
     Calibration,
     Case,
     CohortUse,
+    DataError,
     DicomData,
     Estimate,
     FolderEvaluation,
@@ -27,7 +28,6 @@ from data_contracts import (
     Task,
     TaskKind,
     require_kind,
-    require_one_image,
 )
 from medkd.catalogue import MEASURES
 from medkd.cohorts.case_table import FolderData
@@ -101,17 +101,22 @@ def score_folder(subject: ScoredModel, root: Path, data: FolderData | DicomData,
     """Import a folder into ``store`` and score the subject on every readable case of it.
 
     Args:
-        subject: networks of one task.
+        subject: networks of one task; where it names several images, the folder's list says which is which.
         root: the folder.
         data: how to read it (``describe_folder``).
         store: scratch space for the imported arrays.
         progress: show bars.
 
     Raises:
-        DataError: as the importers.
+        DataError: as the importers; ``TASK_INPUTS`` for a network that reads a clinical row, which is in units of its own training.
     """
     require_kind(subject.task, "the scores of a folder")
-    require_one_image(subject.task, "the scores of a folder")
+    if subject.task.clinical:
+        raise DataError(
+            "TASK_INPUTS",
+            f"expected networks that see images alone for the scores of a folder, these see the row {', '.join(subject.task.clinical)}: score a student "
+            "that does without it",
+        )
     cohort, ledger = import_whole(root, data, subject.task, store, progress=progress)
     payload = cohort.canonical_json()
     write_bytes(store.root / "folder/all.json", payload)

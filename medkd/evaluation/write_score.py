@@ -19,6 +19,7 @@ from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.folder_names import identifier_of
 from medkd.evaluation.score_folder import FolderScore, ScoredModel, score_folder
 from medkd.measures.froc import OPERATING_POINTS, froc_curve
+from medkd.models._inputs import picking
 from medkd.registry.publish import load_calibrated, load_registered, open_registry
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
@@ -63,10 +64,10 @@ def evaluate_folder(
 
 
 def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) -> ScoredModel:
-    """Return a registered model, every byte verified, with the teacher that was named.
+    """Return a registered model, every byte verified, with the teacher that was named; each picks its own images of what both are shown.
 
     Raises:
-        DataError: ``MODEL_TASK`` when the two answer different questions.
+        DataError: ``MODEL_TASK`` when the two answer different questions, ``TASK_INPUTS`` when one needs an image that cannot be told.
     """
     registry = open_registry(workspace)
     model, checkpoint, network, calibration = load_calibrated(registry, model_uri)
@@ -80,7 +81,7 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
     if teacher_uri is None:
         return ScoredModel(checkpoint.task, network, own, calibration=calibration)
     teacher_ref, its, teacher = load_registered(registry, teacher_uri)
-    if its.task != checkpoint.task:
+    if its.task.seen_through(()) != checkpoint.task.seen_through(()):
         raise DataError("MODEL_TASK", f"expected a teacher of the same task as {model.name}, {teacher_ref.name} has another one")
     teacher_model = ReportModel(
         role=Role.TEACHER.value,
@@ -89,7 +90,9 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         manifest_digest=teacher_ref.manifest_digest,
         parameters=its.parameters,
     )
-    return ScoredModel(checkpoint.task, network, own, teacher, teacher_model, calibration)
+    shown = checkpoint.task.seeing_also(its.task)
+    networks = (picking(one, task, shown) for one, task in ((network, checkpoint.task), (teacher, its.task)))
+    return ScoredModel(shown, next(networks), own, next(networks), teacher_model, calibration)
 
 
 def _case_table(score: FolderScore, names: dict[str, str]) -> bytes:

@@ -13,22 +13,26 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from torch import nn
 
 import flows
-from data_contracts import Calibration, ConformalBound, FolderEvaluation, ImageFolderData, NetworkSpec, ReportModel, Task
+from data_contracts import Calibration, ConformalBound, DataError, FolderEvaluation, ImageFolderData, NetworkSpec, ReportModel, Task
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import average_precision_of
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.score_folder import ScoredModel, score_folder
-from medkd.evaluation.write_score import render_calibration, render_froc
+from medkd.evaluation.write_score import evaluate_folder, load_subject, render_calibration, render_froc
 from medkd.inference.predict import predict_logits, predict_volume
 from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.storage.store import Store
 from medkd.storage.workspace import local_workspace
+from medkd.trace import LayerMap, with_layer_map
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
+from tests.cohorts.test_case_inputs import VOLUMES, as_listed, volumes
+from tests.registered import register_tiny
 
 pytestmark = pytest.mark.xdist_group("folder")
 TASK = Task(kind="classification", classes=("benign", "malignant"), image_size=(32, 32), window=(0, 255))
@@ -231,3 +235,66 @@ def test_a_calibrated_versions_probabilities_are_scored_as_they_are_stated(class
         "probabilities are calibrated (temperature 0.25) on 40 validation patients"
     )
     assert "probability" not in plain.evaluation.conventions
+
+
+class Threshold(nn.Module):
+    """Marks what is bright in one of the images that it is shown."""
+
+    def __init__(self, channel, channels):
+        super().__init__()
+        self.head = nn.Conv3d(channels, 2, 1)
+        with torch.no_grad():
+            self.head.weight.zero_()
+            self.head.weight[1, channel], self.head.bias[:] = 5.0, torch.tensor([0.0, -3.0])
+
+    def forward(self, image):
+        return self.head(image)
+
+
+def bright(channel, channels):
+    return with_layer_map(Threshold(channel, channels), LayerMap(feature_layers=("head",), cam_layer="head", head="head")).eval()
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "decathlon"])
+def test_a_network_of_several_images_is_scored_where_a_list_names_them(tmp_path, kind):
+    volumes(tmp_path)
+    root, data = as_listed(tmp_path, kind)
+    turned, second = VOLUMES.model_copy(update={"channels": ("t2", "t1")}), VOLUMES.seen_through(("t2",))
+    both = score_folder(ScoredModel(turned, bright(0, 2), MODEL, bright(1, 2), MODEL), root, data, Store(tmp_path / "a"))
+    alone = score_folder(ScoredModel(second, bright(0, 1), MODEL), root, data, Store(tmp_path / "b"))
+    assert 0 < both.evaluation.metrics["dice"].mean < 1
+    assert both.evaluation.metrics["dice"] == alone.evaluation.metrics["dice"]
+    assert both.evaluation.metrics["dice_to_teacher"].mean < 0.9
+    assert both.evaluation.teacher_metrics["dice"] != alone.evaluation.metrics["dice"]
+    with_row = replace(subject(), task=TASK.model_copy(update={"clinical": ("age",)}))
+    with pytest.raises(DataError, match="the row age") as caught:
+        score_folder(with_row, root, data, Store(tmp_path / "c"))
+    assert caught.value.code == "TASK_INPUTS"
+
+
+def test_a_teacher_that_sees_another_image_picks_its_own(tmp_path):
+    volumes(tmp_path)
+    root, _ = as_listed(tmp_path, "nnunet")
+    spec = NetworkSpec(builder="unet", spatial_dims=3, options={"channels": (4, 6)})
+    uris = [register_tiny(tmp_path / "run", VOLUMES.seen_through((name,)), spec, name=name) for name in ("t1", "t2")]
+    uris.append(
+        register_tiny(
+            tmp_path / "run",
+            VOLUMES.model_copy(update={"classes": ("background", "other")}),
+            spec.model_copy(update={"in_channels": 2}),
+            name="other",
+        )
+    )
+    workspace, hints = local_workspace(tmp_path / "run"), FolderHints(patient_pattern="odd-even")
+    both = load_subject(workspace, uris[1], uris[0])
+    assert both.task.channels == ("t2", "t1")
+    image = torch.randn(1, 2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    network = build_network(spec, seed=3).eval()
+    with torch.no_grad():
+        assert torch.equal(both.network(image), network(image[:, :1]))
+        assert torch.equal(both.teacher_network(image), network(image[:, 1:]))
+    found = evaluate_folder(workspace, root, hints, uris[1], uris[0], tmp_path / "scratch")
+    assert (found.cases, "dice_to_teacher" in found.metrics) == (4, True)
+    with pytest.raises(DataError, match="a teacher of the same task") as caught:
+        load_subject(workspace, uris[1], uris[2])
+    assert caught.value.code == "MODEL_TASK"
