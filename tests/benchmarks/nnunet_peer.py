@@ -1,11 +1,12 @@
 """A teacher and its students beside nnU-Net v2, its own planner and trainer, on the same patients of MSD hippocampus in the same CPU budget.
 
 ``MEDKD_DATA=FOLDER python -m tests.benchmarks.nnunet_peer --json --folds 0 1 2 3 4 --minutes 60``: folds of ``cases.csv``; the teacher and nnU-Net have
-so many minutes of processor time a fold, each student (alone, distilled) ``--student-minutes``, as many unless said. ``--workers`` folds run at a time
-on one thread each; in ``--keep FOLDER`` the scores of each finished fold stay, and the same command goes on from there.
-``--minutes 2`` on one fold is the smoke form: everything runs, little is learnt. nnU-Net lives in ``.venv-bench`` (`make bench-nnunet`); without it, or
-without the data, it is said and the status is 0. Figures are means over the validation cases of all folds that were run, intervals over patients;
-``gap_closed`` is the share of the way from the student alone to the teacher that the distilled one goes, absent where the teacher is hardly better.
+so many minutes of processor time a fold, the distilled student ``--student-minutes`` (as many unless said), and the student alone the distilled one's
+epochs. ``--workers`` folds run at a time on one thread each; in ``--keep FOLDER`` the scores of each finished part stay, and the same command goes on
+from there; ``--without-nnunet`` leaves the peer out. ``--minutes 2`` on one fold is the smoke form: everything runs, little is learnt. nnU-Net lives in ``.venv-bench``
+(`make bench-nnunet`); without it, or without the data, it is said and the status is 0. Figures are means over the validation cases of all folds that
+were run, intervals over patients; ``gap_closed`` is the share of the way from the student alone to the teacher that the distilled one goes, absent
+where the teacher is hardly better.
 """
 
 from __future__ import annotations
@@ -56,10 +57,21 @@ _SAID = ("dice", "hausdorff_95", "surface_dice")
 
 @dataclass(frozen=True)
 class Budget:
-    """What each method may use of a fold: minutes of processor time of the teacher and of nnU-Net, and of each student."""
+    """What each method may use of a fold: minutes of processor time of the teacher and of nnU-Net, and of the distilled student."""
 
     minutes: float
     student_minutes: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """A fold to be measured: where the data lie, where scores stay, and whether nnU-Net takes part."""
+
+    data: Path
+    keep: Path
+    fold: int
+    budget: Budget
+    with_peer: bool
 
 
 def main() -> None:
@@ -71,9 +83,10 @@ def main() -> None:
     asked.add_argument("--student-minutes", type=float)
     asked.add_argument("--workers", type=int, default=1)
     asked.add_argument("--keep", type=Path)
+    asked.add_argument("--without-nnunet", action="store_true")
     given = asked.parse_args()
     data = Path(os.environ.get("MEDKD_DATA", ROOT.parent / "shared" / "data"))
-    if not (data / "hippocampus_msd").is_dir() or not PEER.is_file():
+    if not (data / "hippocampus_msd").is_dir() or not (given.without_nnunet or PEER.is_file()):
         sys.stdout.write("skipped: real data or .venv-bench absent: set MEDKD_DATA, make bench-nnunet\n")
         return
     budget = Budget(given.minutes, given.student_minutes or given.minutes)
@@ -81,7 +94,7 @@ def main() -> None:
         keep = (given.keep or Path(scratch) / "keep").resolve()
         keep.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(given.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            folds = list(pool.map(measured, [(data, keep, fold, budget) for fold in given.folds]))
+            folds = list(pool.map(measured, [Job(data, keep, fold, budget, not given.without_nnunet) for fold in given.folds]))
     found = summarised(folds) | {"minutes": budget.minutes, "student_minutes": budget.student_minutes, "processor": processor_name()}
     if not given.json:
         for name, value in found["figures"].items():
@@ -89,33 +102,41 @@ def main() -> None:
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def measured(job: tuple[Path, Path, int, Budget]) -> dict[str, object]:
-    """Return the scores of all methods on one fold, from the file that an earlier run left or measured now."""
-    data, keep, fold, budget = job
-    kept = keep / f"fold_{fold}_{budget.minutes:g}_{budget.student_minutes:g}.json"
-    if not kept.exists():
-        torch.set_num_threads(1)
-        with tempfile.TemporaryDirectory(prefix=f"medkd-nnunet-{fold}-") as scratch:
-            found = measure_fold(data, Path(scratch), fold, budget)
-        kept.with_suffix(".partial").write_text(json.dumps(found), encoding="utf-8")
-        kept.with_suffix(".partial").rename(kept)
-    return json.loads(kept.read_text(encoding="utf-8"))
+def measured(job: Job) -> dict[str, object]:
+    """Return the scores of all methods on one fold, from the files that an earlier run left or measured now."""
+    torch.set_num_threads(1)
+    minutes, student = job.budget.minutes, job.budget.student_minutes
+    found = kept(job.keep / f"medkd_{job.fold}_{minutes:g}_{student:g}.json", lambda scratch: measure_fold(job, scratch))
+    if job.with_peer:
+        peer = kept(job.keep / f"nnunet_{job.fold}_{minutes:g}.json", lambda scratch: measure_peer(job, scratch))
+        found = {**found, "scores": found["scores"] | peer["scores"], "trained": found["trained"] | peer["trained"]}
+    return found
 
 
-def measure_fold(data: Path, scratch: Path, fold: int, budget: Budget) -> dict[str, object]:
-    """Train every method on the other folds and score it on this one."""
-    source = data / "hippocampus_msd"
-    cases = write_raw(source, scratch / "nnunet")
-    peer = run_nnunet(scratch / "nnunet", fold, budget)
+def kept(path: Path, measure: Callable[[Path], dict[str, object]]) -> dict[str, object]:
+    """Return what a file says, written first where it is not there."""
+    if not path.exists():
+        with tempfile.TemporaryDirectory(prefix=f"medkd-{path.stem}-") as scratch:
+            found = measure(Path(scratch))
+        path.with_suffix(".partial").write_text(json.dumps(found), encoding="utf-8")
+        path.with_suffix(".partial").rename(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def opened(job: Job, scratch: Path) -> tuple[Workspace, Recipe, CohortSet, VolumeCohort]:
+    """Return where a fold's files go, its recipe, its cohorts and the cases that are scored."""
     recipe = read_recipe(
-        RECIPE, {"data.part_column": "fold", "data.validation_values": [str(fold)], "seeds": [0], "name": f"hippocampus-{fold}"}
+        RECIPE, {"data.part_column": "fold", "data.validation_values": [str(job.fold)], "seeds": [0], "name": f"hippocampus-{job.fold}"}
     )
-    workspace = local_workspace(scratch / "run", data_root=data)
-    cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, data))
-    models = train_all(workspace, recipe, cohorts, budget)
-    cohort = open_volume_use(cohorts, Subset.TEST, workspace.store, recipe.task)
-    scores = {name: scored(workspace, recipe, cohort, checkpoint) for name, (checkpoint, _) in models.items()}
-    scores["nnunet"] = scored_files(recipe, cohort, source, scratch / "nnunet" / "predicted" / f"fold_{fold}", cases[fold])
+    workspace = local_workspace(scratch / "run", data_root=job.data)
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, job.data))
+    return workspace, recipe, cohorts, open_volume_use(cohorts, Subset.TEST, workspace.store, recipe.task)
+
+
+def measure_fold(job: Job, scratch: Path) -> dict[str, object]:
+    """Train teacher and students on the other folds and score them on this one."""
+    workspace, recipe, cohorts, cohort = opened(job, scratch)
+    models = train_all(workspace, recipe, cohorts, job.budget)
     trained = {
         name: {
             "parameters": own.parameters,
@@ -125,7 +146,18 @@ def measure_fold(data: Path, scratch: Path, fold: int, budget: Budget) -> dict[s
         }
         for name, (own, spent) in models.items()
     }
-    return {"scores": scores, "patients": cohort.patients(), "trained": trained | {"nnunet": peer}}
+    scores = {name: scored(workspace, recipe, cohort, checkpoint) for name, (checkpoint, _) in models.items()}
+    return {"scores": scores, "patients": cohort.patients(), "trained": trained}
+
+
+def measure_peer(job: Job, scratch: Path) -> dict[str, object]:
+    """Let nnU-Net plan and train on the other folds and score it on this one."""
+    source = job.data / "hippocampus_msd"
+    cases = write_raw(source, scratch / "nnunet")
+    trained = run_nnunet(scratch / "nnunet", job.fold, job.budget)
+    _, recipe, _, cohort = opened(job, scratch)
+    answers = scratch / "nnunet" / "predicted" / f"fold_{job.fold}"
+    return {"scores": {"nnunet": scored_files(recipe, cohort, source, answers, cases[job.fold])}, "trained": {"nnunet": trained}}
 
 
 def steps_of(recipe: Recipe, name: str) -> int:
@@ -180,25 +212,37 @@ def run_nnunet(work: Path, fold: int, budget: Budget) -> dict[str, object]:
 
 
 def train_all(workspace: Workspace, recipe: Recipe, cohorts: CohortSet, budget: Budget) -> dict[str, tuple[Checkpoint, float]]:
-    """Train the teacher, the student alone and the distilled one, each for as many epochs as its budget holds; return them with their CPU seconds."""
+    """Train the teacher and the distilled student, each for as many epochs as its budget holds, and the student alone for the distilled one's; return
+    them with their CPU seconds.
+    """
 
-    def within(spec: TrainingSpec, minutes: float, train: Callable[[TrainingSpec], Checkpoint]) -> tuple[Checkpoint, float]:
-        fit = spec.fit.model_copy(update={"samples_per_epoch": _SAMPLES, "epochs": 1})
-        first = spec.model_copy(update={"fit": fit, "recipe": f"{spec.recipe}--timed"})
-        train(first)  # what is loaded once is not counted
-        began = time.process_time()
-        train(first.model_copy(update={"recipe": f"{spec.recipe}--timed-again", "fit": fit.model_copy(update={"epochs": 3})}))
-        epochs = max(1, int(60 * minutes / ((time.process_time() - began) / 3)))
-        began = time.process_time()
-        model = train(spec.model_copy(update={"fit": fit.model_copy(update={"epochs": epochs})}))
-        return model, time.process_time() - began
+    def lasting(spec: TrainingSpec, epochs: int) -> TrainingSpec:
+        return spec.model_copy(update={"fit": spec.fit.model_copy(update={"samples_per_epoch": _SAMPLES, "epochs": epochs})})
 
-    teacher = within(recipe.teacher_training(), budget.minutes, lambda spec: train_teacher(workspace, spec, cohorts))
-    students = {
-        arm: within(recipe.student_training(arm, 0), budget.student_minutes, lambda spec: distill(workspace, spec, cohorts, teacher[0]))
-        for arm in ("alone", "kd")
-    }
-    return {"teacher": teacher, "student_alone": students["alone"], "student": students["kd"]}
+    def epochs_of(spec: TrainingSpec, minutes: float, train: Callable[[TrainingSpec], Checkpoint]) -> int:
+        first, second = (spec.model_copy(update={"recipe": f"{spec.recipe}--{name}"}) for name in ("loaded", "timed"))
+        train(lasting(first, 1))  # what is loaded once is not counted
+        began = time.process_time()
+        train(lasting(second, 3))
+        return max(1, int(60 * minutes / ((time.process_time() - began) / 3)))
+
+    def spent(spec: TrainingSpec, epochs: int, train: Callable[[TrainingSpec], Checkpoint]) -> tuple[Checkpoint, float]:
+        began = time.process_time()
+        return train(lasting(spec, epochs)), time.process_time() - began
+
+    def by_labels(spec: TrainingSpec) -> Checkpoint:
+        return train_teacher(workspace, spec, cohorts)
+
+    wanted = recipe.teacher_training()
+    teacher = spent(wanted, epochs_of(wanted, budget.minutes, by_labels), by_labels)
+
+    def distilled(spec: TrainingSpec) -> Checkpoint:
+        return distill(workspace, spec, cohorts, teacher[0])
+
+    wanted = recipe.student_training("kd", 0)
+    epochs = epochs_of(wanted, budget.student_minutes, distilled)
+    alone = spent(recipe.student_training("alone", 0), epochs, distilled)
+    return {"teacher": teacher, "student_alone": alone, "student": spent(wanted, epochs, distilled)}
 
 
 def scored(workspace: Workspace, recipe: Recipe, cohort: VolumeCohort, checkpoint: Checkpoint) -> list[dict[str, float]]:
@@ -233,11 +277,13 @@ def figures_of(scores: dict[str, list[dict[str, float]]], patients: list[str]) -
     for name, own in columns.items():
         said |= {f"{name}_{key}": round(float(np.nanmean(values)), 4) for key, values in own.items()}
     dice = {name: np.nanmean([values for key, values in own.items() if key.startswith("dice_")], axis=0) for name, own in columns.items()}
-    ahead = bootstrap_figure(mean_of((dice["teacher"] - dice["nnunet"])[None]), patients)
-    said |= {
-        "teacher_less_nnunet_dice": round(ahead.mean, 4),
-        "teacher_less_nnunet_dice_interval": [round(ahead.low, 4), round(ahead.high, 4)],
-    }
+    for first, second in (("teacher", "nnunet"), ("student", "student_alone"), ("student", "teacher")):
+        if second in dice:
+            ahead = bootstrap_figure(mean_of((dice[first] - dice[second])[None]), patients)
+            said |= {
+                f"{first}_less_{second}_dice": round(ahead.mean, 4),
+                f"{first}_less_{second}_dice_interval": [round(ahead.low, 4), round(ahead.high, 4)],
+            }
     closed = bootstrap_ratio(
         mean_of((dice["student"] - dice["student_alone"])[None]),
         mean_of((dice["teacher"] - dice["student_alone"])[None]),
