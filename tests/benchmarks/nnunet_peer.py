@@ -64,7 +64,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Job:
+class FoldRequest:
     """A fold to be measured: where the data lie, where scores stay, and whether nnU-Net takes part."""
 
     data: Path
@@ -94,7 +94,7 @@ def main() -> None:
         keep = (given.keep or Path(scratch) / "keep").resolve()
         keep.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(given.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            folds = list(pool.map(measured, [Job(data, keep, fold, budget, not given.without_nnunet) for fold in given.folds]))
+            folds = list(pool.map(measured, [FoldRequest(data, keep, fold, budget, not given.without_nnunet) for fold in given.folds]))
     found = summarised(folds) | {"minutes": budget.minutes, "student_minutes": budget.student_minutes, "processor": processor_name()}
     if not given.json:
         for name, value in found["figures"].items():
@@ -102,13 +102,13 @@ def main() -> None:
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def measured(job: Job) -> dict[str, object]:
+def measured(asked: FoldRequest) -> dict[str, object]:
     """Return the scores of all methods on one fold, from the files that an earlier run left or measured now."""
     torch.set_num_threads(1)
-    minutes, student = job.budget.minutes, job.budget.student_minutes
-    found = kept(job.keep / f"medkd_{job.fold}_{minutes:g}_{student:g}.json", lambda scratch: measure_fold(job, scratch))
-    if job.with_peer:
-        peer = kept(job.keep / f"nnunet_{job.fold}_{minutes:g}.json", lambda scratch: measure_peer(job, scratch))
+    minutes, student = asked.budget.minutes, asked.budget.student_minutes
+    found = kept(asked.keep / f"medkd_{asked.fold}_{minutes:g}_{student:g}.json", lambda scratch: measure_fold(asked, scratch))
+    if asked.with_peer:
+        peer = kept(asked.keep / f"nnunet_{asked.fold}_{minutes:g}.json", lambda scratch: measure_peer(asked, scratch))
         found = {**found, "scores": found["scores"] | peer["scores"], "trained": found["trained"] | peer["trained"]}
     return found
 
@@ -123,20 +123,20 @@ def kept(path: Path, measure: Callable[[Path], dict[str, object]]) -> dict[str, 
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def opened(job: Job, scratch: Path) -> tuple[Workspace, Recipe, CohortSet, VolumeCohort]:
+def opened(asked: FoldRequest, scratch: Path) -> tuple[Workspace, Recipe, CohortSet, VolumeCohort]:
     """Return where a fold's files go, its recipe, its cohorts and the cases that are scored."""
     recipe = read_recipe(
-        RECIPE, {"data.part_column": "fold", "data.validation_values": [str(job.fold)], "seeds": [0], "name": f"hippocampus-{job.fold}"}
+        RECIPE, {"data.part_column": "fold", "data.validation_values": [str(asked.fold)], "seeds": [0], "name": f"hippocampus-{asked.fold}"}
     )
-    workspace = local_workspace(scratch / "run", data_root=job.data)
-    cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, job.data))
+    workspace = local_workspace(scratch / "run", data_root=asked.data)
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, asked.data))
     return workspace, recipe, cohorts, open_volume_use(cohorts, Subset.TEST, workspace.store, recipe.task)
 
 
-def measure_fold(job: Job, scratch: Path) -> dict[str, object]:
+def measure_fold(asked: FoldRequest, scratch: Path) -> dict[str, object]:
     """Train teacher and students on the other folds and score them on this one."""
-    workspace, recipe, cohorts, cohort = opened(job, scratch)
-    models = train_all(workspace, recipe, cohorts, job.budget)
+    workspace, recipe, cohorts, cohort = opened(asked, scratch)
+    models = train_all(workspace, recipe, cohorts, asked.budget)
     trained = {
         name: {
             "parameters": own.parameters,
@@ -150,14 +150,14 @@ def measure_fold(job: Job, scratch: Path) -> dict[str, object]:
     return {"scores": scores, "patients": cohort.patients(), "trained": trained}
 
 
-def measure_peer(job: Job, scratch: Path) -> dict[str, object]:
+def measure_peer(asked: FoldRequest, scratch: Path) -> dict[str, object]:
     """Let nnU-Net plan and train on the other folds and score it on this one."""
-    source = job.data / "hippocampus_msd"
+    source = asked.data / "hippocampus_msd"
     cases = write_raw(source, scratch / "nnunet")
-    trained = run_nnunet(scratch / "nnunet", job.fold, job.budget)
-    _, recipe, _, cohort = opened(job, scratch)
-    answers = scratch / "nnunet" / "predicted" / f"fold_{job.fold}"
-    return {"scores": {"nnunet": scored_files(recipe, cohort, source, answers, cases[job.fold])}, "trained": {"nnunet": trained}}
+    trained = run_nnunet(scratch / "nnunet", asked.fold, asked.budget)
+    _, recipe, _, cohort = opened(asked, scratch)
+    answers = scratch / "nnunet" / "predicted" / f"fold_{asked.fold}"
+    return {"scores": {"nnunet": scored_files(recipe, cohort, source, answers, cases[asked.fold])}, "trained": {"nnunet": trained}}
 
 
 def steps_of(recipe: Recipe, name: str) -> int:
