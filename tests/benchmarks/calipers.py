@@ -1,6 +1,7 @@
 """Do breast ultrasound classifiers look at the calipers that were burnt into the pictures? They are hidden, and as much elsewhere.
 
-``python -m tests.benchmarks.calipers --run RUN --json`` asks the registered models of a BUS-BRA run (`medkd run flows/recipes/busbra.yaml`).
+``python -m tests.benchmarks.calipers --run RUN --json`` asks the registered models of a BUS-BRA run (`medkd run flows/recipes/busbra.yaml`; with ``--name
+busbra-no-calipers`` of `busbra_no_calipers.yaml`, whose training pictures were painted over), those that are there.
 Crosses are found by their shape in the validation pictures at full resolution; each is replaced by the median of the ring round it, and the
 same boxes are replaced at a drawn angle round the lesion instead (eight draws). Figures are means over pictures of |change of the margin of the
 answer|, in logits, with 95 % intervals over patients.
@@ -21,22 +22,23 @@ from PIL import Image
 from scipy import ndimage
 
 import flows
-from medkd.cohorts.image_folder import _letterbox
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
 from medkd.registry.publish import load_registered, open_registry
 from medkd.storage.workspace import local_workspace
 from medkd.targets import class_margin
 from medkd.training.recipes import read_recipe
+from medkd.volumes.letterbox import letterbox
 from medkd.volumes.window import window_intensity
 
 DRAWS = 8
-MODELS = ("busbra-teacher", "busbra-alone", "busbra-kd", "busbra-kd_explanation")
+MODELS = ("teacher", "alone", "kd", "kd_explanation")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("runs/busbra"), help="run folder with the registry")
+    parser.add_argument("--name", default="busbra", help="name of the recipe")
     parser.add_argument("--json", action="store_true", help="only the last line")
     asked = parser.parse_args()
     recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "busbra.yaml")
@@ -45,15 +47,15 @@ def main() -> None:
     lines = [line for line in csv.DictReader((folder / "cases.csv").open()) if line["split"] == "val"]
     plain, without, elsewhere, patients = pictures(folder, lines, recipe.task)
     figures, intervals = {}, {}
-    for name in MODELS:
-        _, _, network = load_registered(registry, f"models:/{name}/1")
+    for name in (name for name in MODELS if registry.versions(f"{asked.name}-{name}")):
+        _, _, network = load_registered(registry, f"models:/{asked.name}-{name}/1")
         before = logits_of(network, plain)
         target = class_margin(before.argmax(1))
         hidden = (target(logits_of(network, without)) - target(before)).abs()
         control = torch.stack([(target(logits_of(network, one)) - target(before)).abs() for one in elsewhere]).mean(0)
         for what, values in (("calipers", hidden), ("elsewhere", control), ("difference", hidden - control)):
             figure = bootstrap_figure(mean_of(values.double().numpy()[None]), patients)
-            key = f"{name.removeprefix('busbra-')}_{what}"
+            key = f"{name}_{what}"
             figures[key], intervals[key] = round(figure.mean, 4), [round(figure.low, 4), round(figure.high, 4)]
             if not asked.json:
                 sys.stdout.write(f"{key:32s} {figure.mean:7.3f} [{figure.low:.3f}, {figure.high:.3f}] logit\n")
@@ -131,7 +133,7 @@ def turned(boxes, centre, shape, rng):
 
 def seen(pixels, task):
     """Return a picture as networks see it, [1, 1, row, column]."""
-    image, _ = _letterbox(pixels, tuple(task.image_size), Image.Resampling.BOX)
+    image, _ = letterbox(pixels, tuple(task.image_size))
     return window_intensity(torch.from_numpy(image.copy()), task.window)[None, None]
 
 
