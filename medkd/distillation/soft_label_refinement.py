@@ -17,6 +17,7 @@ TASKS = frozenset({"classification", "segmentation"})
 SOURCE = "label refinement by blending, after Bagherinezhad et al. 2018 (1805.02641); weighted: WSLD, Zhou et al. ICLR 2021 (2102.00650)"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = False
+UNPAIRED = "a teacher that is wrong leaves the hard label, so that another patient's, which mostly is, does as well; what soft labels add must be shown in an experiment"
 
 
 def soft_label_refinement(
