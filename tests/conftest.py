@@ -71,19 +71,22 @@ SMALL = {
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are read, and before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Mark what is extended, begin with the longest group, and give the tests of a module whose fixtures are made once for it to one worker: two would make everything twice."""
+    """Mark what is extended, begin with the longest group, and give the tests of a module or a folder whose fixtures are made once for it to one worker: two would make everything twice."""
     # The demo's group takes a quarter of everything: begun late, the other core would wait for it.
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None or item.get_closest_marker("xdist_group").args != ("demo",))
     seen = Counter()
     for item in items:
         if is_extended(item.nodeid, seen, EXTENDED, ONE_IN):
             item.add_marker(pytest.mark.extended)
-        scopes = (
-            {one.scope for defined in item._fixtureinfo.name2fixturedefs.values() for one in defined}
-            if hasattr(item, "_fixtureinfo")
-            else set()
+        fixtures = (
+            [one for defined in item._fixtureinfo.name2fixturedefs.values() for one in defined] if hasattr(item, "_fixtureinfo") else []
         )
-        if scopes & {"module", "package"} and item.get_closest_marker("xdist_group") is None:
+        of_folders = sorted(one.baseid for one in fixtures if one.scope == "session" and one.baseid not in ("", "tests"))
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
+        if of_folders:
+            item.add_marker(pytest.mark.xdist_group(of_folders[0]))
+        elif {one.scope for one in fixtures} & {"module", "package"}:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
