@@ -91,8 +91,8 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         parameters=its.parameters,
     )
     shown = checkpoint.task.seeing_also(its.task)
-    asked, guide = picking(network, checkpoint.task, shown), picking(teacher, its.task, shown)
-    return ScoredModel(shown, asked, own, guide, teacher_model, calibration)
+    own_inputs, its_inputs = picking(network, checkpoint.task, shown), picking(teacher, its.task, shown)
+    return ScoredModel(shown, own_inputs, own, its_inputs, teacher_model, calibration)
 
 
 def _case_table(score: FolderScore, names: dict[str, str]) -> bytes:
