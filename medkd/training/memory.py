@@ -142,17 +142,18 @@ def cohort_bytes(recipe: Recipe, data_root: Path) -> int:
 
 
 def _voxels(root: Path, data: VolumeFolderData) -> Iterator[int]:
-    """Yield the voxels of each image that the headers promise; what cannot be read is left to the import."""
+    """Yield the voxels of all images of each case that the headers promise; what cannot be read is left to the import."""
     import nibabel
 
     if data.dataset is not None:
-        names = [name for pair in read_dataset(root, data.dataset).pairs for name in (pair.image, *pair.further)]
+        cases = [(pair.image, *pair.further) for pair in read_dataset(root, data.dataset).pairs]
     else:
+        folders = tuple(data.channels.values()) or (data.images,)
         held = files_by_identifier(require_inside(root, data.images, "the recipe"), VOLUME_SUFFIXES)
-        names = [f"{data.images}/{name}" for files in held.values() for name in files]
-    for name in names:
+        cases = [tuple(f"{folder}/{name}" for folder in folders) for files in held.values() for name in files]
+    for names in cases:
         try:
-            image: Any = nibabel.load(root / name)
-            yield math.prod(int(extent) for extent in image.shape)
+            images: list[Any] = [nibabel.load(root / name) for name in names]
+            yield sum(math.prod(int(extent) for extent in image.shape) for image in images)
         except Exception:
             continue

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -67,6 +68,22 @@ def test_cases_of_a_table_and_voxels_of_headers_are_counted(small, tmp_path):
     volumes = VolumeFolderData(path="data", dataset=None, table="cases.csv")
     assert cohort_bytes(varied(small, data=volumes), tmp_path) == (120 + 8) * BYTES_PER_VOXEL
     assert cohort_bytes(varied(small, data=DicomData(path="data")), tmp_path) == 0
+
+
+def test_all_images_of_a_case_are_counted(small, tmp_path):
+    listed = {"channel_names": {"0": "t1", "1": "t2"}, "file_ending": ".nii.gz"}
+    for folder in ("imagesTr", "images", "second"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "dataset.json").write_text(json.dumps(listed))
+    for case in "abcde":
+        image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.eye(4))
+        for name in (f"imagesTr/{case}_0000", f"imagesTr/{case}_0001", f"images/{case}", f"second/{case}"):
+            nibabel.save(image, tmp_path / f"{name}.nii.gz")
+    by_list = VolumeFolderData(path=".", patient_pattern="(.+)")
+    by_folders = VolumeFolderData(path=".", dataset=None, patient_pattern="(.+)", channels={"t1": "images", "t2": "second"})
+    for data in (by_list, by_folders):
+        assert cohort_bytes(varied(small, data=data), tmp_path) == 5 * 2 * 24 * BYTES_PER_VOXEL
+        assert cohort_bytes(varied(small, data=data.model_copy(update={"most": 4})), tmp_path) == 4 * 2 * 24 * BYTES_PER_VOXEL
 
 
 @pytest.mark.parametrize(("free", "refused"), [(None, False), (2**40, False), (2**20, True)])
