@@ -26,9 +26,7 @@ def attach_audit(registry: Registry, model: ModelRef, report: AuditReport, folde
     """
     if registry.tags(model).get(AUDIT) == report.digest():
         return False
-    for name in (RECORD, TABLE, PICTURE):
-        registry.attach(model, {PLACE: folder / name}, {})
-    registry.attach(model, {}, {AUDIT: report.digest()})
+    registry.attach(model, {PLACE: [folder / name for name in (RECORD, TABLE, PICTURE)]}, {AUDIT: report.digest()})
     return True
 
 

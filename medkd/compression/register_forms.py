@@ -39,9 +39,7 @@ def attach_compression(registry: Registry, model: ModelRef, report: CompressionR
     """Put the table beside a version, its digest as a tag; the same record is not attached twice."""
     if registry.tags(model).get(COMPRESSION) == report.digest():
         return
-    for name in (RECORD, TABLE, PICTURE):
-        registry.attach(model, {PLACE: folder / name}, {})
-    registry.attach(model, {}, {COMPRESSION: report.digest()})
+    registry.attach(model, {PLACE: [folder / name for name in (RECORD, TABLE, PICTURE)]}, {COMPRESSION: report.digest()})
 
 
 def attach_report(workspace: Workspace, model: ModelRef, report: CompressionReport, folder: Path) -> None:

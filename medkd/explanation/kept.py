@@ -152,6 +152,5 @@ def attach_study(registry: Registry, model: ModelRef, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
         archive = Path(scratch) / f"explanation-{folder.name}.zip"
         pack_archive(archive, {name: (folder / name).read_bytes() for name in names})
-        registry.attach(model, {"explanations": archive}, tags)
-    for preview in sorted((folder / "previews").glob("*.png"))[:MOST_PREVIEWS]:
-        registry.attach(model, {f"previews/{folder.name}": preview}, {})
+        previews = sorted((folder / "previews").glob("*.png"))[:MOST_PREVIEWS]
+        registry.attach(model, {"explanations": archive, f"previews/{folder.name}": previews}, tags)

@@ -46,7 +46,6 @@ def attach_feedback(
     taught = outcome.students["after"].weights_digests
     models = tuple(one for one in registered.models if one.role is Role.STUDENT and one.weights_digest in taught)
     for model in models:
-        for path in write_feedback(workspace, directives, outcome):
-            target.attach(model, {FOLDER: path}, {})
-        target.attach(model, {}, {"medkd.feedback": directives.digest(), "medkd.feedback_log": directives.log_head})
+        tags = {"medkd.feedback": directives.digest(), "medkd.feedback_log": directives.log_head}
+        target.attach(model, {FOLDER: write_feedback(workspace, directives, outcome)}, tags)
     return models

@@ -194,19 +194,19 @@ def keep_verdict(registry: Registry, model: ModelRef, verdict: PromotionVerdict)
     if kept is not None:
         return kept
     files = {VERDICT: verdict.canonical_json(), TABLE: verdict_markdown(verdict).encode()}
-    attach_texts(registry, model, verdict.id, files)
-    registry.attach(model, {}, {f"{TAG}.{verdict.id}": f"{'passed' if verdict.passed else 'refused'} {verdict.digest()}"})
+    tags = {f"{TAG}.{verdict.id}": f"{'passed' if verdict.passed else 'refused'} {verdict.digest()}"}
+    attach_texts(registry, model, verdict.id, files, tags)
     return verdict
 
 
 def keep_sign_off(registry: Registry, model: ModelRef, verdict: PromotionVerdict, sign_off: SignOff) -> None:
     """Put a signature beside the verdict that it is of."""
-    attach_texts(registry, model, verdict.id, {SIGN_OFF: sign_off.canonical_json()})
-    registry.attach(model, {}, {f"{TAG}.{verdict.id}.sign_off": sign_off.digest()})
+    tags = {f"{TAG}.{verdict.id}.sign_off": sign_off.digest()}
+    attach_texts(registry, model, verdict.id, {SIGN_OFF: sign_off.canonical_json()}, tags)
 
 
-def attach_texts(registry: Registry, model: ModelRef, short: str, files: dict[str, bytes]) -> None:
-    """Put small files into the folder of a verdict."""
+def attach_texts(registry: Registry, model: ModelRef, short: str, files: dict[str, bytes], tags: dict[str, str]) -> None:
+    """Put small files into the folder of a verdict, then set tags."""
     with tempfile.TemporaryDirectory(prefix="medkd-promotion-") as scratch:
-        for name, payload in files.items():
-            registry.attach(model, {f"{PLACE}/{short}": write_bytes(Path(scratch) / name, payload)}, {})
+        paths = [write_bytes(Path(scratch) / name, payload) for name, payload in files.items()]
+        registry.attach(model, {f"{PLACE}/{short}": paths}, tags)

@@ -39,10 +39,10 @@ def attach_form(registry: Registry, model: ModelRef, form: ExportedForm, folder:
             return False
     _verify(folder, form)
     form.write(folder / RECORD)
+    files: dict[str, list[Path]] = {}
     for name in (*sorted(form.files), RECORD):
-        place = (Path(PLACE) / form.name / name).parent.as_posix()
-        registry.attach(model, {place: folder / name}, {})
-    registry.attach(model, {}, {f"{TAG}{form.name}": form.digest()})
+        files.setdefault((Path(PLACE) / form.name / name).parent.as_posix(), []).append(folder / name)
+    registry.attach(model, files, {f"{TAG}{form.name}": form.digest()})
     return True
 
 

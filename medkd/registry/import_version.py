@@ -100,9 +100,9 @@ def _attach(registry: Registry, model: ModelRef, version: ExportedVersion, besid
     """Put beside a version what stood beside it where it came from, unless it does already; tags that it has stay as they are."""
     scratch, files = beside
     there = registry.contents(model.uri)
+    missing: dict[str, list[Path]] = {}
     for place, digest in files.items():
         if there.attached.get(place) != digest:
-            path = scratch / version.folder / "attached" / place
-            registry.attach(model, {Path(place).parent.as_posix(): path}, {})
+            missing.setdefault(Path(place).parent.as_posix(), []).append(scratch / version.folder / "attached" / place)
     tags = {key: value for key, value in version.tags.items() if key.startswith(_OF_ATTACHED) and key not in there.tags}
-    registry.attach(model, {}, tags)
+    registry.attach(model, missing, tags)

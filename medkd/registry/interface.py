@@ -161,8 +161,8 @@ class Registry(Protocol):
         """Return every version with its tags, figures and aliases, by name and number; those that others registered are left out."""
         ...
 
-    def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
-        """Add artefacts (explanations, reports) beside a version and set tags on it."""
+    def attach(self, model: ModelRef, files: Mapping[str, Path | Sequence[Path]], tags: Mapping[str, str]) -> None:
+        """Add artefacts (explanations, reports) beside a version, one or several files to each folder, then set tags on it."""
         ...
 
     def finish_recipe(self, run: RecipeRun, summary: LoggedRun, note: str) -> None:

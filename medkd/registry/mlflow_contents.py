@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
@@ -22,18 +22,18 @@ ATTACHED = "medkd.files."
 _NOT_ATTACHED = ("registered_model_meta", "model/")
 
 
-def digest_tags(known: Mapping[str, str], files: Mapping[str, Path]) -> dict[str, str]:
+def digest_tags(known: Mapping[str, str], files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
     """Return the tags that keep the sha256 of files that are attached, by place; MLflow keeps no checksums.
 
     Pictures of one place share a tag; an archive has its own, since several processes may attach archives to one place at once.
     """
     tags: dict[str, str] = {}
-    for place, path in files.items():
-        if path.suffix == ".zip":
-            tags[f"{ATTACHED}{place}/{path.name}"] = sha256_file(path)
-        else:
+    for place, paths in files.items():
+        shared = {path.name: sha256_file(path) for path in paths if path.suffix != ".zip"}
+        tags |= {f"{ATTACHED}{place}/{path.name}": sha256_file(path) for path in paths if path.suffix == ".zip"}
+        if shared:
             key = f"{ATTACHED}{place}"
-            tags[key] = json.dumps({**json.loads(known.get(key, "{}")), path.name: sha256_file(path)}, sort_keys=True)
+            tags[key] = json.dumps({**json.loads(known.get(key, "{}")), **shared}, sort_keys=True)
     return tags
 
 

@@ -399,13 +399,16 @@ class MlflowRegistry:
 
     @privately()
     @reached
-    def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
-        """Log artefacts into the run of a version and set tags on the version."""
+    def attach(self, model: ModelRef, files: Mapping[str, Path | Sequence[Path]], tags: Mapping[str, str]) -> None:
+        """Log artefacts beside a version, one or several to each folder, then set tags on the version: their digests first."""
         self._require_writable()
         version = self._client.get_model_version(model.name, str(model.version))
-        for place, path in files.items():
-            self._artefacts_of(version).log_artifact(str(path), place)
-        for key, value in {**digest_tags(version.tags, files), **tags}.items():
+        each = {place: (given,) if isinstance(given, Path) else tuple(given) for place, given in files.items()}
+        if any(each.values()):
+            artefacts = self._artefacts_of(version)
+            for place, path in ((place, path) for place, paths in each.items() for path in paths):
+                artefacts.log_artifact(str(path), place)
+        for key, value in {**digest_tags(version.tags, each), **tags}.items():
             self._client.set_model_version_tag(model.name, str(model.version), key, value)
         if tags and MODEL_TAG in version.tags:
             self._client.set_logged_model_tags(version.tags[MODEL_TAG], dict(tags))

@@ -369,9 +369,8 @@ def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRe
         "medkd.failed_explainers": ",".join(bundle.failed_explainers) or "none",
         **{f"medkd.sanity.{report.explainer}": _verdict(report) for report in bundle.sanity_reports},
     }
-    registry.attach(model, {"explanations": archive}, tags)
-    for preview in bundle.previews:
-        registry.attach(model, {"previews": workspace.store.path(preview)}, {})
+    previews = [workspace.store.path(preview) for preview in bundle.previews]
+    registry.attach(model, {"explanations": archive, "previews": previews}, tags)
 
 
 def _verdict(report: SanityReport) -> str:
@@ -383,9 +382,8 @@ def attach_inspection(workspace: Workspace, registry: Registry, model: ModelRef,
     """Put an inspection beside its version: record, arrays and picture, its digest as a tag."""
     record = workspace.root / "inspections" / f"{model.name}-{model.version}.json"
     write_bytes(record, inspection.canonical_json())
-    for path in (record, workspace.store.path(inspection.array), workspace.store.path(inspection.picture)):
-        registry.attach(model, {"inspection": path}, {})
-    registry.attach(model, {}, {"medkd.inspection": inspection.digest()})
+    files = [record, workspace.store.path(inspection.array), workspace.store.path(inspection.picture)]
+    registry.attach(model, {"inspection": files}, {"medkd.inspection": inspection.digest()})
 
 
 def register_everything(

@@ -31,9 +31,7 @@ def attach_training_features(registry: Registry, model: ModelRef, record: Traini
     """
     with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
         paths = [write_bytes(Path(scratch) / ARRAYS, array), write_bytes(Path(scratch) / RECORD, record.canonical_json())]
-        for path in paths:
-            registry.attach(model, {PLACE: path}, {})
-    registry.attach(model, {}, {TAG: record.digest()})
+        registry.attach(model, {PLACE: paths}, {TAG: record.digest()})
 
 
 def load_training_features(registry: Registry, model: ModelRef) -> TrainingCases | None:

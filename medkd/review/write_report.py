@@ -125,9 +125,8 @@ def write_all_reports(
 
 def _attach(registry: Registry, model: ModelRef, report: ReviewReport, out: Path) -> None:
     short = report.digest()[:SHORT]
-    for name in (PAGE, RECORD, PICTURE):
-        registry.attach(model, {f"reports/{short}": out / name}, {})
-    registry.attach(model, {}, {f"medkd.report.{short}": f"explanation {report.explanations[0].digest()[:SHORT]}"})
+    tags = {f"medkd.report.{short}": f"explanation {report.explanations[0].digest()[:SHORT]}"}
+    registry.attach(model, {f"reports/{short}": [out / name for name in (PAGE, RECORD, PICTURE)]}, tags)
 
 
 def _write(report: ReviewReport, arrays: StudyArrays, out: Path) -> Path:

@@ -20,7 +20,7 @@ class Registry:
         self.files, self.tags = [], {}
 
     def attach(self, model, files, tags):
-        self.files += [(model.name, f"{folder}/{path.name}", path.read_bytes()) for folder, path in files.items()]
+        self.files += [(model.name, f"{folder}/{path.name}", path.read_bytes()) for folder, paths in files.items() for path in paths]
         self.tags |= tags
 
 

@@ -58,16 +58,15 @@ def test_a_candidate_may_fail_and_its_verdict_says_so(registry, make):
     assert not promote(registry, f"models:/{NAME}@candidate", POLICY).changed
 
 
-@pytest.mark.parametrize("step", range(9))
+@pytest.mark.parametrize("step", range(6))  # verdict, signature, event, two aliases, event done
 def test_a_promoter_that_ends_between_two_writes_is_finished_by_the_next(registry, make, step):
     """Before the event is written nothing has moved; from then on the next one finishes it, whoever that is."""
     old, new, third = make(mark="old"), make(mark="new"), make(mark="third")
     to_champion(registry, old)
     killed_before(registry, step)
-    try:
+    with pytest.raises(Killed):
         to_champion(registry, new)
-    except Killed:
-        assert registry.aliases(NAME)["champion"] in (1, 2)
+    assert registry.aliases(NAME)["champion"] in (1, 2)
     to_champion(registry, new)
     assert registry.aliases(NAME) == {"champion": 2, "previous": 1}
     assert [(e.version, e.before, e.done) for e in promotion_events(registry, NAME)] == [(1, None, True), (2, 1, True)]

@@ -100,10 +100,11 @@ class MemoryRegistry:
         if version is None:
             del self._aliases[name][alias]
 
-    def attach(self, model: ModelRef, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
+    def attach(self, model: ModelRef, files: Mapping[str, Path | Sequence[Path]], tags: Mapping[str, str]) -> None:
         """Remember artefacts and tags of a version."""
         self.artefacts.setdefault(model.uri, {}).update(files)
-        self._beside.setdefault(model.uri, {}).update({f"{place}/{path.name}": path.read_bytes() for place, path in files.items()})
+        each = [(place, path) for place, given in files.items() for path in ([given] if isinstance(given, Path) else given)]
+        self._beside.setdefault(model.uri, {}).update({f"{place}/{path.name}": path.read_bytes() for place, path in each})
         self.version_tags.setdefault(model.uri, {}).update(tags)
 
     def tags(self, model: ModelRef) -> dict[str, str]:

@@ -27,16 +27,16 @@ def files(tmp_path):
 
 
 def test_pictures_of_a_place_share_a_tag_and_an_archive_has_its_own(files):
-    first = digest_tags({}, {"reports/1": files / "report.json", "explanations": files / "explanation-1.zip"})
+    first = digest_tags({}, {"reports/1": [files / "report.json"], "explanations": [files / "explanation-1.zip"]})
     assert first[f"{ATTACHED}explanations/explanation-1.zip"] == sha("explanation-1.zip")
-    both = digest_tags(first, {"reports/1": files / "report.html"})
+    both = digest_tags(first, {"reports/1": [files / "report.html"]})
     assert json.loads(both[f"{ATTACHED}reports/1"]) == {"report.html": sha("report.html"), "report.json": sha("report.json")}
 
 
 def test_a_file_that_is_attached_anew_has_its_new_digest(files):
-    first = digest_tags({}, {"reports/1": files / "report.json"})
+    first = digest_tags({}, {"reports/1": [files / "report.json"]})
     (files / "report.json").write_text("other")
-    assert json.loads(digest_tags(first, {"reports/1": files / "report.json"})[f"{ATTACHED}reports/1"]) == {"report.json": sha("other")}
+    assert json.loads(digest_tags(first, {"reports/1": [files / "report.json"]})[f"{ATTACHED}reports/1"]) == {"report.json": sha("other")}
 
 
 def contents(*, points=(), tags=None, there=()):

@@ -12,6 +12,7 @@ from medkd.models._build import build_network, parameter_count
 from medkd.registry.interface import Publication, resolve
 from medkd.registry.publish import load_registered
 from medkd.storage.manifest import pack_model
+from medkd.storage.store import sha256_file
 from medkd.trace import frozen
 from tests.registry.memory_registry import MemoryRegistry
 
@@ -168,6 +169,22 @@ def test_what_lies_beside_a_version_is_read_back(registry, publish, tmp_path):
     assert registry.fetch_attached(model.uri, "explanations/other.zip") is None
     assert registry.tags(model)["medkd.promotion.abc"] == "passed"
     assert registry.metrics(model)["auc"] == 0.9
+
+
+def test_several_files_are_put_beside_a_version_at_once_with_what_they_are_known_by(registry, publish, tmp_path):
+    model = registry.register(publish(0))
+    files = [tmp_path / name for name in ("note.txt", "table.csv", "picture.zip")]
+    for path in files:
+        path.write_text(path.name)
+    registry.attach(model, {"audit": files[:1]}, {})
+    registry.attach(model, {"audit": files[1:], "reports/abc": files[0], "previews": []}, {"medkd.audit": "abc"})
+    contents = registry.contents(model.uri)
+    assert set(contents.attached) == {"audit/note.txt", "audit/table.csv", "audit/picture.zip", "reports/abc/note.txt"}
+    for place, digest in contents.attached.items():
+        there = registry.fetch_attached(model.uri, place)
+        assert there.read_text() == there.name
+        assert digest in ("", sha256_file(there))  # the one in memory keeps no digests
+    assert contents.tags["medkd.audit"] == "abc"
 
 
 def test_a_name_has_tags_of_its_own_and_one_promoter_at_a_time(registry, publish):
