@@ -42,8 +42,8 @@ def run(seeds, work, files, seed):
     return report
 
 
-def test_five_hundred_mutated_files_are_all_accounted_for(seeds, tmp_path):
-    run(seeds, tmp_path, 500, seed=1)
+def test_two_hundred_mutated_files_are_all_accounted_for(seeds, tmp_path):
+    run(seeds, tmp_path, 200, seed=1)
 
 
 @pytest.mark.extended
