@@ -21,7 +21,7 @@ from data_contracts.compression import (
     Tuning,
 )
 from data_contracts.cross_validation import CrossValidation, EnsembleScore, FoldCases, PooledArm
-from data_contracts.data import CohortSpec, Data, DicomData, FoldChoice, ImageFolderData, PhantomData, VolumeFolderData
+from data_contracts.data import CohortSpec, Data, DicomData, FoldChoice, ImageFolderData, PhantomData, SeriesRule, VolumeFolderData
 from data_contracts.directives import (
     AttentionFigures,
     AttentionValues,
@@ -438,6 +438,7 @@ __all__ = [
     "Segment",
     "SelectionCriterion",
     "SeriesRecord",
+    "SeriesRule",
     "Severity",
     "Shift",
     "ShortcutVerdict",

@@ -196,6 +196,23 @@ class VolumeFolderData(FrozenModel):
             )
 
 
+class SeriesRule(FrozenModel):
+    """Which volume of a study is one of the images of its case; what is None or empty is not asked.
+
+    Attributes:
+        modality: of the series (``CT``, ``MR``, ``PT``).
+        words: what is said of its acquisition, all of them, as ``medkd ingest`` lists it between commas: ``T1``, ``FLAIR``, ``with contrast``, ``b
+            1000``; upper and lower case are alike.
+        without: what is said of it in none of its words: ``[with contrast]`` tells a T1 from the same one after contrast.
+        coordinates: what tells volumes of one series apart, as in :class:`DicomData`.
+    """
+
+    modality: str | None = None
+    words: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    coordinates: dict[str, Coordinate] = Field(default_factory=dict)
+
+
 class DicomData(FrozenModel):
     """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI): one case per verified volume that has a label.
 
@@ -215,6 +232,9 @@ class DicomData(FrozenModel):
             interpreted type, file name of a NIfTI with one structure; upper and lower case, ``_``, ``-`` and spaces are alike. The most
             specific name that is listed, or is a class, counts; ``"*"`` stands for all others, and what is mapped to the first class is
             left out. Structures that are not listed must be called like a class.
+        channels: which volumes of a study are the images of a case, by the name of the channel (``task.channels``): one volume for each, all in
+            one frame of reference. The label lies on the first, and the others are brought to its grid. ``modality`` and ``coordinates`` are
+            said for each, then. Left out of the record where a case has one image.
         held_out: share of the patients that is the test.
         inner_validation: share of the training patients that is held back for the teacher's gate and for choosing weights and epochs.
     """
@@ -225,8 +245,23 @@ class DicomData(FrozenModel):
     modality: str | None = None
     coordinates: dict[str, Coordinate] = Field(default_factory=dict, exclude_if=lambda wanted: not wanted)
     segments: dict[str, str] = Field(default_factory=dict)
+    channels: dict[str, SeriesRule] = Field(default_factory=dict, exclude_if=lambda rules: not rules)
     held_out: Finite = Field(default=0.2, gt=0, lt=1)
     inner_validation: Finite = Field(default=0.0, ge=0, lt=0.5)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse rules that could not tell which volume is which image."""
+        if self.channels and (self.modality is not None or self.coordinates):
+            raise ValueError(
+                f"expected modality and coordinates of each of data.channels, got them beside {list(self.channels)}: say them of the channels"
+            )
+        rules = list(self.channels.items())
+        for place, (name, rule) in enumerate(rules):
+            twin = next((other for other, earlier in rules[:place] if earlier == rule), None)
+            if twin is not None:
+                raise ValueError(
+                    f"expected another rule for each of data.channels, {twin} and {name} have the same: say what tells them apart"
+                )
 
 
 Data = Annotated[PhantomData | ImageFolderData | VolumeFolderData | DicomData, Field(discriminator="kind")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from data_contracts import (
     Cohort,
     CohortSet,
     CohortSpec,
-    Coordinate,
     DataError,
     DicomData,
     IngestCode,
@@ -35,8 +34,9 @@ from data_contracts import (
     VolumeRef,
 )
 from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
+from medkd.cohorts.dataset_list import require_channels
 from medkd.cohorts.dicom_pictures import CasePicture, frames_as_cases, keep_pictures
-from medkd.cohorts.folder_names import few
+from medkd.cohorts.dicom_series import CaseImages, images_of_cases, with_coordinates, write_images
 from medkd.cohorts.shards import LABEL, PICTURE, SYNTHETIC
 from medkd.cohorts.split import split_by_patient
 from medkd.dicom.confidentiality.secret import site_secret
@@ -69,6 +69,9 @@ class _Found:
     names: Counter[str] = field(default_factory=Counter)
     voxels: Counter[int] = field(default_factory=Counter)
 
+    def refuse(self, key: str, code: str, what: str) -> None:
+        self.refused[key] = {"code": code, "what": what}
+
     def codes(self) -> dict[str, int]:
         return dict(sorted(Counter(entry["code"] for entry in self.refused.values()).items()))
 
@@ -100,7 +103,11 @@ def prepare_dicom(spec: CohortSpec, data: DicomData, workspace: Workspace, repor
         middle = float(np.median(strata))
         strata = [int(count > middle) for count in strata]
     cohort = make_cohort(spec.name, ORIGIN, spec.task.classes, cases, _parts(_by_content(cases), strata, data))
-    return assign_subsets(spec, cohort, report, workspace.store)
+    return assign_subsets(spec, _with_channels(cohort, data), report, workspace.store)
+
+
+def _with_channels(cohort: Cohort, data: DicomData) -> Cohort:
+    return cohort.model_copy(update={"channels": tuple(data.channels)}) if data.channels else cohort
 
 
 def import_dicom(root: Path, data: DicomData, task: Task, store: Store, *, key: str, progress: bool = False) -> tuple[Cohort, IngestReport]:
@@ -126,7 +133,7 @@ def import_dicom(root: Path, data: DicomData, task: Task, store: Store, *, key: 
     cases, _, _ = _labelled(key, task, data.model_copy(update={"path": (root / data.path).resolve().name}), store, report)
     said = {one.series_key: one for one in read_manifest(folder).series}
     cases = [case.model_copy(update={"attributes": {**case.attributes, **_attributes(said[_series_of(case, said)])}}) for case in cases]
-    return make_cohort(key, ORIGIN, task.classes, cases, [Part.TEST] * len(cases)), report
+    return _with_channels(make_cohort(key, ORIGIN, task.classes, cases, [Part.TEST] * len(cases)), data), report
 
 
 def _series_of(case: Case, said: Mapping[str, SeriesRecord]) -> str:
@@ -148,19 +155,25 @@ def _labelled(name: str, task: Task, data: DicomData, store: Store, report: Inge
         DataError: ``COHORT_EMPTY``.
     """
     check_segments(task, data)
+    require_channels(tuple(data.channels), task, "data.channels")
     ingested = Store(store.root / INGESTED / name)
     cases: list[Case] = []
     strata: list[int] = []
     found, chooser = _Found(), ClassChooser(task.classes, data.segments, site_secret())
     pictures: list[CasePicture] = []
-    for volume in _of_task(_at(read_manifest(ingested.root), data), task, data):
+    for images in _chosen(read_manifest(ingested.root), task, data, found):
+        volume = images.first
         try:
             if volume.picture is not None:
                 pictures += _pictures(volume, chooser, task, ingested, found)
                 continue
-            case, foreground = _case(volume, chooser, task, (ingested, store), f"cohorts/{name}", found)
-        except IngestError as error:
-            found.refused[volume.series_key] = {"code": error.code, "what": error.message}
+            written = None
+            if data.channels:
+                key = f"cohorts/{name}/{volume.series_key}-images.safetensors"
+                written = write_images(images, tuple(data.channels), (ingested, store), key)
+            case, foreground = _case(volume, chooser, task, (ingested, store), f"cohorts/{name}", found, written)
+        except (IngestError, DataError) as error:
+            found.refuse(volume.series_key, error.code, error.message)
             continue
         cases.append(case)
         strata.append(foreground if case.label is None else case.label)
@@ -206,45 +219,16 @@ def _by_content(cases: list[Case]) -> list[str]:
     return [least[case.patient_key] for case in cases]
 
 
-def _at(manifest: StoreManifest, data: DicomData) -> list[VolumeRef]:
-    """Return the volumes of a store that have the coordinates that are asked for, all where none is.
-
-    Raises:
-        DataError: ``COHORT_EMPTY`` where none has them.
-    """
-    if not data.coordinates:
-        return list(manifest.volumes)
-    stated = {one.series_key: one.coordinates for one in manifest.series}
-    kept = [
-        volume
-        for volume in manifest.volumes
-        if all(_same_coordinate(stated.get(volume.series_key, {}).get(name), value) for name, value in data.coordinates.items())
-    ]
-    if not kept:
-        wanted = ", ".join(f"{name} {_said(value)}" for name, value in data.coordinates.items())
-        message = f"expected volumes with {wanted} in {data.path}, as data.coordinates asks, the {len(manifest.volumes)} there have {_held(stated)}"
-        raise DataError("COHORT_EMPTY", message)
-    return kept
-
-
-def _held(stated: dict[str, dict[str, Coordinate]]) -> str:
-    """Say which coordinates the volumes of a store have."""
-    values: dict[str, dict[str, None]] = defaultdict(dict)
-    for name, value in sorted((pair for one in stated.values() for pair in one.items()), key=str):
-        values[name][_said(value)] = None
-    return "; ".join(f"{name} {few(said)}" for name, said in values.items()) or "none: each series is one volume"
-
-
-def _said(value: Coordinate) -> str:
-    return value if isinstance(value, str) else " ".join(f"{one:g}" for one in (value if isinstance(value, tuple) else (value,)))
-
-
-def _same_coordinate(stated: Coordinate | None, wanted: Coordinate) -> bool:
-    """Return whether a volume has a coordinate; numbers as they are said, to five digits."""
-    if stated is None or isinstance(stated, str) or isinstance(wanted, str):
-        return stated == wanted
-    one, other = (np.atleast_1d(np.asarray(value, float)) for value in (stated, wanted))
-    return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-5, atol=1e-6))
+def _chosen(manifest: StoreManifest, task: Task, data: DicomData, found: _Found) -> Iterator[CaseImages]:
+    """Yield the images of each case of a store, and note why volumes that ``channels`` asks for are none."""
+    volumes = _of_task(with_coordinates(manifest, data), task, data)
+    if not data.channels:
+        yield from (CaseImages((volume,)) for volume in volumes)
+        return
+    cases, refused = images_of_cases(volumes, {one.series_key: one for one in manifest.series}, data.channels)
+    for key, why in refused.items():
+        found.refuse(key, why.code, why.what)
+    yield from cases
 
 
 def _of_task(volumes: Iterable[VolumeRef], task: Task, data: DicomData) -> list[VolumeRef]:
@@ -320,9 +304,9 @@ def _parts(people: list[str], strata: list[int], data: DicomData) -> list[Part]:
 
 
 def _case(
-    volume: VolumeRef, chooser: ClassChooser, task: Task, stores: tuple[Store, Store], folder: str, found: _Found
+    volume: VolumeRef, chooser: ClassChooser, task: Task, stores: tuple[Store, Store], folder: str, found: _Found, images: Ref | None
 ) -> tuple[Case, int]:
-    """Write the label of one volume and return its case and how many voxels are foreground."""
+    """Write the label of one volume and return its case, whose images are that volume or what was written of several, and its foreground's voxels."""
     source, target = stores
     label = _class_of(volume, task) if task.kind is TaskKind.CLASSIFICATION else None
     labels = volume.labels
@@ -345,7 +329,7 @@ def _case(
     case = Case(
         case_key=volume.series_key,
         patient_key=volume.patient_key,
-        image=Ref(store=target.name, key=f"{place}/{volume.array.key}", sha256=volume.array.sha256),
+        image=images or Ref(store=target.name, key=f"{place}/{volume.array.key}", sha256=volume.array.sha256),
         mask=mask,
         geometry=volume.space,
         label=label,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import DicomData, ImageFolderData, PhantomData, Recipe, RecipeError, TaskKind, TeacherRecipe, VolumeFolderData
+from data_contracts import DicomData, ImageFolderData, PhantomData, Recipe, RecipeError, Task, TaskKind, TeacherRecipe, VolumeFolderData
 from medkd.catalogue import NETWORKS, did_you_mean
 from medkd.phantom.clinical import COLUMNS
 from medkd.phantom.sequences import SEQUENCES
@@ -68,9 +68,11 @@ def _name_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     if isinstance(data, VolumeFolderData) and data.dataset is None:  # what a list names is known when it is read
         held = tuple(data.channels)
         yield from (_unknown(("task", "channels"), name, held) for name in task.channels if name not in held)
-    if isinstance(data, DicomData | ImageFolderData) and task.channels:
-        kind = "DICOM studies" if isinstance(data, DicomData) else "folders of pictures"
-        yield _inputs(("task", "channels"), f"expected no task.channels of {kind}, whose cases have one image, got {list(task.channels)}")
+    if isinstance(data, DicomData):
+        yield from _dicom_mistakes(task, data)
+    if isinstance(data, ImageFolderData) and task.channels:
+        sentence = f"expected no task.channels of folders of pictures, whose cases have one image, got {list(task.channels)}"
+        yield _inputs(("task", "channels"), sentence)
     if isinstance(data, DicomData) and task.clinical:
         yield _inputs(("task", "clinical"), f"expected no task.clinical of DICOM studies, which have no table, got {list(task.clinical)}")
     known = (*task.image_names, *task.clinical)
@@ -84,6 +86,21 @@ def _name_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     if needed:
         sentence = f"expected images alone as student.inputs, got the clinical column {needed[0]!r}: students must do without the row; leave it out"
         yield _inputs(("student", "inputs"), sentence)
+
+
+def _dicom_mistakes(task: Task, data: DicomData) -> Iterator[Mistake]:
+    """Yield what of several images of a DICOM study cannot be: which volumes they are must be said, and only volumes can share a grid."""
+    if task.channels and not data.channels:
+        sentence = f"expected data.channels, which says which volumes of a study are {list(task.channels)}, got none: add it or leave task.channels out"
+        yield _inputs(("task", "channels"), sentence)
+        return
+    yield from (_unknown(("task", "channels"), name, tuple(data.channels)) for name in task.channels if name not in data.channels)
+    if data.channels and not task.channels:
+        yield _inputs(("task", "channels"), f"expected task.channels, which of {list(data.channels)} networks see, got none")
+    if data.channels and task.spatial_dims == 2:
+        yield _inputs(
+            ("data", "channels"), "expected volumes, whose places in the patient are known, as several images of a case, got pictures"
+        )
 
 
 def _unknown(place: FieldPath, name: str, known: tuple[str, ...]) -> Mistake:

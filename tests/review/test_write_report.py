@@ -50,7 +50,7 @@ def test_a_study_gets_its_files_and_its_model_gets_them_too(kept, tmp_path, monk
     written = write_report(local_workspace(tmp_path / "run"), tmp_path, tmp_path, out)
     assert {path.name for path in out.iterdir()} == {PAGE, RECORD, PICTURE, STUDY_FILE, "image.nii.gz", "segmentation.nii.gz"}
     assert (out / RECORD).read_bytes() == written.canonical_json()
-    files = [path.name for files, _ in attached for path in files.values()]
+    files = [path.name for files, _ in attached for paths in files.values() for path in paths]
     assert files == [PAGE, RECORD, PICTURE]
     (tag,) = attached[-1][1]
     assert tag == f"medkd.report.{written.digest()[:12]}"

@@ -44,6 +44,7 @@ def test_the_shipped_recipe_binds():
 
 
 CROSS, ROW = "cross_modality.yaml", "privileged_row.yaml"
+STUDY = {"plain": {"words": ["T1"], "without": ["with contrast"]}, "enhanced": {"words": ["T1", "with contrast"]}}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,25 @@ CROSS, ROW = "cross_modality.yaml", "privileged_row.yaml"
         (ROW, {"knowledge.views": 2}, "RECIPE_INPUTS", "views: 0 beside a clinical row"),
         (ROW, {"arms.kd.init": "compressed_teacher"}, "RECIPE_INPUTS", "the compressed teacher would need"),
         (ROW, {"data": {"kind": "dicom", "path": "studies"}}, "RECIPE_INPUTS", "DICOM studies, which have no table"),
+        (CROSS, {"data": {"kind": "dicom", "path": "studies"}}, "RECIPE_INPUTS", "expected data.channels, which says which volumes"),
+        (
+            CROSS,
+            {"data": {"kind": "dicom", "path": "studies", "channels": STUDY}},
+            "RECIPE_INPUTS",
+            "volumes, whose places .* got pictures",
+        ),
+        (
+            CROSS,
+            {"task.image_size": [8, 16, 16], "data": {"kind": "dicom", "path": "studies", "channels": {"plain": {"modality": "MR"}}}},
+            "RECIPE_INPUTS",
+            "expected task.channels among .*'plain'.* got 'enhanced'",
+        ),
+        (
+            "few_labels_3d.yaml",
+            {"experiment": None, "data": {"kind": "dicom", "path": "studies", "channels": STUDY}},
+            "RECIPE_INPUTS",
+            r"expected task.channels, which of \['plain', 'enhanced'\] networks see",
+        ),
         (
             CROSS,
             {"data": {"kind": "image_folder", "path": "pictures", "label_column": None}},
