@@ -61,10 +61,10 @@ demo: $(STAMP) ## the whole way: phantom DICOM, teachers, students, explanations
 	$(BIN)/medkd demo
 
 test: $(STAMP) ## all tests but the extended ones, with coverage; ruff is one of them, mypy is `make lint`
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not extended" -q $(COVERAGE)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not extended" -q $(COVERAGE)
 
 test-extended: $(STAMP) ## all tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -q
 
 lint: $(STAMP) ## ruff over everything, mypy (strict) over all packages
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ def times(results: Path) -> dict[str, float]:
     found = {}
     for case in ElementTree.parse(results).iter("testcase"):
         # A group of xdist is written behind the name.
-        name = re.sub(r"@[\w.]+$", "", case.attrib["name"])
+        name = re.sub(r"@[^@\]]+$", "", case.attrib["name"])
         found[f"{case.attrib['classname'].replace('.', '/')}.py::{name}"] = float(case.attrib["time"])
     return found
 

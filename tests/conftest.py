@@ -51,12 +51,15 @@ torch.set_num_threads(1)
 # A machine that does other work beside is no fault of what is generated: how long that takes is not asked.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
+TESTS = Path(__file__).parent
 #: Folders of tests that reach the lines of the packages whose coverage is asked for (Makefile). Counting costs half as much again of what is counted, and
 #: a worker's start costs half a minute, so that all tests go in one run and counting rests in the others.
-COUNTED = tuple(Path(__file__).parent / name for name in ("contracts", "attribution", "distillation", "measures", "knowledge"))
+COUNTED = tuple(TESTS / name for name in ("contracts", "attribution", "distillation", "measures", "knowledge"))
 #: Tests that are extended for their time alone, by name (`python -m tests.budget` says which those are): each has faster neighbours, which stay.
 #: ``NAME one in K`` keeps every K-th case of a test that asks the same of many: which ones differs by test, so that each entry of a catalogue is asked something.
 EXTENDED, ONE_IN = extended_names((Path(__file__).parent / "extended.txt").read_text(encoding="utf-8").splitlines())
+#: Tests of a file that go to a worker together where nothing else groups them.
+AT_ONCE = 12
 CLASSIFIER = NetworkSpec(builder="resnet", options={"channels": (4, 4, 6, 8)})
 SEGMENTER = NetworkSpec(builder="unet", options={"channels": (4, 8, 8)})
 #: With a cell per voxel, so that what holds of a grid of answers is asked of detectors too; coarser cells have tests of their own.
@@ -71,23 +74,36 @@ SMALL = {
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are read, and before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Mark what is extended, begin with the longest group, and give the tests of a module or a folder whose fixtures are made once for it to one worker: two would make everything twice."""
-    # The demo's group takes a quarter of everything: begun late, the other core would wait for it.
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None or item.get_closest_marker("xdist_group").args != ("demo",))
-    seen = Counter()
+    """Mark what is extended, and say which tests go to a worker together, the longest groups first: what is begun late, the other core would wait for."""
+    seen, handed = Counter(), Counter()
+    order = {}
     for item in items:
         if is_extended(item.nodeid, seen, EXTENDED, ONE_IN):
             item.add_marker(pytest.mark.extended)
-        fixtures = (
-            [one for defined in item._fixtureinfo.name2fixturedefs.values() for one in defined] if hasattr(item, "_fixtureinfo") else []
-        )
-        of_folders = sorted(one.baseid for one in fixtures if one.scope == "session" and one.baseid not in ("", "tests"))
-        if item.get_closest_marker("xdist_group") is not None:
+        marked = item.get_closest_marker("xdist_group")
+        shared = _shared_fixtures(item)
+        if marked is not None:
+            # The demo's group takes a quarter of everything.
+            order[item] = 0 if marked.args == ("demo",) else 1
             continue
-        if of_folders:
-            item.add_marker(pytest.mark.xdist_group(of_folders[0]))
-        elif {one.scope for one in fixtures} & {"module", "package"}:
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+        if shared is None:
+            # One by one, handing out eight thousand tests takes a quarter of a minute: xdist goes through all that were handed out for each.
+            shared = f"{item.path.relative_to(TESTS).as_posix()}-{handed[item.path] // AT_ONCE}"
+            handed[item.path] += 1
+            order[item] = 2
+        else:
+            order[item] = 1
+        item.add_marker(pytest.mark.xdist_group(shared))
+    items.sort(key=order.__getitem__)
+
+
+def _shared_fixtures(item):
+    """Return the folder or module whose fixtures, made once, a test uses: two workers would make everything twice; None where there are none."""
+    fixtures = [one for defined in item._fixtureinfo.name2fixturedefs.values() for one in defined] if hasattr(item, "_fixtureinfo") else []
+    of_folders = sorted(one.baseid for one in fixtures if one.scope == "session" and one.baseid not in ("", "tests"))
+    if of_folders:
+        return of_folders[0]
+    return item.module.__name__ if {one.scope for one in fixtures} & {"module", "package"} else None
 
 
 @pytest.hookimpl(tryfirst=True)

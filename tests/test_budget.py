@@ -10,7 +10,7 @@ from tests.budget import extended_names, is_extended, table, times
 
 WRITTEN = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="3">
 <testcase classname="tests.flows.test_slow" name="test_it[a@b]@tests.flows.test_slow" time="0.5" />
-<testcase classname="tests.flows.test_slow" name="test_it[long]@demo" time="2.25" />
+<testcase classname="tests.flows.test_slow" name="test_it[long]@flows/test_slow.py-3" time="2.25" />
 <testcase classname="tests.test_alone" name="test_more" time="1.0"><failure>why</failure></testcase>
 </testsuite></testsuites>"""
 

@@ -54,7 +54,7 @@ def test_reported_studies_are_of_test_patients_only(smoke):
 
 def test_every_registered_version_is_verified_and_students_name_their_teacher(smoke):
     registry = MlflowRegistry(smoke.summary["tracking_uri"], artifacts=smoke.folder / "mlartifacts")
-    assert len(smoke.summary["models"]) == 8
+    assert len(smoke.summary["models"]) == 7
     teachers = {f"{m['name']}/{m['version']}@{m['digest']}" for m in smoke.summary["models"] if m["role"] == "teacher"}
     for model in smoke.summary["models"]:
         ref, checkpoint, _ = load_registered(registry, f"models:/{model['name']}/{model['version']}")
