@@ -385,10 +385,10 @@ def resident(cohort: TrainingCohort, device: torch.device) -> TrainingCohort:
 
 def ask_before(source: KnowledgeSource, cohort: TrainingCohort, request: FitRequest, fabric: Fabric, *, maps: bool) -> None:
     """Let a live teacher answer before training where its views are few and come again: whole pictures, at most mirrored, on a CPU."""
-    config = request.fit
-    images: Tensor | None = getattr(cohort, "images", None)
+    config, images = request.fit, getattr(cohort, "images", None)
     asked: list[LiveSource | FoldSource] = [*parts_of(source, LiveSource), *parts_of(source, FoldSource)]
-    if images is None or not asked or config.augment == "affine" or config.mix != "none":
+    # Volumes are cut anew for every batch: no view of theirs comes again.
+    if not isinstance(images, Tensor) or not asked or config.augment == "affine" or config.mix != "none":
         return
     views = len(images) * (2 if config.augment == "flip" else 1)
     drawn = config.epochs * (config.samples_per_epoch or len(images))

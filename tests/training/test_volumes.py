@@ -102,6 +102,18 @@ def read(workspace, cohorts):
     return read_cohort(cohorts.uses["test"].cohort, workspace.store).part(Part.VALIDATION)
 
 
+def test_a_teacher_is_asked_about_each_patch_where_patches_are_at_most_mirrored(tmp_path):
+    """Of pictures that are at most mirrored the teacher's answers are kept; of volumes no patch comes again, however long they are trained on."""
+    write_volumes(tmp_path / "data" / "boxes", n=8)
+    recipe = recipe_for(tmp_path, "segmentation", {"builder": "unet", "options": {"channels": [4, 8]}})
+    workspace = local_workspace(tmp_path / "run", data_root=tmp_path / "data")
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
+    spec = recipe.student_training("kd", 0)
+    longer = spec.model_copy(update={"fit": spec.fit.model_copy(update={"epochs": 4, "augment": "flip"})})
+    assert distill(workspace, longer, cohorts, teacher).epochs == 4
+
+
 def test_voxels_of_a_hidden_class_are_trained_on_without_a_label(tmp_path):
     write_volumes(tmp_path / "data" / "boxes", n=12)
     recipe, workspace = recipe_for(tmp_path, "segmentation"), local_workspace(tmp_path / "run", data_root=tmp_path / "data")
