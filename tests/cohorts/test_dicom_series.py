@@ -194,6 +194,54 @@ def test_a_rule_of_one_channel_says_which_of_several_series_is_the_image(studies
     assert all("synthetic" not in load_file(workspace.store.path(case.image)) for case in cohort.cases)
 
 
+def only_case(workspace, cohorts):
+    cohort = read_cohort(cohorts.uses["test"].cohort, workspace.store)
+    return [load_file(workspace.store.path(case.image)) for case in cohort.cases]
+
+
+def test_modalities_tell_images_apart(tmp_path):
+    for number in range(3):
+        folder = tmp_path / "data" / "studies" / f"p{number}"
+        first = write_series(folder, number, "one", "anything")
+        draw_series(folder / "two", patient=f"Patient{number}", series="two", modality="CT", values=np.full((8, 20, 24), 40 + number))
+        draw_segmentation(folder / "seg.dcm", first, {1: BIG}, {1: "Lesion"}, drawn_on=first, listed=[first])
+    rules = {"mr": {"modality": "MR"}, "ct": {"modality": "CT"}}
+    arrays = only_case(*prepared(tmp_path, recipe_of(rules, ("mr", "ct"))))
+    assert sorted(float(one["image/ct"].unique()) for one in arrays) == [40, 41, 42]
+
+
+def test_volumes_of_one_series_are_images_by_their_coordinates(tmp_path):
+    for number in range(3):
+        folder, where = (
+            tmp_path / "data" / "studies" / f"p{number}",
+            {"patient": f"Patient{number}", "origin": (31.0 * number, -14.0, 30.0)},
+        )
+        for b_value in (500, 1000):
+            images = draw_series(
+                folder / f"b{b_value}", values=np.full((8, 20, 24), b_value + number), DiffusionBValue=float(b_value), **where
+            )
+            draw_segmentation(folder / f"seg{b_value}.dcm", images, {1: BIG}, {1: "Lesion"}, drawn_on=images, listed=[images])
+    rules = {f"b{value}": {"coordinates": {"DiffusionBValue": value}} for value in (1000, 500)}
+    arrays = only_case(*prepared(tmp_path, recipe_of(rules, ("b1000", "b500"))))
+    assert sorted((float(one["image"].unique()), float(one["image/b500"].unique())) for one in arrays) == [
+        (1000, 500),
+        (1001, 501),
+        (1002, 502),
+    ]
+
+
+def test_what_was_not_measured_in_one_image_is_not_measured_in_the_case(studies, tmp_path):
+    lost = sorted((studies / "p0" / "three").glob("*.dcm"))[3]
+    lost.unlink()
+    policy = {"actions": {"MISSING_SLICES": "repair"}}
+    arrays = only_case(*prepared(tmp_path, recipe_of(policy=policy)))
+    assert len(arrays) == 3
+    counts = sorted(int((one["synthetic"] == 0).sum()) for one in arrays)
+    assert counts[1] == counts[2]
+    # A slice that was made up lies between two of the case's: both took something from it.
+    assert counts[0] < counts[1] - 20 * 24
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
