@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.budget import extended_names, is_extended, table, times
+from tests.conftest import hands_out
 
 WRITTEN = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="3">
 <testcase classname="tests.flows.test_slow" name="test_it[a@b]@tests.flows.test_slow" time="0.5" />
@@ -43,3 +44,18 @@ def test_of_a_test_that_asks_many_one_in_k_stays_and_each_entry_is_asked_somethi
     assert {entry for law in laws for entry in kept[law]} == set(range(9))
     assert kept["tests/laws.py::test_other"] == list(range(9))
     assert [is_extended(f"tests/laws.py::test_slow[{case}]", seen, extended, one_in) for case in "abc"] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "expected"),
+    [
+        (["-n", "2", "--dist", "loadgroup"], {}, True),
+        (["-q", "-n2"], {}, True),
+        (["-n", "2", "-n", "0"], {}, False),
+        (["-n0"], {}, False),
+        (["tests", "-q"], {}, False),
+        (["-n", "2"], {"PYTEST_XDIST_WORKER": "gw0"}, False),
+    ],
+)
+def test_a_process_that_hands_tests_out_is_known(arguments, environ, expected):
+    assert hands_out(arguments, environ) is expected

@@ -54,8 +54,8 @@ def test_the_whole_loop_ends_in_figures_and_a_verdict(asked, tmp_path):
     from medkd.dicom.confidentiality.secret import site_secret
     from medkd.storage.workspace import local_workspace
     from medkd.training.recipes import read_recipe
-    from tests.conftest import SMALL
     from tests.feedback.simulated_readers import feedback_on, report_of
+    from tests.shared_fixtures import SMALL
 
     small = [part for field, value in SMALL.items() for part in ("--set", f"{field}={json.dumps(value)}")]
     workspace, recipe = local_workspace(tmp_path / "drawn"), read_recipe(RECIPE, SMALL)
