@@ -183,6 +183,15 @@ from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, Ingest
 from data_contracts.synthesis import MADE_CASES, MadeCases, SynthesisConfig, SynthesisSpec, TrainingCases
 from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind, require_kind, require_one_image
 from data_contracts.teachers import KnowledgeSet, TeacherSet
+from data_contracts.training_config import (
+    FeatureLayers,
+    LearnedTemperature,
+    LossTerm,
+    Network,
+    Schedule,
+    StrongAugmentation,
+    TrainingConfig,
+)
 from data_contracts.training_cost import TrainingCost
 from data_contracts.training_features import SimilarCase, SimilarCases, TrainingFeatures, TrainingItem
 from data_contracts.training_recipe import (
@@ -193,19 +202,12 @@ from data_contracts.training_recipe import (
     AttributionSource,
     ExtractionConfig,
     ExtractionSpec,
-    FeatureLayers,
     Gate,
-    LearnedTemperature,
     LossBalancing,
-    LossTerm,
     MapSpec,
-    Network,
     PretrainingSpec,
-    Schedule,
-    StrongAugmentation,
     StudentRecipe,
     TeacherRecipe,
-    TrainingConfig,
     TrainingSpec,
 )
 from data_contracts.vault import VaultEntry, VaultEvent

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from data_contracts.model import Checkpoint, Lineage
 from data_contracts.record import Estimate, Finite, FrozenModel, Key, Ref, Sha256, VersionedRecord
-from data_contracts.training_recipe import LossTerm, TrainingConfig
+from data_contracts.training_config import LossTerm, TrainingConfig
 
 
 class FormKind(StrEnum):

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 
 from data_contracts.record import Finite, FrozenModel, Sha256, VersionedRecord
 from data_contracts.task import Task
-from data_contracts.training_recipe import Network
+from data_contracts.training_config import Network
 
 _AXIS_OF = {"L": 0, "R": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 SourceKind = Literal["bundle", "nnunet", "state-dict"]

@@ -9,7 +9,8 @@ from pydantic import Field
 from data_contracts.model import Lineage
 from data_contracts.record import Finite, Key, Ref, Sha256, VersionedRecord
 from data_contracts.task import Task
-from data_contracts.training_recipe import ExtractionConfig, TrainingConfig
+from data_contracts.training_config import TrainingConfig
+from data_contracts.training_recipe import ExtractionConfig
 
 
 class KnowledgeRef(VersionedRecord):

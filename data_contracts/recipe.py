@@ -14,6 +14,7 @@ from data_contracts.recipe_teachers import THE_TEACHER, TeacherNetwork, check_te
 from data_contracts.record import MIGRATIONS, VersionedRecord
 from data_contracts.synthesis import MADE_CASES, SynthesisSpec
 from data_contracts.task import Role, Task, TaskKind
+from data_contracts.training_config import TrainingConfig
 from data_contracts.training_recipe import (
     Arm,
     ExtractionConfig,
@@ -21,7 +22,6 @@ from data_contracts.training_recipe import (
     PretrainingSpec,
     StudentRecipe,
     TeacherRecipe,
-    TrainingConfig,
     TrainingSpec,
 )
 
