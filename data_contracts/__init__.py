@@ -181,7 +181,7 @@ from data_contracts.scorecard import Comparison, Evaluation, FolderEvaluation, R
 from data_contracts.starting_weights import PretrainedStart, PretrainingConfig, StartingWeights, TakenWeights
 from data_contracts.study import Coordinate, FileOutcome, IngestedSeries, IngestReport, Outcome, SeriesRecord
 from data_contracts.synthesis import MADE_CASES, MadeCases, SynthesisConfig, SynthesisSpec, TrainingCases
-from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind, require_kind, require_one_image
+from data_contracts.task import NetworkSpec, Option, Role, Task, TaskKind, has_served_form, require_kind, require_one_image
 from data_contracts.teachers import KnowledgeSet, TeacherSet
 from data_contracts.training_config import (
     FeatureLayers,
@@ -498,6 +498,7 @@ __all__ = [
     "current_entry",
     "current_path",
     "current_recipe",
+    "has_served_form",
     "load_record",
     "map_name",
     "network_called",

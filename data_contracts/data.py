@@ -212,6 +212,11 @@ class SeriesRule(FrozenModel):
     without: tuple[str, ...] = ()
     coordinates: dict[str, Coordinate] = Field(default_factory=dict)
 
+    def text(self) -> str:
+        """Return what is asked for, in words: ``MR, T1, not with contrast``."""
+        asked = (*((self.modality,) if self.modality else ()), *self.words, *(f"not {word}" for word in self.without))
+        return ", ".join((*asked, *(f"{name} {value}" for name, value in self.coordinates.items()))) or "any"
+
 
 class DicomData(FrozenModel):
     """DICOM studies with their labels (SEG, RTSTRUCT or NIfTI): one case per verified volume that has a label.

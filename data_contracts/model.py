@@ -8,6 +8,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from data_contracts.calibration import CalibrationSummary
 from data_contracts.card_notes import DataSource, Structures
+from data_contracts.data import SeriesRule
 from data_contracts.record import MIGRATIONS, Finite, FrozenModel, Ref, Sha256, VersionedRecord
 from data_contracts.starting_weights import TakenWeights
 from data_contracts.synthesis import TrainingCases
@@ -172,7 +173,8 @@ class ModelCard(VersionedRecord):
     ``calibration`` says what its probabilities are worth; None of a model that none was fitted for. ``structures`` is what a segmentation
     outlines, ``data`` where the training data come from and under which terms (None where the recipe does not say), ``patients`` the
     training patients with the names of their cases, both as the data call them; empty unless the recipe names them. A student's are also its
-    teacher's.
+    teacher's. ``series`` is which volume of a DICOM study is which image of a case, where the recipe said it (of all images, in its order); left
+    out of the record where it did not.
     """
 
     SCHEMA: ClassVar[str] = "model_card/3"
@@ -192,6 +194,12 @@ class ModelCard(VersionedRecord):
     structures: Structures = "lesion"
     data: DataSource | None = None
     patients: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    series: dict[str, SeriesRule] = Field(default_factory=dict, exclude_if=lambda rules: not rules)
+
+    def needed_series(self, task: Task) -> dict[str, SeriesRule]:
+        """Return the rules of the images that networks of a task see, after that of the image that labels lie on; none where one has no rule."""
+        found = {name: rule for place, (name, rule) in enumerate(self.series.items()) if place == 0 or name in task.image_names}
+        return found if set(task.image_names) <= set(found) else {}
 
     @property
     def trained_on(self) -> str:

@@ -179,6 +179,15 @@ def require_kind(task: Task, what: str, *kinds: TaskKind) -> None:
         )
 
 
+def has_served_form(task: Task) -> bool:
+    """Return whether a network of a task has a form that answers without medkd and torch.
+
+    Boxes are decoded and merged outside of a network, so that a detector has none. Nor has one that sees more than one image of a case: whoever asks
+    a form brings one.
+    """
+    return task.kind is not TaskKind.DETECTION and task.in_channels == 1
+
+
 def require_one_image(task: Task, what: str) -> None:
     """Refuse a network that needs more than one image of a case, where there is nothing but that.
 

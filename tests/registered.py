@@ -15,6 +15,7 @@ from data_contracts import (
     Cohort,
     CohortSet,
     CohortUse,
+    Data,
     NetworkSpec,
     Part,
     Role,
@@ -38,10 +39,11 @@ def register_tiny(
     domain: TrainingDomain | None = None,
     card_notes: CardNotes = CardNotes(),  # noqa: B008 - frozen
     prepare: Callable[[nn.Module], None] | None = None,
+    data: Data | None = None,
 ) -> str:
     """Register a network of a task in the registry of a run's folder and return its address.
 
-    ``prepare`` may change its weights first.
+    ``prepare`` may change its weights first; ``data`` is what its recipe says of where cases come from.
     """
     workspace = local_workspace(folder)
     built = build_network(network, seed=3)
@@ -63,6 +65,7 @@ def register_tiny(
         name=name,
         teacher=SimpleNamespace(registered=None),
         card=card_notes,
+        data=data,
         outside_training="caveat" if domain is None else domain.outside,
     )
     result = RecipeResult(recipe, CohortSet(uses=uses, certificates=()), teacher=checkpoint, scorecards=(card,))

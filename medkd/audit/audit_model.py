@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,7 @@ from medkd.audit.put_in import put_in
 from medkd.audit.take_out import take_out
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.progress import progress_bar
-from medkd.registry.publish import load_calibrated, open_registry
+from medkd.registry.publish import load_version, open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
 
@@ -79,11 +79,11 @@ def audit_registered(workspace: Workspace, root: Path, hints: FolderHints, model
         SourceError, DataError: as ``describe_folder`` and the importers; ``ARTEFACT_UNKNOWN``.
     """
     names = chosen_artefacts(options.artefacts)
-    model, checkpoint, network, calibration = load_calibrated(open_registry(workspace), model_uri)
+    model, checkpoint, network, calibration, card = load_version(open_registry(workspace), model_uri)
     require_kind(checkpoint.task, "an audit")
     require_one_image(checkpoint.task, "an audit")
     asked = AuditedModel(checkpoint.task, network, calibration)
-    data = describe_folder(root, checkpoint.task, hints)
+    data = describe_folder(root, checkpoint.task, hints if card is None else replace(hints, series=card.needed_series(checkpoint.task)))
     folder = open_folder(root, data, checkpoint.task, Store(scratch, "scratch"), progress=workspace.progress)
     subject = ReportModel(
         role=checkpoint.role.value,

@@ -161,7 +161,8 @@ def _labelled(name: str, task: Task, data: DicomData, store: Store, report: Inge
     strata: list[int] = []
     found, chooser = _Found(), ClassChooser(task.classes, data.segments, site_secret())
     pictures: list[CasePicture] = []
-    for images in _chosen(read_manifest(ingested.root), task, data, found):
+    manifest = read_manifest(ingested.root)
+    for images in _chosen(manifest, task, data, found):
         volume = images.first
         try:
             if volume.picture is not None:
@@ -190,7 +191,9 @@ def _labelled(name: str, task: Task, data: DicomData, store: Store, report: Inge
         json.dumps({"cases": found.cases, "refused": found.refused}, sort_keys=True, indent=1).encode(),
     )
     if not cases:
-        why = next(iter(found.refused.values()), {"what": "no volume was accepted"})["what"]
+        asked = "; ".join(f"{channel}: {rule.text()}" for channel, rule in data.channels.items())
+        none = f"no study has what the channels ask for ({asked})" if asked and manifest.volumes else "no volume was accepted"
+        why = next(iter(found.refused.values()), {"what": none})["what"]
         message = f"expected labelled volumes in {data.path}, none is: files {report.codes()}, labels {found.codes()}, the first: {why}"
         raise DataError("COHORT_EMPTY", message)
     unlabelled = sum(entry["code"] == IngestCode.LABEL_MISSING.value for entry in found.refused.values())

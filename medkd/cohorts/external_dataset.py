@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data_contracts import Coordinate, DataError, DicomData, ImageFolderData, SourceError, Task, TaskKind, VolumeFolderData
+from data_contracts import Coordinate, DataError, DicomData, ImageFolderData, SeriesRule, SourceError, Task, TaskKind, VolumeFolderData
 from medkd.cohorts.case_table import FolderData, Line, columns_of, read_lines
 from medkd.cohorts.folder_names import few, identifier_of, require_inside
 
@@ -27,7 +27,10 @@ MOST_VALUES, MOST_NUMBERS = 12, 6
 
 @dataclass(frozen=True)
 class FolderHints:
-    """What the user says of a folder: columns by name, the lines wanted, the rule that tells people apart without a table, and what structures of DICOM are."""
+    """What is said of a folder: columns by name, the lines wanted, the rule that tells people apart without a table, and what structures of DICOM are.
+
+    ``series`` is not the user's but the model's: which volumes of a study are the images that it sees. It counts where ``where`` chooses none.
+    """
 
     id_column: str | None = None
     patient_column: str | None = None
@@ -35,6 +38,7 @@ class FolderHints:
     patient_pattern: str | None = None
     where: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, str] = field(default_factory=dict)
+    series: Mapping[str, SeriesRule] = field(default_factory=dict)
 
 
 def describe_folder(root: Path, task: Task, hints: FolderHints) -> FolderData | DicomData:
@@ -107,13 +111,15 @@ def _holds_dicom(root: Path) -> bool:
 
 
 def _of_dicom(hints: FolderHints) -> DicomData:
-    """Return how DICOM is read: all of it, or the modality and the coordinates that are wanted."""
+    """Return how DICOM is read: the modality and the coordinates that are wanted, else what the model says that it sees, else all of it."""
     named = [name for name in ("id_column", "patient_column", "label_column", "patient_pattern") if getattr(hints, name) is not None]
     if named:
         raise DataError(
             "TABLE_COLUMN",
             f"expected nothing about columns or patients of DICOM, whose headers say it, got {' and '.join(named).replace('_', ' ')}: leave it out",
         )
+    if hints.series and not hints.where:
+        return DicomData(path=".", channels=dict(hints.series), segments=dict(hints.segments))
     coordinates = {name: _coordinate(value) for name, value in hints.where.items() if name != "modality"}
     return DicomData(path=".", modality=hints.where.get("modality"), coordinates=coordinates, segments=dict(hints.segments))
 

@@ -24,6 +24,7 @@ from data_contracts import (
     Part,
     Ref,
     ReportModel,
+    SeriesRule,
     Subgroup,
     Task,
     TaskKind,
@@ -55,7 +56,10 @@ NO_INTERVAL = "no interval: an interval is over patients, and there is one"
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """Who is scored: the network of a registered model with the calibration of its version, and its teacher where one was named."""
+    """Who is scored: the network of a registered model with the calibration of its version, and its teacher where one was named.
+
+    ``series`` says which volumes of a DICOM study are the images that the networks see, where their cards do.
+    """
 
     task: Task
     network: nn.Module
@@ -63,6 +67,7 @@ class ScoredModel:
     teacher_network: nn.Module | None = None
     teacher: ReportModel | None = None
     calibration: Calibration | None = None
+    series: Mapping[str, SeriesRule] = field(default_factory=dict)
 
 
 @dataclass

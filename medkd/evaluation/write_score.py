@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Sheet
 from numpy.typing import NDArray
 
-from data_contracts import BANNER, DataError, DicomData, FolderEvaluation, ImageFolderData, ReportModel, Role
+from data_contracts import BANNER, DataError, DicomData, FolderEvaluation, ImageFolderData, ModelCard, ReportModel, Role, SeriesRule, Task
 from medkd.cohorts.case_table import case_key, read_table
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.folder_names import identifier_of
 from medkd.evaluation.score_folder import FolderScore, ScoredModel, score_folder
 from medkd.measures.froc import OPERATING_POINTS, froc_curve
 from medkd.models._inputs import picking
-from medkd.registry.publish import load_calibrated, load_registered, open_registry
+from medkd.registry.publish import load_version, open_registry
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 
@@ -45,7 +46,7 @@ def evaluate_folder(
         SourceError, DataError: as ``describe_folder`` and the importers.
     """
     subject = load_subject(workspace, model_uri, teacher_uri)
-    data = describe_folder(root, subject.task, hints)
+    data = describe_folder(root, subject.task, replace(hints, series=subject.series))
     score = score_folder(subject, root, data, Store(scratch, "scratch"), progress=workspace.progress)
     out = workspace.root
     score.evaluation.write(out / "evaluation.json")
@@ -70,7 +71,7 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         DataError: ``MODEL_TASK`` when the two answer different questions, ``TASK_INPUTS`` when one needs an image that cannot be told.
     """
     registry = open_registry(workspace)
-    model, checkpoint, network, calibration = load_calibrated(registry, model_uri)
+    model, checkpoint, network, calibration, card = load_version(registry, model_uri)
     own = ReportModel(
         role=model.role.value,
         name=model.name,
@@ -79,8 +80,8 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
         parameters=checkpoint.parameters,
     )
     if teacher_uri is None:
-        return ScoredModel(checkpoint.task, network, own, calibration=calibration)
-    teacher_ref, its, teacher = load_registered(registry, teacher_uri)
+        return ScoredModel(checkpoint.task, network, own, calibration=calibration, series=_series(checkpoint.task, card))
+    teacher_ref, its, teacher, _, its_card = load_version(registry, teacher_uri)
     if its.task.seen_through(()) != checkpoint.task.seen_through(()):
         raise DataError("MODEL_TASK", f"expected a teacher of the same task as {model.name}, {teacher_ref.name} has another one")
     teacher_model = ReportModel(
@@ -92,7 +93,12 @@ def load_subject(workspace: Workspace, model_uri: str, teacher_uri: str | None) 
     )
     shown = checkpoint.task.seeing_also(its.task)
     own_inputs, its_inputs = picking(network, checkpoint.task, shown), picking(teacher, its.task, shown)
-    return ScoredModel(shown, own_inputs, own, its_inputs, teacher_model, calibration)
+    series = _series(shown, card) or _series(shown, its_card)
+    return ScoredModel(shown, own_inputs, own, its_inputs, teacher_model, calibration, series)
+
+
+def _series(task: Task, card: ModelCard | None) -> dict[str, SeriesRule]:
+    return {} if card is None else card.needed_series(task)
 
 
 def _case_table(score: FolderScore, names: dict[str, str]) -> bytes:

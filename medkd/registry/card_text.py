@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_contracts import LossItem, LossStatement, ModelCard, Scorecard, Task, TaskKind, TrainingCost, TrainingDomain
+from data_contracts import LossItem, LossStatement, ModelCard, Scorecard, Task, TaskKind, TrainingCost, TrainingDomain, has_served_form
 
 #: Figures of a scorecard that a description lists; the whole table lies beside the version.
 _MOST_FIGURES = 24
@@ -67,9 +67,13 @@ def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None, co
     yield from (f"- {limit}" for limit in card.limits)
     yield ""
     yield "```python"
-    yield f'model = mlflow.pyfunc.load_model("models:/{card.name}/VERSION")'
-    yield 'model.predict(pd.DataFrame({"dicom": ["study.zip"]}))  # path, or base64 text: a table of findings, SEG and page'
-    yield 'model.predict({"image": images})                      # float32 [n, 1, *space]: logits, labels, class_map'
+    if has_served_form(card.task):
+        yield f'model = mlflow.pyfunc.load_model("models:/{card.name}/VERSION")'
+        yield 'model.predict(pd.DataFrame({"dicom": ["study.zip"]}))  # path, or base64 text: a table of findings, SEG and page'
+        yield 'model.predict({"image": images})                      # float32 [n, 1, *space]: logits, labels, class_map'
+    else:
+        yield f'network = medkd.load("models:/{card.name}/VERSION").network  # needs medkd and torch: no form of it is served'
+        yield f"network(images)  # float32 [n, {card.task.in_channels}, *space]: {', '.join((*card.task.image_names, *card.task.clinical))}"
     yield "```"
 
 
@@ -78,6 +82,10 @@ def _data(card: ModelCard) -> Iterator[str]:
     if card.data is not None:
         data = card.data
         yield f"Data: {data.name} ({data.kind}), <{data.address}>. Licence: {data.licence}. {data.attribution}"
+        yield ""
+    if card.series:
+        named = "; ".join(f"{name}: {rule.text()}" for name, rule in card.series.items())
+        yield f"Images of a DICOM study, all in one frame of reference: {named}."
         yield ""
     if card.structures == "anatomy":
         yield "It outlines anatomy, which everybody has: an outline says nothing of whether that is healthy."

@@ -10,6 +10,7 @@ from data_contracts import (
     Calibration,
     Checkpoint,
     DataError,
+    DicomData,
     ImageFolderData,
     Lineage,
     ModelCard,
@@ -63,6 +64,7 @@ def model_card(
         structures=recipe.card.structures,
         data=recipe.card.data,
         patients=named_patients(recipe, people[1], people[0].patients) if recipe.card.name_patients else {},
+        series=recipe.data.channels if isinstance(recipe.data, DicomData) else {},
         limits=(*((NO_CASE[checkpoint.cases],) if checkpoint.cases != "real" else ()), *limits_of(checkpoint)),
     )
 

@@ -25,8 +25,8 @@ from data_contracts import (
     Role,
     SanityReport,
     Subset,
-    TaskKind,
     TrainingManifest,
+    has_served_form,
     load_record,
     network_called,
 )
@@ -248,11 +248,9 @@ def publication_of(
         history=history,
         measured_at=history[-1].get(TIME) if history else None,
         description=card_text(card, scorecard, loss, checkpoint.cost),
-        # Boxes are decoded and merged outside of the network: a detector has no form that answers without torch. Nor has a network that sees
-        # more than one image of a case: whoever asks the form brings one.
-        form=None
-        if checkpoint.task.kind is TaskKind.DETECTION or checkpoint.task.in_channels != 1
-        else lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")),
+        form=(lambda: _pack_form(workspace, checkpoint, folder.with_name(f"{folder.name}-serving")))
+        if has_served_form(checkpoint.task)
+        else None,
     )
 
 

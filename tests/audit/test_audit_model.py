@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from data_contracts import DataError, ShortcutVerdict
+from data_contracts import DataError, DicomData, NetworkSpec, SeriesRule, ShortcutVerdict, Task
 from medkd.audit.answers import AuditedModel
-from medkd.audit.audit_model import audit_folder
+from medkd.audit.audit_model import AuditOptions, audit_folder, audit_registered
+from medkd.cohorts.external_dataset import FolderHints
+from medkd.storage.workspace import local_workspace
 from tests.audit.conftest import TASK, subject
+from tests.registered import register_tiny
 
 
 def of(audit, name):
@@ -68,3 +71,20 @@ def test_an_example_shows_the_lesion_of_middle_size(audits, folder):
     chosen = next(case for case in folder.cases if case.image is shown.before)
     assert int(chosen.lesion.sum()) == sizes[len(sizes) // 2]
     assert np.abs((shown.after - shown.before).numpy()).max() > 0.1
+
+
+def test_the_series_that_the_card_names_are_looked_for_in_dicom(tmp_path, monkeypatch):
+    rules = {"t1": SeriesRule(words=("T1",)), "t1c": SeriesRule(words=("T1", "with contrast"))}
+    task = Task(kind="segmentation", classes=("background", "lesion"), image_size=(8, 16, 16), intensity="standardised", channels=("t1",))
+    network = NetworkSpec(builder="unet", spatial_dims=3, options={"channels": (4, 6)})
+    uri = register_tiny(tmp_path / "run", task, network, data=DicomData(path="studies", channels=rules))
+    asked = []
+
+    def described(root, task, hints):
+        asked.append(hints)
+        raise DataError("ENOUGH", "seen")
+
+    monkeypatch.setattr("medkd.audit.audit_model.describe_folder", described)
+    with pytest.raises(DataError, match="seen"):
+        audit_registered(local_workspace(tmp_path / "run"), tmp_path, FolderHints(), uri, AuditOptions(), tmp_path / "scratch")
+    assert asked == [FolderHints(series={"t1": rules["t1"]})]

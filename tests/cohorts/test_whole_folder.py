@@ -7,7 +7,7 @@ import json
 import pydicom
 import pytest
 
-from data_contracts import CohortUse, DataError, DicomData, Part, Ref, SourceError, Task
+from data_contracts import CohortUse, DataError, DicomData, Part, Ref, SeriesRule, SourceError, Task
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.volume_cohort import open_volumes
 from medkd.cohorts.whole_folder import import_whole
@@ -57,6 +57,17 @@ def test_a_modality_is_kept_and_another_leaves_nothing(clinic, tmp_path):
     assert data == DicomData(path=".", modality="MR", coordinates={"EchoTime": 4.6}, segments={"Tumor": "lesion"})
     with pytest.raises(DataError) as caught:
         import_whole(clinic[0], describe_folder(clinic[0], TASK, FolderHints(where={"modality": "MR"})), TASK, Store(tmp_path, "scratch"))
+    assert caught.value.code == "COHORT_EMPTY"
+
+
+def test_what_a_model_says_that_it_sees_is_looked_for_unless_the_user_chooses(clinic, tmp_path):
+    series = {"ct": SeriesRule(modality="CT"), "pet": SeriesRule(modality="PT")}
+    assert describe_folder(clinic[0], TASK, FolderHints(series=series)) == DicomData(path=".", channels=series)
+    chosen = describe_folder(clinic[0], TASK, FolderHints(series=series, where={"modality": "CT"}))
+    assert chosen == DicomData(path=".", modality="CT")
+    only = DicomData(path=".", channels={"pet": series["pet"]})
+    with pytest.raises(DataError, match=r"no study has what the channels ask for \(pet: PT\)") as caught:
+        import_whole(clinic[0], only, TASK.model_copy(update={"channels": ("pet",)}), Store(tmp_path, "scratch"))
     assert caught.value.code == "COHORT_EMPTY"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import GateVerdict, Lineage, ModelRef, read_record
+from data_contracts import GateVerdict, Lineage, ModelCard, ModelRef, SeriesRule, read_record
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGEST = "c" * 64
@@ -41,3 +41,16 @@ def test_a_gate_is_passed_when_every_finding_holds():
     assert verdict.passed
     assert not verdict.model_copy(update={"findings": (*verdict.findings, failed)}).passed
     assert verdict.model_copy(update={"findings": ()}).passed
+
+
+@pytest.mark.parametrize(
+    ("seen", "needed"),
+    [(("t1",), ["t1"]), (("t2",), ["t1", "t2"]), (("t2", "t1"), ["t1", "t2"]), (("t3", "t1"), ["t1", "t3"]), (("t1", "pet"), []), ((), [])],
+)
+def test_a_card_knows_which_series_are_needed_for_what_networks_see_and_for_the_label(seen, needed):
+    """Labels lie on the first: it is needed although no network sees it. Of an image without a rule nothing can be told, so that nothing is."""
+    card = read_record((GOLDEN / "model_card_3.json").read_bytes(), ModelCard)
+    rules = {name: SeriesRule(words=(name,)) for name in ("t1", "t2", "t3")}
+    task = card.task.model_copy(update={"channels": seen})
+    assert list(card.model_copy(update={"series": rules}).needed_series(task)) == needed
+    assert card.needed_series(task) == {}

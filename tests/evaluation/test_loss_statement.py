@@ -118,7 +118,11 @@ def test_a_students_version_carries_its_statement_and_a_teachers_has_none(tmp_pa
     ]
     result = RecipeResult(
         SimpleNamespace(
-            name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None), task=SimpleNamespace(kind=None, case_classes=())
+            name="r",
+            card=CardNotes(),
+            data=None,
+            teacher=SimpleNamespace(registered=None),
+            task=SimpleNamespace(kind=None, case_classes=()),
         ),
         cohorts,
         teacher,

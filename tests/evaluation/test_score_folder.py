@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,17 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from torch import nn
 
 import flows
-from data_contracts import Calibration, ConformalBound, DataError, FolderEvaluation, ImageFolderData, NetworkSpec, ReportModel, Task
+from data_contracts import (
+    Calibration,
+    ConformalBound,
+    DataError,
+    DicomData,
+    FolderEvaluation,
+    ImageFolderData,
+    NetworkSpec,
+    ReportModel,
+    Task,
+)
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import average_precision_of
@@ -32,6 +43,7 @@ from medkd.trace import LayerMap, with_layer_map
 from medkd.training.recipes import read_recipe
 from medkd.training.train import distill, train_teacher
 from tests.cohorts.test_case_inputs import VOLUMES, as_listed, volumes
+from tests.cohorts.test_dicom_series import CHANNELS, write_study
 from tests.registered import register_tiny
 
 pytestmark = pytest.mark.xdist_group("folder")
@@ -298,3 +310,26 @@ def test_a_teacher_that_sees_another_image_picks_its_own(tmp_path):
     with pytest.raises(DataError, match="a teacher of the same task") as caught:
         load_subject(workspace, uris[1], uris[2])
     assert caught.value.code == "MODEL_TASK"
+
+
+def test_networks_of_dicom_find_the_images_that_their_cards_name(tmp_path):
+    for number in range(2):
+        write_study(tmp_path / "clinic" / f"p{number}", number)
+    data, spec = DicomData(path="studies", channels=CHANNELS), NetworkSpec(builder="unet", spatial_dims=3, options={"channels": (4, 6)})
+    task = Task(kind="segmentation", classes=("background", "lesion"), image_size=(8, 16, 16), intensity="standardised")
+    both = register_tiny(
+        tmp_path / "run",
+        task.model_copy(update={"channels": ("t2", "t1c")}),
+        spec.model_copy(update={"in_channels": 2}),
+        name="two",
+        data=data,
+    )
+    alone = register_tiny(tmp_path / "run", task.model_copy(update={"channels": ("t1",)}), spec, name="one", data=data)
+    workspace = local_workspace(tmp_path / "run")
+    found = evaluate_folder(workspace, tmp_path / "clinic", FolderHints(), alone, both, tmp_path / "scratch")
+    assert (found.cases, "dice_to_teacher" in found.metrics) == (2, True)
+    # Labels lie on the T1, which the network of the two others does not see; without the T1 after contrast that network has no case.
+    assert list(load_subject(workspace, both, None).series) == ["t1", "t1c", "t2"]
+    shutil.rmtree(tmp_path / "clinic" / "p0" / "two")
+    assert evaluate_folder(workspace, tmp_path / "clinic", FolderHints(), alone, None, tmp_path / "again").cases == 2
+    assert evaluate_folder(workspace, tmp_path / "clinic", FolderHints(), both, None, tmp_path / "third").cases == 1

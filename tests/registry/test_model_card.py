@@ -6,7 +6,18 @@ import re
 
 import pytest
 
-from data_contracts import CardNotes, Checkpoint, DataError, DataSource, Recipe, TrainingDomain, TrainingManifest, read_record
+from data_contracts import (
+    CardNotes,
+    Checkpoint,
+    DataError,
+    DataSource,
+    DicomData,
+    Recipe,
+    SeriesRule,
+    TrainingDomain,
+    TrainingManifest,
+    read_record,
+)
 from medkd.cohorts.case_table import patient_key
 from medkd.registry.model_card import LIMITS, limits_of, model_card, named_patients, registered_domain
 from medkd.registry.recipe_result import RecipeResult
@@ -66,6 +77,15 @@ def test_what_files_say_of_themselves_stands_above_the_recipe(recipe, found, exp
 
 def test_without_a_source_in_the_recipe_nothing_is_known(recipe):
     assert registered_domain(recipe.model_copy(update={"card": CardNotes()}), TrainingDomain()) == TrainingDomain()
+
+
+def test_a_card_says_which_volumes_of_a_study_its_recipe_took(recipe, checkpoint, tmp_path):
+    rules = {"t1": SeriesRule(words=("T1",)), "t2": SeriesRule(words=("T2",))}
+    plain = recipe.model_copy(update={"card": CardNotes()})
+    of_dicom = plain.model_copy(update={"data": DicomData(path="studies", channels=rules)})
+    found = [model_card(RecipeResult(one, None), checkpoint, (), None, (manifest("S1"), tmp_path)) for one in (of_dicom, plain)]
+    assert [one.series for one in found] == [rules, {}]
+    assert "series" not in found[1].model_dump()
 
 
 def test_a_card_says_what_a_model_sees_and_what_its_labels_never_showed(checkpoint):

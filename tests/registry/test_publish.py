@@ -96,7 +96,7 @@ def test_a_student_tested_on_its_teachers_patients_is_not_registered(tmp_path):
         register_models(
             workspace,
             RecipeResult(
-                SimpleNamespace(name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None)),
+                SimpleNamespace(name="r", card=CardNotes(), data=None, teacher=SimpleNamespace(registered=None)),
                 cohorts,
                 checkpoints[0],
                 students=checkpoints[1:],
@@ -114,7 +114,7 @@ def test_every_version_says_whose_data_it_saw_and_a_student_what_its_teacher_saw
     registered = register_models(
         workspace,
         RecipeResult(
-            SimpleNamespace(name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None)),
+            SimpleNamespace(name="r", card=CardNotes(), data=None, teacher=SimpleNamespace(registered=None)),
             cohorts,
             checkpoints[0],
             students=checkpoints[1:],
@@ -132,7 +132,7 @@ def test_a_student_of_a_store_names_the_registered_knowledge_that_it_learned_fro
     registry, recipe = (
         MemoryRegistry(),
         SimpleNamespace(
-            name="r", card=CardNotes(), teacher=SimpleNamespace(registered=None), arms={"kd": SimpleNamespace(knowledge=source)}
+            name="r", card=CardNotes(), data=None, teacher=SimpleNamespace(registered=None), arms={"kd": SimpleNamespace(knowledge=source)}
         ),
     )
     knowledge = knowledge_in(workspace).model_copy(update={"teacher_digest": "1" * 64})
