@@ -11,6 +11,7 @@ from medkd.dicom.choose_volume import choose_volume
 from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
+from medkd.registry.version_files import open_registry, seen_series
 from medkd.storage.output import STUDY_STORE
 from medkd.storage.workspace import Workspace
 
@@ -26,9 +27,11 @@ class StudyOutcome:
 
 
 def ingest_study(
-    workspace: Workspace, source: Path, series: str | None, policy: IngestPolicy | None
+    workspace: Workspace, source: Path, series: str | None, policy: IngestPolicy | None, model_uri: str
 ) -> tuple[IngestReport, VolumeRef, Path]:
     """Ingest a study below a workspace; return the report, the volume that is asked about, and the folder of the store.
+
+    Of several volumes it is the one of the key ``series``, else the one that the card of the model says it is for.
 
     Raises:
         OutputError: the workspace's folder is not ours, or holds the source.
@@ -37,4 +40,4 @@ def ingest_study(
     store = empty_store(claim_study(source, workspace.root))
     request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
     ingested = ingest(request)
-    return ingested, choose_volume(read_manifest(store), ingested, series), store
+    return ingested, choose_volume(read_manifest(store), ingested, series, lambda: seen_series(open_registry(workspace), model_uri)), store

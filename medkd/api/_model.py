@@ -47,6 +47,7 @@ from medkd.inference.detect_study import FoundLesion, lesions_of_study
 from medkd.inference.segment import prepare_study, segment
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.models._heads import head_view
+from medkd.registry.version_files import open_registry, seen_series
 from medkd.storage.output import RUN, STUDY_STORE, claim, require_apart, require_source
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
@@ -149,7 +150,7 @@ class Model:
             >>> found.probabilities.shape == (found.volume.geometry.shape[0], len(found.classes))
             True
         """
-        with privately(), _ingested(Path(study), None, series, policy) as (volume, store):
+        with privately(), self._ingested(Path(study), None, series, policy) as (volume, store):
             require_permitted(volume, self.checkpoint.domain)
             values = seen_values(volume, store)
         prepared = prepare_study(values, grid_of(volume.geometry), self.task)
@@ -202,23 +203,26 @@ class Model:
         request = ExplanationRequest(explainers=chosen, lesion=lesion, seconds=time_budget)
         # A study's folder is often called after its patient.
         place = Path("runs/explanations") / pseudonym(site_secret(), "study", str(Path(study).resolve())) if out is None else Path(out)
-        with privately(), _ingested(Path(study), place.resolve(), series, policy) as (volume, store):
+        with privately(), self._ingested(Path(study), place.resolve(), series, policy) as (volume, store):
             folder = explain_registered(
                 Workspace(store.root.parent, self.tracking_uri), volume, store.root, self.uri, request, place.resolve()
             )
         record, arrays = read_explanation(folder)
         return Explanation(folder, record, {name: values.numpy() for name, values in arrays.items()})
 
-
-@contextmanager
-def _ingested(study: Path, out: Path | None, series: str | None, policy: IngestPolicy | None) -> Iterator[tuple[VolumeRef, Store]]:
-    """Ingest a study below ``out`` (a folder that is thrown away where it is None); yield the volume that is meant, and its store."""
-    with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
-        folder = Path(scratch) / "study" if out is None else out
-        store = empty_store(claim_study(study, folder))
-        request = IngestRequest(study, store, policy or IngestPolicy(), made_for=STUDY_STORE)
-        ingested = ingest_with_site_secret(request)
-        yield choose_volume(read_manifest(store), ingested, series), Store(store)
+    @contextmanager
+    def _ingested(
+        self, study: Path, out: Path | None, series: str | None, policy: IngestPolicy | None
+    ) -> Iterator[tuple[VolumeRef, Store]]:
+        """Ingest a study below ``out`` (a folder that is thrown away where it is None); yield the volume that is meant, and its store."""
+        with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
+            folder = Path(scratch) / "study" if out is None else out
+            store = empty_store(claim_study(study, folder))
+            request = IngestRequest(study, store, policy or IngestPolicy(), made_for=STUDY_STORE)
+            ingested = ingest_with_site_secret(request)
+            registry = Workspace(folder, self.tracking_uri)
+            chosen = choose_volume(read_manifest(store), ingested, series, lambda: seen_series(open_registry(registry), self.uri))
+            yield chosen, Store(store)
 
 
 def evaluate(

@@ -13,6 +13,7 @@ from data_contracts import Coordinate, DataError, DicomData, Ref, SeriesRecord, 
 from medkd.cohorts.case_inputs import channel_key
 from medkd.cohorts.folder_names import few
 from medkd.cohorts.shards import AFFINE, IMAGE, SYNTHETIC, VOLUME
+from medkd.dicom.series_rule import fits, has_coordinates
 from medkd.dicom.series_words import series_words
 from medkd.storage.store import Store
 from medkd.volumes.onto_grid import onto_grid
@@ -51,7 +52,7 @@ def with_coordinates(manifest: StoreManifest, data: DicomData) -> list[VolumeRef
     if not data.coordinates:
         return list(manifest.volumes)
     stated = {one.series_key: one.coordinates for one in manifest.series}
-    kept = [volume for volume in manifest.volumes if _has(stated.get(volume.series_key, {}), data.coordinates)]
+    kept = [volume for volume in manifest.volumes if has_coordinates(stated.get(volume.series_key, {}), data.coordinates)]
     if not kept:
         wanted = ", ".join(f"{name} {_said(value)}" for name, value in data.coordinates.items())
         message = f"expected volumes with {wanted} in {data.path}, as data.coordinates asks, the {len(manifest.volumes)} there have {_held(stated)}"
@@ -81,7 +82,7 @@ def images_of_cases(
     cases: list[CaseImages] = []
     refused: dict[str, Refused] = {}
     for held in studies.values():
-        found = {name: [volume for volume in held if _fits(rule, volume, series.get(volume.series_key))] for name, rule in rules.items()}
+        found = {name: [volume for volume in held if fits(rule, volume, series.get(volume.series_key))] for name, rule in rules.items()}
         places = {volume.frame_of_reference_key or "" for matching in found.values() for volume in matching}
         for place in sorted(places):
             here = {name: [one for one in matching if (one.frame_of_reference_key or "") == place] for name, matching in found.items()}
@@ -159,31 +160,15 @@ def _mistake(
     return None
 
 
-def _fits(rule: SeriesRule, volume: VolumeRef, said: SeriesRecord | None) -> bool:
-    """Return whether a volume is what a rule asks for."""
-    words = {word.strip().casefold() for word in ("" if said is None else said.acquisition).split(",")}
-    return (
-        volume.space is not None
-        and rule.modality in (None, volume.modality)
-        and all(word.strip().casefold() in words for word in rule.words)
-        and not any(word.strip().casefold() in words for word in rule.without)
-        and _has({} if said is None else said.coordinates, rule.coordinates)
-    )
-
-
 def _words(volume: VolumeRef, series: Mapping[str, SeriesRecord]) -> str:
     said = series.get(volume.series_key)
     return series_words(volume, "" if said is None else said.acquisition)
 
 
 def _grid(volume: VolumeRef) -> Grid:
-    if volume.space is None:  # `_fits` lets no picture in
+    if volume.space is None:  # `fits` lets no picture in
         raise DataError("PICTURE_WITHOUT_SPACE", f"expected a volume, the image {volume.series_key} is a picture")
     return Grid(volume.space.shape, np.asarray(volume.space.affine_lps_mm))
-
-
-def _has(stated: Mapping[str, Coordinate], wanted: Mapping[str, Coordinate]) -> bool:
-    return all(_same_coordinate(stated.get(name), value) for name, value in wanted.items())
 
 
 def _held(stated: Mapping[str, Mapping[str, Coordinate]]) -> str:
@@ -196,11 +181,3 @@ def _held(stated: Mapping[str, Mapping[str, Coordinate]]) -> str:
 
 def _said(value: Coordinate) -> str:
     return value if isinstance(value, str) else " ".join(f"{one:g}" for one in (value if isinstance(value, tuple) else (value,)))
-
-
-def _same_coordinate(stated: Coordinate | None, wanted: Coordinate) -> bool:
-    """Return whether a volume has a coordinate; numbers as they are said, to five digits."""
-    if stated is None or isinstance(stated, str) or isinstance(wanted, str):
-        return stated == wanted
-    one, other = (np.atleast_1d(np.asarray(value, float)) for value in (stated, wanted))
-    return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-5, atol=1e-6))

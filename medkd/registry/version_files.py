@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from data_contracts import Calibration, load_record
+from data_contracts import Calibration, ModelCard, SeriesRule, load_record
 from data_contracts.private import open_private
 from medkd.registry.interface import Registry
 from medkd.storage.workspace import Workspace
@@ -31,6 +31,13 @@ def load_calibration(registry: Registry, uri: str) -> Calibration | None:
     """Return the calibration of a registered version without its network; None of one that has none."""
     folder = registry.fetch(uri)[1]
     return load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
+
+
+def seen_series(registry: Registry, uri: str) -> SeriesRule | None:
+    """Return which volume of a study a registered version sees, as its card says; None where that says nothing, or it sees several images."""
+    folder = registry.fetch(uri)[1]
+    card = load_record(folder / CARD, ModelCard) if (folder / CARD).is_file() else None
+    return card.series.get(card.task.image_names[0]) if card is not None and len(card.task.image_names) == 1 else None
 
 
 def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_contracts import DataError, IngestReport, StoreManifest
+from data_contracts import DataError, IngestReport, SeriesRule, StoreManifest
 from medkd.dicom.choose_volume import choose_volume
 from tests.dicom.invented import volume
 
@@ -36,3 +36,21 @@ def test_a_study_without_a_volume_says_so():
     with pytest.raises(DataError) as caught:
         choose_volume(manifest(), NOTHING, None)
     assert caught.value.code == "NO_VOLUME"
+
+
+def test_of_several_the_one_is_meant_that_the_model_is_for():
+    mr, ct = volume("three").model_copy(update={"modality": "MR"}), TWO.model_copy(update={"modality": "CT"})
+    held = manifest(mr, ct)
+    assert choose_volume(held, NOTHING, None, lambda: SeriesRule(modality="MR")) == mr
+    assert choose_volume(held, NOTHING, ct.series_key, lambda: SeriesRule(modality="MR")) == ct
+    for rule, count in ((SeriesRule(modality="PT"), 0), (SeriesRule(), 2)):
+        with pytest.raises(
+            DataError, match=rf"one series that the model is for \({rule.text()}\) in the source, {count} of 2 are"
+        ) as caught:
+            choose_volume(held, NOTHING, None, lambda rule=rule: rule)
+        assert caught.value.code == "WHICH_SERIES"
+        assert all(one.series_key in str(caught.value) for one in (mr, ct))
+
+
+def test_a_model_is_not_asked_where_there_is_nothing_to_choose():
+    assert choose_volume(manifest(ONE), NOTHING, None, lambda: pytest.fail("asked")) == ONE
