@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_contracts import SeriesRecord, SeriesRule
+from data_contracts import PictureGrid, SeriesRecord, SeriesRule
 from medkd.dicom.series_rule import fits, has_coordinates
 from tests.dicom.invented import volume
 
@@ -58,3 +58,7 @@ def test_of_a_series_that_nothing_is_said_of_only_the_modality_is_known():
 )
 def test_coordinates_are_the_same_to_five_digits(stated, wanted, expected):
     assert has_coordinates(stated, wanted) is expected
+
+
+def test_a_picture_has_no_place_in_the_patient_and_is_no_image_of_several():
+    assert not fits(SeriesRule(), VOLUME.model_copy(update={"geometry": PictureGrid(shape=(1, 5, 6))}), SAID)
