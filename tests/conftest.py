@@ -14,8 +14,11 @@ from tests.budget import extended_names, is_extended
 
 
 def hands_out(arguments, environ):
-    """Return whether this process hands tests out to others (``pytest -n 2``): it runs none, and needs nothing that they do."""
-    if "PYTEST_XDIST_WORKER" in environ:
+    """Return whether this process hands tests out to others (``pytest -n 2``) and does nothing else: it needs nothing that tests do.
+
+    Where lines are counted it reaches those that an import reaches: the others begin to count when they have imported everything.
+    """
+    if "PYTEST_XDIST_WORKER" in environ or any(one.startswith("--cov") for one in arguments):
         return False
     asked = [one[2:] or following for one, following in zip(arguments, [*arguments[1:], ""], strict=True) if one.startswith("-n")]
     return bool(asked) and asked[-1] != "0"

@@ -53,6 +53,7 @@ def test_of_a_test_that_asks_many_one_in_k_stays_and_each_entry_is_asked_somethi
         (["-q", "-n2"], {}, True),
         (["-n", "2", "-n", "0"], {}, False),
         (["-n0"], {}, False),
+        (["-n", "2", "--cov=medkd/measures"], {}, False),
         (["tests", "-q"], {}, False),
         (["-n", "2"], {"PYTEST_XDIST_WORKER": "gw0"}, False),
     ],

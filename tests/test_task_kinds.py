@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import medkd
-from data_contracts import DataError, Task, TaskKind, require_kind
+from data_contracts import DataError, Task, TaskKind, has_served_form, require_kind
 
 ROOT = Path(medkd.__file__).parent
 #: Modules that ask for a kind and are never reached by a detection, with what keeps it away.
@@ -93,7 +93,12 @@ def test_no_module_is_listed_that_does_not_ask():
 def test_who_is_said_to_keep_detections_away_knows_of_them(keeper):
     texts = [path.read_text() for path in ROOT.rglob(keeper)]
     assert any(
-        "DETECTION" in text or "require_kind(" in text or "no place for boxes" in text or "explains studies" in text for text in texts
+        "DETECTION" in text
+        or "require_kind(" in text
+        or "has_served_form(" in text
+        or "no place for boxes" in text
+        or "explains studies" in text
+        for text in texts
     )
 
 
@@ -102,6 +107,14 @@ def test_the_refusal_says_what_was_expected_and_what_came():
         require_kind(DETECTION, "compression")
     assert caught.value.code == "TASK_KIND"
     require_kind(DETECTION, "boxes", TaskKind.DETECTION)
+
+
+def test_neither_a_detector_nor_a_network_of_several_images_has_a_served_form():
+    plain = Task(kind="segmentation", classes=("background", "lesion"))
+    assert has_served_form(plain)
+    assert not has_served_form(DETECTION)
+    assert not has_served_form(plain.model_copy(update={"channels": ("t1", "t2")}))
+    assert has_served_form(plain.model_copy(update={"channels": ("t1",)}))
 
 
 def test_a_detection_has_one_class_of_lesions_and_no_flips():

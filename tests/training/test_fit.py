@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from data_contracts import DataError, LossTerm, Part, Role, Task, TaskKind, TrainingConfig
 from medkd.cohorts.tensor_cohort import open_use
+from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.models._load import load_network
 from medkd.precision import has_native_bf16
@@ -97,6 +99,12 @@ def test_an_epoch_is_a_function_of_seed_and_number(cohort, tmp_path):
     first, again, other = ([s.image for s in epoch_samples(cohort, request(tmp_path), epoch)] for epoch in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
+
+
+def test_nothing_is_asked_before_of_volumes_whose_patches_never_come_again(network, tmp_path):
+    volumes = SimpleNamespace(images=(torch.zeros(1, 8, 8, 8), torch.zeros(1, 9, 9, 9)))
+    long = request(tmp_path, FIT.model_copy(update={"epochs": 99, "samples_per_epoch": 4}))
+    loop.ask_before(LiveSource(network()), volumes, long, None, maps=True)  # no device is looked at, and no network asked
 
 
 def test_few_cases_can_fill_an_epoch(cohort, tmp_path):
