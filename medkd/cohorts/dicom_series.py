@@ -17,7 +17,7 @@ from medkd.dicom.series_rule import fits, has_coordinates
 from medkd.dicom.series_words import series_words
 from medkd.storage.store import Store
 from medkd.volumes.onto_grid import onto_grid
-from medkd.volumes.orientation import Grid
+from medkd.volumes.orientation import Grid, require_space
 
 #: Least share of the first image's grid that each other one reaches: less is another part of the body.
 LEAST_REACHED = 0.25
@@ -166,9 +166,8 @@ def _words(volume: VolumeRef, series: Mapping[str, SeriesRecord]) -> str:
 
 
 def _grid(volume: VolumeRef) -> Grid:
-    if volume.space is None:  # `fits` lets no picture in
-        raise DataError("PICTURE_WITHOUT_SPACE", f"expected a volume, the image {volume.series_key} is a picture")
-    return Grid(volume.space.shape, np.asarray(volume.space.affine_lps_mm))
+    geometry = require_space(volume, "several images of a case")
+    return Grid(geometry.shape, np.asarray(geometry.affine_lps_mm))
 
 
 def _held(stated: Mapping[str, Mapping[str, Coordinate]]) -> str:

@@ -59,6 +59,7 @@ from medkd.cohorts.label_values import LabelValues, ReadLabel
 from medkd.memory_need import require_memory
 from medkd.progress import progress_bar
 from medkd.storage.store import Store
+from medkd.volumes.onto_grid import corner_gap_mm
 from medkd.volumes.orientation import Grid, read_nifti_images
 from medkd.volumes.perceptual import perceptual_hash
 
@@ -305,8 +306,7 @@ def _require_room(path: Path) -> None:
 def _require_same_grid(image: Grid, label: Grid) -> None:
     if image.shape != label.shape:
         raise IngestError(IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected a label of shape {image.shape}, got {label.shape}")
-    corners = np.array([[i, j, k, 1.0] for i in (0, image.shape[0]) for j in (0, image.shape[1]) for k in (0, image.shape[2])])
-    gap = float(np.abs(corners @ (image.affine_lps_mm - label.affine_lps_mm).T).max())
+    gap = corner_gap_mm(image, label)
     if gap > SAME_GRID_MM:
         raise IngestError(
             IngestCode.LABEL_GEOMETRY_MISMATCH, f"expected the label on the image's grid, corners differ by {gap:.3f} mm", {"mm": gap}

@@ -48,7 +48,10 @@ def onto_grid(values: NDArray[Any], own: Grid, wanted: Grid) -> tuple[NDArray[np
 
 def same_grid(first: Grid, second: Grid) -> bool:
     """Return whether two grids have the same voxels."""
-    if first.shape != second.shape:
-        return False
+    return first.shape == second.shape and corner_gap_mm(first, second) < SAME_PLACE_MM
+
+
+def corner_gap_mm(first: Grid, second: Grid) -> float:
+    """Return how far a corner of one grid lies from the same corner of another of its shape, at most, along an axis of the patient in mm."""
     corners = np.array([[i, j, k, 1.0] for i in (0, first.shape[0]) for j in (0, first.shape[1]) for k in (0, first.shape[2])])
-    return bool(np.abs(corners @ (first.affine_lps_mm - second.affine_lps_mm).T).max() < SAME_PLACE_MM)
+    return float(np.abs(corners @ (first.affine_lps_mm - second.affine_lps_mm).T).max())
