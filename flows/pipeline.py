@@ -79,13 +79,14 @@ def learn(
     with shipping(workspace, recipes if until == "register" else ()) as metrics:
         results = train_teacher(workspace, prepare(workspace, recipes))
         results = distill(workspace, extract_knowledge(workspace, results))
-        metrics.drain()
+        metrics.finish()
         results = evaluate(workspace, results)
         if until == "evaluate":
             return results
         results = explain(workspace, results)
         if until == "explain":
             return results
+        metrics.drain()  # before the models: what was not sent by now is logged with them
         results = register(workspace, results)
     # After the models: knowledge is registered below the version of its teacher.
     register_knowledge(workspace, results)

@@ -78,9 +78,7 @@ def demo(
     claim_run(out)
     # The patients are invented, so their pseudonyms may be made with a secret that everybody knows.
     os.environ["MEDKD_SECRET"] = "demo"
-    # At ``smoke`` worker processes would take longer to start than they save.
-    workers = 0 if size is DemoSize.smoke and "MEDKD_WORKERS" not in os.environ else None
-    with start_engine(engine.value, out.resolve(), workers=workers, progress=True, task_runner=task_runner):
+    with start_engine(engine.value, out.resolve(), progress=True, task_runner=task_runner):
         from flows.demo import run_demo
         from flows.summary import run_tables
 

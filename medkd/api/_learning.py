@@ -153,8 +153,9 @@ def distill(
         workspace = local_workspace(folder, progress=progress, data_root=_data_root(data_root))
         with shipping(workspace, [wanted] if register else ()) as metrics:
             result = _taught(workspace, wanted)
-            metrics.drain()
+            metrics.finish()
             result = _scored(workspace, result)
+            metrics.drain()  # before the models: what was not sent by now is logged with them
             return _registered(workspace, result) if register else result
 
 

@@ -73,9 +73,13 @@ class MetricsShipper:
         """Begin to look at the journals."""
         self._thread.start()
 
+    def finish(self) -> None:
+        """Look once more, now, and then no more: nothing trains from here on. Nobody waits for what it sends; :meth:`drain` does."""
+        self._stop.set()
+
     def drain(self, wait_s: float = DRAIN_S) -> bool:
         """Send what is left, for a bounded time, and return whether all of it was; what was not is sent at registration."""
-        self._stop.set()
+        self.finish()
         self._thread.join(wait_s)
         self._given_up.set()
         return not self._thread.is_alive() and not any(True for _ in self._pending())

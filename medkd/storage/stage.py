@@ -199,14 +199,26 @@ def _data_in(folder: Path) -> tuple[Path, ...]:
 
 @functools.cache
 def _source_of(module: str) -> Path | None:
-    """Return the file of a module of ours; None of another's, and of what is no module."""
-    if module.split(".")[0] not in _OURS:
+    """Return the file of a module of ours; None of another's, and of what is no module (the name of a function below one).
+
+    By its path: ``find_spec`` would import every package above it, seconds of a process that wants none of them.
+    """
+    top, *below = module.split(".")
+    if top not in _OURS:
         return None
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # the name of a function below a module, not below a package
-        return None
-    return None if spec is None or spec.origin is None else Path(spec.origin)
+    for folder in _folders_of(top):
+        inside = folder.joinpath(*below)
+        for file in (inside / "__init__.py", inside.with_name(f"{inside.name}.py")):
+            if file.is_file():
+                return file
+    return None
+
+
+@functools.cache
+def _folders_of(package: str) -> tuple[Path, ...]:
+    """Return the folders of a package at the top."""
+    spec = importlib.util.find_spec(package)
+    return tuple(map(Path, (spec and spec.submodule_search_locations) or ()))
 
 
 @functools.cache

@@ -29,7 +29,6 @@ def digests(summary):
 
 def kill_when(moment: Callable[[], bool], cwd: Path) -> bool:
     """Start a run, kill its parent process at a moment, and return whether it was still at work; its workers must end too."""
-    # Runs as short as these would start no worker processes of themselves.
     environment = {**os.environ, "MEDKD_WORKERS": "2"}
     process = subprocess.Popen(COMMAND, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     while not moment():

@@ -28,7 +28,8 @@ def steps(monkeypatch):
         return run
 
     # What ships metrics writes into the run's folder: here there is none.
-    monkeypatch.setattr(module, "shipping", lambda *_: nullcontext(SimpleNamespace(drain=lambda: None)))
+    metrics = SimpleNamespace(finish=lambda: done.append("last look"), drain=lambda: done.append("all sent"))
+    monkeypatch.setattr(module, "shipping", lambda *_: nullcontext(metrics))
     for name in STEPS:
         monkeypatch.setattr(module, name, step(name))
     return done
@@ -39,7 +40,14 @@ def test_recipes_are_taken_as_far_as_asked_step_by_step(steps, until, last):
     recipes = (golden_recipe(),)
     with recorded():
         assert learn("workspace", recipes, until=until) == recipes
-    assert tuple(steps) == STEPS[: STEPS.index(last) + 1]
+    assert tuple(step for step in steps if step in STEPS) == STEPS[: STEPS.index(last) + 1]
+
+
+def test_metrics_are_sent_while_models_are_evaluated_and_are_all_there_before_they_are_registered(steps):
+    with recorded():
+        learn("workspace", (golden_recipe(),))
+    order = [step for step in steps if step in {"distill", "last look", "evaluate", "explain", "all sent", "register"}]
+    assert order == ["distill", "last look", "evaluate", "explain", "all sent", "register"]
 
 
 def test_without_studies_nothing_is_ingested_or_reported(steps):

@@ -21,7 +21,7 @@ USUAL = {("none", "start"), ("prefect", "start"), ("none", "cohorts")}
 
 def start(folder: Path, engine: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "flows.cli", "demo", "--size", "smoke", "--engine", engine, "--out", str(folder)]
-    # A run as short as this one would start no worker processes of itself; with them there is more to stop.
+    # With worker processes there is more to stop, however many the environment of the tests wants.
     environment = {**os.environ, "MEDKD_WORKERS": "2"}
     return subprocess.Popen(
         command,

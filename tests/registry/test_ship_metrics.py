@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from medkd.registry.recipe_run import RECIPE_RUN, RUN_FOLDER, RecipeRun, TrackedTraining
@@ -59,6 +61,18 @@ def test_each_epoch_is_sent_once(workspace, training):
     assert [epoch for _, epochs in server.sent for epoch in epochs] == [1, 2, 3]
     assert {run for run, _ in server.sent} == {"run of kd-0"}
     assert Cursor(workspace).epoch(training.key()) == 3
+
+
+def test_nobody_waits_for_the_last_look(workspace, training):
+    server, may_answer = Tracked(), threading.Event()
+    own = MetricsShipper(workspace, [training], lambda: may_answer.wait(30) and server, look_s=60.0)
+    MetricsLog(training.journal).write_epoch(1, {"loss": 3.0})
+    own.start()
+    own.finish()
+    assert server.sent == []
+    may_answer.set()
+    assert own.drain()
+    assert server.sent == [("run of kd-0", [1])]
 
 
 def test_a_journal_of_an_earlier_training_is_left_alone(workspace, training):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,14 @@ def test_the_version_of_a_stage_is_of_what_it_imports_and_of_nothing_else():
     assert "medkd.trace" in closure
     assert "medkd.review.render_html" not in closure
     assert "medkd.distillation.logit_kd" not in closure
+
+
+def test_looking_for_the_modules_of_a_stage_imports_none_of_them():
+    asked = "import sys; from medkd.storage.stage import closure_of; print(len(closure_of('medkd.api')), 'medkd.api' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    count, *imported = done.stdout.split()
+    assert int(count) > 100
+    assert imported == ["False", "False"]
     assert code_version("medkd.training.train") != code_version("medkd.review.render_html")
 
 
