@@ -37,6 +37,7 @@ def deployed(function: Callable[P, str]) -> Flow[..., Any]:
 
     @functools.wraps(function)
     def body(*args: P.args, **kwargs: P.kwargs) -> State[None]:
+        """Run the function and return what it did as a state."""
         # By which it is known to be dead when it is.
         tag_run(f"{PROCESS}:{process_mark()}")
         try:

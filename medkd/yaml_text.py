@@ -80,6 +80,7 @@ def yaml_lines(path: Path) -> dict[tuple[str | int, ...], int]:
     found: dict[tuple[str | int, ...], int] = {}
 
     def look(node: Any, place: tuple[str | int, ...]) -> None:
+        """Note the lines of a node and of what lies in it."""
         if isinstance(node, yaml.MappingNode):
             # What is merged from elsewhere first: a key of the mapping's own replaces it.
             for key, value in sorted(node.value, key=lambda pair: pair[0].tag != _MERGE):
@@ -116,6 +117,7 @@ def _require_bounded(root: Any) -> None:
     sizes: dict[int, int] = {}
 
     def size_of(node: Any, above: frozenset[int]) -> int:
+        """Return how many values a node stands for once its aliases are written out."""
         line = node.start_mark.line + 1
         if id(node) in above:
             raise YamlRefused(f"line {line} holds an alias of itself; write the value out")

@@ -42,6 +42,7 @@ def clear(command: F) -> F:
 
     @functools.wraps(command)
     def call(*arguments: Any, **options: Any) -> None:
+        """Call the command and end with what is wrong."""
         try:
             command(*arguments, **options)
         except ServerError as error:

@@ -20,7 +20,8 @@ def loss(
     """Say what a registered student lost against its teacher: cases, small lesions, subgroups, calibration, shifted data, reasons, certainty."""
     uri = registry_uri(run_folder, tracking_uri)
     from flows.loss_text import loss_text
-    from medkd.registry.publish import load_loss_statement, open_registry
+    from medkd.registry.load_version import load_loss_statement
+    from medkd.registry.publish import open_registry
     from medkd.storage.workspace import Workspace
 
     statement = load_loss_statement(open_registry(Workspace(root=run_folder.resolve(), tracking_uri=uri)), model)

@@ -19,7 +19,8 @@ from medkd.promotion.promote import Promotion, Signatory, promote_signed
 from medkd.promotion.rollback import Rollback
 from medkd.promotion.rollback import rollback as _rollback
 from medkd.registry.interface import ListedVersion, Registry
-from medkd.registry.publish import load_calibrated, open_registry
+from medkd.registry.load_version import load_calibrated
+from medkd.registry.publish import open_registry
 from medkd.registry.search_models import search_models as _search_models
 from medkd.registry.server import require_registry
 from medkd.released.install import install_released

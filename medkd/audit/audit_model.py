@@ -22,7 +22,8 @@ from medkd.audit.put_in import put_in
 from medkd.audit.take_out import take_out
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
 from medkd.progress import progress_bar
-from medkd.registry.publish import load_version, open_registry
+from medkd.registry.load_version import load_version
+from medkd.registry.publish import open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
 

@@ -25,7 +25,8 @@ from medkd.compression.compress_network import compress_checkpoint, require_comp
 from medkd.compression.make_form import BASELINES
 from medkd.compression.quantise import import_nncf
 from medkd.registry.interface import Registry
-from medkd.registry.publish import adopt, open_registry
+from medkd.registry.load_version import adopt
+from medkd.registry.publish import open_registry
 from medkd.serving.openvino_network import import_openvino
 from medkd.storage.workspace import Workspace
 

@@ -68,6 +68,7 @@ def _by_arrays(network: RuntimeNetwork, task: Task) -> Callable[[Values, NDArray
     from medkd.volumes.most_likely import most_likely
 
     def answer(values: Values, affine: NDArray[np.float64] | None) -> NDArray[Any]:
+        """Return what the form answers to a study, without torch."""
         if affine is None:
             logits = network.predict(array_intensity(values, task)[None, None])[0]
             return np.asarray(logits.argmax(1) if task.kind is TaskKind.SEGMENTATION else logits)
@@ -95,6 +96,7 @@ def _by_torch(job: FormJob, task: Task) -> Callable[[Values, NDArray[np.float64]
     network = restore_network(job.checkpoint.network, Path(job.files[0]), job.checkpoint.weights.sha256)
 
     def answer(values: Values, affine: NDArray[np.float64] | None) -> NDArray[Any]:
+        """Return what the network answers to a study."""
         if affine is None:
             image = window_intensity(torch.from_numpy(values), task.window)[None, None]
             logits = predict_logits(network, image, flips=task.test_time_flips)

@@ -47,6 +47,7 @@ class _Rounded(nn.Module):
     """A layer that rounds its input and its weight; its parameters are what they were."""
 
     def forward(self, values: Tensor, *args: Any) -> Tensor:
+        """Return what the layer puts out with input and weight rounded; in training, ranges of inputs are widened."""
         if self.training:
             self._see(values.detach())
         # Found before the parameter of that name, and gone after the pass.

@@ -150,6 +150,7 @@ class _Process:
         self.name, self.process, self._said = name, process, said
 
     def ask(self, line: str) -> dict[str, float]:
+        """Ask by a line, and return what :meth:`read` does."""
         if self.process.stdin is None:
             raise self._failed()
         try:
@@ -160,6 +161,11 @@ class _Process:
         return self.read()
 
     def read(self) -> dict[str, float]:
+        """Return what the process says next.
+
+        Raises:
+            CompressionError: ``FORM_NOT_ASKED`` when it ends, or says nothing for too long.
+        """
         if self.process.stdout is None:
             raise self._failed()
         watch = threading.Timer(_TIMEOUT_S, self.process.kill)

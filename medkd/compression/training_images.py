@@ -73,6 +73,7 @@ def figure_on(shown: TrainingImages, task: Task) -> Callable[[RuntimeNetwork], f
     """Return a function that gives a form's task figure on training images: mean Dice of what is marked, or the share of right answers."""
 
     def figure(network: RuntimeNetwork) -> float:
+        """Return the figure of one form."""
         answers = torch.from_numpy(network.ask(shown.images)[0].argmax(1))
         labels = torch.from_numpy(shown.labels)
         if task.kind is TaskKind.SEGMENTATION:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.tag import BaseTag
 
 from medkd.dicom.raw_values import raw_text, tag_of
 
@@ -102,14 +104,19 @@ def private_attributes(header: Dataset) -> dict[str, str]:
     """Return b-value and direction where the maker keeps them in private attributes: keyword → text."""
     found: dict[str, str] = {}
     for group, creator, element, keyword in _PRIVATE:
-        try:
-            # The block's number differs from file to file, its creator does not (PS3.5 7.8.1).
-            block = header.private_block(group, creator)
-            if element in block:
-                found.setdefault(keyword, _private_text(block[element].value))
-        except Exception:  # private elements are as their maker likes
-            continue
+        text = _private_value(header, group, creator, element)
+        if text is not None:
+            found.setdefault(keyword, text)
     return _with_direction(found)
+
+
+def _private_value(header: Dataset, group: int, creator: str, element: int) -> str | None:
+    try:
+        # The block's number differs from file to file, its creator does not (PS3.5 7.8.1).
+        block = header.private_block(group, creator)
+        return _private_text(block[element].value) if element in block else None
+    except Exception:  # private elements are as their maker likes
+        return None
 
 
 def _with_direction(found: dict[str, str]) -> dict[str, str]:
@@ -124,25 +131,31 @@ def _flatten(dataset: Dataset, found: dict[str, str]) -> None:
         if tag.group % 2 or tag in (_SHARED, _PER_FRAME):
             continue
         keyword = keyword_for_tag(tag)
-        if not keyword:
+        if not keyword or _INDIVIDUAL.search(keyword):
             continue
-        try:
-            kind = dictionary_VR(tag)
-            if kind == "SQ":
-                if not _INDIVIDUAL.search(keyword):
-                    for item in dataset[tag].value or ():
-                        _flatten(item, found)
-            elif kind in _PLAIN and not _INDIVIDUAL.search(keyword) and keyword not in found:
-                text = _text(dataset, tag)
-                if text:
-                    found[keyword] = text
-        except Exception:  # a value that contradicts its representation tells nothing apart
-            continue
+        kind = dictionary_VR(tag)
+        if kind == "SQ":
+            for item in _items(dataset, tag):
+                _flatten(item, found)
+        elif kind in _PLAIN and keyword not in found:
+            text = _text(dataset, tag)
+            if text:
+                found[keyword] = text
+
+
+def _items(dataset: Dataset, tag: BaseTag) -> Sequence[Dataset]:
+    try:
+        return dataset[tag].value or ()
+    except Exception:  # a value that contradicts its representation tells nothing apart
+        return ()
 
 
 def _text(dataset: Dataset, tag: int) -> str:
-    """Return a value as text; of numbers, equal ones are written alike."""
-    text = raw_text(dataset, tag, known=True)
+    """Return a value as text; of numbers, equal ones are written alike. Empty for one that contradicts its representation."""
+    try:
+        text = raw_text(dataset, tag, known=True)
+    except Exception:
+        return ""
     kind = dictionary_VR(tag) if text else ""
     return "\\".join(_as_number(part, kind) for part in text.split("\\")) if kind in _DECIMAL else text
 

@@ -75,10 +75,16 @@ def source_picture(paths: Iterable[Path], shape: tuple[int, int, int]) -> Datase
 
 def _readable(paths: Iterable[Path]) -> Iterator[Dataset]:
     for path in paths:
-        try:
-            yield pydicom.dcmread(path, force=True)
-        except Exception:  # what cannot be read was refused by the ingestion, which said why
-            continue
+        read = _read(path)
+        if read is not None:
+            yield read
+
+
+def _read(path: Path) -> Dataset | None:
+    try:
+        return pydicom.dcmread(path, force=True)
+    except Exception:  # what cannot be read was refused by the ingestion, which said why
+        return None
 
 
 def _same_pixels(images: list[Dataset], values: NDArray[Any]) -> Dataset | None:
@@ -87,13 +93,17 @@ def _same_pixels(images: list[Dataset], values: NDArray[Any]) -> Dataset | None:
         return images[0]
     scale = max(float(np.abs(values).max()), 1.0)
     for image in images:
-        try:
-            own = image.pixel_array * float(image.get("RescaleSlope", 1)) + float(image.get("RescaleIntercept", 0))
-        except Exception:  # an image that cannot be decoded is none that was asked about
-            continue
-        if own.shape == values.shape and float(np.abs(own - values).max()) <= 1e-4 * scale:
+        own = _values(image)
+        if own is not None and own.shape == values.shape and float(np.abs(own - values).max()) <= 1e-4 * scale:
             return image
     return None
+
+
+def _values(image: Dataset) -> NDArray[Any] | None:
+    try:
+        return np.asarray(image.pixel_array * float(image.get("RescaleSlope", 1)) + float(image.get("RescaleIntercept", 0)))
+    except Exception:  # an image that cannot be decoded is none that was asked about
+        return None
 
 
 @dataclass(frozen=True)

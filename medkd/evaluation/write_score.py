@@ -21,7 +21,8 @@ from medkd.cohorts.folder_names import identifier_of
 from medkd.evaluation.score_folder import FolderScore, ScoredModel, score_folder
 from medkd.measures.froc import OPERATING_POINTS, froc_curve
 from medkd.models._inputs import picking
-from medkd.registry.publish import load_version, open_registry
+from medkd.registry.load_version import load_version
+from medkd.registry.publish import open_registry
 from medkd.storage.store import Store, write_bytes
 from medkd.storage.workspace import Workspace
 

@@ -21,7 +21,7 @@ from medkd.explanation.kept import keep as keep_result
 from medkd.explanation.kept import leave_cost as leave_cost
 from medkd.inference.nearest_cases import FEATURES
 from medkd.registry.interface import Registry
-from medkd.registry.publish import load_registered, load_version
+from medkd.registry.load_version import load_registered, load_version
 from medkd.storage.manifest import MANIFEST
 
 #: Fewer letters of an id name nothing.

@@ -33,7 +33,8 @@ from medkd.explanation.inspect_model import inspect_model
 from medkd.explanation.kept import EXPLANATIONS as EXPLANATIONS
 from medkd.inference.training_caveats import require_permitted
 from medkd.registry.interface import Registry
-from medkd.registry.publish import adopt, attach_explanations, attach_inspection, open_registry
+from medkd.registry.load_version import adopt
+from medkd.registry.publish import attach_explanations, attach_inspection, open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace
 

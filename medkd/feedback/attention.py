@@ -57,7 +57,8 @@ def measure_attention(
         inside, outside = shares_of(network, found, explainer)
         for row, case in enumerate(found.cases):
             said = directive_of(case, by_key)
-            assert said is not None
+            if said is None:
+                continue  # nobody read it
             rows.setdefault(case.case_key, (case.patient_key, said.part, _or_none(inside[row]), _or_none(outside[row])))
     columns = tuple(zip(*rows.values(), strict=True)) or ((), (), (), ())
     return AttentionValues(

@@ -55,9 +55,7 @@ class HeadsKnowledge:
         """
         if head == "classification":
             return self._of_cases
-        found = knowledge_of_head(self._dense, head)
-        assert found is not None  # of some knowledge there is some
-        return found
+        return knowledge_of_head(self._dense, head)
 
 
 class HeadsSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, overload, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,10 @@ class Knowledge(Protocol):
         ...
 
 
+@overload
+def knowledge_of_head(knowledge: Knowledge, head: str) -> Knowledge: ...
+@overload
+def knowledge_of_head(knowledge: None, head: str) -> None: ...
 def knowledge_of_head(knowledge: Knowledge | None, head: str) -> Knowledge | None:
     """Return what another head of a teacher answers.
 

@@ -63,8 +63,9 @@ class EmaSource:
         return self._source().for_batch(sample)
 
     def _source(self) -> LiveSource:
-        self._network()
-        assert self._live is not None
+        network = self._network()
+        if self._live is None:
+            self._live = LiveSource(network)
         return self._live
 
     def layers(self) -> tuple[str, ...]:

@@ -199,14 +199,17 @@ class CohortWithTeacherOutputs:
         """Return a batch with its answers: of the clean images, to be moved along, or of drawn views, which stay as they are."""
         views = self.query.config.views
         if views and self.query.views is not None:
-            return self.with_views(rows, torch.randint(views, (len(rows),), generator=generator), task)
+            return self._with_views(rows, torch.randint(views, (len(rows),), generator=generator), task, self.query.views)
         sample = self.cohort.draw(rows, task, config, generator)
         return replace(sample, teacher=self.answers(rows, sample))
 
     def with_views(self, rows: Tensor, views: Tensor, task: Task) -> Sample:
         """Return the batch of some rows in the given views, int64 [batch], with its answers."""
-        assert self.query.views is not None
-        config = self.query.views
+        if self.query.views is None:
+            raise ValueError("expected a store of drawn views, this one holds clean images")
+        return self._with_views(rows, views, task, self.query.views)
+
+    def _with_views(self, rows: Tensor, views: Tensor, task: Task, config: TrainingConfig) -> Sample:
         return joined([self._with_view(row, view, task, config) for row, view in zip(rows.tolist(), views.tolist(), strict=True)])
 
     def answers(self, rows: Tensor, sample: Sample) -> dict[str, Tensor]:

@@ -74,9 +74,9 @@ def detector(
     )
     head, boxes = convolution(head_features, spec.out_channels, 1), convolution(head_features, 2 * spec.spatial_dims, 1)
     with torch.no_grad():
-        assert head.bias is not None
-        head.bias.zero_()
-        head.bias[1:] = math.log(PRIOR / (1 - PRIOR))
+        bias = head.get_parameter("bias")
+        bias.zero_()
+        bias[1:] = math.log(PRIOR / (1 - PRIOR))
     network = Detector(nn.Sequential(*stem, body), norm(head_features), (head, boxes))
     deepest = f"trunk.{len(stem)}.model" + ".1.submodule" * (len(channels) - 1)
     known = LayerMap(feature_layers=(deepest, "features"), cam_layer="features", head="head", other_heads={"boxes": "boxes"})

@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Callable
 from struct import Struct
 from struct import error as StructError
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -186,8 +186,7 @@ class _Storing(DULServiceProvider):
 
     @property
     def _socket(self) -> _StoreSocket:
-        assert isinstance(self.socket, _StoreSocket)
-        return self.socket
+        return cast(_StoreSocket, self.socket)  # whoever starts this thread gave it one
 
     def _values(self, left: int) -> None:
         """Read the presentation data values of a PDU (PS3.8 9.3.5.1)."""
@@ -200,10 +199,10 @@ class _Storing(DULServiceProvider):
             left -= 4 + length
             if size < 0 or left < 0:
                 raise _Wrong
-            if control & _COMMAND or self._object is None:
+            if control & _COMMAND or self._object is None or self._incoming is None:
                 self._pass(context, control, self._exactly(size))
             else:
-                self._store(size, last=bool(control & _LAST))
+                self._store(self._object, self._incoming, size, last=bool(control & _LAST))
 
     def _pass(self, context: int, control: int, payload: bytes) -> None:
         """Begin an object where this is the command to store one; hand anything else to pynetdicom."""
@@ -233,11 +232,8 @@ class _Storing(DULServiceProvider):
         self._object = _Object(context, _number(command, 0x0110), sop_class, instance, opened)
         return True
 
-    def _store(self, left: int, *, last: bool) -> None:
+    def _store(self, one: _Object, incoming: Incoming, left: int, *, last: bool) -> None:
         """Read a fragment of a data set into the object's file; answer behind the last."""
-        one = self._object
-        assert one is not None
-        assert self._incoming is not None
         while left:
             piece = self._room[: min(left, _PIECE)]
             if self._socket.recv_into(piece) < len(piece):
@@ -248,10 +244,10 @@ class _Storing(DULServiceProvider):
                     one.part.write(piece)
                 except OSError:
                     # Read on: a peer that is answered in the middle of an object would not listen.
-                    one.part = self._incoming.fail(one.part, one.instance)
+                    one.part = incoming.fail(one.part, one.instance)
         if last:
             refused = isinstance(one.part, StoreStatus)
-            status = one.part if refused else self._incoming.finish(one.part, one.sop_class, one.instance)
+            status = one.part if refused else incoming.finish(one.part, one.sop_class, one.instance)
             self._object = None
             self._socket.send(one.response(status))
 

@@ -164,8 +164,9 @@ def _committed(
         if error.code == "PORT_TAKEN":
             raise
         found = None  # the objects are there; that the archive does not answer this question does not change it
-    for one in asked if found is not None else ():
-        assert found is not None
+    if found is None:
+        return known
+    for one in asked:
         if one.sop_instance_uid in found.committed:
             known[one.sop_instance_uid] = True
             journal.note(one.sop_instance_uid, SentObject(one.sha256, committed=True))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from pydantic import Field
 
@@ -60,11 +60,9 @@ def probe_recipe(request: ProbeRequest, *, after: Callable[[str], None] = lambda
     with tempfile.TemporaryFile() as said:
         found: dict[str, Any] | None = None
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(request.model_dump_json())
-            process.stdin.close()
-            for line in process.stdout:
+            with cast(IO[str], process.stdin) as question:
+                question.write(request.model_dump_json())
+            for line in cast(IO[str], process.stdout):
                 answer = json.loads(line)
                 found = answer.get("found", found)
                 if "after" in answer:

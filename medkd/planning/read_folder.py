@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,10 @@ def _pictures(root: Path, hints: PlanHints) -> Fingerprint:
             f"expected a column {', '.join(LABEL_NAMES)} in {TABLE}, it has {columns_of(lines)}; name it with --column label=COLUMN",
         )
     task = Task(kind=TaskKind(kind), classes=tuple(classes), image_size=(64, 64))
-    data = describe_folder(root, task, FolderHints(hints.id_column, hints.patient_column, column if kind == "classification" else None))
-    assert isinstance(data, ImageFolderData)
+    data = cast(
+        ImageFolderData,
+        describe_folder(root, task, FolderHints(hints.id_column, hints.patient_column, column if kind == "classification" else None)),
+    )
     identifiers = [identifier_of(line[data.id_column]) for line in lines]
     shapes, values = _read_pictures(root, data, identifiers)
     return Fingerprint(
@@ -152,8 +154,9 @@ def _volumes(root: Path, hints: PlanHints) -> Fingerprint:
         )
     listed = json.loads((root / DATASET).read_text(encoding="utf-8")) if (root / DATASET).is_file() else {}
     task = Task(kind=TaskKind.SEGMENTATION, classes=("background", "structure"), image_size=(16, 16, 16))
-    data = describe_folder(root, task, FolderHints(hints.id_column, hints.patient_column, None, hints.patient_pattern))
-    assert isinstance(data, VolumeFolderData)
+    data = cast(
+        VolumeFolderData, describe_folder(root, task, FolderHints(hints.id_column, hints.patient_column, None, hints.patient_pattern))
+    )
     pairs = _pairs(root, data)
     channels = () if data.dataset is None else read_dataset(root, data.dataset).channels
     shapes, spacings, values = _read_volumes(pairs)

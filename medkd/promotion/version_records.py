@@ -23,8 +23,8 @@ from data_contracts import (
     read_record,
 )
 from medkd.registry.interface import TRAINING_MANIFEST, Registry, serving_network
-from medkd.registry.publish import CALIBRATION, CASE_RESULTS, LOSS_STATEMENT
-from medkd.registry.version_files import AUDIT, AUDIT_RECORD
+from medkd.registry.publish import CALIBRATION
+from medkd.registry.version_files import AUDIT, AUDIT_RECORD, CASE_RESULTS, LOSS_STATEMENT
 
 _Kind = TypeVar("_Kind", bound=VersionedRecord)
 #: Tag with the digest of the explanations beside a version.

@@ -6,7 +6,8 @@ import torch
 
 from data_contracts import Checkpoint, Recipe, RegistryError, Role, Task
 from medkd.models._load import load_network
-from medkd.registry.publish import adopt, open_registry
+from medkd.registry.load_version import adopt
+from medkd.registry.publish import open_registry
 from medkd.storage.workspace import Workspace
 from medkd.trace import frozen
 

@@ -19,7 +19,7 @@ from data_contracts.compression import ExportedForm, FormKind
 from medkd.registry.exported_forms import attach_form
 from medkd.registry.form_texts import form_readme
 from medkd.registry.interface import Registry, resolve
-from medkd.registry.publish import LoadedVersion, load_version
+from medkd.registry.load_version import LoadedVersion, load_version
 from medkd.serving.bundle_inference import MAPS
 from medkd.serving.bundle_inference import NETWORK as SCRIPT
 from medkd.serving.code_archive import serving_code

@@ -67,6 +67,7 @@ def tag_lock(read: Callable[[], str | None], write: Callable[[str | None], None]
         return f"{token}#{renewals}"
 
     def require_held() -> None:
+        """Refuse to go on with a lease that somebody else has taken over, and renew it."""
         nonlocal renewals
         if read() != shown():
             raise RegistryError(

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
-
-from torch import nn
 
 from data_contracts import (
     Calibration,
@@ -18,7 +15,6 @@ from data_contracts import (
     LeakageError,
     Lineage,
     LossStatement,
-    ModelCard,
     ModelRef,
     Registered,
     RegistryError,
@@ -32,7 +28,7 @@ from data_contracts import (
 )
 from medkd.cohorts.split import TESTS, require_clean, require_unseen
 from medkd.cohorts.tensor_cohort import patients_of
-from medkd.models._load import load_network, restore_network
+from medkd.models._load import load_network
 from medkd.registry.card_text import card_text
 from medkd.registry.interface import CASES_TAG, FURTHER_TEACHERS_TAG, KNOWLEDGE_TAG, NO_KNOWLEDGE, TRAINING_MANIFEST, Publication, Registry
 from medkd.registry.model_card import model_card, registered_domain
@@ -42,7 +38,7 @@ from medkd.registry.recipe_summary import recipe_summary, seed_figures
 from medkd.registry.register_knowledge import register_knowledge
 from medkd.registry.training_features import attach_training_features
 from medkd.registry.version_files import CALIBRATION as CALIBRATION
-from medkd.registry.version_files import CARD, RELIABILITY
+from medkd.registry.version_files import CARD, CASE_RESULTS, LOSS_PICTURE, LOSS_STATEMENT, RELIABILITY
 from medkd.registry.version_files import load_calibration as load_calibration
 from medkd.registry.version_files import open_registry as open_registry
 from medkd.registry.version_files import pack_archive as pack_archive
@@ -52,11 +48,6 @@ from medkd.storage.metrics_log import TIME, MetricsLog
 from medkd.storage.shared_results import bring_metrics
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
-
-#: File of a version with what it did on each case of its tests.
-CASE_RESULTS = "case_results.json"
-#: Files of a student's version that say what it lost against its teacher.
-LOSS_STATEMENT, LOSS_PICTURE = "loss_statement.json", "loss_statement.png"
 
 
 def register_models(
@@ -182,7 +173,7 @@ def publication_of(
         lineages: of its teachers, in the order of its arm; none of a network that learned from nobody.
         manifest: whose data it and its teacher were trained on.
     """
-    recipe, cohorts = result.recipe, result.cohorts
+    recipe = result.recipe
     scorecard = next(card for card in result.scorecards if card.subject == f"{recipe.name}/{checkpoint.arm}")
     calibration = next((one for one in result.calibrations if one.weights_digest == checkpoint.weights_digest), None)
     cases = next((one for one in result.case_results if one.weights_digest == checkpoint.weights_digest), None)
@@ -213,17 +204,6 @@ def publication_of(
             **_with_picture(workspace, loss, LOSS_STATEMENT, LOSS_PICTURE),
         },
     )
-    tags = {
-        "medkd.recipe_digest": checkpoint.recipe_digest,
-        "medkd.cohort_digest": checkpoint.cohort_digest,
-        "medkd.split_digest": cohorts.digest(),
-        "medkd.arm": checkpoint.arm,
-        "medkd.seed": str(checkpoint.seed),
-        "medkd.use": "research only",
-        **({} if checkpoint.cases == "real" else {CASES_TAG: checkpoint.cases}),
-        **({"medkd.teacher": str(lineages[0]), **_knowledge_tag(result, checkpoint)} if lineages else {}),
-        **({FURTHER_TEACHERS_TAG: " ".join(map(str, lineages[1:]))} if lineages[1:] else {}),
-    }
     history = tuple(MetricsLog(journal_of(workspace, recipe.name, checkpoint)).read())
     return Publication(
         name=card.name,
@@ -231,7 +211,7 @@ def publication_of(
         role=checkpoint.role,
         weights_digest=checkpoint.weights_digest,
         seed=checkpoint.seed,
-        tags=tags,
+        tags=_tags(result, checkpoint, lineages),
         params={
             "recipe": recipe.name,
             "arm": checkpoint.arm,
@@ -252,6 +232,20 @@ def publication_of(
         if has_served_form(checkpoint.task)
         else None,
     )
+
+
+def _tags(result: RecipeResult, checkpoint: Checkpoint, lineages: tuple[Lineage, ...]) -> dict[str, str]:
+    return {
+        "medkd.recipe_digest": checkpoint.recipe_digest,
+        "medkd.cohort_digest": checkpoint.cohort_digest,
+        "medkd.split_digest": result.cohorts.digest(),
+        "medkd.arm": checkpoint.arm,
+        "medkd.seed": str(checkpoint.seed),
+        "medkd.use": "research only",
+        **({} if checkpoint.cases == "real" else {CASES_TAG: checkpoint.cases}),
+        **({"medkd.teacher": str(lineages[0]), **_knowledge_tag(result, checkpoint)} if lineages else {}),
+        **({FURTHER_TEACHERS_TAG: " ".join(map(str, lineages[1:]))} if lineages[1:] else {}),
+    }
 
 
 def journal_of(workspace: Workspace, recipe: str, checkpoint: Checkpoint) -> Path:
@@ -291,69 +285,6 @@ def _with_picture(workspace: Workspace, record: Calibration | LossStatement | No
         return {}
     drawn = {} if record.picture is None else {picture: workspace.store.path(record.picture).read_bytes()}
     return {name: record.canonical_json(), **drawn}
-
-
-def load_loss_statement(registry: Registry, uri: str) -> LossStatement:
-    """Return what a registered student lost against its teacher.
-
-    Raises:
-        RegistryError: ``NO_LOSS_STATEMENT`` for a teacher, and for a version that was registered without one.
-    """
-    model, folder = registry.fetch(uri)
-    if not (folder / LOSS_STATEMENT).is_file():
-        why = "it is a teacher" if model.role is Role.TEACHER else "it was distilled without its teacher, or before there were statements"
-        raise RegistryError("NO_LOSS_STATEMENT", f"expected {LOSS_STATEMENT} in {model.uri}, it has none: {why}")
-    return load_record(folder / LOSS_STATEMENT, LossStatement)
-
-
-def load_registered(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module]:
-    """Return (ModelRef, Checkpoint, network in eval mode) of a registered version, every byte verified first."""
-    return load_calibrated(registry, uri)[:3]
-
-
-def load_calibrated(registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, nn.Module, Calibration | None]:
-    """Return what :func:`load_registered` does, and the calibration of the version's probabilities where it has one."""
-    return load_version(registry, uri)[:4]
-
-
-class LoadedVersion(NamedTuple):
-    """A registered version with its network in eval mode; calibration and card are None of a version that has none."""
-
-    model: ModelRef
-    checkpoint: Checkpoint
-    network: nn.Module
-    calibration: Calibration | None
-    card: ModelCard | None
-
-
-def load_version(registry: Registry, uri: str) -> LoadedVersion:
-    """Return a registered version, every byte verified first."""
-    model, folder = registry.fetch(uri)
-    checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
-    network = restore_network(checkpoint.network, folder / "weights.safetensors", checkpoint.weights_digest)
-    calibration = load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
-    card = load_record(folder / CARD, ModelCard) if (folder / CARD).is_file() else None
-    return LoadedVersion(model, checkpoint, network, calibration, card)
-
-
-def adopt(workspace: Workspace, registry: Registry, uri: str) -> tuple[ModelRef, Checkpoint, Checkpoint]:
-    """Bring a registered model and its teacher (itself, where its lineage names none) into a workspace's store.
-
-    Returns:
-        The version, its checkpoint and its teacher's, weights below ``adopted/``.
-    """
-    model, folder = registry.fetch(uri)
-    own = _adopted(workspace, folder)
-    if model.teacher is None:
-        return model, own, own
-    return model, own, _adopted(workspace, registry.fetch(model.teacher.uri)[1])
-
-
-def _adopted(workspace: Workspace, folder: Path) -> Checkpoint:
-    checkpoint = load_record(folder / "checkpoint.json", Checkpoint)
-    key = f"adopted/{checkpoint.weights_digest}.safetensors"
-    write_bytes(workspace.store.root / key, (folder / "weights.safetensors").read_bytes())
-    return checkpoint.model_copy(update={"weights": workspace.store.refer(key)})
 
 
 def attach_explanations(workspace: Workspace, registry: Registry, model: ModelRef, bundle: ExplanationBundle) -> None:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from data_contracts import Checkpoint, KnowledgeRef, Lineage, ModelRef, Ref, RegistryError, Role, load_record
 from medkd.registry.interface import Registry
-from medkd.registry.publish import adopt, open_registry
+from medkd.registry.load_version import adopt
+from medkd.registry.publish import open_registry
 from medkd.registry.register_knowledge import RECORD, register_knowledge
 from medkd.storage.stage import stage
 from medkd.storage.store import write_bytes

@@ -54,6 +54,7 @@ def require_server(uri: str) -> None:
     found: list[str] = []
 
     def ask() -> None:
+        """Note what came: nothing of a server that answers, else why none did."""
         try:
             urllib.request.urlopen(urllib.request.Request(uri, method="GET"), timeout=ANSWER_S / 2).close()
             found.append("")

@@ -15,6 +15,10 @@ from medkd.storage.workspace import Workspace
 CARD = "card.json"
 #: Files of a version that was calibrated: how its logits become probabilities, and the reliability diagram.
 CALIBRATION, RELIABILITY = "calibration.json", "reliability.png"
+#: File of a version with what it did on each case of its tests.
+CASE_RESULTS = "case_results.json"
+#: Files of a student's version that say what it lost against its teacher.
+LOSS_STATEMENT, LOSS_PICTURE = "loss_statement.json", "loss_statement.png"
 
 #: Tag of a version that was audited for shortcuts (digest of the newest audit), and where its record lies beside the version.
 AUDIT, AUDIT_RECORD = "medkd.audit", "audit/audit.json"

@@ -87,6 +87,7 @@ def slice_picture(services: Services, study: ServedStudy, plane: str, index: int
     """
 
     def make() -> bytes:
+        """Return the PNG of one slice."""
         view, arrays = _view(study, plane, index), services.arrays(study)
         table = services.tables.get((study.digest, levels), lambda: arrays.table(_shade(study, arrays, levels)))
         codes = _drawn(view, arrays.codes(view.axis, index))
@@ -122,6 +123,7 @@ def heat_picture(services: Services, study: ServedStudy, which: tuple[int, str, 
         raise DataError("UNKNOWN", f"expected one of {', '.join(names)}, got {len(role)} other characters")
 
     def make() -> bytes:
+        """Return the PNG of the map on one slice."""
         view, arrays = _view(study, plane, index), services.arrays(study)
         limit = max(arrays.limit(name) for name in names.values())
         planes = {one: _drawn(view, arrays.map_plane(name, view.axis, index)) for one, name in names.items()}

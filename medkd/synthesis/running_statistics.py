@@ -58,11 +58,10 @@ class StatisticsDistance:
     def _look(self, module: nn.Module, given: Tensor) -> None:
         if id(module) not in self._kept:
             return
-        assert isinstance(module.running_mean, Tensor)
-        assert isinstance(module.running_var, Tensor)
+        running_mean, running_var = module.get_buffer("running_mean"), module.get_buffer("running_var")
         axes = (0, *range(2, given.ndim))
-        variance = module.running_var + module.eps  # type: ignore[operator]
-        mean_gap = (given.mean(axes) - module.running_mean).square() / variance
+        variance = running_var + module.eps  # type: ignore[operator]
+        mean_gap = (given.mean(axes) - running_mean).square() / variance
         spread_gap = (given.var(axes, unbiased=False) + module.eps).log() - variance.log()  # type: ignore[operator]
         self._distances.append((mean_gap + spread_gap.square() / 4).mean())
 

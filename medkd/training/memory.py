@@ -7,7 +7,7 @@ back; the arrays of the largest cohort. What is refused could not have worked.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +143,6 @@ def cohort_bytes(recipe: Recipe, data_root: Path) -> int:
 
 def _voxels(root: Path, data: VolumeFolderData) -> Iterator[int]:
     """Yield the voxels of all images of each case that the headers promise; what cannot be read is left to the import."""
-    import nibabel
-
     if data.dataset is not None:
         cases = [(pair.image, *pair.further) for pair in read_dataset(root, data.dataset).pairs]
     else:
@@ -152,8 +150,16 @@ def _voxels(root: Path, data: VolumeFolderData) -> Iterator[int]:
         held = files_by_identifier(require_inside(root, data.images, "the recipe"), VOLUME_SUFFIXES)
         cases = [tuple(f"{folder}/{name}" for folder in folders) for files in held.values() for name in files]
     for names in cases:
-        try:
-            images: list[Any] = [nibabel.load(root / name) for name in names]
-            yield sum(math.prod(int(extent) for extent in image.shape) for image in images)
-        except Exception:
-            continue
+        promised = _promised(root / name for name in names)
+        if promised is not None:
+            yield promised
+
+
+def _promised(images: Iterable[Path]) -> int | None:
+    import nibabel
+
+    try:
+        opened: list[Any] = [nibabel.load(path) for path in images]
+        return sum(math.prod(int(extent) for extent in image.shape) for image in opened)
+    except Exception:  # whatever a header can do to a reader; the import says what is wrong with it
+        return None

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from typing import IO, Any, ParamSpec, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter
 
@@ -69,6 +69,7 @@ def in_processes(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        """Train here, or in processes that this one waits for."""
         given = inspect.signature(function).bind(*args, **kwargs).arguments
         workspace: Workspace = given["workspace"]
         spec: TrainingSpec = given["spec"]
@@ -113,8 +114,7 @@ def _torchrun(folder: Path, count: int, gpus: tuple[int, ...], bar: ProgressBar[
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     command = [*torchrun, "-m", "medkd.training.ranks", str(folder / REQUEST)]
     with _started(command, _environment(gpus)) as process, (folder / SAID).open("a", encoding="utf-8") as said:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in cast(IO[str], process.stdout):
             if line.startswith(PROGRESS):
                 bar.reach(float(line.removeprefix(PROGRESS)))
             else:

@@ -95,7 +95,7 @@ def several_teachers(request: TeachersRequest, cohort: Cases) -> tuple[Cases | C
         classifying=_classifying(request),
     )
     digests = request.stored.digests if request.stored is not None else () if networks is None else networks.digests
-    carried = cohort if request.stored is None else _with_answers(request, cohort, source)
+    carried = cohort if request.stored is None else _with_answers(request, request.stored, cohort, source)
     if arm.attribution_source is not AttributionSource.TEACHER:
         source = ControlledSource(source, arm.attribution_source, _random_teacher(request))
     figures = {} if networks is None else networks.class_figures
@@ -223,10 +223,9 @@ def _mean(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _with_answers(request: TeachersRequest, cohort: Cases, source: KnowledgeSource) -> CohortWithSeveralTeachers:
+def _with_answers(request: TeachersRequest, stored: KnowledgeSet, cohort: Cases, source: KnowledgeSource) -> CohortWithSeveralTeachers:
     """Return the cohort with every store's answers; what is missing is said now."""
-    spec, stored = request.spec, request.stored
-    assert stored is not None
+    spec = request.spec
     needed = requirements_of(spec.objective, spec.shown_task, request.begin(""), source)
     answers = Requirements(logits=True, maps=needed.maps)
     parts: list[tuple[KnowledgeRef, Requirements]] = [(record, answers) for _, record in stored.parts]

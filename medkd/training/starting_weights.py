@@ -9,7 +9,8 @@ import safetensors.torch
 
 from data_contracts import CohortSet, KnowledgeError, PretrainedStart, Recipe, RecipeError, StartingWeights, Subset
 from medkd.foreign.safe_weights import read_state_dict
-from medkd.registry.publish import adopt, open_registry
+from medkd.registry.load_version import adopt
+from medkd.registry.publish import open_registry
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
 from medkd.training.pretrain import pretrain

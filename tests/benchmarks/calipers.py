@@ -23,7 +23,8 @@ from scipy import ndimage
 
 import flows
 from medkd.evaluation.bootstrap import bootstrap_figure, mean_of
-from medkd.registry.publish import load_registered, open_registry
+from medkd.registry.load_version import load_registered
+from medkd.registry.publish import open_registry
 from medkd.storage.workspace import local_workspace
 from medkd.targets import class_margin
 from medkd.training.recipes import read_recipe

@@ -34,7 +34,8 @@ from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.shards import ShardReader
 from medkd.knowledge.stored import with_teacher_outputs
 from medkd.models._load import load_network
-from medkd.registry.publish import load_registered, open_registry
+from medkd.registry.load_version import load_registered
+from medkd.registry.publish import open_registry
 from medkd.storage.store import Store
 from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe

@@ -43,7 +43,7 @@ def run(seeds, work, files, seed):
 
 
 def test_two_hundred_mutated_files_are_all_accounted_for(seeds, tmp_path):
-    run(seeds, tmp_path, 200, seed=1)
+    assert run(seeds, tmp_path, 200, seed=1).unaccounted == 0
 
 
 @pytest.mark.extended
@@ -51,3 +51,4 @@ def test_two_hundred_mutated_files_are_all_accounted_for(seeds, tmp_path):
 def test_ten_thousand_mutated_files_are_all_accounted_for(seeds, tmp_path):
     report = run(seeds, tmp_path, 10_000, seed=2)
     print(report)
+    assert report.unaccounted == 0

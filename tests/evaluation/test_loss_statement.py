@@ -20,8 +20,10 @@ from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.evaluate import evaluate_model
 from medkd.evaluation.loss_statement import MOST_CASES, compare_with_teacher, state_loss
 from medkd.recipe_calls import loss_calls
-from medkd.registry.publish import LOSS_PICTURE, LOSS_STATEMENT, load_loss_statement, register_models
+from medkd.registry.load_version import load_loss_statement
+from medkd.registry.publish import register_models
 from medkd.registry.recipe_result import RecipeResult
+from medkd.registry.version_files import LOSS_PICTURE, LOSS_STATEMENT
 from medkd.storage.workspace import local_workspace
 from medkd.training import train
 from medkd.training.recipes import read_recipe

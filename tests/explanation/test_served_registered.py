@@ -14,7 +14,7 @@ from medkd.explanation.kept import read_kept
 from medkd.explanation.served_registered import depth_of_weights, explain_served_registered, open_served
 from medkd.measures.transparency import depth_of
 from medkd.registry.export_form import export_form
-from medkd.registry.publish import load_registered
+from medkd.registry.load_version import load_registered
 from medkd.registry.version_files import open_registry
 from medkd.storage.workspace import local_workspace
 from tests.explanation.studies import bright_volume

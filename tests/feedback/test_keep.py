@@ -105,6 +105,7 @@ def test_a_form_id_of_another_judgement_is_refused(locked, report, make_form, re
     other = Reviewer("r0002", "radiologist")
     keep_own_read(locked, report, PRESENT, other)
     refused("FEEDBACK_FORM_TAKEN", keep_form, locked, report, make_form(), other)
+    assert locked.latest(reader.key, report.volume.study_key).record.decision == make_form().decision
 
 
 def test_a_second_judgement_of_a_round_must_supersede(locked, report, make_form, reader):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from data_contracts import ReviewPanel, StoreManifest, load_record
+from medkd.registry.load_version import load_registered
 from medkd.registry.mlflow_registry import MlflowRegistry
-from medkd.registry.publish import load_registered
 
 pytestmark = pytest.mark.xdist_group("demo")
 IDENTIFIERS = (b"Hartwell", b"Okafor", b"Lindqvist", b"Testcase", b"HOSP-", b"ACC88", b"Saint Example", b"Referrer^")

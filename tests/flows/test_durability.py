@@ -68,7 +68,7 @@ def finish(cwd: Path):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def check(summary, undisturbed, folder: Path, kills: int):
+def check_undisturbed(summary, undisturbed, folder: Path, kills: int):
     from mlflow.tracking import MlflowClient
 
     assert digests(summary) == digests(undisturbed)
@@ -88,7 +88,7 @@ def check(summary, undisturbed, folder: Path, kills: int):
 def test_two_kills_at_random_moments_change_nothing(smoke, tmp_path, record_property):
     moments = random.Random(3)
     kills = sum(kill_after(moments.uniform(4, 22), tmp_path) for _ in range(2))
-    repeated = check(finish(tmp_path), smoke.summary, tmp_path / "runs" / "demo", kills=kills)
+    repeated = check_undisturbed(finish(tmp_path), smoke.summary, tmp_path / "runs" / "demo", kills=kills)
     record_property("kills", kills)
     record_property("repeated_stages", repeated)
     sys.stdout.write(f"{kills} kills, {repeated} repeated stages\n")
@@ -105,7 +105,7 @@ def test_twenty_kills_at_random_moments_of_the_chain_change_nothing(smoke, tmp_p
         own = 0
         while kills + own < 20 and kill_after(moments.uniform(3, 45), folder):
             own += 1
-        repeated = check(finish(folder), smoke.summary, folder / "runs" / "demo", kills=own)
+        repeated = check_undisturbed(finish(folder), smoke.summary, folder / "runs" / "demo", kills=own)
         sys.stdout.write(f"chain {chains}: {own} kills, {repeated} repeated stages\n")
         kills, chains = kills + own, chains + 1
     record_property("kills", kills)

@@ -17,8 +17,10 @@ ROOT = Path(__file__).parents[2]
 
 def test_without_a_limit_nothing_is_held(monkeypatch):
     monkeypatch.delenv("MEDKD_GPU_LIMIT", raising=False)
+    asked = []
+    monkeypatch.setattr("prefect.concurrency.sync.concurrency", lambda *given, **_: asked.append(given))
     with gpu_of_server():
-        pass
+        assert asked == []
 
 
 @pytest.mark.extended

@@ -29,7 +29,7 @@ def run(tmp_path, smoke, runner, workers):
     return json.loads(done.stdout)
 
 
-def check(said, folder, path):
+def check_recorded(said, folder, path):
     assert said["answers"] == [[path, "answered"], ["STORE_MISSING", f"expected bytes at {path}, found none"]]
     given = {"path": "not recorded", "works": "not recorded"}
     assert sorted(run[:3] for run in said["flows"]) == [
@@ -56,14 +56,14 @@ def check(said, folder, path):
 
 @pytest.mark.xdist_group("demo")
 def test_runs_are_named_tagged_logged_and_shown_and_say_nothing_of_what_with(tmp_path, smoke):
-    check(run(tmp_path, smoke, "threads", 0), tmp_path / "run", str(tmp_path / CANARY))
+    check_recorded(run(tmp_path, smoke, "threads", 0), tmp_path / "run", str(tmp_path / CANARY))
 
 
 @pytest.mark.extended
 @pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize(("runner", "workers"), [("threads", 2), ("processes", 2), ("dask", 2)])
 def test_wherever_tasks_run_the_same_is_recorded(tmp_path, smoke, runner, workers):
-    check(run(tmp_path, smoke, runner, workers), tmp_path / "run", str(tmp_path / CANARY))
+    check_recorded(run(tmp_path, smoke, runner, workers), tmp_path / "run", str(tmp_path / CANARY))
 
 
 def test_a_run_is_called_after_its_flow_and_its_recipes():

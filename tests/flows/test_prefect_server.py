@@ -43,6 +43,7 @@ def test_a_port_is_free():
     port = _free_port()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", port))
+        assert probe.getsockname()[1] == port
 
 
 def test_it_is_out_of_reach_of_the_terminals_interrupt_and_serves_this_run_only(server):

@@ -11,7 +11,7 @@ from data_contracts import ForeignSource, KnowledgeError, ModelCard, Role, Sourc
 from medkd.cohorts.case_table import patient_key
 from medkd.foreign.import_teacher import SOURCE, ImportRequest, import_teacher
 from medkd.registry.interface import TRAINING_MANIFEST, serving_network
-from medkd.registry.publish import load_registered
+from medkd.registry.load_version import load_registered
 from medkd.trace import has_closed_form
 from tests.foreign.conftest import ARGUMENTS, monai_source, write_bundle_folder
 
@@ -114,7 +114,7 @@ def test_a_bundle_and_an_nnunet_folder_are_recognised(registry, tmp_path, source
 
 @pytest.mark.extended
 def test_a_bundle_that_medkd_wrote_is_a_teacher_again(registry, tmp_path, plain):
-    from medkd.registry.publish import load_version
+    from medkd.registry.load_version import load_version
     from medkd.serving.write_bundle import BundledModel, write_bundle
 
     version = load_version(registry, plain.model.uri)

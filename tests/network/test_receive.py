@@ -191,6 +191,7 @@ def test_a_sender_that_stops_inside_of_a_pdu_is_let_go(receiver):
     wait_for(lambda: receiver._server.active_associations)
     # The thread of the socket too, which waits for the rest of the PDU.
     wait_for(lambda: not [one for one in threading.enumerate() if isinstance(one, _Storing)], 4)
+    assert receiver._server.active_associations == []
 
 
 def test_a_sender_that_says_nothing_keeps_nobody_waiting(receiver):

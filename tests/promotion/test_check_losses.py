@@ -12,7 +12,7 @@ from medkd.promotion.check_losses import check_losses
 from medkd.promotion.check_promotion import judge
 from medkd.promotion.version_records import read_version
 from medkd.registry.interface import Publication
-from medkd.registry.publish import LOSS_STATEMENT
+from medkd.registry.version_files import LOSS_STATEMENT
 from medkd.storage.manifest import MANIFEST, pack_model
 from tests.promotion.moves import code_of, to_champion
 from tests.promotion.promoters import POLICY

@@ -31,7 +31,8 @@ from medkd.evaluation.loss_statement import compare_with_teacher
 from medkd.promotion.checks import PromotionSetting
 from medkd.promotion.version_records import VersionRecords, read_version
 from medkd.registry.interface import Publication, Registry
-from medkd.registry.publish import CASE_RESULTS, LOSS_STATEMENT, pack_archive
+from medkd.registry.publish import pack_archive
+from medkd.registry.version_files import CASE_RESULTS, LOSS_STATEMENT
 from medkd.storage.manifest import pack_model
 
 PATIENTS = 20

@@ -13,7 +13,7 @@ from data_contracts.compression import FormKind
 from medkd.registry import export_form as exporting
 from medkd.registry.export_form import export_form
 from medkd.registry.exported_forms import fetch_form, form_digests
-from medkd.registry.publish import load_registered
+from medkd.registry.load_version import load_registered
 from medkd.registry.version_files import open_registry
 from medkd.serving.network import OnnxNetwork
 from medkd.serving.openvino_network import OpenVinoNetwork

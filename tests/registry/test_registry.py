@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 
 import pytest
 import torch
 
-from data_contracts import Checkpoint, NetworkSpec, Ref, RegistryError, Role, Task, load_record
-from medkd.models._build import build_network, parameter_count
-from medkd.registry.interface import Publication, resolve
-from medkd.registry.publish import load_registered
-from medkd.storage.manifest import pack_model
+from data_contracts import Checkpoint, RegistryError, Role, load_record
+from medkd.models._build import build_network
+from medkd.registry.interface import resolve
+from medkd.registry.load_version import load_registered
 from medkd.storage.store import sha256_file
 from medkd.trace import frozen
 from tests.registry.memory_registry import MemoryRegistry
-
-SPEC = NetworkSpec(builder="resnet", options={"channels": (4, 4, 4, 4)})
+from tests.registry.publications import NETWORK, network_publication
 
 
 @pytest.fixture(params=["memory", "mlflow"])
@@ -33,39 +32,7 @@ def registry(request, tmp_path_factory, empty_database):
 @pytest.fixture
 def publish(tmp_path):
     """Return a maker of publications; each seed is another model."""
-
-    def make(seed=0, name="student", teacher=None):
-        from safetensors.torch import save
-
-        network = build_network(SPEC, seed=seed)
-        weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
-        import hashlib
-
-        digest = hashlib.sha256(weights).hexdigest()
-        checkpoint = Checkpoint(
-            role=Role.STUDENT if teacher else Role.TEACHER, arm="kd", seed=seed, network=SPEC,
-            task=Task(kind="classification", classes=("a", "b")), weights=Ref(store="run", key="w", sha256=digest), weights_digest=digest,
-            cohort_digest="c", recipe_digest="0" * 64, teacher_digest=teacher, parameters=parameter_count(network), epochs=1,
-        )  # fmt: skip
-        folder = tmp_path / f"{name}-{seed}"
-        pack_model(
-            folder,
-            {"weights.safetensors": weights, "checkpoint.json": checkpoint.canonical_json(), "architecture.json": b'{"a": 1}'},
-        )
-        tags = {"medkd.arm": "kd", **({"medkd.teacher": f"teacher/1@{teacher}"} if teacher else {})}
-        return Publication(
-            name=name,
-            folder=folder,
-            role=checkpoint.role,
-            weights_digest=digest,
-            seed=seed,
-            tags=tags,
-            params={"arm": "kd"},
-            metrics={"auc": 0.9},
-            history=({"epoch": 1, "loss": 2.0},),
-        )
-
-    return make
+    return functools.partial(network_publication, tmp_path)
 
 
 def test_versions_count_up_and_the_same_manifest_is_never_registered_twice(registry, publish):
@@ -91,7 +58,7 @@ def test_a_registered_network_answers_as_before(registry, publish):
     model = registry.register(publish(3))
     _, checkpoint, network = load_registered(registry, model.uri)
     image = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    original = build_network(SPEC, seed=3)
+    original = build_network(NETWORK, seed=3)
     with frozen(original), frozen(network), torch.no_grad():
         assert torch.equal(original(image), network(image))
     assert checkpoint.seed == 3

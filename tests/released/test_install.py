@@ -16,8 +16,8 @@ import torch
 from data_contracts import ModelRef, RegistryError
 from medkd.explanation.artefact import ask_registry
 from medkd.registry.descent import resolve_teacher
+from medkd.registry.load_version import load_registered, load_version
 from medkd.registry.mlflow_registry import MlflowRegistry
-from medkd.registry.publish import load_registered, load_version
 from medkd.released.install import InstalledModel, install_released
 from medkd.released.released_models import released_models
 from tests.registry.conftest import empty_database

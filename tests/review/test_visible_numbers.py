@@ -39,7 +39,7 @@ def numbers_of(value):
         yield from (float(one.replace("−", "-")) for one in NUMBER.findall(value))
 
 
-def require_known(text, report):
+def assert_known(text, report):
     """Assert that each number of a text is one of the record: itself, counted from 1, as a percentage, or a difference that the record defines."""
     record = json.loads(report.canonical_json())
     found = np.array(sorted(set(numbers_of(record))))
@@ -69,15 +69,15 @@ def test_every_number_of_a_page_is_in_its_record(followed, arrays, prior, langua
     far = compared(followed, arrays, (40.0,) * 4, same_patient=1)
     caveats = compute_caveats(followed.explanations, far.similar)
     full = followed.model_copy(update={"caveats": caveats, "calibrations": (calibration_of(followed),), "similar": far.similar})
-    require_known(shown_text(render_html(full, arrays, prior), language), full)
+    assert_known(shown_text(render_html(full, arrays, prior), language), full)
 
 
 def test_every_number_of_a_panels_page_is_in_its_record(of_a_panel):
     report, arrays = of_a_panel
-    require_known(shown_text(render_html(report, arrays), "en"), report)
+    assert_known(shown_text(render_html(report, arrays), "en"), report)
 
 
 def test_a_number_of_nowhere_is_found(report, arrays):
     page = render_html(explained(report, trained_on="MR, hippocampus"), arrays)
     with pytest.raises(AssertionError, match=r"37\.25"):
-        require_known(shown_text(page, "en") + " 37.25 ml", report)
+        assert_known(shown_text(page, "en") + " 37.25 ml", report)

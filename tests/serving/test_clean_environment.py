@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medkd.registry.publish import load_registered, open_registry
+from medkd.registry.load_version import load_registered
+from medkd.registry.publish import open_registry
 from medkd.storage.workspace import local_workspace
 
 pytestmark = [pytest.mark.extended, pytest.mark.timeout(900)]

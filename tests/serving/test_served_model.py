@@ -18,7 +18,8 @@ import torch
 
 from data_contracts import DataError, RegistryError
 from medkd.inference.predict import predict_logits
-from medkd.registry.publish import load_registered, open_registry
+from medkd.registry.load_version import load_registered
+from medkd.registry.publish import open_registry
 from medkd.serving.served_model import COLUMNS, ServedModel, Wanted, wanted_of
 from medkd.storage.workspace import local_workspace
 

@@ -16,7 +16,8 @@ import numpy as np
 from data_contracts import Cohort, MedkdError, NetworkSpec, Split, Task
 from medkd.cohorts.marked import marked_voxels
 from medkd.dicom.ingest_cache import read_manifest
-from medkd.registry.publish import load_registered, open_registry
+from medkd.registry.load_version import load_registered
+from medkd.registry.publish import open_registry
 from medkd.storage.sealed import load_sealed, write_sealed
 from medkd.storage.store import Store
 from medkd.storage.workspace import local_workspace

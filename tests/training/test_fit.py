@@ -104,7 +104,11 @@ def test_an_epoch_is_a_function_of_seed_and_number(cohort, tmp_path):
 def test_nothing_is_asked_before_of_volumes_whose_patches_never_come_again(network, tmp_path):
     volumes = SimpleNamespace(images=(torch.zeros(1, 8, 8, 8), torch.zeros(1, 9, 9, 9)))
     long = request(tmp_path, FIT.model_copy(update={"epochs": 99, "samples_per_epoch": 4}))
-    loop.ask_before(LiveSource(network()), volumes, long, None, maps=True)  # no device is looked at, and no network asked
+    source = LiveSource(network())
+    asked = []
+    source.network.register_forward_pre_hook(lambda *_: asked.append(1))
+    loop.ask_before(source, volumes, long, None, maps=True)  # no device is looked at
+    assert asked == []
 
 
 def test_few_cases_can_fill_an_epoch(cohort, tmp_path):

@@ -116,18 +116,22 @@ class _Walk:
         """Return the treated copy of a dataset or item."""
         result = Dataset()
         for element in elements_of(dataset):
-            act = self._treatments.get(treat(element.tag, element.VR))
-            try:
-                value = None if act is None else act(element, dataset)
-                if value is None:
-                    continue
-                kept = DataElement(element.tag, element.VR, value, already_converted=element.VR == "SQ")
-            except Exception:  # what cannot be treated is not copied
+            kept = self._treated(element, dataset)
+            if kept is None:
                 continue
             if element.tag.group == 0x7FE0:
                 kept.is_undefined_length = element.is_undefined_length
             result[element.tag] = kept
         return result
+
+    def _treated(self, element: DataElement, dataset: Dataset) -> DataElement | None:
+        """Return what is kept of an element, None where nothing is; what cannot be treated is not copied."""
+        act = self._treatments.get(treat(element.tag, element.VR))
+        try:
+            value = None if act is None else act(element, dataset)
+            return None if value is None else DataElement(element.tag, element.VR, value, already_converted=element.VR == "SQ")
+        except Exception:
+            return None
 
     def file_meta(self, dataset: Dataset) -> FileMetaDataset:
         """Return file meta information made anew."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
+from pydicom.tag import BaseTag
 
 from medkd.dicom.confidentiality.profile import is_identifying
 from medkd.dicom.confidentiality.words import tokens_of
@@ -92,10 +93,16 @@ def _parts(element: DataElement) -> list[str]:
 def elements_of(dataset: Dataset) -> Iterator[DataElement]:
     """Yield the elements whose values can be parsed; the others are not copied, which removes them."""
     for tag in sorted(dataset.keys()):
-        try:
-            yield dataset[tag]
-        except Exception:  # a value that contradicts its representation
-            continue
+        element = _parsed(dataset, tag)
+        if element is not None:
+            yield element
+
+
+def _parsed(dataset: Dataset, tag: BaseTag) -> DataElement | None:
+    try:
+        return dataset[tag]
+    except Exception:  # a value that contradicts its representation: pydicom raises what its parsers raise
+        return None
 
 
 def values_of(element: DataElement) -> list[Any]:

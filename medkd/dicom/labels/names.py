@@ -18,6 +18,7 @@ from functools import cache
 from pydicom import Dataset
 
 from data_contracts import Segment
+from medkd.dicom.confidentiality.identifiers import elements_of
 from medkd.dicom.confidentiality.secret import pseudonym
 from medkd.dicom.confidentiality.vocabulary import VOCABULARY
 
@@ -195,11 +196,7 @@ def identifiers_of(*headers: Dataset) -> frozenset[str]:
             for item in header.get(keyword) or []
         ]
         for dataset in (header, *nested):
-            for tag in dataset.keys():  # noqa: SIM118 - elements of a dataset are parsed one by one
-                try:
-                    element = dataset[tag]
-                except Exception:  # what cannot be parsed cannot be repeated
-                    continue
+            for element in elements_of(dataset):  # what cannot be parsed cannot be repeated
                 if element.VR == "PN":
                     found |= {part for part in re.split(r"[\W\d_]+", str(element.value).casefold()) if part}
                 elif element.VR in _DATES:

@@ -9,6 +9,6 @@ from medkd.results.ohif.reader import install
 
 if __name__ == "__main__":
     try:
-        print(f"OHIF's reader is in {install()}")
+        sys.stdout.write(f"OHIF's reader is in {install()}\n")
     except MissingDependencyError as error:
         sys.exit(f"{error.code}: {error}")
