@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts import LossStatement, RegistryError, read_record
 from flows.loss_text import loss_text
-from medkd.registry import publish
+from medkd.registry import load_version, publish
 from tests.flows.recording import GOLDEN
 
 
@@ -29,7 +29,7 @@ def asked(monkeypatch, statement):
         return statement
 
     monkeypatch.setattr(publish, "open_registry", lambda workspace: workspace.tracking_uri)
-    monkeypatch.setattr(publish, "load_loss_statement", load)
+    monkeypatch.setattr(load_version, "load_loss_statement", load)
     monkeypatch.setattr("flows.commands.loss.registry_uri", lambda run, uri: uri or f"of {run}")
     return found
 
