@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_contracts import IngestPolicy, IngestReport, ReviewReport, VolumeRef
 from flows.ingest import ingest
-from medkd.dicom.choose_volume import choose_volume
+from medkd.dicom.choose_volume import choose_images
 from medkd.dicom.ingest import IngestRequest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.study_folder import claim_study, empty_store
@@ -28,16 +28,19 @@ class StudyOutcome:
 
 def ingest_study(
     workspace: Workspace, source: Path, series: str | None, policy: IngestPolicy | None, model_uri: str
-) -> tuple[IngestReport, VolumeRef, Path]:
-    """Ingest a study below a workspace; return the report, the volume that is asked about, and the folder of the store.
+) -> tuple[IngestReport, tuple[VolumeRef, ...], Path]:
+    """Ingest a study below a workspace; return the report, the volumes that are asked about, and the folder of the store.
 
-    Of several volumes it is the one of the key ``series``, else the one that the card of the model says it is for.
+    Of several volumes it is the one of the key ``series``, else the one that the card of the model says it is for; of a model that sees several
+    images one for each, the first the one that findings lie on.
 
     Raises:
         OutputError: the workspace's folder is not ours, or holds the source.
-        DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
+        DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant; as
+            :func:`medkd.dicom.choose_volume.choose_images` where images of a study are missing.
     """
     store = empty_store(claim_study(source, workspace.root))
     request = IngestRequest(source, store, policy or IngestPolicy(), progress=workspace.progress, made_for=STUDY_STORE)
     ingested = ingest(request)
-    return ingested, choose_volume(read_manifest(store), ingested, series, lambda: seen_series(open_registry(workspace), model_uri)), store
+    chosen = choose_images(read_manifest(store), ingested, series, lambda: seen_series(open_registry(workspace), model_uri))
+    return ingested, chosen, store

@@ -29,7 +29,7 @@ def run_study(
     policy: IngestPolicy | None = None,
     dicom_out: Path | None = None,
 ) -> StudyOutcome:
-    """Ingest a study below the workspace, ask a registered model about one of its volumes, explain, report and register what it finds.
+    """Ingest a study below the workspace, ask a registered model about one of its volumes (or its images), explain, report and register what it finds.
 
     With ``dicom_out``, a folder that is claimed for results, they are written there as DICOM too.
 
@@ -38,8 +38,8 @@ def run_study(
         DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
     """
     out = workspace.root
-    ingested, volume, store = ingest_study(workspace, source, series, policy, model_uri)
-    artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out)], title="explain")[0]
+    ingested, (volume, *further), store = ingest_study(workspace, source, series, policy, model_uri)
+    artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out, tuple(further))], title="explain")[0]
     report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
     if dicom_out is None:
         return StudyOutcome(ingested, artefact, report)

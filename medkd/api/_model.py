@@ -32,7 +32,7 @@ from data_contracts.private import privately
 from medkd.api._paths import PathLike
 from medkd.cohorts.external_dataset import FolderHints
 from medkd.cohorts.shards import seen_values
-from medkd.dicom.choose_volume import choose_volume
+from medkd.dicom.choose_volume import choose_images
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.ingest_cache import read_manifest
@@ -44,6 +44,7 @@ from medkd.inference.apply_calibration import apply, reaches_threshold
 from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.detect_study import FoundLesion, lesions_of_study
+from medkd.inference.further_images import images_caveats, read_further
 from medkd.inference.segment import prepare_study, segment
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.models._heads import head_view
@@ -142,7 +143,8 @@ class Model:
             policy: what is done about findings of its ingestion.
 
         Raises:
-            DataError: ``NO_VOLUME`` when no geometry can be verified, ``WHICH_SERIES`` when several volumes could be meant,
+            DataError: ``NO_VOLUME`` when no geometry can be verified, ``WHICH_SERIES`` when several volumes could be meant, or as
+                :func:`medkd.dicom.choose_volume.choose_images` where images of a study are missing,
                 ``GRID_MISMATCH`` for slices of another size than the model's pictures.
 
         Example:
@@ -150,14 +152,14 @@ class Model:
             >>> found.probabilities.shape == (found.volume.geometry.shape[0], len(found.classes))
             True
         """
-        with privately(), self._ingested(Path(study), None, series, policy) as (volume, store):
+        with privately(), self._ingested(Path(study), None, series, policy) as ((volume, *others), store):
             require_permitted(volume, self.checkpoint.domain)
-            values = seen_values(volume, store)
-        prepared = prepare_study(values, grid_of(volume.geometry), self.task)
+            values, further = seen_values(volume, store), read_further(volume, tuple(others), store, self.task)
+        prepared = prepare_study(values, grid_of(volume.geometry), self.task, further.values)
+        of_study = (*caveats_of_study(volume, self.checkpoint), *images_caveats(self.task, volume, further))
         if self.task.kind is TaskKind.DETECTION:
-            caveats = caveats_of_study(volume, self.checkpoint)
-            return Prediction(volume, self.task.classes, None, None, caveats, lesions=lesions_of_study(self.network, prepared, volume))
-        caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.reference.name))
+            return Prediction(volume, self.task.classes, None, None, of_study, lesions=lesions_of_study(self.network, prepared, volume))
+        caveats = (*of_study, *calibration_caveats(self.calibration, self.reference.name))
         if self.task.kind is TaskKind.SEGMENTATION:
             labels = segment(self.network, prepared).numpy()
             if not self.task.case_classes:
@@ -203,9 +205,9 @@ class Model:
         request = ExplanationRequest(explainers=chosen, lesion=lesion, seconds=time_budget)
         # A study's folder is often called after its patient.
         place = Path("runs/explanations") / pseudonym(site_secret(), "study", str(Path(study).resolve())) if out is None else Path(out)
-        with privately(), self._ingested(Path(study), place.resolve(), series, policy) as (volume, store):
+        with privately(), self._ingested(Path(study), place.resolve(), series, policy) as ((volume, *further), store):
             folder = explain_registered(
-                Workspace(store.root.parent, self.tracking_uri), volume, store.root, self.uri, request, place.resolve()
+                Workspace(store.root.parent, self.tracking_uri), volume, store.root, self.uri, request, place.resolve(), tuple(further)
             )
         record, arrays = read_explanation(folder)
         return Explanation(folder, record, {name: values.numpy() for name, values in arrays.items()})
@@ -213,15 +215,15 @@ class Model:
     @contextmanager
     def _ingested(
         self, study: Path, out: Path | None, series: str | None, policy: IngestPolicy | None
-    ) -> Iterator[tuple[VolumeRef, Store]]:
-        """Ingest a study below ``out`` (a folder that is thrown away where it is None); yield the volume that is meant, and its store."""
+    ) -> Iterator[tuple[tuple[VolumeRef, ...], Store]]:
+        """Ingest a study below ``out`` (a folder that is thrown away where it is None); yield the volumes that are meant, and their store."""
         with tempfile.TemporaryDirectory(prefix="medkd-") as scratch:
             folder = Path(scratch) / "study" if out is None else out
             store = empty_store(claim_study(study, folder))
             request = IngestRequest(study, store, policy or IngestPolicy(), made_for=STUDY_STORE)
             ingested = ingest_with_site_secret(request)
             registry = Workspace(folder, self.tracking_uri)
-            chosen = choose_volume(read_manifest(store), ingested, series, lambda: seen_series(open_registry(registry), self.uri))
+            chosen = choose_images(read_manifest(store), ingested, series, lambda: seen_series(open_registry(registry), self.uri))
             yield chosen, Store(store)
 
 

@@ -36,9 +36,10 @@ from data_contracts import (
 from medkd.cohorts.case_table import assign_subsets, make_cohort, require_classes
 from medkd.cohorts.dataset_list import require_channels
 from medkd.cohorts.dicom_pictures import CasePicture, frames_as_cases, keep_pictures
-from medkd.cohorts.dicom_series import CaseImages, images_of_cases, with_coordinates, write_images
+from medkd.cohorts.dicom_series import with_coordinates, write_images
 from medkd.cohorts.shards import LABEL, PICTURE, SYNTHETIC
 from medkd.cohorts.split import split_by_patient
+from medkd.dicom.case_images import CaseImages, images_of_cases
 from medkd.dicom.confidentiality.secret import site_secret
 from medkd.dicom.ingest import IngestRequest, ingest_with_site_secret
 from medkd.dicom.ingest_cache import read_manifest

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from data_contracts import Coordinate, DataError, DicomData, Ref, SeriesRecord, SeriesRule, StoreManifest, VolumeRef
+from data_contracts import Coordinate, DataError, DicomData, Ref, StoreManifest, VolumeRef
 from medkd.cohorts.case_inputs import channel_key
 from medkd.cohorts.folder_names import few
 from medkd.cohorts.shards import AFFINE, IMAGE, SYNTHETIC, VOLUME
-from medkd.dicom.series_rule import fits, has_coordinates
-from medkd.dicom.series_words import series_words
+from medkd.dicom.case_images import CaseImages
+from medkd.dicom.series_rule import has_coordinates
 from medkd.storage.store import Store
 from medkd.volumes.onto_grid import onto_grid
 from medkd.volumes.orientation import Grid, require_space
 
 #: Least share of the first image's grid that each other one reaches: less is another part of the body.
 LEAST_REACHED = 0.25
-
-
-@dataclass(frozen=True)
-class CaseImages:
-    """The volumes of one case, in the order of the channels: the label lies on the first, and its grid is the case's."""
-
-    volumes: tuple[VolumeRef, ...]
-
-    @property
-    def first(self) -> VolumeRef:
-        """Return the volume that the case is called by."""
-        return self.volumes[0]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why volumes are no case."""
-
-    code: str
-    what: str
 
 
 def with_coordinates(manifest: StoreManifest, data: DicomData) -> list[VolumeRef]:
@@ -58,42 +38,6 @@ def with_coordinates(manifest: StoreManifest, data: DicomData) -> list[VolumeRef
         message = f"expected volumes with {wanted} in {data.path}, as data.coordinates asks, the {len(manifest.volumes)} there have {_held(stated)}"
         raise DataError("COHORT_EMPTY", message)
     return kept
-
-
-def images_of_cases(
-    volumes: Sequence[VolumeRef], series: Mapping[str, SeriesRecord], rules: Mapping[str, SeriesRule]
-) -> tuple[list[CaseImages], dict[str, Refused]]:
-    """Return the volumes of each study that are the images of one case, and why those of other studies are none.
-
-    A case has one volume for each rule, all of one patient, study and frame of reference. A study that has none of them is none of the
-    recipe's concern.
-
-    Args:
-        volumes: of a store.
-        series: what is said of each, by its key.
-        rules: by the name of the channel.
-
-    Returns:
-        The cases, and by the key of a volume that a rule found: ``CHANNEL_MISSING``, ``CHANNEL_AMBIGUOUS``, ``CHANNEL_FRAME``.
-    """
-    studies: dict[tuple[str, str], list[VolumeRef]] = defaultdict(list)
-    for volume in volumes:
-        studies[volume.patient_key, volume.study_key].append(volume)
-    cases: list[CaseImages] = []
-    refused: dict[str, Refused] = {}
-    for held in studies.values():
-        found = {name: [volume for volume in held if fits(rule, volume, series.get(volume.series_key))] for name, rule in rules.items()}
-        places = {volume.frame_of_reference_key or "" for matching in found.values() for volume in matching}
-        for place in sorted(places):
-            here = {name: [one for one in matching if (one.frame_of_reference_key or "") == place] for name, matching in found.items()}
-            why = (
-                _mistake(here, found, series) if place else Refused("CHANNEL_FRAME", "expected a frame of reference, the series state none")
-            )
-            if why is None:
-                cases.append(CaseImages(tuple(one[0] for one in here.values())))
-            else:
-                refused[next(one.series_key for matching in here.values() for one in matching)] = why
-    return cases, refused
 
 
 def write_images(images: CaseImages, channels: Sequence[str], stores: tuple[Store, Store], key: str) -> Ref:
@@ -119,50 +63,35 @@ def write_images(images: CaseImages, channels: Sequence[str], stores: tuple[Stor
     arrays = {AFFINE: torch.from_numpy(grid.affine_lps_mm)}
     unmeasured = np.zeros(grid.shape, dtype=bool)
     for number, (name, volume) in enumerate(zip(channels, images.volumes, strict=True)):
-        held = source.read_arrays(volume.array)
-        values, reached = onto_grid(held[VOLUME], _grid(volume), grid)
-        if reached.mean() < LEAST_REACHED:
-            text = f"expected {name} to reach a quarter of {channels[0]}'s volume or more, it reaches {reached.mean():.0%}: another part of the body"
-            raise DataError("CHANNEL_OUTSIDE", text)
-        unmeasured |= ~reached
-        if SYNTHETIC in held:
-            # What took anything from a voxel that was not measured was not measured either.
-            unmeasured |= onto_grid(held[SYNTHETIC], _grid(volume), grid)[0] > 0
+        values, missing = on_first(volume, images.first, (name, channels[0]), source)
+        unmeasured |= missing
         arrays[channel_key(IMAGE, number, name)] = torch.from_numpy(values)
     if unmeasured.any():
         arrays[SYNTHETIC] = torch.from_numpy(unmeasured.astype(np.uint8))
     return target.write_tensors(key, arrays)
 
 
-def _mistake(
-    here: Mapping[str, Sequence[VolumeRef]], found: Mapping[str, Sequence[VolumeRef]], series: Mapping[str, SeriesRecord]
-) -> Refused | None:
-    """Return why the volumes of one frame of reference are no case; ``found`` are those of the whole study."""
-    for name, matching in here.items():
-        if len(matching) > 1:
-            listed = "; ".join(_words(volume, series) for volume in matching)
-            return Refused(
-                "CHANNEL_AMBIGUOUS", f"expected one volume as {name}, its rule finds {len(matching)}: {listed}. Say more in data.channels"
-            )
-        if not matching and found[name]:
-            there = _words(found[name][0], series)
-            text = f"expected {name} in the frame of reference of the other images, it is in another ({there}): register it and write it in theirs"
-            return Refused("CHANNEL_FRAME", text)
-        if not matching:
-            other = next(_words(one[0], series) for one in here.values() if one)
-            return Refused("CHANNEL_MISSING", f"expected a volume as {name} in the study, its rule finds none beside {other}")
-    keys = [matching[0].series_key for matching in here.values()]
-    if len(set(keys)) < len(keys):
-        shared = next(name for place, (name, _) in enumerate(here.items()) if keys[place] in keys[:place])
-        first = next(name for name, matching in here.items() if matching[0].series_key == here[shared][0].series_key)
-        text = f"expected a volume of its own for each channel, {first} and {shared} find the same: {_words(here[shared][0], series)}"
-        return Refused("CHANNEL_AMBIGUOUS", f"{text}. Say more in data.channels")
-    return None
+def on_first(volume: VolumeRef, first: VolumeRef, names: tuple[str, str], store: Store) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return an image of a case on the grid of its first, and where it was not measured there.
 
+    Args:
+        volume: the image.
+        first: the first image.
+        names: of both, for the sentence of an error.
+        store: that holds it.
 
-def _words(volume: VolumeRef, series: Mapping[str, SeriesRecord]) -> str:
-    said = series.get(volume.series_key)
-    return series_words(volume, "" if said is None else said.acquisition)
+    Raises:
+        DataError: ``CHANNEL_OUTSIDE`` when it hardly reaches the first's grid.
+    """
+    held, own, wanted = store.read_arrays(volume.array), _grid(volume), _grid(first)
+    values, reached = onto_grid(held[VOLUME], own, wanted)
+    if reached.mean() < LEAST_REACHED:
+        text = f"expected {names[0]} to reach a quarter of {names[1]}'s volume or more, it reaches {reached.mean():.0%}: another part of the body"
+        raise DataError("CHANNEL_OUTSIDE", text)
+    if SYNTHETIC in held:
+        # What took anything from a voxel that was not measured was not measured either.
+        reached &= onto_grid(held[SYNTHETIC], own, wanted)[0] == 0
+    return values, ~reached
 
 
 def _grid(volume: VolumeRef) -> Grid:

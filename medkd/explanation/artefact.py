@@ -19,6 +19,7 @@ from medkd.explanation.kept import attach_study as attach_study
 from medkd.explanation.kept import explained_in as explained_in
 from medkd.explanation.kept import keep as keep_result
 from medkd.explanation.kept import leave_cost as leave_cost
+from medkd.inference.further_images import NO_FURTHER, FurtherImages
 from medkd.inference.nearest_cases import FEATURES
 from medkd.registry.interface import Registry
 from medkd.registry.load_version import load_registered, load_version
@@ -89,11 +90,11 @@ def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Lo
         return alone
     above, its, teacher_network = load_registered(registry, teacher)
     if its.task.input_names != checkpoint.task.input_names:
-        return alone  # a study has one image: what the teacher saw of other studies is not there to be asked about
+        return alone  # what the teacher saw of other studies is not there to be asked about
     return replace(alone, teacher=above, teacher_network=teacher_network)
 
 
-def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None) -> Replayed:
+def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | None = None, further: FurtherImages = NO_FURTHER) -> Replayed:
     """Make a kept explanation again from its volume and models, with as many threads, and compare every bit.
 
     Args:
@@ -101,6 +102,7 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
         values: voxels of its volume.
         loaded: its models.
         label: the study's own segmentation, where it has one.
+        further: other images that the model saw of it.
 
     Raises:
         ExplanationError: ``REPLAY_VERSION`` for an artefact of an earlier version, whose findings had another order.
@@ -126,7 +128,7 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
     request, threads = _as_asked(record), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
-        again = explain_study(values, record.volume, loaded, request, label=label, decided=decided)
+        again = explain_study(values, record.volume, loaded, request, label=label, further=further, decided=decided)
     finally:
         torch.set_num_threads(threads)
     kept = tuple(caveat for caveat in record.caveats if caveat.code == LEFT_OUT)  # what did not fit is not asked again

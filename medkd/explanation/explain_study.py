@@ -45,6 +45,7 @@ from medkd.explanation.sanity_checks import RUNS, run_sanity_checks
 from medkd.explanation.subjects import Method, StudyExplainer
 from medkd.explanation.wording import noun_of
 from medkd.inference.calibration_text import calibration_caveats
+from medkd.inference.further_images import NO_FURTHER, FurtherImages, images_caveats
 from medkd.inference.nearest_cases import FEATURES
 from medkd.inference.segment import PreparedStudy, prepare_study
 from medkd.inference.training_caveats import caveats_of_study
@@ -119,6 +120,7 @@ def explain_study(
     request: ExplanationRequest,
     *,
     label: Tensor | None = None,
+    further: FurtherImages = NO_FURTHER,
     decided: Decided | None = None,
     progress: bool = False,
 ) -> StudyExplanationResult:
@@ -130,6 +132,7 @@ def explain_study(
         loaded: the model, and its teacher.
         request: explainers, findings, time, seed.
         label: the study's own segmentation [slice, row, column], where it has one: a classifier's maps are judged by it.
+        further: other images of the study, of a model that sees several.
         decided: samples and verdicts that are not to be found out here.
         progress: show a bar.
 
@@ -142,7 +145,7 @@ def explain_study(
     require_bound(request, loaded)
     decided = decided or Decided()
     task = loaded.checkpoint.task
-    study = prepare_study(values, grid_of(volume.geometry), task)
+    study = prepare_study(values, grid_of(volume.geometry), task, further.values)
     study_explainer: StudyExplainer = (
         LesionStudyExplainer(loaded.networks(), study, volume, request, label)
         if task.kind is TaskKind.SEGMENTATION
@@ -151,7 +154,7 @@ def explain_study(
     given = _explain_all(study_explainer, study, loaded, request, decided, started=started, progress=progress)
     payload = safetensors.torch.save({name: value.contiguous() for name, value in given.arrays.items()})
     array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
-    record = _record_of(study_explainer, given, _Asked(volume, loaded, request, decided, array))
+    record = _record_of(study_explainer, given, _Asked(volume, further, loaded, request, decided, array))
     whole = {**given.seconds, "all": time.perf_counter() - started}
     return StudyExplanationResult(record, payload, given.arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
@@ -210,6 +213,7 @@ class _Asked:
     """What was asked of whom, and the file of the arrays."""
 
     volume: VolumeRef
+    further: FurtherImages
     loaded: LoadedModel
     request: ExplanationRequest
     decided: Decided
@@ -233,6 +237,7 @@ def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) ->
     return StudyExplanation(
         request=asked.request,
         volume=volume,
+        further=asked.further.volumes,
         model=loaded.model,
         teacher=loaded.teacher,
         kind=task.kind,
@@ -250,6 +255,7 @@ def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) ->
         tested_on_cohort=tuple(entry.name for entry in given.entries if entry.name in asked.decided.sanity_reports),
         caveats=(
             *caveats_of_study(volume, loaded.checkpoint),
+            *images_caveats(task, volume, asked.further),
             *calibration_caveats(loaded.calibration, loaded.model.name, noun_of(loaded.structures)),
             *left_out_caveats(given.left_out, asked.request.seconds),
         ),

@@ -31,6 +31,7 @@ from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, repl
 from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.explanation.inspect_model import inspect_model
 from medkd.explanation.kept import EXPLANATIONS as EXPLANATIONS
+from medkd.inference.further_images import read_further
 from medkd.inference.training_caveats import require_permitted
 from medkd.registry.interface import Registry
 from medkd.registry.load_version import adopt
@@ -40,7 +41,13 @@ from medkd.storage.workspace import Workspace
 
 
 def explain_registered(
-    workspace: Workspace, volume: VolumeRef, store: Path, model_uri: str, request: ExplanationRequest, out: Path
+    workspace: Workspace,
+    volume: VolumeRef,
+    store: Path,
+    model_uri: str,
+    request: ExplanationRequest,
+    out: Path,
+    further: tuple[VolumeRef, ...] = (),
 ) -> Path:
     """Explain a volume; the artefact goes to ``OUT/explanations/ID`` and beside the model version.
 
@@ -51,15 +58,17 @@ def explain_registered(
         model_uri: ``models:/NAME/VERSION``.
         request: what is asked; without explainers the default ones of the model's task.
         out: folder of the results.
+        further: other images of the study in the same store, of a model that sees several, in the order of its channels.
 
     Returns:
         The artefact's folder.
 
     Raises:
-        DataError: ``MODALITY_FORBIDDEN`` for a study that the model's card forbids.
+        DataError: ``MODALITY_FORBIDDEN`` for a study that the model's card forbids; ``CHANNEL_OUTSIDE`` for a further image that hardly reaches the
+            volume; ``TASK_INPUTS`` for a model that sees other images.
     """
     registry = open_registry(workspace)
-    return _explain_by(workspace, registry, ask_registry(registry, model_uri), volume, (store, out), request)
+    return _explain_by(workspace, registry, ask_registry(registry, model_uri), (volume, *further), (store, out), request)
 
 
 def explain_all_registered(
@@ -74,21 +83,29 @@ def explain_all_registered(
     done: list[Path | RefusedSeries] = []
     for volume in volumes:
         try:
-            done.append(_explain_by(workspace, registry, loaded, volume, (store, out / volume.series_key), request))
+            done.append(_explain_by(workspace, registry, loaded, (volume,), (store, out / volume.series_key), request))
         except MedkdError as error:
             done.append(RefusedSeries(series_key=volume.series_key, code=error.code, reason=str(error)))
     return tuple(done)
 
 
 def _explain_by(
-    workspace: Workspace, registry: Registry, loaded: LoadedModel, volume: VolumeRef, places: tuple[Path, Path], request: ExplanationRequest
+    workspace: Workspace,
+    registry: Registry,
+    loaded: LoadedModel,
+    images: tuple[VolumeRef, ...],
+    places: tuple[Path, Path],
+    request: ExplanationRequest,
 ) -> Path:
-    """Explain a volume from one place to another, and put the artefact beside the version."""
+    """Explain a volume, the first of its study's images, from one place to another, and put the artefact beside the version."""
+    volume, store = images[0], Store(places[0])
     require_permitted(volume, loaded.checkpoint.domain)
-    values, label = read_volume(Store(places[0]), volume)
+    values, label = read_volume(store, volume)
+    further = read_further(volume, images[1:], store, loaded.checkpoint.task)
     wanted = with_defaults(request, loaded.checkpoint.task.kind)
     folder = keep(
-        explain_study(values, volume, loaded, wanted, label=label, progress=workspace.progress), private_folder(places[1]) / EXPLANATIONS
+        explain_study(values, volume, loaded, wanted, label=label, further=further, progress=workspace.progress),
+        private_folder(places[1]) / EXPLANATIONS,
     )
     attach_study(registry, loaded.model, folder)
     return folder
@@ -186,7 +203,8 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str, store: Pa
         stores.insert(0, Store(store))
     source = next((one for one in stores if one.verify(record.volume.array)), stores[0])
     values, label = read_volume(source, record.volume)
-    again = replay(place, values, loaded, label)
+    further = read_further(record.volume, record.further, source, loaded.checkpoint.task)
+    again = replay(place, values, loaded, label, further)
     return place, again.same, again.differs
 
 

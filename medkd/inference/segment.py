@@ -24,7 +24,7 @@ class PreparedStudy:
 
     Attributes:
         task: of the networks.
-        image: float32 [1, *network space] (volumes) or [slice, 1, row, column] (pictures). A network that classifies volumes sees the patch
+        image: float32 [channel, *network space] (volumes) or [slice, channel, row, column] (pictures). A network that classifies volumes sees the patch
             in its middle (:mod:`medkd.inference.classify`).
         alignment: how volumes belong to the study's grid; None for pictures, which are the study's own slices.
         matrix: rows and columns of the study's own pictures where they were brought to the network's size by a letterbox; None where they
@@ -51,30 +51,35 @@ class PreparedStudy:
         return values.float() if self.alignment is None else self.alignment.to_network(values)
 
 
-def prepare_study(values: Tensor, grid: Grid | None, task: Task) -> PreparedStudy:
+def prepare_study(values: Tensor, grid: Grid | None, task: Task, further: tuple[Tensor, ...] = ()) -> PreparedStudy:
     """Bring the voxels of a study [slice, row, column] to what networks of a task were trained on.
 
     Args:
         values: voxels, or what is shown of a picture [frame, row, column].
         grid: of a volume; None of a picture, which is brought to size as pictures are imported (:mod:`medkd.volumes.letterbox`).
         task: of the networks.
+        further: other images on the same voxels, of networks that see several.
 
     Raises:
         DataError: ``GRID_MISMATCH`` for slices of another size than its pictures, or a picture where volumes are asked for;
-            ``TASK_INPUTS`` for a network that needs more than one image of a case.
+            ``TASK_INPUTS`` for a network that needs other images of a case.
     """
-    require_one_image(task, "the study, which has one")
+    if not further:
+        require_one_image(task, "the study, which has one")
+    elif grid is None or task.in_channels != 1 + len(further):
+        raise DataError("TASK_INPUTS", f"expected {', '.join(task.input_names)} of a study, it has {1 + len(further)} images here")
     if grid is None:
         return _prepare_pictures(values, task)
+    images = (values, *further)
     # The axes of a volume may lie any way in the patient; pictures are taken as they are stored.
     if task.spatial_dims == 3:
         alignment = align(grid, task)
-        return PreparedStudy(task, bring_intensity(alignment.to_network(values), task)[None], alignment)
+        return PreparedStudy(task, torch.stack([bring_intensity(alignment.to_network(image), task) for image in images]), alignment)
     if tuple(values.shape[1:]) != task.image_size:
         raise DataError(
             "GRID_MISMATCH", f"expected slices of {task.image_size} pixels for this model, the study has {tuple(values.shape[1:])}"
         )
-    return PreparedStudy(task, window_intensity(values, task.window)[:, None], None)
+    return PreparedStudy(task, torch.stack([window_intensity(image, task.window) for image in images], 1), None)
 
 
 def _prepare_pictures(values: Tensor, task: Task) -> PreparedStudy:

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from data_contracts import Calibration, ModelCard, SeriesRule, load_record
+from data_contracts import Calibration, DataError, ModelCard, SeriesRule, load_record
 from data_contracts.private import open_private
 from medkd.registry.interface import Registry
 from medkd.storage.workspace import Workspace
@@ -37,11 +37,27 @@ def load_calibration(registry: Registry, uri: str) -> Calibration | None:
     return load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None
 
 
-def seen_series(registry: Registry, uri: str) -> SeriesRule | None:
-    """Return which volume of a study a registered version sees, as its card says; None where that says nothing, or it sees several images."""
-    folder = registry.fetch(uri)[1]
+def seen_series(registry: Registry, uri: str) -> dict[str, SeriesRule]:
+    """Return which volumes of a study a registered version sees, by the names of its images and in their order, as its card says.
+
+    Nothing where the card says nothing of the one image that it sees.
+
+    Raises:
+        DataError: ``TASK_INPUTS`` for a version that sees several images whose card does not say which volume is which.
+    """
+    model, folder = registry.fetch(uri)
     card = load_record(folder / CARD, ModelCard) if (folder / CARD).is_file() else None
-    return card.series.get(card.task.image_names[0]) if card is not None and len(card.task.image_names) == 1 else None
+    if card is None:
+        return {}
+    names = card.task.image_names
+    missing = [name for name in names if name not in card.series]
+    if missing and len(names) > 1:
+        raise DataError(
+            "TASK_INPUTS",
+            f"expected the card of {model.uri} to say which volume of a study is {missing[0]!r}, one of {len(names)} images that it sees, it does not: "
+            "ask a student of it that sees one image",
+        )
+    return {} if missing else {name: card.series[name] for name in names}
 
 
 def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:
