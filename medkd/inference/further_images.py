@@ -62,7 +62,7 @@ def images_caveats(task: Task, volume: VolumeRef, further: FurtherImages) -> tup
     text = f"the model saw {1 + len(further.volumes)} images of the study: {seen}; {task.image_names[0]} is shown, and a map is of all of them together."
     found = [Caveat(code=SEVERAL_IMAGES, text=require_neutral(text), severity=1)]
     if further.unmeasured > 0:
-        share = f"{100 * further.unmeasured:.0f} %" if further.unmeasured >= 0.005 else "less than 1 %"
-        text = f"{share} of the volume of {task.image_names[0]} was not measured in another image; what is said there rests on values of its edge."
+        share = max(1, round(100 * further.unmeasured))  # a little is not nothing
+        text = f"{share}% of the volume of {task.image_names[0]} was not measured in another image; what is said there rests on values of its edge."
         found.append(Caveat(code=IMAGES_OUTSIDE, text=require_neutral(text), severity=2))
     return tuple(found)

@@ -84,7 +84,7 @@ def test_a_network_of_one_image_has_no_further_and_nothing_is_said(store):
     assert images_caveats(TASK, first, NO_FURTHER) == ()
 
 
-@pytest.mark.parametrize(("unmeasured", "said"), [(0.0, None), (0.001, "less than 1 %"), (0.328, "33 %")])
+@pytest.mark.parametrize(("unmeasured", "said"), [(0.0, None), (0.001, "1%"), (0.328, "33%")])
 def test_the_images_are_named_and_what_they_do_not_share_is_said(store, unmeasured, said):
     first, other = image(store, "a", (8, 8, 8), 2.0), image(store, "b", (8, 8, 8), 2.0, modality="CT")
     found = images_caveats(TASK, first, FurtherImages((other,), (torch.zeros(8, 8, 8),), unmeasured))

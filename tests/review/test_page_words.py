@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from data_contracts import Caveat, ClassAnswer, SanityCheck, TrainingDomain
+from data_contracts import Caveat, ClassAnswer, SanityCheck, Task, TrainingDomain
 from medkd.evaluation import fit_calibration
 from medkd.evaluation.choose_calibration import NOT_BETTER
 from medkd.evaluation.conformal import bound_missed
 from medkd.explanation.wording import checks_text
 from medkd.inference.calibration_text import calibration_caveats
+from medkd.inference.further_images import FurtherImages, images_caveats
 from medkd.inference.training_caveats import cases_caveats, training_caveats
 from medkd.review.caveats import compute_caveats
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, size_of, slices_of, teacher_cell
@@ -120,13 +121,15 @@ def of_every_kind(report, change, of_a_panel):
     found.append(training_features_altered(report.explanations[0].model))
     for domain in (None, TrainingDomain(**known, extent_low_mm=(900.0,) * 3), TrainingDomain(modalities=("CT",), units=("raw",))):
         found += training_caveats(volume, domain, grid)
+    task = Task(kind="segmentation", classes=("a", "b"), channels=("t1", "t2"))
+    found += images_caveats(task, volume, FurtherImages((volume,), (), 0.25))
     return [*found, *cases_caveats(SimpleNamespace(cases="synthesised", hidden_classes=("cyst",)))]
 
 
 def test_every_caveat_that_is_computed_is_said_in_chinese_with_the_same_figures(report, change, of_a_panel):
     found = of_every_kind(report, change, of_a_panel)
     codes = {caveat.code for caveat in found}
-    assert len(codes) >= 21, sorted(codes)
+    assert len(codes) >= 23, sorted(codes)
     assert {"FAR_FROM_TRAINING", "PATIENT_IN_TRAINING", "TRAINING_FEATURES_ALTERED"} <= codes
     for caveat in found:
         name, text = caveat_said(caveat)
