@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from pydicom import Dataset
@@ -128,34 +127,31 @@ def _with_direction(found: dict[str, str]) -> dict[str, str]:
 
 def _flatten(dataset: Dataset, found: dict[str, str]) -> None:
     for tag in list(dataset.keys()):
-        if tag.group % 2 or tag in (_SHARED, _PER_FRAME):
-            continue
-        keyword = keyword_for_tag(tag)
-        if not keyword or _INDIVIDUAL.search(keyword):
-            continue
+        if not (tag.group % 2 or tag in (_SHARED, _PER_FRAME)):
+            _take(dataset, tag, found)
+
+
+def _take(dataset: Dataset, tag: BaseTag, found: dict[str, str]) -> None:
+    """Note a value, and those in items of a sequence; one that contradicts its representation tells nothing apart."""
+    keyword = keyword_for_tag(tag)
+    if not keyword or _INDIVIDUAL.search(keyword):
+        return
+    try:
         kind = dictionary_VR(tag)
         if kind == "SQ":
-            for item in _items(dataset, tag):
+            for item in dataset[tag].value or ():
                 _flatten(item, found)
         elif kind in _PLAIN and keyword not in found:
             text = _text(dataset, tag)
             if text:
                 found[keyword] = text
-
-
-def _items(dataset: Dataset, tag: BaseTag) -> Sequence[Dataset]:
-    try:
-        return dataset[tag].value or ()
-    except Exception:  # a value that contradicts its representation tells nothing apart
-        return ()
+    except Exception:
+        return
 
 
 def _text(dataset: Dataset, tag: int) -> str:
-    """Return a value as text; of numbers, equal ones are written alike. Empty for one that contradicts its representation."""
-    try:
-        text = raw_text(dataset, tag, known=True)
-    except Exception:
-        return ""
+    """Return a value as text; of numbers, equal ones are written alike."""
+    text = raw_text(dataset, tag, known=True)
     kind = dictionary_VR(tag) if text else ""
     return "\\".join(_as_number(part, kind) for part in text.split("\\")) if kind in _DECIMAL else text
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 
 from medkd.dicom.slice_attributes import attributes_of, private_attributes, shown
 from tests.dicom.drawn import item
@@ -24,6 +26,12 @@ def test_attributes_of_items_count_and_those_of_each_image_do_not():
         MRTimingAndRelatedParametersSequence=[item(FlipAngle=9.0)], ReferencedImageSequence=[item(ReferencedFrameNumber=1)],
     )  # fmt: skip
     assert attributes_of((header,), {}) == {"EchoTime": "5", "FlipAngle": "9"}
+
+
+def test_a_sequence_that_holds_no_items_says_nothing_and_the_rest_counts():
+    header = item(EchoTime=5)
+    header[0x00189112] = RawDataElement(BaseTag(0x00189112), "UN", 4, b"abcd", 0, False, True)  # by the dictionary a sequence
+    assert attributes_of((header,), {}) == {"EchoTime": "5"}
 
 
 def test_the_first_place_counts_and_private_attributes_come_last():
