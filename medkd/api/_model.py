@@ -22,6 +22,7 @@ from data_contracts import (
     ExplanationRequest,
     FolderEvaluation,
     IngestPolicy,
+    ModelCard,
     ModelRef,
     StudyExplanation,
     Task,
@@ -46,6 +47,7 @@ from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.detect_study import FoundLesion, lesions_of_study
 from medkd.inference.further_images import images_caveats, read_further
 from medkd.inference.segment import prepare_study, segment
+from medkd.inference.series_caveats import rules_of, series_caveats
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.models._heads import head_view
 from medkd.registry.version_files import open_registry, seen_series
@@ -120,6 +122,7 @@ class Model:
         checkpoint: how it was trained, and on what.
         network: the torch module, in eval mode.
         calibration: how its logits become calibrated probabilities; None of a version without one.
+        card: what a person should know of it; None of a version without one.
     """
 
     uri: str
@@ -128,6 +131,7 @@ class Model:
     checkpoint: Checkpoint
     network: nn.Module
     calibration: Calibration | None = None
+    card: ModelCard | None = None
 
     @property
     def task(self) -> Task:
@@ -155,8 +159,9 @@ class Model:
         with privately(), self._ingested(Path(study), None, series, policy) as ((volume, *others), store):
             require_permitted(volume, self.checkpoint.domain)
             values, further = seen_values(volume, store), read_further(volume, tuple(others), store, self.task)
+            of_series = series_caveats(rules_of(self.card), (volume, *others), store.root)
         prepared = prepare_study(values, grid_of(volume.geometry), self.task, further.values)
-        of_study = (*caveats_of_study(volume, self.checkpoint), *images_caveats(self.task, volume, further))
+        of_study = (*caveats_of_study(volume, self.checkpoint), *images_caveats(self.task, volume, further), *of_series)
         if self.task.kind is TaskKind.DETECTION:
             return Prediction(volume, self.task.classes, None, None, of_study, lesions=lesions_of_study(self.network, prepared, volume))
         caveats = (*of_study, *calibration_caveats(self.calibration, self.reference.name))

@@ -19,7 +19,7 @@ from medkd.promotion.promote import Promotion, Signatory, promote_signed
 from medkd.promotion.rollback import Rollback
 from medkd.promotion.rollback import rollback as _rollback
 from medkd.registry.interface import ListedVersion, Registry
-from medkd.registry.load_version import load_calibrated
+from medkd.registry.load_version import load_version
 from medkd.registry.publish import open_registry
 from medkd.registry.search_models import search_models as _search_models
 from medkd.registry.server import require_registry
@@ -164,6 +164,6 @@ def load(uri: str, *, run: PathLike | None = None, tracking_uri: str | None = No
     """
     where = _tracking_uri(run, tracking_uri)
     with _registry_of(run, tracking_uri) as registry:
-        reference, checkpoint, network, calibration = load_calibrated(registry, uri)
+        reference, checkpoint, network, calibration, card = load_version(registry, uri)
     # By its version: an alias may move before the model is asked again.
-    return Model(reference.uri, where, reference, checkpoint, network, calibration)
+    return Model(reference.uri, where, reference, checkpoint, network, calibration, card)

@@ -21,6 +21,7 @@ from medkd.explanation.kept import keep as keep_result
 from medkd.explanation.kept import leave_cost as leave_cost
 from medkd.inference.further_images import NO_FURTHER, FurtherImages
 from medkd.inference.nearest_cases import FEATURES
+from medkd.inference.series_caveats import SERIES_OTHER, rules_of
 from medkd.registry.interface import Registry
 from medkd.registry.load_version import load_registered, load_version
 from medkd.storage.manifest import MANIFEST
@@ -85,7 +86,7 @@ def ask_registry(registry: Registry, uri: str, teacher: str | None = None) -> Lo
     teacher = teacher or (None if model.teacher is None else model.teacher.uri)
     alone = LoadedModel(model, checkpoint, network, calibration=calibration)
     if card is not None:
-        alone = replace(alone, structures=card.structures, trained_on=card.trained_on)
+        alone = replace(alone, structures=card.structures, trained_on=card.trained_on, series=rules_of(card))
     if teacher is None:
         return alone
     above, its, teacher_network = load_registered(registry, teacher)
@@ -131,7 +132,8 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
         again = explain_study(values, record.volume, loaded, request, label=label, further=further, decided=decided)
     finally:
         torch.set_num_threads(threads)
-    kept = tuple(caveat for caveat in record.caveats if caveat.code == LEFT_OUT)  # what did not fit is not asked again
+    # What did not fit is not asked again, and what a store says of its series is not a volume's.
+    kept = tuple(caveat for caveat in record.caveats if caveat.code in (LEFT_OUT, SERIES_OTHER))
     found = again.record.model_copy(update={"request": record.request, "caveats": (*again.record.caveats, *kept)})
     differs = {}
     for name, own in arrays.items():

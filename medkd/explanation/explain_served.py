@@ -7,7 +7,7 @@ import os
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from data_contracts import (
     ModelRef,
     Peak,
     Ref,
+    SeriesRule,
     Structures,
     StudyExplanation,
     TargetRecord,
@@ -62,6 +63,7 @@ class ServedVersion:
         calibration: of its probabilities; None of a version that has none.
         structures: whether it outlines lesions or anatomy.
         trained_on: what it was trained on, in words.
+        series: which series of a study it is for, by its images.
     """
 
     model: ModelRef
@@ -71,6 +73,7 @@ class ServedVersion:
     calibration: Calibration | None = None
     structures: Structures = "lesion"
     trained_on: str = ""
+    series: Mapping[str, SeriesRule | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from data_contracts import (
     ModelRef,
     Ref,
     SanityReport,
+    SeriesRule,
     Structures,
     StudyExplanation,
     TaskKind,
@@ -60,7 +61,7 @@ class LoadedModel:
     """The model that is asked and, where its lineage names one, its teacher.
 
     ``calibration``, ``structures`` and ``trained_on`` are those of the asked model: how its probabilities are calibrated (None of a version that
-    has none), whether it outlines lesions or anatomy, and what it was trained on, in words.
+    has none), whether it outlines lesions or anatomy, what it was trained on, in words, and which series of a study it is for, by its images.
     """
 
     model: ModelRef
@@ -71,6 +72,7 @@ class LoadedModel:
     calibration: Calibration | None = None
     structures: Structures = "lesion"
     trained_on: str = ""
+    series: Mapping[str, SeriesRule | None] = field(default_factory=dict)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by role, the asked one first."""

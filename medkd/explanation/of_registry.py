@@ -32,6 +32,7 @@ from medkd.explanation.explain_study import LoadedModel, explain_study
 from medkd.explanation.inspect_model import inspect_model
 from medkd.explanation.kept import EXPLANATIONS as EXPLANATIONS
 from medkd.inference.further_images import read_further
+from medkd.inference.series_caveats import series_caveats
 from medkd.inference.training_caveats import require_permitted
 from medkd.registry.interface import Registry
 from medkd.registry.load_version import adopt
@@ -103,10 +104,10 @@ def _explain_by(
     values, label = read_volume(store, volume)
     further = read_further(volume, images[1:], store, loaded.checkpoint.task)
     wanted = with_defaults(request, loaded.checkpoint.task.kind)
-    folder = keep(
-        explain_study(values, volume, loaded, wanted, label=label, further=further, progress=workspace.progress),
-        private_folder(places[1]) / EXPLANATIONS,
-    )
+    made = explain_study(values, volume, loaded, wanted, label=label, further=further, progress=workspace.progress)
+    caveats = (*made.record.caveats, *series_caveats(loaded.series, images, places[0]))
+    made = replace(made, record=made.record.model_copy(update={"caveats": caveats}))
+    folder = keep(made, private_folder(places[1]) / EXPLANATIONS)
     attach_study(registry, loaded.model, folder)
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from data_contracts import Calibration, Checkpoint, CompressionError, ExplanationRequest, ModelCard, Role, VolumeRef, load_record
@@ -10,6 +11,7 @@ from data_contracts.private import private_folder
 from medkd.cohorts.study_arrays import study_arrays
 from medkd.explanation.explain_served import ServedVersion, explain_served
 from medkd.explanation.kept import EXPLANATIONS, attach_study, keep
+from medkd.inference.series_caveats import rules_of, series_caveats
 from medkd.inference.training_caveats import require_permitted
 from medkd.registry.exported_forms import fetch_form, form_digests
 from medkd.registry.interface import SERVING_FOLDER, Registry
@@ -33,7 +35,9 @@ def explain_served_registered(
     asked = open_served(registry, model_uri, runtime)
     require_permitted(volume, asked.checkpoint.domain)
     values, label = study_arrays(volume, Store(store))
-    folder = keep(explain_served(values, volume, asked, request, label), private_folder(out) / EXPLANATIONS)
+    made = explain_served(values, volume, asked, request, label)
+    caveats = (*made.record.caveats, *series_caveats(asked.series, (volume,), store))
+    folder = keep(replace(made, record=made.record.model_copy(update={"caveats": caveats})), private_folder(out) / EXPLANATIONS)
     attach_study(registry, asked.model, folder)
     return folder
 
@@ -60,6 +64,7 @@ def open_served(registry: Registry, uri: str, runtime: Runtime) -> ServedVersion
         calibration=load_record(folder / CALIBRATION, Calibration) if (folder / CALIBRATION).is_file() else None,
         structures="lesion" if card is None else card.structures,
         trained_on="" if card is None else card.trained_on,
+        series=rules_of(card),
     )
 
 

@@ -30,7 +30,14 @@ _UNCALIBRATED = "Probabilities are softmax outputs; no calibration set was used.
 #: What a reader must know before anything else: whether there is a finding at all.
 FOREMOST = ("STUDENT_ONLY", "TEACHER_ONLY")
 #: In what a study is not what the model was trained on; one that was trained without cases was trained on no study at all.
-OUTSIDE_TRAINING = ("MODALITY_UNTRAINED", "UNIT_UNTRAINED", "SPACING_UNTRAINED", "EXTENT_UNTRAINED", "TRAINED_WITHOUT_CASES")
+OUTSIDE_TRAINING = (
+    "SERIES_OTHER",
+    "MODALITY_UNTRAINED",
+    "UNIT_UNTRAINED",
+    "SPACING_UNTRAINED",
+    "EXTENT_UNTRAINED",
+    "TRAINED_WITHOUT_CASES",
+)
 
 
 def compute_caveats(

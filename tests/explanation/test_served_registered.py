@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from data_contracts import CompressionError, DataError, ExplanationRequest, NetworkSpec, Role, Task, TrainingDomain
+from data_contracts import (
+    CompressionError,
+    DataError,
+    DicomData,
+    ExplanationRequest,
+    NetworkSpec,
+    Role,
+    SeriesRecord,
+    StoreManifest,
+    Task,
+    TrainingDomain,
+)
 from data_contracts.compression import FormKind
 from medkd.explanation.kept import read_kept
 from medkd.explanation.served_registered import depth_of_weights, explain_served_registered, open_served
@@ -16,6 +27,7 @@ from medkd.measures.transparency import depth_of
 from medkd.registry.export_form import export_form
 from medkd.registry.load_version import load_registered
 from medkd.registry.version_files import open_registry
+from medkd.storage.sealed import write_sealed
 from medkd.storage.workspace import local_workspace
 from tests.explanation.studies import bright_volume
 from tests.registered import register_tiny
@@ -28,7 +40,9 @@ NETWORK = NetworkSpec(builder="unet", spatial_dims=3, options={"channels": (4, 8
 def run(tmp_path_factory):
     """Return a run's workspace with a version that may be asked, and one that may be asked of MR only."""
     folder = tmp_path_factory.mktemp("run")
+    data = DicomData(path="s", channels={"late": {"words": ["with contrast"]}})
     register_tiny(folder, TASK, NETWORK)
+    register_tiny(folder, TASK.model_copy(update={"channels": ("late",)}), NETWORK, name="late", data=data)
     register_tiny(folder, TASK, NETWORK, name="other", domain=TrainingDomain(modalities=("MR",), outside="refuse"))
     return local_workspace(folder)
 
@@ -64,6 +78,17 @@ def test_what_the_card_forbids_is_refused(run, tmp_path):
             run, volume, tmp_path / "store", "models:/other-teacher/1", ExplanationRequest(explainers=()), tmp_path, "onnx"
         )
     assert caught.value.code == "MODALITY_FORBIDDEN"
+
+
+def test_another_series_than_the_card_names_is_asked_about_and_said(run, tmp_path):
+    _, volume = bright_volume(tmp_path / "store", [])
+    keys = {name: getattr(volume, name) for name in ("patient_key", "study_key", "series_key", "frame_of_reference_key", "modality")}
+    known = StoreManifest(volumes=(volume,), series=(SeriesRecord(slices=20, acquisition="T1", **keys),))
+    write_sealed(known, tmp_path / "store" / "manifest.json")
+    asked = (run, volume, tmp_path / "store", "models:/late-teacher/1", ExplanationRequest(explainers=()), tmp_path, "onnx")
+    record, _ = read_kept(explain_served_registered(*asked))
+    (said,) = [one.text for one in record.caveats if one.code == "SERIES_OTHER"]
+    assert said.startswith("the model is for with contrast as late")
 
 
 def test_knowledge_is_no_network(run, monkeypatch):

@@ -15,6 +15,7 @@ from medkd.explanation.of_registry import replay_registered
 from medkd.inference.further_images import read_further
 from medkd.inference.predict import predict_volume
 from medkd.phantom.dicom_studies import write_phantom_dicom
+from medkd.review.caveats import compute_caveats
 from medkd.storage.store import Store
 from medkd.storage.workspace import Workspace, local_workspace
 from medkd.trace import frozen, layer_map_of
@@ -126,3 +127,19 @@ def test_a_study_without_one_of_the_images_says_which(tmp_path):
     with pytest.raises(DataError, match="expected a volume as t2 in the study") as caught:
         ingest_study(Workspace(tmp_path / "out", tracking), tmp_path / "study", None, None, uris["both"])
     assert caught.value.code == "CHANNEL_MISSING"
+
+
+def test_a_model_that_is_asked_about_another_series_says_so_and_is_explained_again_alike(tmp_path):
+    write_study(tmp_path / "study", 0)
+    for other in ("one", "two", "seg.dcm"):
+        place = tmp_path / "study" / other
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+    uris, tracking = registered(tmp_path / "run", late=("t1c",))
+    model = medkd.load(uris["late"], tracking_uri=tracking)
+    (said,) = [one.text for one in model.predict(tmp_path / "study").caveats if one.code == "SERIES_OTHER"]
+    assert "the model is for t1, With Contrast as t1c, it was asked about another series (MR" in said
+    assert "T2" in said
+    why = model.explain(tmp_path / "study", tmp_path / "why", explainers=("grad_cam",))
+    assert [one.text for one in why.record.caveats if one.code == "SERIES_OTHER"] == [said]
+    assert compute_caveats((why.record,))[0].code == "SERIES_OTHER"
+    assert replay_registered(Workspace(tmp_path / "why", tracking), tmp_path / "why", why.record.digest()[:12])[1:] == (True, {})
