@@ -89,4 +89,6 @@ def test_an_image_that_is_not_there_is_named():
 def test_a_model_of_one_image_is_asked_about_one_volume():
     assert choose_images(manifest(T1, T2), NOTHING, None, lambda: {"image": SeriesRule(modality="CT")}) == (T2,)
     assert choose_images(manifest(T1, T2), NOTHING, T1.series_key, dict) == (T1,)
+    alone = T2.model_copy(update={"frame_of_reference_key": None})  # which only images that share one need
+    assert choose_images(manifest(T1, alone), NOTHING, None, lambda: {"image": SeriesRule(modality="CT")}) == (alone,)
     assert choose_images(manifest(T1), NOTHING, None, lambda: pytest.fail("asked")) == (T1,)
