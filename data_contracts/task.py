@@ -182,10 +182,10 @@ def require_kind(task: Task, what: str, *kinds: TaskKind) -> None:
 def has_served_form(task: Task) -> bool:
     """Return whether a network of a task has a form that answers without medkd and torch.
 
-    Boxes are decoded and merged outside of a network, so that a detector has none. Nor has one that sees more than one image of a case: whoever asks
-    a form brings one.
+    Boxes are decoded and merged outside of a network, so that a detector has none. Nor has one that sees a clinical row: whoever asks a form brings
+    images.
     """
-    return task.kind is not TaskKind.DETECTION and task.in_channels == 1
+    return task.kind is not TaskKind.DETECTION and not task.clinical
 
 
 def require_one_image(task: Task, what: str) -> None:

@@ -36,8 +36,8 @@ def run_served_study(
         OutputError, DataError: as :func:`flows.ingested_study.ingest_study`.
     """
     out = workspace.root
-    ingested, (volume, *_), store = ingest_study(workspace, source, series, policy, model_uri)
-    artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out, runtime)], title="explain")[0]
+    ingested, images, store = ingest_study(workspace, source, series, policy, model_uri)
+    artefact = submit_all(explain_study, [(workspace, images, store, model_uri, request, out, runtime)], title="explain")[0]
     report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
     if dicom_out is None:
         return StudyOutcome(ingested, artefact, report)

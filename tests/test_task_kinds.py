@@ -109,12 +109,12 @@ def test_the_refusal_says_what_was_expected_and_what_came():
     require_kind(DETECTION, "boxes", TaskKind.DETECTION)
 
 
-def test_neither_a_detector_nor_a_network_of_several_images_has_a_served_form():
-    plain = Task(kind="segmentation", classes=("background", "lesion"))
+def test_neither_a_detector_nor_a_network_that_sees_a_clinical_row_has_a_served_form():
+    plain = Task(kind="classification", classes=("background", "lesion"))
     assert has_served_form(plain)
     assert not has_served_form(DETECTION)
-    assert not has_served_form(plain.model_copy(update={"channels": ("t1", "t2")}))
-    assert has_served_form(plain.model_copy(update={"channels": ("t1",)}))
+    assert has_served_form(plain.model_copy(update={"channels": ("t1", "t2")}))
+    assert not has_served_form(plain.model_copy(update={"clinical": ("age",)}))
 
 
 def test_a_detection_has_one_class_of_lesions_and_no_flips():

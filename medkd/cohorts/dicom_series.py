@@ -7,20 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from data_contracts import Coordinate, DataError, DicomData, Ref, StoreManifest, VolumeRef
 from medkd.cohorts.case_inputs import channel_key
 from medkd.cohorts.folder_names import few
-from medkd.cohorts.shards import AFFINE, IMAGE, SYNTHETIC, VOLUME
+from medkd.cohorts.on_first import grid_of_image, on_first
+from medkd.cohorts.shards import AFFINE, IMAGE, SYNTHETIC
 from medkd.dicom.case_images import CaseImages
 from medkd.dicom.series_rule import has_coordinates
 from medkd.storage.store import Store
-from medkd.volumes.onto_grid import onto_grid
-from medkd.volumes.orientation import Grid, require_space
-
-#: Least share of the first image's grid that each other one reaches: less is another part of the body.
-LEAST_REACHED = 0.25
 
 
 def with_coordinates(manifest: StoreManifest, data: DicomData) -> list[VolumeRef]:
@@ -59,7 +54,7 @@ def write_images(images: CaseImages, channels: Sequence[str], stores: tuple[Stor
         text = f"expected the label on {channels[0]}, the first of data.channels, it lies on {labelled}: put that one first"
         raise DataError("CHANNEL_LABEL", text)
     source, target = stores
-    grid = _grid(images.first)
+    grid = grid_of_image(images.first)
     arrays = {AFFINE: torch.from_numpy(grid.affine_lps_mm)}
     unmeasured = np.zeros(grid.shape, dtype=bool)
     for number, (name, volume) in enumerate(zip(channels, images.volumes, strict=True)):
@@ -69,34 +64,6 @@ def write_images(images: CaseImages, channels: Sequence[str], stores: tuple[Stor
     if unmeasured.any():
         arrays[SYNTHETIC] = torch.from_numpy(unmeasured.astype(np.uint8))
     return target.write_tensors(key, arrays)
-
-
-def on_first(volume: VolumeRef, first: VolumeRef, names: tuple[str, str], store: Store) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return an image of a case on the grid of its first, and where it was not measured there.
-
-    Args:
-        volume: the image.
-        first: the first image.
-        names: of both, for the sentence of an error.
-        store: that holds it.
-
-    Raises:
-        DataError: ``CHANNEL_OUTSIDE`` when it hardly reaches the first's grid.
-    """
-    held, own, wanted = store.read_arrays(volume.array), _grid(volume), _grid(first)
-    values, reached = onto_grid(held[VOLUME], own, wanted)
-    if reached.mean() < LEAST_REACHED:
-        text = f"expected {names[0]} to reach a quarter of {names[1]}'s volume or more, it reaches {reached.mean():.0%}: another part of the body"
-        raise DataError("CHANNEL_OUTSIDE", text)
-    if SYNTHETIC in held:
-        # What took anything from a voxel that was not measured was not measured either.
-        reached &= onto_grid(held[SYNTHETIC], own, wanted)[0] == 0
-    return values, ~reached
-
-
-def _grid(volume: VolumeRef) -> Grid:
-    geometry = require_space(volume, "several images of a case")
-    return Grid(geometry.shape, np.asarray(geometry.affine_lps_mm))
 
 
 def _held(stated: Mapping[str, Mapping[str, Coordinate]]) -> str:

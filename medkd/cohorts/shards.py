@@ -14,10 +14,11 @@ from torch import Tensor
 from data_contracts import Case, VolumeRef
 from medkd.cohorts.study_arrays import LABEL as LABEL
 from medkd.cohorts.study_arrays import PICTURE as PICTURE
+from medkd.cohorts.study_arrays import SYNTHETIC as SYNTHETIC
 from medkd.cohorts.study_arrays import VOLUME as VOLUME
 from medkd.storage.store import Store
 
-IMAGE, AFFINE, SYNTHETIC = "image", "affine_lps_mm", "synthetic"
+IMAGE, AFFINE = "image", "affine_lps_mm"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from medkd.storage.store import Store
 #: The voxels of an ingested volume, as they are stored; of a picture its values, and what is shown of them and networks see.
 VOLUME, PICTURE = "volume", "picture"
 LABEL = "label"
+#: Voxels that nobody measured, uint8.
+SYNTHETIC = "synthetic"
 
 
 def study_arrays(volume: VolumeRef, store: Store) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:

@@ -106,6 +106,28 @@ def _values(image: Dataset) -> NDArray[Any] | None:
         return None
 
 
+#: Attributes of patient and study that every object must have, empty where nobody knows them (type 2 of PS3.3 C.7.1.1 and C.7.2.1).
+_MAY_BE_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+
+
+def complete(images: Sequence[Dataset]) -> None:
+    """Give images, in memory only, the empty attributes that converted and de-identified files often leave out."""
+    for image in images:
+        for keyword in _MAY_BE_EMPTY:
+            if keyword not in image:
+                setattr(image, keyword, None)
+
+
 @dataclass(frozen=True)
 class SegIdentity:
     """By what a SEG and its segments are known.
@@ -139,7 +161,7 @@ def write_seg(
 ) -> Path:
     """Write a label map [slice, row, column] as a DICOM SEG, one segment per value that it holds, numbered from 1 in their order.
 
-    Patient and study are those of the images, UIDs are new unless given. Research use only stands in the content description.
+    Patient and study are those of the images (empty where a de-identified file leaves one out), UIDs are new unless given. Research use only stands in the content description.
 
     Args:
         labels: 0 background; on the images' pixels.
@@ -159,6 +181,7 @@ def write_seg(
     present = [int(value) for value in np.unique(labels) if value]
     if not present:
         raise DataError("SEG_EMPTY", "expected something marked, nothing was found: there is no segmentation to write")
+    complete(images)
     # Names of classes are the recipe's own words: which anatomy they mean in SNOMED CT is not known here.
     generic = codes.SCT.AnatomicalStructure
     own = identity or SegIdentity()

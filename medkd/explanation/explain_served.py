@@ -43,6 +43,7 @@ from medkd.explanation.subjects import chosen
 from medkd.explanation.wording import noun_of
 from medkd.inference.apply_calibration import apply
 from medkd.inference.calibration_text import calibration_caveats
+from medkd.inference.further_images import NO_FURTHER, FurtherImages, images_caveats
 from medkd.inference.training_caveats import caveats_of_study
 from medkd.serving.runtime_network import RuntimeNetwork, default_threads
 from medkd.serving.study import StudyAnswer, ask_study
@@ -89,7 +90,12 @@ class _Subject:
 
 
 def explain_served(
-    values: NDArray[Any], volume: VolumeRef, asked: ServedVersion, request: ExplanationRequest, label: NDArray[np.uint8] | None = None
+    values: NDArray[Any],
+    volume: VolumeRef,
+    asked: ServedVersion,
+    request: ExplanationRequest,
+    label: NDArray[np.uint8] | None = None,
+    further: FurtherImages = NO_FURTHER,
 ) -> KeptResult:
     """Return what a version finds in a volume, with closed-form maps; findings are those of the torch network.
 
@@ -101,6 +107,7 @@ def explain_served(
         asked: the version.
         request: which findings are explained; its explainers are not asked.
         label: the study's own segmentation [slice, row, column], where it has one.
+        further: other images of the study, of a version that sees several.
 
     Raises:
         ExplanationError: ``LESION_UNKNOWN``; DataError: as :func:`medkd.serving.study.ask_study`.
@@ -108,7 +115,7 @@ def explain_served(
     started = time.perf_counter()
     # A picture of 8 bits is resized as one, rounded; everything else is float32.
     seen = values if volume.space is None and values.dtype == np.uint8 else values.astype(np.float32)
-    answer = ask_study(seen, volume.space, asked.network, asked.calibration)
+    answer = ask_study(seen, volume.space, asked.network, asked.calibration, further.values)
     segments = asked.checkpoint.task.kind is TaskKind.SEGMENTATION
     found = _lesions(answer, asked, request, label) if segments else _answers(answer, asked, request, volume, label)
     name = CLASS_MAP if segments else CAM
@@ -116,7 +123,7 @@ def explain_served(
     arrays |= {map_name(one.number, "student", name): one.attribution for one in found.subjects}
     payload = safetensors.numpy.save({key: np.ascontiguousarray(array) for key, array in arrays.items()})
     array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
-    record = _record(found, volume, asked, request.model_copy(update={"explainers": (Entry(name=name),)}), array)
+    record = _record(found, (volume, further), asked, request.model_copy(update={"explainers": (Entry(name=name),)}), array)
     seconds = {"all": time.perf_counter() - started}
     return KeptResult(record, payload, arrays, values, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
@@ -188,12 +195,16 @@ def dice_to_parts(region: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return 2 * int((inside & there).sum()) / int(inside.sum() + there.sum())
 
 
-def _record(found: _Found, volume: VolumeRef, asked: ServedVersion, request: ExplanationRequest, array: Ref) -> StudyExplanation:
+def _record(
+    found: _Found, seen: tuple[VolumeRef, FurtherImages], asked: ServedVersion, request: ExplanationRequest, array: Ref
+) -> StudyExplanation:
+    volume, further = seen
     checkpoint, task = asked.checkpoint, asked.checkpoint.task
     library, release = asked.network.runtime.split()
     return StudyExplanation(
         request=request,
         volume=volume,
+        further=further.volumes,
         model=asked.model,
         kind=task.kind,
         task_digest=task.digest(),
@@ -205,7 +216,7 @@ def _record(found: _Found, volume: VolumeRef, asked: ServedVersion, request: Exp
         answers=found.answers,
         maps=tuple(_map(one, volume, asked, request, array) for one in found.subjects),
         sanity_reports=(),
-        caveats=(*_caveats(found, volume, asked),),
+        caveats=(*caveats_of_study(volume, checkpoint), *images_caveats(task, volume, further), *_caveats(found, asked)),
         structures=asked.structures,
         trained_on=asked.trained_on,
         array=array,
@@ -253,8 +264,7 @@ def _peak(attribution: NDArray[np.float32], volume: VolumeRef) -> tuple[Peak, ..
     return (Peak(voxel=(slice_index, row, column), position_lps_mm=place, value=value),) if value > 0 else ()
 
 
-def _caveats(found: _Found, volume: VolumeRef, asked: ServedVersion) -> Iterator[Caveat]:
-    yield from caveats_of_study(volume, asked.checkpoint)
+def _caveats(found: _Found, asked: ServedVersion) -> Iterator[Caveat]:
     yield from calibration_caveats(asked.calibration, asked.model.name, noun_of(asked.structures))
     text = (
         f"asked by {asked.network.runtime} without torch: maps are in closed form and were not tested on this study; explainers that need "

@@ -11,6 +11,7 @@ from data_contracts.private import private_folder
 from medkd.cohorts.study_arrays import study_arrays
 from medkd.explanation.explain_served import ServedVersion, explain_served
 from medkd.explanation.kept import EXPLANATIONS, attach_study, keep
+from medkd.inference.further_images import read_further
 from medkd.inference.series_caveats import rules_of, series_caveats
 from medkd.inference.training_caveats import require_permitted
 from medkd.registry.exported_forms import fetch_form, form_digests
@@ -22,21 +23,30 @@ from medkd.storage.workspace import Workspace
 
 
 def explain_served_registered(
-    workspace: Workspace, volume: VolumeRef, store: Path, model_uri: str, request: ExplanationRequest, out: Path, runtime: Runtime
+    workspace: Workspace,
+    images: tuple[VolumeRef, ...],
+    store: Path,
+    model_uri: str,
+    request: ExplanationRequest,
+    out: Path,
+    runtime: Runtime,
 ) -> Path:
     """Explain a volume without torch; the artefact goes to ``OUT/explanations/ID`` and beside the model version.
 
-    Arguments as of :func:`medkd.explanation.of_registry.explain_registered`; ``runtime`` says by what it is asked.
+    Arguments as of :func:`medkd.explanation.of_registry.explain_registered`; ``images`` are the volume and the further ones of its study, ``runtime``
+    says by what they are asked about.
 
     Raises:
         DataError: ``MODALITY_FORBIDDEN``; CompressionError: as :func:`open_served`.
     """
     registry = open_registry(workspace)
     asked = open_served(registry, model_uri, runtime)
+    volume = images[0]
     require_permitted(volume, asked.checkpoint.domain)
     values, label = study_arrays(volume, Store(store))
-    made = explain_served(values, volume, asked, request, label)
-    caveats = (*made.record.caveats, *series_caveats(asked.series, (volume,), store))
+    further = read_further(volume, images[1:], Store(store), asked.checkpoint.task)
+    made = explain_served(values, volume, asked, request, label, further)
+    caveats = (*made.record.caveats, *series_caveats(asked.series, images, store))
     folder = keep(replace(made, record=made.record.model_copy(update={"caveats": caveats})), private_folder(out) / EXPLANATIONS)
     attach_study(registry, asked.model, folder)
     return folder

@@ -34,9 +34,9 @@ from medkd.dicom.confidentiality.secret import pseudonym
 from medkd.dicom.findings import Findings
 from medkd.dicom.found_file import FoundFile
 from medkd.dicom.labels.segmentation import bind_segmentation
-from medkd.dicom.write_seg import SegIdentity, source_images, write_seg
+from medkd.dicom.write_seg import SegIdentity, complete, source_images, write_seg
 from medkd.feedback.keep import findings_of
-from medkd.results.common import Identity, complete
+from medkd.results.common import Identity
 from medkd.volumes.voxel_masks import mask_of, voxels_of
 
 _CALLED = re.compile(r"((?:lesion|answer|teacher)-[1-9][0-9]*)[\s_:,-]+(allowed|forbidden)|(missed)(?:[\s_:-]*\d+)?", re.IGNORECASE)

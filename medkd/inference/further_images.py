@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from data_contracts import Caveat, DataError, Task, VolumeRef
-from medkd.cohorts.dicom_series import on_first
+from medkd.cohorts.on_first import on_first
 from medkd.storage.store import Store
 from medkd.wording import require_neutral
 
@@ -27,7 +26,7 @@ class FurtherImages:
     """
 
     volumes: tuple[VolumeRef, ...] = ()
-    values: tuple[Tensor, ...] = ()
+    values: tuple[NDArray[np.float32], ...] = ()
     unmeasured: float = 0.0
 
 
@@ -50,7 +49,7 @@ def read_further(first: VolumeRef, further: tuple[VolumeRef, ...], store: Store,
     for name, volume in zip(task.image_names[1:], further, strict=True):
         read, missing = on_first(volume, first, (name, task.image_names[0]), store)
         unmeasured |= missing
-        values.append(torch.from_numpy(read))
+        values.append(read)
     return FurtherImages(further, tuple(values), float(unmeasured.mean()))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from data_contracts import DataError, Task, require_one_image
@@ -51,14 +53,14 @@ class PreparedStudy:
         return values.float() if self.alignment is None else self.alignment.to_network(values)
 
 
-def prepare_study(values: Tensor, grid: Grid | None, task: Task, further: tuple[Tensor, ...] = ()) -> PreparedStudy:
+def prepare_study(values: Tensor, grid: Grid | None, task: Task, further: Sequence[NDArray[np.float32]] = ()) -> PreparedStudy:
     """Bring the voxels of a study [slice, row, column] to what networks of a task were trained on.
 
     Args:
         values: voxels, or what is shown of a picture [frame, row, column].
         grid: of a volume; None of a picture, which is brought to size as pictures are imported (:mod:`medkd.volumes.letterbox`).
         task: of the networks.
-        further: other images on the same voxels, of networks that see several.
+        further: other images on the same voxels, float32, of networks that see several.
 
     Raises:
         DataError: ``GRID_MISMATCH`` for slices of another size than its pictures, or a picture where volumes are asked for;
@@ -70,7 +72,7 @@ def prepare_study(values: Tensor, grid: Grid | None, task: Task, further: tuple[
         raise DataError("TASK_INPUTS", f"expected {', '.join(task.input_names)} of a study, it has {1 + len(further)} images here")
     if grid is None:
         return _prepare_pictures(values, task)
-    images = (values, *further)
+    images = (values, *map(torch.from_numpy, further))
     # The axes of a volume may lie any way in the patient; pictures are taken as they are stored.
     if task.spatial_dims == 3:
         alignment = align(grid, task)

@@ -70,7 +70,9 @@ def _lines(card: ModelCard, scorecard: Scorecard, loss: LossStatement | None, co
     if has_served_form(card.task):
         yield f'model = mlflow.pyfunc.load_model("models:/{card.name}/VERSION")'
         yield 'model.predict(pd.DataFrame({"dicom": ["study.zip"]}))  # path, or base64 text: a table of findings, SEG and page'
-        yield 'model.predict({"image": images})                      # float32 [n, 1, *space]: logits, labels, class_map'
+        seen = f" ({', '.join(card.task.image_names)})" if card.task.in_channels > 1 else ""
+        shape = f"[n, {card.task.in_channels}, *space]{seen}"
+        yield f'model.predict({{"image": images}})                      # float32 {shape}: logits, labels, class_map'
     else:
         yield f'network = medkd.load("models:/{card.name}/VERSION").network  # needs medkd and torch: no form of it is served'
         yield f"network(images)  # float32 [n, {card.task.in_channels}, *space]: {', '.join((*card.task.image_names, *card.task.clinical))}"

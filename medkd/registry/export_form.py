@@ -131,7 +131,7 @@ def _compare(loaded: LoadedVersion, answer: Answer) -> tuple[float, float | None
         RegistryError: ``FORM_DIFFERS``.
     """
     task = loaded.checkpoint.task
-    images = np.random.default_rng(0).normal(size=(DRAWN, 1, *task.image_size)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(DRAWN, task.in_channels, *task.image_size)).astype(np.float32)
     example = example_image(task)
     if example.shape[1:] == task.image_size:
         images = np.concatenate([images, example[None]])

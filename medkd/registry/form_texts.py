@@ -30,13 +30,14 @@ def form_readme(model: ModelRef, checkpoint: Checkpoint, kind: FormKind) -> str:
         if task.intensity == "z_score"
         else "clipped to percentiles 0.5 and 99.5 of the volume, then mean 0 and deviation 1"
     )
+    seen = f"{', '.join(task.image_names)}, each " if task.in_channels > 1 else ""
     return f"""# {model.name}, {name}
 
 **Research use only. Not a medical device. No clinical claim is made.**
 
 {model.uri} of medkd, manifest {model.manifest_digest}, float32.
 
-Input `image`, float32 [n, 1, {size}]: {values}. Output `logits`, [n, {len(task.classes)}{f", {space}" if space else ""}], for
+Input `image`, float32 [n, {task.in_channels}, {size}]: {seen}{values}. Output `logits`, [n, {len(task.classes)}{f", {space}" if space else ""}], for
 {", ".join(task.classes)}; where the head has a closed form `class_map`, [n, {len(task.classes)}, {size}], in logits.
 
 ```python

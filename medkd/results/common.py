@@ -57,25 +57,3 @@ def save(written: Dataset, path: Path) -> Path:
 def of_series(images: Sequence[Dataset]) -> str:
     """Return the series that images belong to."""
     return str(images[0].SeriesInstanceUID)
-
-
-#: Attributes of patient and study that every object must have, empty where nobody knows them (type 2 of PS3.3 C.7.1.1 and C.7.2.1).
-_MAY_BE_EMPTY = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-
-
-def complete(images: Sequence[Dataset]) -> None:
-    """Give images, in memory only, the empty attributes that converted and de-identified files often leave out."""
-    for image in images:
-        for keyword in _MAY_BE_EMPTY:
-            if keyword not in image:
-                setattr(image, keyword, None)

@@ -15,7 +15,8 @@ from pydicom import Dataset, dcmread
 from data_contracts import MissingDependencyError, ReadBack, ResultSet, SourceError, VaultEntry, VaultError, load_record
 from data_contracts.private import private_folder
 from medkd.dicom.confidentiality.vault import ATTRIBUTES, open_vault
-from medkd.results.common import complete, save
+from medkd.dicom.write_seg import complete
+from medkd.results.common import save
 from medkd.results.readers import named, require_readers, validate
 from medkd.storage.output import RESULTS, claim, require_apart, require_source
 from medkd.storage.store import sha256_file, write_bytes

@@ -18,12 +18,12 @@ from data_contracts.result_set import ResultKind
 from medkd.cohorts.study_arrays import study_arrays
 from medkd.dicom.archive import files_of
 from medkd.dicom.series_table import first_file_of
-from medkd.dicom.write_seg import SegIdentity, source_images, source_picture, write_seg
+from medkd.dicom.write_seg import SegIdentity, complete, source_images, source_picture, write_seg
 from medkd.explanation.kept import SHORT, read_kept
 from medkd.explanation.wording import noun_of
 from medkd.inference.components import SMALLEST, find_components
 from medkd.results import certify as certifying
-from medkd.results.common import SERIES, Identity, complete
+from medkd.results.common import SERIES, Identity
 from medkd.results.key_image import write_key_image
 from medkd.results.ohif import reader as ohif
 from medkd.results.ohif.reader import OhifReader

@@ -44,7 +44,7 @@ class ServedNetwork(nn.Module):
         self.has_map = has_closed_form(network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor] | Tensor:
-        """Return logits [batch, class, (*space)] and the class maps [batch, class, *space] of an image [batch, 1, *space]."""
+        """Return logits [batch, class, (*space)] and the class maps [batch, class, *space] of an image [batch, channel, *space]."""
         layers = layer_map_of(self.network)
         traced = trace(self.network, image, layers=(layers.cam_layer,) if self.has_map else ())
         if not self.has_map:
@@ -85,7 +85,7 @@ def export_onnx(network: nn.Module, task: Task, *, seed: int = 0) -> OnnxForm:
 
     Args:
         network: on any device; it stays there, in its mode.
-        task: gives the size of an image.
+        task: gives the size of an image, and how many a network sees side by side.
         seed: of the images that are compared.
 
     Raises:
@@ -94,7 +94,7 @@ def export_onnx(network: nn.Module, task: Task, *, seed: int = 0) -> OnnxForm:
     served = ServedNetwork(network)
     generator = torch.Generator().manual_seed(seed)
     device = next(network.parameters()).device
-    image = torch.randn(2, 1, *task.image_size, generator=generator).to(device)
+    image = torch.randn(2, task.in_channels, *task.image_size, generator=generator).to(device)
     names = [LOGITS, CLASS_MAP] if served.has_map else [LOGITS]
     written = io.BytesIO()
     with frozen(network), torch.no_grad(), quiet_exporter():
@@ -115,7 +115,7 @@ def export_onnx(network: nn.Module, task: Task, *, seed: int = 0) -> OnnxForm:
             raise RegistryError(
                 "FORM_NOT_EXPORTED", f"expected a network that ONNX can express, {type(network).__name__} is none ({why})"
             ) from error
-    compared = torch.randn(3, 1, *task.image_size, generator=generator)
+    compared = torch.randn(3, task.in_channels, *task.image_size, generator=generator)
     expected = answers_of(served, compared)
     found = OnnxNetwork(written.getvalue(), task).ask(compared.numpy())
     differences = compare_forms(expected, found)
@@ -123,7 +123,7 @@ def export_onnx(network: nn.Module, task: Task, *, seed: int = 0) -> OnnxForm:
 
 
 def answers_of(served: ServedNetwork, images: Tensor, *, flips: tuple[int, ...] = ()) -> list[NDArray[np.float32]]:
-    """Return [logits, class maps] (or [logits]) that a network itself gives of images [n, 1, *space], averaged over mirrorings.
+    """Return [logits, class maps] (or [logits]) that a network itself gives of images [n, channel, *space], averaged over mirrorings.
 
     Args:
         served: on any device, in any mode.

@@ -29,7 +29,7 @@ class PackedForm:
         folder: its files and their manifest.
         digest: of the manifest.
         requirements: libraries, pinned.
-        example: synthetic image [1, *space] that the network takes; noise, of nobody.
+        example: synthetic image [channel, *space] that the network takes; noise, of nobody.
         parity: largest difference of logits (and maps) from the network, as a share of the magnitude.
     """
 
@@ -45,7 +45,7 @@ class PackedForm:
 
 
 def example_image(task: Task) -> NDArray[np.float32]:
-    """Return a synthetic image [1, *space] that a network of a task takes: noise, of nobody."""
+    """Return a synthetic image [channel, *space] that a network of a task takes: noise, of nobody."""
     windows = task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION
     size = (_EXAMPLE_EXTENT,) * 3 if windows else task.image_size
-    return np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32).round(3)
+    return np.random.default_rng(0).normal(size=(task.in_channels, *size)).astype(np.float32).round(3)

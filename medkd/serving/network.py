@@ -42,6 +42,6 @@ class OnnxNetwork(RuntimeNetwork):
         super().__init__(task, has_map=CLASS_MAP in self._outputs)
 
     def run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task] in one forward pass."""
+        """Return [logits, class maps] (or [logits]) of images [n, channel, *size of the task] in one forward pass."""
         answers: list[NDArray[np.float32]] = self._session.run(self._outputs, {IMAGE: images}, self._options)
         return answers

@@ -98,7 +98,7 @@ class OpenVinoNetwork(RuntimeNetwork):
     def __init__(self, model: OpenVinoForm | Path, task: Task, *, threads: int = 0, maps: bool = True) -> None:
         openvino = import_openvino()
         form = model if isinstance(model, OpenVinoForm) else OpenVinoForm(model.read_bytes(), model.with_suffix(".bin").read_bytes())
-        self._core, self._settings, self._shape = openvino.Core(), _settings(threads), [1, 1, *task.image_size]
+        self._core, self._settings, self._shape = openvino.Core(), _settings(threads), [1, task.in_channels, *task.image_size]
         self._requests: dict[bool, Any] = {}
         try:
             self._model = self._core.read_model(form.topology, form.weights)
@@ -115,7 +115,7 @@ class OpenVinoNetwork(RuntimeNetwork):
         super().__init__(task, has_map=CLASS_MAP in self._outputs)
 
     def run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task] in one forward pass."""
+        """Return [logits, class maps] (or [logits]) of images [n, channel, *size of the task] in one forward pass."""
         request = self._request(alone=len(images) == 1)
         request.infer({IMAGE: images}, share_inputs=True)
         # Copies: the next forward pass writes to the same memory.

@@ -18,9 +18,11 @@ def pack_form(folder: Path, network: nn.Module, task: Task) -> PackedForm:
 
     Raises:
         RegistryError: ``FORM_NOT_EXPORTED``, ``FORM_DIFFERS`` or ``FORM_NEEDS_TORCH``.
+        DataError: ``TASK_KIND`` for boxes, ``TASK_INPUTS`` for a network that sees a clinical row.
     """
     require_kind(task, "a form that answers without torch")
-    require_one_image(task, "a form that answers without torch")
+    if task.clinical:  # whoever asks a form brings images
+        require_one_image(task, "a form that answers without torch")
     form, code = export_onnx(network, task), serving_code()
     files = {NETWORK: form.payload, CODE: code.archive, REQUIREMENTS: "".join(f"{line}\n" for line in code.requirements).encode()}
     digest = pack_model(folder, files)

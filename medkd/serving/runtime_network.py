@@ -41,10 +41,10 @@ class RuntimeNetwork(ABC):
 
     @abstractmethod
     def run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task] in one forward pass."""
+        """Return [logits, class maps] (or [logits]) of images [n, channel, *size of the task] in one forward pass."""
 
     def ask(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task], in chunks, without mirrorings."""
+        """Return [logits, class maps] (or [logits]) of images [n, channel, *size of the task], in chunks, without mirrorings."""
         at_once = PICTURES_AT_ONCE if images.ndim == 4 else 1
         chunks = [images[begin : begin + at_once] for begin in range(0, len(images), at_once)]
         answers = [self.run(np.ascontiguousarray(chunk, dtype=np.float32)) for chunk in chunks]
@@ -62,7 +62,7 @@ class RuntimeNetwork(ABC):
         return [total / np.float32(len(subsets)) for total in totals] if flips else totals
 
     def predict_volume(self, volume: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] of a volume [1, *space] that is segmented by overlapping windows, each [class, *space]."""
+        """Return [logits, class maps] of a volume [channel, *space] that is segmented by overlapping windows, each [class, *space]."""
         parts: list[int] = []
 
         def answer(windows: NDArray[np.float32]) -> NDArray[np.float32]:

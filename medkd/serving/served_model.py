@@ -22,6 +22,7 @@ from data_contracts import (
     DataError,
     IngestPolicy,
     MedkdError,
+    ModelCard,
     StoreManifest,
     TaskKind,
     VolumeRef,
@@ -29,6 +30,7 @@ from data_contracts import (
 )
 from data_contracts.private import private_folder, privately
 from medkd.dicom.archive import files_of
+from medkd.dicom.case_images import Refused, images_of_cases
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.qc_picture import open_mapped
@@ -36,6 +38,8 @@ from medkd.dicom.series_words import series_words
 from medkd.dicom.write_seg import source_images, write_seg
 from medkd.inference.apply_calibration import apply
 from medkd.inference.calibration_text import calibration_caveats
+from medkd.inference.further_images import images_caveats, read_further
+from medkd.inference.series_caveats import rules_of, series_caveats
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.serving.form import NETWORK
 from medkd.serving.network import OnnxNetwork
@@ -106,10 +110,12 @@ class ServedModel:
         self.checkpoint = load_record(package / "checkpoint.json", Checkpoint)
         path = package / "calibration.json"
         self.calibration = load_record(path, Calibration) if path.is_file() else None
+        card = package / "card.json"
+        self.rules = rules_of(load_record(card, ModelCard) if card.is_file() else None)
         self.network = OnnxNetwork(serving / NETWORK, self.checkpoint.task)
 
     def answer_tensors(self, images: list[NDArray[np.float32]], wanted: Wanted) -> dict[str, NDArray[Any]]:
-        """Return what is answered of images [1, *space] of one shape, each [n, …].
+        """Return what is answered of images [channel, *space] of one shape, each [n, …].
 
         ``logits`` and ``class_map`` (where the network has them) are the network's own, ``probabilities`` are calibrated where the version
         is, ``labels`` are the likeliest classes.
@@ -122,14 +128,16 @@ class ServedModel:
         task = self.checkpoint.task
         windows = task.spatial_dims == 3 and task.kind is TaskKind.SEGMENTATION
         for image in images:
-            fits = image.ndim == task.spatial_dims + 1 and image.shape[0] == 1 and (windows or image.shape[1:] == task.image_size)
-            if not fits or image.shape != images[0].shape:
+            seen = image.ndim == task.spatial_dims + 1 and image.shape[0] == task.in_channels
+            if not (seen and (windows or image.shape[1:] == task.image_size)) or image.shape != images[0].shape:
                 size = "any size" if windows else str(task.image_size)
-                raise DataError("IMAGE_SHAPE", f"expected images [1, *space] of {size} and of one shape, got {image.shape}")
+                raise DataError(
+                    "IMAGE_SHAPE", f"expected images [{task.in_channels}, *space] of {size} and of one shape, got {image.shape}"
+                )
             if not np.isfinite(image).all():
                 raise DataError("IMAGE_NOT_FINITE", "expected finite voxels, got NaN or infinity")
         if wanted.intensity == "raw":
-            images = [array_intensity(image[0], task)[None] for image in images]
+            images = [np.stack([array_intensity(channel, task) for channel in image]) for image in images]
         if windows:
             parts = [np.stack(list(of)) for of in zip(*(self.network.predict_volume(image) for image in images), strict=True)]
         else:
@@ -164,25 +172,45 @@ class ServedModel:
                         f"expected a series whose geometry can be verified, none of {len(report.files)} files gives one: {report.codes()}"
                     )
                     return [_row(label, code="NO_VOLUME", message=text)]
-                for volume in manifest.volumes:
-                    rows += self._answer_volume(label, volume, manifest, (path, store, out), wanted)
+                cases, refused = self._cases(manifest)
+                rows += [_row(label, code=why.code, message=why.what) for why in refused]
+                for images in cases:
+                    rows += self._answer_volume(label, images, manifest, (path, store, out), wanted)
         except MedkdError as error:
             rows.append(_row(label, code=error.code, message=str(error)))
         return rows
 
+    def _cases(self, manifest: StoreManifest) -> tuple[list[tuple[VolumeRef, ...]], list[Refused]]:
+        """Return what is asked about: every volume, or of a network that sees several images those of each study; and why there are none of it."""
+        names = self.checkpoint.task.image_names
+        if len(names) == 1:
+            return [(volume,) for volume in manifest.volumes], []
+        missing = [name for name in names if self.rules.get(name) is None]
+        if missing:
+            return [], [Refused("TASK_INPUTS", f"expected the version's card to say which volume of a study is {missing[0]}, it does not")]
+        said = {one.series_key: one for one in manifest.series}
+        cases, refused = images_of_cases(manifest.volumes, said, {name: rule for name, rule in self.rules.items() if rule is not None})
+        found = [case.volumes for case in cases]
+        nothing = Refused(
+            "CHANNEL_MISSING", f"expected a study with {', '.join(names)}, none of {len(manifest.volumes)} volumes is one of them"
+        )
+        return found, [*refused.values()] or ([] if found else [nothing])
+
     def _answer_volume(
-        self, label: str, volume: VolumeRef, manifest: StoreManifest, places: tuple[Path, Path, Path], wanted: Wanted
+        self, label: str, images: tuple[VolumeRef, ...], manifest: StoreManifest, places: tuple[Path, Path, Path], wanted: Wanted
     ) -> list[Row]:
-        source, store, out = places
+        (source, store, out), volume = places, images[0]
         acquired = {one.series_key: one.acquisition for one in manifest.series}
         about = {"series": series_words(volume, acquired.get(volume.series_key, "")), "modality": volume.modality}
         try:
             require_permitted(volume, self.checkpoint.domain)
             values = np.array(open_mapped(Store(store), volume), dtype=np.float32)
-            answer = ask_study(values, require_space(volume, "a served model"), self.network)
+            further = read_further(volume, images[1:], Store(store), self.checkpoint.task)
+            answer = ask_study(values, require_space(volume, "a served model"), self.network, further=further.values)
         except MedkdError as error:
             return [_row(label, **about, code=error.code, message=str(error))]
-        caveats = (*caveats_of_study(volume, self.checkpoint), *calibration_caveats(self.calibration, self.name))
+        of_images = (*images_caveats(self.checkpoint.task, volume, further), *series_caveats(self.rules, images, store))
+        caveats = (*caveats_of_study(volume, self.checkpoint), *of_images, *calibration_caveats(self.calibration, self.name))
         about["caveats"] = " ".join(f"{one.code}: {one.text}" for one in caveats)
         findings = self._findings(answer)
         folder = private_folder(out / volume.series_key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,7 +40,11 @@ class StudyAnswer:
 
 
 def ask_study(
-    values: NDArray[Any], geometry: Geometry | None, network: RuntimeNetwork, calibration: Calibration | None = None
+    values: NDArray[Any],
+    geometry: Geometry | None,
+    network: RuntimeNetwork,
+    calibration: Calibration | None = None,
+    further: Sequence[NDArray[np.float32]] = (),
 ) -> StudyAnswer:
     """Ask a network about a volume [slice, row, column], or a picture [frame, row, column], as :mod:`medkd.inference` asks the torch one.
 
@@ -49,11 +53,15 @@ def ask_study(
         geometry: of a volume; None of a picture, which is brought to size as pictures are imported.
         network: by whichever library.
         calibration: of the version; it decides which answer the margin of a classifier is of.
+        further: other images on the same voxels, of a network that sees several.
 
     Raises:
-        DataError: ``GRID_MISMATCH`` for slices of another size than its pictures, or a picture where volumes are asked for; ``IMAGE_NOT_FINITE``.
+        DataError: ``TASK_INPUTS`` for a network that sees other images; ``GRID_MISMATCH`` for slices of another size than its pictures, or a picture where volumes are asked for; ``IMAGE_NOT_FINITE``.
     """
-    if not np.isfinite(values).all():
+    images = (values, *further)
+    if network.task.in_channels != len(images) or (further and geometry is None):
+        raise DataError("TASK_INPUTS", f"expected {', '.join(network.task.input_names)} of a study, it has {len(images)} images here")
+    if not all(np.isfinite(image).all() for image in images):
         raise DataError("IMAGE_NOT_FINITE", "expected finite voxels, got NaN or infinity: mend or leave out the series")
     task = network.task
     segments = task.kind is TaskKind.SEGMENTATION
@@ -63,11 +71,11 @@ def ask_study(
                 "GRID_MISMATCH", f"expected a volume for this model, which sees {task.image_size} voxels, the study is a picture"
             )
         alignment = alignment_of(Grid(geometry.shape, np.asarray(geometry.affine_lps_mm)), task)
-        image = array_intensity(alignment.array_to_network(values), task)[None]
+        image = np.stack([array_intensity(alignment.array_to_network(one), task) for one in images])
         if segments:
             return _segment_volume(image, alignment, geometry, network)
         return _classify_volume(image, alignment, network, calibration)
-    found = network.predict(array_intensity(_pictures(values, geometry, task), task)[:, None])
+    found = network.predict(np.stack([array_intensity(_pictures(one, geometry, task), task) for one in images], 1))
     matrix = (int(values.shape[1]), int(values.shape[2]))
     if segments:
         parts = [_on_pictures(np.moveaxis(part, 1, 0), matrix, task) for part in found]
@@ -126,8 +134,8 @@ def _classify_volume(
 ) -> StudyAnswer:
     size = network.task.image_size
     corner = [(e - s) // 2 if e <= s else min(max(e // 2 - s // 2, 0), e - s) for e, s in zip(image.shape[1:], size, strict=True)]
-    patch, place, inside = _cut(image[0], corner, size)
-    logits, *maps = network.predict(patch[None, None])
+    patch, place, inside = _cut(image, corner, size)
+    logits, *maps = network.predict(patch[None])
     if not maps:
         return StudyAnswer(logits=logits)
     whole = np.zeros((2, *image.shape[1:]), dtype=np.float32)
@@ -152,9 +160,10 @@ def _margins(maps: NDArray[np.float32], answers: NDArray[np.intp]) -> NDArray[np
 def _cut(
     values: NDArray[np.float32], corner: list[int], size: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], tuple[slice, ...], tuple[slice, ...]]:
-    """Return the box of ``size`` at ``corner`` (may be negative) filled up with the lowest value, where it lies in the volume, and in the box."""
-    place = tuple(slice(max(c, 0), min(c + s, e)) for c, s, e in zip(corner, size, values.shape, strict=True))
+    """Return the box of ``size`` at ``corner`` (may be negative) of values [channel, *space], filled up with the lowest, where it lies in the volume,
+    and in the box."""
+    place = tuple(slice(max(c, 0), min(c + s, e)) for c, s, e in zip(corner, size, values.shape[1:], strict=True))
     inside = tuple(slice(max(-c, 0), max(-c, 0) + p.stop - p.start) for c, p in zip(corner, place, strict=True))
-    box = np.full(size, values.min(), dtype=np.float32)
-    box[inside] = values[place]
+    box = np.full((len(values), *size), values.min(), dtype=np.float32)
+    box[(slice(None), *inside)] = values[(slice(None), *place)]
     return box, place, inside

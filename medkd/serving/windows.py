@@ -19,10 +19,10 @@ AT_ONCE = 2
 def predict_windows(
     answer: Callable[[NDArray[np.float32]], NDArray[np.float32]], volume: NDArray[np.float32], size: Sequence[int], overlap: float
 ) -> NDArray[np.float32]:
-    """Return answers [channel, *space] of a volume [1, *space], each voxel the Gaussian-weighted mean of the windows that saw it.
+    """Return answers [channel, *space] of a volume [channel, *space], each voxel the Gaussian-weighted mean of the windows that saw it.
 
     Args:
-        answer: network, [n, 1, *size] → [n, channel, *size].
+        answer: network, [n, channel, *size] → [n, channel, *size].
         volume: one volume; smaller than the window it is padded with its lowest value, half on either side.
         size: of the window.
         overlap: share by which neighbouring windows overlap.

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
+from pydicom import Dataset
 
 from data_contracts import DataError, Geometry, StoreManifest, load_record
 from medkd.dicom.ingest import IngestRequest, ingest
-from medkd.dicom.write_seg import SAME_PLACE_MM, source_images, write_seg
+from medkd.dicom.write_seg import SAME_PLACE_MM, complete, source_images, write_seg
 from medkd.phantom.dicom_faults import write_case
 from medkd.phantom.faulty_scan import VARIANTS
 from medkd.storage.store import Store
@@ -110,6 +111,16 @@ def test_it_is_of_the_images_patient_and_study_in_a_series_of_its_own_and_says_w
     assert first.ContentDescription == "Research use only. Not a medical device."
     assert first.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "net/1"
     assert oct((tmp_path / "a.dcm").stat().st_mode & 0o777) == "0o600"
+
+
+def test_what_de_identified_files_leave_out_is_empty_and_no_failure(scan, labels, tmp_path):
+    images = source_images(*scan)
+    for image in images:
+        for keyword in ("PatientBirthDate", "PatientSex", "StudyTime", "AccessionNumber", "ReferringPhysicianName"):
+            image.pop(keyword, None)
+    written = pydicom.dcmread(write_seg(labels, NAMES, images, "net", tmp_path / "seg.dcm"))
+    assert (written.PatientBirthDate, written.PatientSex, written.AccessionNumber) == ("", "", "")
+    assert written.PatientID == images[0].PatientID != ""
 
 
 def test_our_own_ingestion_binds_it_to_the_volume_as_it_was_drawn(scan, labels, tmp_path):
@@ -214,3 +225,12 @@ def test_what_is_no_image_of_that_size_is_passed_over(scan, tmp_path):
     (tmp_path / "note.txt").write_text("no DICOM")
     smaller = copied(paths[:2], tmp_path / "more", lambda dataset: setattr(dataset, "Rows", 17))[2:]
     assert len(source_images([tmp_path / "note.txt", tmp_path / "nowhere", *smaller, *paths], values, geometry)) == 7
+
+
+def test_what_a_file_leaves_out_is_empty_and_what_it_says_stays():
+    image = Dataset()
+    image.PatientID = "P1"
+    complete([image])
+    assert image.PatientID == "P1"
+    assert "PatientBirthDate" in image
+    assert not image.PatientBirthDate

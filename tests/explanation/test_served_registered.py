@@ -51,7 +51,7 @@ def run(tmp_path_factory):
 def test_a_version_is_asked_and_its_explanation_lies_beside_it(run, runtime, tmp_path):
     _, volume = bright_volume(tmp_path / "store", [np.s_[4:9, 4:9, 4:9]])
     place = explain_served_registered(
-        run, volume, tmp_path / "store", "models:/tiny-teacher/1", ExplanationRequest(explainers=()), tmp_path, runtime
+        run, (volume,), tmp_path / "store", "models:/tiny-teacher/1", ExplanationRequest(explainers=()), tmp_path, runtime
     )
     record, arrays = read_kept(place)
     assert place.parent == tmp_path / "explanations"
@@ -75,7 +75,7 @@ def test_what_the_card_forbids_is_refused(run, tmp_path):
     _, volume = bright_volume(tmp_path / "store", [])
     with pytest.raises(DataError) as caught:
         explain_served_registered(
-            run, volume, tmp_path / "store", "models:/other-teacher/1", ExplanationRequest(explainers=()), tmp_path, "onnx"
+            run, (volume,), tmp_path / "store", "models:/other-teacher/1", ExplanationRequest(explainers=()), tmp_path, "onnx"
         )
     assert caught.value.code == "MODALITY_FORBIDDEN"
 
@@ -85,7 +85,7 @@ def test_another_series_than_the_card_names_is_asked_about_and_said(run, tmp_pat
     keys = {name: getattr(volume, name) for name in ("patient_key", "study_key", "series_key", "frame_of_reference_key", "modality")}
     known = StoreManifest(volumes=(volume,), series=(SeriesRecord(slices=20, acquisition="T1", **keys),))
     write_sealed(known, tmp_path / "store" / "manifest.json")
-    asked = (run, volume, tmp_path / "store", "models:/late-teacher/1", ExplanationRequest(explainers=()), tmp_path, "onnx")
+    asked = (run, (volume,), tmp_path / "store", "models:/late-teacher/1", ExplanationRequest(explainers=()), tmp_path, "onnx")
     record, _ = read_kept(explain_served_registered(*asked))
     (said,) = [one.text for one in record.caveats if one.code == "SERIES_OTHER"]
     assert said.startswith("the model is for with contrast as late")

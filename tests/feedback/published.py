@@ -9,10 +9,10 @@ import pydicom
 from data_contracts import ResultObject, ResultSet, ReviewReport
 from data_contracts.private import private_folder
 from medkd.dicom.confidentiality.secret import pseudonym, site_secret
-from medkd.dicom.write_seg import write_seg
+from medkd.dicom.write_seg import complete, write_seg
 from medkd.explanation.artefact import read_explanation
 from medkd.results.certify import certify
-from medkd.results.common import Identity, complete
+from medkd.results.common import Identity
 from medkd.results.structured_report import write_report
 from medkd.results.write_results import RECORD
 from medkd.storage.store import sha256_file

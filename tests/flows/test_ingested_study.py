@@ -1,24 +1,32 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import medkd
-from data_contracts import DataError, DicomData, NetworkSpec, OutputError, Task
+from data_contracts import DataError, DicomData, ExplanationRequest, NetworkSpec, OutputError, Task
 from flows.ingested_study import ingest_study
 from medkd.cohorts.volume_cohort import bring_intensity
 from medkd.dicom.ingest_cache import read_manifest
+from medkd.explanation.kept import read_kept
 from medkd.explanation.of_registry import replay_registered
+from medkd.explanation.served_registered import explain_served_registered
 from medkd.inference.further_images import read_further
 from medkd.inference.predict import predict_volume
 from medkd.phantom.dicom_studies import write_phantom_dicom
+from medkd.registry.interface import SERVING_FOLDER
+from medkd.registry.version_files import open_registry
 from medkd.review.caveats import compute_caveats
-from medkd.storage.store import Store
+from medkd.serving.served_model import ServedModel, Wanted
+from medkd.storage.manifest import MANIFEST
+from medkd.storage.store import Store, sha256_file
 from medkd.storage.workspace import Workspace, local_workspace
 from medkd.trace import frozen, layer_map_of
+from medkd.volumes.intensity import array_intensity
 from medkd.volumes.orientation import grid_of
 from medkd.volumes.resample import align
 from tests.cohorts.test_dicom_series import CHANNELS, write_study
@@ -97,7 +105,7 @@ def test_a_model_of_several_images_is_asked_about_all_of_them_explained_and_expl
     grid = grid_of(images[0].geometry)
     centres = np.moveaxis(np.indices(grid.shape), 0, -1) @ grid.affine_lps_mm[:3, :3].T + grid.affine_lps_mm[:3, 3]
     t1 = read_further(images[0], images[1:], Store(store), model.task)
-    inside = np.abs(t1.values[0].numpy() - centres @ np.array([4.0, 6.0, -5.0])) < 1
+    inside = np.abs(t1.values[0] - centres @ np.array([4.0, 6.0, -5.0])) < 1
     assert inside.mean() > 0.5
     alignment = align(grid, model.task)
 
@@ -105,9 +113,9 @@ def test_a_model_of_several_images_is_asked_about_all_of_them_explained_and_expl
         images = torch.stack([bring_intensity(alignment.to_network(one), model.task) for one in seen])
         return alignment.to_source(predict_volume(model.network, images, model.task)).argmax(0).numpy()
 
-    assert np.array_equal(found.labels, marked(t2, *t1.values))
+    assert np.array_equal(found.labels, marked(t2, *map(torch.from_numpy, t1.values)))
     assert 0.1 < found.labels.mean() < 0.9
-    assert not np.array_equal(found.labels, marked(*t1.values, t2))
+    assert not np.array_equal(found.labels, marked(*map(torch.from_numpy, t1.values), t2))
     assert [one.code for one in found.caveats if one.code.startswith("IMAGE") or one.code.startswith("SEVERAL")] == [
         "SEVERAL_IMAGES",
         "IMAGES_OUTSIDE",
@@ -143,3 +151,40 @@ def test_a_model_that_is_asked_about_another_series_says_so_and_is_explained_aga
     assert [one.text for one in why.record.caveats if one.code == "SERIES_OTHER"] == [said]
     assert compute_caveats((why.record,))[0].code == "SERIES_OTHER"
     assert replay_registered(Workspace(tmp_path / "why", tracking), tmp_path / "why", why.record.digest()[:12])[1:] == (True, {})
+
+
+def test_a_version_of_several_images_is_asked_without_torch_and_by_whoever_loads_it(tmp_path):
+    write_study(tmp_path / "study", 0)
+    uris, tracking = registered(tmp_path / "run", both=("t2", "t1"))
+    workspace = Workspace(tmp_path / "both", tracking)
+    _, images, store = ingest_study(workspace, tmp_path / "study", None, None, uris["both"])
+    place = explain_served_registered(workspace, images, store, uris["both"], ExplanationRequest(explainers=()), tmp_path / "both", "onnx")
+    record, arrays = read_kept(place)
+    wanted = medkd.load(uris["both"], tracking_uri=tracking).predict(tmp_path / "study").labels
+    assert (arrays["segmentation/student"] == wanted).mean() > 0.999
+    assert record.further == images[1:]
+    assert "SEVERAL_IMAGES" in [one.code for one in record.caveats]
+    served = served_model(tracking, uris["both"])
+    rows = served.answer_study(str(tmp_path / "study"), Wanted(out=str(tmp_path / "out")))
+    assert {row["code"] for row in rows} == {None}
+    assert len(rows) == len(record.lesions) > 0
+    assert all("SEVERAL_IMAGES" in row["caveats"] for row in rows)
+    assert rows[0]["volume_ml"] == pytest.approx(record.lesions[0].volume_ml, rel=0.02)
+    shutil.rmtree(tmp_path / "study" / "one")
+    (row,) = [row for row in served.answer_study(str(tmp_path / "study"), Wanted()) if row["code"]]
+    assert (row["code"], "expected a volume as t1" in row["message"]) == ("CHANNEL_MISSING", True)
+    raw = np.random.default_rng(0).normal(5, 9, size=(2, 8, 16, 16)).astype(np.float32)
+    seen = np.stack([array_intensity(channel, served.checkpoint.task) for channel in raw])
+    answers = [served.answer_tensors([one], wanted)["logits"] for one, wanted in ((raw, Wanted(intensity="raw")), (seen, Wanted()))]
+    assert np.array_equal(*answers)
+    with pytest.raises(DataError, match=r"expected images \[2, \*space\]"):
+        served.answer_tensors([raw[:1]], Wanted())
+
+
+def served_model(tracking, uri):
+    """Return a version as whoever loads it opens it."""
+    registry = open_registry(Workspace(Path("unused"), tracking))
+    model, package = registry.fetch(uri)
+    serving = package.with_name(SERVING_FOLDER)
+    digests = {"manifest_digest": model.manifest_digest, "serving_digest": sha256_file(serving / MANIFEST)}
+    return ServedModel(package, serving, **digests, name=model.name)

@@ -42,7 +42,7 @@ def test_what_lies_at_a_voxel_of_the_first_is_shown_there(store):
     found = read_further(first, (other,), store, TASK)
     assert found.volumes == (other,)
     assert found.unmeasured == 0
-    assert np.allclose(found.values[0].numpy(), centres(first.geometry) @ SLOPE, atol=1e-3)
+    assert np.allclose(found.values[0], centres(first.geometry) @ SLOPE, atol=1e-3)
 
 
 def test_voxels_that_an_image_does_not_reach_are_counted(store):
@@ -60,10 +60,10 @@ def test_networks_see_the_images_in_the_order_of_their_channels(store):
     values, further = torch.rand(grid.shape), read_further(first, (other,), store, TASK).values
     study = prepare_study(values, grid, TASK, further)
     assert study.image.shape == (2, *grid.shape)
-    for channel, one in zip(study.image, (values, *further), strict=True):
+    for channel, one in zip(study.image, (values, *map(torch.from_numpy, further)), strict=True):
         assert torch.equal(channel, bring_intensity(study.alignment.to_network(one), TASK))
     flat = TASK.model_copy(update={"image_size": (8, 8)})
-    assert torch.equal(prepare_study(values, grid, flat, further).image[:, 1], bring_intensity(further[0], flat))
+    assert torch.equal(prepare_study(values, grid, flat, further).image[:, 1], bring_intensity(torch.from_numpy(further[0]), flat))
 
 
 @pytest.mark.parametrize(("channels", "count"), [(("t1", "t2", "flair"), 1), (("t1",), 1), (("t1", "t2"), 2)])
@@ -71,7 +71,7 @@ def test_more_or_fewer_images_than_a_network_sees_are_refused(store, channels, c
     first, task = image(store, "a", (8, 8, 8), 2.0), TASK.model_copy(update={"channels": channels})
     for ask in (
         lambda: read_further(first, (first,) * count, store, task),
-        lambda: prepare_study(torch.zeros(8, 8, 8), grid_of(first.geometry), task, (torch.zeros(8, 8, 8),) * count),
+        lambda: prepare_study(torch.zeros(8, 8, 8), grid_of(first.geometry), task, (np.zeros((8, 8, 8), np.float32),) * count),
     ):
         with pytest.raises(DataError, match=channels[0]) as caught:
             ask()
@@ -87,7 +87,7 @@ def test_a_network_of_one_image_has_no_further_and_nothing_is_said(store):
 @pytest.mark.parametrize(("unmeasured", "said"), [(0.0, None), (0.001, "1%"), (0.328, "33%")])
 def test_the_images_are_named_and_what_they_do_not_share_is_said(store, unmeasured, said):
     first, other = image(store, "a", (8, 8, 8), 2.0), image(store, "b", (8, 8, 8), 2.0, modality="CT")
-    found = images_caveats(TASK, first, FurtherImages((other,), (torch.zeros(8, 8, 8),), unmeasured))
+    found = images_caveats(TASK, first, FurtherImages((other,), (np.zeros((8, 8, 8), np.float32),), unmeasured))
     assert "t1 (MR), t2 (CT); t1 is shown" in found[0].text
     assert [(one.code, one.text.partition(" of the volume")[0], one.severity) for one in found[1:]] == (
         [] if said is None else [("IMAGES_OUTSIDE", said, 2)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import Estimate, Lineage, ModelCard, Scorecard, SeriesRule, Task, TrainingCost, TrainingDomain, read_record
+from data_contracts import Estimate, Lineage, ModelCard, Scorecard, SeriesRule, Task, TaskKind, TrainingCost, TrainingDomain, read_record
 from medkd.registry.card_text import card_text
 from medkd.wording import require_neutral
 
@@ -112,7 +112,7 @@ def test_how_it_is_loaded_stands_in_a_block_of_code_that_is_python(card, scoreca
     assert 'load_model("models:/phantom-kd/VERSION")' in code
 
 
-def test_a_network_of_several_images_says_which_and_how_it_is_loaded_without_a_form(card, scorecard):
+def test_a_network_of_several_images_says_which_and_what_its_form_takes(card, scorecard):
     rules = {
         "t1": SeriesRule(modality="MR", words=("T1",), without=("with contrast",)),
         "b": SeriesRule(coordinates={"DiffusionBValue": 800}),
@@ -121,10 +121,19 @@ def test_a_network_of_several_images_says_which_and_how_it_is_loaded_without_a_f
     assert "Images of a DICOM study, all in one frame of reference: t1: MR, T1, not with contrast; b: DiffusionBValue 800.0." in text
     code = text.split("```python\n")[1].removesuffix("```\n")
     compile(code, "card", "exec")
-    assert 'medkd.load("models:/phantom-kd/VERSION").network' in code
-    assert "float32 [n, 2, *space]: t1, b" in code
-    assert "pyfunc" not in code
+    assert "pyfunc" in code
+    assert "float32 [n, 2, *space] (t1, b): logits" in code
     assert "Images of a DICOM study" not in card_text(card, scorecard)
+    assert "float32 [n, 1, *space]: logits" in card_text(card, scorecard)
+
+
+def test_a_network_that_sees_a_clinical_row_says_how_it_is_loaded_without_a_form(card, scorecard):
+    task = card.task.model_copy(update={"kind": TaskKind.CLASSIFICATION, "clinical": ("age",)})
+    code = card_text(card.model_copy(update={"task": task}), scorecard).split("```python\n")[1].removesuffix("```\n")
+    compile(code, "card", "exec")
+    assert 'medkd.load("models:/phantom-kd/VERSION").network' in code
+    assert "float32 [n, 3, *space]: image, age" in code
+    assert "pyfunc" not in code
 
 
 def test_the_terms_of_the_data_and_the_training_patients_are_said(card, scorecard):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 
+from medkd.dicom.write_seg import complete
 from medkd.pictures.colours import png
-from medkd.results.common import RESEARCH_ONLY, Identity, complete
+from medkd.results.common import RESEARCH_ONLY, Identity
 from medkd.results.key_image import write_key_image
 
 

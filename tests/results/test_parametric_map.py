@@ -5,7 +5,8 @@ import pydicom
 import pytest
 
 from data_contracts import DataError
-from medkd.results.common import Identity, complete
+from medkd.dicom.write_seg import complete
+from medkd.results.common import Identity
 from medkd.results.parametric_map import MapWords, write_parametric_map
 from medkd.results.readers import validate
 

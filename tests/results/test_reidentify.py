@@ -13,11 +13,10 @@ from pydicom import Dataset, Sequence
 from data_contracts import ModelRef, OutputError, ResultObject, ResultSet, SourceError, VaultError, load_record
 from medkd.dicom.confidentiality.publish import DeidentifyRequest, deidentify_folder
 from medkd.dicom.confidentiality.vault import read_log
-from medkd.dicom.write_seg import write_seg
+from medkd.dicom.write_seg import complete, write_seg
 from medkd.network.addresses import WebPeer
 from medkd.network.send import SendRequest, send
 from medkd.phantom.dicom_faults import write_case
-from medkd.results.common import complete
 from medkd.results.readers import validate
 from medkd.results.reidentify import reidentify_results
 from medkd.results.write_results import write_results

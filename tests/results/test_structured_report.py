@@ -6,12 +6,12 @@ import pytest
 from pydicom.uid import generate_uid
 
 from data_contracts import ClassAnswer, Geometry, LesionFinding
-from medkd.dicom.write_seg import write_seg
+from medkd.dicom.write_seg import complete, write_seg
 from medkd.dicom.write_series import image_of_slice
 from medkd.explanation.artefact import read_explanation
 from medkd.inference.components import find_components
 from medkd.results.certify import certify
-from medkd.results.common import Identity, complete
+from medkd.results.common import Identity
 from medkd.results.structured_report import SCHEME, first_map, write_report
 from medkd.volumes.orientation import Grid
 from tests.results.explained import UIDS, explained_study

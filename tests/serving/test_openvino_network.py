@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from data_contracts import CompressionError, MissingDependencyError
+from data_contracts import CompressionError, MissingDependencyError, NetworkSpec, Task
+from medkd.models._build import build_network
 from medkd.serving import openvino_network
 from medkd.serving.export_onnx import compare_forms, export_onnx
 from medkd.serving.network import OnnxNetwork
@@ -25,6 +26,19 @@ def test_every_network_answers_as_its_onnx_form(builder, dims, size, options):
     found = OpenVinoNetwork(convert_to_openvino(onnx), task)
     assert found.has_map
     assert max(compare_forms(OnnxNetwork(onnx, task).ask(images), found.ask(images))) <= 1e-4
+
+
+def test_a_network_of_several_images_answers_as_its_onnx_form():
+    spec = NetworkSpec(builder="unet", spatial_dims=2, in_channels=2, options={"channels": (4, 8)})
+    network, task = (
+        build_network(spec, seed=1).eval(),
+        Task(kind="segmentation", classes=("a", "b"), image_size=(32, 32), channels=("t1", "t2")),
+    )
+    onnx = export_onnx(network, task).payload
+    found, wanted = OpenVinoNetwork(convert_to_openvino(onnx), task), OnnxNetwork(onnx, task)
+    for count in (1, 3):  # one image is asked at a fixed shape
+        images = np.random.default_rng(0).normal(size=(count, 2, 32, 32)).astype(np.float32)
+        assert max(compare_forms(wanted.ask(images), found.ask(images))) <= 1e-4
 
 
 def test_the_bytes_are_the_same_each_time_and_weights_are_float32():

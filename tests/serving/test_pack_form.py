@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_contracts import Task
+from data_contracts import DataError, Task
 from medkd.serving import pack_form as packing
 from medkd.serving.code_archive import ServingCode
 from medkd.serving.export_onnx import OnnxForm
@@ -14,6 +14,7 @@ from medkd.storage.manifest import verify_folder
 
 SLICES = Task(kind="classification", classes=("a", "b"), image_size=(32, 24))
 BLOCKS = Task(kind="classification", classes=("a", "b"), image_size=(16, 12, 20))
+SEVERAL = SLICES.model_copy(update={"channels": ("t1", "t2")})
 WINDOWS = Task(kind="segmentation", classes=("a", "b"), image_size=(96, 96, 96))
 
 
@@ -44,7 +45,9 @@ def test_the_same_network_gives_the_same_folder(pack):
     assert np.array_equal(first.example, second.example)
 
 
-@pytest.mark.parametrize(("task", "shape"), [(SLICES, (1, 32, 24)), (BLOCKS, (1, 16, 12, 20)), (WINDOWS, (1, 8, 8, 8))])
+@pytest.mark.parametrize(
+    ("task", "shape"), [(SLICES, (1, 32, 24)), (BLOCKS, (1, 16, 12, 20)), (WINDOWS, (1, 8, 8, 8)), (SEVERAL, (2, 32, 24))]
+)
 def test_the_example_is_an_image_that_the_network_takes_and_small_where_windows_take_any(pack, task, shape):
     example = pack(task).example
     assert example.shape == shape
@@ -56,3 +59,9 @@ def test_the_example_is_an_image_that_the_network_takes_and_small_where_windows_
 @pytest.mark.parametrize(("difference", "parity"), [(2e-6, {"parity_logits": 1e-6, "parity_map": 2e-6}), (None, {"parity_logits": 1e-6})])
 def test_parity_is_said_of_logits_and_of_maps_where_there_are_any(pack, difference, parity):
     assert pack(SLICES, map_difference=difference).parity == parity
+
+
+def test_a_network_that_sees_a_clinical_row_has_no_form(pack):
+    with pytest.raises(DataError, match="age") as caught:
+        pack(SLICES.model_copy(update={"clinical": ("age",)}))
+    assert caught.value.code == "TASK_INPUTS"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_contracts import DataError, Geometry, NetworkSpec, Task
+from data_contracts import DataError, Geometry, NetworkSpec, Task, TaskKind
 from medkd.inference.classify import class_logits, pictures_of
 from medkd.inference.components import smallest_voxels
 from medkd.inference.lesions import find_lesions
@@ -27,22 +27,27 @@ def geometry(shape, spacing, turn=((1, 0, 0), (0, 1, 0), (0, 0, 1))):
 
 
 def form_of(builder, task, **options):
-    spec = NetworkSpec(builder=builder, spatial_dims=task.spatial_dims, options=options, out_channels=len(task.classes))
+    spec = NetworkSpec(
+        builder=builder, spatial_dims=task.spatial_dims, options=options, in_channels=task.in_channels, out_channels=len(task.classes)
+    )
     network = build_network(spec, seed=3).eval()
     head = network.get_submodule(network.layer_map.head)
     if head.bias is not None:
         # Drawn weights mostly prefer one class: so that all of them are found, none may be preferred on the whole.
         with torch.no_grad():
-            noise = torch.randn(4, 1, *task.image_size, generator=torch.Generator().manual_seed(0))
+            noise = torch.randn(4, task.in_channels, *task.image_size, generator=torch.Generator().manual_seed(0))
             head.bias -= network(noise).mean(dim=(0, *range(2, noise.ndim)))
     return network, OnnxNetwork(export_onnx(network, task).payload, task)
 
 
-def study(shape, spacing, task, **more):
-    where = geometry(shape, spacing, **more)
-    smooth = np.random.default_rng(1).normal(size=shape).cumsum(0).cumsum(1).cumsum(2)
-    values = (smooth / np.abs(smooth).max() * 300).astype(np.float32)
-    return values, where, prepare_study(torch.from_numpy(values), Grid(shape, np.asarray(where.affine_lps_mm)), task)
+def smooth(shape, seed=1):
+    drawn = np.random.default_rng(seed).normal(size=shape).cumsum(0).cumsum(1).cumsum(2)
+    return (drawn / np.abs(drawn).max() * 300).astype(np.float32)
+
+
+def study(shape, spacing, task, further=(), **more):
+    where, values = geometry(shape, spacing, **more), smooth(shape)
+    return values, where, prepare_study(torch.from_numpy(values), Grid(shape, np.asarray(where.affine_lps_mm)), task, further)
 
 
 SEGMENTATION = {"kind": "segmentation", "classes": ("background", "a", "b")}
@@ -110,3 +115,35 @@ def test_slices_of_another_size_and_voxels_that_are_no_numbers_are_refused():
         with pytest.raises(DataError) as caught:
             ask_study(values, where, served)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("task", "network", "shape"),
+    [
+        (Task(**SEGMENTATION, image_size=(8, 16, 16), spacing_mm=(2.5, 1.0, 1.0), channels=("t1", "t2")), ("unet", (4, 8)), (11, 22, 19)),
+        (Task(**SEGMENTATION, image_size=(32, 32), channels=("t1", "t2")), ("unet", (4, 8)), (5, 32, 32)),
+        (
+            Task(kind="classification", classes=("no", "yes"), image_size=(16, 16, 16), intensity="standardised", channels=("t1", "t2")),
+            ("resnet", (4, 4, 8, 8)),
+            (12, 20, 18),
+        ),
+    ],
+    ids=["volumes", "slices", "patch"],
+)
+def test_a_study_of_several_images_is_answered_alike(task, network, shape):
+    own, served = form_of(network[0], task, channels=network[1])
+    other, turn = smooth(shape, seed=2), TURNED if task.spatial_dims == 3 else ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    values, where, prepared = study(shape, (2.0, 1.5, 1.0), task, (other,), turn=turn)
+    found, turned = ask_study(values, where, served, further=(other,)), ask_study(other, where, served, further=(values,))
+    if task.kind is TaskKind.SEGMENTATION:
+        assert (found.labels == segment(own, prepared).numpy()).mean() >= 0.9995
+        assert (turned.labels == found.labels).mean() < 0.99
+    else:
+        wanted = class_logits(own, pictures_of(prepared), prepared).numpy()
+        assert np.abs(found.logits - wanted).max() <= 1e-4 * max(1.0, float(np.abs(wanted).max()))
+        assert np.abs(turned.logits - found.logits).max() > 1e-3
+        assert found.maps[0].shape == shape
+    for further in ((), (other, other)):
+        with pytest.raises(DataError, match="expected t1, t2 of a study") as caught:
+            ask_study(values, where, served, further=further)
+        assert caught.value.code == "TASK_INPUTS"
