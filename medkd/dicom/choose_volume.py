@@ -35,8 +35,13 @@ def choose_images(
     if not cases and refused:
         why = next(iter(refused.values()))
         raise DataError(why.code, why.what)
-    listed = "".join(f"\n  {_line(one.first, said)}" for one in cases)
     rule = "; ".join(f"{name}: {one.text()}" for name, one in wanted.items())
+    if not cases:
+        listed = "".join(f"\n  {_line(volume, said)}" for volume in manifest.volumes)
+        raise DataError(
+            "CHANNEL_MISSING", f"expected a study with the images that the model sees ({rule}), the source holds none of them:{listed}"
+        )
+    listed = "".join(f"\n  {_line(one.first, said)}" for one in cases)
     raise DataError(
         "WHICH_SERIES",
         f"expected one study with the images that the model sees ({rule}), {len(fitting)} are; choose with --series:{listed}",

@@ -86,6 +86,14 @@ def test_an_image_that_is_not_there_is_named():
     assert caught.value.code == "CHANNEL_AMBIGUOUS"
 
 
+def test_where_no_volume_is_an_image_all_are_listed():
+    others = [one.model_copy(update={"modality": "PT"}) for one in (T1, T2)]
+    with pytest.raises(DataError, match=r"sees \(second: CT; first: MR\), the source holds none of them") as caught:
+        choose_images(manifest(*others), NOTHING, None, lambda: RULES)
+    assert caught.value.code == "CHANNEL_MISSING"
+    assert all(one.series_key in str(caught.value) for one in others)
+
+
 def test_a_model_of_one_image_is_asked_about_one_volume():
     assert choose_images(manifest(T1, T2), NOTHING, None, lambda: {"image": SeriesRule(modality="CT")}) == (T2,)
     assert choose_images(manifest(T1, T2), NOTHING, T1.series_key, dict) == (T1,)
