@@ -316,7 +316,7 @@ class ExtractionSpec(FrozenModel):
         recipe: name of the recipe, which file names follow from.
         task: what is predicted.
         student: network that the arms train: which of the teacher's layers are read follows from it.
-        views: how views are drawn, where the wish has any.
+        views: how views are drawn, where the query has any.
         readers: objectives of the arms that read it.
         unlabelled: whether one of the arms learns from images without labels.
         config: what is stored beside what the arms ask for.

@@ -48,7 +48,7 @@ _KEPT: OrderedDict[tuple[str, ...], StudentValidator] = OrderedDict()
 
 
 def student_validator(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint, goal: SelectionCriterion) -> StudentValidator:
-    """Return the judge of an arena; a process keeps the last two, since asking the teacher costs more than a look at a student."""
+    """Return who scores the students of an experiment; a process keeps the last two, since asking the teacher costs more than a look at a student."""
     used = cohorts.only(*VALIDATIONS, PRIMARIES[goal.primary])
     key = (str(workspace.root), teacher.task.digest(), used.digest(), teacher.weights_digest, goal.digest())
     if key not in _KEPT:

@@ -23,7 +23,7 @@ class ClassMap:
 
     @classmethod
     def between(cls, teacher: Sequence[str], student: Sequence[str], class_map: Mapping[str, Sequence[str]]) -> ClassMap | None:
-        """Return the map from a recipe's wish; None where both have the same classes and nothing is wished.
+        """Return the map that a recipe asks for; None where both have the same classes and nothing is asked.
 
         Raises:
             KnowledgeError: ``CLASSES_DIFFER`` when a class of the student stands for none of the teacher's, or one stands for two.

@@ -44,7 +44,7 @@ class LogitCodec:
 
     @classmethod
     def of(cls, config: ExtractionConfig) -> LogitCodec:
-        """Return the codec of a wish."""
+        """Return the codec of a query."""
         return cls(config.step, config.residual_step, config.doubt)
 
     def encode(self, logits: Tensor) -> bytes:

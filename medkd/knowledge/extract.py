@@ -40,7 +40,7 @@ class ExtractionQuery:
         teacher_digest: sha256 of its weights.
         task: its classes and windows.
         config: what is stored.
-        views: how views are drawn, where the wish has any.
+        views: how views are drawn, where the query has any.
     """
 
     teacher_digest: str
@@ -160,7 +160,7 @@ class Extraction:
         box = box_of(tuple(volume.shape[1:]), window)
         for name, cells in self.query.config.features.items():
             features = found[f"features/{name}"]
-            # As many cells as the wish has for one window, for each window's length of the box.
+            # As many cells as the query has for one window, for each window's length of the box.
             wanted = [min(g, max(1, round(cells * e / w))) for g, e, w in zip(features.shape[1:], box.extent, window, strict=True)]
             found[f"features/{name}"] = averaged(features[None], wanted)[0]
         return {**found, "logits": inside(found["logits"], box)}

@@ -26,7 +26,7 @@ def write_shard(path: Path, entries: Mapping[str, Mapping[str, bytes]], *, query
     Args:
         path: of the shard.
         entries: at least one.
-        query_digest: digest of what all entries share (teacher, task, wish).
+        query_digest: digest of what all entries share (teacher, task, configuration).
     """
     parts = list(next(iter(entries.values())))
     payloads = [entry[part] for entry in entries.values() for part in parts]
@@ -48,7 +48,7 @@ class Shard:
         query_digest: digest that it must carry; None takes any.
 
     Raises:
-        KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is about another teacher, task or wish.
+        KnowledgeError: ``KNOWLEDGE_FOREIGN`` when it is about another teacher, task or configuration.
         StoreError: ``KNOWLEDGE_UNREADABLE`` when it is no shard.
     """
 
@@ -65,7 +65,7 @@ class Shard:
         if query_digest is not None and metadata["about"] != query_digest:
             raise KnowledgeError(
                 "KNOWLEDGE_FOREIGN",
-                f"expected knowledge about {query_digest[:12]} in {path.name}, it is about {metadata['about'][:12]}: another teacher, task or wish",
+                f"expected knowledge about {query_digest[:12]} in {path.name}, it is about {metadata['about'][:12]}: another teacher, task or configuration",
             )
         self.parts: tuple[str, ...] = tuple(metadata["parts"])
         self.keys = [bytes(row).hex() for row in tensors["keys"].numpy()]

@@ -101,7 +101,7 @@ class LiveSource:
         self._layers = tuple(layer_map_of(self.network).resolve(layer) for layer in layers if layer != LAST)
 
     def prepared(self, device: torch.device, *, channels_last: bool) -> LiveSource:
-        """Freeze the network (and the stranger) and bring it to the device."""
+        """Freeze the network (and the random one) and bring it to the device."""
         for network in (self.network, self.random_teacher):
             if network is not None:
                 network.to(device).eval().requires_grad_(False)

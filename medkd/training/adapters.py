@@ -87,7 +87,7 @@ def resolve_pairs(feature_layers: FeatureLayers | None, own: Pair, student: Shap
     """Return the pairs of layers that a term compares.
 
     Args:
-        feature_layers: the recipe's wish; None compares ``own``.
+        feature_layers: what the recipe asks for; None compares ``own``.
         own: the layers that the term's options name.
         student: named layers of the student, shallow to deep, with the shape [1, features, *grid] that each puts out.
         teacher: as ``student``.

@@ -42,7 +42,7 @@ COMPARED = 8
 
 
 def completed_config(spec: ExtractionSpec, teacher: nn.Module) -> ExtractionConfig:
-    """Return the recipe's wish with what its arms will ask for."""
+    """Return the recipe's query with what its arms will ask for."""
     features, maps = dict(spec.config.features), {map_key(config): config for config in spec.config.maps}
     own = spec.student_task or spec.task
     student = picking(build_network(specify_network(spec.student, own)), own, spec.task)
