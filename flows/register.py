@@ -24,9 +24,9 @@ register_reports_of = task(register_reports)
 
 
 def register(workspace: Workspace, results: Sequence[RecipeResult]) -> tuple[RecipeResult, ...]:
-    """Register the models of each recipe, teacher first, each explanation bundle beside its student: one call, one connection."""
-    (registered,) = submit_all(register_models, [(workspace, tuple(results))], title="register")
-    done = tuple(replace(result, registered=own) for result, own in zip(results, registered, strict=True))
+    """Register the models of each recipe, teacher first, each explanation bundle beside its student; recipes at the same time where there is room."""
+    registered = submit_each(register_models, results, lambda one: [(workspace, (one,))], title="register")
+    done = tuple(replace(result, registered=own) for result, ((own,),) in registered)
     show_registered(workspace, done)
     return done
 

@@ -7,12 +7,12 @@ from medkd.registry.recipe_result import RecipeResult
 from tests.flows.recording import golden_recipe, recorded
 
 
-def test_everything_goes_to_the_registry_in_one_call():
+def test_each_recipe_goes_to_the_registry_in_a_call_of_its_own():
     results = [RecipeResult(golden_recipe(name), "cohorts") for name in ("a", "b")]
-    with recorded(register=("versions of a", "versions of b")) as engine:
+    with recorded(register=("its versions",)) as engine:
         done = register("workspace", results)
-    assert [one.registered for one in done] == ["versions of a", "versions of b"]
-    assert engine.calls("register") == [("workspace", tuple(results))]
+    assert [one.registered for one in done] == ["its versions"] * 2
+    assert engine.calls("register") == [("workspace", (one,)) for one in results]
 
 
 def test_knowledge_is_registered_below_its_teacher_where_there_is_any():

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,34 @@ def test_a_kill_while_the_database_is_laid_out_leaves_nothing_that_stops_the_nex
     assert not (tmp_path / "mlflow.db").exists()
     assert MlflowRegistry(uri, artifacts=tmp_path / "artifacts").names() == ()
     assert not list(tmp_path.glob(".mlflow.db.new*"))
+
+
+_REGISTERING = """
+import sys
+from pathlib import Path
+from medkd.registry.mlflow_registry import MlflowRegistry
+from tests.registry.publications import network_publication
+folder, name = Path(sys.argv[1]), sys.argv[2]
+registry = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "mlartifacts")
+for seed in range(4):
+    version = registry.register(network_publication(folder / name, seed, name))
+    registry.attach(version, {}, {"medkd.beside": str(seed)})
+"""
+
+
+@pytest.mark.extended
+def test_processes_that_register_different_models_in_one_new_database_do_not_stop_each_other(tmp_path):
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    command = [sys.executable, "-c", _REGISTERING, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    started = [subprocess.Popen([*command, name], stderr=subprocess.PIPE, text=True, cwd=root) for name in ("one", "two", "three")]
+    for process in started:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors[-2000:]
+    registry = MlflowRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=tmp_path / "mlartifacts")
+    for name in ("one", "two", "three"):
+        assert [registry.tags(version)["medkd.beside"] for version in registry.versions(name)] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("said", ["(sqlite3.IntegrityError) UNIQUE constraint failed: x", "duplicate key value violates unique constraint"])
