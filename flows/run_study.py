@@ -38,8 +38,8 @@ def run_study(
         DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
     """
     out = workspace.root
-    ingested, (volume, *further), store = ingest_study(workspace, source, series, policy, model_uri)
-    artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out, tuple(further))], title="explain")[0]
+    ingested, images, store = ingest_study(workspace, source, series, policy, model_uri)
+    artefact = submit_all(explain_study, [(workspace, images, store, model_uri, request, out)], title="explain")[0]
     report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
     if dicom_out is None:
         return StudyOutcome(ingested, artefact, report)

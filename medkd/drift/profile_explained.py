@@ -10,6 +10,7 @@ from medkd.dicom.ingest_cache import read_manifest
 from medkd.drift.study_profile import study_profile
 from medkd.explanation.artefact import RECORD, ask_registry, read_explanation
 from medkd.explanation.of_registry import EXPLANATIONS, read_volume
+from medkd.inference.further_images import read_further
 from medkd.registry.publish import open_registry
 from medkd.storage.manifest import MANIFEST
 from medkd.storage.sealed import load_sealed, write_sealed
@@ -56,7 +57,8 @@ def profile_explained(
             )
         explained = read_explanation(_explanation_of(folder, uri))
         values, _ = read_volume(Store(store), volumes[key])
-        profile = study_profile(loaded, values, volumes[key], explained, series.get(key))
+        further = read_further(volumes[key], explained[0].further, Store(store), loaded.checkpoint.task)
+        profile = study_profile(loaded, values, volumes[key], explained, series.get(key), further)
         made = ProfiledStudy(
             series_key=key,
             patient_key=volumes[key].patient_key,

@@ -11,6 +11,7 @@ from medkd.drift.attribution_profile import attribution_profile
 from medkd.drift.image_profile import image_profile, image_tags
 from medkd.drift.prediction_profile import prediction_profile
 from medkd.explanation.explain_study import LoadedModel
+from medkd.inference.further_images import NO_FURTHER, FurtherImages
 from medkd.inference.segment import prepare_study
 from medkd.volumes.orientation import grid_of, require_space
 
@@ -21,6 +22,7 @@ def study_profile(
     volume: VolumeRef,
     explained: tuple[StudyExplanation, Mapping[str, Tensor]],
     series: SeriesRecord | None = None,
+    further: FurtherImages = NO_FURTHER,
 ) -> StudyProfile:
     """Return what drift is looked for in.
 
@@ -30,12 +32,13 @@ def study_profile(
         volume: their record.
         explained: what was found and explained, and its arrays.
         series: how it was acquired, where the store says.
+        further: other images of the study, of a model that sees several; the profile of images and the tags are of all and of the first.
 
     Raises:
         DataError: ``GRID_MISMATCH`` for a study that the model cannot see, ``PICTURE_WITHOUT_SPACE`` for a picture.
     """
     geometry = require_space(volume, "a profile of drift")
-    study = prepare_study(values.float(), grid_of(geometry), loaded.checkpoint.task)
+    study = prepare_study(values.float(), grid_of(geometry), loaded.checkpoint.task, further.values)
     return StudyProfile(
         images=image_profile(study.image, geometry),
         predictions=prediction_profile(loaded, study, *explained),
