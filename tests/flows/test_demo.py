@@ -178,6 +178,7 @@ print(json.dumps({one.requirement: [one.measured, one.bound] for one in verdict.
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("isa", [{}, {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, {"ATEN_CPU_CAPABILITY": "default"}])
 def test_the_full_demos_teacher_passes_its_gate_with_room_whatever_a_processor_rounds(isa, tmp_path):
     """Every kind of processor rounds otherwise, and a training of a few epochs ends elsewhere: a teacher that just passes on one fails on another."""
