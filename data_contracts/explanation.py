@@ -258,7 +258,8 @@ class StudyExplanation(VersionedRecord):
     (what speaks for a segmented structure: the background of a volume is mostly evidence against it). ``window`` is the grey scale that
     the network sees, None where it sees standardised values. ``caveats`` say in what the study is not what the model was trained on,
     and what a calibrated version's probabilities are worth. ``further`` are the other images of a network that sees several, in the order of its
-    channels, each read on the grid of ``volume``, the first; left out of the record where there are none.
+    channels, each read on the grid of ``volume``, the first, and ``image_names`` what the network calls all of them; both are left out of the record
+    where there are none.
     ``tested_on_cohort`` names the explainers whose verdict is that of the model's cohort; the others were tested on this study.
     ``structures`` and ``trained_on`` are what the model's card says: whether it outlines lesions or anatomy, and which modality and body part it
     was trained on (empty where the card does not say). ``threads`` and ``libraries`` are what the last bits depend on.
@@ -268,6 +269,7 @@ class StudyExplanation(VersionedRecord):
     request: ExplanationRequest
     volume: VolumeRef
     further: tuple[VolumeRef, ...] = Field(default=(), exclude_if=lambda volumes: not volumes)
+    image_names: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     model: ModelRef
     teacher: ModelRef | None = None
     kind: TaskKind

@@ -205,6 +205,7 @@ def _record(
         request=request,
         volume=volume,
         further=further.volumes,
+        image_names=task.image_names if further.volumes else (),
         model=asked.model,
         kind=task.kind,
         task_digest=task.digest(),

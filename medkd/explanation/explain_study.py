@@ -240,6 +240,7 @@ def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) ->
         request=asked.request,
         volume=volume,
         further=asked.further.volumes,
+        image_names=task.image_names if asked.further.volumes else (),
         model=loaded.model,
         teacher=loaded.teacher,
         kind=task.kind,

@@ -58,7 +58,7 @@ def images_caveats(task: Task, volume: VolumeRef, further: FurtherImages) -> tup
     if not further.volumes:
         return ()
     seen = ", ".join(f"{name} ({one.modality})" for name, one in zip(task.image_names, (volume, *further.volumes), strict=True))
-    text = f"the model saw {1 + len(further.volumes)} images of the study: {seen}; {task.image_names[0]} is shown, and a map is of all of them together."
+    text = f"the model saw {1 + len(further.volumes)} images of the study: {seen}; findings lie on {task.image_names[0]}, and a map is of all of them together."
     found = [Caveat(code=SEVERAL_IMAGES, text=require_neutral(text), severity=1)]
     if further.unmeasured > 0:
         share = max(1, round(100 * further.unmeasured))  # a little is not nothing

@@ -20,10 +20,8 @@ from data_contracts import (
 )
 from medkd.inference.nearest_cases import FEATURES, ComparedFinding, TrainingCases, similar_cases
 from medkd.review.caveats import compute_caveats
+from medkd.review.page_images import window_of
 from medkd.review.shown import StudyArrays
-
-#: Grey scale of a study whose networks see standardised values.
-PERCENTILES = (1.0, 99.0)
 
 
 def compose_report(
@@ -48,10 +46,7 @@ def compose_report(
     volumes = {one.volume.digest() for one in explanations}
     if len(volumes) != 1:
         raise DataError("EXPLANATIONS_APART", f"expected explanations of one volume, got those of {len(volumes)}")
-    window = next((one.window for one in explanations if one.window is not None), None)
-    if window is None:
-        low, high = (float(value) for value in np.percentile(arrays.volume, PERCENTILES))
-        window = (low, max(high, low + 1.0))
+    window = window_of(explanations, arrays.volume)
     asked = {one.model.weights_digest for one in explanations}
     kept = tuple(one for one in calibrations if one.weights_digest in asked)
     similar = compare_with_training(explanations, arrays.explained, training)

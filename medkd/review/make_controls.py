@@ -92,8 +92,9 @@ def _make(study: _Study, others: Sequence[_Study], kind: Kind, out: Path) -> Con
     if all(one == genuine for one, genuine in zip(wrong, report.explanations, strict=True)):
         raise DataError("CONTROL_SAME", f"expected maps that differ from the genuine ones, got {kind} maps that do not")
     control = report.model_copy(update={"explanations": tuple(wrong), "caveats": compute_caveats(tuple(wrong), report.similar)})
+    further = tuple(study.arrays.volume(image) for image in range(1, study.arrays.images))
     label = study.arrays.mask("mask/reference") if "reference" in study.arrays.masks else None
-    write_study_file(folder / NAME, control, StudyArrays(study.arrays.volume(), tuple(arrays), label))
+    write_study_file(folder / NAME, control, StudyArrays(study.arrays.volume(), tuple(arrays), label, further))
     write_bytes(folder / RECORD, control.canonical_json())
     return ControlReport(report.volume.study_key, kind, folder)
 

@@ -23,6 +23,7 @@ from data_contracts import (
 from medkd.dicom.series_words import display_words, spacing_words
 from medkd.explanation.wording import COLOURS_IN_WORDS, MASS_IN_WORDS
 from medkd.review.map_table import figure, map_table
+from medkd.review.page_images import names_of
 from medkd.review.page_words import caveat_said, checks_said, label_of, noun_word, teacher_cell
 from medkd.review.reliability import SIDE, diagrams_of, stability_of
 from medkd.review.shown import Shown, shown_in
@@ -78,6 +79,7 @@ def page_context(report: ReviewReport, outlines: Sequence[str], verified: Verifi
         "verified": verified,
         "volume": report.volume,
         "languages": LANGUAGES,
+        "images": names_of(report.explanations),
         "models": models_of(report),
         "report_digest": report.digest(),
         "segments": any(one.kind is TaskKind.SEGMENTATION for one in report.explanations),

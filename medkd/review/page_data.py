@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts import Geometry, ReviewReport
-from medkd.review.grey_levels import Levels, levels_of, windows_of
 from medkd.review.orientation_marks import views_of
 from medkd.review.page_heat import Voxel, heat_of, heat_steps, shown_maps
+from medkd.review.page_images import greys_of
 from medkd.review.page_outlines import outlines_of
 from medkd.review.page_pictures import Drawn, box_of, data_uri, drawn_planes, joined, near, steps_of
 from medkd.review.page_prior import prior_data, prior_plane
 from medkd.review.page_quality import QUALITIES, Quality
 from medkd.review.shown import PriorStudy, Shown, StudyArrays, shown_in
-from medkd.review.texts import LANGUAGES, Said, in_each, texts_of
+from medkd.review.texts import LANGUAGES, Said, texts_of
 
 #: Texts that the scripts write.
 _OF_SCRIPT = (
@@ -100,8 +100,9 @@ class _Drawing:
         self.shown = shown_in(report)
         self.values = np.asarray(arrays.volume, np.float32)
         self.views = views_of(report.volume.geometry)
-        self.levels: Levels = levels_of(self.values, report.window, report.volume)
-        self.windows = windows_of(self.values, report.window, report.volume)
+        self.images = [self.values, *(np.asarray(one, np.float32) for one in arrays.further)]
+        self.greys = [greys_of(report, number, values) for number, values in enumerate(self.images)]
+        self.levels, self.windows = self.greys[0].levels, self.greys[0].windows
         self._foreseen: dict[tuple[int, str, tuple[int, int, int], int | None], float] = {}
         self.maps = [shown_maps(one, arrays) for one in self.shown]
         self.centres = [
@@ -115,8 +116,7 @@ class _Drawing:
             "shape": list(self.values.shape),
             "affine": None if space is None else [list(row[:3]) for row in space.affine_lps_mm[:3]],
             "spacing": None if space is not None or self.views[0].spacing is None else list(self.views[0].spacing),
-            "levels": [list(point) for point in self.levels.points],
-            "windows": [{"name": in_each(name), "low": low, "high": high} for name, low, high in self.windows],
+            **self.greys[0].payload(),
             "centres": [list(centre) for centre in self.centres],
             "explainers": [list(one.explainers) for one in self.shown],
             "texts": script_texts(),
@@ -128,12 +128,12 @@ class _Drawing:
             return float("inf")  # sixteen million voxels without loss fit into no page: not even a twelfth of them is drawn
         planes, total = drawn_planes(self.values, self.views, quality), 0.0
         beside = [] if self.prior is None else [prior_plane(self.prior, quality)]
-        for plane in (*planes, *beside):
+        for plane in (*planes, *beside, *(plane for values in self.images[1:] for plane in drawn_planes(values, self.views, quality))):
             total += self._bytes_of(plane, quality.loss)
             if total > most:
                 return total
         fine = self._fine_places(quality, planes[0])
-        total += len(fine) * (len(self._fine(fine[len(fine) // 2], quality)) if fine else 0)
+        total += len(self.images) * len(fine) * (len(self._fine(0, fine[len(fine) // 2], quality)) if fine else 0)
         if self.shown and total < most:
             key_alone = dataclasses.replace(quality, heat_reach=0)
             total += len(json.dumps(self._heat(0, planes, key_alone))) * len(self.shown) * (2 * quality.heat_reach + 1)
@@ -152,11 +152,10 @@ class _Drawing:
         """Return the pictures, outlines and maps of a quality."""
         planes, space = drawn_planes(self.values, self.views, quality), self.report.volume.space
         masks = {name: np.asarray(mask, bool) for name, mask in self.arrays.masks().items()}
-        fine = self._fine_places(quality, planes[0])
         return {
             "views": {one.view.name: view_payload(one, self.values.shape, self.report.volume.space, quality.heat_edge) for one in planes},
-            "pictures": {one.view.name: [one.picture(at, self.levels, quality.loss) for at in range(len(one.places))] for one in planes},
-            "fine": {planes[0].view.name: {str(place): self._fine(place, quality) for place in fine}},
+            **self._image(0, quality),
+            "further": [{**self.greys[number].payload(), **self._image(number, quality)} for number in range(1, len(self.images))],
             "outlines": {name: {one.view.name: outlines_of(mask, one.view, one.places) for one in planes} for name, mask in masks.items()},
             "heat": [self._heat(place, planes, quality) for place in range(len(self.shown))],
             "prior": None if self.prior is None or space is None else prior_data(self.prior, space, self.levels, quality),
@@ -173,8 +172,17 @@ class _Drawing:
             return []
         return joined(near(one.finding.key_slice, quality.fine_reach, len(plane.places)) for one in self.shown)
 
-    def _fine(self, place: int, quality: Quality) -> str:
-        return data_uri(self.levels.encode(self.values[place]), quality.loss)
+    def _image(self, number: int, quality: Quality) -> dict[str, Any]:
+        """Return the slices of an image in every plane, and those that are held in full resolution."""
+        planes, levels = drawn_planes(self.images[number], self.views, quality), self.greys[number].levels
+        fine = self._fine_places(quality, planes[0])
+        return {
+            "pictures": {one.view.name: [one.picture(at, levels, quality.loss) for at in range(len(one.places))] for one in planes},
+            "fine": {planes[0].view.name: {str(place): self._fine(number, place, quality) for place in fine}},
+        }
+
+    def _fine(self, number: int, place: int, quality: Quality) -> str:
+        return data_uri(self.greys[number].levels.encode(self.images[number][place]), quality.loss)
 
     def _heat(self, place: int, planes: Sequence[Drawn], quality: Quality) -> dict[str, Any]:
         outside = self.shown[place].finding.outside

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from data_contracts import ReviewReport
 from medkd.explanation.wording import failed_mark
-from medkd.review.grey_levels import Levels, levels_of, windows_of
 from medkd.review.orientation_marks import View, views_of
 from medkd.review.page_data import PageData, centre_of, script_texts, view_payload
+from medkd.review.page_images import ImageGreys, greys_of
 from medkd.review.page_outlines import outlines_of
 from medkd.review.page_pictures import Drawn
 from medkd.review.page_quality import QUALITIES
@@ -21,9 +21,9 @@ from medkd.review.study_file import StudyFile
 from medkd.review.texts import in_each, listed, recognise, say
 
 
-def study_levels(report: ReviewReport, arrays: StudyFile) -> Levels:
-    """Return the grey levels that a study's slices are served in."""
-    return levels_of(arrays.sample(), report.window, report.volume)
+def study_greys(report: ReviewReport, arrays: StudyFile, image: int = 0) -> ImageGreys:
+    """Return how an image of a study is shown: the grey levels that its slices are served in, and its windows."""
+    return greys_of(report, image, arrays.sample(image))
 
 
 def served_data(report: ReviewReport, arrays: StudyFile, base: str, *, locked: bool) -> PageData:
@@ -37,14 +37,14 @@ def served_data(report: ReviewReport, arrays: StudyFile, base: str, *, locked: b
     """
     shape, space, views = arrays.shape, report.volume.space, views_of(report.volume.geometry)
     drawn = [Drawn(view, list(range(shape[view.axis])), (1, 1, 1), np.empty(0, np.float32)) for view in views]
-    windows = windows_of(arrays.sample(), report.window, report.volume)
+    greys = [study_greys(report, arrays, image) for image in range(arrays.images)]
     shown = shown_in(report) if locked else []
     payload = {
         "shape": list(shape),
         "affine": None if space is None else [list(row[:3]) for row in space.affine_lps_mm[:3]],
         "spacing": None if space is not None or views[0].spacing is None else list(views[0].spacing),
-        "levels": [list(point) for point in study_levels(report, arrays).points],
-        "windows": [{"name": in_each(name), "low": low, "high": high} for name, low, high in windows],
+        **greys[0].payload(),
+        "further": [{**one.payload(), "pictures": {}, "fine": {}} for one in greys[1:]],
         "texts": script_texts(),
         "views": {one.view.name: view_payload(one, shape, space, max(shape)) for one in drawn},
         "prior": None,
@@ -56,7 +56,7 @@ def served_data(report: ReviewReport, arrays: StudyFile, base: str, *, locked: b
         "heat": [_heat(one, arrays, views) for one in shown],
         "served": {"base": base, "locked": locked},
     }
-    return PageData(payload, QUALITIES[0], (), tuple(name for name, _, _ in windows))
+    return PageData(payload, QUALITIES[0], (), tuple(name for name, _, _ in greys[0].windows))
 
 
 def _outlines(arrays: StudyFile, views: Sequence[View]) -> dict[str, Any]:

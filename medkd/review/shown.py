@@ -21,11 +21,13 @@ class StudyArrays:
         volume: the study's values.
         explained: the arrays of each of its explanations, as they were kept.
         label: the study's own segmentation, where it has one.
+        further: other images of the study that a model saw, on the same voxels.
     """
 
     volume: NDArray[np.float32]
     explained: tuple[Mapping[str, NDArray[Any]], ...]
     label: NDArray[Any] | None = None
+    further: tuple[NDArray[np.float32], ...] = ()
 
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """Return what each source marks: ``student``, ``teacher``, ``reference``."""

@@ -1,6 +1,6 @@
 """The arrays of a report as one file beside it, from which a server shows single slices: no torch, nothing is read that is not shown.
 
-``study.safetensors`` holds ``volume`` (int16 where that holds every value, else uint16 steps), a bit per voxel of every mask, and of every
+``study.safetensors`` holds ``volume`` and ``further/N`` (int16 where that holds every value, else uint16 steps), a bit per voxel of every mask, and of every
 map int8 steps of the square root of its share of the largest magnitude (small values, of which there are most, keep their sum); scales stand in the
 file's metadata. Maps that would make the file large are kept round their key slice only, as the page does.
 """
@@ -35,7 +35,8 @@ def write_study_file(path: Path, report: ReviewReport, arrays: StudyArrays) -> P
     """Write the arrays of a report, each [slice, row, column], and return the file."""
     tensors: dict[str, NDArray[Any]] = {}
     about: dict[str, Any] = {"shape": list(arrays.volume.shape)}
-    tensors["volume"], about["volume"] = _values(np.asarray(arrays.volume))
+    for number, values in enumerate((arrays.volume, *arrays.further)):
+        tensors[_image(number)], about[_image(number)] = _values(np.asarray(values))
     marked = {f"mask/{name}": mask for name, mask in arrays.masks().items()}
     for place, own in enumerate(arrays.explained):
         marked |= {f"{place}/{name.replace('mask/', 'region/')}": values > 0 for name, values in own.items() if name.startswith("mask/")}
@@ -101,9 +102,14 @@ class StudyFile:
         """Return the names of the masks: ``student``, ``teacher``, ``reference``."""
         return tuple(name.removeprefix("mask/") for name in self.tensors if name.startswith("mask/"))
 
-    def volume(self) -> NDArray[np.float32]:
-        """Return all values, [slice, row, column]."""
-        return self._real(self.tensors["volume"])
+    @property
+    def images(self) -> int:
+        """Return how many images of the study it holds: the volume, and what else a model saw."""
+        return 1 + sum(name.startswith("further/") for name in self.tensors)
+
+    def volume(self, image: int = 0) -> NDArray[np.float32]:
+        """Return all values of an image, [slice, row, column]."""
+        return self._real(self.tensors[_image(image)], image)
 
     def plane(self, axis: int, index: int) -> NDArray[np.float32]:
         """Return the values of a plane, the two other axes of the volume in their order.
@@ -117,28 +123,29 @@ class StudyFile:
         """
         return self._real(self.tensors["volume"][_at(axis, index, self.shape)])
 
-    def codes(self, axis: int, index: int) -> NDArray[np.integer[Any]]:
-        """Return a plane as it is kept, for :meth:`table`; as :meth:`plane` otherwise."""
-        codes: NDArray[np.integer[Any]] = self.tensors["volume"][_at(axis, index, self.shape)]
+    def codes(self, axis: int, index: int, image: int = 0) -> NDArray[np.integer[Any]]:
+        """Return a plane of an image as it is kept, for :meth:`table`; as :meth:`plane` otherwise."""
+        codes: NDArray[np.integer[Any]] = self.tensors[_image(image)][_at(axis, index, self.shape)]
         return codes
 
-    def table(self, shade: Callable[[NDArray[np.float32]], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    def table(self, shade: Callable[[NDArray[np.float32]], NDArray[np.uint8]], image: int = 0) -> NDArray[np.uint8]:
         """Return what :meth:`codes` become by a function of values, for every code there can be: a plane is shaded by one look-up.
 
         Args:
             shade: values to grey.
+            image: that the codes are of.
         """
-        kind = self.tensors["volume"].dtype
+        kind = self.tensors[_image(image)].dtype
         every = np.arange(2**16, dtype=np.uint16).view(kind)
-        return shade(self._real(every))
+        return shade(self._real(every, image))
 
-    def sample(self) -> NDArray[np.float32]:
-        """Return about a million values, evenly taken."""
-        flat = self.tensors["volume"].reshape(-1)
-        return self._real(flat[:: max(1, flat.size // 2**20)])
+    def sample(self, image: int = 0) -> NDArray[np.float32]:
+        """Return about a million values of an image, evenly taken."""
+        flat = self.tensors[_image(image)].reshape(-1)
+        return self._real(flat[:: max(1, flat.size // 2**20)], image)
 
-    def _real(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        how = self.about["volume"]
+    def _real(self, values: NDArray[Any], image: int = 0) -> NDArray[np.float32]:
+        how = self.about[_image(image)]
         real: NDArray[np.float32] = values.astype(np.float32) * np.float32(how["scale"]) + np.float32(how["offset"])
         return real
 
@@ -173,6 +180,11 @@ class StudyFile:
         found = np.zeros((self.shape[0], cut.shape[1]), np.float32)
         found[first : first + len(kept)] = _shares(cut, how["limit"])
         return found
+
+
+def _image(number: int) -> str:
+    """Return the tensor of an image; 0 is the one that findings lie on."""
+    return f"further/{number}" if number else "volume"
 
 
 def _at(axis: int, index: int, shape: tuple[int, int, int]) -> Any:

@@ -23,6 +23,7 @@ from data_contracts import (
     StoreError,
     TrainingFeatures,
 )
+from medkd.cohorts.on_first import on_first
 from medkd.cohorts.study_arrays import study_arrays
 from medkd.explanation.kept import SHORT, attach_study, kept_in, read_kept
 from medkd.inference.nearest_cases import TrainingCases
@@ -30,6 +31,7 @@ from medkd.registry.interface import Registry
 from medkd.registry.training_features import PLACE, load_training_features, read_training_cases
 from medkd.registry.version_files import load_calibration, open_registry, pack_archive
 from medkd.review.compose_report import compose_report
+from medkd.review.page_images import images_of
 from medkd.review.picture import render_picture
 from medkd.review.reduce_pictures import reduced
 from medkd.review.render_html import render_html
@@ -66,7 +68,10 @@ def report_of(
     kept = [read_kept(folder) for folder in folders]
     explanations = tuple(record for record, _ in kept)
     values, label = study_arrays(explanations[0].volume, store)
-    arrays = StudyArrays(values.astype(np.float32), tuple(own for _, own in kept), label)
+    further = tuple(
+        on_first(one, explanations[0].volume, (one.modality, "the first image"), store)[0] for one in images_of(explanations)[1:]
+    )
+    arrays = StudyArrays(values.astype(np.float32), tuple(own for _, own in kept), label, further)
     return compose_report(explanations, arrays, calibrations, training, more), arrays
 
 

@@ -123,11 +123,11 @@ def _read_of(own: Entered | None) -> OwnReadAnswer:
 
 
 @router.get("/study/{key}/slice/{plane}/{index}")
-def slice_(request: Request, key: str, plane: Plane, index: int, levels: bool = False) -> Response:
-    """Return a slice in full resolution: in the report's window, or in grey levels that the page's script windows itself."""
+def slice_(request: Request, key: str, plane: Plane, index: int, levels: bool = False, image: int = 0) -> Response:
+    """Return a slice of an image in full resolution: in its own window, or in grey levels that the page's script windows itself."""
     services = services_of(request)
     services.require(request)
-    return _picture(request, slice_picture(services, services.study(key), plane, index, levels))
+    return _picture(request, slice_picture(services, services.study(key), plane, index, levels, image))
 
 
 @router.get("/study/{key}/heat/{place}/{explainer}/{role}/{plane}/{index}")

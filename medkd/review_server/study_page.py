@@ -17,8 +17,9 @@ from medkd.pictures.colours import grey, heat
 from medkd.review.form import FormContext, answered, form_findings
 from medkd.review.orientation_marks import View, views_of
 from medkd.review.page_data import PageData
+from medkd.review.page_images import images_of
 from medkd.review.render_served import ServedPage, plain_slices, render_served
-from medkd.review.served_data import map_names, served_data, study_levels
+from medkd.review.served_data import map_names, served_data, study_greys
 from medkd.review.shown import shown_in
 from medkd.review.study_file import StudyFile
 from medkd.review_server.png import encode_png
@@ -79,26 +80,32 @@ def _data(services: Services, shown: ServedStudy, base: str, *, locked: bool) ->
     return services.page_data(key, partial(served_data, shown.report, services.arrays(shown), base, locked=locked))
 
 
-def slice_picture(services: Services, study: ServedStudy, plane: str, index: int, levels: bool) -> bytes:
+def slice_picture(services: Services, study: ServedStudy, plane: str, index: int, levels: bool, image: int = 0) -> bytes:
     """Return a slice as PNG, in full resolution, turned as the plane is drawn.
 
     Raises:
-        DataError: ``UNKNOWN`` for a plane or a slice that the study does not have.
+        DataError: ``UNKNOWN`` for a plane, a slice or an image that the study does not have.
     """
+    if not 0 <= image < len(images_of(study.report.explanations)):
+        raise DataError(
+            "UNKNOWN", f"expected one of the {len(images_of(study.report.explanations))} images of the study, got number {image}"
+        )
 
     def make() -> bytes:
         """Return the PNG of one slice."""
         view, arrays = _view(study, plane, index), services.arrays(study)
-        table = services.tables.get((study.digest, levels), lambda: arrays.table(_shade(study, arrays, levels)))
-        codes = _drawn(view, arrays.codes(view.axis, index))
+        table = services.tables.get((study.digest, levels, image), lambda: arrays.table(_shade(study, arrays, levels, image), image))
+        codes = _drawn(view, arrays.codes(view.axis, index, image))
         return encode_png(table[codes.view(np.uint16)])
 
-    return services.pictures.get((study.digest, "slice", plane, index, levels), make)
+    return services.pictures.get((study.digest, "slice", plane, index, levels, image), make)
 
 
-def _shade(study: ServedStudy, arrays: StudyFile, levels: bool) -> Callable[[NDArray[np.float32]], NDArray[np.uint8]]:
-    """Return how values become greys: the levels that a page windows itself, or the report's window."""
-    return study_levels(study.report, arrays).encode if levels else partial(grey, window=study.report.window)
+def _shade(study: ServedStudy, arrays: StudyFile, levels: bool, image: int) -> Callable[[NDArray[np.float32]], NDArray[np.uint8]]:
+    """Return how values of an image become greys: the levels that a page windows itself, or the first of its windows."""
+    greys = study_greys(study.report, arrays, image)
+    _, low, high = greys.windows[0]
+    return greys.levels.encode if levels else partial(grey, window=(low, high))
 
 
 def heat_picture(services: Services, study: ServedStudy, which: tuple[int, str, str], plane: str, index: int) -> bytes:

@@ -16,11 +16,11 @@ def pixels(payload):
 
 
 def test_levels_are_what_the_page_windows_again(services):
-    from medkd.review.served_data import study_levels
+    from medkd.review.served_data import study_greys
 
     study = services.index.find("series-000")
     _, arrays = one_report(0, lesions=2)
-    levels = study_levels(study.report, study.arrays())
+    levels = study_greys(study.report, study.arrays()).levels
     assert np.array_equal(pixels(slice_picture(services, study, "axial", 3, True)), levels.encode(arrays.volume[3]))
 
 

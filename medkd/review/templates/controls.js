@@ -89,6 +89,7 @@
     c: () => medkd.show("coronal"),
     s: () => medkd.show("sagittal"),
     r: () => medkd.measure(!state.measuring),
+    i: () => { if (medkd.images.length > 1) medkd.showImage((state.image + 1) % medkd.images.length); },
   };
 
   // What takes keys of its own: texts, lists, choices.
@@ -110,8 +111,9 @@
   });
   at("heat").addEventListener("change", (event) => medkd.heat(event.target.checked));
   at("preset").addEventListener("change", (event) => medkd.preset(event.target.selectedIndex));
+  at("image").addEventListener("change", (event) => medkd.showImage(event.target.selectedIndex));
   at("ruler").addEventListener("click", () => medkd.measure(!state.measuring));
   at("all-planes").addEventListener("change", (event) => medkd.showAll(event.target.checked));
   document.querySelectorAll("button[data-show-plane]").forEach((button) => button.addEventListener("click", () => medkd.show(button.dataset.showPlane)));
-  document.addEventListener("medkd:ready", () => check(Object.values(data.pictures).flat().filter((one) => one.startsWith("data:"))));
+  document.addEventListener("medkd:ready", () => check(medkd.images.flatMap((one) => Object.values(one.pictures).flat()).filter((one) => one.startsWith("data:"))));
 })();

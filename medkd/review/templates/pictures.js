@@ -7,15 +7,20 @@ const medkd = (() => {
     language: "en", plane: acquired, locked: false, heat: false, lesion: 0, explainer: "",
     // Begin in the middle: the key slice of a finding would give the model's answer away before the own read.
     point: data.shape.map((size) => Math.floor(size / 2)),
+    image: 0,
     window: { low: data.windows[0].low, high: data.windows[0].high },
     spot: null, cross: false, ruler: null, measuring: false,
   };
 
+  // What the page holds of the image that is looked at: slices, levels, windows. All images lie on the same voxels.
+  const images = [data, ...data.further];
+  const image = () => images[state.image];
+
   // The one place where pictures come from: a page that is served replaces it by one that gives addresses.
   function pictureOf(plane, index) {
     const place = data.views[plane].places[index];
-    const fine = (data.fine[plane] || {})[place];
-    return { source: fine || data.pictures[plane][index], box: fine ? [0, 0, 1, 1] : data.views[plane].box };
+    const fine = (image().fine[plane] || {})[place];
+    return { source: fine || image().pictures[plane][index], box: fine ? [0, 0, 1, 1] : data.views[plane].box };
   }
 
   // A map of the chosen finding: its picture, "" where it is zero, null where the page does not hold it.
@@ -65,9 +70,10 @@ const medkd = (() => {
   // The grey of each of the 256 levels through a window, as shares of white.
   function table({ low, high }) {
     const found = [];
+    const { levels } = image();
     for (let level = 0, part = 0; level < 256; level += 1) {
-      while (part < data.levels.length - 2 && level > data.levels[part + 1][0]) part += 1;
-      const [[from, value], [to, next]] = [data.levels[part], data.levels[part + 1]];
+      while (part < levels.length - 2 && level > levels[part + 1][0]) part += 1;
+      const [[from, value], [to, next]] = [levels[part], levels[part + 1]];
       const share = (value + ((level - from) / (to - from)) * (next - value) - low) / (high - low);
       found.push(Math.round(Math.max(0, Math.min(1, share)) * 255));
     }
@@ -78,5 +84,5 @@ const medkd = (() => {
     return data.texts[state.language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
   }
 
-  return { data, state, acquired, pictureOf, heatOf, indexOf, pixelOf, voxelAt, clamped, millimetres, table, say };
+  return { data, state, acquired, images, image, pictureOf, heatOf, indexOf, pixelOf, voxelAt, clamped, millimetres, table, say };
 })();

@@ -162,8 +162,22 @@
   }
 
   function preset(index) {
-    const found = data.windows[index];
+    const found = medkd.image().windows[index];
     if (found) setWindow(found.low, found.high, index);
+  }
+
+  // Another image of the study, in the same place; its values have windows of their own.
+  function showImage(number) {
+    state.image = number;
+    at("image").selectedIndex = number;
+    document.querySelector(".panes").classList.toggle("another-image", number > 0);
+    at("preset").replaceChildren(...medkd.image().windows.map(({ name }, index) => {
+      const option = new Option(name[state.language], index + 1);
+      Object.assign(option.dataset, name);
+      return option;
+    }));
+    preset(0);
+    draw();
   }
 
   function measure(on) {
@@ -189,5 +203,5 @@
     at("broken").textContent = medkd.say("images.broken");
   }
 
-  Object.assign(medkd, { draw, step, show, showAll, goTo, heat, setWindow, tellWindow, preset, measure, addEnd, broken, planeOf, panes });
+  Object.assign(medkd, { draw, step, show, showAll, goTo, heat, setWindow, tellWindow, preset, showImage, measure, addEnd, broken, planeOf, panes });
 })();

@@ -19,7 +19,7 @@
     return "";
   }
 
-  const sliceAt = (plane, place) => `${base}/slice/${plane}/${place}?levels=1`;
+  const sliceAt = (plane, place) => `${base}/slice/${plane}/${place}?levels=1${state.image ? `&image=${state.image}` : ""}`;
 
   medkd.pictureOf = (plane, index) => {
     const { places } = data.views[plane];
