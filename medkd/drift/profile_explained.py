@@ -55,8 +55,8 @@ def profile_explained(
                 "EXPLANATION_UNKNOWN", f"expected series {key} of the worklist in the store, it is not there: ingest it again"
             )
         explained = read_explanation(_explanation_of(folder, uri))
-        values, _ = read_volume(Store(store), volumes[key])
-        profile = study_profile(loaded, values, volumes[key], explained, series.get(key))
+        images = read_volume(Store(store), volumes[key])
+        profile = study_profile(loaded, images.values, volumes[key], explained, series.get(key))
         made = ProfiledStudy(
             series_key=key,
             patient_key=volumes[key].patient_key,

@@ -125,15 +125,15 @@ def _training_patients(registry: Registry, model: ModelRef) -> frozenset[str]:
 def _profiled(loaded: LoadedModel, store: Store, volume: VolumeRef, series: SeriesRecord | None) -> tuple[StudyProfile, float | None]:
     """Return the profile of a study, and how well the model does on it where a label says."""
     require_permitted(volume, loaded.checkpoint.domain)
-    values, label = read_volume(store, volume)
+    images = read_volume(store, volume)
     request = with_defaults(first_findings(), loaded.checkpoint.task.kind)
     # Whether an explainer passes its tests on this study is not asked: no feature depends on it, and it takes four times as long.
     known = {one.name: SanityReport(explainer=one.name, checks=(), trusted=True) for one in request.explainers}
-    made = explain_study(values, volume, loaded, request, label=label, decided=Decided(sanity_reports=known))
-    profile = study_profile(loaded, values, volume, (made.record, made.arrays), series)
+    made = explain_study(images, loaded, request, decided=Decided(sanity_reports=known))
+    profile = study_profile(loaded, images.values, volume, (made.record, made.arrays), series)
     if loaded.checkpoint.task.kind is TaskKind.CLASSIFICATION:
         return profile, share_right(made.record, volume.class_label)
-    return profile, None if label is None else _dice(made, label)
+    return profile, None if images.label is None else _dice(made, images.label)
 
 
 def _dice(made: StudyExplanationResult, label: Tensor) -> float | None:
