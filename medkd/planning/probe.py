@@ -28,7 +28,7 @@ from medkd.training.checkpoint import save_state
 from medkd.training.fit import FitRequest, Trainer, epoch_samples, open_fabric
 from medkd.training.objective import Objective
 from medkd.training.several_teachers import put_together
-from medkd.training.train import LoadedTeacher, TrainingSetup
+from medkd.training.training_run import LoadedTeacher, TrainingSetup
 
 #: Steps that are timed at least, after the first, which prepares kernels.
 _LEAST_STEPS = 2

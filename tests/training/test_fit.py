@@ -139,16 +139,16 @@ def test_a_teacher_is_not_part_of_what_is_saved(workspace, recipe, cohorts):
 
 
 def test_arms_of_a_seed_begin_at_the_same_weights_and_differ_by_their_objective(workspace, recipe, cohorts, monkeypatch):
-    from medkd.training import train
+    from medkd.training import training_run
 
     started = {}
-    real = train.fit
+    real = training_run.fit
 
     def watch(student, objective, cohort_, request_, **more):
         started[request_.title] = {name: value.clone() for name, value in student.state_dict().items()}
         return real(student, objective, cohort_, request_, **more)
 
-    monkeypatch.setattr(train, "fit", watch)
+    monkeypatch.setattr(training_run, "fit", watch)
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     for arm in ("alone", "kd"):
         distill.__wrapped__(workspace, recipe.student_training(arm, 0), cohorts, teacher)

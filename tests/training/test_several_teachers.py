@@ -19,7 +19,8 @@ from medkd.registry.recipe_result import RecipeResult
 from medkd.training.extract_knowledge import extract_knowledge
 from medkd.training.recipes import vary_recipe
 from medkd.training.several_teachers import TeachersRequest, several_teachers
-from medkd.training.train import TrainingRun, distill, setup_training, student_cohort, train_teacher
+from medkd.training.train import distill, setup_training, student_cohort, train_teacher
+from medkd.training.training_run import TrainingRun
 
 KD = [{"loss": "cross_entropy"}, {"loss": "logit_kd", "options": {"temperature": 2.0}}]
 

@@ -39,7 +39,8 @@ from medkd.trace import Sample, trace
 from medkd.training.balance import LossBalancer
 from medkd.training.objective import Objective
 from medkd.training.recipes import read_recipe
-from medkd.training.train import TrainingRun, distill, setup_training, student_cohort, train_teacher
+from medkd.training.train import distill, setup_training, student_cohort, train_teacher
+from medkd.training.training_run import TrainingRun
 
 SMALL = {
     "data.teacher": 16, "data.teacher_validation": 8, "data.student": 8, "data.unlabelled": 8, "data.test": 16, "seeds": [0],
