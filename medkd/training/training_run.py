@@ -28,8 +28,9 @@ from medkd.storage.shared_results import leave_metrics
 from medkd.storage.stage import entry_sources
 from medkd.storage.store import write_bytes
 from medkd.storage.workspace import Workspace
+from medkd.training.batches import TrainingCohort
 from medkd.training.cost_meter import CostMeter
-from medkd.training.fit import FitRequest, TrainingCohort, fit
+from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 from medkd.training.processes import is_rank
 from medkd.training.several_teachers import SeveralTeachers
