@@ -17,6 +17,21 @@ from medkd.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)
+class StudyChoice:
+    """How one study is read, and where results go.
+
+    Attributes:
+        series: key of the series that is asked about; None where the study holds one, or the model says which it is for.
+        policy: of ingestion; None for the default one.
+        dicom_out: folder, claimed for results, that they are written to as DICOM too.
+    """
+
+    series: str | None = None
+    policy: IngestPolicy | None = None
+    dicom_out: Path | None = None
+
+
+@dataclass(frozen=True)
 class StudyOutcome:
     """What was ingested, the artefact of the chosen volume's explanation, the report that was made from it, and the folder of DICOM results."""
 

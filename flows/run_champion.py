@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from data_contracts import RefusedSeries, ReviewReport, VolumeRef, WorklistEntry, load_record
-from flows.orchestration import flow, submit_all
-from flows.report_store import explain_shard, report_shard
+from data_contracts import RefusedSeries, ReviewReport, WorklistEntry, load_record
+from flows.orchestration import flow
+from flows.report_store import refused_series, report_cases
 from flows.site import Site
 from flows.work import log_to_run
+from medkd.dicom.case_images import CaseImages, Refused, images_of_store
 from medkd.dicom.ingest_cache import MANIFEST, read_manifest
-from medkd.explanation.defaults import first_findings
 from medkd.registry.interface import resolve
-from medkd.registry.publish import open_registry
+from medkd.registry.version_files import open_registry, seen_series
 from medkd.review.render_index import IndexRow, render_index
 from medkd.review.shown import shown_in
 from medkd.storage.store import write_bytes
@@ -34,29 +34,34 @@ def run_champion(site: Site, tracking_uri: str, models: Sequence[str], most: int
     if not (site.store / MANIFEST).is_file():
         log_to_run("nothing came in yet")
         return ()
-    volumes, workspace = read_manifest(site.store).volumes, Workspace(site.root, tracking_uri)
+    manifest, workspace = read_manifest(site.store), Workspace(site.root, tracking_uri)
     registry, done = open_registry(workspace), []
     for model in models:
         uri = resolve(registry, model).uri
         listed = site.worklist().series_of(uri)
-        waiting = [one for one in volumes if one.series_key not in listed]
-        waiting = waiting[:most] if most else waiting
-        if not waiting:
+        if all(one.series_key in listed for one in manifest.volumes):  # what its card says is not fetched for nothing
             log_to_run("%s was asked about everything", uri)
             continue
-        done += _asked(site, workspace, uri, waiting)
+        cases, refused = images_of_store(manifest, seen_series(registry, uri))
+        waiting = [one for one in cases if one.first.series_key not in listed]
+        mistaken = {key: why for key, why in refused.items() if key not in listed}
+        done += _asked(site, workspace, uri, waiting[:most] if most else waiting, mistaken)
     if done:
         _write_index(site)
     return tuple(done)
 
 
-def _asked(site: Site, workspace: Workspace, uri: str, volumes: Sequence[VolumeRef]) -> list[WorklistEntry]:
+def _asked(site: Site, workspace: Workspace, uri: str, cases: Sequence[CaseImages], refused: Mapping[str, Refused]) -> list[WorklistEntry]:
     folder = site.worklist_folder / uri.removeprefix("models:/").replace("/", "-")
-    shards = [(workspace, tuple(volumes[begin::2]), site.store, uri, first_findings(), folder) for begin in range(2) if volumes[begin::2]]
-    explained = submit_all(explain_shard, shards, title="explain studies")
-    parts = submit_all(report_shard, [(workspace, part, site.store) for part in explained], title="reports")
-    entries = [_entry(one, uri, folder.name) for part in parts for one in part]
-    site.add(*entries)
+    # An image that is missing may still come in: such a study waits, and is on no list.
+    missing = [key for key, why in refused.items() if why.code == "CHANNEL_MISSING"]
+    if missing:
+        log_to_run("%s waits for another image of %d studies", uri, len(missing))
+    done: list[ReviewReport | RefusedSeries] = report_cases(workspace, cases, site.store, uri, folder) if cases else []
+    done += refused_series({key: why for key, why in refused.items() if key not in missing})
+    entries = [_entry(one, uri, folder.name) for one in done]
+    if entries:
+        site.add(*entries)
     return entries
 
 

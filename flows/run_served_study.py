@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_contracts import ExplanationRequest, IngestPolicy
-from flows.ingested_study import StudyOutcome, ingest_study
+from data_contracts import ExplanationRequest
+from flows.ingested_study import StudyChoice, StudyOutcome, ingest_study
 from flows.orchestration import flow, submit_all, task
 from medkd.explanation.served_registered import explain_served_registered
 from medkd.results.write_results import publish_results
@@ -25,10 +25,7 @@ def run_served_study(
     model_uri: str,
     request: ExplanationRequest,
     runtime: Runtime,
-    *,
-    series: str | None = None,
-    policy: IngestPolicy | None = None,
-    dicom_out: Path | None = None,
+    choice: StudyChoice,
 ) -> StudyOutcome:
     """Ingest a study below the workspace, ask a registered model about one of its volumes by a run-time, report and register what it finds.
 
@@ -36,10 +33,10 @@ def run_served_study(
         OutputError, DataError: as :func:`flows.ingested_study.ingest_study`.
     """
     out = workspace.root
-    ingested, images, store = ingest_study(workspace, source, series, policy, model_uri)
+    ingested, images, store = ingest_study(workspace, source, choice.series, choice.policy, model_uri)
     artefact = submit_all(explain_study, [(workspace, images, store, model_uri, request, out, runtime)], title="explain")[0]
     report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
-    if dicom_out is None:
+    if choice.dicom_out is None:
         return StudyOutcome(ingested, artefact, report)
-    results = submit_all(publish_dicom, [(artefact, store, source, dicom_out)], title="DICOM results")[0]
+    results = submit_all(publish_dicom, [(artefact, store, source, choice.dicom_out)], title="DICOM results")[0]
     return StudyOutcome(ingested, artefact, report, results)

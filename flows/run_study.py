@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_contracts import ExplanationRequest, IngestPolicy
+from data_contracts import ExplanationRequest
+from flows.ingested_study import StudyChoice, ingest_study
 from flows.ingested_study import StudyOutcome as StudyOutcome
-from flows.ingested_study import ingest_study
 from flows.orchestration import flow, submit_all, task
 from medkd.explanation.of_registry import explain_registered
 from medkd.results.write_results import publish_results
@@ -24,24 +24,19 @@ def run_study(
     source: Path,
     model_uri: str,
     request: ExplanationRequest,
-    *,
-    series: str | None = None,
-    policy: IngestPolicy | None = None,
-    dicom_out: Path | None = None,
+    choice: StudyChoice,
 ) -> StudyOutcome:
     """Ingest a study below the workspace, ask a registered model about one of its volumes (or its images), explain, report and register what it finds.
-
-    With ``dicom_out``, a folder that is claimed for results, they are written there as DICOM too.
 
     Raises:
         OutputError: the workspace's folder is not ours, or holds the source.
         DataError: ``NO_VOLUME`` when nothing could be verified, ``WHICH_SERIES`` when several volumes could be meant.
     """
     out = workspace.root
-    ingested, (volume, *further), store = ingest_study(workspace, source, series, policy, model_uri)
-    artefact = submit_all(explain_study, [(workspace, volume, store, model_uri, request, out, tuple(further))], title="explain")[0]
+    ingested, images, store = ingest_study(workspace, source, choice.series, choice.policy, model_uri)
+    artefact = submit_all(explain_study, [(workspace, images, store, model_uri, request, out)], title="explain")[0]
     report = submit_all(report_study, [(workspace, artefact, store, out)], title="report")[0]
-    if dicom_out is None:
+    if choice.dicom_out is None:
         return StudyOutcome(ingested, artefact, report)
-    results = submit_all(publish_dicom, [(artefact, store, source, dicom_out)], title="DICOM results")[0]
+    results = submit_all(publish_dicom, [(artefact, store, source, choice.dicom_out)], title="DICOM results")[0]
     return StudyOutcome(ingested, artefact, report, results)

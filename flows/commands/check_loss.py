@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, app, say, say_json
+from flows.commands.common import CommandGroup, command, say, say_json
+from flows.commands.options import AsJson
 
 
-@app.command("check-loss", rich_help_panel=CommandGroup.TRAINING)
+@command("check-loss", group=CommandGroup.TRAINING)
 def check_loss_command(
     loss: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""What the commands share: the application, the options that several take, how results and errors are said."""
+"""What the commands share: the application, the registry and the run that they open, how results and errors are said."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
 from data_contracts.errors import MedkdError, RecipeError
 from data_contracts.private import open_private
+from flows.commands.expand_options import expand_options
 from flows.commands.hints import command_line
 from flows.environment import data_root
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from data_contracts import Recipe
     from medkd.registry.mlflow_registry import MlflowRegistry
     from medkd.storage.workspace import Workspace
+
+C = TypeVar("C", bound=Callable[..., None])
 
 
 class CommandGroup(StrEnum):
@@ -66,62 +69,20 @@ app = typer.Typer(
 )
 
 
-class EngineName(StrEnum):
-    prefect = "prefect"
-    none = "none"
+def command(name: str | None = None, *, group: CommandGroup | None = None, of: typer.Typer = app) -> Callable[[C], C]:
+    """Put a function on the command line, as ``app.command`` of Typer does; records among its parameters stand for their fields.
 
+    Args:
+        name: of the command; by default the function's.
+        group: that help lists it under.
+        of: the application that it is a command of; by default medkd itself.
+    """
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
-#: Who drives a flow, whatever the command, where neither ``--engine`` nor the environment says otherwise.
-DEFAULT_ENGINE = EngineName.prefect
-Engine = Annotated[
-    EngineName,
-    typer.Option(envvar="MEDKD_ENGINE", help="Who drives: Prefect (embedded, or the one that PREFECT_API_URL names), or nobody."),
-]
-TaskRunner = Annotated[
-    str | None,
-    typer.Option(
-        help="Where Prefect's tasks run: threads (default), processes, dask, or the address of a Dask scheduler, tcp://HOST:8786."
-    ),
-]
-Policy = Annotated[
-    str | None, typer.Option(help="reject, repair or accept_with_flag for all codes that allow it, or a YAML file per code.")
-]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field, dotted; may be repeated.")
-]
-RecipeFile = Annotated[Path, typer.Argument(help="YAML file of a recipe, for example flows/recipes/busbra.yaml.")]
-ColumnNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column", metavar="id|patient|label=COLUMN", help="Column that names files, patients or classes, where it is not recognised."
-    ),
-]
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN=VALUE", help="Keep these lines of cases.csv (of DICOM: modality=CT, DiffusionBValue=1000); may be repeated."
-    ),
-]
-Segment = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=CLASS", help="Of DICOM: class of a structure, by its label, code or meaning; may be repeated."),
-]
-RunOfModels = Annotated[Path, typer.Option("--run", help="Run whose registry holds it.")]
-RegisteredModel = Annotated[str, typer.Option(help="Registered model, models:/NAME/VERSION or models:/NAME@ALIAS.")]
-DicomOut = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder to publish the results to as DICOM (SEG, maps, SR, picture), each read back first. They carry the source's patient."
-    ),
-]
-TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI of the registry, instead of a run's own.")]
-TrackedBy = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow server to track to, instead of the run's own database.")]
-SharedStore = Annotated[
-    str | None,
-    typer.Option("--store", help="Store that machines share, s3://BUCKET/PREFIX or a folder: results go there and are taken from there."),
-]
-RunFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the run; by default runs/RECIPE-NAME.")]
+    def put(function: C) -> C:
+        of.command(name, rich_help_panel=group)(expand_options(function))
+        return function
+
+    return put
 
 
 #: Options of every command; wherever they are typed, they are read first.

@@ -7,36 +7,22 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import (
-    DEFAULT_ENGINE,
-    AsJson,
-    CommandGroup,
-    Engine,
-    Overrides,
-    TrackingUri,
-    app,
-    claim_run,
-    recipe_overrides,
-    registry_uri,
-    say,
-    say_json,
-)
+from flows.commands.common import CommandGroup, claim_run, command, recipe_overrides, registry_uri, say, say_json
 from flows.commands.hints import command_line
+from flows.commands.options import DEMO_RUN, FlowOptions, Overrides, TrackingUri
 
 
-@app.command(rich_help_panel=CommandGroup.REGISTRY)
+@command(group=CommandGroup.REGISTRY)
 def compress(
     recipe: Annotated[
         Path, typer.Argument(help="YAML file of a compression recipe, for example flows/recipes/compression/hippocampus.yaml.")
     ],
-    run: Annotated[Path, typer.Option("--run", help="Run whose registry holds the student; cohorts and forms are kept there.")] = Path(
-        "runs/demo"
-    ),
+    run: Annotated[Path, typer.Option("--run", help="Run whose registry holds the student; cohorts and forms are kept there.")] = DEMO_RUN,
     out: Annotated[Path | None, typer.Option(help="Folder of the table and its picture; by default compression/NAME of the run.")] = None,
     overrides: Overrides = None,
     tracking_uri: TrackingUri = None,
-    engine: Engine = DEFAULT_ENGINE,
-    as_json: AsJson = False,
+    *,
+    flow: FlowOptions,
 ) -> None:
     """Compress a registered student in several ways, and keep what is no slower, no worse and no blinder than its bounds allow."""
     from dataclasses import replace
@@ -55,13 +41,13 @@ def compress(
     uri = registry_uri(run, tracking_uri)
     workspace = replace(local_workspace(claim_run(run), progress=True, data_root=data_root), tracking_uri=uri)
     claim_unmarked(plan.out, FILES)
-    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+    with start_engine(flow.engine.value, workspace.root, workers=0, progress=True):
         from flows.compress import compress as run_compress
         from flows.compress_text import compression_summary, compression_text
 
         result = run_compress(workspace, plan)
     where = ("--tracking-uri", tracking_uri) if tracking_uri else ("--run", run)
-    if as_json:
+    if flow.as_json:
         say_json(compression_summary(result))
     else:
         say(compression_text(result))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.errors import IngestCode
-from flows.commands.common import AsJson, CommandGroup, Policy, app, local_folder, say, say_json
+from flows.commands.common import CommandGroup, command, local_folder, say, say_json
+from flows.commands.options import AsJson, Policy
 
 if TYPE_CHECKING:
     from data_contracts import IngestedSeries
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = 100
 
 
-@app.command(rich_help_panel=CommandGroup.DATA)
+@command(group=CommandGroup.DATA)
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 48,
@@ -59,7 +60,7 @@ def phantom(
         say(f"wrote {len(written)} studies of {len({study.patient for study in written})} patients to {out}")
 
 
-@app.command("nifti-to-dicom", rich_help_panel=CommandGroup.DATA)
+@command("nifti-to-dicom", group=CommandGroup.DATA)
 def nifti_to_dicom(
     volume: Annotated[Path, typer.Argument(help="NIfTI file of one volume.")],
     modality: Annotated[str, typer.Option(help="What the file does not say: MR or CT.")],
@@ -84,7 +85,7 @@ def nifti_to_dicom(
         )
 
 
-@app.command(rich_help_panel=CommandGroup.DATA)
+@command(group=CommandGroup.DATA)
 def ingest(
     source: Annotated[
         str,
@@ -126,7 +127,7 @@ def ingest(
         say(f"which series came from which file: {folder / TABLE} (as confidential as the source)")
 
 
-@app.command(rich_help_panel=CommandGroup.DATA)
+@command(group=CommandGroup.DATA)
 def deidentify(
     source: Annotated[Path, typer.Argument(help="Folder, file, zip archive or DICOMDIR.")],
     out: Annotated[Path, typer.Option(help="Folder to hand on: PATIENT/STUDY/SERIES/INSTANCE.dcm and nothing else.")],

@@ -3,52 +3,30 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.commands.common import (
-    DEFAULT_ENGINE,
-    AsJson,
-    CommandGroup,
-    DicomOut,
-    Engine,
-    EngineName,
-    Overrides,
-    Policy,
-    RecipeFile,
-    RegisteredModel,
-    RunFolder,
-    RunOfModels,
-    TrackingUri,
-    app,
-    claim_run,
-    local_folder,
-    open_run,
-    parse_overrides,
-    registry_uri,
-    say,
-    say_json,
-)
+from flows.commands.common import CommandGroup, claim_run, command, local_folder, parse_overrides, registry_uri, say, say_json
 from flows.commands.hints import command_line
 from flows.commands.learning import Last, learn_until
+from flows.commands.options import DEMO_RUN, AsJson, FlowOptions, RecipeFile, RegisteredModel, RegistryOptions, RunOptions, StudyOptions
 
 if TYPE_CHECKING:
-    from data_contracts import ExplanationRequest, Recipe
+    from data_contracts import Recipe
     from medkd.storage.workspace import Workspace
 
 
-@app.command(rich_help_panel=CommandGroup.EXPLANATION)
-def explain(
-    recipe: RecipeFile, out: RunFolder = None, overrides: Overrides = None, engine: Engine = DEFAULT_ENGINE, as_json: AsJson = False
-) -> None:
+@command(group=CommandGroup.EXPLANATION)
+def explain(recipe: RecipeFile, run: RunOptions, flow: FlowOptions) -> None:
     """Explain the students of a recipe's run on its test cases, beside their teacher."""
-    learn_until(recipe, out, overrides, engine, Last.explain, as_json)
+    learn_until(recipe, run, flow, Last.explain)
 
 
-@app.command("explain-model", rich_help_panel=CommandGroup.EXPLANATION)
+@command("explain-model", group=CommandGroup.EXPLANATION)
 def explain_model_command(
     recipe: RecipeFile,
     model: RegisteredModel,
@@ -58,79 +36,90 @@ def explain_model_command(
             help="Names, with commas between (`medkd list explainers`); all: every one, by every measure; by default those of the recipe."
         ),
     ] = None,
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
-    out: RunFolder = None,
-    overrides: Overrides = None,
-    engine: Engine = DEFAULT_ENGINE,
-    as_json: AsJson = False,
+    *,
+    registry: RegistryOptions,
+    run: RunOptions,
+    flow: FlowOptions,
 ) -> None:
     """Explain a registered model on the test cases of a recipe's data: every measure with its interval over patients."""
     from medkd.training.recipes import vary_recipe, with_everything
 
-    registry = registry_uri(run_folder, tracking_uri)
-    wanted, workspace = open_run(recipe, out, overrides)
+    uri = registry.uri()
+    wanted, workspace = run.open(recipe)
     if explainers == "all":
         wanted = with_everything(wanted)
     elif explainers is not None:
         wanted = vary_recipe(wanted, {"explain.explainers": [{"name": name.strip()} for name in explainers.split(",")]})
-    _explain_model(wanted, workspace, model, registry, engine, as_json)
+    _explain_model(wanted, workspace, model, uri, flow)
 
 
-class RuntimeName(StrEnum):
-    """What answers a study."""
+@dataclass(frozen=True)
+class MapOptions:
+    """Which maps of a study are made, of what, how, and in which time."""
 
-    torch = "torch"
-    onnx = "onnx"
-    openvino = "openvino"
-
-
-@app.command("explain-study", rich_help_panel=CommandGroup.EXPLANATION)
-def explain_study_command(
-    study: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
-    model: RegisteredModel,
     explainers: Annotated[
         str,
         typer.Option(
             help="Names, with commas between (`medkd list explainers`); without, those that pass their tests on the model's task."
         ),
-    ] = "",
+    ] = ""
     lesion: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Explain this lesion (of a classifier: this answer) only; the first three without. What the teacher marks too comes first.",
         ),
-    ] = None,
+    ] = None
     time_budget: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", help="Time for all: explainers that refine make what fits and say so.")
-    ] = None,
-    series: Annotated[str | None, typer.Option(help="Key of the series, where the study holds several.")] = None,
-    policy: Policy = None,
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the artefact; by default runs/explanations/KEY-OF-THE-STUDY.")] = None,
-    dicom_out: DicomOut = None,
+    ] = None
     options: Annotated[
         list[str] | None, typer.Option("--set", metavar="EXPLAINER.OPTION=VALUE", help="Set an explainer's option; may be repeated.")
-    ] = None,
-    engine: Engine = DEFAULT_ENGINE,
-    as_json: AsJson = False,
+    ] = None
+
+
+@command("explain-study", group=CommandGroup.EXPLANATION)
+def explain_study_command(
+    study: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
+    model: RegisteredModel,
+    maps: MapOptions,
+    choice: StudyOptions,
+    registry: RegistryOptions,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder of the artefact; by default runs/explanations/KEY-OF-THE-STUDY.")] = None,
+    flow: FlowOptions,
 ) -> None:
     """Explain what a registered model finds or answers in one study, with tests of every map and a page, and register it beside the model."""
-    registry = registry_uri(run_folder, tracking_uri)
-    from flows.explanation_text import explanation_request
+    uri = registry.uri()
+    from flows.explanation_text import explanation_request, explanation_summary, explanation_text
     from medkd.dicom.confidentiality.secret import pseudonym, site_secret
     from medkd.dicom.study_folder import claim_study
 
     # A study's folder is often called after its patient.
     folder = (out or Path("runs/explanations") / pseudonym(site_secret(), "study", str(study.resolve()))).resolve()
-    request = explanation_request(explainers, parse_overrides(options), lesion=lesion, seconds=time_budget)
+    request = explanation_request(maps.explainers, parse_overrides(maps.options), lesion=maps.lesion, seconds=maps.time_budget)
     claim_study(study, folder)
-    dicom_out = _claim_results(study, dicom_out)
-    workspace = _study_workspace(folder, registry)
-    again = ("--in", workspace.root, *_registry_option(run_folder, tracking_uri))
-    _explain_study(workspace, study, model, request, (series, policy, dicom_out), engine, as_json, again)
+    dicom_out = _claim_results(study, choice.dicom_out)
+    from flows.policy import read_policy
+    from flows.start import start_engine
+    from medkd.storage.workspace import Workspace
+
+    workspace = Workspace(root=folder, tracking_uri=uri, progress=True)
+    followed = read_policy(choice.policy)
+    with start_engine(flow.engine.value, workspace.root, workers=0, progress=True):
+        from flows.ingested_study import StudyChoice
+        from flows.run_study import run_study
+
+        outcome = run_study(workspace, study, model, request, StudyChoice(choice.series, followed, dicom_out))
+    summary = explanation_summary(outcome.explanation)
+    summary["report"] = str(workspace.root / "report.html")
+    if outcome.results is not None:
+        summary["dicom"] = str(outcome.results)
+    summary["replay"] = command_line("medkd", "replay", summary["explanation"][:12], "--in", workspace.root, *registry.arguments())
+    if flow.as_json:
+        say_json(summary)
+    else:
+        say(explanation_text(summary))
 
 
 def _claim_results(source: Path, out: Path | None) -> Path | None:
@@ -145,57 +134,16 @@ def _claim_results(source: Path, out: Path | None) -> Path | None:
     return claim(out.resolve(), RESULTS)
 
 
-def _registry_option(run_folder: Path, tracking_uri: str | None) -> tuple[str | Path, ...]:
-    """Return the option that names the same registry from any folder."""
-    return ("--tracking-uri", tracking_uri) if tracking_uri else ("--run", run_folder.resolve())
-
-
-def _study_workspace(folder: Path, registry: str) -> Workspace:
-    from medkd.storage.workspace import Workspace
-
-    return Workspace(root=folder, tracking_uri=registry, progress=True)
-
-
-def _explain_study(
-    workspace: Workspace,
-    study: Path,
-    model: str,
-    request: ExplanationRequest,
-    choice: tuple[str | None, str | None, Path | None],
-    engine: EngineName,
-    as_json: bool,
-    again: tuple[str | Path, ...],
-) -> None:
-    """Explain one study; ``choice`` is the series, the policy of its ingestion and the folder of DICOM results, ``again`` the options of its replay."""
-    from flows.explanation_text import explanation_summary, explanation_text
-    from flows.policy import read_policy
-    from flows.start import start_engine
-
-    with start_engine(engine.value, workspace.root, workers=0, progress=True):
-        from flows.run_study import run_study
-
-        outcome = run_study(workspace, study, model, request, series=choice[0], policy=read_policy(choice[1]), dicom_out=choice[2])
-    summary = explanation_summary(outcome.explanation)
-    summary["report"] = str(workspace.root / "report.html")
-    if outcome.results is not None:
-        summary["dicom"] = str(outcome.results)
-    summary["replay"] = command_line("medkd", "replay", summary["explanation"][:12], *again)
-    if as_json:
-        say_json(summary)
-    else:
-        say(explanation_text(summary))
-
-
-def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: str, engine: EngineName, as_json: bool) -> None:
+def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: str, flow: FlowOptions) -> None:
     """Explain a registered model on the test cases of a recipe's data."""
     from flows.explanation_text import bundle_table
     from flows.start import start_engine
 
-    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+    with start_engine(flow.engine.value, workspace.root, workers=0, progress=True):
         from flows.explain_model import explain_model
 
         bundle = explain_model(workspace, recipe, model, registry)
-    if as_json:
+    if flow.as_json:
         say_json(
             {
                 "subject": bundle.subject,
@@ -208,43 +156,40 @@ def _explain_model(recipe: Recipe, workspace: Workspace, model: str, registry: s
         say(bundle_table(bundle))
 
 
-@app.command("inspect-model", rich_help_panel=CommandGroup.EXPLANATION)
+@command("inspect-model", group=CommandGroup.EXPLANATION)
 def inspect_model_command(
     recipe: RecipeFile,
     model: RegisteredModel,
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
-    out: RunFolder = None,
-    overrides: Overrides = None,
-    engine: Engine = DEFAULT_ENGINE,
-    as_json: AsJson = False,
+    registry: RegistryOptions,
+    run: RunOptions,
+    flow: FlowOptions,
 ) -> None:
     """Look into a registered model beside its teacher: similarity of layers, feature visualisation of each class, the smallest change that flips an answer."""
     from flows.explanation_text import inspection_text
     from flows.start import start_engine
 
-    registry = registry_uri(run_folder, tracking_uri)
-    wanted, workspace = open_run(recipe, out, overrides)
-    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+    uri = registry.uri()
+    wanted, workspace = run.open(recipe)
+    with start_engine(flow.engine.value, workspace.root, workers=0, progress=True):
         from flows.inspect_model import inspect_model
 
-        found = inspect_model(workspace, wanted, model, registry)
+        found = inspect_model(workspace, wanted, model, uri)
     picture = workspace.store.path(found.picture)
-    if as_json:
+    if flow.as_json:
         say_json({**found.model_dump(mode="json"), "ok": True, "inspection": found.digest(), "picture": str(picture)})
     else:
         say(inspection_text(found) + f"\npicture {picture}")
 
 
-@app.command("replay", rich_help_panel=CommandGroup.EXPLANATION)
+@command("replay", group=CommandGroup.EXPLANATION)
 def replay_command(
     explanation: Annotated[str, typer.Argument(help="Content id of an explanation or of one of its maps; its beginning is enough.")],
     folder: Annotated[Path, typer.Option("--in", help="Folder that explanations are looked for in.")] = Path("runs/explanations"),
     store: Annotated[
         Path | None, typer.Option(help="Store of the explained volume, where it does not lie beside the explanation (report-store).")
     ] = None,
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
+    *,
+    registry: RegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Make an explanation again from its study and models, and compare every bit."""
@@ -252,7 +197,7 @@ def replay_command(
     from flows.replay import replay
     from medkd.storage.workspace import Workspace
 
-    workspace = Workspace(root=folder.resolve(), tracking_uri=registry_uri(run_folder, tracking_uri))
+    workspace = Workspace(root=folder.resolve(), tracking_uri=registry.uri())
     place, same, differs = replay(workspace, folder.resolve(), explanation, store)
     if not same:
         # The record may differ where no map does.
@@ -267,13 +212,13 @@ def replay_command(
         say(f"{place.name}: every bit is the same")
 
 
-@app.command("benchmark-explainers", rich_help_panel=CommandGroup.EXPLANATION)
+@command("benchmark-explainers", group=CommandGroup.EXPLANATION)
 def benchmark_explainers_command(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/planted-truth"),
     cases: Annotated[int, typer.Option(min=2, help="Volumes that are explained.")] = 40,
     seed: Annotated[int, typer.Option(help="Of cohorts and networks.")] = 0,
-    engine: Engine = DEFAULT_ENGINE,
-    as_json: AsJson = False,
+    *,
+    flow: FlowOptions,
 ) -> None:
     """Ask whether explainers find what a network really uses: volumes with a planted lesion and marker, and networks that use either or both."""
     from flows.start import start_engine
@@ -281,20 +226,20 @@ def benchmark_explainers_command(
     from medkd.storage.workspace import local_workspace
 
     workspace = local_workspace(claim_run(out), progress=True)
-    with start_engine(engine.value, workspace.root, workers=0, progress=True):
+    with start_engine(flow.engine.value, workspace.root, workers=0, progress=True):
         from flows.explainer_benchmark import explainer_benchmark
 
         truth = explainer_benchmark(workspace, cases, seed)
-    if as_json:
+    if flow.as_json:
         say_json({**truth.model_dump(mode="json"), "folder": str(workspace.root)})
     else:
         say(planted_truth_markdown(truth) + f"\ntable and picture in {workspace.root}")
 
 
-@app.command("report-store", rich_help_panel=CommandGroup.REVIEW)
+@command("report-store", group=CommandGroup.REVIEW)
 def report_store_command(
     place: Annotated[str, typer.Argument(metavar="STORE", help="Store written by `medkd ingest`: a folder, or its URI.")],
-    run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = Path("runs/demo"),
+    run_folder: Annotated[Path, typer.Option("--run", help="Run whose models are asked.")] = DEMO_RUN,
     model: Annotated[
         str | None,
         typer.Option(
@@ -302,8 +247,8 @@ def report_store_command(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write the pages to; by default they stay in the run.")] = None,
-    engine: Engine = DEFAULT_ENGINE,
-    as_json: AsJson = False,
+    *,
+    flow: FlowOptions,
 ) -> None:
     """Write a review report for every series of a store, and an index of them. What the models cannot read is listed with its reason."""
     from data_contracts import DataError
@@ -318,11 +263,11 @@ def report_store_command(
         require_apart(store, out)
         refuse_foreign(out.resolve(), REPORTS)
     workspace = Workspace(root=run_folder.resolve(), tracking_uri=registry, progress=True)
-    with start_engine(engine.value, workspace.root, progress=True):
+    with start_engine(flow.engine.value, workspace.root, progress=True):
         from flows.report_store import report_store
 
         written = report_store(workspace, store, model, None if out is None else out.resolve())
-    if as_json:
+    if flow.as_json:
         refused = [{"series": one.series_key, "code": one.code, "reason": one.reason} for one in written.refused]
         say_json({"reports": [str(page) for page in written.pages], "refused": refused, "index": str(written.index)})
     else:
@@ -332,60 +277,81 @@ def report_store_command(
         raise DataError("NO_REPORT", f"expected a series that the models can read, got {len(written.refused)} refused; see {written.index}")
 
 
-@app.command("run-study", rich_help_panel=CommandGroup.REVIEW)
-def run_study_command(
-    source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
-    model: RegisteredModel,
-    out: Annotated[Path, typer.Option(help="Folder to write report and segmentation to.")],
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
-    series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None,
-    policy: Policy = None,
-    dicom_out: DicomOut = None,
+class RuntimeName(StrEnum):
+    """What answers a study."""
+
+    torch = "torch"
+    onnx = "onnx"
+    openvino = "openvino"
+
+
+@dataclass(frozen=True)
+class NewStudyOptions(StudyOptions):
+    """As those of a study, which the help of this command calls the source."""
+
+    series: Annotated[str | None, typer.Option(help="Key of the series, where the source holds several.")] = None
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """What answers about a study, and how long it may take for maps."""
+
     runtime: Annotated[
         RuntimeName,
         typer.Option(help="What answers: torch with all explainers, or onnx or openvino, without torch, with closed-form maps."),
-    ] = RuntimeName.torch,
+    ] = RuntimeName.torch
     explain_seconds: Annotated[
         float | None,
         typer.Option(
             min=0.001, metavar="SECONDS", help="Time for the maps: closed-form ones first; what does not fit is left out and named."
         ),
-    ] = None,
-    engine: Engine = DEFAULT_ENGINE,
-    as_json: AsJson = False,
+    ] = None
+
+
+@command("run-study", group=CommandGroup.REVIEW)
+def run_study_command(
+    source: Annotated[Path, typer.Argument(help="DICOM of one study (folder or file).")],
+    model: RegisteredModel,
+    out: Annotated[Path, typer.Option(help="Folder to write report and segmentation to.")],
+    registry: RegistryOptions,
+    choice: NewStudyOptions,
+    answer: AnswerOptions,
+    flow: FlowOptions,
 ) -> None:
     """Verify one new study, ask a registered model about it, explain and report what it finds or answers. No finding is an answer."""
     from medkd.dicom.study_folder import claim_study
 
     started, out = time.perf_counter(), out.resolve()
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     claim_study(source, out)
-    dicom_out = _claim_results(source, dicom_out)
+    dicom_out = _claim_results(source, choice.dicom_out)
     from flows.policy import read_policy
     from flows.start import start_engine
     from flows.study_text import findings_summary, findings_text
     from medkd.explanation.defaults import first_findings, within_seconds
     from medkd.storage.workspace import Workspace
 
-    workspace, request = Workspace(root=out, tracking_uri=uri, progress=True), within_seconds(first_findings(), explain_seconds)
-    given, followed = (workspace, source, model, request), read_policy(policy)
-    with start_engine(engine.value, out, workers=0, progress=True):
-        if runtime is RuntimeName.torch:
+    workspace, request = Workspace(root=out, tracking_uri=uri, progress=True), within_seconds(first_findings(), answer.explain_seconds)
+    followed = read_policy(choice.policy)
+    with start_engine(flow.engine.value, out, workers=0, progress=True):
+        from flows.ingested_study import StudyChoice
+
+        chosen = StudyChoice(choice.series, followed, dicom_out)
+        if answer.runtime is RuntimeName.torch:
             from flows.run_study import run_study
 
-            outcome = run_study(*given, series=series, policy=followed, dicom_out=dicom_out)
+            outcome = run_study(workspace, source, model, request, chosen)
         else:
             from flows.run_served_study import run_served_study
 
-            by: Literal["onnx", "openvino"] = "onnx" if runtime is RuntimeName.onnx else "openvino"
-            outcome = run_served_study(*given, by, series=series, policy=followed, dicom_out=dicom_out)
+            by: Literal["onnx", "openvino"] = "onnx" if answer.runtime is RuntimeName.onnx else "openvino"
+            outcome = run_served_study(workspace, source, model, request, by, chosen)
     report, segmentation = outcome.report, out / "segmentation.nii.gz"
     seconds = round(time.perf_counter() - started, 1)
     places = {"report": out / "report.html", "explanation": outcome.explanation}
     places |= {"segmentation": segmentation} if segmentation.is_file() else {}
     places |= {"dicom": outcome.results} if outcome.results is not None else {}
-    if as_json:
+    if flow.as_json:
         payload = {"ok": True, "seconds": seconds, **findings_summary(report), **{name: str(path) for name, path in places.items()}}
         say_json({**payload, "report_digest": report.digest(), **outcome.ingested.summary()})
         return

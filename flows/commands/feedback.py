@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +12,12 @@ import typer
 
 from data_contracts.errors import FeedbackError
 from data_contracts.private import open_private
-from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, WholeHelp, app, registry_uri, say, say_json
+from flows.commands.common import CommandGroup, WholeHelp, app, command, say, say_json
+from flows.commands.options import AsJson, RegistryOptions
 
 if TYPE_CHECKING:
     from data_contracts import FeedbackEntry, ReviewReport
+    from medkd.feedback.keep import Reviewer
     from medkd.feedback.log import FeedbackLog
 
 feedback_app = typer.Typer(
@@ -30,7 +32,6 @@ LogFolder = Annotated[Path, typer.Argument(metavar="LOG", help="Folder of the fe
 LogOption = Annotated[Path, typer.Option("--log", help="Folder of the feedback log.")]
 Reports = Annotated[Path, typer.Option("--reports", help="report.json, or a folder with reports below it.")]
 EntryDigest = Annotated[str, typer.Option("--entry", help="Digest of an entry of the log, or how it begins.")]
-_RUNS = Path("runs/demo")
 
 
 class ExportFormat(StrEnum):
@@ -38,7 +39,7 @@ class ExportFormat(StrEnum):
     csv = "csv"
 
 
-@feedback_app.command()
+@command(of=feedback_app)
 def verify(
     log: LogFolder,
     expect: Annotated[str | None, typer.Option(help="Digest of an entry that was noted elsewhere: the log must still hold it.")] = None,
@@ -61,14 +62,41 @@ def verify(
     say("note that digest elsewhere: `--expect DIGEST` then shows whether an earlier copy was put back")
 
 
-@feedback_app.command("import")
+@dataclass(frozen=True)
+class ReaderOptions:
+    """Who filled the forms in."""
+
+    reviewer: Annotated[str, typer.Option(help="Pseudonym of the reader who filled them in.")]
+    role: Annotated[str, typer.Option(help="What the reader is, such as radiologist.")] = "reader"
+    reading_round: Annotated[int, typer.Option("--round", min=1, help="Round of reading.")] = 1
+
+    def checked(self) -> Reviewer:
+        """Return the reader as the log keeps one.
+
+        Raises:
+            FeedbackError: ``FEEDBACK_REVIEWER`` for what is no pseudonym; as ``require_no_identifiers`` for a role that names a person.
+        """
+        from pydantic import TypeAdapter, ValidationError
+
+        from data_contracts.record import Key
+        from medkd.feedback.keep import Reviewer
+        from medkd.feedback.scan import require_no_identifiers
+
+        try:
+            TypeAdapter(Key).validate_python(self.reviewer)
+        except ValidationError as error:
+            raise FeedbackError(
+                "FEEDBACK_REVIEWER", "expected a pseudonym of at most 80 letters, digits, points and dashes in --reviewer, got another text"
+            ) from error
+        return Reviewer(self.reviewer, require_no_identifiers("--role", self.role[:80]), self.reading_round)
+
+
+@command("import", of=feedback_app)
 def import_command(
     forms: Annotated[Path, typer.Argument(help="Form that a page saved, or a folder of them, all of one reader.")],
     log: LogOption,
     reports: Reports,
-    reviewer: Annotated[str, typer.Option(help="Pseudonym of the reader who filled them in.")],
-    role: Annotated[str, typer.Option(help="What the reader is, such as radiologist.")] = "reader",
-    reading_round: Annotated[int, typer.Option("--round", min=1, help="Round of reading.")] = 1,
+    reader: ReaderOptions,
     correct: Annotated[bool, typer.Option("--correct", help="What the reader said before of the same reports is superseded.")] = False,
     seg: Annotated[Path | None, typer.Option(help="DICOM SEG with masks that were drawn for the one form.")] = None,
     as_json: AsJson = False,
@@ -79,7 +107,7 @@ def import_command(
 
     files, known = forms_in(forms), reports_in(reports)
     masks = None if seg is None else _masks_for(files, known, seg)
-    found = import_forms(FeedbackLog(log), files, known, _reviewer(reviewer, role, reading_round), correct=correct, masks=masks)
+    found = import_forms(FeedbackLog(log), files, known, reader.checked(), correct=correct, masks=masks)
     if as_json:
         say_json({"ok": bool(found.kept or found.known), **asdict(found)})
     else:
@@ -97,7 +125,7 @@ def import_command(
         )
 
 
-@feedback_app.command()
+@command(of=feedback_app)
 def export(
     log: LogFolder,
     out: Annotated[Path, typer.Option(help="File to write.")],
@@ -122,7 +150,7 @@ def export(
     say(f"wrote {out}: {len(entries)} entries{'' if comments else ', without comments'}")
 
 
-@feedback_app.command()
+@command(of=feedback_app)
 def show(
     log: LogFolder,
     entry: Annotated[str | None, typer.Option(help="Digest of one entry, or how it begins: shown whole.")] = None,
@@ -147,7 +175,7 @@ def show(
         say(line)
 
 
-@feedback_app.command()
+@command(of=feedback_app)
 def masks(
     log: LogFolder,
     entry: EntryDigest,
@@ -168,7 +196,7 @@ def masks(
     say(f"wrote {', '.join(path.name for path in written)} to {out}: they name the patient of the source")
 
 
-@feedback_app.command("sign-sr")
+@command("sign-sr", of=feedback_app)
 def sign_command(
     results: Annotated[Path, typer.Argument(help="Folder of the result set whose structured report was accepted.")],
     log: LogOption,
@@ -190,24 +218,23 @@ def sign_command(
     say(f"wrote {out}: verified by {getattr(signed.record, 'reviewer_key', '')}, entry {signed.index} of the log")
 
 
-@feedback_app.command()
+@command(of=feedback_app)
 def mirror(
     log: LogFolder,
     reports: Reports,
-    run_folder: RunOfModels = _RUNS,
-    tracking_uri: TrackingUri = None,
+    registry: RegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Show judgements beside the registered models that they are about; made anew from the log, as often as wanted."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from medkd.feedback.import_forms import open_log, reports_in
     from medkd.feedback.mirror import mirror_feedback
     from medkd.registry.mlflow_registry import MlflowRegistry
 
-    registry = MlflowRegistry(uri, artifacts=run_folder.resolve() / "mlartifacts")
+    opened = MlflowRegistry(uri, artifacts=registry.run_folder.resolve() / "mlartifacts")
     from medkd.registry.mlflow_assessments import MlflowAssessments
 
-    found = mirror_feedback(open_log(log).entries(), reports_in(reports), registry, MlflowAssessments(uri).show)
+    found = mirror_feedback(open_log(log).entries(), reports_in(reports), opened, MlflowAssessments(uri).show)
     if as_json:
         say_json({"ok": True, **asdict(found)})
         return
@@ -217,22 +244,6 @@ def mirror(
     for what, names in (("report not at hand", found.unknown_reports), ("not registered here", found.unknown_models)):
         if names:
             say(f"{what}: {', '.join(names)}")
-
-
-def _reviewer(key: str, role: str, reading_round: int) -> Any:
-    from pydantic import TypeAdapter, ValidationError
-
-    from data_contracts.record import Key
-    from medkd.feedback.keep import Reviewer
-    from medkd.feedback.scan import require_no_identifiers
-
-    try:
-        TypeAdapter(Key).validate_python(key)
-    except ValidationError as error:
-        raise FeedbackError(
-            "FEEDBACK_REVIEWER", "expected a pseudonym of at most 80 letters, digits, points and dashes in --reviewer, got another text"
-        ) from error
-    return Reviewer(key, require_no_identifiers("--role", role[:80]), reading_round)
 
 
 def _masks_for(files: tuple[Path, ...], reports: dict[str, ReviewReport], seg: Path) -> Any:

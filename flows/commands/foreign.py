@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.errors import RecipeError
-from flows.commands.common import AsJson, CommandGroup, TrackingUri, app, pairs, receiving_registry, say, say_json
+from flows.commands.common import CommandGroup, command, pairs, say, say_json
+from flows.commands.options import AsJson, ReceivingRegistryOptions
 
 if TYPE_CHECKING:
     from medkd.foreign.import_teacher import ImportedTeacher
@@ -22,36 +24,42 @@ class SourceKindName(StrEnum):
     state_dict = "state-dict"
 
 
-@app.command("import-teacher", rich_help_panel=CommandGroup.REGISTRY)
-def import_teacher_command(
-    source: Annotated[Path, typer.Argument(help="MONAI Bundle or nnU-Net v2 results (folder or zip), or a file of weights.")],
-    kind: Annotated[SourceKindName, typer.Option(help="What it is; auto looks.")] = SourceKindName.auto,
+@dataclass(frozen=True)
+class TeacherSourceOptions:
+    """What is said of a teacher from elsewhere beside its files."""
+
+    kind: Annotated[SourceKindName, typer.Option(help="What it is; auto looks.")] = SourceKindName.auto
     task: Annotated[
         Path | None,
         typer.Option(help="YAML file with what the source does not say: task, network or monai, orientation, licence, patients."),
-    ] = None,
+    ] = None
     class_map: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CLASS=THEIRS[+THEIRS]", help="A class of the version and those of the source that it stands for; may be repeated."
         ),
-    ] = None,
+    ] = None
     fold: Annotated[
-        list[str] | None, typer.Option(help="Fold of nnU-Net to take; may be repeated. All become one ensemble without.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name to register it by; by default the source's own.")] = None,
-    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry takes it in; made where there is none.")] = Path(
-        "runs/demo"
-    ),
-    tracking_uri: TrackingUri = None,
+        list[str] | None,
+        typer.Option(help="Fold of nnU-Net to take; may be repeated. All become one ensemble without."),
+    ] = None
+    name: Annotated[str | None, typer.Option(help="Name to register it by; by default the source's own.")] = None
+
+
+@command("import-teacher", group=CommandGroup.REGISTRY)
+def import_teacher_command(
+    source: Annotated[Path, typer.Argument(help="MONAI Bundle or nnU-Net v2 results (folder or zip), or a file of weights.")],
+    described: TeacherSourceOptions,
+    receiving: ReceivingRegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Register a teacher that was trained elsewhere, rebuilt and with where it comes from; a recipe's gate judges it before students copy it."""
-    classes = _class_map(class_map)
-    with receiving_registry(run_folder, tracking_uri) as registry:
+    classes = _class_map(described.class_map)
+    with receiving.open() as registry:
         from medkd.foreign.import_teacher import ImportRequest, import_teacher
 
-        done = import_teacher(registry, ImportRequest(source, kind.value, task, classes, tuple(fold or ()), name))
+        folds = tuple(described.fold or ())
+        done = import_teacher(registry, ImportRequest(source, described.kind.value, described.task, classes, folds, described.name))
     if as_json:
         say_json(_described(done))
         return

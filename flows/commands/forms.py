@@ -8,34 +8,35 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.compression import FormKind
-from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, app, registry_uri, say, say_json
+from flows.commands.common import CommandGroup, command, say, say_json
 from flows.commands.hints import command_line
+from flows.commands.options import AsJson, RegistryOptions
 
 if TYPE_CHECKING:
     from medkd.registry.export_form import ExportOutcome
 
 
-@app.command("export", rich_help_panel=CommandGroup.REGISTRY)
+@command("export", group=CommandGroup.REGISTRY)
 def export_command(
     uri: Annotated[str, typer.Argument(metavar="URI", help="Registered network, models:/NAME/VERSION or models:/NAME@ALIAS.")],
     to: Annotated[FormKind, typer.Option(help="Format: ONNX, OpenVINO's own (the fastest on processors), or a MONAI Bundle.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; by default exports/NAME-VERSION-FORMAT.")] = None,
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
+    *,
+    registry: RegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Write a registered network in a form that others run, compare it with the network itself, and put it below the version."""
-    registry_address = registry_uri(run_folder, tracking_uri)
+    address = registry.uri()
     from flows.commands.registry import open_alone
     from medkd.registry.export_form import export_form
     from medkd.registry.interface import resolve
     from medkd.storage.output import FORM, claim
 
-    registry = open_alone(registry_address)
-    model = resolve(registry, uri)
+    opened = open_alone(address)
+    model = resolve(opened, uri)
     folder = claim((out or Path("exports") / f"{model.name}-{model.version}-{to.value}").resolve(), FORM)
-    done = export_form(registry, model.uri, to, folder)
-    where = ("--tracking-uri", tracking_uri) if tracking_uri else ("--run", str(run_folder.resolve()))
+    done = export_form(opened, model.uri, to, folder)
+    where = registry.arguments()
     if as_json:
         say_json(
             {

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, app, say, say_json
+from flows.commands.common import CommandGroup, command, say, say_json
+from flows.commands.options import AsJson
 
 
 class Kind(StrEnum):
@@ -18,7 +19,7 @@ class Kind(StrEnum):
     networks = "networks"
 
 
-@app.command("list", rich_help_panel=CommandGroup.TRAINING)
+@command("list", group=CommandGroup.TRAINING)
 def list_command(kind: Annotated[Kind, typer.Argument(help="Which folder.")], as_json: AsJson = False) -> None:
     """List losses, explainers, measures or networks with what they declare: needs, range, source, where they cannot work."""
     from medkd.catalogue import CATALOGUES

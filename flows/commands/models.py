@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, TrackingUri, WholeHelp, app, receiving_registry, say, say_json
+from flows.commands.common import CommandGroup, WholeHelp, app, command, receiving_registry, say, say_json
 from flows.commands.hints import command_line
+from flows.commands.options import DEMO_RUN, AsJson, TrackingUri
 
 if TYPE_CHECKING:
     from medkd.released.install import InstalledModel
@@ -18,7 +19,7 @@ models_app = typer.Typer(cls=WholeHelp, no_args_is_help=True, rich_markup_mode=N
 app.add_typer(models_app, name="models", rich_help_panel=CommandGroup.REGISTRY)
 
 
-@models_app.command("list")
+@command("list", of=models_app)
 def list_command(as_json: AsJson = False) -> None:
     """Say which trained models come with medkd: what they see, how well, trained on what, under which licence."""
     from medkd.released.released_models import released_models
@@ -32,12 +33,10 @@ def list_command(as_json: AsJson = False) -> None:
     say(f"{found[0].card.intended_use if found else 'no model is released'}")
 
 
-@models_app.command("install")
+@command("install", of=models_app)
 def install_command(
     names: Annotated[list[str] | None, typer.Argument(help="Names of `medkd models list`; all without.")] = None,
-    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry takes them in; made where there is none.")] = Path(
-        "runs/demo"
-    ),
+    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry takes them in; made where there is none.")] = DEMO_RUN,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:

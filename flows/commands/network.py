@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, Policy, app, pairs, say, say_json
+from flows.commands.common import CommandGroup, command, pairs, say, say_json
+from flows.commands.options import AsJson, Policy
 
 if TYPE_CHECKING:
     from flows.receive import ReceptionEvent
@@ -31,11 +32,19 @@ _LIMITS: dict[str, tuple[str, float, bool]] = {
 }
 
 
-@app.command(rich_help_panel=CommandGroup.DATA)
+@dataclass(frozen=True)
+class ListenerOptions:
+    """Where we listen, and under which name."""
+
+    port: Annotated[str, typer.Option(help="PORT to listen at, or HOST:PORT.")] = "11112"
+    ae: Annotated[str, typer.Option(help="Our AE title, which senders have to call.")] = "MEDKD"
+
+
+@command(group=CommandGroup.DATA)
 def receive(
     out: Annotated[Path, typer.Option(help="Inbox: a folder of whole studies, a folder each.")] = Path("inbox"),
-    port: Annotated[str, typer.Option(help="PORT to listen at, or HOST:PORT.")] = "11112",
-    ae: Annotated[str, typer.Option(help="Our AE title, which senders have to call.")] = "MEDKD",
+    *,
+    listener: ListenerOptions,
     store: Annotated[
         Path | None, typer.Option(help="Store that whole studies are ingested into; without it they stay in the inbox.")
     ] = None,
@@ -59,8 +68,8 @@ def receive(
     from medkd.storage.output import INBOX, claim
 
     require_network()
-    host, number = parse_listen(port)
-    wanted, title = _limits(limits), require_ae_title(ae)
+    host, number = parse_listen(listener.port)
+    wanted, title = _limits(limits), require_ae_title(listener.ae)
     context = None if tls is None else server_context(tls)
     reception = Reception(store, read_policy(policy))
     claim(out, INBOX)
@@ -74,16 +83,22 @@ def receive(
         run(receiver, reception, _say_json_event if as_json else _say_event, threading.Event())
 
 
-@app.command(rich_help_panel=CommandGroup.DATA)
+@dataclass(frozen=True)
+class CommitmentOptions:
+    """Whether an archive is asked to commit itself to what it got, and where and how long its report is waited for."""
+
+    commitment: Annotated[bool, typer.Option("--commitment/--no-commitment", help="Ask the archive to commit itself to keeping it.")] = True
+    listen: Annotated[str | None, typer.Option(help="PORT or HOST:PORT that the archive reports commitment to, if not at once.")] = None
+    wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for such a report.")] = 30.0
+
+
+@command(group=CommandGroup.DATA)
 def send(
     folder: Annotated[Path, typer.Argument(help="Result set, folder of DICOM, or file.")],
     to: Annotated[str, typer.Option(help="AE@HOST:PORT (C-STORE), dimses://AE@HOST:PORT, or https://HOST/dicom-web (STOW-RS).")],
     ae: Annotated[str, typer.Option(help="Our AE title.")] = "MEDKD",
-    commitment: Annotated[
-        bool, typer.Option("--commitment/--no-commitment", help="Ask the archive to commit itself to keeping it.")
-    ] = True,
-    listen: Annotated[str | None, typer.Option(help="PORT or HOST:PORT that the archive reports commitment to, if not at once.")] = None,
-    wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for such a report.")] = 30.0,
+    *,
+    keeping: CommitmentOptions,
     tls: Certificates = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,11 +110,12 @@ def send(
 
     require_network()
     peer = parse_peer(to, calling=ae)
-    request = SendRequest(folder, peer, commitment, None if listen is None else parse_listen(listen), wait, tls)
+    listen = None if keeping.listen is None else parse_listen(keeping.listen)
+    request = SendRequest(folder, peer, keeping.commitment, listen, keeping.wait, tls)
     outcomes = run(request)
     if as_json:
         counts = {state: sum(one.state == state for one in outcomes) for state in ("sent", "known", "found", "failed")}
-        say_json({"to": str(peer), **counts, "objects": [dataclasses.asdict(one) for one in outcomes]})
+        say_json({"to": str(peer), **counts, "objects": [asdict(one) for one in outcomes]})
     else:
         _say_outcomes(outcomes, str(peer))
     if not is_complete(outcomes):
@@ -148,7 +164,7 @@ def _say_event(event: ReceptionEvent) -> None:
 
 
 def _say_json_event(event: ReceptionEvent) -> None:
-    say_json({name: value for name, value in dataclasses.asdict(event).items() if value != ""})
+    say_json({name: value for name, value in asdict(event).items() if value != ""})
     _flush()
 
 

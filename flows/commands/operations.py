@@ -11,12 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from data_contracts.errors import SourceError
-from flows.commands.common import AsJson, CommandGroup, app, say, say_json
+from flows.commands.common import CommandGroup, command, say, say_json
+from flows.commands.options import DEMO_RUN, AsJson
 
 _FILE = Path(__file__).parents[1] / "prefect.yaml"
 
 
-@app.command(rich_help_panel=CommandGroup.OPERATION)
+@command(group=CommandGroup.OPERATION)
 def deploy(
     names: Annotated[list[str] | None, typer.Argument(help="Deployments; by default all of flows/prefect.yaml.")] = None,
     pool: Annotated[str, typer.Option(help="Work pool, made where there is none.")] = "medkd",
@@ -33,7 +34,7 @@ def deploy(
     )
 
 
-@app.command(rich_help_panel=CommandGroup.OPERATION)
+@command(group=CommandGroup.OPERATION)
 def status(
     run_folder: Annotated[
         Path | None, typer.Option("--run", help="Run with an embedded Prefect; by default PREFECT_API_URL is asked.")
@@ -69,8 +70,8 @@ def _embedded_status(run: Path, days: int) -> Any:
         return read_status(history.url, days)
 
 
-@app.command(rich_help_panel=CommandGroup.OPERATION)
-def ui(run_folder: Annotated[Path, typer.Option("--run", help="Run whose pages are shown.")] = Path("runs/demo")) -> None:
+@command(group=CommandGroup.OPERATION)
+def ui(run_folder: Annotated[Path, typer.Option("--run", help="Run whose pages are shown.")] = DEMO_RUN) -> None:
     """Serve the Prefect and MLflow pages of a run on this machine until Ctrl-C, and say where they are."""
     from flows.pages import serve_pages
 

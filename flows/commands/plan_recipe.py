@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from data_contracts.errors import OutputError
-from flows.commands.common import AsJson, ColumnNames, CommandGroup, app, column_names, say, say_json
+from flows.commands.common import CommandGroup, column_names, command, say, say_json
+from flows.commands.options import AsJson, ColumnNames, PatientPattern
 
 
 class PlannedTask(StrEnum):
@@ -18,15 +19,13 @@ class PlannedTask(StrEnum):
     segmentation = "segmentation"
 
 
-@app.command("plan-recipe", rich_help_panel=CommandGroup.TRAINING)
+@command("plan-recipe", group=CommandGroup.TRAINING)
 def plan_recipe(
     folder: Annotated[Path, typer.Argument(help="Folder with cases.csv or dataset.json, or of DICOM studies.")],
     task: Annotated[PlannedTask | None, typer.Option(help="What is asked, where the folder does not say it.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; by default NAME.yaml, named after the folder.")] = None,
     column: ColumnNames = None,
-    patient_pattern: Annotated[
-        str | None, typer.Option(help="Without cases.csv: odd-even, or a regular expression whose group is the patient.")
-    ] = None,
+    patient_pattern: PatientPattern = None,
     minutes: Annotated[float, typer.Option(min=1, max=10000, help="Time that the teacher's training may take on two cores.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, Overrides, RecipeFile, app, recipe_overrides, say, say_json
+from flows.commands.common import CommandGroup, command, recipe_overrides, say, say_json
+from flows.commands.options import AsJson, Overrides, RecipeFile
 
 
-@app.command(rich_help_panel=CommandGroup.TRAINING)
+@command(group=CommandGroup.TRAINING)
 def plan(
     recipe: RecipeFile,
     out: Annotated[Path | None, typer.Option(help="Folder that the run would get; its disk is looked at. By default runs/NAME.")] = None,

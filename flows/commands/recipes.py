@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data_contracts.errors import OutputError, RecipeError
-from flows.commands.common import AsJson, CommandGroup, Overrides, RecipeFile, WholeHelp, app, recipe_overrides, say, say_json
+from flows.commands.common import CommandGroup, WholeHelp, app, command, recipe_overrides, say, say_json
+from flows.commands.options import AsJson, Overrides, RecipeFile
 
 if TYPE_CHECKING:
     from medkd.training.check_recipe import RecipeCheck
@@ -31,7 +32,7 @@ class RecipeKind(StrEnum):
     dicom = "dicom"
 
 
-@recipe_app.command()
+@command(of=recipe_app)
 def new(
     kind: Annotated[RecipeKind, typer.Argument(help="What the cases are: invented, or a folder of pictures, volumes (NIfTI) or DICOM.")],
     out: Annotated[Path, typer.Argument(help="File to write, for example my-recipe.yaml.")],
@@ -60,7 +61,7 @@ def _schema_line(out: Path) -> str:
     return f"# yaml-language-server: $schema={Path(os.path.relpath(SCHEMA, out.resolve().parent)).as_posix()}"
 
 
-@recipe_app.command()
+@command(of=recipe_app)
 def check(recipe: RecipeFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Say everything that is wrong with a recipe and with the data that it names, with file and line, before any compute."""
     from medkd.training.check_recipe import check_recipe
@@ -97,7 +98,7 @@ def _mistake(found: RecipeCheck, recipe: Path, number: int) -> dict[str, Any]:
     }
 
 
-@recipe_app.command()
+@command(of=recipe_app)
 def show(recipe: RecipeFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Print the recipe as it is run, as YAML: every default filled in, every --set applied."""
     import yaml

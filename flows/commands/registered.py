@@ -12,8 +12,9 @@ import typer
 
 from data_contracts.errors import RecipeError
 from data_contracts.private import open_private
-from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, app, receiving_registry, registry_uri, say, say_json
+from flows.commands.common import CommandGroup, command, registry_uri, say, say_json
 from flows.commands.hints import command_line
+from flows.commands.options import DEMO_RUN, AsJson, ReceivingRegistryOptions, RegistryOptions, RunOfModels
 from flows.commands.registry import registry_app
 
 if TYPE_CHECKING:
@@ -23,12 +24,11 @@ if TYPE_CHECKING:
     from medkd.registry.mlflow_registry import MlflowRegistry
 
 VersionUri = Annotated[str, typer.Argument(metavar="URI", help="Registered version, models:/NAME/VERSION or models:/NAME@ALIAS.")]
-_RUNS = Path("runs/demo")
 #: Of each kind, so many things are listed by name; a table of thousands of files is read by nobody.
 _LISTED = 12
 
 
-@registry_app.command("export")
+@command("export", of=registry_app)
 def export_command(
     uri: VersionUri,
     file: Annotated[Path, typer.Argument(help="Zip to write; it must not exist.")],
@@ -38,15 +38,15 @@ def export_command(
     without_teachers: Annotated[
         bool, typer.Option("--without-teachers", help="The version alone, for registries that have its teacher already.")
     ] = False,
-    run_folder: RunOfModels = _RUNS,
-    tracking_uri: TrackingUri = None,
+    *,
+    registry: RegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Write a version with its teachers, their knowledge, explanations and reports to one file, every byte verified."""
-    registry = _open(run_folder, tracking_uri)
+    opened = _open(registry)
     from medkd.registry.export_version import export_version
 
-    index = export_version(registry, uri, file, slim=slim, teachers=not without_teachers)
+    index = export_version(opened, uri, file, slim=slim, teachers=not without_teachers)
     names = [version.model.uri for version in index.versions]
     if as_json:
         say_json({"file": str(file), "versions": names, "files": len(index.files), "digest": index.digest()})
@@ -56,18 +56,17 @@ def export_command(
     say(f"there: {command_line('medkd', 'registry', 'import', file.name, '--run', 'FOLDER')}")
 
 
-@registry_app.command("import")
+@command("import", of=registry_app)
 def import_command(
     file: Annotated[Path, typer.Argument(help="Zip that `medkd registry export` wrote.")],
-    run_folder: Annotated[Path, typer.Option("--run", help="Run whose registry takes it in; made where there is none.")] = _RUNS,
-    tracking_uri: TrackingUri = None,
+    receiving: ReceivingRegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Take in the versions of an export: verified first, registered once, with the lineage they came with."""
     from medkd.storage.output import require_source
 
     require_source(file)
-    with receiving_registry(run_folder, tracking_uri) as registry:
+    with receiving.open() as registry:
         from medkd.registry.import_version import import_versions
 
         done = import_versions(registry, file)
@@ -78,20 +77,19 @@ def import_command(
         say(f"{one.model.uri}  {'was here before' if one.existed else 'registered'}, there {one.origin.name}/{one.origin.version}")
 
 
-@app.command(rich_help_panel=CommandGroup.REGISTRY)
+@command(group=CommandGroup.REGISTRY)
 def lineage(
     uri: VersionUri,
-    run_folder: RunOfModels = _RUNS,
-    tracking_uri: TrackingUri = None,
+    registry: RegistryOptions,
     svg: Annotated[Path | None, typer.Option(help="Draw it to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk from the data to what readers said, hash everything again, and name the file where a byte differs."""
-    registry = _open(run_folder, tracking_uri)
+    opened = _open(registry)
     from medkd.lineage.draw_lineage import draw_lineage
     from medkd.lineage.walk import require_unaltered, walk_lineage
 
-    graph = walk_lineage(registry, uri, run_folder.resolve() if tracking_uri is None else None)
+    graph = walk_lineage(opened, uri, registry.run_folder.resolve() if registry.tracking_uri is None else None)
     if svg is not None:
         with open_private(svg, "w", encoding="utf-8") as stream:
             stream.write(draw_lineage(graph))
@@ -111,9 +109,9 @@ def _line(node: LineageNode) -> str:
     return f"{node.kind.value:<13} {node.name:<44} {node.digest[:12]:<13} {said}" + (f" ({node.note})" if node.note else "")
 
 
-@app.command(rich_help_panel=CommandGroup.REGISTRY)
+@command(group=CommandGroup.REGISTRY)
 def gc(
-    run_folder: RunOfModels = _RUNS,
+    run_folder: RunOfModels = DEMO_RUN,
     policy_file: Annotated[
         Path | None, typer.Option("--policy", help="YAML with keep_days, keep_newest, keep_reported, stage_days, prefect_days.")
     ] = None,
@@ -130,7 +128,7 @@ def gc(
     with ExitStack() as stack:
         stack.enter_context(privately())
         stack.enter_context(alone_in(root))  # what another process is about to write would be judged as of nobody
-        judged = (*judge_run(root, _open(root, None), policy), *_prefect_runs(stack, root, policy))
+        judged = (*judge_run(root, _open(RegistryOptions(root)), policy), *_prefect_runs(stack, root, policy))
         if not as_json:
             _say_judged(judged)
         removed = clean_run(judged) if yes else ()
@@ -196,9 +194,9 @@ def _megabytes(count: int) -> str:
     return f"{count / 2**20:.1f} MiB"
 
 
-def _open(run_folder: Path, tracking_uri: str | None) -> MlflowRegistry:
+def _open(registry: RegistryOptions) -> MlflowRegistry:
     """Return a registry that exists; one that cannot be asked is refused before MLflow is imported."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from medkd.registry.mlflow_registry import MlflowRegistry
 
-    return MlflowRegistry(uri, artifacts=run_folder.resolve() / "mlartifacts")
+    return MlflowRegistry(uri, artifacts=registry.run_folder.resolve() / "mlartifacts")

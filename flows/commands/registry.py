@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.errors import RegistryError
-from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, WholeHelp, app, registry_uri, say, say_json
+from flows.commands.common import CommandGroup, WholeHelp, app, command, say, say_json
+from flows.commands.options import AsJson, RegistryOptions
 
 if TYPE_CHECKING:
     from medkd.promotion.promote import Signatory
@@ -29,20 +31,45 @@ class Alias(StrEnum):
     champion = "champion"
 
 
-@app.command(rich_help_panel=CommandGroup.REGISTRY)
+@dataclass(frozen=True)
+class SignatureOptions:
+    """Who signs a promotion: all of it, or nothing."""
+
+    signed_by: Annotated[str | None, typer.Option(help="Who answers for the promotion; goes with --role and --statement.")] = None
+    role: Annotated[str | None, typer.Option(help="In which capacity that person signs.")] = None
+    statement: Annotated[str | None, typer.Option(help="What that person states.")] = None
+
+    def signatory(self) -> Signatory | None:
+        """Return who signs.
+
+        Raises:
+            RegistryError: ``PROMOTION_UNSIGNED`` when a part of it is missing.
+        """
+        given = {"--signed-by": self.signed_by, "--role": self.role, "--statement": self.statement}
+        missing = [name for name, text in given.items() if not text]
+        if len(missing) == len(given):
+            return None
+        if missing:
+            raise RegistryError(
+                "PROMOTION_UNSIGNED", f"expected --signed-by, --role and --statement together, {' and '.join(missing)} is missing"
+            )
+        from medkd.promotion.promote import Signatory
+
+        return Signatory(self.signed_by or "", self.role or "", self.statement or "")
+
+
+@command(group=CommandGroup.REGISTRY)
 def promote(
     model: Version,
     to: Annotated[Alias, typer.Option(help="Alias to move; the champion needs a verdict that passed and a signature.")] = Alias.candidate,
     policy: Annotated[Path | None, typer.Option(help="YAML file of the promotion policy; by default the one that is shipped.")] = None,
-    signed_by: Annotated[str | None, typer.Option(help="Who answers for the promotion; goes with --role and --statement.")] = None,
-    role: Annotated[str | None, typer.Option(help="In which capacity that person signs.")] = None,
-    statement: Annotated[str | None, typer.Option(help="What that person states.")] = None,
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
+    *,
+    signature: SignatureOptions,
+    registry: RegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Put a registered model to a promotion policy, keep the verdict beside it and move an alias to it: candidate, or champion with a signature."""
-    uri, signatory = registry_uri(run_folder, tracking_uri), _signatory(signed_by, role, statement)
+    uri, signatory = registry.uri(), signature.signatory()
     from medkd.promotion.policy import read_policy
     from medkd.promotion.promote import promote_signed
     from medkd.promotion.verdict_text import verdict_table
@@ -58,24 +85,10 @@ def promote(
     say(f"{done.alias} of {done.model.name} {'stands now' if done.changed else 'stood already'} at {done.model.uri}")
 
 
-def _signatory(signed_by: str | None, role: str | None, statement: str | None) -> Signatory | None:
-    given = {"--signed-by": signed_by, "--role": role, "--statement": statement}
-    missing = [name for name, text in given.items() if not text]
-    if len(missing) == len(given):
-        return None
-    if missing:
-        raise RegistryError(
-            "PROMOTION_UNSIGNED", f"expected --signed-by, --role and --statement together, {' and '.join(missing)} is missing"
-        )
-    from medkd.promotion.promote import Signatory
-
-    return Signatory(signed_by or "", role or "", statement or "")
-
-
-@app.command(rich_help_panel=CommandGroup.REGISTRY)
-def rollback(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+@command(group=CommandGroup.REGISTRY)
+def rollback(name: Name, registry: RegistryOptions, as_json: AsJson = False) -> None:
     """Make the previous champion of a name the champion again, once every byte of it and its lineage are verified."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from medkd.promotion.rollback import rollback as roll_back
 
     done = roll_back(open_alone(uri), name)
@@ -91,15 +104,15 @@ def rollback(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_u
     )
 
 
-@registry_app.command()
-def aliases(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+@command(of=registry_app)
+def aliases(name: Name, registry: RegistryOptions, as_json: AsJson = False) -> None:
     """Say at which version each alias of a name stands, and how the champion came to be."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from medkd.promotion.history import promotion_events
     from medkd.promotion.show_version import event_text
 
-    registry = open_alone(uri)
-    found, events = registry.aliases(name), promotion_events(registry, name)
+    opened = open_alone(uri)
+    found, events = opened.aliases(name), promotion_events(opened, name)
     if as_json:
         say_json({"name": name, "aliases": found, "events": [event.model_dump(mode="json") for event in events]})
         return
@@ -108,10 +121,10 @@ def aliases(name: Name, run_folder: RunOfModels = Path("runs/demo"), tracking_ur
         say(event_text(event))
 
 
-@registry_app.command()
-def show(model: Version, run_folder: RunOfModels = Path("runs/demo"), tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+@command(of=registry_app)
+def show(model: Version, registry: RegistryOptions, as_json: AsJson = False) -> None:
     """Say what a registered model is: aliases, figures, serving form, calibration, explanations, failed explainers, verdicts."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from medkd.promotion.show_version import show_version, version_text
 
     shown = show_version(open_alone(uri), model)
@@ -121,17 +134,17 @@ def show(model: Version, run_folder: RunOfModels = Path("runs/demo"), tracking_u
         say(version_text(shown))
 
 
-@registry_app.command()
+@command(of=registry_app)
 def search(
     query: Annotated[
         str, typer.Argument(help='FIELD OP VALUE joined by "and"; OP is one of = != >= <= > < ~ (contains). Without one, every version.')
     ] = "",
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
+    *,
+    registry: RegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Find registered versions by name, alias, teacher, figures, explanations, verdicts and tags: "teacher=NAME and metrics.dice>=0.6"."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from flows.search_text import search_text
     from medkd.registry.search_models import as_json as version_json
     from medkd.registry.search_models import search_models
@@ -143,15 +156,14 @@ def search(
         say(search_text(found))
 
 
-@registry_app.command()
+@command(of=registry_app)
 def forget_patient(
     patient: Annotated[str, typer.Argument(help="Pseudonymous key of the patient, as cohorts and reports have it.")],
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
+    registry: RegistryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Leave a patient out of the features of training cases beside every version; weights and training manifests stay as they are."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from medkd.registry.training_features import forget_patient as forget
 
     done = forget(open_alone(uri), patient)

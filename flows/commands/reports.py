@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, app, say, say_json
+from flows.commands.common import CommandGroup, command, say, say_json
+from flows.commands.options import AsJson
 
 if TYPE_CHECKING:
     from medkd.review.page_context import Verification
@@ -22,7 +23,7 @@ class PdfLanguage(StrEnum):
     both = "both"
 
 
-@app.command("report-study", rich_help_panel=CommandGroup.REVIEW)
+@command("report-study", group=CommandGroup.REVIEW)
 def report_study_command(
     study: Annotated[Path, typer.Argument(help="Folder of a study's results, as `medkd run-study` wrote it.")],
     prior: Annotated[Path | None, typer.Option(help="Folder of the results of an earlier study of the same patient.")] = None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, RunOfModels, TrackingUri, WholeHelp, app, registry_uri, say, say_json
+from flows.commands.common import CommandGroup, WholeHelp, app, command, say, say_json
+from flows.commands.options import AsJson, RegistryOptions
 
 if TYPE_CHECKING:
     from medkd.review_server.accounts import Accounts
@@ -29,22 +31,31 @@ Reports = Annotated[Path, typer.Argument(help="Folder with reports, as report-st
 Data = Annotated[Path, typer.Option("--data", envvar="MEDKD_REVIEW_DATA", help="Folder of accounts, feedback log and control reports.")]
 
 
-@review_app.command()
-def serve(
-    reports: Reports,
-    data: Data,
+@dataclass(frozen=True)
+class AccessOptions:
+    """Where the server listens, and what lies between it and the readers."""
+
     host: Annotated[
-        str, typer.Option(help="Address to listen at; another than this machine's own needs --tls or --behind-proxy.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8320,
+        str,
+        typer.Option(help="Address to listen at; another than this machine's own needs --tls or --behind-proxy."),
+    ] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8320
     behind_proxy: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="IP address of the proxy with TLS before it: nobody else may connect then.")
-    ] = None,
+    ] = None
     user_header: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Header in which that proxy names who is logged in; passwords are not asked for then."),
-    ] = None,
-    tls: Annotated[Path | None, typer.Option("--tls", envvar="MEDKD_TLS", help="Folder of tls.crt and tls.key.")] = None,
+    ] = None
+    tls: Annotated[Path | None, typer.Option("--tls", envvar="MEDKD_TLS", help="Folder of tls.crt and tls.key.")] = None
+
+
+@command(of=review_app)
+def serve(
+    reports: Reports,
+    data: Data,
+    access: AccessOptions,
+    *,
     control_share: Annotated[
         float, typer.Option(min=0.0, max=0.5, help="Share of the studies that readers are shown with wrong maps (`medkd review controls`).")
     ] = 0.0,
@@ -53,9 +64,11 @@ def serve(
     from medkd.review_server.serve import serve as run
     from medkd.review_server.settings import ServerSettings
 
-    settings = ServerSettings(reports.resolve(), data.resolve(), host, port, behind_proxy, user_header, tls, control_share)
+    settings = ServerSettings(
+        reports.resolve(), data.resolve(), access.host, access.port, access.behind_proxy, access.user_header, access.tls, control_share
+    )
     settings.require_usable()
-    if user_header is None and not _accounts(data).all():
+    if access.user_header is None and not _accounts(data).all():
         say(f"there is no account yet: make one with medkd review account add NAME --data {data}")
     run(settings, _say_address)
 
@@ -72,7 +85,7 @@ def _accounts(data: Path) -> Accounts:
     return Accounts(Database(data.resolve()))
 
 
-@account_app.command()
+@command(of=account_app)
 def add(
     name: Annotated[str, typer.Argument(help="Name at login; nothing of it is in any record.")],
     data: Data,
@@ -96,7 +109,7 @@ def _ask_password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-@account_app.command()
+@command(of=account_app)
 def remove(name: Annotated[str, typer.Argument(help="Name of the account.")], data: Data, as_json: AsJson = False) -> None:
     """Remove an account and end its sessions; what it signed stays in the log under its pseudonym."""
     _accounts(data).remove(name)
@@ -106,7 +119,7 @@ def remove(name: Annotated[str, typer.Argument(help="Name of the account.")], da
         say(f"{name} is removed; what was signed stays")
 
 
-@account_app.command("list")
+@command("list", of=account_app)
 def list_accounts(data: Data, as_json: AsJson = False) -> None:
     """List the accounts."""
     found = _accounts(data).all()
@@ -123,7 +136,7 @@ def list_accounts(data: Data, as_json: AsJson = False) -> None:
     say(f"{len(found)} accounts")
 
 
-@review_app.command()
+@command(of=review_app)
 def controls(
     reports: Reports,
     out: Annotated[Path, typer.Option(help="Folder of the control reports: controls in the server's data folder.")],
@@ -143,13 +156,13 @@ def controls(
     )
 
 
-@review_app.command()
+@command(of=review_app)
 def answer(
     reports: Reports,
     data: Data,
     store: Annotated[Path, typer.Option(help="Folder of the store that holds the studies' volumes.")],
-    run_folder: RunOfModels = Path("runs/demo"),
-    tracking_uri: TrackingUri = None,
+    registry: RegistryOptions,
+    *,
     time_budget: Annotated[
         float | None, typer.Option(min=1.0, metavar="SECONDS", help="Time for an answer: explainers that refine make what fits and say so.")
     ] = None,
@@ -157,7 +170,7 @@ def answer(
     as_json: AsJson = False,
 ) -> None:
     """Answer what readers ask of places of studies, until it is stopped; each answer is kept, and registered as an explanation."""
-    uri = registry_uri(run_folder, tracking_uri)
+    uri = registry.uri()
     from medkd.explanation.answer_questions import QuestionWorker
     from medkd.explanation.questions import QuestionQueue
     from medkd.registry.publish import open_registry
@@ -165,7 +178,7 @@ def answer(
     from medkd.storage.store import Store
     from medkd.storage.workspace import Workspace
 
-    workspace = Workspace(root=run_folder.resolve(), tracking_uri=uri)
+    workspace = Workspace(root=registry.run_folder.resolve(), tracking_uri=uri)
     queue = QuestionQueue(data.resolve() / QUESTIONS)
     worker = QuestionWorker(queue, reports.resolve(), Store(store.resolve()), open_registry(workspace), time_budget)
     if not as_json:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import AsJson, CommandGroup, WholeHelp, app, say, say_json
+from flows.commands.common import CommandGroup, WholeHelp, app, command, say, say_json
+from flows.commands.options import AsJson
 
 vault_app = typer.Typer(
     cls=WholeHelp,
@@ -20,7 +21,7 @@ app.add_typer(vault_app, name="vault", rich_help_panel=CommandGroup.OPERATION)
 VaultFolder = Annotated[Path, typer.Option("--vault", envvar="MEDKD_VAULT", help="Folder of the vault.")]
 
 
-@vault_app.command()
+@command(of=vault_app)
 def reidentify(
     results: Annotated[Path, typer.Argument(help="Folder of DICOM results of published studies: a result set, or several.")],
     vault: VaultFolder,
@@ -37,7 +38,7 @@ def reidentify(
     say(f"wrote {len(found.objects)} objects of {len(found.studies)} studies to {out}: they name the patient")
 
 
-@vault_app.command()
+@command(of=vault_app)
 def rotate(vault: VaultFolder, as_json: AsJson = False) -> None:
     """Encrypt the vault with a new key and forget the old one; repeated, it finishes what was cut short."""
     from medkd.dicom.confidentiality.vault import open_vault
@@ -53,7 +54,7 @@ def rotate(vault: VaultFolder, as_json: AsJson = False) -> None:
     )
 
 
-@vault_app.command()
+@command(of=vault_app)
 def log(vault: VaultFolder, as_json: AsJson = False) -> None:
     """Verify and show who recorded, read or changed what in a vault, and when."""
     from medkd.dicom.confidentiality.vault import read_log

@@ -210,10 +210,9 @@ class Model:
         request = ExplanationRequest(explainers=chosen, lesion=lesion, seconds=time_budget)
         # A study's folder is often called after its patient.
         place = Path("runs/explanations") / pseudonym(site_secret(), "study", str(Path(study).resolve())) if out is None else Path(out)
-        with privately(), self._ingested(Path(study), place.resolve(), series, policy) as ((volume, *further), store):
-            folder = explain_registered(
-                Workspace(store.root.parent, self.tracking_uri), volume, store.root, self.uri, request, place.resolve(), tuple(further)
-            )
+        with privately(), self._ingested(Path(study), place.resolve(), series, policy) as (images, store):
+            asked = Workspace(store.root.parent, self.tracking_uri)
+            folder = explain_registered(asked, images, store.root, self.uri, request, place.resolve())
         record, arrays = read_explanation(folder)
         return Explanation(folder, record, {name: values.numpy() for name, values in arrays.items()})
 

@@ -19,7 +19,6 @@ from data_contracts import (
     Subset,
     TrainingSpec,
     require_kind,
-    require_one_image,
 )
 from medkd.compression.compress_network import compress_checkpoint, require_compressible
 from medkd.compression.make_form import BASELINES
@@ -55,7 +54,6 @@ def fetch_source(workspace: Workspace, registry: Registry, recipe: CompressionRe
     """
     model, own, teacher = adopt(workspace, registry, recipe.model)
     require_kind(own.task, "compression")
-    require_one_image(own.task, "compression")
     if own.task.case_classes:
         raise CompressionError(
             "TWO_HEADS", f"expected a network with one head to compress, {model.uri} classifies cases too: its forms would not"
@@ -140,4 +138,5 @@ def training_of(data: Recipe, checkpoint: Checkpoint) -> TrainingSpec:
             "RECIPE_FOREIGN",
             f"expected an arm {checkpoint.arm!r} in the recipe {data.name!r}, it has {', '.join(data.arms)}: name the version's own",
         )
-    return data.student_training(checkpoint.arm, checkpoint.seed)
+    # Cases are opened as the version sees them: what its teacher sees beside is not shown here.
+    return data.student_training(checkpoint.arm, checkpoint.seed).model_copy(update={"shown": None})

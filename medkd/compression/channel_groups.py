@@ -55,8 +55,8 @@ class ChannelGroup:
     read: tuple[LayerChannels, ...]
 
 
-def find_channel_groups(network: nn.Module, image_size: Sequence[int]) -> tuple[ChannelGroup, ...]:
-    """Return the groups of channels that can be taken out of a network; classes and the image's channels are never among them.
+def find_channel_groups(network: nn.Module, image_size: Sequence[int], images: int = 1) -> tuple[ChannelGroup, ...]:
+    """Return the groups of channels that can be taken out of a network; classes and the images are never among them.
 
     Nothing of the network changes. What torch-pruning finds is not taken on faith: on a copy half of each group is removed, and the logits must be
     those of the network with the same channels set to zero; a group for which that does not hold is left out.
@@ -64,13 +64,14 @@ def find_channel_groups(network: nn.Module, image_size: Sequence[int]) -> tuple[
     Args:
         network: with a layer map.
         image_size: voxels along each axis of an image that it answers.
+        images: that it sees of a case, each a channel of its input.
 
     Raises:
         MissingDependencyError: ``PRUNING_LIBRARY`` without torch-pruning.
         CompressionError: ``NOT_PRUNABLE`` with the reason when no group is left.
     """
     with forked_rng(0):
-        image = torch.randn(2, 1, *image_size)
+        image = torch.randn(2, images, *image_size)
     parameter = next(network.parameters())
     groups = _groups(copy.deepcopy(network), image[:1].to(parameter.device))
     halves = {group.name: torch.arange(group.size // 2) for group in groups}

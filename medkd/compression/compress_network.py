@@ -64,7 +64,7 @@ def require_compressible(spec: NetworkSpec, task: Task, candidate: Candidate) ->
             "DYNAMIC_WEIGHTS",
             f"expected the last weights of dynamic pruning to be kept, got ema {tune.fit.ema} and patience {tune.fit.patience}",
         )
-    find_channel_groups(_ranked(build_network(spec), candidate.rank_ratio), task.image_size)
+    find_channel_groups(_ranked(build_network(spec), candidate.rank_ratio), task.image_size, task.in_channels)
 
 
 def compress_checkpoint(
@@ -141,7 +141,7 @@ class _Compression:
         """Remove channels in rounds, each after judging what is left, and tune after each."""
         data, sizes, made = self.judging_data(prune), dict[str, int](), list[Checkpoint]()
         for number in range(1, prune.steps + 1):
-            groups = find_channel_groups(start.network, self.origin.task.image_size)
+            groups = find_channel_groups(start.network, self.origin.task.image_size, self.origin.task.in_channels)
             sizes = sizes or {group.name: group.size for group in groups}
             worth = channel_importance(prune.importance, start.network, groups, data)
             removed = least_important(worth, channels_left(sizes, prune, number))
@@ -154,7 +154,7 @@ class _Compression:
 
     def prune_while_tuning(self, start: InitialNetwork, prune: Pruning) -> Checkpoint:
         """Tune once; channels are masked in rounds meanwhile, may come back until the last, and what is masked then is removed at the end."""
-        groups = find_channel_groups(start.network, self.origin.task.image_size)
+        groups = find_channel_groups(start.network, self.origin.task.image_size, self.origin.task.in_channels)
         data, sizes = self.judging_data(prune), {group.name: group.size for group in groups}
         rounds = mask_rounds(self.candidate.tune, prune)
 

@@ -24,6 +24,7 @@ from medkd.memory_need import peak_bytes
 from medkd.serving.runtime_network import RuntimeNetwork
 from medkd.volumes.orientation import Grid
 
+#: Images of a case, [image, *space], on one grid.
 Values = NDArray[np.float32]
 #: Passes before the clock is read: libraries choose their ways in the first.
 WARM = 2
@@ -38,7 +39,7 @@ class FormJob(FrozenModel):
         runtime: what asks.
         checkpoint: of the network.
         files: paths of what is needed: of ``torch`` its weights, of the others the form's own files, the one that is opened first.
-        cases: safetensors file with ``values/N`` and, of volumes, ``affine/N``.
+        cases: safetensors file with ``values/N`` [image, *space] and, of volumes, ``affine/N``.
     """
 
     runtime: Literal["torch", "onnx", "openvino"]
@@ -70,15 +71,15 @@ def _by_arrays(network: RuntimeNetwork, task: Task) -> Callable[[Values, NDArray
     def answer(values: Values, affine: NDArray[np.float64] | None) -> NDArray[Any]:
         """Return what the form answers to a study, without torch."""
         if affine is None:
-            logits = network.predict(array_intensity(values, task)[None, None])[0]
+            logits = network.predict(np.stack([array_intensity(image, task) for image in values])[None])[0]
             return np.asarray(logits.argmax(1) if task.kind is TaskKind.SEGMENTATION else logits)
         grid = _grid(values, affine)
         if task.kind is TaskKind.CLASSIFICATION:
-            found = ask_study(values, _geometry(grid), network).logits
+            found = ask_study(values[0], _geometry(grid), network, further=tuple(values[1:])).logits
             return np.zeros(0) if found is None else found
         alignment = alignment_of(grid, task)
-        image = array_intensity(alignment.array_to_network(values), task)[None]
-        return most_likely(alignment.array_to_source(network.predict_volume(image)[0]))
+        images = np.stack([array_intensity(alignment.array_to_network(image), task) for image in values])
+        return most_likely(alignment.array_to_source(network.predict_volume(images)[0]))
 
     return answer
 
@@ -98,10 +99,10 @@ def _by_torch(job: FormJob, task: Task) -> Callable[[Values, NDArray[np.float64]
     def answer(values: Values, affine: NDArray[np.float64] | None) -> NDArray[Any]:
         """Return what the network answers to a study."""
         if affine is None:
-            image = window_intensity(torch.from_numpy(values), task.window)[None, None]
-            logits = predict_logits(network, image, flips=task.test_time_flips)
+            images = window_intensity(torch.from_numpy(values), task.window)[None]
+            logits = predict_logits(network, images, flips=task.test_time_flips)
             return logits.argmax(1).numpy() if task.kind is TaskKind.SEGMENTATION else logits.numpy()
-        study = prepare_study(torch.from_numpy(values), _grid(values, affine), task)
+        study = prepare_study(torch.from_numpy(values[0]), _grid(values, affine), task, tuple(values[1:]))
         if task.kind is TaskKind.SEGMENTATION:
             return segment(network, study).numpy()
         return class_logits(network, pictures_of(study), study).numpy()
@@ -114,7 +115,7 @@ def _geometry(grid: Grid) -> Geometry:
 
 
 def _grid(values: Values, affine: NDArray[np.float64]) -> Grid:
-    slices, rows, columns = values.shape
+    slices, rows, columns = values.shape[1:]
     return Grid((slices, rows, columns), affine)
 
 

@@ -36,7 +36,7 @@ def quantise(
         payload: ONNX, float32, with the outputs ``logits`` and, where there is one, ``class_map``.
         task: of the network.
         wanted: how; of ``aware`` the network was trained with simulated rounding before, and ranges are found as of ``static``.
-        images: of training cases, [n, 1, *size of the task].
+        images: of training cases, [n, image, *size of the task].
         figure: task figure of a form on training cases; asked for accuracy control alone.
 
     Raises:
@@ -141,7 +141,7 @@ class CompiledNetwork(RuntimeNetwork):
         self._compiled, self._names = compiled, [name for name in (LOGITS, CLASS_MAP) if name in names]
 
     def run(self, images: Images) -> list[Images]:
-        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task]."""
+        """Return [logits, class maps] (or [logits]) of images [n, image, *size of the task]."""
         found = self._compiled({IMAGE: images})
         return [np.array(found[name], dtype=np.float32) for name in self._names]
 

@@ -81,7 +81,7 @@ def exported_form(workspace: Workspace, form: MadeForm, model: ModelRef, folder:
     for name, payload in files.items():
         write_bytes(folder / name, payload)
     task = form.checkpoint.task
-    drawn, shape = np.random.default_rng(0), (_COMPARED, 1, *task.image_size)
+    drawn, shape = np.random.default_rng(0), (_COMPARED, task.in_channels, *task.image_size)
     # Within the values that images have: ranges of integers were calibrated on those.
     images = (drawn.uniform(-1, 1, shape) if task.intensity == "window" else drawn.normal(size=shape)).astype(np.float32)
     own = TorchNetwork(load_network(workspace, form.checkpoint), task).ask(images)

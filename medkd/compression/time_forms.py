@@ -112,10 +112,10 @@ def time_jobs(
 
 
 def typical_cases(cohorts: CohortSet, store: Store, task: Task) -> dict[str, NDArray[np.generic]]:
-    """Return test cases of the middle size as they were imported: ``values/N`` and, of volumes, ``affine/N``."""
+    """Return test cases of the middle size as they were imported: ``values/N`` [image, *space] and, of volumes, ``affine/N``."""
     if task.spatial_dims == 2:
         low, high = task.window
-        images = open_use(cohorts, Subset.TEST, store, task).images[:CASES, 0].numpy()
+        images = open_use(cohorts, Subset.TEST, store, task).images[:CASES].numpy()
         # As they came: the window is part of what is timed.
         return {f"values/{row}": ((image + 1) / 2 * (high - low) + low).astype(np.float32) for row, image in enumerate(images)}
     volumes = open_volume_use(cohorts, Subset.TEST, store, task)
@@ -125,7 +125,7 @@ def typical_cases(cohorts: CohortSet, store: Store, task: Task) -> dict[str, NDA
     for place, row in enumerate(middle.tolist()):
         alignment = volumes.alignments[row]
         # Standardised intensities stay what they are when they are standardised again, so the image stands for what was imported.
-        found[f"values/{place}"] = alignment.array_to_source(volumes.images[row].numpy())[0].astype(np.float32)
+        found[f"values/{place}"] = alignment.array_to_source(volumes.images[row].numpy()).astype(np.float32)
         found[f"affine/{place}"] = np.asarray(alignment.source.affine_lps_mm, dtype=np.float64)
     return {name: np.ascontiguousarray(value) for name, value in found.items()}
 

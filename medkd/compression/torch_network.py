@@ -27,7 +27,7 @@ class TorchNetwork(RuntimeNetwork):
         super().__init__(task, has_map=self._served.has_map)
 
     def run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return [logits, class maps] (or [logits]) of images [n, 1, *size of the task] in one forward pass."""
+        """Return [logits, class maps] (or [logits]) of images [n, image, *size of the task] in one forward pass."""
         device = next(self._network.parameters()).device
         with frozen(self._network), torch.no_grad():
             found = self._served(torch.from_numpy(images).to(device))

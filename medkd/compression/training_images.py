@@ -23,7 +23,7 @@ class TrainingImages:
     """Images of training cases as a network sees them; of volumes that are segmented, the patch round their label.
 
     Attributes:
-        images: float32 [n, 1, *size of the task].
+        images: float32 [n, image, *size of the task].
         labels: int64 [n] of classes, or uint8 [n, *size] of segmentations (1 where anything is marked).
         valid: bool [n, *size], False where an image was padded.
     """

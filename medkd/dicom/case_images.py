@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from data_contracts import SeriesRecord, SeriesRule, VolumeRef
+from data_contracts import DataError, SeriesRecord, SeriesRule, StoreManifest, VolumeRef
 from medkd.dicom.series_rule import fits
 from medkd.dicom.series_words import series_words
 
@@ -64,6 +64,37 @@ def images_of_cases(
                 cases.append(CaseImages(tuple(one[0] for one in here.values())))
             else:
                 refused[next(one.series_key for matching in here.values() for one in matching)] = why
+    return cases, refused
+
+
+def images_of_store(manifest: StoreManifest, rules: Mapping[str, SeriesRule]) -> tuple[list[CaseImages], dict[str, Refused]]:
+    """Return what a model is asked about in a whole store: every volume for itself, or of a model that sees several images those of each study.
+
+    Args:
+        manifest: of the store.
+        rules: which volume of a study is which image, by the names of the images; fewer than two of a model that sees one.
+
+    Returns:
+        As :func:`images_of_cases`.
+    """
+    if len(rules) < 2:
+        return [CaseImages((volume,)) for volume in manifest.volumes], {}
+    return images_of_cases(manifest.volumes, {one.series_key: one for one in manifest.series}, rules)
+
+
+def require_images_of_store(manifest: StoreManifest, rules: Mapping[str, SeriesRule]) -> tuple[list[CaseImages], dict[str, Refused]]:
+    """Return what :func:`images_of_store` does.
+
+    Raises:
+        DataError: ``CHANNEL_MISSING`` where no volume of the store is any of several images.
+    """
+    cases, refused = images_of_store(manifest, rules)
+    if not cases and not refused:
+        wanted = "; ".join(f"{name}: {rule.text()}" for name, rule in rules.items())
+        raise DataError(
+            "CHANNEL_MISSING",
+            f"expected a study with the images that the model sees ({wanted}), none of {len(manifest.volumes)} volumes is one of them",
+        )
     return cases, refused
 
 

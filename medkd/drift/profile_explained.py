@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from data_contracts import ExplanationError, ProfiledStudy
@@ -10,6 +11,7 @@ from medkd.dicom.ingest_cache import read_manifest
 from medkd.drift.study_profile import study_profile
 from medkd.explanation.artefact import RECORD, ask_registry, read_explanation
 from medkd.explanation.of_registry import EXPLANATIONS, read_volume
+from medkd.inference.further_images import read_further
 from medkd.registry.publish import open_registry
 from medkd.storage.manifest import MANIFEST
 from medkd.storage.sealed import load_sealed, write_sealed
@@ -55,8 +57,11 @@ def profile_explained(
                 "EXPLANATION_UNKNOWN", f"expected series {key} of the worklist in the store, it is not there: ingest it again"
             )
         explained = read_explanation(_explanation_of(folder, uri))
-        images = read_volume(Store(store), volumes[key])
-        profile = study_profile(loaded, images.values, volumes[key], explained, series.get(key))
+        seen, store_of_study = volumes[key], Store(store)
+        images = replace(
+            read_volume(store_of_study, seen), further=read_further(seen, explained[0].further, store_of_study, loaded.checkpoint.task)
+        )
+        profile = study_profile(loaded, images, explained, series.get(key))
         made = ProfiledStudy(
             series_key=key,
             patient_key=volumes[key].patient_key,

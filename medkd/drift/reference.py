@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -21,15 +22,17 @@ from data_contracts import (
     StudyProfile,
     TaskKind,
     TrainingManifest,
-    VolumeRef,
     load_record,
 )
+from medkd.dicom.case_images import CaseImages, images_of_store
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.drift.study_profile import study_profile
 from medkd.explanation.artefact import ask_registry
 from medkd.explanation.defaults import first_findings, with_defaults
 from medkd.explanation.explain_study import Decided, LoadedModel, StudyExplanationResult, explain_study
 from medkd.explanation.of_registry import read_volume
+from medkd.inference.further_images import read_further
+from medkd.inference.series_caveats import require_rules
 from medkd.inference.training_caveats import require_permitted
 from medkd.measures.dice import dice
 from medkd.progress import progress_bar
@@ -53,23 +56,24 @@ def make_reference(registry: Registry, uri: str, store: Path, *, progress: bool 
         progress: show a bar.
 
     Raises:
-        DataError: ``NO_VOLUME`` where no study is left.
+        DataError: ``NO_VOLUME`` where no study is left, ``TASK_INPUTS`` for a version of several images whose card does not say which volume is which.
         RegistryError: ``VERSION_UNKNOWN``, ``VERSION_ALTERED``.
     """
     model = resolve(registry, uri)
     loaded, trained = ask_registry(registry, model.uri), _training_patients(registry, model)
     manifest = read_manifest(store)
     series = {one.series_key: one for one in manifest.series}
-    volumes = [volume for volume in manifest.volumes if volume.patient_key not in trained]
+    found, mistaken = images_of_store(manifest, require_rules(loaded.checkpoint.task.image_names, loaded.series, model.uri))
+    cases = [case for case in found if case.first.patient_key not in trained]
     rows: list[tuple[str, StudyProfile, float | None]] = []
-    refused: Counter[str] = Counter()
-    for volume in progress_bar(volumes, title="reference", unit="study", enabled=progress):
+    refused = Counter(why.code for why in mistaken.values())
+    for case in progress_bar(cases, title="reference", unit="study", enabled=progress):
         try:
-            rows.append((volume.patient_key, *_profiled(loaded, Store(store), volume, series.get(volume.series_key))))
+            rows.append((case.first.patient_key, *_profiled(loaded, Store(store), case, series.get(case.first.series_key))))
         except MedkdError as error:
             refused[error.code] += 1
     if not rows:
-        left_out, codes = len(manifest.volumes) - len(volumes), ", ".join(sorted(refused)) or "none"
+        left_out, codes = len(found) - len(cases), ", ".join(sorted(refused)) or "none"
         raise DataError(
             "NO_VOLUME",
             f"expected studies that {model.uri} can be asked about and was not trained on, got none of {len(manifest.volumes)} in the store "
@@ -83,7 +87,7 @@ def make_reference(registry: Registry, uri: str, store: Path, *, progress: bool 
         patients=tuple(patients.index(patient) for patient, *_ in rows),
         studies=tuple(profile for _, profile, _ in rows),
         performance=tuple(performance for *_, performance in rows),
-        training_patients_left_out=len(manifest.volumes) - len(volumes),
+        training_patients_left_out=len(found) - len(cases),
         refused=dict(refused),
     )
 
@@ -122,15 +126,16 @@ def _training_patients(registry: Registry, model: ModelRef) -> frozenset[str]:
     return frozenset(load_record(path, TrainingManifest).patients) if path.is_file() else frozenset()
 
 
-def _profiled(loaded: LoadedModel, store: Store, volume: VolumeRef, series: SeriesRecord | None) -> tuple[StudyProfile, float | None]:
+def _profiled(loaded: LoadedModel, store: Store, case: CaseImages, series: SeriesRecord | None) -> tuple[StudyProfile, float | None]:
     """Return the profile of a study, and how well the model does on it where a label says."""
+    volume = case.first
     require_permitted(volume, loaded.checkpoint.domain)
-    images = read_volume(store, volume)
+    images = replace(read_volume(store, volume), further=read_further(volume, case.volumes[1:], store, loaded.checkpoint.task))
     request = with_defaults(first_findings(), loaded.checkpoint.task.kind)
     # Whether an explainer passes its tests on this study is not asked: no feature depends on it, and it takes four times as long.
     known = {one.name: SanityReport(explainer=one.name, checks=(), trusted=True) for one in request.explainers}
     made = explain_study(images, loaded, request, decided=Decided(sanity_reports=known))
-    profile = study_profile(loaded, images.values, volume, (made.record, made.arrays), series)
+    profile = study_profile(loaded, images, (made.record, made.arrays), series)
     if loaded.checkpoint.task.kind is TaskKind.CLASSIFICATION:
         return profile, share_right(made.record, volume.class_label)
     return profile, None if images.label is None else _dice(made, images.label)

@@ -41,50 +41,49 @@ from medkd.storage.workspace import Workspace
 
 def explain_registered(
     workspace: Workspace,
-    volume: VolumeRef,
+    images: tuple[VolumeRef, ...],
     store: Path,
     model_uri: str,
     request: ExplanationRequest,
     out: Path,
-    further: tuple[VolumeRef, ...] = (),
 ) -> Path:
-    """Explain a volume; the artefact goes to ``OUT/explanations/ID`` and beside the model version.
+    """Explain a study; the artefact goes to ``OUT/explanations/ID`` and beside the model version.
 
     Args:
         workspace: its tracking URI is the registry.
-        volume: ingested volume.
-        store: folder of its store.
+        images: ingested volumes: one, or of a model that sees several images those of one study, in the order of its channels.
+        store: folder of their store.
         model_uri: ``models:/NAME/VERSION``.
         request: what is asked; without explainers the default ones of the model's task.
         out: folder of the results.
-        further: other images of the study in the same store, of a model that sees several, in the order of its channels.
 
     Returns:
         The artefact's folder.
 
     Raises:
         DataError: ``MODALITY_FORBIDDEN`` for a study that the model's card forbids; ``CHANNEL_OUTSIDE`` for a further image that hardly reaches the
-            volume; ``TASK_INPUTS`` for a model that sees other images.
+            first; ``TASK_INPUTS`` for a model that sees other images.
     """
     registry = open_registry(workspace)
-    return _explain_by(workspace, registry, ask_registry(registry, model_uri), (volume, *further), (store, out), request)
+    return _explain_by(workspace, registry, ask_registry(registry, model_uri), images, (store, out), request)
 
 
 def explain_all_registered(
-    workspace: Workspace, volumes: tuple[VolumeRef, ...], store: Path, model_uri: str, request: ExplanationRequest, out: Path
+    workspace: Workspace, studies: tuple[tuple[VolumeRef, ...], ...], store: Path, model_uri: str, request: ExplanationRequest, out: Path
 ) -> tuple[Path | RefusedSeries, ...]:
-    """Explain volumes, each into a folder of its series below ``out``; what the model cannot read is refused, and the others go on.
+    """Explain studies, each into a folder of its first series below ``out``; what the model cannot read is refused, and the others go on.
 
-    Arguments as of :func:`explain_registered`; the model is loaded once.
+    Arguments as of :func:`explain_registered`, ``studies`` the images of each; the model is loaded once.
     """
     registry = open_registry(workspace)
     loaded = ask_registry(registry, model_uri)
     done: list[Path | RefusedSeries] = []
-    for volume in volumes:
+    for images in studies:
+        key = images[0].series_key
         try:
-            done.append(_explain_by(workspace, registry, loaded, (volume,), (store, out / volume.series_key), request))
+            done.append(_explain_by(workspace, registry, loaded, images, (store, out / key), request))
         except MedkdError as error:
-            done.append(RefusedSeries(series_key=volume.series_key, code=error.code, reason=str(error)))
+            done.append(RefusedSeries(series_key=key, code=error.code, reason=str(error)))
     return tuple(done)
 
 

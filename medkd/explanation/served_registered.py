@@ -33,8 +33,7 @@ def explain_served_registered(
 ) -> Path:
     """Explain a volume without torch; the artefact goes to ``OUT/explanations/ID`` and beside the model version.
 
-    Arguments as of :func:`medkd.explanation.of_registry.explain_registered`; ``images`` are the volume and the further ones of its study, ``runtime``
-    says by what they are asked about.
+    Arguments as of :func:`medkd.explanation.of_registry.explain_registered`; ``runtime`` says by what they are asked about.
 
     Raises:
         DataError: ``MODALITY_FORBIDDEN``; CompressionError: as :func:`open_served`.

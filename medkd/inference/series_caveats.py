@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from data_contracts import Caveat, ModelCard, SeriesRule, VolumeRef
+from data_contracts import Caveat, DataError, ModelCard, SeriesRule, VolumeRef
 from medkd.dicom.ingest_cache import MANIFEST, read_manifest
 from medkd.dicom.series_rule import fits
 from medkd.dicom.series_words import series_words
@@ -17,6 +17,28 @@ SERIES_OTHER = "SERIES_OTHER"
 def rules_of(card: ModelCard | None) -> dict[str, SeriesRule | None]:
     """Return what a card says of the images that its network sees, in their order; None of one that it says nothing of."""
     return {} if card is None else {name: card.series.get(name) for name in card.task.image_names}
+
+
+def require_rules(names: Sequence[str], rules: Mapping[str, SeriesRule | None], model: str) -> dict[str, SeriesRule]:
+    """Return which volumes of a study a network sees, by the names of its images and in their order; nothing of one image that nothing is said of.
+
+    Args:
+        names: of the images that it sees.
+        rules: as :func:`rules_of`.
+        model: what the version is called.
+
+    Raises:
+        DataError: ``TASK_INPUTS`` for a network of several images, of one of which nothing is said.
+    """
+    said = {name: rule for name in names if (rule := rules.get(name)) is not None}
+    missing = next((name for name in names if name not in said), None)
+    if missing is not None and len(names) > 1:
+        raise DataError(
+            "TASK_INPUTS",
+            f"expected the card of {model} to say which volume of a study is {missing!r}, one of {len(names)} images that it sees, it does not: "
+            "ask a student of it that sees one image",
+        )
+    return said
 
 
 def series_caveats(rules: Mapping[str, SeriesRule | None], images: Iterable[VolumeRef], store: Path) -> tuple[Caveat, ...]:

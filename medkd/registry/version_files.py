@@ -6,8 +6,9 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from data_contracts import Calibration, DataError, ModelCard, SeriesRule, load_record
+from data_contracts import Calibration, ModelCard, SeriesRule, load_record
 from data_contracts.private import open_private
+from medkd.inference.series_caveats import require_rules, rules_of
 from medkd.registry.interface import Registry
 from medkd.storage.workspace import Workspace
 
@@ -49,15 +50,7 @@ def seen_series(registry: Registry, uri: str) -> dict[str, SeriesRule]:
     card = load_record(folder / CARD, ModelCard) if (folder / CARD).is_file() else None
     if card is None:
         return {}
-    names = card.task.image_names
-    missing = [name for name in names if name not in card.series]
-    if missing and len(names) > 1:
-        raise DataError(
-            "TASK_INPUTS",
-            f"expected the card of {model.uri} to say which volume of a study is {missing[0]!r}, one of {len(names)} images that it sees, it does not: "
-            "ask a student of it that sees one image",
-        )
-    return {} if missing else {name: card.series[name] for name in names}
+    return require_rules(card.task.image_names, rules_of(card), model.uri)
 
 
 def pack_archive(archive: Path, files: Mapping[str, bytes]) -> None:

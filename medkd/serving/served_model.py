@@ -30,7 +30,7 @@ from data_contracts import (
 )
 from data_contracts.private import private_folder, privately
 from medkd.dicom.archive import files_of
-from medkd.dicom.case_images import Refused, images_of_cases
+from medkd.dicom.case_images import require_images_of_store
 from medkd.dicom.ingest import IngestRequest, ingest
 from medkd.dicom.ingest_cache import read_manifest
 from medkd.dicom.qc_picture import open_mapped
@@ -39,7 +39,7 @@ from medkd.dicom.write_seg import source_images, write_seg
 from medkd.inference.apply_calibration import apply
 from medkd.inference.calibration_text import calibration_caveats
 from medkd.inference.further_images import images_caveats, read_further
-from medkd.inference.series_caveats import rules_of, series_caveats
+from medkd.inference.series_caveats import require_rules, rules_of, series_caveats
 from medkd.inference.training_caveats import caveats_of_study, require_permitted
 from medkd.serving.form import NETWORK
 from medkd.serving.network import OnnxNetwork
@@ -172,29 +172,13 @@ class ServedModel:
                         f"expected a series whose geometry can be verified, none of {len(report.files)} files gives one: {report.codes()}"
                     )
                     return [_row(label, code="NO_VOLUME", message=text)]
-                cases, refused = self._cases(manifest)
-                rows += [_row(label, code=why.code, message=why.what) for why in refused]
-                for images in cases:
-                    rows += self._answer_volume(label, images, manifest, (path, store, out), wanted)
+                cases, refused = require_images_of_store(manifest, require_rules(self.checkpoint.task.image_names, self.rules, self.name))
+                rows += [_row(label, code=why.code, message=why.what) for why in refused.values()]
+                for case in cases:
+                    rows += self._answer_volume(label, case.volumes, manifest, (path, store, out), wanted)
         except MedkdError as error:
             rows.append(_row(label, code=error.code, message=str(error)))
         return rows
-
-    def _cases(self, manifest: StoreManifest) -> tuple[list[tuple[VolumeRef, ...]], list[Refused]]:
-        """Return what is asked about: every volume, or of a network that sees several images those of each study; and why there are none of it."""
-        names = self.checkpoint.task.image_names
-        if len(names) == 1:
-            return [(volume,) for volume in manifest.volumes], []
-        missing = [name for name in names if self.rules.get(name) is None]
-        if missing:
-            return [], [Refused("TASK_INPUTS", f"expected the version's card to say which volume of a study is {missing[0]}, it does not")]
-        said = {one.series_key: one for one in manifest.series}
-        cases, refused = images_of_cases(manifest.volumes, said, {name: rule for name, rule in self.rules.items() if rule is not None})
-        found = [case.volumes for case in cases]
-        nothing = Refused(
-            "CHANNEL_MISSING", f"expected a study with {', '.join(names)}, none of {len(manifest.volumes)} volumes is one of them"
-        )
-        return found, [*refused.values()] or ([] if found else [nothing])
 
     def _answer_volume(
         self, label: str, images: tuple[VolumeRef, ...], manifest: StoreManifest, places: tuple[Path, Path, Path], wanted: Wanted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -12,15 +14,17 @@ from medkd.volumes.orientation import Grid
 
 #: Corners that differ by less are one place: what a header rounds (PS3.3 gives positions as decimal strings).
 SAME_PLACE_MM = 0.01
-#: How far a voxel reaches from its centre, in voxels, with what is lost in adding places up.
-_HALF_A_VOXEL = 0.5 + 1e-4
+#: What is lost in adding places up, in voxels; and how far a voxel reaches from its centre.
+_ROUNDED = 1e-4
+_HALF_A_VOXEL = 0.5 + _ROUNDED
 
 
 def onto_grid(values: NDArray[Any], own: Grid, wanted: Grid) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return an image on another grid, and where it reaches there.
 
-    Linear between the centres of voxels, and unchanged where both grids are one. A place is reached when it lies in a voxel of the image; beyond,
-    the value of the nearest voxel stands, which nobody measured there.
+    Linear between the centres of voxels, and unchanged where both grids are one. A voxel that holds several of a finer image is the mean over its
+    extent, as a scanner's voxel is; one whose extent the image does not cover is read at its centre. A place is reached when it lies in a voxel of
+    the image; beyond, the value of the nearest voxel stands, which nobody measured there.
 
     Args:
         values: [*own], axes (slice, row, column).
@@ -32,18 +36,42 @@ def onto_grid(values: NDArray[Any], own: Grid, wanted: Grid) -> tuple[NDArray[np
     """
     if same_grid(own, wanted):
         return values.astype(np.float32), np.ones(wanted.shape, dtype=bool)
-    step = np.linalg.inv(own.affine_lps_mm) @ wanted.affine_lps_mm
-    moved: NDArray[np.float32] = affine_transform(
-        values.astype(np.float32), step[:3, :3], step[:3, 3], output_shape=wanted.shape, order=1, mode="nearest"
-    )
-    reached = np.ones(wanted.shape, dtype=bool)
-    for axis, extent in enumerate(own.shape):
+    step, image = np.linalg.inv(own.affine_lps_mm) @ wanted.affine_lps_mm, values.astype(np.float32)
+    moved, reached = _read(image, step, wanted.shape), _within(own.shape, step, wanted.shape, _HALF_A_VOXEL)
+    offsets = _offsets(step)
+    if len(offsets) > 1:
+        mean, covered = np.zeros(wanted.shape, dtype=np.float64), np.ones(wanted.shape, dtype=bool)
+        for offset in offsets:
+            there = step.copy()
+            there[:3, 3] += step[:3, :3] @ offset
+            mean += _read(image, there, wanted.shape) / len(offsets)
+            covered &= _within(own.shape, there, wanted.shape, _ROUNDED)
+        moved = np.where(covered, mean, moved).astype(np.float32)
+    return moved, reached
+
+
+def _offsets(step: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Return places within a wanted voxel, in voxels from its centre: along each of its edges as many as it spans voxels of the image, evenly."""
+    counts = [max(1, math.ceil(np.abs(step[:3, axis]).max() - _ROUNDED)) for axis in range(3)]
+    along = [(np.arange(count) + 0.5) / count - 0.5 for count in counts]
+    return [np.array(place) for place in itertools.product(*along)]
+
+
+def _read(image: NDArray[np.float32], step: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    moved: NDArray[np.float32] = affine_transform(image, step[:3, :3], step[:3, 3], output_shape=shape, order=1, mode="nearest")
+    return moved
+
+
+def _within(extents: tuple[int, ...], step: NDArray[np.float64], shape: tuple[int, ...], beyond: float) -> NDArray[np.bool_]:
+    """Return which places lie between the outermost centres of an image, or so many voxels beyond."""
+    reached = np.ones(shape, dtype=bool)
+    for axis, extent in enumerate(extents):
         # A place along one axis of the image is a sum of one number for each axis of the other grid.
-        parts = (step[axis, other] * np.arange(size) for other, size in enumerate(wanted.shape))
+        parts = (step[axis, other] * np.arange(size) for other, size in enumerate(shape))
         slices, rows, columns = np.ix_(*parts)
         place = slices + rows + columns + step[axis, 3]
-        reached &= (place >= -_HALF_A_VOXEL) & (place <= extent - 1 + _HALF_A_VOXEL)
-    return moved, reached
+        reached &= (place >= -beyond) & (place <= extent - 1 + beyond)
+    return reached
 
 
 def same_grid(first: Grid, second: Grid) -> bool:

@@ -46,9 +46,9 @@ def peer(kind: str):
         def answer(values, affine):
             with torch.no_grad():
                 if affine is None:
-                    return network(torch.from_numpy(array_intensity(values, task))[None, None]).numpy()
-                alignment = alignment_of(Grid(values.shape, affine), task)
-                image = torch.from_numpy(array_intensity(alignment.array_to_network(values), task))[None, None]
+                    return network(torch.from_numpy(array_intensity(values[0], task))[None, None]).numpy()
+                alignment = alignment_of(Grid(values.shape[1:], affine), task)
+                image = torch.from_numpy(array_intensity(alignment.array_to_network(values[0]), task))[None, None]
                 logits = window(image) if task.kind is TaskKind.SEGMENTATION else network(image)
                 return alignment.array_to_source(np.asarray(logits[0])).argmax(0)
 

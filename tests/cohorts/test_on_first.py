@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from data_contracts import DataError, Geometry, VolumeRef
 from medkd.cohorts.on_first import grid_of_image, on_first
@@ -35,11 +36,17 @@ def store(tmp_path):
     return Store(tmp_path)
 
 
-def test_every_second_voxel_of_a_grid_twice_as_fine_is_the_coarse_one(store):
+def test_a_voxel_twice_as_large_is_the_mean_over_its_extent_where_the_finer_image_covers_it(store):
     fine = np.random.default_rng(0).normal(size=(8, 10, 12)).astype(np.float32)
     first, other = image(store, "a", np.zeros((4, 5, 6), np.float32), 2.0), image(store, "b", fine, 1.0)
     values, missing = on_first(other, first, ("b", "a"), store)
-    assert np.allclose(values, fine[::2, ::2, ::2], atol=1e-5)
+    # Centred on a fine voxel, it holds that one and half of each neighbour: what lies half a fine voxel beside the centre is the mean of two.
+    mean = fine.astype(np.float64)
+    for axis in range(3):
+        mean = ndimage.correlate1d(mean, [0.25, 0.5, 0.25], axis=axis)
+    inner = (slice(1, None),) * 3
+    assert np.allclose(values[inner], mean[::2, ::2, ::2][inner], atol=1e-5)
+    assert np.allclose(values[0], fine[::2, ::2, ::2][0], atol=1e-5)  # half of these lies before the image
     assert not missing.any()
 
 

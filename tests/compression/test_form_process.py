@@ -22,6 +22,7 @@ TASKS = {
     "volumes": Task(
         kind="segmentation", classes=("a", "b", "c"), image_size=(8, 16, 16), intensity="standardised", spacing_mm=(1.5, 1.0, 1.0)
     ),
+    "two volumes": Task(kind="segmentation", classes=("a", "b"), image_size=(8, 16, 16), intensity="standardised", channels=("t1", "t2")),
     "patches": Task(kind="classification", classes=("a", "b"), image_size=(8, 16, 16)),
     "pictures": Task(kind="classification", classes=("a", "b"), image_size=(16, 16)),
     "masks": Task(kind="segmentation", classes=("a", "b"), image_size=(16, 16)),
@@ -33,7 +34,9 @@ def jobs(request, tmp_path_factory):
     task, folder = TASKS[request.param], tmp_path_factory.mktemp("jobs")
     options = {"channels": (4, 8, 8)} if task.kind == "segmentation" else {"channels": (4, 4, 6, 8)}
     builder = "unet" if task.kind == "segmentation" else "resnet"
-    spec = NetworkSpec(builder=builder, spatial_dims=task.spatial_dims, out_channels=len(task.classes), options=options)
+    spec = NetworkSpec(
+        builder=builder, spatial_dims=task.spatial_dims, in_channels=task.in_channels, out_channels=len(task.classes), options=options
+    )
     network, store = build_network(spec, seed=2).eval(), Store(folder, "run")
     weights = store.write_tensors("weights", network.state_dict())
     checkpoint = Checkpoint(
@@ -42,7 +45,8 @@ def jobs(request, tmp_path_factory):
     )  # fmt: skip
     (folder / "model.onnx").write_bytes(export_onnx(network, task).payload)
     volume = task.spatial_dims == 3
-    values = np.random.default_rng(0).normal(scale=80, size=(10, 18, 20) if volume else task.image_size).astype(np.float32)
+    size = (task.in_channels, *((10, 18, 20) if volume else task.image_size))
+    values = np.random.default_rng(0).normal(scale=80, size=size).astype(np.float32)
     safetensors.numpy.save_file({"values/0": values} | ({"affine/0": AFFINE} if volume else {}), folder / "cases")
 
     def job(runtime):

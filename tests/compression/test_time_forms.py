@@ -51,7 +51,7 @@ def test_speed_is_the_median_of_the_turns_with_their_range():
 
 def test_a_form_that_cannot_be_asked_is_named_with_what_it_said(tmp_path, student):
     cases = tmp_path / "cases.safetensors"
-    safetensors.numpy.save_file({"values/0": np.zeros((4, 4), np.float32)}, cases)
+    safetensors.numpy.save_file({"values/0": np.zeros((1, 4, 4), np.float32)}, cases)
     job = FormJob(runtime="onnx", checkpoint=student, files=(str(tmp_path / "gone.onnx"),), cases=str(cases))
     with pytest.raises(CompressionError, match=r"'broken'.*gone\.onnx") as caught:
         time_jobs({"broken": job}, 1, 1, tmp_path)
@@ -61,6 +61,7 @@ def test_a_form_that_cannot_be_asked_is_named_with_what_it_said(tmp_path, studen
 def test_pictures_are_timed_as_they_came(cohorts, workspace, recipe):
     found = typical_cases(cohorts, workspace.store, recipe.task)
     assert sorted(found) == ["values/0", "values/1"]
+    assert found["values/0"].shape == (1, *recipe.task.image_size)
     low, high = recipe.task.window
     assert low <= found["values/0"].min() < found["values/0"].max() <= high
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from data_contracts import SeriesRule
-from medkd.dicom.case_images import images_of_cases
+from data_contracts import DataError, SeriesRule, StoreManifest
+from medkd.dicom.case_images import images_of_cases, images_of_store, require_images_of_store
 from tests.dicom.invented import volume
 
 RULES = {"mr": SeriesRule(modality="MR"), "ct": SeriesRule(modality="CT")}
@@ -61,3 +61,24 @@ def test_two_rules_that_find_one_volume_are_no_case():
 
 def test_a_study_with_none_of_the_images_is_nobodys_concern():
     assert images_of_cases((held("a", "PT"),), {}, RULES) == ([], {})
+
+
+def test_a_model_of_one_image_is_asked_about_every_volume_of_a_store_whatever_its_rule():
+    volumes = (held("a", "MR"), held("b", "CT"), held("c", "MR", study="t"))
+    for rules in ({}, {"ct": RULES["ct"]}):
+        cases, refused = images_of_store(StoreManifest(volumes=volumes), rules)
+        assert ([case.volumes for case in cases], refused) == ([(one,) for one in volumes], {})
+
+
+def test_a_model_of_several_images_is_asked_about_the_studies_that_have_them():
+    volumes = (held("a", "MR"), held("b", "CT"), held("c", "MR", study="t"))
+    cases, refused = images_of_store(StoreManifest(volumes=volumes), RULES)
+    assert [case.volumes for case in cases] == [volumes[:2]]
+    assert {key: why.code for key, why in refused.items()} == {"c": "CHANNEL_MISSING"}
+
+
+def test_a_store_without_any_of_several_images_is_refused_in_words():
+    with pytest.raises(DataError, match=r"expected a study with the images that the model sees .*, none of 1 volumes") as caught:
+        require_images_of_store(StoreManifest(volumes=(held("a", "US"),)), RULES)
+    assert images_of_store(StoreManifest(volumes=(held("a", "US"),)), RULES) == ([], {})
+    assert caught.value.code == "CHANNEL_MISSING"

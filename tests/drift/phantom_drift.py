@@ -222,7 +222,7 @@ def explained_by(loaded: LoadedModel, study: Study) -> StudyExplanationResult:
 def profile_of(loaded: LoadedModel, study: Study) -> tuple[StudyProfile, float]:
     """Return the profile of a study, and its Dice."""
     made = explained_by(loaded, study)
-    profile = study_profile(loaded, study.values, study.volume, (made.record, made.arrays))
+    profile = study_profile(loaded, StudyImages(study.values, study.volume), (made.record, made.arrays))
     return profile, dice_of(made.arrays["segmentation/student"], study.label)
 
 

@@ -15,7 +15,8 @@ import flows
 import medkd
 from flows.cli import main
 from flows.commands import app
-from flows.commands.common import DEFAULT_ENGINE, CommandGroup
+from flows.commands.common import CommandGroup
+from flows.commands.options import DEFAULT_ENGINE
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 COMMANDS = ("demo", "phantom", "ingest", "run", "evaluate", "evaluate-folder", "explain-study", "report-store", "list", "recipe")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +157,36 @@ def test_explanations_of_reports_are_made_again_to_the_bit(smoke, here):
     status, text, errors = here("replay", folder.name, "--in", smoke.folder / "store", "--run", smoke.folder)
     assert (status, errors) == (0, "")
     assert "every bit is the same" in text
+
+
+#: Trains the teacher of the demo's classifiers as the demo does, and prints what its gate measured.
+TRAINS = """
+import json, sys, torch
+from pathlib import Path
+from flows.demo import demo_recipes
+from medkd.cohorts.prepare import prepare_cohorts, source_digest
+from medkd.evaluation.gate_teacher import judge_teacher
+from medkd.storage.workspace import local_workspace
+from medkd.training.train import train_teacher
+torch.set_num_threads(1)
+recipe = next(one for one in demo_recipes("full") if one.name == "phantom-classification")
+workspace = local_workspace(Path(sys.argv[1]))
+cohorts = prepare_cohorts(workspace, recipe.cohorts(), source_digest(recipe.data, None))
+verdict = judge_teacher(workspace, recipe.name, recipe.teacher.gate, cohorts, train_teacher(workspace, recipe.teacher_training(), cohorts))
+print(json.dumps({one.requirement: [one.measured, one.bound] for one in verdict.findings}))
+"""
+
+
+@pytest.mark.extended
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("isa", [{}, {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, {"ATEN_CPU_CAPABILITY": "default"}])
+def test_the_full_demos_teacher_passes_its_gate_with_room_whatever_a_processor_rounds(isa, tmp_path):
+    """Every kind of processor rounds otherwise, and a training of a few epochs ends elsewhere: a teacher that just passes on one fails on another."""
+    done = subprocess.run([sys.executable, "-c", TRAINS, tmp_path], env={**os.environ, **isa}, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    measured, bound = found["min_auc"]
+    assert measured > bound + 0.02
+    measured, bound = found["min_relevance_mass_accuracy"]
+    assert measured > 1.5 * bound
+    measured, bound = found["max_marker_effect"]
+    assert measured < 0.5 * bound

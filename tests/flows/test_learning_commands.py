@@ -10,9 +10,9 @@ import flows.pipeline
 import flows.start
 import flows.summary
 from data_contracts import ExplanationBundle, read_record
-from flows.commands import learning
-from flows.commands.common import EngineName
+from flows.commands import options
 from flows.commands.learning import Last, _maps, learn_until
+from flows.commands.options import EngineName, FlowOptions, RunOptions
 from flows.pipeline import PipelineResult
 from tests.flows.recording import GOLDEN, golden_recipe
 
@@ -44,12 +44,12 @@ def test_a_recipe_is_taken_as_far_as_the_command_says(tmp_path, monkeypatch, cap
         done.extend(("learn", until))
         return ()
 
-    monkeypatch.setattr(learning, "open_run", lambda *_: (golden_recipe("r"), workspace))
+    monkeypatch.setattr(options, "open_run", lambda *_, **__: (golden_recipe("r"), workspace))
     monkeypatch.setattr(flows.start, "start_engine", engine)
     monkeypatch.setattr(flows.pipeline, "pipeline", pipeline)
     monkeypatch.setattr(flows.pipeline, "learn", learn)
     monkeypatch.setattr(flows.summary, "run_summary", lambda *_, **__: {"ok": True})
-    learn_until(Path("r.yaml"), None, None, EngineName.none, last, True)
+    learn_until(Path("r.yaml"), RunOptions(), FlowOptions(EngineName.none, as_json=True), last)
     assert done == ["none", called, *([last.value] if called == "learn" else [])]
     assert '"recipe": "r"' in capsys.readouterr().out
     assert (tmp_path / "summary.json").is_file()

@@ -30,7 +30,7 @@ def asked(monkeypatch, statement):
 
     monkeypatch.setattr(publish, "open_registry", lambda workspace: workspace.tracking_uri)
     monkeypatch.setattr(load_version, "load_loss_statement", load)
-    monkeypatch.setattr("flows.commands.loss.registry_uri", lambda run, uri: uri or f"of {run}")
+    monkeypatch.setattr("flows.commands.options.registry_uri", lambda run, uri: uri or f"of {run}")
     return found
 
 

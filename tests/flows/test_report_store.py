@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from data_contracts import ReviewReport, load_record
 from medkd.explanation.artefact import read_explanation
+from tests.cohorts.test_dicom_series import write_series, write_study
+from tests.flows.test_ingested_study import registered
 
 pytestmark = pytest.mark.xdist_group("demo")
 MODEL = "models:/phantom-segmentation-teacher/1"
@@ -85,3 +88,32 @@ def test_without_a_panel_nothing_is_guessed_where_several_models_could_be_meant(
     assert "models:/phantom-segmentation-kd/1" in last
     assert "classification" not in last
     assert not (tmp_path / "o").exists()
+
+
+def test_a_model_of_several_images_reports_every_study_and_says_of_which_one_is_missing(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDKD_WORKERS", "0")
+    for number in range(3):
+        write_study(tmp_path / "in" / f"p{number}", number)
+    shutil.rmtree(tmp_path / "in" / "p1" / "three")
+    assert here("ingest", tmp_path / "in", "--out", tmp_path / "studies")[0] == 0
+    uris, tracking = registered(tmp_path / "run", both=("t2", "t1"))
+    asked = ("report-store", tmp_path / "studies", "--run", tmp_path / "run", "--model", uris["both"])
+    assert tracking == f"sqlite:///{tmp_path / 'run' / 'mlflow.db'}"
+    status, text, errors = here(*asked, "--out", tmp_path / "pages", "--json")
+    assert status == 0, errors
+    payload = json.loads(text.splitlines()[-1])
+    assert len(payload["reports"]) == 2
+    ((code, reason),) = [(one["code"], one["reason"]) for one in payload["refused"]]
+    assert code == "CHANNEL_MISSING"
+    assert "expected a volume as t2 in the study" in reason
+    for page in payload["reports"]:
+        report = load_record(Path(page).with_name("report.json"), ReviewReport)
+        (explained,) = report.explanations
+        assert len(explained.further) == 1
+        assert explained.further[0].study_key == explained.volume.study_key
+        assert "SEVERAL_IMAGES" in [one.code for one in report.caveats]
+    shutil.rmtree(tmp_path / "in")
+    write_series(tmp_path / "in" / "p3", 3, "one", "T2 axial")
+    assert here("ingest", tmp_path / "in", "--out", tmp_path / "others")[0] == 0
+    status, _, errors = here("report-store", tmp_path / "others", *asked[2:], "--out", tmp_path / "none")
+    assert (status, errors.splitlines()[-1].split(":")[0]) == (2, "NO_REPORT")

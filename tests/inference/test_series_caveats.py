@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_contracts import SeriesRecord, SeriesRule, StoreManifest
-from medkd.inference.series_caveats import rules_of, series_caveats
+from data_contracts import DataError, SeriesRecord, SeriesRule, StoreManifest
+from medkd.inference.series_caveats import require_rules, rules_of, series_caveats
 from medkd.storage.sealed import write_sealed
 from tests.dicom.invented import volume
 
@@ -52,3 +52,13 @@ def test_the_rules_of_a_card_are_those_of_the_images_that_its_network_sees():
     card = SimpleNamespace(task=SimpleNamespace(image_names=("t2", "flair")), series={"t1": 1, "t2": 2})
     assert list(rules_of(card).items()) == [("t2", 2), ("flair", None)]
     assert rules_of(None) == {}
+
+
+def test_a_network_of_several_images_needs_a_rule_for_each_and_of_one_image_for_none():
+    both = {"t2": SeriesRule(words=("T2",)), **RULES}
+    assert list(require_rules(("t1", "t2"), both, "kd/1").items()) == [("t1", both["t1"]), ("t2", both["t2"])]
+    assert require_rules(("flair",), both, "kd/1") == {}
+    assert require_rules(("t1",), both, "kd/1") == RULES
+    with pytest.raises(DataError, match="expected the card of kd/1 to say which volume of a study is 'flair', one of 2 images") as caught:
+        require_rules(("t1", "flair"), {**both, "flair": None}, "kd/1")
+    assert caught.value.code == "TASK_INPUTS"

@@ -90,3 +90,30 @@ def test_what_an_image_does_not_reach_has_the_nearest_value_and_is_said():
     assert reached[:4].all()
     assert not reached[4:].any()
     assert (values == 7).all()
+
+
+def test_a_voxel_that_holds_several_of_a_finer_image_is_their_mean():
+    fine, coarse = grid((10, 8, 6), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)), grid((2, 4, 6), (5.0, 2.0, 1.0), (2.5, 1.0, 0.5))
+    values = np.random.default_rng(0).normal(size=fine.shape)
+    moved, reached = onto_grid(values, fine, coarse)
+    assert reached.all()
+    np.testing.assert_allclose(moved, values.reshape(2, 5, 4, 2, 6, 1).mean((1, 3, 5)), atol=1e-5)
+
+
+def test_where_voxels_do_not_fit_into_each_other_the_mean_is_over_the_extent():
+    """Noise of a fine image is averaged, and a stripe of every second voxel becomes grey wherever voxels lie."""
+    fine, coarse = grid((60, 30, 30), (0.5, 1.0, 1.0)), grid((7, 12, 12), (3.7, 2.2, 2.3), (2.0, 1.5, 1.5), rotation(2, 10))
+    stripes = np.broadcast_to((np.arange(60) % 2)[:, None, None], fine.shape) * 100.0
+    moved, reached = onto_grid(stripes, fine, coarse)
+    middle = (slice(1, -1), slice(3, -3), slice(3, -3))
+    assert reached[middle].all()
+    assert np.abs(moved[middle] - 50).max() < 15
+    noise = onto_grid(np.random.default_rng(0).normal(size=fine.shape), fine, coarse)[0][middle]
+    assert noise.std() < 0.35  # by the centres alone it would be .5 and more
+
+
+def test_a_voxel_that_a_finer_image_does_not_cover_is_read_at_its_centre():
+    fine, coarse = grid((6, 6, 6), (1.0, 1.0, 1.0)), grid((3, 2, 2), (4.0, 3.0, 3.0), (0.0, 1.0, 1.0))
+    values = np.random.default_rng(0).normal(size=fine.shape)
+    moved, _ = onto_grid(values, fine, coarse)
+    np.testing.assert_allclose(moved[0], values[0][1::3, 1::3], atol=1e-5)  # its first slice begins two voxels before the image
